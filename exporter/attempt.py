@@ -1,0 +1,78 @@
+"""The attempt under way: what one execution of one check has measured and said so far.
+
+The runner opens an Attempt around every `execute`. Executors and `exporter.net` write to it as facts become known,
+so that an attempt that is cut off by a timeout still shows how far it came. It travels in a context variable, because
+`execute(check)` is the whole contract between the runner and an executor.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from exporter.model import LogLine, Measurement, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from exporter.model import MetricSpec, Observation
+
+_MAX_LOG_LINES = 200
+
+
+class Attempt:
+    """Facts of one attempt; lives from its start to its result and is written by one task only.
+
+    Attributes:
+        started: `perf_counter()` at the start.
+        timeout_reason: What a timeout would mean now: `connect_timeout` while connecting, else `timeout`.
+        measurements: Values measured so far, in order.
+        observed: Values observed so far, by subject.
+        log: Lines logged so far.
+    """
+
+    __slots__ = ("log", "measurements", "observed", "started", "timeout_reason")
+
+    def __init__(self) -> None:
+        self.started = perf_counter()
+        self.timeout_reason = Reason.TIMEOUT
+        self.measurements: list[Measurement] = []
+        self.observed: dict[str, Observation] = {}
+        self.log: list[LogLine] = []
+
+    def measure(self, spec: MetricSpec, value: float, labels: tuple[str, ...] = ()) -> None:
+        """Record the value of one series; a later value of the same series replaces an earlier one."""
+        self.measurements.append(Measurement(spec, value, labels))
+
+    def measure_all(self, measurements: Iterable[Measurement]) -> None:
+        """Record many values at once."""
+        self.measurements.extend(measurements)
+
+    def observe(self, observed: Mapping[str, Observation]) -> None:
+        """Record values that expectations may be about."""
+        self.observed.update(observed)
+
+    def note(self, message: str, **fields: object) -> None:
+        """Log what happened, with its facts; the count of lines is bounded, so a talkative peer costs nothing.
+
+        Fields must not carry secrets: the page of the check shows them.
+        """
+        if len(self.log) < _MAX_LOG_LINES:
+            self.log.append(LogLine(perf_counter() - self.started, message, fields))
+
+
+_attempt: ContextVar[Attempt] = ContextVar("attempt")
+
+
+def begin_attempt() -> Attempt:
+    """Open a fresh attempt for the current task; for the runner."""
+    attempt = Attempt()
+    _attempt.set(attempt)
+    return attempt
+
+
+def current_attempt() -> Attempt:
+    """Give the attempt under way; outside a runner, a detached one that nobody reads."""
+    attempt = _attempt.get(None)
+    return begin_attempt() if attempt is None else attempt

@@ -1,0 +1,85 @@
+"""What a check type declares about itself, and the contract its executor fulfils.
+
+One check type is one file in this package: a settings model, metric families as data, pure judgement functions, an
+executor, and a `CheckType` that ties them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from exporter.settings import CheckSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import httpx
+
+    from exporter.model import Check, MetricSpec, Result, Subject
+    from exporter.net import Network
+
+
+class CheckExecutor(Protocol):
+    """Runs checks of one or more types; lives for one batch (or as long as the caller who registered it wants).
+
+    `execute` runs concurrently for many checks on one event loop. It owns the protocol and the reason of a failure;
+    the runner owns timeout, retries, duration and the judging of expectations.
+    """
+
+    async def execute(self, check: Check) -> Result:
+        """Run the check once and tell what came of it.
+
+        Failures of the target are results with `ResultStatus.ERROR` and a reason, not exceptions.
+        """
+
+    async def aclose(self) -> None:
+        """Release what the executor holds; called once, after its last check."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchContext:
+    """What a batch lends to its executors; lives as long as the batch.
+
+    Attributes:
+        http_client: The HTTP client shared by the batch; None when no type in the batch asked for one.
+        network: Resolver, TLS contexts and connection counts shared by the batch; None outside a runner.
+    """
+
+    http_client: httpx.AsyncClient | None = None
+    network: Network | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckType:
+    """The declaration of a check type; a constant, read by configuration, registry, metrics and documentation.
+
+    Attributes:
+        name: The YAML value of `type` and the label `check_type`.
+        description: One sentence for `--help`, the schema and the README.
+        executor: Makes the executor of one batch; two types with the same callable share one instance.
+        settings: The settings model.
+        metrics: Every gauge family its executor may measure, in the order of the page.
+        subjects: What expectations of this type can be about, besides `duration`.
+        default_expectations: Gives the expectations that hold when none of the check's own has the same subject,
+            in the form of the YAML key `expect`.
+        validate_target: Gives the target in the form the executor wants.
+            Raises ValueError with what is allowed when it cannot be one.
+        min_interval_seconds: Default of `min_interval`.
+        needs_http_client: Whether the batch must make the shared HTTP client for it.
+    """
+
+    name: str
+    description: str
+    executor: Callable[[BatchContext], CheckExecutor]
+    settings: type[CheckSettings] = CheckSettings
+    metrics: tuple[MetricSpec, ...] = ()
+    subjects: tuple[Subject, ...] = ()
+    default_expectations: Callable[[CheckSettings], tuple[Mapping[str, object], ...]] = field(
+        default=lambda settings: ()  # noqa: ARG005 - the signature of the callable
+    )
+    validate_target: Callable[[str, CheckSettings], str] = field(
+        default=lambda target, settings: target  # noqa: ARG005 - the signature of the callable
+    )
+    min_interval_seconds: float = 0.0
+    needs_http_client: bool = False

@@ -1,0 +1,80 @@
+"""Every exception the exporter raises on purpose, in one small tree.
+
+Library exceptions (OSError, ssl, httpx, dnspython) are mapped to these in `exporter.net` and in the check types;
+nothing above them branches on a foreign exception or on the text of a message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from exporter.model import Reason
+
+
+class ExporterError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class UnknownCheckTypeError(ExporterError):
+    """Raised before a batch starts when no executor is registered for one of its check types.
+
+    Attributes:
+        check_type: The type that was asked for.
+        registered_types: The types that could have been asked for, sorted.
+    """
+
+    def __init__(self, check_type: str, registered_types: Iterable[str]) -> None:
+        self.check_type = check_type
+        self.registered_types = tuple(sorted(registered_types))
+        known = ", ".join(self.registered_types) or "none"
+        super().__init__(f"no executor is registered for check type {check_type!r}; registered types: {known}")
+
+
+class CheckFailed(ExporterError):  # noqa: N818 - an outcome that a check reports, not a fault of the program
+    """Raised by protocol code and executors when a target did not do what it should.
+
+    Attributes:
+        reason: What kind of failure it was, from the closed set.
+        detail: One sentence for the log and the page of the check; never used as a label.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}")
+
+
+class ConfigProblem(ExporterError):  # noqa: N818 - collected and shown together, raised only inside ConfigError
+    """One thing that is wrong with a configuration file.
+
+    Attributes:
+        file: The file as it was named on the command line or in `include`.
+        line: Line, from 1; 0 when the file as a whole is meant.
+        column: Column, from 1; 0 when the file as a whole is meant.
+        path: Where in the document, such as `checks[3].timeout`; empty for the document itself.
+        message: What is wrong and what is allowed.
+    """
+
+    def __init__(self, file: str, line: int, column: int, path: str, message: str) -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+        self.path = path
+        self.message = message
+        place = f"{file}:{line}:{column}" if line else file
+        super().__init__(f"{place}: {path}: {message}" if path else f"{place}: {message}")
+
+
+class ConfigError(ExporterError):
+    """Raised when a configuration is refused; carries all problems, not only the first.
+
+    Attributes:
+        problems: At least one problem, ordered by file, line and column.
+    """
+
+    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))

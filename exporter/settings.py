@@ -1,0 +1,254 @@
+"""The vocabulary that settings models are written in: durations, sizes, patterns, addresses, TLS, address choice.
+
+A check type's settings model derives from `CheckSettings` and, where it opens connections, from `NetworkSettings` and
+`TlsSettings`, so that one word means one thing in every type. All models are frozen and refuse unknown keys. Field
+names carry their unit; the YAML key is the alias.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Literal
+
+import re2
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
+
+_DURATION_UNITS = {"y": 31536000.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[ywdhms]))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[ywdhms])")
+_SIZE_UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2, "GB": 1024**3, "GIB": 1024**3}
+_SIZE = re.compile(r"(\d+)\s*([KMG]?I?B?)", re.IGNORECASE)
+_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def parse_duration(value: object) -> float:
+    """Read a duration as Prometheus writes it (`1m30s`, `250ms`) and give seconds.
+
+    Source: Prometheus, "Configuration", the placeholder `<duration>`; fractions (`0.5s`) are allowed besides.
+
+    Raises:
+        ValueError: When the text is no duration; a bare number is refused because its unit is a guess.
+    """
+    text = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
+    if text == "0":
+        return 0.0
+    if not _DURATION.fullmatch(text):
+        raise ValueError("is no duration; write it with a unit, such as 500ms, 5s, 1m30s")
+    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def parse_size(value: object) -> int:
+    """Read a size such as `512KiB` or `1MiB` (powers of 1024, as Prometheus does) and give bytes.
+
+    Raises:
+        ValueError: When the text is no size.
+    """
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    match = _SIZE.fullmatch(text)
+    if match is None or match[2].upper() not in _SIZE_UNITS:
+        raise ValueError("is no size; write bytes or a unit, such as 65536, 512KiB, 1MiB")
+    return int(match[1]) * _SIZE_UNITS[match[2].upper()]
+
+
+def compile_pattern(value: object) -> Pattern:
+    """Compile an RE2 pattern; RE2 because it runs in linear time on whatever a hostile target sends.
+
+    Raises:
+        ValueError: When it is no text or not in RE2's syntax.
+    """
+    if isinstance(value, Pattern):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("is no regular expression")  # noqa: TRY004 - pydantic collects ValueError
+    return Pattern(value)
+
+
+class Pattern:
+    """A compiled RE2 pattern that remembers its text; immutable, shared by threads."""
+
+    __slots__ = ("_compiled", "text")
+
+    def __init__(self, text: str) -> None:
+        options = re2.Options()
+        options.log_errors = False
+        try:
+            self._compiled = re2.compile(text, options)
+        except re2.error as error:
+            said = error.args[0]
+            reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+            raise ValueError(f"is no RE2 regular expression: {reason}") from error
+        self.text = text
+
+    def found_in(self, text: str) -> bool:
+        """Tell whether the pattern matches anywhere in the text."""
+        return self._compiled.search(text) is not None
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pattern) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+def parse_ip(value: object) -> str:
+    """Read an IPv4 or IPv6 address and give its canonical text.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    try:
+        return str(ipaddress.ip_address(str(value)))
+    except ValueError:
+        raise ValueError("is no IP address") from None
+
+
+def parse_host(value: object) -> str:
+    """Read a host: a DNS name or an IP address (IPv6 with or without brackets), without port.
+
+    Raises:
+        ValueError: When it is neither.
+    """
+    text = str(value)
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        pass
+    name = bare.removesuffix(".")
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise ValueError("is no host name") from None
+    if not name or len(name) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError("is no host name and no IP address")
+    if name.split(".")[-1].isdigit():
+        raise ValueError("is no host name and no IP address")
+    return name
+
+
+def parse_host_port(value: object, default_port: int | None = None) -> tuple[str, int]:
+    """Read `host:port`, `[v6]:port` or, when there is a default port, a bare host.
+
+    Raises:
+        ValueError: When the host is none, or the port is missing or not in 1..65535.
+    """
+    text = str(value)
+    host, colon, port_text = text.rpartition(":")
+    bare_v6 = text.count(":") > 1 and not text.startswith("[")
+    if not colon or bare_v6 or text.endswith("]"):
+        if default_port is None:
+            raise ValueError("needs a port: host:port, or [address]:port for IPv6")
+        return parse_host(text), default_port
+    if not port_text.isascii() or not port_text.isdigit() or not 1 <= int(port_text) <= 65535:
+        raise ValueError(f"has port {port_text!r}; a port is a number from 1 to 65535")
+    return parse_host(host), int(port_text)
+
+
+def refuse_control_characters(value: str) -> str:
+    """Give the text back when it has no control character, so that it cannot smuggle protocol lines.
+
+    Raises:
+        ValueError: When it has one.
+    """
+    if _CONTROL.search(value):
+        raise ValueError("contains a control character")
+    return value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": rf"^({_DURATION.pattern}|0)$", "examples": ["5s"]}),
+]
+"""Seconds, written `1m30s`."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["1MiB"]}),
+]
+"""Bytes, written `1MiB`."""
+
+Regex = Annotated[
+    Pattern,
+    BeforeValidator(compile_pattern),
+    WithJsonSchema({"type": "string", "format": "regex"}),
+]
+"""A compiled RE2 pattern."""
+
+Ip = Annotated[str, BeforeValidator(parse_ip), WithJsonSchema({"type": "string", "examples": ["192.0.2.1"]})]
+"""An IP address in canonical text."""
+
+Host = Annotated[str, BeforeValidator(parse_host), WithJsonSchema({"type": "string", "examples": ["www.example"]})]
+"""A DNS name or an IP address."""
+
+SingleLine = Annotated[str, AfterValidator(refuse_control_characters)]
+"""Text without control characters."""
+
+IpProtocol = Literal["any", "ip4", "ip6", "prefer_ip4", "prefer_ip6"]
+"""Which addresses of a name may be used: one family only, or one first and the other when it has none."""
+
+TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
+"""TLS versions as blackbox_exporter and the Prometheus exporter toolkit write them."""
+
+
+class SettingsModel(BaseModel):
+    """Base of everything read from YAML: frozen, unknown keys refused, fields reachable by alias or name."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+
+class TlsConfig(SettingsModel):
+    """How TLS is spoken and what is demanded of the peer's certificate; files are relative to the configuration."""
+
+    ca_file: str | None = Field(default=None, description="PEM file of the authorities trusted instead of the system's")
+    cert_file: str | None = Field(default=None, description="PEM file of the client certificate")
+    key_file: str | None = Field(default=None, description="PEM file of the client certificate's key")
+    server_name: Host | None = Field(default=None, description="Name sent as SNI and verified; the target's by default")
+    min_version: TlsVersion = Field(default="TLS12", description="Lowest TLS version offered")
+    max_version: TlsVersion | None = Field(default=None, description="Highest TLS version offered")
+    insecure_skip_verify: bool = Field(default=False, description="Accept any certificate; its facts are still shown")
+
+
+class CheckSettings(SettingsModel):
+    """Base of the settings of a check type: what only this type understands."""
+
+
+class NetworkSettings(CheckSettings):
+    """How the target's name becomes an address and a connection is made, for every type that opens one."""
+
+    ip_protocol: IpProtocol = Field(default="prefer_ip4", description="Address family of the target")
+    source_ip: Ip | None = Field(default=None, description="Local address to connect from")
+    resolver: str | None = Field(
+        default=None, description="DNS server (host or host:port, an IP address) asked for the target's name"
+    )
+    connect_to: str | None = Field(
+        default=None, description="Address (IP or IP:port) to connect to instead of the resolved one; names stay"
+    )
+    connect_timeout_seconds: Duration | None = Field(
+        default=None, alias="connect_timeout", description="Bound of establishing the connection alone"
+    )
+
+
+class TlsSettings(CheckSettings):
+    """TLS options, for every type that can speak TLS."""
+
+    tls_config: TlsConfig = Field(default=TlsConfig(), description="TLS options")
+    tls_timeout_seconds: Duration | None = Field(
+        default=None, alias="tls_timeout", description="Bound of the TLS handshake alone"
+    )
+
+
+class BasicAuth(SettingsModel):
+    """A user name and a password for HTTP basic authentication (RFC 7617)."""
+
+    username: SingleLine
+    password: SecretStr
