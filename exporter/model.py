@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -236,7 +236,7 @@ class LogLine(NamedTuple):
 Observed = float | int | bool | str | tuple[str, ...] | list[object] | dict[str, object] | None
 """A value an expectation can judge; None means that the thing looked at is not there."""
 
-Observation = Observed | "Callable[[object], Observed]"
+Observation: TypeAlias = "Observed | Callable[[object], Observed]"
 """An observed value, or a function that finds it for a selector (or for None, where finding it is costly)."""
 
 
