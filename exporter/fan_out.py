@@ -1,0 +1,152 @@
+"""The middle of a batch: checks are started, their results streamed, and handed over while others still run.
+
+The producer and the consumer run side by side. Reading the stream only after the task group has ended would hang for
+ever as soon as there are more results than the stream has room for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from exporter.execution import Execution
+from exporter.model import Reason
+from exporter.pacing import Pacer
+from exporter.verdict import unjudged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from exporter.delivery import Delivery, NumberedResult
+    from exporter.model import Check, Result
+    from exporter.registry import BatchExecutors
+    from exporter.stuck import StuckChecks
+
+
+class FanOut:
+    """Runs the checks of one batch on the loop and hands over their results; used once.
+
+    Attributes:
+        pacer: What held back the starts.
+        deadline_exceeded: Checks that were cut off, or not started, because of the deadline.
+        stream_high_water: Most results that were seen waiting in the stream.
+    """
+
+    def __init__(
+        self,
+        checks: Sequence[Check],
+        executors: BatchExecutors,
+        delivery: Delivery,
+        stuck: StuckChecks,
+        *,
+        buffer_size: int,
+        deadline: float | None,
+    ) -> None:
+        """Prepare a batch.
+
+        Args:
+            checks: What to run.
+            executors: Who runs it.
+            delivery: Where results go.
+            stuck: Where checks are remembered that ignore their cancellation.
+            buffer_size: Results that may wait in the stream.
+            deadline: `perf_counter()` value at which all checks are cut off; None for no limit.
+        """
+        self.pacer = Pacer()
+        self.deadline_exceeded = 0
+        self.stream_high_water = 0
+        self._checks = checks
+        self._executors = executors
+        self._delivery = delivery
+        self._stuck = stuck
+        self._buffer_size = buffer_size
+        self._deadline = deadline
+        self._running: set[Execution] = set()
+        self._late_sends: set[asyncio.Task[None]] = set()
+        self._stopped = False
+
+    async def run(self) -> None:
+        """Run all checks; returns when every result has been handed over, even if a check was left behind."""
+        send, receive = anyio.create_memory_object_stream["NumberedResult"](self._buffer_size)
+        producer = asyncio.create_task(self._start_checks(send))
+        try:
+            async with receive:
+                await self._consume(receive)
+        finally:
+            self._stop()
+            if not any(execution.abandoned for execution in self._running):
+                await asyncio.shield(producer)
+
+    async def _start_checks(self, send: MemoryObjectSendStream[NumberedResult]) -> None:
+        stuck = self._stuck.names()
+        async with send, anyio.create_task_group() as task_group:
+            for position, check in enumerate(self._checks):
+                if check.name in stuck:
+                    detail = "an earlier run ignored its cancellation and has not ended yet"
+                    await self._send(send, position, unjudged(check, Reason.STUCK, detail))
+                    continue
+                await self.pacer.wait_for_turn()
+                if self._stopped:
+                    break
+                if self._deadline is not None and perf_counter() >= self._deadline:
+                    detail = "not started before the deadline of the batch"
+                    await self._send(send, position, unjudged(check, Reason.DEADLINE, detail))
+                    continue
+                task_group.start_soon(self._run_one, position, check, send)
+
+    async def _run_one(self, position: int, check: Check, send: MemoryObjectSendStream[NumberedResult]) -> None:
+        """Run one check with the executor of its type and send its result, unless it had to be left behind."""
+
+        def leave_behind(abandoned: Execution, result: Result) -> None:
+            self._stuck.add(abandoned)
+            late = asyncio.ensure_future(self._send(send, position, result))
+            self._late_sends.add(late)
+            late.add_done_callback(self._late_sends.discard)
+
+        execution = Execution(check, self._executors, self._deadline, leave_behind)
+        self._running.add(execution)
+        try:
+            result = await execution.run()
+        finally:
+            self._running.discard(execution)
+        if not execution.abandoned:
+            await self._send(send, position, result)
+
+    async def _send(self, send: MemoryObjectSendStream[NumberedResult], position: int, result: Result) -> None:
+        if result.reason is Reason.DEADLINE:
+            self.deadline_exceeded += 1
+        try:
+            await send.send((position, result))
+        except anyio.BrokenResourceError:
+            self._stopped = True  # nobody reads any more: the batch has been given up
+
+    async def _consume(self, receive: MemoryObjectReceiveStream[NumberedResult]) -> None:
+        """Hand over results in a worker thread, all that have queued up in one hop."""
+        one_thread = anyio.CapacityLimiter(1)
+        missing = len(self._checks)
+        while missing:
+            try:
+                ready = [await receive.receive()]
+            except anyio.EndOfStream:
+                return  # the producer failed, and says so when it is awaited
+            self.stream_high_water = max(self.stream_high_water, receive.statistics().current_buffer_used + 1)
+            while True:
+                try:
+                    ready.append(receive.receive_nowait())
+                except (anyio.WouldBlock, anyio.EndOfStream):
+                    break
+            await anyio.to_thread.run_sync(self._delivery.hand_over, ready, limiter=one_thread)
+            missing -= len(ready)
+
+    def _stop(self) -> None:
+        """End what is still under way when the batch was given up; nothing is left to end otherwise."""
+        self._stopped = True
+        for execution in self._running:
+            if execution.task is not None and not execution.abandoned:
+                execution.task.cancel()

@@ -1,0 +1,220 @@
+"""Which executor runs which check type: recipes for the life of the process, instances for the life of a batch.
+
+`ExecutorRegistry` holds recipes (an instance the caller owns, or a factory that gets the batch's context).
+`BatchExecutors` holds what one batch made of them, so that overlapping batches share no executor and none is closed
+under another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from exporter.checks import BUILTIN
+from exporter.checks.base import BatchContext, CheckExecutor, CheckType
+from exporter.errors import UnknownCheckTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    ExecutorFactory = Callable[[BatchContext], CheckExecutor]
+
+__all__ = ["BatchContext", "BatchExecutors", "CheckExecutor", "Closing", "ExecutorRegistry", "close_resource"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """How the executor of a type comes about: exactly one of `instance` and `factory` is set."""
+
+    instance: CheckExecutor | None = None
+    factory: ExecutorFactory | None = None
+    needs_http_client: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """How closing one resource of a batch went.
+
+    Attributes:
+        resource: The check type of the executor, or `http_client`.
+        seconds: Time the closing took.
+        failed: Whether it raised or ran out of time; the log has the error.
+    """
+
+    resource: str
+    seconds: float
+    failed: bool
+
+
+async def close_resource(resource: str, aclose: Callable[[], Awaitable[None]], limit_seconds: float) -> Closing:
+    """Close one resource in a bounded time; errors are logged and told, not raised.
+
+    The closing runs in a task of its own: cancelling the batch does not reach it, and one that ignores the end of its
+    time is left behind.
+
+    Args:
+        resource: Name for the log and the metric.
+        aclose: Closes it.
+        limit_seconds: Time after which the closing is cancelled.
+    """
+    started = perf_counter()
+    task = asyncio.create_task(_close(resource, aclose))
+    with anyio.CancelScope(shield=True):
+        await asyncio.wait([task], timeout=limit_seconds)
+        if not task.done():
+            logger.warning("closing %s was given up after %.3g s", resource, limit_seconds)
+            task.cancel()
+    closed = task.done() and task.result()
+    return Closing(resource=resource, seconds=perf_counter() - started, failed=not closed)
+
+
+async def _close(resource: str, aclose: Callable[[], Awaitable[None]]) -> bool:
+    """Tell whether closing went well; whatever a plugin raises ends here, because a task must not let SystemExit out."""
+    try:
+        await aclose()
+    except BaseException as error:  # noqa: BLE001 - a plugin's fault while closing must not cost any results
+        logger.warning("closing %s failed: %r", resource, error)
+        return False
+    return True
+
+
+class BatchExecutors:
+    """The executors of one batch, made on first use; lives as long as the batch and is used on its loop only.
+
+    Attributes:
+        instantiated: Check type to number of executors that were made from factories.
+    """
+
+    def __init__(self, recipes: Mapping[str, _Recipe], context: BatchContext) -> None:
+        self._recipes = recipes
+        self._context = context
+        self._by_type: dict[str, CheckExecutor] = {}
+        self._by_factory: dict[ExecutorFactory, CheckExecutor] = {}
+        self._owned: list[tuple[str, CheckExecutor]] = []
+        self.instantiated: dict[str, int] = {}
+
+    def get_executor(self, check_type: str) -> CheckExecutor:
+        """Give the executor of a type, making it when the batch has none yet.
+
+        Two types registered with the same factory share one instance.
+
+        Raises:
+            UnknownCheckTypeError: When the type has no recipe.
+        """
+        executor = self._by_type.get(check_type)
+        if executor is None:
+            executor = self._by_type[check_type] = self._obtain(check_type)
+        return executor
+
+    def _obtain(self, check_type: str) -> CheckExecutor:
+        recipe = self._recipes.get(check_type)
+        if recipe is None:
+            raise UnknownCheckTypeError(check_type, self._recipes)
+        if recipe.instance is not None:
+            return recipe.instance
+        factory = recipe.factory
+        assert factory is not None  # noqa: S101 - a recipe without instance has a factory
+        executor = self._by_factory.get(factory)
+        if executor is None:
+            executor = self._by_factory[factory] = factory(self._context)
+            self._owned.append((check_type, executor))
+            self.instantiated[check_type] = self.instantiated.get(check_type, 0) + 1
+        return executor
+
+    async def aclose_all(self, limit_seconds: float = 1.0) -> tuple[Closing, ...]:
+        """Close what the batch made, side by side and each once, so that one that hangs holds up no other.
+
+        Instances registered by the caller are the caller's to close and are left alone.
+
+        Args:
+            limit_seconds: Time they have.
+        """
+        owned, self._owned = self._owned, []
+        self._by_type.clear()
+        self._by_factory.clear()
+        closing = (close_resource(check_type, executor.aclose, limit_seconds) for check_type, executor in owned)
+        return tuple(await asyncio.gather(*closing))
+
+
+class ExecutorRegistry:
+    """The check types the program knows and how their executors are made; lives for the process.
+
+    Registering is done at start-up by one thread; afterwards the registry may be read by any.
+    """
+
+    def __init__(self) -> None:
+        self._recipes: dict[str, _Recipe] = {}
+        self._check_types: dict[str, CheckType] = {}
+        self._standing = BatchExecutors(self._recipes, BatchContext())
+
+    @classmethod
+    def with_builtins(cls) -> Self:
+        """Make a registry that knows the built-in check types."""
+        registry = cls()
+        for check_type in BUILTIN:
+            registry.register_type(check_type)
+        return registry
+
+    def register(self, check_type: str, executor: CheckExecutor) -> None:
+        """Let an instance run all checks of a type, replacing what ran them; the caller keeps and closes it."""
+        self._recipes[check_type] = _Recipe(instance=executor)
+
+    def register_factory(self, check_type: str, factory: ExecutorFactory, *, needs_http_client: bool = False) -> None:
+        """Let a factory make the executor of a type anew for each batch, replacing what ran it.
+
+        Args:
+            check_type: The type.
+            factory: Gets the batch's context; the batch closes what it makes.
+            needs_http_client: Whether the context must carry the shared HTTP client.
+        """
+        self._recipes[check_type] = _Recipe(factory=factory, needs_http_client=needs_http_client)
+
+    def register_type(self, check_type: CheckType) -> None:
+        """Make a declared type known: its executor to the runner, its settings and metrics to everything else."""
+        self._check_types[check_type.name] = check_type
+        self.register_factory(check_type.name, check_type.executor, needs_http_client=check_type.needs_http_client)
+
+    def list_registered_types(self) -> list[str]:
+        """Give the names of all types that have an executor, sorted."""
+        return sorted(self._recipes)
+
+    @property
+    def check_types(self) -> Mapping[str, CheckType]:
+        """The declared types by name; types registered by executor alone declare nothing and are not among them."""
+        return self._check_types
+
+    def require(self, check_types: Iterable[str]) -> None:
+        """Make sure that every type has an executor, before anything is started.
+
+        Raises:
+            UnknownCheckTypeError: For the first one, in sorted order, that has none.
+        """
+        for check_type in sorted(set(check_types) - self._recipes.keys()):
+            raise UnknownCheckTypeError(check_type, self._recipes)
+
+    def needs_http_client(self, check_types: Iterable[str]) -> bool:
+        """Tell whether any of these types wants the shared HTTP client."""
+        return any(self._recipes[check_type].needs_http_client for check_type in check_types)
+
+    def for_batch(self, context: BatchContext) -> BatchExecutors:
+        """Open the executors of one batch on a snapshot of the recipes; the batch closes them."""
+        return BatchExecutors(dict(self._recipes), context)
+
+    def get_executor(self, check_type: str) -> CheckExecutor:
+        """Give an executor to a caller without a batch; it is kept until `aclose_all`.
+
+        Raises:
+            UnknownCheckTypeError: When the type has no recipe.
+        """
+        return self._standing.get_executor(check_type)
+
+    async def aclose_all(self) -> tuple[Closing, ...]:
+        """Close the executors that `get_executor` made; registered instances stay open."""
+        return await self._standing.aclose_all()

@@ -1,0 +1,110 @@
+"""From what an attempt yielded to the Result that is handed on: judging is pure and happens in one place.
+
+Executors say whether the protocol worked; expectations say whether the answer was right. The verdict is the worse of
+the two, and the reason is that of the first thing that went wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.expect import DURATION, evaluate
+from exporter.model import Reason, Result, ResultStatus, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.attempt import Attempt
+    from exporter.model import Check, LogLine, Observation
+
+_WORSE = {ResultStatus.OK: 0, ResultStatus.WARNING: 1, ResultStatus.ERROR: 2}
+
+
+def judge(
+    check: Check,
+    attempt: Attempt,
+    answer: Result,
+    *,
+    attempt_seconds: float,
+) -> Result:
+    """Weigh an executor's answer and the check's expectations against each other.
+
+    Args:
+        check: The check that ran.
+        attempt: What was measured, observed and logged meanwhile.
+        answer: What the executor gave back.
+        attempt_seconds: Duration of this attempt, the observation of the subject `duration`.
+    """
+    observed: dict[str, Observation] = {**attempt.observed, **answer.observed, DURATION.name: attempt_seconds}
+    outcomes = evaluate(check.expectations, observed) if check.expectations else ()
+    status, reason, detail = answer.status, answer.reason, answer.detail
+    if status is ResultStatus.ERROR and reason is None:
+        reason = Reason.INTERNAL
+    for outcome in outcomes:
+        if outcome.ok:
+            continue
+        severity = outcome.expectation.severity
+        verdict = ResultStatus.ERROR if severity is Severity.ERROR else ResultStatus.WARNING
+        if _WORSE[verdict] > _WORSE[status]:
+            status, reason = verdict, outcome.expectation.subject.reason
+            detail = f"expected {outcome.expectation.label}, observed {outcome.observed}"
+    return Result(
+        check_name=check.name,
+        status=status,
+        reason=None if status is ResultStatus.OK else reason,
+        detail=detail,
+        measurements=(*attempt.measurements, *answer.measurements),
+        observed=observed,
+        expectations=outcomes,
+        log=tuple(attempt.log),
+    )
+
+
+def unjudged(check: Check, reason: Reason, detail: str, attempt: Attempt | None = None) -> Result:
+    """Give the result of a check that did not end by itself; what it measured and observed before still counts."""
+    return Result(
+        check_name=check.name,
+        status=ResultStatus.ERROR,
+        reason=reason,
+        detail=detail,
+        measurements=tuple(attempt.measurements) if attempt else (),
+        expectations=evaluate(check.expectations, attempt.observed if attempt else {}),
+        log=tuple(attempt.log) if attempt else (),
+    )
+
+
+def wants_retry(check: Check, result: Result) -> bool:
+    """Tell whether a failed attempt may be followed by another, by its reason and the check's retry conditions."""
+    if result.status is not ResultStatus.ERROR:
+        return False
+    if not check.retry_reasons and not check.retry_expectations:
+        return True
+    if result.reason in check.retry_reasons:
+        return True
+    return any(outcome.ok for outcome in evaluate(check.retry_expectations, result.observed))
+
+
+def finish(
+    result: Result,
+    *,
+    duration_seconds: float,
+    attempts: int,
+    timeout_seconds: float,
+    started_timestamp_seconds: float,
+    log: Sequence[LogLine],
+) -> Result:
+    """Add to a judged result what the runner measured over all attempts."""
+    return Result(
+        check_name=result.check_name,
+        status=result.status,
+        reason=result.reason,
+        detail=result.detail,
+        measurements=result.measurements,
+        observed={},
+        expectations=result.expectations,
+        duration_seconds=duration_seconds,
+        attempts=attempts,
+        timeout_seconds=timeout_seconds,
+        started_timestamp_seconds=started_timestamp_seconds,
+        log=tuple(log),
+    )
