@@ -1,0 +1,111 @@
+"""Fixtures every test may use: real servers on demand, certificates, and a watch on the event loop."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+from blockbuster import blockbuster_ctx
+
+import exporter
+from tests.servers.blackbox import Blackbox, run_blackbox
+from tests.servers.dnsmasq import Dnsmasq, run_dnsmasq
+from tests.servers.nginx import CertificateFiles, Nginx, run_nginx
+from tests.servers.prometheus import Prometheus, run_prometheus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Asynchronous tests run as the product does: asyncio on uvloop."""
+    return ("asyncio", {"use_uvloop": True})
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> Iterator[None]:
+    """Fail a test in which code of the exporter makes a blocking call on an event loop."""
+    with blockbuster_ctx(scanned_modules=[exporter]):
+        yield
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    """An authority that only the tests trust, when they name its file."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The authority's certificate, for `tls_config: {ca_file: ...}`."""
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_certificate(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., CertificateFiles]:
+    """Make a certificate for the names given (trustme's keywords too) and write it to files."""
+
+    def write(*names: str, authority: trustme.CA = ca, **options: Any) -> CertificateFiles:
+        directory = tmp_path_factory.mktemp("certificate")
+        files = CertificateFiles(directory / "cert.pem", directory / "key.pem")
+        certificate = authority.issue_cert(*names, **options)
+        for number, pem in enumerate(certificate.cert_chain_pems):
+            pem.write_to_path(str(files.cert_file), append=number > 0)
+        certificate.private_key_pem.write_to_path(str(files.key_file))
+        return files
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def certificate(write_certificate: Callable[..., CertificateFiles]) -> CertificateFiles:
+    """A valid certificate for the names and addresses of this machine's loopback."""
+    return write_certificate("localhost", "127.0.0.1", "::1", "good.test")
+
+
+@pytest.fixture
+def servers() -> Iterator[ExitStack]:
+    """Holds what a test has started and stops it afterwards."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start_nginx(servers: ExitStack, tmp_path: Path) -> Callable[..., Nginx]:
+    """Start nginx for this test; arguments as for `run_nginx`, without the directory."""
+    return _starter(servers, tmp_path, "nginx", run_nginx)
+
+
+@pytest.fixture
+def start_dnsmasq(servers: ExitStack, tmp_path: Path) -> Callable[..., Dnsmasq]:
+    """Start dnsmasq for this test; arguments as for `run_dnsmasq`, without the directory."""
+    return _starter(servers, tmp_path, "dnsmasq", run_dnsmasq)
+
+
+@pytest.fixture
+def start_prometheus(servers: ExitStack, tmp_path: Path) -> Callable[..., Prometheus]:
+    """Start Prometheus for this test; arguments as for `run_prometheus`, without the directory."""
+    return _starter(servers, tmp_path, "prometheus", run_prometheus)
+
+
+@pytest.fixture
+def start_blackbox(servers: ExitStack, tmp_path: Path) -> Callable[..., Blackbox]:
+    """Start blackbox_exporter for this test; arguments as for `run_blackbox`, without the directory."""
+    return _starter(servers, tmp_path, "blackbox", run_blackbox)
+
+
+def _starter(servers: ExitStack, directory: Path, name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+    started = 0
+
+    def start(*arguments: Any, **options: Any) -> Any:
+        nonlocal started
+        started += 1
+        return servers.enter_context(run(directory / f"{name}-{started}", *arguments, **options))
+
+    return start

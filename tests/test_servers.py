@@ -1,0 +1,125 @@
+"""The servers of the tests themselves: they start, answer, log, stop, and say so when they cannot."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections import UserDict
+from typing import TYPE_CHECKING
+
+import dns.message
+import dns.query
+import pytest
+from blockbuster import BlockingError
+
+from exporter.attempt import current_attempt
+from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER, CertificateFiles, Nginx
+from tests.servers.process import ServerFailed, ServerProcess, accepts_tcp, http_get, server_program
+from tests.servers.prometheus import Prometheus, check_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.servers.blackbox import Blackbox
+    from tests.servers.dnsmasq import Dnsmasq
+
+BLACKBOX_CONFIG = "modules: {web: {prober: http, timeout: 5s, http: {preferred_ip_protocol: ip4}}}"
+
+
+def test_nginx_answers_on_every_loopback_address(start_nginx: Callable[..., Nginx]) -> None:
+    """One nginx stands for many targets: each 127.x address has it on the same port."""
+    nginx = start_nginx(PLAIN_SERVER)
+    assert accepts_tcp(nginx.port, "127.0.1.200")
+    assert http_get(nginx.port, "/") == (200, "hello\n")
+
+
+def test_nginx_shows_the_certificate_it_was_given(
+    start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
+) -> None:
+    """A client that trusts the authority of the tests can verify the server."""
+    nginx = start_nginx(TLS_SERVER, certificate=certificate)
+    context = ssl.create_default_context(cafile=str(ca_file))
+    presented = ssl.get_server_certificate(("localhost", nginx.tls_port), ca_certs=str(ca_file))
+    assert context.cert_store_stats()["x509_ca"] == 1
+    assert presented.strip() == certificate.cert_file.read_text().strip()
+
+
+def test_dnsmasq_knows_what_it_was_told(start_dnsmasq: Callable[..., Dnsmasq]) -> None:
+    """Names given as options are answered, over UDP and TCP."""
+    dnsmasq = start_dnsmasq(["--host-record=www.test,192.0.2.1"])
+    query = dns.message.make_query("www.test", "A")
+    for ask in (dns.query.udp, dns.query.tcp):
+        assert ask(query, "127.0.0.1", port=dnsmasq.port, timeout=5).answer[0].to_text() == "www.test. 0 IN A 192.0.2.1"
+
+
+def test_prometheus_scrapes_what_it_is_told(start_prometheus: Callable[..., Prometheus]) -> None:
+    """A query gives samples with their labels."""
+    prometheus = start_prometheus("scrape_configs: []")
+    assert prometheus.query("vector(3)") == [({}, 3.0)]
+
+
+def test_blackbox_probes_nginx(start_blackbox: Callable[..., Blackbox], start_nginx: Callable[..., Nginx]) -> None:
+    """The exporter that ours is compared with runs against the same servers."""
+    nginx, blackbox = start_nginx(), start_blackbox(BLACKBOX_CONFIG)
+    page = blackbox.probe(nginx.url(), "web")
+    assert "probe_success 1" in page.splitlines()
+    check_metrics(page)
+
+
+def test_promtool_refuses_a_broken_page() -> None:
+    """A page that is no exposition fails the test that checks it."""
+    with pytest.raises(AssertionError, match="promtool check metrics"):
+        check_metrics("# TYPE broken gauge\nbroken{ 1\n")
+
+
+def test_a_server_that_ends_early_is_reported_with_its_log(tmp_path: Path) -> None:
+    """The log of a server that did not start is in the failure."""
+    process = ServerProcess(["sh", "-c", "echo no such option; exit 3"], directory=tmp_path, is_ready=lambda: False)
+    with pytest.raises(ServerFailed, match=r"sh ended with 3:\nno such option"):
+        process.start()
+
+
+def test_a_server_that_ignores_its_end_is_killed(tmp_path: Path) -> None:
+    """Stopping is bounded even when the process does not listen."""
+    command = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done"]
+    process = ServerProcess(
+        command, directory=tmp_path, is_ready=lambda: "up" in process.log(), stop_timeout_seconds=0.2
+    )
+    with process:
+        pid = process.pid
+    assert "sh" not in _command_of(pid)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_missing_server_fails_in_ci_and_skips_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
+) -> None:
+    """Continuous integration cannot pass by testing less."""
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="Debian package no-such-package"):
+        server_program("no-such-server", "no-such-package")
+
+
+async def test_blocking_the_loop_from_the_exporter_fails_a_test() -> None:
+    """The watch on the event loop sees blocking calls made by the exporter's code, and those only."""
+    slow = _SlowMapping(status=200)
+    assert slow["status"] == 200
+    with pytest.raises(BlockingError):
+        current_attempt().observe(slow)
+
+
+class _SlowMapping(UserDict[str, int]):
+    """A mapping whose reader waits, as a reader of a file would."""
+
+    def __getitem__(self, key: str) -> int:
+        time.sleep(0)
+        return super().__getitem__(key)
+
+
+def _command_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:  # noqa: PTH123 - a process, not a document
+            return file.read()
+    except FileNotFoundError:
+        return ""
