@@ -1,0 +1,212 @@
+"""Facts of TLS handshakes and of the certificates presented in them, as metrics and as subjects of expectations.
+
+They are read from DER, so they exist for certificates that were refused as well. Names and forms follow
+blackbox_exporter (its Go types pkix.Name, big.Int), so that dashboards and alerts made for it keep working.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from time import time
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.model import Observation
+
+_SECONDS_PER_DAY = 86400.0
+_CACHED_CERTIFICATES = 4096  # a thousand targets with a leaf, intermediates and a root each
+
+EARLIEST_EXPIRY = MetricSpec(
+    name="probe_ssl_earliest_cert_expiry",
+    help="Unix time at which the first of the presented certificates expires; absent without a certificate",
+)
+LAST_CHAIN_EXPIRY = MetricSpec(
+    name="probe_ssl_last_chain_expiry_timestamp_seconds",
+    help="Unix time at which the verified chain expires; absent when nothing was verified",
+)
+LAST_CHAIN_INFO = MetricSpec(
+    name="probe_ssl_last_chain_info",
+    help="Always 1; names the certificate that the server presented for itself",
+    labels=("fingerprint_sha256", "subject", "issuer", "subjectalternative", "serialnumber"),
+)
+TLS_VERSION_INFO = MetricSpec(
+    name="probe_tls_version_info", help="Always 1; names the TLS version that was agreed on", labels=("version",)
+)
+TLS_CIPHER_INFO = MetricSpec(
+    name="probe_tls_cipher_info", help="Always 1; names the cipher suite that was agreed on", labels=("cipher",)
+)
+TLS_VERIFIED = MetricSpec(
+    name="probe_tls_verified",
+    help="1 when chain and host name of the certificate were verified, 0 when they were refused or not looked at; "
+    "absent without a certificate",
+)
+TLS_METRICS = (EARLIEST_EXPIRY, LAST_CHAIN_EXPIRY, LAST_CHAIN_INFO, TLS_VERSION_INFO, TLS_CIPHER_INFO, TLS_VERIFIED)
+"""Metric families of every type that can speak TLS."""
+
+CERTIFICATE = Subject(
+    name="certificate",
+    kind=ValueKind.FLAG,
+    description="Whether chain and host name of the certificate were verified",
+    reason=Reason.CERTIFICATE,
+)
+DAYS_LEFT = Subject(
+    name="certificate_days_left",
+    kind=ValueKind.NUMBER,
+    description="Days until a certificate of the verified chain, or else a presented one, expires; negative afterwards",
+    reason=Reason.CERTIFICATE,
+)
+CERTIFICATE_SUBJECT = Subject(
+    name="certificate_subject",
+    kind=ValueKind.TEXT,
+    description="Subject of the server's certificate, such as CN=www.example",
+    reason=Reason.CERTIFICATE,
+)
+CERTIFICATE_ISSUER = Subject(
+    name="certificate_issuer",
+    kind=ValueKind.TEXT,
+    description="Issuer of the server's certificate",
+    reason=Reason.CERTIFICATE,
+)
+CERTIFICATE_NAMES = Subject(
+    name="certificate_names",
+    kind=ValueKind.TEXTS,
+    description="DNS names in the server's certificate",
+    reason=Reason.CERTIFICATE,
+)
+TLS_VERSION = Subject(
+    name="tls_version", kind=ValueKind.TEXT, description="Agreed TLS version, such as TLS 1.3", reason=Reason.TLS
+)
+TLS_CIPHER = Subject(
+    name="tls_cipher",
+    kind=ValueKind.TEXT,
+    description="Agreed cipher suite by its IANA name, such as TLS_AES_128_GCM_SHA256",
+    reason=Reason.TLS,
+)
+TLS_SUBJECTS = (
+    CERTIFICATE, DAYS_LEFT, CERTIFICATE_SUBJECT, CERTIFICATE_ISSUER, CERTIFICATE_NAMES, TLS_VERSION, TLS_CIPHER,
+)  # fmt: skip
+"""Subjects of every type that can speak TLS."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFacts:
+    """Facts of one certificate; what cannot be read from a malformed one is empty or None.
+
+    Attributes:
+        fingerprint_sha256: SHA-256 of the DER form, lower-case hex.
+        subject: Distinguished name as Go prints it.
+        issuer: Distinguished name as Go prints it.
+        names: DNS names of the subject alternative name extension.
+        serial_number: Lower-case hex without leading zeros.
+        not_before_timestamp_seconds: Unix time of the beginning of its validity.
+        not_after_timestamp_seconds: Unix time of the end of its validity.
+    """
+
+    fingerprint_sha256: str
+    subject: str = ""
+    issuer: str = ""
+    names: tuple[str, ...] = ()
+    serial_number: str = ""
+    not_before_timestamp_seconds: float | None = None
+    not_after_timestamp_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFacts:
+    """Facts of one handshake, successful or refused.
+
+    Attributes:
+        version: Such as `TLS 1.3`; empty when none was agreed on.
+        cipher: IANA name of the cipher suite; empty when none was agreed on.
+        verified: Whether chain and host name were both verified.
+        presented: Facts of the certificates as the server sent them, its own first.
+        chain_expiry_timestamp_seconds: Earliest expiry in the verified chain; None when nothing was verified.
+    """
+
+    version: str
+    cipher: str
+    verified: bool
+    presented: tuple[CertificateFacts, ...] = ()
+    chain_expiry_timestamp_seconds: float | None = None
+
+    @property
+    def earliest_expiry_timestamp_seconds(self) -> float | None:
+        """Earliest expiry of the presented certificates; None when there is none."""
+        return earliest_expiry(self.presented)
+
+
+def earliest_expiry(certificates: tuple[CertificateFacts, ...]) -> float | None:
+    """Give the first Unix time at which one of the certificates expires; None when none is known."""
+    times = [one.not_after_timestamp_seconds for one in certificates if one.not_after_timestamp_seconds is not None]
+    return min(times, default=None)
+
+
+@lru_cache(maxsize=_CACHED_CERTIFICATES)
+def certificate_facts(der: bytes) -> CertificateFacts:
+    """Read the facts of a certificate; remembered, because each scrape meets the same ones again."""
+    certificate = x509.load_der_x509_certificate(der)
+    return CertificateFacts(
+        fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        names=_dns_names(certificate),
+        serial_number=f"{certificate.serial_number:x}",
+        not_before_timestamp_seconds=certificate.not_valid_before_utc.timestamp(),
+        not_after_timestamp_seconds=certificate.not_valid_after_utc.timestamp(),
+    )
+
+
+def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(names.get_values_for_type(x509.DNSName))
+
+
+def tls_measurements(facts: TlsFacts) -> tuple[Measurement, ...]:
+    """Give the values of TLS_METRICS that are known."""
+    found = [Measurement(TLS_VERIFIED, float(facts.verified))]
+    if (expiry := facts.earliest_expiry_timestamp_seconds) is not None:
+        found.append(Measurement(EARLIEST_EXPIRY, expiry))
+    if facts.chain_expiry_timestamp_seconds is not None:
+        found.append(Measurement(LAST_CHAIN_EXPIRY, facts.chain_expiry_timestamp_seconds))
+    if facts.presented:
+        leaf = facts.presented[0]
+        labels = (leaf.fingerprint_sha256, leaf.subject, leaf.issuer, ",".join(leaf.names), leaf.serial_number)
+        found.append(Measurement(LAST_CHAIN_INFO, 1.0, labels))
+    if facts.version:
+        found.append(Measurement(TLS_VERSION_INFO, 1.0, (facts.version,)))
+    if facts.cipher:
+        found.append(Measurement(TLS_CIPHER_INFO, 1.0, (facts.cipher,)))
+    return tuple(found)
+
+
+def tls_observations(facts: TlsFacts, now: Callable[[], float] = time) -> Mapping[str, Observation]:
+    """Give the values of TLS_SUBJECTS.
+
+    Args:
+        facts: Facts of the handshake.
+        now: Gives the Unix time that the days left are counted from.
+    """
+    expiry = facts.chain_expiry_timestamp_seconds
+    if expiry is None:
+        expiry = facts.earliest_expiry_timestamp_seconds
+    leaf = facts.presented[0] if facts.presented else None
+    return {
+        CERTIFICATE.name: facts.verified,
+        DAYS_LEFT.name: None if expiry is None else (expiry - now()) / _SECONDS_PER_DAY,
+        CERTIFICATE_SUBJECT.name: leaf.subject if leaf else None,
+        CERTIFICATE_ISSUER.name: leaf.issuer if leaf else None,
+        CERTIFICATE_NAMES.name: leaf.names if leaf else None,
+        TLS_VERSION.name: facts.version or None,
+        TLS_CIPHER.name: facts.cipher or None,
+    }
