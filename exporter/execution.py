@@ -96,7 +96,7 @@ class Execution:
             answer = await self._executors.get_executor(self.check.check_type).execute(self.check)
         except asyncio.CancelledError as error:
             return self._cancelled(attempt, error)
-        except BaseException as error:  # noqa: BLE001 - the one place where whatever an executor raises is contained
+        except BaseException as error:
             if self._expired:
                 return self._timed_out(attempt)
             logger.warning("check %s: its executor raised", self.check.name, exc_info=error)

@@ -76,7 +76,7 @@ async def close_resource(resource: str, aclose: Callable[[], Awaitable[None]], l
 
 
 async def _close(resource: str, aclose: Callable[[], Awaitable[None]]) -> bool:
-    """Tell whether closing went well; whatever a plugin raises ends here, because a task must not let SystemExit out."""
+    """Tell whether closing went well; whatever it raises ends here, because SystemExit in a task stops the loop."""
     try:
         await aclose()
     except BaseException as error:  # noqa: BLE001 - a plugin's fault while closing must not cost any results

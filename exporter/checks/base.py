@@ -76,10 +76,10 @@ class CheckType:
     metrics: tuple[MetricSpec, ...] = ()
     subjects: tuple[Subject, ...] = ()
     default_expectations: Callable[[CheckSettings], tuple[Mapping[str, object], ...]] = field(
-        default=lambda settings: ()  # noqa: ARG005 - the signature of the callable
+        default=lambda settings: ()
     )
     validate_target: Callable[[str, CheckSettings], str] = field(
-        default=lambda target, settings: target  # noqa: ARG005 - the signature of the callable
+        default=lambda target, settings: target
     )
     min_interval_seconds: float = 0.0
     needs_http_client: bool = False
