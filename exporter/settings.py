@@ -9,16 +9,27 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
 import re2
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    WithJsonSchema,
+    model_validator,
+)
 
 _DURATION_UNITS = {"y": 31536000.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[ywdhms]))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[ywdhms])")
+_DURATION = re.compile("(?=.)" + "".join(rf"(?:[0-9]+(?:\.[0-9]+)?{unit})?" for unit in _DURATION_UNITS))
+_DURATION_PART = re.compile(r"([0-9.]+)(ms|[ywdhms])")
+_MAX_DURATION_SECONDS = 100 * _DURATION_UNITS["y"]
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2, "GB": 1024**3, "GIB": 1024**3}
-_SIZE = re.compile(r"(\d+)\s*([KMG]?I?B?)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,15})\s*([KMG]?I?B?)", re.IGNORECASE)
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -29,14 +40,18 @@ def parse_duration(value: object) -> float:
     Source: Prometheus, "Configuration", the placeholder `<duration>`; fractions (`0.5s`) are allowed besides.
 
     Raises:
-        ValueError: When the text is no duration; a bare number is refused because its unit is a guess.
+        ValueError: When the text is no duration (a bare number is refused because its unit is a guess), or one of
+            more than a hundred years, which no clock takes.
     """
     text = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
     if text == "0":
         return 0.0
     if not _DURATION.fullmatch(text):
         raise ValueError("is no duration; write it with a unit, such as 500ms, 5s, 1m30s")
-    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+    seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+    if seconds > _MAX_DURATION_SECONDS:
+        raise ValueError("is longer than a hundred years")
+    return seconds
 
 
 def parse_size(value: object) -> int:
@@ -74,7 +89,8 @@ class Pattern:
         options = re2.Options()
         options.log_errors = False
         try:
-            self._compiled = re2.compile(text, options)
+            # Bytes, because for text the library maps the offsets of every match back to characters nobody asks for.
+            self._compiled = re2.compile(text.encode(), options)
         except re2.error as error:
             said = error.args[0]
             reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
@@ -83,7 +99,7 @@ class Pattern:
 
     def found_in(self, text: str) -> bool:
         """Tell whether the pattern matches anywhere in the text."""
-        return self._compiled.search(text) is not None
+        return self._compiled.search(text.encode("utf-8", "replace")) is not None
 
     def __repr__(self) -> str:
         return f"Pattern({self.text!r})"
@@ -113,13 +129,13 @@ def parse_host(value: object) -> str:
     Raises:
         ValueError: When it is neither.
     """
-    text = str(value)
-    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    text = value if isinstance(value, str) else ""
+    bracketed = text.startswith("[") and text.endswith("]")
     try:
-        return str(ipaddress.ip_address(bare))
+        return str(ipaddress.IPv6Address(text[1:-1]) if bracketed else ipaddress.ip_address(text))
     except ValueError:
         pass
-    name = bare.removesuffix(".")
+    name = text.removesuffix(".")
     if not name.isascii():
         try:
             name = name.encode("idna").decode("ascii")
@@ -138,7 +154,7 @@ def parse_host_port(value: object, default_port: int | None = None) -> tuple[str
     Raises:
         ValueError: When the host is none, or the port is missing or not in 1..65535.
     """
-    text = str(value)
+    text = value if isinstance(value, str) else ""
     host, colon, port_text = text.rpartition(":")
     bare_v6 = text.count(":") > 1 and not text.startswith("[")
     if not colon or bare_v6 or text.endswith("]"):
@@ -148,6 +164,17 @@ def parse_host_port(value: object, default_port: int | None = None) -> tuple[str
     if not port_text.isascii() or not port_text.isdigit() or not 1 <= int(port_text) <= 65535:
         raise ValueError(f"has port {port_text!r}; a port is a number from 1 to 65535")
     return parse_host(host), int(port_text)
+
+
+def parse_ip_port(value: object) -> str:
+    """Check an IP address with or without a port (`192.0.2.1`, `192.0.2.1:53`, `[2001:db8::1]:53`); give it as written.
+
+    Raises:
+        ValueError: When it is none; a name is refused, because it would have to be resolved first.
+    """
+    host, _ = parse_host_port(value, default_port=1)
+    parse_ip(host)
+    return str(value)
 
 
 def refuse_control_characters(value: str) -> str:
@@ -167,6 +194,9 @@ Duration = Annotated[
     WithJsonSchema({"type": ["string", "integer"], "pattern": rf"^({_DURATION.pattern}|0)$", "examples": ["5s"]}),
 ]
 """Seconds, written `1m30s`."""
+
+PositiveDuration = Annotated[Duration, Field(gt=0)]
+"""Seconds, more than none, written `1m30s`."""
 
 Size = Annotated[
     int,
@@ -188,8 +218,22 @@ Ip = Annotated[str, BeforeValidator(parse_ip), WithJsonSchema({"type": "string",
 Host = Annotated[str, BeforeValidator(parse_host), WithJsonSchema({"type": "string", "examples": ["www.example"]})]
 """A DNS name or an IP address."""
 
+IpPort = Annotated[
+    str, BeforeValidator(parse_ip_port), WithJsonSchema({"type": "string", "examples": ["192.0.2.1:53"]})
+]
+"""An IP address with or without a port, as written."""
+
 SingleLine = Annotated[str, AfterValidator(refuse_control_characters)]
 """Text without control characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """The mark of a field that names a file: its path is relative to the configuration, and it must be readable."""
+
+
+ReadableFile = Annotated[str, FileReference()]
+"""Path of a file that was readable when the configuration was loaded; a change to it reloads the configuration."""
 
 IpProtocol = Literal["any", "ip4", "ip6", "prefer_ip4", "prefer_ip6"]
 """Which addresses of a name may be used: one family only, or one first and the other when it has none."""
@@ -209,13 +253,23 @@ class SettingsModel(BaseModel):
 class TlsConfig(SettingsModel):
     """How TLS is spoken and what is demanded of the peer's certificate; files are relative to the configuration."""
 
-    ca_file: str | None = Field(default=None, description="PEM file of the authorities trusted instead of the system's")
-    cert_file: str | None = Field(default=None, description="PEM file of the client certificate")
-    key_file: str | None = Field(default=None, description="PEM file of the client certificate's key")
+    ca_file: ReadableFile | None = Field(
+        default=None, description="PEM file of the authorities trusted instead of the system's"
+    )
+    cert_file: ReadableFile | None = Field(default=None, description="PEM file of the client certificate")
+    key_file: ReadableFile | None = Field(default=None, description="PEM file of the client certificate's key")
     server_name: Host | None = Field(default=None, description="Name sent as SNI and verified; the target's by default")
     min_version: TlsVersion = Field(default="TLS12", description="Lowest TLS version offered")
     max_version: TlsVersion | None = Field(default=None, description="Highest TLS version offered")
     insecure_skip_verify: bool = Field(default=False, description="Accept any certificate; its facts are still shown")
+
+    @model_validator(mode="after")
+    def _check_what_belongs_together(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("needs cert_file and key_file together")
+        if self.max_version is not None and self.max_version < self.min_version:
+            raise ValueError(f"has max_version {self.max_version} below min_version {self.min_version}")
+        return self
 
 
 class CheckSettings(SettingsModel):
@@ -227,13 +281,13 @@ class NetworkSettings(CheckSettings):
 
     ip_protocol: IpProtocol = Field(default="prefer_ip4", description="Address family of the target")
     source_ip: Ip | None = Field(default=None, description="Local address to connect from")
-    resolver: str | None = Field(
-        default=None, description="DNS server (host or host:port, an IP address) asked for the target's name"
+    resolver: IpPort | None = Field(
+        default=None, description="DNS server (IP or IP:port) asked for the target's name instead of the system's"
     )
-    connect_to: str | None = Field(
+    connect_to: IpPort | None = Field(
         default=None, description="Address (IP or IP:port) to connect to instead of the resolved one; names stay"
     )
-    connect_timeout_seconds: Duration | None = Field(
+    connect_timeout_seconds: PositiveDuration | None = Field(
         default=None, alias="connect_timeout", description="Bound of establishing the connection alone"
     )
 
@@ -242,7 +296,7 @@ class TlsSettings(CheckSettings):
     """TLS options, for every type that can speak TLS."""
 
     tls_config: TlsConfig = Field(default=TlsConfig(), description="TLS options")
-    tls_timeout_seconds: Duration | None = Field(
+    tls_timeout_seconds: PositiveDuration | None = Field(
         default=None, alias="tls_timeout", description="Bound of the TLS handshake alone"
     )
 
