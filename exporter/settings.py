@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -188,9 +189,17 @@ def refuse_control_characters(value: str) -> str:
     return value
 
 
+def _read_duration(value: object, info: ValidationInfo) -> object:
+    """Take seconds from Python code, whose field names carry the unit; documents must write it."""
+    if info.mode == "python" and isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return parse_duration(value)
+
+
 Duration = Annotated[
     float,
-    BeforeValidator(parse_duration),
+    Field(ge=0, allow_inf_nan=False),
+    BeforeValidator(_read_duration),
     WithJsonSchema({"type": ["string", "integer"], "pattern": rf"^({_DURATION.pattern}|0)$", "examples": ["5s"]}),
 ]
 """Seconds, written `1m30s`."""
@@ -253,9 +262,7 @@ class SettingsModel(BaseModel):
 class TlsConfig(SettingsModel):
     """How TLS is spoken and what is demanded of the peer's certificate; files are relative to the configuration."""
 
-    ca_file: ReadableFile | None = Field(
-        default=None, description="PEM file of the authorities trusted instead of the system's"
-    )
+    ca_file: ReadableFile | None = Field(default=None, description="PEM file of the authorities to trust")
     cert_file: ReadableFile | None = Field(default=None, description="PEM file of the client certificate")
     key_file: ReadableFile | None = Field(default=None, description="PEM file of the client certificate's key")
     server_name: Host | None = Field(default=None, description="Name sent as SNI and verified; the target's by default")
