@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from exporter.model import Reason
 
@@ -73,8 +74,10 @@ class ConfigError(ExporterError):
 
     Attributes:
         problems: At least one problem, ordered by file, line and column.
+        files: Every file that was read or missed on the way: a change to one of them may mend the configuration.
     """
 
-    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
+    def __init__(self, problems: Sequence[ConfigProblem], files: Sequence[Path] = ()) -> None:
         self.problems = tuple(problems)
+        self.files = tuple(files)
         super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -123,6 +123,7 @@ class Subject:
         description: One line for the JSON Schema and the README.
         selector: What the subject needs to be told besides: a header's name, a JSONPath.
         reason: The reason of a check that fails because of this subject.
+        choices: The only texts there can be, such as the rcodes of DNS; empty when there is no such list.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Subject:
     description: str
     selector: SelectorKind = SelectorKind.NONE
     reason: Reason = Reason.EXPECTATION
+    choices: tuple[str, ...] = ()
 
 
 Operator = Literal[
