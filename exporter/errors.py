@@ -34,6 +34,18 @@ class UnknownCheckTypeError(ExporterError):
         super().__init__(f"no executor is registered for check type {check_type!r}; registered types: {known}")
 
 
+class UnknownCheckNameError(ExporterError):
+    """Raised before anything runs when a scrape asks for checks that are not configured.
+
+    Attributes:
+        check_names: The names that no check has, sorted.
+    """
+
+    def __init__(self, check_names: Iterable[str]) -> None:
+        self.check_names = tuple(sorted(check_names))
+        super().__init__(f"no check is named {', '.join(map(repr, self.check_names))}")
+
+
 class CheckFailed(ExporterError):  # noqa: N818 - an outcome that a check reports, not a fault of the program
     """Raised by protocol code and executors when a target did not do what it should.
 
