@@ -108,7 +108,7 @@ class Execution:
         if not isinstance(answer, Result):
             detail = f"the executor gave {type(answer).__name__} instead of a Result"
             return unjudged(self.check, Reason.INTERNAL, detail, attempt)
-        return judge(self.check, attempt, answer, attempt_seconds=perf_counter() - attempt.started)
+        return judge(self.check, attempt, answer, duration_seconds=perf_counter() - self._began)
 
     def _cancelled(self, attempt: Attempt, error: asyncio.CancelledError) -> Result:
         task = self.task

@@ -1,4 +1,4 @@
-"""When the next check of a batch may start, and how late the event loop is meanwhile.
+"""When the next check of a batch may start, and whether the event loop keeps up meanwhile.
 
 Starting everything at once falsifies every duration: each answer then waits in the loop behind all the others. A cap
 on how many checks are under way would be wrong as well, since most of them only wait for their targets. So starts are
@@ -16,7 +16,10 @@ _BUSY_ITERATION_SECONDS = 0.002
 _LONGEST_HOLD_SECONDS = 0.05
 """A start is held back no longer than this, so that a loop kept busy by somebody else cannot starve a batch."""
 
-_LAG_SAMPLE_SECONDS = 0.05
+_BEAT_SECONDS = 0.05
+
+_SILENCE_SECONDS = 0.5
+"""A loop that has not run a timer for so long is blocked by something that will not give way."""
 
 
 class Pacer:
@@ -41,32 +44,44 @@ class Pacer:
         self.start_wait_seconds.append(now - began)
 
 
-class LoopLag:
-    """Samples how late the loop runs its timers, while a batch is under way.
+class Pulse:
+    """The life signs of the event loop during one batch: made by the caller's thread, beaten on the loop.
 
     Attributes:
-        longest_seconds: The latest that a timer was so far.
+        last_beat: `perf_counter()` value of the last sign of life, or of the making of this object.
+        longest_lag_seconds: The latest that a beat was so far.
+        started: Whether the loop has begun with the batch.
     """
 
     def __init__(self) -> None:
-        self.longest_seconds = 0.0
-        self._loop = asyncio.get_running_loop()
-        self._due = 0.0
-        self._arm()
+        self.last_beat = perf_counter()
+        self.longest_lag_seconds = 0.0
+        self.started = False
+        self._timer: asyncio.TimerHandle | None = None
 
-    def _arm(self) -> None:
-        self._due = perf_counter() + _LAG_SAMPLE_SECONDS
-        self._timer = self._loop.call_later(_LAG_SAMPLE_SECONDS, self._sample)
+    def start(self) -> None:
+        """Beat on the running loop until `stop`."""
+        self.started = True
+        self.last_beat = perf_counter()
+        self._arm(asyncio.get_running_loop())
 
-    def _sample(self) -> None:
-        self._look()
-        self._arm()
+    def stop(self) -> None:
+        """End the beating; a beat that is overdue right now counts as lag."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._see(perf_counter())
 
-    def _look(self) -> None:
-        self.longest_seconds = max(self.longest_seconds, perf_counter() - self._due)
+    def is_silent(self) -> bool:
+        """Tell, from any thread, whether the loop has shown no sign of life for so long that it must be blocked."""
+        return perf_counter() - self.last_beat > _SILENCE_SECONDS
 
-    def stop(self) -> float:
-        """End sampling and give the longest lag in seconds; a timer overdue right now counts."""
-        self._timer.cancel()
-        self._look()
-        return self.longest_seconds
+    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = loop.call_later(_BEAT_SECONDS, self._beat, loop)
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._see(perf_counter())
+        self._arm(loop)
+
+    def _see(self, now: float) -> None:
+        self.longest_lag_seconds = max(self.longest_lag_seconds, now - self.last_beat - _BEAT_SECONDS)
+        self.last_beat = now

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,14 +24,13 @@ from exporter.fan_out import FanOut
 from exporter.model import Batch, Reason
 from exporter.net import Network
 from exporter.net.http_client import create_client
-from exporter.pacing import LoopLag
+from exporter.pacing import Pulse
 from exporter.registry import ExecutorRegistry, close_resource
 from exporter.stuck import StuckChecks
 from exporter.verdict import unjudged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from concurrent.futures import Future
 
     from anyio.from_thread import BlockingPortal, BlockingPortalProvider
 
@@ -40,10 +39,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LOOP_ANSWERS_WITHIN_SECONDS = 0.5
-_PATIENCE_SECONDS = 0.35
-"""How long after the deadline a batch may still be closing up before the loop is asked whether it is alive: the grace
-of a cancelled check and the limit of the cleanup together."""
+_PATIENCE_SECONDS = 0.2
+"""How long after its deadline a batch may go on before the caller looks whether the loop is alive: a little more than
+the grace of a cancelled check. It looks again as often."""
 
 
 class CheckRunner(Protocol):
@@ -141,30 +139,41 @@ class AsyncCheckRunner:
     def _wait_for(
         self, portal: BlockingPortal, checks: tuple[Check, ...], delivery: Delivery, budget_seconds: float | None
     ) -> Batch | None:
-        """Wait for the batch, but not on a loop that has stopped; None when it has."""
-        try:
-            future = portal.start_task_soon(self._async_run_all, checks, delivery, budget_seconds)
-        except RuntimeError:  # the portal's thread has ended
-            return None
+        """Wait for the batch, but not on a loop that has stopped; None when it has.
+
+        The portal is called from a thread of its own, because even handing it a task waits for the loop.
+        """
+        pulse = Pulse()
+        outcome: Future[Batch] = Future()
+
+        def call_portal() -> None:
+            try:
+                outcome.set_result(portal.call(self._async_run_all, checks, delivery, budget_seconds, pulse))
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+                outcome.set_exception(error)
+
+        threading.Thread(target=call_portal, name="nyxmon-batch", daemon=True).start()
         patience = None if budget_seconds is None else budget_seconds + _PATIENCE_SECONDS
         while True:
             try:
-                return future.result(patience)
-            except CancelledError:
-                return None
+                return outcome.result(patience)
             except TimeoutError:
-                if future.done():
+                if outcome.done():
                     raise
-            if not _answers(portal):
-                future.cancel()
-                return None
-            patience = _LOOP_ANSWERS_WITHIN_SECONDS
+                if pulse.is_silent():
+                    return None
+                patience = _PATIENCE_SECONDS
+            except (RuntimeError, CancelledError):
+                if pulse.started:
+                    raise
+                return None  # the portal has ended
 
     async def _async_run_all(
-        self, checks: tuple[Check, ...], delivery: Delivery, budget_seconds: float | None
+        self, checks: tuple[Check, ...], delivery: Delivery, budget_seconds: float | None, pulse: Pulse
     ) -> Batch:
         """Make what the batch needs, run it, close everything whatever happened, and report."""
         started = perf_counter()
+        pulse.start()
         network = self._network.for_batch()
         needs_client = self.registry.needs_http_client({check.check_type for check in checks})
         client = create_client(network) if needs_client else None
@@ -177,15 +186,14 @@ class AsyncCheckRunner:
             buffer_size=self._buffer_size,
             deadline=None if budget_seconds is None else started + budget_seconds,
         )
-        lag = LoopLag()
         closings: list[Closing] = []
         try:
             await fan_out.run()
         finally:
-            loop_lag_seconds = lag.stop()
             closings += await executors.aclose_all(self._cleanup_limit_seconds)
             if client is not None:
                 closings.append(await close_resource("http_client", client.aclose, self._cleanup_limit_seconds))
+            pulse.stop()
         return Batch(
             checks=len(checks),
             duration_seconds=perf_counter() - started,
@@ -202,21 +210,8 @@ class AsyncCheckRunner:
             stream_buffer_size=self._buffer_size,
             stream_high_water=fan_out.stream_high_water,
             start_wait_seconds=tuple(fan_out.pacer.start_wait_seconds),
-            loop_lag_seconds=loop_lag_seconds,
+            loop_lag_seconds=pulse.longest_lag_seconds,
         )
-
-
-def _answers(portal: BlockingPortal) -> bool:
-    """Tell whether the portal's loop is alive and runs what it is given."""
-    alive = threading.Event()
-    try:
-        future: Future[None] = portal.start_task_soon(alive.set)
-    except RuntimeError:  # the portal has ended
-        return False
-    if alive.wait(_LOOP_ANSWERS_WITHIN_SECONDS):
-        return True
-    future.cancel()
-    return False
 
 
 def _runner_failed(check: Check) -> Result:

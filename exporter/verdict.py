@@ -25,7 +25,7 @@ def judge(
     attempt: Attempt,
     answer: Result,
     *,
-    attempt_seconds: float,
+    duration_seconds: float,
 ) -> Result:
     """Weigh an executor's answer and the check's expectations against each other.
 
@@ -33,9 +33,9 @@ def judge(
         check: The check that ran.
         attempt: What was measured, observed and logged meanwhile.
         answer: What the executor gave back.
-        attempt_seconds: Duration of this attempt, the observation of the subject `duration`.
+        duration_seconds: Time since the first attempt began, the observation of the subject `duration`.
     """
-    observed: dict[str, Observation] = {**attempt.observed, **answer.observed, DURATION.name: attempt_seconds}
+    observed: dict[str, Observation] = {**attempt.observed, **answer.observed, DURATION.name: duration_seconds}
     outcomes = evaluate(check.expectations, observed) if check.expectations else ()
     status, reason, detail = answer.status, answer.reason, answer.detail
     if status is ResultStatus.ERROR and reason is None:
