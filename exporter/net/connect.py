@@ -1,83 +1,87 @@
-"""Establish one connection to one address, TCP and TLS timed apart."""
+"""Establish one connection to one address, TCP and TLS each measured and bounded by itself."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.addresses import endpoint
 from exporter.net.failures import connection_failure
 from exporter.net.tls import TlsTransport
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from exporter.net.phases import ConnectionFacts
     from exporter.settings import NetworkSettings
 
-ProtocolFactory = "Callable[[], asyncio.Protocol]"
+
+async def connect_plain(
+    protocol: asyncio.Protocol, address: str, port: int, settings: NetworkSettings, facts: ConnectionFacts
+) -> asyncio.Transport:
+    """Connect a protocol to an address.
+
+    Raises:
+        CheckFailed: With the reason that the system's error stands for, or `connect_timeout` when `connect_timeout`
+            has passed.
+    """
+    transport, facts.ready_at = await _connect(protocol, address, port, settings, facts)
+    return transport
+
+
+async def _connect(
+    protocol: asyncio.Protocol, address: str, port: int, settings: NetworkSettings, facts: ConnectionFacts
+) -> tuple[asyncio.Transport, float]:
+    """Give the connected transport, and when it was connected."""
+    attempt = current_attempt()
+    reason_before, attempt.timeout_reason = attempt.timeout_reason, Reason.CONNECT_TIMEOUT
+    source = None if settings.source_ip is None else (settings.source_ip, 0)
+    arrival = _Arrival(protocol)
+    started = perf_counter()
+    try:
+        async with _bounded(settings.connect_timeout_seconds):
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                lambda: arrival, address, port, local_addr=source
+            )
+    except OSError as error:
+        raise _failure(error, endpoint(address, port), settings.connect_timeout_seconds) from error
+    finally:
+        facts.connect_seconds = (arrival.arrived_at or perf_counter()) - started
+    attempt.timeout_reason = reason_before
+    return transport, arrival.arrived_at
+
+
+def _failure(error: OSError, place: str, limit_seconds: float | None) -> CheckFailed:
+    own_limit = isinstance(error, TimeoutError) and error.errno is None  # the system's limit comes as ETIMEDOUT
+    if own_limit and limit_seconds is not None:
+        return CheckFailed(Reason.CONNECT_TIMEOUT, f"{place} did not answer within {limit_seconds:g} s")
+    return connection_failure(error, f"connecting to {place}")
 
 
 class _Arrival(asyncio.Protocol):
-    """Notes when TCP was established and steps aside for the real protocol; the event loop tells us only later."""
+    """Notes when TCP was established and makes way for the real protocol.
 
-    def __init__(self, protocol_factory: Callable[[], asyncio.Protocol], facts: ConnectionFacts, started: float) -> None:
-        self._protocol_factory = protocol_factory
-        self._facts = facts
-        self._started = started
-        self.protocol: asyncio.Protocol | None = None
+    Whoever waits for the event loop's `create_connection` learns of it later, and much later on a busy loop.
+    """
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
+        self.arrived_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._facts.ready_at = perf_counter()
-        self._facts.connect_seconds = self._facts.ready_at - self._started
-        self.protocol = self._protocol_factory()
-        transport.set_protocol(self.protocol)
-        self.protocol.connection_made(transport)
-
-
-async def connect_tcp(
-    protocol_factory: Callable[[], asyncio.Protocol],
-    address: str,
-    port: int,
-    settings: NetworkSettings,
-    facts: ConnectionFacts,
-) -> tuple[asyncio.Transport, asyncio.Protocol]:
-    """Connect to an address.
-
-    Raises:
-        CheckFailed: When the connection cannot be established or takes longer than `connect_timeout`.
-    """
-    attempt = current_attempt()
-    place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    before = attempt.timeout_reason
-    attempt.timeout_reason = Reason.CONNECT_TIMEOUT
-    local = None if settings.source_ip is None else (settings.source_ip, 0)
-    started = perf_counter()
-    arrival = _Arrival(protocol_factory, facts, started)
-    try:
-        async with asyncio.timeout(settings.connect_timeout_seconds):
-            transport, _ = await asyncio.get_running_loop().create_connection(
-                lambda: arrival, address, port, local_addr=local
-            )
-    except TimeoutError as error:
-        facts.connect_seconds = perf_counter() - started
-        raise CheckFailed(
-            Reason.CONNECT_TIMEOUT, f"{place} did not answer within {settings.connect_timeout_seconds} s"
-        ) from error
-    except OSError as error:
-        facts.connect_seconds = perf_counter() - started
-        raise connection_failure(error, f"connecting to {place}") from error
-    attempt.timeout_reason = before
-    assert arrival.protocol is not None
-    return transport, arrival.protocol
+        self.arrived_at = perf_counter()
+        transport.set_protocol(self._protocol)
+        self._protocol.connection_made(transport)
 
 
 async def connect_tls(
-    protocol_factory: Callable[[], asyncio.Protocol],
+    protocol: asyncio.Protocol,
     address: str,
     port: int,
     settings: NetworkSettings,
@@ -86,22 +90,41 @@ async def connect_tls(
     context: ssl.SSLContext,
     server_name: str,
     timeout_seconds: float | None,
-) -> tuple[asyncio.Transport, asyncio.Protocol]:
-    """Connect to an address and shake hands.
+) -> TlsTransport:
+    """Connect a protocol to an address over TLS.
+
+    Args:
+        protocol: The protocol that speaks over TLS.
+        address: IP address.
+        port: Port.
+        settings: Source address and bound of connecting.
+        facts: Filled as far as things went.
+        context: SSL context.
+        server_name: Name or IP address sent and verified.
+        timeout_seconds: Bound of the handshake alone.
 
     Raises:
-        CheckFailed: When either fails.
+        CheckFailed: As `connect_plain` and `TlsTransport.shake_hands` do; with reason `tls` as well when
+            `timeout_seconds` has passed.
     """
-    doing = f"shaking hands with {server_name}"
-    tls = TlsTransport(protocol_factory, context, server_name, facts, doing)
-    await connect_tcp(lambda: tls, address, port, settings, facts)
+    transport = TlsTransport(protocol, context, server_name, facts)
     try:
-        async with asyncio.timeout(timeout_seconds):
-            protocol = await tls.handshaken
+        await _connect(transport, address, port, settings, facts)
+        async with _bounded(timeout_seconds):
+            await transport.shake_hands()
     except TimeoutError as error:
-        tls.abort()
-        raise CheckFailed(Reason.TLS, f"timed out after {timeout_seconds} s while {doing}") from error
+        transport.abort()
+        raise CheckFailed(
+            Reason.TLS, f"{server_name} did not complete the handshake in {timeout_seconds:g} s"
+        ) from error
     except BaseException:
-        tls.abort()
+        transport.abort()
         raise
-    return tls, protocol
+    return transport
+
+
+_unbounded: AbstractAsyncContextManager[None] = nullcontext()
+
+
+def _bounded(limit_seconds: float | None) -> AbstractAsyncContextManager[object]:
+    return _unbounded if limit_seconds is None else asyncio.timeout(limit_seconds)

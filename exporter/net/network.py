@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
+from functools import partial
 from typing import TYPE_CHECKING
 
-from exporter.net.connect import connect_tcp, connect_tls
-from exporter.net.resolve import Lookups
-from exporter.net.tls_contexts import TlsContexts
+import anyio.to_thread
+
+from exporter.attempt import current_attempt
+from exporter.net.addresses import endpoint, parse_address
+from exporter.net.connect import connect_plain, connect_tls
+from exporter.net.resolve import Lookups, ascii_name
+from exporter.net.sharing import SharedWork
+from exporter.net.system_names import SystemNames
+from exporter.net.tls_contexts import ContextRecipe, TlsContexts
+from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     import asyncio
+    import ssl
     from collections.abc import Callable
 
     from exporter.net.phases import ConnectionFacts
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ConnectionCounts:
-    """What a batch did with connections; counted by whoever does it.
+    """What a batch did with connections for HTTP; counted by whoever does it.
 
     Attributes:
         requests: HTTP requests sent.
@@ -42,16 +50,18 @@ class Network:
         counts: Connection counts of this batch.
     """
 
-    def __init__(self, *, tls: TlsContexts | None = None) -> None:
+    def __init__(self, *, tls: TlsContexts | None = None, system_names: SystemNames | None = None) -> None:
         self.tls = tls or TlsContexts()
-        self.lookups = Lookups()
+        self._system_names = system_names or SystemNames()
+        self.lookups = Lookups(self._system_names)
         self.counts = ConnectionCounts()
+        self._contexts: SharedWork[ContextRecipe, ssl.SSLContext] = SharedWork()
 
     def for_batch(self) -> Network:
         """Give a network with lookups and counts of its own, for one batch."""
-        return Network(tls=self.tls)
+        return Network(tls=self.tls, system_names=self._system_names)
 
-    async def connect(
+    async def connect(  # noqa: PLR0913 - every protocol states what it wants of its connection in this one place
         self,
         protocol_factory: Callable[[], asyncio.Protocol],
         host: str,
@@ -66,25 +76,65 @@ class Network:
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
         """Resolve, connect and, with `tls`, shake hands.
 
+        Args:
+            protocol_factory: Makes the protocol; it is connected when the handshake, if any, is done.
+            host: Name or IP address (IPv6 without brackets).
+            port: Port.
+            settings: Address family, source address, name server, fixed address and time limit.
+            facts: Filled as far as things went, whatever the outcome.
+            tls: TLS options; None for a plain connection.
+            server_name: Name sent and verified when `tls` names none; the host by default.
+            tls_timeout_seconds: Bound of the handshake alone.
+            alpn: Application protocols offered, preferred one first.
+
         Raises:
-            CheckFailed: When a step fails; `facts` has what was measured until then.
+            CheckFailed: When a step fails.
         """
-        context = None if tls is None else self.tls.context(tls, alpn)
-        started = perf_counter()
-        try:
-            address = await self.lookups.address(host, settings)
-        finally:
-            facts.resolve_seconds = facts.lookup_seconds = perf_counter() - started
-        facts.set_address(address)
+        attempt = current_attempt()
+        context = None if tls is None else await self.context(tls, alpn)
+        if settings.connect_to is not None:
+            host_to_find, port = parse_host_port(settings.connect_to, default_port=port)
+        else:
+            host_to_find = host
+        address = (await self.lookups.address(host_to_find, settings, facts)).text
+        attempt.note("resolved", host=host_to_find, address=address, seconds=facts.resolve_seconds)
+        protocol = protocol_factory()
         if tls is None or context is None:
-            return await connect_tcp(protocol_factory, address, port, settings, facts)
-        return await connect_tls(
-            protocol_factory,
+            transport = await connect_plain(protocol, address, port, settings, facts)
+            attempt.note("connected", to=endpoint(address, port), seconds=facts.connect_seconds)
+            return transport, protocol
+        transport = await connect_tls(
+            protocol,
             address,
             port,
             settings,
             facts,
             context=context,
-            server_name=server_name or tls.server_name or host,
+            server_name=_verifiable_name(server_name or tls.server_name or host),
             timeout_seconds=tls_timeout_seconds,
         )
+        attempt.note(
+            "connected over TLS",
+            to=endpoint(address, port),
+            connect_seconds=facts.connect_seconds,
+            tls_seconds=facts.tls_seconds,
+        )
+        return transport, protocol
+
+    async def context(self, tls: TlsConfig, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+        """Give the SSL context for a configuration; its files are looked at once per batch, in a worker thread.
+
+        Raises:
+            CheckFailed: With reason `local` when a file is missing or is not what it should be.
+        """
+        recipe = self.tls.recipe(tls, alpn)
+        return await self._contexts.result(recipe, partial(self._build, recipe))
+
+    async def _build(self, recipe: ContextRecipe) -> ssl.SSLContext:
+        return await anyio.to_thread.run_sync(self.tls.context, recipe, abandon_on_cancel=True)
+
+
+def _verifiable_name(name: str) -> str:
+    """Give the name as certificates have it: without the final dot, an address without its zone."""
+    address = parse_address(name)
+    return ascii_name(name).removesuffix(".") if address is None else address.text.partition("%")[0]

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from exporter.model import Measurement, MetricSpec
 
 if TYPE_CHECKING:
+    from exporter.net.addresses import Address
     from exporter.net.certificates import TlsFacts
 
 LOOKUP_TIME = MetricSpec(
     name="probe_dns_lookup_time_seconds",
-    help="Seconds the lookup of the target's name took, also when it failed; 0 when none was needed",
+    help="Seconds the lookup of the target's name took, also when it failed; about 0 when none was needed",
     defaults=(((), 0.0),),
 )
 IP_PROTOCOL = MetricSpec(
@@ -31,8 +31,6 @@ IP_ADDR_HASH = MetricSpec(
 RESOLUTION_METRICS = (LOOKUP_TIME, IP_PROTOCOL, IP_ADDR_HASH)
 """Metric families of every type that resolves its target."""
 
-_FNV_OFFSET, _FNV_PRIME = 0x811C9DC5, 0x01000193
-
 
 class ConnectionFacts:
     """Facts of one connection; lives as long as the attempt that made it and is written by one task.
@@ -40,11 +38,11 @@ class ConnectionFacts:
     Attributes:
         resolve_seconds: How long this check waited for the address.
         lookup_seconds: How long the lookup itself took; more than `resolve_seconds` for a check that joined it late.
-        connect_seconds: How long establishing TCP took.
-        tls_seconds: How long the TLS handshake took; 0 without one.
+        connect_seconds: How long establishing TCP took, or was tried.
+        tls_seconds: How long the TLS handshake took, or was tried; 0 without one.
         ip_protocol: 4 or 6; 0 when there is no address.
-        address: The address connected to, as text; empty when there is none.
         ip_addr_hash: FNV-1a of the address's bytes; 0 when there is none.
+        address: The address connected to, as text; empty when there is none.
         tls: Facts of the TLS handshake, also of one refused because of its certificate; None without any.
         ready_at: `perf_counter()` when the connection could be used; 0 when it never could.
     """
@@ -67,25 +65,14 @@ class ConnectionFacts:
         self.connect_seconds = 0.0
         self.tls_seconds = 0.0
         self.ip_protocol = 0
-        self.address = ""
         self.ip_addr_hash = 0
+        self.address = ""
         self.tls: TlsFacts | None = None
         self.ready_at = 0.0
 
-    def set_address(self, address: str) -> None:
+    def set_address(self, address: Address) -> None:
         """Note the address that was chosen."""
-        packed = ip_address(address).packed
-        self.address = address
-        self.ip_protocol = 4 if len(packed) == 4 else 6
-        self.ip_addr_hash = fnv1a(packed)
-
-
-def fnv1a(octets: bytes) -> int:
-    """Give the 32-bit FNV-1a hash (draft-eastlake-fnv), the one that `probe_ip_addr_hash` is defined by."""
-    value = _FNV_OFFSET
-    for octet in octets:
-        value = (value ^ octet) * _FNV_PRIME & 0xFFFFFFFF
-    return value
+        self.address, self.ip_protocol, self.ip_addr_hash = address
 
 
 def resolution_measurements(facts: ConnectionFacts) -> tuple[Measurement, ...]:

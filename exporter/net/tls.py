@@ -1,215 +1,244 @@
-"""TLS over a connected transport: a transport for the protocol above, a protocol for the socket below.
+"""TLS on top of a connected socket: a transport for the protocol above, a protocol for the socket below.
 
-Our own layer over ssl.SSLObject instead of the event loop's, because the handshake must be measured apart from TCP, and
-because the certificates of a *refused* handshake can be read only while its SSL object is at hand.
+An own layer over ssl.SSLObject instead of the event loop's, because the handshake is measured apart from TCP, and
+because the certificates of a refused handshake can only be read while its SSL object is at hand.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-import sys
+from contextlib import suppress
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.certificates import TlsFacts, certificate_facts, earliest_expiry
 from exporter.net.failures import connection_failure
+from exporter.net.handshake import completed_facts, handshake_failure, refused_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from exporter.net.phases import ConnectionFacts
 
-_RECORD_BYTES = 16384  # the most plaintext in one TLS record, RFC 8446 section 5.1
-_DER = 2  # ssl._ssl.ENCODING_DER
+_RECORD_BYTES = 16384  # the most plaintext that one record holds, RFC 8446 section 5.1
+_HEAD_BYTES = 128  # enough of a ServerHello to see what was chosen
 
 
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
-    """One TLS connection; lives as long as its socket. `handshaken` resolves when the protocol above was told of it.
+    """One TLS connection; lives as long as its socket, on one event loop.
 
-    Closing sends what is pending and a close_notify, and does not wait for the peer's.
+    The protocol above gets `connection_made` when the handshake is done, and nothing at all when it fails; then
+    `shake_hands` raises. Closing sends what is pending and a close_notify, and does not wait for the peer's.
     """
 
     def __init__(
-        self,
-        protocol_factory: Callable[[], asyncio.Protocol],
-        context: ssl.SSLContext,
-        server_name: str,
-        facts: ConnectionFacts,
-        doing: str,
+        self, protocol: asyncio.Protocol, context: ssl.SSLContext, server_name: str, facts: ConnectionFacts
     ) -> None:
+        """Prepare to be the protocol of a socket.
+
+        Args:
+            protocol: The protocol above.
+            context: Its verify mode decides whether a completed handshake counts as verified.
+            server_name: Name or IP address sent (names only) and verified.
+            facts: Told of the handshake.
+        """
         super().__init__()
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
-        self._protocol_factory = protocol_factory
+        self._protocol = protocol
+        self._server_name = server_name
         self._facts = facts
-        self._doing = doing
         self._verifying = context.verify_mode is ssl.CERT_REQUIRED
-        self._started = 0.0
-        self._below: asyncio.Transport | None = None
-        self._protocol: asyncio.Protocol | None = None
+        self._socket: asyncio.Transport | None = None
+        self._started_at = 0.0
+        self._head = b""
+        self._established = False
+        self._failure: CheckFailed | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self._backlog: list[bytes] = []
         self._paused = False
         self._closing = False
-        self.handshaken: asyncio.Future[asyncio.Protocol] = asyncio.get_running_loop().create_future()
+        self._lost = False
 
-    # The protocol of the socket below
+    async def shake_hands(self) -> None:
+        """Wait until the handshake, which starts by itself with the connection, is done.
+
+        Raises:
+            CheckFailed: With reason `certificate` when the peer's was refused, `tls` when the handshake failed
+                otherwise, `connection_reset` when the peer reset the connection.
+        """
+        if not self._established and self._failure is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._failure is not None:
+            raise self._failure
+
+    # The protocol of the socket below.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the handshake."""
-        assert isinstance(transport, asyncio.Transport) or True
-        self._below = transport  # type: ignore[assignment]
-        self._started = perf_counter()
-        self._handshake()
+        self._socket = cast("asyncio.Transport", transport)
+        self._started_at = perf_counter()
+        self._continue_handshake()
 
     def data_received(self, data: bytes) -> None:
         """Decrypt what came."""
         self._incoming.write(data)
-        if self._protocol is None:
-            self._handshake()
-        if self._protocol is not None:
+        if not self._established:
+            if len(self._head) < _HEAD_BYTES:
+                self._head += data[:_HEAD_BYTES]
+            self._continue_handshake()
+        if self._established and not self._paused:
             self._deliver()
 
     def eof_received(self) -> None:
-        """Tell the protocol above, or fail the handshake; the socket is closed then."""
-        if self._protocol is not None:
+        """Pass on that the peer sends no more; the socket closes itself then."""
+        if self._established:
             self._protocol.eof_received()
         else:
             self._fail(CheckFailed(Reason.TLS, f"the peer closed the connection while {self._doing}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the protocol above, or fail the handshake."""
+        """Pass on that the connection is gone."""
         self._closing = True
-        if self._protocol is not None:
-            self._protocol.connection_lost(exc)
-        elif exc is not None:
-            self._fail(connection_failure(exc, self._doing))
-        else:
+        if self._established:
+            self._lose(exc)
+        elif exc is None:
             self._fail(CheckFailed(Reason.TLS, f"the connection ended while {self._doing}"))
+        else:
+            self._fail(connection_failure(exc, self._doing))
 
     def pause_writing(self) -> None:
         """Pass on that the socket's buffer is full."""
-        if self._protocol is not None:
+        if self._established:
             self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass on that the socket's buffer has room."""
-        if self._protocol is not None:
+        """Pass on that the socket's buffer has room again."""
+        if self._established:
             self._protocol.resume_writing()
 
-    # The transport of the protocol above
+    # The transport of the protocol above.
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        """Encrypt and send."""
-        if self._closing or not data:
-            return
-        self._backlog.append(bytes(data))
-        self._flush_backlog()
+        """Encrypt and send; after closing, drop."""
+        if data and not self._closing:
+            self._backlog.append(bytes(data))
+            self._flush_backlog()
 
     def close(self) -> None:
-        """Close after sending what is pending, without waiting for the peer."""
-        if self._closing:
+        """Send what is pending and close, without waiting for the peer."""
+        if self._closing or self._socket is None:
             return
         self._closing = True
-        try:
+        with suppress(ssl.SSLError):  # it wants the peer's close_notify; ours is written, which is all that is owed
             self._tls.unwrap()
-        except ssl.SSLError:
-            pass  # unwrap() wants the peer's close_notify, which is not waited for; ours is in the buffer
         self._send_pending()
-        if self._below is not None:
-            self._below.close()
+        self._socket.close()
 
     def abort(self) -> None:
         """Close at once."""
         self._closing = True
-        if self._below is not None:
-            self._below.abort()
+        if self._socket is not None:
+            self._socket.abort()
 
     def is_closing(self) -> bool:
         """Tell whether the connection is closed or about to be."""
         return self._closing
 
     def pause_reading(self) -> None:
-        """Stop delivering data."""
-        self._paused = True
-        if self._below is not None:
-            self._below.pause_reading()
+        """Deliver no more data for now."""
+        if not self._paused and self._socket is not None:
+            self._paused = True
+            self._socket.pause_reading()
 
     def resume_reading(self) -> None:
-        """Deliver data again, what was decrypted meanwhile first."""
-        if self._paused and self._below is not None:
+        """Deliver data again, what was received meanwhile first."""
+        if self._paused and self._socket is not None:
             self._paused = False
-            self._below.resume_reading()
+            self._socket.resume_reading()
             asyncio.get_running_loop().call_soon(self._deliver)
+
+    def is_reading(self) -> bool:
+        """Tell whether data is delivered."""
+        return not self._paused and not self._closing
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Hand the connection to another protocol."""
+        self._protocol = cast("asyncio.Protocol", protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Give the protocol above."""
+        return self._protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Give `ssl_object`, or what the socket below knows."""
         if name == "ssl_object":
             return self._tls
-        return default if self._below is None else self._below.get_extra_info(name, default)
+        return default if self._socket is None else self._socket.get_extra_info(name, default)
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Hand the connection to another protocol."""
-        self._protocol = protocol  # type: ignore[assignment]
+    def get_write_buffer_size(self) -> int:
+        """Give the number of bytes not yet handed to the system."""
+        return 0 if self._socket is None else self._socket.get_write_buffer_size()
 
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Give the protocol above."""
-        assert self._protocol is not None
-        return self._protocol
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set when `pause_writing` and `resume_writing` are called."""
+        if self._socket is not None:
+            self._socket.set_write_buffer_limits(high, low)
 
     def can_write_eof(self) -> bool:
-        """TLS connections are not closed by halves here."""
+        """Tell that one direction cannot be closed alone."""
         return False
 
-    # Inside
+    # Both together.
 
-    def _handshake(self) -> None:
+    @property
+    def _doing(self) -> str:
+        return f"shaking hands with {self._server_name}"
+
+    def _continue_handshake(self) -> None:
+        if self._failure is not None:
+            return
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._send_pending()
             return
         except ssl.SSLError as error:
-            self._send_pending()
-            self._take_facts(verified=False)
-            self._fail(connection_failure(error, self._doing))
+            self._send_pending()  # the alert that tells the peer why
+            self._facts.tls = refused_facts(self._tls, self._head)
+            self._fail(handshake_failure(error, self._facts.tls, self._server_name, self._head))
             return
         self._send_pending()
         self._facts.ready_at = perf_counter()
-        self._take_facts(verified=self._verifying)
-        self._facts.tls_seconds = self._facts.ready_at - self._started
-        self._protocol = self._protocol_factory()
+        self._facts.tls_seconds = self._facts.ready_at - self._started_at
+        self._facts.tls = completed_facts(self._tls, verified=self._verifying)
+        self._established = True
         self._protocol.connection_made(self)
-        if not self.handshaken.done():
-            self.handshaken.set_result(self._protocol)
-
-    def _take_facts(self, *, verified: bool) -> None:
-        cipher = self._tls.cipher()
-        presented = tuple(map(certificate_facts, presented_chain(self._tls)))
-        chain = tuple(map(certificate_facts, verified_chain(self._tls))) if verified else ()
-        self._facts.tls = TlsFacts(
-            version=(self._tls.version() or "").replace("TLSv", "TLS "),
-            cipher=cipher[0] if cipher else "",
-            verified=verified,
-            presented=presented,
-            chain_expiry_timestamp_seconds=earliest_expiry(chain),
-        )
+        self._wake()
 
     def _fail(self, failure: CheckFailed) -> None:
+        if self._failure is None:
+            self._failure = failure
+            self._facts.tls_seconds = perf_counter() - self._started_at
         self._closing = True
-        if self._started:
-            self._facts.tls_seconds = perf_counter() - self._started
-        if not self.handshaken.done():
-            self.handshaken.set_exception(failure)
-        if self._below is not None:
-            self._below.close()
+        if self._socket is not None:
+            self._socket.close()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _lose(self, exc: Exception | None) -> None:
+        if not self._lost:
+            self._lost = True
+            self._protocol.connection_lost(exc)
 
     def _deliver(self) -> None:
         try:
-            while not self._paused and not self._closing and self._protocol is not None:
+            while not self._paused and not self._closing and (self._incoming.pending or self._tls.pending()):
                 chunk = self._tls.read(_RECORD_BYTES)
                 if not chunk:
                     self._protocol.eof_received()
@@ -217,15 +246,14 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                     return
                 self._protocol.data_received(chunk)
         except ssl.SSLWantReadError:
-            self._flush_backlog()
+            pass  # half a record; the rest will come
         except ssl.SSLError as error:
-            self._closing = True
-            self._send_pending()
-            if self._below is not None:
-                self._below.close()
-            if self._protocol is not None:
-                protocol, self._protocol = self._protocol, None
-                protocol.connection_lost(error)
+            self._break(error)
+            return
+        if self._backlog:
+            self._flush_backlog()
+        elif self._outgoing.pending:
+            self._send_pending()  # an answer to a key update
 
     def _flush_backlog(self) -> None:
         try:
@@ -233,27 +261,19 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                 self._tls.write(self._backlog[0])
                 del self._backlog[0]
         except ssl.SSLWantReadError:
-            pass  # the peer renegotiates (TLS 1.2); goes on when it has answered
+            pass  # the peer renegotiates (TLS 1.2); sending goes on when it has answered
+        except ssl.SSLError as error:
+            self._break(error)
+            return
         self._send_pending()
 
+    def _break(self, error: ssl.SSLError) -> None:
+        self._closing = True
+        self._send_pending()
+        if self._socket is not None:
+            self._socket.close()
+        asyncio.get_running_loop().call_soon(self._lose, error)
+
     def _send_pending(self) -> None:
-        if self._outgoing.pending and self._below is not None:
-            self._below.write(self._outgoing.read())
-
-
-def presented_chain(tls: ssl.SSLObject) -> list[bytes]:
-    """Give the certificates the peer sent, as DER, also after its refusal (OpenSSL 3 or newer)."""
-    if sys.version_info >= (3, 13):
-        return list(tls.get_unverified_chain())
-    return _private_chain(tls, "get_unverified_chain")
-
-
-def verified_chain(tls: ssl.SSLObject) -> list[bytes]:
-    """Give the chain that was verified, from the peer's certificate to the trust anchor, as DER."""
-    if sys.version_info >= (3, 13):
-        return list(tls.get_verified_chain())
-    return _private_chain(tls, "get_verified_chain")
-
-
-def _private_chain(tls: Any, method: str) -> list[bytes]:
-    return [certificate.public_bytes(_DER) for certificate in getattr(tls._sslobj, method)() or ()]  # noqa: SLF001 - public from Python 3.13
+        if self._outgoing.pending and self._socket is not None:
+            self._socket.write(self._outgoing.read())

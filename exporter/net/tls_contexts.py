@@ -1,15 +1,15 @@
 """SSL contexts, built once per distinct TLS configuration, because building one reads some 140 authorities (26 ms).
 
-A context is rebuilt when one of its files was replaced, so rotated certificates need no reload.
+A context is built anew when one of its files was replaced, so that rotated certificates need no reload.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
@@ -41,9 +41,10 @@ not asked, so that a check means the same wherever the exporter is started."""
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Recipe:
-    authorities: str | None
+class ContextRecipe(NamedTuple):
+    """What a context is made from; equal recipes share a context."""
+
+    ca_file: str | None
     cert_file: str | None
     key_file: str | None
     min_version: str
@@ -51,57 +52,58 @@ class _Recipe:
     verifying: bool
     alpn: tuple[str, ...]
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        return tuple(file for file in (self.authorities, self.cert_file, self.key_file) if file is not None)
-
 
 class TlsContexts:
-    """The SSL contexts of the process, bounded in number; used from one event loop at a time."""
+    """The SSL contexts of the process, bounded in number; may be used by any thread."""
 
     def __init__(self, *, system_authorities: Sequence[str] = SYSTEM_AUTHORITIES) -> None:
         self._system_authorities = tuple(system_authorities)
-        self._contexts: OrderedDict[_Recipe, tuple[_Stamp, ssl.SSLContext]] = OrderedDict()
+        self._lock = Lock()
+        self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, ssl.SSLContext]] = OrderedDict()
 
-    def context(self, config: TlsConfig, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
-        """Give the context for a configuration, built anew only when a file it was made of has changed.
-
-        Raises:
-            CheckFailed: With reason `local` when a file is missing or is not what it should be.
-        """
-        recipe = self._recipe(config, alpn)
-        try:
-            stamp = tuple(_stamp(file) for file in recipe.files)
-            known = self._contexts.get(recipe)
-            if known is not None and known[0] == stamp:
-                self._contexts.move_to_end(recipe)
-                return known[1]
-            context = _build(recipe)
-        except OSError as error:
-            raise _unusable(recipe, error) from error
-        self._contexts[recipe] = (stamp, context)
-        if len(self._contexts) > _MAX_CONTEXTS:
-            self._contexts.popitem(last=False)
-        return context
-
-    def _recipe(self, config: TlsConfig, alpn: tuple[str, ...]) -> _Recipe:
-        verifying = not config.insecure_skip_verify
-        authorities = (config.ca_file or self._system_file()) if verifying else None
-        return _Recipe(
-            authorities,
+    def recipe(self, config: TlsConfig, alpn: tuple[str, ...] = ()) -> ContextRecipe:
+        """Give what a context for this configuration is made from; `server_name` is no part of it."""
+        return ContextRecipe(
+            config.ca_file,
             config.cert_file,
             config.key_file,
             config.min_version,
             config.max_version,
-            verifying,
+            not config.insecure_skip_verify,
             alpn,
         )
+
+    def context(self, recipe: ContextRecipe) -> ssl.SSLContext:
+        """Give the context for a recipe, built anew only when a file it is made of has changed; blocks meanwhile.
+
+        Raises:
+            CheckFailed: With reason `local` when a file is missing or is not what it should be.
+        """
+        authorities = (recipe.ca_file or self._system_file()) if recipe.verifying else None
+        files = [file for file in (authorities, recipe.cert_file, recipe.key_file) if file is not None]
+        try:
+            stamp = tuple([_stamp(file) for file in files])
+            with self._lock:
+                known = self._contexts.get(recipe)
+                if known is not None and known[0] == stamp:
+                    self._contexts.move_to_end(recipe)
+                    return known[1]
+            context = _build(recipe, authorities)
+        except OSError as error:
+            raise _unusable(files, error) from error
+        with self._lock:
+            self._contexts[recipe] = (stamp, context)
+            if len(self._contexts) > _MAX_CONTEXTS:
+                self._contexts.popitem(last=False)
+        return context
 
     def _system_file(self) -> str:
         for file in self._system_authorities:
             if Path(file).exists():
                 return file
-        raise CheckFailed(Reason.LOCAL, "this system has no file of trusted authorities; set ca_file")
+        raise CheckFailed(
+            Reason.LOCAL, "this system has no file of trusted authorities where one is known; set ca_file"
+        )
 
 
 def _stamp(file: str) -> tuple[int, int, int]:
@@ -109,15 +111,15 @@ def _stamp(file: str) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _build(recipe: _Recipe) -> ssl.SSLContext:
+def _build(recipe: ContextRecipe, authorities: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if recipe.authorities is None:
+    if authorities is None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     else:
-        context.load_verify_locations(cafile=recipe.authorities)
+        context.load_verify_locations(cafile=authorities)
     if recipe.min_version in _LEGACY_VERSIONS:
-        # OpenSSL 3 has TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that.
+        # OpenSSL 3 speaks TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that.
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
     context.minimum_version = _VERSIONS[recipe.min_version]
     if recipe.max_version is not None:
@@ -134,7 +136,7 @@ def _no_password() -> bytes:
     return b""
 
 
-def _unusable(recipe: _Recipe, error: OSError) -> CheckFailed:
-    file = error.filename or ", ".join(recipe.files)
-    why = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or type(error).__name__
-    return CheckFailed(Reason.LOCAL, f"TLS cannot be set up from {file}: {why}")
+def _unusable(files: Sequence[str], error: OSError) -> CheckFailed:
+    why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+    where = error.filename or ", ".join(files)
+    return CheckFailed(Reason.LOCAL, f"TLS cannot be set up from {where}: {why or type(error).__name__}")

@@ -1,0 +1,50 @@
+"""IP addresses as text and what is needed of them on every check, worked out once per address."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import NamedTuple
+
+_FNV_OFFSET, _FNV_PRIME = 0x811C9DC5, 0x01000193
+_CACHED_ADDRESSES = 8192
+
+
+class Address(NamedTuple):
+    """One IP address.
+
+    Attributes:
+        text: Canonical text; for a link-local one with its zone.
+        version: 4 or 6.
+        fnv1a: 32-bit FNV-1a hash of its 4 or 16 bytes.
+    """
+
+    text: str
+    version: int
+    fnv1a: int
+
+
+@lru_cache(maxsize=_CACHED_ADDRESSES)
+def parse_address(text: str) -> Address | None:
+    """Read an IP address; None when the text is something else, such as a name."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return Address(str(address), address.version, fnv1a(address.packed))
+
+
+def fnv1a(octets: bytes) -> int:
+    """Give the 32-bit FNV-1a hash.
+
+    Source: draft-eastlake-fnv section 2; blackbox_exporter defines `probe_ip_addr_hash` by it.
+    """
+    value = _FNV_OFFSET
+    for octet in octets:
+        value = (value ^ octet) * _FNV_PRIME & 0xFFFFFFFF
+    return value
+
+
+def endpoint(address: str, port: int) -> str:
+    """Write address (or name) and port as people and URLs do."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
