@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
+from exporter.net.distinguished_names import go_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from exporter.model import Observation
+
+T = TypeVar("T")
 
 _SECONDS_PER_DAY = 86400.0
 _CACHED_CERTIFICATES = 4096  # a thousand targets with a leaf, intermediates and a root each
@@ -151,24 +154,34 @@ def earliest_expiry(certificates: tuple[CertificateFacts, ...]) -> float | None:
 
 @lru_cache(maxsize=_CACHED_CERTIFICATES)
 def certificate_facts(der: bytes) -> CertificateFacts:
-    """Read the facts of a certificate; remembered, because each scrape meets the same ones again."""
-    certificate = x509.load_der_x509_certificate(der)
+    """Read the facts of a certificate; remembered, because each scrape meets the same ones again.
+
+    A certificate that OpenSSL takes may still be malformed in a part that nobody verifies; such parts are left out.
+    """
+    fingerprint = sha256(der).hexdigest()
+    certificate = _attempt(lambda: x509.load_der_x509_certificate(der), None)
+    if certificate is None:
+        return CertificateFacts(fingerprint_sha256=fingerprint)
     return CertificateFacts(
-        fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
-        names=_dns_names(certificate),
+        fingerprint_sha256=fingerprint,
+        subject=_attempt(lambda: go_name(certificate.subject), ""),
+        issuer=_attempt(lambda: go_name(certificate.issuer), ""),
+        names=_attempt(lambda: _dns_names(certificate), ()),
         serial_number=f"{certificate.serial_number:x}",
-        not_before_timestamp_seconds=certificate.not_valid_before_utc.timestamp(),
-        not_after_timestamp_seconds=certificate.not_valid_after_utc.timestamp(),
+        not_before_timestamp_seconds=_attempt(certificate.not_valid_before_utc.timestamp, None),
+        not_after_timestamp_seconds=_attempt(certificate.not_valid_after_utc.timestamp, None),
     )
 
 
-def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+def _attempt(read: Callable[[], T], otherwise: T) -> T:
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
+        return read()
+    except (ValueError, x509.InvalidVersion, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return otherwise
+
+
+def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return tuple(names.get_values_for_type(x509.DNSName))
 
 
