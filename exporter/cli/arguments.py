@@ -1,0 +1,163 @@
+"""Reading the command line: flags before or after the command, environment variables where a flag is absent."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
+
+from exporter.cli.flags import DEFAULT_PORT, FLAGS, Command, read_switch
+from exporter.cli.listen import ListenAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporter.cli.flags import Flag, OutputFormat
+    from exporter.logs import LogFormat, LogLevel
+
+
+class UsageError(Exception):
+    """Raised when the command line, or a variable that stands in for a flag, cannot be understood."""
+
+
+class HelpRequested(Exception):  # noqa: N818 - asking for help is no error
+    """Raised when help or the version is asked for, which ends the reading of the command line.
+
+    Attributes:
+        topic: What to print.
+    """
+
+    def __init__(self, topic: Literal["help", "version"]) -> None:
+        self.topic = topic
+        super().__init__(topic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line asks for; lives as long as the process.
+
+    Attributes:
+        command: What to do.
+        check_names: Checks that `run` is limited to; empty means all.
+        config_file: Path of the configuration; None means the built-in demo.
+        config_check: Load the configuration, report, and do nothing else.
+        auto_reload: Whether changed configuration files are noticed.
+        auto_reload_interval_seconds: How often they are looked at.
+        listen_addresses: Where the web server listens.
+        timeout_offset_seconds: What is kept back from the time Prometheus allows for a scrape.
+        history_limit: Runs kept per check for the pages.
+        buffer_size: Capacity of the stream that carries results out of a batch.
+        log_level: Least severe level that is logged.
+        log_format: How log lines are written.
+        output: How `run` tells the results.
+        budget_seconds: Time that `run` has for all checks together; None means their own timeouts.
+    """
+
+    command: Command = "serve"
+    check_names: tuple[str, ...] = ()
+    config_file: str | None = None
+    config_check: bool = False
+    auto_reload: bool = True
+    auto_reload_interval_seconds: float = 5.0
+    listen_addresses: tuple[ListenAddress, ...] = (ListenAddress("", DEFAULT_PORT),)
+    timeout_offset_seconds: float = 0.5
+    history_limit: int = 30
+    buffer_size: int = 100
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "logfmt"
+    output: OutputFormat = "table"
+    budget_seconds: float | None = None
+
+
+def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
+    """Read the command line, and the environment where a flag is absent.
+
+    Raises:
+        UsageError: When something is unknown, malformed or does not belong to the command.
+        HelpRequested: When help or the version is asked for.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    given, words = _parse_flags(arguments[:end])
+    command, names = _parse_words(words, arguments[end + 1 :])
+    values: dict[str, Any] = {}
+    for flag in FLAGS:
+        variable = environment.get(flag.environment_variable)
+        if flag.name in given:
+            if command not in flag.commands:
+                raise UsageError(f"--{flag.name} belongs to {' and '.join(flag.commands)}, not to {command}")
+            values[flag.option] = given[flag.name]
+        elif variable and command in flag.commands:
+            values[flag.option] = _read_variable(flag, variable)
+    return Options(command=command, check_names=names, **values)
+
+
+def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, object], list[str]]:
+    """Give the values of the flags by name, and the words that are no flags."""
+    found, words = _parser().parse_known_args(arguments)
+    if found.help_wanted:
+        raise HelpRequested("help")
+    if found.version_wanted:
+        raise HelpRequested("version")
+    for word in words:
+        if word.startswith("-"):
+            raise UsageError(_unknown("flag", word.partition("=")[0], [f"--{flag.name}" for flag in FLAGS]))
+    values = {}
+    for flag in FLAGS:
+        given = getattr(found, flag.option)
+        if given is not None:
+            values[flag.name] = given if flag.parse is None else _read(flag, f"--{flag.name}", given)
+    return values, words
+
+
+def _parse_words(words: Sequence[str], after_dashes: Sequence[str]) -> tuple[Command, tuple[str, ...]]:
+    """Give the command and the names of checks; what follows `--` is always a name."""
+    name = words[0] if words else "serve"
+    if name not in get_args(Command):
+        raise UsageError(_unknown("command", name, get_args(Command)))
+    command: Command = name  # type: ignore[assignment] # a str that was just found among the literals
+    names = (*words[1:], *after_dashes)
+    if names and command != "run":
+        raise UsageError(f"unexpected argument {names[0]!r} after {command}")
+    return command, tuple(dict.fromkeys(names))
+
+
+def _read(flag: Flag, source: str, texts: Sequence[str]) -> object:
+    assert flag.parse is not None  # noqa: S101 - a switch has no text to read
+    try:
+        values = [flag.parse(text) for text in texts]
+    except ValueError as error:
+        raise UsageError(f"{source}: {error}") from None
+    return tuple(values) if flag.repeatable else values[-1]
+
+
+def _read_variable(flag: Flag, text: str) -> object:
+    if flag.parse is not None:
+        return _read(flag, flag.environment_variable, text.split() if flag.repeatable else [text])
+    try:
+        return read_switch(text)
+    except ValueError as error:
+        raise UsageError(f"{flag.environment_variable}: {error}") from None
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a problem by raising it, so that one place decides how problems are shown."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-h", "--help", dest="help_wanted", action="store_true")
+    parser.add_argument("--version", dest="version_wanted", action="store_true")
+    for flag in FLAGS:
+        action = argparse.BooleanOptionalAction if flag.parse is None else "append"
+        parser.add_argument(f"--{flag.name}", dest=flag.option, action=action)
+    return parser
+
+
+def _unknown(kind: str, word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    suggestion = f"; did you mean {near[0]}?" if near else ""
+    return f"unknown {kind} {word}{suggestion}"

@@ -1,0 +1,176 @@
+"""The flags of the command line as data, and the readers of their values.
+
+Each flag has an environment variable that stands in when the flag is absent: `NYXMON_EXPORTER_` and the flag's name
+in capitals, dots and dashes as underscores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from exporter.cli.listen import parse_listen_address
+from exporter.logs import LogFormat, LogLevel
+from exporter.settings import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Command = Literal["serve", "run", "schema"]
+OutputFormat = Literal["table", "json", "prometheus"]
+
+ENVIRONMENT_PREFIX = "NYXMON_EXPORTER_"
+DEFAULT_PORT = 10115
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """One flag; a constant, read by the parser, the help and the test of the README's table.
+
+    Attributes:
+        name: The flag without dashes, such as `config.file`.
+        option: The attribute of `Options` it sets.
+        help: What it does.
+        group: The heading it stands under in the help.
+        default: The default as the help shows it.
+        parse: Reads the text after it, raising ValueError with what is allowed; None for a switch.
+        metavar: How the help calls its value.
+        repeatable: Whether it may be given several times.
+        commands: The commands it means something to.
+    """
+
+    name: str
+    option: str
+    help: str
+    group: str
+    default: str
+    parse: Callable[[str], object] | None = None
+    metavar: str = ""
+    repeatable: bool = False
+    commands: tuple[Command, ...] = ("serve",)
+
+    @property
+    def environment_variable(self) -> str:
+        """The variable that stands in for the flag."""
+        return ENVIRONMENT_PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
+
+
+def read_integer(low: int, high: int) -> Callable[[str], int]:
+    """Give a reader of whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
+            raise ValueError(f"{text!r} is no whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def read_seconds(low: float, high: float) -> Callable[[str], float]:
+    """Give a reader of `0.5`, as blackbox_exporter writes it, and `500ms`, as everything else here is written."""
+
+    def read(text: str) -> float:
+        try:
+            seconds = parse_duration(text if text[-1:].isalpha() else f"{text}s")
+        except ValueError:
+            raise ValueError(f"{text!r} is no duration; write 0.5, 500ms or 1m30s") from None
+        if not low <= seconds <= high:
+            raise ValueError(f"{text!r} is not between {low:g} s and {high:g} s")
+        return seconds
+
+    return read
+
+
+def read_choice(allowed: object) -> Callable[[str], str]:
+    """Give a reader of the values of a Literal type."""
+    choices = get_args(allowed)
+
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"{text!r} is none of {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def read_path(text: str) -> str:
+    """Read a path; it need not exist.
+
+    Raises:
+        ValueError: When no file can be called so.
+    """
+    if not text or "\0" in text:
+        raise ValueError(f"{text!r} is no path")
+    return text
+
+
+def read_switch(text: str) -> bool:
+    """Read what a variable says for a switch.
+
+    Raises:
+        ValueError: When it is neither true nor false.
+    """
+    values = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in values:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return values[text.lower()]
+
+
+_EVERY_COMMAND: tuple[Command, ...] = get_args(Command)
+_RUNNING: tuple[Command, ...] = ("serve", "run")
+
+FLAGS = (
+    Flag(
+        name="config.file", option="config_file", group="configuration", commands=_EVERY_COMMAND,
+        parse=read_path, metavar="PATH", default="the built-in demo", help="The checks to run.",
+    ),
+    Flag(
+        name="config.check", option="config_check", group="configuration", commands=_RUNNING, default="off",
+        help="Load the configuration, say what is wrong with it, and exit with 0 or 2.",
+    ),
+    Flag(
+        name="config.enable-auto-reload", option="auto_reload", group="configuration", default="on",
+        help="Reload when a configuration file has changed. --no-config.enable-auto-reload turns it off.",
+    ),
+    Flag(
+        name="config.auto-reload-interval", option="auto_reload_interval_seconds", group="configuration",
+        parse=read_seconds(0.1, 86400), metavar="DURATION", default="5s", help="How often the files are looked at.",
+    ),
+    Flag(
+        name="web.listen-address", option="listen_addresses", group="web", repeatable=True,
+        parse=parse_listen_address, metavar="ADDRESS", default=f":{DEFAULT_PORT}",
+        help="Where to listen: :port for every IPv4 and IPv6 address, host:port or [::1]:port. May be repeated.",
+    ),
+    Flag(
+        name="timeout-offset", option="timeout_offset_seconds", group="scrapes",
+        parse=read_seconds(0, 60), metavar="DURATION", default="0.5",
+        help="Kept back from the time that Prometheus allows for a scrape, but at most a fifth of it.",
+    ),
+    Flag(
+        name="history.limit", option="history_limit", group="scrapes",
+        parse=read_integer(1, 1000), metavar="RUNS", default="30", help="Runs kept per check for the pages.",
+    ),
+    Flag(
+        name="runner.buffer-size", option="buffer_size", group="scrapes", commands=_RUNNING,
+        parse=read_integer(0, 1_000_000), metavar="RESULTS", default="100",
+        help="Results that may wait to be handed over while others are still running. Any number is correct.",
+    ),
+    Flag(
+        name="log.level", option="log_level", group="log", commands=_EVERY_COMMAND,
+        parse=read_choice(LogLevel), metavar="LEVEL", default="info", help="One of debug, info, warning, error.",
+    ),
+    Flag(
+        name="log.format", option="log_format", group="log", commands=_EVERY_COMMAND,
+        parse=read_choice(LogFormat), metavar="FORMAT", default="logfmt", help="One of logfmt, json.",
+    ),
+    Flag(
+        name="output", option="output", group="run", commands=("run",),
+        parse=read_choice(OutputFormat), metavar="FORMAT", default="table", help="One of table, json, prometheus.",
+    ),
+    Flag(
+        name="budget", option="budget_seconds", group="run", commands=("run",),
+        parse=read_seconds(0.1, 3600), metavar="DURATION", default="the checks' own timeouts",
+        help="Time for all checks together. What is unfinished then fails with reason deadline.",
+    ),
+)  # fmt: skip
+"""Every flag, in the order of the help."""

@@ -1,0 +1,61 @@
+"""The built-in demo: targets inside the process and checks of them, for a start without a configuration file.
+
+Every check type occurs, and every verdict: checks that are fine, degraded ones, and ones that fail on purpose.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from anyio.from_thread import start_blocking_portal
+
+from exporter.demo.certificates import write_certificates
+from exporter.demo.targets import DemoTargets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["DEMO_FILE", "Demo", "run_demo"]
+
+DEMO_FILE = "demo/checks.yml"
+"""How the demo's configuration is called in messages and on the `/config` page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """A running demo.
+
+    Attributes:
+        configuration: The text of its checks, in the language of `checks.yml`.
+    """
+
+    configuration: str
+
+
+@contextmanager
+def run_demo() -> Iterator[Demo]:
+    """Keep the demo's targets running on 127.0.0.1, on a thread and an event loop of their own.
+
+    A loop of their own, so that what a check measures contains no waiting for the program that runs it.
+
+    Raises:
+        OSError: When there is no writable temporary directory or no port left.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="nyxmon-exporter-demo-") as directory,
+        start_blocking_portal("asyncio", name="demo-targets") as portal,
+    ):
+        certificates = write_certificates(Path(directory))
+        targets = DemoTargets(certificates)
+        addresses = portal.call(targets.start)
+        try:
+            template = Path(__file__).with_name("checks.yml").read_text(encoding="utf-8")
+            values = addresses | {"ca_file": str(certificates.ca_file)}
+            yield Demo(configuration=Template(template).substitute(values))
+        finally:
+            portal.call(targets.stop)

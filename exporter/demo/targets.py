@@ -1,0 +1,78 @@
+"""The demo's targets: web server with and without TLS, name server, mail port, and a port where nobody listens."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from exporter.demo.names import DemoNameServer
+from exporter.demo.web import serve_web
+
+if TYPE_CHECKING:
+    from exporter.demo.certificates import DemoCertificates
+
+_HOST = "127.0.0.1"
+
+
+class DemoTargets:
+    """The running targets; lives as long as the demo and is used on the demo's loop only."""
+
+    def __init__(self, certificates: DemoCertificates) -> None:
+        self._certificates = certificates
+        self._servers: list[asyncio.Server] = []
+        self._datagrams: list[asyncio.BaseTransport] = []
+        self._deaf = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+    async def start(self) -> dict[str, str]:
+        """Start every target on a free port and give their addresses, by the names that `checks.yml` uses.
+
+        Raises:
+            OSError: When no port is left.
+        """
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(self._certificates.chain_file)
+        name_server, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            DemoNameServer, local_addr=(_HOST, 0)
+        )
+        self._datagrams.append(name_server)
+        self._deaf.bind((_HOST, 0))
+        return {
+            "web": await self._listen(serve_web),
+            "web_tls": await self._listen(serve_web, tls),
+            "mail": await self._listen(_serve_mail),
+            "dns": _address(name_server.get_extra_info("sockname")),
+            "closed": _address(self._deaf.getsockname()),
+        }
+
+    async def stop(self) -> None:
+        """Close every target."""
+        self._deaf.close()
+        for datagrams in self._datagrams:
+            datagrams.close()
+        for server in self._servers:
+            server.close()
+
+    async def _listen(self, serve: object, tls: ssl.SSLContext | None = None) -> str:
+        server = await asyncio.start_server(serve, _HOST, 0, ssl=tls, limit=16384)  # type: ignore[arg-type]
+        self._servers.append(server)
+        return _address(server.sockets[0].getsockname())
+
+
+async def _serve_mail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Greet as a mail server does and say goodbye to whatever comes."""
+    try:
+        writer.write(b"220 mail.shop.example ESMTP demo\r\n")
+        async with asyncio.timeout(5):
+            await reader.read(1024)
+        writer.write(b"221 2.0.0 Bye\r\n")
+        await writer.drain()
+    except OSError:
+        pass  # a peer that leaves or falls silent is no concern of the demo; TimeoutError is an OSError
+    finally:
+        writer.close()
+
+
+def _address(name: tuple[str, int]) -> str:
+    return f"{name[0]}:{name[1]}"

@@ -1,0 +1,73 @@
+"""How the pages say things: the word and the class of a state, durations, ages, numbers."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from exporter.model import ResultStatus
+from exporter.pages.markup import Html, render
+
+if TYPE_CHECKING:
+    from exporter.history import Run
+
+
+class State(StrEnum):
+    """What a check's last run says, in the words of the pages; worst first."""
+
+    FAILING = "failing"
+    DEGRADED = "degraded"
+    NOT_RUN = "not-run"
+    OK = "ok"
+
+    @property
+    def label(self) -> str:
+        """The state as people read it."""
+        return "not run yet" if self is State.NOT_RUN else self.value
+
+
+_STATES = {ResultStatus.OK: State.OK, ResultStatus.WARNING: State.DEGRADED, ResultStatus.ERROR: State.FAILING}
+
+
+def state_of(run: Run | None) -> State:
+    """Give the state that a last run stands for; None means that there was none."""
+    return State.NOT_RUN if run is None else _STATES[run.status]
+
+
+def badge(state: State) -> Html:
+    """Give the state as a coloured word; the word carries the meaning, the colour repeats it."""
+    return render("badge", state=state.value, label=state.label)
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration with three significant digits in the unit that fits."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"
+
+
+def age_text(seconds: float) -> str:
+    """Write how long ago something was, coarsely."""
+    if seconds < 1.5:
+        return "just now"
+    for unit_seconds, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit_seconds:
+            return f"{seconds / unit_seconds:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def moment(timestamp_seconds: float, now_seconds: float) -> Html:
+    """Give a point in time as its age, with the exact time for machines and on hovering."""
+    exact = datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return render("moment", exact=exact, age=age_text(max(0.0, now_seconds - timestamp_seconds)))
+
+
+def number_text(value: float) -> str:
+    """Write a measured value: whole numbers without a fraction, others with six significant digits."""
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.6g}"
