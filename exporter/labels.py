@@ -1,0 +1,122 @@
+"""The one door through which label names and values pass, and the text of label sets, rendered once.
+
+Prometheus sorts nothing for us: prometheus_client prints labels in the order of their names, and so must we. The
+three labels of a check are therefore kept as two pieces of text, and a family's own labels as the pieces that go
+before, between and after them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CHECK_LABELS = ("check", "check_type", "target")
+"""The labels that every series about a check has on a page about many checks."""
+
+MAX_VALUE_CHARACTERS = 500
+"""A longer label value is cut and ends in an ellipsis; long enough for the URLs that people check."""
+
+_HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
+_RESERVED = frozenset((*CHECK_LABELS, "le", "quantile"))
+
+
+def clean_value(value: object) -> str:
+    """Give the text a label may carry: control characters and lone surrogates replaced, the length bounded."""
+    text = _HARMFUL.sub("\ufffd", value if isinstance(value, str) else str(value))
+    return text if len(text) <= MAX_VALUE_CHARACTERS else text[: MAX_VALUE_CHARACTERS - 1] + "…"
+
+
+def is_label_name(name: str) -> bool:
+    """Tell whether a family may have a label of this name: Prometheus' classic characters, and not one of ours.
+
+    Names that sort between `check` and `check_type` are refused too, because nothing is printed there.
+    """
+    if not _NAME.fullmatch(name) or name.startswith("__") or name in _RESERVED:
+        return False
+    return not CHECK_LABELS[0] < name < CHECK_LABELS[1]
+
+
+def clean_name(name: str) -> str:
+    """Turn a user's label name into one that Prometheus takes; what is none gets the prefix `label_`."""
+    text = _NOT_IN_NAME.sub("_", name)
+    return text if is_label_name(text) else f"label_{text}"
+
+
+def pairs_text(pairs: Iterable[tuple[str, str]]) -> str:
+    """Write labels as Prometheus' text format does, without braces; the pairs must be sorted and clean."""
+    return ",".join(f'{name}="{_escape(value)}"' for name, value in pairs)
+
+
+def _escape(value: str) -> str:
+    """Escape what the text format wants escaped; line feeds are none of it, they did not pass the door."""
+    return value.replace("\\", r"\\").replace('"', r"\"")
+
+
+class CheckLabels:
+    """The labels of one check and their text; lives as long as the configuration, shared by threads.
+
+    Attributes:
+        pairs: Names and clean values.
+        head: Text of `check` and `check_type`.
+        tail: Text of `target`, with the comma before it.
+    """
+
+    __slots__ = ("head", "pairs", "tail")
+
+    def __init__(self, check: str, check_type: str, target: str) -> None:
+        values = (clean_value(check), clean_value(check_type), clean_value(target))
+        self.pairs = tuple(zip(CHECK_LABELS, values, strict=True))
+        self.head = pairs_text(self.pairs[:2])
+        self.tail = "," + pairs_text(self.pairs[2:])
+
+
+class _NoCheck(CheckLabels):
+    """Stands for the check where series carry no labels of one."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.pairs = ()
+        self.head = self.tail = ""
+
+
+NO_CHECK = _NoCheck()
+"""The labels of series that are about no check, or about the only one on the page."""
+
+
+class OwnLabels:
+    """The labels a series has besides those of its check, as text in three pieces; immutable, shared by threads.
+
+    A line is `name + before + head + between + tail + after + value`, with head and tail of the check.
+
+    Attributes:
+        pairs: Names and clean values, sorted by name.
+        before: Text that goes before the head, with the opening brace.
+        between: Text between head and tail.
+        after: Text that follows the tail, with the closing brace and the blank before the value.
+    """
+
+    __slots__ = ("after", "before", "between", "pairs")
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = (), *, of_check: bool) -> None:
+        """Render the pieces.
+
+        Args:
+            pairs: Names and values; the values pass the door here.
+            of_check: Whether the labels of a check go between the pieces.
+        """
+        self.pairs = tuple(sorted((name, clean_value(value)) for name, value in pairs))
+        if not of_check:
+            self.before = f"{{{pairs_text(self.pairs)}" if self.pairs else ""
+            self.between = ""
+            self.after = "} " if self.pairs else " "
+            return
+        first, last = CHECK_LABELS[0], CHECK_LABELS[-1]
+        self.before = "{" + "".join(f"{pairs_text([pair])}," for pair in self.pairs if pair[0] < first)
+        self.between = "".join(f",{pairs_text([pair])}" for pair in self.pairs if first < pair[0] < last)
+        self.after = "".join(f",{pairs_text([pair])}" for pair in self.pairs if pair[0] > last) + "} "

@@ -1,0 +1,148 @@
+"""Turns what a batch yielded into gauges: the blocks of a page that tell how the checks went.
+
+The set of series of a check is the same on every page: what could not be measured has the default its type declares.
+Only what a type declares without a default (facts about a certificate, say) and the reason of a failure come and go.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter import catalogue
+from exporter.model import Reason, ResultStatus
+from exporter.series import Column, Row, Table, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from exporter.catalogue import Catalogue, Family
+    from exporter.labels import OwnLabels
+    from exporter.layout import Layout, TypeLayout, TypeSeries
+    from exporter.model import Batch, Check, ExpectationOutcome, Measurement, MetricSpec, Result
+    from exporter.series import Block
+
+    Extras = dict[MetricSpec, dict[tuple[int, OwnLabels], float]]
+
+_RUBBISH = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
+"""What a measurement raises that is none: not declared, no number, the wrong labels, not even a tuple."""
+
+
+class Outcome(NamedTuple):
+    """What a scrape has to show; immutable, shared by the scrapes that joined it.
+
+    Attributes:
+        results: The result of each check of the layout, in its order.
+        ages: How old each result is, in seconds.
+        batch: The report on the batch that was run for it.
+    """
+
+    results: Sequence[Result]
+    ages: Sequence[float]
+    batch: Batch
+
+
+def probe_blocks(layout: Layout, outcome: Outcome, known: Catalogue) -> Iterator[Block]:
+    """Give the gauges that tell what the checks yielded, family by family."""
+    results = outcome.results
+    columns = (
+        (catalogue.SUCCESS, [result.status is not ResultStatus.ERROR for result in results]),
+        (catalogue.DURATION, [result.duration_seconds for result in results]),
+        (
+            catalogue.TIMEOUT,
+            [
+                result.timeout_seconds or check.timeout_seconds
+                for result, check in zip(results, layout.checks, strict=True)
+            ],
+        ),
+        (catalogue.STATUS, [result.status.code for result in results]),
+        (catalogue.ATTEMPTS, [result.attempts for result in results]),
+        (catalogue.RESULT_AGE, outcome.ages),
+    )
+    for family, values in columns:
+        yield from shown(family, tables=[Table(layout.subjects, [Column(layout.plain, array("d", values))])])
+    failures = [
+        Row(labels, layout.reasons[result.reason or Reason.INTERNAL], 1.0)
+        for labels, result in zip(layout.subjects.labels, results, strict=True)
+        if result.status is ResultStatus.ERROR
+    ]
+    yield from shown(catalogue.FAILURE_INFO, rows=failures)
+    yield from _expectation_blocks(layout, results)
+    yield from _type_blocks(layout, results, known)
+
+
+def _expectation_blocks(layout: Layout, results: Sequence[Result]) -> Iterator[Block]:
+    met: list[Row] = []
+    judged: list[Row] = []
+    for check, labels, own_labels, result in zip(
+        layout.checks, layout.subjects.labels, layout.expectations, results, strict=True
+    ):
+        for own, outcome in zip(own_labels, _outcomes_of(check, result), strict=True):
+            met.append(Row(labels, own.ok, 1.0 if outcome is not None and outcome.ok else 0.0))
+            if own.value is not None:
+                judged.append(Row(labels, own.value, math.nan if outcome is None else outcome.value))
+    yield from shown(catalogue.EXPECTATION_OK, rows=met)
+    yield from shown(catalogue.EXPECTATION_VALUE, rows=judged)
+
+
+def _outcomes_of(check: Check, result: Result) -> Sequence[ExpectationOutcome | None]:
+    """Give an outcome for each expectation of the check; None for one that the result says nothing about."""
+    if len(result.expectations) == len(check.expectations):
+        return result.expectations
+    outcomes = {id(outcome.expectation): outcome for outcome in result.expectations}
+    return [outcomes.get(id(expectation)) for expectation in check.expectations]
+
+
+def _type_blocks(layout: Layout, results: Sequence[Result], known: Catalogue) -> Iterator[Block]:
+    tables: dict[Family, list[Table]] = {}
+    rows: dict[Family, list[Row]] = {}
+    for group in layout.types:
+        columns, extras = _measured(group, results[group.start : group.stop])
+        by_family: dict[Family, list[Column]] = {}
+        for series, values in zip(group.series.standing, columns, strict=True):
+            by_family.setdefault(series.family, []).append(Column(series.own, values))
+        for family, family_columns in by_family.items():
+            tables.setdefault(family, []).append(Table(group.subjects, family_columns))
+        for spec, values_of_spec in extras.items():
+            rows.setdefault(known.by_spec[spec], []).extend(
+                Row(group.subjects.labels[number], own, value) for (number, own), value in values_of_spec.items()
+            )
+    for family in known.of_types:
+        yield from shown(family, tables=tables.get(family, ()), rows=rows.get(family, ()))
+
+
+def _measured(group: TypeLayout, results: Sequence[Result]) -> tuple[list[array[float]], Extras]:
+    """Sort what was measured into the columns that all checks of the type have, and what only some have."""
+    series = group.series
+    columns = [array("d", [standing.default]) * len(results) for standing in series.standing]
+    by_spec = {
+        spec: {labels: columns[index] for labels, index in indices.items()} for spec, indices in series.columns.items()
+    }
+    extras: Extras = {spec: {} for spec in series.columns}
+    for number, result in enumerate(results):
+        try:
+            _sort_in(series, number, result.measurements, by_spec, extras)
+        except _RUBBISH:
+            for measurement in result.measurements:
+                try:
+                    _sort_in(series, number, (measurement,), by_spec, extras)
+                except _RUBBISH as error:
+                    name = getattr(getattr(measurement, "spec", None), "name", "something")
+                    series.complain(str(name), f"{type(error).__name__}: {error}")
+    return columns, extras
+
+
+def _sort_in(
+    series: TypeSeries,
+    number: int,
+    measurements: Iterable[Measurement],
+    by_spec: Mapping[MetricSpec, Mapping[tuple[str, ...], array[float]]],
+    extras: Extras,
+) -> None:
+    for spec, value, labels in measurements:
+        column = by_spec[spec].get(labels)
+        if column is not None:
+            column[number] = value
+        else:
+            extras[spec][number, series.own_labels(spec, labels)] = float(value)

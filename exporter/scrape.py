@@ -1,0 +1,203 @@
+"""ScrapeService: from what a scrape asks for to the page it gets.
+
+It follows the configuration, lets scrapes that ask for the same join the batch under way, and writes the page. How many
+scrapes may be under way at once is the server's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from dataclasses import dataclass, field
+from itertools import chain
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from exporter.collector import block_of
+from exporter.errors import UnknownCheckNameError
+from exporter.exposition import Page, write_page
+from exporter.negotiation import choose_format, wants_gzip
+from exporter.own_metrics import ExporterFacts, exporter_blocks
+from exporter.records import Records
+from exporter.selection import Flight, Selection, View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from exporter.checks.base import CheckType
+    from exporter.history import History
+    from exporter.metrics import Outcome
+    from exporter.runner import CheckRunner
+    from exporter.selection import Choice, Configuration
+    from exporter.series import Block
+
+__all__ = ["LiveConfiguration", "Page", "ScrapeRequest", "ScrapeService", "Selection", "UnknownCheckNameError"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_SHARE_FOR_WRITING = 0.2
+
+
+class LiveConfiguration(Protocol):
+    """Where the configuration in force is found; `exporter.config.LiveConfig` is one."""
+
+    @property
+    def current(self) -> Configuration:
+        """The configuration in force; another object after each reload."""
+
+    @property
+    def last_reload_successful(self) -> bool:
+        """Whether it is what the file says."""
+
+    @property
+    def last_reload_success_timestamp_seconds(self) -> float:
+        """Unix time at which it was loaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrapeRequest:
+    """What a scrape asks for.
+
+    Attributes:
+        selection: Which checks to run.
+        budget_seconds: Time until the page must be there.
+        accept: Value of the header Accept; empty when it was not sent.
+        accept_encoding: Value of the header Accept-Encoding; empty when it was not sent.
+        names: Families or samples to show; empty for all.
+    """
+
+    selection: Selection = field(default_factory=Selection)
+    budget_seconds: float = 10.0
+    accept: str = ""
+    accept_encoding: str = ""
+    names: frozenset[str] = frozenset()
+
+
+class ScrapeService:
+    """Answers scrapes; lives for the process, shared by the threads of the server.
+
+    Attributes:
+        history: Recent runs of the checks.
+    """
+
+    def __init__(
+        self,
+        runner: CheckRunner,
+        live_config: LiveConfiguration,
+        check_types: Mapping[str, CheckType],
+        *,
+        history: History,
+        version: str,
+    ) -> None:
+        """Make the service.
+
+        Args:
+            runner: Runs the checks.
+            live_config: The configuration in force.
+            check_types: The declared check types by name.
+            history: Where runs are remembered.
+            version: Version of the exporter.
+
+        Raises:
+            ValueError: When a check type declares a metric that cannot be shown.
+        """
+        self.history = history
+        self._runner = runner
+        self._live_config = live_config
+        self._check_types = check_types
+        self._version = version
+        self._records = Records(history)
+        self._process = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self._process)
+        self._lock = Lock()
+        self._view = View(live_config.current, check_types, runner, self._records)
+
+    def metrics_page(self, request: ScrapeRequest) -> Page:
+        """Run the selected checks and give the page about them, the batch and the exporter.
+
+        Blocks for up to the budget; to be called in a worker thread.
+
+        Raises:
+            UnknownCheckNameError: When the selection names a check that is not configured.
+            UnknownCheckTypeError: When it names an unknown type, or a type has no executor.
+        """
+        return self._page(self._current_view().choose(request.selection), request, whole=True)
+
+    def probe_page(self, check_name: str, request: ScrapeRequest) -> Page:
+        """Run one check and give its gauges as blackbox_exporter would, without labels of the check.
+
+        The selection of the request is not looked at. Blocks like `metrics_page`.
+
+        Raises:
+            UnknownCheckNameError: When no check has the name.
+            UnknownCheckTypeError: When its type has no executor.
+        """
+        return self._page(self._current_view().choose_one(check_name), request, whole=False)
+
+    def _page(self, choice: Choice, request: ScrapeRequest, *, whole: bool) -> Page:
+        outcome = self._outcome(choice, request.budget_seconds)
+        started = monotonic()
+        blocks: Iterable[Block] = choice.collector.blocks(outcome)
+        if whole:
+            blocks = chain(blocks, exporter_blocks(self._facts()), self._process_blocks())
+        page = write_page(
+            blocks,
+            choose_format(request.accept),
+            compress=wants_gzip(request.accept_encoding),
+            names=request.names,
+        )
+        choice.writing_seconds = monotonic() - started
+        return page
+
+    def _outcome(self, choice: Choice, budget_seconds: float) -> Outcome:
+        """Run the checks of the choice, or wait for a batch of them that ends in time."""
+        budget = budget_seconds - min(choice.writing_seconds, _MAX_SHARE_FOR_WRITING * budget_seconds)
+        deadline = monotonic() + budget
+        with self._lock:
+            flight = choice.flight
+            joins = flight is not None and flight.deadline <= deadline
+            if flight is None or not joins:
+                flight = choice.flight = Flight(deadline)
+        if joins:
+            self._records.totals.count_joined_scrape()
+            return flight.outcome.result()
+        try:
+            outcome = choice.collector.run(budget)
+        except BaseException as error:
+            flight.outcome.set_exception(error)
+            raise
+        else:
+            flight.outcome.set_result(outcome)
+            return outcome
+        finally:
+            with self._lock:
+                if choice.flight is flight:
+                    choice.flight = None
+
+    def _current_view(self) -> View:
+        with self._lock:
+            # Read under the lock: a thread that was slow to get it must not bring an old configuration back.
+            config = self._live_config.current
+            if self._view.config is not config:
+                self._view = View(config, self._check_types, self._runner, self._records)
+            return self._view
+
+    def _facts(self) -> ExporterFacts:
+        live_config = self._live_config
+        return ExporterFacts(
+            self._version,
+            platform.python_version(),
+            live_config.last_reload_successful,
+            live_config.last_reload_success_timestamp_seconds,
+            len(live_config.current.checks),
+        )
+
+    def _process_blocks(self) -> list[Block]:
+        try:
+            return [block_of(metric) for metric in self._process.collect()]
+        except (IndexError, UnboundLocalError, ValueError):  # prometheus_client on a /proc that it does not expect
+            logger.debug("the facts about the process cannot be read", exc_info=True)
+            return []

@@ -1,0 +1,163 @@
+"""Which checks a scrape runs: selections, and what is prepared for each while a configuration is in force."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+from exporter.catalogue import Catalogue
+from exporter.collector import CheckCollector
+from exporter.errors import UnknownCheckNameError, UnknownCheckTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.checks.base import CheckType
+    from exporter.metrics import Outcome
+    from exporter.model import Check
+    from exporter.records import Records
+    from exporter.runner import CheckRunner
+
+_SPARE_CHECKS = 1000
+"""Checks beyond twice the configuration for which prepared choices are kept, so that pages about single checks and odd
+selections are prepared once, but a stranger who tries all selections does not fill the memory."""
+
+
+class Configuration(Protocol):
+    """What the service reads of a configuration; `exporter.config.Config` is one."""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The configured checks; their names differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which checks a scrape wants to be run; what is empty selects all.
+
+    Attributes:
+        check_names: Names of checks.
+        check_types: Their types.
+        labels: Users' labels with a value; of several values for one name any will do.
+    """
+
+    check_names: frozenset[str] = frozenset()
+    check_types: frozenset[str] = frozenset()
+    labels: frozenset[tuple[str, str]] = frozenset()
+
+
+class Flight:
+    """A batch under way that others may join; `deadline` is a value of `monotonic()`."""
+
+    __slots__ = ("deadline", "outcome")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.outcome: Future[Outcome] = Future()
+
+
+class Choice:
+    """Some of the checks of a configuration, as scrapes ask for them again and again.
+
+    Attributes:
+        collector: Runs them.
+        flight: Their batch under way, guarded by the lock of the service.
+        writing_seconds: How long writing the page took the last time.
+    """
+
+    __slots__ = ("collector", "flight", "writing_seconds")
+
+    def __init__(self, collector: CheckCollector) -> None:
+        self.collector = collector
+        self.flight: Flight | None = None
+        self.writing_seconds = 0.0
+
+    @property
+    def size(self) -> int:
+        """How much memory it stands for, in checks."""
+        return len(self.collector.layout.checks) + 1
+
+
+class View:
+    """What is prepared for scrapes of one configuration; replaced as a whole by a reload, shared by threads.
+
+    Attributes:
+        config: The configuration.
+    """
+
+    def __init__(
+        self, config: Configuration, check_types: Mapping[str, CheckType], runner: CheckRunner, records: Records
+    ) -> None:
+        """Prepare for a configuration; what is remembered of checks that it does not have is forgotten.
+
+        Args:
+            config: The configuration.
+            check_types: The declared check types by name.
+            runner: Runs the checks.
+            records: Where results are remembered.
+
+        Raises:
+            ValueError: When a check type declares a metric that cannot be shown.
+        """
+        self.config = config
+        self._known = Catalogue(check_types)
+        self._runner = runner
+        self._records = records
+        self._by_name = {check.name: check for check in config.checks}
+        self._choices: OrderedDict[Selection | str, Choice] = OrderedDict()
+        self._lock = Lock()
+        records.retain(config.checks)
+
+    def choose(self, selection: Selection) -> Choice:
+        """Give the checks that a selection selects.
+
+        Raises:
+            UnknownCheckNameError: When it names checks that are not configured.
+            UnknownCheckTypeError: When it names a type that nobody has heard of.
+        """
+        return self._prepared(selection, lambda: self._selected(selection), labelled=True)
+
+    def choose_one(self, check_name: str) -> Choice:
+        """Give a single check, for a page without check labels.
+
+        Raises:
+            UnknownCheckNameError: When no check has the name.
+        """
+        selection = Selection(check_names=frozenset((check_name,)))
+        return self._prepared(check_name, lambda: self._selected(selection), labelled=False)
+
+    def _prepared(self, key: Selection | str, find: Callable[[], list[Check]], *, labelled: bool) -> Choice:
+        with self._lock:
+            choice = self._choices.get(key)
+            if choice is None:
+                collector = CheckCollector(self._runner, find(), self._known, records=self._records, labelled=labelled)
+                choice = self._choices[key] = Choice(collector)
+            self._choices.move_to_end(key)
+            self._forget_old_choices()
+            return choice
+
+    def _forget_old_choices(self) -> None:
+        kept = sum(choice.size for choice in self._choices.values())
+        while kept > 2 * len(self._by_name) + _SPARE_CHECKS and len(self._choices) > 1:
+            kept -= self._choices.popitem(last=False)[1].size
+
+    def _selected(self, selection: Selection) -> list[Check]:
+        unknown = selection.check_names - self._by_name.keys()
+        if unknown:
+            raise UnknownCheckNameError(unknown)
+        types = self._known.type_names | {check.check_type for check in self.config.checks}
+        for check_type in sorted(selection.check_types - types):
+            raise UnknownCheckTypeError(check_type, types)
+        labels: dict[str, set[str]] = {}
+        for name, value in selection.labels:
+            labels.setdefault(name, set()).add(value)
+        return [
+            check
+            for check in self.config.checks
+            if (not selection.check_names or check.name in selection.check_names)
+            and (not selection.check_types or check.check_type in selection.check_types)
+            and all(check.labels.get(name) in values for name, values in labels.items())
+        ]
