@@ -66,6 +66,11 @@ class Lookups:
         attempt.timeout_reason = reason_before
         return address
 
+    async def name_servers(self) -> tuple[NameServer, ...]:
+        """Give the system's DNS servers, in the order they are to be asked in."""
+        system = await self._configs.result(None, self._read_system)
+        return system.resolver.servers
+
     async def _find(
         self, name: str, versions: tuple[int, ...], settings: NetworkSettings, system: SystemConfig | None
     ) -> tuple[Address, float | None]:

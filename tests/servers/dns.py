@@ -7,7 +7,9 @@ its misbehaviour, every other name what `ZONE` holds.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -173,13 +175,13 @@ def datagrams(query: dns.message.Message) -> list[Datagram]:
     return [Datagram(right)]
 
 
-async def stream(query: dns.message.Message, writer: asyncio.StreamWriter) -> None:
+async def stream(query: dns.message.Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """What is sent over TCP and TLS: nothing, nonsense, lies about its length, single bytes, or the right answer."""
     right = answer(query).to_wire(max_size=65535)
     framed = len(right).to_bytes(2) + right
     match first_label(query):
         case "tcp-silent":
-            await asyncio.sleep(60)
+            await reader.read()
         case "tcp-closed":
             return
         case "tcp-long-lie":
@@ -191,6 +193,8 @@ async def stream(query: dns.message.Message, writer: asyncio.StreamWriter) -> No
         case "tcp-wrong-id":
             writer.write(framed[:2] + bytes((framed[2] ^ 0xFF,)) + framed[3:])
         case "tcp-reset":
+            abrupt = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, abrupt)
             writer.transport.abort()
         case "tcp-drip":
             for octet in framed:
@@ -229,7 +233,7 @@ async def _serve(server: DnsServer, started: threading.Event, stop: asyncio.Even
             query = dns.message.from_wire(await reader.readexactly(int.from_bytes(await reader.readexactly(2))))
             kind = "tcp" if writer.get_extra_info("ssl_object") is None else "tls"
             server.asked.append(Asked(kind, writer.get_extra_info("peername")[0], query))
-            await stream(query, writer)
+            await stream(query, reader, writer)
         except (OSError, EOFError):
             pass
         finally:
@@ -251,16 +255,17 @@ async def _serve(server: DnsServer, started: threading.Event, stop: asyncio.Even
 
 @contextmanager
 def run_dns_server(
-    host: str = "127.0.0.1", *, tcp: bool = True, certificate: CertificateFiles | None = None
+    host: str = "127.0.0.1", *, port: int | None = None, tcp: bool = True, certificate: CertificateFiles | None = None
 ) -> Iterator[DnsServer]:
     """Run the server in a thread of its own for the length of the block.
 
     Args:
         host: The address it listens on.
+        port: The port; a free one by default.
         tcp: Whether it listens on TCP as well; without, connections are refused.
         certificate: With one, DNS over TLS is spoken on `tls_port`.
     """
-    server = DnsServer(host, free_port(), free_port(), [])
+    server = DnsServer(host, port or free_port(), free_port(), [])
     context = None
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -1,0 +1,394 @@
+"""Type `dns`: a name server answers a question, and the answer is what it should be.
+
+The target is the name asked for, the server a setting. One query is sent over UDP and, when its answer is cut short,
+another over TCP (RFC 7766 section 5); or everything goes over TCP or TLS (RFC 7858). Nothing is sent again: a lost
+packet is a finding, and `retries` are there for who wants them. The system's servers, which are asked when no server is
+named, take turns as resolv.conf(5) has it. How answers become texts is told in `exporter.net.dns_answer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from ipaddress import ip_address
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import dns.exception
+import dns.name
+import dns.rdataclass
+import dns.rdatatype
+import dns.reversename
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from exporter.attempt import current_attempt
+from exporter.checks.base import CheckType
+from exporter.errors import CheckFailed
+from exporter.model import Measurement, MetricSpec, Reason, Result, ResultStatus
+from exporter.net import ConnectionFacts, Network
+from exporter.net.addresses import endpoint
+from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
+from exporter.net.dns_answer import (
+    ADDITIONAL_COUNT,
+    ANSWER_COUNT,
+    ANSWER_METRICS,
+    ANSWER_SUBJECTS,
+    ANSWERS,
+    AUTHORITY_COUNT,
+    RCODE,
+    DnsAnswer,
+    answer_measurements,
+    answer_observations,
+)
+from exporter.net.dns_exchange import DnsStream, Question, ask_datagram, open_datagram_socket, prepare_question
+from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
+from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.attempt import Attempt
+    from exporter.checks.base import BatchContext
+    from exporter.model import Check
+    from exporter.net.dns_exchange import Reply
+    from exporter.settings import CheckSettings
+
+_CACHED_QUESTIONS = 16384  # the questions of a large configuration; a few hundred bytes each
+_DNSSEC_PAYLOAD_BYTES = 1232  # what passes any path unfragmented: DNS flag day 2020
+_SHOWN_ANSWERS = 10
+_DEFAULT_PORTS = {"udp": 53, "tcp": 53, "tls": 853}
+_HAND_OVER = frozenset(
+    (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.CONNECTION_RESET, Reason.UNREACHABLE, Reason.TIMEOUT)
+)
+"""Failures after which the next of the system's servers is asked."""
+
+PHASES = MetricSpec(
+    name="probe_dns_duration_seconds",
+    help="Seconds spent finding the server's address, connecting to it (TLS included) and waiting for its answer; "
+    "0 for a phase that was not reached",
+    labels=("phase",),
+    defaults=((("resolve",), 0.0), (("connect",), 0.0), (("request",), 0.0)),
+)
+_SPEAK_OF_ABSENCE = frozenset((ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT))
+"""Who expects something of these has said what an empty answer means."""
+
+
+def parse_record_type(value: object) -> str:
+    """Read a record type by name or as RFC 3597 writes unknown ones (`TYPE65280`) and give its usual name.
+
+    Raises:
+        ValueError: When it is none, or one whose answer is no single message.
+    """
+    try:
+        number = dns.rdatatype.from_text(value if isinstance(value, str) else "")
+    except (dns.exception.DNSException, ValueError):
+        raise ValueError("is no record type; such as A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT, CAA, ANY") from None
+    if number != dns.rdatatype.ANY and (dns.rdatatype.is_metatype(number) or number == dns.rdatatype.NONE):
+        raise ValueError("is a type of queries that this check cannot make")
+    return dns.rdatatype.to_text(number)
+
+
+def parse_record_class(value: object) -> str:
+    """Read a record class and give its usual name.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    try:
+        number = dns.rdataclass.from_text(value if isinstance(value, str) else "")
+    except (dns.exception.DNSException, ValueError):
+        raise ValueError("is no record class; they are IN, CH and HS") from None
+    if dns.rdataclass.is_metaclass(number):
+        raise ValueError("is no class of records; they are IN, CH and HS")
+    return dns.rdataclass.to_text(number)
+
+
+def parse_server(value: object) -> str:
+    """Check a server's host with or without a port and give it as written.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    parse_host_port(value, default_port=53)
+    return str(value)
+
+
+class DnsSettings(NetworkSettings, TlsSettings):
+    """Settings of type `dns`; what is said of the target's address and connection is meant of the server's."""
+
+    record_type: Annotated[
+        str, BeforeValidator(parse_record_type), WithJsonSchema({"type": "string", "examples": ["A", "AAAA", "MX"]})
+    ] = Field(default="A", description="Type of the records asked for")
+    record_class: Annotated[
+        str, BeforeValidator(parse_record_class), WithJsonSchema({"type": "string", "enum": ["IN", "CH", "HS"]})
+    ] = Field(default="IN", description="Class of the records asked for")
+    server: (
+        Annotated[str, BeforeValidator(parse_server), WithJsonSchema({"type": "string", "examples": ["192.0.2.53:53"]})]
+        | None
+    ) = Field(default=None, description="Name server (host or host:port); the system's by default")
+    transport: Literal["udp", "tcp", "tls"] = Field(
+        default="udp", description="How the server is asked; udp goes on to tcp when the answer is cut short"
+    )
+    recursion_desired: bool = Field(default=True, description="Ask the server to ask others for what it does not know")
+    dnssec_ok: bool = Field(default=False, description="Ask for DNSSEC records, and for the server's validation")
+    edns_payload_bytes: int | None = Field(
+        default=None,
+        alias="edns_payload",
+        ge=512,
+        le=65535,
+        description="Bytes of the largest datagram accepted, announced with EDNS; no EDNS by default",
+    )
+
+
+_DEFAULTS = DnsSettings()
+
+
+class _Query(NamedTuple):
+    """A question made ready, and how its type is known."""
+
+    question: Question
+    record_type: dns.rdatatype.RdataType
+
+
+@lru_cache(maxsize=_CACHED_QUESTIONS)
+def _query(
+    target: str,
+    record_type: str,
+    record_class: str,
+    *,
+    recursion_desired: bool,
+    edns_payload_bytes: int | None,
+    dnssec_ok: bool,
+) -> _Query:
+    """Make a question ready; remembered, because every scrape asks the same ones."""
+    number = dns.rdatatype.from_text(record_type)
+    question = prepare_question(
+        _name(target, record_type),
+        number,
+        dns.rdataclass.from_text(record_class),
+        recursion_desired=recursion_desired,
+        edns_payload_bytes=_DNSSEC_PAYLOAD_BYTES if dnssec_ok and edns_payload_bytes is None else edns_payload_bytes,
+        dnssec_ok=dnssec_ok,
+    )
+    return _Query(question, number)
+
+
+def _name(target: str, record_type: str) -> dns.name.Name:
+    if record_type == "PTR" and _is_address(target):
+        return dns.reversename.from_address(target)
+    return dns.name.from_text(target)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def validate_name(target: str, settings: CheckSettings) -> str:
+    """Give the name to ask for without its final dot; for PTR records an address may stand for its name.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    record_type = settings.record_type if isinstance(settings, DnsSettings) else _DEFAULTS.record_type
+    if _is_address(target):
+        if record_type == "PTR":
+            return target
+        raise ValueError("is an IP address; the target is the name asked for, the server's address goes to `server`")
+    try:
+        dns.name.from_text(target)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise ValueError(f"is no name that can be asked for ({type(error).__name__})") from None
+    return target if target == "." else target.removesuffix(".")
+
+
+class DnsCheckExecutor:
+    """Asks one question per check, each on a socket of its own; lives as long as its batch."""
+
+    def __init__(self, network: Network | None = None) -> None:
+        self._network = network or Network()
+
+    async def execute(self, check: Check) -> Result:
+        """Ask the server for the target and tell what came of it."""
+        settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
+        attempt = current_attempt()
+        inquiry = _Inquiry(self._network, settings, check.target, attempt)
+        try:
+            answer = await inquiry.answer(check.timeout_seconds)
+        except CheckFailed as failure:
+            return Result(
+                check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
+            )
+        finally:
+            inquiry.report()
+        attempt.measure_all(answer_measurements(answer))
+        attempt.observe(answer_observations(answer, truncated=inquiry.truncated))
+        return _judge_presence(check, settings, answer)
+
+    async def aclose(self) -> None:
+        """Do nothing: every socket ends with its check."""
+
+
+class _Inquiry:
+    """One attempt to get one answer, and how long each phase of it took so far."""
+
+    def __init__(self, network: Network, settings: DnsSettings, target: str, attempt: Attempt) -> None:
+        self._network = network
+        self._settings = settings
+        self._attempt = attempt
+        self._query = _query(
+            target,
+            settings.record_type,
+            settings.record_class,
+            recursion_desired=settings.recursion_desired,
+            edns_payload_bytes=settings.edns_payload_bytes,
+            dnssec_ok=settings.dnssec_ok,
+        )
+        self._facts = ConnectionFacts()
+        self._resolve_seconds = 0.0
+        self._connect_seconds = 0.0
+        self._request_seconds = 0.0
+        self.truncated = False
+
+    async def answer(self, timeout_seconds: float) -> DnsAnswer:
+        """Ask until there is an answer.
+
+        Args:
+            timeout_seconds: What the check has in all; the system's servers share it.
+
+        Raises:
+            CheckFailed: When no server gave one.
+        """
+        settings = self._settings
+        default_port = _DEFAULT_PORTS[settings.transport]
+        named = settings.server or settings.connect_to
+        if named is not None:
+            return await self._ask(*_host_port(named, default_port))
+        servers = await self._network.lookups.name_servers()
+        for server in servers[:-1]:
+            try:
+                async with asyncio.timeout(timeout_seconds / len(servers)):
+                    return await self._ask(server.address, default_port)
+            except TimeoutError:
+                self._attempt.note("no answer in time; going on to the next server", server=server.address)
+            except CheckFailed as failure:
+                if failure.reason not in _HAND_OVER:
+                    raise
+                self._attempt.note("going on to the next server", server=server.address, why=failure.detail)
+        return await self._ask(servers[-1].address, default_port)
+
+    def report(self) -> None:
+        """Tell how far things went."""
+        self._attempt.measure_all(
+            (
+                Measurement(PHASES, self._resolve_seconds, ("resolve",)),
+                Measurement(PHASES, self._connect_seconds, ("connect",)),
+                Measurement(PHASES, self._request_seconds, ("request",)),
+                *resolution_measurements(self._facts),
+            )
+        )
+        if self._facts.tls is not None:
+            self._attempt.measure_all(tls_measurements(self._facts.tls))
+            self._attempt.observe(tls_observations(self._facts.tls))
+
+    async def _ask(self, host: str, port: int) -> DnsAnswer:
+        self._attempt.timeout_reason = Reason.TIMEOUT
+        self._facts = ConnectionFacts()
+        if self._settings.transport == "udp":
+            reply, address = await self._ask_udp(host, port)
+            if reply.message is None:
+                self.truncated = True
+                self._attempt.note("the answer did not fit into a datagram; asking over TCP")
+                reply = await self._ask_stream(address, port, ConnectionFacts())
+        else:
+            reply = await self._ask_stream(host, port, self._facts)
+        assert reply.message is not None  # noqa: S101 - only datagrams are cut short
+        answer = DnsAnswer(reply.message, reply.wire, self._query.record_type)
+        self._attempt.note("answered", rcode=answer.rcode, answers=answer.texts(_SHOWN_ANSWERS), octets=len(reply.wire))
+        return answer
+
+    async def _ask_udp(self, host: str, port: int) -> tuple[Reply, str]:
+        settings = self._settings
+        if settings.connect_to is not None:
+            host, port = _host_port(settings.connect_to, port)
+        try:
+            address = await self._network.lookups.address(host, settings, self._facts)
+        finally:
+            self._resolve_seconds += self._facts.resolve_seconds
+        started = perf_counter()
+        with open_datagram_socket(address, port, settings.source_ip) as connected:
+            began = perf_counter()
+            self._connect_seconds += began - started
+            self._attempt.note("asking", server=endpoint(address.text, port), transport="udp")
+            reply = None
+            try:
+                reply = await ask_datagram(self._query.question, connected)
+            finally:
+                self._request_seconds += (reply.received_at if reply else perf_counter()) - began
+        return reply, address.text
+
+    async def _ask_stream(self, host: str, port: int, facts: ConnectionFacts) -> Reply:
+        settings = self._settings
+        stream = DnsStream(self._query.question)
+        started = perf_counter()
+        try:
+            transport, _ = await self._network.connect(
+                lambda: stream,
+                host,
+                port,
+                settings,
+                facts,
+                tls=settings.tls_config if settings.transport == "tls" else None,
+                tls_timeout_seconds=settings.tls_timeout_seconds,
+            )
+        finally:
+            self._resolve_seconds += facts.resolve_seconds
+            self._connect_seconds += perf_counter() - started - facts.resolve_seconds
+        began = perf_counter()
+        reply = None
+        try:
+            reply = await stream.ask()
+        finally:
+            self._request_seconds += (reply.received_at if reply else perf_counter()) - began
+            transport.abort()
+        return reply
+
+
+@lru_cache(maxsize=_CACHED_QUESTIONS)
+def _host_port(server: str, default_port: int) -> tuple[str, int]:
+    return parse_host_port(server, default_port)
+
+
+def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> Result:
+    """Fail an answer that is no error and holds nothing, unless the check says itself what it wants to find there."""
+    if (
+        answer.record_count
+        or answer.rcode != "NOERROR"
+        or any(expectation.subject in _SPEAK_OF_ABSENCE for expectation in check.expectations)
+    ):
+        return Result(check_name=check.name, status=ResultStatus.OK)
+    detail = f"{check.target} has no records of type {settings.record_type}"
+    return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.EXPECTATION, detail=detail)
+
+
+def _expect_no_error(settings: CheckSettings) -> tuple[Mapping[str, object], ...]:
+    return ({RCODE.name: {"eq": "NOERROR"}},)
+
+
+def _make_executor(context: BatchContext) -> DnsCheckExecutor:
+    return DnsCheckExecutor(context.network)
+
+
+DNS = CheckType(
+    name="dns",
+    description="Asks a name server for records of a name, over UDP, TCP or TLS",
+    executor=_make_executor,
+    settings=DnsSettings,
+    metrics=(PHASES, *ANSWER_METRICS, *RESOLUTION_METRICS, *TLS_METRICS),
+    subjects=(*ANSWER_SUBJECTS, *TLS_SUBJECTS),
+    default_expectations=_expect_no_error,
+    validate_target=validate_name,
+)

@@ -1,0 +1,228 @@
+"""What a DNS answer says, as facts, as metrics and as subjects of expectations. Pure: message in, facts out.
+
+Metric names are blackbox_exporter's where it has them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.rdtypes.ANY.SOA
+import dns.rdtypes.IN.A
+import dns.rdtypes.IN.AAAA
+import dns.rdtypes.txtbase
+
+from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.model import Observation
+
+ANSWER_RRS = MetricSpec(
+    name="probe_dns_answer_rrs", help="Records in the answer section; 0 without an answer", defaults=(((), 0.0),)
+)
+AUTHORITY_RRS = MetricSpec(
+    name="probe_dns_authority_rrs", help="Records in the authority section; 0 without an answer", defaults=(((), 0.0),)
+)
+ADDITIONAL_RRS = MetricSpec(
+    name="probe_dns_additional_rrs",
+    help="Records in the additional section, that of EDNS included; 0 without an answer",
+    defaults=(((), 0.0),),
+)
+QUERY_SUCCEEDED = MetricSpec(
+    name="probe_dns_query_succeeded",
+    help="1 when the server answered, whatever it said; 0 when it did not",
+    defaults=(((), 0.0),),
+)
+SERIAL = MetricSpec(
+    name="probe_dns_serial",
+    help="Serial number in the answer to a query for SOA, 0 when it has none; absent for other types and "
+    "without an answer",
+)
+RCODE_NUMBER = MetricSpec(
+    name="probe_dns_rcode", help="Response code, 0 for NOERROR, 3 for NXDOMAIN; absent without an answer"
+)
+ANSWER_TTL = MetricSpec(
+    name="probe_dns_answer_ttl_seconds",
+    help="Shortest time to live in the answer section; absent when it has no records",
+)
+ANSWER_METRICS = (ANSWER_RRS, AUTHORITY_RRS, ADDITIONAL_RRS, QUERY_SUCCEEDED, SERIAL, RCODE_NUMBER, ANSWER_TTL)
+"""Metric families of an answer."""
+
+RCODE = Subject(
+    name="rcode",
+    kind=ValueKind.TEXT,
+    description="Response code, such as NOERROR or NXDOMAIN",
+    reason=Reason.RCODE,
+    choices=tuple(code.name for code in dns.rcode.Rcode),
+)
+ANSWERS = Subject(
+    name="answers",
+    kind=ValueKind.TEXTS,
+    description="Data of the records of the type asked for: addresses, `10 mail.example`, the text of TXT records",
+)
+ANSWER_COUNT = Subject(name="answer_count", kind=ValueKind.NUMBER, description="Records in the answer section")
+AUTHORITY_COUNT = Subject(name="authority_count", kind=ValueKind.NUMBER, description="Records in the authority section")
+ADDITIONAL_COUNT = Subject(
+    name="additional_count", kind=ValueKind.NUMBER, description="Records in the additional section"
+)
+TTL = Subject(name="ttl", kind=ValueKind.DURATION, description="Shortest time to live in the answer section")
+SOA_SERIAL = Subject(name="serial", kind=ValueKind.NUMBER, description="Serial number of the SOA record in the answer")
+AUTHORITATIVE = Subject(name="authoritative", kind=ValueKind.FLAG, description="The server answers for its own zone")
+AUTHENTICATED = Subject(
+    name="authenticated_data", kind=ValueKind.FLAG, description="The server has validated the answer with DNSSEC"
+)
+RECURSION = Subject(
+    name="recursion_available", kind=ValueKind.FLAG, description="The server asks others on behalf of its clients"
+)
+TRUNCATED = Subject(
+    name="truncated", kind=ValueKind.FLAG, description="The answer did not fit into a datagram, and TCP was needed"
+)
+ANSWER_SUBJECTS = (
+    RCODE, ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT, TTL, SOA_SERIAL, AUTHORITATIVE, AUTHENTICATED,
+    RECURSION, TRUNCATED,
+)  # fmt: skip
+"""Subjects of an answer."""
+
+_NAMES_ONLY = frozenset(
+    (
+        dns.rdatatype.NS, dns.rdatatype.CNAME, dns.rdatatype.DNAME, dns.rdatatype.PTR, dns.rdatatype.MX,
+        dns.rdatatype.SRV, dns.rdatatype.SOA, dns.rdatatype.AFSDB, dns.rdatatype.KX, dns.rdatatype.RP,
+    )
+)  # fmt: skip
+"""Types whose text is numbers and host names, so that case means nothing in it (RFC 4343)."""
+
+
+class DnsAnswer:
+    """Facts of one answer; lives as long as its attempt.
+
+    Attributes:
+        record_type: The type asked for.
+        rcode: Name of the response code.
+        rcode_number: Its number, with EDNS's upper bits.
+        answer_count: Records in the answer section.
+        authority_count: Records in the authority section.
+        additional_count: Records in the additional section, that of EDNS included.
+        authoritative: The AA flag.
+        recursion_available: The RA flag.
+        authenticated_data: The AD flag.
+        ttl_seconds: Shortest time to live in the answer section; None without records.
+        serial: Serial number of the first SOA record in the answer section; None without one.
+    """
+
+    __slots__ = (
+        "_records",
+        "additional_count",
+        "answer_count",
+        "authenticated_data",
+        "authoritative",
+        "authority_count",
+        "rcode",
+        "rcode_number",
+        "record_type",
+        "recursion_available",
+        "serial",
+        "ttl_seconds",
+    )
+
+    def __init__(self, message: dns.message.Message, wire: bytes, record_type: dns.rdatatype.RdataType) -> None:
+        """Read an answer.
+
+        Args:
+            message: The parsed answer, each record in a set of its own.
+            wire: Its octets; flags and counts are read from them, which is cheaper, and counts repeated records.
+            record_type: The type asked for; ANY stands for all.
+        """
+        self.record_type = record_type
+        code = message.rcode()
+        self.rcode = dns.rcode.to_text(code)
+        self.rcode_number = int(code)
+        self.answer_count = int.from_bytes(wire[6:8])
+        self.authority_count = int.from_bytes(wire[8:10])
+        self.additional_count = int.from_bytes(wire[10:12])
+        self.authoritative = bool(wire[2] & 0x04)
+        self.recursion_available = bool(wire[3] & 0x80)
+        self.authenticated_data = bool(wire[3] & 0x20)
+        self.ttl_seconds = min((records.ttl for records in message.answer), default=None)
+        self._records = [
+            record
+            for records in message.answer
+            if record_type in (records.rdtype, dns.rdatatype.ANY)
+            for record in records
+        ]
+        self.serial = next((one.serial for one in self._records if isinstance(one, dns.rdtypes.ANY.SOA.SOA)), None)
+
+    @property
+    def record_count(self) -> int:
+        """How many of the answer's records are of the type asked for."""
+        return len(self._records)
+
+    def texts(self, limit: int | None = None) -> tuple[str, ...]:
+        """Give the data of the records of the type asked for as texts, in the order they came.
+
+        Args:
+            limit: At most so many; all when None.
+        """
+        return tuple(record_text(record) for record in self._records[:limit])
+
+
+def record_text(record: dns.rdata.Rdata) -> str:
+    """Give the data of a record as text.
+
+    Host names are in lower case and without the final dot (`10 mail.example`), the strings of a TXT record joined
+    (RFC 7208 section 3.3) and without quotes, its bytes that are no UTF-8 escaped. All else is as in a zone file.
+    """
+    if isinstance(record, dns.rdtypes.IN.A.A | dns.rdtypes.IN.AAAA.AAAA):
+        return str(record.address)
+    if isinstance(record, dns.rdtypes.txtbase.TXTBase):
+        return b"".join(record.strings).decode("utf-8", "backslashreplace")
+    text = record.to_text(origin=dns.name.root, relativize=True)
+    if record.rdtype not in _NAMES_ONLY:
+        return text
+    # The root itself, as in the MX record of a domain without mail (RFC 7505), has no name before its dot.
+    return " ".join("." if word == "@" else word for word in text.lower().split(" "))
+
+
+def answer_measurements(answer: DnsAnswer) -> list[Measurement]:
+    """Give the values of ANSWER_METRICS."""
+    found = [
+        Measurement(QUERY_SUCCEEDED, 1.0),
+        Measurement(ANSWER_RRS, float(answer.answer_count)),
+        Measurement(AUTHORITY_RRS, float(answer.authority_count)),
+        Measurement(ADDITIONAL_RRS, float(answer.additional_count)),
+        Measurement(RCODE_NUMBER, float(answer.rcode_number)),
+    ]
+    if answer.record_type == dns.rdatatype.SOA:
+        found.append(Measurement(SERIAL, float(answer.serial or 0)))
+    if answer.ttl_seconds is not None:
+        found.append(Measurement(ANSWER_TTL, float(answer.ttl_seconds)))
+    return found
+
+
+def answer_observations(answer: DnsAnswer, *, truncated: bool) -> Mapping[str, Observation]:
+    """Give the values of ANSWER_SUBJECTS.
+
+    Args:
+        answer: The answer.
+        truncated: Whether it did not fit into a datagram at first.
+    """
+    return {
+        RCODE.name: answer.rcode,
+        ANSWERS.name: lambda _selector: answer.texts(),
+        ANSWER_COUNT.name: answer.answer_count,
+        AUTHORITY_COUNT.name: answer.authority_count,
+        ADDITIONAL_COUNT.name: answer.additional_count,
+        TTL.name: answer.ttl_seconds,
+        SOA_SERIAL.name: answer.serial,
+        AUTHORITATIVE.name: answer.authoritative,
+        AUTHENTICATED.name: answer.authenticated_data,
+        RECURSION.name: answer.recursion_available,
+        TRUNCATED.name: truncated,
+    }
