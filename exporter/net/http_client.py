@@ -1,0 +1,168 @@
+"""httpx on our own connections: httpx models URLs, requests and cookies, `Network` makes connections and measures them.
+
+The shortest way is `ProbeTransport.exchange` with a WireRequest that was made beforehand: httpx's client costs more
+processor time than everything else a check does. The same transport serves `httpx.AsyncClient` for whoever wants it.
+"""
+
+from __future__ import annotations
+
+import re
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING
+
+import httpx
+
+from exporter import __version__
+from exporter.net.foreign_client import exchange_by_foreign_client
+from exporter.net.http1 import Http1Protocol
+from exporter.net.http_message import Exchange, RequestOptions, WireRequest
+from exporter.net.redirects import effective_port
+from exporter.settings import NetworkSettings, TlsConfig
+
+if TYPE_CHECKING:
+    from exporter.net.network import Network
+
+OPTIONS = "exporter.options"
+"""Key of a request's RequestOptions in `httpx.Request.extensions`."""
+
+EXCHANGE = "exporter.exchange"
+"""Key of the Exchange in `httpx.Response.extensions`."""
+
+USER_AGENT = f"nyxmon-exporter/{__version__}"
+
+_FRAMING = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"content-length"))
+_WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 section 8.6: these say so when it is empty
+_LINE_BREAKING = re.compile(rb"[\x00\r\n]")
+_ALPN = ("http/1.1",)
+
+
+class ProbeTransport(httpx.AsyncBaseTransport):
+    """Makes a fresh connection for every request, so that every run measures all of it; lives as long as its batch."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    async def exchange(self, request: WireRequest, exchange: Exchange) -> None:
+        """Connect, send the request, take in the answer, close.
+
+        Args:
+            request: What to send, and where.
+            exchange: Filled as far as things went, whatever the outcome.
+
+        Raises:
+            CheckFailed: As `Network.connect` and `Http1Protocol.exchange` do.
+        """
+        options = request.options
+        protocol = Http1Protocol(request, exchange)
+        counts = self._network.counts
+        transport, _ = await self._network.connect(
+            lambda: protocol,
+            request.host,
+            request.port,
+            options.network,
+            exchange.connection,
+            tls=options.tls if request.secure else None,
+            server_name=options.tls.server_name or options.server_name,
+            tls_timeout_seconds=options.tls_timeout_seconds,
+            alpn=_ALPN if request.secure else (),
+        )
+        counts.opened += 1
+        counts.requests += 1
+        await protocol.exchange(transport)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Serve httpx: the options are taken from the request's extensions, the exchange is put into the response's.
+
+        The body comes decoded, within its limit; the fields that described its coding are left out of the response,
+        and stay in the exchange.
+
+        Raises:
+            CheckFailed: As `exchange` does.
+        """
+        await request.aread()
+        options = request.extensions.get(OPTIONS) or RequestOptions(network=NetworkSettings(), tls=TlsConfig())
+        wire = wire_request(request, options)
+        exchange = Exchange(secure=wire.secure)
+        await self.exchange(wire, exchange)
+        headers = [field for field in exchange.headers if field[0] not in (b"content-encoding", *_FRAMING)]
+        extensions = {EXCHANGE: exchange, "http_version": f"HTTP/{exchange.http_version}".encode()}
+        return httpx.Response(exchange.status, headers=headers, content=exchange.body, extensions=extensions)
+
+
+class ProbeClient(httpx.AsyncClient):
+    """An httpx client over a ProbeTransport; it keeps no cookies, follows no redirects and asks no environment.
+
+    Attributes:
+        transport: The transport, for whoever has a WireRequest.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.transport = ProbeTransport(network)
+        super().__init__(
+            transport=self.transport,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        )
+
+
+def create_client(network: Network) -> ProbeClient:
+    """Make the client that one batch shares; closing it is the caller's."""
+    return ProbeClient(network)
+
+
+async def send(client: httpx.AsyncClient, request: httpx.Request, wire: WireRequest, exchange: Exchange) -> None:
+    """Send a request by the shortest way its client has.
+
+    Args:
+        client: Ours, or any other.
+        request: The request.
+        wire: The same request, ready to be sent.
+        exchange: Filled as far as things went.
+
+    Raises:
+        CheckFailed: As `ProbeTransport.exchange` does.
+    """
+    if isinstance(client, ProbeClient):
+        await client.transport.exchange(wire, exchange)
+    else:
+        await exchange_by_foreign_client(client, request, exchange, wire.options.body_limit_bytes)
+
+
+def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest:
+    """Write a request as HTTP/1.1 sends it (RFC 9112 sections 3 and 5).
+
+    The connection is closed after the answer, so nothing of it can be taken for the next one's; only a request that
+    offers to switch protocols keeps its own Connection field.
+
+    Args:
+        request: The request; its content must have been read.
+        options: How to connect and what to accept.
+
+    Raises:
+        ValueError: When the method or a header field has a line break or a NUL in it.
+    """
+    content = request.content
+    upgrades = "upgrade" in request.headers
+    fields = [(name, value) for name, value in request.headers.raw if name.lower() not in _FRAMING]
+    if upgrades and "connection" in request.headers:
+        fields.append((b"Connection", request.headers["connection"].encode()))
+    else:
+        fields.append((b"Connection", b"close"))
+    if content or request.method in _WITH_CONTENT:
+        fields.append((b"Content-Length", b"%d" % len(content)))
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    lines += [name + b": " + value for name, value in fields]
+    if any(map(_LINE_BREAKING.search, lines)):
+        raise ValueError("the request's head has a line break or a NUL within a line")
+    return WireRequest(
+        host=request.url.raw_host.decode("ascii"),
+        port=effective_port(request.url),
+        secure=request.url.scheme == "https",
+        method=request.method,
+        upgrades=upgrades,
+        wire=b"\r\n".join((*lines, b"", content)),
+        options=options,
+    )

@@ -1,0 +1,105 @@
+"""What a body says: as text by its charset, as JSON by its grammar, and never a surprise for whoever asks.
+
+Source: RFC 9110 section 8.3 (media types), RFC 8259 (JSON).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Protocol, cast
+
+from jsonpath import JSONPathError
+
+if TYPE_CHECKING:
+    from exporter.model import Observed
+
+MAX_JSON_DEPTH = 100
+"""Deepest nesting that is taken: far more than documents made for somebody have, far less than Python's stack bears."""
+
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9._-]{1,40})""", re.IGNORECASE)
+_CHARSETS = frozenset(
+    ("utf-8", "utf8", "us-ascii", "ascii", "utf-16", "utf-16le", "utf-16be", "utf-32", "big5", "gbk", "gb2312",
+     "gb18030", "euc-jp", "euc-kr", "iso-2022-jp", "shift_jis", "koi8-r", "koi8-u", "macintosh", "windows-874")
+) | {f"iso-8859-{part}" for part in range(1, 17) if part != 12} | {f"windows-125{part}" for part in range(9)}  # fmt: skip
+"""Charsets of the web. Python knows more, some of which are no charsets, and some can be made to take very long."""
+
+_PYTHON_NAMES = {"macintosh": "mac_roman", "windows-874": "cp874"}
+
+
+class JsonPath(Protocol):
+    """A compiled JSONPath (RFC 9535); what `jsonpath.compile` gives is one."""
+
+    def findall(self, data: object) -> list[object]:
+        """Give the values of all matches."""
+
+
+def body_text(body: bytes, content_type: str) -> str:
+    """Read a body as text; bytes that are none in its charset become U+FFFD.
+
+    Args:
+        body: The body.
+        content_type: Value of the Content-Type field; UTF-8 where it names no known charset.
+    """
+    match = _CHARSET.search(content_type)
+    charset = match[1].lower() if match else "utf-8"
+    if charset not in _CHARSETS:
+        charset = "utf-8"
+    return body.decode(_PYTHON_NAMES.get(charset, charset), "replace")
+
+
+def parse_json(body: bytes) -> object:
+    """Read a body as JSON (UTF-8, also with a byte order mark; UTF-16 and UTF-32 too).
+
+    Of members with the same name the last counts, as nearly every reader has it. `NaN` and `Infinity` are no JSON.
+
+    Raises:
+        ValueError: When it is none, is nested more than MAX_JSON_DEPTH deep, or has a number of thousands of digits.
+    """
+    try:
+        document = json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
+    if body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH:
+        _check_depth(document)
+    return document
+
+
+def find_json(document: object, path: JsonPath) -> Observed:
+    """Give what a path finds: the value of its only match, a list when there are several, None when there is none.
+
+    Lone surrogates, which JSON can carry and UTF-8 cannot, become U+FFFD.
+
+    Raises:
+        ValueError: When the path cannot be followed through this document.
+    """
+    # A text is given as JSON, because the library would take it for a document that has still to be read.
+    root = json.dumps(document) if isinstance(document, str) else document
+    try:
+        found = path.findall(root)
+    except (JSONPathError, RecursionError, TypeError) as error:
+        raise ValueError(f"the path cannot be followed: {type(error).__name__}") from error
+    value = found[0] if len(found) == 1 else found or None
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return cast("Observed", value)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"has {name}, which is no JSON")
+
+
+def _check_depth(document: object) -> None:
+    """Walk down level by level, because a recursive look would be what it is to prevent."""
+    level = [document]
+    for _ in range(MAX_JSON_DEPTH + 1):
+        level = [
+            child
+            for value in level
+            if isinstance(value, list | dict)
+            for child in (value.values() if isinstance(value, dict) else value)
+            if isinstance(child, list | dict)
+        ]
+        if not level:
+            return
+    raise ValueError(f"is nested more than {MAX_JSON_DEPTH} deep")
