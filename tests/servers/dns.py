@@ -165,7 +165,7 @@ def datagrams(query: dns.message.Message) -> list[Datagram]:
         case "trailing":
             return [Datagram(right + b"junk")]
         case "spoofed":
-            forged = [wrong_id, other_question, garbage, query.to_wire(), b"", right[:5]]
+            forged = [wrong_id, other_question, garbage, query.to_wire(), right[:5]]
             return [*map(Datagram, forged), Datagram(right, 0.02)]
     limit = query.payload if query.edns >= 0 else 512
     if len(right) > limit or first_label(query).startswith(("tcp-", "truncated")):

@@ -1,0 +1,532 @@
+"""Type `dns` against name servers that behave, misbehave, forge, lie, and are not there."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import TYPE_CHECKING
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rdataclass
+import dns.rdatatype
+import pytest
+from anyio.from_thread import BlockingPortalProvider
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.attempt import begin_attempt
+from exporter.checks.dns import DNS, DnsCheckExecutor, DnsSettings, validate_name
+from exporter.config.load import parse_config
+from exporter.errors import CheckFailed
+from exporter.model import Check, Reason, ResultStatus
+from exporter.net import Network
+from exporter.net.dns_answer import DnsAnswer
+from exporter.net.dns_exchange import prepare_question, read_message, why_no_answer
+from exporter.net.system_names import SystemNames
+from exporter.registry import ExecutorRegistry
+from exporter.runner import AsyncCheckRunner
+from tests.servers.dns import SLOW_SECONDS, DnsServer, answer, run_dns_server
+from tests.servers.process import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from exporter.attempt import Attempt
+    from exporter.model import Result
+    from tests.servers.dnsmasq import Dnsmasq
+    from tests.servers.nginx import CertificateFiles
+
+
+@pytest.fixture(scope="module")
+def server(certificate: CertificateFiles) -> Iterator[DnsServer]:
+    """The scripted name server of this module, plain and TLS."""
+    with run_dns_server(certificate=certificate) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[AsyncCheckRunner]:
+    """A runner that knows type `dns` and whose loop stays warm."""
+    registry = ExecutorRegistry()
+    registry.register_type(DNS)
+    provider = BlockingPortalProvider("asyncio", {"use_uvloop": True})
+    with provider:
+        yield AsyncCheckRunner(provider, registry)
+
+
+@pytest.fixture
+def run(runner: AsyncCheckRunner, server: DnsServer) -> Callable[..., Result]:
+    """Run one check as a user writes it: its YAML keys besides name, type and server."""
+
+    def run_one(target: str, keys: str = "", *, at: str = server.server) -> Result:
+        text = f'checks: [{{name: it, type: dns, target: {target}, server: "{at}", timeout: 400ms, {keys}}}]'
+        results: list[Result] = []
+        runner.run_all(parse_config(text, "checks.yml", {"dns": DNS}).checks, results.append)
+        return results[0]
+
+    return run_one
+
+
+async def ask(target: str, network: Network | None = None, **settings: object) -> tuple[Result, Attempt]:
+    """Execute one check without a runner and give what it observed and measured as well."""
+    chosen = DnsSettings.model_validate(settings)
+    check = Check(name="it", check_type="dns", target=validate_name(target, chosen), settings=chosen)
+    attempt = begin_attempt()
+    async with asyncio.timeout(5):
+        return await DnsCheckExecutor(network).execute(check), attempt
+
+
+def measured(attempt: Attempt) -> dict[str, float]:
+    """Values by metric name, labels in braces."""
+    return {
+        spec.name + "".join(f"{{{label}}}" for label in labels): value for spec, value, labels in attempt.measurements
+    }
+
+
+def answers_of(attempt: Attempt) -> object:
+    """The observed answers, which are made into texts only when somebody looks."""
+    observe = attempt.observed["answers"]
+    assert callable(observe)
+    return observe(None)
+
+
+@pytest.mark.parametrize(
+    ("target", "record_type", "answers"),
+    [
+        ("www.test", "A", ("192.0.2.10",)),
+        ("WWW.Test.", "AAAA", ("2001:db8::10",)),
+        ("alias.test", "A", ("192.0.2.10",)),
+        ("alias.test", "CNAME", ("www.test",)),
+        ("test", "MX", ("10 mail.test", "20 mail2.test")),
+        ("nomail.test", "MX", ("0 .",)),
+        ("test", "NS", ("ns.test",)),
+        ("test", "SOA", ("ns.test hostmaster.test 2024010203 7200 3600 1209600 300",)),
+        ("test", "CAA", ('0 issue "letsencrypt.org"',)),
+        ("_sip._tcp.test", "SRV", ("0 5 5060 sip.test",)),
+        ("10.2.0.192.in-addr.arpa", "PTR", ("www.test",)),
+        ("192.0.2.10", "PTR", ("www.test",)),
+        ("www.test", "TXT", ("onetwo",)),
+        ("bytes.test", "TXT", ("café \\xff\x00",)),
+        ("newlines.test", "TXT", ('a\nb\rc"\\',)),
+        ("long.test", "TXT", ("x" * 255 * 200,)),
+        ("many.test", "A", tuple(f"192.0.2.{number}" for number in range(1, 101))),
+        ("nxdomain.test", "A", ()),
+    ],
+)
+async def test_answers_are_texts(server: DnsServer, target: str, record_type: str, answers: tuple[str, ...]) -> None:
+    """The records of the type asked for are observed as texts, whatever bytes are in them."""
+    _, attempt = await ask(target, server=server.server, record_type=record_type)
+    assert answers_of(attempt) == answers
+
+
+async def test_any_gives_all_records(server: DnsServer) -> None:
+    """A query for ANY observes records of every type."""
+    _, attempt = await ask("two.test", server=server.server, record_type="ANY")
+    assert attempt.observed["answer_count"] == 2
+    assert answers_of(attempt) == ("192.0.2.11", "192.0.2.12")
+
+
+async def test_everything_else_that_is_observed(server: DnsServer) -> None:
+    """Code, counts, flags, shortest TTL and serial number are there for expectations."""
+    _, attempt = await ask("two.test", server=server.server)
+    observed = {name: value for name, value in attempt.observed.items() if name != "answers"}
+    assert observed == {
+        "rcode": "NOERROR",
+        "answer_count": 2,
+        "authority_count": 0,
+        "additional_count": 0,
+        "ttl": 120,
+        "serial": None,
+        "authoritative": True,
+        "authenticated_data": False,
+        "recursion_available": True,
+        "truncated": False,
+    }
+
+
+async def test_serial_number_and_authority_of_a_zone(server: DnsServer) -> None:
+    """A query for SOA measures the serial number; other queries have no such series."""
+    _, soa = await ask("test", server=server.server, record_type="SOA")
+    _, empty = await ask("www.test", server=server.server, record_type="SOA")
+    _, other = await ask("test", server=server.server, record_type="NS")
+    assert (measured(soa)["probe_dns_serial"], soa.observed["serial"]) == (2024010203, 2024010203)
+    assert (measured(empty)["probe_dns_serial"], empty.observed["authority_count"]) == (0, 1)
+    assert "probe_dns_serial" not in measured(other)
+
+
+async def test_measurements_of_an_answer(server: DnsServer) -> None:
+    """An answer gives blackbox_exporter's series, and code and TTL besides."""
+    _, attempt = await ask("two.test", server=server.server)
+    values = measured(attempt)
+    phases = [values.pop(f"probe_dns_duration_seconds{{{phase}}}") for phase in ("resolve", "connect", "request")]
+    assert all(0 < phase < 1 for phase in phases)
+    assert 0 <= values.pop("probe_dns_lookup_time_seconds") < 0.01
+    assert values == {
+        "probe_ip_protocol": 4,
+        "probe_ip_addr_hash": 3668918509,
+        "probe_dns_query_succeeded": 1,
+        "probe_dns_answer_rrs": 2,
+        "probe_dns_authority_rrs": 0,
+        "probe_dns_additional_rrs": 0,
+        "probe_dns_rcode": 0,
+        "probe_dns_answer_ttl_seconds": 120,
+    }
+
+
+async def test_a_ttl_of_zero_is_a_ttl(server: DnsServer) -> None:
+    """Records that must not be cached have a TTL, and it is zero."""
+    _, attempt = await ask("zero-ttl.test", server=server.server)
+    assert (attempt.observed["ttl"], measured(attempt)["probe_dns_answer_ttl_seconds"]) == (0, 0)
+
+
+async def test_the_request_phase_is_the_time_the_server_took(server: DnsServer) -> None:
+    """A slow server shows in the phase `request` and in no other."""
+    _, attempt = await ask("slow.test", server=server.server)
+    values = measured(attempt)
+    assert SLOW_SECONDS <= values["probe_dns_duration_seconds{request}"] < SLOW_SECONDS + 0.1
+    assert values["probe_dns_duration_seconds{resolve}"] + values["probe_dns_duration_seconds{connect}"] < 0.05
+
+
+async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
+    """The AD flag is observed, and AA told apart from it."""
+    _, attempt = await ask("authentic.test", server=server.server)
+    assert (attempt.observed["authenticated_data"], attempt.observed["authoritative"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason", "detail"),
+    [
+        ("nxdomain.test", Reason.RCODE, "expected rcode eq NOERROR, observed NXDOMAIN"),
+        ("servfail.test", Reason.RCODE, "expected rcode eq NOERROR, observed SERVFAIL"),
+        ("refused.test", Reason.RCODE, "expected rcode eq NOERROR, observed REFUSED"),
+        ("notimp.test", Reason.RCODE, "expected rcode eq NOERROR, observed NOTIMP"),
+        ("yxdomain.test", Reason.RCODE, "expected rcode eq NOERROR, observed YXDOMAIN"),
+        ("badvers.test", Reason.RCODE, "expected rcode eq NOERROR, observed BADVERS"),
+        ("nodata.test", Reason.EXPECTATION, "nodata.test has no records of type A"),
+        ("silent.test", Reason.TIMEOUT, "not done within the timeout of 0.4 s"),
+        ("wrong-id.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
+        ("wrong-question.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
+        ("garbage.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
+        ("tiny.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
+        ("echo.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
+        ("trailing.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
+        ("tcp-silent.test", Reason.TIMEOUT, "not done within the timeout of 0.4 s"),
+        ("tcp-closed.test", Reason.CONNECTION_RESET, "the server closed the connection without an answer"),
+        ("tcp-reset.test", Reason.CONNECTION_RESET, "connection reset by peer while waiting for the answer"),
+        ("tcp-long-lie.test", Reason.PROTOCOL, "the server announced an answer of 151 octets and closed after 51"),
+        ("tcp-short-lie.test", Reason.PROTOCOL, "the answer is malformed (FormError)"),
+        ("tcp-zero.test", Reason.PROTOCOL, "what the server sent is no answer: it is shorter than a header"),
+        ("tcp-wrong-id.test", Reason.PROTOCOL, "what the server sent is no answer: its id is another"),
+    ],
+)
+def test_failures(run: Callable[..., Result], target: str, reason: Reason, detail: str) -> None:
+    """Each thing that can go wrong has its reason and says what happened."""
+    result = run(target)
+    assert (result.status, result.reason, result.detail) == (ResultStatus.ERROR, reason, detail)
+
+
+@pytest.mark.parametrize("target", ["www.test", "spoofed.test", "truncated.test", "tcp-drip.test", "alias.test"])
+def test_successes(run: Callable[..., Result], target: str) -> None:
+    """A right answer is found, behind forgeries, over TCP when it was cut short, and in single bytes."""
+    result = run(target, "expect: [{answers: 192.0.2.10}]")
+    assert (result.status, result.detail) == (ResultStatus.OK, "")
+
+
+def test_forgeries_are_logged(run: Callable[..., Result]) -> None:
+    """Whoever looks at the log sees each datagram that was ignored and why."""
+    whys = [line.fields["why"] for line in run("spoofed.test").log if line.message == "ignored a datagram"]
+    assert whys == [
+        "its id is another",
+        "its question is another",
+        "its question is another",
+        "it is a query",
+        "it is shorter than a header",
+    ]
+
+
+def test_a_silent_server_costs_the_timeout_and_keeps_its_series(run: Callable[..., Result]) -> None:
+    """A check that is cut off shows how long it waited, and that no answer came."""
+    result = run("silent.test")
+    assert 0.4 <= result.duration_seconds < 0.5
+    waited = [one.value for one in result.measurements if one.labels == ("request",)]
+    assert waited[-1] == pytest.approx(0.4, abs=0.1)
+    assert "probe_dns_query_succeeded" not in {one.spec.name for one in result.measurements}
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ("expect: [{answers: {any_of: [192.0.2.11, 192.0.2.99]}}]", None),
+        ("expect: [{answers: {all_of: [192.0.2.11, 192.0.2.12]}}]", None),
+        ("expect: [{answers: {none_of: [192.0.2.99]}}]", None),
+        ("expect: [{answers: {any_of: [192.0.2.99]}}]", Reason.EXPECTATION),
+        ("expect: [{answers: {all_of: [192.0.2.11, 192.0.2.99]}}]", Reason.EXPECTATION),
+        ("expect: [{answers: {none_of: [192.0.2.12]}}]", Reason.EXPECTATION),
+        ("expect: [{ttl: {ge: 2m}}, {answer_count: 2}, {authoritative: true}]", None),
+        ("expect: [{ttl: {ge: 3m}}]", Reason.EXPECTATION),
+        ("expect: [{rcode: nxdomain}]", Reason.RCODE),
+    ],
+)
+def test_expectations_about_answers(run: Callable[..., Result], keys: str, reason: Reason | None) -> None:
+    """Some, all or none of certain answers can be demanded, and everything else that is observed."""
+    assert run("two.test", keys).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("target", "keys"),
+    [
+        ("nxdomain.test", "expect: [{rcode: NXDOMAIN}]"),
+        ("nodata.test", "expect: [{answer_count: 0}]"),
+        ("nodata.test", "expect: [{answers: {exists: false}}]"),
+        ("refused.test", "expect: [{rcode: {in: [REFUSED, NOTIMP]}}]"),
+    ],
+)
+def test_absence_can_be_what_is_wanted(run: Callable[..., Result], target: str, keys: str) -> None:
+    """Who expects an error code or an empty answer is not failed for having no answers."""
+    assert run(target, keys).status is ResultStatus.OK
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_every_transport(server: DnsServer, ca_file: Path, transport: str) -> None:
+    """The same question can be asked over UDP, TCP and TLS, and the server sees it come that way."""
+    place = f"localhost:{server.tls_port if transport == 'tls' else server.port}"
+    tls = {"ca_file": str(ca_file)}
+    result, attempt = await ask("www.test", server=place, transport=transport, tls_config=tls)
+    assert (result.status, server.asked[-1].transport) == (ResultStatus.OK, transport)
+    assert ("probe_tls_verified" in measured(attempt)) == (transport == "tls")
+
+
+async def test_an_untrusted_certificate_fails_and_is_shown(server: DnsServer) -> None:
+    """DNS over TLS verifies the server; the facts of a refused certificate are measured all the same."""
+    result, attempt = await ask("www.test", server=f"localhost:{server.tls_port}", transport="tls")
+    values = measured(attempt)
+    assert (result.reason, values["probe_tls_verified"]) == (Reason.CERTIFICATE, 0)
+    assert values["probe_ssl_earliest_cert_expiry"] > 0
+
+
+async def test_truncation_is_observed_when_tcp_gives_the_rest(server: DnsServer) -> None:
+    """An answer that needed TCP is marked, and the time of both exchanges is in the phases."""
+    _, attempt = await ask("many.test", server=server.server)
+    assert (attempt.observed["truncated"], attempt.observed["answer_count"]) == (True, 100)
+    assert [asked.transport for asked in server.asked[-2:]] == ["udp", "tcp"]
+
+
+async def test_a_larger_payload_spares_tcp(server: DnsServer) -> None:
+    """EDNS announces how large a datagram may be; the answer then comes in one."""
+    _, attempt = await ask("many.test", server=server.server, edns_payload=4096)
+    assert (attempt.observed["truncated"], attempt.observed["additional_count"]) == (False, 1)
+    assert server.asked[-1].query.payload == 4096
+
+
+async def test_options_of_the_query_reach_the_server(server: DnsServer) -> None:
+    """Recursion, DNSSEC and class are asked for as configured; EDNS only when needed."""
+    await ask("www.test", server=server.server)
+    await ask("version.bind", server=server.server, record_type="TXT", record_class="CH", recursion_desired=False)
+    await ask("www.test", server=server.server, dnssec_ok=True)
+    plain, chaos, secure = [asked.query for asked in server.asked[-3:]]
+    assert (plain.flags, plain.edns, plain.question[0].to_text()) == (dns.flags.RD, -1, "www.test. IN A")
+    assert (chaos.flags, chaos.question[0].to_text()) == (0, "version.bind. CH TXT")
+    assert (secure.edns, secure.ednsflags, secure.payload) == (0, dns.flags.DO, 1232)
+
+
+async def test_ids_are_not_to_be_guessed(server: DnsServer) -> None:
+    """Every query has an id of its own."""
+    for _ in range(20):
+        await ask("www.test", server=server.server)
+    assert len({asked.query.id for asked in server.asked[-20:]}) > 15
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_the_source_address_is_used(server: DnsServer, transport: str) -> None:
+    """A server that answers by who asks (split horizon) can be asked as somebody."""
+    await ask("www.test", server=server.server, source_ip="127.0.0.9", transport=transport)
+    assert server.asked[-1].source == "127.0.0.9"
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_foreign_source_address_is_our_own_fault(server: DnsServer, transport: str) -> None:
+    """An address this host has not is never blamed on the server."""
+    result, _ = await ask("www.test", server=server.server, source_ip="203.0.113.9", transport=transport)
+    assert result.reason is Reason.LOCAL
+    assert "cannot assign requested address" in result.detail
+
+
+async def test_nobody_listens() -> None:
+    """A closed port is noticed at once, over UDP too."""
+    place = f"127.0.0.1:{free_port()}"
+    result, attempt = await ask("www.test", server=place)
+    assert (result.reason, result.detail) == (
+        Reason.CONNECT_REFUSED,
+        "connection refused while waiting for the answer",
+    )
+    assert measured(attempt)["probe_dns_duration_seconds{request}"] < 0.1
+
+
+async def test_truncated_and_no_tcp() -> None:
+    """A server that cuts its answer short and refuses TCP has failed to give it."""
+    with run_dns_server(tcp=False) as udp_only:
+        result, _ = await ask("truncated.test", server=udp_only.server)
+    assert result.reason is Reason.CONNECT_REFUSED
+
+
+async def test_a_server_on_ipv6() -> None:
+    """The server's address may be IPv6, in brackets with a port."""
+    with run_dns_server("::1") as server:
+        result, attempt = await ask("many.test", server=server.server)
+    assert (result.status, measured(attempt)["probe_ip_protocol"]) == (ResultStatus.OK, 6)
+
+
+async def test_a_server_by_name(server: DnsServer) -> None:
+    """A server's name is resolved first; one that does not exist fails the check with `resolve`."""
+    found, _ = await ask("www.test", server=f"localhost:{server.port}", ip_protocol="ip4")
+    lost, attempt = await ask("www.test", server="nxdomain.test", resolver=server.server)
+    assert (found.status, lost.reason) == (ResultStatus.OK, Reason.RESOLVE)
+    assert measured(attempt)["probe_ip_protocol"] == 0
+
+
+async def test_connect_to_stands_for_the_servers_address(server: DnsServer) -> None:
+    """A fixed address replaces the lookup of the server's name, not the port it listens on."""
+    result, _ = await ask("many.test", server=f"ns.invalid:{server.port}", connect_to="127.0.0.1")
+    assert result.status is ResultStatus.OK
+
+
+def system_of(tmp_path: Path, *servers: str) -> Network:
+    """A network whose system names these servers."""
+    resolv_conf = tmp_path / "resolv.conf"
+    resolv_conf.write_text("".join(f"nameserver {server}\n" for server in servers), encoding="utf-8")
+    return Network(system_names=SystemNames(resolv_conf=str(resolv_conf)))
+
+
+@pytest.fixture
+def system_server() -> Iterator[DnsServer]:
+    """A server where the system's are: on port 53."""
+    try:
+        with run_dns_server("127.0.53.9", port=53) as server:
+            yield server
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EADDRINUSE):
+            raise
+        pytest.skip("port 53 of 127.0.53.9 cannot be had here")
+
+
+async def test_the_systems_server_is_asked(system_server: DnsServer, tmp_path: Path) -> None:
+    """Without a server the one of resolv.conf is asked."""
+    result, _ = await ask("www.test", system_of(tmp_path, system_server.host))
+    assert (result.status, len(system_server.asked)) == (ResultStatus.OK, 1)
+
+
+async def test_the_systems_servers_take_turns(system_server: DnsServer, tmp_path: Path) -> None:
+    """When the first server refuses, the next is asked, and the log tells."""
+    result, attempt = await ask("www.test", system_of(tmp_path, "127.0.53.10", system_server.host))
+    assert result.status is ResultStatus.OK
+    assert [line.fields["server"] for line in attempt.log if line.message == "going on to the next server"] == [
+        "127.0.53.10"
+    ]
+
+
+async def test_all_of_the_systems_servers_refuse(tmp_path: Path) -> None:
+    """When none answers, the failure is that of the last."""
+    result, _ = await ask("www.test", system_of(tmp_path, "127.0.53.10", "127.0.53.11"))
+    assert result.reason is Reason.CONNECT_REFUSED
+
+
+async def test_a_cancelled_check_leaves_nothing_behind(server: DnsServer) -> None:
+    """Two hundred checks that are cut off while they wait leave no socket open."""
+    before = len(asyncio.all_tasks())
+    checks = [asyncio.create_task(ask("silent.test", server=server.server)) for _ in range(200)]
+    await asyncio.sleep(0.1)
+    for check in checks:
+        check.cancel()
+    outcomes = await asyncio.gather(*checks, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {asyncio.CancelledError}
+    assert len(asyncio.all_tasks()) == before
+
+
+def test_dnsmasq_agrees(start_dnsmasq: Callable[..., Dnsmasq], run: Callable[..., Result]) -> None:
+    """A real server is understood: records, absence, and the names it refuses."""
+    dnsmasq = start_dnsmasq(["--host-record=www.test,192.0.2.1", "--txt-record=txt.test,a,b", "--local=/test/"])
+    found = run("www.test", "expect: [{answers: 192.0.2.1}]", at=dnsmasq.server)
+    text = run("txt.test", "record_type: TXT, expect: [{answers: ab}]", at=dnsmasq.server)
+    lost = run("no.test", at=dnsmasq.server)
+    assert (found.status, text.status, lost.reason) == (ResultStatus.OK, ResultStatus.OK, Reason.RCODE)
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "problem"),
+    [
+        ("192.0.2.1", {}, "is an IP address; the target is the name asked for, the server's address goes to `server`"),
+        ("a..test", {}, "is no name that can be asked for (EmptyLabel)"),
+        ("x" * 64 + ".test", {}, "is no name that can be asked for (LabelTooLong)"),
+        ("a." * 127 + "test", {}, "is no name that can be asked for (NameTooLong)"),
+    ],
+)
+def test_names_that_cannot_be_asked_for(target: str, settings: dict[str, object], problem: str) -> None:
+    """A target that is no name is refused when the configuration is loaded."""
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - the whole text is compared
+        validate_name(target, DnsSettings.model_validate(settings))
+    assert str(raised.value) == problem
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"record_type": "AXFR"},
+        {"record_type": "OPT"},
+        {"record_type": "B"},
+        {"record_type": 1},
+        {"record_class": "NONE"},
+        {"record_class": "XX"},
+        {"server": "not a host"},
+        {"server": "192.0.2.1:0"},
+        {"transport": "quic"},
+        {"edns_payload": 100},
+        {"edns_payload": 65536},
+    ],
+)
+def test_settings_that_are_refused(settings: dict[str, object]) -> None:
+    """What cannot be asked is refused when the configuration is loaded."""
+    with pytest.raises(ValueError, match="validation error"):
+        DnsSettings.model_validate(settings)
+
+
+def test_types_have_one_spelling() -> None:
+    """Types and classes are known by their usual names, however they are written."""
+    settings = DnsSettings.model_validate({"record_type": "type28", "record_class": "ch"})
+    assert (settings.record_type, settings.record_class) == ("AAAA", "CH")
+
+
+@given(st.binary(max_size=600))
+def test_any_bytes_are_a_message_or_malformed(wire: bytes) -> None:
+    """Parsing ends in a message or in `protocol`, whatever the bytes."""
+    try:
+        assert isinstance(read_message(wire), dns.message.Message)
+    except CheckFailed as failure:
+        assert failure.reason is Reason.PROTOCOL  # noqa: PT017 - both outcomes are right
+
+
+@given(st.sampled_from(["test. ANY", "long.test. TXT", "alias.test. A"]), st.data())
+def test_any_damage_to_an_answer_is_survived(question: str, data: st.DataObject) -> None:
+    """An answer with changed bytes is still one, is malformed, or answers something else; nothing else happens."""
+    name, kind = question.split()
+    wire = bytearray(answer(dns.message.make_query(name, kind)).to_wire(max_size=65535))
+    for position in data.draw(st.lists(st.integers(0, len(wire) - 1), max_size=8)):
+        wire[position] = data.draw(st.integers(0, 255))
+    prepared = prepare_question(
+        dns.name.from_text(name),
+        dns.rdatatype.from_text(kind),
+        dns.rdataclass.IN,
+        recursion_desired=True,
+        edns_payload_bytes=None,
+        dnssec_ok=False,
+    )
+    if why_no_answer(bytes(wire), bytes(wire[:2]), prepared):
+        return
+    try:
+        read = DnsAnswer(read_message(bytes(wire)), bytes(wire), dns.rdatatype.ANY)
+    except CheckFailed as failure:
+        assert failure.reason is Reason.PROTOCOL  # noqa: PT017 - both outcomes are right
+    else:
+        assert len(read.texts()) == read.record_count
