@@ -1,0 +1,1 @@
+"""YAML to a frozen configuration: nodes with marks, references, expansion, models, expectations."""

@@ -1,0 +1,162 @@
+"""The keys of one check to a Check: models, expectations, target, everything compiled and checked."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.config.expectations import ExpectationReader
+from exporter.config.fields import fields_of
+from exporter.config.problems import Fault, quoted
+from exporter.config.schema import CHECK_KEYS, READ_APART, CommonKeys
+from exporter.config.secrets import SecretText, mask_url_password
+from exporter.config.validation import validate
+from exporter.expect import DURATION
+from exporter.model import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.checks.base import CheckType
+    from exporter.config.problems import Node, Problems
+    from exporter.config.reading import Reader
+    from exporter.model import Expectation, Reason, Subject
+    from exporter.settings import CheckSettings
+
+_SHOWN = ("name", "labels")
+
+
+class Expected(NamedTuple):
+    """The expectations of a check and on what it is tried again."""
+
+    expectations: tuple[Expectation, ...] = ()
+    retry_reasons: frozenset[Reason] = frozenset()
+    retry_expectations: tuple[Expectation, ...] = ()
+
+
+class CheckBuilder:
+    """Builds the checks of one type; lives as long as a load."""
+
+    def __init__(self, check_type: CheckType, reader: Reader, problems: Problems) -> None:
+        self._type = check_type
+        self._reader = reader
+        self._problems = problems
+        self._fields = fields_of(check_type.settings)
+        self._subjects: Mapping[str, Subject] = {subject.name: subject for subject in (*check_type.subjects, DURATION)}
+
+    @property
+    def known_keys(self) -> frozenset[str]:
+        """Every key that a check of the type may have."""
+        return self._fields.keys | CHECK_KEYS.keys()
+
+    def build(self, whole: Node, entries: dict[str, Node]) -> Check | None:
+        """Make a check; None when it has problems, which are then told.
+
+        Args:
+            whole: The item, for the place of what is missing.
+            entries: Its keys, defaults and all, nothing left to expand.
+        """
+        before = len(self._problems)
+        data = {key: self._reader.read(node) for key, node in entries.items()}
+        common = self._common(whole, entries, data)
+        settings = self._settings(whole, entries, data)
+        expected = self._expected(whole, entries, data, settings)
+        if common is None or settings is None or len(self._problems) > before:
+            return None
+        target = self._target(entries.get("target", whole), common.target, data["target"], settings)
+        if target is None:
+            return None
+        return Check(
+            name=common.name,
+            check_type=self._type.name,
+            target=target,
+            target_label=_target_label(target, data["target"]),
+            timeout_seconds=common.timeout_seconds,
+            settings=settings,
+            expectations=expected.expectations,
+            retries=common.retries,
+            retry_delay_seconds=common.retry_delay_seconds,
+            retry_reasons=expected.retry_reasons,
+            retry_expectations=expected.retry_expectations,
+            labels=MappingProxyType(common.labels),
+            interval_seconds=common.interval_seconds,
+            min_interval_seconds=(
+                self._type.min_interval_seconds if common.min_interval_seconds is None else common.min_interval_seconds
+            ),
+            phase_histograms=common.phase_histograms,
+        )
+
+    def check_defaults(self, whole: Node, entries: dict[str, Node]) -> None:
+        """Tell what is wrong with defaults that perhaps no check uses."""
+        data = {key: self._reader.read(node) for key, node in entries.items()}
+        common = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
+        settings = self._settings_values(entries, data)
+        faults = [*validate(CommonKeys, common)[1], *validate(self._type.settings, settings, CHECK_KEYS)[1]]
+        given = [fault for fault in faults if fault.location and fault.location[0] in data]
+        self._reader.report(entries, whole, (), given)
+        self._expected(whole, entries, data, None)
+
+    def _common(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CommonKeys | None:
+        values = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
+        common, faults = validate(CommonKeys, values)
+        for key in _SHOWN:
+            value = data.get(key)
+            for step, text in value.items() if isinstance(value, dict) else (("", value),):
+                if isinstance(text, SecretText):
+                    location = (key, step) if step else (key,)
+                    faults.append(Fault(location, "is shown in metrics, so it cannot have references"))
+        self._reader.report(entries, whole, (), faults)
+        return common
+
+    def _settings(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CheckSettings | None:
+        settings, faults = validate(self._type.settings, self._settings_values(entries, data), CHECK_KEYS)
+        self._reader.report(entries, whole, (), faults)
+        return settings
+
+    def _settings_values(self, entries: dict[str, Node], data: dict[str, object]) -> dict[str, object]:
+        values = {key: value for key, value in data.items() if key not in CHECK_KEYS}
+        self._reader.resolve_files(self._fields, values, entries)
+        return values
+
+    def _expected(
+        self, whole: Node, entries: dict[str, Node], data: dict[str, object], settings: CheckSettings | None
+    ) -> Expected:
+        expectations: tuple[Expectation, ...] = ()
+        reader = ExpectationReader(self._subjects, self._type.name)
+        if "expect" in data:
+            expectations = reader.read(data["expect"])
+            self._reader.report(entries, whole, ("expect",), reader.faults)
+            reader.faults.clear()
+        if settings is not None:
+            expectations += self._default_expectations(whole, settings, reader, expectations)
+        reasons: frozenset[Reason] = frozenset()
+        conditions: tuple[Expectation, ...] = ()
+        if "retry_on" in data:
+            retry_reader = ExpectationReader(self._subjects, self._type.name)
+            reasons, conditions = retry_reader.read_retry_conditions(data["retry_on"])
+            self._reader.report(entries, whole, ("retry_on",), retry_reader.faults)
+        return Expected(expectations, reasons, conditions)
+
+    def _default_expectations(
+        self, whole: Node, settings: CheckSettings, reader: ExpectationReader, own: tuple[Expectation, ...]
+    ) -> tuple[Expectation, ...]:
+        """Give those of the type's expectations about whose subjects the check says nothing."""
+        found = reader.read([dict(item) for item in self._type.default_expectations(settings)])
+        for fault in reader.faults:
+            self._problems.add(whole, f"the type {self._type.name} has a default expectation that {fault.message}")
+        spoken_of = {expectation.subject.name for expectation in own}
+        return tuple(expectation for expectation in found if expectation.subject.name not in spoken_of)
+
+    def _target(self, node: Node, target: str, written: object, settings: CheckSettings) -> str | None:
+        try:
+            return self._type.validate_target(target, settings)
+        except ValueError as error:
+            shown = quoted(written if isinstance(written, SecretText) else mask_url_password(target))
+            self._problems.add(node, f"{shown} {mask_url_password(str(error))}")
+            return None
+
+
+def _target_label(target: str, written: object) -> str:
+    """Give the label `target` where the target itself would tell a secret; else nothing."""
+    shown = mask_url_password(written.shown if isinstance(written, SecretText) else target)
+    return "" if shown == target else shown

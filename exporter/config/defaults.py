@@ -1,0 +1,68 @@
+"""The key `defaults`: values for every check that knows their key, and under the name of a type for its checks only.
+
+A file's defaults go before those of the file that includes it; within a file, those of the type before the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.config.fields import fields_of
+from exporter.config.problems import suggest
+from exporter.config.schema import COMMON_DEFAULT_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.checks.base import CheckType
+    from exporter.config.problems import Node, Problems
+
+
+class Defaults(NamedTuple):
+    """One `defaults` mapping, told apart."""
+
+    common: dict[str, Node]
+    by_type: dict[str, dict[str, Node]]
+
+    def layers(self, check_type: CheckType) -> tuple[dict[str, Node], ...]:
+        """Give what holds for the checks of a type, the more general first."""
+        known = COMMON_DEFAULT_KEYS | fields_of(check_type.settings).keys
+        return (
+            {key: node for key, node in self.common.items() if _without_suffix(key, known) in known},
+            self.by_type.get(check_type.name, {}),
+        )
+
+
+def split_defaults(node: Node, check_types: Mapping[str, CheckType], problems: Problems) -> Defaults:
+    """Tell the keys of `defaults` apart and refuse those that no check type knows."""
+    keys = node.value if isinstance(node.value, dict) else {}
+    common: dict[str, Node] = {}
+    by_type: dict[str, dict[str, Node]] = {}
+    known = {key for check_type in check_types.values() for key in fields_of(check_type.settings).keys}
+    known |= COMMON_DEFAULT_KEYS
+    for key, value in keys.items():
+        if key in check_types:
+            by_type[key] = _of_type(value, check_types[key], problems)
+        elif _without_suffix(key, known) in known:
+            common[key] = value
+        else:
+            meant = suggest(key, known | check_types.keys(), kind="keys")
+            problems.add(value, f"cannot be a default; {meant}", on_key=True)
+    return Defaults(common, by_type)
+
+
+def _of_type(node: Node, check_type: CheckType, problems: Problems) -> dict[str, Node]:
+    if not isinstance(node.value, dict):
+        problems.add(node, f"must be a mapping of keys of type {check_type.name}")
+        return {}
+    known = COMMON_DEFAULT_KEYS | fields_of(check_type.settings).keys | {"expect"}
+    for key, value in node.value.items():
+        if _without_suffix(key, known) not in known:
+            message = f"cannot be a default of type {check_type.name}; {suggest(key, known, kind='keys')}"
+            problems.add(value, message, on_key=True)
+    return {key: value for key, value in node.value.items() if _without_suffix(key, known) in known}
+
+
+def _without_suffix(key: str, known: set[str] | frozenset[str]) -> str:
+    """Give the key that a `*_file` key stands for."""
+    return key if key in known else key.removesuffix("_file")

@@ -1,0 +1,150 @@
+"""The documents a configuration consists of: the main file and what it includes, their keys told apart."""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.config.files import MAX_DOCUMENT_BYTES
+from exporter.config.loader import load_document
+from exporter.config.problems import quoted, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.config.files import Files
+    from exporter.config.problems import Node, Problems
+
+MAX_DOCUMENTS = 1000
+
+DOCUMENT_KEYS = {
+    "include": "Further files, as globs relative to this file; they hold checks and defaults of their own",
+    "defaults": "Keys that every check of the file has unless it says otherwise; under the name of a check type,"
+    " keys of the checks of this type",
+    "plugins": "Check types from outside: names of entry points in the group nyxmon_exporter.check_types,"
+    " or module:attribute",
+    "checks": "What is checked",
+}
+"""The top-level keys and what they hold."""
+
+
+class Document(NamedTuple):
+    """One file: its checks, and the defaults in force for them, the outermost file's first."""
+
+    checks: tuple[Node, ...]
+    defaults: tuple[Node, ...]
+
+
+class Documents(NamedTuple):
+    """What the documents of one load hold; `plugins` are the items of the main file's list."""
+
+    documents: tuple[Document, ...]
+    plugins: tuple[Node, ...]
+
+
+class DocumentReader:
+    """Reads the main file and, depth first, what it includes; lives as long as a load."""
+
+    def __init__(self, files: Files, problems: Problems) -> None:
+        self._files = files
+        self._problems = problems
+        self._documents: list[Document] = []
+        self._plugins: tuple[Node, ...] = ()
+        self._open: list[Path] = []
+
+    def read(self, path: Path, text: str | None = None) -> Documents:
+        """Read everything, starting from the main file or from its text."""
+        self._read(path, text, ())
+        if not self._problems and not any(document.checks for document in self._documents):
+            self._problems.add_at(str(path), 0, 0, "", "has no checks")
+        return Documents(tuple(self._documents), self._plugins)
+
+    def _read(self, path: Path, text: str | None, defaults: tuple[Node, ...]) -> None:
+        before = len(self._problems)
+        if text is None:
+            try:
+                text = self._files.read_text(path, MAX_DOCUMENT_BYTES)
+            except ValueError as error:
+                self._problems.add_at(str(path), 0, 0, "", str(error))
+                return
+        root = load_document(text, str(path), self._problems)
+        if root is None:
+            if len(self._problems) == before:
+                self._problems.add_at(str(path), 0, 0, "", "is empty; it needs the key checks")
+            return
+        if not isinstance(root.value, dict):
+            self._problems.add(root, f"must be a mapping with the keys {', '.join(DOCUMENT_KEYS)}")
+            return
+        self._read_keys(path, root.value, defaults)
+
+    def _read_keys(self, path: Path, keys: dict[str, Node], defaults: tuple[Node, ...]) -> None:
+        is_main = not self._open
+        for key, node in keys.items():
+            if key not in DOCUMENT_KEYS:
+                message = f"is no key here; {suggest(key, DOCUMENT_KEYS, kind='keys')}"
+                self._problems.add(node, message, on_key=True)
+        if "plugins" in keys and not is_main:
+            self._problems.add(keys["plugins"], "belongs into the main file", on_key=True)
+        elif "plugins" in keys:
+            self._plugins = tuple(self._texts(keys["plugins"]))
+        if "defaults" in keys:
+            if isinstance(keys["defaults"].value, dict):
+                defaults = (*defaults, keys["defaults"])
+            else:
+                self._problems.add(keys["defaults"], "must be a mapping")
+        checks = self._items(keys["checks"]) if "checks" in keys else []
+        self._documents.append(Document(tuple(checks), defaults))
+        if "include" in keys:
+            self._open.append(Path(os.path.realpath(path)))
+            for pattern in self._texts(keys["include"]):
+                self._include(path.parent, pattern, defaults)
+            self._open.pop()
+
+    def _include(self, directory: Path, pattern: Node, defaults: tuple[Node, ...]) -> None:
+        text = str(pattern.value)
+        if "\0" in text:
+            self._problems.add(pattern, "cannot be read")
+            return
+        for path in self._matches(directory, text):
+            real = Path(os.path.realpath(path))
+            if real in self._open:
+                self._problems.add(pattern, f"includes {path}, which is being read already")
+            elif len(self._documents) >= MAX_DOCUMENTS:
+                self._problems.add(pattern, f"leads to more than {MAX_DOCUMENTS} files")
+                return
+            elif path.exists():
+                self._read(path, None, defaults)
+            else:
+                self._files.note(path)
+                self._problems.add(pattern, f"{quoted(text)} does not exist")
+
+    def _matches(self, directory: Path, pattern: str) -> list[Path]:
+        """Give the files that a pattern names, sorted, and note the directories in which there may be more later."""
+        if not glob.has_magic(pattern):
+            return [directory / pattern]
+        parts = Path(pattern).parts
+        first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+        for depth in range(first, len(parts)):
+            prefix = directory.joinpath(*parts[:depth])
+            found = glob.glob(str(prefix), recursive=True) if depth > first else [str(prefix)]  # noqa: PTH207 - pathlib's glob follows other rules for ** and symlinks
+            for path in found[:MAX_DOCUMENTS]:
+                self._files.note(Path(path))
+        named = glob.glob(pattern, root_dir=directory, recursive=True)  # noqa: PTH207 - the same
+        return [directory / name for name in sorted(named) if not (directory / name).is_dir()]
+
+    def _items(self, node: Node) -> list[Node]:
+        if node.value is None:
+            return []
+        if not isinstance(node.value, list):
+            self._problems.add(node, "must be a list")
+            return []
+        return node.value
+
+    def _texts(self, node: Node) -> Iterator[Node]:
+        for item in self._items(node):
+            if isinstance(item.value, str) and item.value:
+                yield item
+            else:
+                self._problems.add(item, f"must be text, not {quoted(item.value)}")

@@ -1,0 +1,103 @@
+"""What a settings model says about its fields that the configuration acts on: secrets, files, models within models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, get_args, get_origin
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from exporter.settings import FileReference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.config.problems import Location
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFields:
+    """The fields of a model, by YAML key.
+
+    Attributes:
+        keys: Every key.
+        secrets: Keys whose values, or whose elements, are secrets.
+        single_secrets: Those of them that hold one text, so that `<key>_file` can stand for them.
+        files: Keys that name a file.
+        models: Keys whose values, or whose elements, are models.
+        model_maps: Those of them that hold models by a name of the user's.
+    """
+
+    keys: frozenset[str]
+    secrets: frozenset[str] = frozenset()
+    single_secrets: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
+    models: dict[str, ModelFields] = field(default_factory=dict)
+    model_maps: frozenset[str] = frozenset()
+
+    def at(self, location: Location) -> ModelFields | None:
+        """Give the fields of the model at a location below this one; None where there is no model."""
+        fields: ModelFields | None = self
+        is_name = False
+        for step in location:
+            if fields is None:
+                return None
+            if isinstance(step, str) and not is_name:
+                is_name = step in fields.model_maps
+                fields = fields.models.get(step)
+            else:
+                is_name = False
+        return fields
+
+    def is_secret(self, location: Location) -> bool:
+        """Tell whether what stands at a location is a secret, or a part of one."""
+        return any(
+            isinstance(step, str) and (fields := self.at(location[:depth])) is not None and step in fields.secrets
+            for depth, step in enumerate(location)
+        )
+
+
+@lru_cache(maxsize=256)
+def fields_of(model: type[BaseModel]) -> ModelFields:
+    """Read the fields of a model; cached, because every check of a type asks."""
+    secrets, single_secrets, files, model_maps = set(), set(), set(), set()
+    models: dict[str, ModelFields] = {}
+    keys = {info.alias or name: info for name, info in model.model_fields.items()}
+    for key, info in keys.items():
+        parts = list(_parts(info.annotation))
+        if any(part in (SecretStr, SecretBytes) for part in parts):
+            secrets.add(key)
+            if not any(part in (list, tuple, set, frozenset, dict) for part in parts):
+                single_secrets.add(key)
+        if any(isinstance(part, FileReference) for part in (*parts, *info.metadata)):
+            files.add(key)
+        for part in parts:
+            if isinstance(part, type) and issubclass(part, BaseModel) and part is not model:
+                models[key] = fields_of(part)
+                if dict in parts:
+                    model_maps.add(key)
+    return ModelFields(
+        keys=frozenset(keys),
+        secrets=frozenset(secrets),
+        single_secrets=frozenset(single_secrets),
+        files=frozenset(files),
+        models=models,
+        model_maps=frozenset(model_maps),
+    )
+
+
+def _parts(annotation: object) -> Iterator[object]:
+    """Give an annotation and everything it is made of: origins, arguments, marks."""
+    origin = get_origin(annotation)
+    if origin is None:
+        yield annotation
+        return
+    yield origin
+    if origin is Annotated:
+        inner, *marks = get_args(annotation)
+        yield from marks
+        yield from _parts(inner)
+        return
+    for argument in get_args(annotation):
+        yield from _parts(argument)

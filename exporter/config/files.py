@@ -1,0 +1,84 @@
+"""Files a configuration is made of: read once, bounded, remembered, so that a change to any of them is seen later."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_SECRET_BYTES = 64 * 1024
+MAX_DOCUMENT_BYTES = 1024 * 1024
+
+
+class Files:
+    """The files one load reads; lives as long as the load, used by one thread.
+
+    Attributes:
+        paths: Every file read or missed and every directory searched, in the order of first use.
+    """
+
+    def __init__(self) -> None:
+        self._paths: dict[Path, None] = {}
+        self._texts: dict[Path, str] = {}
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file read or missed and every directory searched, in the order of first use."""
+        return tuple(self._paths)
+
+    def note(self, path: Path) -> None:
+        """Remember a path whose change matters."""
+        self._paths[path] = None
+
+    def read_text(self, path: Path, limit_bytes: int) -> str:
+        """Read a UTF-8 file; the same file is read only once in a load.
+
+        Raises:
+            ValueError: When it is missing, unreadable, no regular file, too large or not UTF-8. The text says so and
+                quotes nothing of the content.
+        """
+        self.note(path)
+        if path not in self._texts:
+            self._texts[path] = _decode(_read_bytes(path, limit_bytes))
+        return self._texts[path]
+
+    def check_readable(self, path: Path) -> None:
+        """Make sure that a file can be read when it is needed.
+
+        Raises:
+            ValueError: When it is missing, unreadable or no regular file.
+        """
+        self.note(path)
+        os.close(_open(path))
+
+
+def _open(path: Path) -> int:
+    """Open a regular file; a pipe or a device is refused before it can block."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise ValueError(f"cannot be read: {said}") from error
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise ValueError("cannot be read: it is no regular file")
+
+
+def _read_bytes(path: Path, limit_bytes: int) -> bytes:
+    with os.fdopen(_open(path), "rb") as file:
+        content = file.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise ValueError(f"is larger than {limit_bytes // 1024} KiB")
+    return content
+
+
+def _decode(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"is not UTF-8 (line {line})") from error

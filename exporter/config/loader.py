@@ -1,0 +1,238 @@
+"""YAML text to nodes that know where they stand, within bounds that no document can talk its way out of.
+
+Scalars follow the core schema of YAML 1.2 (section 10.3.2), so that `on`, `no`, `22:22` and `1:30` are text. Numbers
+with leading zeros are text besides, because readers disagree on what they mean. Merge keys (`<<`) are no part of YAML
+1.2 and are refused: `defaults` and `each` say the same and keep every value where it was written.
+
+PyYAML's C parser composes; the bounds on nesting and aliases keep a small file from becoming a large document.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from yaml._yaml import CParser
+from yaml.error import MarkedYAMLError, YAMLError
+from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
+
+from exporter.config.problems import Node, quoted
+
+if TYPE_CHECKING:
+    import yaml.nodes
+
+    from exporter.config.problems import Problems, Value
+
+MAX_DEPTH = 64
+MAX_ALIASES = 100
+MAX_NODES = 200_000
+"""Nodes of one file with its aliases written out: more than a file of the allowed size needs for its checks."""
+
+_TAG = "tag:yaml.org,2002:"
+_NULL, _BOOL, _INT, _FLOAT, _TEXT = (_TAG + name for name in ("null", "bool", "int", "float", "str"))
+_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,39})|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
+_DECIMAL = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_MAYBE_NUMBER = frozenset("+-.0123456789")
+
+
+class _TooDeepError(Exception):
+    """Raised out of the parser, before it recurses further; its argument is the node that is too deep."""
+
+
+class _Composer(CParser):
+    """The parser, with the scalars of YAML 1.2 instead of 1.1 and a bound on nesting."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def descend_resolver(self, parent: yaml.nodes.Node | None, _index: object) -> None:
+        """Count a level down; the parser calls it for each node."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _TooDeepError(parent)
+
+    def ascend_resolver(self) -> None:
+        """Count a level up."""
+        self._depth -= 1
+
+    def resolve(self, kind: type[yaml.nodes.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        """Give the tag of a node that has none of its own; the parser calls it."""
+        if kind is ScalarNode:
+            return _scalar_tag(value) if implicit[0] else _TEXT
+        return _TAG + ("seq" if kind is SequenceNode else "map")
+
+
+def _scalar_tag(text: str) -> str:
+    if text in _NULLS:
+        return _NULL
+    if text in _BOOLS:
+        return _BOOL
+    if text[0] in _MAYBE_NUMBER:
+        if _INTEGER.fullmatch(text):
+            return _INT
+        if _DECIMAL.fullmatch(text):
+            return _FLOAT
+    return _TEXT
+
+
+def read_scalar(text: str) -> Value:
+    """Read a plain scalar as YAML 1.2 does; what is no null, flag or number is text.
+
+    Raises:
+        ValueError: When it is a number too large to be one.
+    """
+    return _scalar(_scalar_tag(text), text)
+
+
+def _scalar(tag: str, text: str) -> Value:
+    if tag == _TEXT:
+        return text
+    if tag == _NULL and text in _NULLS:
+        return None
+    if tag == _BOOL and text in _BOOLS:
+        return _BOOLS[text]
+    if tag == _INT and _INTEGER.fullmatch(text):
+        return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+    if tag == _FLOAT and _DECIMAL.fullmatch(text):
+        number = float(text)
+        if math.isinf(number):
+            raise ValueError("is too large a number")
+        return number
+    raise ValueError(f"is no {tag.removeprefix(_TAG)}")
+
+
+def load_document(text: str, file: str, problems: Problems) -> Node | None:
+    """Read one YAML document.
+
+    Args:
+        text: The document.
+        file: The name its problems are told under.
+        problems: Takes everything that is wrong with it as YAML.
+
+    Returns:
+        The root; None when there is none, or when the text is no YAML at all.
+    """
+    try:
+        root = _Composer(text).get_single_node()
+    except _TooDeepError as error:
+        mark = error.args[0].start_mark
+        problems.add_at(file, mark.line + 1, mark.column + 1, "", f"is nested more than {MAX_DEPTH} levels deep")
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        problems.add_at(file, line, 1, "", f"is no valid YAML: {error.reason}")
+    except MarkedYAMLError as error:
+        place = error.problem_mark or error.context_mark
+        line, column = (place.line + 1, place.column + 1) if place else (0, 0)
+        context = f", {error.context}" if error.context else ""
+        problems.add_at(file, line, column, "", f"is no valid YAML: {error.problem}{context}")
+    except YAMLError as error:
+        problems.add_at(file, 0, 0, "", f"is no valid YAML: {error}")
+    else:
+        return None if root is None else _Tree(file, problems).grow(root)
+    return None
+
+
+class _TooLargeError(Exception):
+    """Raised when a document has more nodes or aliases than allowed."""
+
+
+class _Tree:
+    """Turns composed nodes into ours, aliases written out; lives for one document."""
+
+    def __init__(self, file: str, problems: Problems) -> None:
+        self._file = file
+        self._problems = problems
+        self._seen: set[int] = set()
+        self._open: set[int] = set()
+        self._in_alias = False
+        self._aliases = 0
+        self._nodes = 0
+
+    def grow(self, root: yaml.nodes.Node) -> Node | None:
+        try:
+            return self._node(root, "")
+        except _TooLargeError as error:
+            self._problems.add_at(self._file, 0, 0, "", str(error))
+            return None
+
+    def _node(self, node: yaml.nodes.Node, path: str, key_line: int = 0, key_column: int = 0) -> Node:
+        mark = node.start_mark
+        line, column = mark.line + 1, mark.column + 1
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise _TooLargeError(f"has more than {MAX_NODES} values, aliases written out; split it with include")
+        if id(node) in self._seen and not self._in_alias:
+            return self._aliased(node, path, key_line, key_column)
+        self._seen.add(id(node))
+        value: Value | list[Node] | dict[str, Node]
+        text = ""
+        if isinstance(node, ScalarNode):
+            text = node.value
+            value = self._scalar(node, line, column, path)
+        else:
+            value = self._collection(node, path)
+        return Node(value, text, self._file, line, column, path, key_line, key_column)
+
+    def _aliased(self, node: yaml.nodes.Node, path: str, key_line: int, key_column: int) -> Node:
+        """Grow a node met before: it is there through an alias, and so is all that it holds."""
+        self._aliases += 1
+        if self._aliases > MAX_ALIASES:
+            raise _TooLargeError(f"has more than {MAX_ALIASES} aliases")
+        self._in_alias = True
+        grown = self._node(node, path, key_line, key_column)
+        self._in_alias = False
+        return grown
+
+    def _collection(self, node: yaml.nodes.Node, path: str) -> list[Node] | dict[str, Node]:
+        if id(node) in self._open or len(self._open) >= MAX_DEPTH:
+            raise _TooLargeError(f"is nested more than {MAX_DEPTH} levels deep, aliases written out")
+        self._open.add(id(node))
+        value = self._mapping(node, path) if isinstance(node, MappingNode) else self._list(node, path)
+        self._open.discard(id(node))
+        return value
+
+    def _scalar(self, node: ScalarNode, line: int, column: int, path: str) -> Value:
+        try:
+            return _scalar(node.tag, node.value)
+        except ValueError as error:
+            self._problems.add_at(self._file, line, column, path, f"{quoted(node.value)} {error}")
+            return None
+
+    def _list(self, node: yaml.nodes.Node, path: str) -> list[Node]:
+        self._check_tag(node, path, "seq")
+        return [self._node(item, f"{path}[{index}]") for index, item in enumerate(node.value)]
+
+    def _mapping(self, node: yaml.nodes.Node, path: str) -> dict[str, Node]:
+        self._check_tag(node, path, "map")
+        entries: dict[str, Node] = {}
+        for key_node, value_node in node.value:
+            line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
+            key = key_node.value
+            if not isinstance(key_node, ScalarNode) or key_node.tag != _TEXT:
+                shown = key if isinstance(key, str) else "a collection"
+                self._problems.add_at(
+                    self._file, line, column, path, f"{shown} is no key; a key is text, in quotes if need be"
+                )
+                continue
+            inner = f"{path}.{key}" if path else key
+            if key == "<<":
+                message = "merge keys are not supported; use defaults, or an alias for a whole value"
+                self._problems.add_at(self._file, line, column, inner, message)
+            elif key in entries:
+                first = entries[key].key_line
+                self._problems.add_at(self._file, line, column, inner, f"is a duplicate key, first in line {first}")
+            else:
+                entries[key] = self._node(value_node, inner, line, column)
+        return entries
+
+    def _check_tag(self, node: yaml.nodes.Node, path: str, wanted: str) -> None:
+        if node.tag != _TAG + wanted:
+            mark = node.start_mark
+            self._problems.add_at(
+                self._file, mark.line + 1, mark.column + 1, path, f"has the tag {quoted(node.tag)}, which is not known"
+            )

@@ -1,0 +1,202 @@
+"""What an expectation compares with: YAML values to compiled operands, checked against the kind of the subject.
+
+Every function gives the compiled form that `exporter.expect` works on, or raises ValueError with a sentence that
+follows the value: "is no duration; ...".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from exporter.config.json_path import compile_json_path
+from exporter.config.problems import quoted, suggest
+from exporter.model import SelectorKind, ValueKind
+from exporter.settings import Pattern, parse_duration, refuse_control_characters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.model import Operator, Subject
+
+_STATUS_RANGE = re.compile(r"(?P<low>[0-9]{3})-(?P<high>[0-9]{3})|(?P<class>[0-9])xx|(?P<one>[0-9]{3})", re.IGNORECASE)
+_ORDER = ("lt", "le", "gt", "ge")
+_SETS = ("in", "any_of", "all_of", "none_of")
+
+
+def compile_selector(subject: Subject, value: object) -> object:
+    """Compile what a subject needs to be told besides: a JSONPath, the name of a header.
+
+    Raises:
+        ValueError: When the value is none.
+    """
+    if not isinstance(value, str) or not value:
+        what = "a JSONPath" if subject.selector is SelectorKind.JSON_PATH else "text"
+        raise ValueError(f"must be {what}, with the operators beside it")
+    if subject.selector is SelectorKind.JSON_PATH:
+        return compile_json_path(str(value))
+    return refuse_control_characters(str(value))
+
+
+def compile_operand(subject: Subject, operator: Operator, value: object) -> object:
+    """Compile the operand of an operator that fits the subject.
+
+    Raises:
+        ValueError: When the value is none for this operator and this kind of subject.
+    """
+    if operator == "exists":
+        return _flag(value)
+    if operator in ("matches", "not_matches"):
+        return _pattern(str(_text(value)))
+    return _COMPILE[subject.kind](subject, operator, value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - a fault of the document, not of a caller
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _pattern(text: str) -> Pattern:
+    return Pattern(text)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text" + ("" if isinstance(value, dict | list) else "; put it in quotes"))  # noqa: TRY004
+    return value
+
+
+def _number(value: object) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")  # noqa: TRY004 - a fault of the document, not of a caller
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of at least one value")
+    return value
+
+
+def _compile_number(_subject: Subject, operator: Operator, value: object) -> object:
+    return tuple(map(_number, _list(value))) if operator in _SETS else _number(value)
+
+
+def _compile_duration(_subject: Subject, _operator: Operator, value: object) -> object:
+    return parse_duration(value)
+
+
+def _compile_status(_subject: Subject, operator: Operator, value: object) -> object:
+    if operator in _SETS:
+        return tuple(map(_status_range, value if isinstance(value, list) and value else [value]))
+    low, high = _status_range(value)
+    if low != high:
+        raise ValueError("is a range; write it with in or none_of")
+    return low
+
+
+def _status_range(value: object) -> tuple[int, int]:
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    match = _STATUS_RANGE.fullmatch(text)
+    if match is None:
+        raise ValueError("is no status; write 200, 2xx, 200-299 or a list of them")
+    if match["one"]:
+        return int(match["one"]), int(match["one"])
+    if match["class"]:
+        return int(match["class"]) * 100, int(match["class"]) * 100 + 99
+    low, high = int(match["low"]), int(match["high"])
+    if low > high:
+        raise ValueError("is a range whose end comes before its start")
+    return low, high
+
+
+def _compile_text(subject: Subject, operator: Operator, value: object) -> object:
+    if operator in _SETS:
+        return tuple(_choice(subject, item) for item in _list(value))
+    return str(_text(value)) if operator == "contains" else _choice(subject, value)
+
+
+def _choice(subject: Subject, value: object) -> str:
+    """Give a text in the spelling of the subject's choices, where it has any."""
+    text = str(_text(value))
+    if not subject.choices:
+        return text
+    for choice in subject.choices:
+        if choice.lower() == text.lower():
+            return choice
+    raise ValueError(f"is no {subject.name}; {suggest(text, subject.choices, kind='known')}")
+
+
+def _compile_texts(subject: Subject, operator: Operator, value: object) -> object:
+    if operator == "contains":
+        return str(_text(value))
+    items = value if isinstance(value, list) else [value]
+    return tuple(_canonical(_choice(subject, item)) for item in _list(items))
+
+
+def _canonical(text: str) -> str:
+    """Give an IP address in its canonical text (RFC 5952), as name servers' answers are shown; others unchanged."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text
+
+
+def _compile_flag(_subject: Subject, _operator: Operator, value: object) -> object:
+    return _flag(value)
+
+
+def _compile_json(_subject: Subject, operator: Operator, value: object) -> object:
+    if operator in _ORDER:
+        return _number(value)
+    if operator in _SETS:
+        return [_plain(item) for item in _list(value)]
+    if value is None:
+        raise ValueError("cannot be compared with; null is taken for nothing there: write exists: false")
+    return _plain(value)
+
+
+def _plain(value: object) -> object:
+    """Give a JSON value free of the marks of secrets."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, str) else value
+
+
+_COMPILE: Mapping[ValueKind, Callable[[Subject, Operator, object], object]] = {
+    ValueKind.NUMBER: _compile_number,
+    ValueKind.DURATION: _compile_duration,
+    ValueKind.STATUS: _compile_status,
+    ValueKind.TEXT: _compile_text,
+    ValueKind.TEXTS: _compile_texts,
+    ValueKind.FLAG: _compile_flag,
+    ValueKind.JSON: _compile_json,
+}
+
+
+def shorthand_operator(kind: ValueKind, value: object) -> Operator | None:
+    """Give the operator meant by `subject: value`; None where it would be a guess."""
+    match kind:
+        case ValueKind.STATUS:
+            return "in"
+        case ValueKind.DURATION:
+            return None
+        case ValueKind.NUMBER | ValueKind.TEXT:
+            return "in" if isinstance(value, list) else "eq"
+        case _:
+            return "eq"
+
+
+def operand_text(value: object) -> str:
+    """Give an operand as a label shows it: as written, secrets masked."""
+    if isinstance(value, list):
+        return ", ".join(map(operand_text, value))
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {operand_text(item)}" for key, item in value.items()) + "}"
+    return str(getattr(value, "shown", value)) if isinstance(value, str) else quoted(value)

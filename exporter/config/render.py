@@ -1,0 +1,77 @@
+"""The effective configuration as YAML: defaults applied, `each` expanded, references as written, secrets masked."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from yaml import dump
+from yaml.cyaml import CSafeDumper
+
+from exporter.config.schema import CHECK_KEYS
+from exporter.config.secrets import MASK, is_credential_name, mask_credential, mask_url_password
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporter.config.fields import ModelFields
+    from exporter.config.problems import Location, Node
+
+_KEY_ORDER = {key: place for place, key in enumerate(("name", "type", "target"))}
+
+
+class _Dumper(CSafeDumper):
+    """Puts in quotes what is text to us but a number to YAML 1.1, and the other way round."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"), None
+)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+"), ["0"])
+
+
+def shown_check(entries: Mapping[str, Node], fields: ModelFields) -> dict[str, object]:
+    """Give the keys of a check as they may be shown, those that tell which check it is first.
+
+    Args:
+        entries: The keys, nothing left to expand.
+        fields: The fields of the settings of its type.
+    """
+    keys = sorted(entries, key=lambda key: _KEY_ORDER.get(key, len(_KEY_ORDER)))
+    return {
+        key: _shown(entries[key], (key,), None if key in CHECK_KEYS else fields, is_secret=False) for key in keys
+    }
+
+
+def _shown(node: Node, location: Location, fields: ModelFields | None, *, is_secret: bool) -> object:
+    """Give a value with its secrets masked; without fields nothing is looked for but passwords in URLs."""
+    if fields is not None and not is_secret:
+        is_secret = fields.is_secret(location) or _names_credential(location)
+    value = node.value
+    if isinstance(value, dict):
+        return {key: _shown(item, (*location, key), fields, is_secret=is_secret) for key, item in value.items()}
+    if isinstance(value, list):
+        return [
+            _shown(item, (*location, index), fields, is_secret=is_secret) for index, item in enumerate(value)
+        ]
+    if is_secret:
+        return mask_credential(value) if isinstance(value, str) else None if value is None else MASK
+    return mask_url_password(value) if isinstance(value, str) else value
+
+
+def _names_credential(location: Location) -> bool:
+    """Tell whether a key sounds like that of a credential; one that names a file holds none."""
+    key = location[-1]
+    return isinstance(key, str) and not key.endswith("_file") and is_credential_name(key)
+
+
+def render(checks: Sequence[Mapping[str, object]]) -> str:
+    """Write checks as a YAML document that this program would read."""
+    text: str = dump(
+        {"checks": [dict(check) for check in checks]},
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=120,
+    )
+    return text

@@ -1,0 +1,76 @@
+"""The keys that checks of every type have, as a model; with the settings of its type they make up a check."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from exporter.settings import Duration, PositiveDuration, SettingsModel, SingleLine
+
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_TAKEN_LABELS = frozenset(
+    ("check", "check_type", "target", "job", "instance", "le", "reason", "expectation", "severity", "phase")
+)
+
+
+def _check_label_name(name: str) -> str:
+    """Refuse what is no label name, or would hide a label that the exporter or Prometheus sets.
+
+    Source: Prometheus, "Data model", metric names and labels: the names that every version reads.
+    """
+    if not _LABEL_NAME.fullmatch(name):
+        raise ValueError("is no label name; it has letters, digits and _, and starts with no digit")
+    if name.startswith("__") or name in _TAKEN_LABELS:
+        taken = ", ".join(sorted(_TAKEN_LABELS))
+        raise ValueError(f"is a label that is taken, as are {taken} and all that start with __")
+    return name
+
+
+LabelName = Annotated[str, AfterValidator(_check_label_name)]
+"""A label name in the characters that every version of Prometheus reads."""
+
+CheckName = Annotated[SingleLine, Field(min_length=1, max_length=200)]
+"""The name of a check."""
+
+
+class CommonKeys(SettingsModel):
+    """The keys of every check that are plain values; `expect`, `retry_on` and what expands are read apart from them."""
+
+    name: CheckName = Field(description="Unique name of the check, its label check")
+    target: Annotated[SingleLine, Field(min_length=1, max_length=4096)] = Field(description="What is checked")
+    timeout_seconds: PositiveDuration = Field(default=10.0, alias="timeout", description="Bound of one attempt")
+    retries: int = Field(default=0, ge=0, le=10, description="Further attempts after a failed one")
+    retry_delay_seconds: Duration = Field(
+        default=0.0, alias="retry_delay", description="Pause before each further attempt"
+    )
+    labels: dict[LabelName, SingleLine] = Field(
+        default_factory=dict, description="Labels of nyxmon_check_info and of the target that /sd gives"
+    )
+    interval_seconds: Duration = Field(
+        default=0.0, alias="interval", description="How often Prometheus is asked to scrape the check, by /sd"
+    )
+    min_interval_seconds: Duration | None = Field(
+        default=None, alias="min_interval", description="Within it the last result is given again"
+    )
+    phase_histograms: bool = Field(default=False, description="Keep a histogram of the duration of each phase")
+
+
+READ_APART = {
+    "type": "The check type",
+    "targets": "Several targets: short for each: {target: [..]}",
+    "each": "Keys and their values: one check for every combination, {key} stands for the value",
+    "expect": "What is expected of what is observed",
+    "retry_on": "Reasons and conditions on which a failed attempt is made again; without it, all failures",
+}
+"""Keys of a check that are no fields of `CommonKeys`."""
+
+CHECK_KEYS = {
+    **{info.alias or name: info.description or "" for name, info in CommonKeys.model_fields.items()},
+    **READ_APART,
+}
+"""Every key that checks of all types have, and what it holds."""
+
+COMMON_DEFAULT_KEYS = frozenset(CHECK_KEYS) - {"name", "type", "target", "targets", "each", "expect"}
+"""Keys that `defaults` may have for every type; within a type, `expect` besides."""

@@ -1,0 +1,156 @@
+"""References to secrets in texts: `${env:NAME}`, `${env:NAME:-default}`, `${file:PATH}`; `$${` stands for `${`.
+
+Everything a reference gives is taken for a secret. It travels in a `SecretText`, which knows how it may be shown, and
+every such text is told to the problems, so that no message quotes it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Self
+
+from exporter.config.files import MAX_SECRET_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from exporter.config.files import Files
+    from exporter.config.problems import Problems
+
+MASK = "<secret>"
+"""What is shown instead of a secret."""
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}|\$\{")
+_VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<has_default>:-(?P<default>.*))?", re.DOTALL)
+_FORMS = "write ${env:NAME}, ${env:NAME:-default} or ${file:PATH}, and $${ where the text ${ is meant"
+
+_CREDENTIAL_NAME = re.compile(
+    r"(?:proxy-)?authorization|(?:set-)?cookie|.*(?:api[-_]?key|token|password|passwd|secret|credential).*",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"(?:Basic|Bearer|Digest|Token|ApiKey) ", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#@\s]*@")
+
+
+class SecretText(str):
+    """A text that came out of a reference, wholly or in part.
+
+    Attributes:
+        shown: The text with `<secret>` where the reference stood.
+    """
+
+    __slots__ = ("shown",)
+    shown: str
+
+    def __new__(cls, text: str, shown: str = MASK) -> Self:
+        """Make a text that is shown as another."""
+        made = super().__new__(cls, text)
+        made.shown = shown
+        return made
+
+    def __repr__(self) -> str:
+        return repr(self.shown)
+
+
+class Secrets:
+    """Resolves references; lives as long as a load.
+
+    Args:
+        environment: The variables `${env:..}` may name.
+        files: Reads the files `${file:..}` names.
+        problems: Is told every secret found.
+    """
+
+    def __init__(self, environment: Mapping[str, str], files: Files, problems: Problems) -> None:
+        self._environment = environment
+        self._files = files
+        self._problems = problems
+
+    def expand(self, text: str, directory: Path) -> str:
+        """Give a text with its references resolved: a `SecretText` when there were any.
+
+        Args:
+            text: The text as written.
+            directory: What `${file:..}` is relative to.
+
+        Raises:
+            ValueError: When a reference is malformed or leads nowhere.
+        """
+        parts: list[str] = []
+        shown: list[str] = []
+        position = 0
+        has_secret = False
+        for match in _REFERENCE.finditer(text):
+            parts.append(text[position : match.start()])
+            shown.append(parts[-1])
+            position = match.end()
+            if match[0] == "$${":
+                parts.append("${")
+                shown.append("${")
+            else:
+                has_secret = True
+                parts.append(self._resolve(match["body"] or "", directory))
+                shown.append(MASK)
+        parts.append(text[position:])
+        shown.append(text[position:])
+        return SecretText("".join(parts), "".join(shown)) if has_secret else "".join(parts)
+
+    def read(self, path_text: str, directory: Path) -> SecretText:
+        """Give the content of a file that holds one secret, without its final line end.
+
+        Raises:
+            ValueError: When it cannot be read.
+        """
+        content = self._files.read_text(directory / path_text, MAX_SECRET_BYTES)
+        return self._found(content.removesuffix("\n").removesuffix("\r"))
+
+    def _resolve(self, body: str, directory: Path) -> str:
+        kind, _, what = body.partition(":")
+        if kind == "file" and what:
+            try:
+                return self.read(what, directory)
+            except ValueError as error:
+                raise ValueError(f"refers to the file {what}, which {error}") from error
+        variable = _VARIABLE.fullmatch(what)
+        if kind != "env" or variable is None:
+            raise ValueError(f"has a malformed reference; {_FORMS}")
+        value = self._environment.get(variable["name"], "")
+        if variable["has_default"] and not value:
+            return self._found(variable["default"])
+        if variable["name"] not in self._environment:
+            raise ValueError(f"refers to the environment variable {variable['name']}, which is not set")
+        return self._found(value)
+
+    def _found(self, text: str) -> SecretText:
+        if len(text) >= 4:  # a shorter one would punch holes into every message, and is none that keeps anything
+            self._problems.secrets.add(text)
+        return SecretText(text)
+
+
+def is_credential_name(name: str) -> bool:
+    """Tell whether a header or key of this name carries a credential, whatever the schema says of it."""
+    return _CREDENTIAL_NAME.fullmatch(name) is not None
+
+
+def mask_credential(text: str) -> str:
+    """Give a credential as `/config` may show it: its scheme and its references, nothing that was written out."""
+    scheme = _SCHEME.match(text)
+    position = scheme.end() if scheme else 0
+    shown = [text[:position]]
+    for match in _REFERENCE.finditer(text, position):
+        if match["body"] is None:
+            continue
+        shown += [MASK] * (match.start() > position) + [_mask_default(match[0])]
+        position = match.end()
+    return "".join(shown) + (MASK if position < len(text) else "")
+
+
+def mask_url_password(text: str) -> str:
+    """Give a text with the password of a URL in it masked."""
+    return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+
+
+def _mask_default(reference: str) -> str:
+    name, has_default, _ = reference.partition(":-")
+    return f"{name}{has_default}{MASK}}}" if has_default else reference

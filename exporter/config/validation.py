@@ -1,0 +1,155 @@
+"""Pydantic over the plain values of a document, and its errors in our words, each at the value that has it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from exporter.config.fields import fields_of
+from exporter.config.loader import read_scalar
+from exporter.config.problems import Fault, quoted, suggest
+from exporter.config.secrets import MASK, SecretText, is_credential_name
+from exporter.settings import SettingsModel
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pydantic_core import ErrorDetails
+
+    from exporter.config.problems import Location
+
+Model = TypeVar("Model", bound=SettingsModel)
+
+_WANTED = {
+    "string_type": "text",
+    "string_sub_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "none_required": "null",
+    "finite_number": "a finite number",
+}
+_SCALAR_TYPES = frozenset(("int_type", "float_type", "bool_type"))
+
+
+def validate(
+    model: type[Model], data: dict[str, object], known_keys: Collection[str] = ()
+) -> tuple[Model | None, list[Fault]]:
+    """Make a model of plain values, strictly: a text is no number and 1 is not true.
+
+    Only a text that a reference gave is read as the number or flag that is wanted, because references give texts only.
+
+    Args:
+        model: The model.
+        data: Its values by YAML key.
+        known_keys: Keys besides its own to suggest for unknown ones.
+
+    Returns:
+        The model, or None and what is wrong.
+    """
+    errors: list[ErrorDetails] = []
+    for _ in range(2):
+        try:
+            text = json.dumps(data)
+            return model.model_validate_json(text, strict=True, by_alias=True, by_name=False), []
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        if not _read_referenced_scalars(data, errors):
+            break
+    return None, _faults(model, data, errors, known_keys)
+
+
+def _read_referenced_scalars(data: dict[str, object], errors: list[ErrorDetails]) -> bool:
+    """Turn texts from references into the scalars that were wanted; tell whether there were any."""
+    changed = False
+    for error in errors:
+        location, value = _reach(data, error["loc"])
+        if error["type"] in _SCALAR_TYPES and isinstance(value, SecretText):
+            try:
+                scalar = read_scalar(str(value))
+            except ValueError:
+                continue
+            if not isinstance(scalar, str):
+                holder: Any = _reach(data, location[:-1])[1]
+                holder[location[-1]] = scalar
+                changed = True
+    return changed
+
+
+def _reach(data: object, location: Location) -> tuple[Location, Any]:
+    """Walk down as far as there are values; pydantic puts the names of a union's members into the way."""
+    walked: list[str | int] = []
+    value: Any = data
+    for step in location:
+        is_item = isinstance(value, list) and isinstance(step, int) and step < len(value)
+        if is_item or (isinstance(value, dict) and step in value):
+            walked.append(step)
+            value = value[step]
+    return tuple(walked), value
+
+
+def _faults(
+    model: type[SettingsModel], data: dict[str, object], errors: list[ErrorDetails], known_keys: Collection[str]
+) -> list[Fault]:
+    """Translate errors; those of the members of a union become one fault that lists what would do."""
+    fields = fields_of(model)
+    messages: dict[tuple[Location, bool], list[str]] = {}
+    for error in errors:
+        location, value = _reach(data, error["loc"])
+        on_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
+        if error["type"] == "missing":
+            location, message = (*location, error["loc"][-1]), "is required"
+        elif error["type"] == "extra_forbidden":
+            here = fields.at(location[:-1])
+            known = (here.keys if here else frozenset()) | (
+                frozenset(known_keys) if len(location) == 1 else frozenset()
+            )
+            message = f"is no key here; {suggest(str(location[-1]), known, kind='keys')}"
+        else:
+            is_secret = fields.is_secret(location) or any(is_credential_name(str(step)) for step in location)
+            shown = quoted(location[-1]) if on_key else MASK if is_secret else quoted(value)
+            message = _message(error, shown, value if not on_key else "")
+        found = messages.setdefault((location, on_key), [])
+        if message not in found:
+            found.append(message)
+    return [Fault(location, "; or ".join(found), on_key) for (location, on_key), found in messages.items()]
+
+
+def _message(error: ErrorDetails, shown: str, value: object) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in ("value_error", "assertion_error"):
+        said = str(context.get("error", error["msg"]))
+        return said if isinstance(value, dict) else f"{shown} {said}"
+    if kind in _WANTED:
+        hint = "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
+        return f"must be {_WANTED[kind]}, not {shown}{hint}"
+    match kind:
+        case "literal_error" | "enum":
+            expected = context["expected"].replace(" or ", ", ").replace("'", "")
+            known = [name.strip() for name in expected.split(",")]
+            return f"must be one of {', '.join(known)}, not {shown}"
+        case "string_too_short" | "too_short":
+            return "must not be empty"
+        case "string_too_long":
+            return f"must have at most {context['max_length']} characters"
+        case "too_long":
+            return f"must have at most {context['max_length']} values"
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            bound = next(iter(context.values()))
+            words = {"greater_than": "more than", "greater_than_equal": "at least", "less_than": "less than"}
+            return f"must be {words.get(kind, 'at most')} {bound}, not {shown}"
+        case _:
+            return f"{error['msg'].replace('Input should', 'must')}, not {shown}"
