@@ -5,5 +5,6 @@ from __future__ import annotations
 from exporter.pages.check import check_page
 from exporter.pages.message import message_page
 from exporter.pages.status import StatusFilter, status_page
+from exporter.pages.words import State
 
-__all__ = ["StatusFilter", "check_page", "message_page", "status_page"]
+__all__ = ["State", "StatusFilter", "check_page", "message_page", "status_page"]

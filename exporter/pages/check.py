@@ -40,7 +40,7 @@ def check_page(check: Check, runs: Sequence[Run], *, config_file: str, version: 
         labels=join(render("label", name=name, value=value) for name, value in check.labels.items()),
         failure=failure(latest),
         sparkline=sparkline(runs),
-        probe_link=f"/probe?{urlencode({'check': check.name})}",
+        probe_link=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
         latest=_latest(latest) if latest else render("no_run_yet"),
         runs=join(_run(run, now_seconds, newest=run is latest) for run in reversed(runs)),
     )

@@ -125,7 +125,7 @@ def _row(row: _Row, history: History, now_seconds: float) -> Html:
         state=state.value,
         badge=badge(state),
         name=check.name,
-        link=f"/checks/{quote(check.name, safe='')}",
+        link=f"/checks/{quote(check.name, safe='', errors='replace')}",
         labels=join(render("label", name=name, value=value) for name, value in check.labels.items()),
         check_type=check.check_type,
         target=check.shown_target,

@@ -1,0 +1,259 @@
+"""The HTTP interface: routes and what each answers.
+
+Scrapes run in workers of their own (`exporter.web.slots`), pages and reloads in the server's other threads; nothing
+here blocks the server's loop. A check that fails is an answer like any other; only a scrape that could not be made is
+an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from exporter.errors import ConfigError, UnknownCheckNameError
+from exporter.negotiation import choose_format
+from exporter.pages import State, StatusFilter, check_page, message_page, status_page
+from exporter.web.guard import Guard
+from exporter.web.requests import BadParameterError, parse_query, scrape_request
+from exporter.web.slots import BusyError, ScrapeSlots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from exporter.checks.base import CheckType
+    from exporter.config import LiveConfig
+    from exporter.exposition import Page
+    from exporter.history import History
+    from exporter.scrape import ScrapeRequest, ScrapeService
+
+_RETRY_AFTER_SECONDS = 1
+_MAX_FIND_CHARACTERS = 200
+_STATIC = Path(__file__).parent / "pages" / "static"
+_STATIC_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+_STATIC_CACHING = "public, max-age=3600"
+
+
+class Readiness:
+    """Whether scrapes are welcome: not before the server listens, and not once it is being stopped."""
+
+    def __init__(self) -> None:
+        self.ready = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the routes work with; lives as long as the process.
+
+    Attributes:
+        service: Makes the pages for Prometheus.
+        live_config: The configuration in force.
+        check_types: The check types that exist.
+        history: The recent runs, for the pages.
+        readiness: Whether scrapes are welcome.
+        runner_answers: Tells whether the loop that runs the checks is alive; may take a second.
+        timeout_offset_seconds: What is kept back from the time Prometheus allows.
+        version: The program's version.
+    """
+
+    service: ScrapeService
+    live_config: LiveConfig
+    check_types: Mapping[str, CheckType]
+    history: History
+    readiness: Readiness
+    runner_answers: Callable[[], bool]
+    timeout_offset_seconds: float
+    version: str
+
+
+def create_app(site: Site) -> Starlette:
+    """Give the ASGI application."""
+    routes = _Routes(site)
+    return Starlette(
+        routes=[
+            Route("/", routes.status),
+            Route("/metrics", routes.metrics),
+            Route("/probe", routes.probe),
+            Route("/checks/{name:path}", routes.check),
+            Route("/config", routes.config),
+            Route("/static/{file}", routes.static),
+            Route("/-/healthy", routes.healthy),
+            Route("/-/ready", routes.ready),
+            Route("/-/reload", routes.reload, methods=["POST"]),
+        ],
+        middleware=[Middleware(Guard)],
+        exception_handlers={
+            HTTPException: routes.http_error,
+            BadParameterError: routes.bad_parameter,
+            UnknownCheckNameError: routes.unknown_check,
+            BusyError: routes.busy,
+        },
+    )
+
+
+class _Routes:
+    """The endpoints; lives as long as the app."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._slots = ScrapeSlots()
+        self._static = {file.name: file for file in _STATIC.iterdir()}
+
+    async def metrics(self, request: Request) -> Response:
+        """Run the selected checks and show everything."""
+        scrape = self._scrape_request(request, parse_query(request))
+        return await self._scrape(request, scrape, self._site.service.metrics_page)
+
+    async def probe(self, request: Request) -> Response:
+        """Run one configured check and show it as blackbox_exporter would."""
+        query = parse_query(request)
+        names = query.pop("check", [])
+        if len(names) != 1:
+            raise BadParameterError("give the name of one configured check: /probe?check=NAME")
+        scrape = self._scrape_request(request, query)
+        return await self._scrape(request, scrape, partial(self._site.service.probe_page, names[0]))
+
+    def _scrape_request(self, request: Request, query: Mapping[str, list[str]]) -> ScrapeRequest:
+        checks = self._site.live_config.current.checks
+        return scrape_request(request, query, checks, self._site.check_types, self._site.timeout_offset_seconds)
+
+    async def _scrape(
+        self, request: Request, scrape: ScrapeRequest, make_page: Callable[[ScrapeRequest], Page]
+    ) -> Response:
+        if request.method == "HEAD":
+            return Response(media_type=choose_format(scrape.accept).value)
+
+        def work(left_seconds: float) -> Page:
+            return make_page(replace(scrape, budget_seconds=left_seconds))
+
+        page = await self._slots.run(scrape.budget_seconds, work)
+        headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
+        if page.content_encoding:
+            headers["Content-Encoding"] = page.content_encoding
+        return Response(page.body, headers=headers)
+
+    def status(self, request: Request) -> Response:
+        """Show how every check stands."""
+        query = parse_query(request)
+        site, current = self._site, self._site.live_config.current
+        return HTMLResponse(
+            status_page(
+                current.checks,
+                site.history,
+                _status_filter(query),
+                config_file=current.file,
+                version=site.version,
+                now_seconds=time.time(),
+            )
+        )
+
+    def check(self, request: Request) -> Response:
+        """Show one check with the log of its last runs."""
+        site, current = self._site, self._site.live_config.current
+        name = request.path_params["name"]
+        for check in current.checks:
+            if check.name == name:
+                page = check_page(
+                    check,
+                    site.history.runs(name),
+                    config_file=current.file,
+                    version=site.version,
+                    now_seconds=time.time(),
+                )
+                return HTMLResponse(page)
+        raise UnknownCheckNameError([name])
+
+    def config(self, request: Request) -> Response:
+        """Show the configuration in force, secrets masked."""
+        return Response(self._site.live_config.current.rendered, media_type="text/yaml")
+
+    def static(self, request: Request) -> Response:
+        """Give a file the pages are made with."""
+        file = self._static.get(request.path_params["file"])
+        if file is None:
+            raise HTTPException(404)
+        headers = {"Cache-Control": _STATIC_CACHING, "Content-Type": _STATIC_TYPES[file.suffix]}
+        return Response(file.read_bytes(), headers=headers)
+
+    def healthy(self, request: Request) -> Response:
+        """Tell whether the process can do its work at all."""
+        if self._site.runner_answers():
+            return PlainTextResponse("healthy\n")
+        return PlainTextResponse("the event loop that runs the checks does not answer\n", status_code=503)
+
+    async def ready(self, request: Request) -> Response:
+        """Tell whether scrapes are welcome."""
+        if self._site.readiness.ready:
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse("not ready: starting or stopping\n", status_code=503)
+
+    def reload(self, request: Request) -> Response:
+        """Load the configuration anew; a bad one leaves the old one in force."""
+        try:
+            self._site.live_config.reload()
+        except ConfigError as error:
+            return PlainTextResponse(f"{error}\n", status_code=500)
+        return PlainTextResponse(f"reloaded: {len(self._site.live_config.current.checks)} checks\n")
+
+    def bad_parameter(self, request: Request, error: Exception) -> Response:
+        """Say which parameter was not understood."""
+        return self._problem(request, 400, "Not understood", str(error))
+
+    def unknown_check(self, request: Request, error: Exception) -> Response:
+        """Say which check is not configured, and which was perhaps meant."""
+        assert isinstance(error, UnknownCheckNameError)  # noqa: S101 - registered for this class only
+        known = [check.name for check in self._site.live_config.current.checks]
+        return self._problem(request, 404, "No such check", f"{error}{_suggestion(error.check_names, known)}")
+
+    def busy(self, request: Request, error: Exception) -> Response:
+        """Turn a scrape away that has waited as long as it can afford."""
+        response = self._problem(request, 503, "Busy", "too many scrapes are running; try again later")
+        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+        return response
+
+    def http_error(self, request: Request, error: Exception) -> Response:
+        """Say that there is no such page, or that it takes another method."""
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+        message = f"{request.method} {request.url.path}: {error.detail.lower()}"
+        response = self._problem(request, error.status_code, error.detail, message)
+        response.headers.update(error.headers or {})
+        return response
+
+    def _problem(self, request: Request, status_code: int, title: str, message: str) -> Response:
+        """Say it in a page to a browser, in plain text to everything else."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return PlainTextResponse(f"{message}\n", status_code=status_code)
+        config_file = self._site.live_config.current.file
+        page = message_page(title, message, config_file=config_file, version=self._site.version)
+        return HTMLResponse(page, status_code=status_code)
+
+
+def _status_filter(query: Mapping[str, list[str]]) -> StatusFilter:
+    """Read which checks the status page is to show.
+
+    Raises:
+        BadParameterError: When there is no such state, or the text to find is too long.
+    """
+    state = query.get("status", [""])[0]
+    text = query.get("find", [""])[0].strip()
+    if state and state not in list(State):
+        raise BadParameterError(f"unknown status {state!r}; known: {', '.join(State)}")
+    if len(text) > _MAX_FIND_CHARACTERS:
+        raise BadParameterError(f"find is longer than {_MAX_FIND_CHARACTERS} characters")
+    return StatusFilter(state=State(state) if state else None, text=text)
+
+
+def _suggestion(unknown: Sequence[str], known: Sequence[str]) -> str:
+    near = {match: None for name in unknown for match in difflib.get_close_matches(name, known, n=1)}
+    return f"; did you mean {', '.join(map(repr, near))}?" if near else ""

@@ -1,0 +1,96 @@
+"""The command line: which command runs, how problems are told, and the exit status.
+
+0: done, and with `run` no check failed. 1: a check failed, or the server could not be started. 2: the command line or
+the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from exporter import __version__
+from exporter.cli.arguments import HelpRequested, UsageError, parse_arguments
+from exporter.cli.program import configuration_loader, open_program
+from exporter.cli.run_once import run_once
+from exporter.cli.serve import serve
+from exporter.cli.usage import help_text
+from exporter.config import json_schema
+from exporter.errors import ConfigError
+from exporter.logs import configure_logging, escape_unprintable
+from exporter.registry import ExecutorRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.cli.arguments import Options
+
+_FAILED = 1
+_WRONG = 2
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give the exit status.
+
+    Args:
+        arguments: What follows the program's name; None means that of the process.
+    """
+    try:
+        options = parse_arguments(sys.argv[1:] if arguments is None else arguments, os.environ)
+        configure_logging(options.log_level, options.log_format)
+        status = _run(options)
+        sys.stdout.flush()
+    except HelpRequested as request:
+        sys.stdout.write(help_text() if request.topic == "help" else f"nyxmon-exporter {__version__}\n")
+        return 0
+    except UsageError as error:
+        return _complain(f"{error} (see --help)", _WRONG)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return _WRONG
+    except BrokenPipeError:
+        # Whoever read the output has left; Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+    except OSError as error:
+        return _complain(error.strerror or str(error), _FAILED)
+    except KeyboardInterrupt:
+        # Checks may still be running, and leaving in order would wait for them.
+        sys.stdout.flush()
+        os._exit(_INTERRUPTED)
+    return status
+
+
+def _run(options: Options) -> int:
+    if options.command == "schema":
+        return _print_schema(options)
+    if options.config_check:
+        return _check_configuration(options)
+    with open_program(options) as program:
+        return run_once(program, options) if options.command == "run" else serve(program, options)
+
+
+def _check_configuration(options: Options) -> int:
+    with ExitStack() as stack:
+        config = configuration_loader(options.config_file, ExecutorRegistry.with_builtins(), stack)()
+    sys.stdout.write(f"{config.file}: {len(config.checks)} checks, no problems\n")
+    return 0
+
+
+def _print_schema(options: Options) -> int:
+    """Print the schema; with a configuration file, its plugins' check types are part of it."""
+    registry = ExecutorRegistry.with_builtins()
+    with ExitStack() as stack:
+        if options.config_file is not None:
+            configuration_loader(options.config_file, registry, stack)()
+    sys.stdout.write(json.dumps(json_schema(registry.check_types), indent=2) + "\n")
+    return 0
+
+
+def _complain(message: str, status: int) -> int:
+    sys.stderr.write(f"nyxmon-exporter: {escape_unprintable(message)}\n")
+    return status

@@ -1,0 +1,119 @@
+"""The composition root: which parts there are and how long each lives."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyio.from_thread import BlockingPortalProvider
+
+from exporter.config import Config, LiveConfig, load_config, parse_config
+from exporter.demo import DEMO_FILE, run_demo
+from exporter.registry import ExecutorRegistry
+from exporter.runner import AsyncCheckRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    from anyio.from_thread import BlockingPortal
+
+    from exporter.cli.arguments import Options
+
+logger = logging.getLogger(__name__)
+
+_ANSWERS_WITHIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """The parts that every command works with; lives as long as the command.
+
+    Attributes:
+        registry: The check types, those of plugins included.
+        live_config: The configuration in force.
+        runner: Runs the checks.
+        portal: The event loop that it runs them on.
+        is_demo: Whether the configuration is the built-in demo.
+    """
+
+    registry: ExecutorRegistry
+    live_config: LiveConfig
+    runner: AsyncCheckRunner
+    portal: BlockingPortal
+    is_demo: bool
+
+    def runner_answers(self) -> bool:
+        """Tell whether the loop that runs the checks is alive; takes up to a second when it is not."""
+        try:
+            answer: Future[None] = self.portal.start_task_soon(_nothing)
+        except RuntimeError:  # the loop has ended
+            return False
+        try:
+            answer.result(_ANSWERS_WITHIN_SECONDS)
+        except TimeoutError:
+            answer.cancel()
+            return False
+        return True
+
+
+@contextmanager
+def open_program(options: Options) -> Iterator[Program]:
+    """Load the configuration, start the event loop for the checks, and the demo's targets if need be.
+
+    One lease of the loop is held until the end, so that it stays warm between batches.
+
+    Raises:
+        ConfigError: When the configuration is refused.
+        OSError: When the demo cannot be started.
+    """
+    with ExitStack() as stack:
+        registry = ExecutorRegistry.with_builtins()
+        load = configuration_loader(options.config_file, registry, stack)
+        live_config = LiveConfig(load, load())
+        provider = BlockingPortalProvider("asyncio", {"use_uvloop": find_spec("uvloop") is not None})
+        portal = stack.enter_context(provider)
+        runner = AsyncCheckRunner(provider, registry, buffer_size=options.buffer_size)
+        yield Program(
+            registry=registry,
+            live_config=live_config,
+            runner=runner,
+            portal=portal,
+            is_demo=options.config_file is None,
+        )
+
+
+def configuration_loader(config_file: str | None, registry: ExecutorRegistry, stack: ExitStack) -> Callable[[], Config]:
+    """Give what loads the configuration, at the start and again for each reload.
+
+    Args:
+        config_file: The file; None starts the demo and loads its checks.
+        registry: Gets to know the check types of the plugins that a configuration names.
+        stack: What is left, the demo's targets stop.
+    """
+    if config_file is not None:
+        path = Path(config_file)
+
+        def load() -> Config:
+            config = load_config(path, registry.check_types)
+            _register_plugins(config, registry)
+            return config
+
+        return load
+    text = stack.enter_context(run_demo()).configuration
+    return lambda: parse_config(text, DEMO_FILE, registry.check_types)
+
+
+def _register_plugins(config: Config, registry: ExecutorRegistry) -> None:
+    for check_type in config.plugins:
+        if registry.check_types.get(check_type.name) is not check_type:
+            registry.register_type(check_type)
+            logger.info("check type %s comes from a plugin", check_type.name)
+
+
+def _nothing() -> None:
+    """What the loop is asked to do to see whether it does anything."""

@@ -1,0 +1,118 @@
+"""How `run` shows results: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from exporter.logs import escape_unprintable
+from exporter.model import ResultStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.model import Batch, Check, Result
+
+_STYLES = {ResultStatus.OK: "green", ResultStatus.WARNING: "yellow", ResultStatus.ERROR: "bold red"}
+_COLUMNS = ("status", "check", "type", "target", "seconds", "reason", "detail")
+
+
+def print_table(checks: Sequence[Check], results: Sequence[Result], batch: Batch) -> None:
+    """Print one row per check and a line that sums up: coloured on a terminal, plain lines otherwise."""
+    rows = [_cells(check, result) for check, result in zip(checks, results, strict=True)]
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(_coloured(rows))
+    else:
+        sys.stdout.write(_plain(rows))
+    counts = Counter(result.status for result in results)
+    states = ", ".join(f"{counts[status]} {status.value}" for status in ResultStatus)
+    sys.stdout.write(f"{len(checks)} checks in {batch.duration_seconds:.2f} s: {states}\n")
+
+
+def json_report(checks: Sequence[Check], results: Sequence[Result], batch: Batch) -> str:
+    """Give everything that is known about each check as a JSON document."""
+    document = {
+        "duration_seconds": batch.duration_seconds,
+        "results": [_facts(check, result) for check, result in zip(checks, results, strict=True)],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _cells(check: Check, result: Result) -> tuple[str, ...]:
+    cells = (
+        result.status.value,
+        check.name,
+        check.check_type,
+        check.shown_target,
+        f"{result.duration_seconds:.3f}",
+        result.reason.value if result.reason else "",
+        result.detail,
+    )
+    return tuple(map(escape_unprintable, cells))
+
+
+def _coloured(rows: Sequence[tuple[str, ...]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in _COLUMNS:
+        table.add_column(column, overflow="fold", justify="right" if column == "seconds" else "left")
+    for row in rows:
+        table.add_row(Text(row[0], style=_STYLES[ResultStatus(row[0])]), *map(Text, row[1:]))
+    return table
+
+
+def _plain(rows: Sequence[tuple[str, ...]]) -> str:
+    """Keep each check on one line, for grep and awk."""
+    lines = (_COLUMNS, *rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
+    )
+
+
+def _facts(check: Check, result: Result) -> dict[str, object]:
+    return {
+        "check": check.name,
+        "check_type": check.check_type,
+        "target": check.shown_target,
+        "labels": dict(check.labels),
+        "status": result.status,
+        "reason": result.reason,
+        "detail": result.detail,
+        "duration_seconds": result.duration_seconds,
+        "attempts": result.attempts,
+        "started_timestamp_seconds": result.started_timestamp_seconds,
+        "expectations": [
+            {
+                "expectation": outcome.expectation.label,
+                "severity": outcome.expectation.severity,
+                "ok": outcome.ok,
+                "evaluated": outcome.evaluated,
+                "observed": outcome.observed,
+            }
+            for outcome in result.expectations
+        ],
+        "measurements": [
+            {
+                "name": entry.spec.name,
+                "labels": dict(zip(entry.spec.labels, entry.labels, strict=False)),
+                "value": entry.value if math.isfinite(entry.value) else None,
+            }
+            for entry in result.measurements
+        ],
+        "log": [
+            {
+                "offset_seconds": line.offset_seconds,
+                "message": line.message,
+                "fields": {name: str(value) for name, value in line.fields.items()},
+            }
+            for line in result.log
+        ],
+    }

@@ -1,0 +1,89 @@
+"""The command `run`: run checks once, tell the results, and let the exit status say how it went."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from exporter.catalogue import Catalogue
+from exporter.cli.arguments import UsageError
+from exporter.cli.report import json_report, print_table
+from exporter.collector import CheckCollector
+from exporter.exposition import Format, write_page
+from exporter.model import ResultStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from exporter.cli.arguments import Options
+    from exporter.cli.program import Program
+    from exporter.model import Batch, Check, Result
+    from exporter.runner import CheckRunner
+
+
+def run_once(program: Program, options: Options) -> int:
+    """Run the checks and print what came of them; give 1 when one failed, 0 otherwise.
+
+    Raises:
+        UsageError: When a name is no configured check; nothing has been run then.
+    """
+    checks = _select(program.live_config.current.checks, options.check_names)
+    with _progress(len(checks)) as advance:
+        runner = _WatchedRunner(program.runner, advance)
+        collector = CheckCollector(runner, checks, Catalogue(program.registry.check_types))
+        outcome = collector.run(options.budget_seconds)
+    if options.output == "prometheus":
+        sys.stdout.write(write_page(collector.blocks(outcome), Format.TEXT).body.decode())
+    elif options.output == "json":
+        sys.stdout.write(json_report(checks, outcome.results, outcome.batch))
+    else:
+        print_table(checks, outcome.results, outcome.batch)
+    return int(any(result.status is ResultStatus.ERROR for result in outcome.results))
+
+
+class _WatchedRunner:
+    """A CheckRunner that tells how far another one is."""
+
+    def __init__(self, runner: CheckRunner, advance: Callable[[], None]) -> None:
+        self._runner = runner
+        self._advance = advance
+
+    def run_all(
+        self,
+        checks: Iterable[Check],
+        result_received: Callable[[Result], object],
+        *,
+        budget_seconds: float | None = None,
+    ) -> Batch:
+        """Run all checks, and advance with each result."""
+
+        def received(result: Result) -> None:
+            result_received(result)
+            self._advance()
+
+        return self._runner.run_all(checks, received, budget_seconds=budget_seconds)
+
+
+def _select(checks: tuple[Check, ...], names: tuple[str, ...]) -> tuple[Check, ...]:
+    by_name = {check.name: check for check in checks}
+    for name in names:
+        if name not in by_name:
+            near = difflib.get_close_matches(name, by_name, n=1)
+            suggestion = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"no check is named {name}{suggestion}")
+    return tuple(by_name[name] for name in names) or checks
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show on a terminal how many checks are done; give what is to be called for each."""
+    console = Console(stderr=True)
+    columns = (TextColumn("running checks"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,156 @@
+"""The command `serve`: the web server, reloads and signals.
+
+SIGTERM and SIGINT stop: no new connections, running scrapes get a grace period, then the process ends with 0; a second
+one ends it at once. SIGHUP reloads the configuration, and so does a change of its files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from exporter import __version__
+from exporter.app import Readiness, Site, create_app
+from exporter.cli.listen import listener_url, open_listeners
+from exporter.errors import ConfigError
+from exporter.history import History
+from exporter.scrape import ScrapeRequest, ScrapeService
+from exporter.web.server import GRACE_SECONDS, WebServer
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from anyio.abc import TaskGroup
+
+    from exporter.cli.arguments import Options
+    from exporter.cli.program import Program
+
+logger = logging.getLogger(__name__)
+
+_DEMO_BUDGET_SECONDS = 5.0
+
+
+def serve(program: Program, options: Options) -> int:
+    """Serve until a signal says to stop; give the exit status.
+
+    Raises:
+        OSError: When an address cannot be listened on.
+    """
+    listeners = open_listeners(options.listen_addresses)
+    history = History(options.history_limit)
+    service = ScrapeService(
+        program.runner, program.live_config, program.registry.check_types, history=history, version=__version__
+    )
+    readiness = Readiness()
+    site = Site(
+        service=service,
+        live_config=program.live_config,
+        check_types=program.registry.check_types,
+        history=history,
+        readiness=readiness,
+        runner_answers=program.runner_answers,
+        timeout_offset_seconds=options.timeout_offset_seconds,
+        version=__version__,
+    )
+    serving = _Serving(program, options, site, listeners)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serving.run())
+    logger.info("stopped")
+    if _has_busy_threads():
+        # A scrape that outlived the grace period blocks its thread, and Python would wait for it.
+        logging.shutdown()
+        os._exit(0)
+    return 0
+
+
+class _Serving:
+    """One run of the server with what goes on beside it; lives on the server's loop."""
+
+    def __init__(self, program: Program, options: Options, site: Site, listeners: list[socket.socket]) -> None:
+        self._program = program
+        self._options = options
+        self._site = site
+        self._listeners = listeners
+        self._server = WebServer(create_app(site), on_started=self._started)
+
+    async def run(self) -> None:
+        """Serve until a signal says to stop."""
+        async with anyio.create_task_group() as tasks:
+            self._install_signals(tasks)
+            if self._options.auto_reload and not self._program.is_demo:
+                tasks.start_soon(self._watch_files)
+            if self._program.is_demo:
+                tasks.start_soon(self._run_demo_once)
+            await self._server.serve(sockets=self._listeners)
+            tasks.cancel_scope.cancel()
+
+    def _started(self) -> None:
+        self._site.readiness.ready = True
+        config = self._program.live_config.current
+        logger.info(
+            "nyxmon-exporter %s serves %d checks of %s at %s",
+            __version__,
+            len(config.checks),
+            config.file,
+            " ".join(listener_url(listener) for listener in self._listeners),
+        )
+        if self._program.is_demo:
+            logger.info(
+                "this is the built-in demo; write your checks into a file and start with --config.file=checks.yml"
+            )
+
+    def _install_signals(self, tasks: TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, tasks.start_soon, self._reload)
+
+    def _stop(self, number: signal.Signals) -> None:
+        if self._server.should_exit:
+            logger.warning("%s again: ending at once", number.name)
+            logging.shutdown()
+            os._exit(128 + number)
+        logger.info("%s: stopping; running scrapes have %d s", number.name, GRACE_SECONDS)
+        self._site.readiness.ready = False
+        self._server.should_exit = True
+
+    async def _reload(self) -> None:
+        await self._load(self._program.live_config.reload)
+
+    async def _watch_files(self) -> None:
+        while True:
+            await anyio.sleep(self._options.auto_reload_interval_seconds)
+            await self._load(self._program.live_config.reload_if_changed)
+
+    async def _load(self, load: Callable[[], object]) -> None:
+        """Load in a worker thread; what is wrong goes to the log and the old configuration stays."""
+        try:
+            await anyio.to_thread.run_sync(load, abandon_on_cancel=True)
+        except ConfigError as error:
+            for problem in error.problems:
+                logger.error("the old configuration stays: %s", problem)  # noqa: TRY400 - the problem tells it all
+
+    async def _run_demo_once(self) -> None:
+        """Run the demo's checks, so that its pages have something to show before the first scrape."""
+        request = ScrapeRequest(budget_seconds=_DEMO_BUDGET_SECONDS)
+        await anyio.to_thread.run_sync(self._site.service.metrics_page, request, abandon_on_cancel=True)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - missing on Windows and PyPy
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _has_busy_threads() -> bool:
+    return any(thread is not threading.current_thread() and not thread.daemon for thread in threading.enumerate())

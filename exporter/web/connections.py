@@ -1,0 +1,79 @@
+"""Bounds on connections that uvicorn has none for: how long a request may take to arrive and a response to be read.
+
+Without them a handful of silent or crawling clients would hold connections, and the memory of their pages, for ever.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+MAX_HEAD_BYTES = 16 * 1024
+"""Bytes of a request's line and headers."""
+
+REQUEST_LIMIT_SECONDS = 5.0
+"""From the first byte of a request, or from the connection, until its head has arrived."""
+
+RESPONSE_LIMIT_SECONDS = 10.0
+"""From the end of a response until the client has taken it."""
+
+_MAX_CONNECTIONS = 500
+"""Half of the 1,024 files that processes are usually allowed, so that checks keep theirs."""
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection of the web server; closes itself when a request or the taking of a response drags on."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _response_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
+        """Begin to wait for a request; above the limit of connections, hang up."""
+        super().connection_made(transport)
+        if len(self.connections) > _MAX_CONNECTIONS:
+            transport.abort()
+            return
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what arrived, and see whether a whole request head has."""
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr] # None at first
+            self._cancel_head_timer()
+        elif self._head_timer is None:
+            self._await_head()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the client to take the response."""
+        super().on_response_complete()
+        self._cancel_response_timer()
+        self._response_timer = self.loop.call_later(RESPONSE_LIMIT_SECONDS, self._abandon_slow_reader)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        self._cancel_head_timer()
+        self._cancel_response_timer()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(REQUEST_LIMIT_SECONDS, self.transport.abort)
+
+    def _cancel_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _cancel_response_timer(self) -> None:
+        if self._response_timer is not None:
+            self._response_timer.cancel()
+            self._response_timer = None
+
+    def _abandon_slow_reader(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()

@@ -1,0 +1,59 @@
+"""Headers that every response carries, and the refusal of requests that are out of all proportion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_MAX_QUERY_BYTES = 8192
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_CACHING = "no-store"
+"""What is said is true for a moment only; a response that may be kept sets its own."""
+
+
+class Guard:
+    """ASGI middleware around the whole app; lives as long as it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 414 to a query that is too long; let everything else through and add the headers.
+
+        A request that is cancelled, because a stop has run out of patience, is refused rather than dropped.
+        """
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                headers.setdefault("Cache-Control", _CACHING)
+            await send(message)
+
+        app = self._app
+        if scope["type"] == "http" and len(scope["query_string"]) > _MAX_QUERY_BYTES:
+            app = PlainTextResponse(f"the query is longer than {_MAX_QUERY_BYTES} bytes\n", status_code=414)
+        try:
+            await app(scope, receive, send_with_headers)
+        except anyio.get_cancelled_exc_class():
+            if started:
+                raise
+            await PlainTextResponse("stopping\n", status_code=503)(scope, receive, send_with_headers)
