@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("exporter",),
+    ("exporter.version",),
     ("exporter.model",),
     ("exporter.errors",),
     ("exporter.attempt",),
@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.pacing",),
     ("exporter.fan_out",),
     ("exporter.runner",),
+    ("exporter",),
     ("exporter.config", "exporter.config.*"),
     ("exporter.history",),
     ("exporter.labels",),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from exporter.checks.dns import DNS
+from exporter.checks.tcp import TCP
 
-if TYPE_CHECKING:
-    from exporter.checks.base import CheckType
-
-BUILTIN: tuple[CheckType, ...] = ()
+BUILTIN = (DNS, TCP)
 """Every built-in check type; a new one is its file and its name here."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from exporter import __version__
 from exporter.net.foreign_client import exchange_by_foreign_client
 from exporter.net.http1 import Http1Protocol
 from exporter.net.http_message import Exchange, RequestOptions, WireRequest
 from exporter.net.redirects import effective_port
 from exporter.settings import NetworkSettings, TlsConfig
+from exporter.version import __version__
 
 if TYPE_CHECKING:
     from exporter.net.network import Network
