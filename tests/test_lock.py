@@ -1,0 +1,27 @@
+"""requirements.lock: what the image is built from fits what the package asks for, and nothing can be slipped in."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCKED = [block for block in re.split(r"\n(?=\S)", LOCK) if not block.startswith("#")]
+
+
+def test_every_dependency_is_locked_in_a_version_that_fits() -> None:
+    """A dependency that was added or raised without a new lock is found."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    versions = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", LOCK, re.MULTILINE))
+    wanted = [Requirement(line) for line in project["dependencies"]]
+    assert [str(one) for one in wanted if not one.specifier.contains(versions.get(one.name, "0"))] == []
+
+
+def test_every_package_is_named_with_its_version_and_hashes() -> None:
+    """Every entry is pinned, has a hash, and says nothing of where it is to be had."""
+    entry = re.compile(r"[a-z0-9-]+==\S+(?: ; [^\\\n]+)? (?:\\\n    --hash=sha256:[0-9a-f]{64} ?)+\n?")
+    assert [block for block in LOCKED if not entry.fullmatch(block)] == []
