@@ -122,7 +122,8 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        print(f"--- log of {self._name} (ended with {process.returncode}) ---\n{self.log()}")  # noqa: T201 - pytest shows it beside a failure
+        if "PYTEST_VERSION" in os.environ:
+            print(f"--- log of {self._name} (ended with {process.returncode}) ---\n{self.log()}")  # noqa: T201 - pytest shows it beside a failure
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal; SIGSTOP and SIGCONT make a server that is silent for a while."""

@@ -1,0 +1,1 @@
+"""Measurements that are run by hand and quoted with the machine they were made on; no tests."""

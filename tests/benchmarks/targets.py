@@ -1,0 +1,97 @@
+"""What is checked: the same healthy targets for both exporters, one kind for each type of check."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import trustme
+
+from tests.servers.dnsmasq import run_dnsmasq
+from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER, CertificateFiles, run_nginx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOSTS = tuple(f"127.0.1.{number}" for number in range(1, 201))
+"""Two hundred addresses of one server: as many targets as the kernel is concerned."""
+
+_NAME = "www.test"
+
+
+class Targets(NamedTuple):
+    """Targets of one type.
+
+    Attributes:
+        check_keys: The keys of our checks besides name and target.
+        module: The module of blackbox_exporter that checks the same.
+        targets: Our targets.
+        blackbox_targets: The same as blackbox_exporter names them.
+    """
+
+    check_keys: str
+    module: str
+    targets: list[str]
+    blackbox_targets: list[str]
+
+    def checks_yml(self) -> str:
+        """Our configuration."""
+        lines = [f'  - {{name: c{number}, target: "{target}", {self.check_keys}}}'
+                 for number, target in enumerate(self.targets)]  # fmt: skip
+        return "\n".join(["checks:", *lines, ""])
+
+    def blackbox_yml(self) -> str:
+        """The configuration of blackbox_exporter."""
+        return f"modules: {{bench: {self.module}}}\n"
+
+
+@contextmanager
+def http_targets(directory: Path, count: int) -> Iterator[Targets]:
+    """Plain HTTP to nginx."""
+    with run_nginx(directory, PLAIN_SERVER) as nginx:
+        urls = [nginx.url(f"/{number}", host=HOSTS[number % len(HOSTS)]) for number in range(count)]
+        yield Targets("type: http", "{prober: http, timeout: 10s, http: {preferred_ip_protocol: ip4}}", urls, urls)
+
+
+@contextmanager
+def https_targets(directory: Path, count: int) -> Iterator[Targets]:
+    """HTTPS to nginx, its certificate verified."""
+    directory.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA()
+    files = CertificateFiles(directory / "cert.pem", directory / "key.pem")
+    ca_file = directory / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    certificate = authority.issue_cert(*HOSTS)
+    certificate.cert_chain_pems[0].write_to_path(str(files.cert_file))
+    certificate.private_key_pem.write_to_path(str(files.key_file))
+    tls = f'tls_config: {{ca_file: "{ca_file}"}}'
+    with run_nginx(directory, TLS_SERVER, certificate=files) as nginx:
+        urls = [nginx.tls_url(f"/{number}", host=HOSTS[number % len(HOSTS)]) for number in range(count)]
+        module = f"{{prober: http, timeout: 10s, http: {{preferred_ip_protocol: ip4, {tls}}}}}"
+        yield Targets(f"type: http, {tls}", module, urls, urls)
+
+
+@contextmanager
+def tcp_targets(directory: Path, count: int) -> Iterator[Targets]:
+    """TCP connections to nginx."""
+    with run_nginx(directory, PLAIN_SERVER) as nginx:
+        places = [f"{HOSTS[number % len(HOSTS)]}:{nginx.port}" for number in range(count)]
+        yield Targets("type: tcp", "{prober: tcp, timeout: 10s, tcp: {preferred_ip_protocol: ip4}}", places, places)
+
+
+@contextmanager
+def dns_targets(directory: Path, count: int) -> Iterator[Targets]:
+    """Queries for an address to dnsmasq."""
+    with run_dnsmasq(directory, [f"--host-record={_NAME},192.0.2.1"]) as dnsmasq:
+        query = f"query_name: {_NAME}, query_type: A, preferred_ip_protocol: ip4"
+        yield Targets(
+            f'type: dns, server: "{dnsmasq.server}"',
+            f"{{prober: dns, timeout: 10s, dns: {{{query}}}}}",
+            [_NAME] * count,
+            [dnsmasq.server] * count,
+        )
+
+
+TYPES = {"http": http_targets, "https": https_targets, "tcp": tcp_targets, "dns": dns_targets}
+"""What `--type` can be."""
