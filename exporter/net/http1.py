@@ -25,7 +25,6 @@ _HEAD_LIMIT_BYTES = 1 << 16
 _MAX_INFORMATIONAL = 10
 _START = b"HTTP/1."
 _FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 16, 16  # a body in chunks of one byte has 5 for each
-_LARGE_REQUEST_BYTES = 1 << 16
 _WITHOUT_BODY = frozenset((204, 304))
 
 
@@ -71,8 +70,8 @@ class Http1Protocol(asyncio.Protocol):
         if self._failure is not None:
             transport.abort()
             raise self._failure
-        # A large request may not have been read to its end, and closing would wait for that.
-        if len(self._request.wire) > _LARGE_REQUEST_BYTES:
+        # Who answers before having read the whole request may never read it, and closing would wait for that.
+        if transport.get_write_buffer_size():
             transport.abort()
         else:
             transport.close()

@@ -7,21 +7,49 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, cast
 
 from jsonpath import JSONPathError
 
+from exporter.attempt import current_attempt
+
 if TYPE_CHECKING:
     from exporter.model import Observed
+    from exporter.net.http_message import Exchange
 
 MAX_JSON_DEPTH = 100
 """Deepest nesting that is taken: far more than documents made for somebody have, far less than Python's stack bears."""
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9._-]{1,40})""", re.IGNORECASE)
-_CHARSETS = frozenset(
-    ("utf-8", "utf8", "us-ascii", "ascii", "utf-16", "utf-16le", "utf-16be", "utf-32", "big5", "gbk", "gb2312",
-     "gb18030", "euc-jp", "euc-kr", "iso-2022-jp", "shift_jis", "koi8-r", "koi8-u", "macintosh", "windows-874")
-) | {f"iso-8859-{part}" for part in range(1, 17) if part != 12} | {f"windows-125{part}" for part in range(9)}  # fmt: skip
+_CHARSETS = (
+    frozenset(
+        (
+            "utf-8",
+            "utf8",
+            "us-ascii",
+            "ascii",
+            "utf-16",
+            "utf-16le",
+            "utf-16be",
+            "utf-32",
+            "big5",
+            "gbk",
+            "gb2312",
+            "gb18030",
+            "euc-jp",
+            "euc-kr",
+            "iso-2022-jp",
+            "shift_jis",
+            "koi8-r",
+            "koi8-u",
+            "macintosh",
+            "windows-874",
+        )
+    )
+    | {f"iso-8859-{part}" for part in range(1, 17) if part != 12}
+    | {f"windows-125{part}" for part in range(9)}
+)
 """Charsets of the web. Python knows more, some of which are no charsets, and some can be made to take very long."""
 
 _PYTHON_NAMES = {"macintosh": "mac_roman", "windows-874": "cp874"}
@@ -103,3 +131,50 @@ def _check_depth(document: object) -> None:
         if not level:
             return
     raise ValueError(f"is nested more than {MAX_JSON_DEPTH} deep")
+
+
+class HttpAnswer:
+    """What expectations ask of an answer, worked out when asked and once; lives as long as its exchange."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def header(self, name: object) -> Observed:
+        """Give the values of a header field; None without any."""
+        return self._exchange.header_values(str(name)) or None
+
+    def body(self, _selector: object = None) -> str:
+        """Give the body as text."""
+        return self._text
+
+    def json(self, path: object) -> Observed:
+        """Give what a compiled JSONPath finds; None, with a note in the log, in what is no JSON."""
+        try:
+            return find_json(self.document, cast("JsonPath", path))
+        except ValueError as error:
+            current_attempt().note("no JSON value", why=str(error))
+            return None
+
+    @property
+    def document(self) -> object:
+        """The body as JSON.
+
+        Raises:
+            ValueError: When it is none.
+        """
+        document, fault = self._parsed
+        if fault is not None:
+            raise ValueError(fault)
+        return document
+
+    @cached_property
+    def _parsed(self) -> tuple[object, str | None]:
+        """The document, or why there is none: a hostile body is read once, however many expectations ask for it."""
+        try:
+            return parse_json(self._exchange.body), None
+        except ValueError as error:
+            return None, str(error)
+
+    @cached_property
+    def _text(self) -> str:
+        return body_text(self._exchange.body, ", ".join(self._exchange.header_values("content-type")[:1]))

@@ -143,15 +143,18 @@ class RunCookies:
         self._cookies = self._cookies or httpx.Cookies()
         self._cookies.extract_cookies(httpx.Response(exchange.status, headers=exchange.headers, request=request))
 
-    def add_to(self, request: httpx.Request) -> None:
-        """Send the cookies that belong to the request's URL, besides those it was configured with."""
+    def added_to(self, request: httpx.Request) -> httpx.Request:
+        """Give the request with the cookies that belong to its URL, besides those it was configured with."""
         if self._cookies is None:
-            return
+            return request
         asking = httpx.Request("GET", request.url)
         self._cookies.set_cookie_header(asking)
-        if found := asking.headers.get("cookie"):
-            configured = request.headers.get("cookie")
-            request.headers["cookie"] = f"{configured}; {found}" if configured else found
+        found = [value for value in (request.headers.get("cookie"), asking.headers.get("cookie")) if value]
+        headers = httpx.Headers(request.headers)
+        headers["cookie"] = "; ".join(found)
+        return (
+            httpx.Request(request.method, request.url, headers=headers, content=request.content) if found else request
+        )
 
 
 def _refused(why: str) -> CheckFailed:

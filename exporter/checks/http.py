@@ -1,0 +1,382 @@
+"""Types `http` and `json-http`: a URL is fetched as a client would, and everything about the answer can be judged.
+
+Each run makes new connections, so that all of it is measured. Redirects are followed with care: what was configured
+for one origin is told to no other. What expectations are about is observed here and judged by the runner.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
+
+import anyio.to_thread
+import httpx
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
+
+from exporter.attempt import current_attempt
+from exporter.checks.base import CheckType
+from exporter.errors import CheckFailed
+from exporter.expect import evaluate
+from exporter.model import MetricSpec, Reason, Result, ResultStatus, SelectorKind, Subject, ValueKind
+from exporter.net import Network
+from exporter.net.body_file import read_body_file
+from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
+from exporter.net.decode import missing_package
+from exporter.net.http_client import USER_AGENT, create_client
+from exporter.net.http_content import HttpAnswer
+from exporter.net.http_message import DEFAULT_BODY_LIMIT_BYTES, RequestOptions
+from exporter.net.http_metrics import HTTP_METRICS, http_measurements
+from exporter.net.http_run import HttpRun, PreparedRequest, prepare
+from exporter.net.http_target import parse_http_url
+from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.redirects import RedirectRules
+from exporter.settings import (
+    BasicAuth,
+    NetworkSettings,
+    ReadableFile,
+    SingleLine,
+    Size,
+    TlsSettings,
+    parse_host_port,
+    refuse_control_characters,
+)
+
+if TYPE_CHECKING:
+    from exporter.attempt import Attempt
+    from exporter.checks.base import BatchContext
+    from exporter.model import Check
+    from exporter.net.http_message import Exchange
+    from exporter.settings import CheckSettings
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OWN_HEADERS = ("content-length", "transfer-encoding", "trailer", "te")
+_CACHED_PLANS = 16384
+
+FAILED_DUE_TO_REGEX = MetricSpec(
+    name="probe_failed_due_to_regex",
+    help="1 when a header or the body did not match, or matched, a regular expression as it was expected to; else 0",
+    defaults=(((), 0.0),),
+)
+STATUS = Subject(
+    name="status",
+    kind=ValueKind.STATUS,
+    description="Status of the response, such as 200; 2xx and 200-299 are ranges",
+    reason=Reason.STATUS,
+)
+HEADER = Subject(
+    name="header",
+    kind=ValueKind.TEXTS,
+    selector=SelectorKind.TEXT,
+    description="The values of a header field, named without regard to case",
+)
+BODY = Subject(name="body", kind=ValueKind.TEXT, description="The body as text")
+BODY_SIZE = Subject(name="body_size", kind=ValueKind.NUMBER, description="Bytes of the body after decoding")
+JSON = Subject(
+    name="json",
+    kind=ValueKind.JSON,
+    selector=SelectorKind.JSON_PATH,
+    description="What a JSONPath finds in the body: the value of one match, a list of several",
+)
+LOCATION = Subject(
+    name="location", kind=ValueKind.TEXT, description="Where the last response redirects to, as its Location says"
+)
+REDIRECTS_FOLLOWED = Subject(name="redirects", kind=ValueKind.NUMBER, description="Redirects that were followed")
+HTTP_VERSION = Subject(name="http_version", kind=ValueKind.TEXT, description="HTTP version, such as 1.1")
+FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL that the last response is about")
+SUBJECTS = (
+    STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, FINAL_URL, *TLS_SUBJECTS,
+)  # fmt: skip
+
+
+def _header_name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("is no name of a header")
+    if name.lower() in _OWN_HEADERS:
+        raise ValueError("is a header that follows from the body; leave it out")
+    return name
+
+
+def _method(method: str) -> str:
+    if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
+        raise ValueError("is no method that a URL can be asked with, such as GET, HEAD or POST")
+    return method.upper()
+
+
+def _secret_line(secret: SecretStr) -> SecretStr:
+    refuse_control_characters(secret.get_secret_value())
+    return secret
+
+
+def _installed(compression: str) -> str:
+    package = missing_package(compression)
+    if package is not None:
+        raise ValueError(f"needs the Python package {package}, which is not installed")
+    return compression
+
+
+class HttpSettings(NetworkSettings, TlsSettings):
+    """Settings of the types `http` and `json-http`."""
+
+    method: Annotated[str, AfterValidator(_method)] = Field(default="GET", description="Request method")
+    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SingleLine] = Field(
+        default_factory=dict, repr=False, description="Request headers; Host is also the name sent as SNI and verified"
+    )
+    body: str | None = Field(default=None, repr=False, description="Request body")
+    body_file: ReadableFile | None = Field(default=None, description="File whose content is the request body")
+    json_body: JsonValue = Field(default=None, alias="json", repr=False, description="Request body, sent as JSON")
+    basic_auth: BasicAuth | None = Field(default=None, description="User name and password")
+    bearer_token: Annotated[SecretStr, AfterValidator(_secret_line)] | None = Field(
+        default=None, description="Token sent as Authorization: Bearer"
+    )
+    follow_redirects: bool = Field(default=True, description="Judge the response that redirects lead to")
+    max_redirects: int = Field(default=10, ge=0, le=20, description="Most redirects followed; one more is a failure")
+    allow_downgrade: bool = Field(default=False, description="Follow redirects from https to http")
+    body_size_limit: Annotated[Size, Field(gt=0, le=1 << 30)] = Field(
+        default=DEFAULT_BODY_LIMIT_BYTES, description="A larger body, as sent or after decoding, is a failure"
+    )
+    compression: Annotated[Literal["gzip", "deflate", "br", "zstd"], AfterValidator(_installed)] | None = Field(
+        default=None, description="Content coding asked for; none by default. Any known one is undone"
+    )
+
+    @model_validator(mode="after")
+    def _check_what_excludes_what(self) -> Self:
+        names = [name.lower() for name in self.headers]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"has the header {min(twice)} more than once")
+        bodies = [key for key, value in (("body", self.body), ("body_file", self.body_file)) if value is not None]
+        bodies += ["json"] if "json_body" in self.model_fields_set else []
+        if len(bodies) > 1:
+            raise ValueError(f"has {' and '.join(bodies)}; a request has one body")
+        ways = [key for key in ("basic_auth", "bearer_token") if getattr(self, key) is not None]
+        ways += ["an Authorization header"] if "authorization" in names else []
+        if len(ways) > 1:
+            raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")
+        if self.basic_auth is not None and ":" in self.basic_auth.username:
+            raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
+        if self.compression is not None and "accept-encoding" in names:
+            raise ValueError("has compression and an Accept-Encoding header; they say the same")
+        if self.host_header is not None:
+            try:
+                parse_host_port(self.host_header, default_port=1)
+            except ValueError as error:
+                raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
+        return self
+
+    @property
+    def host_header(self) -> str | None:
+        """The configured Host header; None when the target's host is sent."""
+        return next((value for name, value in self.headers.items() if name.lower() == "host"), None)
+
+
+class _Plan(NamedTuple):
+    """What a check does on every run, worked out once; shared by runs and never changed."""
+
+    first: PreparedRequest
+    rules: RedirectRules | None
+
+
+class HttpCheckExecutor:
+    """Runs checks of both types; lives as long as its batch.
+
+    Args:
+        client: Sends the requests and is the caller's to close. Without one, the first check makes one, which
+            `aclose` closes. With one that is not of `create_client`, connections are not measured.
+        network: Where a client of its own makes its connections.
+    """
+
+    def __init__(self, client: httpx.AsyncClient | None = None, *, network: Network | None = None) -> None:
+        self._client = client
+        self._network = network
+        self._own_client: httpx.AsyncClient | None = None
+
+    async def execute(self, check: Check) -> Result:
+        """Fetch the target's URL and tell what came of it."""
+        attempt = current_attempt()
+        run = HttpRun()
+        answer: HttpAnswer | None = None
+        try:
+            plan = await _plan_of(check)
+            await run.fetch(self._usable_client(), plan.first, plan.rules)
+            answer = HttpAnswer(run.exchanges[-1])
+            if check.check_type == JSON_HTTP.name:
+                _demand_json(run.exchanges[-1], answer)
+        except CheckFailed as failure:
+            return Result(
+                check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
+            )
+        finally:
+            if run.exchanges:
+                _observe(run, answer, attempt)
+                _measure(check, run, attempt)
+        return Result(check_name=check.name, status=ResultStatus.OK)
+
+    async def aclose(self) -> None:
+        """Close the client, if it is the executor's own."""
+        if self._own_client is not None:
+            client, self._own_client = self._own_client, None
+            await client.aclose()
+
+    def _usable_client(self) -> httpx.AsyncClient:
+        if self._client is not None:
+            return self._client
+        if self._own_client is None:
+            self._own_client = create_client(self._network or Network())
+        return self._own_client
+
+
+def _demand_json(exchange: Exchange, answer: HttpAnswer) -> None:
+    """Refuse a body that is no JSON; that of an error page is left to the expectation about the status."""
+    try:
+        _ = answer.document
+    except ValueError as error:
+        if 200 <= exchange.status < 300:
+            raise CheckFailed(Reason.DECODE, f"the body is no JSON: {error}") from error
+
+
+def _observe(run: HttpRun, answer: HttpAnswer | None, attempt: Attempt) -> None:
+    """Hand over what expectations can be about, as far as there is any of it."""
+    last = run.exchanges[-1]
+    if last.connection.tls is not None:
+        attempt.observe(tls_observations(last.connection.tls))
+    if not last.status:
+        return
+    known = answer or HttpAnswer(last)
+    locations = last.header_values("location")
+    attempt.observe(
+        {
+            STATUS.name: last.status,
+            HEADER.name: known.header,
+            LOCATION.name: locations[0] if locations else None,
+            REDIRECTS_FOLLOWED.name: run.redirects,
+            HTTP_VERSION.name: last.http_version,
+            FINAL_URL.name: str(run.request.url) if run.request else None,
+        }
+    )
+    if answer is not None:
+        attempt.observe({BODY.name: answer.body, BODY_SIZE.name: len(last.body), JSON.name: answer.json})
+    attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
+
+
+def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
+    """Hand over what was measured, however far the run came."""
+    last = run.exchanges[-1]
+    attempt.measure_all(resolution_measurements(run.exchanges[0].connection))
+    attempt.measure_all(http_measurements(run.exchanges))
+    if last.connection.tls is not None:
+        attempt.measure_all(tls_measurements(last.connection.tls))
+    regular = [one for one in check.expectations if one.subject in (HEADER, BODY) and one.operator in _REGULAR]
+    if regular and last.status:
+        attempt.measure(FAILED_DUE_TO_REGEX, float(not all(one.ok for one in evaluate(regular, attempt.observed))))
+
+
+_REGULAR = ("matches", "not_matches")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ByIdentity:
+    """A check as a key: by which object it is, because comparing its values would cost more than making its plan."""
+
+    check: Check
+
+    def __hash__(self) -> int:
+        return id(self.check)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByIdentity) and other.check is self.check
+
+
+async def _plan_of(check: Check) -> _Plan:
+    settings = _settings_of(check)
+    if settings.body_file is None:
+        return _kept_plan(_ByIdentity(check))
+    content = await anyio.to_thread.run_sync(read_body_file, settings.body_file, abandon_on_cancel=True)
+    return _plan(check.target, settings, content)
+
+
+@lru_cache(maxsize=_CACHED_PLANS)
+def _kept_plan(key: _ByIdentity) -> _Plan:
+    settings = _settings_of(key.check)
+    content = b"" if settings.body is None else settings.body.encode()
+    if "json_body" in settings.model_fields_set:
+        content = json.dumps(settings.json_body, ensure_ascii=False, separators=(",", ":")).encode()
+    return _plan(key.check.target, settings, content)
+
+
+def _settings_of(check: Check) -> HttpSettings:
+    return check.settings if isinstance(check.settings, HttpSettings) else _DEFAULTS
+
+
+def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
+    """Work out the first request and the rules for those that may follow.
+
+    Raises:
+        CheckFailed: With reason `local` when the target is none; the configuration would have refused it.
+    """
+    try:
+        url = parse_http_url(target)
+    except ValueError as error:
+        raise CheckFailed(Reason.LOCAL, f"the target {error}") from error
+    elsewhere = httpx.Headers(
+        {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": settings.compression or "identity"}
+    )
+    headers = elsewhere.copy()
+    if "json_body" in settings.model_fields_set:
+        headers["Content-Type"] = "application/json"
+    for name, value in settings.headers.items():
+        headers.pop(name, None)
+        headers.update([(name.encode(), value.encode())])
+    if settings.bearer_token is not None:
+        headers["Authorization"] = f"Bearer {settings.bearer_token.get_secret_value()}"
+    request = httpx.Request(settings.method, url, headers=headers, content=content or None)
+    if settings.basic_auth is not None:
+        user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
+        request = next(httpx.BasicAuth(user, password).auth_flow(request))
+    options = RequestOptions(
+        network=settings,
+        tls=settings.tls_config,
+        server_name=None if settings.host_header is None else parse_host_port(settings.host_header, default_port=1)[0],
+        tls_timeout_seconds=settings.tls_timeout_seconds,
+        body_limit_bytes=settings.body_size_limit,
+        stop_at_redirect=settings.follow_redirects,
+    )
+    rules = RedirectRules(
+        max_redirects=settings.max_redirects,
+        allow_downgrade=settings.allow_downgrade,
+        headers_elsewhere=elsewhere,
+    )
+    return _Plan(prepare(request, options), rules if settings.follow_redirects else None)
+
+
+def _validate_target(target: str, settings: CheckSettings) -> str:
+    parse_http_url(target)
+    if isinstance(settings, HttpSettings) and settings.body_file is None:
+        _plan(target, settings, b"")
+    return target
+
+
+def _executor(context: BatchContext) -> HttpCheckExecutor:
+    return HttpCheckExecutor(context.http_client, network=context.network)
+
+
+def _check_type(name: str, description: str) -> CheckType:
+    return CheckType(
+        name=name,
+        description=description,
+        executor=_executor,
+        settings=HttpSettings,
+        metrics=(*RESOLUTION_METRICS, *HTTP_METRICS, FAILED_DUE_TO_REGEX, *TLS_METRICS),
+        subjects=SUBJECTS,
+        default_expectations=lambda _settings: ({STATUS.name: "2xx"},),
+        validate_target=_validate_target,
+        needs_http_client=True,
+    )
+
+
+_DEFAULTS = HttpSettings()
+
+HTTP = _check_type("http", "Fetches a URL and judges status, headers, body, certificate and timing")
+JSON_HTTP = _check_type("json-http", "Fetches a URL that must answer with JSON, and judges values in it")

@@ -1,0 +1,39 @@
+"""Whether a text is a URL that can be checked, told so that whoever wrote it knows what to write instead."""
+
+from __future__ import annotations
+
+import httpx
+
+from exporter.settings import parse_host, refuse_control_characters
+
+
+def parse_http_url(text: str) -> httpx.URL:
+    """Read the URL of a check.
+
+    Raises:
+        ValueError: When it is no http or https URL with a host; the message completes a sentence about the text.
+    """
+    refuse_control_characters(text)
+    if any(character.isspace() for character in text):
+        raise ValueError("contains a space; in a URL it is written %20")
+    scheme, separator, _ = text.partition("://")
+    if not separator:
+        raise ValueError(f"has no scheme; write https://{text} or http://{text}")
+    if scheme.lower() not in ("http", "https"):
+        raise ValueError(f"has the scheme {scheme!r}; only http and https can be checked")
+    try:
+        url = httpx.URL(text)
+        host = url.raw_host.decode("ascii")
+    except (httpx.InvalidURL, ValueError) as error:
+        raise ValueError(f"is no URL: {error}") from error
+    if url.userinfo:
+        raise ValueError("has a user name or password in it; write them as basic_auth")
+    if not host:
+        raise ValueError("has no host")
+    try:
+        parse_host(host)
+    except ValueError as error:
+        raise ValueError(f"has the host {host!r}, which {error}") from error
+    if url.port == 0:
+        raise ValueError("has port 0; a port is a number from 1 to 65535")
+    return url.copy_with(fragment=None)
