@@ -445,6 +445,13 @@ async def test_a_cancelled_check_leaves_nothing_behind(server: DnsServer) -> Non
     assert len(asyncio.all_tasks()) == before
 
 
+@pytest.mark.parametrize("target", ["www.test", "many.test"])
+def test_an_event_loop_without_uvloop_will_do(server: DnsServer, target: str) -> None:
+    """Where there is no uvloop, asyncio's own loop asks as well."""
+    result, _ = asyncio.run(ask(target, server=server.server))
+    assert result.status is ResultStatus.OK
+
+
 def test_dnsmasq_agrees(start_dnsmasq: Callable[..., Dnsmasq], run: Callable[..., Result]) -> None:
     """A real server is understood: records, absence, and the names it refuses."""
     dnsmasq = start_dnsmasq(["--host-record=www.test,192.0.2.1", "--txt-record=txt.test,a,b", "--local=/test/"])
