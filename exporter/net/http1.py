@@ -10,7 +10,7 @@ import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _HEAD_LIMIT_BYTES = 1 << 16
 _MAX_INFORMATIONAL = 10
-_START = b"HTTP/1."
+_START, _SHOWN_BYTES = b"HTTP/1.", 40
 _FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 16, 16  # a body in chunks of one byte has 5 for each
 _WITHOUT_BODY = frozenset((204, 304))
 
@@ -93,7 +93,7 @@ class Http1Protocol(asyncio.Protocol):
                 self._check_framing()
         except CheckFailed as failure:
             self._settle(failure)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
             # What follows a complete answer is nobody's: the connection ends with it.
             if not self._complete:
                 self._settle(_malformed(error))
@@ -171,9 +171,10 @@ class Http1Protocol(asyncio.Protocol):
         parser = self._parser
         assert parser is not None  # noqa: S101 - data_received has looked
         if len(self._start) < len(_START):
-            self._start += data[: len(_START)]
+            self._start += data[:_SHOWN_BYTES]
             if not _START.startswith(self._start[: len(_START)]):
-                raise CheckFailed(Reason.PROTOCOL, f"the response does not begin with HTTP/1.1 but with {data[:40]!r}")
+                shown = self._start[:_SHOWN_BYTES]
+                raise CheckFailed(Reason.PROTOCOL, f"the response does not begin with HTTP/1.1 but with {shown!r}")
         over = self._fed_bytes - _HEAD_LIMIT_BYTES
         if over <= 0:
             parser.feed_data(data)
@@ -235,7 +236,7 @@ class Http1Protocol(asyncio.Protocol):
             self._done.set_result(None)
 
 
-def _malformed(error: HttpParserError) -> Exception:
+def _malformed(error: Exception) -> Exception:
     """Give what a callback raised, which the parser wraps, or tell what the parser did not like."""
     inner = error.__context__
     if isinstance(inner, Exception) and not isinstance(inner, HttpParserError):
