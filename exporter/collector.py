@@ -20,7 +20,7 @@ from exporter.metrics import Outcome, probe_blocks
 from exporter.model import Reason, Result, ResultStatus
 from exporter.own_metrics import batch_blocks, check_blocks
 from exporter.records import Records
-from exporter.series import Block, Row
+from exporter.series import Block, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -144,7 +144,8 @@ def metric_of(block: Block) -> Metric:
     name = block.family.name
     for table in block.tables:
         _add_table(metric, name, table)
-    for labels, own, value in block.rows:
+    rows = block.rows
+    for labels, own, value in zip(rows.labels, rows.own, rows.values, strict=True):
         metric.add_sample(name, _labels(labels, own), value)
     for histograms in block.histograms:
         _add_histograms(metric, histograms)
@@ -155,11 +156,10 @@ def block_of(metric: Metric) -> Block:
     """Turn one of prometheus_client's gauges or counters into a block."""
     kind = Kind(metric.type)
     name = f"{metric.name}_total" if kind is Kind.COUNTER else metric.name
-    rows = [
-        Row(NO_CHECK, OwnLabels(sample.labels.items(), of_check=False), float(sample.value))
-        for sample in metric.samples
-        if sample.name == name
-    ]
+    rows = Rows()
+    for sample in metric.samples:
+        if sample.name == name:
+            rows.add(NO_CHECK, OwnLabels(sample.labels.items(), of_check=False), sample.value)
     return Block(Family(name=name, kind=kind, help=metric.documentation), rows=rows)
 
 

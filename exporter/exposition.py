@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from exporter.catalogue import Family
     from exporter.labels import OwnLabels
-    from exporter.series import Block, HistogramTable, Row, Subjects, Table
+    from exporter.series import Block, HistogramTable, Rows, Subjects, Table
 
 _GZIP_LEVEL = 1
 """Level 6 takes more than twice the time and saves less than a tenth of the bytes of such pages (measured)."""
@@ -32,6 +32,7 @@ _PLAIN_BELOW = 1e6
 """From here on Go writes floats with an exponent, Python does not yet."""
 
 _PIECE_SUBJECTS = 200
+_PIECE_LINES = 1000
 
 
 class Format(Enum):
@@ -109,7 +110,7 @@ def _lines(block: Block, samples: frozenset[str]) -> Iterator[str]:
     name = block.family.name
     for table in block.tables:
         yield from _table_lines(name, table)
-    yield "".join([_row_line(name, row) for row in block.rows])
+    yield from _row_lines(name, block.rows)
     for histograms in block.histograms:
         yield from _histogram_lines(name, histograms, samples)
 
@@ -156,9 +157,15 @@ def _by_subject(columns: list[list[str]]) -> str:
     return "".join(columns[0] if len(columns) == 1 else chain.from_iterable(zip(*columns, strict=True)))
 
 
-def _row_line(name: str, row: Row) -> str:
-    labels, own, value = row
-    return f"{name}{own.before}{labels.head}{own.between}{labels.tail}{own.after}{_text(value)}\n"
+def _row_lines(name: str, rows: Rows) -> Iterator[str]:
+    for start in range(0, len(rows.values), _PIECE_LINES):
+        part = slice(start, start + _PIECE_LINES)
+        yield "".join(
+            [
+                f"{name}{own.before}{labels.head}{own.between}{labels.tail}{own.after}{text}\n"
+                for labels, own, text in zip(rows.labels[part], rows.own[part], _texts(rows.values[part]), strict=True)
+            ]
+        )
 
 
 def _texts(values: Iterable[float]) -> list[str]:

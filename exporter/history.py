@@ -185,14 +185,12 @@ def _as_point(run: Run) -> tuple[Run, int]:
 def _cut(run: Run, max_bytes: int) -> tuple[Run, int]:
     """Leave out the measurements, then as many of the last log lines as do not fit."""
     size = _POINT_BYTES + len(run.detail) + _EXPECTATION_BYTES * len(run.expectations)
-    lines = 0
-    for line in run.log:
-        line_bytes = _bytes_of((line,)) or 0
-        if size + line_bytes > max_bytes:
-            break
-        size += line_bytes
-        lines += 1
-    return run._replace(measurements=(), log=run.log[:lines]), size
+    room = max(0, max_bytes - size)
+    log, log_bytes = run.log, _bytes_of(run.log) or 0
+    while log_bytes > room:
+        log = log[: min(len(log) - 1, len(log) * room // log_bytes)]
+        log_bytes = _bytes_of(log) or 0
+    return run._replace(measurements=(), log=log), size + log_bytes
 
 
 def _bytes_of(log: tuple[LogLine, ...]) -> int | None:

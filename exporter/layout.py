@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.labels import NO_CHECK, CheckLabels, OwnLabels, clean_name
 from exporter.model import Reason, ValueKind
-from exporter.series import Row, Subjects
+from exporter.series import Rows, Subjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -157,11 +157,10 @@ class Layout:
         self.types = tuple(types)
         self.expectations = tuple(_expectation_labels(check.expectations, labelled=labelled) for check in self.checks)
         self.reasons = _LABELLED_REASONS if labelled else _BARE_REASONS
-        self.info = [
-            Row(each, _user_labels(tuple(check.labels.items())), 1.0)
-            for each, check in zip(labels, self.checks, strict=True)
-            if labelled
-        ]
+        self.info = Rows()
+        if labelled:
+            for each, check in zip(labels, self.checks, strict=True):
+                self.info.add(each, _user_labels(tuple(check.labels.items())), 1.0)
 
 
 def _labels_of(check: Check) -> CheckLabels:

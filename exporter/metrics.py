@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter import catalogue
 from exporter.model import Reason, ResultStatus
-from exporter.series import Column, Row, Table, shown
+from exporter.series import Column, Rows, Table, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.model import Batch, Check, ExpectationOutcome, Measurement, MetricSpec, Result
     from exporter.series import Block
 
-    Extras = dict[MetricSpec, dict[tuple[int, OwnLabels], float]]
+    Extras = dict[MetricSpec, dict[OwnLabels, dict[int, float]]]
 
 _RUBBISH = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 """What a measurement raises that is none: not declared, no number, the wrong labels, not even a tuple."""
@@ -62,26 +62,24 @@ def probe_blocks(layout: Layout, outcome: Outcome, known: Catalogue) -> Iterator
     )
     for family, values in columns:
         yield from shown(family, tables=[Table(layout.subjects, [Column(layout.plain, array("d", values))])])
-    failures = [
-        Row(labels, layout.reasons[result.reason or Reason.INTERNAL], 1.0)
-        for labels, result in zip(layout.subjects.labels, results, strict=True)
-        if result.status is ResultStatus.ERROR
-    ]
+    failures = Rows()
+    for labels, result in zip(layout.subjects.labels, results, strict=True):
+        if result.status is ResultStatus.ERROR:
+            failures.add(labels, layout.reasons[result.reason or Reason.INTERNAL], 1.0)
     yield from shown(catalogue.FAILURE_INFO, rows=failures)
     yield from _expectation_blocks(layout, results)
     yield from _type_blocks(layout, results, known)
 
 
 def _expectation_blocks(layout: Layout, results: Sequence[Result]) -> Iterator[Block]:
-    met: list[Row] = []
-    judged: list[Row] = []
+    met, judged = Rows(), Rows()
     for check, labels, own_labels, result in zip(
         layout.checks, layout.subjects.labels, layout.expectations, results, strict=True
     ):
         for own, outcome in zip(own_labels, _outcomes_of(check, result), strict=True):
-            met.append(Row(labels, own.ok, 1.0 if outcome is not None and outcome.ok else 0.0))
+            met.add(labels, own.ok, outcome is not None and outcome.ok)
             if own.value is not None:
-                judged.append(Row(labels, own.value, math.nan if outcome is None else outcome.value))
+                judged.add(labels, own.value, math.nan if outcome is None else outcome.value)
     yield from shown(catalogue.EXPECTATION_OK, rows=met)
     yield from shown(catalogue.EXPECTATION_VALUE, rows=judged)
 
@@ -96,7 +94,7 @@ def _outcomes_of(check: Check, result: Result) -> Sequence[ExpectationOutcome | 
 
 def _type_blocks(layout: Layout, results: Sequence[Result], known: Catalogue) -> Iterator[Block]:
     tables: dict[Family, list[Table]] = {}
-    rows: dict[Family, list[Row]] = {}
+    rows: dict[Family, Rows] = {}
     for group in layout.types:
         columns, extras = _measured(group, results[group.start : group.stop])
         by_family: dict[Family, list[Column]] = {}
@@ -104,12 +102,13 @@ def _type_blocks(layout: Layout, results: Sequence[Result], known: Catalogue) ->
             by_family.setdefault(series.family, []).append(Column(series.own, values))
         for family, family_columns in by_family.items():
             tables.setdefault(family, []).append(Table(group.subjects, family_columns))
-        for spec, values_of_spec in extras.items():
-            rows.setdefault(known.by_spec[spec], []).extend(
-                Row(group.subjects.labels[number], own, value) for (number, own), value in values_of_spec.items()
-            )
+        for spec, label_sets in extras.items():
+            family_rows = rows.setdefault(known.by_spec[spec], Rows())
+            for own, values_by_check in label_sets.items():
+                for number, value in values_by_check.items():
+                    family_rows.add(group.subjects.labels[number], own, value)
     for family in known.of_types:
-        yield from shown(family, tables=tables.get(family, ()), rows=rows.get(family, ()))
+        yield from shown(family, tables=tables.get(family, ()), rows=rows.get(family))
 
 
 def _measured(group: TypeLayout, results: Sequence[Result]) -> tuple[list[array[float]], Extras]:
@@ -145,4 +144,4 @@ def _sort_in(
         if column is not None:
             column[number] = value
         else:
-            extras[spec][number, series.own_labels(spec, labels)] = float(value)
+            extras[spec].setdefault(series.own_labels(spec, labels), {})[number] = float(value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter import catalogue
 from exporter.labels import NO_CHECK, OwnLabels
 from exporter.layout import bucket_labels
-from exporter.series import Block, Column, HistogramTable, Row, Subjects, Table, shown
+from exporter.series import Block, Column, HistogramTable, Rows, Subjects, Table, shown, single
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from exporter.model import Batch
     from exporter.totals import BatchTotals, CheckTotals, Histogram, Totals
 
-_BARE = OwnLabels(of_check=False)
 _WITHOUT_CHECK = Subjects([NO_CHECK])
 
 
@@ -57,11 +56,10 @@ def check_blocks(layout: Layout, totals: Totals, of_checks: Sequence[CheckTotals
         durations = _histograms(catalogue.CHECK_DURATION, subjects, [each.duration for each in of_checks])
         phases = _phase_histograms(layout, of_checks)
         runs = [each.runs for each in of_checks]
-        failures = [
-            Row(labels, layout.reasons[reason], float(count))
-            for labels, each in zip(subjects.labels, of_checks, strict=True)
-            for reason, count in each.failures.items()
-        ]
+        failures = Rows()
+        for labels, each in zip(subjects.labels, of_checks, strict=True):
+            for reason, count in each.failures.items():
+                failures.add(labels, layout.reasons[reason], count)
     return [
         *shown(catalogue.CHECK_INFO, rows=layout.info),
         *shown(catalogue.CHECK_DURATION, histograms=[durations]),
@@ -108,12 +106,12 @@ def batch_blocks(batch: Batch, totals: Totals) -> list[Block]:
     with totals.lock:
         counted = totals.batches
         return [
-            _single(catalogue.BATCH_CHECKS, batch.checks),
-            _single(catalogue.BATCH_DEADLINE_EXCEEDED, batch.deadline_exceeded),
-            _single(catalogue.BATCH_STREAM_HIGH_WATER, batch.stream_high_water),
-            _single(catalogue.BATCH_LOOP_LAG, batch.loop_lag_seconds),
+            single(catalogue.BATCH_CHECKS, batch.checks),
+            single(catalogue.BATCH_DEADLINE_EXCEEDED, batch.deadline_exceeded),
+            single(catalogue.BATCH_STREAM_HIGH_WATER, batch.stream_high_water),
+            single(catalogue.BATCH_LOOP_LAG, batch.loop_lag_seconds),
             *_batch_histograms(counted),
-            *(_single(family, count) for family, count in counted.counters.items()),
+            *(single(family, count) for family, count in counted.counters.items()),
             *_by_name(catalogue.BATCH_EXECUTORS, counted.executors),
             *_by_name(catalogue.BATCH_CLEANUP_ERRORS, counted.cleanup_errors),
         ]
@@ -135,19 +133,17 @@ def _batch_histograms(counted: BatchTotals) -> Iterator[Block]:
 
 def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
     """Give what the exporter says about itself."""
-    versions = OwnLabels([("python_version", facts.python_version), ("version", facts.version)], of_check=False)
-    yield Block(catalogue.BUILD_INFO, rows=[Row(NO_CHECK, versions, 1.0)])
-    yield _single(catalogue.RELOAD_SUCCESSFUL, facts.last_reload_successful)
-    yield _single(catalogue.RELOAD_TIMESTAMP, facts.last_reload_success_timestamp_seconds)
-    yield _single(catalogue.EXPORTER_CHECKS, facts.checks)
-
-
-def _single(family: Family, value: float) -> Block:
-    return Block(family, rows=[Row(NO_CHECK, _BARE, float(value))])
+    versions = (("python_version", facts.python_version), ("version", facts.version))
+    yield single(catalogue.BUILD_INFO, 1.0, versions)
+    yield single(catalogue.RELOAD_SUCCESSFUL, facts.last_reload_successful)
+    yield single(catalogue.RELOAD_TIMESTAMP, facts.last_reload_success_timestamp_seconds)
+    yield single(catalogue.EXPORTER_CHECKS, facts.checks)
 
 
 def _by_name(family: Family, values: Mapping[str, float]) -> Iterator[Block]:
     """Give a block with a series for each value of the family's one label."""
     (label,) = family.labels
-    rows = [Row(NO_CHECK, OwnLabels([(label, name)], of_check=False), float(value)) for name, value in values.items()]
+    rows = Rows()
+    for name, value in values.items():
+        rows.add(NO_CHECK, OwnLabels([(label, name)], of_check=False), value)
     yield from shown(family, rows=rows)

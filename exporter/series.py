@@ -7,15 +7,17 @@ checks has several hundred thousand of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.labels import NO_CHECK, OwnLabels
+
 if TYPE_CHECKING:
-    from array import array
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from exporter.catalogue import Family
-    from exporter.labels import CheckLabels, OwnLabels
+    from exporter.labels import CheckLabels
 
 
 class Subjects:
@@ -49,12 +51,29 @@ class Table(NamedTuple):
     columns: Sequence[Column]
 
 
-class Row(NamedTuple):
-    """A single series."""
+class Rows:
+    """Series that only some checks have; filled while a page is made.
 
-    labels: CheckLabels
-    own: OwnLabels
-    value: float
+    They are lists side by side: a tuple for each of a hundred thousand series would set off the garbage collector.
+
+    Attributes:
+        labels: For each series the labels of its check.
+        own: The labels it has besides.
+        values: Its value.
+    """
+
+    __slots__ = ("labels", "own", "values")
+
+    def __init__(self) -> None:
+        self.labels: list[CheckLabels] = []
+        self.own: list[OwnLabels] = []
+        self.values: array[float] = array("d")
+
+    def add(self, labels: CheckLabels, own: OwnLabels, value: float) -> None:
+        """Add a series."""
+        self.labels.append(labels)
+        self.own.append(own)
+        self.values.append(value)
 
 
 class HistogramTable(NamedTuple):
@@ -88,7 +107,7 @@ class Block:
 
     family: Family
     tables: Sequence[Table] = ()
-    rows: Sequence[Row] = ()
+    rows: Rows = field(default_factory=Rows)
     histograms: Sequence[HistogramTable] = ()
 
 
@@ -96,11 +115,19 @@ def shown(
     family: Family,
     *,
     tables: Sequence[Table] = (),
-    rows: Sequence[Row] = (),
+    rows: Rows | None = None,
     histograms: Sequence[HistogramTable] = (),
 ) -> Iterator[Block]:
     """Give the block of a family, or none when no series of it is there to be shown."""
     tables = [table for table in tables if table.subjects.labels]
     histograms = [table for table in histograms if table.subjects.labels]
-    if tables or rows or histograms:
+    rows = Rows() if rows is None else rows
+    if tables or rows.labels or histograms:
         yield Block(family, tables, rows, histograms)
+
+
+def single(family: Family, value: float, pairs: Iterable[tuple[str, str]] = ()) -> Block:
+    """Give a block of one series that is about no check."""
+    rows = Rows()
+    rows.add(NO_CHECK, OwnLabels(pairs, of_check=False), value)
+    return Block(family, rows=rows)
