@@ -161,7 +161,7 @@ class _Brotli:
                 self._left_bytes -= len(part)
                 if self._left_bytes < 0:
                     raise _too_large(self._limit_bytes)
-                if self._stream.can_accept_more_data():
+                if not part:  # a step stops at its size; only one without output says that there is no more
                     return b"".join(parts)
                 data = b""
         except self._brotli.error as error:

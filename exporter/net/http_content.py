@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from jsonpath import JSONPathError
 
@@ -58,7 +58,7 @@ _PYTHON_NAMES = {"macintosh": "mac_roman", "windows-874": "cp874"}
 class JsonPath(Protocol):
     """A compiled JSONPath (RFC 9535); what `jsonpath.compile` gives is one."""
 
-    def findall(self, data: object) -> list[object]:
+    def findall(self, data: Any) -> list[object]:
         """Give the values of all matches."""
 
 
