@@ -30,9 +30,10 @@ class Attempt:
         measurements: Values measured so far, in order.
         observed: Values observed so far, by subject.
         log: Lines logged so far.
+        held_seconds: Time that the exporter itself made the check wait; it counts as nobody's duration.
     """
 
-    __slots__ = ("log", "measurements", "observed", "started", "timeout_reason")
+    __slots__ = ("held_seconds", "log", "measurements", "observed", "started", "timeout_reason")
 
     def __init__(self) -> None:
         self.started = perf_counter()
@@ -40,6 +41,7 @@ class Attempt:
         self.measurements: list[Measurement] = []
         self.observed: dict[str, Observation] = {}
         self.log: list[LogLine] = []
+        self.held_seconds = 0.0
 
     def measure(self, spec: MetricSpec, value: float, labels: tuple[str, ...] = ()) -> None:
         """Record the value of one series; a later value of the same series replaces an earlier one."""

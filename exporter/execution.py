@@ -70,6 +70,7 @@ class Execution:
         self._began = 0.0
         self._began_timestamp_seconds = 0.0
         self._log: list[LogLine] = []
+        self._held_seconds = 0.0
 
     async def run(self) -> Result:
         """Make attempts until one succeeds, none is left, or the batch's deadline comes."""
@@ -103,12 +104,13 @@ class Execution:
             return unjudged(self.check, Reason.INTERNAL, f"the executor raised {error!r}", attempt)
         finally:
             self._disarm()
+            self._held_seconds += attempt.held_seconds
         if self._expired:
             return self._timed_out(attempt)
         if not isinstance(answer, Result):
             detail = f"the executor gave {type(answer).__name__} instead of a Result"
             return unjudged(self.check, Reason.INTERNAL, detail, attempt)
-        return judge(self.check, attempt, answer, duration_seconds=perf_counter() - self._began)
+        return judge(self.check, attempt, answer, duration_seconds=self._duration_seconds())
 
     def _cancelled(self, attempt: Attempt, error: asyncio.CancelledError) -> Result:
         task = self.task
@@ -160,10 +162,13 @@ class Execution:
     def _time_left_after(self, delay_seconds: float) -> bool:
         return self._deadline is None or perf_counter() + delay_seconds < self._deadline
 
+    def _duration_seconds(self) -> float:
+        return perf_counter() - self._began - self._held_seconds
+
     def _finished(self, result: Result) -> Result:
         return finish(
             result,
-            duration_seconds=perf_counter() - self._began,
+            duration_seconds=self._duration_seconds(),
             attempts=self._attempts,
             timeout_seconds=self._limit_seconds,
             started_timestamp_seconds=self._began_timestamp_seconds,

@@ -15,7 +15,6 @@ import anyio.to_thread
 
 from exporter.execution import Execution
 from exporter.model import Reason
-from exporter.pacing import Pacer
 from exporter.verdict import unjudged
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from exporter.delivery import Delivery, NumberedResult
     from exporter.model import Check, Result
+    from exporter.pacing import Pacer
     from exporter.registry import BatchExecutors
     from exporter.stuck import StuckChecks
 
@@ -33,7 +33,6 @@ class FanOut:
     """Runs the checks of one batch on the loop and hands over their results; used once.
 
     Attributes:
-        pacer: What held back the starts.
         deadline_exceeded: Checks that were cut off, or not started, because of the deadline.
         stream_high_water: Most results that were seen waiting in the stream.
     """
@@ -45,6 +44,7 @@ class FanOut:
         delivery: Delivery,
         stuck: StuckChecks,
         *,
+        pacer: Pacer,
         buffer_size: int,
         deadline: float | None,
     ) -> None:
@@ -55,16 +55,17 @@ class FanOut:
             executors: Who runs it.
             delivery: Where results go.
             stuck: Where checks are remembered that ignore their cancellation.
+            pacer: Holds back starts.
             buffer_size: Results that may wait in the stream.
             deadline: `perf_counter()` value at which all checks are cut off; None for no limit.
         """
-        self.pacer = Pacer()
         self.deadline_exceeded = 0
         self.stream_high_water = 0
         self._checks = checks
         self._executors = executors
         self._delivery = delivery
         self._stuck = stuck
+        self._pacer = pacer
         self._buffer_size = buffer_size
         self._deadline = deadline
         self._running: set[Execution] = set()
@@ -91,7 +92,7 @@ class FanOut:
                     detail = "an earlier run ignored its cancellation and has not ended yet"
                     await self._send(send, position, unjudged(check, Reason.STUCK, detail))
                     continue
-                await self.pacer.wait_for_turn()
+                await self._pacer.wait_for_turn()
                 if self._stopped:
                     break
                 if self._deadline is not None and perf_counter() >= self._deadline:

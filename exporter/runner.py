@@ -24,7 +24,7 @@ from exporter.fan_out import FanOut
 from exporter.model import Batch, Reason
 from exporter.net import Network
 from exporter.net.http_client import create_client
-from exporter.pacing import Pulse
+from exporter.pacing import Pacer, Pulse
 from exporter.registry import ExecutorRegistry, close_resource
 from exporter.stuck import StuckChecks
 from exporter.verdict import unjudged
@@ -174,7 +174,9 @@ class AsyncCheckRunner:
         """Make what the batch needs, run it, close everything whatever happened, and report."""
         started = perf_counter()
         pulse.start()
-        network = self._network.for_batch()
+        pacer = Pacer()
+        network = self._network.for_batch(pacer)
+        await network.refresh()
         needs_client = self.registry.needs_http_client({check.check_type for check in checks})
         client = create_client(network) if needs_client else None
         executors = self.registry.for_batch(BatchContext(http_client=client, network=network))
@@ -183,6 +185,7 @@ class AsyncCheckRunner:
             executors,
             delivery,
             self._stuck,
+            pacer=pacer,
             buffer_size=self._buffer_size,
             deadline=None if budget_seconds is None else started + budget_seconds,
         )
@@ -209,7 +212,7 @@ class AsyncCheckRunner:
             cleanup_errors=Counter(closing.resource for closing in closings if closing.failed),
             stream_buffer_size=self._buffer_size,
             stream_high_water=fan_out.stream_high_water,
-            start_wait_seconds=tuple(fan_out.pacer.start_wait_seconds),
+            start_wait_seconds=tuple(pacer.start_wait_seconds),
             loop_lag_seconds=pulse.longest_lag_seconds,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from exporter.attempt import Attempt
     from exporter.net.phases import ConnectionFacts
+    from exporter.pacing import Pacer
     from exporter.settings import NetworkSettings, TlsConfig
 
 
@@ -50,16 +53,37 @@ class Network:
         counts: Connection counts of this batch.
     """
 
-    def __init__(self, *, tls: TlsContexts | None = None, system_names: SystemNames | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        tls: TlsContexts | None = None,
+        system_names: SystemNames | None = None,
+        pacer: Pacer | None = None,
+    ) -> None:
         self.tls = tls or TlsContexts()
         self._system_names = system_names or SystemNames()
         self.lookups = Lookups(self._system_names)
         self.counts = ConnectionCounts()
+        self._pacer = pacer
+        self._contexts_are_current = False
         self._contexts: SharedWork[ContextRecipe, ssl.SSLContext] = SharedWork()
 
-    def for_batch(self) -> Network:
-        """Give a network with lookups and counts of its own, for one batch."""
-        return Network(tls=self.tls, system_names=self._system_names)
+    def for_batch(self, pacer: Pacer | None = None) -> Network:
+        """Give a network with lookups and counts of its own, for one batch.
+
+        Args:
+            pacer: What paces the batch.
+        """
+        return Network(tls=self.tls, system_names=self._system_names, pacer=pacer)
+
+    async def refresh(self) -> None:
+        """Look at the files of all SSL contexts made so far, in a worker thread; those that changed are made anew.
+
+        Done before a batch starts its checks, so that none of them has to wait for it.
+        """
+        if self.tls.has_any():
+            await anyio.to_thread.run_sync(self.tls.refresh, abandon_on_cancel=True)
+        self._contexts_are_current = True
 
     async def connect(  # noqa: PLR0913 - every protocol states what it wants of its connection in this one place
         self,
@@ -98,6 +122,7 @@ class Network:
             host_to_find = host
         address = (await self.lookups.address(host_to_find, settings, facts)).text
         attempt.note("resolved", host=host_to_find, address=address, seconds=facts.resolve_seconds)
+        await self._wait_for_turn(attempt)
         protocol = protocol_factory()
         if tls is None or context is None:
             transport = await connect_plain(protocol, address, port, settings, facts)
@@ -122,13 +147,31 @@ class Network:
         return transport, protocol
 
     async def context(self, tls: TlsConfig, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
-        """Give the SSL context for a configuration; its files are looked at once per batch, in a worker thread.
+        """Give the SSL context for a configuration; one that does not exist yet is made in a worker thread.
+
+        Waiting for that is no fault of the target and counts as time the check was held.
 
         Raises:
             CheckFailed: With reason `local` when a file is missing or is not what it should be.
         """
+        if not self._contexts_are_current:
+            await self.refresh()
         recipe = self.tls.recipe(tls, alpn)
-        return await self._contexts.result(recipe, partial(self._build, recipe))
+        known = self.tls.known(recipe)
+        if known is not None:
+            return known
+        started = perf_counter()
+        try:
+            return await self._contexts.result(recipe, partial(self._build, recipe))
+        finally:
+            current_attempt().held_seconds += perf_counter() - started
+
+    async def _wait_for_turn(self, attempt: Attempt) -> None:
+        """Let checks that waited together for one lookup or context go on one by one."""
+        if self._pacer is not None:
+            started = perf_counter()
+            await self._pacer.wait_for_turn()
+            attempt.held_seconds += perf_counter() - started
 
     async def _build(self, recipe: ContextRecipe) -> ssl.SSLContext:
         return await anyio.to_thread.run_sync(self.tls.context, recipe, abandon_on_cancel=True)

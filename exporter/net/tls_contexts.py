@@ -73,6 +73,24 @@ class TlsContexts:
             alpn,
         )
 
+    def has_any(self) -> bool:
+        """Tell whether there is any context to refresh."""
+        return bool(self._contexts)
+
+    def known(self, recipe: ContextRecipe) -> ssl.SSLContext | None:
+        """Give the context as it was last made, without looking at its files; None when there is none."""
+        known = self._contexts.get(recipe)
+        return None if known is None else known[1]
+
+    def refresh(self) -> None:
+        """Make the contexts anew whose files have changed, and forget those that cannot be made; blocks meanwhile."""
+        for recipe in list(self._contexts):
+            try:
+                self.context(recipe)
+            except CheckFailed:
+                with self._lock:
+                    self._contexts.pop(recipe, None)
+
     def context(self, recipe: ContextRecipe) -> ssl.SSLContext:
         """Give the context for a recipe, built anew only when a file it is made of has changed; blocks meanwhile.
 
