@@ -5,6 +5,7 @@ Its connections are its own affair: nothing of them is measured but the waiting 
 
 from __future__ import annotations
 
+import socket
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -84,10 +85,19 @@ def _failure(error: httpx.HTTPError) -> CheckFailed:
     """Tell what httpx's exception means, by the system's error behind it where there is one."""
     cause: BaseException | None = error
     for _ in range(_MAX_CAUSES):
-        cause = None if cause is None else cause.__cause__ or cause.__context__
-        if isinstance(cause, OSError) and (cause.errno or not isinstance(cause, TimeoutError)):
+        cause = _behind(cause)
+        if isinstance(cause, socket.gaierror):
+            return CheckFailed(Reason.RESOLVE, f"{error.request.url.host} cannot be resolved: {cause.strerror}")
+        if isinstance(cause, OSError) and cause.errno:
             return connection_failure(cause, "exchanging HTTP")
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return CheckFailed(reason, f"the HTTP client raised {type(error).__name__}: {error}")
     return CheckFailed(Reason.PROTOCOL, f"the HTTP client raised {type(error).__name__}: {error}")
+
+
+def _behind(error: BaseException | None) -> BaseException | None:
+    """Give what led to an exception; of several attempts that failed, the first."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.exceptions[0]
+    return None if error is None else error.__cause__ or error.__context__

@@ -158,7 +158,7 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
     if any(map(_LINE_BREAKING.search, lines)):
         raise ValueError("the request's head has a line break or a NUL within a line")
     return WireRequest(
-        host=request.url.raw_host.decode("ascii"),
+        host=request.url.raw_host.decode("ascii").replace("%25", "%"),  # an address's zone, RFC 6874
         port=effective_port(request.url),
         secure=request.url.scheme == "https",
         method=request.method,

@@ -23,17 +23,26 @@ def parse_http_url(text: str) -> httpx.URL:
         raise ValueError(f"has the scheme {scheme!r}; only http and https can be checked")
     try:
         url = httpx.URL(text)
-        host = url.raw_host.decode("ascii")
-    except (httpx.InvalidURL, ValueError) as error:
+    except httpx.InvalidURL as error:
         raise ValueError(f"is no URL: {error}") from error
     if url.userinfo:
         raise ValueError("has a user name or password in it; write them as basic_auth")
+    check_host_and_port(url)
+    return url.copy_with(fragment=None)
+
+
+def check_host_and_port(url: httpx.URL) -> None:
+    """Look at what httpx leaves to others.
+
+    Raises:
+        ValueError: When the URL has no host, one that is none, or a port beyond 1 to 65535.
+    """
+    host = url.raw_host.decode("ascii")
     if not host:
         raise ValueError("has no host")
     try:
         parse_host(host)
     except ValueError as error:
         raise ValueError(f"has the host {host!r}, which {error}") from error
-    if url.port == 0:
-        raise ValueError("has port 0; a port is a number from 1 to 65535")
-    return url.copy_with(fragment=None)
+    if url.port is not None and not 1 <= url.port <= 65535:
+        raise ValueError(f"has port {url.port}; a port is a number from 1 to 65535")

@@ -13,7 +13,8 @@ import httpx
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.settings import parse_host, parse_host_port
+from exporter.net.http_target import check_host_and_port
+from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     from exporter.net.http_message import Exchange, RequestOptions
@@ -81,13 +82,11 @@ def redirect_target(base: httpx.URL, locations: tuple[str, ...], status: int) ->
         url = base.join(location).copy_with(fragment=None)
         if url.scheme not in _DEFAULT_PORTS:
             raise _refused(f"leads to {location[:_SHOWN_CHARACTERS]!r}, which is neither http nor https")
-        parse_host(url.raw_host.decode("ascii"))
+        check_host_and_port(url)
     except (httpx.InvalidURL, ValueError) as error:
         raise _refused(f"leads to {location[:_SHOWN_CHARACTERS]!r}, which is no URL that can be followed") from error
     if url.userinfo:
         raise _refused("leads to a URL with a user name or password in it")
-    if url.port == 0:
-        raise _refused(f"leads to port 0: {shown_url(url)}")
     return url
 
 
