@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exporter.config.defaults import COMMON_DEFAULT_KEYS
 from exporter.config.expectations import RETRY_REASONS
 from exporter.config.fields import fields_of
-from exporter.config.schema import READ_APART, CommonKeys
+from exporter.config.schema import COMMON_DEFAULT_KEYS, READ_APART, CommonKeys
 from exporter.expect import DURATION, OPERATORS
 from exporter.model import SelectorKind, Severity
 
