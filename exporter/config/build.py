@@ -61,10 +61,10 @@ class CheckBuilder:
         common = self._common(whole, entries, data)
         settings = self._settings(whole, entries, data)
         expected = self._expected(whole, entries, data, settings)
-        if common is None or settings is None or len(self._problems) > before:
+        if settings is None or "target" not in entries:
             return None
-        target = self._target(entries.get("target", whole), common.target, data["target"], settings)
-        if target is None:
+        target = self._target(entries["target"], str(data["target"]), data["target"], settings)
+        if common is None or target is None or len(self._problems) > before:
             return None
         return Check(
             name=common.name,

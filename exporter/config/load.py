@@ -186,18 +186,15 @@ class _Load:
         return None
 
     def _take_name(self, check: Node, name_node: Node | None) -> None:
-        """Tell when a name is taken already."""
+        """Tell when a name is taken already, by another check or by another combination of the same `each`."""
         if name_node is None or not isinstance(name_node.value, str):
             return
         name = name_node.value
-        first = self._names.setdefault(name, check)
-        if first is check and not self._is_repeated(check, name):
-            return
-        if first is check:
-            message = f"{quoted(name)} is the name of more than one of the checks that each makes; put its keys in"
+        first = self._names.get(name)
+        if first is None:
+            self._names[name] = check
+        elif first is check:
+            message = f"{quoted(name)} would name several checks; write a key of each into it, such as {name}-{{target}}"
+            self._problems.add(name_node, message)
         else:
-            message = f"{quoted(name)} is the name of the check in {first.file}:{first.line} as well"
-        self._problems.add(name_node, message)
-
-    def _is_repeated(self, check: Node, name: str) -> bool:
-        return False
+            self._problems.add(name_node, f"{quoted(name)} is the name of the check at {first.file}:{first.line} too")
