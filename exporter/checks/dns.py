@@ -12,7 +12,7 @@ import asyncio
 from functools import lru_cache
 from ipaddress import ip_address
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import dns.exception
 import dns.name
@@ -36,7 +36,6 @@ from exporter.net.dns_answer import (
     ANSWERS,
     AUTHORITY_COUNT,
     RCODE,
-    DnsAnswer,
     answer_measurements,
     answer_observations,
 )
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
     from exporter.model import Check
+    from exporter.net.dns_answer import DnsAnswer
     from exporter.net.dns_exchange import Reply
     from exporter.settings import CheckSettings
 
@@ -143,15 +143,8 @@ class DnsSettings(NetworkSettings, TlsSettings):
 _DEFAULTS = DnsSettings()
 
 
-class _Query(NamedTuple):
-    """A question made ready, and how its type is known."""
-
-    question: Question
-    record_type: dns.rdatatype.RdataType
-
-
 @lru_cache(maxsize=_CACHED_QUESTIONS)
-def _query(
+def _question(
     target: str,
     record_type: str,
     record_class: str,
@@ -159,18 +152,16 @@ def _query(
     recursion_desired: bool,
     edns_payload_bytes: int | None,
     dnssec_ok: bool,
-) -> _Query:
+) -> Question:
     """Make a question ready; remembered, because every scrape asks the same ones."""
-    number = dns.rdatatype.from_text(record_type)
-    question = prepare_question(
+    return prepare_question(
         _name(target, record_type),
-        number,
+        dns.rdatatype.from_text(record_type),
         dns.rdataclass.from_text(record_class),
         recursion_desired=recursion_desired,
         edns_payload_bytes=_DNSSEC_PAYLOAD_BYTES if dnssec_ok and edns_payload_bytes is None else edns_payload_bytes,
         dnssec_ok=dnssec_ok,
     )
-    return _Query(question, number)
 
 
 def _name(target: str, record_type: str) -> dns.name.Name:
@@ -239,7 +230,7 @@ class _Inquiry:
         self._network = network
         self._settings = settings
         self._attempt = attempt
-        self._query = _query(
+        self._question = _question(
             target,
             settings.record_type,
             settings.record_class,
@@ -299,15 +290,15 @@ class _Inquiry:
         self._facts = ConnectionFacts()
         if self._settings.transport == "udp":
             reply, address = await self._ask_udp(host, port)
-            if reply.message is None:
+            if reply.answer is None:
                 self.truncated = True
                 self._attempt.note("the answer did not fit into a datagram; asking over TCP")
                 reply = await self._ask_stream(address, port, ConnectionFacts())
         else:
             reply = await self._ask_stream(host, port, self._facts)
-        assert reply.message is not None  # noqa: S101 - only datagrams are cut short
-        answer = DnsAnswer(reply.message, reply.wire, self._query.record_type)
-        self._attempt.note("answered", rcode=answer.rcode, answers=answer.texts(_SHOWN_ANSWERS), octets=len(reply.wire))
+        answer = reply.answer
+        assert answer is not None  # noqa: S101 - only datagrams are cut short
+        self._attempt.note("answered", rcode=answer.rcode, answers=answer.texts(_SHOWN_ANSWERS), octets=answer.octets)
         return answer
 
     async def _ask_udp(self, host: str, port: int) -> tuple[Reply, str]:
@@ -325,14 +316,14 @@ class _Inquiry:
             self._attempt.note("asking", server=endpoint(address.text, port), transport="udp")
             reply = None
             try:
-                reply = await ask_datagram(self._query.question, connected)
+                reply = await ask_datagram(self._question, connected)
             finally:
                 self._request_seconds += (reply.received_at if reply else perf_counter()) - began
         return reply, address.text
 
     async def _ask_stream(self, host: str, port: int, facts: ConnectionFacts) -> Reply:
         settings = self._settings
-        stream = DnsStream(self._query.question)
+        stream = DnsStream(self._question)
         started = perf_counter()
         try:
             transport, _ = await self._network.connect(

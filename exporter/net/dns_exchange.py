@@ -13,7 +13,6 @@ import socket
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
-import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -25,6 +24,7 @@ from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import endpoint
+from exporter.net.dns_answer import DnsAnswer
 from exporter.net.failures import connection_failure
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _HEADER_OCTETS = 12  # RFC 1035 section 4.1.1
 _MAX_DATAGRAM_OCTETS = 65535
-_UNREADABLE = (dns.exception.DNSException, ValueError, IndexError)
 _MAY_LEAVE_OUT_QUESTION = frozenset((dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED))
 """Servers that do not understand or want a query may answer with the header alone, as dnspython allows too."""
 
@@ -44,23 +43,23 @@ class Question(NamedTuple):
     Attributes:
         wire: The message from its flags on, after the two octets of the id.
         section: The question section as an answer has to repeat it, in lower case.
+        record_type: The type asked for.
     """
 
     wire: bytes
     section: bytes
+    record_type: dns.rdatatype.RdataType
 
 
 class Reply(NamedTuple):
     """What came back.
 
     Attributes:
-        message: The answer, each record in a set of its own; None for a datagram that says it was cut short.
-        wire: Its octets.
+        answer: The answer; None for a datagram that says it was cut short.
         received_at: `perf_counter()` when it had arrived.
     """
 
-    message: dns.message.Message | None
-    wire: bytes
+    answer: DnsAnswer | None
     received_at: float
 
 
@@ -95,7 +94,7 @@ def prepare_question(
     )
     wire = query.to_wire()
     section_octets = len(name.to_digestable()) + 4
-    return Question(wire[2:], wire[_HEADER_OCTETS : _HEADER_OCTETS + section_octets].lower())
+    return Question(wire[2:], wire[_HEADER_OCTETS : _HEADER_OCTETS + section_octets].lower(), record_type)
 
 
 def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
@@ -116,18 +115,6 @@ def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
     ):
         return "its question is another"
     return ""
-
-
-def read_message(wire: bytes) -> dns.message.Message:
-    """Parse a whole message.
-
-    Raises:
-        CheckFailed: With reason `protocol` when it is malformed.
-    """
-    try:
-        return dns.message.from_wire(wire, keyring=False, one_rr_per_rrset=True)
-    except _UNREADABLE as error:
-        raise CheckFailed(Reason.PROTOCOL, f"the answer is malformed ({type(error).__name__})") from error
 
 
 def open_datagram_socket(server: Address, port: int, source_ip: str | None) -> socket.socket:
@@ -214,10 +201,10 @@ class _Datagrams:
         if why:
             self._ignore(wire, why)
         elif wire[2] & 0x02:
-            self._settle(Reply(None, wire, received_at))
+            self._settle(Reply(None, received_at))
         else:
             try:
-                self._settle(Reply(read_message(wire), wire, received_at))
+                self._settle(Reply(DnsAnswer(wire, self._question.record_type), received_at))
             except CheckFailed as failure:
                 self._ignore(wire, failure.detail)
 
@@ -280,4 +267,4 @@ class DnsStream(asyncio.Protocol):
         why = why_no_answer(wire, self._identifier, self._question)
         if why:
             raise CheckFailed(Reason.PROTOCOL, f"what the server sent is no answer: {why}")
-        return Reply(read_message(wire), wire, self._received_at)
+        return Reply(DnsAnswer(wire, self._question.record_type), self._received_at)

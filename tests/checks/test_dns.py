@@ -6,6 +6,7 @@ import asyncio
 import errno
 from typing import TYPE_CHECKING
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -13,7 +14,7 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 from anyio.from_thread import BlockingPortalProvider
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.attempt import begin_attempt
@@ -23,7 +24,7 @@ from exporter.errors import CheckFailed
 from exporter.model import Check, Reason, ResultStatus
 from exporter.net import Network
 from exporter.net.dns_answer import DnsAnswer
-from exporter.net.dns_exchange import prepare_question, read_message, why_no_answer
+from exporter.net.dns_exchange import prepare_question, why_no_answer
 from exporter.net.system_names import SystemNames
 from exporter.registry import ExecutorRegistry
 from exporter.runner import AsyncCheckRunner
@@ -186,7 +187,7 @@ async def test_the_request_phase_is_the_time_the_server_took(server: DnsServer) 
     """A slow server shows in the phase `request` and in no other."""
     _, attempt = await ask("slow.test", server=server.server)
     values = measured(attempt)
-    assert SLOW_SECONDS <= values["probe_dns_duration_seconds{request}"] < SLOW_SECONDS + 0.1
+    assert SLOW_SECONDS - 0.01 < values["probe_dns_duration_seconds{request}"] < SLOW_SECONDS + 0.1
     assert values["probe_dns_duration_seconds{resolve}"] + values["probe_dns_duration_seconds{connect}"] < 0.05
 
 
@@ -217,7 +218,7 @@ async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
         ("tcp-closed.test", Reason.CONNECTION_RESET, "the server closed the connection without an answer"),
         ("tcp-reset.test", Reason.CONNECTION_RESET, "connection reset by peer while waiting for the answer"),
         ("tcp-long-lie.test", Reason.PROTOCOL, "the server announced an answer of 151 octets and closed after 51"),
-        ("tcp-short-lie.test", Reason.PROTOCOL, "the answer is malformed (FormError)"),
+        ("tcp-short-lie.test", Reason.PROTOCOL, "the answer is malformed: it ends before its last record does"),
         ("tcp-zero.test", Reason.PROTOCOL, "what the server sent is no answer: it is shorter than a header"),
         ("tcp-wrong-id.test", Reason.PROTOCOL, "what the server sent is no answer: its id is another"),
     ],
@@ -250,9 +251,9 @@ def test_forgeries_are_logged(run: Callable[..., Result]) -> None:
 def test_a_silent_server_costs_the_timeout_and_keeps_its_series(run: Callable[..., Result]) -> None:
     """A check that is cut off shows how long it waited, and that no answer came."""
     result = run("silent.test")
-    assert 0.4 <= result.duration_seconds < 0.5
+    assert 0.39 < result.duration_seconds < 0.5
     waited = [one.value for one in result.measurements if one.labels == ("request",)]
-    assert waited[-1] == pytest.approx(0.4, abs=0.1)
+    assert waited[-1] == pytest.approx(0.4, abs=0.05)
     assert "probe_dns_query_succeeded" not in {one.spec.name for one in result.measurements}
 
 
@@ -505,35 +506,64 @@ def test_types_have_one_spelling() -> None:
     assert (settings.record_type, settings.record_class) == ("AAAA", "CH")
 
 
-@given(st.binary(max_size=600))
-def test_any_bytes_are_a_message_or_malformed(wire: bytes) -> None:
-    """Parsing ends in a message or in `protocol`, whatever the bytes."""
+@settings(deadline=None)
+@given(st.binary(min_size=12, max_size=600))
+def test_any_octets_are_an_answer_or_malformed(wire: bytes) -> None:
+    """Reading ends in an answer or in `protocol`, whatever the octets."""
     try:
-        assert isinstance(read_message(wire), dns.message.Message)
+        read = DnsAnswer(wire, dns.rdatatype.ANY)
     except CheckFailed as failure:
         assert failure.reason is Reason.PROTOCOL  # noqa: PT017 - both outcomes are right
+    else:
+        assert read.record_count == read.answer_count
 
 
-@given(st.sampled_from(["test. ANY", "long.test. TXT", "alias.test. A"]), st.data())
-def test_any_damage_to_an_answer_is_survived(question: str, data: st.DataObject) -> None:
-    """An answer with changed bytes is still one, is malformed, or answers something else; nothing else happens."""
+QUESTIONS = st.sampled_from(["test. ANY", "long.test. TXT", "alias.test. A", "nodata.test. A", "badvers.test. A"])
+
+
+@settings(deadline=None)  # a busy machine is no fault of the reader
+@given(QUESTIONS, st.data())
+def test_damaged_answers_are_read_as_dnspython_reads_them(question: str, data: st.DataObject) -> None:
+    """What dnspython can make of an answer with changed octets is read, to the same result; the rest is malformed."""
     name, kind = question.split()
-    wire = bytearray(answer(dns.message.make_query(name, kind)).to_wire(max_size=65535))
-    for position in data.draw(st.lists(st.integers(0, len(wire) - 1), max_size=8)):
+    query = dns.message.make_query(name, kind, use_edns=True)
+    wire = bytearray(answer(query).to_wire(max_size=65535))
+    for position in data.draw(st.lists(st.integers(2, len(wire) - 1), max_size=8)):
         wire[position] = data.draw(st.integers(0, 255))
-    prepared = prepare_question(
-        dns.name.from_text(name),
-        dns.rdatatype.from_text(kind),
+    wire[2] = 0x84
+    try:
+        expected = dns.message.from_wire(bytes(wire), keyring=False, one_rr_per_rrset=True)
+    except dns.exception.DNSException:
+        expected = None
+    try:
+        read = DnsAnswer(bytes(wire), dns.rdatatype.ANY)
+    except CheckFailed as failure:
+        assert (failure.reason, expected) == (Reason.PROTOCOL, None)  # noqa: PT017 - both outcomes are right
+        return
+    if expected is not None:
+        assert (read.rcode_number, read.answer_count, read.ttl_seconds) == (
+            expected.rcode(),
+            len(expected.answer),
+            min((records.ttl for records in expected.answer), default=None),
+        )
+        assert len(read.texts()) == read.answer_count
+
+
+def test_only_what_repeats_the_question_answers_it() -> None:
+    """Id, direction, kind of request and question decide; the case of the name does not."""
+    query = dns.message.make_query("www.test", "A", id=0x0102)
+    wire = answer(query).to_wire()
+    asked = prepare_question(
+        dns.name.from_text("WWW.test"),
+        dns.rdatatype.A,
         dns.rdataclass.IN,
         recursion_desired=True,
         edns_payload_bytes=None,
         dnssec_ok=False,
     )
-    if why_no_answer(bytes(wire), bytes(wire[:2]), prepared):
-        return
-    try:
-        read = DnsAnswer(read_message(bytes(wire)), bytes(wire), dns.rdatatype.ANY)
-    except CheckFailed as failure:
-        assert failure.reason is Reason.PROTOCOL  # noqa: PT017 - both outcomes are right
-    else:
-        assert len(read.texts()) == read.record_count
+    assert asked.wire.lower() == query.to_wire()[2:]
+    assert why_no_answer(wire, b"\x01\x02", asked) == ""
+    assert why_no_answer(wire, b"\x01\x03", asked) == "its id is another"
+    assert why_no_answer(query.to_wire(), b"\x01\x02", asked) == "it is a query"
+    assert why_no_answer(wire[:2] + b"\xac" + wire[3:], b"\x01\x02", asked) == "it answers another kind of request"
+    assert why_no_answer(wire.replace(b"www", b"wwx"), b"\x01\x02", asked) == "its question is another"
