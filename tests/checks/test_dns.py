@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from exporter.attempt import begin_attempt
 from exporter.checks.dns import DNS, DnsCheckExecutor, DnsSettings, validate_name
-from exporter.config.load import parse_config
+from exporter.config import parse_config
 from exporter.errors import CheckFailed
 from exporter.model import Check, Reason, ResultStatus
 from exporter.net import Network
