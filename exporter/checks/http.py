@@ -321,7 +321,12 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
     except ValueError as error:
         raise CheckFailed(Reason.LOCAL, f"the target {error}") from error
     elsewhere = httpx.Headers(
-        {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": settings.compression or "identity"}
+        {
+            "User-Agent": USER_AGENT,
+            "Accept": "*/*",
+            "Accept-Encoding": settings.compression or "identity",
+            "Connection": "close",
+        }
     )
     headers = elsewhere.copy()
     if "json_body" in settings.model_fields_set:
@@ -330,7 +335,7 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
         headers.pop(name, None)
         headers.update([(name.encode(), value.encode())])
     if settings.bearer_token is not None:
-        headers["Authorization"] = f"Bearer {settings.bearer_token.get_secret_value()}"
+        headers.update([(b"Authorization", f"Bearer {settings.bearer_token.get_secret_value()}".encode())])
     request = httpx.Request(settings.method, url, headers=headers, content=content or None)
     if settings.basic_auth is not None:
         user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
@@ -351,10 +356,8 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
     return _Plan(prepare(request, options), rules if settings.follow_redirects else None)
 
 
-def _validate_target(target: str, settings: CheckSettings) -> str:
+def _validate_target(target: str, _settings: CheckSettings) -> str:
     parse_http_url(target)
-    if isinstance(settings, HttpSettings) and settings.body_file is None:
-        _plan(target, settings, b"")
     return target
 
 

@@ -1,0 +1,645 @@
+"""Types `http` and `json-http` as users write them, against servers that answer well and badly."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortalProvider
+
+from exporter.attempt import begin_attempt
+from exporter.checks.http import HTTP, JSON_HTTP, HttpCheckExecutor, HttpSettings
+from exporter.config.load import parse_config
+from exporter.errors import ConfigError
+from exporter.model import Check, Reason, ResultStatus
+from exporter.net import Network
+from exporter.net.http_client import USER_AGENT, create_client
+from exporter.registry import ExecutorRegistry
+from exporter.runner import AsyncCheckRunner
+from tests.servers.certificates import expired, server_context, valid
+from tests.servers.http import (
+    drip,
+    echo_head,
+    encoded,
+    endless,
+    gzip_bomb,
+    gzipped,
+    hold,
+    raw,
+    redirect,
+    reset_after,
+    respond,
+    run_http_server,
+)
+from tests.servers.tcp import closed_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import trustme
+
+    from exporter.attempt import Attempt
+    from exporter.model import Result
+    from tests.servers.http import Act
+
+TYPES = {"http": HTTP, "json-http": JSON_HTTP}
+SECRET = "s3cr3t-CANARY"
+BASIC = "Basic " + base64.b64encode("mü:p:w".encode()).decode()
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[AsyncCheckRunner]:
+    """A runner that knows both types and whose loop stays warm."""
+    registry = ExecutorRegistry()
+    for check_type in TYPES.values():
+        registry.register_type(check_type)
+    provider = BlockingPortalProvider("asyncio", {"use_uvloop": True})
+    with provider:
+        yield AsyncCheckRunner(provider, registry)
+
+
+@pytest.fixture
+def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
+    """Run one check as a user writes it: its target and its YAML keys."""
+
+    def run_one(target: str, keys: str = "", *, check_type: str = "http") -> Result:
+        results: list[Result] = []
+        runner.run_all(configured(target, keys, check_type=check_type), results.append)
+        return results[0]
+
+    return run_one
+
+
+def configured(target: str, keys: str = "", *, check_type: str = "http") -> tuple[Check, ...]:
+    """The checks of a configuration with one check in it."""
+    text = f'checks: [{{name: it, type: {check_type}, target: "{target}", timeout: 600ms, {keys}}}]'
+    return parse_config(text, "checks.yml", TYPES).checks
+
+
+def refusal(target: str, keys: str = "") -> list[str]:
+    """What is wrong with such a configuration."""
+    with pytest.raises(ConfigError) as raised:
+        configured(target, keys)
+    return [f"{problem.path}: {problem.message}" for problem in raised.value.problems]
+
+
+async def execute(act: Act, *, check_type: str = "http", **settings: object) -> tuple[Result, Attempt]:
+    """Execute one check without a runner and give what it observed and measured as well."""
+    with run_http_server({"/": act}) as server:
+        check = Check(
+            name="it", check_type=check_type, target=server.url(), settings=HttpSettings.model_validate(settings)
+        )
+        attempt = begin_attempt()
+        async with asyncio.timeout(5):
+            return await HttpCheckExecutor(network=Network()).execute(check), attempt
+
+
+def measured(attempt: Attempt | Result) -> dict[str, float]:
+    """Values by metric name, labels in braces."""
+    return {
+        spec.name + "".join(f"{{{label}}}" for label in labels): value for spec, value, labels in attempt.measurements
+    }
+
+
+PLAIN = respond(
+    200,
+    b'{"status": "ok", "queue": {"depth": 5}}',
+    [("Content-Type", "application/json"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")],
+)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "holds"),
+    [
+        ("status: 2xx", True),
+        ("status: [301, 404]", False),
+        ("header: content-type, matches: '^application/json$'", True),
+        ("header: Set-Cookie, contains: b=2", True),
+        ("header: Set-Cookie, eq: [b=2, a=1]", True),
+        ("header: X-None, exists: false", True),
+        ("header: X-None, matches: x", False),
+        ("body: {contains: depth}", True),
+        ("body: {not_matches: error|fatal}", True),
+        ("body: {matches: '^no'}", False),
+        ("body_size: 39", True),
+        ("json: $.status, eq: ok", True),
+        ("json: $.queue.depth, lt: 5", False),
+        ("json: $.none, exists: false", True),
+        ("location: {exists: false}", True),
+        ("redirects: 0", True),
+        ("http_version: '1.1'", True),
+        ("url: {matches: '^http://127'}", True),
+        ("certificate_days_left: {gt: 1}", False),
+        ("duration: {lt: 600ms}", True),
+    ],
+)
+def test_everything_about_an_answer_can_be_expected(
+    run: Callable[..., Result], expectation: str, *, holds: bool
+) -> None:
+    """Every subject is observed, and its expectation judged."""
+    with run_http_server({"/": PLAIN}) as server:
+        result = run(server.url(), f"expect: [{{{expectation}}}]")
+    assert result.expectations[0].ok is holds
+    assert result.status is (ResultStatus.OK if holds else ResultStatus.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("act", "keys", "reason", "detail"),
+    [
+        (respond(503), "", Reason.STATUS, "expected status in 2xx, observed 503"),
+        (redirect("/"), "", Reason.REDIRECT, "more than 10 redirects"),
+        (redirect("/"), "max_redirects: 0", Reason.REDIRECT, "more than 0 redirects"),
+        (redirect("/"), "follow_redirects: false", Reason.STATUS, "expected status in 2xx, observed 302"),
+        (respond(302), "", Reason.REDIRECT, "status 302 came without a Location to follow"),
+        (
+            redirect("file:///etc/passwd"),
+            "",
+            Reason.REDIRECT,
+            "the redirect leads to 'file:///etc/passwd', which is neither http nor https",
+        ),
+        (
+            redirect("/" + "x" * (1 << 20)),
+            "",
+            Reason.PROTOCOL,
+            "the response's head is larger than 65536 bytes",
+        ),
+        (
+            raw(b"SSH-2.0\r\n"),
+            "",
+            Reason.PROTOCOL,
+            "the response does not begin with HTTP/1.1 but with b'SSH-2.0\\r\\n'",
+        ),
+        (raw(), "", Reason.PROTOCOL, "the server closed the connection without a response"),
+        (
+            reset_after(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"),
+            "",
+            Reason.CONNECTION_RESET,
+            "connection reset by peer while reading the body",
+        ),
+        (
+            respond(200, bytes(2000)),
+            "body_size_limit: 1KiB",
+            Reason.TOO_LARGE,
+            "the body announced with 2000 bytes, which is larger than 1024 bytes",
+        ),
+        (
+            encoded("gzip", gzip_bomb(200 << 20)),
+            "",
+            Reason.TOO_LARGE,
+            "the decoded body is larger than 1048576 bytes",
+        ),
+        (
+            encoded("gzip", gzipped(b"hello")[:-4]),
+            "",
+            Reason.DECODE,
+            "the body cannot be undone as gzip: it ends too early",
+        ),
+        (hold(), "", Reason.TIMEOUT, "not done within the timeout of 0.6 s"),
+        (drip(b"HTTP/1.1 200 OK\r\n", b"X" * 50), "", Reason.TIMEOUT, "not done within the timeout of 0.6 s"),
+        (
+            drip(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n", b"X" * 50),
+            "",
+            Reason.TIMEOUT,
+            "not done within the timeout of 0.6 s",
+        ),
+        (
+            endless(b"HTTP/1.1 200 OK\r\n", b"X-n: y\r\n"),
+            "",
+            Reason.PROTOCOL,
+            "the response's head is larger than 65536 bytes",
+        ),
+    ],
+)
+def test_a_failure_says_why(run: Callable[..., Result], act: Act, keys: str, reason: Reason, detail: str) -> None:
+    """Whatever a server does, the check ends in time, with a reason and a sentence."""
+    started = time.perf_counter()
+    with run_http_server({"/": act}) as server:
+        result = run(server.url(), keys)
+    assert (result.status, result.reason, result.detail) == (ResultStatus.ERROR, reason, detail)
+    assert time.perf_counter() - started < 2
+
+
+def test_nobody_listening_is_no_response(run: Callable[..., Result]) -> None:
+    """A refused connection is told as such, and expectations about the answer are not judged."""
+    with closed_port() as port:
+        result = run(f"http://127.0.0.1:{port}/", "expect: [{body: {contains: x}}]")
+    assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.CONNECT_REFUSED)
+    assert [outcome.evaluated for outcome in result.expectations] == [False, False]
+
+
+async def test_what_is_measured_of_an_answer() -> None:
+    """Every value of the answer is there, with the time of every phase."""
+    modified = ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")
+    _, attempt = await execute(encoded("gzip", gzipped(b"hello" * 100)))
+    compressed = measured(attempt)
+    assert compressed["probe_http_content_length"] == len(gzipped(b"hello" * 100))
+    _, attempt = await execute(respond(200, b"hello", [modified]))
+    values = measured(attempt)
+    phases = {name: values.pop(f"probe_http_duration_seconds{{{name}}}") for name in PHASES}
+    assert values.pop("probe_dns_lookup_time_seconds") < 0.01
+    assert values.pop("probe_ip_addr_hash") > 0
+    assert values == {
+        "probe_ip_protocol": 4,
+        "probe_http_redirects": 0,
+        "probe_http_status_code": 200,
+        "probe_http_content_length": 5,
+        "probe_http_uncompressed_body_length": 5,
+        "probe_http_ssl": 0,
+        "probe_http_version": 1.1,
+        "probe_http_last_modified_timestamp_seconds": 784111777.0,
+    }
+    assert compressed["probe_http_uncompressed_body_length"] == 500
+    assert (phases["connect"] > 0, phases["processing"] > 0, phases["tls"]) == (True, True, 0)
+
+
+PHASES = ("resolve", "connect", "tls", "processing", "transfer")
+
+
+async def test_a_length_that_is_not_told_is_unknown() -> None:
+    """A body that ends with the connection has the length -1, as blackbox_exporter has it."""
+    _, attempt = await execute(raw(b"HTTP/1.0 200 OK\r\n\r\nhello"))
+    values = measured(attempt)
+    assert (values["probe_http_content_length"], values["probe_http_version"]) == (-1, 1.0)
+    assert "probe_http_last_modified_timestamp_seconds" not in values
+
+
+def test_series_are_there_whatever_happened() -> None:
+    """What a dashboard shows has a value from the start: all phases, status, length, redirects, TLS, version."""
+    always = {spec.name: len(spec.defaults) for spec in HTTP.metrics if spec.defaults}
+    assert always == {
+        "probe_dns_lookup_time_seconds": 1,
+        "probe_ip_protocol": 1,
+        "probe_ip_addr_hash": 1,
+        "probe_http_duration_seconds": 5,
+        "probe_http_status_code": 1,
+        "probe_http_content_length": 1,
+        "probe_http_uncompressed_body_length": 1,
+        "probe_http_redirects": 1,
+        "probe_http_ssl": 1,
+        "probe_http_version": 1,
+        "probe_failed_due_to_regex": 1,
+    }
+
+
+def test_a_check_that_is_cut_off_keeps_what_it_had(run: Callable[..., Result]) -> None:
+    """A timeout within the body leaves status, headers and the phases until then."""
+    with run_http_server({"/": hold(b"HTTP/1.1 206 Partial\r\nContent-Length: 9\r\nX-Y: z\r\n\r\nabc")}) as server:
+        result = run(server.url(), "expect: [{status: 206}, {header: X-Y, eq: z}, {body: {contains: a}}]")
+    values = measured(result)
+    assert (result.reason, values["probe_http_status_code"]) == (Reason.TIMEOUT, 206)
+    assert 0.3 < values["probe_http_duration_seconds{transfer}"] < 1
+    assert [outcome.ok for outcome in result.expectations] == [True, True, False]
+    assert result.expectations[2].evaluated is False
+
+
+@pytest.mark.parametrize(
+    ("expectation", "failed"),
+    [("body: {matches: good}", 1), ("body: {contains: good}", 0), ("header: X, matches: y", 1), ("status: 2xx", 0)],
+)
+def test_patterns_that_fail_are_told_apart(run: Callable[..., Result], expectation: str, failed: int) -> None:
+    """`probe_failed_due_to_regex` says whether a pattern was what failed."""
+    with run_http_server({"/": respond(503, b"bad")}) as server:
+        values = measured(run(server.url(), f"expect: [{{{expectation}}}]"))
+    assert values.get("probe_failed_due_to_regex", 0) == failed
+
+
+def test_redirects_are_followed_and_summed(run: Callable[..., Result]) -> None:
+    """The answer at the end of a chain is judged, and phases are those of all hops."""
+    script = {"/": redirect("/a"), "/a": redirect("b?x", 301), "/b?x": respond(200, b"there", [("X-Y", "z")])}
+    with run_http_server(script) as server:
+        keys = "expect: [{redirects: 2}, {url: {matches: '/b[?]x$'}}, {header: X-Y, eq: z}, {body: {contains: there}}]"
+        result = run(server.url(), keys)
+    assert (result.status, result.detail) == (ResultStatus.OK, "")
+    assert [request.path for request in server.requests] == ["/", "/a", "/b?x"]
+    values = measured(result)
+    assert (values["probe_http_redirects"], values["probe_http_status_code"]) == (2, 200)
+    redirected = [line.fields for line in result.log if line.message == "redirected"]
+    assert redirected == [{"status": 302, "to": server.url("/a")}, {"status": 301, "to": server.url("/b") + "?…"}]
+
+
+def test_a_redirect_can_be_what_is_expected(run: Callable[..., Result]) -> None:
+    """With `follow_redirects: false` status and Location are judged as they come."""
+    with run_http_server({"/": redirect("https://shop.example/", 301)}) as server:
+        keys = "follow_redirects: false, expect: [{status: 301}, {location: 'https://shop.example/'}, {redirects: 0}]"
+        result = run(server.url(), keys)
+    assert (result.status, result.detail) == (ResultStatus.OK, "")
+
+
+def test_another_origin_is_told_nothing(run: Callable[..., Result]) -> None:
+    """Headers, cookies, credentials and body of a check stay with its origin, there and back."""
+    script: dict[str, Act] = {}
+    with run_http_server(script) as home, run_http_server({"/": redirect("")}, "127.0.0.2") as away:
+        script |= {"/": redirect(away.url(), headers=[("Set-Cookie", f"login={SECRET}")]), "/back": respond()}
+        away_script = {"/": redirect(home.url("/back"))}
+        with run_http_server(away_script, "127.0.0.3") as elsewhere:
+            script["/"] = redirect(elsewhere.url(), headers=[("Set-Cookie", f"login={SECRET}")])
+            keys = (
+                f"method: POST, body: {SECRET}, basic_auth: {{username: me, password: {SECRET}}}, "
+                f"headers: {{X-Api-Key: {SECRET}, Cookie: mine={SECRET}, User-Agent: {SECRET}}}"
+            )
+            result = run(home.url(), keys)
+    assert (result.status, result.detail) == (ResultStatus.OK, "")
+    assert SECRET in home.requests[0].headers["x-api-key"]
+    assert elsewhere.requests[0].headers == {
+        "host": f"127.0.0.3:{elsewhere.url().rpartition(':')[2].rstrip('/')}",
+        "user-agent": USER_AGENT,
+        "accept": "*/*",
+        "accept-encoding": "identity",
+        "connection": "close",
+    }
+    assert (elsewhere.requests[0].method, elsewhere.requests[0].body) == ("GET", b"")
+    assert "authorization" not in home.requests[1].headers
+    assert home.requests[1].headers["cookie"] == f"login={SECRET}"
+    assert SECRET not in repr(result.log)
+
+
+def test_cookies_live_as_long_as_a_run(run: Callable[..., Result]) -> None:
+    """A login that sets a cookie and redirects works, and the next run begins without it."""
+    script = {"/": redirect("/in", headers=[("Set-Cookie", "login=1; Path=/")]), "/in": echo_head}
+    with run_http_server(script) as server:
+        results = [run(server.url(), "expect: [{body: {contains: 'login=1'}}]") for _ in range(2)]
+    assert [result.status for result in results] == [ResultStatus.OK, ResultStatus.OK]
+    assert ["cookie" in request.headers for request in server.requests] == [False, True, False, True]
+
+
+def test_a_body_goes_along_only_within_its_origin(run: Callable[..., Result]) -> None:
+    """308 repeats the request to the same origin, and is refused where it would take the body to another."""
+    with run_http_server({"/": respond()}, "127.0.0.2") as away:
+        script = {"/": redirect("/there", 308), "/there": respond(), "/away": redirect(away.url(), 307)}
+        with run_http_server(script) as home:
+            within = run(home.url(), "method: PUT, body: content")
+            beyond = run(home.url("/away"), "method: PUT, body: content")
+    assert (within.status, beyond.reason, away.requests) == (ResultStatus.OK, Reason.REDIRECT, [])
+    assert [(request.method, request.body) for request in home.requests[:2]] == [("PUT", b"content")] * 2
+
+
+def test_a_downgrade_is_followed_only_on_request(run: Callable[..., Result], ca: trustme.CA, ca_file: Path) -> None:
+    """From https to http a redirect fails the check, unless that is allowed."""
+    with run_http_server({"/": respond()}) as plain:
+        context = server_context(valid(ca, "127.0.0.1"))
+        with run_http_server({"/": redirect(plain.url())}, context=context) as secure:
+            keys = f"tls_config: {{ca_file: {ca_file}}}"
+            refused, allowed = run(secure.url(), keys), run(secure.url(), f"{keys}, allow_downgrade: true")
+    assert (refused.reason, refused.detail) == (
+        Reason.REDIRECT,
+        f"the redirect leads from https to {plain.url()}; allow_downgrade would follow it",
+    )
+    assert allowed.status is ResultStatus.OK
+    assert (measured(allowed)["probe_http_ssl"], len(plain.requests)) == (0, 1)
+    assert "probe_ssl_earliest_cert_expiry" not in measured(allowed)
+
+
+def test_tls_is_measured_and_judged(run: Callable[..., Result], ca: trustme.CA, ca_file: Path) -> None:
+    """Over https the certificate's facts are there, also those of one that was refused."""
+    keys = f"tls_config: {{ca_file: {ca_file}}}, expect: [{{certificate_days_left: {{gt: 1}}}}]"
+    with run_http_server({"/": respond()}, context=server_context(valid(ca, "127.0.0.1"))) as server:
+        good = run(server.url(), keys)
+    with run_http_server({"/": respond()}, context=server_context(expired(ca, "127.0.0.1"))) as server:
+        bad = run(server.url(), keys)
+    assert (good.status, good.detail, measured(good)["probe_http_ssl"]) == (ResultStatus.OK, "", 1)
+    assert measured(good)["probe_http_duration_seconds{tls}"] > 0
+    assert (bad.reason, measured(bad)["probe_tls_verified"]) == (Reason.CERTIFICATE, 0)
+    assert measured(bad)["probe_ssl_earliest_cert_expiry"] < time.time()
+    assert [outcome.evaluated for outcome in bad.expectations] == [True, False]
+
+
+def test_a_host_header_is_also_the_name_to_verify(run: Callable[..., Result], ca: trustme.CA, ca_file: Path) -> None:
+    """`Host` names the site, for the server and for its certificate, unless `server_name` says otherwise."""
+    with run_http_server({"/": echo_head}, context=server_context(valid(ca, "good.test"))) as server:
+        keys = f"headers: {{Host: 'good.test:8443'}}, tls_config: {{ca_file: {ca_file}"
+        named, overridden = run(server.url(), f"{keys}}}"), run(server.url(), f"{keys}, server_name: x.test}}")
+    assert (named.status, overridden.reason) == (ResultStatus.OK, Reason.CERTIFICATE)
+    assert server.requests[0].headers["host"] == "good.test:8443"
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("", {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity", "connection": "close"}),
+        ("compression: br", {"accept-encoding": "br"}),
+        ("headers: {user-agent: mine, Accept: text/html}", {"user-agent": "mine", "accept": "text/html"}),
+        ("headers: {X-Name: grün}", {"x-name": "grün"}),
+        ("bearer_token: äbc", {"authorization": "Bearer äbc"}),
+        ("basic_auth: {username: mü, password: 'p:w'}", {"authorization": BASIC}),
+        ("method: post, json: {a: [1, ü]}", {"content-type": "application/json", "content-length": "14"}),
+        ("json: null", {"content-type": "application/json", "content-length": "4"}),
+        ("json: 1, headers: {Content-Type: text/x}", {"content-type": "text/x"}),
+    ],
+)  # fmt: skip
+def test_requests_say_what_was_configured(run: Callable[..., Result], keys: str, expected: dict[str, str]) -> None:
+    """Every key that shapes the request is seen by the server."""
+    with run_http_server({"/": respond()}) as server:
+        result = run(server.url(), keys)
+    headers = server.requests[0].headers
+    assert (result.status, {name: headers.get(name) for name in expected}) == (ResultStatus.OK, expected)
+
+
+def test_a_body_file_is_read_on_every_run(run: Callable[..., Result], tmp_path: Path) -> None:
+    """A body that changes on disk is sent as it is now; one that cannot be read any more is our own fault."""
+    file = tmp_path / "body.txt"
+    file.write_bytes(b"first")
+    with run_http_server({"/": respond()}) as server:
+        keys = f"method: POST, body_file: {file}"
+        checks = configured(server.url(), keys)
+        assert run(server.url(), keys).status is ResultStatus.OK
+        file.write_bytes(b"second")
+        assert run(server.url(), keys).status is ResultStatus.OK
+    assert [request.body for request in server.requests] == [b"first", b"second"]
+    assert checks[0].settings == HttpSettings(method="POST", body_file=str(file))
+    assert refusal("http://x/", f"body_file: {tmp_path / 'none'}")
+
+
+async def test_an_unreadable_body_file_is_no_fault_of_the_target(tmp_path: Path) -> None:
+    """A body file that vanished, is a directory or too large fails the check as `local`."""
+    large = tmp_path / "large"
+    large.write_bytes(bytes((1 << 20) + 1))
+    found = [(await execute(respond(), body_file=str(file)))[0] for file in (tmp_path / "none", tmp_path, large)]
+    assert [(result.reason, result.detail) for result in found] == [
+        (Reason.LOCAL, f"the body_file {tmp_path}/none cannot be read: No such file or directory"),
+        (Reason.LOCAL, f"the body_file {tmp_path} cannot be read: Is a directory"),
+        (Reason.LOCAL, f"the body_file {large} is larger than 1048576 bytes"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("act", "status", "reason"),
+    [
+        (respond(200, b'{"a": 1}'), ResultStatus.OK, None),
+        (respond(200, b"5"), ResultStatus.OK, None),
+        (respond(200, b"<p>hello"), ResultStatus.ERROR, Reason.DECODE),
+        (respond(200, b""), ResultStatus.ERROR, Reason.DECODE),
+        (respond(200, b"[" * 100_000), ResultStatus.ERROR, Reason.DECODE),
+        (respond(200, b"[NaN]"), ResultStatus.ERROR, Reason.DECODE),
+        (respond(502, b"<p>Bad Gateway"), ResultStatus.ERROR, Reason.STATUS),
+    ],
+)
+def test_json_http_demands_json(
+    run: Callable[..., Result], act: Act, status: ResultStatus, reason: Reason | None
+) -> None:
+    """A body that is no JSON fails a `json-http` check, but an error page fails it because of its status."""
+    with run_http_server({"/": act}) as server:
+        result = run(server.url(), check_type="json-http")
+    assert (result.status, result.reason) == (status, reason)
+
+
+def test_http_does_not_demand_json(run: Callable[..., Result]) -> None:
+    """Where no JSON is demanded, a JSONPath finds nothing in a body that is none, and the log says why."""
+    with run_http_server({"/": respond(200, b"<p>")}) as server:
+        result = run(server.url(), "expect: [{json: $.a, exists: false}, {json: $.a, eq: 1, severity: warning}]")
+    assert result.status is ResultStatus.WARNING
+    notes = [line.fields for line in result.log if line.message == "no JSON value"]
+    assert notes == [{"why": "Expecting value: line 1 column 1 (char 0)"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        ("shop.example", "has no scheme; write https://shop.example or http://shop.example"),
+        ("ftp://shop.example/", "has the scheme 'ftp'; only http and https can be checked"),
+        ("https://", "has no host"),
+        ("https:///path", "has no host"),
+        ("https://shop.example:0/", "has port 0; a port is a number from 1 to 65535"),
+        ("https://shop.example:99999/", "has port 99999; a port is a number from 1 to 65535"),
+        ("https://shop.example:x/", "is no URL: Invalid port: 'x'"),
+        ("https://shop..example/", "has the host 'shop..example', which is no host name and no IP address"),
+        ("https://-shop.example/", "has the host '-shop.example', which is no host name and no IP address"),
+        ("https://2130706433/", "has the host '2130706433', which is no host name and no IP address"),
+        ("https://1.2.3/", "has the host '1.2.3', which is no host name and no IP address"),
+        ("https://[::1/", "is no URL: Invalid port: ':1'"),
+        ("https://shop.example/a b", "contains a space; in a URL it is written %20"),
+        ("https://shop.example/\\ta", "contains a control character"),
+        ("https://user@shop.example/", "has a user name or password in it; write them as basic_auth"),
+    ],
+)
+def test_targets_that_are_no_urls_are_refused(target: str, problem: str) -> None:
+    """A target says what is wrong with it and what to write."""
+    messages = refusal(target)
+    assert len(messages) == 1
+    assert messages[0].startswith("checks[0].target: ")
+    assert messages[0].endswith(problem)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://localhost", "HTTPS://Shop.Example:8443/a?b#c", "http://[::1]:80/", "http://bücher.example/ä", "http://1.2.3.4"],
+)  # fmt: skip
+def test_targets_stay_as_they_were_written(target: str) -> None:
+    """A URL that can be checked is the target, and its label, as it was written."""
+    assert configured(target)[0].target == target
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("method: 'G T'", 'method: "G T" is no method that a URL can be asked with, such as GET, HEAD or POST'),
+        ("method: CONNECT", 'method: "CONNECT" is no method that a URL can be asked with, such as GET, HEAD or POST'),
+        ("headers: {'a b': x}", 'headers.a b: "a b" is no name of a header'),
+        (
+            "headers: {Content-Length: '1'}",
+            'headers.Content-Length: "Content-Length" is a header that follows from the body; leave it out',
+        ),
+        ('headers: {X: "a\\r\\nb"}', 'headers.X: "a\\r\\nb" contains a control character'),
+        ("headers: {X: a, x: b}", ": has the header x more than once"),
+        ("headers: {Host: 'a b'}", ": has the Host header 'a b', which is no host name and no IP address"),
+        ("body: a, json: 1", ": has body and json; a request has one body"),
+        (
+            "bearer_token: a, headers: {authorization: b}",
+            ": has bearer_token and an Authorization header; a request has one Authorization",
+        ),
+        (
+            "basic_auth: {username: 'a:b', password: c}",
+            ": has a colon in the user name of basic_auth, which is where the password would begin",
+        ),
+        (
+            "compression: gzip, headers: {Accept-Encoding: br}",
+            ": has compression and an Accept-Encoding header; they say the same",
+        ),
+        ("compression: rot13", 'compression: must be one of gzip, deflate, br, zstd, not "rot13"'),
+        ("max_redirects: 99", "max_redirects: must be at most 20, not 99"),
+        ("body_size_limit: 0", "body_size_limit: must be more than 0, not 0"),
+        ('bearer_token: "a\\nb"', "bearer_token: <secret> contains a control character"),
+    ],
+)
+def test_settings_that_make_no_request_are_refused(keys: str, problem: str) -> None:
+    """What could not be sent, or contradicts itself, is refused when the configuration is loaded."""
+    assert refusal("http://x.example/", keys) == [f"checks[0]{'.' if problem[0] != ':' else ''}{problem}"]
+
+
+def test_secrets_are_not_shown() -> None:
+    """The settings' own text has neither headers nor bodies nor credentials in it."""
+    settings = HttpSettings.model_validate(
+        {
+            "headers": {"X-Api-Key": SECRET},
+            "body": SECRET,
+            "basic_auth": {"username": "me", "password": SECRET},
+        }
+    )
+    assert SECRET not in repr(settings) + str(settings)
+    assert SECRET not in repr(HttpSettings.model_validate({"json": SECRET, "bearer_token": SECRET}))
+
+
+async def test_an_executor_closes_only_what_it_made() -> None:
+    """A client that was lent stays open; one of the executor's own is closed with it."""
+    with run_http_server({"/": respond()}) as server:
+        check = Check(name="it", check_type="http", target=server.url())
+        async with create_client(Network()) as client:
+            lent = HttpCheckExecutor(client)
+            assert (await lent.execute(check)).status is ResultStatus.OK
+            await lent.aclose()
+            assert not client.is_closed
+        own = HttpCheckExecutor()
+        assert (await own.execute(check)).status is ResultStatus.OK
+        assert (await own.execute(check)).status is ResultStatus.OK
+        await own.aclose()
+        await own.aclose()
+    assert len(server.requests) == 3
+
+
+async def test_a_plain_httpx_client_will_do() -> None:
+    """Embedders may bring any httpx client; redirects, limits and expectations are the same."""
+    with run_http_server({"/": redirect("/x"), "/x": respond(200, b"there")}) as server:
+        check = Check(name="it", check_type="http", target=server.url())
+        attempt = begin_attempt()
+        async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+            result = await HttpCheckExecutor(client).execute(check)
+    assert (result.status, attempt.observed["redirects"], attempt.observed["body_size"]) == (ResultStatus.OK, 1, 5)
+
+
+async def test_a_target_that_is_none_is_no_fault_of_a_server() -> None:
+    """A check made by a program without the configuration's care fails as `local`."""
+    result = await HttpCheckExecutor().execute(Check(name="it", check_type="http", target="shop"))
+    assert (result.reason, result.detail) == (
+        Reason.LOCAL,
+        "the target has no scheme; write https://shop or http://shop",
+    )
+
+
+def test_three_hundred_checks_that_are_cut_off_leave_nothing_behind(runner: AsyncCheckRunner) -> None:
+    """After a batch of silent targets the next one finds every connection free."""
+    script = {"/": hold()}
+    with run_http_server(script) as server:
+        checks = [
+            Check(name=str(number), check_type="http", target=server.url(), timeout_seconds=5.0)
+            for number in range(300)
+        ]
+        silent: list[Result] = []
+        runner.run_all(checks, silent.append, budget_seconds=0.5)
+        script["/"] = respond()
+        healthy: list[Result] = []
+        batch = runner.run_all(checks, healthy.append)
+    assert {result.reason for result in silent} == {Reason.DEADLINE}
+    assert [result.status for result in healthy] == [ResultStatus.OK] * 300
+    assert (batch.http_requests, batch.http_connections_opened, batch.http_connections_reused) == (300, 300, 0)
+
+
+def test_documents_of_the_configuration_are_plain_json() -> None:
+    """`json` is sent as it stands in the configuration."""
+    settings = configured("http://x.example/", "json: {a: [1, 2.5, null, true, x]}")[0].settings
+    assert isinstance(settings, HttpSettings)
+    assert json.dumps(settings.json_body) == '{"a": [1, 2.5, null, true, "x"]}'
