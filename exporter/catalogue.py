@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from exporter.labels import is_label_name
+from exporter.labels import fits_beside_check, is_label_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -238,6 +238,8 @@ def _problem_of(spec: MetricSpec) -> str:
     for label in spec.labels:
         if not is_label_name(label):
             return f"has a label {label!r}, which Prometheus would not take or which is reserved"
+        if not fits_beside_check(label):
+            return f"has a label {label!r}; names between check and check_type are not supported"
     if any(len(values) != len(spec.labels) for values, _ in spec.defaults):
         return "has a default with too few or too many label values"
     return ""

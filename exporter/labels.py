@@ -32,12 +32,15 @@ def clean_value(value: object) -> str:
 
 
 def is_label_name(name: str) -> bool:
-    """Tell whether a family may have a label of this name: Prometheus' classic characters, and not one of ours.
+    """Tell whether a series may have a label of this name: Prometheus' classic characters, and not one of ours."""
+    return bool(_NAME.fullmatch(name)) and not name.startswith("__") and name not in _RESERVED
 
-    Names that sort between `check` and `check_type` are refused too, because nothing is printed there.
+
+def fits_beside_check(name: str) -> bool:
+    """Tell whether `OwnLabels` can print the label together with those of a check.
+
+    It cannot between `check` and `check_type`, because it prints nothing there.
     """
-    if not _NAME.fullmatch(name) or name.startswith("__") or name in _RESERVED:
-        return False
     return not CHECK_LABELS[0] < name < CHECK_LABELS[1]
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
 
-from exporter.labels import NO_CHECK, CheckLabels, OwnLabels, clean_name
+from exporter.labels import NO_CHECK, CheckLabels, OwnLabels, clean_name, clean_value, fits_beside_check
 from exporter.model import Reason, ValueKind
 from exporter.series import Rows, Subjects
 
@@ -94,7 +95,16 @@ class TypeSeries:
             logger.warning("check type %s: a measurement of %s is not shown: %s", self._check_type, metric, problem)
 
 
-_series_of_type = lru_cache(maxsize=200)(TypeSeries)
+_series: WeakKeyDictionary[Catalogue, dict[tuple[str, bool], TypeSeries]] = WeakKeyDictionary()
+
+
+def _series_of_type(check_type: str, known: Catalogue, *, labelled: bool) -> TypeSeries:
+    """Give the series of a type, drawn up once for each catalogue because pages about single checks are many."""
+    of_catalogue = _series.setdefault(known, {})
+    key = (check_type, labelled)
+    if key not in of_catalogue:
+        of_catalogue[key] = TypeSeries(check_type, known, labelled=labelled)
+    return of_catalogue[key]
 
 
 class TypeLayout(NamedTuple):
@@ -136,15 +146,14 @@ class Layout:
             labelled: Whether series carry the labels of their check; only a page about one check can do without.
 
         Raises:
-            ValueError: When two checks could not be told apart on the page.
+            ValueError: When two checks have the same name, or there is not just one on a page without labels.
         """
         by_type: dict[str, list[Check]] = {}
         for check in checks:
             by_type.setdefault(check.check_type, []).append(check)
         self.labelled = labelled
         self.checks = tuple(check for group in by_type.values() for check in group)
-        labels = [_labels_of(check) if labelled else NO_CHECK for check in self.checks]
-        _refuse_twins(labels, labelled=labelled)
+        labels = _distinct_labels(self.checks) if labelled else _no_labels(self.checks)
         self.subjects = Subjects(labels)
         self.plain = OwnLabels(of_check=labelled)
         types = []
@@ -157,27 +166,40 @@ class Layout:
         self.types = tuple(types)
         self.expectations = tuple(_expectation_labels(check.expectations, labelled=labelled) for check in self.checks)
         self.reasons = _LABELLED_REASONS if labelled else _BARE_REASONS
-        self.info = Rows()
-        if labelled:
-            for each, check in zip(labels, self.checks, strict=True):
-                self.info.add(each, _user_labels(tuple(check.labels.items())), 1.0)
+        self.info = _info(labels, self.checks) if labelled else Rows()
 
 
-def _labels_of(check: Check) -> CheckLabels:
-    return CheckLabels(check.name, check.check_type, check.shown_target)
+def _distinct_labels(checks: Sequence[Check]) -> list[CheckLabels]:
+    """Give the labels of each check; names that are the same once they are clean are numbered."""
+    if len({check.name for check in checks}) != len(checks):
+        raise ValueError("two checks have the same name")
+    taken: set[str] = set()
+    found = []
+    for check in checks:
+        name, number = clean_value(check.name), 1
+        while name in taken:
+            number += 1
+            name = f"#{number} {clean_value(check.name)}"
+        taken.add(name)
+        found.append(CheckLabels(name, check.check_type, check.shown_target))
+    return found
 
 
-def _refuse_twins(labels: Sequence[CheckLabels], *, labelled: bool) -> None:
-    if not labelled:
-        if len(labels) != 1:
-            raise ValueError(f"a page without check labels is about one check, not {len(labels)}")
-        return
-    names = set()
-    for each in labels:
-        name = each.pairs[0][1]
-        if name in names:
-            raise ValueError(f"two checks are shown as {name!r}; the names of checks must differ")
-        names.add(name)
+def _no_labels(checks: Sequence[Check]) -> list[CheckLabels]:
+    if len(checks) != 1:
+        raise ValueError(f"a page without check labels is about one check, not {len(checks)}")
+    return [NO_CHECK]
+
+
+def _info(labels: Sequence[CheckLabels], checks: Sequence[Check]) -> Rows:
+    rows = Rows()
+    for each, check in zip(labels, checks, strict=True):
+        own = _user_labels(tuple(sorted(check.labels.items())))
+        if all(fits_beside_check(name) for name, _ in own.pairs):
+            rows.add(each, own, 1.0)
+        else:
+            rows.add(NO_CHECK, OwnLabels((*each.pairs, *own.pairs), of_check=False), 1.0)
+    return rows
 
 
 def _expectation_labels(expectations: Iterable[Expectation], *, labelled: bool) -> tuple[ExpectationLabels, ...]:
@@ -209,9 +231,9 @@ def _judges_number(expectation: Expectation) -> bool:
 
 @lru_cache(maxsize=1000)
 def _user_labels(labels: tuple[tuple[str, str], ...]) -> OwnLabels:
-    """Render users' labels; of two names that Prometheus would write the same way, the first one sorted is shown."""
+    """Render users' labels, given sorted; of two names that are the same once they are clean, the first is shown."""
     cleaned: dict[str, str] = {}
-    for name, value in sorted(labels):
+    for name, value in labels:
         cleaned.setdefault(clean_name(name), value)
     return OwnLabels(cleaned.items(), of_check=True)
 
