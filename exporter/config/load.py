@@ -127,8 +127,7 @@ class _Load:
             plugins = load_plugins(documents.plugins, self._problems)
             self._types.update({plugin.name: plugin for plugin in plugins})
             self._builders = {
-                name: CheckBuilder(check_type, self._reader, self._problems)
-                for name, check_type in self._types.items()
+                name: CheckBuilder(check_type, self._reader, self._problems) for name, check_type in self._types.items()
             }
             for document in documents.documents:
                 self._read_document(document)
@@ -194,7 +193,13 @@ class _Load:
         if first is None:
             self._names[name] = check
         elif first is check:
-            message = f"{quoted(name)} would name several checks; write a key of each into it, such as {name}-{{target}}"
+            key = next(iter(_each_keys(check)), "target")
+            message = f"{quoted(name)} would name several checks; tell them apart by a placeholder, such as {{{key}}}"
             self._problems.add(name_node, message)
         else:
             self._problems.add(name_node, f"{quoted(name)} is the name of the check at {first.file}:{first.line} too")
+
+
+def _each_keys(check: Node) -> list[str]:
+    each = check.value.get("each") if isinstance(check.value, dict) else None
+    return list(each.value) if each is not None and isinstance(each.value, dict) else []

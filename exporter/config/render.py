@@ -38,9 +38,7 @@ def shown_check(entries: Mapping[str, Node], fields: ModelFields) -> dict[str, o
         fields: The fields of the settings of its type.
     """
     keys = sorted(entries, key=lambda key: _KEY_ORDER.get(key, len(_KEY_ORDER)))
-    return {
-        key: _shown(entries[key], (key,), None if key in CHECK_KEYS else fields, is_secret=False) for key in keys
-    }
+    return {key: _shown(entries[key], (key,), None if key in CHECK_KEYS else fields, is_secret=False) for key in keys}
 
 
 def _shown(node: Node, location: Location, fields: ModelFields | None, *, is_secret: bool) -> object:
@@ -51,9 +49,7 @@ def _shown(node: Node, location: Location, fields: ModelFields | None, *, is_sec
     if isinstance(value, dict):
         return {key: _shown(item, (*location, key), fields, is_secret=is_secret) for key, item in value.items()}
     if isinstance(value, list):
-        return [
-            _shown(item, (*location, index), fields, is_secret=is_secret) for index, item in enumerate(value)
-        ]
+        return [_shown(item, (*location, index), fields, is_secret=is_secret) for index, item in enumerate(value)]
     if is_secret:
         return mask_credential(value) if isinstance(value, str) else None if value is None else MASK
     return mask_url_password(value) if isinstance(value, str) else value

@@ -1,0 +1,161 @@
+"""Configurations that are accepted, and the checks that they become."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from exporter.checks.dns import DnsSettings
+from exporter.checks.http import HttpSettings
+from exporter.checks.tcp import TcpSettings
+from exporter.config import Config, load_config, parse_config
+from exporter.model import Check, Reason, Severity
+from exporter.registry import ExecutorRegistry
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+TYPES = ExecutorRegistry.with_builtins().check_types
+
+
+def load(name: str, **environment: str) -> Config:
+    return load_config(CONFIGS / name, TYPES, environment=environment)
+
+
+def by_name(config: Config) -> dict[str, Check]:
+    return {check.name: check for check in config.checks}
+
+
+def labels_of(check: Check) -> list[tuple[str, Severity]]:
+    return [(expectation.label, expectation.severity) for expectation in check.expectations]
+
+
+def test_the_everyday_file_becomes_these_checks() -> None:
+    """Names, types, targets, defaults and `each` come out as written."""
+    config = load("good-everyday.yml", API_TOKEN="t0ken")
+    assert [(check.name, check.check_type, check.target, check.timeout_seconds) for check in config.checks] == [
+        ("shop", "http", "https://shop.example/", 3.0),
+        ("queue", "json-http", "https://api.example/health", 5.0),
+        ("smtp-port", "tcp", "mail.example:465", 5.0),
+        ("dns-192.0.2.53", "dns", "www.example", 5.0),
+        ("dns-198.51.100.53:5353", "dns", "www.example", 5.0),
+    ]
+    assert [dict(check.labels) for check in config.checks[:2]] == [{"team": "web"}, {"team": "web", "tier": "backend"}]
+    assert config.checks[0].interval_seconds == 60.0
+
+
+def test_expectations_are_labelled_as_they_read() -> None:
+    """Each expectation has a label of its own, with the default ones of the type among them."""
+    checks = by_name(load("good-everyday.yml", API_TOKEN="t0ken"))
+    assert labels_of(checks["shop"]) == [
+        ("status in 2xx", Severity.ERROR),
+        ("body contains Into the basket", Severity.ERROR),
+        ("header Content-Type matches ^text/html", Severity.ERROR),
+        ("duration lt 800ms", Severity.WARNING),
+        ("certificate_days_left gt 21", Severity.WARNING),
+    ]
+    assert labels_of(checks["queue"]) == [
+        ("json $.status eq ok", Severity.ERROR),
+        ("json $.queue.depth lt 100", Severity.WARNING),
+        ("status in 2xx", Severity.ERROR),
+    ]
+    assert labels_of(checks["smtp-port"]) == []
+    assert labels_of(checks["dns-192.0.2.53"]) == [
+        ("answers any_of 203.0.113.10", Severity.ERROR),
+        ("rcode eq NOERROR", Severity.ERROR),
+    ]
+
+
+def test_every_wish_is_expressible() -> None:
+    """Statuses, locations, retries on statuses, addresses, name server, source, record type, SNI, certificate days."""
+    checks = by_name(load("good-wishes.yml"))
+    settings = {name: check.settings for name, check in checks.items()}
+    assert labels_of(checks["expected-status"]) == [("status in 200, 301", Severity.ERROR)]
+    assert labels_of(checks["expected-location"])[1] == ("location eq https://shop.example/new", Severity.ERROR)
+    assert isinstance(settings["expected-location"], HttpSettings)
+    assert not settings["expected-location"].follow_redirects
+    retries = checks["retries"]
+    assert (retries.retries, retries.retry_delay_seconds) == (3, 2.0)
+    assert retries.retry_reasons == {Reason.TIMEOUT}
+    assert [condition.label for condition in retries.retry_expectations] == ["status in 502, 503"]
+    dns = settings["expected-ips"]
+    assert isinstance(dns, DnsSettings)
+    assert (dns.server, dns.source_ip, dns.record_type) == ("192.0.2.53:5353", "10.0.0.7", "AAAA")
+    assert checks["expected-ips"].expectations[0].operand == ("2001:db8::1", "2001:db8::2")
+    tcp = settings["certificate"]
+    assert isinstance(tcp, TcpSettings)
+    assert tcp.tls_config.server_name == "shop.example"
+
+
+def test_words_that_yaml_1_1_would_twist_stay_text() -> None:
+    """`on`, `no`, `22:22` and `017` are text, as YAML 1.2 has it."""
+    text = """
+checks:
+  - name: on
+    type: http
+    target: http://shop.example/
+    headers: {A: no, B: 22:22, C: 017}
+"""
+    [check] = parse_config(text, "checks.yml", TYPES).checks
+    assert isinstance(check.settings, HttpSettings)
+    assert (check.name, dict(check.settings.headers)) == ("on", {"A": "no", "B": "22:22", "C": "017"})
+
+
+def test_secrets_are_used_and_never_shown() -> None:
+    """What references and secret keys hold reaches the executor, and neither the label nor `/config`."""
+    text = """
+checks:
+  - name: api
+    type: http
+    target: https://api.example/?token=${env:TOKEN}
+    basic_auth: {username: me, password: "${env:PASSWORD:-geheim-default}"}
+    headers: {X-Api-Key: geheim-literal, X-Price: "$${env:NOT_A_REFERENCE}"}
+"""
+    config = parse_config(text, "checks.yml", TYPES, environment={"TOKEN": "geheim-token"})
+    [check] = config.checks
+    assert isinstance(check.settings, HttpSettings)
+    assert check.target == "https://api.example/?token=geheim-token"
+    assert check.settings.basic_auth is not None
+    assert check.settings.basic_auth.password.get_secret_value() == "geheim-default"
+    assert check.settings.headers["X-Price"] == "${env:NOT_A_REFERENCE}"
+    assert "geheim" not in check.shown_target
+    assert "geheim-literal" not in config.rendered
+    assert "geheim-token" not in config.rendered
+    assert "${env:TOKEN}" in config.rendered
+
+
+def test_secret_files_are_read_beside_the_configuration(tmp_path: Path) -> None:
+    """`*_file` and `${file:}` are relative to the file that names them, and a final line break is not part of them."""
+    (tmp_path / "token").write_text("geheim\n")
+    (tmp_path / "checks.yml").write_text("""
+checks:
+  - {name: a, type: http, target: "http://a.example/", bearer_token_file: token}
+  - {name: b, type: http, target: "http://b.example/", headers: {X-Key: "key=${file:token}"}}
+""")
+    config = load_config(tmp_path / "checks.yml", TYPES)
+    first, second = (check.settings for check in config.checks)
+    assert isinstance(first, HttpSettings)
+    assert isinstance(second, HttpSettings)
+    assert first.bearer_token is not None
+    assert first.bearer_token.get_secret_value() == "geheim"
+    assert second.headers == {"X-Key": "key=geheim"}
+    assert tmp_path / "token" in config.files
+
+
+def test_included_files_add_their_checks_and_share_the_defaults(tmp_path: Path) -> None:
+    """Patterns are relative to the including file; its defaults hold for them, and theirs go before."""
+    (tmp_path / "checks.d").mkdir()
+    (tmp_path / "checks.d" / "a.yml").write_text('checks: [{name: a, type: tcp, target: "a.example:1"}]\n')
+    (tmp_path / "checks.d" / "b.yml").write_text(
+        'defaults: {timeout: 7s}\nchecks: [{name: b, type: tcp, target: "b.example:1"}]\n'
+    )
+    (tmp_path / "checks.yml").write_text("include: [checks.d/*.yml]\ndefaults: {timeout: 3s}\n")
+    config = load_config(tmp_path / "checks.yml", TYPES)
+    assert [(check.name, check.timeout_seconds) for check in config.checks] == [("a", 3.0), ("b", 7.0)]
+
+
+def test_five_thousand_checks_load_in_seconds() -> None:
+    """Loading is no reason to split a large installation."""
+    lines = (f"  - {{name: c{n}, type: http, target: 'http://host{n}.example/'}}" for n in range(5000))
+    started = time.perf_counter()
+    config = parse_config("checks:\n" + "\n".join(lines), "checks.yml", TYPES)
+    assert len(config.checks) == 5000
+    assert time.perf_counter() - started < 10.0

@@ -1,0 +1,47 @@
+"""The JSON Schema for editors: true to the loader on good files, and useful on bad ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from exporter.config import json_schema
+from exporter.config.schema import CHECK_KEYS
+from exporter.registry import ExecutorRegistry
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+TYPES = ExecutorRegistry.with_builtins().check_types
+VALIDATOR = jsonschema.Draft202012Validator(json_schema(TYPES))
+
+
+def test_it_is_a_schema() -> None:
+    """Editors can read it: it is valid by the dialect that it names."""
+    jsonschema.Draft202012Validator.check_schema(json_schema(TYPES))
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("good-*.yml")), ids=lambda file: file.stem)
+def test_good_files_are_valid(file: Path) -> None:
+    """What the loader accepts is not underlined in red."""
+    assert [error.message for error in VALIDATOR.iter_errors(yaml.safe_load(file.read_text()))] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["unknown-key", "unknown-top-level-key", "unknown-type", "unknown-subject", "name-missing", "wrong-type",
+     "unknown-operator", "operator-that-does-not-fit", "nested-unknown-key", "tls-version", "retry-reason"],
+)  # fmt: skip
+def test_what_an_editor_can_see_is_refused(name: str) -> None:
+    """Misspelt keys, types, subjects and operators are found while typing."""
+    assert not VALIDATOR.is_valid(yaml.safe_load((CONFIGS / f"bad-{name}.yml").read_text()))
+
+
+def test_every_key_of_every_type_is_described() -> None:
+    """A key that the loader knows is offered by the editor, with a description."""
+    for kind in json_schema(TYPES)["properties"]["checks"]["items"]["oneOf"]:
+        assert CHECK_KEYS.keys() <= kind["properties"].keys()
+        assert [
+            key for key, shape in kind["properties"].items() if not (shape.get("description") or "$ref" in shape)
+        ] == []

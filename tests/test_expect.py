@@ -1,0 +1,136 @@
+"""The expectation language: what holds for which value, and that no value breaks it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.expect import OPERATORS, evaluate
+from exporter.model import Expectation, ExpectationOutcome, Operator, SelectorKind, Subject, ValueKind
+from exporter.settings import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RANGES = ((200, 299), (301, 301))
+
+
+def expectation(kind: ValueKind, operator: Operator, operand: object, selector: object = None) -> Expectation:
+    chosen = SelectorKind.NONE if selector is None else SelectorKind.TEXT
+    subject = Subject(name="thing", kind=kind, description="", selector=chosen)
+    return Expectation(label="thing", subject=subject, operator=operator, operand=operand, selector=selector)
+
+
+def judge(kind: ValueKind, operator: Operator, operand: object, value: Any) -> bool:
+    [outcome] = evaluate([expectation(kind, operator, operand)], {"thing": value})
+    return outcome.ok
+
+
+@pytest.mark.parametrize(
+    ("kind", "operator", "operand", "holds", "fails"),
+    [
+        (ValueKind.NUMBER, "eq", 5, [5, 5.0], [6, "5", True, None, math.nan]),
+        (ValueKind.NUMBER, "ne", 5, [6, None, math.nan], [5]),
+        (ValueKind.NUMBER, "lt", 5, [4, -math.inf], [5, 6, None, math.nan, "4"]),
+        (ValueKind.NUMBER, "le", 5, [5, 4], [6, None]),
+        (ValueKind.NUMBER, "gt", 5, [6, math.inf], [5, None, math.nan]),
+        (ValueKind.NUMBER, "ge", 5, [5, 6], [4, None]),
+        (ValueKind.NUMBER, "in", (1, 2), [1, 2.0], [3, None]),
+        (ValueKind.NUMBER, "none_of", (1, 2), [3, None], [1]),
+        (ValueKind.NUMBER, "exists", True, [0], [None]),
+        (ValueKind.NUMBER, "exists", False, [None], [0]),
+        (ValueKind.DURATION, "lt", 0.8, [0.79], [0.8, None]),
+        (ValueKind.STATUS, "in", RANGES, [200, 250, 299, 301], [199, 300, 404, None]),
+        (ValueKind.STATUS, "none_of", RANGES, [404, None], [200, 301]),
+        (ValueKind.TEXT, "eq", "ok", ["ok"], ["OK", "", None]),
+        (ValueKind.TEXT, "contains", "cart", ["a cart"], ["", "Cart", None]),
+        (ValueKind.TEXT, "matches", Pattern("^a+$"), ["aaa"], ["baa", None]),
+        (ValueKind.TEXT, "not_matches", Pattern("^a+$"), ["b", None], ["aa"]),
+        (ValueKind.TEXTS, "any_of", ("a", "b"), [("a",), ("x", "b")], [("x",), (), None]),
+        (ValueKind.TEXTS, "all_of", ("a", "b"), [("a", "b"), ("b", "a", "x")], [("a",), ()]),
+        (ValueKind.TEXTS, "none_of", ("a", "b"), [("x",), (), None], [("a", "x")]),
+        (ValueKind.TEXTS, "eq", ("a", "b"), [("b", "a")], [("a",), ("a", "b", "c"), ()]),
+        (ValueKind.TEXTS, "in", ("a", "b"), [("a",), ("a", "b")], [("a", "c"), ()]),
+        (ValueKind.FLAG, "eq", True, [True], [False, None, 1]),
+        (ValueKind.JSON, "eq", "ok", ["ok"], ["no", None, 1]),
+        (ValueKind.JSON, "eq", 1, [1, 1.0], [True, "1", None]),
+        (ValueKind.JSON, "lt", 100, [7], [100, "7", None, [7]]),
+        (ValueKind.JSON, "contains", "x", ["axb", ["x"], {"x": 1}], ["a", [], {}]),
+    ],
+)
+def test_each_operator_holds_for_these_values_and_for_no_others(
+    kind: ValueKind, operator: Operator, operand: object, holds: list[object], fails: list[object]
+) -> None:
+    """The meaning of each operator, wrong kinds, missing values and NaN among them."""
+    assert [value for value in holds if not judge(kind, operator, operand, value)] == []
+    assert [value for value in fails if judge(kind, operator, operand, value)] == []
+
+
+def test_an_outcome_carries_the_number_and_the_text_observed() -> None:
+    """What was seen is told as a number, for the metric, and as text, for people."""
+    wanted = expectation(ValueKind.STATUS, "in", RANGES)
+    assert evaluate([wanted], {"thing": 503}) == (
+        ExpectationOutcome(expectation=wanted, ok=False, value=503.0, observed="503"),
+    )
+
+
+def test_what_was_never_looked_at_is_not_evaluated() -> None:
+    """A run that ended early fails every expectation, even those that want nothing to be there."""
+    wanted = expectation(ValueKind.TEXT, "exists", operand=False)
+    [outcome] = evaluate([wanted], {})
+    assert (outcome.ok, outcome.evaluated) == (False, False)
+
+
+def test_a_selector_is_given_to_what_observes() -> None:
+    """A subject with a selector is observed by calling it with the selector."""
+    wanted = expectation(ValueKind.TEXT, "eq", "text/html", selector="content-type")
+    observe: Callable[[object], str] = {"content-type": "text/html"}.__getitem__  # type: ignore[assignment] # any key
+    [outcome] = evaluate([wanted], {"thing": observe})
+    assert outcome.ok
+
+
+def test_an_observation_that_raises_fails_its_own_expectation() -> None:
+    """A value that cannot be produced costs the other expectations nothing."""
+
+    def broken(_: object) -> str:
+        raise ValueError("broken")
+
+    wanted = expectation(ValueKind.TEXT, "eq", "x")
+    other = Expectation(
+        label="other", subject=Subject(name="other", kind=ValueKind.TEXT, description=""), operator="eq", operand="y"
+    )
+    assert [outcome.ok for outcome in evaluate([wanted, other], {"thing": broken, "other": "y"})] == [False, True]
+
+
+def test_long_values_are_cut() -> None:
+    """A megabyte that was observed does not become a megabyte of log."""
+    [outcome] = evaluate([expectation(ValueKind.TEXT, "eq", "x")], {"thing": "y" * 1_000_000})
+    assert len(outcome.observed) <= 200
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+) | st.lists(st.text()).map(tuple)
+
+OPERANDS: dict[str, list[object]] = {
+    "exists": [True, False], "matches": [Pattern("a")], "not_matches": [Pattern("a")], "contains": ["a"],
+}  # fmt: skip
+
+
+@given(value=VALUES, kind=st.sampled_from(ValueKind), operator=st.sampled_from(get_args(Operator)))
+def test_no_value_makes_judging_fail(value: Any, kind: ValueKind, operator: Operator) -> None:
+    """Whatever a target makes a check observe, each expectation has an outcome."""
+    if operator not in OPERATORS[kind]:
+        return
+    sets: list[object] = [RANGES] if kind is ValueKind.STATUS else [(1, 2)] if kind is ValueKind.NUMBER else [("a",)]
+    many = operator in ("in", "any_of", "all_of", "none_of") or kind is ValueKind.TEXTS
+    for operand in OPERANDS.get(operator, sets if many else [1]):
+        [outcome] = evaluate([expectation(kind, operator, operand)], {"thing": value})
+        assert isinstance(outcome.ok, bool)
+        assert isinstance(outcome.value, float)
