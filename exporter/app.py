@@ -132,7 +132,7 @@ class _Routes:
         self, request: Request, scrape: ScrapeRequest, make_page: Callable[[ScrapeRequest], Page]
     ) -> Response:
         if request.method == "HEAD":
-            return Response(media_type=choose_format(scrape.accept).value)
+            return _HeadResponse(media_type=choose_format(scrape.accept).value)
 
         def work(left_seconds: float) -> Page:
             return make_page(replace(scrape, budget_seconds=left_seconds))
@@ -237,6 +237,15 @@ class _Routes:
         config_file = self._site.live_config.current.file
         page = message_page(title, message, config_file=config_file, version=self._site.version)
         return HTMLResponse(page, status_code=status_code)
+
+
+class _HeadResponse(Response):
+    """An answer to HEAD where making the body would run checks, so that its length is unknown."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Leave the length out (RFC 9110, section 8.6)."""
+        super().init_headers(headers)
+        del self.headers["content-length"]
 
 
 def _status_filter(query: Mapping[str, list[str]]) -> StatusFilter:

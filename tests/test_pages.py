@@ -27,7 +27,7 @@ from exporter.model import (
 from exporter.pages import State, StatusFilter, check_page, message_page, status_page
 from exporter.pages.markup import escape, join, render
 from exporter.pages.sparkline import sparkline
-from exporter.pages.words import age_text, duration_text, number_text
+from exporter.pages.words import age_text, duration_text, field_text, number_text
 
 PAGES = Path(pages.__file__).parent
 NOW_SECONDS = 2_000_000_000.0
@@ -297,6 +297,21 @@ def test_ages_are_written_coarsely(seconds: float, text: str) -> None:
 def test_numbers_are_written_shortly(value: float, text: str) -> None:
     """Whole numbers have no fraction; what is no number is told as it is."""
     assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("tls_seconds", 0.0021, "2.1 ms"),
+        ("ratio", 0.5, "0.5"),
+        ("answers", ("192.0.2.1", "192.0.2.2"), "192.0.2.1, 192.0.2.2"),
+        ("banner", "x" * 501, "x" * 499 + "…"),
+        ("seconds", 3, "3"),
+    ],
+)
+def test_facts_of_the_log_are_written_for_people(name: str, value: object, text: str) -> None:
+    """Seconds become durations, lists lose their brackets, and nothing is long."""
+    assert field_text(name, value) == text
 
 
 def test_only_what_render_made_goes_in_as_it_is() -> None:

@@ -12,7 +12,6 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from exporter import __version__
 from exporter.cli.arguments import HelpRequested, UsageError, parse_arguments
 from exporter.cli.program import configuration_loader, open_program
 from exporter.cli.run_once import run_once
@@ -22,6 +21,7 @@ from exporter.config import json_schema
 from exporter.errors import ConfigError
 from exporter.logs import configure_logging, escape_unprintable
 from exporter.registry import ExecutorRegistry
+from exporter.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from exporter import __version__
 from exporter.app import Readiness, Site, create_app
 from exporter.cli.listen import listener_url, open_listeners
 from exporter.errors import ConfigError
 from exporter.history import History
 from exporter.scrape import ScrapeRequest, ScrapeService
+from exporter.version import __version__
 from exporter.web.server import GRACE_SECONDS, WebServer
 
 if TYPE_CHECKING:

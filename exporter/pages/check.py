@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from exporter.pages.markup import EMPTY, Html, escape, join, render
 from exporter.pages.sparkline import sparkline
 from exporter.pages.status import failure
-from exporter.pages.words import badge, duration_text, moment, number_text, state_of
+from exporter.pages.words import badge, duration_text, field_text, moment, number_text, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,6 +33,7 @@ def check_page(check: Check, runs: Sequence[Run], *, config_file: str, version: 
     body = render(
         "check",
         badge=badge(state_of(latest)),
+        state=state_of(latest).value,
         name=check.name,
         check_type=check.check_type,
         target=check.shown_target,
@@ -121,10 +122,6 @@ def _run(run: Run, now_seconds: float, *, newest: bool) -> Html:
 
 def _line(line: LogLine) -> Html:
     fields = join(
-        (render("field", name=name, value=_cut(str(value))) for name, value in line.fields.items()), escape(" ")
+        (render("field", name=name, value=field_text(name, value)) for name, value in line.fields.items()), escape(" ")
     )
     return render("log_line", offset=f"{line.offset_seconds * 1000:.1f}", message=line.message, fields=fields)
-
-
-def _cut(text: str, limit: int = 500) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from exporter.history import Run
 
 
+_MAX_FIELD_CHARACTERS = 500
+
+
 class State(StrEnum):
     """What a check's last run says, in the words of the pages; worst first."""
 
@@ -64,6 +67,14 @@ def moment(timestamp_seconds: float, now_seconds: float) -> Html:
     """Give a point in time as its age, with the exact time for machines and on hovering."""
     exact = datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return render("moment", exact=exact, age=age_text(max(0.0, now_seconds - timestamp_seconds)))
+
+
+def field_text(name: str, value: object) -> str:
+    """Write a fact of a log line: durations by the name of the field, lists without brackets, all of bounded length."""
+    if isinstance(value, float):
+        return duration_text(value) if name.endswith("seconds") else number_text(value)
+    text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    return text if len(text) <= _MAX_FIELD_CHARACTERS else text[: _MAX_FIELD_CHARACTERS - 1] + "…"
 
 
 def number_text(value: float) -> str:

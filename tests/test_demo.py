@@ -1,0 +1,157 @@
+"""The built-in demo: its targets answer, its checks show every type and every verdict, and nothing is left behind."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+from anyio.from_thread import BlockingPortalProvider
+
+from exporter import AsyncCheckRunner, Check, ExecutorRegistry, Reason, Result, ResultStatus
+from exporter.config import parse_config
+from exporter.demo import DEMO_FILE, Demo, run_demo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    """A running demo."""
+    with run_demo() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def checks(demo: Demo) -> dict[str, Check]:
+    """Its checks, read as any configuration is."""
+    config = parse_config(demo.configuration, DEMO_FILE, ExecutorRegistry.with_builtins().check_types)
+    return {check.name: check for check in config.checks}
+
+
+@pytest.fixture(scope="module")
+def results(checks: dict[str, Check]) -> dict[str, Result]:
+    """What came of running them all."""
+    found: dict[str, Result] = {}
+    runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"))
+    runner.run_all(checks.values(), lambda result: found.__setitem__(result.check_name, result), budget_seconds=10.0)
+    return found
+
+
+def test_the_demo_shows_every_type(checks: dict[str, Check]) -> None:
+    """Each built-in check type has a check in the demo."""
+    assert {check.check_type for check in checks.values()} == set(ExecutorRegistry.with_builtins().check_types)
+
+
+def test_the_demo_shows_every_verdict(results: dict[str, Result]) -> None:
+    """What is fine, what is degraded and what fails on purpose, each for the reason it is meant to."""
+    assert {name: (result.status, result.reason) for name, result in results.items()} == {
+        "shop": (ResultStatus.OK, None),
+        "shop-slow-page": (ResultStatus.WARNING, Reason.EXPECTATION),
+        "shop-broken-page": (ResultStatus.ERROR, Reason.STATUS),
+        "shop-https": (ResultStatus.WARNING, Reason.CERTIFICATE),
+        "shop-https-untrusted": (ResultStatus.ERROR, Reason.CERTIFICATE),
+        "queue": (ResultStatus.OK, None),
+        "dns-www": (ResultStatus.OK, None),
+        "dns-mail": (ResultStatus.OK, None),
+        "mail": (ResultStatus.OK, None),
+        "nobody-listens": (ResultStatus.ERROR, Reason.CONNECT_REFUSED),
+    }
+
+
+def test_the_demo_is_told_truthfully_in_its_file(demo: Demo, results: dict[str, Result]) -> None:
+    """The comment counts the degraded and the failing checks."""
+    counts = [result.status for result in results.values()]
+    words = re.search(r"(\w+) checks are degraded and (\w+) fail on purpose", demo.configuration)
+    assert words is not None
+    assert words.groups() == ("two", "three")
+    assert (counts.count(ResultStatus.WARNING), counts.count(ResultStatus.ERROR)) == (2, 3)
+
+
+def test_the_web_site_answers(checks: dict[str, Check]) -> None:
+    """Pages that are there are found, and others are not."""
+    with urllib.request.urlopen(checks["shop"].target) as page:
+        assert b"Add to cart" in page.read()
+    with pytest.raises(urllib.error.HTTPError, match="HTTP Error 404: Not Found") as caught:
+        urllib.request.urlopen(checks["shop"].target + "nowhere")
+    caught.value.close()
+
+
+def test_the_certificate_is_trusted_with_the_demos_authority(demo: Demo, checks: dict[str, Check]) -> None:
+    """Whoever names the demo's authority gets a verified connection, and the key is for its owner only."""
+    ca_file = re.search(r"ca_file: ([^}]*)}", demo.configuration)
+    assert ca_file is not None
+    context = ssl.create_default_context(cafile=ca_file[1])
+    with urllib.request.urlopen(checks["shop-https"].target, context=context) as page:
+        assert page.status == 200
+    assert (Path(ca_file[1]).parent / "server.pem").stat().st_mode & 0o077 == 0
+
+
+def name_server(demo: Demo) -> tuple[str, int]:
+    found = re.search(r"server: (\S+):(\d+)", demo.configuration)
+    assert found is not None
+    return found[1], int(found[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "record_type", "rcode", "sections"),
+    [
+        ("www.shop.example", "A", dns.rcode.NOERROR, (1, 0)),
+        ("www.shop.example", "MX", dns.rcode.NOERROR, (0, 1)),
+        ("nowhere.shop.example", "A", dns.rcode.NXDOMAIN, (0, 1)),
+        ("www.other.example", "A", dns.rcode.REFUSED, (0, 0)),
+    ],
+)
+def test_the_name_server_knows_its_zone(
+    demo: Demo, name: str, record_type: str, rcode: dns.rcode.Rcode, sections: tuple[int, int]
+) -> None:
+    """Names it has, names without such records, names it has not, and names it is not asked about by anyone."""
+    host, port = name_server(demo)
+    answer = dns.query.udp(dns.message.make_query(name, record_type), host, timeout=5, port=port)
+    assert (answer.rcode(), (len(answer.answer), len(answer.authority))) == (rcode, sections)
+
+
+def test_the_targets_shrug_off_nonsense(demo: Demo, checks: dict[str, Check]) -> None:
+    """Garbage on any port costs the sender its connection, and the next one is served."""
+    host, port = name_server(demo)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        datagrams.sendto(b"\x00", (host, port))
+        datagrams.sendto(b"\xff" * 600, (host, port))
+    web = checks["shop"].target.removeprefix("http://").removesuffix("/").split(":")
+    for garbage in (b"\r\n\r\n", b"\xff" * 100_000, b"GET /"):
+        with socket.create_connection((web[0], int(web[1])), timeout=5) as connection:
+            connection.sendall(garbage)
+            connection.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionResetError):
+                assert connection.recv(1024) == b""
+    test_the_web_site_answers(checks)
+    test_the_name_server_knows_its_zone(demo, "www.shop.example", "A", dns.rcode.NOERROR, (1, 0))
+
+
+def test_the_demo_leaves_nothing_behind() -> None:
+    """Afterwards the files, the thread and the ports are gone, even with a connection still open."""
+    threads = threading.active_count()
+    with run_demo() as running:
+        ca_file = re.search(r"ca_file: ([^}]*)}", running.configuration)
+        mail = re.search(r"type: tcp\n    target: (\S+):(\d+)", running.configuration)
+        assert ca_file is not None
+        assert mail is not None
+        idle = socket.create_connection((mail[1], int(mail[2])), timeout=5)
+        assert idle.recv(100).startswith(b"220 ")
+    with idle:
+        assert idle.recv(100) == b""
+    assert not Path(ca_file[1]).parent.exists()
+    assert threading.active_count() == threads
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((mail[1], int(mail[2])), timeout=5)

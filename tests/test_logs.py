@@ -1,0 +1,97 @@
+"""The log: formats, escaping, bounds, and which libraries stay quiet."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.logs import LINE_LIMIT, configure_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.logs import LogFormat, LogLevel
+
+HOSTILE = 'a "b"\x1b[2J\nlevel=error\u2028\ud800\\'
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Give logging back as it was found."""
+    root = logging.getLogger()
+    handlers, level, raises = root.handlers[:], root.level, logging.raiseExceptions
+    yield
+    root.handlers[:], logging.raiseExceptions = handlers, raises
+    root.setLevel(level)
+
+
+def logged(message: str, log_format: LogFormat = "logfmt", level: LogLevel = "info", logger: str = "exporter") -> str:
+    stream = io.StringIO()
+    configure_logging(level, log_format, stream)
+    logging.getLogger(logger).warning(message)
+    return stream.getvalue()
+
+
+def test_logfmt_quotes_what_needs_quotes() -> None:
+    """A line is key=value pairs; nothing in a message can end the line or forge a pair."""
+    line = logged(HOSTILE)
+    expected = r'level=warning logger=exporter msg="a \"b\"\x1b[2J\nlevel=error\u2028\ud800\\"' + "\n"
+    assert line.partition(" ")[2] == expected
+    assert line.startswith("ts=20")
+
+
+def test_json_is_one_object_a_line() -> None:
+    """A JSON line holds the same fields, in ASCII."""
+    line = logged(HOSTILE, "json")
+    assert line.isascii()
+    assert line.count("\n") == 1
+    fields = json.loads(line)
+    assert fields.pop("ts").endswith("Z")
+    assert fields == {"level": "warning", "logger": "exporter", "msg": HOSTILE}
+
+
+def test_a_long_message_is_cut() -> None:
+    """A banner of a megabyte costs a line of bounded length."""
+    message = json.loads(logged("x" * 1_000_000, "json"))["msg"]
+    assert message == "x" * (LINE_LIMIT - 1) + "…"
+
+
+def test_an_exception_stays_on_the_line() -> None:
+    """The end of a traceback goes into the same line."""
+    stream = io.StringIO()
+    configure_logging("info", "logfmt", stream)
+    try:
+        int("boom\n" * 1000)
+    except ValueError:
+        logging.getLogger("exporter").exception("it broke")
+    line = stream.getvalue()
+    assert line.count("\n") == 1
+    assert "boom" in line[-40:]
+    assert len(line) < 3 * LINE_LIMIT
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("warning", 1), ("error", 0)])
+def test_the_level_decides_what_is_logged(level: LogLevel, lines: int) -> None:
+    """What is less severe than the level is left out."""
+    assert logged("something", level=level).count("\n") == lines
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpcore", "uvicorn.error"])
+def test_libraries_stay_quiet_even_when_debugging(library: str) -> None:
+    """Libraries that log URLs, which may hold a secret, do not below warnings."""
+    stream = io.StringIO()
+    configure_logging("debug", "logfmt", stream)
+    logging.getLogger(library).info("HTTP Request: GET http://shop.example/?token=secret")
+    assert stream.getvalue() == ""
+
+
+def test_a_closed_stream_costs_nothing() -> None:
+    """When nobody can read the log any more, logging goes on without an error."""
+    stream = io.StringIO()
+    configure_logging("info", "logfmt", stream)
+    stream.close()
+    logging.getLogger("exporter").warning("nobody reads this")
