@@ -142,7 +142,7 @@ BATCH_HTTP_CLIENTS = Family(
     name="nyxmon_batch_http_clients_created_total", kind=Kind.COUNTER, help="Batches that needed an HTTP client."
 )
 BATCH_HTTP_REQUESTS = Family(
-    name="nyxmon_batch_http_requests_total", kind=Kind.COUNTER, help="HTTP requests sent, after redirects included."
+    name="nyxmon_batch_http_requests_total", kind=Kind.COUNTER, help="HTTP requests sent, also after redirects."
 )
 BATCH_HTTP_OPENED = Family(
     name="nyxmon_batch_http_connections_opened_total", kind=Kind.COUNTER, help="Connections opened for HTTP requests."

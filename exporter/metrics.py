@@ -128,7 +128,9 @@ def _measured(group: TypeLayout, results: Sequence[Result]) -> tuple[list[array[
                     _sort_in(series, number, (measurement,), by_spec, extras)
                 except _RUBBISH as error:
                     name = getattr(getattr(measurement, "spec", None), "name", "something")
-                    series.complain(str(name), f"{type(error).__name__}: {error}")
+                    undeclared = isinstance(error, KeyError)
+                    problem = "its type does not declare it" if undeclared else f"{type(error).__name__}: {error}"
+                    series.complain(str(name), problem)
     return columns, extras
 
 

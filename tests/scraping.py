@@ -136,9 +136,9 @@ def probe_text(*pairs: tuple[Check, Result], labelled: bool = True, exposition_f
     """The gauges of results, as text."""
     known = Catalogue(TYPES)
     layout = Layout([each for each, _ in pairs], known, labelled=labelled)
-    outcome = Outcome(
-        [result for _, result in pairs], [0.0] * len(pairs), Batch(checks=0, duration_seconds=0.0, budget_seconds=None)
-    )
+    results = {result.check_name: result for _, result in pairs}
+    batch = Batch(checks=len(pairs), duration_seconds=0.5, budget_seconds=None)
+    outcome = Outcome([results[each.name] for each in layout.checks], [0.0] * len(pairs), batch)
     return write_page(probe_blocks(layout, outcome, known), exposition_format).body.decode()
 
 
