@@ -201,7 +201,7 @@ class HttpCheckExecutor:
         try:
             plan = await _plan_of(check)
             await run.fetch(self._usable_client(), plan.first, plan.rules)
-            answer = HttpAnswer(run.exchanges[-1])
+            answer = await _looked_at(check, run.exchanges[-1])
             if check.check_type == JSON_HTTP.name:
                 _demand_json(run.exchanges[-1], answer)
         except CheckFailed as failure:
@@ -226,6 +226,14 @@ class HttpCheckExecutor:
         if self._own_client is None:
             self._own_client = create_client(self._network or Network())
         return self._own_client
+
+
+async def _looked_at(check: Check, exchange: Exchange) -> HttpAnswer:
+    """Give the answer with what takes long about it worked out."""
+    answer = HttpAnswer(exchange)
+    asked = [one.selector for one in (*check.expectations, *check.retry_expectations) if one.subject is JSON]
+    await answer.look_ahead(asked, document=check.check_type == JSON_HTTP.name)
+    return answer
 
 
 def _demand_json(exchange: Exchange, answer: HttpAnswer) -> None:

@@ -5,21 +5,26 @@ Source: RFC 9110 section 8.3 (media types), RFC 8259 (JSON).
 
 from __future__ import annotations
 
+import gc
 import json
 import re
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import anyio.to_thread
 from jsonpath import JSONPathError
 
 from exporter.attempt import current_attempt
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from exporter.model import Observed
     from exporter.net.http_message import Exchange
 
-MAX_JSON_DEPTH = 100
-"""Deepest nesting that is taken: far more than documents made for somebody have, far less than Python's stack bears."""
+LARGE_BODY_BYTES = 1 << 14
+"""A larger body is looked at in a worker thread: a mebibyte of brackets keeps a path busy for more than a second."""
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9._-]{1,40})""", re.IGNORECASE)
 _CHARSETS = (
@@ -82,15 +87,16 @@ def parse_json(body: bytes) -> object:
     Of members with the same name the last counts, as nearly every reader has it. `NaN` and `Infinity` are no JSON.
 
     Raises:
-        ValueError: When it is none, is nested more than MAX_JSON_DEPTH deep, or has a number of thousands of digits.
+        ValueError: When it is none, is nested deeper than Python's stack bears (some hundred levels), or has a number
+            of thousands of digits.
     """
     try:
-        document = json.loads(body, parse_constant=_refuse_constant)
+        if len(body) <= LARGE_BODY_BYTES:
+            return json.loads(body, parse_constant=_refuse_constant)
+        with _collections_paused():
+            return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("is nested too deep") from None
-    if body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH:
-        _check_depth(document)
-    return document
 
 
 def find_json(document: object, path: JsonPath) -> Observed:
@@ -117,20 +123,16 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"has {name}, which is no JSON")
 
 
-def _check_depth(document: object) -> None:
-    """Walk down level by level, because a recursive look would be what it is to prevent."""
-    level = [document]
-    for _ in range(MAX_JSON_DEPTH + 1):
-        level = [
-            child
-            for value in level
-            if isinstance(value, list | dict)
-            for child in (value.values() if isinstance(value, dict) else value)
-            if isinstance(child, list | dict)
-        ]
-        if not level:
-            return
-    raise ValueError(f"is nested more than {MAX_JSON_DEPTH} deep")
+@contextmanager
+def _collections_paused() -> Iterator[None]:
+    """Spare a document of a hundred thousand parts the collector's visits, which find nothing and hold up everybody."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class HttpAnswer:
@@ -138,6 +140,7 @@ class HttpAnswer:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._found: dict[int, tuple[Observed, str | None]] = {}
 
     def header(self, name: object) -> Observed:
         """Give the values of a header field; None without any."""
@@ -149,11 +152,36 @@ class HttpAnswer:
 
     def json(self, path: object) -> Observed:
         """Give what a compiled JSONPath finds; None, with a note in the log, in what is no JSON."""
-        try:
-            return find_json(self.document, cast("JsonPath", path))
-        except ValueError as error:
-            current_attempt().note("no JSON value", why=str(error))
-            return None
+        value, fault = self._find(path)
+        if fault is not None:
+            current_attempt().note("no JSON value", why=fault)
+        return value
+
+    async def look_ahead(self, paths: Collection[object], *, document: bool) -> None:
+        """Work out in a worker thread what would keep the event loop waiting; small bodies are left for later.
+
+        Args:
+            paths: The compiled JSONPaths that will be asked for.
+            document: Whether the document itself will be.
+        """
+        if len(self._exchange.body) > LARGE_BODY_BYTES and (paths or document):
+            await anyio.to_thread.run_sync(self._find_all, paths, abandon_on_cancel=True)
+
+    def _find_all(self, paths: Collection[object]) -> None:
+        _ = self._parsed
+        for path in paths:
+            self._find(path)
+
+    def _find(self, path: object) -> tuple[Observed, str | None]:
+        """Give what a path finds, or why it finds nothing; each path is followed once."""
+        known = self._found.get(id(path))
+        if known is None:
+            try:
+                known = find_json(self.document, cast("JsonPath", path)), None
+            except ValueError as error:
+                known = None, str(error)
+            self._found[id(path)] = known
+        return known
 
     @property
     def document(self) -> object:
