@@ -225,6 +225,14 @@ def test_a_failure_says_why(run: Callable[..., Result], act: Act, keys: str, rea
     assert time.perf_counter() - started < 2
 
 
+def test_an_ipv6_address_is_a_host(run: Callable[..., Result]) -> None:
+    """An address in brackets is connected to as it is, and named in the request as it was written."""
+    with run_http_server({"/": echo_head}, "::1") as server:
+        result = run(server.url(), f"expect: [{{body: {{contains: 'Host: [::1]:{server.port}'}}}}]")
+    assert (result.status, result.detail) == (ResultStatus.OK, "")
+    assert measured(result)["probe_ip_protocol"] == 6
+
+
 def test_nobody_listening_is_no_response(run: Callable[..., Result]) -> None:
     """A refused connection is told as such, and expectations about the answer are not judged."""
     with closed_port() as port:
