@@ -1,0 +1,250 @@
+# ruff: noqa: E501 - the table of checks has a line for each
+"""The whole of it: checks.yml in, a real Prometheus scraping, and queries that return what is true."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter import catalogue, own_metrics
+from exporter.checks import BUILTIN
+from tests.servers.dnsmasq import Dnsmasq, run_dnsmasq
+from tests.servers.exporter import Exporter, run_exporter
+from tests.servers.http import gzip_bomb, hold, reset_after, respond, run_http_server
+from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER, Nginx, run_nginx
+from tests.servers.prometheus import Prometheus, check_metrics, run_prometheus
+from tests.servers.tcp import black_hole, closed_port, keep_silent, say, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.servers.nginx import CertificateFiles
+
+SCRAPE_CONFIG = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+scrape_configs:
+  - job_name: nyxmon
+    honor_labels: true
+    static_configs: [{{targets: ["{address}"]}}]
+"""
+
+NGINX = (
+    PLAIN_SERVER
+    + TLS_SERVER
+    + """
+server {
+    listen 127.0.0.9:{port};
+    location = / { return 200; }
+    location = /moved { return 301 http://$host:{port}/; }
+    location = /gone { return 410; }
+    location = /health { default_type application/json; return 200 '{"status": "ok", "queue": {"depth": 130}}'; }
+}
+"""
+)
+
+OK, WARNING, ERROR = 0, 1, 2
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[ExitStack]:
+    """Everything this module runs, for as long as it runs."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def checks(
+    stack: ExitStack, tmp_path_factory: pytest.TempPathFactory, certificate: CertificateFiles, ca_file: Path
+) -> dict[str, tuple[str, int, str]]:
+    """Name of each check to its YAML, its status, and the reason of its failure."""
+    directory = tmp_path_factory.mktemp("targets")
+    nginx: Nginx = stack.enter_context(run_nginx(directory / "nginx", NGINX, certificate=certificate))
+    records = [
+        "--host-record=www.test,192.0.2.1,2001:db8::1",
+        "--txt-record=www.test,hi",
+        "--mx-host=www.test,mail.test,10",
+    ]
+    names: Dnsmasq = stack.enter_context(run_dnsmasq(directory / "dnsmasq", records))
+    script = {"/bomb": respond(200, gzip_bomb(50 << 20), [("Content-Encoding", "gzip")]), "/hang": hold(),
+              "/reset": reset_after(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")}  # fmt: skip
+    bad = stack.enter_context(run_http_server(script))
+    closed = stack.enter_context(closed_port())
+    hole = stack.enter_context(black_hole())
+    greeting = stack.enter_context(serve(say(b"220 mail.test ESMTP\r\n")))
+    pages = f"http://127.0.0.9:{nginx.port}"
+    trust = f"tls_config: {{ca_file: {ca_file}}}"
+    dns = f"type: dns, target: www.test, server: '{names.server}'"
+    return {
+        "plain": (f"type: http, target: '{nginx.url()}', phase_histograms: true", OK, ""),
+        "ipv4": (f"type: http, target: '{nginx.url()}', ip_protocol: ip4", OK, ""),
+        "body": (f"type: http, target: '{nginx.url()}', expect: [{{body: {{contains: hello}}}}]", OK, ""),
+        "body-wrong": (f"type: http, target: '{nginx.url()}', expect: [{{body: {{contains: bye}}}}]", ERROR, "expectation"),
+        "redirect": (f"type: http, target: '{pages}/moved'", OK, ""),
+        "location": (f"type: http, target: '{pages}/moved', follow_redirects: false, expect: [{{status: 301}}, {{location: '{pages}/'}}]", OK, ""),
+        "gone": (f"type: http, target: '{pages}/gone'", ERROR, "status"),
+        "gone-expected": (f"type: http, target: '{pages}/gone', expect: [{{status: 410}}]", OK, ""),
+        "https": (f"type: http, target: '{nginx.tls_url()}', {trust}", OK, ""),
+        "https-untrusted": (f"type: http, target: '{nginx.tls_url()}'", ERROR, "certificate"),
+        "https-soon": (f"type: http, target: '{nginx.tls_url()}', {trust}, expect: [{{certificate_days_left: {{lt: 5}}, severity: warning}}]", WARNING, ""),
+        "json": (f"type: json-http, target: '{pages}/health', expect: [{{json: $.status, eq: ok}}]", OK, ""),
+        "json-degraded": (f"type: json-http, target: '{pages}/health', expect: [{{json: $.queue.depth, lt: 100, severity: warning}}]", WARNING, ""),
+        "no-json": (f"type: json-http, target: '{nginx.url()}'", ERROR, "decode"),
+        "bomb": (f"type: http, target: '{bad.url('/bomb')}', compression: gzip", ERROR, "too_large"),
+        "reset": (f"type: http, target: '{bad.url('/reset')}'", ERROR, "connection_reset"),
+        "hang": (f"type: http, target: '{bad.url('/hang')}', timeout: 200ms", ERROR, "timeout"),
+        "dns-a": (f"{dns}, expect: [{{answers: {{any_of: [192.0.2.1]}}}}]", OK, ""),
+        "dns-aaaa": (f"{dns}, record_type: AAAA", OK, ""),
+        "dns-wrong": (f"{dns}, expect: [{{answers: {{any_of: [192.0.2.99]}}}}]", ERROR, "expectation"),
+        "dns-nothing": (f"{dns}, record_type: SRV", ERROR, "rcode"),
+        "tcp": (f"type: tcp, target: '127.0.0.1:{nginx.port}'", OK, ""),
+        "tcp-tls": (f"type: tcp, target: 'localhost:{nginx.tls_port}', tls: true, {trust}", OK, ""),
+        "tcp-banner": (f"type: tcp, target: '{greeting.target}', expect: [{{banner: {{matches: '^220 '}}}}]", OK, ""),
+        "tcp-closed": (f"type: tcp, target: '127.0.0.1:{closed}'", ERROR, "connect_refused"),
+        "tcp-hole": (f"type: tcp, target: '127.0.0.1:{hole}', timeout: 200ms", ERROR, "connect_timeout"),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def exporter(
+    stack: ExitStack, tmp_path_factory: pytest.TempPathFactory, checks: dict[str, tuple[str, int, str]]
+) -> Exporter:
+    """The exporter with those checks."""
+    lines = (f"  - {{name: {name}, {keys}}}\n" for name, (keys, _, _) in checks.items())
+    config = "defaults: {timeout: 700ms, labels: {team: web}}\nchecks:\n" + "".join(lines)
+    return stack.enter_context(run_exporter(tmp_path_factory.mktemp("exporter"), config))
+
+
+@pytest.fixture(scope="module")
+def prometheus(stack: ExitStack, tmp_path_factory: pytest.TempPathFactory, exporter: Exporter) -> Prometheus:
+    """Prometheus, after it has scraped the exporter twice."""
+    config = SCRAPE_CONFIG.format(address=exporter.address)
+    prometheus = stack.enter_context(run_prometheus(tmp_path_factory.mktemp("prometheus"), config))
+    prometheus.wait_for("sum(nyxmon_check_runs_total) >= 52")
+    return prometheus
+
+
+def by_check(prometheus: Prometheus, expression: str) -> dict[str, float]:
+    return {sample.labels["check"]: sample.value for sample in prometheus.query(expression)}
+
+
+def test_every_check_has_the_status_it_should_have(
+    prometheus: Prometheus, checks: dict[str, tuple[str, int, str]]
+) -> None:
+    """Ok, warning and error arrive in Prometheus as they are, and only errors are no success."""
+    assert len(checks) >= 20
+    assert by_check(prometheus, "probe_status") == {name: status for name, (_, status, _) in checks.items()}
+    assert by_check(prometheus, "probe_success") == {
+        name: int(status != ERROR) for name, (_, status, _) in checks.items()
+    }
+
+
+def test_every_failure_has_its_reason(prometheus: Prometheus, checks: dict[str, tuple[str, int, str]]) -> None:
+    """Each failing check says why, as a label of a metric, and no other check does."""
+    reasons = {sample.labels["check"]: sample.labels["reason"] for sample in prometheus.query("probe_failure_info")}
+    assert reasons == {name: reason for name, (_, _, reason) in checks.items() if reason}
+
+
+def test_what_is_measured_is_true(prometheus: Prometheus) -> None:
+    """Samples of what only a real answer can tell."""
+    assert by_check(prometheus, 'probe_http_status_code{check=~"plain|gone|redirect"}') == {
+        "plain": 200, "gone": 410, "redirect": 200,
+    }  # fmt: skip
+    assert by_check(prometheus, 'probe_http_redirects{check="redirect"}') == {"redirect": 1}
+    assert by_check(prometheus, 'probe_dns_answer_rrs{check="dns-a"}') == {"dns-a": 1}
+    assert by_check(prometheus, 'probe_expectation_value{check="json-degraded",expectation=~"json.*"}') == {
+        "json-degraded": 130
+    }
+    assert by_check(prometheus, 'probe_tls_verified{check=~"https|https-untrusted"}') == {
+        "https": 1, "https-untrusted": 0,
+    }  # fmt: skip
+    [expiry] = prometheus.query('probe_ssl_earliest_cert_expiry{check="https-untrusted"} - time() > 0')
+    assert expiry.labels["check_type"] == "http"
+
+
+def test_the_timeouts_are_kept(prometheus: Prometheus) -> None:
+    """A check that hangs takes as long as its timeout, and the batch no longer than its slowest check."""
+    assert all(
+        0.19 < seconds < 0.4
+        for seconds in by_check(prometheus, 'probe_duration_seconds{check=~"hang|tcp-hole"}').values()
+    )
+    [slowest] = prometheus.query("max(scrape_duration_seconds)")
+    assert slowest.value < 0.9
+
+
+def test_every_family_of_the_catalogue_reaches_prometheus(prometheus: Prometheus) -> None:
+    """No metric is declared that a scrape does not bring."""
+    declared = {spec.name for check_type in BUILTIN for spec in check_type.metrics}
+    for module in (catalogue, own_metrics):
+        declared |= {family.name for family in vars(module).values() if isinstance(family, catalogue.Family)}
+    scraped = {name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count").removesuffix("_total")
+               for name in prometheus.api("label/__name__/values")}  # fmt: skip
+    rare = {"probe_http_last_modified_timestamp_seconds", "probe_dns_serial"}
+    assert {name.removesuffix("_total") for name in declared} - scraped <= rare
+
+
+def test_the_batch_tells_about_itself(prometheus: Prometheus) -> None:
+    """One HTTP client per batch, an executor for each of its types, and no connection reused by default."""
+    [batches] = prometheus.query("nyxmon_batch_duration_seconds_count")
+    assert prometheus.query("nyxmon_batch_checks")[0].value == 26
+    assert abs(prometheus.query("nyxmon_batch_http_clients_created_total")[0].value - batches.value) <= 1
+    assert prometheus.query("nyxmon_batch_http_connections_reused_total")[0].value == 0
+    made = {sample.labels["check_type"] for sample in prometheus.query("nyxmon_batch_executors_instantiated_total")}
+    assert {"dns", "tcp"} < made
+
+
+def test_counters_and_histograms_grow_from_scrape_to_scrape(prometheus: Prometheus) -> None:
+    """What lives as long as the process adds up, so that rates and error budgets can be had."""
+    [first] = prometheus.query('nyxmon_check_failures_total{check="gone",reason="status"}')
+    prometheus.wait_for(f'nyxmon_check_failures_total{{check="gone",reason="status"}} > {first.value}')
+    runs = by_check(prometheus, "nyxmon_check_runs_total")
+    assert by_check(prometheus, "nyxmon_check_duration_seconds_count") == runs
+
+
+def test_the_page_is_well_formed(exporter: Exporter) -> None:
+    """Prometheus' own linter finds nothing to say, about the whole page and about the page of one check."""
+    for path in ("/metrics", "/probe?check=https"):
+        status, page = exporter.get(path)
+        assert status == 200
+        check_metrics(page)
+
+
+def test_a_selection_runs_only_what_it_selects(exporter: Exporter) -> None:
+    """Parameters choose before anything runs."""
+    _, page = exporter.get("/metrics?check_type=dns&label.team=web&name[]=probe_success")
+    samples = [line for line in page.splitlines() if not line.startswith("#")]
+    assert [line.partition('"')[2].partition('"')[0] for line in samples] == [
+        "dns-a",
+        "dns-aaaa",
+        "dns-wrong",
+        "dns-nothing",
+    ]
+
+
+def test_up_stays_1_when_every_target_hangs(tmp_path: Path) -> None:
+    """A page comes in time for every scrape timeout, with all series, when nothing answers at all."""
+    with serve(keep_silent) as silent, ExitStack() as stack:
+        lines = (f"  - {{name: h{n}, type: http, target: 'http://{silent.target}/{n}'}}\n" for n in range(40))
+        exporter = stack.enter_context(run_exporter(tmp_path / "exporter", "checks:\n" + "".join(lines)))
+        config = SCRAPE_CONFIG.format(address=exporter.address)
+        prometheus = stack.enter_context(run_prometheus(tmp_path / "prometheus", config))
+        prometheus.wait_for("min(nyxmon_check_runs_total) >= 3")
+        assert {sample.value for sample in prometheus.query("min_over_time(up[10s])")} == {1}
+        assert {sample.value for sample in prometheus.query("count(probe_failure_info{reason='deadline'})")} == {40}
+
+
+def test_names_are_looked_up_once_per_batch(start_dnsmasq: Callable[..., Dnsmasq], tmp_path: Path) -> None:
+    """Fifty checks of one name ask its name server once."""
+    names = start_dnsmasq(["--host-record=shop.test,127.0.0.1", "--log-queries", "--log-facility=-"])
+    with serve(keep_silent) as server:
+        port = server.target.rpartition(":")[2]
+        lines = (
+            f"  - {{name: t{n}, type: tcp, target: 'shop.test:{port}', resolver: '{names.server}'}}\n"
+            for n in range(50)
+        )
+        with run_exporter(tmp_path / "exporter", "checks:\n" + "".join(lines)) as exporter:
+            _, page = exporter.get("/metrics?name[]=probe_success")
+    assert page.count("} 1.0") == 50
+    assert names.process.log().count("query[A] shop.test") == 1
