@@ -15,26 +15,27 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 16 * 1024
 """Bytes of a request's line and headers."""
 
-REQUEST_LIMIT_SECONDS = 5.0
-"""From the first byte of a request, or from the connection, until its head has arrived."""
-
-RESPONSE_LIMIT_SECONDS = 10.0
-"""From the end of a response until the client has taken it."""
-
-_MAX_CONNECTIONS = 500
-"""Half of the 1,024 files that processes are usually allowed, so that checks keep theirs."""
-
 
 class BoundedProtocol(H11Protocol):
-    """One connection of the web server; closes itself when a request or the taking of a response drags on."""
+    """One connection of the web server; closes itself when a request or the taking of a response drags on.
 
+    Attributes:
+        request_limit_seconds: From the connection, or the first byte of a further request, until its head is there.
+        response_limit_seconds: From the end of a response until the client has taken it.
+        max_connections: Connections at once; half of the 1,024 files that processes are usually allowed, so that
+            checks keep theirs.
+    """
+
+    request_limit_seconds = 5.0
+    response_limit_seconds = 10.0
+    max_connections = 500
     _head_timer: asyncio.TimerHandle | None = None
     _response_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
         """Begin to wait for a request; above the limit of connections, hang up."""
         super().connection_made(transport)
-        if len(self.connections) > _MAX_CONNECTIONS:
+        if len(self.connections) > self.max_connections:
             transport.abort()
             return
         self._await_head()
@@ -53,7 +54,7 @@ class BoundedProtocol(H11Protocol):
         """Begin to wait for the client to take the response."""
         super().on_response_complete()
         self._cancel_response_timer()
-        self._response_timer = self.loop.call_later(RESPONSE_LIMIT_SECONDS, self._abandon_slow_reader)
+        self._response_timer = self.loop.call_later(self.response_limit_seconds, self._abandon_slow_reader)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
@@ -62,7 +63,7 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(REQUEST_LIMIT_SECONDS, self.transport.abort)
+        self._head_timer = self.loop.call_later(self.request_limit_seconds, self.transport.abort)
 
     def _cancel_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -24,18 +24,21 @@ _IDLE_LIMIT_SECONDS = 5
 class WebServer(uvicorn.Server):
     """One run of the server; `serve(sockets)` ends after `should_exit` was set and the running requests are done."""
 
-    def __init__(self, app: ASGIApp, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, on_started: Callable[[], None], protocol: type[BoundedProtocol] = BoundedProtocol
+    ) -> None:
         """Prepare to serve.
 
         Args:
             app: The application.
             on_started: Called when connections are accepted.
+            protocol: What each connection is.
         """
         self._on_started = on_started
         super().__init__(
             uvicorn.Config(
                 app,
-                http=BoundedProtocol,
+                http=protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

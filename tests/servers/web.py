@@ -1,0 +1,35 @@
+"""The exporter's web server around any ASGI app, on a thread of the test and a free port."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from exporter.cli.listen import ListenAddress, listener_url, open_listeners
+from exporter.web.connections import BoundedProtocol
+from exporter.web.server import WebServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp
+
+
+@contextmanager
+def run_web_server(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol) -> Iterator[str]:
+    """Serve the app for the length of the block; gives its URL without the last slash."""
+    listeners = open_listeners((ListenAddress("127.0.0.1", 0),))
+    url = listener_url(listeners[0]).removesuffix("/")
+    started = threading.Event()
+    server = WebServer(app, started.set, protocol)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=listeners)), daemon=True)
+    thread.start()
+    assert started.wait(10)
+    try:
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()

@@ -1,0 +1,336 @@
+"""The HTTP interface: what every route answers, to whom, how soon, and what it refuses."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortalProvider
+
+from exporter import AsyncCheckRunner, Check, ExecutorRegistry
+from exporter.app import Readiness, Site, create_app
+from exporter.checks.base import CheckType
+from exporter.config import Config, LiveConfig
+from exporter.errors import ConfigError, ConfigProblem
+from exporter.history import History
+from exporter.scrape import ScrapeService
+from exporter.web.requests import scrape_budget
+from tests.servers.executors import Slow
+from tests.servers.web import run_web_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SLOW = CheckType(name="slow", description="Takes as long as its target says", executor=lambda context: Slow())
+CONFIG = Config(
+    checks=(
+        Check(name="quick", check_type="slow", target="0", labels={"team": "web"}),
+        Check(name="other", check_type="slow", target="0.001", labels={"team": "mail"}),
+        Check(name="a/b c", check_type="slow", target="0.002"),
+    ),
+    file="checks.yml",
+    shown=({"name": "quick", "type": "slow"},),
+)
+
+
+@dataclass
+class Served:
+    """An exporter whose server runs in the test."""
+
+    url: str
+    client: httpx.Client
+    history: History
+    readiness: Readiness
+    runner_answers: bool = True
+
+    def get(self, path: str, **options: object) -> httpx.Response:
+        return self.client.get(f"{self.url}{path}", **options)  # type: ignore[arg-type] # passed through as given
+
+
+@contextmanager
+def serving(config: Config, load: Callable[[], Config] | None = None) -> Iterator[Served]:
+    registry = ExecutorRegistry()
+    registry.register_type(SLOW)
+    live_config = LiveConfig(load or (lambda: config), config)
+    history, readiness = History(), Readiness()
+    provider = BlockingPortalProvider("asyncio")
+    with provider, httpx.Client(trust_env=False, timeout=10) as client:
+        runner = AsyncCheckRunner(provider, registry)
+        service = ScrapeService(runner, live_config, registry.check_types, history=history, version="1.2.3")
+        served = Served("", client, history, readiness)
+        site = Site(
+            service=service,
+            live_config=live_config,
+            check_types=registry.check_types,
+            history=history,
+            readiness=readiness,
+            runner_answers=lambda: served.runner_answers,
+            timeout_offset_seconds=0.5,
+            version="1.2.3",
+        )
+        with run_web_server(create_app(site)) as served.url:
+            yield served
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """An exporter with three quick checks."""
+    with serving(CONFIG) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Served]:
+    """One for all tests that only look."""
+    with serving(CONFIG) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[Served]:
+    """One for all tests after which nothing may have run."""
+    with serving(CONFIG) as running:
+        yield running
+
+
+def names_on(page: str) -> list[str]:
+    return [line.split('"')[1] for line in page.splitlines() if line.startswith("probe_success{")]
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "text"),
+    [
+        ("/", "text/html; charset=utf-8", "<h1>Checks</h1>"),
+        ("/checks/quick", "text/html; charset=utf-8", "quick"),
+        ("/checks/a%2Fb%20c", "text/html; charset=utf-8", "a/b c"),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8", 'probe_success{check="quick"'),
+        ("/probe?check=quick", "text/plain; version=0.0.4; charset=utf-8", "probe_success 1.0"),
+        ("/config", "text/yaml; charset=utf-8", "checks:\n- name: quick\n  type: slow\n"),
+        ("/-/healthy", "text/plain; charset=utf-8", "healthy\n"),
+        ("/static/style.css", "text/css; charset=utf-8", "prefers-color-scheme"),
+        ("/static/icon.svg", "image/svg+xml", "<svg"),
+    ],
+)
+def test_every_page_is_there(standing: Served, path: str, content_type: str, text: str) -> None:
+    """Each route answers 200 with its type of content, and with headers that keep browsers from guessing."""
+    answer = standing.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
+    assert text in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'; ")
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/probe?check=quick", "/config", "/-/healthy"])
+def test_head_is_answered_as_get_without_a_body(served: Served, path: str) -> None:
+    """HEAD gives status and type, and runs no check."""
+    answer = served.client.head(f"{served.url}{path}")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert served.history.latest("quick") is None
+    assert answer.headers["content-type"] == served.get(path).headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["quick", "other", "a/b c"]),
+        ("?check=other", ["other"]),
+        ("?check=other&check=quick", ["quick", "other"]),
+        ("?check_type=slow", ["quick", "other", "a/b c"]),
+        ("?label.team=mail", ["other"]),
+        ("?label.team=mail&label.team=web", ["quick", "other"]),
+        ("?check=quick&label.team=mail", []),
+        ("?unknown=parameter", ["quick", "other", "a/b c"]),
+    ],
+)
+def test_a_scrape_selects_before_anything_runs(served: Served, query: str, names: list[str]) -> None:
+    """Names, types and labels choose the checks; the others do not run."""
+    assert names_on(served.get(f"/metrics{query}").text) == names
+    assert [check.name for check in CONFIG.checks if served.history.latest(check.name)] == names
+
+
+def test_names_of_metrics_limit_what_is_shown(served: Served) -> None:
+    """`name[]` may be repeated; every check runs all the same."""
+    lines = served.get("/metrics?name[]=probe_success&name[]=nyxmon_exporter_checks").text.splitlines()
+    assert {line.partition("{")[0].partition(" ")[0] for line in lines if line[0] != "#"} == {
+        "probe_success",
+        "nyxmon_exporter_checks",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "status_code", "text"),
+    [
+        ("/metrics?check=quik", 404, "no check is named 'quik'; did you mean 'quick'?\n"),
+        ("/metrics?check=zzz&check=", 404, "no check is named '', 'zzz'\n"),
+        ("/probe?check=qick", 404, "no check is named 'qick'; did you mean 'quick'?\n"),
+        ("/checks/quic", 404, "no check is named 'quic'; did you mean 'quick'?\n"),
+        ("/metrics?check_type=htp", 400, "unknown check_type 'htp'; known types: slow\n"),
+        ("/metrics?label.team=x", 400, "no check has the label team='x'; its values: mail, web\n"),
+        ("/metrics?label.a=x", 400, "no check has the label a='x'; no check has a label of that name\n"),
+        ("/probe", 400, "give the name of one configured check: /probe?check=NAME\n"),
+        ("/probe?target=http://x/&module=http_2xx", 400, "give the name of one configured check: /probe?check=NAME\n"),
+        ("/probe?check=quick&check=other", 400, "give the name of one configured check: /probe?check=NAME\n"),
+        ("/?status=bad", 400, "unknown status 'bad'; known: failing, degraded, not-run, ok\n"),
+        ("/?find=" + "x" * 201, 400, "find is longer than 200 characters\n"),
+        ("/metrics?" + "a&" * 1001, 400, "more than 1000 parameters\n"),
+        ("/metrics?check=" + "x" * 8192, 414, "the query is longer than 8192 bytes\n"),
+        ("/nowhere", 404, "GET /nowhere: not found\n"),
+        ("/static/../app.py", 404, "GET /app.py: not found\n"),
+        ("/static/%2e%2e%2fstatus.html", 404, "GET /static/../status.html: not found\n"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(refusing: Served, path: str, status_code: int, text: str) -> None:
+    """The answer says what is wrong and what is allowed, and nothing runs."""
+    answer = refusing.get(path)
+    assert (answer.status_code, answer.text) == (status_code, text)
+    assert [check.name for check in CONFIG.checks if refusing.history.latest(check.name)] == []
+
+
+def test_a_browser_gets_the_refusal_as_a_page(refusing: Served) -> None:
+    """Who accepts HTML gets HTML, escaped."""
+    answer = refusing.get("/metrics?check=<script>", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "&lt;script&gt;" in answer.text
+    assert "<script" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("GET", "/-/reload", "POST"), ("PUT", "/-/reload", "POST"), ("POST", "/metrics", "GET, HEAD")],
+)
+def test_a_wrong_method_is_told_the_right_ones(refusing: Served, method: str, path: str, allowed: str) -> None:
+    """405 comes with the methods allowed."""
+    answer = refusing.client.request(method, f"{refusing.url}{path}")
+    assert answer.status_code == 405
+    assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
+
+
+def test_a_reload_puts_the_new_configuration_in_force() -> None:
+    """POST loads anew; the next scrape runs what it says."""
+    new = Config(checks=(Check(name="new", check_type="slow", target="0"),), file="checks.yml")
+    with serving(CONFIG, lambda: new) as served:
+        answer = served.client.post(f"{served.url}/-/reload")
+        assert (answer.status_code, answer.text) == (200, "reloaded: 1 checks\n")
+        assert names_on(served.get("/metrics").text) == ["new"]
+
+
+def test_a_refused_configuration_leaves_the_old_one_in_force() -> None:
+    """The answer has every problem, one a line; the metric tells that the file is not what is in force."""
+
+    def refuse() -> Config:
+        raise ConfigError([ConfigProblem("checks.yml", line, 1, "checks[0]", "is bad") for line in (3, 7)])
+
+    with serving(CONFIG, refuse) as served:
+        answer = served.client.post(f"{served.url}/-/reload")
+        assert (answer.status_code, answer.text) == (
+            500,
+            "checks.yml:3:1: checks[0]: is bad\nchecks.yml:7:1: checks[0]: is bad\n",
+        )
+        page = served.get("/metrics").text
+        assert names_on(page) == ["quick", "other", "a/b c"]
+        assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page
+
+
+def test_readiness_and_health_tell_different_things(served: Served) -> None:
+    """Not ready means starting or stopping; not healthy means that checks cannot run."""
+    assert served.get("/-/ready").status_code == 503
+    served.readiness.ready = True
+    served.runner_answers = False
+    assert (served.get("/-/ready").status_code, served.get("/-/healthy").status_code) == (200, 503)
+
+
+@pytest.mark.parametrize(
+    ("header", "offset_seconds", "budget_seconds"),
+    [
+        (None, 0.5, 10.0),
+        ("15", 0.5, 14.5),
+        ("10.000000000", 0.5, 9.5),
+        ("1", 0.5, 0.8),
+        ("2.5", 0.5, 2.0),
+        ("10", 0.0, 10.0),
+        ("0.05", 0.5, 0.1),
+        ("0", 0.5, 0.1),
+        ("9999", 0.5, 120.0),
+        *((nonsense, 0.5, 10.0) for nonsense in (
+            "", "nan", "inf", "-1", "+5", "1_0", " 5", "5 ", "5\n", "1e3", "0x10", "٣", "5,0", ".5", "5.", "12345",
+            "1.0000000000", "5;6", "infinity",
+        )),
+    ],
+)  # fmt: skip
+def test_the_budget_is_what_prometheus_allows_less_the_offset(
+    header: str | None, offset_seconds: float, budget_seconds: float
+) -> None:
+    """At most a fifth is kept back; the budget has bounds; anything but a plain decimal counts as not sent."""
+    assert scrape_budget(header, offset_seconds) == pytest.approx(budget_seconds)
+
+
+@pytest.fixture
+def sluggish() -> Iterator[Served]:
+    """An exporter with checks that take their time: half a minute, and half a second."""
+    checks = (
+        Check(name="hanging", check_type="slow", target="30", timeout_seconds=60),
+        Check(name="quick", check_type="slow", target="0"),
+        Check(name="slow", check_type="slow", target="0.5"),
+    )
+    with serving(Config(checks=checks, file="checks.yml")) as running:
+        yield running
+
+
+def test_a_whole_page_is_there_before_prometheus_gives_up(sluggish: Served) -> None:
+    """What is unfinished then fails with the reason deadline; the others have their results."""
+    started = time.perf_counter()
+    page = sluggish.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": "1"}).text
+    assert 0.7 < time.perf_counter() - started < 1.0
+    assert 'probe_failure_info{check="hanging",check_type="slow",reason="deadline",target="30"} 1.0' in page
+    assert 'probe_success{check="quick",check_type="slow",target="0"} 1.0' in page
+
+
+def test_pages_are_served_while_scrapes_run(sluggish: Served) -> None:
+    """A scrape never blocks the server: with eight of them waiting for a check, other pages answer at once."""
+    with ThreadPoolExecutor(8) as clients:
+        scrapes = [clients.submit(sluggish.get, f"/metrics?check=slow&{number}") for number in range(8)]
+        time.sleep(0.2)
+        started = time.perf_counter()
+        assert sluggish.get("/").status_code == 200
+        assert time.perf_counter() - started < 0.2
+        assert [scrape.result().status_code for scrape in scrapes] == [200] * 8
+
+
+def test_more_scrapes_than_workers_wait_or_are_turned_away(sluggish: Served) -> None:
+    """The ninth scrape waits a quarter of its time, then it is told to come back; with enough time it is served."""
+    with ThreadPoolExecutor(10) as clients:
+        held = [clients.submit(sluggish.get, "/probe?check=slow") for _ in range(8)]
+        time.sleep(0.15)
+        hasty = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.5"})
+        patient = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "10"})
+        assert (hasty.status_code, hasty.headers["retry-after"]) == (503, "1")
+        assert (patient.status_code, names_on(patient.text)) == (200, ["quick"])
+        assert [scrape.result().status_code for scrape in held] == [200] * 8
+
+
+def test_a_client_that_leaves_costs_nothing(sluggish: Served) -> None:
+    """Twenty clients hang up in the middle of a scrape; the server goes on, and no thread stays behind."""
+    host, port = sluggish.url.removeprefix("http://").split(":")
+    threads = threading.active_count()
+    for _ in range(20):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"GET /metrics?check=slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "20"})
+    assert answer.status_code == 200
+    assert threading.active_count() <= threads + 16
+
+
+def test_the_page_is_compressed_and_openmetrics_when_asked(served: Served) -> None:
+    """Accept and Accept-Encoding decide, and caches are told so."""
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"}
+    answer = served.get("/metrics", headers=accept)
+    assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert (answer.headers["content-encoding"], answer.headers["vary"]) == ("gzip", "Accept, Accept-Encoding")
+    assert answer.text.endswith("# EOF\n")

@@ -1,0 +1,186 @@
+"""The web server's bounds: silent, slow, talkative and greedy clients lose their connection, others notice nothing."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from exporter.web.connections import BoundedProtocol
+from tests.servers.web import run_web_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
+
+LARGE = b"x" * 20_000_000
+"""More than the buffers of both ends of a loopback connection hold."""
+
+
+class Impatient(BoundedProtocol):
+    """Has limits that a test can wait for."""
+
+    request_limit_seconds = 0.3
+    response_limit_seconds = 0.3
+
+
+def hello(request: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
+def large(request: Request) -> Response:
+    return Response(LARGE)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server that loses its patience soon."""
+    routes = [Route("/hello", hello, methods=["GET", "POST"]), Route("/large", large)]
+    with run_web_server(Starlette(routes=routes), Impatient) as running:
+        yield running
+
+
+def connect(url: str) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=5)
+
+
+def receive(connection: socket.socket) -> bytes:
+    """Give an answer whose body is the greeting."""
+    received = b""
+    while not received.endswith(b"hello"):
+        received += connection.recv(1024)
+    return received
+
+
+def drip(connection: socket.socket, octet: bytes) -> None:
+    for _ in range(100):
+        connection.sendall(octet)
+        time.sleep(0.05)
+
+
+def seconds_until_closed(connection: socket.socket) -> float:
+    started = time.perf_counter()
+    with suppress(ConnectionResetError):
+        while connection.recv(65536):
+            pass
+    return time.perf_counter() - started
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /hello HTTP/1.1\r\nHost: x\r\n", b"G"])
+def test_a_client_that_sends_no_whole_request_is_dropped(url: str, sent: bytes) -> None:
+    """Silence and half a request end the connection after the limit."""
+    with connect(url) as connection:
+        connection.sendall(sent)
+        assert 0.2 < seconds_until_closed(connection) < 2
+
+
+def test_a_client_that_drips_is_dropped(url: str) -> None:
+    """A byte now and then does not win more time."""
+    with connect(url) as connection:
+        started = time.perf_counter()
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            drip(connection, b"G")
+        assert time.perf_counter() - started < 2
+
+
+def test_a_second_request_has_its_own_limit(url: str) -> None:
+    """On a connection kept alive, the half of a further request ends it too."""
+    request = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+    with connect(url) as connection:
+        connection.sendall(request)
+        assert receive(connection).endswith(b"hello")
+        time.sleep(0.5)
+        connection.sendall(request)
+        assert receive(connection).endswith(b"hello")
+        connection.sendall(request[:10])
+        assert 0.2 < seconds_until_closed(connection) < 2
+
+
+def test_a_body_that_never_ends_is_not_waited_for(url: str) -> None:
+    """The answer comes at once, and the rest of the body is nobody's concern."""
+    with connect(url) as connection:
+        connection.sendall(b"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nx")
+        assert receive(connection).endswith(b"hello")
+        started = time.perf_counter()
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            drip(connection, b"x")
+        assert time.perf_counter() - started < 3
+
+
+def test_a_client_that_does_not_read_is_dropped(url: str) -> None:
+    """The memory of a page is not held for a client that does not take it."""
+    with connect(url) as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(1.0)
+        received = 0
+        with suppress(ConnectionResetError):
+            while data := connection.recv(1 << 20):
+                received += len(data)
+        assert received < len(LARGE)
+
+
+def test_a_client_that_reads_gets_everything(url: str) -> None:
+    """A large page arrives whole."""
+    assert httpx.get(f"{url}/large", trust_env=False).content == LARGE
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /hello HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n",
+        b"GET /" + b"x" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /hello HTTP/1.1\r\n" + b"X: y\r\n" * 100_000 + b"\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET /hel\x00lo HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /hello\r\n\r\n",
+    ],
+)
+def test_a_request_that_is_none_is_refused(url: str, request_head: bytes) -> None:
+    """Heads beyond the limit, TLS on the plain port and garbage are answered 400, or the connection ends."""
+    with connect(url) as connection:
+        try:
+            connection.sendall(request_head)
+            answer = connection.recv(1024)
+        except ConnectionResetError:
+            answer = b""
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_others_do_not_notice(url: str) -> None:
+    """With two hundred half-sent requests under way, a whole one is answered at once."""
+    crawling = [connect(url) for _ in range(200)]
+    try:
+        for connection in crawling:
+            connection.sendall(b"GET /hello HTTP/1.1\r\n")
+        started = time.perf_counter()
+        assert httpx.get(f"{url}/hello", trust_env=False).text == "hello"
+        assert time.perf_counter() - started < 0.2
+    finally:
+        for connection in crawling:
+            connection.close()
+
+
+def test_connections_beyond_the_limit_are_hung_up_on() -> None:
+    """The process's files are not all spent on clients; when one leaves, the next is served."""
+
+    class Crowded(BoundedProtocol):
+        max_connections = 3
+
+    with run_web_server(Starlette(routes=[Route("/hello", hello)]), Crowded) as url:
+        first, *others = [connect(url) for _ in range(3)]
+        with connect(url) as refused, suppress(ConnectionResetError):
+            assert refused.recv(1) == b""
+        first.close()
+        time.sleep(0.1)
+        assert httpx.get(f"{url}/hello", trust_env=False).text == "hello"
+        for connection in others:
+            connection.close()
