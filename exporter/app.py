@@ -7,7 +7,6 @@ an error.
 
 from __future__ import annotations
 
-import difflib
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +27,7 @@ from exporter.web.requests import BadParameterError, parse_query, scrape_request
 from exporter.web.slots import BusyError, ScrapeSlots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
 
@@ -172,7 +171,7 @@ class _Routes:
                     now_seconds=time.time(),
                 )
                 return HTMLResponse(page)
-        raise UnknownCheckNameError([name])
+        raise UnknownCheckNameError([name], [check.name for check in current.checks])
 
     def config(self, request: Request) -> Response:
         """Show the configuration in force, secrets masked."""
@@ -212,9 +211,7 @@ class _Routes:
 
     def unknown_check(self, request: Request, error: Exception) -> Response:
         """Say which check is not configured, and which was perhaps meant."""
-        assert isinstance(error, UnknownCheckNameError)  # noqa: S101 - registered for this class only
-        known = [check.name for check in self._site.live_config.current.checks]
-        return self._problem(request, 404, "No such check", f"{error}{_suggestion(error.check_names, known)}")
+        return self._problem(request, 404, "No such check", str(error))
 
     def busy(self, request: Request, error: Exception) -> Response:
         """Turn a scrape away that has waited as long as it can afford."""
@@ -261,8 +258,3 @@ def _status_filter(query: Mapping[str, list[str]]) -> StatusFilter:
     if len(text) > _MAX_FIND_CHARACTERS:
         raise BadParameterError(f"find is longer than {_MAX_FIND_CHARACTERS} characters")
     return StatusFilter(state=State(state) if state else None, text=text)
-
-
-def _suggestion(unknown: Sequence[str], known: Sequence[str]) -> str:
-    near = {match: None for name in unknown for match in difflib.get_close_matches(name, known, n=1)}
-    return f"; did you mean {', '.join(map(repr, near))}?" if near else ""

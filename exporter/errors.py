@@ -6,6 +6,7 @@ nothing above them branches on a foreign exception or on the text of a message.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.model import Reason
+
+_MOST_LOOKED_UP = 3
+_LONGEST_LOOKED_UP = 200
+"""Whoever reaches the port may ask for any names, and likening two takes time that grows with their length."""
 
 
 class ExporterError(Exception):
@@ -37,13 +42,19 @@ class UnknownCheckTypeError(ExporterError):
 class UnknownCheckNameError(ExporterError):
     """Raised before anything runs when a scrape asks for checks that are not configured.
 
+    The text suggests the configured names that come close.
+
     Attributes:
         check_names: The names that no check has, sorted.
     """
 
-    def __init__(self, check_names: Iterable[str]) -> None:
+    def __init__(self, check_names: Iterable[str], configured_names: Iterable[str]) -> None:
         self.check_names = tuple(sorted(check_names))
-        super().__init__(f"no check is named {', '.join(map(repr, self.check_names))}")
+        configured = tuple(configured_names)
+        looked_up = [name[:_LONGEST_LOOKED_UP] for name in self.check_names[:_MOST_LOOKED_UP]]
+        near = {match for name in looked_up for match in get_close_matches(name, configured, n=1)}
+        suggestion = f"; did you mean {', '.join(map(repr, sorted(near)))}?" if near else ""
+        super().__init__(f"no check is named {', '.join(map(repr, self.check_names))}{suggestion}")
 
 
 class CheckFailed(ExporterError):  # noqa: N818 - an outcome that a check reports, not a fault of the program

@@ -147,7 +147,7 @@ class View:
     def _selected(self, selection: Selection) -> list[Check]:
         unknown = selection.check_names - self._by_name.keys()
         if unknown:
-            raise UnknownCheckNameError(unknown)
+            raise UnknownCheckNameError(unknown, self._by_name)
         types = self._known.type_names | {check.check_type for check in self.config.checks}
         for check_type in sorted(selection.check_types - types):
             raise UnknownCheckTypeError(check_type, types)

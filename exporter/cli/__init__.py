@@ -18,7 +18,7 @@ from exporter.cli.run_once import run_once
 from exporter.cli.serve import serve
 from exporter.cli.usage import help_text
 from exporter.config import json_schema
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, UnknownCheckNameError
 from exporter.logs import configure_logging, escape_unprintable
 from exporter.registry import ExecutorRegistry
 from exporter.version import __version__
@@ -41,14 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = parse_arguments(sys.argv[1:] if arguments is None else arguments, os.environ)
-        configure_logging(options.log_level, options.log_format)
-        status = _run(options)
-        sys.stdout.flush()
     except HelpRequested as request:
         sys.stdout.write(help_text() if request.topic == "help" else f"nyxmon-exporter {__version__}\n")
         return 0
     except UsageError as error:
         return _complain(f"{error} (see --help)", _WRONG)
+    configure_logging(options.log_level, options.log_format)
+    try:
+        status = _run(options)
+        sys.stdout.flush()
+    except UnknownCheckNameError as error:
+        return _complain(str(error), _WRONG)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return _WRONG

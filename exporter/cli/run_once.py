@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from exporter.catalogue import Catalogue
-from exporter.cli.arguments import UsageError
 from exporter.cli.report import json_report, print_table
 from exporter.collector import CheckCollector
+from exporter.errors import UnknownCheckNameError
 from exporter.exposition import Format, write_page
 from exporter.model import ResultStatus
 
@@ -30,7 +29,7 @@ def run_once(program: Program, options: Options) -> int:
     """Run the checks and print what came of them; give 1 when one failed, 0 otherwise.
 
     Raises:
-        UsageError: When a name is no configured check; nothing has been run then.
+        UnknownCheckNameError: When a name is no configured check; nothing has been run then.
     """
     checks = _select(program.live_config.current.checks, options.check_names)
     with _progress(len(checks)) as advance:
@@ -71,11 +70,9 @@ class _WatchedRunner:
 
 def _select(checks: tuple[Check, ...], names: tuple[str, ...]) -> tuple[Check, ...]:
     by_name = {check.name: check for check in checks}
-    for name in names:
-        if name not in by_name:
-            near = difflib.get_close_matches(name, by_name, n=1)
-            suggestion = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(f"no check is named {name}{suggestion}")
+    unknown = set(names) - by_name.keys()
+    if unknown:
+        raise UnknownCheckNameError(unknown, by_name)
     return tuple(by_name[name] for name in names) or checks
 
 

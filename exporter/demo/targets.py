@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from exporter.demo.names import DemoNameServer
 from exporter.demo.web import serve_web
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from exporter.demo.certificates import DemoCertificates
 
+    Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
 _HOST = "127.0.0.1"
+_MAX_HEAD_BYTES = 16384
 
 
 class DemoTargets:
@@ -54,8 +60,12 @@ class DemoTargets:
         for server in self._servers:
             server.close()
 
-    async def _listen(self, serve: object, tls: ssl.SSLContext | None = None) -> str:
-        server = await asyncio.start_server(serve, _HOST, 0, ssl=tls, limit=16384)  # type: ignore[arg-type]
+    async def _listen(self, serve: Conversation, tls: ssl.SSLContext | None = None) -> str:
+        async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.CancelledError):  # at the end of the demo; asyncio before 3.12 would log it
+                await serve(reader, writer)
+
+        server = await asyncio.start_server(converse, _HOST, 0, ssl=tls, limit=_MAX_HEAD_BYTES)
         self._servers.append(server)
         return _address(server.sockets[0].getsockname())
 
