@@ -1,0 +1,46 @@
+"""The files below grafana/ as the tests about them read them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+GRAFANA = ROOT / "grafana"
+RULE_FILES = sorted((GRAFANA / "rules").glob("*.yml"))
+RULE_TEST_FILES = sorted((GRAFANA / "rules" / "tests").glob("*.yml"))
+
+
+class Alert(NamedTuple):
+    """An alerting rule."""
+
+    name: str
+    expression: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+def read_yaml(path: Path) -> Any:
+    """The one document of a YAML file."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def rules() -> list[dict[str, Any]]:
+    """All rules, file by file, as they are written."""
+    return [rule for path in RULE_FILES for group in read_yaml(path)["groups"] for rule in group["rules"]]
+
+
+def alerts() -> list[Alert]:
+    """The alerting rules; some share a name."""
+    return [
+        Alert(rule["alert"], rule["expr"], rule["labels"], rule["annotations"]) for rule in rules() if "alert" in rule
+    ]
+
+
+def dashboards() -> dict[str, dict[str, Any]]:
+    """The dashboards by uid."""
+    found = [json.loads(path.read_text("utf-8")) for path in sorted((GRAFANA / "dashboards").glob("*.json"))]
+    return {board["uid"]: board for board in found}

@@ -1,0 +1,121 @@
+"""grafana/rules: promtool accepts them, every alert is tested whole, and what they name exists."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from exporter import ExecutorRegistry, catalogue
+from tests.grafana.shipped import RULE_FILES, RULE_TEST_FILES, alerts, dashboards, read_yaml, rules
+from tests.servers.prometheus import promtool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALERTS = alerts()
+NAMES = sorted({alert.name for alert in ALERTS})
+SEVERITIES = ("critical", "warning", "info")
+OF_PROMETHEUS = {"up", "scrape_duration_seconds", "scrape_timeout_seconds"}
+QUERY = re.compile(r'(?:printf|query) "((?:[^"\\]|\\.)*)"')
+METRIC = re.compile(r"\b(?:probe_|nyxmon_|scrape_)\w+|\bup\b|\w+:\w+:\w+")
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Moment(NamedTuple):
+    """One look at an alert in a unit test: when, and the severities it fires with."""
+
+    test: str
+    seconds: int
+    severities: tuple[str, ...]
+
+
+def moments(alert_name: str) -> list[Moment]:
+    """All looks at an alert, in the order of time within each test."""
+    found = [
+        Moment(test["name"], seconds(look["eval_time"]), severities(look))
+        for path in RULE_TEST_FILES
+        for test in read_yaml(path)["tests"]
+        for look in test["alert_rule_test"]
+        if look["alertname"] == alert_name
+    ]
+    return sorted(found)
+
+
+def seconds(duration: str) -> int:
+    """Seconds of a duration of one unit, such as `90m`."""
+    return int(duration[:-1]) * UNITS[duration[-1]]
+
+
+def severities(look: dict[str, Any]) -> tuple[str, ...]:
+    """The severities that are expected to fire."""
+    return tuple(sorted({alert["exp_labels"]["severity"] for alert in look["exp_alerts"]}))
+
+
+def test_promtool_accepts_the_rules() -> None:
+    """Syntax and lint of all rule files, nothing to complain about."""
+    said = promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, RULE_FILES))
+    assert re.findall(r"SUCCESS: (\d+) rules", said) == [
+        str(sum(len(group["rules"]) for group in read_yaml(path)["groups"])) for path in RULE_FILES
+    ]
+
+
+@pytest.mark.parametrize("path", RULE_TEST_FILES, ids=lambda path: path.stem)
+def test_rules_do_what_their_unit_tests_say(path: Path) -> None:
+    """The tests of a rule file hold in promtool's own engine."""
+    assert "SUCCESS" in promtool("test", "rules", str(path))
+
+
+def test_every_rule_file_has_unit_tests() -> None:
+    """Rules and their tests have the same names."""
+    assert [path.name for path in RULE_TEST_FILES] == [path.name for path in RULE_FILES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_alert_is_seen_to_wait_to_fire_and_to_end(name: str) -> None:
+    """Each alert is silent before it fires and silent afterwards in one test, with each of its severities."""
+    seen = set()
+    looks = moments(name)
+    for before, firing, after in zip(looks, looks[1:], looks[2:], strict=False):
+        silent = not before.severities and not after.severities
+        if silent and firing.severities and before.test == firing.test == after.test:
+            seen |= set(firing.severities)
+    assert seen == {alert.labels["severity"] for alert in ALERTS if alert.name == name}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
+def test_every_alert_says_what_how_bad_and_where_to_look(alert: Any) -> None:
+    """Severity is the only label set; the annotations are the same four everywhere."""
+    assert alert.labels.keys() == {"severity"}
+    assert alert.labels["severity"] in SEVERITIES
+    assert sorted(alert.annotations) == ["dashboard_url", "description", "runbook_url", "summary"]
+    assert alert.annotations["runbook_url"] == f"README.md#{alert.name.lower()}"
+
+
+def test_recorded_series_are_named_as_prometheus_advises() -> None:
+    """`level:metric:operation`, in lower case."""
+    recorded = [rule["record"] for rule in rules() if "record" in rule]
+    assert [name for name in recorded if not re.fullmatch(r"[a-z_]+:[a-z_]+:[a-z0-9_]+", name)] == []
+
+
+def test_every_metric_in_the_rules_exists() -> None:
+    """Expressions and the queries in annotations name series of the exporter, of Prometheus or of the rules."""
+    queries = [query for alert in ALERTS for text in alert.annotations.values() for query in QUERY.findall(text)]
+    expressions = [re.sub(r'"[^"]*"', "", text) for text in (*(rule["expr"] for rule in rules()), *queries)]
+    used = set(METRIC.findall(" ".join(expressions)))
+    known = catalogue.Catalogue(ExecutorRegistry.with_builtins().check_types)
+    exported = {name for family in known.families for name in family.sample_names}
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    assert used - exported - recorded - OF_PROMETHEUS == set()
+    assert recorded - used == set()
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
+def test_every_link_leads_to_a_dashboard_that_understands_it(alert: Any) -> None:
+    """The dashboard exists, and each variable in the link is one of its own."""
+    link = urlsplit(re.sub(r"{{.*?}}", "x", alert.annotations["dashboard_url"]))
+    board = dashboards()[link.path.removeprefix("/d/")]
+    variables = {f"var-{variable['name']}" for variable in board["templating"]["list"]}
+    assert {name for name, _ in parse_qsl(link.query)} - variables == set()
