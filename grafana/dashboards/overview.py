@@ -1,0 +1,229 @@
+"""Overview: which checks are up, degraded and down, why, and how much of the error budget that has cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grafana import scales
+from grafana.board import Board, Row
+from grafana.panels import Look, Query, curves, now, numbers, ranking, states
+from grafana.queries import (
+    IDENTITY,
+    availability,
+    budget_left,
+    days_left,
+    failures,
+    highest,
+    selected,
+    slow_duration,
+    status,
+    status_missing_none,
+    unmet,
+)
+from grafana.tables import Column, table
+from grafana.variables import CHECK_DASHBOARD, CHECK_DASHBOARD_OF_SERIES, EXPORTER_PAGE, alerts, objective, of_checks
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.cog.builder import Builder
+    from grafana_foundation_sdk.models.dashboard import Panel
+
+_TO_CHECK = (("About this check", CHECK_DASHBOARD_OF_SERIES),)
+_LOG = (("Log of its latest runs", EXPORTER_PAGE),)
+
+
+def board() -> Board:
+    """Give the dashboard."""
+    return Board(
+        name="overview",
+        title="Nyxmon / Overview",
+        text="Every check at a glance: what is up, degraded or down, why, and what that costs.",
+        variables=[*of_checks("probe_status"), objective()],
+        annotations=[alerts('check=~"$check"')],
+        rows=[
+            Row("", [*_states(), *_costs(), *_troubles(), _checks()]),
+            Row("Over time", _history()),
+            Row("Extremes", _extremes()),
+        ],
+    )
+
+
+def _in_state(code: int) -> str:
+    return f"sum(({status()}) == bool {code})"
+
+
+def _states() -> list[Builder[Panel]]:
+    known = f"group by (check) (last_over_time({selected('probe_status')}[$__range]))"
+    missing = f"count({known} unless group by (check) ({selected('probe_status')})) or vector(0)"
+    return [
+        numbers(
+            "Up",
+            "Checks whose latest result is good.",
+            now(_in_state(0)),
+            (4, 4),
+            Look(steps=scales.NONE_IS_BAD),
+        ),
+        numbers(
+            "Degraded",
+            "Checks that miss an expectation of severity warning, or fail where only some of several exporters see"
+            " them.",
+            now(_in_state(1)),
+            (4, 4),
+            Look(steps=scales.NONE_IS_FAIR),
+        ),
+        numbers(
+            "Down",
+            "Checks that no exporter sees succeed.",
+            now(_in_state(2)),
+            (4, 4),
+            Look(steps=scales.NONE_IS_GOOD),
+        ),
+        numbers(
+            "Without result",
+            "Checks that had results within the time range and have none now: they were removed, or the exporter or the"
+            " way to it is down.",
+            now(missing),
+            (4, 4),
+            Look(steps=scales.NONE_IS_FAIR),
+        ),
+    ]
+
+
+def _costs() -> list[Builder[Panel]]:
+    everything = f"avg({availability()})"
+    return [
+        numbers(
+            "Availability",
+            "Share of the runs in the time range that succeeded, degraded ones included. Every check counts the same.",
+            now(everything),
+            (4, 4),
+            Look(unit=scales.SHARE, decimals=2, steps=scales.AVAILABILITY),
+        ),
+        numbers(
+            "Error budget left",
+            "Share of the failures which the objective allows in the time range that is still to spend; negative when"
+            " there were more.",
+            now(budget_left(everything)),
+            (4, 4),
+            Look(unit=scales.SHARE, decimals=1, steps=scales.BUDGET_LEFT),
+        ),
+    ]
+
+
+def _troubles() -> list[Builder[Panel]]:
+    ever = f"max by (check) (max_over_time({selected('probe_status')}[$__range] @ end())) > 0"
+    reasons = f"sum by (reason) (count_over_time({selected('probe_failure_info')}[$__range]))"
+    return [
+        states(
+            "Troubles",
+            "Checks that were degraded or down at any time in the range. A step shows the worst it contains.",
+            [Query(f"({status_missing_none()}) and on (check) ({ever})", "{{check}}")],
+            (16, 8),
+            Look(words=scales.STATUS, links=_TO_CHECK),
+        ),
+        ranking(
+            "Failed results by reason",
+            "How many results in the time range failed for each reason. The log of a run tells the details: follow the"
+            " status in the table below.",
+            now(f"sort_desc({reasons})", "{{reason}}"),
+            (8, 8),
+            Look(least=0, steps=scales.ALARMINGLY),
+        ),
+    ]
+
+
+def _checks() -> Builder[Panel]:
+    available = availability(IDENTITY)
+    share = Look(unit=scales.SHARE, decimals=2, steps=scales.AVAILABILITY)
+    seconds = Look(unit=scales.SECONDS)
+    left = Look(unit=scales.SHARE, decimals=0, steps=scales.BUDGET_LEFT)
+    days = Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT)
+    return table(
+        "Checks",
+        "Each check with its latest result, and how it did in the time range. The name leads to all about the check,"
+        " status and reason lead to the log in the exporter. Unmet: expectations that are not met. Certificate: days"
+        " until it expires.",
+        [
+            Column(title="Check", label="check", look=Look(links=(("About this check", CHECK_DASHBOARD),))),
+            Column(title="Type", label="check_type", width=90),
+            Column(title="Target", label="target"),
+            Column(
+                title="Status",
+                expression=status(IDENTITY),
+                look=Look(words=scales.STATUS, links=_LOG),
+                filled=True,
+                width=90,
+            ),
+            Column(
+                title="Reason",
+                label="reason",
+                expression=failures(f"{IDENTITY}, reason"),
+                look=Look(links=_LOG),
+                width=140,
+            ),
+            Column(title="Unmet", expression=unmet(IDENTITY), width=70),
+            Column(title="Duration", expression=highest("probe_duration_seconds", IDENTITY), look=seconds, width=90),
+            Column(title="95 % below", expression=slow_duration(IDENTITY), look=seconds, width=95),
+            Column(title="Availability", expression=available, look=share, width=100),
+            Column(title="Budget left", expression=budget_left(available), look=left, width=100),
+            Column(title="Certificate", expression=days_left(IDENTITY), look=days, width=100),
+        ],
+        (24, 11),
+        sort="Status",
+        downwards=True,
+    )
+
+
+def _history() -> list[Builder[Panel]]:
+    available = f"avg by (check_type) (avg_over_time({selected('probe_success')}[$__rate_interval]))"
+    return [
+        curves(
+            "Checks by status",
+            "How many checks were up, degraded and down.",
+            [Query(_in_state(int(code)), word) for code, word, _ in scales.STATUS],
+            (8, 8),
+            Look(decimals=0),
+            stacked=True,
+            colours=scales.STATUS_COLOURS,
+        ),
+        curves(
+            "Failing checks by reason",
+            "How many checks were failing for each reason; nothing while none fails.",
+            [Query(f"count by (reason) ({failures()})", "{{reason}}")],
+            (8, 8),
+            Look(decimals=0),
+            stacked=True,
+        ),
+        curves(
+            "Availability by type",
+            "Share of the runs around each moment that succeeded.",
+            [Query(available, "{{check_type}}")],
+            (8, 8),
+            Look(unit=scales.SHARE, least=0, most=1),
+        ),
+    ]
+
+
+def _extremes() -> list[Builder[Panel]]:
+    return [
+        ranking(
+            "Least error budget left",
+            "The ten checks that spent most of their error budget in the time range.",
+            now(f"bottomk(10, {budget_left(availability())})", "{{check}}"),
+            (8, 9),
+            Look(unit=scales.SHARE, decimals=0, steps=scales.BUDGET_LEFT, least=0, most=1, links=_TO_CHECK),
+        ),
+        ranking(
+            "Slowest",
+            "The ten checks with the longest duration that 95 % of their runs in the time range stayed below.",
+            now(f"topk(10, {slow_duration()})", "{{check}}"),
+            (8, 9),
+            Look(unit=scales.SECONDS, least=0, links=_TO_CHECK),
+        ),
+        ranking(
+            "Certificates that expire first",
+            "Days until the first of the certificates that a target presents expires, also where it was refused.",
+            now(f"bottomk(10, {days_left()})", "{{check}}"),
+            (8, 9),
+            Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT, least=0, links=_TO_CHECK),
+        ),
+    ]

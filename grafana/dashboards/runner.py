@@ -1,0 +1,277 @@
+"""Runner: what running the checks costs, and how well the exporter keeps up. Only scrapes of /metrics tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grafana import scales
+from grafana.board import Board, Row
+from grafana.panels import Look, Query, curves, heat, now, numbers
+from grafana.queries import EXPORTERS, at_quantile, growth, per_batch
+from grafana.variables import alerts, of_exporters
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.cog.builder import Builder
+    from grafana_foundation_sdk.models.dashboard import Panel
+
+_SECONDS = Look(unit=scales.SECONDS)
+_COUNT = Look(decimals=0)
+
+
+def board() -> Board:
+    """Give the dashboard."""
+    return Board(
+        name="runner",
+        title="Nyxmon / Runner",
+        text="What running the checks takes: batches, connections, executors, cleanup, and the exporter itself."
+        " Scrapes of /metrics bring this; discovered targets alone do not.",
+        variables=of_exporters("nyxmon_exporter_build_info"),
+        annotations=[alerts('alertname=~"Nyxmon.*"', 'check=""', 'job=~"$job|"')],
+        rows=[
+            Row("", [*_exporters(), *_batches()]),
+            Row("Truth of durations", _truth()),
+            Row("HTTP client", _http()),
+            Row("Executors and cleanup", _executors()),
+            Row("Results and process", _process()),
+        ],
+    )
+
+
+def _own(metric: str) -> str:
+    return f"{metric}{{{EXPORTERS}}}"
+
+
+def _exporters() -> list[Builder[Panel]]:
+    return [
+        numbers(
+            "Exporters",
+            "Exporters whose last scrape succeeded.",
+            now(f"sum({_own('up')})"),
+            (4, 4),
+            Look(steps=scales.NONE_IS_BAD),
+        ),
+        numbers(
+            "Version",
+            "Version of the exporter; several while an update is under way.",
+            now(f"group by (version) ({_own('nyxmon_exporter_build_info')})", "{{version}}"),
+            (4, 4),
+            Look(),
+            named=True,
+        ),
+        numbers(
+            "Checks",
+            "Checks in the configuration of all exporters.",
+            now(f"sum({_own('nyxmon_exporter_checks')})"),
+            (4, 4),
+            Look(),
+        ),
+        numbers(
+            "Configuration",
+            "Whether the configuration in force is what the file says, in all exporters.",
+            now(f"min({_own('nyxmon_exporter_config_last_reload_successful')})"),
+            (4, 4),
+            Look(words=scales.RELOADED),
+        ),
+        numbers(
+            "Configuration loaded",
+            "When the configuration in force was loaded; the exporter that did it first counts.",
+            now(f"min({_own('nyxmon_exporter_config_last_reload_success_timestamp_seconds')}) * 1000"),
+            (4, 4),
+            Look(unit=scales.AGO),
+        ),
+        numbers(
+            "Stuck checks",
+            "Checks of which a run ignores its cancellation and still blocks further runs.",
+            now(f"sum({_own('nyxmon_check_stuck')})"),
+            (4, 4),
+            Look(steps=scales.NONE_IS_GOOD),
+        ),
+    ]
+
+
+def _batches() -> list[Builder[Panel]]:
+    duration = "nyxmon_batch_duration_seconds"
+    mean = f"{growth(f'{duration}_sum', 'instance')} / {growth(f'{duration}_count', 'instance')}"
+    buckets = _own(f"{duration}_bucket")
+    return [
+        curves(
+            "Duration of batches",
+            "How long running the checks of a scrape took, until everything was closed: mean, and what 95 % stayed"
+            " below. Scrape: what Prometheus waited.",
+            [
+                Query(mean, "{{instance}} mean"),
+                Query(at_quantile(0.95, duration, "instance"), "{{instance}} 95 %"),
+                Query(f"max by (instance) ({_own('scrape_duration_seconds')})", "{{instance}} scrape"),
+            ],
+            (8, 8),
+            _SECONDS,
+        ),
+        heat(
+            "Durations of batches",
+            "How many batches took how long.",
+            f"sum by (le) (increase({buckets}[$__rate_interval]))",
+            (8, 8),
+        ),
+        curves(
+            "Checks in a scrape",
+            "Checks that were run for the latest scrape, and those of them that its deadline cut off.",
+            [
+                Query(f"max by (instance) ({_own('nyxmon_batch_checks')})", "{{instance}}"),
+                Query(f"max by (instance) ({_own('nyxmon_batch_deadline_exceeded')})", "{{instance}} cut off"),
+            ],
+            (8, 8),
+            _COUNT,
+        ),
+    ]
+
+
+def _truth() -> list[Builder[Panel]]:
+    wait = "nyxmon_batch_start_wait_seconds"
+    return [
+        curves(
+            "Start wait",
+            "How long checks were held back so that starting them all at once does not falsify durations.",
+            [
+                Query(at_quantile(0.5, wait, "instance"), "{{instance}} 50 %"),
+                Query(at_quantile(0.99, wait, "instance"), "{{instance}} 99 %"),
+            ],
+            (6, 7),
+            _SECONDS,
+        ),
+        curves(
+            "Loop lag",
+            "Longest time the event loop was late during the scrape: by so much a duration may be too long.",
+            [
+                Query(
+                    f"max by (instance) (max_over_time({_own('nyxmon_batch_loop_lag_seconds')}[$__rate_interval]))",
+                    "{{instance}}",
+                )
+            ],
+            (6, 7),
+            _SECONDS,
+        ),
+        curves(
+            "Stream high water",
+            "Most results of a scrape that were waiting to be taken over. At the size of the stream, checks wait.",
+            [Query(f"max by (instance) ({_own('nyxmon_batch_stream_high_water')})", "{{instance}}")],
+            (6, 7),
+            _COUNT,
+        ),
+        curves(
+            "Joined scrapes",
+            "Scrapes in a second that were answered from a batch another scrape had started.",
+            [Query(growth("nyxmon_batch_joined_scrapes_total", "instance"), "{{instance}}")],
+            (6, 7),
+            Look(unit=scales.PER_SECOND),
+        ),
+    ]
+
+
+def _http() -> list[Builder[Panel]]:
+    reused = growth("nyxmon_batch_http_connections_reused_total", "instance")
+    requests = growth("nyxmon_batch_http_requests_total", "instance")
+    return [
+        curves(
+            "Requests and connections",
+            "HTTP requests in a second, redirects included, and the connections that were opened and reused for them.",
+            [
+                Query(growth("nyxmon_batch_http_requests_total", "instance"), "{{instance}} requests"),
+                Query(growth("nyxmon_batch_http_connections_opened_total", "instance"), "{{instance}} opened"),
+                Query(reused, "{{instance}} reused"),
+            ],
+            (10, 7),
+            Look(unit=scales.PER_SECOND),
+        ),
+        curves(
+            "Reuse",
+            "Share of the requests that went over a connection opened earlier. Where it"
+            " is 0, every request measures connecting, too.",
+            [Query(f"{reused} / {requests}", "{{instance}}")],
+            (7, 7),
+            Look(unit=scales.SHARE, least=0, most=1),
+        ),
+        curves(
+            "Clients created",
+            "HTTP clients created in one batch: 1 when it has checks that need one, shared by them all; else 0.",
+            [Query(per_batch("nyxmon_batch_http_clients_created_total"), "{{instance}}")],
+            (7, 7),
+            Look(),
+        ),
+    ]
+
+
+def _executors() -> list[Builder[Panel]]:
+    cleanup = "nyxmon_batch_cleanup_duration_seconds"
+    errors = f"sum by (resource) (increase({_own('nyxmon_batch_cleanup_errors_total')}[$__rate_interval]))"
+    return [
+        curves(
+            "Executors instantiated",
+            "Executors made in one batch, by the type of check they were made for.",
+            [
+                Query(
+                    per_batch("nyxmon_batch_executors_instantiated_total", "instance, check_type"),
+                    "{{instance}} {{check_type}}",
+                )
+            ],
+            (8, 7),
+            Look(),
+        ),
+        curves(
+            "Cleanup",
+            "How long closing what a batch had opened took: what 95 % stayed below, by resource.",
+            [Query(at_quantile(0.95, cleanup, "resource"), "{{resource}}")],
+            (8, 7),
+            _SECONDS,
+        ),
+        curves(
+            "Cleanup errors",
+            "Resources whose closing failed or ran out of time; nothing while none ever did.",
+            [Query(errors, "{{resource}}")],
+            (8, 7),
+            _COUNT,
+        ),
+    ]
+
+
+def _process() -> list[Builder[Panel]]:
+    runs = growth("nyxmon_check_runs_total", "check_type")
+    failures = growth("nyxmon_check_failures_total", "reason")
+    return [
+        curves(
+            "Results",
+            "Results in a second by type of check; one that is given again within its minimum interval is not counted.",
+            [Query(runs, "{{check_type}}")],
+            (6, 7),
+            Look(unit=scales.PER_SECOND),
+            stacked=True,
+        ),
+        curves(
+            "Failures",
+            "Failed results in a second by reason.",
+            [Query(failures, "{{reason}}")],
+            (6, 7),
+            Look(unit=scales.PER_SECOND),
+            stacked=True,
+        ),
+        curves(
+            "CPU",
+            "Seconds of processor time in a second: 1 is one core.",
+            [Query(growth("process_cpu_seconds_total", "instance"), "{{instance}}")],
+            (4, 7),
+            Look(),
+        ),
+        curves(
+            "Memory",
+            "Resident memory.",
+            [Query(f"max by (instance) ({_own('process_resident_memory_bytes')})", "{{instance}}")],
+            (4, 7),
+            Look(unit=scales.BYTES),
+        ),
+        curves(
+            "File descriptors",
+            "Share of the file descriptors allowed that are open.",
+            [Query(f"max by (instance) ({_own('process_open_fds')} / {_own('process_max_fds')})", "{{instance}}")],
+            (4, 7),
+            Look(unit=scales.SHARE),
+        ),
+    ]

@@ -1,0 +1,120 @@
+"""The PromQL that dashboards share.
+
+A check may be seen by several exporters, and comes to Prometheus in one of two ways: with all others from `/metrics`,
+where its labels are on the series, or by discovery, where they are on the target. Both give `check`, `check_type` and
+`target`; everything else about where a series comes from is aggregated away. A check is down when no exporter sees it
+succeed, and degraded when some do and some do not; of everything else, the worst that any exporter sees is shown.
+"""
+
+from __future__ import annotations
+
+CHECKS = 'job=~"$job",instance=~"$instance",check_type=~"$check_type",check=~"$check"'
+"""Chooses the series of the selected checks."""
+
+EXPORTERS = 'job=~"$job",instance=~"$instance"'
+"""Chooses the series of the selected exporters."""
+
+CHECK_LABELS = ("check", "check_type", "target")
+IDENTITY = ", ".join(CHECK_LABELS)
+"""The labels of a row in a table of checks."""
+
+PHASES = "probe_[a-z]+_duration_seconds"
+"""Names of the metrics that give the duration of a run phase by phase, one for each protocol."""
+
+EARLIEST_EXPIRY = "probe_ssl_earliest_cert_expiry"
+CHAIN_EXPIRY = "probe_ssl_last_chain_expiry_timestamp_seconds"
+
+
+def selected(metric: str, *matchers: str) -> str:
+    """Select the series that a metric has for the selected checks.
+
+    Args:
+        metric: Its name; empty when a matcher names it.
+        matchers: Further ones, such as `phase="tls"`.
+    """
+    return f"{metric}{{{','.join((CHECKS, *matchers))}}}"
+
+
+def highest(metric: str, by: str = "check") -> str:
+    """Give the highest value that any exporter sees."""
+    return f"max by ({by}) ({selected(metric)})"
+
+
+def lowest(metric: str, by: str = "check") -> str:
+    """Give the lowest value that any exporter sees."""
+    return f"min by ({by}) ({selected(metric)})"
+
+
+def status(by: str = "check") -> str:
+    """Give the verdict on a check: 0 up, 1 degraded or failing for some exporters only, 2 down."""
+    return _verdict(selected("probe_status"), by)
+
+
+def status_missing_none(by: str = "check") -> str:
+    """Give the verdict on each step, made of the worst that each exporter saw in it; see `highest_missing_none`."""
+    worst = f"max_over_time({selected('probe_status')}[$__interval])"
+    return f"({_verdict(worst, by)}) or ({status(by)})"
+
+
+def _verdict(statuses: str, by: str) -> str:
+    return f"clamp_max(max by ({by}) ({statuses}), 1) + (min by ({by}) ({statuses}) == bool 2)"
+
+
+def highest_missing_none(metric: str, by: str = "check") -> str:
+    """Give the highest value of each step, so that a short failure shows however long the step is.
+
+    A step may also be shorter than the scrape interval; then the latest value stands.
+    """
+    return f"max by ({by}) (max_over_time({selected(metric)}[$__interval])) or {highest(metric, by)}"
+
+
+def lowest_missing_none(metric: str, by: str = "check") -> str:
+    """Give the lowest value of each step in the same way."""
+    return f"min by ({by}) (min_over_time({selected(metric)}[$__interval])) or {lowest(metric, by)}"
+
+
+def availability(by: str = "check", window: str = "$__range") -> str:
+    """Give the share of runs that succeeded, degraded ones included: 0 to 1."""
+    return f"avg by ({by}) (avg_over_time({selected('probe_success')}[{window}]))"
+
+
+def budget_left(available: str) -> str:
+    """Give the share of the error budget that is left: 1 untouched, 0 spent, negative overdrawn."""
+    return f"1 - (1 - {available}) / (1 - $objective / 100)"
+
+
+def slow_duration(by: str = "check") -> str:
+    """Give the duration that 95 % of the runs in the time range stayed below."""
+    return f"max by ({by}) (quantile_over_time(0.95, {selected('probe_duration_seconds')}[$__range]))"
+
+
+def days_left(by: str = "check", metric: str = EARLIEST_EXPIRY) -> str:
+    """Give the days until a certificate expires, by default the first presented one; negative afterwards."""
+    return f"({lowest(metric, by)} - time()) / 86400"
+
+
+def unmet(by: str = "check") -> str:
+    """Give how many expectations are not met; nothing where all are."""
+    return f"count by ({by}) ({lowest('probe_expectation_ok', f'{by}, expectation')} == 0)"
+
+
+def failures(by: str = "check, reason") -> str:
+    """Give 1 for each reason why a check is failing."""
+    return highest("probe_failure_info", by)
+
+
+def at_quantile(quantile: float, histogram: str, by: str) -> str:
+    """Give what observations of a histogram of the selected exporters stay below, for a share of them."""
+    buckets = f"sum by (le, {by}) (rate({histogram}_bucket{{{EXPORTERS}}}[$__rate_interval]))"
+    return f"histogram_quantile({quantile}, {buckets})"
+
+
+def growth(counter: str, by: str) -> str:
+    """Give how much a counter of the selected exporters grows in a second."""
+    return f"sum by ({by}) (rate({counter}{{{EXPORTERS}}}[$__rate_interval]))"
+
+
+def per_batch(counter: str, by: str = "instance") -> str:
+    """Give how much a counter of the selected exporters grows in one batch; `by` has the instance."""
+    batches = growth("nyxmon_batch_duration_seconds_count", "instance")
+    return f"{growth(counter, by)} / on (instance) group_left () {batches}"

@@ -1,0 +1,92 @@
+"""Units, colours and words: what numbers mean to the eye, the same on all dashboards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode, ValueMap, ValueMappingResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from grafana_foundation_sdk.models.dashboard import ValueMapping
+
+SECONDS = "s"
+SHARE = "percentunit"
+DAYS = "d"
+BYTES = "bytes"
+PER_SECOND = "ops"
+NUMBER = "short"
+AS_IT_IS = "none"
+MOMENT = "dateTimeAsIso"
+AGO = "dateTimeFromNow"
+
+GOOD = "green"
+FAIR = "orange"
+BAD = "red"
+
+Steps = tuple[tuple[float | None, str], ...]
+"""Colours from a value upwards; the first is for everything below, its value None."""
+
+Words = tuple[tuple[str, str, str], ...]
+"""Value, the word for it, its colour."""
+
+PLAINLY: Steps = ((None, "text"),)
+CALMLY: Steps = ((None, "blue"),)
+ALARMINGLY: Steps = ((None, BAD),)
+NONE_IS_GOOD: Steps = ((None, GOOD), (1, BAD))
+NONE_IS_FAIR: Steps = ((None, GOOD), (1, FAIR))
+NONE_IS_BAD: Steps = ((None, BAD), (1, GOOD))
+DAYS_LEFT: Steps = ((None, BAD), (7, FAIR), (21, GOOD))
+AVAILABILITY: Steps = ((None, BAD), (0.99, FAIR), (0.999, GOOD))
+HTTP_STATUS: Steps = ((None, BAD), (200, GOOD), (300, "blue"), (400, FAIR), (500, BAD))
+IP_VERSION: Steps = ((None, BAD), (4, "blue"), (6, "purple"))
+BUDGET_LEFT: Steps = ((None, BAD), (0.0001, FAIR), (0.25, GOOD))
+
+STATUS: Words = (("0", "up", GOOD), ("1", "degraded", FAIR), ("2", "down", BAD))
+FAILING: Words = (("1", "failing", BAD),)
+MET: Words = (("1", "met", GOOD), ("0", "not met", BAD))
+VERIFIED: Words = (("1", "verified", GOOD), ("0", "not verified", BAD))
+RELOADED: Words = (("1", "as the file", GOOD), ("0", "file refused", BAD))
+ANSWERED: Words = (("1", "answered", GOOD), ("0", "no answer", BAD))
+AGREED_ON: Words = (("1", "agreed on", "blue"),)
+RCODES: Words = (
+    ("0", "NOERROR", GOOD),
+    ("1", "FORMERR", BAD),
+    ("2", "SERVFAIL", BAD),
+    ("3", "NXDOMAIN", FAIR),
+    ("4", "NOTIMP", BAD),
+    ("5", "REFUSED", BAD),
+)
+
+PHASE_COLOURS: Mapping[str, str] = {
+    "resolve": "blue",
+    "connect": "orange",
+    "tls": "purple",
+    "processing": "green",
+    "request": "green",
+    "banner": "green",
+    "transfer": "yellow",
+}
+"""Colours of the phases of runs; what comes late in them is never mixed up with what comes early."""
+
+STATUS_COLOURS: Mapping[str, str] = {word: colour for _, word, colour in STATUS}
+
+
+def thresholds(steps: Steps) -> ThresholdsConfig:
+    """Give the colours that numbers have."""
+    return (
+        ThresholdsConfig()
+        .mode(ThresholdsMode.ABSOLUTE)
+        .steps([Threshold(value=value, color=colour) for value, colour in steps])
+    )
+
+
+def mappings(words: Words) -> list[ValueMapping]:
+    """Give the words that stand for numbers."""
+    results = {
+        value: ValueMappingResult(text=word, color=colour, index=index)
+        for index, (value, word, colour) in enumerate(words)
+    }
+    return [ValueMap(options=results)] if results else []

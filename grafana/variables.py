@@ -1,0 +1,157 @@
+"""The variables at the head of a dashboard, and the links and annotations that work with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models.common import DataSourceRef
+from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh, VariableSort
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.cog.builder import Builder
+    from grafana_foundation_sdk.models.dashboard import VariableModel
+
+DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+ANY = ".*"
+_OBJECTIVES = ("99.9", "90", "95", "99", "99.5", "99.95", "99.99")
+
+TAG = "nyxmon"
+
+SCOPE = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${exporter:queryparam}"
+"""What other dashboards are told of the choices made."""
+
+_SAME_TIME = f"{SCOPE}&${{__url_time_range}}"
+CHECK_DASHBOARD = f"/d/nyxmon-check?var-check=${{__data.fields.check:percentencode}}&{_SAME_TIME}"
+"""Address of the dashboard about the check of a table's row."""
+
+CHECK_DASHBOARD_OF_SERIES = f"/d/nyxmon-check?var-check=${{__field.labels.check:percentencode}}&{_SAME_TIME}"
+"""Address of the dashboard about the check of a series, by its label `check`."""
+
+EXPORTER_PAGE = "${exporter}/checks/${__data.fields.check:percentencode}"
+"""Address of the exporter's own page about the check of a table's row: the log of its latest runs."""
+
+EXPORTER_PAGE_OF_CHECK = "${exporter}/checks/${check:percentencode}"
+"""The same about the check that the dashboard is about."""
+
+
+def datasource() -> Builder[VariableModel]:
+    """Let the reader choose the Prometheus."""
+    return builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
+
+
+def query(name: str, label: str, text: str) -> builders.QueryVariable:
+    """Give a variable whose values Prometheus knows, one to choose."""
+    return (
+        builders.QueryVariable(name)
+        .label(label)
+        .datasource(DATASOURCE)
+        .query({"query": text, "refId": f"variable-{name}"})
+        .definition(text)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.NATURAL_ASC)
+    )
+
+
+def several(name: str, label: str, text: str, *, all_value: str | None = ANY) -> builders.QueryVariable:
+    """Give a variable of which several values may be chosen, at first all.
+
+    Args:
+        name: Its name.
+        label: What it is called on the dashboard.
+        text: The query for its values.
+        all_value: What stands for all in a regular expression; None for all the values there are, one by one.
+    """
+    variable = query(name, label, text).multi(multi=True).include_all(include_all=True)
+    variable.current(VariableOption(selected=True, text=["All"], value=["$__all"]))
+    return variable if all_value is None else variable.all_value(all_value)
+
+
+def of_exporters(metric: str) -> list[Builder[VariableModel]]:
+    """Give the variables that choose exporters: those with series of the metric."""
+    return [
+        datasource(),
+        several("job", "Job", f"label_values({metric}, job)"),
+        several("instance", "Instance", f'label_values({metric}{{job=~"$job"}}, instance)'),
+        exporter(),
+    ]
+
+
+def of_checks(metric: str, *, single: bool = False) -> list[Builder[VariableModel]]:
+    """Give the variables that choose checks: by type, by a label of the reader's choice, and by name.
+
+    The labels which the configuration gives a check are on `nyxmon_check_info` in a scrape of `/metrics`, and on all
+    series of a discovered target. Both are looked at; the name `check` itself is always among the labels.
+
+    Args:
+        metric: The checks offered have series of it.
+        single: Whether the dashboard is about one check.
+    """
+    scope = 'job=~"$job",instance=~"$instance"'
+    variables = of_exporters("probe_status")
+    variables.append(several("check_type", "Type", f"label_values({metric}{{{scope}}}, check_type)"))
+    names = f'{metric}{{{scope},check_type=~"$check_type"}}'
+    if single:
+        return [*variables, query("check", "Check", f"label_values({names}, check)")]
+    labelled = f'{{__name__=~"nyxmon_check_info|{metric}",{scope},check_type=~"$check_type",$label=~"$value"}}'
+    label = query("label", "By label", f"label_names(nyxmon_check_info|{metric})")
+    return [
+        *variables,
+        label.regex("/^(?!(?:__name__|instance|job)$).+$/").current(_chosen("check")),
+        several("value", "is", f'label_values({{__name__=~"nyxmon_check_info|{metric}",{scope}}}, $label)'),
+        several("check", "Check", f"label_values({labelled}, check)", all_value=None),
+    ]
+
+
+def objective() -> Builder[VariableModel]:
+    """Let the reader choose the availability that is aimed at, in percent."""
+    options = [
+        VariableOption(selected=value == _OBJECTIVES[0], text=f"{value} %", value=value) for value in _OBJECTIVES
+    ]
+    return (
+        builders.CustomVariable("objective")
+        .label("Objective")
+        .description("The availability aimed at, in percent; the rest is the error budget")
+        .values(", ".join(f"{value} % : {value}" for value in _OBJECTIVES))
+        .options(options)
+        .current(options[0])
+    )
+
+
+def exporter() -> Builder[VariableModel]:
+    """Ask where the exporter is found by a browser; Prometheus may know it by another name."""
+    address = "http://localhost:10115"
+    return (
+        builders.TextBoxVariable("exporter")
+        .label("Exporter's address")
+        .description("Where your browser finds the exporter: links to its pages about checks go there")
+        .default_value(address)
+        .current(_chosen(address))
+        .options([_chosen(address)])
+    )
+
+
+def _chosen(value: str) -> VariableOption:
+    return VariableOption(selected=True, text=value, value=value)
+
+
+def alerts(*matchers: str) -> builders.AnnotationQuery:
+    """Mark the times at which alerts were firing.
+
+    Args:
+        matchers: Which ones, such as `check=~"$check"`.
+    """
+    firing = ",".join(('alertstate="firing"', *matchers))
+    return (
+        builders.AnnotationQuery()
+        .name("Alerts")
+        .datasource(DATASOURCE)
+        .enable(enable=True)
+        .icon_color("red")
+        .expr(f"ALERTS{{{firing}}}")
+        .step("30s")
+        .title_format("{{alertname}} {{check}}")
+        .text_format("{{target}}")
+        .tag_keys("severity,check_type")
+    )

@@ -1,0 +1,334 @@
+"""The dashboards: current, whole, and answered by a real Prometheus that scrapes a real exporter."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections import Counter
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import promql_parser as promql
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from exporter.catalogue import Catalogue
+from exporter.labels import CHECK_LABELS
+from exporter.registry import ExecutorRegistry
+from grafana.build import files
+from tests.grafana.reading import (
+    NAMES,
+    Question,
+    ask_variable,
+    defaults,
+    fill,
+    marks,
+    panels,
+    questions,
+    read_dashboard,
+    variable_matcher,
+    variables,
+)
+from tests.grafana.scene import Scene, run_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+every_dashboard = pytest.mark.parametrize("name", NAMES)
+
+ON_EVERY_SERIES = frozenset(("__name__", "job", "instance"))
+OF_PROMETHEUS: dict[str, frozenset[str]] = {
+    "up": frozenset(),
+    "scrape_duration_seconds": frozenset(),
+    "ALERTS": frozenset(("alertname", "alertstate", *CHECK_LABELS)),
+}
+"""Metrics that Prometheus makes itself, and their labels."""
+
+OF_THE_PROCESS = dict.fromkeys(
+    ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds"),
+    frozenset[str](),
+)
+"""Metrics of prometheus_client's ProcessCollector; `test_every_query_is_answered` shows that they are there."""
+
+NOT_DISCOVERED = {("check", "Durations"): "histograms are kept for scrapes of /metrics only"}
+"""Panels that are empty where there are only discovered targets, and why."""
+
+
+def known_labels() -> dict[str, frozenset[str]]:
+    """The labels of every sample there may be."""
+    catalogue = Catalogue(ExecutorRegistry.with_builtins().check_types)
+    known = {
+        sample: frozenset((*family.labels, *(CHECK_LABELS if family.about_checks else ()), *_le(sample)))
+        for family in catalogue.families
+        for sample in family.sample_names
+    }
+    return known | OF_PROMETHEUS | OF_THE_PROCESS
+
+
+def _le(sample: str) -> tuple[str, ...]:
+    return ("le",) if sample.endswith("_bucket") else ()
+
+
+KNOWN = known_labels()
+
+
+def expressions(name: str) -> Iterator[str]:
+    """All PromQL of a dashboard, variables filled in: of panels, of annotations, and what variables look at."""
+    dashboard = read_dashboard(name)
+    values = defaults(dashboard) | {"check": "shop"}
+    for question in questions(dashboard):
+        yield fill(question.expression, values)
+    for variable in variables(dashboard, "query"):
+        yield variable_matcher(fill(variable["query"]["query"], values))
+    yield from (fill(expression, values) for expression in marks(dashboard))
+
+
+def metrics_of(selector: promql.VectorSelector) -> list[str]:
+    """The names of the metrics that a selector chooses from the known ones."""
+    if selector.name:
+        return [selector.name]
+    patterns = [each.value for each in selector.matchers.matchers if each.name == "__name__"]
+    return [name for name in KNOWN if any(re.fullmatch(pattern, name) for pattern in patterns)]
+
+
+def labels_of(node: promql.Expr) -> set[str]:
+    """The labels that the series have which an expression gives."""
+    match node:
+        case promql.VectorSelector():
+            return {*ON_EVERY_SERIES, *chain.from_iterable(KNOWN.get(metric, ()) for metric in metrics_of(node))}
+        case promql.MatrixSelector():
+            return labels_of(node.vector_selector)
+        case promql.AggregateExpr():
+            if str(node.op) in ("topk", "bottomk"):
+                return labels_of(node.expr)
+            return set(node.modifier.labels) if node.modifier else set()
+        case promql.Call():
+            return {label for argument in node.args for label in labels_of(argument)}
+        case promql.BinaryExpr():
+            left, right = labels_of(node.lhs), labels_of(node.rhs)
+            return left | right if str(node.op) == "or" or not left else left
+        case promql.ParenExpr() | promql.SubqueryExpr() | promql.UnaryExpr():
+            return labels_of(node.expr)
+        case _:
+            return set()
+
+
+def unknown_in(expression: promql.Expr) -> set[str]:
+    """What an expression names that the exporter does not have: metrics, and labels where they are looked for."""
+    unknown: set[str] = set()
+
+    def visit(node: promql.Expr) -> None:
+        match node:
+            case promql.VectorSelector():
+                metrics = metrics_of(node)
+                unknown.update(set(metrics or ["no metric at all"]) - KNOWN.keys())
+                unknown.update({each.name for each in node.matchers.matchers} - labels_of(node))
+            case promql.AggregateExpr():
+                unknown.update(labels_of(node) - labels_of(node.expr))
+            case promql.BinaryExpr() if node.modifier and node.modifier.matching:
+                unknown.update(set(node.modifier.matching.labels) - (labels_of(node.lhs) & labels_of(node.rhs)))
+
+    promql.walk(expression, visit)
+    return unknown
+
+
+def test_committed_dashboards_are_current() -> None:
+    """The committed JSON is, byte for byte, what the code writes: `python -m grafana.build` after a change."""
+    assert {path.name: path.read_text(encoding="utf-8") for path in files()} == {
+        path.name: text for path, text in files().items()
+    }
+
+
+def test_no_other_dashboards_lie_about() -> None:
+    """Every JSON file among the dashboards is one that the code writes."""
+    written = set(files())
+    assert set(next(iter(written)).parent.glob("*.json")) == written
+    assert {path.stem for path in written} == set(NAMES)
+
+
+@every_dashboard
+def test_grafanas_own_types_know_everything_in_it(name: str) -> None:
+    """Decoding with Grafana's types and encoding again loses nothing, so that no key is misspelt."""
+    dashboard = read_dashboard(name)
+    again = json.loads(json.dumps(Dashboard.from_json(dashboard), cls=JSONEncoder))
+    for link in (*again["links"], *again["annotations"]["list"]):
+        assert link.pop("placement") == "inControlsMenu", "which the SDK takes for the only possible value"
+    assert again == dashboard
+
+
+def test_uids_are_unique_and_stable() -> None:
+    """Links from outside keep working: the uid of a dashboard is its name with the product's before it."""
+    assert [read_dashboard(name)["uid"] for name in NAMES] == [f"nyxmon-{name}" for name in NAMES]
+
+
+@every_dashboard
+def test_panels_are_whole(name: str) -> None:
+    """Each panel has a unique id, a title, a description, queries with letters of their own, and a data source."""
+    found = [panel for panel in panels(read_dashboard(name)) if panel["type"] != "row"]
+    ids = Counter(panel["id"] for panel in panels(read_dashboard(name)))
+    assert [one for one, count in ids.items() if count > 1] == []
+    for panel in found:
+        letters = [target["refId"] for target in panel["targets"]]
+        assert panel["title"]
+        assert panel["description"].endswith(".")
+        assert letters
+        assert len(set(letters)) == len(letters)
+        assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}
+
+
+@every_dashboard
+def test_panels_fill_the_grid_without_overlap(name: str) -> None:
+    """No two panels share a cell, and every line of panels is as wide as the page."""
+    for group in _groups(read_dashboard(name)):
+        cells = Counter(
+            (x, y)
+            for place in (panel["gridPos"] for panel in group)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        )
+        assert set(cells.values()) == {1}
+        assert len(cells) % 24 == 0
+        assert max(x for x, _ in cells) == 23
+
+
+def _groups(dashboard: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    closed = [panel["panels"] for panel in dashboard["panels"] if panel["type"] == "row" and panel["panels"]]
+    return [dashboard["panels"], *closed]
+
+
+@every_dashboard
+def test_every_expression_is_promql_about_what_the_exporter_has(name: str) -> None:
+    """Each expression parses, and names only metrics and labels of the catalogue."""
+    assert {text: unknown for text in expressions(name) if (unknown := unknown_in(promql.parse(text)))} == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "unknown"),
+    [
+        ("probe_succes", {"probe_succes"}),
+        ('{__name__=~"nyxmon_lost_.*"}', {"no metric at all"}),
+        ('probe_success{chekc="a"}', {"chekc"}),
+        ("sum by (phase) (rate(probe_success[1m]))", {"phase"}),
+        ("sum by (job) (probe_success) and on (check) probe_success", {"check"}),
+    ],
+)
+def test_what_the_exporter_does_not_have_is_found(wrong: str, unknown: set[str]) -> None:
+    """The test above finds metrics and labels that are not there, also labels that an aggregation has taken away."""
+    assert unknown_in(promql.parse(wrong)) == unknown
+
+
+@every_dashboard
+def test_what_is_shown_of_series_is_there(name: str) -> None:
+    """Each label in a legend or at the head of a column is one that the query's series have."""
+    dashboard = read_dashboard(name)
+    values = defaults(dashboard) | {"check": "shop"}
+    for panel in panels(dashboard):
+        queries = [labels_of(promql.parse(fill(target["expr"], values))) for target in panel.get("targets", ())]
+        for target, labels in zip(panel.get("targets", ()), queries, strict=True):
+            assert set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", ""))) <= labels
+        if panel["type"] == "table":
+            columns = {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]}
+            assert {column for column in columns if not column.startswith("Value")} <= set().union(*queries)
+
+
+@every_dashboard
+def test_links_lead_somewhere(name: str) -> None:
+    """Every address in a dashboard is that of another of these dashboards, or of a page of the exporter."""
+    text = json.dumps(read_dashboard(name))
+    addresses = re.findall(r'"url": "([^"]*)"', text)
+    uids = {f"nyxmon-{one}" for one in NAMES}
+    assert addresses
+    for address in addresses:
+        dashboard = re.match(r"/d/([\w-]+)\?", address)
+        assert address.startswith("${exporter}/checks/${") if dashboard is None else dashboard[1] in uids
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Everything runs, and has been scraped often enough for rates."""
+    with run_scene(tmp_path_factory.mktemp("scene")) as running:
+        running.prometheus.wait_for("count_over_time(probe_status[1m]) >= 5", lambda found: len(found) == 22)
+        running.prometheus.wait_for('ALERTS{alertstate="firing"}', lambda found: len(found) >= 4)
+        yield running
+
+
+def has_numbers(scene: Scene, question: Question, values: dict[str, str]) -> bool:
+    """Whether Prometheus answers a query with at least one number."""
+    now = time.time()
+    if question.instant:
+        found = scene.prometheus.api("query", query=fill(question.expression, values), time=str(now))["result"]
+        return any(not math.isnan(float(series["value"][1])) for series in found)
+    found = scene.prometheus.api(
+        "query_range", query=fill(question.expression, values), start=str(now - 10), end=str(now), step="1"
+    )["result"]
+    return any(not math.isnan(float(value)) for series in found for _, value in series["values"])
+
+
+def unanswered(scene: Scene, name: str, **chosen: str) -> set[tuple[str, str]]:
+    """The panels and queries without numbers; where the dashboard is about one check, for any of them."""
+    dashboard = read_dashboard(name)
+    values = defaults(dashboard) | chosen
+    checks = (
+        ["secure", "shop-broken", "shop", "queue", "zone", "mail"] if name == "check" else [values.get("check", "")]
+    )
+    return {
+        (question.panel, question.letter)
+        for question in questions(dashboard)
+        if not any(has_numbers(scene, question, values | {"check": check}) for check in checks)
+    }
+
+
+@every_dashboard
+def test_every_query_is_answered(scene: Scene, name: str) -> None:
+    """With everything selected, each query of each panel gives numbers."""
+    assert unanswered(scene, name) == set()
+
+
+@pytest.mark.parametrize("name", ["overview", "check", "certificates", "dns"])
+def test_discovered_targets_are_enough(scene: Scene, name: str) -> None:
+    """The dashboards about checks also work where Prometheus has only discovered targets."""
+    silent = {(panel, "A") for dashboard, panel in NOT_DISCOVERED if dashboard == name}
+    assert unanswered(scene, name, job="discovered") == silent
+
+
+@every_dashboard
+def test_every_variable_offers_something(scene: Scene, name: str) -> None:
+    """Each variable that asks Prometheus has values to choose from."""
+    dashboard = read_dashboard(name)
+    values = defaults(dashboard)
+    assert [
+        one["name"] for one in variables(dashboard, "query") if not ask_variable(scene.prometheus, one, values)
+    ] == []
+
+
+@every_dashboard
+def test_alerts_are_marked(scene: Scene, name: str) -> None:
+    """The annotations find alerts that are firing."""
+    dashboard = read_dashboard(name)
+    values = defaults(dashboard)
+    assert all(scene.prometheus.query(fill(expression, values)) for expression in marks(dashboard))
+
+
+def test_checks_are_chosen_by_a_label_of_the_configuration(scene: Scene) -> None:
+    """The variable offers the checks which the configuration gives the label, and no others."""
+    dashboard = read_dashboard("overview")
+    values = defaults(dashboard) | {"label": "team", "value": "web"}
+    check = next(one for one in variables(dashboard, "query") if one["name"] == "check")
+    assert ask_variable(scene.prometheus, check, values) == [
+        "secure", "shop", "shop-broken", "shop-moved", "untrusted"
+    ]  # fmt: skip
+
+
+def test_a_check_that_two_jobs_see_counts_once(scene: Scene) -> None:
+    """The numbers of the overview are those of the checks, although each comes to Prometheus twice."""
+    dashboard = read_dashboard("overview")
+    values = defaults(dashboard)
+    by_panel = {question.panel: question.expression for question in questions(dashboard)}
+    counts = {
+        panel: scene.prometheus.query(fill(by_panel[panel], values))[0].value
+        for panel in ("Up", "Degraded", "Down", "Without result")
+    }
+    assert counts == {"Up": 6.0, "Degraded": 1.0, "Down": 4.0, "Without result": 0.0}
