@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from exporter import ExecutorRegistry, catalogue
-from tests.grafana.shipped import RULE_FILES, RULE_TEST_FILES, alerts, dashboards, read_yaml, rules
+from tests.grafana.shipped import RULE_FILES, RULE_TEST_FILES, Alert, alerts, dashboards, read_yaml, rules
 from tests.servers.prometheus import promtool
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def test_every_alert_is_seen_to_wait_to_fire_and_to_end(name: str) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
-def test_every_alert_says_what_how_bad_and_where_to_look(alert: Any) -> None:
+def test_every_alert_says_what_how_bad_and_where_to_look(alert: Alert) -> None:
     """Severity is the only label set; the annotations are the same four everywhere."""
     assert alert.labels.keys() == {"severity"}
     assert alert.labels["severity"] in SEVERITIES
@@ -113,7 +113,7 @@ def test_every_metric_in_the_rules_exists() -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
-def test_every_link_leads_to_a_dashboard_that_understands_it(alert: Any) -> None:
+def test_every_link_leads_to_a_dashboard_that_understands_it(alert: Alert) -> None:
     """The dashboard exists, and each variable in the link is one of its own."""
     link = urlsplit(re.sub(r"{{.*?}}", "x", alert.annotations["dashboard_url"]))
     board = dashboards()[link.path.removeprefix("/d/")]

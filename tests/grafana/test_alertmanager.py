@@ -1,0 +1,170 @@
+"""grafana/alertmanager.yml: amtool accepts it, and a real Alertmanager routes, groups and holds back as it should."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.grafana.shipped import GRAFANA, Alert, alerts
+from tests.servers.alertmanager import Alertmanager, amtool, run_alertmanager
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+CONFIG = GRAFANA / "alertmanager.yml"
+RECEIVERS = {"critical": "pager", "warning": "tickets", "info": "notes"}
+
+Labels = dict[str, str]
+
+BERLIN = {"job": "nyxmon", "instance": "berlin:10115"}
+OSLO = {"job": "nyxmon", "instance": "oslo:10115"}
+SHOP = {"check": "shop", "check_type": "http", "target": "https://shop.example/"}
+MAIL = {"check": "mail", "check_type": "tcp", "target": "mail.example:25"}
+
+
+def alert(name: str, severity: str, *parts: Labels, **labels: str) -> Labels:
+    """The labels of an alert of ours."""
+    alert = {"alertname": f"Nyxmon{name}", "severity": severity}
+    for part in parts:
+        alert |= part
+    return alert | labels
+
+
+def down(*parts: Labels) -> Labels:
+    """An exporter that is down."""
+    return alert("ExporterDown", "critical", *parts)
+
+
+def failing(*parts: Labels, **labels: str) -> Labels:
+    """A check that fails."""
+    return alert("CheckFailing", "critical", *parts, **labels)
+
+
+HELD_BACK: dict[str, tuple[list[Labels], list[Labels]]] = {
+    "an exporter that is down explains what is seen through it": (
+        [down(BERLIN)],
+        [failing(BERLIN, SHOP), alert("CertificateExpiring", "critical", BERLIN, SHOP), alert("NoData", "critical")],
+    ),
+    "everything failing on an exporter explains its checks": (
+        [alert("EverythingFailing", "critical", BERLIN)],
+        [failing(BERLIN, SHOP), alert("DnsAnswersDiffer", "critical", BERLIN, MAIL)],
+    ),
+    "a group that fails explains its checks and their budgets": (
+        [alert("GroupFailing", "critical", job="nyxmon", group="web")],
+        [
+            failing(BERLIN, SHOP, group="web"),
+            alert("ErrorBudgetBurnFast", "critical", SHOP, job="nyxmon", group="web"),
+        ],
+    ),
+    "what says why goes before what says that": (
+        [alert("CertificateExpired", "critical", BERLIN, SHOP), alert("DnsAnswersDiffer", "critical", OSLO, MAIL)],
+        [failing(BERLIN, SHOP), failing(OSLO, MAIL)],
+    ),
+    "a check that fails explains its budget": (
+        [failing(BERLIN, SHOP)],
+        [alert("ErrorBudgetBurnFast", "critical", SHOP, job="nyxmon")],
+    ),
+    "of one check the worst is told": (
+        [failing(BERLIN, SHOP), alert("CheckDegraded", "warning", BERLIN, MAIL)],
+        [
+            alert("CertificateExpiring", "warning", BERLIN, SHOP),
+            alert("CheckFlapping", "warning", OSLO, SHOP),
+            alert("CheckSlow", "info", BERLIN, SHOP),
+            alert("CheckSlow", "info", BERLIN, MAIL),
+        ],
+    ),
+}
+"""What is told, and what it holds back."""
+
+TOLD: dict[str, list[Labels]] = {
+    "another exporter goes on": [down(BERLIN), failing(OSLO, SHOP)],
+    "another job goes on": [down(BERLIN), failing(SHOP, job="other", instance="berlin:10115")],
+    "everything failing here says nothing of there": [
+        alert("EverythingFailing", "critical", BERLIN),
+        failing(OSLO, SHOP),
+        alert("CertificateExpiring", "critical", BERLIN, MAIL),
+    ],
+    "a group says nothing of checks without one": [
+        alert("GroupFailing", "critical", job="nyxmon", group="web"),
+        failing(BERLIN, SHOP),
+        failing(BERLIN, MAIL, group="mail"),
+    ],
+    "a certificate to be renewed hides nothing": [
+        alert("CertificateExpiring", "critical", BERLIN, SHOP),
+        alert("CheckDegraded", "warning", BERLIN, SHOP),
+    ],
+    "one check says nothing of another": [failing(BERLIN, SHOP), alert("CheckDegraded", "warning", BERLIN, MAIL)],
+    "what has no check is not of the same check": [
+        alert("ConfigReloadFailed", "warning", BERLIN),
+        failing(BERLIN, SHOP),
+        alert("DnsSerialsDiffer", "warning", job="nyxmon", target="example"),
+    ],
+}
+"""What does not hold each other back."""
+
+
+@pytest.fixture
+def alertmanager(servers: ExitStack, tmp_path: Path) -> Alertmanager:
+    """Alertmanager with the shipped configuration."""
+    return servers.enter_context(run_alertmanager(tmp_path / "alertmanager", CONFIG.read_text("utf-8")))
+
+
+def by_name(labels: list[Labels]) -> list[Labels]:
+    """In an order of their own."""
+    return sorted(labels, key=lambda each: sorted(each.items()))
+
+
+def test_amtool_accepts_the_configuration() -> None:
+    """Syntax, receivers and inhibition rules as amtool counts them."""
+    assert "SUCCESS" in amtool("check-config", str(CONFIG))
+
+
+@pytest.mark.parametrize("shipped", alerts(), ids=lambda shipped: f"{shipped.name}-{shipped.labels['severity']}")
+def test_every_alert_goes_to_the_receiver_of_its_severity(shipped: Alert) -> None:
+    """Critical alerts page, warnings make tickets, the rest is noted."""
+    severity = shipped.labels["severity"]
+    labels = [f"alertname={shipped.name}", f"severity={severity}"]
+    said = amtool("config", "routes", "test", f"--config.file={CONFIG}", *labels)
+    assert said.split() == [RECEIVERS[severity]]
+
+
+def test_alerts_of_other_sources_are_noted() -> None:
+    """An alert without a severity that is known here does not get lost."""
+    said = amtool("config", "routes", "test", f"--config.file={CONFIG}", "alertname=Watchdog", "severity=none")
+    assert said.split() == ["notes"]
+
+
+@pytest.mark.parametrize("case", HELD_BACK)
+def test_what_explains_another_alert_holds_it_back(alertmanager: Alertmanager, case: str) -> None:
+    """Only the alerts that explain are told."""
+    told, held_back = HELD_BACK[case]
+    alertmanager.fire([*held_back, *told])
+    assert by_name(alertmanager.told()) == by_name(told)
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_what_explains_nothing_holds_nothing_back(alertmanager: Alertmanager, case: str) -> None:
+    """All of the alerts are told."""
+    alertmanager.fire(TOLD[case])
+    assert by_name(alertmanager.told()) == by_name(TOLD[case])
+
+
+def test_alerts_come_together_by_trouble_type_and_group(alertmanager: Alertmanager) -> None:
+    """One message for the checks of one type and group that have the same trouble, whatever the exporter."""
+    basket = {"check": "basket", "check_type": "http"}
+    alertmanager.fire(
+        [
+            failing(BERLIN, SHOP), failing(OSLO, SHOP), failing(BERLIN, basket),
+            failing(BERLIN, MAIL),
+            failing(BERLIN, {"check": "imap", "check_type": "tcp"}, group="post"),
+        ]
+    )  # fmt: skip
+    groups = [(group["labels"], len(group["alerts"])) for group in alertmanager.api("alerts/groups")]
+    common = {"alertname": "NyxmonCheckFailing", "job": "nyxmon"}
+    assert sorted(groups, key=lambda group: (-group[1], str(group[0]))) == [
+        (common | {"check_type": "http"}, 3),
+        (common | {"check_type": "tcp", "group": "post"}, 1),
+        (common | {"check_type": "tcp"}, 1),
+    ]
