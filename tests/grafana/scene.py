@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.servers.http import Act
     from tests.servers.prometheus import Prometheus
 
+    CheckYaml = Mapping[str, object]
+
 RULES = """
 # Like those among the rules that are committed, but without delay.
 groups:
@@ -36,83 +38,133 @@ groups:
 """
 
 LAST_MODIFIED = [("Last-Modified", "Wed, 04 Nov 2026 10:00:00 GMT")]
+GREETING = b"220 mail.example ESMTP\r\n"
+HEALTHY = b'{"status": "ok", "queue": {"depth": 130}}'
+
+
+class Certificates:
+    """Two authorities, of which checks trust the first."""
+
+    def __init__(self, directory: Path) -> None:
+        self.trusted = trustme.CA()
+        self.strange = trustme.CA()
+        self.file = directory / "ca.pem"
+        self.trusted.cert_pem.write_to_path(str(self.file))
+
+    def install(self, context: ssl.SSLContext, name: str, days: int, *, authority: trustme.CA | None = None) -> None:
+        """Let a server present a certificate for a name that expires in so many days."""
+        end = datetime.now(UTC) + timedelta(days=days, minutes=1)
+        (authority or self.trusted).issue_cert(name, not_after=end, common_name=name).configure_cert(context)
 
 
 class Scene(NamedTuple):
-    """What runs; `web` and `web_tls` are the scripts of the web servers and may be changed."""
+    """What runs.
+
+    Attributes:
+        exporter: The exporter.
+        prometheus: The Prometheus.
+        acts: How the web servers answer, by path; may be changed.
+        contexts: The TLS of the hosts `shop`, `intranet` and `partner`; may get other certificates.
+        certificates: Issues them.
+    """
 
     exporter: Exporter
     prometheus: Prometheus
-    web: dict[str, Act]
-    web_tls: dict[str, Act]
+    acts: dict[str, Act]
+    contexts: dict[str, ssl.SSLContext]
+    certificates: Certificates
 
 
 @contextmanager
-def run_scene(directory: Path, *, interval: str = "500ms", discovered: bool = True) -> Iterator[Scene]:
+def run_scene(
+    directory: Path, *, interval: str = "500ms", discovered: bool = True, without: Sequence[str] = ()
+) -> Iterator[Scene]:
     """Run it all for the length of the block.
 
     Args:
         directory: Where files are kept.
         interval: How often Prometheus scrapes.
         discovered: Whether there is a second job, of one target for each check.
+        without: Names of checks to leave out.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    web: dict[str, Act] = {
+    acts: dict[str, Act] = {
         "/": respond(200, b"welcome", LAST_MODIFIED),
         "/old": redirect("/"),
-        "/broken": respond(500, b"sorry"),
-        "/health": respond(200, b'{"status": "ok", "queue": {"depth": 130}}', [("Content-Type", "application/json")]),
+        "/billing": respond(500, b"sorry"),
+        "/health": respond(200, HEALTHY, [("Content-Type", "application/json")]),
     }
-    web_tls: dict[str, Act] = {"/": respond(200, b"welcome")}
+    contexts = {name: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for name in ("shop", "intranet", "partner")}
+    certificates = Certificates(directory)
+    certificates.install(contexts["shop"], "shop.example", 61)
+    certificates.install(contexts["intranet"], "intranet.example", 13)
+    certificates.install(contexts["partner"], "partner.example", 4, authority=certificates.strange)
     with ExitStack() as stack:
-        checks = _checks(stack, directory, web, web_tls)
+        checks = [
+            check
+            for check in (*_web(stack, acts, contexts, certificates.file), *_others(stack))
+            if check["name"] not in without
+        ]
         (directory / "checks.yml").write_text(yaml.safe_dump({"checks": checks}), encoding="utf-8")
-        exporter = stack.enter_context(
-            run_exporter(directory / "exporter", f"--config.file={directory / 'checks.yml'}")
-        )
+        flag = f"--config.file={directory / 'checks.yml'}"
+        exporter = stack.enter_context(run_exporter(directory / "exporter", flag))
         (directory / "prometheus").mkdir()
         (directory / "prometheus" / "rules.yml").write_text(RULES, encoding="utf-8")
         address = f"127.0.0.1:{exporter.port}"
         jobs = [{"job_name": "nyxmon", "static_configs": [{"targets": [address]}]}]
         if discovered:
-            jobs.append({"job_name": "discovered", "static_configs": _discovered(address, checks)})
+            jobs.append({"job_name": "nyxmon-checks", "static_configs": _discovered(address, checks)})
         prometheus = stack.enter_context(run_prometheus(directory / "prometheus", _scraping(interval, jobs)))
-        yield Scene(exporter, prometheus, web, web_tls)
+        yield Scene(exporter, prometheus, acts, contexts, certificates)
 
 
-def _checks(
-    stack: ExitStack, directory: Path, web: Mapping[str, Act], web_tls: Mapping[str, Act]
-) -> list[dict[str, object]]:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    soon = datetime.now(UTC) + timedelta(days=14)
-    authority.issue_cert("127.0.0.1", "localhost", not_after=soon).configure_cert(context)
-    plain = stack.enter_context(run_http_server(web))
-    secure = stack.enter_context(run_http_server(web_tls, context=context))
-    names = stack.enter_context(run_dns_server())
-    mail = stack.enter_context(serve(say(b"220 mail.test ESMTP\r\n")))
-    closed = stack.enter_context(closed_port())
-    trusting = {"tls_config": {"ca_file": str(directory / "ca.pem")}}
+def _web(
+    stack: ExitStack, acts: Mapping[str, Act], contexts: Mapping[str, ssl.SSLContext], ca_file: Path
+) -> list[CheckYaml]:
+    plain = {"connect_to": f"127.0.0.1:{stack.enter_context(run_http_server(acts)).port}", "labels": {"team": "web"}}
+    secure = {
+        name: {
+            "connect_to": f"127.0.0.1:{stack.enter_context(run_http_server(acts, context=context)).port}",
+            "labels": {"team": "web"},
+            "tls_config": {"ca_file": str(ca_file)},
+        }
+        for name, context in contexts.items()
+    }
+    fast = {"duration": {"lt": "400ms"}, "severity": "warning"}
+    long_valid = {"certificate_days_left": {"gt": 21}, "severity": "warning"}
     return [
-        {"name": "shop", "type": "http", "target": plain.url("/"), "labels": {"team": "web"},
-         "expect": [{"status": "2xx"}, {"body": {"contains": "welcome"}}]},
-        {"name": "shop-moved", "type": "http", "target": plain.url("/old"), "labels": {"team": "web"}},
-        {"name": "shop-broken", "type": "http", "target": plain.url("/broken"), "labels": {"team": "web"}},
-        {"name": "secure", "type": "http", "target": secure.url("/"), "labels": {"team": "web"}, **trusting,
-         "expect": [{"status": "2xx"}, {"certificate_days_left": {"gt": 21}, "severity": "warning"}]},
-        {"name": "untrusted", "type": "http", "target": secure.url("/"), "labels": {"team": "web"}},
-        {"name": "queue", "type": "json-http", "target": plain.url("/health"), "labels": {"team": "shop"},
-         "expect": [{"json": "$.queue.depth", "lt": 1000}]},
-        {"name": "address", "type": "dns", "target": "www.test", "server": names.server, "labels": {"team": "net"}},
-        {"name": "zone", "type": "dns", "target": "test", "record_type": "SOA", "server": names.server},
-        {"name": "refused", "type": "dns", "target": "refused.test", "server": names.server},
-        {"name": "mail", "type": "tcp", "target": mail.target, "expect": [{"banner": {"matches": "^220 "}}]},
-        {"name": "nobody", "type": "tcp", "target": f"127.0.0.1:{closed}"},
+        {"name": "shop", "type": "http", "target": "https://shop.example/", **secure["shop"],
+         "expect": [{"status": "2xx"}, {"body": {"contains": "welcome"}}, fast, long_valid]},
+        {"name": "search", "type": "http", "target": "http://shop.example/", **plain,
+         "expect": [{"status": "2xx"}, fast]},
+        {"name": "old-shop", "type": "http", "target": "http://shop.example/old", **plain},
+        {"name": "billing", "type": "http", "target": "http://billing.example/billing", **plain},
+        {"name": "intranet", "type": "http", "target": "https://intranet.example/", **secure["intranet"],
+         "expect": [{"status": "2xx"}, long_valid]},
+        {"name": "partner", "type": "http", "target": "https://partner.example/", **secure["partner"]},
+        {"name": "orders", "type": "json-http", "target": "http://orders.example/health",
+         "connect_to": plain["connect_to"], "labels": {"team": "orders"},
+         "expect": [{"json": "$.status", "eq": "ok"}, {"json": "$.queue.depth", "lt": 1000}]},
     ]  # fmt: skip
 
 
-def _discovered(address: str, checks: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+def _others(stack: ExitStack) -> list[CheckYaml]:
+    server = stack.enter_context(run_dns_server()).server
+    mail = stack.enter_context(serve(say(GREETING))).target
+    closed = f"127.0.0.1:{stack.enter_context(closed_port())}"
+    return [
+        {"name": "dns-www", "type": "dns", "target": "www.test", "server": server, "labels": {"team": "net"},
+         "expect": [{"answers": {"any_of": ["192.0.2.10"]}}]},
+        {"name": "dns-zone", "type": "dns", "target": "test", "record_type": "SOA", "server": server},
+        {"name": "dns-closed", "type": "dns", "target": "refused.test", "server": server,
+         "expect": [{"rcode": "REFUSED"}]},
+        {"name": "dns-lost", "type": "dns", "target": "nxdomain.test", "server": server},
+        {"name": "mail", "type": "tcp", "target": "mail.example:25", "connect_to": mail,
+         "expect": [{"banner": {"matches": "^220 .*ESMTP"}}]},
+        {"name": "fax", "type": "tcp", "target": "fax.example:9", "connect_to": closed},
+    ]  # fmt: skip
+
+
+def _discovered(address: str, checks: Sequence[CheckYaml]) -> list[Mapping[str, object]]:
     return [
         {
             "targets": [address],
