@@ -84,7 +84,7 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ("rum", "unknown command rum; did you mean run?"),
         ("serve shop", "unexpected argument 'shop' after serve"),
         ("--output=json", "--output belongs to run, not to serve"),
-        ("schema --web.listen-address=:1", "--web.listen-address belongs to serve, not to schema"),
+        ("schema --web.listen-address=:1", "--web.listen-address belongs to serve and healthcheck, not to schema"),
         ("--config.file", "argument --config.file: expected one argument"),
         ("--config.file=", "--config.file: '' is no path"),
         ("--config.check=yes", "argument --config.check/--no-config.check: ignored explicit argument 'yes'"),

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from exporter.cli.arguments import HelpRequested, UsageError, parse_arguments
+from exporter.cli.healthcheck import healthcheck
 from exporter.cli.program import configuration_loader, open_program
 from exporter.cli.run_once import run_once
 from exporter.cli.serve import serve
@@ -71,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: Options) -> int:
     if options.command == "schema":
         return _print_schema(options)
+    if options.command == "healthcheck":
+        return healthcheck(options.listen_addresses)
     if options.config_check:
         return _check_configuration(options)
     with open_program(options) as program:

@@ -16,7 +16,7 @@ from exporter.settings import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Command = Literal["serve", "run", "schema"]
+Command = Literal["serve", "run", "schema", "healthcheck"]
 OutputFormat = Literal["table", "json", "prometheus"]
 
 ENVIRONMENT_PREFIX = "NYXMON_EXPORTER_"
@@ -138,7 +138,7 @@ FLAGS = (
     ),
     Flag(
         name="web.listen-address", option="listen_addresses", group="web", repeatable=True,
-        parse=parse_listen_address, metavar="ADDRESS", default=f":{DEFAULT_PORT}",
+        parse=parse_listen_address, metavar="ADDRESS", default=f":{DEFAULT_PORT}", commands=("serve", "healthcheck"),
         help="Where to listen: :port for every IPv4 and IPv6 address, host:port or [::1]:port. May be repeated.",
     ),
     Flag(

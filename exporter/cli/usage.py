@@ -13,6 +13,7 @@ _HEAD = """\
 usage: nyxmon-exporter [serve] [flags]
        nyxmon-exporter run [NAME...] [flags]
        nyxmon-exporter schema
+       nyxmon-exporter healthcheck
 
 A Prometheus exporter that runs synthetic checks (HTTP, JSON, DNS, TCP/TLS) when
 it is scraped. Without --config.file it serves a built-in demo.
@@ -22,6 +23,8 @@ commands:
   run [NAME...]                   Run all checks, or the named ones, once, and
                                   tell the results.
   schema                          Print the JSON Schema of the configuration.
+  healthcheck                     Ask the server running here whether it is
+                                  healthy.
 
 general flags:
   -h, --help                      Show this help.
@@ -43,7 +46,8 @@ examples:
 
 exit status:
   0  the work was done, and with run no check failed (a warning is no failure)
-  1  with run: a check failed; with serve: the address cannot be listened on
+  1  with run: a check failed; with serve: the address cannot be listened on;
+     with healthcheck: the server is not healthy or does not answer
   2  the command line or the configuration is wrong, or a check is unknown
 """
 
