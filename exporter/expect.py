@@ -53,6 +53,7 @@ OPERATORS: Mapping[ValueKind, tuple[Operator, ...]] = {
 
 _HOLD_FOR_NOTHING = frozenset(("ne", "not_matches", "none_of"))
 _MAX_OBSERVED_CHARACTERS = 200
+_MAX_PLAIN_INTEGER = 10**15
 
 _ORDER: Mapping[str, Callable[[float, float], bool]] = {
     "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
@@ -170,8 +171,10 @@ def _compare_status(operator_name: Operator, value: object, operand: object) -> 
     if operator_name in ("eq", "ne"):
         return _compare_plain(operator_name, value, operand)
     status = cast("int", value)
-    within = any(low <= status <= high for low, high in cast("Sequence[tuple[int, int]]", operand))
-    return within if operator_name == "in" else not within
+    for low, high in cast("Sequence[tuple[int, int]]", operand):
+        if low <= status <= high:
+            return operator_name == "in"
+    return operator_name != "in"
 
 
 def _compare_text(operator_name: Operator, value: object, operand: object) -> bool:
@@ -280,6 +283,8 @@ def _shown(kind: ValueKind, value: object) -> str:
     """Give the value as text for log and page, bounded however large it is."""
     if value is None:
         return ""
+    if isinstance(value, bool | int) and abs(value) < _MAX_PLAIN_INTEGER:
+        return str(value).lower()
     if isinstance(value, float):
         text = f"{value:.6g}" + ("s" if kind is ValueKind.DURATION else "")
     elif isinstance(value, str):

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from exporter.pacing import Pacer
     from exporter.settings import NetworkSettings, TlsConfig
 
+_WAITED_SECONDS = 0.0002
+"""A lookup that took longer was waited for, perhaps by many checks that now all go on in one pass of the loop. Checks
+that shake hands always wait for their turn: a handshake is most of what keeps the loop busy."""
+
 
 @dataclass(slots=True)
 class ConnectionCounts:
@@ -122,7 +126,8 @@ class Network:
             host_to_find = host
         address = (await self.lookups.address(host_to_find, settings, facts)).text
         attempt.note("resolved", host=host_to_find, address=address, seconds=facts.resolve_seconds)
-        await self._wait_for_turn(attempt)
+        if tls is not None or facts.resolve_seconds > _WAITED_SECONDS:
+            await self._wait_for_turn(attempt)
         protocol = protocol_factory()
         if tls is None or context is None:
             transport = await connect_plain(protocol, address, port, settings, facts)
