@@ -16,6 +16,7 @@ from exporter.net.addresses import endpoint, parse_address
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_DEFAULT_SERVER = "127.0.0.1"  # resolv.conf(5): the one on this machine when none is named
 _MAX_SERVERS = 3  # MAXNS in resolv.h: more are ignored by every program of the system
 
 
@@ -41,7 +42,7 @@ class ResolverConfig:
         attempts: How often each server is asked.
     """
 
-    servers: tuple[NameServer, ...] = (NameServer("127.0.0.1"),)
+    servers: tuple[NameServer, ...]
     search: tuple[str, ...] = ()
     ndots: int = 1
     timeout_seconds: float = 5.0
@@ -64,9 +65,12 @@ class SystemConfig:
 class SystemNames:
     """Reads the two files when they have changed; lives as long as the process and may be used by any thread."""
 
-    def __init__(self, *, hosts_file: str = "/etc/hosts", resolv_conf: str = "/etc/resolv.conf") -> None:
+    def __init__(
+        self, *, hosts_file: str = "/etc/hosts", resolv_conf: str = "/etc/resolv.conf", dns_port: int = 53
+    ) -> None:
         self._hosts_file = Path(hosts_file)
         self._resolv_conf = Path(resolv_conf)
+        self._dns_port = dns_port  # the file has no place for it
         self._lock = Lock()
         self._stamp: tuple[object, object] | None = None
         self._config: SystemConfig | None = None
@@ -77,7 +81,7 @@ class SystemNames:
             stamp = (_stamp(self._hosts_file), _stamp(self._resolv_conf))
             if self._config is None or stamp != self._stamp:
                 self._config = SystemConfig(
-                    parse_hosts(_text(self._hosts_file)), parse_resolv_conf(_text(self._resolv_conf))
+                    parse_hosts(_text(self._hosts_file)), parse_resolv_conf(_text(self._resolv_conf), self._dns_port)
                 )
                 self._stamp = stamp
             return self._config
@@ -93,7 +97,7 @@ def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
     return hosts
 
 
-def parse_resolv_conf(text: str) -> ResolverConfig:
+def parse_resolv_conf(text: str, port: int = 53) -> ResolverConfig:
     """Read a resolver configuration; what it does not say has resolv.conf(5)'s defaults."""
     servers: list[NameServer] = []
     search: tuple[str, ...] = ()
@@ -101,13 +105,13 @@ def parse_resolv_conf(text: str) -> ResolverConfig:
     for words in _lines(text, "#;"):
         if words[0] == "nameserver" and len(words) > 1:
             if (address := parse_address(words[1])) is not None:
-                servers.append(NameServer(address.text))
+                servers.append(NameServer(address.text, port))
         elif words[0] in ("search", "domain"):
             search = tuple(domain.strip(".") for domain in words[1:] if domain.strip("."))
         elif words[0] == "options":
             options.update(_options(words[1:]))
     return ResolverConfig(
-        servers=tuple(servers[:_MAX_SERVERS]) or ResolverConfig().servers,
+        servers=tuple(servers[:_MAX_SERVERS]) or (NameServer(_DEFAULT_SERVER, port),),
         search=search,
         ndots=min(options.get("ndots", 1), 15),
         timeout_seconds=float(min(max(options.get("timeout", 5), 1), 30)),

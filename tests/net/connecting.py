@@ -1,0 +1,129 @@
+"""What the tests of connections share: a protocol that remembers, a call with fewer words, and both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from exporter.errors import CheckFailed
+from exporter.net import ConnectionFacts, Network
+from exporter.settings import NetworkSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from exporter.settings import TlsConfig
+    from tests.servers.tcp import TcpServer
+
+LOOPS = [
+    ("asyncio", {"use_uvloop": True}),
+    ("asyncio", {"use_uvloop": False}),
+]
+LOOP_NAMES = ["uvloop", "asyncio"]
+
+
+class Recorder(asyncio.Protocol):
+    """Remembers what happens to it."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.events: list[str] = []
+        self.lost_because: Exception | None = None
+        self.changed = asyncio.Event()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment] # what a stream's protocol is given
+        self._note("made")
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        self.changed.set()
+
+    def eof_received(self) -> None:
+        self._note("eof")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost_because = exc
+        self._note("lost")
+
+    async def until(self, size: int) -> bytes:
+        """Wait until as many bytes have come, or the connection is gone."""
+        while len(self.received) < size and "lost" not in self.events:
+            self.changed.clear()
+            await self.changed.wait()
+        return bytes(self.received)
+
+    async def until_lost(self) -> None:
+        """Wait until the connection is gone."""
+        await self.until(2**62)
+
+    def _note(self, event: str) -> None:
+        self.events.append(event)
+        self.changed.set()
+
+
+class Connection(NamedTuple):
+    """An open connection and what is known about it."""
+
+    transport: asyncio.Transport
+    protocol: Recorder
+    facts: ConnectionFacts
+
+
+@asynccontextmanager
+async def connected(
+    server: TcpServer, *, host: str | None = None, network: Network | None = None, **options: Any
+) -> AsyncIterator[Connection]:
+    """Connect to a server for the length of the block.
+
+    Args:
+        server: The server.
+        host: Named instead of the server's address.
+        network: The network; a fresh one by default.
+        options: `tls`, `tls_timeout_seconds` and `alpn` as `Network.connect` has them; others are NetworkSettings.
+    """
+    facts = ConnectionFacts()
+    own = {name: options.pop(name) for name in ("tls", "tls_timeout_seconds", "alpn") if name in options}
+    transport, protocol = await (network or Network()).connect(
+        Recorder, host or server.host, server.port, NetworkSettings(**options), facts, **own
+    )
+    assert isinstance(protocol, Recorder)
+    try:
+        yield Connection(transport, protocol, facts)
+    finally:
+        transport.abort()
+
+
+async def refused(
+    port: int,
+    *,
+    host: str = "127.0.0.1",
+    network: Network | None = None,
+    tls: TlsConfig | None = None,
+    tls_timeout_seconds: float | None = None,
+    **settings: Any,
+) -> tuple[CheckFailed, ConnectionFacts]:
+    """Try to connect, and give why it failed and what is known."""
+    facts = ConnectionFacts()
+    try:
+        transport, _ = await (network or Network()).connect(
+            Recorder,
+            host,
+            port,
+            NetworkSettings(**settings),
+            facts,
+            tls=tls,
+            tls_timeout_seconds=tls_timeout_seconds,
+        )
+    except CheckFailed as failure:
+        return failure, facts
+    transport.abort()
+    raise AssertionError(f"connected to {facts.address}")
+
+
+def open_descriptors() -> int:
+    """The number of file descriptors this process holds."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the number alone

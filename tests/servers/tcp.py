@@ -1,0 +1,199 @@
+"""Little TCP and TLS servers, each with one behaviour: speaking, or failing in a way that servers fail.
+
+A behaviour is a function that gets the accepted connection; the connection is closed when it returns. Each connection
+has a thread of its own, so behaviours may block, and servers serve tests of any kind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+
+    Behaviour = Callable[[socket.socket], None]
+
+_PATIENCE_SECONDS = 30.0
+"""The longest a behaviour waits for its peer, so that no thread outlives a test run."""
+
+
+class TcpServer:
+    """A listening server.
+
+    Attributes:
+        host: The address it listens on.
+        port: Its port.
+        peers: Address of every connection accepted, in order.
+        received: What behaviours that listen have received, in order.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.host, self.port = listener.getsockname()[:2]
+        self.peers: list[str] = []
+        self.received: list[bytes] = []
+
+    @property
+    def target(self) -> str:
+        """Host and port as a check's `target` has them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@contextmanager
+def serve(behave: Behaviour, host: str = "127.0.0.1") -> Iterator[TcpServer]:
+    """Accept connections for the length of the block and treat each as the behaviour says."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family, backlog=1024) as listener:
+        server = TcpServer(listener)
+        thread = threading.Thread(target=_accept, args=(listener, server, behave), daemon=True)
+        thread.start()
+        yield server
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def _accept(listener: socket.socket, server: TcpServer, behave: Behaviour) -> None:
+    while True:
+        try:
+            connection, peer = listener.accept()
+        except OSError:
+            return
+        server.peers.append(peer[0])
+        connection.settimeout(_PATIENCE_SECONDS)
+        threading.Thread(target=_treat, args=(connection, behave), daemon=True).start()
+
+
+def _treat(connection: socket.socket, behave: Behaviour) -> None:
+    with contextlib.suppress(OSError), connection:
+        behave(connection)
+
+
+@contextmanager
+def closed_port(host: str = "127.0.0.1") -> Iterator[int]:
+    """Hold a port on which nobody listens."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as holder:
+        holder.bind((host, 0))
+        yield holder.getsockname()[1]
+
+
+@contextmanager
+def black_hole(host: str = "127.0.0.1") -> Iterator[int]:
+    """Give a port that answers no connection attempt, because its queue of connections is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((host, 0))
+        listener.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        time.sleep(0.05)  # for the kernel to queue them
+        yield listener.getsockname()[1]
+
+
+def keep_silent(connection: socket.socket) -> None:
+    """Say nothing until the peer is gone."""
+    while connection.recv(65536):
+        pass
+
+
+def close(connection: socket.socket) -> None:
+    """Close at once (FIN)."""
+
+
+def reset(connection: socket.socket) -> None:
+    """Reset the connection (RST)."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def reset_when_spoken_to(connection: socket.socket) -> None:
+    """Reset the connection when the peer has said something."""
+    connection.recv(65536)
+    reset(connection)
+
+
+def close_when_spoken_to(connection: socket.socket) -> None:
+    """Close when the peer has said something."""
+    connection.recv(65536)
+
+
+def say(words: bytes) -> Behaviour:
+    """Say something, then listen until the peer is gone."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(words)
+        keep_silent(connection)
+
+    return behave
+
+
+def say_and_close(words: bytes) -> Behaviour:
+    """Say something and close."""
+    return lambda connection: connection.sendall(words)
+
+
+def answer(words: bytes) -> Behaviour:
+    """Say something when spoken to, then listen until the peer is gone."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        say(words)(connection)
+
+    return behave
+
+
+def drip(words: bytes, interval_seconds: float) -> Behaviour:
+    """Say something one byte at a time."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for octet in words:
+            connection.sendall(bytes([octet]))
+            time.sleep(interval_seconds)
+        keep_silent(connection)
+
+    return behave
+
+
+def echo(connection: socket.socket) -> None:
+    """Say again what the peer says."""
+    while data := connection.recv(65536):
+        connection.sendall(data)
+
+
+def over_tls(context: ssl.SSLContext, behave: Behaviour = keep_silent) -> Behaviour:
+    """Shake hands, then behave over TLS; closes with close_notify."""
+
+    def behave_over_tls(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as tls:
+            behave(tls)
+            tls.unwrap()
+
+    return behave_over_tls
+
+
+def relay_slowly(port: int, chunk_bytes: int = 1) -> Behaviour:
+    """Pass everything to and from a server on 127.0.0.1, what it says in small pieces."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with socket.create_connection(("127.0.0.1", port)) as upstream:
+            threading.Thread(target=_pump, args=(connection, upstream), daemon=True).start()
+            while data := upstream.recv(65536):
+                for start in range(0, len(data), chunk_bytes):
+                    connection.sendall(data[start : start + chunk_bytes])
+
+    return behave
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
