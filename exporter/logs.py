@@ -1,7 +1,8 @@
 """The program's log: one bounded line per event on standard error, as logfmt or JSON.
 
 What a target sent may stand in a message. Control characters are escaped and long values are cut, so that a hostile
-banner can neither forge a line nor flood the log.
+banner can neither forge a line nor flood the log. Lines are written by a thread of their own and dropped when they
+pile up, so that a log that nobody reads delays no check and no scrape.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ import json
 import logging
 import re
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
+from io import FileIO, TextIOWrapper
+from logging.handlers import QueueHandler, QueueListener
+from queue import Full, Queue
+from time import monotonic, sleep
 from typing import Literal, TextIO
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -18,6 +24,10 @@ LogFormat = Literal["logfmt", "json"]
 
 LINE_LIMIT = 2000
 """Characters of a message, and of a traceback, that are kept."""
+
+_MAX_WAITING_LINES = 1000
+_FLUSH_LIMIT_SECONDS = 0.5
+_FLUSH_POLL_SECONDS = 0.002
 
 _QUIET_LIBRARIES = ("httpx", "httpcore", "hpack", "asyncio", "uvicorn.error", "uvicorn.access")
 """Libraries that say at INFO or DEBUG what the exporter says better, or what may hold a secret, such as a URL."""
@@ -27,13 +37,55 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
-    """Send the log of the whole process to the stream (standard error when None), replacing earlier handlers."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    """Send the log of the whole process to the stream (standard error when None), in the place of earlier handlers."""
+    handler = BackgroundHandler(stream or _standard_error())
     handler.setFormatter(JsonFormatter() if log_format == "json" else LogfmtFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.raiseExceptions = False  # a closed or full log stream must not cost a scrape
+    logging.raiseExceptions = False  # a closed stream or a full queue must not cost a scrape
     for name in _QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+
+
+class BackgroundHandler(QueueHandler):
+    """Hands formatted lines to a thread that writes them; lives for the process, shared by threads."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._lines: Queue[logging.LogRecord] = Queue(_MAX_WAITING_LINES)
+        super().__init__(self._lines)
+        self._writer = _Writer(self._lines, stream)
+        self._writer.start()
+
+    def flush(self) -> None:
+        """Wait a moment until everything has been written; `logging.shutdown` asks for it at the end."""
+        give_up = monotonic() + _FLUSH_LIMIT_SECONDS
+        while self._lines.unfinished_tasks and monotonic() < give_up:
+            sleep(_FLUSH_POLL_SECONDS)
+
+    def close(self) -> None:
+        """Let the thread end when it has written everything, without waiting for it."""
+        with suppress(Full):
+            self._writer.enqueue_sentinel()
+        super().close()
+
+
+class _Writer(QueueListener):
+    """The thread that writes; with no Handler of its own, whose lock `logging.shutdown` would wait for."""
+
+    def __init__(self, lines: Queue[logging.LogRecord], stream: TextIO) -> None:
+        super().__init__(lines)
+        self._stream = stream
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Write a line; when the stream is closed it is lost."""
+        with suppress(OSError, ValueError):
+            self._stream.write(f"{record.getMessage()}\n")
+            self._stream.flush()
+
+
+def _standard_error() -> TextIO:
+    """Give standard error without a buffer: Python ends with a fatal error when a thread holds the lock of one."""
+    raw = FileIO(sys.stderr.fileno(), "w", closefd=False)
+    return TextIOWrapper(raw, encoding="utf-8", write_through=True)
 
 
 class LogfmtFormatter(logging.Formatter):

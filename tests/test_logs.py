@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,11 +31,18 @@ def restored_logging() -> Iterator[None]:
     root.setLevel(level)
 
 
+def written(stream: io.StringIO) -> str:
+    """What stands in the stream once the writer has caught up."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    return stream.getvalue()
+
+
 def logged(message: str, log_format: LogFormat = "logfmt", level: LogLevel = "info", logger: str = "exporter") -> str:
     stream = io.StringIO()
     configure_logging(level, log_format, stream)
     logging.getLogger(logger).warning(message)
-    return stream.getvalue()
+    return written(stream)
 
 
 def test_logfmt_quotes_what_needs_quotes() -> None:
@@ -68,7 +77,7 @@ def test_an_exception_stays_on_the_line() -> None:
         int("boom\n" * 1000)
     except ValueError:
         logging.getLogger("exporter").exception("it broke")
-    line = stream.getvalue()
+    line = written(stream)
     assert line.count("\n") == 1
     assert "boom" in line[-40:]
     assert len(line) < 3 * LINE_LIMIT
@@ -86,7 +95,7 @@ def test_libraries_stay_quiet_even_when_debugging(library: str) -> None:
     stream = io.StringIO()
     configure_logging("debug", "logfmt", stream)
     logging.getLogger(library).info("HTTP Request: GET http://shop.example/?token=secret")
-    assert stream.getvalue() == ""
+    assert written(stream) == ""
 
 
 def test_a_closed_stream_costs_nothing() -> None:
@@ -95,3 +104,17 @@ def test_a_closed_stream_costs_nothing() -> None:
     configure_logging("info", "logfmt", stream)
     stream.close()
     logging.getLogger("exporter").warning("nobody reads this")
+    logging.shutdown()
+
+
+def test_a_log_that_nobody_reads_delays_nothing() -> None:
+    """With the pipe full, lines are dropped instead of waiting for a reader; so is the end of the program."""
+    reader, writer = os.pipe()
+    with io.TextIOWrapper(io.FileIO(writer, "w"), write_through=True) as stream:
+        configure_logging("info", "logfmt", stream)
+        started = time.perf_counter()
+        for _ in range(2000):
+            logging.getLogger("exporter").warning("x" * 1000)
+        logging.shutdown()
+        assert time.perf_counter() - started < 2.0
+        os.close(reader)

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.cli.arguments import HelpRequested, UsageError, parse_arguments
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the program's name; None means that of the process.
     """
+    _open_missing_streams()
     try:
         options = parse_arguments(sys.argv[1:] if arguments is None else arguments, os.environ)
     except HelpRequested as request:
@@ -95,6 +97,13 @@ def _print_schema(options: Options) -> int:
             configuration_loader(options.config_file, registry, stack)()
     sys.stdout.write(json.dumps(json_schema(registry.check_types), indent=2) + "\n")
     return 0
+
+
+def _open_missing_streams() -> None:
+    """Put something in the place of standard streams that the process was started without."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the end
 
 
 def _complain(message: str, status: int) -> int:

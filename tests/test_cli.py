@@ -1,0 +1,254 @@
+"""The commands as people run them: output, one line for each thing that is wrong, exit status, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.cli.usage import help_text
+from exporter.version import __version__
+from tests.servers.exporter import COMMAND, ENVIRONMENT, Outcome, run_command
+from tests.servers.tcp import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Iterator[Path]:
+    """A configuration of one check that succeeds and one that is degraded."""
+    with serve(lambda connection: connection.sendall(b"hello\r\n")) as server:
+        path = tmp_path / "checks.yml"
+        path.write_text(
+            f"checks:\n"
+            f"- {{name: fine, type: tcp, target: '{server.target}'}}\n"
+            f"- {{name: slow, type: tcp, target: '{server.target}',"
+            f" expect: [{{duration: {{lt: 0s}}, severity: warning}}]}}\n",
+            encoding="utf-8",
+        )
+        yield path
+
+
+@pytest.fixture
+def failing(good: Path) -> Path:
+    """The same, with a check of a port where nobody listens."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+    with good.open("a", encoding="utf-8") as file:
+        file.write(f"- {{name: down, type: tcp, target: '127.0.0.1:{port}', labels: {{team: web}}}}\n")
+    return good
+
+
+def keep_silent(connection: socket.socket) -> None:
+    connection.recv(1)
+
+
+def test_help_and_version_go_to_standard_output() -> None:
+    """Asking is no error."""
+    assert run_command("--help") == Outcome(0, help_text(), "")
+    assert run_command("run", "-h") == Outcome(0, help_text(), "")
+    assert run_command("--version") == Outcome(0, f"nyxmon-exporter {__version__}\n", "")
+
+
+def test_the_schema_is_a_json_schema() -> None:
+    """It knows every built-in check type."""
+    outcome = run_command("schema")
+    schema = json.loads(outcome.stdout)
+    assert (outcome.status, schema["$schema"]) == (0, "https://json-schema.org/draft/2020-12/schema")
+    assert {'"http"', '"json-http"', '"dns"', '"tcp"'} <= set(re.findall(r'"[a-z-]+"', outcome.stdout))
+
+
+def test_a_good_configuration_is_said_to_be_good(good: Path) -> None:
+    """Checking runs nothing and exits with 0; so it does for the demo."""
+    assert run_command("--config.check", f"--config.file={good}") == Outcome(0, f"{good}: 2 checks, no problems\n", "")
+    assert run_command("--config.check") == Outcome(0, "demo/checks.yml: 10 checks, no problems\n", "")
+
+
+def test_every_problem_of_a_configuration_has_its_line(tmp_path: Path) -> None:
+    """File, line and column come first, and the exit status is 2, whatever the command."""
+    (tmp_path / "c.yml").write_text(
+        "checks:\n- {name: a, type: tcpp, target: x}\n- {name: b, type: tcp, target: 'a:1', tmeout: 3}\n",
+        encoding="utf-8",
+    )
+    outcomes = {
+        run_command(*command, "--config.file=c.yml", directory=tmp_path)
+        for command in (["--config.check"], ["run"], ["serve"], ["schema"])
+    }
+    assert len(outcomes) == 1
+    outcome = outcomes.pop()
+    assert (outcome.status, outcome.stdout) == (2, "")
+    places = [line.partition(" ")[0] for line in outcome.stderr.splitlines()]
+    assert places == ["c.yml:2:19:", "c.yml:3:39:"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent.yml", "absent.yml: cannot be read: No such file or directory\n"),
+        ("directory", "directory: cannot be read: it is no regular file\n"),
+        ("bad.yml", "bad.yml:2:1: is no valid YAML: "),
+        ("binary.yml", "binary.yml: is not UTF-8 (line 1)\n"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, message: str) -> None:
+    """Missing files, directories, broken YAML and binary files are told in one line."""
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "bad.yml").write_text("a: [\n", encoding="utf-8")
+    (tmp_path / "binary.yml").write_bytes(b"\xff\xfe")
+    outcome = run_command(f"--config.file={name}", directory=tmp_path)
+    assert (outcome.status, outcome.stdout, outcome.stderr.count("\n")) == (2, "", 1)
+    assert outcome.stderr.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config.flie=x"], "unknown flag --config.flie; did you mean --config.file? (see --help)"),
+        (["--history.limit=0"], "--history.limit: '0' is no whole number from 1 to 1000 (see --help)"),
+        (["run", "shp"], "no check is named 'shp'; did you mean 'shop'?"),
+        (["run", "\x1b[2J"], "no check is named '\\x1b[2J'"),
+    ],
+)  # fmt: skip
+def test_a_command_line_that_is_wrong_is_one_line(arguments: list[str], message: str) -> None:
+    """The program says what is wrong and exits with 2."""
+    assert run_command(*arguments) == Outcome(2, "", f"nyxmon-exporter: {message}\n")
+
+
+def test_a_taken_port_is_one_line() -> None:
+    """The program says which address cannot be listened on and exits with 1."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        outcome = run_command(f"--web.listen-address={address}")
+    assert outcome == Outcome(1, "", f"nyxmon-exporter: cannot listen on {address}: Address already in use\n")
+
+
+def test_run_tells_the_results_in_a_table(failing: Path) -> None:
+    """One line per check, columns aligned, nothing but text where the output is no terminal; 1 because one failed."""
+    outcome = run_command("run", f"--config.file={failing}")
+    lines = outcome.stdout.splitlines()
+    assert (outcome.status, outcome.stderr) == (1, "")
+    assert [line.split()[:3] for line in lines[:4]] == [
+        ["status", "check", "type"],
+        ["ok", "fine", "tcp"],
+        ["warning", "slow", "tcp"],
+        ["error", "down", "tcp"],
+    ]
+    assert lines[0].index("reason") == lines[3].index("connect_refused  connection refused")
+    assert re.fullmatch(r"3 checks in \d\.\d\d s: 1 ok, 1 warning, 1 error", lines[4])
+    assert all(line == line.rstrip() and line.isascii() for line in lines)
+
+
+def test_run_exits_with_0_when_no_check_failed(good: Path) -> None:
+    """A degraded check is no failure."""
+    assert run_command("run", f"--config.file={good}").status == 0
+
+
+def test_run_can_be_limited_to_some_checks(failing: Path) -> None:
+    """Named checks run in the order they are named."""
+    outcome = run_command("run", "slow", "fine", f"--config.file={failing}")
+    assert [line.split()[1] for line in outcome.stdout.splitlines()[1:3]] == ["slow", "fine"]
+    assert outcome.status == 0
+
+
+def test_run_tells_the_results_in_json(failing: Path) -> None:
+    """Everything that is known about each check, for programs."""
+    outcome = run_command("run", "--output=json", "down", f"--config.file={failing}")
+    (result,) = json.loads(outcome.stdout)["results"]
+    assert outcome.status == 1
+    assert {key: result[key] for key in ("check", "check_type", "labels", "status", "reason", "attempts")} == {
+        "check": "down",
+        "check_type": "tcp",
+        "labels": {"team": "web"},
+        "status": "error",
+        "reason": "connect_refused",
+        "attempts": 1,
+    }
+    assert [line["message"] for line in result["log"]] == ["resolved"]
+    phases = {entry["labels"].get("phase") for entry in result["measurements"]}
+    assert {"resolve", "connect", "tls"} <= phases
+
+
+def test_run_tells_the_results_to_prometheus(failing: Path) -> None:
+    """The text format, for node_exporter's textfile collector; without facts about this process."""
+    outcome = run_command("run", "--output=prometheus", f"--config.file={failing}")
+    families = {family.name: family for family in text_string_to_metric_families(outcome.stdout)}
+    success = {sample.labels["check"]: sample.value for sample in families["probe_success"].samples}
+    assert success == {"fine": 1.0, "slow": 1.0, "down": 0.0}
+    assert not [name for name in families if name.startswith(("process_", "nyxmon_exporter_"))]
+
+
+def test_run_keeps_to_its_budget(tmp_path: Path) -> None:
+    """What is unfinished when the time is up fails with the reason deadline."""
+    with serve(keep_silent) as server:
+        check = f"{{name: silent, type: tcp, target: '{server.target}', expect: [{{banner: {{exists: true}}}}]}}"
+        (tmp_path / "c.yml").write_text(f"checks: [{check}]\n", encoding="utf-8")
+        outcome = run_command("run", "--budget=300ms", "--config.file=c.yml", directory=tmp_path)
+    assert outcome.status == 1
+    assert outcome.stdout.splitlines()[1].split()[:6:5] == ["error", "deadline"]
+
+
+def run_on_terminal(*arguments: str, **environment: str) -> tuple[int, str]:
+    """Run the program with a terminal for its output."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        env={**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "160", **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # Linux says so when the other end is closed
+                break
+    os.close(ours)
+    return process.returncode, shown.decode()
+
+
+def test_a_terminal_gets_colours_and_progress(failing: Path) -> None:
+    """On a terminal verdicts are coloured, and how far the checks are is shown meanwhile."""
+    status, shown = run_on_terminal("run", f"--config.file={failing}", NO_COLOR="")
+    assert status == 1
+    assert "running checks" in shown
+    assert re.search(r"\x1b\[[0-9;]*31merror", shown)
+
+
+def test_no_color_is_honoured(failing: Path) -> None:
+    """With NO_COLOR the table has no colour, on a terminal too."""
+    _, shown = run_on_terminal("run", f"--config.file={failing}", NO_COLOR="1")
+    assert "connect_refused" in shown
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", shown)
+
+
+def test_a_reader_that_leaves_is_no_error(failing: Path) -> None:
+    """`nyxmon-exporter schema | head -1` ends without a word."""
+    with subprocess.Popen(
+        [*COMMAND, "schema"],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_variables_stand_in_for_flags(good: Path) -> None:
+    """A container is configured by its environment."""
+    outcome = run_command("--config.check", NYXMON_EXPORTER_CONFIG_FILE=str(good))
+    assert outcome.stdout == f"{good}: 2 checks, no problems\n"

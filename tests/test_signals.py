@@ -1,0 +1,229 @@
+"""Signals and files: stopping in order, stopping at once, reloading, and what happens to scrapes meanwhile."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.servers.exporter import COMMAND, ENVIRONMENT, Exporter, run_exporter
+from tests.servers.process import answers_http, free_port, http_get
+from tests.servers.tcp import TcpServer, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+def speak_after(seconds: float) -> Callable[[socket.socket], None]:
+    def behave(connection: socket.socket) -> None:
+        time.sleep(seconds)
+        connection.sendall(b"hello\r\n")
+
+    return behave
+
+
+@pytest.fixture
+def slow_server() -> Iterator[TcpServer]:
+    """A server that takes a second to say something."""
+    with serve(speak_after(1.0)) as server:
+        yield server
+
+
+def write_config(path: Path, *names: str, target: str = "127.0.0.1:1", more: str = "") -> str:
+    checks = "".join(f"- {{name: {name}, type: tcp, target: '{target}'{more}}}\n" for name in names)
+    path.write_text(f"checks:\n{checks}", encoding="utf-8")
+    return f"--config.file={path}"
+
+
+@pytest.fixture
+def slow_config(tmp_path: Path, slow_server: TcpServer) -> str:
+    """The flag for a configuration with one check that takes a second."""
+    more = ", expect: [{banner: {contains: hello}}]"
+    return write_config(tmp_path / "checks.yml", "slow", target=slow_server.target, more=more)
+
+
+class Scrape(threading.Thread):
+    """A scrape in the background; `page` is what it got, or the error that it met."""
+
+    def __init__(self, exporter: Exporter) -> None:
+        super().__init__(daemon=True)
+        self._port = exporter.port
+        self.page = ""
+        self.start()
+
+    def run(self) -> None:
+        try:
+            status, body = http_get(self._port, "/metrics")
+            self.page = f"{status}\n{body}"
+        except (OSError, http.client.HTTPException) as error:
+            self.page = repr(error)
+
+    def result(self) -> str:
+        self.join(20)
+        return self.page
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def configured_checks(exporter: Exporter) -> list[str]:
+    _, body = http_get(exporter.port, "/config")
+    return [line.partition(": ")[2] for line in body.splitlines() if line.startswith("- name: ")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_idle_exporter_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    """Nothing to finish: the process ends with 0 in half a second, says so, and shows no traceback."""
+    with run_exporter(tmp_path / "run") as exporter:
+        assert "serves 10 checks of demo/checks.yml at http://127.0.0.1:" in exporter.process.log()
+        http_get(exporter.port, "/metrics")
+        started = time.perf_counter()
+        exporter.process.send_signal(number)
+        assert exporter.process.wait(5) == 0
+        assert time.perf_counter() - started < 1.0
+        assert exporter.process.log().endswith("msg=stopped\n")
+        assert "Traceback" not in exporter.process.log()
+
+
+def test_a_running_scrape_gets_its_whole_page(tmp_path: Path, slow_config: str) -> None:
+    """After SIGTERM nobody new is let in, and who is in is served to the end."""
+    with run_exporter(tmp_path / "run", slow_config) as exporter:
+        scrape = Scrape(exporter)
+        time.sleep(0.3)
+        exporter.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", exporter.port), timeout=5)
+        assert exporter.process.wait(5) == 0
+        page = scrape.result()
+    assert page.startswith("200\n")
+    assert 'probe_success{check="slow",check_type="tcp"' in page
+    assert page.endswith("\n")
+
+
+def test_a_scrape_that_outlives_the_grace_is_refused(tmp_path: Path) -> None:
+    """Five seconds after SIGTERM the process ends with 0; the scrape is answered, not cut off."""
+    with serve(speak_after(25)) as server:
+        more = ", timeout: 30s, expect: [{banner: {contains: hello}}]"
+        flag = write_config(tmp_path / "checks.yml", "hanging", target=server.target, more=more)
+        with run_exporter(tmp_path / "run", flag) as exporter:
+            scrape = Scrape(exporter)
+            time.sleep(0.3)
+            started = time.perf_counter()
+            exporter.process.send_signal(signal.SIGTERM)
+            assert exporter.process.wait(10) == 0
+            assert 4.5 < time.perf_counter() - started < 6.5
+            assert scrape.result().startswith("503\n")
+            assert "Traceback" not in exporter.process.log()
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path, slow_config: str) -> None:
+    """Who asks twice means now; the status tells that it was no orderly end."""
+    with run_exporter(tmp_path / "run", slow_config) as exporter:
+        Scrape(exporter)
+        time.sleep(0.3)
+        exporter.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        started = time.perf_counter()
+        exporter.process.send_signal(signal.SIGINT)
+        assert exporter.process.wait(5) == 128 + signal.SIGINT
+        assert time.perf_counter() - started < 0.5
+
+
+def test_sighup_reloads(tmp_path: Path) -> None:
+    """The new configuration is in force without a restart."""
+    file = tmp_path / "checks.yml"
+    flag = write_config(file, "one")
+    with run_exporter(tmp_path / "run", flag, "--no-config.enable-auto-reload") as exporter:
+        write_config(file, "one", "two")
+        exporter.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: configured_checks(exporter) == ["one", "two"])
+
+
+def test_a_bad_file_leaves_the_old_configuration_in_force(tmp_path: Path) -> None:
+    """The log has every problem, the metric turns 0, and the next good file is taken."""
+    file = tmp_path / "checks.yml"
+    flag = write_config(file, "one")
+    with run_exporter(tmp_path / "run", flag, "--config.auto-reload-interval=100ms") as exporter:
+        file.write_text("checks:\n- {name: bad, type: tcpp, target: x}\n", encoding="utf-8")
+        wait_for(lambda: 'no check type; did you mean \\"tcp\\"?' in exporter.process.log())
+        assert configured_checks(exporter) == ["one"]
+        _, page = http_get(exporter.port, "/metrics")
+        assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page
+        assert exporter.process.log().count("the old configuration stays") == 1
+        write_config(file, "better")
+        wait_for(lambda: configured_checks(exporter) == ["better"])
+
+
+def test_a_running_scrape_keeps_its_configuration(tmp_path: Path, slow_config: str) -> None:
+    """A reload in the middle of a scrape changes nothing about its page."""
+    with run_exporter(tmp_path / "run", slow_config) as exporter:
+        scrape = Scrape(exporter)
+        time.sleep(0.3)
+        write_config(tmp_path / "checks.yml", "other")
+        exporter.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: configured_checks(exporter) == ["other"])
+        assert 'probe_success{check="slow",' in scrape.result()
+        assert 'probe_success{check="other",' in http_get(exporter.port, "/metrics")[1]
+
+
+def test_the_demo_shows_its_checks_before_the_first_scrape(tmp_path: Path) -> None:
+    """A newcomer opens the page and sees every colour."""
+    with run_exporter(tmp_path / "run") as exporter:
+        wait_for(lambda: "<b>3</b> failing" in http_get(exporter.port, "/")[1])
+        assert "<b>2</b> degraded" in http_get(exporter.port, "/")[1]
+        assert "start with --config.file=checks.yml" in exporter.process.log()
+
+
+def test_several_addresses_are_served(tmp_path: Path) -> None:
+    """The flag may be repeated; IPv4 and IPv6 stand side by side."""
+    with run_exporter(tmp_path / "run", "--web.listen-address=[::1]:0") as exporter:
+        address = exporter.process.log().partition("http://[::1]:")[2].partition("/")[0]
+        with socket.create_connection(("::1", int(address)), timeout=5) as connection:
+            connection.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
+@contextmanager
+def bare_exporter(*prefix: str, stderr: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run the exporter behind a command that becomes it; gives the process and its port."""
+    port = free_port()
+    command = [*prefix, *COMMAND, f"--web.listen-address=127.0.0.1:{port}"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stderr=stderr) as process:
+        try:
+            wait_for(lambda: answers_http(port, "/-/ready"))
+            yield process, port
+        finally:
+            process.kill()
+
+
+def test_missing_standard_streams_are_no_trouble() -> None:
+    """Started without standard output and standard error, the exporter serves and stops as ever."""
+    with bare_exporter("sh", "-c", 'exec "$@" >&- 2>&-', "sh") as (process, port):
+        assert http_get(port, "/metrics")[0] == 200
+        process.terminate()
+        assert process.wait(5) == 0
+
+
+def test_a_log_that_nobody_reads_is_no_trouble() -> None:
+    """With standard error a pipe that has long been full, the exporter serves and stops as ever."""
+    with bare_exporter(stderr=subprocess.PIPE) as (process, port):
+        with httpx.Client(trust_env=False) as client:
+            for _ in range(1000):
+                assert client.post(f"http://127.0.0.1:{port}/-/reload").status_code == 200
+        assert http_get(port, "/metrics")[0] == 200
+        process.terminate()
+        assert process.wait(5) == 0
