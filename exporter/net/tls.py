@@ -59,7 +59,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._backlog: list[bytes] = []
         self._paused = False
         self._closing = False
-        self._lost = False
+        self._broken: ssl.SSLError | None = None
 
     async def shake_hands(self) -> None:
         """Wait until the handshake, which starts by itself with the connection, is done.
@@ -70,7 +70,11 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         """
         if not self._established and self._failure is None:
             self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self._facts.tls_seconds = perf_counter() - self._started_at
+                raise
         if self._failure is not None:
             raise self._failure
 
@@ -103,7 +107,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         """Pass on that the connection is gone."""
         self._closing = True
         if self._established:
-            self._lose(exc)
+            self._protocol.connection_lost(self._broken or exc)
         elif exc is None:
             self._fail(CheckFailed(Reason.TLS, f"the connection ended while {self._doing}"))
         else:
@@ -231,11 +235,6 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _lose(self, exc: Exception | None) -> None:
-        if not self._lost:
-            self._lost = True
-            self._protocol.connection_lost(exc)
-
     def _deliver(self) -> None:
         try:
             while not self._paused and not self._closing and (self._incoming.pending or self._tls.pending()):
@@ -269,10 +268,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def _break(self, error: ssl.SSLError) -> None:
         self._closing = True
+        self._broken = error
         self._send_pending()
         if self._socket is not None:
             self._socket.close()
-        asyncio.get_running_loop().call_soon(self._lose, error)
 
     def _send_pending(self) -> None:
         if self._outgoing.pending and self._socket is not None:

@@ -56,7 +56,10 @@ class ContextRecipe(NamedTuple):
 class TlsContexts:
     """The SSL contexts of the process, bounded in number; may be used by any thread."""
 
-    def __init__(self, *, system_authorities: Sequence[str] = SYSTEM_AUTHORITIES) -> None:
+    def __init__(
+        self, *, system_authorities: Sequence[str] = SYSTEM_AUTHORITIES, max_contexts: int = _MAX_CONTEXTS
+    ) -> None:
+        self._max_contexts = max_contexts
         self._system_authorities = tuple(system_authorities)
         self._lock = Lock()
         self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, ssl.SSLContext]] = OrderedDict()
@@ -111,7 +114,7 @@ class TlsContexts:
             raise _unusable(files, error) from error
         with self._lock:
             self._contexts[recipe] = (stamp, context)
-            if len(self._contexts) > _MAX_CONTEXTS:
+            if len(self._contexts) > self._max_contexts:
                 self._contexts.popitem(last=False)
         return context
 
