@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 _TYPES = {
     "2.5.4.5": "SERIALNUMBER",
     "2.5.4.3": "CN",
-    "2.5.4.17": "POSTALCODE",
-    "2.5.4.9": "STREET",
-    "2.5.4.8": "ST",
-    "2.5.4.7": "L",
     "2.5.4.11": "OU",
     "2.5.4.10": "O",
+    "2.5.4.17": "POSTALCODE",
+    "2.5.4.9": "STREET",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
     "2.5.4.6": "C",
 }
 """Object identifier to short name, in the order of printing."""

@@ -67,7 +67,8 @@ def self_signed(
 ) -> Certificate:
     """One that nobody but itself vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    if subject is None:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     builder = x509.CertificateBuilder(
         issuer_name=subject,
         subject_name=subject,

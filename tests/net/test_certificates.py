@@ -1,0 +1,220 @@
+"""Facts of certificates: what is read from DER, how names are written, what becomes of them as metrics and subjects."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import subprocess
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.net.certificates import (
+    TLS_METRICS,
+    TLS_SUBJECTS,
+    CertificateFacts,
+    TlsFacts,
+    certificate_facts,
+    tls_measurements,
+    tls_observations,
+)
+from exporter.net.cipher_suites import iana_cipher_name, read_server_hello
+from exporter.net.distinguished_names import go_name
+from tests.servers import certificates
+from tests.servers.certificates import LONG_AGO, LONG_AHEAD, server_context
+from tests.servers.process import server_program
+from tests.servers.tcp import over_tls, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.servers.blackbox import Blackbox
+
+
+def name(*attributes: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes])
+
+
+RICH_NAME = name(
+    (NameOID.COUNTRY_NAME, "DE"),
+    (NameOID.STATE_OR_PROVINCE_NAME, "Bayern"),
+    (NameOID.LOCALITY_NAME, "München"),
+    (NameOID.STREET_ADDRESS, "Straße 1"),
+    (NameOID.POSTAL_CODE, "80331"),
+    (NameOID.ORGANIZATION_NAME, "Müller, Söhne + Co; <KG>"),
+    (NameOID.ORGANIZATION_NAME, "#2"),
+    (NameOID.ORGANIZATIONAL_UNIT_NAME, " spaced "),
+    (NameOID.COMMON_NAME, "first"),
+    (NameOID.COMMON_NAME, 'a "quoted" \\ name'),
+    (NameOID.SERIAL_NUMBER, "42"),
+    (NameOID.DOMAIN_COMPONENT, "test"),
+    (NameOID.EMAIL_ADDRESS, "ca@good.test"),
+    (NameOID.TITLE, "Professor-Doktor " * 10),
+)
+
+
+def test_reads_every_fact_from_der() -> None:
+    """Fingerprint, names, serial number and times come from the certificate's own octets."""
+    certificate = certificates.self_signed("good.test", "*.good.test", subject=name((NameOID.COMMON_NAME, "good.test")))
+    der = certificate.leaf.public_bytes(Encoding.DER)
+    assert certificate_facts(der) == CertificateFacts(
+        fingerprint_sha256=sha256(der).hexdigest(),
+        subject="CN=good.test",
+        issuer="CN=good.test",
+        names=("good.test", "*.good.test"),
+        serial_number="abcdef0123",
+        not_before_timestamp_seconds=LONG_AGO.timestamp(),
+        not_after_timestamp_seconds=LONG_AHEAD.timestamp(),
+    )
+    assert certificate_facts(bytes(bytearray(der))) is certificate_facts(der)
+
+
+def test_reads_a_certificate_without_names_and_with_the_last_date() -> None:
+    """No subject alternative names is no names; the year 9999 is a date like others."""
+    forever = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    certificate = certificates.self_signed(subject=x509.Name([]), not_after=forever)
+    facts = certificate_facts(certificate.leaf.public_bytes(Encoding.DER))
+    assert (facts.subject, facts.names) == ("", ())
+    assert facts.not_after_timestamp_seconds == 253402300799
+
+
+@given(st.binary(max_size=80))
+def test_anything_has_at_least_a_fingerprint(octets: bytes) -> None:
+    """What is no certificate gives its digest and nothing else."""
+    assert certificate_facts(octets) == CertificateFacts(fingerprint_sha256=sha256(octets).hexdigest())
+
+
+def test_leaves_out_what_is_malformed() -> None:
+    """Broken subject alternative names cost only the names."""
+    broken = x509.UnrecognizedExtension(x509.oid.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x03\x82\x01\xff")
+    certificate = certificates.self_signed(subject=name((NameOID.COMMON_NAME, "odd")), extensions=(broken,))
+    facts = certificate_facts(certificate.leaf.public_bytes(Encoding.DER))
+    assert (facts.names, facts.subject, facts.serial_number) == ((), "CN=odd", "abcdef0123")
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (name(), ""),
+        (name((NameOID.COMMON_NAME, "a.test")), "CN=a.test"),
+        (name((NameOID.COUNTRY_NAME, "US"), (NameOID.ORGANIZATION_NAME, "A, Inc.")), r"O=A\, Inc.,C=US"),
+        (name((NameOID.ORGANIZATION_NAME, "A"), (NameOID.ORGANIZATION_NAME, "B")), "O=A+O=B"),
+        (name((NameOID.COMMON_NAME, "one"), (NameOID.COMMON_NAME, "two")), "CN=two"),
+        (name((NameOID.COMMON_NAME, " # ")), r"CN=\ #\ "),
+        (name((NameOID.COMMON_NAME, "#1")), r"CN=\#1"),
+        (
+            name((NameOID.DOMAIN_COMPONENT, "test"), (NameOID.COMMON_NAME, "x")),
+            "CN=x,0.9.2342.19200300.100.1.25=#130474657374",
+        ),
+    ],
+)
+def test_writes_names_as_go_does(written: x509.Name, shown: str) -> None:
+    """Order, escapes, repeated and unknown attributes follow Go's pkix.Name."""
+    assert go_name(written) == shown
+
+
+def test_labels_are_those_of_blackbox_exporter(start_blackbox: Callable[..., Blackbox]) -> None:
+    """probe_ssl_last_chain_info of the real blackbox_exporter has the same labels, however odd the certificate."""
+    certificate = certificates.self_signed("good.test", "alt.test", subject=RICH_NAME)
+    facts = certificate_facts(certificate.leaf.public_bytes(Encoding.DER))
+    config = "{modules: {m: {prober: tcp, tcp: {tls: true, tls_config: {insecure_skip_verify: true}}}}}"
+    with serve(over_tls(server_context(certificate))) as server:
+        page = start_blackbox(config).probe(server.target, "m")
+    line = next(line for line in page.splitlines() if line.startswith("probe_ssl_last_chain_info{"))
+    labels = re.findall(r'(\w+)="((?:\\.|[^"])*)"', line)
+    theirs = {label: re.sub(r"\\(.)", r"\1", value) for label, value in labels}
+    ours = {
+        "fingerprint_sha256": facts.fingerprint_sha256,
+        "issuer": facts.issuer,
+        "subject": facts.subject,
+        "subjectalternative": ",".join(facts.names),
+        "serialnumber": facts.serial_number,
+    }
+    assert theirs.items() <= ours.items()
+    assert len(theirs) >= 4  # newer ones have the serial number too
+
+
+LEAF = CertificateFacts(
+    fingerprint_sha256="aa",
+    subject="CN=leaf",
+    issuer="CN=ca",
+    names=("a.test", "b.test"),
+    serial_number="1f",
+    not_after_timestamp_seconds=2000.0,
+)
+INTERMEDIATE = CertificateFacts(fingerprint_sha256="bb", not_after_timestamp_seconds=1000.0)
+VERIFIED = TlsFacts(
+    version="TLS 1.3",
+    cipher="TLS_AES_128_GCM_SHA256",
+    verified=True,
+    presented=(LEAF, INTERMEDIATE),
+    chain_expiry_timestamp_seconds=1500.0,
+)
+
+
+def test_measures_what_is_known() -> None:
+    """A verified handshake has every series, a refused one all but those of the verified chain."""
+    info = ("aa", "CN=leaf", "CN=ca", "a.test,b.test", "1f")
+    series = {(one.spec.name, one.labels): one.value for one in tls_measurements(VERIFIED)}
+    assert series == {
+        ("probe_tls_verified", ()): 1,
+        ("probe_ssl_earliest_cert_expiry", ()): 1000,
+        ("probe_ssl_last_chain_expiry_timestamp_seconds", ()): 1500,
+        ("probe_ssl_last_chain_info", info): 1,
+        ("probe_tls_version_info", ("TLS 1.3",)): 1,
+        ("probe_tls_cipher_info", ("TLS_AES_128_GCM_SHA256",)): 1,
+    }
+    refused = TlsFacts(version="", cipher="", verified=False, presented=(LEAF,))
+    series = {(one.spec.name, one.labels): one.value for one in tls_measurements(refused)}
+    assert series == {
+        ("probe_tls_verified", ()): 0,
+        ("probe_ssl_earliest_cert_expiry", ()): 2000,
+        ("probe_ssl_last_chain_info", info): 1,
+    }
+    assert {one.spec for one in tls_measurements(VERIFIED)} == set(TLS_METRICS)
+
+
+def test_observes_what_expectations_ask_for() -> None:
+    """Days left are those of the verified chain, or else of what was presented; all subjects are observed."""
+    observed = tls_observations(VERIFIED, now=lambda: 1500.0 - 86400 * 21)
+    assert observed == {
+        "certificate": True,
+        "certificate_days_left": 21.0,
+        "certificate_subject": "CN=leaf",
+        "certificate_issuer": "CN=ca",
+        "certificate_names": ("a.test", "b.test"),
+        "tls_version": "TLS 1.3",
+        "tls_cipher": "TLS_AES_128_GCM_SHA256",
+    }
+    assert set(observed) == {subject.name for subject in TLS_SUBJECTS}
+    refused = TlsFacts(version="TLS 1.2", cipher="", verified=False, presented=(LEAF,))
+    assert tls_observations(refused, now=lambda: 2000.0 + 43200)["certificate_days_left"] == -0.5
+    nothing = tls_observations(TlsFacts(version="", cipher="", verified=False))
+    assert nothing == dict.fromkeys(nothing) | {"certificate": False}
+
+
+def test_ciphers_have_their_iana_names() -> None:
+    """Every suite that a handshake can agree on is called as OpenSSL's own table of standard names has it."""
+    openssl = server_program("openssl", "openssl")
+    table = subprocess.run(
+        [openssl, "ciphers", "-stdname", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"], capture_output=True, text=True, check=True
+    ).stdout
+    standard = {line.split()[2]: line.split()[0] for line in table.splitlines()}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers("ALL:COMPLEMENTOFDEFAULT:!aNULL:!PSK:!SRP:@SECLEVEL=0")
+    offered = [suite["name"] for suite in context.get_ciphers()]
+    assert {suite: iana_cipher_name(suite) for suite in offered} == {suite: standard[suite] for suite in offered}
+    assert len(offered) > 50
+
+
+@given(st.binary(max_size=100))
+def test_reading_a_server_hello_never_fails(octets: bytes) -> None:
+    """Anything that is not a whole ServerHello is none."""
+    assert read_server_hello(octets) is None or octets[5] == 2
