@@ -38,17 +38,14 @@ def slow_server() -> Iterator[TcpServer]:
         yield server
 
 
-def write_config(path: Path, *names: str, target: str = "127.0.0.1:1", more: str = "") -> str:
-    checks = "".join(f"- {{name: {name}, type: tcp, target: '{target}'{more}}}\n" for name in names)
-    path.write_text(f"checks:\n{checks}", encoding="utf-8")
-    return f"--config.file={path}"
+def config_of(*names: str, target: str = "127.0.0.1:1", more: str = "") -> str:
+    return "checks:\n" + "".join(f"- {{name: {name}, type: tcp, target: '{target}'{more}}}\n" for name in names)
 
 
 @pytest.fixture
-def slow_config(tmp_path: Path, slow_server: TcpServer) -> str:
-    """The flag for a configuration with one check that takes a second."""
-    more = ", expect: [{banner: {contains: hello}}]"
-    return write_config(tmp_path / "checks.yml", "slow", target=slow_server.target, more=more)
+def slow_config(slow_server: TcpServer) -> str:
+    """A configuration with one check that takes a second."""
+    return config_of("slow", target=slow_server.target, more=", expect: [{banner: {contains: hello}}]")
 
 
 class Scrape(threading.Thread):
@@ -80,16 +77,16 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def configured_checks(exporter: Exporter) -> list[str]:
-    _, body = http_get(exporter.port, "/config")
+    _, body = exporter.get("/config")
     return [line.partition(": ")[2] for line in body.splitlines() if line.startswith("- name: ")]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_an_idle_exporter_at_once(tmp_path: Path, number: signal.Signals) -> None:
     """Nothing to finish: the process ends with 0 in half a second, says so, and shows no traceback."""
-    with run_exporter(tmp_path / "run") as exporter:
+    with run_exporter(tmp_path) as exporter:
         assert "serves 10 checks of demo/checks.yml at http://127.0.0.1:" in exporter.process.log()
-        http_get(exporter.port, "/metrics")
+        exporter.get("/metrics")
         started = time.perf_counter()
         exporter.process.send_signal(number)
         assert exporter.process.wait(5) == 0
@@ -100,7 +97,7 @@ def test_a_signal_ends_an_idle_exporter_at_once(tmp_path: Path, number: signal.S
 
 def test_a_running_scrape_gets_its_whole_page(tmp_path: Path, slow_config: str) -> None:
     """After SIGTERM nobody new is let in, and who is in is served to the end."""
-    with run_exporter(tmp_path / "run", slow_config) as exporter:
+    with run_exporter(tmp_path, slow_config) as exporter:
         scrape = Scrape(exporter)
         time.sleep(0.3)
         exporter.process.send_signal(signal.SIGTERM)
@@ -118,8 +115,7 @@ def test_a_scrape_that_outlives_the_grace_is_refused(tmp_path: Path) -> None:
     """Five seconds after SIGTERM the process ends with 0; the scrape is answered, not cut off."""
     with serve(speak_after(25)) as server:
         more = ", timeout: 30s, expect: [{banner: {contains: hello}}]"
-        flag = write_config(tmp_path / "checks.yml", "hanging", target=server.target, more=more)
-        with run_exporter(tmp_path / "run", flag) as exporter:
+        with run_exporter(tmp_path, config_of("hanging", target=server.target, more=more)) as exporter:
             scrape = Scrape(exporter)
             time.sleep(0.3)
             started = time.perf_counter()
@@ -132,7 +128,7 @@ def test_a_scrape_that_outlives_the_grace_is_refused(tmp_path: Path) -> None:
 
 def test_a_second_signal_ends_at_once(tmp_path: Path, slow_config: str) -> None:
     """Who asks twice means now; the status tells that it was no orderly end."""
-    with run_exporter(tmp_path / "run", slow_config) as exporter:
+    with run_exporter(tmp_path, slow_config) as exporter:
         Scrape(exporter)
         time.sleep(0.3)
         exporter.process.send_signal(signal.SIGTERM)
@@ -145,52 +141,48 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, slow_config: str) -> None:
 
 def test_sighup_reloads(tmp_path: Path) -> None:
     """The new configuration is in force without a restart."""
-    file = tmp_path / "checks.yml"
-    flag = write_config(file, "one")
-    with run_exporter(tmp_path / "run", flag, "--no-config.enable-auto-reload") as exporter:
-        write_config(file, "one", "two")
+    with run_exporter(tmp_path, config_of("one"), "--no-config.enable-auto-reload") as exporter:
+        exporter.config_file.write_text(config_of("one", "two"), encoding="utf-8")
         exporter.process.send_signal(signal.SIGHUP)
         wait_for(lambda: configured_checks(exporter) == ["one", "two"])
 
 
 def test_a_bad_file_leaves_the_old_configuration_in_force(tmp_path: Path) -> None:
     """The log has every problem, the metric turns 0, and the next good file is taken."""
-    file = tmp_path / "checks.yml"
-    flag = write_config(file, "one")
-    with run_exporter(tmp_path / "run", flag, "--config.auto-reload-interval=100ms") as exporter:
-        file.write_text("checks:\n- {name: bad, type: tcpp, target: x}\n", encoding="utf-8")
+    with run_exporter(tmp_path, config_of("one"), "--config.auto-reload-interval=100ms") as exporter:
+        exporter.config_file.write_text("checks:\n- {name: bad, type: tcpp, target: x}\n", encoding="utf-8")
         wait_for(lambda: 'no check type; did you mean \\"tcp\\"?' in exporter.process.log())
         assert configured_checks(exporter) == ["one"]
-        _, page = http_get(exporter.port, "/metrics")
+        _, page = exporter.get("/metrics")
         assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page
         assert exporter.process.log().count("the old configuration stays") == 1
-        write_config(file, "better")
+        exporter.config_file.write_text(config_of("better"), encoding="utf-8")
         wait_for(lambda: configured_checks(exporter) == ["better"])
 
 
 def test_a_running_scrape_keeps_its_configuration(tmp_path: Path, slow_config: str) -> None:
     """A reload in the middle of a scrape changes nothing about its page."""
-    with run_exporter(tmp_path / "run", slow_config) as exporter:
+    with run_exporter(tmp_path, slow_config) as exporter:
         scrape = Scrape(exporter)
         time.sleep(0.3)
-        write_config(tmp_path / "checks.yml", "other")
+        exporter.config_file.write_text(config_of("other"), encoding="utf-8")
         exporter.process.send_signal(signal.SIGHUP)
         wait_for(lambda: configured_checks(exporter) == ["other"])
         assert 'probe_success{check="slow",' in scrape.result()
-        assert 'probe_success{check="other",' in http_get(exporter.port, "/metrics")[1]
+        assert 'probe_success{check="other",' in exporter.get("/metrics")[1]
 
 
 def test_the_demo_shows_its_checks_before_the_first_scrape(tmp_path: Path) -> None:
     """A newcomer opens the page and sees every colour."""
-    with run_exporter(tmp_path / "run") as exporter:
-        wait_for(lambda: "<b>3</b> failing" in http_get(exporter.port, "/")[1])
-        assert "<b>2</b> degraded" in http_get(exporter.port, "/")[1]
+    with run_exporter(tmp_path) as exporter:
+        wait_for(lambda: "<b>3</b> failing" in exporter.get("/")[1])
+        assert "<b>2</b> degraded" in exporter.get("/")[1]
         assert "start with --config.file=checks.yml" in exporter.process.log()
 
 
 def test_several_addresses_are_served(tmp_path: Path) -> None:
     """The flag may be repeated; IPv4 and IPv6 stand side by side."""
-    with run_exporter(tmp_path / "run", "--web.listen-address=[::1]:0") as exporter:
+    with run_exporter(tmp_path, None, "--web.listen-address=[::1]:0") as exporter:
         address = exporter.process.log().partition("http://[::1]:")[2].partition("/")[0]
         with socket.create_connection(("::1", int(address)), timeout=5) as connection:
             connection.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The exporter itself as a process, as people run it."""
+"""The program itself, started as its users start it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.servers.process import ServerProcess, answers_http, free_port
+from tests.servers.process import ServerProcess, answers_http, free_port, http_get
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = (sys.executable, "-m", "exporter")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "COLUMNS": "100"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
 
 
 class Exporter(NamedTuple):
-    """A running exporter."""
+    """A running exporter; `config_file` may be written anew."""
 
     process: ServerProcess
     port: int
+    config_file: Path
+
+    @property
+    def address(self) -> str:
+        """What Prometheus is given as a target."""
+        return f"127.0.0.1:{self.port}"
+
+    def get(self, path: str, *, timeout_seconds: float = 30.0) -> tuple[int, str]:
+        """The status and the text of a page."""
+        return http_get(self.port, path, timeout_seconds=timeout_seconds)
 
 
 class Outcome(NamedTuple):
@@ -35,16 +45,33 @@ class Outcome(NamedTuple):
 
 
 @contextmanager
-def run_exporter(directory: Path, *arguments: str) -> Iterator[Exporter]:
-    """Serve on a free port of 127.0.0.1 for the length of the block."""
+def run_exporter(
+    directory: Path, config: str | None = None, *flags: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Exporter]:
+    """Run the exporter for the length of the block.
+
+    Args:
+        directory: Where its configuration and its log are kept.
+        config: The text of its configuration; None for the built-in demo.
+        flags: Further flags.
+        environment: Variables besides those of the test run.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    config_file = directory / "checks.yml"
+    command: Sequence[str] = [*COMMAND, *flags]
+    if config is not None:
+        config_file.write_text(config, encoding="utf-8")
+        command = [*command, f"--config.file={config_file}"]
     port = free_port()
-    with ServerProcess(
-        [*COMMAND, f"--web.listen-address=127.0.0.1:{port}", *arguments],
+    process = ServerProcess(
+        [*command, f"--web.listen-address=127.0.0.1:{port}"],
         directory=directory,
         is_ready=lambda: answers_http(port, "/-/ready"),
-        environment=ENVIRONMENT,
-    ) as process:
-        yield Exporter(process, port)
+        environment={**ENVIRONMENT, **(environment or {})},
+        stop_timeout_seconds=10.0,
+    )
+    with process:
+        yield Exporter(process, port, config_file)
 
 
 def run_command(*arguments: str, directory: Path | None = None, **environment: str) -> Outcome:
