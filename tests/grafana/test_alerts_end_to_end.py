@@ -1,0 +1,253 @@
+"""From a target that breaks to the message somebody gets: exporter, Prometheus and Alertmanager as they are shipped."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+import yaml
+
+from tests.grafana.shipped import GRAFANA, RULE_FILES, read_yaml
+from tests.servers.alertmanager import Alertmanager, run_alertmanager
+from tests.servers.exporter import run_exporter
+from tests.servers.http import HttpServer, respond, run_http_server
+from tests.servers.process import free_port
+from tests.servers.prometheus import Prometheus, run_prometheus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+WAIT_SECONDS = 15.0
+
+Message = dict[str, Any]
+
+
+class Receiver:
+    """Takes Alertmanager's webhooks; lives as long as its server.
+
+    Attributes:
+        port: Its port.
+        messages: What came, in order; the path of the request is added under `path`.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.messages: list[Message] = []
+
+    def wait_for(self, is_meant: Callable[[Message], bool]) -> Message:
+        """Give the first message that is meant, once it has come.
+
+        Raises:
+            AssertionError: When it did not; the text holds all messages.
+        """
+        give_up = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < give_up:
+            for message in list(self.messages):
+                if is_meant(message):
+                    return message
+            time.sleep(0.05)
+        raise AssertionError(json.dumps(self.messages, indent=1))
+
+
+@contextmanager
+def run_receiver() -> Iterator[Receiver]:
+    """Receive webhooks for the length of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.messages.append({**json.loads(body), "path": self.path})
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """The test tells what came."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver = Receiver(server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def impatient_rules(directory: Path) -> None:
+    """Write the shipped rules, evaluated often and without patience: what waits for minutes there waits for a second.
+
+    Nothing else is changed, so that expressions, labels and annotations are those that are shipped. How long each
+    waits is tested in promtool's own time, by the unit tests of the rules.
+    """
+    directory.mkdir(parents=True)
+    for path in RULE_FILES:
+        text = re.sub(r"^( +)(for|keep_firing_for): \d+[mh]$", r"\1\2: 1s", path.read_text("utf-8"), flags=re.MULTILINE)
+        text = re.sub(r"^( +)interval: \d+m$", r"\1interval: 500ms", text, flags=re.MULTILINE)
+        (directory / path.name).write_text(text, encoding="utf-8")
+
+
+def prometheus_config(exporter_port: int, alertmanager_port: int, discovered: dict[str, str]) -> str:
+    """The shipped configuration, twice a second instead of four times a minute, and everybody on this machine.
+
+    Args:
+        exporter_port: Where the exporter is.
+        alertmanager_port: Where Alertmanager is.
+        discovered: The labels of a check that is a target of its own in another job, as discovery makes one.
+    """
+    config = read_yaml(GRAFANA / "prometheus.yml")
+    config["global"] = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
+    config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{exporter_port}"]
+    labels = discovered | {"__metrics_path__": "/probe", "__param_check": discovered["check"]}
+    target = {"targets": [f"127.0.0.1:{exporter_port}"], "labels": labels}
+    config["scrape_configs"].append({"job_name": "nyxmon-checks", "static_configs": [target]})
+    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{alertmanager_port}"]
+    return yaml.safe_dump(config)
+
+
+def alertmanager_config(receiver: Receiver) -> str:
+    """The shipped configuration with the receiver in place of the addresses to fill in, and little to wait for.
+
+    A message goes out a quarter of a second after an evaluation, between two of them: Prometheus sends the alerts of
+    one evaluation one after the other, and a message that went out amid them would tell of half of it.
+    """
+    text = (GRAFANA / "alertmanager.yml").read_text("utf-8")
+    text = re.sub(r"http://(\w+)\.invalid/nyxmon", rf"http://127.0.0.1:{receiver.port}/\1", text)
+    text = re.sub(r"^( *)group_wait: \w+$", r"\1group_wait: 750ms", text, flags=re.MULTILINE)
+    return re.sub(r"^( *)group_interval: \w+$", r"\1group_interval: 1s", text, flags=re.MULTILINE)
+
+
+class Scene(NamedTuple):
+    """What a test works with: the targets' server, a port where nobody listens, and who watches."""
+
+    web: HttpServer
+    script: dict[str, Any]
+    closed_port: int
+    instance: str
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    receiver: Receiver
+
+
+def checks(web: HttpServer, closed_port: int) -> str:
+    """A healthy check, one that is degraded, two that fail, and a group of two that are healthy until they are not."""
+    return f"""
+defaults: {{timeout: 400ms, labels: {{team: web}}}}
+checks:
+  - {{name: home, type: http, target: "{web.url("/home")}"}}
+  - name: old
+    type: http
+    target: {web.url("/old")}
+    expect:
+      - {{header: Server, exists: true, severity: warning}}
+  - {{name: "gone-{{number}}", type: tcp, target: "127.0.0.1:{closed_port}", each: {{number: [1, 2]}}}}
+  - {{name: shop, type: http, target: "{web.url("/shop")}", labels: {{group: shop}}}}
+  - {{name: basket, type: http, target: "{web.url("/basket")}", labels: {{group: shop}}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Everything running, and every check seen by Prometheus once."""
+    place = tmp_path_factory.mktemp("scene")
+    script = {path: respond(200, b"fine") for path in ("/home", "/old", "/shop", "/basket")}
+    with ExitStack() as servers:
+        web = servers.enter_context(run_http_server(script))
+        closed_port = free_port()
+        exporter = servers.enter_context(run_exporter(place / "exporter", checks(web, closed_port)))
+        receiver = servers.enter_context(run_receiver())
+        alertmanager = servers.enter_context(run_alertmanager(place / "alertmanager", alertmanager_config(receiver)))
+        impatient_rules(place / "prometheus" / "rules")
+        gone = {"check": "gone-1", "check_type": "tcp", "target": f"127.0.0.1:{closed_port}", "team": "web"}
+        config = prometheus_config(exporter.port, alertmanager.port, gone)
+        prometheus = servers.enter_context(run_prometheus(place / "prometheus", config))
+        prometheus.wait_for("probe_success", lambda vector: len(vector) == 7)
+        instance = f"127.0.0.1:{exporter.port}"
+        yield Scene(web, script, closed_port, instance, prometheus, alertmanager, receiver)
+
+
+def told(name: str, status: str, *names: str) -> Callable[[Message], bool]:
+    """Recognise a message: the alert it is about, and the checks (or the group) whose alerts in it have the status."""
+
+    def is_meant(message: Message) -> bool:
+        alerts = [alert["labels"] for alert in message["alerts"] if alert["status"] == status]
+        found = {labels.get("check") or labels.get("group") for labels in alerts}
+        return message["groupLabels"]["alertname"] == name and found >= set(names)
+
+    return is_meant
+
+
+@pytest.mark.parametrize(("job", "checks"), [("nyxmon", ["gone-1", "gone-2"]), ("nyxmon-checks", ["gone-1"])])
+def test_failing_checks_of_one_type_are_told_in_one_message(scene: Scene, job: str, checks: list[str]) -> None:
+    """With the labels of the configuration, the reason, and where to look; by /metrics and as a target of its own."""
+    of_checks = told("NyxmonCheckFailing", "firing", *checks)
+    message = scene.receiver.wait_for(lambda message: of_checks(message) and message["groupLabels"]["job"] == job)
+    target = f"127.0.0.1:{scene.closed_port}"
+    alerts = {alert["labels"]["check"]: (alert["labels"], alert["annotations"]) for alert in message["alerts"]}
+    assert (message["path"], message["groupLabels"]["check_type"]) == ("/pager", "tcp")
+    assert alerts == {
+        check: (
+            {
+                "alertname": "NyxmonCheckFailing", "severity": "critical", "job": job, "instance": scene.instance,
+                "check": check, "check_type": "tcp", "target": target, "team": "web",
+            },
+            {
+                "summary": f"Check {check} is failing",
+                "description": f"The tcp check of {target} fails on {scene.instance} with reason connect_refused; "
+                "no exporter sees it succeed.",
+                "dashboard_url": f"http://localhost:3000/d/nyxmon-check?var-job={job}"
+                f"&var-instance={scene.instance.replace(':', '%3A')}&var-check={check}",
+                "runbook_url": "README.md#nyxmoncheckfailing",
+            },
+        )
+        for check in checks
+    }  # fmt: skip
+
+
+def test_a_degraded_check_is_a_ticket(scene: Scene) -> None:
+    """It tells which expectation is not met, and wakes nobody."""
+    message = scene.receiver.wait_for(told("NyxmonCheckDegraded", "firing", "old"))
+    (alert,) = message["alerts"]
+    assert message["path"] == "/tickets"
+    assert alert["annotations"]["description"] == (
+        f"The http check of {scene.web.url('/old')} succeeds on {scene.instance}, but not as it should. "
+        "Expectations not met: [header Server exists true]."
+    )
+
+
+def test_what_breaks_is_told_and_what_is_mended_too(scene: Scene) -> None:
+    """One check fails and is told; then its whole group, which is told instead of the checks; then all is well."""
+    scene.script["/shop"] = respond(500)
+    message = scene.receiver.wait_for(told("NyxmonCheckFailing", "firing", "shop"))
+    (alert,) = message["alerts"]
+    assert (message["path"], message["groupLabels"]["group"]) == ("/pager", "shop")
+    assert (
+        "with reason status; no exporter sees it succeed. Expectations not met: [status in 2xx]."
+        in (alert["annotations"]["description"])
+    )
+
+    scene.script["/basket"] = respond(500)
+    message = scene.receiver.wait_for(told("NyxmonGroupFailing", "firing", "shop"))
+    (alert,) = message["alerts"]
+    assert message["path"] == "/pager"
+    assert alert["annotations"]["description"] == "No check of the group shop succeeds on any exporter: basket shop."
+    held_back = {
+        labels["check"]
+        for labels in (found["labels"] for found in scene.alertmanager.api("alerts?active=false&inhibited=true"))
+        if labels["alertname"] == "NyxmonCheckFailing"
+    }
+    assert held_back == {"shop", "basket"}
+
+    scene.script["/basket"] = respond(200, b"fine")
+    scene.receiver.wait_for(told("NyxmonGroupFailing", "resolved", "shop"))
+    scene.script["/shop"] = respond(200, b"fine")
+    scene.receiver.wait_for(told("NyxmonCheckFailing", "resolved", "shop"))
+    told_of_basket = told("NyxmonCheckFailing", "firing", "basket")
+    assert [message for message in scene.receiver.messages if told_of_basket(message)] == []
