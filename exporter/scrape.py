@@ -27,6 +27,8 @@ from exporter.selection import Flight, Selection, View
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from prometheus_client.registry import Collector
+
     from exporter.checks.base import CheckType
     from exporter.history import History
     from exporter.metrics import Outcome
@@ -91,6 +93,7 @@ class ScrapeService:
         *,
         history: History,
         version: str,
+        process: Collector | None = None,
     ) -> None:
         """Make the service.
 
@@ -100,6 +103,7 @@ class ScrapeService:
             check_types: The declared check types by name.
             history: Where runs are remembered.
             version: Version of the exporter.
+            process: Gives the facts about the process; prometheus_client's collector by default.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
@@ -111,7 +115,7 @@ class ScrapeService:
         self._version = version
         self._records = Records(history)
         self._process = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=self._process)
+        self._process.register(process if process is not None else ProcessCollector(registry=None))
         self._lock = Lock()
         self._view = View(live_config.current, check_types, runner, self._records)
 
