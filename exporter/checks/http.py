@@ -25,7 +25,6 @@ from exporter.model import MetricSpec, Reason, Result, ResultStatus, SelectorKin
 from exporter.net import Network
 from exporter.net.body_file import read_body_file
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
-from exporter.net.decode import missing_package
 from exporter.net.http_client import USER_AGENT, create_client
 from exporter.net.http_content import HttpAnswer
 from exporter.net.http_message import DEFAULT_BODY_LIMIT_BYTES, RequestOptions
@@ -111,13 +110,6 @@ def _secret_line(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _installed(compression: str) -> str:
-    package = missing_package(compression)
-    if package is not None:
-        raise ValueError(f"needs the Python package {package}, which is not installed")
-    return compression
-
-
 class HttpSettings(NetworkSettings, TlsSettings):
     """Settings of the types `http` and `json-http`."""
 
@@ -138,7 +130,7 @@ class HttpSettings(NetworkSettings, TlsSettings):
     body_size_limit: Annotated[Size, Field(gt=0, le=1 << 30)] = Field(
         default=DEFAULT_BODY_LIMIT_BYTES, description="A larger body, as sent or after decoding, is a failure"
     )
-    compression: Annotated[Literal["gzip", "deflate", "br", "zstd"], AfterValidator(_installed)] | None = Field(
+    compression: Literal["gzip", "deflate", "br", "zstd"] | None = Field(
         default=None, description="Content coding asked for; none by default. Any known one is undone"
     )
 

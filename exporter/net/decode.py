@@ -1,15 +1,15 @@
 """Content codings, undone step by step and never beyond a limit, because a target may send a bomb.
 
-gzip and deflate come with Python; br and zstd need the packages `brotli` (1.2 or newer) and `zstandard`.
 Source: RFC 9110 section 8.4.1 (codings), RFC 1950 to 1952, RFC 7932, RFC 9659.
 """
 
 from __future__ import annotations
 
-import importlib
 import zlib
-from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
+
+import brotli  # type: ignore[import-untyped]  # it has no types
+import zstandard
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
@@ -54,8 +54,8 @@ def decoder_for(content_encodings: Iterable[str], limit_bytes: int) -> Decoder |
         None when the body is as it is.
 
     Raises:
-        CheckFailed: With reason `decode` for a coding that is unknown here or not installed, and for more than one,
-            because each multiplies the work of the next.
+        CheckFailed: With reason `decode` for a coding that is unknown here, and for more than one, because each
+            multiplies the work of the next.
     """
     listed = [coding.strip().lower() for value in content_encodings for coding in value.split(",")]
     codings = [coding for coding in listed if coding not in ("", "identity")]
@@ -68,12 +68,6 @@ def decoder_for(content_encodings: Iterable[str], limit_bytes: int) -> Decoder |
     if make is None:
         raise CheckFailed(Reason.DECODE, f"the body has the unknown content coding {coding[:40]!r}")
     return make(limit_bytes)
-
-
-def missing_package(coding: str) -> str | None:
-    """Give the name of the package that has to be installed to undo a coding; None when nothing is missing."""
-    package = {"br": "brotli", "zstd": "zstandard"}.get(coding)
-    return None if package is None or _module(package) is not None else package
 
 
 class _Zlib:
@@ -145,11 +139,10 @@ def _is_zlib_header(data: bytes) -> bool:
 
 class _Brotli:
     def __init__(self, limit_bytes: int) -> None:
-        self._brotli = _required("br", "brotli")
         self._left_bytes = limit_bytes
         self._limit_bytes = limit_bytes
         self._started = False
-        self._stream = self._brotli.Decompressor()
+        self._stream = brotli.Decompressor()
 
     def feed(self, data: bytes) -> bytes:
         self._started = self._started or bool(data)
@@ -164,7 +157,7 @@ class _Brotli:
                 if not part:  # a step stops at its size; only one without output says that there is no more
                     return b"".join(parts)
                 data = b""
-        except self._brotli.error as error:
+        except brotli.error as error:
             raise _corrupt("br", "it is corrupt") from error
 
     def finish(self) -> None:
@@ -174,11 +167,10 @@ class _Brotli:
 
 class _Zstd:
     def __init__(self, limit_bytes: int) -> None:
-        self._zstandard = _required("zstd", "zstandard")
         self._left_bytes = limit_bytes
         self._limit_bytes = limit_bytes
         self._started = False
-        self._stream = self._zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
+        self._stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
 
     def feed(self, data: bytes) -> bytes:
         self._started = self._started or bool(data)
@@ -190,7 +182,7 @@ class _Zstd:
                 self._left_bytes -= len(part)
                 if self._left_bytes < 0:
                     raise _too_large(self._limit_bytes)
-        except self._zstandard.ZstdError as error:
+        except zstandard.ZstdError as error:
             raise _corrupt("zstd", "it is corrupt") from error
         return b"".join(parts)
 
@@ -207,24 +199,6 @@ _DECODERS: Mapping[str, Callable[[int], Decoder]] = {
     "br": _Brotli,
     "zstd": _Zstd,
 }
-
-
-@cache
-def _module(package: str) -> Any:
-    try:
-        module = importlib.import_module(package)
-    except ImportError:
-        return None
-    # Before 1.2 brotli had no limit on what comes out of one step.
-    usable = package != "brotli" or hasattr(module.Decompressor, "can_accept_more_data")
-    return module if usable else None
-
-
-def _required(coding: str, package: str) -> Any:
-    module = _module(package)
-    if module is None:
-        raise CheckFailed(Reason.DECODE, f"the body has the content coding {coding}; install {package} to undo it")
-    return module
 
 
 def _too_large(limit_bytes: int) -> CheckFailed:
