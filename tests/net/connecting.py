@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
+import resource
+import socket
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exporter.errors import CheckFailed
@@ -12,7 +14,7 @@ from exporter.net import ConnectionFacts, Network
 from exporter.settings import NetworkSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from exporter.settings import TlsConfig
     from tests.servers.tcp import TcpServer
@@ -127,3 +129,18 @@ async def refused(
 def open_descriptors() -> int:
     """The number of file descriptors this process holds."""
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the number alone
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    """Take every file descriptor that this process may have."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors() + 50, limits[1]))
+    try:
+        with ExitStack() as held:
+            with suppress(OSError):
+                while True:
+                    held.enter_context(socket.socket())
+            yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import resource
-import socket
-from contextlib import ExitStack, contextmanager, suppress
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -17,11 +14,8 @@ from exporter.net import ConnectionFacts, Network
 from exporter.net.failures import connection_failure
 from exporter.net.phases import resolution_measurements
 from exporter.settings import NetworkSettings
-from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder, connected, open_descriptors, refused
+from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder, connected, no_descriptors_left, open_descriptors, refused
 from tests.servers.tcp import black_hole, close, closed_port, echo, keep_silent, reset_when_spoken_to, say, serve
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(params=LOOPS, ids=LOOP_NAMES)
@@ -140,7 +134,7 @@ async def test_bounds_connecting_by_itself() -> None:
         Reason.CONNECT_TIMEOUT,
         f"127.0.0.1:{port} did not answer within 0.2 s",
     )
-    assert 0.2 <= facts.connect_seconds < 0.3
+    assert 0.19 < facts.connect_seconds < 0.3
     assert facts.address == "127.0.0.1"
 
 
@@ -153,7 +147,7 @@ async def test_tells_the_runner_what_a_timeout_would_mean() -> None:
             async with asyncio.timeout(0.1):
                 await Network().connect(Recorder, "127.0.0.1", port, NetworkSettings(), facts)
     assert attempt.timeout_reason is Reason.CONNECT_TIMEOUT
-    assert 0.1 <= facts.connect_seconds < 0.2
+    assert 0.09 < facts.connect_seconds < 0.2
     attempt = begin_attempt()
     with serve(keep_silent) as server:
         async with connected(server):
@@ -181,20 +175,6 @@ async def _cancel_connections(port: int, count: int) -> None:
         task.cancel()
     await asyncio.gather(*tries, return_exceptions=True)
     await asyncio.sleep(0.01)
-
-
-@contextmanager
-def no_descriptors_left() -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors() + 50, limits[1]))
-    try:
-        with ExitStack() as held:
-            with suppress(OSError):
-                while True:
-                    held.enter_context(socket.socket())
-            yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 async def test_blames_this_host_when_it_has_no_descriptors() -> None:

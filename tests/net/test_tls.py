@@ -249,15 +249,15 @@ async def test_names_a_server_without_common_ground(good: Certificate, trusting:
 async def test_a_timeout_of_the_check_ends_a_handshake_cleanly() -> None:
     """Cancelled handshakes leave no descriptors and no tasks, and mean a plain timeout."""
     attempt = begin_attempt()
+    network = Network()
+    await network.context(TlsConfig())
     with serve(keep_silent) as server:
         left = []
         for _ in range(2):
             facts = ConnectionFacts()
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
-                    await Network().connect(
-                        Recorder, "127.0.0.1", server.port, NetworkSettings(), facts, tls=TlsConfig()
-                    )
+                    await network.connect(Recorder, "127.0.0.1", server.port, NetworkSettings(), facts, tls=TlsConfig())
             await asyncio.sleep(0.05)  # the server's end is closed in a thread of its own
             left.append((len(asyncio.all_tasks()), open_descriptors()))
             assert 0 < facts.tls_seconds < 0.1

@@ -1,0 +1,209 @@
+"""From names to addresses: families, search domains, name servers in turn, and answers of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+
+from tests.net.connecting import LOOP_NAMES, LOOPS, open_descriptors
+from tests.net.naming import NamesServed, Place, resolve, serving
+from tests.servers.dns import run_dns_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.servers.dns import DnsServer
+
+
+@pytest.fixture(params=LOOPS, ids=LOOP_NAMES)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+ZONE = {
+    "A both.test": "192.0.2.1 192.0.2.2",
+    "AAAA both.test": "2001:db8::1",
+    "A four.test": "192.0.2.4",
+    "AAAA four.test": "",
+    "A six.test": "",
+    "AAAA six.test": "2001:db8::6",
+    "A none.test": "",
+    "AAAA none.test": "",
+    "A half.test": "SERVFAIL",
+    "AAAA half.test": "2001:db8::5",
+}
+
+
+@pytest.mark.parametrize(
+    ("host", "ip_protocol", "result", "asked"),
+    [
+        ("both.test", "prefer_ip4", "192.0.2.1", "A"),
+        ("both.test", "prefer_ip6", "2001:db8::1", "AAAA"),
+        ("both.test", "ip4", "192.0.2.1", "A"),
+        ("both.test", "ip6", "2001:db8::1", "AAAA"),
+        ("four.test", "prefer_ip6", "192.0.2.4", "AAAA A"),
+        ("four.test", "ip6", "resolve: four.test has no IPv6 address", "AAAA"),
+        ("six.test", "prefer_ip4", "2001:db8::6", "A AAAA"),
+        ("six.test", "ip4", "resolve: six.test has no IPv4 address", "A"),
+        ("none.test", "prefer_ip6", "resolve: none.test has no IPv4 or IPv6 address", "AAAA A"),
+        ("missing.test", "prefer_ip4", "resolve: missing.test does not exist", "A"),
+        ("half.test", "prefer_ip4", "2001:db8::5", "A AAAA"),
+        ("half.test", "ip4", "resolve: half.test could not be looked up: SERVER answered SERVFAIL", "A"),
+    ],
+)
+async def test_chooses_the_family(place: Place, host: str, ip_protocol: str, result: str, asked: str) -> None:
+    """The first address of the preferred family is taken; the other is asked for only when that has none."""
+    async with serving(place, ZONE) as server:
+        found = await resolve(place.lookups(), host, ip_protocol=ip_protocol)
+    assert found == result.replace("SERVER", f"127.0.0.1:{place.port}")
+    assert server.asked == [f"{kind} {host}" for kind in asked.split()]
+
+
+async def test_any_asks_for_both_families_at_once(place: Place) -> None:
+    """With ip_protocol any IPv4 is taken where there is some, and IPv6 where there is only that."""
+    async with serving(place, ZONE) as server:
+        assert await resolve(place.lookups(), "both.test", ip_protocol="any") == "192.0.2.1"
+        assert await resolve(place.lookups(), "six.test", ip_protocol="any") == "2001:db8::6"
+    assert {"A six.test", "AAAA six.test"} <= set(server.asked)
+
+
+async def test_any_does_not_wait_for_the_other_family(place: Place) -> None:
+    """With ip_protocol any a silent lookup of one family does not hold up the other's answer, and is given up."""
+    async with serving(place, {"A x.test": "192.0.2.1", "AAAA x.test": "silence"}):
+        before = open_descriptors()
+        assert await resolve(place.lookups(), "x.test", ip_protocol="any") == "192.0.2.1"
+        await asyncio.sleep(0.01)
+        assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "asked"),
+    [
+        ("db", "", ["db.a.test", "db.b.test", "db"]),
+        ("db.x", "", ["db.x", "db.x.a.test", "db.x.b.test"]),
+        ("db.x", "options ndots:2", ["db.x.a.test", "db.x.b.test", "db.x"]),
+        ("db.x.y.", "options ndots:5", ["db.x.y"]),
+    ],
+)
+async def test_completes_names_with_search_domains(place: Place, host: str, options: str, asked: list[str]) -> None:
+    """Names with fewer dots than ndots are completed first, others as they are; a final dot forbids completing."""
+    place.resolv_conf.write_text(f"nameserver 127.0.0.1\nsearch a.test b.test\n{options}\n", encoding="utf-8")
+    async with serving(place, {}) as server:
+        assert await resolve(place.lookups(), host) == f"resolve: {host} does not exist"
+    assert server.asked == [f"A {name}" for name in asked]
+
+
+async def test_stops_searching_at_the_first_address(place: Place) -> None:
+    """A failing search domain does not hide the address found in the next one."""
+    place.resolv_conf.write_text("nameserver 127.0.0.1\nsearch bad.test good.test\n", encoding="utf-8")
+    async with serving(place, {"A db.bad.test": "SERVFAIL", "A db.good.test": "192.0.2.9"}) as server:
+        assert await resolve(place.lookups(), "db") == "192.0.2.9"
+    assert server.asked == ["A db.bad.test", "A db.good.test"]
+
+
+async def test_tries_the_name_servers_in_turn(place: Place) -> None:
+    """A server that is closed or answers with an error is passed over at once."""
+    place.resolv_conf.write_text("nameserver 127.0.0.9\nnameserver 127.0.0.2\nnameserver 127.0.0.3\n", encoding="utf-8")
+    async with (
+        serving(place, {"*": "REFUSED"}, "127.0.0.2") as second,
+        serving(place, {"A x.test": "192.0.2.3"}, "127.0.0.3"),
+    ):
+        started = perf_counter()
+        assert await resolve(place.lookups(), "x.test") == "192.0.2.3"
+        assert perf_counter() - started < 0.5
+    assert second.asked == ["A x.test"]
+
+
+async def test_waits_only_shortly_for_a_silent_first_server(place: Place) -> None:
+    """A dead first server costs a second, not the five that resolv.conf says."""
+    place.resolv_conf.write_text("nameserver 127.0.0.2\nnameserver 127.0.0.3\noptions timeout:5\n", encoding="utf-8")
+    async with (
+        serving(place, {"*": "silence"}, "127.0.0.2"),
+        serving(place, {"A x.test": "192.0.2.3"}, "127.0.0.3"),
+    ):
+        started = perf_counter()
+        assert await resolve(place.lookups(), "x.test") == "192.0.2.3"
+        assert 1.0 <= perf_counter() - started < 1.3
+
+
+async def test_tells_what_each_server_did(place: Place) -> None:
+    """When nobody tells, the failure names every server with what it did."""
+    place.resolv_conf.write_text(
+        "nameserver 127.0.0.2\nnameserver 127.0.0.3\nnameserver 127.0.0.9\noptions timeout:1 attempts:1\n",
+        encoding="utf-8",
+    )
+    async with serving(place, {"*": "silence"}, "127.0.0.2"), serving(place, {"*": "SERVFAIL"}, "127.0.0.3"):
+        told = await resolve(place.lookups(), "x.test", ip_protocol="ip4")
+    assert told == (
+        f"resolve: x.test could not be looked up: 127.0.0.2:{place.port} did not answer within 1 s; "
+        f"127.0.0.3:{place.port} answered SERVFAIL; connection refused while asking 127.0.0.9:{place.port}"
+    )
+
+
+@pytest.fixture
+def zoo() -> Iterator[DnsServer]:
+    with run_dns_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("host", "result"),
+    [
+        ("www.test", "192.0.2.10"),
+        ("alias.test", "192.0.2.10"),
+        ("nodata.test", "resolve: nodata.test has no IPv4 address"),
+        ("spoofed.test", "192.0.2.10"),
+        ("many.test", "192.0.2.1"),
+        ("tcp-drip.test", "192.0.2.10"),
+        ("truncated.test", "192.0.2.10"),
+        ("notimp.test", "resolve: notimp.test could not be looked up: SERVER answered NOTIMP"),
+        ("tcp-closed.test", "resolve: tcp-closed.test could not be looked up: SERVER sent no readable answer over TCP"),
+        ("tcp-zero.test", "resolve: tcp-zero.test could not be looked up: SERVER sent no readable answer over TCP"),
+        (
+            "tcp-wrong-id.test",
+            "resolve: tcp-wrong-id.test could not be looked up: SERVER answered another question over TCP",
+        ),
+        ("bücher.test", "resolve: xn--bcher-kva.test does not exist"),
+        ("a..test", "resolve: a..test is no domain name"),
+        ("x" * 64 + ".test", f"resolve: {'x' * 64}.test is no domain name"),
+        ("\ud800.test", "resolve: \ud800.test is no host name"),
+    ],
+)
+async def test_asks_the_checks_own_server(zoo: DnsServer, place: Place, host: str, result: str) -> None:
+    """With `resolver` that server alone is asked, for the name as it is, whatever answers or forgeries come."""
+    place.hosts.write_text("192.0.2.99 www.test\n", encoding="utf-8")
+    place.resolv_conf.write_text("nameserver 127.0.0.9\nsearch other.test\n", encoding="utf-8")
+    found = await resolve(place.lookups(), host, resolver=zoo.server, ip_protocol="ip4")
+    assert found == result.replace("SERVER", zoo.server)
+
+
+async def test_aliases_that_lead_nowhere_are_told(place: Place) -> None:
+    """A loop of CNAME records fails the lookup."""
+
+    class Loop(NamesServed):
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            query = dns.message.from_wire(data)
+            response = dns.message.make_response(query)
+            for alias, target in (("a.test.", "b.test."), ("b.test.", "a.test.")):
+                response.answer.append(dns.rrset.from_text(alias, 60, "IN", "CNAME", target))
+            self._transport.sendto(response.to_wire(), addr)  # type: ignore[attr-defined] # a datagram transport
+
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: Loop({}, []), local_addr=("127.0.0.1", place.port)
+    )
+    told = await resolve(place.lookups(), "a.test", ip_protocol="ip4")
+    transport.close()
+    assert told == "resolve: a.test could not be looked up: the CNAME records of a.test. lead nowhere"
