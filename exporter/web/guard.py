@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_MAX_QUERY_BYTES = 8192
+MAX_QUERY_BYTES = 8192
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -49,8 +49,8 @@ class Guard:
             await send(message)
 
         app = self._app
-        if scope["type"] == "http" and len(scope["query_string"]) > _MAX_QUERY_BYTES:
-            app = PlainTextResponse(f"the query is longer than {_MAX_QUERY_BYTES} bytes\n", status_code=414)
+        if scope["type"] == "http" and len(scope["query_string"]) > MAX_QUERY_BYTES:
+            app = PlainTextResponse(f"the query is longer than {MAX_QUERY_BYTES} bytes\n", status_code=414)
         try:
             await app(scope, receive, send_with_headers)
         except anyio.get_cancelled_exc_class():

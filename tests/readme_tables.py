@@ -1,0 +1,260 @@
+"""The tables of README.md, made from what they describe: `python -m tests.readme_tables` writes them anew.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; tests/test_readme.py fails when one is out of date.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from exporter import catalogue
+from exporter.checks import BUILTIN
+from exporter.cli.flags import FLAGS
+from exporter.config.documents import DOCUMENT_KEYS
+from exporter.config.fields import fields_of
+from exporter.config.schema import READ_APART, CommonKeys
+from exporter.expect import DURATION, OPERATORS
+from exporter.model import Operator, SelectorKind, ValueKind
+from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
+from tests.test_layers import LAYERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pydantic import BaseModel
+
+    from exporter.catalogue import Family
+    from exporter.model import Subject
+
+README = Path(__file__).parent.parent / "README.md"
+PACKAGE = README.parent / "exporter"
+BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n)(?P<table>.*?)(<!-- end -->)", re.DOTALL)
+
+_TYPES = {check_type.name: check_type for check_type in BUILTIN}
+_READ_APART = {"type": "string", "targets": "array", "each": "object", "expect": "array", "retry_on": "array"}
+"""The kind of value of the keys that are no fields of a model."""
+
+_VALUE_KINDS = {
+    ValueKind.NUMBER: "number",
+    ValueKind.DURATION: "duration",
+    ValueKind.STATUS: "status",
+    ValueKind.TEXT: "text",
+    ValueKind.TEXTS: "several texts",
+    ValueKind.FLAG: "true or false",
+    ValueKind.JSON: "JSON value",
+}
+_SELECTORS = {SelectorKind.NONE: "", SelectorKind.TEXT: ": NAME", SelectorKind.JSON_PATH: ": JSONPATH"}
+
+
+class _Connection(NetworkSettings, TlsSettings):
+    """What the settings of every type that opens connections have."""
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(heads)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def flags() -> str:
+    """Every flag with its default."""
+    rows = []
+    for flag in FLAGS:
+        default = flag.default if flag.default.startswith("the ") else _code(flag.default)
+        name = f"--{flag.name}={flag.metavar}" if flag.metavar else f"--{flag.name}"
+        rows.append((_code(name), default, flag.help))
+    return _table(("flag", "default", "meaning"), rows)
+
+
+def document_keys() -> str:
+    """The keys of a file."""
+    return _table(("key", "meaning"), [(_code(key), text) for key, text in DOCUMENT_KEYS.items()])
+
+
+def _properties(model: type[BaseModel]) -> dict[str, Mapping[str, Any]]:
+    """Give the keys of a model with the schema of each; a secret may be in a file."""
+    found: dict[str, Mapping[str, Any]] = model.model_json_schema(by_alias=True)["properties"]
+    for key in sorted(fields_of(model).single_secrets):
+        found[f"{key}_file"] = {"type": "string", "description": f"File that holds {key}"}
+    return found
+
+
+def check_keys() -> str:
+    """The keys that every check has."""
+    apart = {key: {"type": _READ_APART[key], "description": text} for key, text in READ_APART.items()}
+    keys = _properties(CommonKeys) | apart
+    return _keys_table(
+        {key: keys[key] for key in ("name", "type", "target", *keys)}, required=("name", "type", "target")
+    )
+
+
+def connection_keys() -> str:
+    """The keys of every check that opens a connection."""
+    return _keys_table(_properties(_Connection))
+
+
+def tls_keys() -> str:
+    """The keys of `tls_config`."""
+    return _keys_table(_properties(TlsConfig))
+
+
+def _own_keys(type_name: str) -> str:
+    taken = _properties(_Connection)
+    keys = _properties(_TYPES[type_name].settings)
+    return _keys_table({key: value for key, value in keys.items() if key not in taken})
+
+
+def _keys_table(properties: Mapping[str, Mapping[str, Any]], required: tuple[str, ...] = ()) -> str:
+    rows = [
+        (_code(key), _kind(key, schema), "required" if key in required else _default(schema), schema["description"])
+        for key, schema in properties.items()
+    ]
+    return _table(("key", "value", "default", "meaning"), rows)
+
+
+def _kind(key: str, schema: Mapping[str, Any]) -> str:
+    """Name the kind of value that a schema describes."""
+    if "anyOf" in schema:
+        return _kind(key, next(option for option in schema["anyOf"] if option.get("type") != "null"))
+    if "enum" in schema:
+        return ", ".join(map(_code, schema["enum"]))
+    if key == "type":
+        return ", ".join(map(_code, _TYPES))
+    if "$ref" in schema:
+        return {"TlsConfig": "mapping", "BasicAuth": "`username`, `password`", "JsonValue": "any value"}[
+            schema["$ref"].rpartition("/")[2]
+        ]
+    kind = schema["type"]
+    if isinstance(kind, list):
+        return "duration" if "pattern" in schema else "size"
+    names = {"boolean": "true or false", "integer": "number", "string": "text", "array": "list", "object": "mapping"}
+    return names[kind]
+
+
+def _default(schema: Mapping[str, Any]) -> str:
+    value = schema.get("default")
+    if value is None or isinstance(value, dict):
+        return ""
+    if isinstance(value, float):
+        return _code(f"{value:g}s" if value else "0")
+    if _kind("", schema) == "size":
+        return _code(f"{value // 1024**2}MiB")
+    return _code(value if isinstance(value, str) else json.dumps(value))
+
+
+def subjects() -> str:
+    """What expectations can be about, and for which types."""
+    found: dict[str, tuple[Subject, list[str]]] = {DURATION.name: (DURATION, list(_TYPES))}
+    for check_type in BUILTIN:
+        for subject in check_type.subjects:
+            found.setdefault(subject.name, (subject, []))[1].append(check_type.name)
+    rows = [
+        (
+            _code(subject.name + _SELECTORS[subject.selector]),
+            "all" if len(types) == len(_TYPES) else ", ".join(types),
+            _VALUE_KINDS[subject.kind],
+            subject.description,
+        )
+        for subject, types in found.values()
+    ]
+    return _table(("subject", "types", "value", "meaning"), rows)
+
+
+def operators() -> str:
+    """Which operators fit which kind of value."""
+    heads = ("value", *map(_code, get_args(Operator)))
+    rows = [
+        (_VALUE_KINDS[kind], *("x" if operator in fitting else "" for operator in get_args(Operator)))
+        for kind, fitting in OPERATORS.items()
+    ]
+    return _table(heads, rows)
+
+
+def _families(families: Iterable[Family]) -> str:
+    rows = [
+        (_code(family.name), family.kind.value, ", ".join(map(_code, family.labels)), family.help)
+        for family in families
+    ]
+    return _table(("metric", "kind", "own labels", "meaning"), rows)
+
+
+def check_metrics() -> str:
+    """What every check yields."""
+    return _families((*catalogue.UNIVERSAL, *catalogue.CHECKS))
+
+
+def own_metrics() -> str:
+    """What the exporter tells about batches and itself."""
+    return _families((*catalogue.BATCH, *catalogue.EXPORTER))
+
+
+def type_metrics() -> str:
+    """What checks of a type yield besides."""
+    found: dict[str, tuple[Any, list[str]]] = {}
+    for check_type in BUILTIN:
+        for spec in check_type.metrics:
+            found.setdefault(spec.name, (spec, []))[1].append(check_type.name)
+    rows = [
+        (
+            _code(spec.name),
+            "all" if len(types) == len(_TYPES) else ", ".join(types),
+            ", ".join(map(_code, spec.labels)),
+            spec.help,
+        )
+        for spec, types in found.values()
+    ]
+    return _table(("metric", "types", "own labels", "meaning"), rows)
+
+
+def types() -> str:
+    """The check types."""
+    return _table(("type", "meaning"), [(_code(kind.name), kind.description) for kind in BUILTIN])
+
+
+def layout() -> str:
+    """Every part of the program, the top first, with the first line that it says about itself."""
+    names = [line[0].removeprefix("exporter.").partition(".")[0] for line in LAYERS if line[0] != "exporter"]
+    rows = []
+    for name in reversed(dict.fromkeys(names)):
+        package = PACKAGE / name
+        source = package / "__init__.py" if package.is_dir() else PACKAGE / f"{name}.py"
+        says = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+        rows.append((_code(f"{name}/" if package.is_dir() else f"{name}.py"), says.partition("\n")[0]))
+    return _table(("part", "what it is"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "types": types,
+    "flags": flags,
+    "document-keys": document_keys,
+    "check-keys": check_keys,
+    "connection-keys": connection_keys,
+    "tls-keys": tls_keys,
+    "http-keys": lambda: _own_keys("http"),
+    "dns-keys": lambda: _own_keys("dns"),
+    "tcp-keys": lambda: _own_keys("tcp"),
+    "subjects": subjects,
+    "operators": operators,
+    "check-metrics": check_metrics,
+    "type-metrics": type_metrics,
+    "own-metrics": own_metrics,
+    "layout": layout,
+}
+"""The tables by name."""
+
+
+def with_tables(text: str) -> str:
+    """Give the text of the README with every table made anew."""
+    return BLOCK.sub(lambda match: f"{match[1]}{TABLES[match['name']]()}{match[4]}", text)
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,249 @@
+"""README.md tells the truth: its tables are made from the code, its examples run, its numbers are the program's."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import pytest
+from starlette.routing import Route
+
+from exporter.app import Site, create_app
+from exporter.checks import BUILTIN
+from exporter.cli.arguments import parse_arguments
+from exporter.cli.flags import FLAGS
+from exporter.cli.usage import help_text
+from exporter.config import load_config
+from exporter.errors import ConfigError
+from exporter.history import History
+from exporter.model import Reason
+from exporter.web.connections import BoundedProtocol
+from exporter.web.guard import MAX_QUERY_BYTES
+from exporter.web.requests import DEFAULT_BUDGET_SECONDS, scrape_budget
+from exporter.web.server import GRACE_SECONDS
+from exporter.web.slots import SCRAPES_AT_ONCE
+from tests.readme_tables import README, with_tables
+from tests.servers.exporter import ENVIRONMENT, ROOT, run_command
+from tests.servers.process import server_program
+
+TEXT = README.read_text(encoding="utf-8")
+TYPES = {check_type.name: check_type for check_type in BUILTIN}
+NUMBER_WORDS = {5: "five", 8: "eight", 10: "ten"}
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, its text, and the line it stands at."""
+
+    language: str
+    text: str
+    line: int
+
+
+BLOCKS = [
+    Block(match[1], match[2], TEXT.count("\n", 0, match.start()) + 1)
+    for match in re.finditer(r"^```([a-z]+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+]
+
+
+def blocks(language: str, *, first_line: str | None = None) -> list[Block]:
+    found = [block for block in BLOCKS if block.language == language]
+    return [block for block in found if first_line is None or block.text.startswith(f"{first_line}\n")]
+
+
+def is_for_prometheus(block: Block) -> bool:
+    return block.text.startswith("# prometheus.yml\n")
+
+
+def is_of_plugin(block: Block) -> bool:
+    return block.text.startswith("plugins:")
+
+
+def table_after(heading: str) -> list[list[str]]:
+    """The cells of the first table after a heading, without its heads."""
+    section = TEXT.partition(f"\n{heading}\n")[2]
+    rows = re.search(r"(?:^\|.*\|\n)+", section, re.MULTILINE)
+    assert rows is not None
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[0].splitlines()[2:]]
+
+
+def test_the_tables_are_made_from_the_code() -> None:
+    """`python -m tests.readme_tables` would change nothing."""
+    assert with_tables(TEXT) == TEXT
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with the files that the examples name."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "api-token").write_text("t0ken\n", encoding="utf-8")
+    (tmp_path / "checks.d").mkdir()
+    (tmp_path / "checks.d" / "more.yml").write_text("checks: []\n", encoding="utf-8")
+    (greeting,) = blocks("python", first_line="# greeting.py")
+    (tmp_path / "greeting.py").write_text(greeting.text, encoding="utf-8")
+    return tmp_path
+
+
+def configurations() -> list[Block]:
+    return [block for block in blocks("yaml") if not is_for_prometheus(block) and not is_of_plugin(block)]
+
+
+@pytest.mark.parametrize("block", configurations(), ids=lambda block: f"line {block.line}")
+def test_the_configurations_load(place: Path, block: Block) -> None:
+    """Every example of checks.yml is one."""
+    file = place / "checks.yml"
+    file.write_text(block.text, encoding="utf-8")
+    assert load_config(file, TYPES).checks
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in blocks("yaml") if is_for_prometheus(block)], ids=lambda block: f"line {block.line}"
+)
+def test_the_scrape_configurations_are_prometheus_own(tmp_path: Path, block: Block) -> None:
+    """Prometheus accepts every example that is for it."""
+    file = tmp_path / "prometheus.yml"
+    file.write_text(block.text, encoding="utf-8")
+    done = subprocess.run(
+        [server_program("promtool", "prometheus"), "check", "config", file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_errors_are_told_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of refused files is what the program says."""
+    (shown,) = (block.text for block in blocks("text") if block.text.startswith("checks.yml:"))
+    monkeypatch.chdir(tmp_path)
+    bad = "checks:\n  - name: shop\n    type: http\n    timeout:  3\n    expct: []\n    target: http://shop.example/\n"
+    Path("checks.yml").write_text(bad, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(Path("checks.yml"), TYPES)
+    assert f"{caught.value}\n" == shown
+
+
+def test_the_runner_works_as_embedded() -> None:
+    """The example runs as it is, and prints what it promises."""
+    (example,) = (block for block in blocks("python") if not block.text.startswith("# greeting.py"))
+    done = subprocess.run(
+        [sys.executable, "-c", example.text], env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *results = done.stdout.splitlines()
+    hello, port = sorted(results)
+    assert (first, hello) == ("2 {'greeting': 1, 'tcp': 1}", "hello ok None hello world")
+    assert port.startswith("port error connect_refused ")
+
+
+def test_the_check_type_works_as_added(place: Path) -> None:
+    """The example of a check type of one's own runs from its configuration."""
+    (configuration,) = (block for block in blocks("yaml") if is_of_plugin(block))
+    (place / "checks.yml").write_text(configuration.text, encoding="utf-8")
+    outcome = run_command(
+        "run", "--output=prometheus", "--config.file=checks.yml", directory=place, PYTHONPATH=f"{place}:{ROOT}"
+    )
+    assert outcome.status == 0
+    assert 'probe_greeting_letters{check="hello",check_type="greeting",target="world"} 18.0\n' in outcome.stdout
+
+
+def test_the_reasons_are_all_of_them() -> None:
+    """The table of reasons has each, in the order of the code."""
+    assert [row[0].strip("`") for row in table_after("### Reasons")] == list(Reason)
+
+
+def test_the_endpoints_are_all_of_them() -> None:
+    """The table of endpoints has every route but that of the style sheet, with its method."""
+    told = {(row[0].strip("`").partition("?")[0], row[1]) for row in table_after("## Endpoints")}
+    app = create_app(cast("Site", None))  # making the routes asks nothing of the site
+    routes = [route for route in app.routes if isinstance(route, Route) and "static" not in route.path]
+    assert told == {
+        (route.path.replace("{name:path}", "NAME"), method)
+        for route in routes
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+
+
+def test_the_usage_is_that_of_the_help() -> None:
+    """The commands are those that `--help` names."""
+    (usage,) = (block.text for block in blocks("text") if block.text.startswith("nyxmon-exporter"))
+    told = [line.strip().removeprefix("usage: ") for line in help_text().splitlines() if " nyxmon-exporter" in line]
+    assert usage.splitlines() == told[: len(usage.splitlines())]
+
+
+def test_every_flag_that_is_named_exists() -> None:
+    """No flag is invented, in the text, the shell or the unit."""
+    named = set(re.findall(r"(?<![\w-])--([a-z][a-z.-]+[a-z])", TEXT))
+    known = {flag.name for flag in FLAGS} | {"no-config.enable-auto-reload", "help"}
+    foreign = {"tag"}
+    assert named - known - foreign == set()
+
+
+def test_the_unit_starts_the_program() -> None:
+    """The command of the systemd unit is understood."""
+    (unit,) = blocks("ini")
+    command = re.search(r"^ExecStart=(\S+) (.*)$", unit.text, re.MULTILINE)
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", unit.text, re.MULTILINE)
+    assert command is not None
+    assert stop is not None
+    assert parse_arguments(command[2].split(), {}).config_file == "/etc/nyxmon-exporter/checks.yml"
+    assert int(stop[1]) > GRACE_SECONDS
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"at most {BoundedProtocol.max_connections} connections",
+        f"must arrive within {NUMBER_WORDS[int(BoundedProtocol.request_limit_seconds)]} seconds",
+        f"at most {MAX_QUERY_BYTES // 1024} KiB of query",
+        f"must be taken within {NUMBER_WORDS[int(BoundedProtocol.response_limit_seconds)]}.",
+        f"running scrapes get {NUMBER_WORDS[GRACE_SECONDS]} seconds",
+        f"Up to {NUMBER_WORDS[SCRAPES_AT_ONCE]} scrapes run at once",
+        f"between {scrape_budget('0', 0):g} s and {scrape_budget('9999', 0):g} s",
+        f"it is {DEFAULT_BUDGET_SECONDS:g} s.",
+        "`--timeout-offset` (at most a fifth of it)",
+        f"take at most {inspect.signature(History).parameters['max_bytes'].default // 1024**2} MiB",
+    ],
+)
+def test_the_numbers_are_the_programs(sentence: str) -> None:
+    """What the text says about limits is what the constants say."""
+    assert re.sub(r"\s+", " ", sentence) in re.sub(r"\s+", " ", TEXT)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r'(?:\]\(|src="|srcset=")([^)"]+)[)"]', TEXT))))
+def test_the_links_lead_somewhere(link: str) -> None:
+    """Files and headings that are linked to exist."""
+    if link.startswith("#"):
+        headings = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+        assert link[1:] in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    elif not link.startswith("https://"):
+        assert (ROOT / link).exists()
+
+
+def blackbox_expectations() -> list[tuple[str, str]]:
+    """The expectations of the table for those who come from blackbox_exporter, with the check type they are for."""
+    found = []
+    for theirs, ours in table_after("## Coming from blackbox_exporter"):
+        prober = theirs.strip("`").partition(".")[0]
+        found += [(prober, text) for text in re.findall(r"`(expect: [^`]*)`", ours)]
+    return found
+
+
+@pytest.mark.parametrize(("check_type", "expectation"), blackbox_expectations())
+def test_the_expectations_for_newcomers_are_understood(tmp_path: Path, check_type: str, expectation: str) -> None:
+    """What the table offers in the place of a module's key is configuration."""
+    target = {"http": "http://shop.example/", "tcp": "shop.example:1", "dns": "shop.example"}[check_type]
+    expect = expectation.replace("..", "x")
+    text = f"checks:\n- name: a\n  type: {check_type}\n  target: {target}\n  {expect}\n"
+    (tmp_path / "checks.yml").write_text(text, encoding="utf-8")
+    (check,) = load_config(tmp_path / "checks.yml", TYPES).checks
+    assert check.expectations
+
+
+def test_the_keys_for_newcomers_exist() -> None:
+    """Single words that the table offers are keys, or values of keys, of some check type."""
+    schema = run_command("schema").stdout
+    offered = {
+        word for row in table_after("## Coming from blackbox_exporter") for word in re.findall(r"`([a-z_]+)`", row[1])
+    }
+    assert {word for word in offered if f'"{word}"' not in schema} == set()
