@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,9 +20,6 @@ from exporter.runner import AsyncCheckRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
-
-    from anyio.from_thread import BlockingPortal
 
     from exporter.cli.arguments import Options
 
@@ -37,28 +36,25 @@ class Program:
         registry: The check types, those of plugins included.
         live_config: The configuration in force.
         runner: Runs the checks.
-        portal: The event loop that it runs them on.
+        loop: The event loop that it runs them on.
         is_demo: Whether the configuration is the built-in demo.
     """
 
     registry: ExecutorRegistry
     live_config: LiveConfig
     runner: AsyncCheckRunner
-    portal: BlockingPortal
+    loop: asyncio.AbstractEventLoop
     is_demo: bool
 
     def runner_answers(self) -> bool:
         """Tell whether the loop that runs the checks is alive; takes up to a second when it is not."""
+        answered = threading.Event()
         try:
-            answer: Future[None] = self.portal.start_task_soon(_nothing)
+            # Not through the portal, which waits for the loop without limit even to hand it something.
+            self.loop.call_soon_threadsafe(answered.set)
         except RuntimeError:  # the loop has ended
             return False
-        try:
-            answer.result(_ANSWERS_WITHIN_SECONDS)
-        except TimeoutError:
-            answer.cancel()
-            return False
-        return True
+        return answered.wait(_ANSWERS_WITHIN_SECONDS)
 
 
 @contextmanager
@@ -82,7 +78,7 @@ def open_program(options: Options) -> Iterator[Program]:
             registry=registry,
             live_config=live_config,
             runner=runner,
-            portal=portal,
+            loop=portal.call(asyncio.get_running_loop),
             is_demo=options.config_file is None,
         )
 
@@ -113,7 +109,3 @@ def _register_plugins(config: Config, registry: ExecutorRegistry) -> None:
         if registry.check_types.get(check_type.name) is not check_type:
             registry.register_type(check_type)
             logger.info("check type %s comes from a plugin", check_type.name)
-
-
-def _nothing() -> None:
-    """What the loop is asked to do to see whether it does anything."""
