@@ -7,7 +7,7 @@ import os
 import resource
 import socket
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from exporter.errors import CheckFailed
 from exporter.net import ConnectionFacts, Network
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from exporter.settings import TlsConfig
-    from tests.servers.tcp import TcpServer
 
 LOOPS = [
     ("asyncio", {"use_uvloop": True}),
@@ -67,6 +66,15 @@ class Recorder(asyncio.Protocol):
         self.changed.set()
 
 
+class Listening(Protocol):
+    """A server's place; TcpServer has one."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+
 class Connection(NamedTuple):
     """An open connection and what is known about it."""
 
@@ -77,7 +85,7 @@ class Connection(NamedTuple):
 
 @asynccontextmanager
 async def connected(
-    server: TcpServer, *, host: str | None = None, network: Network | None = None, **options: Any
+    server: Listening, *, host: str | None = None, network: Network | None = None, **options: Any
 ) -> AsyncIterator[Connection]:
     """Connect to a server for the length of the block.
 
