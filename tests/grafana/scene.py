@@ -104,15 +104,14 @@ def run_scene(
             for check in (*_web(stack, acts, contexts, certificates.file), *_others(stack))
             if check["name"] not in without
         ]
-        (directory / "checks.yml").write_text(yaml.safe_dump({"checks": checks}), encoding="utf-8")
-        flag = f"--config.file={directory / 'checks.yml'}"
-        exporter = stack.enter_context(run_exporter(directory / "exporter", flag))
+        config = yaml.safe_dump({"defaults": {"timeout": "600ms"}, "checks": checks})
+        exporter = stack.enter_context(run_exporter(directory / "exporter", config))
         (directory / "prometheus").mkdir()
         (directory / "prometheus" / "rules.yml").write_text(RULES, encoding="utf-8")
-        address = f"127.0.0.1:{exporter.port}"
-        jobs = [{"job_name": "nyxmon", "static_configs": [{"targets": [address]}]}]
+        whole = {"targets": [exporter.address], "labels": {"instance": "exporter:10115"}}
+        jobs = [{"job_name": "nyxmon", "static_configs": [whole]}]
         if discovered:
-            jobs.append({"job_name": "nyxmon-checks", "static_configs": _discovered(address, checks)})
+            jobs.append({"job_name": "nyxmon-checks", "static_configs": _discovered(exporter.address, checks)})
         prometheus = stack.enter_context(run_prometheus(directory / "prometheus", _scraping(interval, jobs)))
         yield Scene(exporter, prometheus, acts, contexts, certificates)
 

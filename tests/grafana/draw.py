@@ -1,0 +1,83 @@
+"""Makes the pictures of the dashboards: `python -m tests.grafana.draw`. Needs Prometheus and Chromium, and minutes.
+
+The pictures are drawn by what is in `tests/grafana/drawing`, from the dashboards' own queries and what a real
+Prometheus answers that has scraped a real exporter meanwhile. No Grafana has a hand in it, and the pictures say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.grafana.drawing.answers import span_of, times
+from tests.grafana.drawing.life import ALWAYS_BROKEN, live
+from tests.grafana.drawing.page import PAGE_WIDTH, draw_page
+from tests.grafana.reading import defaults, read_dashboard
+from tests.grafana.scene import run_scene
+from tests.servers.process import server_program
+
+DIRECTORY = Path(__file__).parent.parent.parent / "grafana" / "pictures"
+
+_CHROMIUM = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync --hide-scrollbars --force-device-scale-factor=1"
+)
+
+
+class Picture(NamedTuple):
+    """One picture: of which dashboard, with which choices, down to which row of its grid."""
+
+    name: str
+    chosen: dict[str, str]
+    rows: int
+
+
+PICTURES = (
+    Picture("overview", {"objective": "95"}, 23),
+    Picture("check", {"objective": "95", "check": "shop"}, 27),
+    Picture("runner", {}, 28),
+)
+
+
+def main() -> None:
+    """Run everything for a while, then draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=8.0, help="how long the exporter is scraped before")
+    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the pictures go")
+    options = parser.parse_args()
+    options.directory.mkdir(parents=True, exist_ok=True)
+    seconds = options.minutes * 60
+    with (
+        tempfile.TemporaryDirectory() as place,
+        run_scene(Path(place), interval="1s", discovered=False, without=ALWAYS_BROKEN) as scene,
+    ):
+        live(scene, seconds)
+        span = span_of(time.time(), seconds - 5)
+        for picture in PICTURES:
+            dashboard = read_dashboard(picture.name)
+            values = defaults(dashboard) | times(span, 1.0) | picture.chosen
+            page, height = draw_page(scene.prometheus, dashboard, values, span, rows=picture.rows)
+            html = Path(place) / f"{picture.name}.html"
+            html.write_text(page, encoding="utf-8")
+            take(html, options.directory / f"{picture.name}.png", height, Path(place) / "profile")
+
+
+def take(page: Path, picture: Path, height: int, profile: Path) -> None:
+    """Have Chromium show a page and take a picture of it."""
+    command = [
+        server_program("chromium", "chromium"),
+        *_CHROMIUM.split(),
+        f"--user-data-dir={profile}",
+        f"--window-size={PAGE_WIDTH},{height}",
+        f"--screenshot={picture}",
+        page.resolve().as_uri(),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""What happens to the targets while a picture is taken: they vary, slow down, fail in several ways, and recover."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from tests.grafana.scene import HEALTHY
+from tests.servers.http import hold, respond
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from tests.grafana.scene import Scene
+    from tests.servers.http import Act, Request
+
+    Event = tuple[float, Callable[[Scene], None]]
+
+ALWAYS_BROKEN = ("fax", "dns-lost")
+"""Checks that fail all the time, which would make a dull picture."""
+
+_random = random.Random(7)
+
+
+def live(scene: Scene, seconds: float) -> None:
+    """Let things happen for so many seconds."""
+    _calm(scene)
+    begin = time.monotonic()
+    for share, happen in _EVENTS:
+        time.sleep(max(0.0, begin + share * seconds - time.monotonic()))
+        happen(scene)
+    time.sleep(max(0.0, begin + seconds - time.monotonic()))
+
+
+def _after(median_seconds: float, act: Act) -> Act:
+    """Do it after a time that varies as times do: mostly about the median, sometimes much more, never for ever."""
+
+    def wait(connection: socket.socket, request: Request) -> None:
+        time.sleep(min(_random.lognormvariate(0, 0.35) * median_seconds, 0.55))
+        act(connection, request)
+
+    return wait
+
+
+def _calm(scene: Scene) -> None:
+    scene.acts["/"] = _after(0.06, respond(200, b"welcome"))
+    scene.acts["/old"] = _after(0.02, scene.acts["/old"])
+    scene.acts["/health"] = _after(0.03, respond(200, HEALTHY))
+    scene.acts["/billing"] = _after(0.12, respond(200, b"paid"))
+    scene.certificates.install(scene.contexts["partner"], "partner.example", 34)
+
+
+def _slow_shop(scene: Scene) -> None:
+    scene.acts["/"] = _after(0.5, respond(200, b"welcome"))
+
+
+def _fast_shop(scene: Scene) -> None:
+    scene.acts["/"] = _after(0.07, respond(200, b"welcome"))
+
+
+def _failing_shop(scene: Scene) -> None:
+    scene.acts["/"] = _after(0.03, respond(503, b"closed"))
+
+
+def _broken_billing(scene: Scene) -> None:
+    scene.acts["/billing"] = _after(0.05, respond(500, b"sorry"))
+
+
+def _hanging_billing(scene: Scene) -> None:
+    scene.acts["/billing"] = hold()
+
+
+def _good_billing(scene: Scene) -> None:
+    scene.acts["/billing"] = _after(0.11, respond(200, b"paid"))
+
+
+def _long_queue(scene: Scene) -> None:
+    scene.acts["/health"] = _after(0.04, respond(200, HEALTHY.replace(b"130", b"2310")))
+
+
+def _short_queue(scene: Scene) -> None:
+    scene.acts["/health"] = _after(0.03, respond(200, HEALTHY.replace(b"130", b"95")))
+
+
+def _strange_partner(scene: Scene) -> None:
+    scene.certificates.install(scene.contexts["partner"], "partner.example", 4, authority=scene.certificates.strange)
+
+
+_EVENTS: tuple[Event, ...] = (
+    (0.22, _slow_shop),
+    (0.31, _fast_shop),
+    (0.42, _long_queue),
+    (0.46, _short_queue),
+    (0.55, _broken_billing),
+    (0.58, _hanging_billing),
+    (0.61, _good_billing),
+    (0.70, _failing_shop),
+    (0.725, _fast_shop),
+    (0.9, _strange_partner),
+    (0.94, _slow_shop),
+)
+"""When, as a share of the time, and what."""

@@ -1,0 +1,121 @@
+"""How a panel wants its values to look: units, colours by value, words; read from its field configuration."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COLOURS = {
+    "green": "#6fbf73",
+    "orange": "#f2a33a",
+    "red": "#e5484d",
+    "blue": "#5b8def",
+    "purple": "#a678de",
+    "yellow": "#e8cf4f",
+    "text": "#d5d9e0",
+}
+_PALETTE = (
+    "#6fbf73",
+    "#e8cf4f",
+    "#5b8def",
+    "#f2a33a",
+    "#e5484d",
+    "#a678de",
+    "#4fc1b8",
+    "#e58ab5",
+    "#9db35b",
+    "#8fa3bf",
+)
+_SECONDS = ((1e-6, "µs"), (1e-3, "ms"), (1.0, "s"), (60.0, "min"), (3600.0, "h"), (86400.0, "d"))
+_BYTES = ((1.0, "B"), (1024.0, "KiB"), (1024.0**2, "MiB"), (1024.0**3, "GiB"))
+_COUNTS = ((1.0, ""), (1e3, "K"), (1e6, "M"))
+
+
+class Look(NamedTuple):
+    """How the values of one series or column are shown."""
+
+    properties: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The head of a column; empty when it has none of its own."""
+        return str(self.properties.get("displayName", ""))
+
+    def text(self, value: float) -> str:
+        """The value as it is shown."""
+        words = self._mapping(value)
+        return str(words["text"]) if words else format_value(value, self.unit, self.properties.get("decimals"))
+
+    def colour(self, value: float) -> str:
+        """The colour that the value has."""
+        if words := self._mapping(value):
+            return COLOURS[words["color"]]
+        colour = "text"
+        for step in self.properties.get("thresholds", {}).get("steps", ()):
+            if step["value"] is None or value >= step["value"]:
+                colour = step["color"]
+        return COLOURS[colour]
+
+    def colour_of(self, name: str) -> str:
+        """The colour that a series of the name has."""
+        fixed = self.properties.get("color", {}).get("fixedColor")
+        return COLOURS[fixed] if fixed else _PALETTE[zlib.crc32(name.encode()) % len(_PALETTE)]
+
+    @property
+    def unit(self) -> str:
+        """The unit, in Grafana's words."""
+        return str(self.properties.get("unit", ""))
+
+    def _mapping(self, value: float) -> Mapping[str, Any] | None:
+        for mapping in self.properties.get("mappings", ()):
+            if words := mapping["options"].get(f"{value:g}"):
+                return dict(words)
+        return None
+
+
+def look_of(panel: Mapping[str, Any], *, name: str = "", letter: str = "") -> Look:
+    """How a panel wants a series, or a column, to look."""
+    config = panel["fieldConfig"]
+    properties = dict(config["defaults"])
+    for override in config["overrides"]:
+        matcher = override["matcher"]
+        if (matcher["id"], matcher["options"]) in (("byName", name), ("byFrameRefID", letter)):
+            properties |= {each["id"]: each["value"] for each in override["properties"]}
+    return Look(properties)
+
+
+def format_value(value: float, unit: str, decimals: int | None = None) -> str:
+    """Write a number with its unit as Grafana would, or nearly."""
+    match unit:
+        case "percentunit":
+            return f"{value * 100:.{1 if decimals is None else decimals}f} %"
+        case "s":
+            return _scaled(value, _SECONDS, decimals)
+        case "bytes":
+            return _scaled(value, _BYTES, decimals)
+        case "d":
+            return f"{value:.{0 if decimals is None else decimals}f} days"
+        case "ops":
+            return f"{_plain(value, decimals)} /s"
+        case "dateTimeAsIso" | "dateTimeFromNow":
+            return f"{datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M}"
+        case "short":
+            return _scaled(value, _COUNTS, decimals)
+        case _:
+            return _plain(value, decimals)
+
+
+def _scaled(value: float, scale: tuple[tuple[float, str], ...], decimals: int | None) -> str:
+    size = abs(value) or 1.0
+    factor, unit = max([each for each in scale if each[0] <= size], default=scale[0])
+    return f"{_plain(value / factor, decimals)} {unit}".strip()
+
+
+def _plain(value: float, decimals: int | None) -> str:
+    if decimals is not None:
+        return f"{value:.{decimals}f}"
+    return f"{value:.0f}" if value == round(value) or abs(value) >= 1000 else f"{value:.3g}"
