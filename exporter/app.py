@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from exporter.discovery import target_groups
 from exporter.errors import ConfigError, UnknownCheckNameError
 from exporter.negotiation import choose_format
 from exporter.pages import State, StatusFilter, check_page, message_page, status_page
@@ -84,6 +85,7 @@ def create_app(site: Site) -> Starlette:
             Route("/", routes.status),
             Route("/metrics", routes.metrics),
             Route("/probe", routes.probe),
+            Route("/sd", routes.discovery),
             Route("/checks/{name:path}", routes.check),
             Route("/config", routes.config),
             Route("/static/{file}", routes.static),
@@ -141,6 +143,13 @@ class _Routes:
         if page.content_encoding:
             headers["Content-Encoding"] = page.content_encoding
         return Response(page.body, headers=headers)
+
+    def discovery(self, request: Request) -> Response:
+        """Show every selected check as a target for Prometheus, under the address by which it reached us."""
+        scrape = self._scrape_request(request, parse_query(request))
+        checks = filter(scrape.selection.selects, self._site.live_config.current.checks)
+        address = request.headers.get("host") or request.url.netloc
+        return JSONResponse(target_groups(checks, address, scheme=request.url.scheme))
 
     def status(self, request: Request) -> Response:
         """Show how every check stands."""

@@ -48,6 +48,17 @@ class Selection:
     check_types: frozenset[str] = frozenset()
     labels: frozenset[tuple[str, str]] = frozenset()
 
+    def selects(self, check: Check) -> bool:
+        """Tell whether a check is among those wanted."""
+        if self.check_names and check.name not in self.check_names:
+            return False
+        if self.check_types and check.check_type not in self.check_types:
+            return False
+        wanted: dict[str, set[str]] = {}
+        for name, value in self.labels:
+            wanted.setdefault(name, set()).add(value)
+        return all(check.labels.get(name) in values for name, values in wanted.items())
+
 
 class Flight:
     """A batch under way that others may join; `deadline` is a value of `monotonic()`."""
@@ -151,13 +162,4 @@ class View:
         types = self._known.type_names | {check.check_type for check in self.config.checks}
         for check_type in sorted(selection.check_types - types):
             raise UnknownCheckTypeError(check_type, types)
-        labels: dict[str, set[str]] = {}
-        for name, value in selection.labels:
-            labels.setdefault(name, set()).add(value)
-        return [
-            check
-            for check in self.config.checks
-            if (not selection.check_names or check.name in selection.check_names)
-            and (not selection.check_types or check.check_type in selection.check_types)
-            and all(check.labels.get(name) in values for name, values in labels.items())
-        ]
+        return [check for check in self.config.checks if selection.selects(check)]

@@ -51,6 +51,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.collector",),
     ("exporter.selection",),
     ("exporter.scrape",),
+    ("exporter.discovery",),
     ("exporter.demo", "exporter.demo.*"),
     ("exporter.pages", "exporter.pages.*"),
     ("exporter.web", "exporter.web.*"),

@@ -1,0 +1,65 @@
+"""HTTP service discovery: every configured check as a Prometheus target of its own.
+
+Prometheus then scrapes `/probe?check=NAME` for each, at the interval that the check asks for, and spreads the checks
+over servers and shards as it does with all targets. Source: Prometheus, "HTTP SD": the whole list at each request,
+status 200, JSON; an empty list when there is nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.model import Check
+
+_MARGIN_SECONDS = 1.0
+"""What a scrape takes besides the check: the offset that is kept back, and the way there and back."""
+
+
+class TargetGroup(TypedDict):
+    """One element of the list that Prometheus reads."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+def target_groups(checks: Iterable[Check], address: str, *, scheme: str = "http") -> list[TargetGroup]:
+    """Give the target groups of checks, one for each.
+
+    Args:
+        checks: The checks.
+        address: Host and port under which Prometheus reaches this exporter.
+        scheme: How it reaches it.
+    """
+    return [TargetGroup(targets=[address], labels=_labels(check, scheme)) for check in checks]
+
+
+def _labels(check: Check, scheme: str) -> dict[str, str]:
+    labels = {
+        **check.labels,
+        "check": check.name,
+        "check_type": check.check_type,
+        "target": check.shown_target,
+        "__scheme__": scheme,
+        "__metrics_path__": "/probe",
+        "__param_check": check.name,
+    }
+    if check.interval_seconds:
+        labels["__scrape_interval__"] = _duration(check.interval_seconds)
+        labels["__scrape_timeout__"] = _duration(min(check.interval_seconds, _longest_seconds(check)))
+    return labels
+
+
+def _longest_seconds(check: Check) -> float:
+    """Give how long a scrape of the check can take when every attempt uses up its time."""
+    attempts = check.retries + 1
+    return attempts * check.timeout_seconds + check.retries * check.retry_delay_seconds + _MARGIN_SECONDS
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration as Prometheus reads it; it knows no fractions."""
+    milliseconds = max(1, math.ceil(round(seconds * 1000, 6)))
+    return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
