@@ -85,7 +85,7 @@ def configured_checks(exporter: Exporter) -> list[str]:
 def test_a_signal_ends_an_idle_exporter_at_once(tmp_path: Path, number: signal.Signals) -> None:
     """Nothing to finish: the process ends with 0 in a moment, says so, and shows no traceback."""
     with run_exporter(tmp_path) as exporter:
-        assert "serves 10 checks of demo/checks.yml at http://127.0.0.1:" in exporter.process.log()
+        wait_for(lambda: "serves 10 checks of demo/checks.yml at http://127.0.0.1:" in exporter.process.log())
         exporter.get("/metrics")
         started = time.perf_counter()
         exporter.process.send_signal(number)
@@ -155,7 +155,7 @@ def test_a_bad_file_leaves_the_old_configuration_in_force(tmp_path: Path) -> Non
         assert configured_checks(exporter) == ["one"]
         _, page = exporter.get("/metrics")
         assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page
-        assert exporter.process.log().count("the old configuration stays") == 1
+        assert exporter.process.log().count("the old configuration stays") == 1  # and not once for every look
         exporter.config_file.write_text(config_of("better"), encoding="utf-8")
         wait_for(lambda: configured_checks(exporter) == ["better"])
 
@@ -177,12 +177,13 @@ def test_the_demo_shows_its_checks_before_the_first_scrape(tmp_path: Path) -> No
     with run_exporter(tmp_path) as exporter:
         wait_for(lambda: "<b>3</b> failing" in exporter.get("/")[1])
         assert "<b>2</b> degraded" in exporter.get("/")[1]
-        assert "start with --config.file=checks.yml" in exporter.process.log()
+        wait_for(lambda: "start with --config.file=checks.yml" in exporter.process.log())
 
 
 def test_several_addresses_are_served(tmp_path: Path) -> None:
     """The flag may be repeated; IPv4 and IPv6 stand side by side."""
     with run_exporter(tmp_path, None, "--web.listen-address=[::1]:0") as exporter:
+        wait_for(lambda: "http://[::1]:" in exporter.process.log())
         address = exporter.process.log().partition("http://[::1]:")[2].partition("/")[0]
         with socket.create_connection(("::1", int(address)), timeout=5) as connection:
             connection.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n")
