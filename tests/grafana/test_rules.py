@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -77,11 +78,10 @@ def test_every_rule_file_has_unit_tests() -> None:
 def test_every_alert_is_seen_to_wait_to_fire_and_to_end(name: str) -> None:
     """Each alert is silent before it fires and silent afterwards in one test, with each of its severities."""
     seen = set()
-    looks = moments(name)
-    for before, firing, after in zip(looks, looks[1:], looks[2:], strict=False):
-        silent = not before.severities and not after.severities
-        if silent and firing.severities and before.test == firing.test == after.test:
-            seen |= set(firing.severities)
+    for _, looks in groupby(moments(name), key=lambda moment: moment.test):
+        fired = [look.severities for look in looks]
+        if not fired[0] and not fired[-1]:
+            seen |= {severity for severities in fired for severity in severities}
     assert seen == {alert.labels["severity"] for alert in ALERTS if alert.name == name}
 
 
