@@ -1,7 +1,8 @@
 """Types `http` and `json-http`: a URL is fetched as a client would, and everything about the answer can be judged.
 
-Each run makes new connections, so that all of it is measured. Redirects are followed with care: what was configured
-for one origin is told to no other. What expectations are about is observed here and judged by the runner.
+Each run makes new connections, so that all of it is measured, unless `keep_alive` is set. Redirects are followed with
+care: what was configured for one origin is told to no other. What expectations are about is observed here and judged
+by the runner.
 """
 
 from __future__ import annotations
@@ -123,6 +124,11 @@ class HttpSettings(NetworkSettings, TlsSettings):
     basic_auth: BasicAuth | None = Field(default=None, description="User name and password")
     bearer_token: Annotated[SecretStr, AfterValidator(_secret_line)] | None = Field(
         default=None, description="Token sent as Authorization: Bearer"
+    )
+    keep_alive: bool = Field(
+        default=False,
+        description="Use a connection left open by an earlier request for the same, and leave it open: saves most of "
+        "the work of a check, and measures only requests",
     )
     follow_redirects: bool = Field(default=True, description="Judge the response that redirects lead to")
     max_redirects: int = Field(default=10, ge=0, le=20, description="Most redirects followed; one more is a failure")
@@ -347,6 +353,7 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
         tls_timeout_seconds=settings.tls_timeout_seconds,
         body_limit_bytes=settings.body_size_limit,
         stop_at_redirect=settings.follow_redirects,
+        keep_alive=settings.keep_alive,
     )
     rules = RedirectRules(
         max_redirects=settings.max_redirects,

@@ -29,7 +29,7 @@ _WITHOUT_BODY = frozenset((204, 304))
 
 
 class Http1Protocol(asyncio.Protocol):
-    """One exchange over one connection; lives as long as the connection.
+    """One exchange over one connection; lives as long as the exchange.
 
     No StreamReader and no tasks: bytes go from the event loop into the parser, and one future is resolved at the end.
     """
@@ -44,6 +44,8 @@ class Http1Protocol(asyncio.Protocol):
         self._start = b""
         self._in_head = True
         self._complete = False
+        self._surplus = False
+        self._persistent = False
         self._until_eof = False
         self._informational = 0
         self._fed_bytes = 0
@@ -53,7 +55,10 @@ class Http1Protocol(asyncio.Protocol):
         self._parts: list[bytes] = []
 
     async def exchange(self, transport: asyncio.Transport) -> None:
-        """Send the request and wait for the end of its answer; the connection is closed afterwards.
+        """Send the request and wait for the end of its answer.
+
+        The connection is closed afterwards, unless the request wants it kept and it can carry another exchange: both
+        sides said so, and all of the answer and nothing else has come (RFC 9112 section 9.3).
 
         Raises:
             CheckFailed: `protocol` when the answer is no HTTP/1.1 or ends too early, `connection_reset` when the
@@ -70,6 +75,8 @@ class Http1Protocol(asyncio.Protocol):
         if self._failure is not None:
             transport.abort()
             raise self._failure
+        if self._persistent and not (self._surplus or transport.is_closing() or transport.get_write_buffer_size()):
+            return
         # Who answers before having read the whole request may never read it, and closing would wait for that.
         if transport.get_write_buffer_size():
             transport.abort()
@@ -81,6 +88,7 @@ class Http1Protocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take in what came."""
         if self._parser is None:
+            self._surplus = True
             return
         if not self._fed_bytes:
             self._exchange.first_byte_at = perf_counter()
@@ -95,6 +103,7 @@ class Http1Protocol(asyncio.Protocol):
             self._settle(failure)
         except (HttpParserError, HttpParserUpgrade) as error:
             # What follows a complete answer is nobody's: the connection ends with it.
+            self._surplus = True
             if not self._complete:
                 self._settle(_malformed(error))
         if self._complete:
@@ -122,6 +131,10 @@ class Http1Protocol(asyncio.Protocol):
 
     # What the parser calls
 
+    def on_message_begin(self) -> None:
+        """Note what follows a complete answer."""
+        self._surplus = self._complete
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header field; those after the body (trailers) are not looked at."""
         if self._in_head:
@@ -142,8 +155,11 @@ class Http1Protocol(asyncio.Protocol):
         if status == 101 and not self._request.upgrades:
             raise CheckFailed(Reason.PROTOCOL, "the server switched protocols without having been asked to")
         chunked = _is_chunked(exchange)
+        self._persistent = self._request.options.keep_alive and status != 101 and self._parser.should_keep_alive()
         if status == 101 or status in _WITHOUT_BODY or self._request.method == "HEAD" or self._stops_here():
             self._complete = True
+            # An answer whose body is left unread has one; others may still be followed by bytes without a meaning.
+            self._persistent = self._persistent and not self._stops_here()
             return
         declared_bytes = exchange.content_length
         if declared_bytes > self._limit_bytes:
@@ -154,6 +170,7 @@ class Http1Protocol(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """Take in a piece of the body, without its framing."""
         if self._complete:
+            self._surplus = True
             return
         self._exchange.wire_body_bytes += len(data)
         if self._exchange.wire_body_bytes > self._limit_bytes:

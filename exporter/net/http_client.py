@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
 from exporter.net.foreign_client import exchange_by_foreign_client
 from exporter.net.http1 import Http1Protocol
 from exporter.net.http_message import Exchange, RequestOptions, WireRequest
+from exporter.net.idle import IdleConnection, connection_key
+from exporter.net.phases import ConnectionFacts
 from exporter.net.redirects import effective_port
 from exporter.settings import NetworkSettings, TlsConfig
 from exporter.version import __version__
 
 if TYPE_CHECKING:
+    import asyncio
+
     from exporter.net.network import Network
 
 OPTIONS = "exporter.options"
@@ -33,17 +39,24 @@ USER_AGENT = f"nyxmon-exporter/{__version__}"
 _FRAMING = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"content-length"))
 _WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 section 8.6: these say so when it is empty
 _LINE_BREAKING = re.compile(rb"[\x00\r\n]")
+_REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
+"""Methods that may be repeated when nobody knows whether the server has acted already (RFC 9110 section 9.2.2). Others
+always go over a fresh connection, which cannot have been closed unnoticed."""
+
 _ALPN = ("http/1.1",)
 
 
 class ProbeTransport(httpx.AsyncBaseTransport):
-    """Makes a fresh connection for every request, so that every run measures all of it; lives as long as its batch."""
+    """Exchanges HTTP over connections of a Network; lives as long as its batch.
+
+    Every request has a fresh connection, so that every run measures all of it, unless its options keep connections.
+    """
 
     def __init__(self, network: Network) -> None:
         self._network = network
 
     async def exchange(self, request: WireRequest, exchange: Exchange) -> None:
-        """Connect, send the request, take in the answer, close.
+        """Connect, send the request, take in the answer, and close or keep the connection.
 
         Args:
             request: What to send, and where.
@@ -52,6 +65,51 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         Raises:
             CheckFailed: As `Network.connect` and `Http1Protocol.exchange` do.
         """
+        if request.options.keep_alive:
+            await self._exchange_kept(request, exchange)
+            return
+        protocol, transport = await self._open(request, exchange)
+        await protocol.exchange(transport)
+
+    async def _exchange_kept(self, request: WireRequest, exchange: Exchange) -> None:
+        """Use a connection opened earlier if there is one; keep it, or a fresh one, when it stays usable."""
+        network, options = self._network, request.options
+        key = connection_key(request)
+        context = await network.context(options.tls, _ALPN) if request.secure else None
+        idle = network.idle.take(key, context) if request.method in _REPEATABLE else None
+        if idle is not None and await self._reuse(idle, request, exchange):
+            transport, opening = idle.transport, idle.opening
+        else:
+            opening = exchange.connection = ConnectionFacts()
+            protocol, transport = await self._open(request, exchange)
+            await protocol.exchange(transport)
+        if not transport.is_closing():
+            await network.idle.keep(IdleConnection(key, transport, opening, context))
+
+    async def _reuse(self, idle: IdleConnection, request: WireRequest, exchange: Exchange) -> bool:
+        """Exchange over a connection opened earlier; False when it broke before the answer began.
+
+        Then its server has most likely closed it in that moment, and the request may be made anew (RFC 9112 section
+        9.3.1).
+        """
+        attempt = current_attempt()
+        exchange.connection = idle.opening.reused()
+        protocol = Http1Protocol(request, exchange)
+        idle.transport.set_protocol(protocol)
+        attempt.note("reused connection", address=idle.opening.address)
+        try:
+            await protocol.exchange(idle.transport)
+        except CheckFailed as failure:
+            if exchange.first_byte_at:
+                raise
+            attempt.note("the reused connection broke", why=failure.detail)
+            return False
+        finally:
+            self._network.counts.requests += 1
+            self._network.counts.reused += 1
+        return True
+
+    async def _open(self, request: WireRequest, exchange: Exchange) -> tuple[Http1Protocol, asyncio.Transport]:
         options = request.options
         protocol = Http1Protocol(request, exchange)
         counts = self._network.counts
@@ -68,7 +126,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         )
         counts.opened += 1
         counts.requests += 1
-        await protocol.exchange(transport)
+        return protocol, transport
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Serve httpx: the options are taken from the request's extensions, the exchange is put into the response's.
@@ -134,8 +192,8 @@ async def send(client: httpx.AsyncClient, request: httpx.Request, wire: WireRequ
 def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest:
     """Write a request as HTTP/1.1 sends it (RFC 9112 sections 3 and 5).
 
-    The connection is closed after the answer, so nothing of it can be taken for the next one's; only a request that
-    offers to switch protocols keeps its own Connection field.
+    Unless connections are kept, this one is closed after the answer, so nothing of it can be taken for the next one's;
+    a request that offers to switch protocols keeps its own Connection field.
 
     Args:
         request: The request; its content must have been read.
@@ -149,7 +207,7 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
     fields = [(name, value) for name, value in request.headers.raw if name.lower() not in _FRAMING]
     if upgrades and "connection" in request.headers:
         fields.append((b"Connection", request.headers["connection"].encode()))
-    else:
+    elif not options.keep_alive:
         fields.append((b"Connection", b"close"))
     if content or request.method in _WITH_CONTENT:
         fields.append((b"Content-Length", b"%d" % len(content)))

@@ -32,6 +32,7 @@ class RequestOptions:
         tls_timeout_seconds: Bound of the handshake alone.
         body_limit_bytes: Most bytes of body that are taken, counted on the wire and after decoding.
         stop_at_redirect: Whether the body of an answer that redirects is left unread.
+        keep_alive: Whether a connection opened earlier is used, and left open for the next request.
     """
 
     network: NetworkSettings
@@ -40,6 +41,7 @@ class RequestOptions:
     tls_timeout_seconds: float | None = None
     body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES
     stop_at_redirect: bool = False
+    keep_alive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import anyio.to_thread
 from exporter.attempt import current_attempt
 from exporter.net.addresses import endpoint, parse_address
 from exporter.net.connect import connect_plain, connect_tls
+from exporter.net.idle import IdleConnections
 from exporter.net.resolve import Lookups, ascii_name
 from exporter.net.sharing import SharedWork
 from exporter.net.system_names import SystemNames
@@ -53,6 +54,7 @@ class Network:
 
     Attributes:
         tls: SSL contexts, shared by all batches.
+        idle: Connections kept open between requests, shared by all batches.
         lookups: Lookups of this batch.
         counts: Connection counts of this batch.
     """
@@ -62,9 +64,11 @@ class Network:
         *,
         tls: TlsContexts | None = None,
         system_names: SystemNames | None = None,
+        idle: IdleConnections | None = None,
         pacer: Pacer | None = None,
     ) -> None:
         self.tls = tls or TlsContexts()
+        self.idle = idle or IdleConnections()
         self._system_names = system_names or SystemNames()
         self.lookups = Lookups(self._system_names)
         self.counts = ConnectionCounts()
@@ -78,7 +82,7 @@ class Network:
         Args:
             pacer: What paces the batch.
         """
-        return Network(tls=self.tls, system_names=self._system_names, pacer=pacer)
+        return Network(tls=self.tls, system_names=self._system_names, idle=self.idle, pacer=pacer)
 
     async def refresh(self) -> None:
         """Look at the files of all SSL contexts made so far, in a worker thread; those that changed are made anew.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from exporter.model import Measurement, MetricSpec
@@ -73,6 +74,14 @@ class ConnectionFacts:
     def set_address(self, address: Address) -> None:
         """Note the address that was chosen."""
         self.address, self.ip_protocol, self.ip_addr_hash = address
+
+    def reused(self) -> ConnectionFacts:
+        """Give the facts of the same connection for one more request: address and TLS as they are, no phases."""
+        facts = ConnectionFacts()
+        facts.address, facts.ip_protocol, facts.ip_addr_hash = self.address, self.ip_protocol, self.ip_addr_hash
+        facts.tls = self.tls
+        facts.ready_at = perf_counter()
+        return facts
 
 
 def resolution_measurements(facts: ConnectionFacts) -> tuple[Measurement, ...]:

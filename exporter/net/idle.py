@@ -1,0 +1,171 @@
+"""Connections kept open between requests: idle ones wait here for the next request that wants just such a connection.
+
+An idle connection is watched: one that its server closes, or on which something comes unasked, is dropped at once.
+Connections belong to the event loop that made them and end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from exporter.settings import NetworkSettings
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, Hashable
+
+    from exporter.net.http_message import WireRequest
+    from exporter.net.phases import ConnectionFacts
+
+MAX_IDLE_PER_KEY, MAX_IDLE, MAX_IDLE_SECONDS = 2, 1024, 300.0
+
+
+def connection_key(request: WireRequest) -> Hashable:
+    """Give all that shapes the connection for a request; equal keys may share connections."""
+    options = request.options
+    network = tuple([getattr(options.network, name) for name in NetworkSettings.model_fields])
+    tls = (options.tls, options.server_name) if request.secure else None
+    return request.host, request.port, network, tls
+
+
+class IdleConnection(asyncio.Protocol):
+    """One connection while nobody uses it; it is its protocol meanwhile.
+
+    Attributes:
+        transport: The connection.
+        opening: Facts of its opening.
+        context: The SSL context it was made with; another one, made from changed files, asks for a new connection.
+        key: All that shaped it.
+        kept_at: Time of the loop when it became idle.
+        kept_by: Where it is kept; None when it is not.
+    """
+
+    def __init__(
+        self, key: Hashable, transport: asyncio.Transport, opening: ConnectionFacts, context: ssl.SSLContext | None
+    ) -> None:
+        self.key = key
+        self.transport = transport
+        self.context = context
+        self.kept_at = 0.0
+        self.kept_by: _LoopConnections | None = None
+        self.opening = opening
+
+    def data_received(self, data: bytes) -> None:
+        """Give up a connection on which something comes unasked."""
+        self.end()
+
+    def eof_received(self) -> None:
+        """Give up a connection that its server closes."""
+        self.end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection that is gone."""
+        self.end()
+
+    def end(self) -> None:
+        """Forget the connection and close it."""
+        if self.kept_by is not None:
+            self.kept_by.forget(self)
+        self.transport.abort()
+
+
+class IdleConnections:
+    """The idle connections of the process; bounded in number per key and in all. May be used by any thread's loop."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: _LoopConnections | None = None
+
+    def take(self, key: Hashable, context: ssl.SSLContext | None) -> IdleConnection | None:
+        """Give the connection used last among those of a key and take it out; None when there is none to be used."""
+        kept = self._kept
+        if kept is None or kept.loop is not asyncio.get_running_loop():
+            return None
+        while (idle := kept.last(key)) is not None:
+            kept.forget(idle)
+            if idle.context is context and not idle.transport.is_closing():
+                return idle
+            idle.transport.abort()
+        return None
+
+    async def keep(self, idle: IdleConnection) -> None:
+        """Keep a connection on which nothing is under way."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            kept = self._kept
+            if kept is None or kept.loop is not loop:
+                kept = self._kept = _LoopConnections(loop)
+        await kept.watch_the_loop()
+        kept.add(idle)
+
+
+class _LoopConnections:
+    """Idle connections of one event loop; lives as long as the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._oldest_first: dict[IdleConnection, None] = {}
+        self._by_key: dict[Hashable, list[IdleConnection]] = {}
+        self._expiry: asyncio.TimerHandle | None = None
+        self._end_of_loop: AsyncGenerator[None, None] | None = None
+
+    async def watch_the_loop(self) -> None:
+        """Have the connections closed when the loop ends: that is when asyncio closes the generators begun on it."""
+        if self._end_of_loop is None:
+            self._end_of_loop = self._closed_with_the_loop()
+            await anext(self._end_of_loop)
+
+    async def _closed_with_the_loop(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            if self._expiry is not None:
+                self._expiry.cancel()
+            for idle in list(self._oldest_first):
+                idle.end()
+            await asyncio.sleep(0)  # one more turn, in which the sockets are closed
+
+    def last(self, key: Hashable) -> IdleConnection | None:
+        """Give the connection of a key that was kept last."""
+        same = self._by_key.get(key)
+        return same[-1] if same else None
+
+    def add(self, idle: IdleConnection) -> None:
+        """Keep a connection; when there are too many the oldest goes."""
+        same = self._by_key.setdefault(idle.key, [])
+        same.append(idle)
+        self._oldest_first[idle] = None
+        idle.kept_by, idle.kept_at = self, self.loop.time()
+        idle.transport.set_protocol(idle)
+        if len(same) > MAX_IDLE_PER_KEY:
+            same[0].end()
+        elif len(self._oldest_first) > MAX_IDLE:
+            next(iter(self._oldest_first)).end()
+        self._expire_later()
+
+    def forget(self, idle: IdleConnection) -> None:
+        """Keep a connection no longer."""
+        idle.kept_by = None
+        if idle in self._oldest_first:
+            del self._oldest_first[idle]
+            same = self._by_key[idle.key]
+            same.remove(idle)
+            if not same:
+                del self._by_key[idle.key]
+
+    def _expire_later(self) -> None:
+        if self._expiry is None and self._oldest_first:
+            oldest = next(iter(self._oldest_first))
+            # In a context of its own, because the timer outlives the attempt in whose context it would run.
+            self._expiry = self.loop.call_at(oldest.kept_at + MAX_IDLE_SECONDS, self._expire, context=Context())
+
+    def _expire(self) -> None:
+        self._expiry = None
+        for idle in list(self._oldest_first):
+            if idle.kept_at + MAX_IDLE_SECONDS > self.loop.time():
+                break
+            idle.end()
+        self._expire_later()

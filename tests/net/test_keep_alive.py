@@ -1,0 +1,188 @@
+"""Connections kept open between requests: reused when they can be, dropped when they cannot, never in anybody's way."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+
+from exporter.net import Network
+from exporter.net.http_client import ProbeTransport, wire_request
+from exporter.net.http_message import Exchange, RequestOptions
+from exporter.net.idle import MAX_IDLE_PER_KEY
+from exporter.settings import NetworkSettings, TlsConfig
+from tests.net.connecting import LOOP_NAMES, LOOPS, open_descriptors
+from tests.servers.nginx import TLS_SERVER
+from tests.servers.tcp import serve
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.servers.nginx import CertificateFiles, Nginx
+    from tests.servers.tcp import TcpServer
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+SHORT_LIVED = """
+server {
+    listen {port};
+    keepalive_timeout 200ms;
+    location / { return 200 "hello\\n"; }
+}
+"""
+TWO_REQUESTS = SHORT_LIVED.replace("keepalive_timeout 200ms", "keepalive_requests 2")
+
+
+@contextmanager
+def answering(*scripts: list[bytes]) -> Iterator[TcpServer]:
+    """A server whose n-th connection answers its requests with the n-th script's entries in order, then closes."""
+    left = list(scripts)
+
+    def behave(connection: socket.socket) -> None:
+        for answer in left.pop(0):
+            if not connection.recv(65536):
+                return
+            connection.sendall(answer)
+        connection.settimeout(0.05)
+
+    with serve(behave) as server:
+        yield server
+
+
+async def ask(
+    network: Network, url: str, *, method: str = "GET", tls: TlsConfig | None = None, **settings: Any
+) -> Exchange:
+    """Make one exchange that keeps its connection."""
+    options = RequestOptions(network=NetworkSettings(**settings), tls=tls or TlsConfig(), keep_alive=True)
+    exchange = Exchange(secure=url.startswith("https"))
+    await ProbeTransport(network).exchange(wire_request(httpx.Request(method, url), options), exchange)
+    return exchange
+
+
+def counted(network: Network) -> tuple[int, int]:
+    """Connections opened, and requests over those opened earlier."""
+    return network.counts.opened, network.counts.reused
+
+
+@pytest.mark.parametrize("anyio_backend", LOOPS, ids=LOOP_NAMES)
+async def test_the_next_batch_uses_the_connection_again(start_nginx: Callable[..., Nginx]) -> None:
+    """Connections outlive the batch; a request over an old one has its facts and no phases of connecting."""
+    nginx, root = start_nginx(), Network()
+    first = await ask(root.for_batch(), nginx.url())
+    batch = root.for_batch()
+    second = await ask(batch, nginx.url())
+    facts = second.connection
+    assert (second.status, second.body, counted(batch)) == (200, b"hello\n", (0, 1))
+    assert (facts.address, facts.ip_addr_hash) == (first.connection.address, first.connection.ip_addr_hash)
+    assert (facts.resolve_seconds, facts.connect_seconds, facts.tls_seconds) == (0.0, 0.0, 0.0)
+    assert 0 < second.processing_seconds < 1
+
+
+async def test_a_reused_tls_connection_tells_of_its_handshake(
+    start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
+) -> None:
+    """What the handshake told at the opening is told again, as no second one tells it."""
+    nginx, network, tls = start_nginx(TLS_SERVER, certificate=certificate), Network(), TlsConfig(ca_file=str(ca_file))
+    first, second = [await ask(network, nginx.tls_url(), tls=tls) for _ in range(2)]
+    assert counted(network) == (1, 1)
+    assert second.connection.tls is first.connection.tls is not None
+    assert (first.connection.tls_seconds > 0, second.connection.tls_seconds) == (True, 0.0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"ip_protocol": "ip4"}, {"source_ip": "127.0.0.2"}, {"connect_to": "127.0.0.1"}, {"connect_timeout": "9s"}],
+    ids=lambda other: next(iter(other)),
+)
+async def test_only_the_same_connection_is_the_same(start_nginx: Callable[..., Nginx], other: dict[str, Any]) -> None:
+    """Whoever wants another connection in any respect gets another one."""
+    nginx, network = start_nginx(), Network()
+    await ask(network, nginx.url())
+    await ask(network, nginx.url(), **other)
+    assert counted(network) == (2, 0)
+
+
+async def test_a_connection_carries_one_request_at_a_time(start_nginx: Callable[..., Nginx]) -> None:
+    """Requests at once have a connection each, of which no more stay than may."""
+    nginx, network = start_nginx(), Network()
+    await ask(network, nginx.url())
+    before = open_descriptors() - 1
+    await asyncio.gather(*[ask(network, nginx.url()) for _ in range(5)])
+    await asyncio.sleep(0.05)
+    assert (counted(network), open_descriptors() - before) == ((5, 1), MAX_IDLE_PER_KEY)
+
+
+async def test_a_connection_that_its_server_closed_is_noticed(start_nginx: Callable[..., Nginx]) -> None:
+    """After the server's patience the next request has a fresh connection, and nothing of the old one is left."""
+    nginx, network = start_nginx(SHORT_LIVED), Network()
+    await ask(network, nginx.url())
+    with_it = open_descriptors()
+    await asyncio.sleep(0.5)
+    assert open_descriptors() == with_it - 1
+    await ask(network, nginx.url())
+    assert counted(network) == (2, 0)
+
+
+async def test_a_server_may_end_a_connection_with_its_answer(start_nginx: Callable[..., Nginx]) -> None:
+    """Connection: close, which nginx says after two requests, is heeded."""
+    nginx, network = start_nginx(TWO_REQUESTS), Network()
+    for _ in range(4):
+        await ask(network, nginx.url())
+    assert counted(network) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\nhi",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi",
+        ANSWER + b"HTTP/1.1 200 OK\r\n",
+        ANSWER + ANSWER,
+        ANSWER + b"rubbish",
+        b"HTTP/1.1 204 No Content\r\n\r\nhi",
+    ],
+    ids=["until its end", "HTTP 1.0", "close", "half an answer", "two answers", "rubbish", "body of none"],
+)
+async def test_only_a_clean_connection_is_kept(answer: bytes) -> None:
+    """A connection that ends with its answer, or has more than the answer on it, carries no other request."""
+    with answering([answer], [ANSWER]) as server:
+        network = Network()
+        await ask(network, f"http://{server.target}/")
+        second = await ask(network, f"http://{server.target}/")
+    assert (second.body, counted(network)) == (b"hi", (2, 0))
+
+
+async def test_a_request_whose_old_connection_breaks_is_made_anew() -> None:
+    """A server that closes in the moment of the request is asked once more, over a fresh connection."""
+    with answering([ANSWER, b""], [ANSWER]) as server:
+        network = Network()
+        await ask(network, f"http://{server.target}/")
+        second = await ask(network, f"http://{server.target}/")
+    assert (second.body, second.connection.connect_seconds > 0) == (b"hi", True)
+    assert (network.counts.requests, *counted(network)) == (3, 2, 1)
+
+
+async def test_what_may_not_be_repeated_has_a_fresh_connection(start_nginx: Callable[..., Nginx]) -> None:
+    """A POST is never sent over a connection that its server may be closing."""
+    nginx, network = start_nginx(), Network()
+    await ask(network, nginx.url())
+    assert (await ask(network, nginx.url(), method="POST")).status == 200
+    assert counted(network) == (2, 0)
+
+
+@pytest.mark.parametrize("options", [options for _, options in LOOPS], ids=LOOP_NAMES)
+def test_connections_end_with_their_loop(start_nginx: Callable[..., Nginx], options: dict[str, bool]) -> None:
+    """When a loop ends its connections are closed, and the next loop makes its own."""
+    nginx, network = start_nginx(), Network()
+    before = open_descriptors()
+    for _ in range(2):
+        anyio.run(ask, network, nginx.url(), backend_options=options)
+        assert open_descriptors() == before
+    assert counted(network) == (2, 0)
