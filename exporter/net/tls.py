@@ -214,13 +214,19 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._facts.tls = refused_facts(self._tls, self._head)
             self._fail(handshake_failure(error, self._facts.tls, self._server_name, self._head))
             return
-        self._send_pending()
         self._facts.ready_at = perf_counter()
         self._facts.tls_seconds = self._facts.ready_at - self._started_at
         self._facts.tls = completed_facts(self._tls, verified=self._verifying)
         self._established = True
         self._protocol.connection_made(self)
         self._wake()
+        # Whoever waited goes on before this call, so that what it has to say leaves together with the end of the
+        # handshake: a packet less for everyone, and less time spent in the system's network code.
+        asyncio.get_running_loop().call_soon(self._end_handshake)
+
+    def _end_handshake(self) -> None:
+        if not self._closing:
+            self._send_pending()
 
     def _fail(self, failure: CheckFailed) -> None:
         if self._failure is None:

@@ -9,7 +9,7 @@ import ssl
 import time
 from functools import partial
 from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import trustme
@@ -321,6 +321,31 @@ async def test_closes_with_a_close_notify_and_without_waiting(
             assert (protocol.events, protocol.lost_because) == (["made", "lost"], None)
             # Without close_notify the server's ssl module raises SSLEOFError.
             assert await asyncio.to_thread(ends.get, timeout=5) == b""
+
+
+async def test_can_be_aborted_at_once(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
+    """Aborting right after the handshake is no error on either event loop, and is told as a loss."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    with serve(over_tls(server_context(good))) as server:
+        async with connected(server, tls=trusting()) as (transport, protocol, _):
+            transport.abort()
+            transport.write(b"too late")
+            await protocol.until_lost()
+            transport.close()
+    assert complaints == []
+
+
+async def test_server_learns_the_end_of_the_handshake_in_silence(
+    good: Certificate, trusting: Callable[..., TlsConfig]
+) -> None:
+    """The handshake is completed for the server although nothing is said afterwards."""
+    completed: Queue[str | None] = Queue()
+    with serve(
+        over_tls(server_context(good), lambda tls: completed.put(cast("ssl.SSLSocket", tls).version()))
+    ) as server:
+        async with connected(server, tls=trusting()):
+            assert await asyncio.to_thread(completed.get, timeout=5) == "TLSv1.3"
 
 
 async def test_reports_a_broken_record(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
