@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,14 @@ def alerts() -> list[Alert]:
     return [
         Alert(rule["alert"], rule["expr"], rule["labels"], rule["annotations"]) for rule in rules() if "alert" in rule
     ]
+
+
+def discovering() -> str:
+    """The text of prometheus.yml with the job that discovers checks, comment signs taken off, instead of the other."""
+    text = (GRAFANA / "prometheus.yml").read_text("utf-8")
+    before, _, jobs = text.partition("scrape_configs:\n")
+    job = jobs[jobs.index("  # - job_name: ") :]
+    return f"{before}scrape_configs:\n{re.sub('^  # ', '  ', job, flags=re.MULTILINE)}"
 
 
 def dashboards() -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import yaml
 
-from tests.grafana.shipped import GRAFANA, RULE_FILES, read_yaml
+from tests.grafana.shipped import GRAFANA, RULE_FILES, discovering, read_yaml
 from tests.servers.alertmanager import Alertmanager, run_alertmanager
 from tests.servers.exporter import run_exporter
 from tests.servers.http import HttpServer, respond, run_http_server
@@ -94,20 +94,17 @@ def impatient_rules(directory: Path) -> None:
         (directory / path.name).write_text(text, encoding="utf-8")
 
 
-def prometheus_config(exporter_port: int, alertmanager_port: int, discovered: dict[str, str]) -> str:
+def prometheus_config(exporter_port: int, alertmanager_port: int) -> str:
     """The shipped configuration, twice a second instead of four times a minute, and everybody on this machine.
 
-    Args:
-        exporter_port: Where the exporter is.
-        alertmanager_port: Where Alertmanager is.
-        discovered: The labels of a check that is a target of its own in another job, as discovery makes one.
+    Of the two ways to find checks that it has, discovery is there as well, for one of the checks.
     """
     config = read_yaml(GRAFANA / "prometheus.yml")
+    (discovery,) = yaml.safe_load(discovering())["scrape_configs"]
+    discovery["http_sd_configs"][0]["url"] = f"http://127.0.0.1:{exporter_port}/sd?check=gone-1"
     config["global"] = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{exporter_port}"]
-    labels = discovered | {"__metrics_path__": "/probe", "__param_check": discovered["check"]}
-    target = {"targets": [f"127.0.0.1:{exporter_port}"], "labels": labels}
-    config["scrape_configs"].append({"job_name": "nyxmon-checks", "static_configs": [target]})
+    config["scrape_configs"].append(discovery)
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{alertmanager_port}"]
     return yaml.safe_dump(config)
 
@@ -165,8 +162,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         receiver = servers.enter_context(run_receiver())
         alertmanager = servers.enter_context(run_alertmanager(place / "alertmanager", alertmanager_config(receiver)))
         impatient_rules(place / "prometheus" / "rules")
-        gone = {"check": "gone-1", "check_type": "tcp", "target": f"127.0.0.1:{closed_port}", "team": "web"}
-        config = prometheus_config(exporter.port, alertmanager.port, gone)
+        config = prometheus_config(exporter.port, alertmanager.port)
         prometheus = servers.enter_context(run_prometheus(place / "prometheus", config))
         prometheus.wait_for("probe_success", lambda vector: len(vector) == 7)
         instance = f"127.0.0.1:{exporter.port}"

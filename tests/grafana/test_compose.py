@@ -11,7 +11,7 @@ import yaml
 
 from exporter.cli.flags import DEFAULT_PORT
 from tests.grafana.compose import COMPOSE, SERVICES, flags, mounts, seen_at
-from tests.grafana.shipped import GRAFANA, ROOT, alerts, read_yaml
+from tests.grafana.shipped import GRAFANA, ROOT, alerts, discovering, read_yaml
 from tests.servers.alertmanager import PACKAGE as ALERTMANAGER_PACKAGE
 from tests.servers.alertmanager import amtool
 from tests.servers.process import ServerProcess, answers_http, free_port, server_program
@@ -31,14 +31,6 @@ KEYS = {
 PINNED = re.compile(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+")
 PROMETHEUS = read_yaml(GRAFANA / "prometheus.yml")
 PROVISIONED = {kind: read_yaml(GRAFANA / f"provisioning/{kind}/nyxmon.yml") for kind in ("datasources", "dashboards")}
-
-
-def discovering() -> str:
-    """prometheus.yml with the job that discovers checks, its comment signs taken off, instead of the other."""
-    text = (GRAFANA / "prometheus.yml").read_text("utf-8")
-    before, _, jobs = text.partition("scrape_configs:\n")
-    job = jobs[jobs.index("  # - job_name: ") :]
-    return f"{before}scrape_configs:\n{re.sub('^  # ', '  ', job, flags=re.MULTILINE)}"
 
 
 def addresses(prometheus: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from exporter import ExecutorRegistry, catalogue
-from tests.grafana.shipped import RULE_FILES, RULE_TEST_FILES, Alert, alerts, dashboards, read_yaml, rules
+from tests.grafana.shipped import ROOT, RULE_FILES, RULE_TEST_FILES, Alert, alerts, dashboards, read_yaml, rules
 from tests.servers.prometheus import promtool
 
 if TYPE_CHECKING:
@@ -110,6 +110,12 @@ def test_every_metric_in_the_rules_exists() -> None:
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     assert used - exported - recorded - OF_PROMETHEUS == set()
     assert recorded - used == set()
+
+
+def test_the_readme_tells_what_to_do_about_every_alert() -> None:
+    """Each runbook link has its place there, and no alert is told of that does not exist."""
+    places = re.findall(r'<a id="(nyxmon\w+)"></a>(\w+)', (ROOT / "README.md").read_text("utf-8"))
+    assert sorted(places) == sorted((name.lower(), name) for name in NAMES)
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
