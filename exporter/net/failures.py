@@ -20,12 +20,10 @@ _REASON_OF_ERRNO = {
     errno.EPIPE: Reason.CONNECTION_RESET,
     errno.ENOTCONN: Reason.CONNECTION_RESET,
     errno.ESHUTDOWN: Reason.CONNECTION_RESET,
-    errno.EBADF: Reason.CONNECTION_RESET,
     errno.EHOSTUNREACH: Reason.UNREACHABLE,
     errno.ENETUNREACH: Reason.UNREACHABLE,
     errno.EHOSTDOWN: Reason.UNREACHABLE,
     errno.ENETDOWN: Reason.UNREACHABLE,
-    errno.ENONET: Reason.UNREACHABLE,
     errno.EPROTO: Reason.PROTOCOL,
 }
 """Everything else is `local`: no descriptors or ports left, a source address or family this host has not, a rule of
