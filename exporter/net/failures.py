@@ -84,7 +84,8 @@ def verification_phrase(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _openssl_phrase(error: ssl.SSLError) -> str:
-    return (error.reason or type(error).__name__).replace("_", " ").lower()
+    reason = getattr(error, "reason", None)  # only errors that OpenSSL raised have one
+    return type(error).__name__ if reason is None else reason.replace("_", " ").lower()
 
 
 def _errno_phrase(error: OSError) -> str:
