@@ -64,15 +64,16 @@ def refused_facts(tls: ssl.SSLObject, head: bytes) -> TlsFacts | None:
         head: The first bytes that the peer sent.
     """
     hello = read_server_hello(head)
+    presented = _certificates(presented_chain(tls))
     if hello is None:
-        return None
+        return TlsFacts(version="", cipher="", verified=False, presented=presented) if presented else None
     names = {suite["id"] & 0xFFFF: suite["name"] for suite in tls.context.get_ciphers()}
     suite = names.get(hello.cipher_suite)
     return TlsFacts(
         version=hello.version,
         cipher=iana_cipher_name(suite) if suite else "",
         verified=False,
-        presented=_certificates(presented_chain(tls)),
+        presented=presented,
     )
 
 
