@@ -125,7 +125,7 @@ class ExpectationReader:
         try:
             return compile_selector(subject, value), operand_text(value)
         except ValueError as error:
-            self._fault((*location, subject.name), f"{quoted(value)} {error}")
+            self._fault((*location, subject.name), _told(value, error))
             return None, ""
 
     def _operands(
@@ -162,7 +162,7 @@ class ExpectationReader:
         try:
             return compile_operand(subject, operator, value)
         except ValueError as error:
-            self._fault(location, f"{quoted(value)} {error}")
+            self._fault(location, _told(value, error))
             return None
 
     def _severity(self, location: Location, item: dict[str, object]) -> Severity:
@@ -195,3 +195,8 @@ class ExpectationReader:
             message = f"must be one line of text, at most {_MAX_LABEL_CHARACTERS} characters, without references"
             self._fault((*location, "name"), f"{quoted(name)} {message}")
         return str(name)
+
+
+def _told(value: object, error: ValueError) -> str:
+    """Put the value before what is wrong with it, where it is short enough to be told."""
+    return str(error) if isinstance(value, dict | list) else f"{quoted(value)} {error}"

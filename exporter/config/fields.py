@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import abc
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, get_args, get_origin
@@ -15,12 +16,16 @@ if TYPE_CHECKING:
 
     from exporter.config.problems import Location
 
+_MAPPINGS = (dict, abc.Mapping)
+_CONTAINERS = (list, tuple, set, frozenset, abc.Sequence, *_MAPPINGS)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFields:
     """The fields of a model, by YAML key.
 
     Attributes:
+        model_name: Name of the model.
         keys: Every key.
         secrets: Keys whose values, or whose elements, are secrets.
         single_secrets: Those of them that hold one text, so that `<key>_file` can stand for them.
@@ -29,6 +34,7 @@ class ModelFields:
         model_maps: Those of them that hold models by a name of the user's.
     """
 
+    model_name: str
     keys: frozenset[str]
     secrets: frozenset[str] = frozenset()
     single_secrets: frozenset[str] = frozenset()
@@ -68,16 +74,17 @@ def fields_of(model: type[BaseModel]) -> ModelFields:
         parts = list(_parts(info.annotation))
         if any(part in (SecretStr, SecretBytes) for part in parts):
             secrets.add(key)
-            if not any(part in (list, tuple, set, frozenset, dict) for part in parts):
+            if not any(part in _CONTAINERS for part in parts):
                 single_secrets.add(key)
         if any(isinstance(part, FileReference) for part in (*parts, *info.metadata)):
             files.add(key)
         for part in parts:
             if isinstance(part, type) and issubclass(part, BaseModel) and part is not model:
                 models[key] = fields_of(part)
-                if dict in parts:
+                if any(part in _MAPPINGS for part in parts):
                     model_maps.add(key)
     return ModelFields(
+        model_name=model.__name__,
         keys=frozenset(keys),
         secrets=frozenset(secrets),
         single_secrets=frozenset(single_secrets),

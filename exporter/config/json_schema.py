@@ -1,136 +1,168 @@
-"""The JSON Schema of checks.yml, for editors: generated from the same models and subjects that the loader works with.
+"""The JSON Schema of `checks.yml`, for editors: every key with its description, expectations by check type.
 
-The loader is stricter than the schema wherever JSON Schema cannot say what is meant; it is never laxer.
+It says what an editor can use. The loader decides: it knows what a schema cannot say, such as which placeholder has
+a value or which file exists. Whatever the loader takes, the schema allows.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exporter.config.expectations import RETRY_REASONS
-from exporter.config.fields import fields_of
-from exporter.config.schema import COMMON_DEFAULT_KEYS, READ_APART, CommonKeys
-from exporter.expect import DURATION, OPERATORS
-from exporter.model import SelectorKind, Severity
+from pydantic.json_schema import models_json_schema
+
+from exporter.config.documents import DOCUMENT_KEYS
+from exporter.config.expectation_schema import RETRY_REASON, expectation_schema
+from exporter.config.fields import ModelFields, fields_of
+from exporter.config.reading import FILE_SUFFIX
+from exporter.config.schema import CHECK_KEYS, COMMON_DEFAULT_KEYS, CommonKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel
 
     from exporter.checks.base import CheckType
-    from exporter.model import Subject
 
 Schema = dict[str, Any]
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_REFERENCE = "#/$defs/{model}"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
+_REFERENCE: Schema = {"type": "string", "pattern": r"\$\{|\{[A-Za-z_][A-Za-z0-9_]*\}"}
+"""A text with a reference or a placeholder: it may stand where another value is wanted."""
 
 
 def json_schema(check_types: Mapping[str, CheckType]) -> Schema:
-    """Give the JSON Schema (draft 2020-12) of a configuration with these check types."""
-    definitions: Schema = {}
-    common = _properties(CommonKeys, definitions)
-    kinds = [_check(check_type, common, definitions) for check_type in check_types.values()]
+    """Give the schema of a document whose checks have these types (JSON Schema draft 2020-12)."""
+    types = [check_types[name] for name in sorted(check_types)]
+    models: list[type[BaseModel]] = [CommonKeys, *dict.fromkeys(check_type.settings for check_type in types)]
+    places, generated = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
+    definitions = {name: _as_written(definition) for name, definition in generated.get("$defs", {}).items()}
+    own = {model: definitions[places[model, "validation"]["$ref"].rpartition("/")[2]] for model in models}
+    for model in models:
+        _add_secret_files(own[model], fields_of(model), definitions)
+    for check_type in types:
+        definitions[f"expectations-{check_type.name}"] = expectation_schema(check_type)
+        definitions[f"keys-{check_type.name}"] = _keys_of_type(check_type, own[CommonKeys], own[check_type.settings])
+        definitions[f"check-{check_type.name}"] = _check(check_type, definitions[f"keys-{check_type.name}"])
+    top_level: Schema = {
+        "include": _TEXTS,
+        "defaults": _defaults(types, definitions),
+        "plugins": _TEXTS,
+        "checks": {"type": "array", "items": _one_of(types)},
+    }
     return {
-        "$schema": DIALECT,
-        "title": "nyxmon-exporter configuration",
+        "$schema": _DIALECT,
+        "title": "Checks of nyxmon-exporter",
         "type": "object",
         "additionalProperties": False,
-        "properties": {
-            "include": {
-                "description": "Files, or patterns of files, whose checks belong to this configuration",
-                "type": "array",
-                "items": {"type": "string"},
-            },
-            "plugins": {
-                "description": "Check types from outside: names of entry points, or module:attribute",
-                "type": "array",
-                "items": {"type": "string"},
-            },
-            "defaults": _defaults(check_types.values(), common, definitions),
-            "checks": {"description": "The checks", "type": "array", "items": {"oneOf": kinds}},
-        },
+        "properties": {key: {"description": text, **top_level[key]} for key, text in DOCUMENT_KEYS.items()},
         "$defs": definitions,
     }
 
 
-def _properties(model: type[BaseModel], definitions: Schema) -> Schema:
-    """Give the properties of a model; what they refer to is put among the definitions."""
-    schema = model.model_json_schema(by_alias=True, ref_template=_REFERENCE)
-    definitions.update(schema.pop("$defs", {}))
-    properties: Schema = schema.get("properties", {})
-    for key in fields_of(model).single_secrets:
-        properties[f"{key}_file"] = {"type": "string", "description": f"File that holds {key}"}
-    return properties
+def _as_written(definition: Schema) -> Schema:
+    """Turn the schema of a model into that of what is written for it."""
+    described = {key: value for key, value in definition.items() if key != "title"}
+    if "properties" in definition:
+        described["properties"] = {key: _property(value) for key, value in definition["properties"].items()}
+    return described
 
 
-def _check(check_type: CheckType, common: Schema, definitions: Schema) -> Schema:
-    settings = _properties(check_type.settings, definitions)
-    required = check_type.settings.model_json_schema(by_alias=True).get("required", [])
-    subjects = (DURATION, *check_type.subjects)
+def _property(schema: Schema) -> Schema:
+    """Allow a reference or a placeholder wherever another value than text is wanted."""
+    outer = {key: schema[key] for key in ("description", "default") if schema.get(key) is not None}
+    inner = {key: value for key, value in schema.items() if key not in ("description", "default", "title", "writeOnly")}
+    if isinstance(outer.get("default"), float) and "pattern" in str(inner):
+        outer["default"] = f"{outer['default']:g}s"
+    if inner.get("type") == "string" and not {"pattern", "enum", "const"} & inner.keys():
+        return outer | inner
+    alternatives = inner["anyOf"] if inner.keys() == {"anyOf"} else [inner]
+    return outer | {"anyOf": [*map(_below, alternatives), _REFERENCE]}
+
+
+def _below(schema: Schema) -> Schema:
+    """Do the same for the elements of a list and the values of a mapping."""
     return {
-        "title": check_type.name,
+        key: _property(value) if key in ("items", "additionalProperties") and isinstance(value, dict) else value
+        for key, value in schema.items()
+    }
+
+
+def _add_secret_files(definition: Schema, fields: ModelFields, definitions: dict[str, Schema]) -> None:
+    """Add the `*_file` keys that stand for secrets, to a model and to those within it; in place."""
+    properties = definition["properties"]
+    for key in sorted(fields.single_secrets):
+        file_key = f"{key}{FILE_SUFFIX}"
+        if file_key in properties:
+            continue
+        properties[file_key] = {"type": "string", "description": f"File that holds {key}"}
+        if key in definition.get("required", ()):
+            definition["required"] = [name for name in definition["required"] if name != key]
+            definition.setdefault("allOf", []).append({"anyOf": [{"required": [key]}, {"required": [file_key]}]})
+    for below in fields.models.values():
+        _add_secret_files(definitions[below.model_name], below, definitions)
+
+
+def _keys_of_type(check_type: CheckType, common: Schema, settings: Schema) -> Schema:
+    """Give every key that checks of a type may have, none of them required."""
+    expectations = {"$ref": f"#/$defs/expectations-{check_type.name}"}
+    read_apart: Schema = {
+        "type": {"const": check_type.name},
+        "targets": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "each": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"type": "array", "minItems": 1},
+        },
+        "expect": {"type": "array", "items": expectations},
+        "retry_on": {"type": "array", "minItems": 1, "items": {"anyOf": [RETRY_REASON, expectations]}},
+    }
+    described = {key: {"description": CHECK_KEYS[key], **schema} for key, schema in read_apart.items()}
+    return {
         "description": check_type.description,
         "type": "object",
         "additionalProperties": False,
-        "required": ["name", "type", *required],
+        "properties": {**common["properties"], **described, **settings["properties"]},
+    }
+
+
+def _check(check_type: CheckType, keys: Schema) -> Schema:
+    """Give the schema of a check: its keys, and which of them it cannot do without."""
+    return {
+        **keys,
+        "required": ["name", "type"],
         "anyOf": [{"required": [key]} for key in ("target", "targets", "each")],
-        "properties": {**common, **settings, **_read_apart(check_type.name, subjects)},
     }
 
 
-def _read_apart(type_name: str, subjects: Iterable[Subject]) -> Schema:
-    expectations = [_expectation(subject) for subject in subjects]
-    shapes: Schema = {
-        "type": {"const": type_name},
-        "targets": {"type": "array", "minItems": 1, "items": {"type": "string"}},
-        "each": {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}},
-        "expect": {"type": "array", "items": {"anyOf": expectations}},
-        "retry_on": {
-            "type": "array",
-            "minItems": 1,
-            "items": {"anyOf": [{"enum": [str(reason) for reason in RETRY_REASONS]}, *expectations]},
-        },
-    }
-    return {key: {"description": READ_APART[key], **shape} for key, shape in shapes.items()}
-
-
-def _expectation(subject: Subject) -> Schema:
-    operators: Schema = {operator: {} for operator in OPERATORS[subject.kind]}
-    operators["exists"] = {"type": "boolean"}
-    beside: Schema = {
-        "name": {"type": "string", "description": "Label of the expectation instead of the derived one"},
-        "severity": {"enum": [str(severity) for severity in Severity]},
-    }
-    by_mapping = {"type": "object", "minProperties": 1, "properties": operators, "additionalProperties": False}
-    value = {"type": "string"} if subject.selector is not SelectorKind.NONE else {"anyOf": [by_mapping, _operand()]}
+def _one_of(types: Sequence[CheckType]) -> Schema:
+    """Choose the schema of a check by its type, so that an editor speaks of that type only."""
+    names = [check_type.name for check_type in types]
     return {
         "type": "object",
-        "description": subject.description,
-        "required": [subject.name],
-        "properties": {subject.name: {"description": subject.description, **value}, **operators, **beside},
-        "additionalProperties": False,
+        "required": ["name", "type"],
+        "properties": {"type": {"enum": names, "description": CHECK_KEYS["type"]}},
+        "allOf": [
+            {"if": {"properties": {"type": {"const": name}}}, "then": {"$ref": f"#/$defs/check-{name}"}}
+            for name in names
+        ],
     }
 
 
-def _operand() -> Schema:
-    return {"type": ["string", "number", "boolean", "array"]}
-
-
-def _defaults(check_types: Iterable[CheckType], common: Schema, definitions: Schema) -> Schema:
-    shared = {key: common[key] for key in sorted(COMMON_DEFAULT_KEYS) if key in common}
-    retry_on: Schema = {"description": READ_APART["retry_on"], "type": "array"}
-    properties: Schema = {**shared, "retry_on": retry_on}
-    for check_type in check_types:
-        settings = _properties(check_type.settings, definitions)
-        own = {**shared, **settings, "retry_on": retry_on, "expect": {"type": "array"}}
-        for key, shape in settings.items():
-            properties.setdefault(key, shape)
-        properties[check_type.name] = {"type": "object", "additionalProperties": False, "properties": own}
-    return {
-        "description": "Values for every check that knows their key; under the name of a type, for its checks only",
-        "type": "object",
-        "additionalProperties": False,
-        "properties": properties,
-    }
+def _defaults(types: Sequence[CheckType], definitions: Mapping[str, Schema]) -> Schema:
+    properties: dict[str, list[Schema]] = {}
+    by_type: dict[str, Schema] = {}
+    for check_type in types:
+        of_type = definitions[f"keys-{check_type.name}"]["properties"]
+        own = {key: schema for key, schema in of_type.items() if key in COMMON_DEFAULT_KEYS or key not in CHECK_KEYS}
+        for key, schema in own.items():
+            if schema not in properties.setdefault(key, []):
+                properties[key].append(schema)
+        by_type[check_type.name] = {
+            "description": f"Keys of every check of type {check_type.name}",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": own | {"expect": of_type["expect"]},
+        }
+    common = {key: schemas[0] if len(schemas) == 1 else {"anyOf": schemas} for key, schemas in properties.items()}
+    return {"type": "object", "additionalProperties": False, "properties": common | by_type}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from exporter.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from exporter.config.load import Config
@@ -36,7 +36,8 @@ class LiveConfig:
         """
         self._load = load
         self._reloading = threading.Lock()
-        self._take(initial)
+        self._digests: dict[Path, bytes] = {}
+        self._take(initial, {})
 
     @property
     def current(self) -> Config:
@@ -71,46 +72,49 @@ class LiveConfig:
             ConfigError: When it is refused; the old one stays in force.
         """
         with self._reloading:
-            if _digest(self._watched) == self._digest:
+            if _digests(self._digests) == self._digests:
                 return False
             self._reload()
             return True
 
     def _reload(self) -> None:
+        before = _digests(self._digests)
+        self._successful = False
         try:
             config = self._load()
         except ConfigError as error:
-            self._successful = False
-            self._watch((*self._current.files, *error.files))
+            self._watch((*self._current.files, *error.files), before)
             raise
-        self._take(config)
+        self._take(config, before)
         logger.info("configuration loaded from %s: %d checks", config.file, len(config.checks))
 
-    def _take(self, config: Config) -> None:
+    def _take(self, config: Config, before: Mapping[Path, bytes]) -> None:
         self._current = config
         self._successful = True
         self._success_timestamp_seconds = time.time()
-        self._watch(config.files)
+        self._watch(config.files, before)
 
-    def _watch(self, files: Sequence[Path]) -> None:
-        self._watched = tuple(dict.fromkeys(files))
-        self._digest = _digest(self._watched)
+    def _watch(self, files: Iterable[Path], before: Mapping[Path, bytes]) -> None:
+        """Watch files; where a digest was taken before they were read, it counts, so that no change slips between."""
+        self._digests = {file: before.get(file, digest) for file, digest in _digests(files).items()}
 
 
-def _digest(files: Sequence[Path]) -> bytes:
-    """Digest the content of files and the names in directories; what cannot be read counts as such.
+def _digests(files: Iterable[Path]) -> dict[Path, bytes]:
+    return {file: _digest(file) for file in files}
+
+
+def _digest(file: Path) -> bytes:
+    """Digest the content of a file or the names in a directory; what cannot be read counts as such.
 
     Content, not times: Kubernetes swaps the links of a ConfigMap without touching what they lead to.
     """
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(b"\0%s\0" % bytes(file))
-        try:
-            if file.is_dir():
-                digest.update("\0".join(sorted(entry.name for entry in file.iterdir())).encode("utf-8", "replace"))
-            elif file.is_file():
-                with file.open("rb") as opened:
-                    digest.update(opened.read(_DIGESTED_BYTES))
-        except OSError as error:
-            digest.update(b"\0%d" % (error.errno or 0))
-    return digest.digest()
+    try:
+        if file.is_dir():
+            names = sorted(entry.name for entry in file.iterdir())
+            return hashlib.sha256("\0".join(names).encode("utf-8", "replace")).digest()
+        if file.is_file():
+            with file.open("rb") as opened:
+                return hashlib.sha256(opened.read(_DIGESTED_BYTES)).digest()
+    except OSError as error:
+        return b"%d" % (error.errno or 0)
+    return b"absent"

@@ -128,8 +128,8 @@ def load_document(text: str, file: str, problems: Problems) -> Node | None:
     except MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         line, column = (place.line + 1, place.column + 1) if place else (0, 0)
-        context = f", {error.context}" if error.context else ""
-        problems.add_at(file, line, column, "", f"is no valid YAML: {error.problem}{context}")
+        context = f"{error.context}, " if error.context else ""
+        problems.add_at(file, line, column, "", f"is no valid YAML: {context}{error.problem}")
     except YAMLError as error:
         problems.add_at(file, 0, 0, "", f"is no valid YAML: {error}")
     else:
@@ -201,7 +201,7 @@ class _Tree:
             return _scalar(node.tag, node.value)
         except ValueError as error:
             self._problems.add_at(self._file, line, column, path, f"{quoted(node.value)} {error}")
-            return None
+            return str(node.value)
 
     def _list(self, node: yaml.nodes.Node, path: str) -> list[Node]:
         self._check_tag(node, path, "seq")

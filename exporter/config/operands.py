@@ -156,7 +156,7 @@ def _compile_json(_subject: Subject, operator: Operator, value: object) -> objec
     if operator in _SETS:
         return [_plain(item) for item in _list(value)]
     if value is None:
-        raise ValueError("cannot be compared with; null is taken for nothing there: write exists: false")
+        raise ValueError("cannot be compared with; write exists: false for what is not there")
     return _plain(value)
 
 

@@ -62,7 +62,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.secrets: set[str] = set()
-        self._found: dict[tuple[str, int, int, str, str], ConfigProblem] = {}
+        self._found: dict[tuple[str, int, int, str], ConfigProblem] = {}
 
     def __len__(self) -> int:
         return len(self._found)
@@ -75,10 +75,13 @@ class Problems:
             self.add_at(node.file, node.line, node.column, node.path, message)
 
     def add_at(self, file: str, line: int, column: int, path: str, message: str) -> None:
-        """Record what is wrong at a place; line 0 means the whole file. The same problem is recorded once."""
+        """Record what is wrong at a place; line 0 means the whole file.
+
+        Only the first problem of a value is kept: what is found later mostly follows from it.
+        """
         for secret in sorted(self.secrets, key=len, reverse=True):
             message = message.replace(secret, _MASK)
-        self._found.setdefault((file, line, column, path, message), ConfigProblem(file, line, column, path, message))
+        self._found.setdefault((file, line, column, path), ConfigProblem(file, line, column, path, message))
 
     def raise_if_any(self, files: Iterable[Path]) -> None:
         """End the load when anything was found.

@@ -25,9 +25,9 @@ class _Dumper(CSafeDumper):
 
 
 _Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"), None
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"), None
 )
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+"), ["0"])
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"(?:0o[0-7]+|0x[0-9a-fA-F]+)\Z"), ["0"])
 
 
 def shown_check(entries: Mapping[str, Node], fields: ModelFields) -> dict[str, object]:

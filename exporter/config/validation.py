@@ -132,7 +132,7 @@ def _message(error: ErrorDetails, shown: str, value: object) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
         said = str(context.get("error", error["msg"]))
-        return said if isinstance(value, dict) else f"{shown} {said}"
+        return said if isinstance(value, dict | list) else f"{shown} {said}"
     if kind in _WANTED:
         hint = "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
         return f"must be {_WANTED[kind]}, not {shown}{hint}"
@@ -146,7 +146,7 @@ def _message(error: ErrorDetails, shown: str, value: object) -> str:
         case "string_too_long":
             return f"must have at most {context['max_length']} characters"
         case "too_long":
-            return f"must have at most {context['max_length']} values"
+            return f"must have at most {context['max_length']} {'characters' if isinstance(value, str) else 'values'}"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
             bound = next(iter(context.values()))
             words = {"greater_than": "more than", "greater_than_equal": "at least", "less_than": "less than"}
