@@ -78,8 +78,6 @@ class CheckType:
     default_expectations: Callable[[CheckSettings], tuple[Mapping[str, object], ...]] = field(
         default=lambda settings: ()
     )
-    validate_target: Callable[[str, CheckSettings], str] = field(
-        default=lambda target, settings: target
-    )
+    validate_target: Callable[[str, CheckSettings], str] = field(default=lambda target, settings: target)
     min_interval_seconds: float = 0.0
     needs_http_client: bool = False
