@@ -17,16 +17,18 @@ from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
-from exporter.model import MetricSpec, Result, ResultStatus, Subject, ValueKind
+from exporter.model import MetricSpec, Reason, Result, ResultStatus, Subject, ValueKind
 from exporter.net import ConnectionFacts, Network, connection_failure
 from exporter.net.addresses import endpoint
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.proxy_settings import ProxySettings
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.model import Check
+    from exporter.net.proxy import Proxies
     from exporter.settings import CheckSettings
 
 _MAX_BANNER_BYTES = 65536
@@ -49,7 +51,7 @@ BANNER = Subject(
 )
 
 
-class TcpSettings(NetworkSettings, TlsSettings):
+class TcpSettings(NetworkSettings, TlsSettings, ProxySettings):
     """Settings of type `tcp`."""
 
     tls: bool = Field(default=False, description="Speak TLS from the start and verify the certificate")
@@ -93,6 +95,7 @@ class TcpCheckExecutor:
             facts,
             tls=settings.tls_config if settings.tls else None,
             tls_timeout_seconds=settings.tls_timeout_seconds,
+            proxy=_proxies(settings).route(host, port, secure=True),
         )
         try:
             if settings.send is not None:
@@ -189,6 +192,18 @@ _REGULAR = ("matches", "not_matches")
 @lru_cache(maxsize=8192)
 def _host_and_port(target: str) -> tuple[str, int]:
     return parse_host_port(target)
+
+
+def _proxies(settings: TcpSettings) -> Proxies:
+    """Give the proxies to use.
+
+    Raises:
+        CheckFailed: With reason `local` when the environment was to be asked and makes no sense.
+    """
+    try:
+        return settings.proxies()
+    except ValueError as error:
+        raise CheckFailed(Reason.LOCAL, str(error)) from error
 
 
 def _validate_target(target: str, settings: CheckSettings) -> str:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from exporter.config.fields import fields_of
 from exporter.config.loader import read_scalar
 from exporter.config.problems import Fault, quoted, suggest
-from exporter.config.secrets import MASK, SecretText, is_credential_name
+from exporter.config.secrets import MASK, SecretText, is_credential_name, mask_url_password
 from exporter.settings import SettingsModel
 
 if TYPE_CHECKING:
@@ -120,12 +120,17 @@ def _faults(
             message = f"is no key here; {suggest(str(location[-1]), known, kind='keys')}"
         else:
             is_secret = fields.is_secret(location) or any(is_credential_name(str(step)) for step in location)
-            shown = quoted(location[-1]) if on_key else MASK if is_secret else quoted(value)
+            shown = quoted(location[-1]) if on_key else MASK if is_secret else quoted(_without_password(value))
             message = _message(error, shown, value if not on_key else "")
         found = messages.setdefault((location, on_key), [])
         if message not in found:
             found.append(message)
     return [Fault(location, "; or ".join(found), on_key) for (location, on_key), found in messages.items()]
+
+
+def _without_password(value: object) -> object:
+    """Give a value without what a URL in it tells; references are masked by the text that holds them."""
+    return mask_url_password(value) if isinstance(value, str) and not isinstance(value, SecretText) else value
 
 
 def _message(error: ErrorDetails, shown: str, value: object) -> str:

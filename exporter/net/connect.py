@@ -45,7 +45,7 @@ async def _connect(
     arrival = _Arrival(protocol)
     started = perf_counter()
     try:
-        async with _bounded(settings.connect_timeout_seconds):
+        async with bounded(settings.connect_timeout_seconds):
             transport, _ = await asyncio.get_running_loop().create_connection(
                 lambda: arrival, address, port, local_addr=source
             )
@@ -110,7 +110,21 @@ async def connect_tls(
     transport = TlsTransport(protocol, context, server_name, facts)
     try:
         await _connect(transport, address, port, settings, facts)
-        async with _bounded(timeout_seconds):
+    except BaseException:
+        transport.abort()
+        raise
+    await shake_hands(transport, server_name, timeout_seconds)
+    return transport
+
+
+async def shake_hands(transport: TlsTransport, server_name: str, timeout_seconds: float | None) -> None:
+    """Wait for a handshake that has begun; the connection does not outlive its failure.
+
+    Raises:
+        CheckFailed: As `TlsTransport.shake_hands` does, and with reason `tls` when `timeout_seconds` has passed.
+    """
+    try:
+        async with bounded(timeout_seconds):
             await transport.shake_hands()
     except TimeoutError as error:
         transport.abort()
@@ -120,11 +134,11 @@ async def connect_tls(
     except BaseException:
         transport.abort()
         raise
-    return transport
 
 
 _unbounded: AbstractAsyncContextManager[None] = nullcontext()
 
 
-def _bounded(limit_seconds: float | None) -> AbstractAsyncContextManager[object]:
+def bounded(limit_seconds: float | None) -> AbstractAsyncContextManager[object]:
+    """Give a block that TimeoutError ends when a limit has passed; None for no limit."""
     return _unbounded if limit_seconds is None else asyncio.timeout(limit_seconds)

@@ -72,9 +72,14 @@ def connection_failure(error: Exception, doing: str) -> CheckFailed:
     if isinstance(error, OSError):
         if isinstance(error, TimeoutError) and error.errno is None:
             return CheckFailed(Reason.TIMEOUT, f"timed out while {doing}")
-        reason = _REASON_OF_ERRNO.get(error.errno or 0, Reason.LOCAL)
+        reason = reason_of_errno(error.errno or 0, Reason.LOCAL)
         return CheckFailed(reason, f"{_errno_phrase(error)} while {doing}")
     return CheckFailed(Reason.PROTOCOL, f"{type(error).__name__} while {doing}")
+
+
+def reason_of_errno(number: int, otherwise: Reason) -> Reason:
+    """Give the reason that an error number of a connection stands for, or the other when it stands for none."""
+    return _REASON_OF_ERRNO.get(number, otherwise)
 
 
 def verification_phrase(error: ssl.SSLCertVerificationError) -> str:

@@ -16,7 +16,9 @@ from exporter.net.idle import IdleConnections
 from exporter.net.resolve import Lookups, ascii_name
 from exporter.net.sharing import SharedWork
 from exporter.net.system_names import SystemNames
+from exporter.net.through_proxy import connect_to_proxy, open_tunnel, speak_through
 from exporter.net.tls_contexts import ContextRecipe, TlsContexts
+from exporter.net.tunnel import Tunnel
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.net.phases import ConnectionFacts
+    from exporter.net.proxy import ProxyRoute
     from exporter.pacing import Pacer
     from exporter.settings import NetworkSettings, TlsConfig
 
@@ -105,6 +108,7 @@ class Network:
         server_name: str | None = None,
         tls_timeout_seconds: float | None = None,
         alpn: tuple[str, ...] = (),
+        proxy: ProxyRoute | None = None,
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
         """Resolve, connect and, with `tls`, shake hands.
 
@@ -118,12 +122,18 @@ class Network:
             server_name: Name sent and verified when `tls` names none; the host by default.
             tls_timeout_seconds: Bound of the handshake alone.
             alpn: Application protocols offered, preferred one first.
+            proxy: The proxy that leads to the host; it resolves the name, and `settings` are for reaching the proxy.
 
         Raises:
             CheckFailed: When a step fails.
         """
         attempt = current_attempt()
         context = None if tls is None else await self.context(tls, alpn)
+        if proxy is not None:
+            name = _verifiable_name(server_name or (tls and tls.server_name) or host)
+            return await self._connect_by_proxy(
+                protocol_factory, (host, port), settings, facts, proxy, context, (name, tls_timeout_seconds)
+            )
         if settings.connect_to is not None:
             host_to_find, port = parse_host_port(settings.connect_to, default_port=port)
         else:
@@ -152,6 +162,41 @@ class Network:
             to=endpoint(address, port),
             connect_seconds=facts.connect_seconds,
             tls_seconds=facts.tls_seconds,
+        )
+        return transport, protocol
+
+    async def _connect_by_proxy(
+        self,
+        protocol_factory: Callable[[], asyncio.Protocol],
+        target: tuple[str, int],
+        settings: NetworkSettings,
+        facts: ConnectionFacts,
+        proxy: ProxyRoute,
+        context: ssl.SSLContext | None,
+        handshake: tuple[str, float | None],
+    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+        """Connect to a proxy and, where it tunnels, through it; `handshake` is the name to verify and its bound."""
+
+        async def connect(make: Callable[[], asyncio.Protocol], hop: ConnectionFacts) -> asyncio.Transport:
+            tls = proxy.tls if proxy.kind == "https" else None
+            made = await self.connect(make, proxy.host, proxy.port, settings, hop, tls=tls)
+            return made[0]
+
+        protocol = protocol_factory()
+        if not proxy.tunnels:
+            return await connect_to_proxy(connect, lambda: protocol, proxy, facts), protocol
+        tunnel = Tunnel()
+        transport = await connect_to_proxy(connect, lambda: tunnel, proxy, facts)
+        await open_tunnel(transport, tunnel, proxy, target, settings.connect_timeout_seconds, facts)
+        server_name, tls_timeout_seconds = handshake
+        transport = await speak_through(
+            transport,
+            tunnel,
+            protocol,
+            facts,
+            context=context,
+            server_name=server_name,
+            tls_timeout_seconds=tls_timeout_seconds,
         )
         return transport, protocol
 
