@@ -130,6 +130,7 @@ class HttpSettings(NetworkSettings, TlsSettings):
         description="Use a connection left open by an earlier request for the same, and leave it open: saves most of "
         "the work of a check, and measures only requests",
     )
+    http2: bool = Field(default=True, description="Speak HTTP/2 with servers that offer it over TLS; else HTTP/1.1")
     follow_redirects: bool = Field(default=True, description="Judge the response that redirects lead to")
     max_redirects: int = Field(default=10, ge=0, le=20, description="Most redirects followed; one more is a failure")
     allow_downgrade: bool = Field(default=False, description="Follow redirects from https to http")
@@ -354,6 +355,7 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
         body_limit_bytes=settings.body_size_limit,
         stop_at_redirect=settings.follow_redirects,
         keep_alive=settings.keep_alive,
+        http2=settings.http2,
     )
     rules = RedirectRules(
         max_redirects=settings.max_redirects,

@@ -131,10 +131,6 @@ class Http1Protocol(asyncio.Protocol):
 
     # What the parser calls
 
-    def on_message_begin(self) -> None:
-        """Note what follows a complete answer."""
-        self._surplus = self._complete
-
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header field; those after the body (trailers) are not looked at."""
         if self._in_head:
@@ -251,6 +247,14 @@ class Http1Protocol(asyncio.Protocol):
             self._exchange.ended_at = perf_counter()
         if not self._done.done():
             self._done.set_result(None)
+
+
+class KeptHttp1Protocol(Http1Protocol):
+    """An exchange whose connection may carry another one, so that it matters what follows the answer."""
+
+    def on_message_begin(self) -> None:
+        """Note what follows a complete answer."""
+        self._surplus = self._surplus or self._complete
 
 
 def _malformed(error: Exception) -> Exception:

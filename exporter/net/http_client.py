@@ -6,6 +6,7 @@ processor time than everything else a check does. The same transport serves `htt
 
 from __future__ import annotations
 
+import asyncio
 import re
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ import httpx
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.net.foreign_client import exchange_by_foreign_client
-from exporter.net.http1 import Http1Protocol
+from exporter.net.http1 import Http1Protocol, KeptHttp1Protocol
 from exporter.net.http_message import Exchange, RequestOptions, WireRequest
 from exporter.net.idle import IdleConnection, connection_key
 from exporter.net.phases import ConnectionFacts
@@ -24,8 +25,9 @@ from exporter.settings import NetworkSettings, TlsConfig
 from exporter.version import __version__
 
 if TYPE_CHECKING:
-    import asyncio
+    import ssl
 
+    from exporter.net.http2 import Http2Protocol
     from exporter.net.network import Network
 
 OPTIONS = "exporter.options"
@@ -43,7 +45,7 @@ _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 """Methods that may be repeated when nobody knows whether the server has acted already (RFC 9110 section 9.2.2). Others
 always go over a fresh connection, which cannot have been closed unnoticed."""
 
-_ALPN = ("http/1.1",)
+_ALPN, _ALPN_WITH_HTTP2 = ("http/1.1",), ("h2", "http/1.1")
 
 
 class ProbeTransport(httpx.AsyncBaseTransport):
@@ -65,54 +67,15 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         Raises:
             CheckFailed: As `Network.connect` and `Http1Protocol.exchange` do.
         """
-        if request.options.keep_alive:
-            await self._exchange_kept(request, exchange)
+        options, offered = request.options, _offered(request)
+        if options.keep_alive and await self._reuse(request, exchange):
             return
-        protocol, transport = await self._open(request, exchange)
-        await protocol.exchange(transport)
-
-    async def _exchange_kept(self, request: WireRequest, exchange: Exchange) -> None:
-        """Use a connection opened earlier if there is one; keep it, or a fresh one, when it stays usable."""
-        network, options = self._network, request.options
-        key = connection_key(request)
-        context = await network.context(options.tls, _ALPN) if request.secure else None
-        idle = network.idle.take(key, context) if request.method in _REPEATABLE else None
-        if idle is not None and await self._reuse(idle, request, exchange):
-            transport, opening = idle.transport, idle.opening
-        else:
-            opening = exchange.connection = ConnectionFacts()
-            protocol, transport = await self._open(request, exchange)
-            await protocol.exchange(transport)
-        if not transport.is_closing():
-            await network.idle.keep(IdleConnection(key, transport, opening, context))
-
-    async def _reuse(self, idle: IdleConnection, request: WireRequest, exchange: Exchange) -> bool:
-        """Exchange over a connection opened earlier; False when it broke before the answer began.
-
-        Then its server has most likely closed it in that moment, and the request may be made anew (RFC 9112 section
-        9.3.1).
-        """
-        attempt = current_attempt()
-        exchange.connection = idle.opening.reused()
-        protocol = Http1Protocol(request, exchange)
-        idle.transport.set_protocol(protocol)
-        attempt.note("reused connection", address=idle.opening.address)
-        try:
-            await protocol.exchange(idle.transport)
-        except CheckFailed as failure:
-            if exchange.first_byte_at:
-                raise
-            attempt.note("the reused connection broke", why=failure.detail)
-            return False
-        finally:
-            self._network.counts.requests += 1
-            self._network.counts.reused += 1
-        return True
-
-    async def _open(self, request: WireRequest, exchange: Exchange) -> tuple[Http1Protocol, asyncio.Transport]:
-        options = request.options
-        protocol = Http1Protocol(request, exchange)
         counts = self._network.counts
+        protocol: Http1Protocol | _Negotiation
+        if offered is _ALPN_WITH_HTTP2:
+            protocol = _Negotiation(request, exchange)
+        else:
+            protocol = _http1_protocol(request, exchange)
         transport, _ = await self._network.connect(
             lambda: protocol,
             request.host,
@@ -122,11 +85,50 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             tls=options.tls if request.secure else None,
             server_name=options.tls.server_name or options.server_name,
             tls_timeout_seconds=options.tls_timeout_seconds,
-            alpn=_ALPN if request.secure else (),
+            alpn=offered,
         )
         counts.opened += 1
         counts.requests += 1
-        return protocol, transport
+        await protocol.exchange(transport)
+        if options.keep_alive:
+            await self._keep(request, transport, exchange.connection)
+
+    async def _reuse(self, request: WireRequest, exchange: Exchange) -> bool:
+        """Exchange over a connection opened earlier; False when there is none, or it broke before the answer began.
+
+        Then its server has most likely closed it in that moment, and the request may be made anew (RFC 9112 section
+        9.3.1).
+        """
+        idle = None
+        if request.method in _REPEATABLE:
+            idle = self._network.idle.take(connection_key(request), await self._context(request))
+        if idle is None:
+            return False
+        attempt, counts = current_attempt(), self._network.counts
+        exchange.connection = idle.opening.reused()
+        protocol = KeptHttp1Protocol(request, exchange)
+        idle.transport.set_protocol(protocol)
+        attempt.note("reused a connection", address=idle.opening.address)
+        counts.requests += 1
+        counts.reused += 1
+        try:
+            await protocol.exchange(idle.transport)
+        except CheckFailed as failure:
+            if exchange.first_byte_at:
+                raise
+            attempt.note("the reused connection broke", why=failure.detail)
+            exchange.connection = ConnectionFacts()
+            return False
+        await self._keep(request, idle.transport, idle.opening)
+        return True
+
+    async def _keep(self, request: WireRequest, transport: asyncio.Transport, opening: ConnectionFacts) -> None:
+        if not transport.is_closing():
+            context = await self._context(request)
+            await self._network.idle.keep(IdleConnection(connection_key(request), transport, opening, context))
+
+    async def _context(self, request: WireRequest) -> ssl.SSLContext | None:
+        return await self._network.context(request.options.tls, _offered(request)) if request.secure else None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Serve httpx: the options are taken from the request's extensions, the exchange is put into the response's.
@@ -145,6 +147,45 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         headers = [field for field in exchange.headers if field[0] not in (b"content-encoding", *_FRAMING)]
         extensions = {EXCHANGE: exchange, "http_version": f"HTTP/{exchange.http_version}".encode()}
         return httpx.Response(exchange.status, headers=headers, content=exchange.body, extensions=extensions)
+
+
+class _Negotiation(asyncio.Protocol):
+    """Makes way for the protocol that the handshake agreed on; lives as long as the exchange."""
+
+    def __init__(self, request: WireRequest, exchange: Exchange) -> None:
+        self._request = request
+        self._exchange = exchange
+        self._agreed: Http1Protocol | Http2Protocol | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Put the protocol in place before anything can come."""
+        if transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+            from exporter.net.http2 import Http2Protocol  # noqa: PLC0415 - whoever never meets HTTP/2 need not load it
+
+            self._agreed = Http2Protocol(self._request, self._exchange)
+        else:
+            self._agreed = _http1_protocol(self._request, self._exchange)
+        transport.set_protocol(self._agreed)
+
+    async def exchange(self, transport: asyncio.Transport) -> None:
+        """Exchange by the protocol that was agreed on.
+
+        Raises:
+            CheckFailed: As its `exchange` does.
+        """
+        if self._agreed is not None:
+            await self._agreed.exchange(transport)
+
+
+def _http1_protocol(request: WireRequest, exchange: Exchange) -> Http1Protocol:
+    return (KeptHttp1Protocol if request.options.keep_alive else Http1Protocol)(request, exchange)
+
+
+def _offered(request: WireRequest) -> tuple[str, ...]:
+    """Give the protocols offered in the handshake; HTTP/2 has no switching to others (RFC 9113 section 8.6)."""
+    if not request.secure:
+        return ()
+    return _ALPN_WITH_HTTP2 if request.options.http2 and not request.upgrades else _ALPN
 
 
 class ProbeClient(httpx.AsyncClient):
@@ -221,6 +262,9 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
         secure=request.url.scheme == "https",
         method=request.method,
         upgrades=upgrades,
+        path=request.url.raw_path,
+        fields=tuple(fields),
+        content=content,
         wire=b"\r\n".join((*lines, b"", content)),
         options=options,
     )

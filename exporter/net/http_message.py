@@ -32,6 +32,7 @@ class RequestOptions:
         tls_timeout_seconds: Bound of the handshake alone.
         body_limit_bytes: Most bytes of body that are taken, counted on the wire and after decoding.
         stop_at_redirect: Whether the body of an answer that redirects is left unread.
+        http2: Whether HTTP/2 is spoken with a server that offers it during the TLS handshake.
         keep_alive: Whether a connection opened earlier is used, and left open for the next request.
     """
 
@@ -42,6 +43,7 @@ class RequestOptions:
     body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES
     stop_at_redirect: bool = False
     keep_alive: bool = False
+    http2: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,9 @@ class WireRequest:
         secure: Whether TLS is spoken.
         method: The method; it decides whether the answer can have a body.
         upgrades: Whether the request offers to switch protocols, so that 101 is an answer to it.
+        path: Path and query.
+        fields: Header fields in order.
+        content: The body.
         wire: Head and body as HTTP/1.1 sends them.
         options: How to connect and what to accept.
     """
@@ -63,6 +68,9 @@ class WireRequest:
     secure: bool
     method: str
     upgrades: bool
+    path: bytes
+    fields: tuple[tuple[bytes, bytes], ...]
+    content: bytes
     wire: bytes
     options: RequestOptions
 

@@ -27,7 +27,7 @@ def connection_key(request: WireRequest) -> Hashable:
     """Give all that shapes the connection for a request; equal keys may share connections."""
     options = request.options
     network = tuple([getattr(options.network, name) for name in NetworkSettings.model_fields])
-    tls = (options.tls, options.server_name) if request.secure else None
+    tls = (options.tls, options.server_name, options.http2, request.upgrades) if request.secure else None
     return request.host, request.port, network, tls
 
 

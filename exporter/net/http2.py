@@ -1,0 +1,294 @@
+"""HTTP/2 on one connection: one stream, one request, one answer. Source: RFC 9113.
+
+h2 keeps the states, windows and header tables. Frames are told apart here first, because h2 ends a connection with the
+first GOAWAY, even one that lets the request under way complete. h2 itself refuses header lists beyond 64 KiB and more
+than 64 CONTINUATION frames; here everything is refused that goes on for longer than a response has reason to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    DataReceived,
+    InformationalResponseReceived,
+    RemoteSettingsChanged,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
+from h2.exceptions import H2Error
+from h2.settings import SettingCodes, Settings
+
+from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.decode import decoder_for
+from exporter.net.failures import connection_failure
+
+if TYPE_CHECKING:
+    from h2.events import Event
+
+    from exporter.net.decode import Decoder
+    from exporter.net.http_message import Exchange, WireRequest
+
+_FRAME_HEAD_BYTES, _FRAME_LIMIT_BYTES, _GOAWAY = 9, 1 << 14, 7  # sections 4.1, 4.2 and 6.8
+_HEAD_LIMIT_BYTES = 1 << 16
+_WINDOW_BYTES = 1 << 20
+_MAX_INFORMATIONAL = 10
+_FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 17, 16
+_FREE_FRAMES, _BODY_BYTES_PER_FRAME = 2048, 64  # a frame costs time however little it carries
+_OF_THE_CONNECTION = frozenset((b"host", b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te"))
+"""Fields that HTTP/2 has no place for (section 8.2.2), and Host, which is `:authority`."""
+
+
+class Http2Protocol(asyncio.Protocol):
+    """One exchange over one connection; lives as long as the connection, which is never kept."""
+
+    def __init__(self, request: WireRequest, exchange: Exchange) -> None:
+        self._request = request
+        self._exchange = exchange
+        self._attempt = current_attempt()
+        self._limit_bytes = request.options.body_limit_bytes
+        self._transport: asyncio.Transport | None = None
+        self._done = asyncio.get_running_loop().create_future()
+        self._failure: Exception | None = None
+        self._buffer = bytearray()
+        self._fed_bytes = 0
+        self._frames = 0
+        self._informational = 0
+        self._unsent = memoryview(request.content)
+        self._decoder: Decoder | None = None
+        self._parts: list[bytes] = []
+        self._connection = H2Connection(H2Configuration(client_side=True, header_encoding=False))
+        self._connection.local_settings = Settings(
+            client=True,
+            initial_values={
+                SettingCodes.ENABLE_PUSH: 0,
+                SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES,
+                SettingCodes.MAX_HEADER_LIST_SIZE: _HEAD_LIMIT_BYTES,
+            },
+        )
+        self._connection.initiate_connection()
+        self._connection.increment_flow_control_window(_WINDOW_BYTES)
+        self._stream = self._connection.get_next_available_stream_id()
+
+    async def exchange(self, transport: asyncio.Transport) -> None:
+        """Send the request and wait for the end of its answer; the connection is closed afterwards.
+
+        Raises:
+            CheckFailed: `protocol` when the answer breaks the rules of HTTP/2, is refused by the server or ends too
+                early, `connection_reset` when the connection broke or the server reset the stream, `too_large` when
+                head or body exceed their limits, `decode` when the body's coding cannot be undone. The exchange has
+                what came before.
+        """
+        self._transport = transport
+        try:
+            if not self._done.done():
+                self._send_request()
+            await self._done
+        except BaseException:
+            self._settle()
+            transport.abort()
+            raise
+        if self._failure is not None:
+            transport.abort()
+            raise self._failure
+        self._connection.close_connection()
+        self._flush()
+        if transport.get_write_buffer_size():
+            transport.abort()
+        else:
+            transport.close()
+
+    # What the event loop calls
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came, frame by frame."""
+        if self._done.done():
+            return
+        if not self._fed_bytes and data.startswith(b"HTTP/"):
+            self._settle(CheckFailed(Reason.PROTOCOL, "the server agreed on HTTP/2 and answers in HTTP/1"))
+            return
+        self._fed_bytes += len(data)
+        self._buffer += data
+        try:
+            while not self._done.done() and (frame := self._next_frame()):
+                self._count_frame()
+                if frame[3] == _GOAWAY:
+                    self._go_away(frame)
+                else:
+                    for event in self._connection.receive_data(frame):
+                        self._take(event)
+            self._check_framing()
+            self._send_body()
+        except CheckFailed as failure:
+            self._settle(failure)
+        except H2Error as error:
+            self._settle(CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/2: {error}"))
+        self._flush()
+
+    def eof_received(self) -> None:
+        """Tell that the answer cannot be completed any more."""
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell how the connection ended, unless the answer was complete."""
+        if self._done.done():
+            return
+        got_bytes, status = self._exchange.wire_body_bytes, self._exchange.status
+        if exc is not None:
+            self._settle(connection_failure(exc, "reading the body" if status else "waiting for the response"))
+        elif status:
+            what = f"the server closed the connection after {got_bytes} bytes of the body, before its end"
+            self._settle(CheckFailed(Reason.PROTOCOL, what))
+        else:
+            self._settle(CheckFailed(Reason.PROTOCOL, "the server closed the connection without a response"))
+
+    # Inside
+
+    def _send_request(self) -> None:
+        request = self._request
+        fields = [(name.lower(), value) for name, value in request.fields]
+        hosts = [value for name, value in fields if name == b"host"]
+        head = [
+            (b":method", request.method.encode()),
+            (b":scheme", b"https" if request.secure else b"http"),
+            (b":authority", hosts[0] if hosts else request.host.encode()),
+            (b":path", request.path),
+            *(field for field in fields if field[0] not in _OF_THE_CONNECTION),
+        ]
+        try:
+            self._connection.send_headers(self._stream, head, end_stream=not self._unsent)
+            self._send_body()
+        except H2Error as error:
+            raise CheckFailed(Reason.PROTOCOL, f"the server does not admit the request: {error}") from error
+        self._flush()
+
+    def _send_body(self) -> None:
+        """Send what the server's windows have room for."""
+        connection = self._connection
+        while self._unsent and not self._done.done() and self._transport is not None:
+            window = connection.local_flow_control_window(self._stream)
+            room = min(window, connection.max_outbound_frame_size)
+            if room <= 0:
+                return
+            piece, self._unsent = self._unsent[:room], self._unsent[room:]
+            connection.send_data(self._stream, bytes(piece), end_stream=not self._unsent)
+
+    def _next_frame(self) -> bytes | None:
+        buffer = self._buffer
+        if len(buffer) < _FRAME_HEAD_BYTES:
+            return None
+        payload_bytes = int.from_bytes(buffer[:3], "big")
+        if payload_bytes > _FRAME_LIMIT_BYTES:
+            raise CheckFailed(Reason.PROTOCOL, f"a frame of {payload_bytes} bytes came; {_FRAME_LIMIT_BYTES} may")
+        end = _FRAME_HEAD_BYTES + payload_bytes
+        if len(buffer) < end:
+            return None
+        frame = bytes(buffer[:end])
+        del buffer[:end]
+        return frame
+
+    def _go_away(self, frame: bytes) -> None:
+        """Heed that the server takes no more requests; one it has taken goes on (section 6.8)."""
+        payload = frame[_FRAME_HEAD_BYTES:]
+        last_stream, code = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF, int.from_bytes(payload[4:8], "big")
+        if len(payload) < 8 or code or last_stream < self._stream:
+            raise CheckFailed(Reason.PROTOCOL, f"the server ended the connection with GOAWAY ({_code_name(code)})")
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, ResponseReceived):
+            self._take_head(event)
+        elif isinstance(event, DataReceived):
+            self._take_body(event)
+        elif isinstance(event, StreamEnded):
+            self._finish()
+        elif isinstance(event, StreamReset):
+            self._take_reset(event.error_code)
+        elif isinstance(event, InformationalResponseReceived):
+            self._informational += 1
+            if self._informational > _MAX_INFORMATIONAL:
+                raise CheckFailed(Reason.PROTOCOL, f"more than {_MAX_INFORMATIONAL} informational responses came")
+        elif isinstance(event, RemoteSettingsChanged):
+            streams = event.changed_settings.get(SettingCodes.MAX_CONCURRENT_STREAMS)
+            if streams is not None and not streams.new_value:
+                self._attempt.note("the server admits no requests: its limit of concurrent streams is 0")
+        elif isinstance(event, WindowUpdated):
+            self._send_body()
+
+    def _take_head(self, event: ResponseReceived) -> None:
+        exchange = self._exchange
+        exchange.first_byte_at = perf_counter()
+        status = dict(event.headers)[b":status"]
+        if len(status) != 3 or not status.isdigit():
+            raise CheckFailed(Reason.PROTOCOL, f"the response has the status {status[:20]!r}, which does not exist")
+        exchange.status, exchange.http_version = int(status), "2"
+        exchange.headers += [(bytes(name), bytes(value)) for name, value in event.headers if name[:1] != b":"]
+        if self._request.options.stop_at_redirect and exchange.redirects and exchange.header_values("location"):
+            self._finish()
+            return
+        if self._request.method == "HEAD":
+            return
+        if exchange.content_length > self._limit_bytes:
+            raise self._too_large(f"announced with {exchange.content_length} bytes, which is")
+        self._decoder = decoder_for(exchange.header_values("content-encoding"), self._limit_bytes)
+
+    def _take_body(self, event: DataReceived) -> None:
+        self._exchange.wire_body_bytes += len(event.data)
+        if self._exchange.wire_body_bytes > self._limit_bytes:
+            raise self._too_large("is")
+        self._parts.append(event.data if self._decoder is None else self._decoder.feed(event.data))
+        self._connection.acknowledge_received_data(event.flow_controlled_length, self._stream)
+
+    def _take_reset(self, code: int) -> None:
+        if code == ErrorCodes.HTTP_1_1_REQUIRED:
+            raise CheckFailed(Reason.PROTOCOL, "the server wants HTTP/1.1 for this; set http2: false")
+        raise CheckFailed(Reason.CONNECTION_RESET, f"the server reset the stream ({_code_name(code)})")
+
+    def _count_frame(self) -> None:
+        self._frames += 1
+        body_bytes = self._exchange.wire_body_bytes
+        if self._frames > _FREE_FRAMES + body_bytes // _BODY_BYTES_PER_FRAME:
+            raise CheckFailed(Reason.PROTOCOL, f"{self._frames} frames carry a body of {body_bytes} bytes")
+
+    def _check_framing(self) -> None:
+        """Refuse endless frames that carry nothing, which no limit on head or body would ever meet."""
+        body_bytes = self._exchange.wire_body_bytes
+        framing_bytes = self._fed_bytes - body_bytes - len(self._buffer)
+        if framing_bytes > _FREE_FRAMING_BYTES + _FRAMING_BYTES_PER_BODY_BYTE * body_bytes:
+            raise CheckFailed(Reason.PROTOCOL, f"{framing_bytes} bytes of framing carry a body of {body_bytes} bytes")
+
+    def _finish(self) -> None:
+        if self._decoder is not None and self._exchange.wire_body_bytes:
+            self._decoder.finish()
+        self._exchange.ended_at = perf_counter()
+        self._settle()
+
+    def _too_large(self, what: str) -> CheckFailed:
+        return CheckFailed(Reason.TOO_LARGE, f"the body {what} larger than {self._limit_bytes} bytes")
+
+    def _flush(self) -> None:
+        if self._transport is not None and (data := self._connection.data_to_send()):
+            self._transport.write(data)
+
+    def _settle(self, failure: Exception | None = None) -> None:
+        if self._done.done() and not self._done.cancelled():
+            return
+        self._failure = failure
+        self._exchange.body = b"".join(self._parts)
+        if not self._done.done():
+            self._done.set_result(None)
+
+
+def _code_name(code: int) -> str:
+    try:
+        return ErrorCodes(code).name
+    except ValueError:
+        return f"error code {code:#x}"
