@@ -109,7 +109,7 @@ def _states() -> Builder[Panel]:
         "The status; below it when the check was failing for which reason. A step shows the worst it contains.",
         [
             Query(status_missing_none(), "status"),
-            Query(highest_missing_none("probe_failure_info", "reason"), "{{reason}}"),
+            Query(highest_missing_none("probe_failure_info", "reason"), "failing: {{reason}}"),
         ],
         (24, 5),
         Look(words=scales.STATUS),
@@ -163,7 +163,7 @@ def _expectations() -> list[Builder[Panel]]:
             "Expectations",
             "When each expectation was met. One that could not be judged counts as not met.",
             [Query(lowest_missing_none("probe_expectation_ok", "expectation"), "{{expectation}}")],
-            (8, 9),
+            (7, 9),
             Look(words=scales.MET),
         ),
         table(
@@ -183,14 +183,14 @@ def _expectations() -> list[Builder[Panel]]:
                 Column(title="Observed", expression=judged, width=90),
                 Column(title="Met", expression=met, look=share, width=90),
             ],
-            (8, 9),
+            (10, 9),
             sort="Expectation",
         ),
         curves(
             "Observed numbers",
             "The numbers that expectations were judged by; gaps where none was observed.",
             [Query(value, "{{expectation}}")],
-            (8, 9),
+            (7, 9),
             Look(),
         ),
     ]

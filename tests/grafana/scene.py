@@ -90,6 +90,8 @@ def run_scene(
     acts: dict[str, Act] = {
         "/": respond(200, b"welcome", LAST_MODIFIED),
         "/old": redirect("/"),
+        "/wiki": respond(200, b"hello"),
+        "/feed": respond(200, b"news"),
         "/billing": respond(500, b"sorry"),
         "/health": respond(200, HEALTHY, [("Content-Type", "application/json")]),
     }
@@ -137,9 +139,9 @@ def _web(
          "expect": [{"status": "2xx"}, fast]},
         {"name": "old-shop", "type": "http", "target": "http://shop.example/old", **plain},
         {"name": "billing", "type": "http", "target": "http://billing.example/billing", **plain},
-        {"name": "intranet", "type": "http", "target": "https://intranet.example/", **secure["intranet"],
+        {"name": "intranet", "type": "http", "target": "https://intranet.example/wiki", **secure["intranet"],
          "expect": [{"status": "2xx"}, long_valid]},
-        {"name": "partner", "type": "http", "target": "https://partner.example/", **secure["partner"]},
+        {"name": "partner", "type": "http", "target": "https://partner.example/feed", **secure["partner"]},
         {"name": "orders", "type": "json-http", "target": "http://orders.example/health",
          "connect_to": plain["connect_to"], "labels": {"team": "orders"},
          "expect": [{"json": "$.status", "eq": "ok"}, {"json": "$.queue.depth", "lt": 1000}]},

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.grafana.drawing.looks import format_value, look_of
+from tests.grafana.drawing.looks import colours_of, format_value, look_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,17 +50,16 @@ def draw_curves(panel: Mapping[str, Any], found: Sequence[Series], span: Span, w
     ticks = _ticks(min(lowest, defaults.get("min", 0.0), 0.0), defaults.get("max", highest * 1.05 or 1.0))
     area = Area(span, ticks[0], ticks[-1], 58, width, height - 22)
     parts = [*_frame(area, ticks, defaults.get("unit", ""))]
+    colours = colours_of(panel, [series.name for series in found])
     for series, points in layers:
-        colour = look_of(panel, name=series.name, letter=series.letter).colour_of(series.name)
         opacity = 0.55 if is_stacked else 0.08
-        parts += [_band(area, piece, colour, opacity) for piece in _pieces(points, span.step)]
-    names = {series.name: look_of(panel, name=series.name).colour_of(series.name) for series in found}
-    return _svg(area, parts) + _legend(names)
+        parts += [_band(area, piece, colours[series.name], opacity) for piece in _pieces(points, span.step)]
+    return _svg(area, parts) + _legend(colours)
 
 
 def draw_states(panel: Mapping[str, Any], found: Sequence[Series], span: Span, width: float, height: float) -> str:
     """A band for each series, in the colours of its states, with a legend of the states."""
-    left = min(max([7.0 * len(series.name) for series in found], default=0.0) + 14, width / 3)
+    left = min(max([6.6 * len(series.name) for series in found], default=0.0) + 14, width / 2)
     area = Area(span, 0, 1, left, width, height - 22)
     row = min((area.height - _BOTTOM) / (len(found) or 1), 34)
     parts = [*_clock(area)]

@@ -47,6 +47,8 @@ def _after(median_seconds: float, act: Act) -> Act:
 def _calm(scene: Scene) -> None:
     scene.acts["/"] = _after(0.06, respond(200, b"welcome"))
     scene.acts["/old"] = _after(0.02, scene.acts["/old"])
+    scene.acts["/wiki"] = _after(0.04, scene.acts["/wiki"])
+    scene.acts["/feed"] = _after(0.15, scene.acts["/feed"])
     scene.acts["/health"] = _after(0.03, respond(200, HEALTHY))
     scene.acts["/billing"] = _after(0.12, respond(200, b"paid"))
     scene.certificates.install(scene.contexts["partner"], "partner.example", 34)

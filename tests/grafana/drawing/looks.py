@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 COLOURS = {
     "green": "#6fbf73",
@@ -60,10 +61,11 @@ class Look(NamedTuple):
                 colour = step["color"]
         return COLOURS[colour]
 
-    def colour_of(self, name: str) -> str:
-        """The colour that a series of the name has."""
+    @property
+    def fixed_colour(self) -> str | None:
+        """The colour that a series always has; None when it gets one by its name."""
         fixed = self.properties.get("color", {}).get("fixedColor")
-        return COLOURS[fixed] if fixed else _PALETTE[zlib.crc32(name.encode()) % len(_PALETTE)]
+        return COLOURS[fixed] if fixed else None
 
     @property
     def unit(self) -> str:
@@ -88,6 +90,17 @@ def look_of(panel: Mapping[str, Any], *, name: str = "", letter: str = "") -> Lo
     return Look(properties)
 
 
+def colours_of(panel: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """The colours of a panel's series: by their names, and different ones as long as there are enough."""
+    chosen: dict[str, str] = {}
+    for name in names:
+        first = zlib.crc32(name.encode()) % len(_PALETTE)
+        wanted = [*_PALETTE[first:], *_PALETTE[:first]]
+        free = (colour for colour in wanted if colour not in chosen.values())
+        chosen[name] = look_of(panel, name=name).fixed_colour or next(free, wanted[0])
+    return chosen
+
+
 def format_value(value: float, unit: str, decimals: int | None = None) -> str:
     """Write a number with its unit as Grafana would, or nearly."""
     match unit:
@@ -101,7 +114,9 @@ def format_value(value: float, unit: str, decimals: int | None = None) -> str:
             return f"{value:.{0 if decimals is None else decimals}f} days"
         case "ops":
             return f"{_plain(value, decimals)} /s"
-        case "dateTimeAsIso" | "dateTimeFromNow":
+        case "dateTimeFromNow":
+            return f"{_scaled(time.time() - value / 1000, _SECONDS, 0)} ago"
+        case "dateTimeAsIso":
             return f"{datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M}"
         case "short":
             return _scaled(value, _COUNTS, decimals)

@@ -91,10 +91,9 @@ def _draw_placed(prometheus: Prometheus, panel: Mapping[str, Any], values: Mappi
     if panel["type"] == "row":
         sign = "▸" if panel["collapsed"] else "▾"
         return f'<h3 style="{place}">{sign} {title}</h3>'
-    content = draw_panel(
-        panel, ask(prometheus, panel, values, span), span, width - _PADDING, height - _TITLE - _PADDING / 2
-    )
-    kind = panel["type"] if panel.get("options", {}).get("colorMode") != "none" else "stat bare"
+    found = ask(prometheus, panel, values, span)
+    content = draw_panel(panel, found, span, width - _PADDING, height - _TITLE - _PADDING / 2)
+    kind = panel["type"] if found and panel["options"].get("colorMode") != "none" else f"{panel['type']} bare"
     return f'<section class="{kind}" style="{place}"><h2>{title}</h2><div class="content">{content}</div></section>'
 
 
