@@ -59,7 +59,34 @@ def judge(kind: ValueKind, operator: Operator, operand: object, value: Any) -> b
         (ValueKind.JSON, "eq", "ok", ["ok"], ["no", None, 1]),
         (ValueKind.JSON, "eq", 1, [1, 1.0], [True, "1", None]),
         (ValueKind.JSON, "lt", 100, [7], [100, "7", None, [7]]),
-        (ValueKind.JSON, "contains", "x", ["axb", ["x"], {"x": 1}], ["a", [], {}]),
+        (ValueKind.JSON, "contains", "x", ["axb", ["x"], {"x": 1}], ["a", [], {}, 5, None]),
+        (
+            ValueKind.JSON,
+            "eq",
+            {"a": [1, {"b": True}]},
+            [{"a": [1.0, {"b": True}]}],
+            [{"a": [1, {"b": 1}]}, {"a": [1]}],
+        ),
+        (ValueKind.JSON, "eq", [1, "x"], [[1, "x"], (1, "x")], [["x", 1], [1], "1x", {"1": "x"}]),
+        (ValueKind.JSON, "ne", "ok", ["no", 1, None, ["ok"]], ["ok"]),
+        (ValueKind.JSON, "in", ["a", 1], ["a", 1.0], ["b", True, ["a"], None]),
+        (ValueKind.JSON, "any_of", ["a", 1], [["x", "a"], "a", 1], [["x"], [True], [], "x", None]),
+        (ValueKind.JSON, "all_of", ["a", 1], [[1, "a", "x"]], [["a"], "a", [], None]),
+        (ValueKind.JSON, "none_of", ["a", 1], [["x"], [True], [], "x", None], [["a"], 1]),
+        (ValueKind.JSON, "matches", Pattern("^1|tru"), ["1x", 1, 1.5, True], ["x1", None, ["1"], {"1": 1}]),
+        (ValueKind.JSON, "not_matches", Pattern("^1"), ["x1", None, ["1"], {}], [1, "1"]),
+        (ValueKind.JSON, "exists", True, [0, "", False, [], {}], [None]),
+        (ValueKind.STATUS, "eq", 200, [200], [201, None, "200"]),
+        (ValueKind.STATUS, "ge", 500, [500, 503], [499, None]),
+        (ValueKind.TEXT, "ne", "a", ["b", None], ["a"]),
+        (ValueKind.TEXT, "in", ("a", "b"), ["a"], ["c", None]),
+        (ValueKind.TEXT, "none_of", ("a", "b"), ["c", None], ["a"]),
+        (ValueKind.TEXT, "eq", "1", ["1", 1, ("1",)], ["2", {"1": 1}, ()]),
+        (ValueKind.TEXTS, "ne", ("a",), [("b",), ("a", "b"), (), None], [("a",), "a"]),
+        (ValueKind.TEXTS, "contains", "x", [("a", "bxb"), "x"], [("a",), ()]),
+        (ValueKind.TEXTS, "matches", Pattern("^a$"), [("b", "a")], [("ab",), ()]),
+        (ValueKind.TEXTS, "not_matches", Pattern("^a$"), [("ab",), ()], [("b", "a")]),
+        (ValueKind.TEXTS, "exists", False, [(), None], [("",)]),
     ],
 )
 def test_each_operator_holds_for_these_values_and_for_no_others(
@@ -106,10 +133,47 @@ def test_an_observation_that_raises_fails_its_own_expectation() -> None:
     assert [outcome.ok for outcome in evaluate([wanted, other], {"thing": broken, "other": "y"})] == [False, True]
 
 
-def test_long_values_are_cut() -> None:
-    """A megabyte that was observed does not become a megabyte of log."""
-    [outcome] = evaluate([expectation(ValueKind.TEXT, "eq", "x")], {"thing": "y" * 1_000_000})
-    assert len(outcome.observed) <= 200
+def deep_list(levels: int) -> list[object]:
+    nested: list[object] = []
+    for _ in range(levels):
+        nested = [nested]
+    return nested
+
+
+@pytest.mark.parametrize(
+    ("value", "start"),
+    [
+        ("y" * 1_000_000, "yyyy"), ("\ud800" * 300, "\\ud800"), (("a",) * 100_000, "a, a"), ([1] * 1_000_000, "[1, 1"),
+        (deep_list(100_000), "[[[["), ({"x" * 1_000_000: 1}, '{"xxxx'), (10**5_000, "<ValueError>"), (-(10**400), "-1"),
+    ],
+    ids=["text", "surrogates", "texts", "list", "nested", "key", "number", "negative"],
+)  # fmt: skip
+def test_large_values_are_cut(value: Any, start: str) -> None:
+    """A megabyte that was observed, however it is built, does not become a megabyte of log."""
+    [outcome] = evaluate([expectation(ValueKind.JSON, "ne", "x")], {"thing": value})
+    assert (outcome.ok, outcome.observed[: len(start)]) == (True, start)
+    assert len(outcome.observed.encode()) <= 202
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "number", "text"),
+    [
+        (ValueKind.DURATION, 0.8123456789, 0.8123456789, "0.812346s"),
+        (ValueKind.NUMBER, 10**400, math.inf, "1" + "0" * 198 + "…"),
+        (ValueKind.NUMBER, -(10**400), -math.inf, "-1" + "0" * 197 + "…"),
+        (ValueKind.FLAG, True, 1.0, "true"),
+        (ValueKind.TEXTS, ("a", "b"), None, "a, b"),
+        (ValueKind.JSON, {"a": [None, "ü"]}, None, '{"a": [null, "ü"]}'),
+        (ValueKind.TEXT, None, None, ""),
+    ],
+)
+def test_what_was_observed_is_told_as_number_and_text(
+    kind: ValueKind, value: Any, number: float | None, text: str
+) -> None:
+    """Numbers and flags have a value for the metric, everything has a text for people."""
+    [outcome] = evaluate([expectation(kind, "exists", operand=True)], {"thing": value})
+    assert outcome.observed == text
+    assert math.isnan(outcome.value) if number is None else outcome.value == number
 
 
 VALUES = st.recursive(

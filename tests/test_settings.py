@@ -1,0 +1,108 @@
+"""The vocabulary of settings: what is a duration, a size, a pattern, an address, and what is said when it is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from exporter.settings import (
+    NetworkSettings,
+    Pattern,
+    TlsConfig,
+    parse_duration,
+    parse_host,
+    parse_host_port,
+    parse_ip,
+    parse_ip_port,
+    parse_size,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (parse_duration, "1m30s", 90.0),
+        (parse_duration, "250ms", 0.25),
+        (parse_duration, "0.5s", 0.5),
+        (parse_duration, "1y2w3d4h5m6s7ms", 31536000 + 2 * 604800 + 3 * 86400 + 4 * 3600 + 5 * 60 + 6.007),
+        (parse_duration, "0", 0.0),
+        (parse_duration, 0, 0.0),
+        (parse_size, 512, 512),
+        (parse_size, "512", 512),
+        (parse_size, "64KiB", 65536),
+        (parse_size, "1 mb", 1048576),
+        (parse_host, "www.example", "www.example"),
+        (parse_host, "_dmarc.example", "_dmarc.example"),
+        (parse_host, "[2001:DB8::1]", "2001:db8::1"),
+        (parse_host, "fe80::1%eth0", "fe80::1%eth0"),
+        (parse_host, "münchen.example", "xn--mnchen-3ya.example"),
+        (parse_host_port, "a.example:465", ("a.example", 465)),
+        (parse_host_port, "[2001:db8::1]:53", ("2001:db8::1", 53)),
+        (parse_ip, "2001:0db8::0001", "2001:db8::1"),
+        (parse_ip_port, "192.0.2.1", "192.0.2.1"),
+        (parse_ip_port, "[2001:db8::1]:53", "[2001:db8::1]:53"),
+    ],
+)
+def test_a_text_means_this(parse: Callable[[object], object], text: object, value: object) -> None:
+    """Durations as Prometheus writes them, sizes by 1024, hosts and addresses in canonical form."""
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("parse", "values", "fault"),
+    [
+        (parse_duration, ["5", 5, 1.5, "", "s", "30s1m", "1s1s", "-1s", "1S", "\u0661s", True], "is no duration"),
+        (parse_duration, ["101y", "9" * 400 + "s"], "is longer than a hundred years"),
+        (parse_size, ["", "1XB", "-1", "1.5MiB", "1KK", True, None, "\u0661"], "is no size"),
+        (parse_host, ["", ".", "a..b", "-a", "a-", "1.2.3", "300.1.1.1", "a b", "[192.0.2.1]", "x" * 64, 5, None],
+         "is no host name and no IP address"),
+        (parse_host_port, ["a.example", "[::1]", "::1", ""], "needs a port"),
+        (parse_host_port, ["a:0", "a:65536", "a:x", "a:\u0661", "a:"], "has port"),
+        (parse_ip, ["a.example", "", "1.2.3", None], "is no IP address"),
+        (parse_ip_port, ["a.example:53", "a.example"], "is no IP address"),
+        (Pattern, ["(", "a(?=b)", r"(a)\1", "a{1001}"], "is no RE2 regular expression"),
+    ],
+)  # fmt: skip
+def test_what_is_none_is_refused(parse: Callable[[object], object], values: list[object], fault: str) -> None:
+    """Each of these is refused with a sentence that follows the value."""
+    for value in values:
+        with pytest.raises(ValueError, match=f"^{fault}"):
+            parse(value)
+
+
+@given(st.text(st.characters()))
+def test_no_text_makes_a_pattern_fail(text: str) -> None:
+    """A pattern judges whatever a target sends, lone surrogates and zero bytes too."""
+    assert Pattern("").found_in(text)
+    assert Pattern("^a").found_in(text) == text.startswith("a")
+
+
+def test_python_code_gives_seconds_and_documents_give_units() -> None:
+    """A number is a duration only where the name beside it carries the unit."""
+    assert NetworkSettings(connect_timeout_seconds=2.5).connect_timeout_seconds == 2.5
+    with pytest.raises(ValidationError, match="is no duration"):
+        NetworkSettings.model_validate_json('{"connect_timeout": 2.5}')
+    for seconds in (-1.0, 0.0, float("nan"), float("inf")):
+        with pytest.raises(ValidationError):
+            NetworkSettings(connect_timeout_seconds=seconds)
+
+
+def test_tls_options_that_contradict_each_other_are_refused() -> None:
+    """A certificate without its key, and a highest version below the lowest, are told at load."""
+    with pytest.raises(ValidationError, match="needs cert_file and key_file together"):
+        TlsConfig(cert_file="cert.pem")
+    with pytest.raises(ValidationError, match="has max_version TLS11 below min_version TLS12"):
+        TlsConfig(max_version="TLS11")
+
+
+def test_settings_cannot_be_changed() -> None:
+    """Settings are shared by threads, so they are frozen."""
+    with pytest.raises(ValidationError, match="frozen"):
+        TlsConfig().insecure_skip_verify = True  # type: ignore[misc] # what is forbidden
