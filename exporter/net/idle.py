@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import Context
+from dataclasses import fields
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from exporter.net.http_message import RequestOptions
 from exporter.settings import NetworkSettings
 
 if TYPE_CHECKING:
@@ -23,12 +25,19 @@ if TYPE_CHECKING:
 MAX_IDLE_PER_KEY, MAX_IDLE, MAX_IDLE_SECONDS = 2, 1024, 300.0
 
 
+_NOT_OF_THE_CONNECTION = ("network", "tls_timeout_seconds", "body_limit_bytes", "stop_at_redirect", "keep_alive")
+_SHAPING_OPTIONS = tuple(field.name for field in fields(RequestOptions) if field.name not in _NOT_OF_THE_CONNECTION)
+"""Options that tell connections apart: all but those known not to, so that a new one never mixes connections."""
+
+_SHAPING_SETTINGS = tuple(NetworkSettings.model_fields)
+
+
 def connection_key(request: WireRequest) -> Hashable:
     """Give all that shapes the connection for a request; equal keys may share connections."""
     options = request.options
-    network = tuple([getattr(options.network, name) for name in NetworkSettings.model_fields])
-    tls = (options.tls, options.server_name, options.http2, request.upgrades) if request.secure else None
-    return request.host, request.port, network, tls
+    settings = [getattr(options.network, name) for name in _SHAPING_SETTINGS]
+    settings += [getattr(options, name) for name in _SHAPING_OPTIONS]
+    return request.host, request.port, request.secure, request.upgrades, tuple(settings)
 
 
 class IdleConnection(asyncio.Protocol):

@@ -36,6 +36,7 @@ from tests.servers.http import (
     respond,
     run_http_server,
 )
+from tests.servers.nginx import TLS_SERVER
 from tests.servers.tcp import closed_port
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.model import Result
     from tests.servers.http import Act
+    from tests.servers.nginx import CertificateFiles, Nginx
 
 TYPES = {"http": HTTP, "json-http": JSON_HTTP}
 SECRET = "s3cr3t-CANARY"
@@ -651,3 +653,26 @@ def test_documents_of_the_configuration_are_plain_json() -> None:
     settings = configured("http://x.example/", "json: {a: [1, 2.5, null, true, x]}")[0].settings
     assert isinstance(settings, HttpSettings)
     assert json.dumps(settings.json_body) == '{"a": [1, 2.5, null, true, "x"]}'
+
+
+def test_kept_connections_serve_the_next_batch(runner: AsyncCheckRunner, start_nginx: Callable[..., Nginx]) -> None:
+    """With keep_alive the second batch opens nothing and connects to nothing, while the loop stays warm."""
+    checks = configured(start_nginx().url(), "keep_alive: true")
+    results: list[Result] = []
+    first, second = [runner.run_all(checks, results.append) for _ in range(2)]
+    assert (first.http_connections_opened, first.http_connections_reused) == (1, 0)
+    assert (second.http_requests, second.http_connections_opened, second.http_connections_reused) == (1, 0, 1)
+    connecting = [measured(result)["probe_http_duration_seconds{connect}"] for result in results]
+    assert (results[1].status, connecting[0] > 0, connecting[1]) == (ResultStatus.OK, True, 0.0)
+
+
+def test_http2_is_spoken_unless_it_is_not_wanted(
+    run: Callable[..., Result], start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
+) -> None:
+    """The version of HTTP that was spoken is measured, and can be expected."""
+    nginx = start_nginx(TLS_SERVER.replace("ssl backlog", "ssl http2 backlog"), certificate=certificate)
+    trust = f"tls_config: {{ca_file: {ca_file}}}, "
+    second = run(nginx.tls_url(), trust + "expect: [{http_version: '2'}]")
+    first = run(nginx.tls_url(), trust + "http2: false, expect: [{http_version: '1.1'}]")
+    assert (second.status, measured(second)["probe_http_version"]) == (ResultStatus.OK, 2.0)
+    assert (first.status, measured(first)["probe_http_version"]) == (ResultStatus.OK, 1.1)
