@@ -84,7 +84,9 @@ class IdleConnection(asyncio.Protocol):
 class IdleConnections:
     """The idle connections of the process; bounded in number per key and in all. May be used by any thread's loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_idle: int = MAX_IDLE, max_idle_seconds: float = MAX_IDLE_SECONDS) -> None:
+        self._max_idle = max_idle
+        self._max_idle_seconds = max_idle_seconds
         self._lock = Lock()
         self._kept: _LoopConnections | None = None
 
@@ -106,7 +108,7 @@ class IdleConnections:
         with self._lock:
             kept = self._kept
             if kept is None or kept.loop is not loop:
-                kept = self._kept = _LoopConnections(loop)
+                kept = self._kept = _LoopConnections(loop, self._max_idle, self._max_idle_seconds)
         await kept.watch_the_loop()
         kept.add(idle)
 
@@ -114,8 +116,10 @@ class IdleConnections:
 class _LoopConnections:
     """Idle connections of one event loop; lives as long as the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_idle: int, max_idle_seconds: float) -> None:
         self.loop = loop
+        self._max_idle = max_idle
+        self._max_idle_seconds = max_idle_seconds
         self._oldest_first: dict[IdleConnection, None] = {}
         self._by_key: dict[Hashable, list[IdleConnection]] = {}
         self._expiry: asyncio.TimerHandle | None = None
@@ -151,7 +155,7 @@ class _LoopConnections:
         idle.transport.set_protocol(idle)
         if len(same) > MAX_IDLE_PER_KEY:
             same[0].end()
-        elif len(self._oldest_first) > MAX_IDLE:
+        elif len(self._oldest_first) > self._max_idle:
             next(iter(self._oldest_first)).end()
         self._expire_later()
 
@@ -169,12 +173,12 @@ class _LoopConnections:
         if self._expiry is None and self._oldest_first:
             oldest = next(iter(self._oldest_first))
             # In a context of its own, because the timer outlives the attempt in whose context it would run.
-            self._expiry = self.loop.call_at(oldest.kept_at + MAX_IDLE_SECONDS, self._expire, context=Context())
+            self._expiry = self.loop.call_at(oldest.kept_at + self._max_idle_seconds, self._expire, context=Context())
 
     def _expire(self) -> None:
         self._expiry = None
         for idle in list(self._oldest_first):
-            if idle.kept_at + MAX_IDLE_SECONDS > self.loop.time():
+            if idle.kept_at + self._max_idle_seconds > self.loop.time():
                 break
             idle.end()
         self._expire_later()

@@ -13,7 +13,7 @@ import pytest
 from exporter.net import Network
 from exporter.net.http_client import ProbeTransport, wire_request
 from exporter.net.http_message import Exchange, RequestOptions
-from exporter.net.idle import MAX_IDLE_PER_KEY
+from exporter.net.idle import MAX_IDLE_PER_KEY, IdleConnections
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.net.connecting import LOOP_NAMES, LOOPS, open_descriptors
 from tests.servers.nginx import TLS_SERVER
@@ -186,3 +186,24 @@ def test_connections_end_with_their_loop(start_nginx: Callable[..., Nginx], opti
         anyio.run(ask, network, nginx.url(), backend_options=options)
         assert open_descriptors() == before
     assert counted(network) == (2, 0)
+
+
+async def test_idle_connections_do_not_stay_for_ever(start_nginx: Callable[..., Nginx]) -> None:
+    """A connection that nobody has wanted for some time is closed, each at its own time."""
+    nginx, network = start_nginx(), Network(idle=IdleConnections(max_idle_seconds=0.4))
+    await ask(network, nginx.url())
+    await asyncio.sleep(0.25)
+    await ask(network, nginx.url(), source_ip="127.0.0.2")
+    both = open_descriptors()
+    await asyncio.sleep(0.25)
+    one = open_descriptors()
+    await asyncio.sleep(0.25)
+    assert (both - one, one - open_descriptors(), counted(network)) == (1, 1, (2, 0))
+
+
+async def test_of_too_many_idle_connections_the_oldest_goes(start_nginx: Callable[..., Nginx]) -> None:
+    """The number of idle connections is bounded in all, and those used last stay."""
+    nginx, network = start_nginx(), Network(idle=IdleConnections(max_idle=2))
+    for last in (1, 2, 3, 3, 2, 1):
+        await ask(network, nginx.url(), source_ip=f"127.0.0.{last}")
+    assert counted(network) == (4, 2)
