@@ -67,9 +67,9 @@ def test_an_alias_bomb_is_refused_at_once() -> None:
         f"{name}: &{name} [{', '.join(['*' + before] * 9)}]"
         for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     refusal = refusal_of("\n".join(levels) + "\nchecks: []\n")
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert "checks.yml:" in refusal
 
 
