@@ -94,7 +94,7 @@ def test_a_regular_expression_is_compiled_when_the_settings_are_made() -> None:
 
     assert Searching(wanted=Pattern("^a")) == Searching.model_validate({"wanted": "^a"})
     for wrong in (5, "(", None):
-        with pytest.raises(ValidationError, match="is no (RE2 )?regular expression"):
+        with pytest.raises(ValidationError, match=r"is no (RE2 )?regular expression"):
             Searching.model_validate({"wanted": wrong})
 
 
