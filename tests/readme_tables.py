@@ -123,15 +123,15 @@ def _keys_table(properties: Mapping[str, Mapping[str, Any]], required: tuple[str
 def _kind(key: str, schema: Mapping[str, Any]) -> str:
     """Name the kind of value that a schema describes."""
     if "anyOf" in schema:
-        return _kind(key, next(option for option in schema["anyOf"] if option.get("type") != "null"))
+        kinds = [_kind(key, option) for option in schema["anyOf"] if option.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
     if "enum" in schema:
         return ", ".join(map(_code, schema["enum"]))
     if key == "type":
         return ", ".join(map(_code, _TYPES))
     if "$ref" in schema:
-        return {"TlsConfig": "mapping", "BasicAuth": "`username`, `password`", "JsonValue": "any value"}[
-            schema["$ref"].rpartition("/")[2]
-        ]
+        named = {"BasicAuth": "`username`, `password`", "JsonValue": "any value"}
+        return named.get(schema["$ref"].rpartition("/")[2], "mapping")
     kind = schema["type"]
     if isinstance(kind, list):
         return "duration" if "pattern" in schema else "size"
