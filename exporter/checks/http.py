@@ -33,6 +33,7 @@ from exporter.net.http_metrics import HTTP_METRICS, http_measurements
 from exporter.net.http_run import HttpRun, PreparedRequest, prepare
 from exporter.net.http_target import parse_http_url
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.proxy_settings import ProxySettings
 from exporter.net.redirects import RedirectRules
 from exporter.settings import (
     BasicAuth,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from exporter.checks.base import BatchContext
     from exporter.model import Check
     from exporter.net.http_message import Exchange
+    from exporter.net.proxy import Proxies
     from exporter.settings import CheckSettings
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -111,7 +113,7 @@ def _secret_line(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class HttpSettings(NetworkSettings, TlsSettings):
+class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     """Settings of the types `http` and `json-http`."""
 
     method: Annotated[str, AfterValidator(_method)] = Field(default="GET", description="Request method")
@@ -131,6 +133,9 @@ class HttpSettings(NetworkSettings, TlsSettings):
         "the work of a check, and measures only requests",
     )
     http2: bool = Field(default=True, description="Speak HTTP/2 with servers that offer it over TLS; else HTTP/1.1")
+    digest_auth: BasicAuth | None = Field(
+        default=None, description="User name and password, given by digest when the server asks (RFC 7616)"
+    )
     follow_redirects: bool = Field(default=True, description="Judge the response that redirects lead to")
     max_redirects: int = Field(default=10, ge=0, le=20, description="Most redirects followed; one more is a failure")
     allow_downgrade: bool = Field(default=False, description="Follow redirects from https to http")
@@ -150,7 +155,7 @@ class HttpSettings(NetworkSettings, TlsSettings):
         bodies += ["json"] if "json_body" in self.model_fields_set else []
         if len(bodies) > 1:
             raise ValueError(f"has {' and '.join(bodies)}; a request has one body")
-        ways = [key for key in ("basic_auth", "bearer_token") if getattr(self, key) is not None]
+        ways = [key for key in ("basic_auth", "bearer_token", "digest_auth") if getattr(self, key) is not None]
         ways += ["an Authorization header"] if "authorization" in names else []
         if len(ways) > 1:
             raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")
@@ -199,7 +204,7 @@ class HttpCheckExecutor:
         answer: HttpAnswer | None = None
         try:
             plan = await _plan_of(check)
-            await run.fetch(self._usable_client(), plan.first, plan.rules)
+            await run.fetch(self._usable_client(), plan.first, plan.rules, _auth(check))
             answer = await _looked_at(check, run.exchanges[-1])
             if check.check_type == JSON_HTTP.name:
                 _demand_json(run.exchanges[-1], answer)
@@ -272,7 +277,7 @@ def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
     """Hand over what was measured, however far the run came."""
     last = run.exchanges[-1]
     attempt.measure_all(resolution_measurements(run.exchanges[0].connection))
-    attempt.measure_all(http_measurements(run.exchanges))
+    attempt.measure_all(http_measurements(run.exchanges, run.redirects))
     if last.connection.tls is not None:
         attempt.measure_all(tls_measurements(last.connection.tls))
     regular = [one for one in check.expectations if one.subject in (HEADER, BODY) and one.operator in _REGULAR]
@@ -354,6 +359,7 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
         tls_timeout_seconds=settings.tls_timeout_seconds,
         body_limit_bytes=settings.body_size_limit,
         stop_at_redirect=settings.follow_redirects,
+        proxies=_proxies(settings),
         keep_alive=settings.keep_alive,
         http2=settings.http2,
     )
@@ -363,6 +369,19 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
         headers_elsewhere=elsewhere,
     )
     return _Plan(prepare(request, options), rules if settings.follow_redirects else None)
+
+
+def _auth(check: Check) -> httpx.Auth | None:
+    """Give what answers a server's challenges in one run; it remembers them, and other runs have others."""
+    digest = _settings_of(check).digest_auth
+    return None if digest is None else httpx.DigestAuth(digest.username, digest.password.get_secret_value())
+
+
+def _proxies(settings: HttpSettings) -> Proxies:
+    try:
+        return settings.proxies()
+    except ValueError as error:
+        raise CheckFailed(Reason.LOCAL, str(error)) from error
 
 
 def _validate_target(target: str, _settings: CheckSettings) -> str:

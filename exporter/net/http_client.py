@@ -21,6 +21,7 @@ from exporter.net.http_message import Exchange, RequestOptions, WireRequest
 from exporter.net.idle import IdleConnection, connection_key
 from exporter.net.phases import ConnectionFacts
 from exporter.net.redirects import effective_port
+from exporter.net.tunnel import basic_credentials
 from exporter.settings import NetworkSettings, TlsConfig
 from exporter.version import __version__
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from exporter.net.http2 import Http2Protocol
     from exporter.net.network import Network
+    from exporter.net.proxy import ProxyRoute
 
 OPTIONS = "exporter.options"
 """Key of a request's RequestOptions in `httpx.Request.extensions`."""
@@ -85,6 +87,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             tls=options.tls if request.secure else None,
             server_name=options.tls.server_name or options.server_name,
             tls_timeout_seconds=options.tls_timeout_seconds,
+            proxy=request.proxy,
             alpn=offered,
         )
         counts.opened += 1
@@ -252,12 +255,17 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
         fields.append((b"Connection", b"close"))
     if content or request.method in _WITH_CONTENT:
         fields.append((b"Content-Length", b"%d" % len(content)))
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    proxy, asked = _proxy_for(request.url, options), request.url.raw_path
+    if proxy is not None and not proxy.tunnels:
+        asked = b"http://" + request.url.netloc + asked  # RFC 9112 section 3.2.2
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), asked)]
     lines += [name + b": " + value for name, value in fields]
+    if proxy is not None and not proxy.tunnels and proxy.username is not None:
+        lines.append(f"Proxy-Authorization: {basic_credentials(proxy.username, proxy.password)}".encode())
     if any(map(_LINE_BREAKING.search, lines)):
         raise ValueError("the request's head has a line break or a NUL within a line")
     return WireRequest(
-        host=request.url.raw_host.decode("ascii").replace("%25", "%"),  # an address's zone, RFC 6874
+        host=_host(request.url),
         port=effective_port(request.url),
         secure=request.url.scheme == "https",
         method=request.method,
@@ -267,4 +275,15 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
         content=content,
         wire=b"\r\n".join((*lines, b"", content)),
         options=options,
+        proxy=proxy,
     )
+
+
+def _host(url: httpx.URL) -> str:
+    return url.raw_host.decode("ascii").replace("%25", "%")  # an address's zone, RFC 6874
+
+
+def _proxy_for(url: httpx.URL, options: RequestOptions) -> ProxyRoute | None:
+    secure = url.scheme == "https"
+    route = options.proxies.route(_host(url), effective_port(url), secure=secure)
+    return route if route is None or secure else route.forwarding()

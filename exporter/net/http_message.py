@@ -11,8 +11,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from exporter.net.phases import ConnectionFacts
+from exporter.net.proxy import NO_PROXIES
 
 if TYPE_CHECKING:
+    from exporter.net.proxy import Proxies, ProxyRoute
     from exporter.settings import NetworkSettings, TlsConfig
 
 REDIRECT_STATUSES = frozenset((301, 302, 303, 307, 308))
@@ -31,6 +33,7 @@ class RequestOptions:
         server_name: Name sent as SNI and verified when `tls` names none; None stands for the URL's host.
         tls_timeout_seconds: Bound of the handshake alone.
         body_limit_bytes: Most bytes of body that are taken, counted on the wire and after decoding.
+        proxies: The proxies that lead to hosts.
         stop_at_redirect: Whether the body of an answer that redirects is left unread.
         http2: Whether HTTP/2 is spoken with a server that offers it during the TLS handshake.
         keep_alive: Whether a connection opened earlier is used, and left open for the next request.
@@ -42,6 +45,7 @@ class RequestOptions:
     tls_timeout_seconds: float | None = None
     body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES
     stop_at_redirect: bool = False
+    proxies: Proxies = NO_PROXIES
     keep_alive: bool = False
     http2: bool = True
 
@@ -61,6 +65,7 @@ class WireRequest:
         content: The body.
         wire: Head and body as HTTP/1.1 sends them.
         options: How to connect and what to accept.
+        proxy: The proxy that leads to the host; None for none.
     """
 
     host: str
@@ -73,6 +78,7 @@ class WireRequest:
     content: bytes
     wire: bytes
     options: RequestOptions
+    proxy: ProxyRoute | None = None
 
 
 class Exchange:

@@ -45,11 +45,12 @@ HTTP_METRICS = (DURATION, STATUS_CODE, CONTENT_LENGTH, BODY_LENGTH, REDIRECTS, S
 """Metric families of every type that speaks HTTP."""
 
 
-def http_measurements(exchanges: Sequence[Exchange]) -> list[Measurement]:
+def http_measurements(exchanges: Sequence[Exchange], redirects: int) -> list[Measurement]:
     """Give the values of HTTP_METRICS that are known.
 
     Args:
-        exchanges: Those of one run in order: the first request and what redirects led to; at least one.
+        exchanges: Those of one run in order: first request, answered challenges, redirects; at least one.
+        redirects: How many redirects were followed.
     """
     last = exchanges[-1]
     connections = [exchange.connection for exchange in exchanges]
@@ -59,7 +60,7 @@ def http_measurements(exchanges: Sequence[Exchange]) -> list[Measurement]:
         Measurement(DURATION, sum([one.tls_seconds for one in connections]), ("tls",)),
         Measurement(DURATION, sum([one.processing_seconds for one in exchanges]), ("processing",)),
         Measurement(DURATION, sum([one.transfer_seconds for one in exchanges]), ("transfer",)),
-        Measurement(REDIRECTS, len(exchanges) - 1),
+        Measurement(REDIRECTS, redirects),
     ]
     if last.status:
         found += (
