@@ -8,15 +8,12 @@ by the runner.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio.to_thread
 import httpx
-from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
@@ -28,22 +25,15 @@ from exporter.net.body_file import read_body_file
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.net.http_client import USER_AGENT, create_client
 from exporter.net.http_content import HttpAnswer
-from exporter.net.http_message import DEFAULT_BODY_LIMIT_BYTES, RequestOptions
+from exporter.net.http_message import RequestOptions
 from exporter.net.http_metrics import HTTP_METRICS, http_measurements
 from exporter.net.http_run import HttpRun, PreparedRequest, prepare
+from exporter.net.http_settings import HttpSettings
 from exporter.net.http_target import parse_http_url
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
-from exporter.net.proxy_settings import ProxySettings
 from exporter.net.redirects import RedirectRules
 from exporter.settings import (
-    BasicAuth,
-    NetworkSettings,
-    ReadableFile,
-    SingleLine,
-    Size,
-    TlsSettings,
     parse_host_port,
-    refuse_control_characters,
 )
 
 if TYPE_CHECKING:
@@ -54,8 +44,6 @@ if TYPE_CHECKING:
     from exporter.net.proxy import Proxies
     from exporter.settings import CheckSettings
 
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OWN_HEADERS = ("content-length", "transfer-encoding", "trailer", "te")
 _CACHED_PLANS = 16384
 
 FAILED_DUE_TO_REGEX = MetricSpec(
@@ -92,88 +80,6 @@ FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL that t
 SUBJECTS = (
     STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, FINAL_URL, *TLS_SUBJECTS,
 )  # fmt: skip
-
-
-def _header_name(name: str) -> str:
-    if not _TOKEN.fullmatch(name):
-        raise ValueError("is no name of a header")
-    if name.lower() in _OWN_HEADERS:
-        raise ValueError("is a header that follows from the body; leave it out")
-    return name
-
-
-def _method(method: str) -> str:
-    if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
-        raise ValueError("is no method that a URL can be asked with, such as GET, HEAD or POST")
-    return method.upper()
-
-
-def _secret_line(secret: SecretStr) -> SecretStr:
-    refuse_control_characters(secret.get_secret_value())
-    return secret
-
-
-class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
-    """Settings of the types `http` and `json-http`."""
-
-    method: Annotated[str, AfterValidator(_method)] = Field(default="GET", description="Request method")
-    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SingleLine] = Field(
-        default_factory=dict, repr=False, description="Request headers; Host is also the name sent as SNI and verified"
-    )
-    body: str | None = Field(default=None, repr=False, description="Request body")
-    body_file: ReadableFile | None = Field(default=None, description="File whose content is the request body")
-    json_body: JsonValue = Field(default=None, alias="json", repr=False, description="Request body, sent as JSON")
-    basic_auth: BasicAuth | None = Field(default=None, description="User name and password")
-    bearer_token: Annotated[SecretStr, AfterValidator(_secret_line)] | None = Field(
-        default=None, description="Token sent as Authorization: Bearer"
-    )
-    keep_alive: bool = Field(
-        default=False,
-        description="Use a connection left open by an earlier request for the same, and leave it open: saves most of "
-        "the work of a check, and measures only requests",
-    )
-    http2: bool = Field(default=True, description="Speak HTTP/2 with servers that offer it over TLS; else HTTP/1.1")
-    digest_auth: BasicAuth | None = Field(
-        default=None, description="User name and password, given by digest when the server asks (RFC 7616)"
-    )
-    follow_redirects: bool = Field(default=True, description="Judge the response that redirects lead to")
-    max_redirects: int = Field(default=10, ge=0, le=20, description="Most redirects followed; one more is a failure")
-    allow_downgrade: bool = Field(default=False, description="Follow redirects from https to http")
-    body_size_limit: Annotated[Size, Field(gt=0, le=1 << 30)] = Field(
-        default=DEFAULT_BODY_LIMIT_BYTES, description="A larger body, as sent or after decoding, is a failure"
-    )
-    compression: Literal["gzip", "deflate", "br", "zstd"] | None = Field(
-        default=None, description="Content coding asked for; none by default. Any known one is undone"
-    )
-
-    @model_validator(mode="after")
-    def _check_what_excludes_what(self) -> Self:
-        names = [name.lower() for name in self.headers]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"has the header {min(twice)} more than once")
-        bodies = [key for key, value in (("body", self.body), ("body_file", self.body_file)) if value is not None]
-        bodies += ["json"] if "json_body" in self.model_fields_set else []
-        if len(bodies) > 1:
-            raise ValueError(f"has {' and '.join(bodies)}; a request has one body")
-        ways = [key for key in ("basic_auth", "bearer_token", "digest_auth") if getattr(self, key) is not None]
-        ways += ["an Authorization header"] if "authorization" in names else []
-        if len(ways) > 1:
-            raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")
-        if self.basic_auth is not None and ":" in self.basic_auth.username:
-            raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
-        if self.compression is not None and "accept-encoding" in names:
-            raise ValueError("has compression and an Accept-Encoding header; they say the same")
-        if self.host_header is not None:
-            try:
-                parse_host_port(self.host_header, default_port=1)
-            except ValueError as error:
-                raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
-        return self
-
-    @property
-    def host_header(self) -> str | None:
-        """The configured Host header; None when the target's host is sent."""
-        return next((value for name, value in self.headers.items() if name.lower() == "host"), None)
 
 
 class _Plan(NamedTuple):

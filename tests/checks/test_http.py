@@ -13,12 +13,13 @@ import pytest
 from anyio.from_thread import BlockingPortalProvider
 
 from exporter.attempt import begin_attempt
-from exporter.checks.http import HTTP, JSON_HTTP, HttpCheckExecutor, HttpSettings
+from exporter.checks.http import HTTP, JSON_HTTP, HttpCheckExecutor
 from exporter.config.load import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Check, Reason, ResultStatus
 from exporter.net import Network
 from exporter.net.http_client import USER_AGENT, create_client
+from exporter.net.http_settings import HttpSettings
 from exporter.registry import ExecutorRegistry
 from exporter.runner import AsyncCheckRunner
 from tests.servers.certificates import expired, server_context, valid

@@ -1,0 +1,101 @@
+"""The settings of the check types that fetch URLs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
+
+from exporter.net.http_message import DEFAULT_BODY_LIMIT_BYTES
+from exporter.net.proxy_settings import ProxySettings, secret_line
+from exporter.settings import (
+    BasicAuth,
+    NetworkSettings,
+    ReadableFile,
+    SingleLine,
+    Size,
+    TlsSettings,
+    parse_host_port,
+)
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OWN_HEADERS = ("content-length", "transfer-encoding", "trailer", "te")
+
+
+def _header_name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("is no name of a header")
+    if name.lower() in _OWN_HEADERS:
+        raise ValueError("is a header that follows from the body; leave it out")
+    return name
+
+
+def _method(method: str) -> str:
+    if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
+        raise ValueError("is no method that a URL can be asked with, such as GET, HEAD or POST")
+    return method.upper()
+
+
+class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
+    """Settings of the types `http` and `json-http`."""
+
+    method: Annotated[str, AfterValidator(_method)] = Field(default="GET", description="Request method")
+    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SingleLine] = Field(
+        default_factory=dict, repr=False, description="Request headers; Host is also the name sent as SNI and verified"
+    )
+    body: str | None = Field(default=None, repr=False, description="Request body")
+    body_file: ReadableFile | None = Field(default=None, description="File whose content is the request body")
+    json_body: JsonValue = Field(default=None, alias="json", repr=False, description="Request body, sent as JSON")
+    basic_auth: BasicAuth | None = Field(default=None, description="User name and password")
+    bearer_token: Annotated[SecretStr, AfterValidator(secret_line)] | None = Field(
+        default=None, description="Token sent as Authorization: Bearer"
+    )
+    keep_alive: bool = Field(
+        default=False,
+        description="Use a connection left open by an earlier request for the same, and leave it open: saves most of "
+        "the work of a check, and measures only requests",
+    )
+    http2: bool = Field(default=True, description="Speak HTTP/2 with servers that offer it over TLS; else HTTP/1.1")
+    digest_auth: BasicAuth | None = Field(
+        default=None, description="User name and password, given by digest when the server asks (RFC 7616)"
+    )
+    follow_redirects: bool = Field(default=True, description="Judge the response that redirects lead to")
+    max_redirects: int = Field(default=10, ge=0, le=20, description="Most redirects followed; one more is a failure")
+    allow_downgrade: bool = Field(default=False, description="Follow redirects from https to http")
+    body_size_limit: Annotated[Size, Field(gt=0, le=1 << 30)] = Field(
+        default=DEFAULT_BODY_LIMIT_BYTES, description="A larger body, as sent or after decoding, is a failure"
+    )
+    compression: Literal["gzip", "deflate", "br", "zstd"] | None = Field(
+        default=None, description="Content coding asked for; none by default. Any known one is undone"
+    )
+
+    @model_validator(mode="after")
+    def _check_what_excludes_what(self) -> Self:
+        names = [name.lower() for name in self.headers]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"has the header {min(twice)} more than once")
+        bodies = [key for key, value in (("body", self.body), ("body_file", self.body_file)) if value is not None]
+        bodies += ["json"] if "json_body" in self.model_fields_set else []
+        if len(bodies) > 1:
+            raise ValueError(f"has {' and '.join(bodies)}; a request has one body")
+        ways = [key for key in ("basic_auth", "bearer_token", "digest_auth") if getattr(self, key) is not None]
+        ways += ["an Authorization header"] if "authorization" in names else []
+        if len(ways) > 1:
+            raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")
+        if self.basic_auth is not None and ":" in self.basic_auth.username:
+            raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
+        if self.compression is not None and "accept-encoding" in names:
+            raise ValueError("has compression and an Accept-Encoding header; they say the same")
+        if self.host_header is not None:
+            try:
+                parse_host_port(self.host_header, default_port=1)
+            except ValueError as error:
+                raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
+        return self
+
+    @property
+    def host_header(self) -> str | None:
+        """The configured Host header; None when the target's host is sent."""
+        return next((value for name, value in self.headers.items() if name.lower() == "host"), None)
