@@ -141,6 +141,15 @@ def open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the number alone
 
 
+async def descriptors_come_down_to(count: int) -> bool:
+    """Wait a moment until no more are open than there were; what other tests left may close meanwhile."""
+    for _ in range(100):
+        if open_descriptors() <= count:
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
 @contextmanager
 def no_descriptors_left() -> Iterator[None]:
     """Take every file descriptor that this process may have."""
