@@ -30,17 +30,17 @@ from exporter.net.http_metrics import HTTP_METRICS, http_measurements
 from exporter.net.http_run import HttpRun, PreparedRequest, prepare
 from exporter.net.http_settings import HttpSettings
 from exporter.net.http_target import parse_http_url
+from exporter.net.oauth2 import ClientCredentials, TokenGrant
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.redirects import RedirectRules
-from exporter.settings import (
-    parse_host_port,
-)
+from exporter.settings import NetworkSettings, parse_host_port
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
     from exporter.model import Check
     from exporter.net.http_message import Exchange
+    from exporter.net.http_settings import OAuth2
     from exporter.net.proxy import Proxies
     from exporter.settings import CheckSettings
 
@@ -100,7 +100,7 @@ class HttpCheckExecutor:
 
     def __init__(self, client: httpx.AsyncClient | None = None, *, network: Network | None = None) -> None:
         self._client = client
-        self._network = network
+        self._network = network or Network()
         self._own_client: httpx.AsyncClient | None = None
 
     async def execute(self, check: Check) -> Result:
@@ -110,7 +110,8 @@ class HttpCheckExecutor:
         answer: HttpAnswer | None = None
         try:
             plan = await _plan_of(check)
-            await run.fetch(self._usable_client(), plan.first, plan.rules, _auth(check))
+            client = self._usable_client()
+            await run.fetch(client, plan.first, plan.rules, _auth(check, client, self._network))
             answer = await _looked_at(check, run.exchanges[-1])
             if check.check_type == JSON_HTTP.name:
                 _demand_json(run.exchanges[-1], answer)
@@ -134,7 +135,7 @@ class HttpCheckExecutor:
         if self._client is not None:
             return self._client
         if self._own_client is None:
-            self._own_client = create_client(self._network or Network())
+            self._own_client = create_client(self._network)
         return self._own_client
 
 
@@ -277,10 +278,27 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
     return _Plan(prepare(request, options), rules if settings.follow_redirects else None)
 
 
-def _auth(check: Check) -> httpx.Auth | None:
-    """Give what answers a server's challenges in one run; it remembers them, and other runs have others."""
-    digest = _settings_of(check).digest_auth
-    return None if digest is None else httpx.DigestAuth(digest.username, digest.password.get_secret_value())
+def _auth(check: Check, client: httpx.AsyncClient, network: Network) -> httpx.Auth | None:
+    """Give what authorizes the requests of one run; it remembers challenges, and other runs have others."""
+    settings = _settings_of(check)
+    if settings.digest_auth is not None:
+        return httpx.DigestAuth(settings.digest_auth.username, settings.digest_auth.password.get_secret_value())
+    return None if settings.oauth2 is None else ClientCredentials(_grant(settings, settings.oauth2), client, network)
+
+
+def _grant(settings: HttpSettings, oauth2: OAuth2) -> TokenGrant:
+    network = {name: getattr(settings, name) for name in NetworkSettings.model_fields if name != "connect_to"}
+    return TokenGrant(
+        url=oauth2.token_url,
+        client_id=oauth2.client_id,
+        client_secret=oauth2.client_secret.get_secret_value(),
+        scopes=oauth2.scopes,
+        params=tuple(oauth2.endpoint_params.items()),
+        by_header=oauth2.auth_style == "header",
+        options=RequestOptions(
+            network=NetworkSettings(**network), tls=oauth2.tls_config, proxies=_proxies(settings), http2=False
+        ),
+    )
 
 
 def _proxies(settings: HttpSettings) -> Proxies:

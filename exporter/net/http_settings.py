@@ -9,13 +9,16 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
 
 from exporter.net.http_message import DEFAULT_BODY_LIMIT_BYTES
+from exporter.net.http_target import parse_http_url
 from exporter.net.proxy_settings import ProxySettings, secret_line
 from exporter.settings import (
     BasicAuth,
     NetworkSettings,
     ReadableFile,
+    SettingsModel,
     SingleLine,
     Size,
+    TlsConfig,
     TlsSettings,
     parse_host_port,
 )
@@ -36,6 +39,23 @@ def _method(method: str) -> str:
     if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
         raise ValueError("is no method that a URL can be asked with, such as GET, HEAD or POST")
     return method.upper()
+
+
+def _token_url(text: str) -> str:
+    parse_http_url(text)
+    return text
+
+
+class OAuth2(SettingsModel):
+    """How a token is asked for (RFC 6749 section 4.4)."""
+
+    client_id: SingleLine = Field(description="Who asks")
+    client_secret: Annotated[SecretStr, AfterValidator(secret_line)] = Field(description="Secret of who asks")
+    token_url: Annotated[str, AfterValidator(_token_url)] = Field(description="URL of the token endpoint")
+    scopes: tuple[SingleLine, ...] = Field(default=(), description="What the token is for")
+    endpoint_params: Mapping[str, str] = Field(default_factory=dict, repr=False, description="Further fields sent")
+    auth_style: Literal["header", "params"] = Field(default="header", description="Where the credentials go")
+    tls_config: TlsConfig = Field(default=TlsConfig(), description="TLS options towards the token endpoint")
 
 
 class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
@@ -61,6 +81,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     digest_auth: BasicAuth | None = Field(
         default=None, description="User name and password, given by digest when the server asks (RFC 7616)"
     )
+    oauth2: OAuth2 | None = Field(default=None, description="Token asked for with client credentials, sent as bearer")
     follow_redirects: bool = Field(default=True, description="Judge the response that redirects lead to")
     max_redirects: int = Field(default=10, ge=0, le=20, description="Most redirects followed; one more is a failure")
     allow_downgrade: bool = Field(default=False, description="Follow redirects from https to http")
@@ -80,7 +101,9 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
         bodies += ["json"] if "json_body" in self.model_fields_set else []
         if len(bodies) > 1:
             raise ValueError(f"has {' and '.join(bodies)}; a request has one body")
-        ways = [key for key in ("basic_auth", "bearer_token", "digest_auth") if getattr(self, key) is not None]
+        ways = [
+            key for key in ("basic_auth", "bearer_token", "digest_auth", "oauth2") if getattr(self, key) is not None
+        ]
         ways += ["an Authorization header"] if "authorization" in names else []
         if len(ways) > 1:
             raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")

@@ -18,13 +18,14 @@ from exporter.net.sharing import SharedWork
 from exporter.net.system_names import SystemNames
 from exporter.net.through_proxy import connect_to_proxy, open_tunnel, speak_through
 from exporter.net.tls_contexts import ContextRecipe, TlsContexts
+from exporter.net.tokens import TokenStore
 from exporter.net.tunnel import Tunnel
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     import asyncio
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from exporter.attempt import Attempt
     from exporter.net.phases import ConnectionFacts
@@ -60,6 +61,8 @@ class Network:
         idle: Connections kept open between requests, shared by all batches.
         lookups: Lookups of this batch.
         counts: Connection counts of this batch.
+        tokens: Access tokens, shared by all batches.
+        token_requests: Requests for tokens that this batch has made.
     """
 
     def __init__(
@@ -69,12 +72,15 @@ class Network:
         system_names: SystemNames | None = None,
         idle: IdleConnections | None = None,
         pacer: Pacer | None = None,
+        tokens: TokenStore | None = None,
     ) -> None:
         self.tls = tls or TlsContexts()
         self.idle = idle or IdleConnections()
         self._system_names = system_names or SystemNames()
         self.lookups = Lookups(self._system_names)
         self.counts = ConnectionCounts()
+        self.tokens = tokens or TokenStore()
+        self.token_requests: SharedWork[Hashable, str] = SharedWork()
         self._pacer = pacer
         self._contexts_are_current = False
         self._contexts: SharedWork[ContextRecipe, ssl.SSLContext] = SharedWork()
@@ -85,7 +91,7 @@ class Network:
         Args:
             pacer: What paces the batch.
         """
-        return Network(tls=self.tls, system_names=self._system_names, idle=self.idle, pacer=pacer)
+        return Network(tls=self.tls, system_names=self._system_names, idle=self.idle, pacer=pacer, tokens=self.tokens)
 
     async def refresh(self) -> None:
         """Look at the files of all SSL contexts made so far, in a worker thread; those that changed are made anew.

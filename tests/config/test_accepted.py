@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 from exporter.checks.dns import DnsSettings
-from exporter.checks.http import HttpSettings
 from exporter.checks.tcp import TcpSettings
 from exporter.config import Config, load_config, parse_config
 from exporter.model import Check, Reason, Severity
+from exporter.net.http_settings import HttpSettings
 from exporter.registry import ExecutorRegistry
 
 CONFIGS = Path(__file__).parent.parent / "configs"

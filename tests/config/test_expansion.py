@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.checks.dns import DnsSettings
-from exporter.checks.http import HttpSettings
 from exporter.config import Config, load_config, parse_config
 from exporter.errors import ConfigError
+from exporter.net.http_settings import HttpSettings
 from exporter.registry import ExecutorRegistry
 
 if TYPE_CHECKING:

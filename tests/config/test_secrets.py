@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.checks.http import HttpSettings
 from exporter.config import Config, load_config, parse_config
 from exporter.config.files import Files
 from exporter.config.problems import Problems
 from exporter.config.secrets import Secrets, SecretText, mask_credential, mask_url_password
 from exporter.errors import ConfigError
+from exporter.net.http_settings import HttpSettings
 from exporter.registry import ExecutorRegistry
 
 TYPES = ExecutorRegistry.with_builtins().check_types

@@ -1,0 +1,126 @@
+"""HTTP checks with OAuth 2.0 client credentials, against a token endpoint that answers well and badly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.attempt import begin_attempt
+from exporter.checks.http import HTTP, HttpCheckExecutor
+from exporter.config.load import parse_config
+from exporter.net import Network
+from tests.servers.http import redirect, respond, run_http_server
+
+if TYPE_CHECKING:
+    import socket
+
+    from exporter.model import Check, Result
+    from tests.servers.http import Act, Request
+
+SECRET = "s3cr3t-CANARY"
+
+
+def granted(**answer: object) -> Act:
+    """Grant a token."""
+    return respond(200, json.dumps({"access_token": "t0ken-CANARY", "token_type": "bearer", **answer}).encode())
+
+
+def check(target: str, token_url: str, keys: str = "") -> Check:
+    """A check as a user writes it; its configuration shows no secret."""
+    oauth2 = f"oauth2: {{client_id: 'm:e', client_secret: {SECRET}, token_url: '{token_url}', {keys}}}"
+    config = parse_config(f"checks: [{{name: it, type: http, target: '{target}', {oauth2}}}]", "c.yml", {"http": HTTP})
+    assert SECRET not in config.rendered
+    return config.checks[0]
+
+
+async def execute(one: Check, network: Network) -> tuple[Result, object]:
+    """Execute a check; give its result and the status it saw. Nothing it says holds secret or token."""
+    attempt = begin_attempt()
+    result = await HttpCheckExecutor(network=network).execute(one)
+    assert "CANARY" not in repr((result, attempt.log))
+    return result, attempt.observed.get("status")
+
+
+def demand(token: str) -> Act:
+    """Answer with 200 to whoever has the token, else with 401."""
+
+    def act(connection: socket.socket, request: Request) -> None:
+        respond(200 if request.headers.get("authorization") == f"Bearer {token}" else 401)(connection, request)
+
+    return act
+
+
+async def test_a_token_is_asked_for_once_and_kept() -> None:
+    """Checks at the same time and in later batches share one request for a token."""
+    script = {"/": demand("t0ken-CANARY"), "/token": granted(expires_in="3600")}
+    with run_http_server(script) as server:
+        one, network = check(server.url(), server.url("/token"), "scopes: [a, b], endpoint_params: {x: y}"), Network()
+        batch = network.for_batch()
+        together = await asyncio.gather(*(asyncio.create_task(execute(one, batch)) for _ in range(5)))
+        later = await execute(one, network.for_batch())
+        asked = [request for request in server.requests if request.path == "/token"]
+        assert [status for _, status in (*together, later)] == [200] * 6
+        assert [request.body for request in asked] == [b"grant_type=client_credentials&scope=a+b&x=y"]
+        assert asked[0].headers["authorization"] == "Basic bSUzQWU6czNjcjN0LUNBTkFSWQ=="
+
+
+async def test_credentials_go_as_fields_when_asked_for() -> None:
+    """`params` puts them into the body."""
+    with run_http_server({"/": respond(200), "/token": granted()}) as server:
+        await execute(check(server.url(), server.url("/token"), "auth_style: params"), Network())
+        body = b"grant_type=client_credentials&client_id=m%3Ae&client_secret=s3cr3t-CANARY"
+        assert [(one.body, "authorization" in one.headers) for one in server.requests[:1]] == [(body, False)]
+
+
+async def test_a_kept_token_that_is_refused_is_replaced_once() -> None:
+    """A 401 with a kept token asks for another; one with a fresh token is the answer."""
+    script = {"/": demand("t0ken-CANARY"), "/token": granted(expires_in=3600)}
+    with run_http_server(script) as server:
+        one, network = check(server.url(), server.url("/token")), Network()
+        statuses = [(await execute(one, network.for_batch()))[1]]
+        script |= {"/": demand("second-CANARY"), "/token": granted(access_token="second-CANARY", expires_in=3600)}
+        statuses.append((await execute(one, network.for_batch()))[1])
+        script["/"] = respond(401)
+        statuses.append((await execute(one, network.for_batch()))[1])
+        assert statuses == [200, 200, 401]
+        assert [request.path for request in server.requests] == ["/token", "/", "/", "/token", "/", "/", "/token", "/"]
+
+
+async def test_a_token_that_expires_at_once_is_not_kept() -> None:
+    """Each batch asks for its own."""
+    with run_http_server({"/": respond(200), "/token": granted(expires_in=0)}) as server:
+        one, network = check(server.url(), server.url("/token")), Network()
+        for _ in range(2):
+            await execute(one, network.for_batch())
+        assert [request.path for request in server.requests] == ["/token", "/", "/token", "/"]
+
+
+@pytest.mark.parametrize(
+    ("act", "detail"),
+    [
+        (respond(400, b'{"error": "invalid_client"}'), "it answered with status 400 (invalid_client)"),
+        (respond(401, SECRET.encode()), "it answered with status 401"),
+        (respond(400, json.dumps({"error": SECRET}).encode()), "it answered with status 400"),
+        (redirect("http://127.0.0.1:9/"), "it answered with status 302"),
+        (respond(200, b"[]"), "its answer holds no bearer token"),
+        (granted(access_token="a\r\nb"), "its answer holds no bearer token"),
+        (granted(token_type="mac"), "its answer holds no bearer token"),
+    ],
+)
+async def test_without_a_token_the_failure_is_one_of_auth(act: Act, detail: str) -> None:
+    """What the endpoint did is told, without secrets; the target is not asked."""
+    with run_http_server({"/token": act}) as server:
+        result, _ = await execute(check(server.url(), server.url("/token")), Network())
+        assert (result.reason, result.detail) == ("auth", f"no token from {server.url('/token')}: {detail}")
+        assert [request.path for request in server.requests] == ["/token"]
+
+
+async def test_a_token_is_given_to_no_other_origin() -> None:
+    """A redirect elsewhere leaves the token behind."""
+    with run_http_server({"/": respond(200)}) as other:
+        with run_http_server({"/": redirect(other.url()), "/token": granted()}) as server:
+            await execute(check(server.url(), server.url("/token")), Network())
+        assert [request.headers.get("authorization") for request in other.requests] == [None]
