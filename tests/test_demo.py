@@ -21,6 +21,7 @@ from anyio.from_thread import BlockingPortalProvider
 from exporter import AsyncCheckRunner, Check, ExecutorRegistry, Reason, Result, ResultStatus
 from exporter.config import parse_config
 from exporter.demo import DEMO_FILE, Demo, run_demo
+from tests.threads import threads_come_down_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +153,6 @@ def test_the_demo_leaves_nothing_behind() -> None:
     with idle:
         assert idle.recv(100) == b""
     assert not Path(ca_file[1]).parent.exists()
-    assert threading.active_count() == threads
+    assert threads_come_down_to(threads)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((mail[1], int(mail[2])), timeout=5)

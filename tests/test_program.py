@@ -15,6 +15,7 @@ from exporter.cli.arguments import Options
 from exporter.cli.program import configuration_loader, open_program
 from exporter.errors import ConfigError
 from tests.servers.executors import Healthy
+from tests.threads import threads_come_down_to
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,4 +65,4 @@ def test_nothing_is_started_for_a_configuration_that_is_refused(tmp_path: Path) 
     threads = threading.active_count()
     with pytest.raises(ConfigError), open_program(Options(config_file=str(tmp_path / "absent.yml"))):
         pass
-    assert threading.active_count() == threads
+    assert threads_come_down_to(threads)

@@ -36,6 +36,7 @@ from tests.servers.executors import (
     registry_of,
     registry_of_factories,
 )
+from tests.threads import threads_come_down_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -261,12 +262,12 @@ def test_a_stuck_check_does_not_hold_the_caller_without_a_lease() -> None:
 
 def test_without_a_lease_a_batch_works_and_leaves_no_thread_running() -> None:
     """A caller who holds no lease of the portal gets a loop for the batch, and it is gone afterwards."""
-    before = set(threading.enumerate())
+    before = threading.active_count()
     provider = BlockingPortalProvider("asyncio")
     for _ in range(3):
         results, _ = run(provider, registry_of_factories(fine=lambda _: Healthy()), checks_of("fine", 101))
         assert {result.status for result in results.values()} == {ResultStatus.OK}
-    assert set(threading.enumerate()) <= before
+    assert threads_come_down_to(before)
 
 
 def test_a_blocked_loop_yields_runner_failures_in_time() -> None:
