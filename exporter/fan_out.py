@@ -123,19 +123,12 @@ class FanOut:
         if result.reason is Reason.DEADLINE:
             self.deadline_exceeded += 1
         try:
-            send.send_nowait((position, result))
-        except anyio.WouldBlock:
-            await self._send_when_there_is_room(send, position, result)
+            try:
+                send.send_nowait((position, result))
+            except anyio.WouldBlock:
+                await send.send((position, result))
         except anyio.BrokenResourceError:
             self._stopped = True  # nobody reads any more: the batch has been given up
-
-    async def _send_when_there_is_room(
-        self, send: MemoryObjectSendStream[NumberedResult], position: int, result: Result
-    ) -> None:
-        try:
-            await send.send((position, result))
-        except anyio.BrokenResourceError:
-            self._stopped = True
 
     async def _consume(self, receive: MemoryObjectReceiveStream[NumberedResult]) -> None:
         """Hand over results in a worker thread, all that have queued up in one hop."""
