@@ -372,7 +372,7 @@ def test_retries_repeat_a_failed_attempt_until_it_succeeds(provider: BlockingPor
     results, _ = run(provider, registry_of(flaky=Flaky(2)), checks)
     result = results["flaky-0"]
     assert (result.status, result.attempts) == (ResultStatus.OK, 3)
-    assert result.duration_seconds > 0.1
+    assert result.duration_seconds > 0.095  # two delays; the loop counts whole milliseconds and may be early
 
 
 def test_retries_end_when_none_is_left(provider: BlockingPortalProvider) -> None:
