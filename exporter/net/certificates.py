@@ -108,6 +108,7 @@ class CertificateFacts:
         subject: Distinguished name as Go prints it.
         issuer: Distinguished name as Go prints it.
         names: DNS names of the subject alternative name extension.
+        addresses: IP addresses of the same extension.
         serial_number: Lower-case hex without leading zeros.
         not_before_timestamp_seconds: Unix time of the beginning of its validity.
         not_after_timestamp_seconds: Unix time of the end of its validity.
@@ -117,6 +118,7 @@ class CertificateFacts:
     subject: str = ""
     issuer: str = ""
     names: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     serial_number: str = ""
     not_before_timestamp_seconds: float | None = None
     not_after_timestamp_seconds: float | None = None
@@ -166,7 +168,11 @@ def certificate_facts(der: bytes) -> CertificateFacts:
         fingerprint_sha256=fingerprint,
         subject=_attempt(lambda: go_name(certificate.subject), ""),
         issuer=_attempt(lambda: go_name(certificate.issuer), ""),
-        names=_attempt(lambda: _dns_names(certificate), ()),
+        names=_attempt(lambda: tuple(_alternative_names(certificate).get_values_for_type(x509.DNSName)), ()),
+        addresses=_attempt(
+            lambda: tuple([str(one) for one in _alternative_names(certificate).get_values_for_type(x509.IPAddress)]),
+            (),
+        ),
         serial_number=f"{certificate.serial_number:x}",
         not_before_timestamp_seconds=_attempt(certificate.not_valid_before_utc.timestamp, None),
         not_after_timestamp_seconds=_attempt(certificate.not_valid_after_utc.timestamp, None),
@@ -180,14 +186,13 @@ def _attempt(read: Callable[[], T], otherwise: T) -> T:
         return otherwise
 
 
-def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return tuple(names.get_values_for_type(x509.DNSName))
+def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
+    return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
 
 
 def tls_measurements(facts: TlsFacts) -> tuple[Measurement, ...]:
     """Give the values of TLS_METRICS that are known."""
-    found = [Measurement(TLS_VERIFIED, float(facts.verified))]
+    found = [Measurement(TLS_VERIFIED, float(facts.verified))] if facts.presented or facts.verified else []
     if (expiry := facts.earliest_expiry_timestamp_seconds) is not None:
         found.append(Measurement(EARLIEST_EXPIRY, expiry))
     if facts.chain_expiry_timestamp_seconds is not None:

@@ -52,7 +52,7 @@ _VERIFICATION = {
 }
 """Source: OpenSSL, X509_STORE_CTX_get_error(3)."""
 
-EXPIRED, NOT_YET_VALID, OTHER_HOST, OTHER_ADDRESS = 10, 9, 62, 64
+EXPIRED, NOT_YET_VALID, OTHER_HOST, OTHER_ADDRESS, UNKNOWN_ISSUER = 10, 9, 62, 64, 20
 """Verification codes whose details name facts of the certificate."""
 
 

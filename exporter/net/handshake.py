@@ -21,6 +21,7 @@ from exporter.net.failures import (
     NOT_YET_VALID,
     OTHER_ADDRESS,
     OTHER_HOST,
+    UNKNOWN_ISSUER,
     connection_failure,
     verification_phrase,
 )
@@ -33,6 +34,17 @@ if TYPE_CHECKING:
 _DER = 2  # _ssl.ENCODING_DER
 _RECORD_TYPES = range(20, 25)
 """First byte of every TLS record, RFC 8446 section 5.1 and RFC 6520."""
+
+_ALERT, _FATAL = 21, 2
+_ALERTS = {
+    40: "it has no cipher suite or other parameter in common with those offered (alert handshake_failure)",
+    70: "it speaks none of the TLS versions offered (alert protocol_version)",
+    71: "it finds all cipher suites offered too weak (alert insufficient_security)",
+    80: "it failed by itself (alert internal_error)",
+    112: "it does not know this name (alert unrecognized_name)",
+    120: "it speaks none of the protocols offered (alert no_application_protocol)",
+}
+"""What servers answer to a ClientHello instead of a ServerHello; RFC 8446 section 6."""
 
 _SHOWN_NAMES = 5
 _SHOWN_BYTES = 32
@@ -91,6 +103,11 @@ def handshake_failure(error: ssl.SSLError, facts: TlsFacts | None, server_name: 
         return CheckFailed(Reason.CERTIFICATE, f"the certificate of {server_name} was refused: {why}")
     if head and head[0] not in _RECORD_TYPES:
         return CheckFailed(Reason.TLS, f"the peer does not speak TLS: it sent {head[:_SHOWN_BYTES]!r}")
+    if len(head) > 6 and (head[0], head[5]) == (_ALERT, _FATAL):
+        why = _ALERTS.get(head[6], f"alert {head[6]}")
+        return CheckFailed(Reason.TLS, f"{server_name} refused the handshake: {why}")
+    if getattr(error, "reason", None) == "UNSUPPORTED_PROTOCOL" and facts is not None and facts.version:
+        return CheckFailed(Reason.TLS, f"{server_name} speaks {facts.version}, which tls_config does not allow")
     return connection_failure(error, f"shaking hands with {server_name}")
 
 
@@ -107,8 +124,12 @@ def _certificate_phrase(
         starts = [one.not_before_timestamp_seconds for one in presented if one.not_before_timestamp_seconds is not None]
         if starts:
             return f"it is not valid before {_date(max(starts))}"
-    if code in (OTHER_HOST, OTHER_ADDRESS) and presented and presented[0].names:
-        names = presented[0].names
+    if code == UNKNOWN_ISSUER and presented and presented[-1].issuer:
+        if len(presented) == 1:
+            return f"its issuer {presented[0].issuer} is unknown and no intermediate certificate was sent"
+        return f"its chain ends with the issuer {presented[-1].issuer}, which is unknown"
+    names = presented[0].names + presented[0].addresses if presented else ()
+    if code in (OTHER_HOST, OTHER_ADDRESS) and names:
         more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
         return f"it is for {', '.join(names[:_SHOWN_NAMES])}{more}, not for {server_name}"
     return verification_phrase(error)

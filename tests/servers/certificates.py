@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime, timedelta
+from hashlib import sha1
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
-
-if TYPE_CHECKING:
-    import trustme
 
 LONG_AGO = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 LONG_AHEAD = datetime(2199, 12, 31, 23, 59, 58, tzinfo=UTC)
@@ -56,6 +55,44 @@ def without_intermediate(ca: trustme.CA, *names: str) -> Certificate:
     """One issued by an intermediate authority that is not presented."""
     issued = ca.create_child_ca().issue_cert(*names)
     return Certificate(issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes())
+
+
+def with_weak_key(ca: trustme.CA, *names: str) -> Certificate:
+    """One whose key is of RSA with 1024 bits."""
+    key = rsa.generate_private_key(65537, 1024)
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject
+    issuing_key = load_pem_private_key(ca.private_key_pem.bytes(), None)
+    assert isinstance(issuing_key, ec.EllipticCurvePrivateKey)
+    pem = (
+        x509.CertificateBuilder(issuer, x509.Name([]), key.public_key(), 0xABCDEF, LONG_AGO, LONG_AHEAD)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), True)
+        .sign(issuing_key, SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    return Certificate(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def with_weak_signature(ca: trustme.CA, *names: str) -> Certificate:
+    """One signed with SHA-1 by an intermediate authority, which is presented too."""
+    intermediate = ca.create_child_ca(key_type=trustme.KeyType.RSA)
+    issued = _chain_of(intermediate.issue_cert(*names))
+    key = load_pem_private_key(intermediate.private_key_pem.bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    weak = _sign_with_sha1(issued.leaf, key).public_bytes(Encoding.PEM)
+    return Certificate(weak + intermediate.cert_pem.bytes(), issued.key)
+
+
+def _sign_with_sha1(certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> x509.Certificate:
+    """Replace a signature of RSA and SHA-256; by hand, as cryptography refuses to (RFC 8017 sections 8.2 and 9.2)."""
+    sha256_with_rsa, sha1_with_rsa = (bytes.fromhex("2a864886f70d0101") + number for number in (b"\x0b", b"\x05"))
+    body = certificate.tbs_certificate_bytes.replace(sha256_with_rsa, sha1_with_rsa)
+    digest = bytes.fromhex("3021300906052b0e03021a05000414") + sha1(body).digest()
+    size = key.key_size // 8
+    padded = b"\0\1" + b"\xff" * (size - 3 - len(digest)) + b"\0" + digest
+    numbers = key.private_numbers()
+    signature = pow(int.from_bytes(padded), numbers.d, numbers.public_numbers.n).to_bytes(size)
+    unsigned = certificate.public_bytes(Encoding.DER).replace(sha256_with_rsa, sha1_with_rsa)[:-size]
+    return x509.load_der_x509_certificate(unsigned + signature)
 
 
 def self_signed(
