@@ -122,9 +122,19 @@ def self_signed(
     return Certificate(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-def server_context(certificate: Certificate) -> ssl.SSLContext:
-    """A server's context that presents the certificate."""
+EVEN_WEAK = "DEFAULT:@SECLEVEL=0"
+"""Cipher suites of a server that minds no weak keys, digests and versions of its own."""
+
+
+def server_context(
+    certificate: Certificate, *, version: ssl.TLSVersion | None = None, ciphers: str | None = None
+) -> ssl.SSLContext:
+    """A server's context that presents the certificate; it may speak one version only, and have other ciphers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
     with NamedTemporaryFile(suffix=".pem") as file:
         file.write(certificate.key + certificate.chain)
         file.flush()
