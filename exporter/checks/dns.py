@@ -28,6 +28,7 @@ from exporter.model import Measurement, MetricSpec, Reason, Result, ResultStatus
 from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import endpoint
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
+from exporter.net.datagram_socket import open_datagram_socket
 from exporter.net.dns_answer import (
     ADDITIONAL_COUNT,
     ANSWER_COUNT,
@@ -39,7 +40,7 @@ from exporter.net.dns_answer import (
     answer_measurements,
     answer_observations,
 )
-from exporter.net.dns_exchange import DnsStream, Question, ask_datagram, open_datagram_socket, prepare_question
+from exporter.net.dns_exchange import DnsStream, Question, ask_datagram, prepare_question
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 

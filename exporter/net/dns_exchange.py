@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,13 +22,13 @@ import dns.rdatatype
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import endpoint
 from exporter.net.dns_answer import DnsAnswer
 from exporter.net.failures import connection_failure
 
 if TYPE_CHECKING:
+    import socket
+
     from exporter.attempt import Attempt
-    from exporter.net.addresses import Address
 
 _HEADER_OCTETS = 12  # RFC 1035 section 4.1.1
 _MAX_DATAGRAM_OCTETS = 65535
@@ -115,30 +114,6 @@ def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
     ):
         return "its question is another"
     return ""
-
-
-def open_datagram_socket(server: Address, port: int, source_ip: str | None) -> socket.socket:
-    """Give a socket for one question: connected, so that the kernel drops datagrams of others and tells of refusals.
-
-    Its port is chosen by the kernel for this question alone, so it is not to be guessed.
-
-    Raises:
-        CheckFailed: When this host cannot send from or to there.
-    """
-    family = socket.AF_INET if server.version == 4 else socket.AF_INET6
-    try:
-        opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        try:
-            if source_ip is not None:
-                opened.bind((source_ip, 0))
-            opened.connect((server.text, port))
-        except BaseException:
-            opened.close()
-            raise
-    except OSError as error:
-        sender = "" if source_ip is None else f" from {source_ip}"
-        raise connection_failure(error, f"opening a socket to {endpoint(server.text, port)}{sender}") from error
-    return opened
 
 
 async def ask_datagram(question: Question, connected: socket.socket) -> Reply:

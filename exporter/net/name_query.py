@@ -14,7 +14,8 @@ import dns.rdatatype
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import parse_address
-from exporter.net.dns_exchange import DnsStream, ask_datagram, open_datagram_socket, prepare_question
+from exporter.net.datagram_socket import open_datagram_socket
+from exporter.net.dns_exchange import DnsStream, ask_datagram, prepare_question
 from exporter.net.failures import connection_failure
 
 if TYPE_CHECKING:
