@@ -7,25 +7,34 @@ reason, duration), so that there is a row of points however many checks share th
 from __future__ import annotations
 
 import time
-from collections import deque
+from struct import Struct
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.model import LogLine
+from exporter.model import LogLine, Reason, ResultStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
-    from exporter.model import Check, ExpectationOutcome, Measurement, Reason, Result, ResultStatus
+    from exporter.model import Check, ExpectationOutcome, Measurement, Result
 
 _MAX_TEXT_CHARACTERS = 1000
-_POINT_BYTES = 400
 _POINT_DETAIL_CHARACTERS = 200
+_NEWEST_SHARE = 0.75
+_RUN_BYTES = 400
 _LOG_LINE_BYTES = 300
 _FIELD_BYTES = 50
 _MEASUREMENT_BYTES = 100
 _EXPECTATION_BYTES = 200
 _SMALL = frozenset((int, float, bool, type(None)))
+
+_POINT = Struct("<4dI2BH")
+"""Times, attempts, verdict, reason and the length of the detail, which follows."""
+
+_STATUSES = tuple(ResultStatus)
+_REASONS = (None, *Reason)
+_STATUS_NUMBERS = {status: number for number, status in enumerate(_STATUSES)}
+_REASON_NUMBERS = {reason: number for number, reason in enumerate(_REASONS)}
 
 
 class Run(NamedTuple):
@@ -61,17 +70,18 @@ class Run(NamedTuple):
 class History:
     """Recent runs per check; lives for the process, shared by threads.
 
-    The memory is divided evenly among the checks. The newest run of a check may take half of its share: what does not
-    fit of its measurements and then of its log is left out. Over its share, a check turns older runs into points,
-    then forgets the oldest points.
+    The memory is divided evenly among the checks. The newest run of a check may take three quarters of its share: what
+    does not fit of its measurements and then of its log is left out. Over its share, a check turns older runs into
+    points, then forgets the oldest points.
     """
 
-    def __init__(self, runs_per_check: int = 30, max_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, runs_per_check: int = 30, max_bytes: int = 48 * 1024 * 1024) -> None:
         """Make an empty history.
 
         Args:
             runs_per_check: Most runs that are remembered for one check.
-            max_bytes: Memory for all checks together, as estimated.
+            max_bytes: Memory for all checks together, as estimated; enough for ten thousand HTTP checks to keep
+                their newest run whole and thirty points.
         """
         if runs_per_check < 1:
             raise ValueError(f"runs_per_check is {runs_per_check}; it must be 1 or more")
@@ -85,12 +95,11 @@ class History:
 
         A check that has come to mean another type or target starts anew.
         """
-        meaning = (check.check_type, check.target)
         run, size = _remembered(result)
         with self._lock:
             ring = self._rings.get(check.name)
-            if ring is None or ring.meaning != meaning:
-                ring = self._rings[check.name] = _Ring(meaning)
+            if ring is None or ring.target != check.target or ring.check_type != check.check_type:
+                ring = self._rings[check.name] = _Ring(check)
             share = self._max_bytes // len(self._rings)
             ring.append(run, size, max_runs=self._runs_per_check, max_bytes=share)
 
@@ -104,7 +113,7 @@ class History:
         """Give the remembered runs of a check, oldest first."""
         with self._lock:
             ring = self._rings.get(name)
-            return tuple(ring.runs) if ring else ()
+            return (*ring.points_as_runs(), *ring.runs) if ring else ()
 
     def retain(self, names: Collection[str]) -> None:
         """Forget every check that is not among these, such as those that a new configuration no longer has."""
@@ -114,41 +123,80 @@ class History:
 
 
 class _Ring:
-    """The runs of one check with their sizes; guarded by the lock of the history."""
+    """The runs of one check, guarded by the lock of the history.
 
-    __slots__ = ("bytes", "meaning", "points", "runs", "sizes")
+    Points are bytes, one after the other: as objects, thirty of them would take more memory than a whole run.
 
-    def __init__(self, meaning: tuple[str, str]) -> None:
-        self.meaning = meaning
-        self.runs: deque[Run] = deque()
-        self.sizes: deque[int] = deque()
-        self.points = 0
+    Attributes:
+        check_type: The type of the check.
+        target: Its target.
+        runs: The newest runs, whole; never empty once there was one.
+        sizes: The memory each of them takes.
+        points: The runs before them.
+        point_count: How many these are.
+        bytes: The memory all of them take.
+    """
+
+    __slots__ = ("bytes", "check_type", "point_count", "points", "runs", "sizes", "target")
+
+    def __init__(self, check: Check) -> None:
+        self.check_type = check.check_type
+        self.target = check.target
+        self.runs: list[Run] = []
+        self.sizes: list[int] = []
+        self.points = bytearray()
+        self.point_count = 0
         self.bytes = 0
 
     def append(self, run: Run, size: int, *, max_runs: int, max_bytes: int) -> None:
-        if size > max_bytes // 2:
-            run, size = _cut(run, max_bytes // 2)
+        most = int(max_bytes * _NEWEST_SHARE)
+        if size > most:
+            run, size = _cut(run, size, most)
         self.runs.append(run)
         self.sizes.append(size)
         self.bytes += size
-        while len(self.runs) > max_runs:
-            self._forget_oldest()
-        while self.bytes > max_bytes and self.points < len(self.runs) - 1:
-            self._make_point(self.points)
-            self.points += 1
         while self.bytes > max_bytes and len(self.runs) > 1:
-            self._forget_oldest()
+            self._make_point()
+        while self.point_count and (self.bytes > max_bytes or self.point_count + len(self.runs) > max_runs):
+            self._forget_oldest_point()
+        while len(self.runs) > max_runs:
+            del self.runs[0]
+            self.bytes -= self.sizes.pop(0)
 
-    def _forget_oldest(self) -> None:
-        self.runs.popleft()
-        self.bytes -= self.sizes.popleft()
-        self.points = max(0, self.points - 1)
+    def points_as_runs(self) -> Iterator[Run]:
+        """Give the points as runs, oldest first."""
+        place = 0
+        while place < len(self.points):
+            recorded, started, duration, timeout, attempts, status, reason, length = _POINT.unpack_from(
+                self.points, place
+            )
+            place += _POINT.size + length
+            detail = self.points[place - length : place].decode()
+            yield Run(_STATUSES[status], _REASONS[reason], detail, recorded, started, duration, attempts, timeout)
 
-    def _make_point(self, index: int) -> None:
-        run, size = _as_point(self.runs[index])
-        self.bytes += size - self.sizes[index]
-        self.runs[index] = run
-        self.sizes[index] = size
+    def _make_point(self) -> None:
+        """Turn the oldest whole run into a point."""
+        run, size = self.runs.pop(0), self.sizes.pop(0)
+        detail = run.detail[:_POINT_DETAIL_CHARACTERS].encode("utf-8", "replace")
+        self.points += _POINT.pack(
+            run.recorded_timestamp_seconds,
+            run.started_timestamp_seconds,
+            run.duration_seconds,
+            run.timeout_seconds,
+            min(run.attempts, 0xFFFFFFFF),
+            _STATUS_NUMBERS[run.status],
+            _REASON_NUMBERS[run.reason],
+            len(detail),
+        )
+        self.points += detail
+        self.point_count += 1
+        self.bytes += _POINT.size + len(detail) - size
+
+    def _forget_oldest_point(self) -> None:
+        *_, length = _POINT.unpack_from(self.points)
+        del self.points[: _POINT.size + length]
+        self.point_count -= 1
+        self.bytes -= _POINT.size + length
 
 
 def _remembered(result: Result) -> tuple[Run, int]:
@@ -159,7 +207,7 @@ def _remembered(result: Result) -> tuple[Run, int]:
         log = tuple(map(_bounded, log))
         log_bytes = _bytes_of(log) or 0
     detail = result.detail[:_MAX_TEXT_CHARACTERS]
-    size = _POINT_BYTES + len(detail) + log_bytes
+    size = _RUN_BYTES + len(detail) + log_bytes
     size += _MEASUREMENT_BYTES * len(result.measurements) + _EXPECTATION_BYTES * len(result.expectations)
     run = Run(
         result.status,
@@ -177,20 +225,17 @@ def _remembered(result: Result) -> tuple[Run, int]:
     return run, size
 
 
-def _as_point(run: Run) -> tuple[Run, int]:
-    detail = run.detail[:_POINT_DETAIL_CHARACTERS]
-    return run._replace(detail=detail, expectations=(), measurements=(), log=()), _POINT_BYTES + len(detail)
-
-
-def _cut(run: Run, max_bytes: int) -> tuple[Run, int]:
+def _cut(run: Run, size: int, max_bytes: int) -> tuple[Run, int]:
     """Leave out the measurements, then as many of the last log lines as do not fit."""
-    size = _POINT_BYTES + len(run.detail) + _EXPECTATION_BYTES * len(run.expectations)
-    room = max(0, max_bytes - size)
-    log, log_bytes = run.log, _bytes_of(run.log) or 0
+    log = run.log
+    rest = size - _MEASUREMENT_BYTES * len(run.measurements)
+    log_bytes = _bytes_of(log) or 0
+    rest -= log_bytes
+    room = max(0, max_bytes - rest)
     while log_bytes > room:
         log = log[: min(len(log) - 1, len(log) * room // log_bytes)]
         log_bytes = _bytes_of(log) or 0
-    return run._replace(measurements=(), log=log), size + log_bytes
+    return run._replace(measurements=(), log=log), rest + log_bytes
 
 
 def _bytes_of(log: tuple[LogLine, ...]) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.history import History, Run
-from exporter.model import LogLine, Reason
+from exporter.model import LogLine, Reason, ResultStatus
 from tests.scraping import STATUS_OK, check, failed, measured, outcome_of
 
 
@@ -54,17 +54,30 @@ def test_a_history_of_nothing_is_refused() -> None:
 
 
 def test_older_runs_become_points_when_memory_is_short() -> None:
-    """The newest run keeps its log, older ones their verdict, and the oldest are forgotten."""
-    history = History(runs_per_check=10, max_bytes=4000)
+    """The newest run keeps its log, older ones everything that is not long, and the oldest are forgotten."""
+    history = History(runs_per_check=10, max_bytes=2600)
     for number in range(8):
-        history.record(check(), failed(duration_seconds=float(number), detail="x" * 300, log=(line(),) * 3))
+        log = (line(),) * 3
+        history.record(check(), failed(duration_seconds=float(number), detail="ä" * 300, attempts=number, log=log))
+    *older, newest = history.runs("one")
+    assert [run.duration_seconds for run in older] == [5.0, 6.0]
+    assert (len(newest.log), len(newest.detail)) == (3, 300)
+    (run, _) = (each._replace(recorded_timestamp_seconds=0.0) for each in older)
+    assert run == Run(ResultStatus.ERROR, Reason.CONNECT_REFUSED, "ä" * 200, 0.0, 0.0, 5.0, 5, 5.0)
+    assert newest.recorded_timestamp_seconds >= older[1].recorded_timestamp_seconds > time.time() - 60
+
+
+def test_points_give_way_to_newer_ones() -> None:
+    """Points and whole runs together are no more than the runs that are kept."""
+    history = History(runs_per_check=4, max_bytes=2000)
+    for number in range(8):
+        history.record(check(), measured(duration_seconds=float(number), log=(line(),) * 3))
     runs = history.runs("one")
     assert [run.duration_seconds for run in runs] == [4.0, 5.0, 6.0, 7.0]
     assert [len(run.log) for run in runs] == [0, 0, 0, 3]
-    assert [len(run.detail) for run in runs] == [200, 200, 200, 300]
 
 
-def test_the_newest_run_takes_half_of_the_share_at_most() -> None:
+def test_the_newest_run_takes_three_quarters_of_the_share_at_most() -> None:
     """A log that is too long loses its end, and the measurements before that."""
     history = History(max_bytes=8000)
     history.record(check(), measured(log=tuple(line(f"step {number}") for number in range(200))))
@@ -72,18 +85,18 @@ def test_the_newest_run_takes_half_of_the_share_at_most() -> None:
     assert run is not None
     assert run.measurements == ()
     assert [each.message for each in run.log] == [f"step {number}" for number in range(len(run.log))]
-    assert 8 <= len(run.log) <= 12
+    assert 15 <= len(run.log) <= 18
 
 
 def test_memory_is_divided_among_the_checks() -> None:
     """With many checks each remembers less, and the whole stays within its bound."""
     history = History(max_bytes=100_000)
-    for _ in range(5):
+    for _ in range(15):
         for number in range(100):
             history.record(check(f"check {number}"), measured(f"check {number}", log=(line("x" * 900),) * 20))
     lines = [len(run.log) for number in range(100) for run in history.runs(f"check {number}")]
     assert sum(lines) == 0
-    assert len(lines) == 200
+    assert len(lines) == 1500
 
 
 def test_large_values_in_the_log_are_not_kept_alive() -> None:
