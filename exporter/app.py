@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -112,9 +113,14 @@ class _Routes:
         self._static = {file.name: file for file in _STATIC.iterdir()}
 
     async def metrics(self, request: Request) -> Response:
-        """Run the selected checks and show everything."""
+        """Run the selected checks and show everything; without a run, what was counted so far.
+
+        A scrape that runs nothing waits for no worker, so that an exporter with too much to do can still be seen.
+        """
         scrape = self._scrape_request(request, parse_query(request))
-        return await self._scrape(request, scrape, self._site.service.metrics_page)
+        if scrape.runs_checks or request.method == "HEAD":
+            return await self._scrape(request, scrape, self._site.service.metrics_page)
+        return _page_response(await run_in_threadpool(self._site.service.metrics_page, scrape))
 
     async def probe(self, request: Request) -> Response:
         """Run one configured check and show it as blackbox_exporter would."""
@@ -123,6 +129,8 @@ class _Routes:
         if len(names) != 1:
             raise BadParameterError("give the name of one configured check: /probe?check=NAME")
         scrape = self._scrape_request(request, query)
+        if not scrape.runs_checks:
+            raise BadParameterError("run=none is for /metrics; /probe always runs its check")
         return await self._scrape(request, scrape, partial(self._site.service.probe_page, names[0]))
 
     def _scrape_request(self, request: Request, query: Mapping[str, list[str]]) -> ScrapeRequest:
@@ -138,11 +146,7 @@ class _Routes:
         def work(left_seconds: float) -> Page:
             return make_page(replace(scrape, budget_seconds=left_seconds))
 
-        page = await self._slots.run(scrape.budget_seconds, work)
-        headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
-        if page.content_encoding:
-            headers["Content-Encoding"] = page.content_encoding
-        return Response(page.body, headers=headers)
+        return _page_response(await self._slots.run(scrape.budget_seconds, work))
 
     def discovery(self, request: Request) -> Response:
         """Show every selected check as a target for Prometheus, under the address by which it reached us."""
@@ -243,6 +247,13 @@ class _Routes:
         config_file = self._site.live_config.current.file
         page = message_page(title, message, config_file=config_file, version=self._site.version)
         return HTMLResponse(page, status_code=status_code)
+
+
+def _page_response(page: Page) -> Response:
+    headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
+    if page.content_encoding:
+        headers["Content-Encoding"] = page.content_encoding
+    return Response(page.body, headers=headers)
 
 
 class _HeadResponse(Response):

@@ -124,7 +124,8 @@ BATCH_STREAM_HIGH_WATER = Family(
     name="nyxmon_batch_stream_high_water", help="Most results of this scrape that were waiting to be taken over."
 )
 BATCH_LOOP_LAG = Family(
-    name="nyxmon_batch_loop_lag_seconds", help="Longest time the event loop was late during this scrape."
+    name="nyxmon_batch_loop_lag_seconds",
+    help="Longest time the event loop was late during this scrape; with run=none, during any of the last minute.",
 )
 BATCH_DURATION = Family(
     name="nyxmon_batch_duration_seconds", kind=Kind.HISTOGRAM, buckets=_DURATION_BUCKETS,

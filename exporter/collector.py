@@ -127,9 +127,19 @@ class CheckCollector(Collector):
         """Give the series of an outcome, family by family, in the order of the catalogue."""
         yield from probe_blocks(self.layout, outcome, self._known)
         if self.layout.labelled:
-            totals = self._records.totals
-            yield from check_blocks(self.layout, totals, self._totals, outcome.batch.stuck_checks)
-            yield from batch_blocks(outcome.batch, totals)
+            yield from self._counted_blocks(outcome.batch)
+
+    def blocks_without_run(self) -> Iterator[Block]:
+        """Give the series of what was counted so far, and run nothing; for a collector with labels."""
+        totals = self._records.totals
+        with totals.lock:
+            batch = totals.batches.standing()
+        yield from self._counted_blocks(batch)
+
+    def _counted_blocks(self, batch: Batch) -> Iterator[Block]:
+        totals = self._records.totals
+        yield from check_blocks(self.layout, totals, self._totals, batch.stuck_checks)
+        yield from batch_blocks(batch, totals)
 
 
 def _no_result(check: Check) -> Result:

@@ -65,6 +65,7 @@ class ScrapeRequest:
 
     Attributes:
         selection: Which checks to run.
+        runs_checks: Whether to run them; if not, what was counted about them is shown.
         budget_seconds: Time until the page must be there.
         accept: Value of the header Accept; empty when it was not sent.
         accept_encoding: Value of the header Accept-Encoding; empty when it was not sent.
@@ -72,6 +73,7 @@ class ScrapeRequest:
     """
 
     selection: Selection = field(default_factory=Selection)
+    runs_checks: bool = True
     budget_seconds: float = 10.0
     accept: str = ""
     accept_encoding: str = ""
@@ -122,13 +124,16 @@ class ScrapeService:
     def metrics_page(self, request: ScrapeRequest) -> Page:
         """Run the selected checks and give the page about them, the batch and the exporter.
 
-        Blocks for up to the budget; to be called in a worker thread.
+        Blocks for up to the budget; to be called in a worker thread. A request that runs no checks does not block.
 
         Raises:
             UnknownCheckNameError: When the selection names a check that is not configured.
             UnknownCheckTypeError: When it names an unknown type, or a type has no executor.
         """
-        return self._page(self._current_view().choose(request.selection), request, whole=True)
+        choice = self._current_view().choose(request.selection)
+        if request.runs_checks:
+            return self._page(choice, request, whole=True)
+        return self._written(self._whole(choice.collector.blocks_without_run()), request)
 
     def probe_page(self, check_name: str, request: ScrapeRequest) -> Page:
         """Run one check and give its gauges as blackbox_exporter would, without labels of the check.
@@ -145,16 +150,21 @@ class ScrapeService:
         outcome = self._outcome(choice, request.budget_seconds)
         started = monotonic()
         blocks: Iterable[Block] = choice.collector.blocks(outcome)
-        if whole:
-            blocks = chain(blocks, exporter_blocks(self._facts()), self._process_blocks())
-        page = write_page(
+        page = self._written(self._whole(blocks) if whole else blocks, request)
+        choice.writing_seconds = monotonic() - started
+        return page
+
+    def _whole(self, blocks: Iterable[Block]) -> Iterable[Block]:
+        """Add what is about the exporter."""
+        return chain(blocks, exporter_blocks(self._facts()), self._process_blocks())
+
+    def _written(self, blocks: Iterable[Block], request: ScrapeRequest) -> Page:
+        return write_page(
             blocks,
             choose_format(request.accept),
             compress=wants_gzip(request.accept_encoding),
             names=request.names,
         )
-        choice.writing_seconds = monotonic() - started
-        return page
 
     def _outcome(self, choice: Choice, budget_seconds: float) -> Outcome:
         """Run the checks of the choice, or wait for a batch of them that ends in time."""

@@ -9,21 +9,26 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import accumulate
 from threading import RLock
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from exporter import catalogue
 from exporter.labels import clean_value
-from exporter.model import Reason, ResultStatus, Severity
+from exporter.model import Batch, Reason, ResultStatus, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.model import Batch, Check, Measurement, Result
+    from exporter.model import Check, Measurement, Result
 
 _PHASE_LABELS = ("phase",)
 _PHASE_SUFFIX = "_duration_seconds"
 _MAX_PHASES = 20
 """More phases than any protocol has; a plugin that invents them by the run must not fill the memory."""
+
+_SLOT_SECONDS = 5.0
+_SLOTS = 12
+"""A minute: longer than scrapes are apart, and over soon after what it tells of."""
 
 
 class Histogram:
@@ -45,6 +50,26 @@ class Histogram:
     def cumulated(self) -> list[int]:
         """Give the counts as the exposition formats want them: each with all below it."""
         return list(accumulate(self.counts))
+
+
+class RecentPeak:
+    """The highest of the values of the last minute; guarded by the lock of the totals."""
+
+    __slots__ = ("_slots",)
+
+    def __init__(self) -> None:
+        self._slots: dict[int, float] = {}
+
+    def see(self, value: float, now: float) -> None:
+        """Take in a value; `now` is one of `monotonic()`."""
+        slot = int(now // _SLOT_SECONDS)
+        self._slots = {each: peak for each, peak in self._slots.items() if each > slot - _SLOTS}
+        self._slots[slot] = max(value, self._slots.get(slot, value))
+
+    def at(self, now: float) -> float:
+        """Give the highest value; 0 when there was none."""
+        slot = int(now // _SLOT_SECONDS)
+        return max((peak for each, peak in self._slots.items() if each > slot - _SLOTS), default=0.0)
 
 
 class CheckTotals:
@@ -121,6 +146,8 @@ class BatchTotals:
         duration: Durations of batches.
         start_wait: How long checks were held back.
         cleanup: Durations of closings, by resource.
+        loop_lag: How late the event loop was in recent batches.
+        stuck_checks: Names of the checks that were stuck when the latest batch ended.
     """
 
     def __init__(self) -> None:
@@ -139,9 +166,23 @@ class BatchTotals:
         self.duration = Histogram(catalogue.BATCH_DURATION.buckets)
         self.start_wait = Histogram(catalogue.BATCH_START_WAIT.buckets)
         self.cleanup: dict[str, Histogram] = {}
+        self.loop_lag = RecentPeak()
+        self.stuck_checks: tuple[str, ...] = ()
+
+    def standing(self) -> Batch:
+        """Stand in for the batch of a scrape that runs no checks."""
+        return Batch(
+            checks=0,
+            duration_seconds=0.0,
+            budget_seconds=None,
+            stuck_checks=self.stuck_checks,
+            loop_lag_seconds=self.loop_lag.at(monotonic()),
+        )
 
     def count(self, batch: Batch) -> None:
         """Count one batch."""
+        self.loop_lag.see(batch.loop_lag_seconds, monotonic())
+        self.stuck_checks = batch.stuck_checks
         self.counters[catalogue.BATCH_HTTP_CLIENTS] += batch.http_client_created
         self.counters[catalogue.BATCH_HTTP_REQUESTS] += batch.http_requests
         self.counters[catalogue.BATCH_HTTP_OPENED] += batch.http_connections_opened

@@ -155,6 +155,21 @@ def test_a_scrape_selects_before_anything_runs(served: Served, query: str, names
     assert [check.name for check in CONFIG.checks if served.history.latest(check.name)] == names
 
 
+def test_what_was_counted_is_shown_without_a_run(served: Served) -> None:
+    """`run=none` shows counters of the selected checks and the exporter's own metrics, and runs no check."""
+    served.get("/probe?check=quick")
+    lines = served.get("/metrics?run=none&check=quick&check=other").text.splitlines()
+    shown = ("nyxmon_check_runs_total{", "nyxmon_batch_checks", "nyxmon_batch_duration_seconds_count")
+    assert [line for line in lines if line.startswith(shown)] == [
+        'nyxmon_check_runs_total{check="quick",check_type="slow",target="0"} 1.0',
+        'nyxmon_check_runs_total{check="other",check_type="slow",target="0.001"} 0.0',
+        "nyxmon_batch_checks 0.0",
+        "nyxmon_batch_duration_seconds_count 1.0",
+    ]
+    assert [line for line in lines if line.startswith("probe_")] == []
+    assert served.history.latest("other") is None
+
+
 def test_names_of_metrics_limit_what_is_shown(served: Served) -> None:
     """`name[]` may be repeated; every check runs all the same."""
     lines = served.get("/metrics?name[]=probe_success&name[]=nyxmon_exporter_checks").text.splitlines()
@@ -174,6 +189,9 @@ def test_names_of_metrics_limit_what_is_shown(served: Served) -> None:
         ("/metrics?check_type=htp", 400, "unknown check_type 'htp'; known types: slow\n"),
         ("/metrics?label.team=x", 400, "no check has the label team='x'; its values: mail, web\n"),
         ("/metrics?label.a=x", 400, "no check has the label a='x'; no check has a label of that name\n"),
+        ("/metrics?run=all", 400, "unknown run 'all'; run=none shows what was counted and runs no checks\n"),
+        ("/metrics?run=none&check=quik", 404, "no check is named 'quik'; did you mean 'quick'?\n"),
+        ("/probe?check=quick&run=none", 400, "run=none is for /metrics; /probe always runs its check\n"),
         ("/probe", 400, "give the name of one configured check: /probe?check=NAME\n"),
         ("/probe?target=http://x/&module=http_2xx", 400, "give the name of one configured check: /probe?check=NAME\n"),
         ("/probe?check=quick&check=other", 400, "give the name of one configured check: /probe?check=NAME\n"),
@@ -313,6 +331,17 @@ def test_more_scrapes_than_workers_wait_or_are_turned_away(sluggish: Served) -> 
         assert (hasty.status_code, hasty.headers["retry-after"]) == (503, "1")
         assert (patient.status_code, names_on(patient.text)) == (200, ["quick"])
         assert [scrape.result().status_code for scrape in held] == [200] * 8
+
+
+def test_an_exporter_with_too_much_to_do_still_tells_about_itself(sluggish: Served) -> None:
+    """A scrape that runs nothing waits for none of the workers that others hold."""
+    two_seconds = {"X-Prometheus-Scrape-Timeout-Seconds": "2"}
+    with ThreadPoolExecutor(8) as clients:
+        held = [clients.submit(sluggish.get, "/probe?check=hanging", headers=two_seconds) for _ in range(8)]
+        time.sleep(0.15)
+        page = sluggish.get("/metrics?run=none").text
+        assert not any(scrape.done() for scrape in held)
+    assert "nyxmon_exporter_checks 3.0\n" in page
 
 
 def test_a_client_that_leaves_costs_nothing(sluggish: Served) -> None:

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from exporter.model import Batch, Measurement, MetricSpec, Reason, ResultStatus
-from exporter.totals import Histogram, Totals
+from exporter.totals import Histogram, RecentPeak, Totals
 from tests.scraping import PHASES, STATUS_OK, check, failed, measured
 
 
@@ -109,6 +109,25 @@ def test_batches_are_summed_up() -> None:
     assert list(counted.counters.values()) == [2, 6, 4, 2, 1]
     assert (counted.executors, counted.cleanup_errors) == ({"http": 2}, {"http": 2, "http_client": 0})
     assert (counted.duration.sum, counted.start_wait.cumulated()[-1], counted.cleanup["http"].sum) == (1.0, 4, 0.02)
+
+
+def test_the_peak_of_the_last_minute() -> None:
+    """The highest value counts for a minute, or up to five seconds less; without values it is 0."""
+    peak = RecentPeak()
+    assert peak.at(1000.0) == 0.0
+    for value, now in ((0.2, 1000.0), (0.5, 1002.0), (0.1, 1030.0)):
+        peak.see(value, now)
+    assert [peak.at(now) for now in (1030.0, 1054.0, 1062.0, 1084.0, 1100.0)] == [0.5, 0.5, 0.1, 0.1, 0.0]
+
+
+def test_without_a_batch_the_latest_ones_are_told_of() -> None:
+    """A scrape that runs nothing tells how late the loop was lately, and which checks are stuck."""
+    totals = Totals()
+    totals.count([], Batch(checks=1, duration_seconds=1.0, budget_seconds=None, loop_lag_seconds=0.25))
+    totals.count([], Batch(checks=1, duration_seconds=1.0, budget_seconds=None, stuck_checks=("a",)))
+    assert totals.batches.standing() == Batch(
+        checks=0, duration_seconds=0.0, budget_seconds=None, stuck_checks=("a",), loop_lag_seconds=0.25
+    )
 
 
 def test_threads_do_not_lose_counts() -> None:

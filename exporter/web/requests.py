@@ -85,7 +85,7 @@ def scrape_request(
         offset_seconds: See `scrape_budget`.
 
     Raises:
-        BadParameterError: When the type is unknown or no check has the label asked for.
+        BadParameterError: When the type is unknown, no check has the label asked for, or `run` is not `none`.
     """
     return ScrapeRequest(
         selection=Selection(
@@ -93,6 +93,7 @@ def scrape_request(
             check_types=_check_types(query.get("check_type", ()), check_types),
             labels=_labels(query, checks),
         ),
+        runs_checks=_runs_checks(query.get("run", ())),
         budget_seconds=scrape_budget(request.headers.get(TIMEOUT_HEADER), offset_seconds),
         accept=", ".join(request.headers.getlist("accept")),
         accept_encoding=", ".join(request.headers.getlist("accept-encoding")),
@@ -105,6 +106,13 @@ def _check_types(wanted: Iterable[str], known: Collection[str]) -> frozenset[str
         if check_type not in known:
             raise BadParameterError(f"unknown check_type {check_type!r}; known types: {', '.join(sorted(known))}")
     return frozenset(wanted)
+
+
+def _runs_checks(wanted: Iterable[str]) -> bool:
+    for value in wanted:
+        if value != "none":
+            raise BadParameterError(f"unknown run {value!r}; run=none shows what was counted and runs no checks")
+    return not wanted
 
 
 def _labels(query: Mapping[str, list[str]], checks: Collection[Check]) -> frozenset[tuple[str, str]]:

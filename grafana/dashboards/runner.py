@@ -24,7 +24,7 @@ def board() -> Board:
         name="runner",
         title="Nyxmon / Runner",
         text="What running the checks takes: batches, connections, executors, cleanup, and the exporter itself."
-        " Scrapes of /metrics bring this; discovered targets alone do not.",
+        " Scrapes of /metrics bring this, also those with run=none; discovered targets alone do not.",
         variables=of_exporters("nyxmon_exporter_build_info"),
         annotations=[alerts('alertname=~"Nyxmon.*"', 'check=""', 'job=~"$job|"')],
         rows=[
@@ -46,7 +46,7 @@ def _exporters() -> list[Builder[Panel]]:
         numbers(
             "Exporters",
             "Exporters whose last scrape succeeded.",
-            now(f"sum({_own('up')})"),
+            now(f"sum(max by (instance) ({_own('up')}))"),
             (4, 4),
             Look(steps=scales.NONE_IS_BAD),
         ),
@@ -140,7 +140,8 @@ def _truth() -> list[Builder[Panel]]:
         ),
         curves(
             "Loop lag",
-            "Longest time the event loop was late during the scrape: by so much a duration may be too long.",
+            "Longest time the event loop was late during the scrape, or lately if it ran nothing: by so much a duration"
+            " may be too long.",
             [
                 Query(
                     f"max by (instance) (max_over_time({_own('nyxmon_batch_loop_lag_seconds')}[$__rate_interval]))",

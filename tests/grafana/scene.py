@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import trustme
 import yaml
 
+from tests.grafana.shipped import discovery_job
 from tests.servers.dns import run_dns_server
 from tests.servers.exporter import run_exporter
 from tests.servers.http import redirect, respond, run_http_server
@@ -84,7 +85,8 @@ def run_scene(
     Args:
         directory: Where files are kept.
         interval: How often Prometheus scrapes.
-        discovered: Whether there is a second job, of one target for each check.
+        discovered: Whether there is a second job: of one target for each check, as the exporter itself names them, and
+            of what it counts.
         without: Names of checks to leave out.
     """
     acts: dict[str, Act] = {
@@ -113,7 +115,7 @@ def run_scene(
         whole = {"targets": [exporter.address], "labels": {"instance": "exporter:10115"}}
         jobs = [{"job_name": "nyxmon", "static_configs": [whole]}]
         if discovered:
-            jobs.append({"job_name": "nyxmon-checks", "static_configs": _discovered(exporter.address, checks)})
+            jobs.append(discovery_job(exporter.address))
         prometheus = stack.enter_context(run_prometheus(directory / "prometheus", _scraping(interval, jobs)))
         yield Scene(exporter, prometheus, acts, contexts, certificates)
 
@@ -163,22 +165,6 @@ def _others(stack: ExitStack) -> list[CheckYaml]:
          "expect": [{"banner": {"matches": "^220 .*ESMTP"}}]},
         {"name": "fax", "type": "tcp", "target": "fax.example:9", "connect_to": closed},
     ]  # fmt: skip
-
-
-def _discovered(address: str, checks: Sequence[CheckYaml]) -> list[Mapping[str, object]]:
-    return [
-        {
-            "targets": [address],
-            "labels": {
-                "__metrics_path__": "/probe",
-                "__param_check": check["name"],
-                "check": check["name"],
-                "check_type": check["type"],
-                "target": check["target"],
-            },
-        }
-        for check in checks
-    ]
 
 
 def _scraping(interval: str, jobs: Sequence[Mapping[str, object]]) -> str:

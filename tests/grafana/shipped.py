@@ -49,6 +49,18 @@ def discovering() -> str:
     return f"{before}scrape_configs:\n{re.sub('^  # ', '  ', job, flags=re.MULTILINE)}"
 
 
+def discovery_job(address: str, query: str = "") -> dict[str, Any]:
+    """The job that discovers checks, as it is shipped, for an exporter at an address.
+
+    Args:
+        address: Its host and port.
+        query: What `/sd` is asked for, to discover only some of its checks.
+    """
+    (job,) = yaml.safe_load(discovering().replace("exporter:10115", address))["scrape_configs"]
+    job["http_sd_configs"][0]["url"] += query
+    return dict(job)
+
+
 def dashboards() -> dict[str, dict[str, Any]]:
     """The dashboards by uid."""
     found = [json.loads(path.read_text("utf-8")) for path in sorted((GRAFANA / "dashboards").glob("*.json"))]

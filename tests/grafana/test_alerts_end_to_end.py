@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import yaml
 
-from tests.grafana.shipped import GRAFANA, RULE_FILES, discovering, read_yaml
+from tests.grafana.shipped import GRAFANA, RULE_FILES, discovery_job, read_yaml
 from tests.servers.alertmanager import Alertmanager, run_alertmanager
 from tests.servers.exporter import run_exporter
 from tests.servers.http import HttpServer, respond, run_http_server
@@ -97,14 +97,12 @@ def impatient_rules(directory: Path) -> None:
 def prometheus_config(exporter_port: int, alertmanager_port: int) -> str:
     """The shipped configuration, twice a second instead of four times a minute, and everybody on this machine.
 
-    Of the two ways to find checks that it has, discovery is there as well, for one of the checks.
+    Of the two ways to find checks that it has, discovery is there as well, for two of the checks.
     """
     config = read_yaml(GRAFANA / "prometheus.yml")
-    (discovery,) = yaml.safe_load(discovering())["scrape_configs"]
-    discovery["http_sd_configs"][0]["url"] = f"http://127.0.0.1:{exporter_port}/sd?check=gone-1"
     config["global"] = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{exporter_port}"]
-    config["scrape_configs"].append(discovery)
+    config["scrape_configs"].append(discovery_job(f"127.0.0.1:{exporter_port}", "?check=gone-1&check=home"))
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{alertmanager_port}"]
     return yaml.safe_dump(config)
 
@@ -164,7 +162,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         impatient_rules(place / "prometheus" / "rules")
         config = prometheus_config(exporter.port, alertmanager.port)
         prometheus = servers.enter_context(run_prometheus(place / "prometheus", config))
-        prometheus.wait_for("probe_success", lambda vector: len(vector) == 7)
+        prometheus.wait_for("probe_success", lambda vector: len(vector) == 8)
         instance = f"127.0.0.1:{exporter.port}"
         yield Scene(web, script, closed_port, instance, prometheus, alertmanager, receiver)
 
@@ -205,6 +203,27 @@ def test_failing_checks_of_one_type_are_told_in_one_message(scene: Scene, job: s
         )
         for check in checks
     }  # fmt: skip
+
+
+def recorded(scene: Scene, job: str) -> list[dict[str, str]]:
+    """The labels of the series that rules have recorded about a check, without the job's name."""
+    found = scene.prometheus.query(f'{{__name__=~".+:.+:.+",check="home",job="{job}"}}')
+    labels = [{**sample.labels, "job": "either"} for sample in found]
+    for each in labels:
+        if ":probe_duration_seconds:" in each["__name__"]:
+            each.pop("team", "")  # no alert begins with it, and only discovered targets have it there
+    return sorted(labels, key=lambda each: each["__name__"])
+
+
+def test_rules_record_discovered_checks_as_they_do_others(scene: Scene) -> None:
+    """The same series with the same labels, those of the configuration included."""
+    for job in ("nyxmon", "nyxmon-checks"):
+        scene.prometheus.wait_for(f'job_check:probe_success:avg3d{{check="home",job="{job}"}}')
+        scene.prometheus.wait_for(f'instance_check:probe_duration_seconds:avg10m{{check="home",job="{job}"}}')
+    by_metrics = recorded(scene, "nyxmon")
+    assert recorded(scene, "nyxmon-checks") == by_metrics
+    of_success = [each["team"] for each in by_metrics if ":probe_success:" in each["__name__"]]
+    assert of_success == ["web"] * 6
 
 
 def test_a_degraded_check_is_a_ticket(scene: Scene) -> None:

@@ -54,9 +54,6 @@ OF_THE_PROCESS = dict.fromkeys(
 )
 """Metrics of prometheus_client's ProcessCollector; `test_every_query_is_answered` shows that they are there."""
 
-NOT_DISCOVERED = {("check", "Durations"): "histograms are kept for scrapes of /metrics only"}
-"""Panels that are empty where there are only discovered targets, and why."""
-
 
 def known_labels() -> dict[str, frozenset[str]]:
     """The labels of every sample there may be."""
@@ -278,11 +275,18 @@ def test_every_query_is_answered(scene: Scene, name: str) -> None:
     assert unanswered(scene, name) == set()
 
 
-@pytest.mark.parametrize("name", ["overview", "check", "certificates", "dns"])
+@every_dashboard
 def test_discovered_targets_are_enough(scene: Scene, name: str) -> None:
-    """The dashboards about checks also work where Prometheus has only discovered targets."""
-    silent = {(panel, "A") for dashboard, panel in NOT_DISCOVERED if dashboard == name}
-    assert unanswered(scene, name, job="nyxmon-checks") == silent
+    """Each query is answered as well where Prometheus has only the job that discovers checks."""
+    assert unanswered(scene, name, job="nyxmon-checks") == set()
+
+
+def test_an_exporter_counts_once_however_many_targets_it_is(scene: Scene) -> None:
+    """The exporter is one although each of its checks is a target."""
+    dashboard = read_dashboard("runner")
+    expression = next(one.expression for one in questions(dashboard) if one.panel == "Exporters")
+    values = defaults(dashboard) | {"job": "nyxmon-checks"}
+    assert [sample.value for sample in scene.prometheus.query(fill(expression, values))] == [1.0]
 
 
 @every_dashboard
