@@ -183,6 +183,49 @@ class ExpectationOutcome:
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
+class AlertSeverity(StrEnum):
+    """How bad an alert is: the label that the shipped Alertmanager configuration routes by, the worst first."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertTerms:
+    """On which terms one state of a check is told.
+
+    Attributes:
+        for_seconds: How long the state must last.
+        severity: How bad it is.
+        runbook_url: Where it stands what to do; empty for the general advice.
+        summary: One line for people; empty for a general one.
+    """
+
+    for_seconds: float
+    severity: AlertSeverity
+    runbook_url: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertPolicy:
+    """The alerts that a check has of its own, in the place of those that all checks have.
+
+    Attributes:
+        failing: The terms for a check that fails.
+        degraded: The terms for one that is degraded; None leaves that to the general alert.
+        certificate_seconds_left: Severity to the time left of a certificate below which it is told; empty leaves
+            certificates to the general alerts.
+        labels: Labels of these alerts besides those of the check.
+    """
+
+    failing: AlertTerms
+    degraded: AlertTerms | None = None
+    certificate_seconds_left: Mapping[AlertSeverity, float] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One configured check of one target; lives as long as the configuration, shared by all threads.
@@ -203,6 +246,7 @@ class Check:
         interval_seconds: How often discovery asks Prometheus to scrape the check; 0 leaves it to Prometheus.
         min_interval_seconds: Within it the last result is given again instead of running the check.
         phase_histograms: Whether the duration of each phase is kept in a histogram.
+        alert: The alerts it has of its own; None leaves it to those that all checks have.
     """
 
     name: str
@@ -220,6 +264,7 @@ class Check:
     min_interval_seconds: float = 0.0
     phase_histograms: bool = False
     target_label: str = ""
+    alert: AlertPolicy | None = None
 
     @property
     def shown_target(self) -> str:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from exporter import catalogue
 from exporter.checks import BUILTIN
 from exporter.cli.flags import FLAGS
+from exporter.config.alerts import AlertKeys
 from exporter.config.documents import DOCUMENT_KEYS
 from exporter.config.fields import fields_of
 from exporter.config.schema import READ_APART, CommonKeys
 from exporter.expect import DURATION, OPERATORS
-from exporter.model import Operator, SelectorKind, ValueKind
+from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
 from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
 from tests.test_layers import LAYERS
 
@@ -35,7 +36,14 @@ PACKAGE = README.parent / "exporter"
 BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n)(?P<table>.*?)(<!-- end -->)", re.DOTALL)
 
 _TYPES = {check_type.name: check_type for check_type in BUILTIN}
-_READ_APART = {"type": "string", "targets": "array", "each": "object", "expect": "array", "retry_on": "array"}
+_READ_APART = {
+    "type": "string",
+    "targets": "array",
+    "each": "object",
+    "expect": "array",
+    "alert": "object",
+    "retry_on": "array",
+}
 """The kind of value of the keys that are no fields of a model."""
 
 _VALUE_KINDS = {
@@ -96,6 +104,11 @@ def check_keys() -> str:
     )
 
 
+def alert_keys() -> str:
+    """The keys of `alert`."""
+    return _keys_table(_properties(AlertKeys))
+
+
 def connection_keys() -> str:
     """The keys of every check that opens a connection."""
     return _keys_table(_properties(_Connection))
@@ -130,7 +143,8 @@ def _kind(key: str, schema: Mapping[str, Any]) -> str:
     if key == "type":
         return ", ".join(map(_code, _TYPES))
     if "$ref" in schema:
-        named = {"BasicAuth": "`username`, `password`", "JsonValue": "any value"}
+        severities = ", ".join(map(_code, AlertSeverity))
+        named = {"BasicAuth": "`username`, `password`", "JsonValue": "any value", "AlertSeverity": severities}
         return named.get(schema["$ref"].rpartition("/")[2], "mapping")
     kind = schema["type"]
     if isinstance(kind, list):
@@ -236,6 +250,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "flags": flags,
     "document-keys": document_keys,
     "check-keys": check_keys,
+    "alert-keys": alert_keys,
     "connection-keys": connection_keys,
     "tls-keys": tls_keys,
     "http-keys": lambda: _own_keys("http"),

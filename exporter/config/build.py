@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.config.alerts import read_alert
 from exporter.config.expectations import ExpectationReader
 from exporter.config.fields import fields_of
 from exporter.config.problems import Fault, quoted
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.checks.base import CheckType
     from exporter.config.problems import Node, Problems
     from exporter.config.reading import Reader
-    from exporter.model import Expectation, Reason, Subject
+    from exporter.model import AlertPolicy, Expectation, Reason, Subject
     from exporter.settings import CheckSettings
 
 _SHOWN = ("name", "labels")
@@ -61,6 +62,7 @@ class CheckBuilder:
         common = self._common(whole, entries, data)
         settings = self._settings(whole, entries, data)
         expected = self._expected(whole, entries, data, settings)
+        alert = self._alert(whole, entries, data)
         if settings is None or "target" not in entries:
             return None
         target = self._target(entries["target"], str(data["target"]), data["target"], settings)
@@ -84,6 +86,7 @@ class CheckBuilder:
                 self._type.min_interval_seconds if common.min_interval_seconds is None else common.min_interval_seconds
             ),
             phase_histograms=common.phase_histograms,
+            alert=alert,
         )
 
     def check_defaults(self, whole: Node, entries: dict[str, Node]) -> None:
@@ -95,6 +98,7 @@ class CheckBuilder:
         given = [fault for fault in faults if fault.location and fault.location[0] in data]
         self._reader.report(entries, whole, (), given)
         self._expected(whole, entries, data, None)
+        self._alert(whole, entries, data)
 
     def _common(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CommonKeys | None:
         values = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
@@ -136,6 +140,13 @@ class CheckBuilder:
             reasons, conditions = retry_reader.read_retry_conditions(data["retry_on"])
             self._reader.report(entries, whole, ("retry_on",), retry_reader.faults)
         return Expected(expectations, reasons, conditions)
+
+    def _alert(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> AlertPolicy | None:
+        if "alert" not in data:
+            return None
+        policy, faults = read_alert(data["alert"])
+        self._reader.report(entries, whole, ("alert",), faults)
+        return policy
 
     def _default_expectations(
         self, whole: Node, settings: CheckSettings, reader: ExpectationReader, own: tuple[Expectation, ...]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
+from exporter.config.alerts import AlertKeys
 from exporter.config.documents import DOCUMENT_KEYS
 from exporter.config.expectation_schema import RETRY_REASON, expectation_schema
 from exporter.config.fields import ModelFields, fields_of
@@ -34,7 +35,7 @@ _REFERENCE: Schema = {"type": "string", "pattern": r"\$\{|\{[A-Za-z_][A-Za-z0-9_
 def json_schema(check_types: Mapping[str, CheckType]) -> Schema:
     """Give the schema of a document whose checks have these types (JSON Schema draft 2020-12)."""
     types = [check_types[name] for name in sorted(check_types)]
-    models: list[type[BaseModel]] = [CommonKeys, *dict.fromkeys(check_type.settings for check_type in types)]
+    models: list[type[BaseModel]] = [CommonKeys, AlertKeys, *dict.fromkeys(check_type.settings for check_type in types)]
     places, generated = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     definitions = {name: _as_written(definition) for name, definition in generated.get("$defs", {}).items()}
     own = {model: definitions[places[model, "validation"]["$ref"].rpartition("/")[2]] for model in models}
@@ -115,6 +116,7 @@ def _keys_of_type(check_type: CheckType, common: Schema, settings: Schema) -> Sc
             "additionalProperties": {"type": "array", "minItems": 1},
         },
         "expect": {"type": "array", "items": expectations},
+        "alert": {"anyOf": [{"type": "boolean"}, {"$ref": f"#/$defs/{AlertKeys.__name__}"}]},
         "retry_on": {"type": "array", "minItems": 1, "items": {"anyOf": [RETRY_REASON, expectations]}},
     }
     described = {key: {"description": CHECK_KEYS[key], **schema} for key, schema in read_apart.items()}

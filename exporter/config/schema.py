@@ -12,7 +12,7 @@ from exporter.settings import Duration, PositiveDuration, SettingsModel, SingleL
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TAKEN_LABELS = frozenset(
     ("check", "check_type", "target", "job", "instance", "le", "reason", "expectation", "severity", "phase")
-)
+) | {"alertname"}
 
 
 def _check_label_name(name: str) -> str:
@@ -62,6 +62,7 @@ READ_APART = {
     "targets": "Several targets: short for each: {target: [..]}",
     "each": "Keys and their values: one check for every combination, {key} stands for the value",
     "expect": "What is expected of what is observed",
+    "alert": "Alerts of its own, in the place of the general ones: true, or how bad what is and when it is told",
     "retry_on": "Reasons and conditions on which a failed attempt is made again; without it, all failures",
 }
 """Keys of a check that are no fields of `CommonKeys`."""
