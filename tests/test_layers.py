@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.version",),
     ("exporter.model",),
     ("exporter.errors",),
+    ("exporter.garbage",),
     ("exporter.attempt",),
     ("exporter.expect",),
     ("exporter.settings",),

@@ -7,7 +7,6 @@ one ends it at once. SIGHUP reloads the configuration, and so does a change of i
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ import anyio.to_thread
 from exporter.app import Readiness, Site, create_app
 from exporter.cli.listen import listener_url, open_listeners
 from exporter.errors import ConfigError
+from exporter.garbage import keep_collections_short
 from exporter.history import History
 from exporter.scrape import ScrapeRequest, ScrapeService
 from exporter.version import __version__
@@ -72,17 +72,6 @@ def serve(program: Program, options: Options) -> int:
     return 0
 
 
-def _calm_the_garbage_collector() -> None:
-    """Keep collections short and rare: one that goes through all that lives stops every thread while checks are timed.
-
-    What is alive after the start stays alive, so it is set aside; what a scrape makes is freed by reference counts.
-    Measured with 10,000 checks: pauses of 50 to 250 ms before, none above 20 ms with these settings.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
-
-
 class _Serving:
     """One run of the server with what goes on beside it; lives on the server's loop."""
 
@@ -106,7 +95,7 @@ class _Serving:
 
     def _started(self) -> None:
         self._site.readiness.ready = True
-        _calm_the_garbage_collector()
+        keep_collections_short()
         config = self._program.live_config.current
         logger.info(
             "nyxmon-exporter %s serves %d checks of %s at %s",

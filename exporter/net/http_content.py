@@ -5,10 +5,8 @@ Source: RFC 9110 section 8.3 (media types), RFC 8259 (JSON).
 
 from __future__ import annotations
 
-import gc
 import json
 import re
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -16,9 +14,10 @@ import anyio.to_thread
 from jsonpath import JSONPathError
 
 from exporter.attempt import current_attempt
+from exporter.garbage import collections_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from exporter.model import Observed
     from exporter.net.http_message import Exchange
@@ -93,7 +92,7 @@ def parse_json(body: bytes) -> object:
     try:
         if len(body) <= LARGE_BODY_BYTES:
             return json.loads(body, parse_constant=_refuse_constant)
-        with _collections_paused():
+        with collections_paused():
             return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("is nested too deep") from None
@@ -121,18 +120,6 @@ def find_json(document: object, path: JsonPath) -> Observed:
 
 def _refuse_constant(name: str) -> object:
     raise ValueError(f"has {name}, which is no JSON")
-
-
-@contextmanager
-def _collections_paused() -> Iterator[None]:
-    """Spare a document of a hundred thousand parts the collector's visits, which find nothing and hold up everybody."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class HttpAnswer:
