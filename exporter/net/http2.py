@@ -8,7 +8,6 @@ than 64 CONTINUATION frames; here everything is refused that goes on for longer 
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from h2.config import H2Configuration
@@ -29,23 +28,19 @@ from h2.settings import SettingCodes, Settings
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.decode import decoder_for
 from exporter.net.failures import connection_failure
+from exporter.net.http_intake import Intake
 
 if TYPE_CHECKING:
     from h2.events import Event
 
-    from exporter.net.decode import Decoder
     from exporter.net.http_message import Exchange, WireRequest
 
 _FRAME_HEAD_BYTES, _FRAME_LIMIT_BYTES, _GOAWAY = 9, 1 << 14, 7  # sections 4.1, 4.2 and 6.8
 _HEAD_LIMIT_BYTES = 1 << 16
 _WINDOW_BYTES = 1 << 20
-_MAX_INFORMATIONAL = 10
 _FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 17, 16
 _FREE_FRAMES, _BODY_BYTES_PER_FRAME = 2048, 64  # a frame costs time however little it carries
-_OF_THE_CONNECTION = frozenset((b"host", b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te"))
-"""Fields that HTTP/2 has no place for (section 8.2.2), and Host, which is `:authority`."""
 
 
 class Http2Protocol(asyncio.Protocol):
@@ -55,17 +50,14 @@ class Http2Protocol(asyncio.Protocol):
         self._request = request
         self._exchange = exchange
         self._attempt = current_attempt()
-        self._limit_bytes = request.options.body_limit_bytes
         self._transport: asyncio.Transport | None = None
         self._done = asyncio.get_running_loop().create_future()
         self._failure: Exception | None = None
         self._buffer = bytearray()
         self._fed_bytes = 0
         self._frames = 0
-        self._informational = 0
         self._unsent = memoryview(request.content)
-        self._decoder: Decoder | None = None
-        self._parts: list[bytes] = []
+        self._intake = Intake(request, exchange, "2")
         self._connection = H2Connection(H2Configuration(client_side=True, header_encoding=False))
         self._connection.local_settings = Settings(
             client=True,
@@ -154,18 +146,8 @@ class Http2Protocol(asyncio.Protocol):
     # Inside
 
     def _send_request(self) -> None:
-        request = self._request
-        fields = [(name.lower(), value) for name, value in request.fields]
-        hosts = [value for name, value in fields if name == b"host"]
-        head = [
-            (b":method", request.method.encode()),
-            (b":scheme", b"https" if request.secure else b"http"),
-            (b":authority", hosts[0] if hosts else request.host.encode()),
-            (b":path", request.path),
-            *(field for field in fields if field[0] not in _OF_THE_CONNECTION),
-        ]
         try:
-            self._connection.send_headers(self._stream, head, end_stream=not self._unsent)
+            self._connection.send_headers(self._stream, self._request.binary_head(), end_stream=not self._unsent)
             self._send_body()
         except H2Error as error:
             raise CheckFailed(Reason.PROTOCOL, f"the server does not admit the request: {error}") from error
@@ -213,9 +195,7 @@ class Http2Protocol(asyncio.Protocol):
         elif isinstance(event, StreamReset):
             self._take_reset(event.error_code)
         elif isinstance(event, InformationalResponseReceived):
-            self._informational += 1
-            if self._informational > _MAX_INFORMATIONAL:
-                raise CheckFailed(Reason.PROTOCOL, f"more than {_MAX_INFORMATIONAL} informational responses came")
+            self._intake.skip_informational()
         elif isinstance(event, RemoteSettingsChanged):
             streams = event.changed_settings.get(SettingCodes.MAX_CONCURRENT_STREAMS)
             if streams is not None and not streams.new_value:
@@ -224,27 +204,12 @@ class Http2Protocol(asyncio.Protocol):
             self._send_body()
 
     def _take_head(self, event: ResponseReceived) -> None:
-        exchange = self._exchange
-        exchange.first_byte_at = perf_counter()
-        status = dict(event.headers)[b":status"]
-        if len(status) != 3 or not status.isdigit():
-            raise CheckFailed(Reason.PROTOCOL, f"the response has the status {status[:20]!r}, which does not exist")
-        exchange.status, exchange.http_version = int(status), "2"
-        exchange.headers += [(bytes(name), bytes(value)) for name, value in event.headers if name[:1] != b":"]
-        if self._request.options.stop_at_redirect and exchange.redirects and exchange.header_values("location"):
+        self._intake.take_head(event.headers)
+        if self._intake.stops_here:
             self._finish()
-            return
-        if self._request.method == "HEAD":
-            return
-        if exchange.content_length > self._limit_bytes:
-            raise self._too_large(f"announced with {exchange.content_length} bytes, which is")
-        self._decoder = decoder_for(exchange.header_values("content-encoding"), self._limit_bytes)
 
     def _take_body(self, event: DataReceived) -> None:
-        self._exchange.wire_body_bytes += len(event.data)
-        if self._exchange.wire_body_bytes > self._limit_bytes:
-            raise self._too_large("is")
-        self._parts.append(event.data if self._decoder is None else self._decoder.feed(event.data))
+        self._intake.take_body(event.data)
         self._connection.acknowledge_received_data(event.flow_controlled_length, self._stream)
 
     def _take_reset(self, code: int) -> None:
@@ -266,13 +231,8 @@ class Http2Protocol(asyncio.Protocol):
             raise CheckFailed(Reason.PROTOCOL, f"{framing_bytes} bytes of framing carry a body of {body_bytes} bytes")
 
     def _finish(self) -> None:
-        if self._decoder is not None and self._exchange.wire_body_bytes:
-            self._decoder.finish()
-        self._exchange.ended_at = perf_counter()
+        self._intake.finish()
         self._settle()
-
-    def _too_large(self, what: str) -> CheckFailed:
-        return CheckFailed(Reason.TOO_LARGE, f"the body {what} larger than {self._limit_bytes} bytes")
 
     def _flush(self) -> None:
         if self._transport is not None and (data := self._connection.data_to_send()):
@@ -282,7 +242,7 @@ class Http2Protocol(asyncio.Protocol):
         if self._done.done() and not self._done.cancelled():
             return
         self._failure = failure
-        self._exchange.body = b"".join(self._parts)
+        self._intake.settle()
         if not self._done.done():
             self._done.set_result(None)
 

@@ -22,6 +22,9 @@ REDIRECT_STATUSES = frozenset((301, 302, 303, 307, 308))
 
 DEFAULT_BODY_LIMIT_BYTES = 1 << 20
 
+_OF_THE_CONNECTION = frozenset((b"host", b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te"))
+"""Fields that only HTTP/1 has a place for (RFC 9113 section 8.2.2, RFC 9114 section 4.2), and Host: `:authority`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOptions:
@@ -79,6 +82,18 @@ class WireRequest:
     wire: bytes
     options: RequestOptions
     proxy: ProxyRoute | None = None
+
+    def binary_head(self) -> list[tuple[bytes, bytes]]:
+        """Give the head as HTTP/2 and HTTP/3 have it (RFC 9113 section 8.3.1, RFC 9114 section 4.3.1)."""
+        fields = [(name.lower(), value) for name, value in self.fields]
+        hosts = [value for name, value in fields if name == b"host"]
+        return [
+            (b":method", self.method.encode()),
+            (b":scheme", b"https" if self.secure else b"http"),
+            (b":authority", hosts[0] if hosts else self.host.encode()),
+            (b":path", self.path),
+            *(field for field in fields if field[0] not in _OF_THE_CONNECTION),
+        ]
 
 
 class Exchange:

@@ -136,7 +136,7 @@ class Network:
         attempt = current_attempt()
         context = None if tls is None else await self.context(tls, alpn)
         if proxy is not None:
-            name = _verifiable_name(server_name or (tls and tls.server_name) or host)
+            name = verifiable_name(server_name or (tls and tls.server_name) or host)
             return await self._connect_by_proxy(
                 protocol_factory, (host, port), settings, facts, proxy, context, (name, tls_timeout_seconds)
             )
@@ -147,7 +147,7 @@ class Network:
         address = (await self.lookups.address(host_to_find, settings, facts)).text
         attempt.note("resolved", host=host_to_find, address=address, seconds=facts.resolve_seconds)
         if tls is not None or facts.resolve_seconds > _WAITED_SECONDS:
-            await self._wait_for_turn(attempt)
+            await self.wait_for_turn(attempt)
         protocol = protocol_factory()
         if tls is None or context is None:
             transport = await connect_plain(protocol, address, port, settings, facts)
@@ -160,7 +160,7 @@ class Network:
             settings,
             facts,
             context=context,
-            server_name=_verifiable_name(server_name or tls.server_name or host),
+            server_name=verifiable_name(server_name or tls.server_name or host),
             timeout_seconds=tls_timeout_seconds,
         )
         attempt.note(
@@ -226,7 +226,7 @@ class Network:
         finally:
             current_attempt().held_seconds += perf_counter() - started
 
-    async def _wait_for_turn(self, attempt: Attempt) -> None:
+    async def wait_for_turn(self, attempt: Attempt) -> None:
         """Let checks that waited together for one lookup or context go on one by one."""
         if self._pacer is not None:
             started = perf_counter()
@@ -237,7 +237,7 @@ class Network:
         return await anyio.to_thread.run_sync(self.tls.context, recipe, abandon_on_cancel=True)
 
 
-def _verifiable_name(name: str) -> str:
+def verifiable_name(name: str) -> str:
     """Give the name as certificates have it: without the final dot, an address without its zone."""
     address = parse_address(name)
     return ascii_name(name).removesuffix(".") if address is None else address.text.partition("%")[0]

@@ -1,0 +1,106 @@
+"""An answer of HTTP/2 or HTTP/3 as it is taken in: the head, then the body within its limits, then the end."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.decode import decoder_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.net.decode import Decoder
+    from exporter.net.http_message import Exchange, WireRequest
+
+_MAX_INFORMATIONAL = 10
+_WITHOUT_BODY = frozenset((204, 304))
+
+
+class Intake:
+    """Fills one exchange; lives as long as its answer."""
+
+    def __init__(self, request: WireRequest, exchange: Exchange, version: str) -> None:
+        self._request = request
+        self._exchange = exchange
+        self._version = version
+        self._limit_bytes = request.options.body_limit_bytes
+        self._informational = 0
+        self._decoder: Decoder | None = None
+        self._parts: list[bytes] = []
+
+    @property
+    def wants_no_body(self) -> bool:
+        """Whether the head is all there is of the answer (RFC 9110 section 6.4.1)."""
+        return self._request.method == "HEAD" or self._exchange.status in _WITHOUT_BODY
+
+    @property
+    def stops_here(self) -> bool:
+        """Whether the body is left unread, because the answer only says where to ask next."""
+        exchange = self._exchange
+        return (
+            self._request.options.stop_at_redirect and exchange.redirects and bool(exchange.header_values("location"))
+        )
+
+    def skip_informational(self) -> None:
+        """Pass over an informational response.
+
+        Raises:
+            CheckFailed: With reason `protocol` when there are too many.
+        """
+        self._informational += 1
+        if self._informational > _MAX_INFORMATIONAL:
+            raise CheckFailed(Reason.PROTOCOL, f"more than {_MAX_INFORMATIONAL} informational responses came")
+
+    def take_head(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take the head.
+
+        Args:
+            fields: Its fields with `:status` among them.
+
+        Raises:
+            CheckFailed: `protocol` when the status is none, `too_large` when the body is announced as too large,
+                `decode` when its coding is unknown.
+        """
+        exchange = self._exchange
+        exchange.first_byte_at = perf_counter()
+        status = dict(fields)[b":status"]
+        if len(status) != 3 or not status.isdigit():
+            raise CheckFailed(Reason.PROTOCOL, f"the response has the status {status[:20]!r}, which does not exist")
+        exchange.status, exchange.http_version = int(status), self._version
+        exchange.headers += [(bytes(name), bytes(value)) for name, value in fields if name[:1] != b":"]
+        if self.stops_here or self.wants_no_body:
+            return
+        if exchange.content_length > self._limit_bytes:
+            raise self._too_large(f"announced with {exchange.content_length} bytes, which is")
+        self._decoder = decoder_for(exchange.header_values("content-encoding"), self._limit_bytes)
+
+    def take_body(self, data: bytes) -> None:
+        """Take a piece of the body.
+
+        Raises:
+            CheckFailed: `too_large` when the body is, as it came or decoded, `decode` when it cannot be decoded.
+        """
+        self._exchange.wire_body_bytes += len(data)
+        if self._exchange.wire_body_bytes > self._limit_bytes:
+            raise self._too_large("is")
+        self._parts.append(data if self._decoder is None else self._decoder.feed(data))
+
+    def finish(self) -> None:
+        """Take the end.
+
+        Raises:
+            CheckFailed: With reason `decode` when a coded body ends too early.
+        """
+        if self._decoder is not None and self._exchange.wire_body_bytes:
+            self._decoder.finish()
+        self._exchange.ended_at = perf_counter()
+
+    def settle(self) -> None:
+        """Give the exchange what of the body has come; whatever happened, this is the last thing."""
+        self._exchange.body = b"".join(self._parts)
+
+    def _too_large(self, what: str) -> CheckFailed:
+        return CheckFailed(Reason.TOO_LARGE, f"the body {what} larger than {self._limit_bytes} bytes")
