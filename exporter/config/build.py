@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from exporter.config.alerts import read_alert
 from exporter.config.expectations import ExpectationReader
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     from exporter.model import AlertPolicy, Expectation, Reason, Subject
     from exporter.settings import CheckSettings
 
+Key = TypeVar("Key")
+Kept = TypeVar("Kept")
+
 _SHOWN = ("name", "labels")
+_MAX_SHARED = 100
+"""Different settings that are kept at a time to be shared by the checks that have the same."""
 
 
 class Expected(NamedTuple):
@@ -36,13 +42,19 @@ class Expected(NamedTuple):
 
 
 class CheckBuilder:
-    """Builds the checks of one type; lives as long as a load."""
+    """Builds the checks of one type; lives as long as a load.
+
+    Checks with the same settings share them, and those with the same settings and the same `expect`, such as that of
+    the defaults, share their expectations: for ten thousand checks they would be most of the configuration's memory.
+    """
 
     def __init__(self, check_type: CheckType, reader: Reader, problems: Problems) -> None:
         self._type = check_type
         self._reader = reader
         self._problems = problems
         self._fields = fields_of(check_type.settings)
+        self._shared_settings: dict[str, CheckSettings] = {}
+        self._shared_expectations: dict[tuple[int, int], tuple[object, object, tuple[Expectation, ...]]] = {}
         self._subjects: Mapping[str, Subject] = {subject.name: subject for subject in (*check_type.subjects, DURATION)}
 
     @property
@@ -113,8 +125,14 @@ class CheckBuilder:
         return common
 
     def _settings(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CheckSettings | None:
-        settings, faults = validate(self._type.settings, self._settings_values(entries, data), CHECK_KEYS)
-        self._reader.report(entries, whole, (), faults)
+        values = self._settings_values(entries, data)
+        key = json.dumps(values)
+        settings = self._shared_settings.get(key)
+        if settings is None:
+            settings, faults = validate(self._type.settings, values, CHECK_KEYS)
+            self._reader.report(entries, whole, (), faults)
+            if settings is not None:
+                _keep(self._shared_settings, key, settings)
         return settings
 
     def _settings_values(self, entries: dict[str, Node], data: dict[str, object]) -> dict[str, object]:
@@ -125,6 +143,22 @@ class CheckBuilder:
     def _expected(
         self, whole: Node, entries: dict[str, Node], data: dict[str, object], settings: CheckSettings | None
     ) -> Expected:
+        expectations = self._expectations(whole, entries, data, settings)
+        reasons: frozenset[Reason] = frozenset()
+        conditions: tuple[Expectation, ...] = ()
+        if "retry_on" in data:
+            retry_reader = ExpectationReader(self._subjects, self._type.name)
+            reasons, conditions = retry_reader.read_retry_conditions(data["retry_on"])
+            self._reader.report(entries, whole, ("retry_on",), retry_reader.faults)
+        return Expected(expectations, reasons, conditions)
+
+    def _expectations(
+        self, whole: Node, entries: dict[str, Node], data: dict[str, object], settings: CheckSettings | None
+    ) -> tuple[Expectation, ...]:
+        key = (id(entries.get("expect")), id(settings))
+        if key in self._shared_expectations:
+            return self._shared_expectations[key][2]
+        before = len(self._problems)
         expectations: tuple[Expectation, ...] = ()
         reader = ExpectationReader(self._subjects, self._type.name)
         if "expect" in data:
@@ -133,13 +167,10 @@ class CheckBuilder:
             reader.faults.clear()
         if settings is not None:
             expectations += self._default_expectations(whole, settings, reader, expectations)
-        reasons: frozenset[Reason] = frozenset()
-        conditions: tuple[Expectation, ...] = ()
-        if "retry_on" in data:
-            retry_reader = ExpectationReader(self._subjects, self._type.name)
-            reasons, conditions = retry_reader.read_retry_conditions(data["retry_on"])
-            self._reader.report(entries, whole, ("retry_on",), retry_reader.faults)
-        return Expected(expectations, reasons, conditions)
+        if len(self._problems) == before:
+            # What the identities are of is kept too, because others could get the same once it is gone.
+            _keep(self._shared_expectations, key, (entries.get("expect"), settings, expectations))
+        return expectations
 
     def _alert(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> AlertPolicy | None:
         if "alert" not in data:
@@ -165,6 +196,12 @@ class CheckBuilder:
             shown = quoted(written if isinstance(written, SecretText) else mask_url_password(target))
             self._problems.add(node, f"{shown} {mask_url_password(str(error))}")
             return None
+
+
+def _keep(shared: dict[Key, Kept], key: Key, value: Kept) -> None:
+    if len(shared) >= _MAX_SHARED:
+        shared.clear()
+    shared[key] = value
 
 
 def _target_label(target: str, written: object) -> str:
