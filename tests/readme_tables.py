@@ -39,6 +39,7 @@ _TYPES = {check_type.name: check_type for check_type in BUILTIN}
 _READ_APART = {
     "type": "string",
     "targets": "array",
+    "target_files": "array",
     "each": "object",
     "expect": "array",
     "alert": "object",

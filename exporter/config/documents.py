@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -107,7 +106,7 @@ class DocumentReader:
         if "\0" in text:
             self._problems.add(pattern, "cannot be read")
             return
-        for path in self._matches(directory, text):
+        for path in self._files.find(directory, text):
             real = Path(os.path.realpath(path))
             if real in self._open:
                 self._problems.add(pattern, f"includes {path}, which is being read already")
@@ -117,22 +116,7 @@ class DocumentReader:
             elif path.exists():
                 self._read(path, None, defaults)
             else:
-                self._files.note(path)
                 self._problems.add(pattern, f"{quoted(text)} does not exist")
-
-    def _matches(self, directory: Path, pattern: str) -> list[Path]:
-        """Give the files that a pattern names, sorted, and note the directories in which there may be more later."""
-        if not glob.has_magic(pattern):
-            return [directory / pattern]
-        parts = Path(pattern).parts
-        first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-        for depth in range(first, len(parts)):
-            prefix = directory.joinpath(*parts[:depth])
-            found = glob.glob(str(prefix), recursive=True) if depth > first else [str(prefix)]  # noqa: PTH207 - pathlib's glob follows other rules for ** and symlinks
-            for path in found[:MAX_DOCUMENTS]:
-                self._files.note(Path(path))
-        named = glob.glob(pattern, root_dir=directory, recursive=True)  # noqa: PTH207 - the same
-        return [directory / name for name in sorted(named) if not (directory / name).is_dir()]
 
     def _items(self, node: Node) -> list[Node]:
         if node.value is None:

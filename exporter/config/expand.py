@@ -1,8 +1,8 @@
 """From the checks as written to the checks that run: `each`, `targets`, `defaults`. Works on nodes, so places stay.
 
-In a check with `each` or `targets`, `{key}` in any text stands for the value of that key; `{{key}}` stands for the
-text `{key}`. Other braces are left alone: patterns, JSON and JSONPath are full of them. A text that is nothing but a
-placeholder becomes the value itself, whatever its kind. A key of `each` that is a key of the check as well sets it.
+In a check with `each`, `targets` or `target_files`, `{key}` in any text stands for the value of that key, or for that
+label of the target in its file; `each` goes before. A key of `each` that is a key of the check as well sets it; a label
+never does. The labels of a target become labels of the check, beneath those that the check has itself.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.config.problems import quoted, suggest
+from exporter.config.placeholders import Substitution, Values, has_placeholder
+from exporter.config.problems import quoted
+from exporter.config.secrets import references
+from exporter.config.target_files import FileTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from exporter.config.problems import Node, Problems
+    from exporter.config.target_files import TargetFiles
 
 MAX_COMBINATIONS = 10_000
 
-_PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _AXIS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EXPANDING = ("each", "targets", "target_files")
 
 Entries = dict[str, "Node"]
 """The keys of a check with their values."""
@@ -46,54 +50,107 @@ def merge_defaults(layers: Iterable[Mapping[str, Node]], own: Mapping[str, Node]
     return merged
 
 
-def expand_each(check: Node, own: Entries, known_keys: Collection[str], problems: Problems) -> Iterator[Entries]:
+class Expanded(NamedTuple):
+    """The keys of one check, and where its target stands in a target file; None when it is from none."""
+
+    entries: Entries
+    origin: Node | None = None
+
+
+def expand_each(
+    check: Node, own: Entries, known_keys: Collection[str], target_files: TargetFiles, problems: Problems
+) -> Iterator[Expanded]:
     """Give the keys of each check that one item stands for.
 
     Args:
         check: The item, for its place.
         own: Its keys.
         known_keys: The keys that a value of `each` may set.
-        problems: Takes what is wrong with `each`, `targets` and the placeholders.
+        target_files: Reads what `target_files` names.
+        problems: Takes what is wrong with `each`, `targets`, `target_files` and the placeholders.
     """
+    before = len(problems)
     axes = _axes(own, problems)
-    rest = {key: node for key, node in own.items() if key not in ("each", "targets")}
-    if axes is None:
+    targets = _targets(own, axes, target_files, problems)
+    rest = {key: node for key, node in own.items() if key not in _EXPANDING}
+    if len(problems) > before:
         return
-    if not axes:
-        yield rest
+    if not axes and targets is None:
+        yield Expanded(rest)
         return
-    if math.prod(len(values) for values in axes.values()) > MAX_COMBINATIONS:
+    choices: Sequence[Node | FileTarget | None] = [None] if targets is None else targets
+    if math.prod(len(values) for values in (*axes.values(), choices)) > MAX_COMBINATIONS:
         problems.add(check, f"stands for more than {MAX_COMBINATIONS} checks")
         return
-    substitution = _Substitution(problems)
+    labels = {label for choice in choices if isinstance(choice, FileTarget) for label in choice.labels}
+    substitution = Substitution(problems, labels)
     for combination in itertools.product(*axes.values()):
-        values = dict(zip(axes, combination, strict=True))
-        entries = {key: substitution.apply(node, values) for key, node in rest.items()}
-        yield entries | {key: value for key, value in values.items() if key in known_keys and key not in rest}
+        for choice in choices:
+            values = _values_of(dict(zip(axes, combination, strict=True)), choice)
+            entries = substitution.apply(rest, values)
+            setting = {"target": "", **axes}.keys() & values.by_key.keys() & set(known_keys) - rest.keys()
+            entries |= {key: values.by_key[key] for key in setting}
+            yield _of_file(entries, choice) if isinstance(choice, FileTarget) else Expanded(entries)
     for key, axis in axes.items():
-        if key not in substitution.used and (key in rest or key not in known_keys):
+        if choices and key not in substitution.used and (key in rest or key not in known_keys):
             problems.add(axis[0], f"has no effect: no text of the check has {{{key}}} in it")
 
 
-def _axes(own: Entries, problems: Problems) -> dict[str, list[Node]] | None:
-    """Give the values of each key of `each`; None when they cannot be told."""
+def _axes(own: Entries, problems: Problems) -> dict[str, list[Node]]:
+    """Give the values of each key of `each`."""
     axes: dict[str, list[Node]] = {}
-    each, targets = own.get("each"), own.get("targets")
-    before = len(problems)
-    if each is not None:
-        if not isinstance(each.value, dict) or not each.value:
-            problems.add(each, "must be a mapping of keys to lists of values")
-            return None
-        for key, node in each.value.items():
-            if not _AXIS_NAME.fullmatch(key) or key in ("name", "type", "expect", "each", "targets"):
-                problems.add(node, f"{quoted(key)} cannot be a key of each", on_key=True)
-            axes[key] = _values(node, problems)
-    if targets is not None:
-        for rival in ("target" if "target" in own else "", "each.target" if "target" in axes else ""):
-            if rival:
-                problems.add(targets, f"cannot stand beside {rival}", on_key=True)
-        axes["target"] = _values(targets, problems)
-    return axes if len(problems) == before else None
+    each = own.get("each")
+    if each is None:
+        return axes
+    if not isinstance(each.value, dict) or not each.value:
+        problems.add(each, "must be a mapping of keys to lists of values")
+        return axes
+    for key, node in each.value.items():
+        if not _AXIS_NAME.fullmatch(key) or key in ("name", "type", "expect", *_EXPANDING):
+            problems.add(node, f"{quoted(key)} cannot be a key of each", on_key=True)
+        axes[key] = _values(node, problems)
+    return axes
+
+
+def _targets(
+    own: Entries, axes: Mapping[str, object], target_files: TargetFiles, problems: Problems
+) -> list[Node | FileTarget] | None:
+    """Give the targets of `targets` and `target_files`, perhaps none; None when the check has neither key."""
+    written, files = own.get("targets"), own.get("target_files")
+    for node in (written, files):
+        if node and "target" in own and not has_placeholder(own["target"], "target"):
+            problems.add(node, "cannot stand beside target, unless that has {target} in it", on_key=True)
+        elif node and "target" in axes:
+            problems.add(node, "cannot stand beside each.target", on_key=True)
+    if written is None and files is None:
+        return None
+    return [
+        *(_values(written, problems) if written is not None else ()),
+        *(target_files.read(files) if files is not None else ()),
+    ]
+
+
+def _values_of(own: dict[str, Node], choice: Node | FileTarget | None) -> Values:
+    """Give what the placeholders stand for, given the values of `each` and the target."""
+    if choice is None:
+        return Values(own)
+    if not isinstance(choice, FileTarget):
+        return Values({**own, "target": choice})
+    foreign = (choice.labels.keys() - own.keys()) | {"target"}
+    return Values({**choice.labels, **own, "target": choice.node}, frozenset(foreign), choice.node)
+
+
+def _of_file(entries: Entries, target: FileTarget) -> Expanded:
+    """Add the labels of a target's group, and put what is wrong with the target where it is written."""
+    own = entries.get("labels")
+    if own is None and target.labels:
+        entries["labels"] = target.node._replace(value=target.labels, text="")
+    elif own is not None and isinstance(own.value, dict):
+        entries["labels"] = own._replace(value={**target.labels, **own.value})
+    written = entries["target"]
+    if isinstance(written.value, str) and not references(written.value):  # those are relative to the file they are in
+        entries["target"] = target.node._replace(value=written.value, text=written.text)
+    return Expanded(entries, target.node)
 
 
 def _values(node: Node, problems: Problems) -> list[Node]:
@@ -101,49 +158,3 @@ def _values(node: Node, problems: Problems) -> list[Node]:
         return node.value
     problems.add(node, "must be a list of at least one value")
     return []
-
-
-class _Substitution:
-    """Puts values in the place of placeholders; lives for one item of `checks`.
-
-    Attributes:
-        used: The keys that were met.
-    """
-
-    def __init__(self, problems: Problems) -> None:
-        self.used: set[str] = set()
-        self._problems = problems
-
-    def apply(self, node: Node, values: Mapping[str, Node]) -> Node:
-        """Give the node with its placeholders replaced; the same node when there are none."""
-        if isinstance(node.value, str):
-            return self._apply_to_text(node, node.value, values) if "{" in node.value else node
-        if isinstance(node.value, list):
-            return node._replace(value=[self.apply(item, values) for item in node.value])
-        if isinstance(node.value, dict):
-            return node._replace(value={key: self.apply(item, values) for key, item in node.value.items()})
-        return node
-
-    def _apply_to_text(self, node: Node, text: str, values: Mapping[str, Node]) -> Node:
-        whole = _PLACEHOLDER.fullmatch(text)
-        if whole and whole[2] in values:
-            self.used.add(whole[2])
-            return values[whole[2]]._replace(key_line=node.key_line, key_column=node.key_column)
-
-        def replacement(match: re.Match[str]) -> str:
-            return f"{{{match[1]}}}" if match[1] else self._text_of(match[2], node, values)
-
-        replaced = _PLACEHOLDER.sub(replacement, text)
-        return node._replace(value=replaced, text=replaced)
-
-    def _text_of(self, key: str, node: Node, values: Mapping[str, Node]) -> str:
-        self.used.add(key)
-        value = values.get(key)
-        if value is None:
-            meant = suggest(key, values, kind="keys of each")
-            self._problems.add(node, f"{{{key}}} is no key of each; {meant} Write {{{{{key}}}}} for the text {{{key}}}")
-        elif isinstance(value.value, dict | list):
-            self._problems.add(value, f"cannot stand within a text, as {{{key}}} does")
-        else:
-            return value.value if isinstance(value.value, str) else value.text
-        return ""

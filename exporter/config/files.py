@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 MAX_SECRET_BYTES = 64 * 1024
 MAX_DOCUMENT_BYTES = 1024 * 1024
+MAX_TARGET_FILE_BYTES = 4 * 1024 * 1024
+
+_MAX_DIRECTORIES = 1000
 
 
 class Files:
@@ -32,6 +33,26 @@ class Files:
     def note(self, path: Path) -> None:
         """Remember a path whose change matters."""
         self._paths[path] = None
+
+    def find(self, directory: Path, pattern: str) -> list[Path]:
+        """Give the files that a pattern names, sorted, and note the directories in which there may be more later.
+
+        Args:
+            directory: What the pattern is relative to.
+            pattern: A glob, or the name of a file, which is then given and noted whether there is one or not.
+        """
+        if not glob.has_magic(pattern):
+            self.note(directory / pattern)
+            return [directory / pattern]
+        parts = Path(pattern).parts
+        first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+        for depth in range(first, len(parts)):
+            prefix = directory.joinpath(*parts[:depth])
+            found = glob.glob(str(prefix), recursive=True) if depth > first else [str(prefix)]  # noqa: PTH207 - pathlib's glob follows other rules for ** and symlinks
+            for path in found[:_MAX_DIRECTORIES]:
+                self.note(Path(path))
+        named = glob.glob(pattern, root_dir=directory, recursive=True)  # noqa: PTH207 - the same
+        return [directory / name for name in sorted(named) if not (directory / name).is_dir()]
 
     def read_text(self, path: Path, limit_bytes: int) -> str:
         """Read a UTF-8 file; the same file is read only once in a load.

@@ -109,7 +109,8 @@ def _keys_of_type(check_type: CheckType, common: Schema, settings: Schema) -> Sc
     expectations = {"$ref": f"#/$defs/expectations-{check_type.name}"}
     read_apart: Schema = {
         "type": {"const": check_type.name},
-        "targets": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "targets": {**_TEXTS, "minItems": 1},
+        "target_files": {**_TEXTS, "minItems": 1},
         "each": {
             "type": "object",
             "minProperties": 1,
@@ -133,7 +134,7 @@ def _check(check_type: CheckType, keys: Schema) -> Schema:
     return {
         **keys,
         "required": ["name", "type"],
-        "anyOf": [{"required": [key]} for key in ("target", "targets", "each")],
+        "anyOf": [{"required": [key]} for key in ("target", "targets", "target_files", "each")],
     }
 
 

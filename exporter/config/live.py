@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from exporter.config.files import MAX_TARGET_FILE_BYTES
 from exporter.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from exporter.config.load import Config
 
 logger = logging.getLogger(__name__)
-
-_DIGESTED_BYTES = 4 * 1024 * 1024
 
 
 class LiveConfig:
@@ -114,7 +113,7 @@ def _digest(file: Path) -> bytes:
             return hashlib.sha256("\0".join(names).encode("utf-8", "replace")).digest()
         if file.is_file():
             with file.open("rb") as opened:
-                return hashlib.sha256(opened.read(_DIGESTED_BYTES)).digest()
+                return hashlib.sha256(opened.read(MAX_TARGET_FILE_BYTES)).digest()
     except OSError as error:
         return b"%d" % (error.errno or 0)
     return b"absent"

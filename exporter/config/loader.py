@@ -165,7 +165,7 @@ class _Tree:
         line, column = mark.line + 1, mark.column + 1
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise _TooLargeError(f"has more than {MAX_NODES} values, aliases written out; split it with include")
+            raise _TooLargeError(f"has more than {MAX_NODES} values, aliases written out; split it into several files")
         if id(node) in self._seen and not self._in_alias:
             return self._aliased(node, path, key_line, key_column)
         self._seen.add(id(node))

@@ -60,6 +60,7 @@ class CommonKeys(SettingsModel):
 READ_APART = {
     "type": "The check type",
     "targets": "Several targets: short for each: {target: [..]}",
+    "target_files": "Files in Prometheus' file_sd format that list targets with labels, as globs relative to this file",
     "each": "Keys and their values: one check for every combination, {key} stands for the value",
     "expect": "What is expected of what is observed",
     "alert": "Alerts of its own, in the place of the general ones: true, or how bad what is and when it is told",
@@ -73,5 +74,5 @@ CHECK_KEYS = {
 }
 """Every key that checks of all types have, and what it holds."""
 
-COMMON_DEFAULT_KEYS = frozenset(CHECK_KEYS) - {"name", "type", "target", "targets", "each", "expect"}
+COMMON_DEFAULT_KEYS = frozenset(CHECK_KEYS) - {"name", "type", "target", "targets", "target_files", "each", "expect"}
 """Keys that `defaults` may have for every type; within a type, `expect` besides."""

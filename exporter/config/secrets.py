@@ -128,6 +128,16 @@ class Secrets:
         return SecretText(text)
 
 
+def escaped(text: str) -> str:
+    """Give the text that stands for another one in which nothing is a reference."""
+    return text.replace("${", "$${")
+
+
+def references(text: str) -> list[str]:
+    """Give the references in a text, malformed ones too, as written."""
+    return [match[0] for match in _REFERENCE.finditer(text) if match[0] != "$${"]
+
+
 def is_credential_name(name: str) -> bool:
     """Tell whether a header or key of this name carries a credential, whatever the schema says of it."""
     return _CREDENTIAL_NAME.fullmatch(name) is not None

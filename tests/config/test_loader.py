@@ -59,7 +59,7 @@ def test_every_value_knows_where_it_stands() -> None:
         ("a: &a x\nb: [" + "*a," * 101 + "]", ["f: has more than 100 aliases"]),
         (
             "a: &a [" + "x," * 9_000 + "]\nb: [" + "*a," * 30 + "]",
-            ["f: has more than 200000 values, aliases written out; split it with include"],
+            ["f: has more than 200000 values, aliases written out; split it into several files"],
         ),
     ],
 )

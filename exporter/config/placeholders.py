@@ -1,0 +1,125 @@
+"""Values in the place of `{key}` in the texts of a check; `{{key}}` stands for the text `{key}`.
+
+Other braces are left alone: patterns, JSON and JSONPath are full of them. A text that is nothing but a placeholder
+becomes the value itself, whatever its kind. What a target file says never becomes part of a reference or the name of a
+file: who writes targets would otherwise choose which of the exporter's files are sent to them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.config.problems import quoted, suggest
+from exporter.config.reading import FILE_SUFFIX
+from exporter.config.secrets import references
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from exporter.config.problems import Node, Problems
+
+_PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Values(NamedTuple):
+    """What the placeholders of one check stand for.
+
+    Attributes:
+        by_key: The values.
+        foreign: The keys whose values are from a target file.
+        origin: Where the target stands in a target file; None when it is from none.
+    """
+
+    by_key: Mapping[str, Node]
+    foreign: frozenset[str] = frozenset()
+    origin: Node | None = None
+
+
+def has_placeholder(node: Node, key: str) -> bool:
+    """Tell whether a node is a text with a placeholder for a key."""
+    return isinstance(node.value, str) and any(match[2] == key for match in _PLACEHOLDER.finditer(node.value))
+
+
+class Substitution:
+    """Puts values in the place of placeholders; lives for one item of `checks`.
+
+    Attributes:
+        used: The keys that were met.
+    """
+
+    def __init__(self, problems: Problems, labels: Collection[str] = ()) -> None:
+        """Begin with an item.
+
+        Args:
+            problems: Takes what is wrong with the placeholders.
+            labels: The labels that any target of its target files has.
+        """
+        self.used: set[str] = set()
+        self._problems = problems
+        self._labels = labels
+
+    def apply(self, entries: Mapping[str, Node], values: Values) -> dict[str, Node]:
+        """Give the keys of the item with their placeholders replaced."""
+        return {key: self._apply(node, values, key) for key, node in entries.items()}
+
+    def _apply(self, node: Node, values: Values, key: str) -> Node:
+        """Replace within a value; the same node when there are no placeholders."""
+        if isinstance(node.value, str):
+            return self._apply_to_text(node, node.value, values, key) if "{" in node.value else node
+        if isinstance(node.value, list):
+            return node._replace(value=[self._apply(item, values, key) for item in node.value])
+        if isinstance(node.value, dict):
+            return node._replace(value={inner: self._apply(item, values, inner) for inner, item in node.value.items()})
+        return node
+
+    def _apply_to_text(self, node: Node, text: str, values: Values, key: str) -> Node:
+        whole = _PLACEHOLDER.fullmatch(text)
+        if whole and whole[2] in values.by_key:
+            self.used.add(whole[2])
+            replaced = values.by_key[whole[2]]._replace(key_line=node.key_line, key_column=node.key_column)
+        else:
+
+            def replacement(match: re.Match[str]) -> str:
+                return f"{{{match[1]}}}" if match[1] else self._text_of(match[2], node, values)
+
+            composed = _PLACEHOLDER.sub(replacement, text)
+            replaced = node._replace(value=composed, text=composed)
+        return node if values.foreign and self._decides_what_is_read(node, text, replaced, values, key) else replaced
+
+    def _decides_what_is_read(self, node: Node, text: str, replaced: Node, values: Values, key: str) -> bool:
+        """Refuse a text in which what a target file says would name a file or be part of a reference; tell whether."""
+        foreign = [match[2] for match in _PLACEHOLDER.finditer(text) if match[2] in values.foreign]
+        if foreign and key.endswith(FILE_SUFFIX):
+            self._problems.add(node, f"cannot name a file by {{{foreign[0]}}}, which is from a target file")
+            return True
+        if foreign and isinstance(replaced.value, str) and "$" in replaced.value:
+
+            def own(match: re.Match[str]) -> str:
+                return match[0] if match[1] else "\0" if match[2] in foreign else self._text_of(match[2], node, values)
+
+            if references(_PLACEHOLDER.sub(own, text)) != references(replaced.value):
+                self._problems.add(node, f"cannot have {{{foreign[0]}}} in a reference, as it is from a target file")
+                return True
+        return False
+
+    def _text_of(self, key: str, node: Node, values: Values) -> str:
+        self.used.add(key)
+        value = values.by_key.get(key)
+        if value is None:
+            self._tell_missing(key, node, values)
+        elif isinstance(value.value, dict | list):
+            self._problems.add(value, f"cannot stand within a text, as {{{key}}} does")
+        else:
+            return value.value if isinstance(value.value, str) else value.text
+        return ""
+
+    def _tell_missing(self, key: str, node: Node, values: Values) -> None:
+        if values.origin is not None and key in self._labels:
+            place = f"{node.file}:{node.line}:{node.column}"
+            self._problems.add(values.origin, f"has no label {quoted(key)}, which {{{key}}} at {place} stands for")
+            return
+        kind = "keys of each" if values.origin is None else "keys of each and labels"
+        no_key = "is no key of each" if values.origin is None else "is no key of each and no label of a target"
+        meant = suggest(key, {*values.by_key, *self._labels}, kind=kind)
+        self._problems.add(node, f"{{{key}}} {no_key}; {meant} Write {{{{{key}}}}} for the text {{{key}}}")
