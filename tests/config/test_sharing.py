@@ -41,7 +41,9 @@ checks:
 
 def test_more_settings_than_are_kept_are_still_right() -> None:
     """Hundreds of different settings in turns become those that were written."""
-    keys = 'type: http, target: "http://a.example/", headers: {X-Number: "{n}"}, expect: [{header: X-Number, eq: "{n}"}]'
+    keys = (
+        'type: http, target: "http://a.example/", headers: {X-Number: "{n}"}, expect: [{header: X-Number, eq: "{n}"}]'
+    )
     numbers = ", ".join(f"'{number}'" for number in range(250))
     checks = load(f"checks: [{{name: '{{n}}-{{again}}', {keys}, each: {{again: [1, 2], n: [{numbers}]}}}}]").checks
     assert len(checks) == 500
