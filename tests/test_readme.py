@@ -18,6 +18,8 @@ from exporter.cli.arguments import parse_arguments
 from exporter.cli.flags import FLAGS
 from exporter.cli.usage import help_text
 from exporter.config import load_config
+from exporter.config.expand import MAX_COMBINATIONS
+from exporter.config.files import MAX_TARGET_FILE_BYTES
 from exporter.errors import ConfigError
 from exporter.history import History
 from exporter.model import Reason
@@ -82,6 +84,9 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "secrets" / "api-token").write_text("t0ken\n", encoding="utf-8")
     (tmp_path / "checks.d").mkdir()
     (tmp_path / "checks.d" / "more.yml").write_text("checks: []\n", encoding="utf-8")
+    (tmp_path / "targets").mkdir()
+    (targets,) = blocks("json")
+    (tmp_path / "targets" / "web.json").write_text(targets.text, encoding="utf-8")
     (greeting,) = blocks("python", first_line="# greeting.py")
     (tmp_path / "greeting.py").write_text(greeting.text, encoding="utf-8")
     return tmp_path
@@ -97,6 +102,19 @@ def test_the_configurations_load(place: Path, block: Block) -> None:
     file = place / "checks.yml"
     file.write_text(block.text, encoding="utf-8")
     assert load_config(file, TYPES).checks
+
+
+def test_the_targets_of_files_become_these_checks(place: Path) -> None:
+    """The example of a target file is one, and its check takes names and labels from it."""
+    (block,) = (block for block in configurations() if "target_files" in block.text)
+    (place / "checks.yml").write_text(block.text, encoding="utf-8")
+    assert [
+        (check.name, check.target, dict(check.labels)) for check in load_config(place / "checks.yml", TYPES).checks
+    ] == [
+        ("web shop.example", "https://shop.example/", {"team": "web"}),
+        ("web blog.example", "https://blog.example/", {"team": "web"}),
+        ("data api.example", "https://api.example/", {"team": "data"}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +220,8 @@ def test_the_unit_starts_the_program() -> None:
         f"between {scrape_budget('0', 0):g} s and {scrape_budget('9999', 0):g} s",
         f"it is {DEFAULT_BUDGET_SECONDS:g} s.",
         "`--timeout-offset` (at most a fifth of it)",
+        f"at most {MAX_TARGET_FILE_BYTES // 1024**2} MiB each",
+        f"at most {MAX_COMBINATIONS:,} targets of a check",
         f"take at most {inspect.signature(History).parameters['max_bytes'].default // 1024**2} MiB",
     ],
 )

@@ -160,6 +160,31 @@ def test_a_bad_file_leaves_the_old_configuration_in_force(tmp_path: Path) -> Non
         wait_for(lambda: configured_checks(exporter) == ["better"])
 
 
+def test_targets_of_files_are_followed(tmp_path: Path) -> None:
+    """The first makes the first series, a broken file changes nothing, and one that leaves takes its series along."""
+    config = "checks:\n- {name: 'port {target}', type: tcp, target_files: [targets/*.json]}\n"
+    (tmp_path / "targets").mkdir()
+    targets = tmp_path / "targets" / "ports.json"
+    runs = 'nyxmon_check_runs_total{{check="port 127.0.0.1:{0}",check_type="tcp",target="127.0.0.1:{0}"}} {1}.0\n'
+    with run_exporter(tmp_path, config, "--config.auto-reload-interval=100ms") as exporter:
+        assert [exporter.get(path)[0] for path in ("/-/ready", "/metrics", "/")] == [200, 200, 200]
+        assert exporter.get("/sd") == (200, "[]")
+        targets.write_text('[{"targets": ["127.0.0.1:1", "127.0.0.1:2"], "labels": {"team": "web"}}]', encoding="utf-8")
+        wait_for(lambda: configured_checks(exporter) == ["port 127.0.0.1:1", "port 127.0.0.1:2"])
+        _, page = exporter.get("/metrics")
+        assert 'target="127.0.0.1:1",team="web"} 1.0\n' in page
+        targets.write_text('[{"targets": ["127.0.0.1:2"', encoding="utf-8")
+        wait_for(lambda: "is no valid JSON" in exporter.process.log())
+        _, page = exporter.get("/metrics")
+        assert runs.format(1, 2) in page
+        assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page
+        targets.write_text('[{"targets": ["127.0.0.1:2"]}]', encoding="utf-8")
+        wait_for(lambda: configured_checks(exporter) == ["port 127.0.0.1:2"])
+        _, page = exporter.get("/metrics")
+        assert runs.format(2, 3) in page
+        assert "127.0.0.1:1" not in page
+
+
 def test_a_running_scrape_keeps_its_configuration(tmp_path: Path, slow_config: str) -> None:
     """A reload in the middle of a scrape changes nothing about its page."""
     with run_exporter(tmp_path, slow_config) as exporter:
