@@ -194,6 +194,13 @@ def test_too_many_targets_are_refused() -> None:
     assert refusal_of(PORTS) == "checks.yml:1:10: checks[0]: stands for more than 10000 checks"
 
 
+def test_too_many_files_are_refused() -> None:
+    """A pattern that matches a whole tree is a mistake."""
+    for number in range(1001):
+        write_targets(f"targets/{number}.json")
+    assert refusal_of(PORTS) == "checks.yml:1:54: checks[0].target_files: leads to more than 1000 files"
+
+
 def test_ten_thousand_targets_load_in_seconds() -> None:
     """As many targets as one item may have, each in a group of its own as generators write them."""
     groups = (group(f"host{n}.example:443", team="web", dc=f"dc{n % 7}", __meta_id=str(n)) for n in range(10_000))
