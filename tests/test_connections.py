@@ -105,6 +105,21 @@ def test_a_second_request_has_its_own_limit(url: str) -> None:
         assert 0.2 < seconds_until_closed(connection) < 2
 
 
+def test_a_connection_does_not_grow_old() -> None:
+    """It is kept until it has reached its age; the next answer says that it ends, and then it does."""
+
+    class Ageing(BoundedProtocol):
+        age_limit_seconds = 1.0
+
+    request = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+    with run_web_server(Starlette(routes=[Route("/hello", hello)]), Ageing) as url, connect(url) as connection:
+        for pause, ends in ((0.0, False), (0.0, False), (1.1, True)):
+            time.sleep(pause)
+            connection.sendall(request)
+            assert (b"\r\nconnection: close\r\n" in receive(connection).lower()) == ends
+        assert connection.recv(1) == b""
+
+
 def test_a_body_that_never_ends_is_not_waited_for(url: str) -> None:
     """The answer comes at once, and the rest of the body is nobody's concern."""
     with connect(url) as connection:

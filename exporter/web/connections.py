@@ -1,6 +1,8 @@
 """Bounds on connections that uvicorn has none for: how long a request may take to arrive and a response to be read.
 
 Without them a handful of silent or crawling clients would hold connections, and the memory of their pages, for ever.
+And a connection does not grow old: Prometheus would keep it, and with it the one of several exporters behind an address
+that it was made to, while others that came later stand idle.
 """
 
 from __future__ import annotations
@@ -22,19 +24,23 @@ class BoundedProtocol(H11Protocol):
     Attributes:
         request_limit_seconds: From the connection, or the first byte of a further request, until its head is there.
         response_limit_seconds: From the end of a response until the client has taken it.
+        age_limit_seconds: After it, the next response is the last one of the connection.
         max_connections: Connections at once; half of the 1,024 files that processes are usually allowed, so that
             checks keep theirs.
     """
 
     request_limit_seconds = 5.0
     response_limit_seconds = 10.0
+    age_limit_seconds = 10.0
     max_connections = 500
+    _made = 0.0
     _head_timer: asyncio.TimerHandle | None = None
     _response_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
         """Begin to wait for a request; above the limit of connections, hang up."""
         super().connection_made(transport)
+        self._made = self.loop.time()
         if len(self.connections) > self.max_connections:
             transport.abort()
             return
@@ -47,6 +53,8 @@ class BoundedProtocol(H11Protocol):
             return
         if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr] # None at first
             self._cancel_head_timer()
+            if self.loop.time() - self._made > self.age_limit_seconds:
+                self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
         elif self._head_timer is None:
             self._await_head()
 
