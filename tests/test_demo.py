@@ -21,7 +21,7 @@ from anyio.from_thread import BlockingPortalProvider
 from exporter import AsyncCheckRunner, Check, ExecutorRegistry, Reason, Result, ResultStatus
 from exporter.config import parse_config
 from exporter.demo import DEMO_FILE, Demo, run_demo
-from tests.threads import threads_come_down_to
+from tests.threads import threads_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +142,7 @@ def test_the_targets_shrug_off_nonsense(demo: Demo, checks: dict[str, Check]) ->
 
 def test_the_demo_leaves_nothing_behind() -> None:
     """Afterwards the files, the thread and the ports are gone, even with a connection still open."""
-    threads = threading.active_count()
+    before = threading.enumerate()
     with run_demo() as running:
         ca_file = re.search(r"ca_file: ([^}]*)}", running.configuration)
         mail = re.search(r"type: tcp\n    target: (\S+):(\d+)", running.configuration)
@@ -153,6 +153,6 @@ def test_the_demo_leaves_nothing_behind() -> None:
     with idle:
         assert idle.recv(100) == b""
     assert not Path(ca_file[1]).parent.exists()
-    assert threads_come_down_to(threads)
+    assert threads_left(before) == []
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((mail[1], int(mail[2])), timeout=5)

@@ -1,14 +1,20 @@
-"""Counting threads without being fooled by those that are just ending."""
+"""Telling which threads something left behind, whatever other threads of the test run come to their end meanwhile."""
 
 from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
+
+from tests.waiting import PATIENCE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
-def threads_come_down_to(count: int, *, within_seconds: float = 3.0) -> bool:
-    """Wait a moment until no more threads run than there were; a worker that is told to end takes its time."""
-    until = time.monotonic() + within_seconds
-    while threading.active_count() > count and time.monotonic() < until:
-        time.sleep(0.01)
-    return threading.active_count() <= count
+def threads_left(before: Collection[threading.Thread]) -> list[str]:
+    """Give the names of the threads that were not there before, once they have had time to end."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while (new := set(threading.enumerate()) - set(before)) and time.monotonic() < until:
+        time.sleep(0.005)
+    return sorted(thread.name for thread in new)

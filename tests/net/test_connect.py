@@ -6,6 +6,7 @@ import asyncio
 from time import perf_counter
 from typing import Any
 
+import anyio
 import pytest
 
 from exporter.attempt import begin_attempt
@@ -14,17 +15,18 @@ from exporter.net import ConnectionFacts, Network
 from exporter.net.failures import connection_failure
 from exporter.net.phases import resolution_measurements
 from exporter.settings import NetworkSettings
+from tests.alone import alone
 from tests.net.connecting import (
     LOOP_NAMES,
     LOOPS,
     Recorder,
     connected,
-    descriptors_come_down_to,
     no_descriptors_left,
     open_descriptors,
     refused,
 )
 from tests.servers.tcp import black_hole, close, closed_port, echo, keep_silent, reset_when_spoken_to, say, serve
+from tests.waiting import until
 
 
 @pytest.fixture(params=LOOPS, ids=LOOP_NAMES)
@@ -39,10 +41,10 @@ async def test_tells_address_and_durations_of_a_connection() -> None:
         async with connected(server) as connection:
             facts = connection.facts
             assert (facts.address, facts.ip_protocol, facts.ip_addr_hash) == ("127.0.0.1", 4, 3668918509)
-            assert 0 < facts.connect_seconds < 1
             assert before < facts.ready_at < perf_counter()
             assert (facts.tls, facts.tls_seconds) == (None, 0.0)
-            assert facts.resolve_seconds == facts.lookup_seconds < 0.1
+            assert facts.resolve_seconds == facts.lookup_seconds
+            assert 0 < facts.connect_seconds < facts.ready_at - before - facts.resolve_seconds
 
 
 async def test_measures_the_resolution_as_three_series() -> None:
@@ -143,7 +145,7 @@ async def test_bounds_connecting_by_itself() -> None:
         Reason.CONNECT_TIMEOUT,
         f"127.0.0.1:{port} did not answer within 0.2 s",
     )
-    assert 0.19 < facts.connect_seconds < 0.3
+    assert 0.195 < facts.connect_seconds < 10  # the system would try for two minutes
     assert facts.address == "127.0.0.1"
 
 
@@ -153,42 +155,46 @@ async def test_tells_the_runner_what_a_timeout_would_mean() -> None:
     with black_hole() as port:
         facts = ConnectionFacts()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(0.4):
                 await Network().connect(Recorder, "127.0.0.1", port, NetworkSettings(), facts)
     assert attempt.timeout_reason is Reason.CONNECT_TIMEOUT
-    assert 0.09 < facts.connect_seconds < 0.2
+    assert 0.1 < facts.connect_seconds < 10
     attempt = begin_attempt()
     with serve(keep_silent) as server:
         async with connected(server):
             assert attempt.timeout_reason is Reason.TIMEOUT
 
 
-async def test_cancelled_connections_leave_nothing_behind() -> None:
+@pytest.mark.parametrize("use_uvloop", [True, False], ids=LOOP_NAMES)
+def test_cancelled_connections_leave_nothing_behind(*, use_uvloop: bool) -> None:
     """Descriptors and tasks are as many after 50 cancelled connections as before."""
+    before, after = alone(counts_around_cancelled_connections, use_uvloop)
+    assert after == before
+
+
+def counts_around_cancelled_connections(use_uvloop: bool) -> tuple[tuple[int, int], tuple[int, int]]:
     with black_hole() as port:
-        await _cancel_connections(port, 1)  # libuv keeps a descriptor in reserve from its first connection on
-        tasks, descriptors = len(asyncio.all_tasks()), open_descriptors()
-        await _cancel_connections(port, 50)
-        assert await descriptors_come_down_to(descriptors)
-        assert len(asyncio.all_tasks()) == tasks
+        return anyio.run(_cancel_connections, port, backend_options={"use_uvloop": use_uvloop})
 
 
-_LEFT_BY_OTHERS = 10
-"""Descriptors that servers of earlier tests may close while this one counts."""
+async def _cancel_connections(port: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    first = await _counts_after(port, 1)  # libuv keeps a descriptor in reserve from its first connection on
+    return first, await _counts_after(port, 50)
 
 
-async def _cancel_connections(port: int, count: int) -> None:
+async def _counts_after(port: int, count: int) -> tuple[int, int]:
+    """Tasks and descriptors after that many connections were tried and cancelled."""
     descriptors = open_descriptors()
     tries = [
         asyncio.create_task(Network().connect(Recorder, "127.0.0.1", port, NetworkSettings(), ConnectionFacts()))
         for _ in range(count)
     ]
-    await asyncio.sleep(0.05)
-    assert open_descriptors() > descriptors + count - _LEFT_BY_OTHERS
+    await until(lambda: open_descriptors() >= descriptors + count)
     for task in tries:
         task.cancel()
     await asyncio.gather(*tries, return_exceptions=True)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    return len(asyncio.all_tasks()), open_descriptors()
 
 
 async def test_blames_this_host_when_it_has_no_descriptors() -> None:

@@ -166,7 +166,7 @@ async def test_a_failure_says_why(ca: trustme.CA, ca_file: Path, name: str) -> N
     """Whatever a server does wrong has a reason and a text of its own."""
     sent, reason, text = FAILURES[name]
     with run_http2_server(ca, (b"" if "HTTP/" in str(sent[:9]) else settings()) + sent) as server:
-        _, failure = await ask(f"https://{server.target}/", ca_file, patience_seconds=10.0)
+        _, failure = await ask(f"https://{server.target}/", ca_file, patience_seconds=30.0)
     assert failure is not None
     assert (failure.reason, text in failure.detail) == (reason, True), failure.detail
 
@@ -187,7 +187,7 @@ async def test_a_server_without_room_for_requests_is_waited_for(ca: trustme.CA, 
     """A limit of no streams holds for new ones only, so the answer may come; that there is one is logged."""
     attempt = begin_attempt()
     with run_http2_server(ca, settings(MAX_CONCURRENT_STREAMS=0)) as server, pytest.raises(TimeoutError):
-        await ask(f"https://{server.target}/", ca_file, patience_seconds=0.5)
+        await ask(f"https://{server.target}/", ca_file, patience_seconds=1.5)
     assert "the server admits no requests" in attempt.log[-1].message
     assert attempt.timeout_reason is Reason.TIMEOUT
 

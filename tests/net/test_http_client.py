@@ -227,7 +227,7 @@ async def test_every_client_yields_the_same(
 async def test_failures_of_another_client_have_our_reasons() -> None:
     """The system's error behind httpx's exception decides, else the kind of the exception."""
 
-    def client(timeout_seconds: float = 5) -> httpx.AsyncClient:
+    def client(timeout_seconds: float = 20) -> httpx.AsyncClient:
         return httpx.AsyncClient(trust_env=False, verify=False, timeout=timeout_seconds)
 
     with closed_port() as port:
@@ -236,7 +236,7 @@ async def test_failures_of_another_client_have_our_reasons() -> None:
         reset = (await exchange_by(client(), f"http://{server.target}/"))[1]
     unresolved = (await exchange_by(httpx.AsyncClient(transport=_Unresolving()), "http://x.example/"))[1]
     with serve(keep_silent) as server:
-        timeout = (await exchange_by(client(0.1), f"http://{server.target}/"))[1]
+        timeout = (await exchange_by(client(0.5), f"http://{server.target}/"))[1]
     assert [refused, reset, unresolved, timeout] == [
         Reason.CONNECT_REFUSED,
         Reason.CONNECTION_RESET,

@@ -7,6 +7,7 @@ import os
 import time
 import tracemalloc
 import zlib
+from typing import TYPE_CHECKING
 
 import brotli  # type: ignore[import-untyped]  # it has no types
 import pytest
@@ -18,6 +19,9 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.decode import decoder_for
 from tests.servers.http import gzip_bomb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MIB = 1 << 20
 
@@ -105,13 +109,13 @@ def test_gzip_may_have_members_and_padding(parts: list[bytes], piece_bytes: int)
 
 
 def test_gzip_members_are_counted() -> None:
-    """Tens of thousands of empty members would cost seconds, and mean nothing."""
-    started = time.perf_counter()
-    assert failure_of("gzip", gzip.compress(b"") * 50_000) == (
+    """Hundreds of thousands of empty members would cost seconds, and mean nothing."""
+    started = time.thread_time()
+    assert failure_of("gzip", gzip.compress(b"") * 500_000) == (
         Reason.DECODE,
         "the body cannot be undone as gzip: data follows its end",
     )
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_one_coding_is_enough() -> None:
@@ -128,21 +132,22 @@ def test_one_coding_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("coding", "bomb"),
+    ("coding", "make_bomb"),
     [
-        ("gzip", gzip_bomb(200 * MIB)),
-        ("br", brotli.compress(bytes(200 * MIB), quality=1)),
-        ("zstd", zstandard.compress(bytes(200 * MIB))),
+        ("gzip", gzip_bomb),
+        ("br", lambda size: brotli.compress(bytes(size), quality=1)),
+        ("zstd", lambda size: zstandard.compress(bytes(size))),
     ],
 )
-def test_a_bomb_costs_little(coding: str, bomb: bytes) -> None:
+def test_a_bomb_costs_little(coding: str, make_bomb: Callable[[int], bytes]) -> None:
     """Two hundred MiB of zeros are given up on after one, within a few MiB and milliseconds."""
+    bomb = make_bomb(200 * MIB)
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.thread_time()
     reason, _ = failure_of(coding, bomb)
-    took_seconds = time.perf_counter() - started
+    took_seconds = time.thread_time() - started
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert reason is Reason.TOO_LARGE
     assert peak_bytes < 8 * MIB
-    assert took_seconds < 0.1
+    assert took_seconds < 0.05

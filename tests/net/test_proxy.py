@@ -153,8 +153,8 @@ async def test_a_socks_proxy_that_misbehaves_is_named(words: bytes, reason: str)
 async def test_a_silent_proxy_is_given_up_on() -> None:
     """The bound of connecting counts for the tunnel as well."""
     with serve(say(b"")) as server:
-        keys = f"proxy: 'http://{server.target}', connect_timeout: 100ms"
-        expected = ("error", "connect_timeout", "the proxy did not reach inside.test:9 within 0.1 s")
+        keys = f"proxy: 'http://{server.target}', connect_timeout: 500ms"
+        expected = ("error", "connect_timeout", "the proxy did not reach inside.test:9 within 0.5 s")
         assert await run("inside.test:9", keys) == expected
 
 
@@ -173,7 +173,7 @@ def squid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     ]
     (directory / "squid.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
     command = [server_program("squid", "squid"), "-N", "-n", f"test{port}", "-f", str(directory / "squid.conf")]
-    with ServerProcess(command, directory=directory, is_ready=lambda: accepts_tcp(port)):
+    with ServerProcess(command, directory=directory, is_ready=lambda: accepts_tcp(port), stop_timeout_seconds=0.2):
         yield port
 
 

@@ -12,9 +12,11 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from tests.net.connecting import LOOP_NAMES, LOOPS, descriptors_come_down_to, open_descriptors
+from tests.net.connecting import LOOP_NAMES, LOOPS
 from tests.net.naming import NamesServed, Place, resolve, serving
 from tests.servers.dns import run_dns_server
+from tests.servers.sockets import sockets_to
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,11 +84,10 @@ async def test_any_asks_for_both_families_at_once(place: Place) -> None:
 
 async def test_any_does_not_wait_for_the_other_family(place: Place) -> None:
     """With ip_protocol any a silent lookup of one family does not hold up the other's answer, and is given up."""
-    async with serving(place, {"A x.test": "192.0.2.1", "AAAA x.test": "silence"}):
-        await resolve(place.lookups(), "warm-up.test")
-        before = open_descriptors()
+    place.resolv_conf.write_text("nameserver 127.0.0.1\noptions timeout:30\n", encoding="utf-8")
+    async with serving(place, {"A x.test": "192.0.2.1", "AAAA x.test": "silence"}), asyncio.timeout(10):
         assert await resolve(place.lookups(), "x.test", ip_protocol="any") == "192.0.2.1"
-        assert await descriptors_come_down_to(before)
+        await until(lambda: sockets_to(place.port) == 0)
 
 
 @pytest.mark.parametrize(
@@ -121,22 +122,25 @@ async def test_tries_the_name_servers_in_turn(place: Place) -> None:
         serving(place, {"*": "REFUSED"}, "127.0.0.2") as second,
         serving(place, {"A x.test": "192.0.2.3"}, "127.0.0.3"),
     ):
-        started = perf_counter()
-        assert await resolve(place.lookups(), "x.test") == "192.0.2.3"
-        assert perf_counter() - started < 0.5
-    assert second.asked == ["A x.test"]
+        durations = []
+        for _ in range(5):
+            started = perf_counter()
+            assert await resolve(place.lookups(), "x.test") == "192.0.2.3"
+            durations.append(perf_counter() - started)
+        assert min(durations) < 0.5  # a server that is waited for costs a second
+    assert second.asked == ["A x.test"] * 5
 
 
 async def test_waits_only_shortly_for_a_silent_first_server(place: Place) -> None:
-    """A dead first server costs a second, not the five that resolv.conf says."""
-    place.resolv_conf.write_text("nameserver 127.0.0.2\nnameserver 127.0.0.3\noptions timeout:5\n", encoding="utf-8")
+    """A dead first server costs a second, not the thirty that resolv.conf says."""
+    place.resolv_conf.write_text("nameserver 127.0.0.2\nnameserver 127.0.0.3\noptions timeout:30\n", encoding="utf-8")
     async with (
         serving(place, {"*": "silence"}, "127.0.0.2"),
         serving(place, {"A x.test": "192.0.2.3"}, "127.0.0.3"),
     ):
         started = perf_counter()
         assert await resolve(place.lookups(), "x.test") == "192.0.2.3"
-        assert 1.0 <= perf_counter() - started < 1.3
+        assert 0.995 < perf_counter() - started < 10
 
 
 async def test_tells_what_each_server_did(place: Place) -> None:

@@ -6,9 +6,11 @@ import asyncio
 import os
 import socket
 import ssl
+import threading
 import time
 from functools import partial
 from queue import Queue
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -19,9 +21,10 @@ from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
 from exporter.net.certificates import certificate_facts
 from exporter.settings import NetworkSettings, TlsConfig
-from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder, connected, open_descriptors, refused
+from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder, connected, refused
 from tests.servers import certificates
 from tests.servers.certificates import EVEN_WEAK, server_context
+from tests.servers.sockets import sockets_to
 from tests.servers.tcp import (
     answer,
     close_when_spoken_to,
@@ -33,6 +36,7 @@ from tests.servers.tcp import (
     say,
     serve,
 )
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,28 +70,31 @@ def der(certificate: Certificate) -> bytes:
 async def test_tells_what_was_agreed_on_and_verified(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
     """A verified handshake tells version, cipher, the presented certificates and how long the chain lasts."""
     with serve(over_tls(server_context(good))) as server:
+        started = perf_counter()
         async with connected(server, tls=trusting(server_name="good.test")) as connection:
-            facts = connection.facts
+            facts, took_seconds = connection.facts, perf_counter() - started
     assert facts.tls is not None
     assert (facts.tls.version, facts.tls.cipher, facts.tls.verified) == ("TLS 1.3", "TLS_AES_256_GCM_SHA384", True)
     assert len(facts.tls.presented) == 2
     assert facts.tls.presented[0] == certificate_facts(der(good))
     assert facts.tls.chain_expiry_timestamp_seconds == good.leaf.not_valid_after_utc.timestamp()
-    assert 0 < facts.tls_seconds < 1
-    assert facts.connect_seconds > 0
+    assert min(facts.connect_seconds, facts.tls_seconds) > 0
+    assert facts.connect_seconds + facts.tls_seconds < took_seconds
 
 
 async def test_measures_the_handshake_apart_from_tcp(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
     """A server that is slow to shake hands makes the TLS phase long, not the connect phase."""
 
     def dawdle(connection: socket.socket) -> None:
+        connection.recv(1, socket.MSG_PEEK)  # the handshake has begun
         time.sleep(0.2)
         over_tls(server_context(good))(connection)
 
     with serve(dawdle) as server:
+        started = perf_counter()
         async with connected(server, tls=trusting()) as connection:
-            assert connection.facts.connect_seconds < 0.1
-            assert 0.2 < connection.facts.tls_seconds < 0.4
+            assert connection.facts.tls_seconds > 0.195
+            assert 0 < connection.facts.connect_seconds < perf_counter() - started - connection.facts.tls_seconds
 
 
 @pytest.mark.parametrize("max_version", ["TLS12", "TLS13"])
@@ -192,12 +199,13 @@ async def test_names_what_ended_a_handshake(
     behave: Callable[[socket.socket], None], reason: Reason, detail: str | None
 ) -> None:
     """What is no TLS, or too little of it, fails with reason tls; a reset is told as a reset."""
+    patience_seconds = 0.2 if (detail or "").endswith(" in 0.2 s") else 10
     with serve(behave) as server:
-        failure, facts = await refused(server.port, tls=TlsConfig(), tls_timeout_seconds=0.2)
+        failure, facts = await refused(server.port, tls=TlsConfig(), tls_timeout_seconds=patience_seconds)
     assert (failure.reason, facts.tls) == (reason, None)
     assert detail in (None, failure.detail)
     assert (facts.ready_at, facts.connect_seconds > 0) == (0.0, True)
-    assert 0 < facts.tls_seconds < 0.3
+    assert 0 < facts.tls_seconds < 5
 
 
 async def test_names_a_server_without_common_ground(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
@@ -219,22 +227,17 @@ async def test_names_a_server_without_common_ground(good: Certificate, trusting:
 
 
 async def test_a_timeout_of_the_check_ends_a_handshake_cleanly() -> None:
-    """Cancelled handshakes leave no descriptors and no tasks, and mean a plain timeout."""
-    attempt = begin_attempt()
-    network = Network()
+    """A cancelled handshake leaves no socket and no task, and means a plain timeout."""
+    attempt, facts, network = begin_attempt(), ConnectionFacts(), Network()
     await network.context(TlsConfig())
+    tasks = len(asyncio.all_tasks())
     with serve(keep_silent) as server:
-        left = []
-        for _ in range(2):
-            facts = ConnectionFacts()
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await network.connect(Recorder, "127.0.0.1", server.port, NetworkSettings(), facts, tls=TlsConfig())
-            await asyncio.sleep(0.05)  # the server's end is closed in a thread of its own
-            left.append((len(asyncio.all_tasks()), open_descriptors()))
-            assert 0 < facts.tls_seconds < 0.1
-    assert left[0][0] == left[1][0]
-    assert left[1][1] <= left[0][1] + 1
+        connecting = network.connect(Recorder, "127.0.0.1", server.port, NetworkSettings(), facts, tls=TlsConfig())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.4):
+                await connecting
+        await until(lambda: (sockets_to(server.port), len(asyncio.all_tasks())) == (0, tasks))
+    assert 0 < facts.tls_seconds < 10
     assert attempt.timeout_reason is Reason.TIMEOUT
 
 
@@ -287,13 +290,20 @@ async def test_closes_with_a_close_notify_and_without_waiting(
 ) -> None:
     """The peer sees an orderly end of TLS; this side does not wait for its answer."""
     ends: Queue[bytes] = Queue()
-    with serve(over_tls(server_context(good), lambda tls: ends.put(tls.recv(10)))) as server:
+    lost = threading.Event()
+
+    def listen(tls: socket.socket) -> None:
+        ends.put(tls.recv(10))
+        lost.wait(30)
+
+    with serve(over_tls(server_context(good), listen)) as server:
         async with connected(server, tls=trusting()) as (transport, protocol, _):
             transport.close()
-            await asyncio.wait_for(protocol.until_lost(), 0.5)
+            await asyncio.wait_for(protocol.until_lost(), 10)
+            lost.set()
             assert (protocol.events, protocol.lost_because) == (["made", "lost"], None)
             # Without close_notify the server's ssl module raises SSLEOFError.
-            assert await asyncio.to_thread(ends.get, timeout=5) == b""
+            assert await asyncio.to_thread(ends.get, timeout=20) == b""
 
 
 async def test_can_be_aborted_at_once(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
@@ -318,7 +328,7 @@ async def test_server_learns_the_end_of_the_handshake_in_silence(
         over_tls(server_context(good), lambda tls: completed.put(cast("ssl.SSLSocket", tls).version()))
     ) as server:
         async with connected(server, tls=trusting()):
-            assert await asyncio.to_thread(completed.get, timeout=5) == "TLSv1.3"
+            assert await asyncio.to_thread(completed.get, timeout=20) == "TLSv1.3"
 
 
 async def test_reports_a_broken_record(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
 import subprocess
+import termios
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
@@ -12,6 +15,7 @@ import pytest
 from exporter.settings import TlsConfig
 from tests.net.connecting import connected
 from tests.servers.process import free_port, server_program
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +48,12 @@ def openssl_server(files: CertificateFiles, version: str) -> Iterator[OpensslSer
             process.kill()
 
 
+def unread_bytes(pipe: IO[bytes]) -> int:
+    """How much of what was written to a pipe was not read yet."""
+    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return int(count)
+
+
 @pytest.mark.parametrize(
     ("version", "order"),
     [("-tls1_2", b"r\n"), ("-tls1_3", b"K\n"), ("-tls1_3", b"k\n")],
@@ -56,7 +66,7 @@ async def test_goes_on_with_new_keys(version: str, order: bytes, certificate: Ce
             for words in (b"before\n", order, b"after\n"):
                 server.tell.write(words)
                 server.tell.flush()
-                await asyncio.sleep(0.1)
+                await until(lambda: not unread_bytes(server.tell))  # what is read at once counts as one word
             assert await protocol.until(13) == b"before\nafter\n"
             transport.write(b"heard with new keys\n")
             heard = await asyncio.to_thread(_read_until, server.hear, b"heard with new keys\n")

@@ -280,9 +280,9 @@ def run_dns_server(
 
     thread = threading.Thread(target=run, name="dns server", daemon=True)
     thread.start()
-    assert started.wait(5), "the name server did not start"
+    assert started.wait(20), "the name server did not start"
     try:
         yield server
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(5)
+        thread.join(20)

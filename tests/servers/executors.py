@@ -88,11 +88,15 @@ class Defiant(Healthy):
 
 
 class Blocking(Healthy):
-    """Blocks the event loop for the number of seconds that its target says."""
+    """Blocks the event loop for the number of seconds that its target says, or until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
 
     async def execute(self, check: Check) -> Result:
         until = time.perf_counter() + float(check.target)
-        while time.perf_counter() < until:
+        while time.perf_counter() < until and not self.released.is_set():
             pass
         return ok(check)
 
@@ -106,12 +110,15 @@ class FailingToClose(Healthy):
 
 
 class NeverClosing(Healthy):
-    """Swallows every cancellation of its closing for a while."""
+    """Swallows every cancellation of its closing until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
 
     async def aclose(self) -> None:
         await super().aclose()
-        until = time.perf_counter() + 2.0
-        while time.perf_counter() < until:
+        while not self.released.is_set():
             try:
                 await asyncio.sleep(0.02)
             except asyncio.CancelledError:

@@ -12,6 +12,7 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.servers.sockets import wait_until_read
 from tests.servers.tcp import keep_silent, over_tls, reset, serve
 
 if TYPE_CHECKING:
@@ -155,11 +156,12 @@ def endless(start: bytes, repeated: bytes) -> Act:
 
 
 def reset_after(start: bytes) -> Act:
-    """Send the start, give it time to arrive, and reset the connection."""
+    """Send the start, give the client time to read it, and reset the connection."""
 
     def act(connection: socket.socket, _request: Request) -> None:
         connection.sendall(start)
         time.sleep(0.05)
+        wait_until_read(connection)
         reset(connection)
 
     return act

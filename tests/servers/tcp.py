@@ -7,6 +7,7 @@ has a thread of its own, so behaviours may block, and servers serve tests of any
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -93,7 +94,7 @@ def black_hole(host: str = "127.0.0.1") -> Iterator[int]:
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-        time.sleep(0.05)  # for the kernel to queue them
+        select.select([listener], [], [], _PATIENCE_SECONDS)  # the one connection that is queued fills the queue
         yield listener.getsockname()[1]
 
 

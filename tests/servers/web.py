@@ -26,10 +26,10 @@ def run_web_server(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtoc
     server = WebServer(app, started.set, protocol)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=listeners)), daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(20)
     try:
         yield url
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(20)
         assert not thread.is_alive()
