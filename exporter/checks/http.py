@@ -8,9 +8,9 @@ by the runner.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import anyio.to_thread
 import httpx
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from exporter.net.http_settings import OAuth2
     from exporter.net.proxy import Proxies
     from exporter.settings import CheckSettings
+
+Keyed = TypeVar("Keyed")
 
 _CACHED_PLANS = 16384
 
@@ -86,6 +88,14 @@ class _Plan(NamedTuple):
     """What a check does on every run, worked out once; shared by runs and never changed."""
 
     first: PreparedRequest
+    rules: RedirectRules | None
+
+
+class _Manner(NamedTuple):
+    """How checks with the same settings make their requests; shared by plans and never changed."""
+
+    headers: httpx.Headers
+    options: RequestOptions
     rules: RedirectRules | None
 
 
@@ -172,7 +182,7 @@ def _observe(run: HttpRun, answer: HttpAnswer | None, attempt: Attempt) -> None:
             LOCATION.name: locations[0] if locations else None,
             REDIRECTS_FOLLOWED.name: run.redirects,
             HTTP_VERSION.name: last.http_version,
-            FINAL_URL.name: str(run.request.url) if run.request else None,
+            FINAL_URL.name: run.url or None,
         }
     )
     if answer is not None:
@@ -196,16 +206,16 @@ _REGULAR = ("matches", "not_matches")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _ByIdentity:
-    """A check as a key: by which object it is, because comparing its values would cost more than making its plan."""
+class _ByIdentity(Generic[Keyed]):
+    """Something as a key: by which object it is, because comparing its values would cost more than what is kept."""
 
-    check: Check
+    what: Keyed
 
     def __hash__(self) -> int:
-        return id(self.check)
+        return id(self.what)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and other.check is self.check
+        return isinstance(other, _ByIdentity) and other.what is self.what
 
 
 async def _plan_of(check: Check) -> _Plan:
@@ -217,12 +227,12 @@ async def _plan_of(check: Check) -> _Plan:
 
 
 @lru_cache(maxsize=_CACHED_PLANS)
-def _kept_plan(key: _ByIdentity) -> _Plan:
-    settings = _settings_of(key.check)
+def _kept_plan(key: _ByIdentity[Check]) -> _Plan:
+    settings = _settings_of(key.what)
     content = b"" if settings.body is None else settings.body.encode()
     if "json_body" in settings.model_fields_set:
         content = json.dumps(settings.json_body, ensure_ascii=False, separators=(",", ":")).encode()
-    return _plan(key.check.target, settings, content)
+    return _plan(key.what.target, settings, content)
 
 
 def _settings_of(check: Check) -> HttpSettings:
@@ -232,6 +242,8 @@ def _settings_of(check: Check) -> HttpSettings:
 def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
     """Work out the first request and the rules for those that may follow.
 
+    The URL is kept as the target's own text where it is the same.
+
     Raises:
         CheckFailed: With reason `local` when the target is none; the configuration would have refused it.
     """
@@ -239,6 +251,19 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
         url = parse_http_url(target)
     except ValueError as error:
         raise CheckFailed(Reason.LOCAL, f"the target {error}") from error
+    manner = _manner_of(_ByIdentity(settings))
+    request = httpx.Request(settings.method, url, headers=manner.headers, content=content or None)
+    if settings.basic_auth is not None:
+        user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
+        request = next(httpx.BasicAuth(user, password).auth_flow(request))
+    first = prepare(request, manner.options)
+    return _Plan(replace(first, url=target) if first.url == target else first, manner.rules)
+
+
+@lru_cache(maxsize=_CACHED_PLANS)
+def _manner_of(key: _ByIdentity[HttpSettings]) -> _Manner:
+    """Work out what the plans of all checks with the same settings share."""
+    settings = key.what
     elsewhere = httpx.Headers(
         {
             "User-Agent": USER_AGENT,
@@ -255,10 +280,6 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
         headers.update([(name.encode(), value.encode())])
     if settings.bearer_token is not None:
         headers.update([(b"Authorization", f"Bearer {settings.bearer_token.get_secret_value()}".encode())])
-    request = httpx.Request(settings.method, url, headers=headers, content=content or None)
-    if settings.basic_auth is not None:
-        user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
-        request = next(httpx.BasicAuth(user, password).auth_flow(request))
     options = RequestOptions(
         network=settings,
         tls=settings.tls_config,
@@ -275,7 +296,7 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
         allow_downgrade=settings.allow_downgrade,
         headers_elsewhere=elsewhere,
     )
-    return _Plan(prepare(request, options), rules if settings.follow_redirects else None)
+    return _Manner(headers, options, rules if settings.follow_redirects else None)
 
 
 def _auth(check: Check, client: httpx.AsyncClient, network: Network) -> httpx.Auth | None:

@@ -10,7 +10,7 @@ import httpx
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.http_client import send, wire_request
+from exporter.net.http_client import ProbeClient, send, wire_request
 from exporter.net.http_message import Exchange
 from exporter.net.redirects import RunCookies, is_same_origin, redirected_options, redirected_request, shown_url
 from exporter.net.tunnel import refused_by_proxy
@@ -22,15 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """One request in both its forms; immutable by agreement, so that runs may share it.
+    """One request, kept as it is sent, because httpx's model of it takes ten times the memory; shared by runs.
 
     Attributes:
-        request: As httpx models it.
-        wire: As it is sent.
+        url: The URL.
+        wire: The request.
     """
 
-    request: httpx.Request
+    url: str
     wire: WireRequest
+
+    @property
+    def request(self) -> httpx.Request:
+        """The request as httpx models it, made anew each time."""
+        wire = self.wire
+        return httpx.Request(wire.method, self.url, headers=list(wire.fields), content=wire.content or None)
 
 
 def prepare(request: httpx.Request, options: RequestOptions) -> PreparedRequest:
@@ -39,7 +45,7 @@ def prepare(request: httpx.Request, options: RequestOptions) -> PreparedRequest:
     Raises:
         ValueError: When it cannot be written as HTTP/1.1.
     """
-    return PreparedRequest(request, wire_request(request, options))
+    return PreparedRequest(str(request.url), wire_request(request, options))
 
 
 class HttpRun:
@@ -48,15 +54,15 @@ class HttpRun:
     Attributes:
         exchanges: The exchange of every request made, the last one's included however far it came.
         redirects: Redirects followed.
-        request: The request made last; None before the first.
+        url: The URL asked for last; empty before the first request.
     """
 
-    __slots__ = ("exchanges", "redirects", "request")
+    __slots__ = ("exchanges", "redirects", "url")
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.redirects = 0
-        self.request: httpx.Request | None = None
+        self.url = ""
 
     async def fetch(
         self,
@@ -100,9 +106,7 @@ class HttpRun:
         """Send a request, and again as often as `auth` answers what was answered."""
         if auth is None:
             return await self._send(client, prepared)
-        plain = prepared.request
-        # What answers challenges writes into the request; the prepared one is shared with other runs.
-        request = httpx.Request(plain.method, plain.url, headers=plain.headers, content=plain.content or None)
+        request = prepared.request
         flow = auth.async_auth_flow(request)
         try:
             request = await anext(flow)
@@ -122,8 +126,11 @@ class HttpRun:
     async def _send(self, client: httpx.AsyncClient, prepared: PreparedRequest) -> Exchange:
         exchange = Exchange(secure=prepared.wire.secure)
         self.exchanges.append(exchange)
-        self.request = prepared.request
-        await send(client, prepared.request, prepared.wire, exchange)
+        self.url = prepared.url
+        if isinstance(client, ProbeClient):
+            await client.transport.exchange(prepared.wire, exchange)
+        else:
+            await send(client, prepared.request, prepared.wire, exchange)
         proxy = prepared.wire.proxy
         if exchange.status == 407 and proxy is not None and not proxy.tunnels:
             raise refused_by_proxy(with_credentials=proxy.username is not None)
