@@ -128,6 +128,8 @@ class Execution:
             detail = f"cut off by the deadline of the batch after {self._limit_seconds:.3g} s"
         else:
             detail = f"not done within the timeout of {self._limit_seconds:.3g} s"
+        if attempt.timeout_detail:
+            detail = f"{detail}: {attempt.timeout_detail}"
         return unjudged(self.check, reason, detail, attempt)
 
     def _arm(self) -> None:

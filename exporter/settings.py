@@ -34,6 +34,9 @@ _SIZE = re.compile(r"([0-9]{1,15})\s*([KMG]?I?B?)", re.IGNORECASE)
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
+SYSTEM_RESOLVER = "system"
+"""Value of `resolver` that stands for the system's own resolver instead of a DNS server."""
+
 
 def parse_duration(value: object) -> float:
     """Read a duration as Prometheus writes it (`1m30s`, `250ms`) and give seconds.
@@ -178,6 +181,20 @@ def parse_ip_port(value: object) -> str:
     return str(value)
 
 
+def parse_resolver(value: object) -> str:
+    """Check what names are looked up with, an address as `parse_ip_port` takes it or `system`; give it as written.
+
+    Raises:
+        ValueError: When it is neither.
+    """
+    if value == SYSTEM_RESOLVER:
+        return SYSTEM_RESOLVER
+    try:
+        return parse_ip_port(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; write an IP address, IP:port, or {SYSTEM_RESOLVER}") from None
+
+
 def refuse_control_characters(value: str) -> str:
     """Give the text back when it has no control character, so that it cannot smuggle protocol lines.
 
@@ -231,6 +248,13 @@ IpPort = Annotated[
     str, BeforeValidator(parse_ip_port), WithJsonSchema({"type": "string", "examples": ["192.0.2.1:53"]})
 ]
 """An IP address with or without a port, as written."""
+
+Resolver = Annotated[
+    str,
+    BeforeValidator(parse_resolver),
+    WithJsonSchema({"type": "string", "examples": ["192.0.2.53", "192.0.2.53:5353", SYSTEM_RESOLVER]}),
+]
+"""A DNS server's address with or without a port, as written, or SYSTEM_RESOLVER."""
 
 SingleLine = Annotated[str, AfterValidator(refuse_control_characters)]
 """Text without control characters."""
@@ -287,9 +311,15 @@ class NetworkSettings(CheckSettings):
     """How the target's name becomes an address and a connection is made, for every type that opens one."""
 
     ip_protocol: IpProtocol = Field(default="prefer_ip4", description="Address family of the target")
+    happy_eyeballs: bool = Field(
+        default=False,
+        description="Try all addresses of the target, staggered (RFC 8305), and take the first that answers",
+    )
     source_ip: Ip | None = Field(default=None, description="Local address to connect from")
-    resolver: IpPort | None = Field(
-        default=None, description="DNS server (IP or IP:port) asked for the target's name instead of the system's"
+    resolver: Resolver | None = Field(
+        default=None,
+        description="DNS server (IP or IP:port) asked for the target's name instead of the system's; or `system`, "
+        "to have the system find it as its nsswitch.conf says",
     )
     connect_to: IpPort | None = Field(
         default=None, description="Address (IP or IP:port) to connect to instead of the resolved one; names stay"

@@ -1,4 +1,4 @@
-"""Establish one connection to one address, TCP and TLS each measured and bounded by itself."""
+"""Establish a connection, to one address or the first that answers; TCP and TLS each measured and bounded by itself."""
 
 from __future__ import annotations
 
@@ -12,38 +12,56 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import endpoint
 from exporter.net.failures import connection_failure
+from exporter.net.race import Race
 from exporter.net.tls import TlsTransport
 
 if TYPE_CHECKING:
     import ssl
     from contextlib import AbstractAsyncContextManager
 
+    from exporter.net.candidates import Candidates
     from exporter.net.phases import ConnectionFacts
     from exporter.settings import NetworkSettings
 
 
 async def connect_plain(
-    protocol: asyncio.Protocol, address: str, port: int, settings: NetworkSettings, facts: ConnectionFacts
+    protocol: asyncio.Protocol, candidates: Candidates, port: int, settings: NetworkSettings, facts: ConnectionFacts
 ) -> asyncio.Transport:
-    """Connect a protocol to an address.
+    """Connect a protocol to an address; when there are several, to the first that answers.
 
     Raises:
         CheckFailed: With the reason that the system's error stands for, or `connect_timeout` when `connect_timeout`
             has passed.
     """
-    transport, facts.ready_at = await _connect(protocol, address, port, settings, facts)
+    transport, facts.ready_at = await _connect(protocol, candidates, port, settings, facts)
     return transport
 
 
 async def _connect(
-    protocol: asyncio.Protocol, address: str, port: int, settings: NetworkSettings, facts: ConnectionFacts
+    protocol: asyncio.Protocol, candidates: Candidates, port: int, settings: NetworkSettings, facts: ConnectionFacts
 ) -> tuple[asyncio.Transport, float]:
     """Give the connected transport, and when it was connected."""
     attempt = current_attempt()
     reason_before, attempt.timeout_reason = attempt.timeout_reason, Reason.CONNECT_TIMEOUT
+    only = candidates.only
+    arrived_at = None
+    started = perf_counter()
+    try:
+        if only is None:
+            transport, arrived_at = await _connect_to_first(protocol, candidates, port, settings, facts)
+        else:
+            transport, arrived_at = await _connect_to_one(protocol, only.text, port, settings)
+    finally:
+        facts.connect_seconds = (arrived_at or perf_counter()) - started
+    attempt.timeout_reason = reason_before
+    return transport, arrived_at
+
+
+async def _connect_to_one(
+    protocol: asyncio.Protocol, address: str, port: int, settings: NetworkSettings
+) -> tuple[asyncio.Transport, float]:
     source = None if settings.source_ip is None else (settings.source_ip, 0)
     arrival = _Arrival(protocol)
-    started = perf_counter()
     try:
         async with bounded(settings.connect_timeout_seconds):
             transport, _ = await asyncio.get_running_loop().create_connection(
@@ -51,10 +69,24 @@ async def _connect(
             )
     except OSError as error:
         raise _failure(error, endpoint(address, port), settings.connect_timeout_seconds) from error
-    finally:
-        facts.connect_seconds = (arrival.arrived_at or perf_counter()) - started
-    attempt.timeout_reason = reason_before
     return transport, arrival.arrived_at
+
+
+async def _connect_to_first(
+    protocol: asyncio.Protocol, candidates: Candidates, port: int, settings: NetworkSettings, facts: ConnectionFacts
+) -> tuple[asyncio.Transport, float]:
+    race, attempt = Race(protocol, candidates, port, settings.source_ip), current_attempt()
+    try:
+        async with bounded(settings.connect_timeout_seconds):
+            winner = await race.run()
+    except TimeoutError:
+        limit = f"{settings.connect_timeout_seconds:g} s"
+        raise CheckFailed(Reason.CONNECT_TIMEOUT, f"not connected within {limit}: {race.told()}") from None
+    except asyncio.CancelledError:
+        attempt.timeout_detail = race.told()
+        raise
+    facts.set_address(winner.address)
+    return winner.transport, winner.arrived_at
 
 
 def _failure(error: OSError, place: str, limit_seconds: float | None) -> CheckFailed:
@@ -82,7 +114,7 @@ class _Arrival(asyncio.Protocol):
 
 async def connect_tls(
     protocol: asyncio.Protocol,
-    address: str,
+    candidates: Candidates,
     port: int,
     settings: NetworkSettings,
     facts: ConnectionFacts,
@@ -91,11 +123,11 @@ async def connect_tls(
     server_name: str,
     timeout_seconds: float | None,
 ) -> TlsTransport:
-    """Connect a protocol to an address over TLS.
+    """Connect a protocol to an address over TLS; when there are several, to the first that answers.
 
     Args:
         protocol: The protocol that speaks over TLS.
-        address: IP address.
+        candidates: The addresses.
         port: Port.
         settings: Source address and bound of connecting.
         facts: Filled as far as things went.
@@ -109,7 +141,7 @@ async def connect_tls(
     """
     transport = TlsTransport(protocol, context, server_name, facts)
     try:
-        await _connect(transport, address, port, settings, facts)
+        await _connect(transport, candidates, port, settings, facts)
     except BaseException:
         transport.abort()
         raise

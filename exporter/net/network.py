@@ -15,6 +15,7 @@ from exporter.net.connect import connect_plain, connect_tls
 from exporter.net.idle import IdleConnections
 from exporter.net.resolve import Lookups, ascii_name
 from exporter.net.sharing import SharedWork
+from exporter.net.system_lookup import ResolverThreads
 from exporter.net.system_names import SystemNames
 from exporter.net.through_proxy import connect_to_proxy, open_tunnel, speak_through
 from exporter.net.tls_contexts import ContextRecipe, TlsContexts
@@ -60,6 +61,7 @@ class Network:
         tls: SSL contexts, shared by all batches.
         idle: Connections kept open between requests, shared by all batches.
         lookups: Lookups of this batch.
+        resolver_threads: Where the system's resolver is asked, shared by all batches.
         counts: Connection counts of this batch.
         tokens: Access tokens, shared by all batches.
         token_requests: Requests for tokens that this batch has made.
@@ -73,11 +75,13 @@ class Network:
         idle: IdleConnections | None = None,
         pacer: Pacer | None = None,
         tokens: TokenStore | None = None,
+        resolver_threads: ResolverThreads | None = None,
     ) -> None:
         self.tls = tls or TlsContexts()
         self.idle = idle or IdleConnections()
         self._system_names = system_names or SystemNames()
-        self.lookups = Lookups(self._system_names)
+        self.resolver_threads = resolver_threads or ResolverThreads()
+        self.lookups = Lookups(self._system_names, self.resolver_threads)
         self.counts = ConnectionCounts()
         self.tokens = tokens or TokenStore()
         self.token_requests: SharedWork[Hashable, str] = SharedWork()
@@ -91,7 +95,14 @@ class Network:
         Args:
             pacer: What paces the batch.
         """
-        return Network(tls=self.tls, system_names=self._system_names, idle=self.idle, pacer=pacer, tokens=self.tokens)
+        return Network(
+            tls=self.tls,
+            system_names=self._system_names,
+            idle=self.idle,
+            pacer=pacer,
+            tokens=self.tokens,
+            resolver_threads=self.resolver_threads,
+        )
 
     async def refresh(self) -> None:
         """Look at the files of all SSL contexts made so far, in a worker thread; those that changed are made anew.
@@ -122,7 +133,7 @@ class Network:
             protocol_factory: Makes the protocol; it is connected when the handshake, if any, is done.
             host: Name or IP address (IPv6 without brackets).
             port: Port.
-            settings: Address family, source address, name server, fixed address and time limit.
+            settings: Address family, source address, name server, fixed address, how many to try, and time limit.
             facts: Filled as far as things went, whatever the outcome.
             tls: TLS options; None for a plain connection.
             server_name: Name sent and verified when `tls` names none; the host by default.
@@ -144,32 +155,32 @@ class Network:
             host_to_find, port = parse_host_port(settings.connect_to, default_port=port)
         else:
             host_to_find = host
-        address = (await self.lookups.address(host_to_find, settings, facts)).text
-        attempt.note("resolved", host=host_to_find, address=address, seconds=facts.resolve_seconds)
-        if tls is not None or facts.resolve_seconds > _WAITED_SECONDS:
-            await self.wait_for_turn(attempt)
-        protocol = protocol_factory()
-        if tls is None or context is None:
-            transport = await connect_plain(protocol, address, port, settings, facts)
-            attempt.note("connected", to=endpoint(address, port), seconds=facts.connect_seconds)
+        with await self.lookups.candidates(host_to_find, settings, facts) as candidates:
+            attempt.note("resolved", host=host_to_find, address=facts.address, seconds=facts.resolve_seconds)
+            if tls is not None or facts.resolve_seconds > _WAITED_SECONDS:
+                await self.wait_for_turn(attempt)
+            protocol = protocol_factory()
+            if tls is None or context is None:
+                transport = await connect_plain(protocol, candidates, port, settings, facts)
+                attempt.note("connected", to=endpoint(facts.address, port), seconds=facts.connect_seconds)
+                return transport, protocol
+            transport = await connect_tls(
+                protocol,
+                candidates,
+                port,
+                settings,
+                facts,
+                context=context,
+                server_name=verifiable_name(server_name or tls.server_name or host),
+                timeout_seconds=tls_timeout_seconds,
+            )
+            attempt.note(
+                "connected over TLS",
+                to=endpoint(facts.address, port),
+                connect_seconds=facts.connect_seconds,
+                tls_seconds=facts.tls_seconds,
+            )
             return transport, protocol
-        transport = await connect_tls(
-            protocol,
-            address,
-            port,
-            settings,
-            facts,
-            context=context,
-            server_name=verifiable_name(server_name or tls.server_name or host),
-            timeout_seconds=tls_timeout_seconds,
-        )
-        attempt.note(
-            "connected over TLS",
-            to=endpoint(address, port),
-            connect_seconds=facts.connect_seconds,
-            tls_seconds=facts.tls_seconds,
-        )
-        return transport, protocol
 
     async def _connect_by_proxy(
         self,

@@ -1,8 +1,9 @@
-"""From a target's host to the one address that is connected to.
+"""From a target's host to the address that is connected to, or the addresses that may be.
 
 An own stub resolver, because the system's takes a thread per name and cannot be cancelled: IP addresses are taken as
 they are, then the hosts file, then `localhost` (RFC 6761 section 6.3), then DNS with the system's servers and search
-domains. One address is chosen, the first of the answer, and tried once, so that a check tests one thing.
+domains. One address is chosen, the first of the answer, and tried once, so that a check tests one thing. The system's
+resolver, and all addresses, are for checks that ask for them.
 """
 
 from __future__ import annotations
@@ -18,15 +19,23 @@ from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import Address, parse_address
+from exporter.net.candidates import Candidates
 from exporter.net.name_lookup import Answer, look_up
 from exporter.net.sharing import SharedWork
+from exporter.net.system_lookup import ResolverThreads
 from exporter.net.system_names import NameServer, ResolverConfig
-from exporter.settings import parse_host_port
+from exporter.settings import SYSTEM_RESOLVER, parse_host_port
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from exporter.net.candidates import Outcome
     from exporter.net.phases import ConnectionFacts
     from exporter.net.system_names import SystemConfig, SystemNames
     from exporter.settings import NetworkSettings
+
+    Ask = Callable[[int], Coroutine[Any, Any, Outcome]]
 
 _VERSIONS = {"ip4": (4,), "ip6": (6,), "prefer_ip4": (4, 6), "prefer_ip6": (6, 4), "any": (4, 6)}
 _LOCALHOST = {4: "127.0.0.1", 6: "::1"}
@@ -35,18 +44,38 @@ _LOCALHOST = {4: "127.0.0.1", 6: "::1"}
 class Lookups:
     """The lookups of one batch: each name, family and name server is asked for once, for all checks together."""
 
-    def __init__(self, system: SystemNames) -> None:
+    def __init__(self, system: SystemNames, resolver_threads: ResolverThreads | None = None) -> None:
         self._system = system
+        self._threads = resolver_threads or ResolverThreads()
         self._configs: SharedWork[None, SystemConfig] = SharedWork()
         self._answers: SharedWork[tuple[str, int, str | None], Answer] = SharedWork()
 
     async def address(self, host: str, settings: NetworkSettings, facts: ConnectionFacts) -> Address:
-        """Find the address to connect to; note it in the facts, and in any case the time it took.
+        """Find one address to speak to; note it in the facts, and in any case the time it took.
 
         Raises:
             CheckFailed: With reason `resolve` when there is none; with `local` when `source_ip` excludes the families
-                that the target and `ip_protocol` leave.
+                that the target and `ip_protocol` leave, or this host has nothing to look it up with.
         """
+        with await self._find(host, settings, facts, several=False) as candidates:
+            return _first(candidates)
+
+    async def candidates(self, host: str, settings: NetworkSettings, facts: ConnectionFacts) -> Candidates:
+        """Find the addresses to connect to: one, or all with `happy_eyeballs`; note the first, and the time it took.
+
+        With `happy_eyeballs` there is at least one when this returns, and lookups may be under way for more.
+
+        Raises:
+            CheckFailed: As `address` does.
+        """
+        return await self._find(host, settings, facts, several=settings.happy_eyeballs)
+
+    async def name_servers(self) -> tuple[NameServer, ...]:
+        """Give the system's DNS servers, in the order they are to be asked in."""
+        system = await self._configs.result(None, self._read_system)
+        return system.resolver.servers
+
+    async def _find(self, host: str, settings: NetworkSettings, facts: ConnectionFacts, *, several: bool) -> Candidates:
         attempt = current_attempt()
         reason_before, attempt.timeout_reason = attempt.timeout_reason, Reason.RESOLVE
         literal = parse_address(host)
@@ -56,65 +85,112 @@ class Lookups:
         try:
             versions = _allowed_versions(settings)
             if literal is not None:
-                address = _fitting(literal, versions, settings)
+                candidates = Candidates.of([_fitting(literal, versions, settings)])
             else:
-                address, lookup_seconds = await self._find(ascii_name(host), versions, settings, system)
+                candidates = await self._look_up(ascii_name(host), versions, settings, system, several=several)
+                lookup_seconds = candidates.lookup_seconds
+        except asyncio.CancelledError:
+            if settings.resolver == SYSTEM_RESOLVER:
+                attempt.timeout_detail = self._threads.obstacle(ascii_name(host))
+            raise
         finally:
             facts.resolve_seconds = perf_counter() - started
             facts.lookup_seconds = facts.resolve_seconds if lookup_seconds is None else lookup_seconds
-        facts.set_address(address)
+        facts.set_address(_first(candidates))
         attempt.timeout_reason = reason_before
-        return address
+        return candidates
 
-    async def name_servers(self) -> tuple[NameServer, ...]:
-        """Give the system's DNS servers, in the order they are to be asked in."""
-        system = await self._configs.result(None, self._read_system)
-        return system.resolver.servers
-
-    async def _find(
-        self, name: str, versions: tuple[int, ...], settings: NetworkSettings, system: SystemConfig | None
-    ) -> tuple[Address, float | None]:
-        """Give the address of a name, and how long its lookup took when DNS was asked."""
+    async def _look_up(
+        self,
+        name: str,
+        versions: tuple[int, ...],
+        settings: NetworkSettings,
+        system: SystemConfig | None,
+        *,
+        several: bool,
+    ) -> Candidates:
         if system is not None:
-            local = _local_address(name, versions, system)
-            if local is not None:
-                return local, None
-            config = system.resolver
-        else:
-            address, port = parse_host_port(settings.resolver, default_port=53)
-            config = ResolverConfig(servers=(NameServer(address, port),))
-        return await self._ask_dns(name, versions, settings, config)
+            local = _local_addresses(name, versions, system)
+            if local:
+                return Candidates.of(local if several else local[:1])
+        ask = partial(self._outcome, name, settings.resolver, _config(settings.resolver, system))
+        if several:
+            return await self._ask_for_all(name, versions, settings, ask)
+        return await self._ask_for_one(name, versions, settings, ask)
 
     async def _read_system(self) -> SystemConfig:
         return await anyio.to_thread.run_sync(self._system.read, abandon_on_cancel=True)
 
-    async def _ask_dns(
-        self, name: str, versions: tuple[int, ...], settings: NetworkSettings, config: ResolverConfig
-    ) -> tuple[Address, float]:
-        outcomes = [partial(self._outcome, name, version, settings.resolver, config) for version in versions]
-        at_once = [asyncio.create_task(outcome()) for outcome in outcomes] if settings.ip_protocol == "any" else None
-        failure = None
+    async def _ask_for_one(
+        self, name: str, versions: tuple[int, ...], settings: NetworkSettings, ask: Ask
+    ) -> Candidates:
+        at_once = [asyncio.create_task(ask(version)) for version in versions] if settings.ip_protocol == "any" else None
+        outcomes: list[Outcome] = []
         try:
-            for number, outcome in enumerate(outcomes):
-                found = await (at_once[number] if at_once else outcome())
-                if isinstance(found, CheckFailed):
-                    failure = failure or found
-                elif found.addresses:
-                    return found.addresses[0], found.seconds
-                elif not found.exists:
-                    raise CheckFailed(Reason.RESOLVE, f"{name} does not exist")
+            for number, version in enumerate(versions):
+                outcome = await (at_once[number] if at_once else ask(version))
+                outcomes.append(outcome)
+                if isinstance(outcome, Answer) and outcome.addresses:
+                    return Candidates.of(outcome.addresses[:1], outcome.seconds)
+                if settings.resolver != SYSTEM_RESOLVER and isinstance(outcome, Answer) and not outcome.exists:
+                    break  # the name has nothing at all, whatever the type (RFC 8020)
         finally:
             for task in at_once or ():
                 task.cancel()
-        raise failure or CheckFailed(Reason.RESOLVE, f"{name} has no {_families(versions)} address")
+        raise _nothing_found(name, versions, settings, outcomes)
 
-    async def _outcome(
-        self, name: str, version: int, resolver: str | None, config: ResolverConfig
-    ) -> Answer | CheckFailed:
+    async def _ask_for_all(
+        self, name: str, versions: tuple[int, ...], settings: NetworkSettings, ask: Ask
+    ) -> Candidates:
+        """Ask for all families at once, and give the addresses as soon as the first may be tried."""
+        candidates = Candidates(versions, {version: asyncio.create_task(ask(version)) for version in versions})
         try:
-            return await self._answers.result((name, version, resolver), partial(look_up, name, version, config))
+            await candidates.settle()
+        except BaseException:
+            candidates.close()
+            raise
+        if candidates.next is None:
+            raise _nothing_found(name, versions, settings, [candidates.outcomes[version] for version in versions])
+        return candidates
+
+    async def _outcome(self, name: str, resolver: str | None, config: ResolverConfig | None, version: int) -> Outcome:
+        ask = (
+            partial(self._threads.look_up, name, version) if config is None else partial(look_up, name, version, config)
+        )
+        try:
+            return await self._answers.result((name, version, resolver), ask)
         except CheckFailed as failure:
             return failure
+
+
+def _first(candidates: Candidates) -> Address:
+    first = candidates.next
+    assert first is not None  # noqa: S101 - lookups that find none fail
+    return first
+
+
+def _config(resolver: str | None, system: SystemConfig | None) -> ResolverConfig | None:
+    """Give whom to ask, and how; None for the system itself."""
+    if system is not None:
+        return system.resolver
+    if resolver == SYSTEM_RESOLVER:
+        return None
+    address, port = parse_host_port(resolver, default_port=53)
+    return ResolverConfig(servers=(NameServer(address, port),))
+
+
+def _nothing_found(
+    name: str, versions: tuple[int, ...], settings: NetworkSettings, outcomes: list[Outcome]
+) -> CheckFailed:
+    """Tell why a name has no address, from what was told about its families in turn."""
+    for outcome in outcomes:
+        if isinstance(outcome, CheckFailed):
+            return outcome
+    # The system does not tell a name that is not there from one that has nothing of the family asked for.
+    knows_names = settings.resolver != SYSTEM_RESOLVER or len(versions) > 1
+    if knows_names and not any(isinstance(outcome, Answer) and outcome.exists for outcome in outcomes):
+        return CheckFailed(Reason.RESOLVE, f"{name} does not exist")
+    return CheckFailed(Reason.RESOLVE, f"{name} has no {_families(versions)} address")
 
 
 def _allowed_versions(settings: NetworkSettings) -> tuple[int, ...]:
@@ -152,17 +228,14 @@ def ascii_name(host: str) -> str:
         raise CheckFailed(Reason.RESOLVE, f"{host} is no host name") from error
 
 
-def _local_address(name: str, versions: tuple[int, ...], system: SystemConfig) -> Address | None:
-    """Give what this system knows by itself about a name; None when DNS has to be asked."""
+def _local_addresses(name: str, versions: tuple[int, ...], system: SystemConfig) -> list[Address]:
+    """Give what this system knows by itself about a name, preferred family first; nothing when DNS has to be asked."""
     bare = name.removesuffix(".")
     known = [address for address in map(parse_address, system.hosts.get(bare, ())) if address is not None]
-    for version in versions:
-        for address in known:
-            if address.version == version:
-                return address
-    if bare == "localhost" or bare.endswith(".localhost"):
-        return parse_address(_LOCALHOST[versions[0]])
-    return None
+    fitting = [address for version in versions for address in known if address.version == version]
+    if not fitting and (bare == "localhost" or bare.endswith(".localhost")):
+        return [address for version in versions if (address := parse_address(_LOCALHOST[version])) is not None]
+    return fitting
 
 
 def _families(versions: tuple[int, ...]) -> str:
