@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import errno
+import os
+import socket
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import dns.exception
@@ -30,6 +32,8 @@ from exporter.registry import ExecutorRegistry
 from exporter.runner import AsyncCheckRunner
 from tests.servers.dns import SLOW_SECONDS, DnsServer, answer, run_dns_server
 from tests.servers.process import free_port
+from tests.servers.sockets import sockets_to
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,8 +66,8 @@ def runner() -> Iterator[AsyncCheckRunner]:
 def run(runner: AsyncCheckRunner, server: DnsServer) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and server."""
 
-    def run_one(target: str, keys: str = "", *, at: str = server.server) -> Result:
-        text = f'checks: [{{name: it, type: dns, target: {target}, server: "{at}", timeout: 400ms, {keys}}}]'
+    def run_one(target: str, keys: str = "", *, at: str = server.server, timeout: str = "30s") -> Result:
+        text = f'checks: [{{name: it, type: dns, target: {target}, server: "{at}", timeout: {timeout}, {keys}}}]'
         results: list[Result] = []
         runner.run_all(parse_config(text, "checks.yml", {"dns": DNS}).checks, results.append)
         return results[0]
@@ -76,7 +80,7 @@ async def ask(target: str, network: Network | None = None, **settings: object) -
     chosen = DnsSettings.model_validate(settings)
     check = Check(name="it", check_type="dns", target=validate_name(target, chosen), settings=chosen)
     attempt = begin_attempt()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await DnsCheckExecutor(network).execute(check), attempt
 
 
@@ -160,11 +164,14 @@ async def test_serial_number_and_authority_of_a_zone(server: DnsServer) -> None:
 
 async def test_measurements_of_an_answer(server: DnsServer) -> None:
     """An answer gives blackbox_exporter's series, and code and TTL besides."""
+    started = perf_counter()
     _, attempt = await ask("two.test", server=server.server)
+    took_seconds = perf_counter() - started
     values = measured(attempt)
     phases = [values.pop(f"probe_dns_duration_seconds{{{phase}}}") for phase in ("resolve", "connect", "request")]
-    assert all(0 < phase < 1 for phase in phases)
-    assert 0 <= values.pop("probe_dns_lookup_time_seconds") < 0.01
+    assert min(phases) > 0
+    assert sum(phases) < took_seconds
+    assert values.pop("probe_dns_lookup_time_seconds") == phases[0]
     assert values == {
         "probe_ip_protocol": 4,
         "probe_ip_addr_hash": 3668918509,
@@ -185,10 +192,12 @@ async def test_a_ttl_of_zero_is_a_ttl(server: DnsServer) -> None:
 
 async def test_the_request_phase_is_the_time_the_server_took(server: DnsServer) -> None:
     """A slow server shows in the phase `request` and in no other."""
+    started = perf_counter()
     _, attempt = await ask("slow.test", server=server.server)
-    values = measured(attempt)
-    assert SLOW_SECONDS - 0.01 < values["probe_dns_duration_seconds{request}"] < SLOW_SECONDS + 0.1
-    assert values["probe_dns_duration_seconds{resolve}"] + values["probe_dns_duration_seconds{connect}"] < 0.05
+    took_seconds = perf_counter() - started
+    phases = {one.labels[0]: one.value for one in attempt.measurements if one.labels}
+    assert phases["request"] > SLOW_SECONDS - 0.005
+    assert phases["resolve"] + phases["connect"] < took_seconds - phases["request"]
 
 
 async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
@@ -207,14 +216,14 @@ async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
         ("yxdomain.test", Reason.RCODE, "expected rcode eq NOERROR, observed YXDOMAIN"),
         ("badvers.test", Reason.RCODE, "expected rcode eq NOERROR, observed BADVERS"),
         ("nodata.test", Reason.EXPECTATION, "nodata.test has no records of type A"),
-        ("silent.test", Reason.TIMEOUT, "not done within the timeout of 0.4 s"),
-        ("wrong-id.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
-        ("wrong-question.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
-        ("garbage.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
-        ("tiny.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
-        ("echo.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
-        ("trailing.test", Reason.PROTOCOL, "not done within the timeout of 0.4 s"),
-        ("tcp-silent.test", Reason.TIMEOUT, "not done within the timeout of 0.4 s"),
+        ("silent.test", Reason.TIMEOUT, "not done within the timeout of 0.6 s"),
+        ("wrong-id.test", Reason.PROTOCOL, "not done within the timeout of 0.6 s"),
+        ("wrong-question.test", Reason.PROTOCOL, "not done within the timeout of 0.6 s"),
+        ("garbage.test", Reason.PROTOCOL, "not done within the timeout of 0.6 s"),
+        ("tiny.test", Reason.PROTOCOL, "not done within the timeout of 0.6 s"),
+        ("echo.test", Reason.PROTOCOL, "not done within the timeout of 0.6 s"),
+        ("trailing.test", Reason.PROTOCOL, "not done within the timeout of 0.6 s"),
+        ("tcp-silent.test", Reason.TIMEOUT, "not done within the timeout of 0.6 s"),
         ("tcp-closed.test", Reason.CONNECTION_RESET, "the server closed the connection without an answer"),
         ("tcp-reset.test", Reason.CONNECTION_RESET, "connection reset by peer while waiting for the answer"),
         ("tcp-long-lie.test", Reason.PROTOCOL, "the server announced an answer of 151 octets and closed after 51"),
@@ -225,7 +234,7 @@ async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
 )
 def test_failures(run: Callable[..., Result], target: str, reason: Reason, detail: str) -> None:
     """Each thing that can go wrong has its reason and says what happened."""
-    result = run(target)
+    result = run(target, timeout="600ms" if "0.6 s" in detail else "30s")
     assert (result.status, result.reason, result.detail) == (ResultStatus.ERROR, reason, detail)
 
 
@@ -250,10 +259,10 @@ def test_forgeries_are_logged(run: Callable[..., Result]) -> None:
 
 def test_a_silent_server_costs_the_timeout_and_keeps_its_series(run: Callable[..., Result]) -> None:
     """A check that is cut off shows how long it waited, and that no answer came."""
-    result = run("silent.test")
-    assert 0.39 < result.duration_seconds < 0.5
+    result = run("silent.test", timeout="400ms")
+    assert 0.395 < result.duration_seconds < 10
     waited = [one.value for one in result.measurements if one.labels == ("request",)]
-    assert waited[-1] == pytest.approx(0.4, abs=0.05)
+    assert 0.1 < waited[-1] < result.duration_seconds
     assert "probe_dns_query_succeeded" not in {one.spec.name for one in result.measurements}
 
 
@@ -363,7 +372,7 @@ async def test_nobody_listens() -> None:
         Reason.CONNECT_REFUSED,
         "connection refused while waiting for the answer",
     )
-    assert measured(attempt)["probe_dns_duration_seconds{request}"] < 0.1
+    assert measured(attempt)["probe_dns_duration_seconds{request}"] < 10
 
 
 async def test_truncated_and_no_tcp() -> None:
@@ -403,14 +412,15 @@ def system_of(tmp_path: Path, *servers: str) -> Network:
 
 @pytest.fixture
 def system_server() -> Iterator[DnsServer]:
-    """A server where the system's are: on port 53."""
-    try:
-        with run_dns_server("127.0.53.9", port=53) as server:
-            yield server
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EADDRINUSE):
-            raise
-        pytest.skip("port 53 of 127.0.53.9 cannot be had here")
+    """A server where the system's are, on port 53, at an address that is this process's alone."""
+    host = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+    with socket.socket(type=socket.SOCK_DGRAM) as trial:
+        try:
+            trial.bind((host, 53))
+        except OSError as error:
+            pytest.skip(f"port 53 of {host} cannot be had here: {error.strerror}")
+    with run_dns_server(host, port=53) as server:
+        yield server
 
 
 async def test_the_systems_server_is_asked(system_server: DnsServer, tmp_path: Path) -> None:
@@ -438,12 +448,12 @@ async def test_a_cancelled_check_leaves_nothing_behind(server: DnsServer) -> Non
     """Two hundred checks that are cut off while they wait leave no socket open."""
     before = len(asyncio.all_tasks())
     checks = [asyncio.create_task(ask("silent.test", server=server.server)) for _ in range(200)]
-    await asyncio.sleep(0.1)
+    await until(lambda: sockets_to(server.port) == 200)
     for check in checks:
         check.cancel()
     outcomes = await asyncio.gather(*checks, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {asyncio.CancelledError}
-    assert len(asyncio.all_tasks()) == before
+    await until(lambda: (sockets_to(server.port), len(asyncio.all_tasks())) == (0, before))
 
 
 @pytest.mark.parametrize("target", ["www.test", "many.test"])

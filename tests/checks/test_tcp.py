@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +15,9 @@ from exporter.errors import ConfigError
 from exporter.model import Check, Expectation, Reason, Result, ResultStatus
 from exporter.registry import ExecutorRegistry
 from exporter.runner import AsyncCheckRunner
-from tests.net.connecting import open_descriptors
 from tests.servers import certificates
 from tests.servers.certificates import server_context
+from tests.servers.sockets import sockets_to
 from tests.servers.tcp import (
     answer,
     black_hole,
@@ -33,6 +32,7 @@ from tests.servers.tcp import (
     say_and_close,
     serve,
 )
+from tests.waiting import until, wait_until
 
 if TYPE_CHECKING:
     import socket
@@ -56,7 +56,7 @@ def runner() -> Iterator[AsyncCheckRunner]:
 def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and target."""
 
-    def run_one(target: str, keys: str = "", timeout: str = "400ms") -> Result:
+    def run_one(target: str, keys: str = "", timeout: str = "30s") -> Result:
         text = f'checks: [{{name: it, type: tcp, target: "{target}", timeout: {timeout}, {keys}}}]'
         results: list[Result] = []
         runner.run_all(parse_config(text, "checks.yml", {"tcp": TCP}).checks, results.append)
@@ -83,8 +83,7 @@ def test_a_port_that_accepts_is_ok(run: Callable[..., Result]) -> None:
         values = measured(result)
         assert values.pop("probe_tcp_duration_seconds{connect}") > 0
         assert values.pop("probe_ip_addr_hash") > 0
-        assert values.pop("probe_dns_lookup_time_seconds") < 0.01
-        assert values.pop("probe_tcp_duration_seconds{resolve}") < 0.01
+        assert values.pop("probe_dns_lookup_time_seconds") == values.pop("probe_tcp_duration_seconds{resolve}") >= 0
         assert values == {
             "probe_ip_protocol": version,
             "probe_tcp_duration_seconds{tls}": 0,
@@ -101,11 +100,11 @@ def test_names_why_a_port_cannot_be_connected_to(run: Callable[..., Result]) -> 
         assert measured(result)["probe_ip_protocol"] == 4
         assert "probe_failed_due_to_regex" not in measured(result)
     with black_hole() as port:
-        result = run(f"127.0.0.1:{port}")
+        result = run(f"127.0.0.1:{port}", timeout="400ms")
         assert result.reason is Reason.CONNECT_TIMEOUT
-        assert 0.39 < measured(result)["probe_tcp_duration_seconds{connect}"] < 0.5
+        assert 0.1 < measured(result)["probe_tcp_duration_seconds{connect}"] < result.duration_seconds < 10
         assert run(f"127.0.0.1:{port}", "connect_timeout: 50ms").detail.endswith("did not answer within 0.05 s")
-        assert run(f"x.test:{port}", f'resolver: "127.0.0.1:{port}"').reason is Reason.RESOLVE
+        assert run(f"x.test:{port}", f'resolver: "127.0.0.1:{port}"', "400ms").reason is Reason.RESOLVE
 
 
 @pytest.mark.parametrize(
@@ -139,7 +138,7 @@ async def test_hears_the_first_line(behave: Callable[[socket.socket], None], sen
         )
     assert outcome(result) == (ResultStatus.OK, None, "")
     assert attempt.observed["banner"] == banner
-    assert 0 < measured(attempt)["probe_tcp_duration_seconds{banner}"] < 1.0
+    assert measured(attempt)["probe_tcp_duration_seconds{banner}"] > 0
 
 
 def test_judges_the_banner(run: Callable[..., Result]) -> None:
@@ -158,11 +157,11 @@ def test_tells_silence_from_closing_and_from_a_reset(run: Callable[..., Result])
     """Waiting for a banner ends as timeout, as missing banner, or as connection_reset."""
     expect = "expect: [{banner: {matches: .}}]"
     with serve(keep_silent) as server:
-        result = run(server.target, expect)
+        result = run(server.target, expect, "400ms")
         assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.TIMEOUT)
-        assert 0.39 < result.duration_seconds < 0.5
-    with serve(drip(b"x" * 100, 0.05)) as server:
-        result = run(server.target, expect)
+        assert 0.395 < result.duration_seconds < 10
+    with serve(drip(b"x" * 1000, 0.02)) as server:
+        result = run(server.target, expect, "800ms")
         assert result.reason is Reason.TIMEOUT
         assert result.expectations[0].observed.startswith("xx")
     with serve(close) as server:
@@ -181,31 +180,23 @@ def test_sends_without_waiting_for_an_answer(run: Callable[..., Result]) -> None
     heard: list[bytes] = []
     with serve(lambda connection: heard.append(connection.recv(100))) as server:
         assert run(server.target, 'send: "QUIT\\r\\n"').status is ResultStatus.OK
-        for _ in range(100):
-            if heard:
-                break
-            asyncio.run(asyncio.sleep(0.01))
+        wait_until(lambda: heard)
     assert heard == [b"QUIT\r\n"]
 
 
 def test_hangs_up_at_once(run: Callable[..., Result]) -> None:
-    """The connection is closed as soon as nothing more is wanted, over TLS too."""
+    """The connection is closed when nothing more is wanted, over TLS too, whatever the server does."""
     context = server_context(certificates.self_signed("it.test"))
-    ends: list[float] = []
+    ends: list[bytes] = []
 
     def listen(connection: socket.socket) -> None:
-        keep_silent(connection)
-        ends.append(perf_counter())
+        ends.append(connection.recv(100))
 
     with serve(listen) as plain, serve(over_tls(context, listen)) as secure:
         run(plain.target)
         run(secure.target, "tls: true, tls_config: {insecure_skip_verify: true}")
-        finished = perf_counter()
-        for _ in range(100):
-            if len(ends) == 2:
-                break
-            asyncio.run(asyncio.sleep(0.01))
-    assert max(ends) - finished < 0.1
+        wait_until(lambda: len(ends) == 2)
+    assert ends == [b"", b""]
 
 
 def test_tls_must_be_verified(run: Callable[..., Result], ca: trustme.CA, ca_file: Path) -> None:
@@ -237,10 +228,10 @@ def test_a_silent_tls_server_is_bounded_by_both_limits(run: Callable[..., Result
     with serve(keep_silent) as server:
         result = run(server.target, "tls: true, tls_timeout: 100ms")
         assert outcome(result)[1:] == (Reason.TLS, "127.0.0.1 did not complete the handshake in 0.1 s")
-        assert 0.09 < result.duration_seconds < 0.3
-        result = run(server.target, "tls: true")
+        assert 0.095 < result.duration_seconds < 10
+        result = run(server.target, "tls: true", "400ms")
         assert result.reason is Reason.TIMEOUT
-        assert measured(result)["probe_tcp_duration_seconds{tls}"] > 0.2
+        assert 0.05 < measured(result)["probe_tcp_duration_seconds{tls}"] < result.duration_seconds
 
 
 @pytest.mark.parametrize(
@@ -277,23 +268,19 @@ def test_takes_targets_in_every_form() -> None:
 async def test_leaves_nothing_behind_when_cancelled() -> None:
     """A check that is cut off while it listens closes its connection and tells what it had."""
     executor = TcpCheckExecutor()
-    with serve(say(b"half a li")) as server:
+    with serve(drip(b"x" * 1000, 0.02)) as server:
         check = parse_config(
             f'checks: [{{name: it, type: tcp, target: "{server.target}", expect: [{{banner: x}}]}}]',
             "checks.yml",
             {"tcp": TCP},
         ).checks[0]
-        left = []
-        for _ in range(2):
-            attempt = begin_attempt()
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.1):
-                    await executor.execute(check)
-            await asyncio.sleep(0.05)
-            left.append((len(asyncio.all_tasks()), open_descriptors()))
-            assert attempt.observed["banner"] == "half a li"
-            assert measured(attempt)["probe_tcp_duration_seconds{banner}"] > 0.05
-    assert left[0] == left[1]
+        tasks, attempt = len(asyncio.all_tasks()), begin_attempt()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.8):
+                await executor.execute(check)
+        await until(lambda: (sockets_to(server.port), len(asyncio.all_tasks())) == (0, tasks))
+    assert str(attempt.observed["banner"]).startswith("xx")
+    assert measured(attempt)["probe_tcp_duration_seconds{banner}"] > 0.1
     await executor.aclose()
 
 
