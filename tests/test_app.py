@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortalProvider
 
-from exporter import AsyncCheckRunner, Check, ExecutorRegistry
+from exporter import AsyncCheckRunner, Check, ExecutorRegistry, Result
 from exporter.app import Readiness, Site, create_app
 from exporter.checks.base import CheckType
 from exporter.config import Config, LiveConfig
@@ -22,8 +23,9 @@ from exporter.errors import ConfigError, ConfigProblem
 from exporter.history import History
 from exporter.scrape import ScrapeService
 from exporter.web.requests import scrape_budget
-from tests.servers.executors import Slow
+from tests.servers.executors import Healthy, Slow
 from tests.servers.web import run_web_server
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,23 +50,38 @@ class Served:
     client: httpx.Client
     history: History
     readiness: Readiness
+    gate: threading.Event
     runner_answers: bool = True
 
     def get(self, path: str, **options: object) -> httpx.Response:
         return self.client.get(f"{self.url}{path}", **options)  # type: ignore[arg-type] # passed through as given
 
 
+class Held(Healthy):
+    """Holds its checks until the gate is opened."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        super().__init__()
+        self.gate = gate
+
+    async def execute(self, check: Check) -> Result:
+        while not self.gate.is_set():  # noqa: ASYNC110 - the gate is opened by another thread
+            await asyncio.sleep(0.005)
+        return await super().execute(check)
+
+
 @contextmanager
 def serving(config: Config, load: Callable[[], Config] | None = None) -> Iterator[Served]:
-    registry = ExecutorRegistry()
+    registry, gate = ExecutorRegistry(), threading.Event()
     registry.register_type(SLOW)
+    registry.register("held", Held(gate))
     live_config = LiveConfig(load or (lambda: config), config)
     history, readiness = History(), Readiness()
     provider = BlockingPortalProvider("asyncio")
-    with provider, httpx.Client(trust_env=False, timeout=10) as client:
+    with provider, httpx.Client(trust_env=False, timeout=60) as client:
         runner = AsyncCheckRunner(provider, registry)
         service = ScrapeService(runner, live_config, registry.check_types, history=history, version="1.2.3")
-        served = Served("", client, history, readiness)
+        served = Served("", client, history, readiness, gate)
         site = Site(
             service=service,
             live_config=live_config,
@@ -291,9 +308,10 @@ def test_the_budget_is_what_prometheus_allows_less_the_offset(
 
 @pytest.fixture
 def sluggish() -> Iterator[Served]:
-    """An exporter with checks that take their time: half a minute, and half a second."""
+    """An exporter with checks that take their time: half a minute, half a second, and until the test opens a gate."""
     checks = (
         Check(name="hanging", check_type="slow", target="30", timeout_seconds=60),
+        Check(name="held", check_type="held", target="0", timeout_seconds=60),
         Check(name="quick", check_type="slow", target="0"),
         Check(name="slow", check_type="slow", target="0.5"),
     )
@@ -301,47 +319,62 @@ def sluggish() -> Iterator[Served]:
         yield running
 
 
-def test_a_whole_page_is_there_before_prometheus_gives_up(sluggish: Served) -> None:
+IN_A_MINUTE = {"X-Prometheus-Scrape-Timeout-Seconds": "60"}
+
+
+@contextmanager
+def all_workers_held(sluggish: Served) -> Iterator[list[Future[httpx.Response]]]:
+    """Eight scrapes, for which there are workers, that are held up; they are let go afterwards, and served."""
+
+    def turned_away() -> bool:
+        return sluggish.get("/metrics?check=quick", headers=hasty).status_code == 503
+
+    hasty = {"X-Prometheus-Scrape-Timeout-Seconds": "0.5"}
+    with ThreadPoolExecutor(8) as clients:
+        held = [clients.submit(sluggish.get, "/probe?check=held", headers=IN_A_MINUTE) for _ in range(8)]
+        try:
+            wait_until(turned_away)
+            yield held
+        finally:
+            sluggish.gate.set()
+        assert [scrape.result().status_code for scrape in held] == [200] * 8
+
+
+def test_a_whole_page_is_there_when_its_time_is_up(sluggish: Served) -> None:
     """What is unfinished then fails with the reason deadline; the others have their results."""
     started = time.perf_counter()
     page = sluggish.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": "1"}).text
-    assert 0.7 < time.perf_counter() - started < 1.0
+    assert 0.795 < time.perf_counter() - started < 9  # without the header it would be ten
     assert 'probe_failure_info{check="hanging",check_type="slow",reason="deadline",target="30"} 1.0' in page
     assert 'probe_success{check="quick",check_type="slow",target="0"} 1.0' in page
 
 
 def test_pages_are_served_while_scrapes_run(sluggish: Served) -> None:
     """A scrape never blocks the server: with eight of them waiting for a check, other pages answer at once."""
-    with ThreadPoolExecutor(8) as clients:
-        scrapes = [clients.submit(sluggish.get, f"/metrics?check=slow&{number}") for number in range(8)]
-        time.sleep(0.2)
-        started = time.perf_counter()
+    with all_workers_held(sluggish) as scrapes:
         assert sluggish.get("/").status_code == 200
-        assert time.perf_counter() - started < 0.2
-        assert [scrape.result().status_code for scrape in scrapes] == [200] * 8
+        assert not any(scrape.done() for scrape in scrapes)
 
 
 def test_more_scrapes_than_workers_wait_or_are_turned_away(sluggish: Served) -> None:
     """The ninth scrape waits a quarter of its time, then it is told to come back; with enough time it is served."""
-    with ThreadPoolExecutor(10) as clients:
-        held = [clients.submit(sluggish.get, "/probe?check=slow") for _ in range(8)]
-        time.sleep(0.15)
-        hasty = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.5"})
-        patient = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "10"})
+    with ThreadPoolExecutor(1) as clients:
+        with all_workers_held(sluggish):
+            hasty = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.5"})
+            waiting = clients.submit(sluggish.get, "/metrics?check=quick", headers=IN_A_MINUTE)
+            time.sleep(0.1)
+            assert not waiting.done()
         assert (hasty.status_code, hasty.headers["retry-after"]) == (503, "1")
+        patient = waiting.result()
         assert (patient.status_code, names_on(patient.text)) == (200, ["quick"])
-        assert [scrape.result().status_code for scrape in held] == [200] * 8
 
 
 def test_an_exporter_with_too_much_to_do_still_tells_about_itself(sluggish: Served) -> None:
     """A scrape that runs nothing waits for none of the workers that others hold."""
-    two_seconds = {"X-Prometheus-Scrape-Timeout-Seconds": "2"}
-    with ThreadPoolExecutor(8) as clients:
-        held = [clients.submit(sluggish.get, "/probe?check=hanging", headers=two_seconds) for _ in range(8)]
-        time.sleep(0.15)
+    with all_workers_held(sluggish) as scrapes:
         page = sluggish.get("/metrics?run=none").text
-        assert not any(scrape.done() for scrape in held)
-    assert "nyxmon_exporter_checks 3.0\n" in page
+        assert not any(scrape.done() for scrape in scrapes)
+    assert "nyxmon_exporter_checks 4.0\n" in page
 
 
 def test_a_client_that_leaves_costs_nothing(sluggish: Served) -> None:

@@ -38,7 +38,9 @@ from tests.servers.http import (
     run_http_server,
 )
 from tests.servers.nginx import TLS_SERVER
-from tests.servers.tcp import closed_port
+from tests.servers.sockets import sockets_to
+from tests.servers.tcp import closed_port, deaf_port
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -632,19 +634,20 @@ async def test_a_target_that_is_none_is_no_fault_of_a_server() -> None:
     )
 
 
-def test_three_hundred_checks_that_are_cut_off_leave_nothing_behind(runner: AsyncCheckRunner) -> None:
-    """After a batch of silent targets the next one finds every connection free."""
-    script = {"/": hold()}
-    with run_http_server(script) as server:
-        checks = [
-            Check(name=str(number), check_type="http", target=server.url(), timeout_seconds=50.0)
-            for number in range(300)
-        ]
-        silent: list[Result] = []
-        runner.run_all(checks, silent.append, budget_seconds=0.5)
-        script["/"] = respond()
-        healthy: list[Result] = []
-        batch = runner.run_all(checks, healthy.append)
+def test_three_hundred_checks_that_are_cut_off_leave_nothing_behind(
+    runner: AsyncCheckRunner, start_nginx: Callable[..., Nginx]
+) -> None:
+    """After a batch of silent targets no socket is left, and the next one finds every connection free."""
+
+    def checks(url: str) -> list[Check]:
+        return [Check(name=str(number), check_type="http", target=url, timeout_seconds=50.0) for number in range(300)]
+
+    silent: list[Result] = []
+    healthy: list[Result] = []
+    with deaf_port() as port:
+        runner.run_all(checks(f"http://127.0.0.1:{port}/"), silent.append, budget_seconds=1.0)
+        wait_until(lambda: sockets_to(port) == 0)
+    batch = runner.run_all(checks(start_nginx().url()), healthy.append)
     assert {result.reason for result in silent} == {Reason.DEADLINE}
     assert [result.status for result in healthy] == [ResultStatus.OK] * 300
     assert (batch.http_requests, batch.http_connections_opened, batch.http_connections_reused) == (300, 300, 0)

@@ -47,10 +47,10 @@ class TcpServer:
 
 
 @contextmanager
-def serve(behave: Behaviour, host: str = "127.0.0.1") -> Iterator[TcpServer]:
+def serve(behave: Behaviour, host: str = "127.0.0.1", port: int = 0) -> Iterator[TcpServer]:
     """Accept connections for the length of the block and treat each as the behaviour says."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family, backlog=1024) as listener:
+    with socket.create_server((host, port), family=family, backlog=1024) as listener:
         server = TcpServer(listener)
         thread = threading.Thread(target=_accept, args=(listener, server, behave), daemon=True)
         thread.start()
@@ -84,17 +84,25 @@ def closed_port(host: str = "127.0.0.1") -> Iterator[int]:
 
 
 @contextmanager
-def black_hole(host: str = "127.0.0.1") -> Iterator[int]:
+def black_hole(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """Give a port that answers no connection attempt, because its queue of connections is full."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind((host, 0))
+        listener = stack.enter_context(socket.socket(family))
+        listener.bind((host, port))
         listener.listen(0)
         for _ in range(3):
-            filler = stack.enter_context(socket.socket())
+            filler = stack.enter_context(socket.socket(family))
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         select.select([listener], [], [], _PATIENCE_SECONDS)  # the one connection that is queued fills the queue
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def deaf_port() -> Iterator[int]:
+    """Give a port that takes connections and never says anything, with which no thread has anything to do."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         yield listener.getsockname()[1]
 
 
