@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from starlette.routing import Route
@@ -28,36 +28,24 @@ from exporter.web.guard import MAX_QUERY_BYTES
 from exporter.web.requests import DEFAULT_BUDGET_SECONDS, scrape_budget
 from exporter.web.server import GRACE_SECONDS
 from exporter.web.slots import SCRAPES_AT_ONCE
-from tests.readme_tables import README, with_tables
+from tests.readme_blocks import TEXT, blocks
+from tests.readme_tables import with_tables
 from tests.servers.exporter import ENVIRONMENT, ROOT, run_command
 from tests.servers.process import server_program
 
-TEXT = README.read_text(encoding="utf-8")
+if TYPE_CHECKING:
+    from tests.readme_blocks import Block
+
 TYPES = {check_type.name: check_type for check_type in BUILTIN}
 NUMBER_WORDS = {5: "five", 8: "eight", 10: "ten"}
 
 
-class Block(NamedTuple):
-    """A fenced block: its language, its text, and the line it stands at."""
-
-    language: str
-    text: str
-    line: int
-
-
-BLOCKS = [
-    Block(match[1], match[2], TEXT.count("\n", 0, match.start()) + 1)
-    for match in re.finditer(r"^```([a-z]+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-]
-
-
-def blocks(language: str, *, first_line: str | None = None) -> list[Block]:
-    found = [block for block in BLOCKS if block.language == language]
-    return [block for block in found if first_line is None or block.text.startswith(f"{first_line}\n")]
-
-
 def is_for_prometheus(block: Block) -> bool:
     return block.text.startswith("# prometheus.yml\n")
+
+
+def is_for_kubernetes(block: Block) -> bool:
+    return block.text.startswith(("# kubernetes.yml\n", "# prometheus-adapter\n"))
 
 
 def is_of_plugin(block: Block) -> bool:
@@ -93,7 +81,8 @@ def place(tmp_path: Path) -> Path:
 
 
 def configurations() -> list[Block]:
-    return [block for block in blocks("yaml") if not is_for_prometheus(block) and not is_of_plugin(block)]
+    others = (is_for_prometheus, is_for_kubernetes, is_of_plugin)
+    return [block for block in blocks("yaml") if not any(is_other(block) for is_other in others)]
 
 
 @pytest.mark.parametrize("block", configurations(), ids=lambda block: f"line {block.line}")
@@ -193,7 +182,7 @@ def test_every_flag_that_is_named_exists() -> None:
     """No flag is invented, in the text, the shell or the unit."""
     named = set(re.findall(r"(?<![\w-])--([a-z][a-z.-]+[a-z])", TEXT))
     known = {flag.name for flag in FLAGS} | {"no-config.enable-auto-reload", "help"}
-    foreign = {"tag"}
+    foreign = {"tag", "namespace", "from-file"}
     assert named - known - foreign == set()
 
 
