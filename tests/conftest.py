@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck, settings
 
 import exporter
 from tests.servers.blackbox import Blackbox, run_blackbox
@@ -18,6 +19,9 @@ from tests.servers.prometheus import Prometheus, run_prometheus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # a busy machine is no fault of what is tested
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import re
 import socket
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from exporter.cli.arguments import HelpRequested, Options, UsageError, parse_arg
 from exporter.cli.flags import FLAGS
 from exporter.cli.listen import ListenAddress, listener_url, open_listeners, parse_listen_address
 from exporter.cli.usage import help_text
+from tests.servers.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +59,31 @@ def test_flags_may_stand_on_either_side_of_the_command() -> None:
     assert read("--config.file=c.yml run shop --output=json dns --budget=2.5 -- -odd shop") == expected
 
 
+def test_generating_has_flags_of_its_own() -> None:
+    """Two words make the command; addresses are written as Prometheus wants them."""
+    line = (
+        "generate prometheus --config.file=c.yml --endpoint=sd --address=exporter.example --address=[2001:db8::1]:9"
+        " --job=nyxmon-east --scrape-interval=1m --timeout-offset=1 --shards=4 --shard=3 --output.file=p.yml"
+    )
+    assert read(line) == Options(
+        command="generate prometheus",
+        config_file="c.yml",
+        endpoint="sd",
+        addresses=("exporter.example:10115", "[2001:db8::1]:9"),
+        job="nyxmon-east",
+        scrape_interval_seconds=60.0,
+        timeout_offset_seconds=1.0,
+        shards=4,
+        shard=3,
+        output_file="p.yml",
+    )
+    assert read("--grafana.url=https://g.example/ generate rules --web.external-url=http://e.example:1/x/",
+                NYXMON_EXPORTER_CONFIG_FILE="c.yml") == Options(
+        command="generate rules", config_file="c.yml", grafana_url="https://g.example",
+        external_url="http://e.example:1/x",
+    )  # fmt: skip
+
+
 def test_a_variable_stands_in_for_an_absent_flag() -> None:
     """The flag wins over its variable; lists are separated by blanks."""
     options = read(
@@ -94,6 +121,26 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ("--timeout-offset=nan", "--timeout-offset: 'nan' is no duration; write 0.5, 500ms or 1m30s"),
         ("--timeout-offset=61", "--timeout-offset: '61' is not between 0 s and 60 s"),
         ("run --budget=0", "--budget: '0' is not between 0.1 s and 3600 s"),
+        ("generate", "generate needs to know what: generate rules or generate prometheus"),
+        ("generate ruls", "unknown command generate ruls; did you mean generate rules?"),
+        ("generate rules", "generate rules needs --config.file"),
+        ("generate rules x --config.file=c", "unexpected argument 'x' after generate rules"),
+        ("generate rules --config.file=c --job=x", "--job belongs to generate prometheus, not to generate rules"),
+        (
+            "generate rules --config.file=c --grafana.url=grafana.example",
+            "--grafana.url: 'grafana.example' is no URL such as https://monitoring.example/nyxmon",
+        ),
+        ("generate prometheus --config.file=c --address=:1", "--address: ':1' is no host name and no IP address"),
+        ("generate prometheus --config.file=c --job=", "--job: '' is no name"),
+        ("generate prometheus --config.file=c --endpoint=x", "--endpoint: 'x' is none of metrics, sd, probe"),
+        (
+            "generate prometheus --config.file=c --shards=2",
+            "--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided",
+        ),
+        (
+            "generate prometheus --config.file=c --endpoint=sd --shards=2 --shard=2",
+            "--shard=2 must be less than --shards=2",
+        ),
     ],
 )
 def test_what_is_not_understood_is_refused_in_one_line(line: str, message: str) -> None:
@@ -129,6 +176,18 @@ def test_the_help_names_every_flag_with_its_default() -> None:
         if flag.parse is not None and not flag.default.startswith("the "):
             value = flag.parse(flag.default)
             assert defaults[flag.option] == ((value,) if flag.repeatable else value), flag.name
+
+
+@pytest.mark.parametrize("command", ["generate rules", "generate prometheus"])
+def test_commands_that_generate_have_a_help_of_their_own(command: str) -> None:
+    """It names just their flags; that of `generate` alone names the two."""
+    with pytest.raises(HelpRequested) as caught:
+        read(f"{command} --help")
+    text = help_text(caught.value.command)
+    assert max(map(len, text.splitlines())) <= 80
+    named = set(re.findall(r"^  --([a-z.-]+)", text, re.MULTILINE))
+    assert named == {flag.name for flag in FLAGS if command in flag.commands}
+    assert f"nyxmon-exporter {command} --config.file=PATH" in help_text("generate")
 
 
 @pytest.mark.parametrize(
@@ -197,8 +256,7 @@ def test_an_ipv6_address_does_not_take_ipv4() -> None:
 
 def test_all_addresses_are_listened_on_or_none(taken: ListenAddress) -> None:
     """When one address is taken, the others are given back, and the message names the one."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(OSError, match=rf"cannot listen on {taken}: Address already in use") as caught:
         open_listeners((ListenAddress("127.0.0.1", port), taken))
     assert caught.value.errno == errno.EADDRINUSE

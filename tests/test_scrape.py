@@ -27,6 +27,7 @@ from exporter.scrape import ScrapeRequest, ScrapeService, Selection, UnknownChec
 from tests.scraping import EXAMPLE, TYPES, Config, Live, Prepared, check, measured, parsed, samples
 from tests.servers.executors import Healthy
 from tests.servers.prometheus import check_metrics
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -92,13 +93,6 @@ def request(*names: str, **fields: Any) -> ScrapeRequest:
 
 def lines(page: Page, name: str = "") -> dict[str, str]:
     return samples(page.body.decode(), name)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 5.0
-    while not condition():
-        assert time.monotonic() < give_up, "it did not happen"
-        time.sleep(0.002)
 
 
 @contextmanager
@@ -256,11 +250,11 @@ def test_scrapes_of_the_same_join(runner: AsyncCheckRunner, gated: Gated, thread
 def test_a_scrape_in_a_hurry_does_not_join(runner: AsyncCheckRunner, gated: Gated, threads: ThreadPoolExecutor) -> None:
     """A batch that may end later than the scrape must is not waited for."""
     service = service_of(runner, Live(check()))
-    patient = threads.submit(service.metrics_page, ScrapeRequest(budget_seconds=20.0))
+    patient = threads.submit(service.metrics_page, ScrapeRequest(budget_seconds=60.0))
     wait_until(lambda: gated.started == 1)
     began = time.monotonic()
     page = service.metrics_page(ScrapeRequest(budget_seconds=0.2))
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10
     assert list(lines(page, "probe_success").values()) == ["0.0"]
     gated.gate.set()
     assert list(lines(patient.result(10.0), "probe_success").values()) == ["1.0"]
@@ -382,7 +376,7 @@ def test_time_to_write_the_page_is_set_aside() -> None:
     for budget_seconds in (10.0, 10.0, 0.001):
         service.metrics_page(ScrapeRequest(budget_seconds=budget_seconds))
     assert budgets[0] == 10.0
-    assert 9.0 < budgets[1] < 10.0
+    assert 8.0 <= budgets[1] < 10.0
     assert budgets[2] == 0.0008
 
 

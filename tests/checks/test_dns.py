@@ -16,7 +16,7 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 from anyio.from_thread import BlockingPortalProvider
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.attempt import begin_attempt
@@ -516,7 +516,6 @@ def test_types_have_one_spelling() -> None:
     assert (settings.record_type, settings.record_class) == ("AAAA", "CH")
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=12, max_size=600))
 def test_any_octets_are_an_answer_or_malformed(wire: bytes) -> None:
     """Reading ends in an answer or in `protocol`, whatever the octets."""
@@ -531,7 +530,6 @@ def test_any_octets_are_an_answer_or_malformed(wire: bytes) -> None:
 QUESTIONS = st.sampled_from(["test. ANY", "long.test. TXT", "alias.test. A", "nodata.test. A", "badvers.test. A"])
 
 
-@settings(deadline=None)  # a busy machine is no fault of the reader
 @given(QUESTIONS, st.data())
 def test_damaged_answers_are_read_as_dnspython_reads_them(question: str, data: st.DataObject) -> None:
     """What dnspython can make of an answer with changed octets is read, to the same result; the rest is malformed."""

@@ -163,9 +163,9 @@ def test_json_paths_follow_the_standard() -> None:
 
 def test_patterns_in_json_paths_take_linear_time() -> None:
     """A pattern that makes backtracking engines hang is judged at once."""
-    started = time.process_time()
+    started = time.thread_time()
     assert path('$[?match(@, "(a*)*b")]', ["a" * 50_000]) == []
-    assert time.process_time() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 def test_conditions_for_another_attempt_are_reasons_and_expectations() -> None:

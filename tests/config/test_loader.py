@@ -65,9 +65,9 @@ def test_every_value_knows_where_it_stands() -> None:
 )
 def test_no_document_outgrows_its_bounds(text: str, faults: list[str]) -> None:
     """Nesting, aliases and what they unfold to are bounded, and refused within a second."""
-    started = time.process_time()
+    started = time.thread_time()
     assert faults_of(text) == faults
-    assert time.process_time() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 def test_a_hundred_aliases_of_a_large_value_are_allowed() -> None:

@@ -67,9 +67,9 @@ def test_an_alias_bomb_is_refused_at_once() -> None:
         f"{name}: &{name} [{', '.join(['*' + before] * 9)}]"
         for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     ]
-    started = time.process_time()
+    started = time.thread_time()
     refusal = refusal_of("\n".join(levels) + "\nchecks: []\n")
-    assert time.process_time() - started < 1.0
+    assert time.thread_time() - started < 1.0
     assert "checks.yml:" in refusal
 
 
