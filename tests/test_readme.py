@@ -134,7 +134,7 @@ def test_the_runner_works_as_embedded() -> None:
     """The example runs as it is, and prints what it promises."""
     (example,) = (block for block in blocks("python") if not block.text.startswith("# greeting.py"))
     done = subprocess.run(
-        [sys.executable, "-c", example.text], env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-c", example.text], env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=100
     )
     assert (done.returncode, done.stderr) == (0, "")
     first, *results = done.stdout.splitlines()

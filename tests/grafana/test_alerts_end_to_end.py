@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 40.0
 
 Message = dict[str, Any]
 

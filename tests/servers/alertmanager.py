@@ -69,7 +69,7 @@ def run_alertmanager(directory: Path, config: str) -> Iterator[Alertmanager]:
         "--log.level=warn",
     ]
     with ServerProcess(
-        command, directory=directory, is_ready=lambda: answers_http(port, "/-/ready"), start_timeout_seconds=30
+        command, directory=directory, is_ready=lambda: answers_http(port, "/-/ready"), start_timeout_seconds=60
     ) as process:
         yield Alertmanager(process, port)
 

@@ -82,7 +82,7 @@ def run_command(*arguments: str, directory: Path | None = None, **environment: s
         env={**ENVIRONMENT, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=30,
+        timeout=100,
         text=True,
         check=False,
     )

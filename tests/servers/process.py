@@ -53,7 +53,7 @@ class ServerProcess:
         directory: Path,
         is_ready: Callable[[], bool],
         environment: Mapping[str, str] | None = None,
-        start_timeout_seconds: float = 15.0,
+        start_timeout_seconds: float = 60.0,
         stop_timeout_seconds: float = 5.0,
     ) -> None:
         self._command = [*_die_with_parent(), *command]

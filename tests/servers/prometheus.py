@@ -47,7 +47,7 @@ class Prometheus(NamedTuple):
         return [Sample(entry["metric"], float(entry["value"][1])) for entry in found]
 
     def wait_for(
-        self, expression: str, is_enough: Callable[[list[Sample]], bool] = bool, *, timeout_seconds: float = 20.0
+        self, expression: str, is_enough: Callable[[list[Sample]], bool] = bool, *, timeout_seconds: float = 40.0
     ) -> list[Sample]:
         """Ask again until the vector is enough (by default: not empty) and give it.
 
@@ -78,7 +78,7 @@ def run_prometheus(directory: Path, config: str) -> Iterator[Prometheus]:
         "--log.level=warn",
     ]
     with ServerProcess(
-        command, directory=directory, is_ready=lambda: answers_http(port, "/-/ready"), start_timeout_seconds=30
+        command, directory=directory, is_ready=lambda: answers_http(port, "/-/ready"), start_timeout_seconds=60
     ) as process:
         yield Prometheus(process, port)
 
