@@ -10,10 +10,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TypedDict
 
+from exporter.labels import clean_value
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.model import Check
+
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+"""Units of durations in milliseconds, the largest first."""
 
 _MARGIN_SECONDS = 1.0
 """What a scrape takes besides the check: the offset that is kept back, and the way there and back."""
@@ -39,27 +44,28 @@ def target_groups(checks: Iterable[Check], address: str, *, scheme: str = "http"
 
 def _labels(check: Check, scheme: str) -> dict[str, str]:
     labels = {
-        **check.labels,
-        "check": check.name,
+        **{name: clean_value(value) for name, value in check.labels.items()},
+        "check": clean_value(check.name),
         "check_type": check.check_type,
-        "target": check.shown_target,
+        "target": clean_value(check.shown_target),
         "__scheme__": scheme,
         "__metrics_path__": "/probe",
         "__param_check": check.name,
     }
     if check.interval_seconds:
-        labels["__scrape_interval__"] = _duration(check.interval_seconds)
-        labels["__scrape_timeout__"] = _duration(min(check.interval_seconds, _longest_seconds(check)))
+        labels["__scrape_interval__"] = duration_text(check.interval_seconds)
+        longest_seconds = longest_run_seconds(check) + _MARGIN_SECONDS
+        labels["__scrape_timeout__"] = duration_text(min(check.interval_seconds, longest_seconds))
     return labels
 
 
-def _longest_seconds(check: Check) -> float:
-    """Give how long a scrape of the check can take when every attempt uses up its time."""
+def longest_run_seconds(check: Check) -> float:
+    """Give how long a run of the check can take when every attempt uses up its time."""
     attempts = check.retries + 1
-    return attempts * check.timeout_seconds + check.retries * check.retry_delay_seconds + _MARGIN_SECONDS
+    return attempts * check.timeout_seconds + check.retries * check.retry_delay_seconds
 
 
-def _duration(seconds: float) -> str:
-    """Write a duration as Prometheus reads it; it knows no fractions."""
+def duration_text(seconds: float) -> str:
+    """Write a duration as Prometheus reads it, in the largest unit that holds it: it knows no fractions."""
     milliseconds = max(1, math.ceil(round(seconds * 1000, 6)))
-    return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
+    return next(f"{milliseconds // size}{unit}" for unit, size in _UNITS if milliseconds % size == 0)

@@ -53,6 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.selection",),
     ("exporter.scrape",),
     ("exporter.discovery",),
+    ("exporter.generate", "exporter.generate.*"),
     ("exporter.demo", "exporter.demo.*"),
     ("exporter.pages", "exporter.pages.*"),
     ("exporter.web", "exporter.web.*"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.cli.arguments import HelpRequested, UsageError, parse_arguments
+from exporter.cli.generate import generate
 from exporter.cli.healthcheck import healthcheck
 from exporter.cli.program import configuration_loader, open_program
 from exporter.cli.run_once import run_once
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse_arguments(sys.argv[1:] if arguments is None else arguments, os.environ)
     except HelpRequested as request:
-        sys.stdout.write(help_text() if request.topic == "help" else f"nyxmon-exporter {__version__}\n")
+        sys.stdout.write(help_text(request.command) if request.topic == "help" else f"nyxmon-exporter {__version__}\n")
         return 0
     except UsageError as error:
         return _complain(f"{error} (see --help)", _WRONG)
@@ -76,6 +77,8 @@ def _run(options: Options) -> int:
         return _print_schema(options)
     if options.command == "healthcheck":
         return healthcheck(options.listen_addresses)
+    if options.command.startswith("generate"):
+        return generate(options)
     if options.config_check:
         return _check_configuration(options)
     with open_program(options) as program:

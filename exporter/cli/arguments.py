@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exporter.cli.flags import Flag, OutputFormat
+    from exporter.generate import Endpoint
     from exporter.logs import LogFormat, LogLevel
 
 
@@ -26,10 +27,12 @@ class HelpRequested(Exception):  # noqa: N818 - asking for help is no error
 
     Attributes:
         topic: What to print.
+        command: The command that it was asked for; empty for all.
     """
 
-    def __init__(self, topic: Literal["help", "version"]) -> None:
+    def __init__(self, topic: Literal["help", "version"], command: str = "") -> None:
         self.topic = topic
+        self.command = command
         super().__init__(topic)
 
 
@@ -52,6 +55,15 @@ class Options:
         log_format: How log lines are written.
         output: How `run` tells the results.
         budget_seconds: Time that `run` has for all checks together; None means their own timeouts.
+        output_file: Where a generated file goes; None means standard output.
+        external_url: Where people find the exporter's pages; empty means the address that Prometheus scrapes.
+        grafana_url: Where people find the dashboards; empty means nowhere.
+        endpoint: What Prometheus is to scrape.
+        addresses: Where Prometheus reaches the exporters.
+        job: The name of the job.
+        scrape_interval_seconds: How often checks without interval are scraped; None lets their timeouts decide.
+        shards: Number of Prometheus servers that share the checks.
+        shard: Which of them this one is.
     """
 
     command: Command = "serve"
@@ -68,6 +80,15 @@ class Options:
     log_format: LogFormat = "logfmt"
     output: OutputFormat = "table"
     budget_seconds: float | None = None
+    output_file: str | None = None
+    external_url: str = ""
+    grafana_url: str = ""
+    endpoint: Endpoint = "metrics"
+    addresses: tuple[str, ...] = (f"localhost:{DEFAULT_PORT}",)
+    job: str = "nyxmon"
+    scrape_interval_seconds: float | None = None
+    shards: int = 1
+    shard: int = 0
 
 
 def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
@@ -89,14 +110,25 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
             values[flag.option] = given[flag.name]
         elif variable and command in flag.commands:
             values[flag.option] = _read_variable(flag, variable)
-    return Options(command=command, check_names=names, **values)
+        elif command in flag.required_by:
+            raise UsageError(f"{command} needs --{flag.name}")
+    options = Options(command=command, check_names=names, **values)
+    _check_what_belongs_together(options)
+    return options
+
+
+def _check_what_belongs_together(options: Options) -> None:
+    if options.endpoint == "metrics" and options.shards > 1:
+        raise UsageError("--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided")
+    if options.shard >= options.shards:
+        raise UsageError(f"--shard={options.shard} must be less than --shards={options.shards}")
 
 
 def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, object], list[str]]:
     """Give the values of the flags by name, and the words that are no flags."""
     found, words = _parser().parse_known_args(arguments)
     if found.help_wanted:
-        raise HelpRequested("help")
+        raise HelpRequested("help", " ".join(words[:2]) if words[:1] == ["generate"] else "")
     if found.version_wanted:
         raise HelpRequested("version")
     for word in words:
@@ -113,10 +145,14 @@ def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, object], list[str]
 def _parse_words(words: Sequence[str], after_dashes: Sequence[str]) -> tuple[Command, tuple[str, ...]]:
     """Give the command and the names of checks; what follows `--` is always a name."""
     name = words[0] if words else "serve"
+    length = 2 if name == "generate" else 1
+    if words[:length] == ["generate"]:
+        raise UsageError("generate needs to know what: generate rules or generate prometheus")
+    name = " ".join(words[:length]) or name
     if name not in get_args(Command):
         raise UsageError(_unknown("command", name, get_args(Command)))
     command: Command = name  # type: ignore[assignment] # a str that was just found among the literals
-    names = (*words[1:], *after_dashes)
+    names = (*words[length:], *after_dashes)
     if names and command != "run":
         raise UsageError(f"unexpected argument {names[0]!r} after {command}")
     return command, tuple(dict.fromkeys(names))

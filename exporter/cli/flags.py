@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
+from urllib.parse import urlsplit
 
 from exporter.cli.listen import parse_listen_address
+from exporter.generate import Endpoint
 from exporter.logs import LogFormat, LogLevel
-from exporter.settings import parse_duration
+from exporter.settings import parse_duration, parse_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Command = Literal["serve", "run", "schema", "healthcheck"]
+Command = Literal["serve", "run", "schema", "generate rules", "generate prometheus", "healthcheck"]
 OutputFormat = Literal["table", "json", "prometheus"]
 
 ENVIRONMENT_PREFIX = "NYXMON_EXPORTER_"
@@ -37,6 +39,7 @@ class Flag:
         metavar: How the help calls its value.
         repeatable: Whether it may be given several times.
         commands: The commands it means something to.
+        required_by: Those of them that cannot do without.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Flag:
     metavar: str = ""
     repeatable: bool = False
     commands: tuple[Command, ...] = ("serve",)
+    required_by: tuple[Command, ...] = ()
 
     @property
     def environment_variable(self) -> str:
@@ -104,6 +108,46 @@ def read_path(text: str) -> str:
     return text
 
 
+def read_address(text: str) -> str:
+    """Read `host:port` or `[v6]:port` as Prometheus writes it; without a port it is ours.
+
+    Raises:
+        ValueError: When it is none of these.
+    """
+    try:
+        host, port = parse_host_port(text, default_port=DEFAULT_PORT)
+    except ValueError as error:
+        raise ValueError(f"{text!r} {error}") from None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def read_url(text: str) -> str:
+    """Read the URL that others begin with.
+
+    Raises:
+        ValueError: When it is no http or https URL, or has parameters.
+    """
+    try:
+        parts = urlsplit(text)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+    except ValueError:
+        is_whole = False
+    if not is_whole or not text.isprintable() or " " in text:
+        raise ValueError(f"{text!r} is no URL such as https://monitoring.example/nyxmon")
+    return text.rstrip("/")
+
+
+def read_name(text: str) -> str:
+    """Read a name that is shown.
+
+    Raises:
+        ValueError: When it is empty or cannot be printed.
+    """
+    if not text or not text.isprintable():
+        raise ValueError(f"{text!r} is no name")
+    return text
+
+
 def read_switch(text: str) -> bool:
     """Read what a variable says for a switch.
 
@@ -118,11 +162,15 @@ def read_switch(text: str) -> bool:
 
 _EVERY_COMMAND: tuple[Command, ...] = get_args(Command)
 _RUNNING: tuple[Command, ...] = ("serve", "run")
+_GENERATING: tuple[Command, ...] = ("generate rules", "generate prometheus")
+_FOR_RULES: tuple[Command, ...] = ("generate rules",)
+_FOR_PROMETHEUS: tuple[Command, ...] = ("generate prometheus",)
 
 FLAGS = (
     Flag(
         name="config.file", option="config_file", group="configuration", commands=_EVERY_COMMAND,
         parse=read_path, metavar="PATH", default="the built-in demo", help="The checks to run.",
+        required_by=_GENERATING,
     ),
     Flag(
         name="config.check", option="config_check", group="configuration", commands=_RUNNING, default="off",
@@ -143,6 +191,7 @@ FLAGS = (
     ),
     Flag(
         name="timeout-offset", option="timeout_offset_seconds", group="scrapes",
+        commands=("serve", "generate prometheus"),
         parse=read_seconds(0, 60), metavar="DURATION", default="0.5",
         help="Kept back from the time that Prometheus allows for a scrape, but at most a fifth of it.",
     ),
@@ -171,6 +220,51 @@ FLAGS = (
         name="budget", option="budget_seconds", group="run", commands=("run",),
         parse=read_seconds(0.1, 3600), metavar="DURATION", default="the checks' own timeouts",
         help="Time for all checks together. What is unfinished then fails with reason deadline.",
+    ),
+    Flag(
+        name="output.file", option="output_file", group="generate", commands=_GENERATING,
+        parse=read_path, metavar="PATH", default="the standard output", help="Where the generated file goes.",
+    ),
+    Flag(
+        name="web.external-url", option="external_url", group="generate", commands=_FOR_RULES,
+        parse=read_url, metavar="URL", default="the address that Prometheus scrapes",
+        help="Where people find the pages of the exporter, for links in alerts.",
+    ),
+    Flag(
+        name="grafana.url", option="grafana_url", group="generate", commands=_FOR_RULES,
+        parse=read_url, metavar="URL", default="the alerts have no link to it",
+        help="Where people find Grafana with the dashboards, for links in alerts.",
+    ),
+    Flag(
+        name="endpoint", option="endpoint", group="generate", commands=_FOR_PROMETHEUS,
+        parse=read_choice(Endpoint), metavar="ENDPOINT", default="metrics",
+        help="What is scraped: metrics, all checks at once; sd, every check as a target that Prometheus discovers;"
+        " probe, every check as a target listed in the file.",
+    ),
+    Flag(
+        name="address", option="addresses", group="generate", commands=_FOR_PROMETHEUS, repeatable=True,
+        parse=read_address, metavar="HOST:PORT", default=f"localhost:{DEFAULT_PORT}",
+        help="Where Prometheus reaches the exporter. May be repeated for exporters that run the same checks.",
+    ),
+    Flag(
+        name="job", option="job", group="generate", commands=_FOR_PROMETHEUS,
+        parse=read_name, metavar="NAME", default="nyxmon",
+        help="Name of the job. The shipped alerts look for names that begin with nyxmon.",
+    ),
+    Flag(
+        name="scrape-interval", option="scrape_interval_seconds", group="generate", commands=_FOR_PROMETHEUS,
+        parse=read_seconds(1, 86400), metavar="DURATION", default="the time the checks can take, at least 30s",
+        help="How often checks are scraped that have no interval of their own.",
+    ),
+    Flag(
+        name="shards", option="shards", group="generate", commands=_FOR_PROMETHEUS,
+        parse=read_integer(1, 1000), metavar="NUMBER", default="1",
+        help="Prometheus servers that share the checks, with sd or probe.",
+    ),
+    Flag(
+        name="shard", option="shard", group="generate", commands=_FOR_PROMETHEUS,
+        parse=read_integer(0, 999), metavar="NUMBER", default="0",
+        help="Which of them this one is, from 0.",
     ),
 )  # fmt: skip
 """Every flag, in the order of the help."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from exporter.cli.flags import ENVIRONMENT_PREFIX, FLAGS, Flag
+from exporter.cli.generate_usage import COMMAND_PAGES, GENERATE_PAGE
 
 _WIDTH = 80
 _INDENT = 34
@@ -13,6 +14,8 @@ _HEAD = """\
 usage: nyxmon-exporter [serve] [flags]
        nyxmon-exporter run [NAME...] [flags]
        nyxmon-exporter schema
+       nyxmon-exporter generate rules --config.file=PATH [flags]
+       nyxmon-exporter generate prometheus --config.file=PATH [flags]
        nyxmon-exporter healthcheck
 
 A Prometheus exporter that runs synthetic checks (HTTP, JSON, DNS, TCP/TLS) when
@@ -23,6 +26,10 @@ commands:
   run [NAME...]                   Run all checks, or the named ones, once, and
                                   tell the results.
   schema                          Print the JSON Schema of the configuration.
+  generate rules                  Print alert rules for the checks with alerts
+                                  of their own.
+  generate prometheus             Print the scrape configuration that fits the
+                                  checks.
   healthcheck                     Ask the server running here whether it is
                                   healthy.
 
@@ -42,6 +49,7 @@ examples:
   nyxmon-exporter --config.file=checks.yml --config.check
   nyxmon-exporter run shop dns-a --config.file=checks.yml --output=json
   nyxmon-exporter schema > checks.schema.json
+  nyxmon-exporter generate rules --help
   {FLAGS[0].environment_variable}=checks.yml nyxmon-exporter
 
 exit status:
@@ -52,8 +60,19 @@ exit status:
 """
 
 
-def help_text() -> str:
-    """Give the help, at most 80 characters wide."""
+def help_text(command: str = "") -> str:
+    """Give the help, at most 80 characters wide.
+
+    Args:
+        command: The command that help is wanted for; for one without a page of its own it is that of the program.
+    """
+    if command in COMMAND_PAGES:
+        head, tail = COMMAND_PAGES[command]
+        flags = [flag for flag in FLAGS if command in flag.commands]
+        texts = [_flag_text(flag, is_required=command in flag.required_by) for flag in flags]
+        return "\n".join([head, f"flags:\n{''.join(texts)}", tail])
+    if command.startswith("generate"):
+        return GENERATE_PAGE
     groups: dict[str, list[str]] = {}
     for flag in FLAGS:
         groups.setdefault(flag.group, []).append(_flag_text(flag))
@@ -61,9 +80,10 @@ def help_text() -> str:
     return "\n".join([_HEAD, *sections, _TAIL])
 
 
-def _flag_text(flag: Flag) -> str:
+def _flag_text(flag: Flag, *, is_required: bool = False) -> str:
     name = f"  --{flag.name}" + (f"={flag.metavar}" if flag.metavar else "")
-    lines = textwrap.wrap(f"{flag.help} Default: {flag.default}", _WIDTH - _INDENT, break_on_hyphens=False)
+    default = "Required." if is_required else f"Default: {flag.default}"
+    lines = textwrap.wrap(f"{flag.help} {default}", _WIDTH - _INDENT, break_on_hyphens=False)
     margin = " " * _INDENT
     first = name + "\n" + margin if len(name) >= _INDENT else name.ljust(_INDENT)
     return first + f"\n{margin}".join(lines) + "\n"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
-
-from yaml import dump
-from yaml.cyaml import CSafeDumper
 
 from exporter.config.schema import CHECK_KEYS
 from exporter.config.secrets import MASK, is_credential_name, mask_credential, mask_url_password
+from exporter.config.yaml_text import dump_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,16 +15,6 @@ if TYPE_CHECKING:
     from exporter.config.problems import Location, Node
 
 _KEY_ORDER = {key: place for place, key in enumerate(("name", "type", "target"))}
-
-
-class _Dumper(CSafeDumper):
-    """Puts in quotes what is text to us but a number to YAML 1.1, and the other way round."""
-
-
-_Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"), None
-)
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"(?:0o[0-7]+|0x[0-9a-fA-F]+)\Z"), ["0"])
 
 
 def shown_check(entries: Mapping[str, Node], fields: ModelFields) -> dict[str, object]:
@@ -63,11 +50,4 @@ def _names_credential(location: Location) -> bool:
 
 def render(checks: Sequence[Mapping[str, object]]) -> str:
     """Write checks as a YAML document that this program would read."""
-    text: str = dump(
-        {"checks": [dict(check) for check in checks]},
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=120,
-    )
-    return text
+    return dump_yaml({"checks": [dict(check) for check in checks]})

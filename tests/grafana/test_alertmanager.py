@@ -67,6 +67,13 @@ HELD_BACK: dict[str, tuple[list[Labels], list[Labels]]] = {
         [failing(BERLIN, SHOP)],
         [alert("ErrorBudgetBurnFast", "critical", SHOP, job="nyxmon")],
     ),
+    "an alert of a check's own that wakes nobody explains its budget too": (
+        [alert("CheckFailing", "warning", BERLIN, SHOP), alert("CheckFailing", "info", BERLIN, MAIL)],
+        [
+            alert("ErrorBudgetBurnFast", "critical", SHOP, job="nyxmon"),
+            alert("ErrorBudgetBurnSlow", "warning", MAIL, job="nyxmon"),
+        ],
+    ),
     "of one check the worst is told": (
         [failing(BERLIN, SHOP), alert("CheckDegraded", "warning", BERLIN, MAIL)],
         [

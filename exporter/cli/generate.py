@@ -1,0 +1,92 @@
+"""The commands `generate rules` and `generate prometheus`: files for Prometheus that fit the configuration."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter.cli.arguments import Options
+from exporter.cli.program import configuration_loader
+from exporter.discovery import duration_text
+from exporter.generate import Links, Scraping, alert_rules, scrape_jobs, with_header
+from exporter.logs import escape_unprintable
+from exporter.registry import ExecutorRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.config import Config
+
+_ABOUT_RULES = (
+    "For Prometheus 2.42 and newer, beside the general rules: those leave these checks out where this file is loaded."
+    " Exporters that are down and checks that are gone are their business."
+)
+_ABOUT_JOBS = (
+    "A part of prometheus.yml, or a file that its scrape_config_files names. The alerts of these checks are made by"
+    " nyxmon-exporter generate rules; they and the general ones belong into rule_files."
+)
+
+
+def generate(options: Options) -> int:
+    """Write the file that the command asks for; give the exit status.
+
+    Raises:
+        ConfigError: When the configuration is refused.
+        OSError: When the file cannot be written.
+    """
+    with ExitStack() as stack:
+        config = configuration_loader(options.config_file, ExecutorRegistry.with_builtins(), stack)()
+    text = _rules(config, options) if options.command == "generate rules" else _jobs(config, options)
+    if options.output_file is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        Path(options.output_file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write {options.output_file}: {error.strerror}") from error
+    return 0
+
+
+def _rules(config: Config, options: Options) -> str:
+    links = Links(exporter_url=options.external_url, grafana_url=options.grafana_url)
+    if not any(check.alert for check in config.checks):
+        note = f"no check of {escape_unprintable(config.file)} has the key alert, so there are no rules"
+        sys.stderr.write(f"nyxmon-exporter: {note}\n")
+    flags: dict[str, str | list[str]] = {"web.external-url": options.external_url, "grafana.url": options.grafana_url}
+    return with_header(_command(options, flags), [_ABOUT_RULES], alert_rules(config.checks, links))
+
+
+def _jobs(config: Config, options: Options) -> str:
+    scraping = Scraping(
+        addresses=options.addresses,
+        endpoint=options.endpoint,
+        job=options.job,
+        interval_seconds=options.scrape_interval_seconds,
+        timeout_offset_seconds=options.timeout_offset_seconds,
+        shards=options.shards,
+        shard=options.shard,
+    )
+    jobs, remarks = scrape_jobs(config.checks, scraping)
+    interval, offset = options.scrape_interval_seconds, options.timeout_offset_seconds
+    usual = Options()
+    flags: dict[str, str | list[str]] = {
+        "endpoint": options.endpoint,
+        "address": list(options.addresses),
+        "job": "" if options.job == usual.job else options.job,
+        "scrape-interval": duration_text(interval) if interval else "",
+        "timeout-offset": "" if offset == usual.timeout_offset_seconds else f"{offset:g}",
+        "shards": str(options.shards) if options.shards > 1 else "",
+        "shard": str(options.shard) if options.shards > 1 else "",
+    }
+    return with_header(_command(options, flags), [_ABOUT_JOBS, *remarks], {"scrape_configs": jobs})
+
+
+def _command(options: Options, flags: Mapping[str, str | list[str]]) -> str:
+    """Give the command line that makes the same file again; flags without a value are left out."""
+    words = ["nyxmon-exporter", *options.command.split(), f"--config.file={options.config_file}"]
+    for name, value in flags.items():
+        words += [f"--{name}={each}" for each in (value if isinstance(value, list) else [value]) if each]
+    return shlex.join(words)

@@ -1,0 +1,44 @@
+"""PromQL about one check: whatever its name and target are made of, they match themselves and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.discovery import duration_text
+from exporter.labels import clean_value
+
+if TYPE_CHECKING:
+    from exporter.model import Check
+
+_LONGEST_PLAIN_INTERVAL_SECONDS = 120.0
+"""A query sees a sample for five minutes (Prometheus, "Querying basics", staleness): two scrapes and some delay."""
+
+_DELAY_SECONDS = 60.0
+
+
+def quote_label_value(value: str) -> str:
+    """Write a label's value as a string of PromQL.
+
+    Source: Prometheus, "Querying basics", string literals: escapes within double quotes are those of Go.
+    """
+    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'"{escaped}"'
+
+
+def series_of_check(metric: str, check: Check, *, within_seconds: float = 0.0) -> str:
+    """Give an expression for a metric of a check, by the labels that it has however it is scraped.
+
+    Type and target are asked for as well as the name, so that a check of another exporter that happens to have the
+    same name is not meant.
+
+    Args:
+        metric: The metric.
+        check: The check; one that is scraped seldom is looked for as far back as its last scrape but one.
+        within_seconds: How long a sample is to count in any case; 0 for as long as Prometheus sees it.
+    """
+    labels = {"check": check.name, "check_type": check.check_type, "target": check.shown_target}
+    matchers = ",".join(f"{name}={quote_label_value(clean_value(value))}" for name, value in labels.items())
+    series = f"{metric}{{{matchers}}}"
+    seldom = check.interval_seconds > _LONGEST_PLAIN_INTERVAL_SECONDS
+    window_seconds = max(within_seconds, 2 * check.interval_seconds + _DELAY_SECONDS if seldom else 0.0)
+    return f"last_over_time({series}[{duration_text(window_seconds)}])" if window_seconds else series

@@ -1,0 +1,201 @@
+"""Alert rules for the checks that have `alert`: they take the place of the general rules for just these checks.
+
+An alert has the name of the general one, so that Alertmanager's routes and inhibitions and the advice in the README
+hold for it. Beside it a series is recorded that says so, and the general rules leave out the checks that have it. A
+check is thus left out where its own rules are loaded and nowhere else: a file that was forgotten silences nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from exporter.config.yaml_text import Block
+from exporter.discovery import duration_text
+from exporter.generate.promql import series_of_check
+from exporter.labels import clean_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from exporter.model import AlertPolicy, AlertTerms, Check
+
+OWN_ALERT_SERIES = "job_check:probe_success:own_alert"
+"""What is recorded for a check and each kind of alert (the label `alert`) that it has of its own."""
+
+Rule = dict[str, object]
+
+_CERTIFICATE_FOR_SECONDS = 900.0
+_CERTIFICATE_COUNTS_SECONDS = 3600.0
+"""A target that is down for a moment presents no certificate; its alert must not end and begin again with that."""
+
+
+class _Kind(NamedTuple):
+    """What alerts of a kind have in common; texts are Go templates, as Prometheus expands them.
+
+    Attributes:
+        marker: Value of the label `alert` of the recorded series.
+        name: The name of the alert.
+        summary: One line for people.
+        description: What is the matter in detail.
+        dashboard: The dashboard to look at.
+    """
+
+    marker: str
+    name: str
+    summary: str
+    description: str
+    dashboard: str
+
+
+_FAILING = _Kind(
+    "failing",
+    "NyxmonCheckFailing",
+    "Check {{ $labels.check }} is failing",
+    "The {{ $labels.check_type }} check of {{ $labels.target }} fails on {{ $labels.instance }}"
+    ' {{- with printf "probe_failure_info{job=%q,instance=%q,check=%q}" $labels.job $labels.instance $labels.check'
+    ' | query }} with reason {{ . | first | label "reason" }}{{ end }}; no exporter sees it succeed.'
+    ' {{- with printf "probe_expectation_ok{job=%q,instance=%q,check=%q,severity=\\"error\\"} == 0 and'
+    ' on (job, instance, check) probe_failure_info{reason=~\\"expectation|status|rcode\\"}" $labels.job'
+    ' $labels.instance $labels.check | query | sortByLabel "expectation" }} Expectations not met:'
+    " {{- range . }} [{{ .Labels.expectation }}]{{ end }}.{{ end }}",
+    "nyxmon-check",
+)
+_DEGRADED = _Kind(
+    "degraded",
+    "NyxmonCheckDegraded",
+    "Check {{ $labels.check }} is degraded",
+    "The {{ $labels.check_type }} check of {{ $labels.target }} succeeds on {{ $labels.instance }}, but not as it"
+    " should. Expectations not met:"
+    ' {{- range printf "probe_expectation_ok{job=%q,instance=%q,check=%q,severity=\\"warning\\"} == 0" $labels.job'
+    ' $labels.instance $labels.check | query | sortByLabel "expectation" }} [{{ .Labels.expectation }}]'
+    " {{- else }} none by now{{ end }}.",
+    "nyxmon-check",
+)
+_CERTIFICATE = _Kind(
+    "certificate",
+    "NyxmonCertificateExpiring",
+    "The certificate of {{ $labels.target }} expires in {{ $value | humanizeDuration }}",
+    "The first certificate of the chain that check {{ $labels.check }} was shown on {{ $labels.instance }}"
+    " expires in {{ $value | humanizeDuration }}. Whatever renews it has not done so.",
+    "nyxmon-certificates",
+)
+_CHOICES = "&".join(f"var-{name}={{{{ $labels.{name} | urlquery }}}}" for name in ("job", "instance", "check"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Where the links in alerts lead.
+
+    Attributes:
+        exporter_url: Where people find the exporter's pages; empty for the address that Prometheus scrapes.
+        grafana_url: Where they find the dashboards; empty for no links to them.
+    """
+
+    exporter_url: str = ""
+    grafana_url: str = ""
+
+
+def alert_rules(checks: Iterable[Check], links: Links) -> dict[str, list[dict[str, object]]]:
+    """Give the content of a rule file for Prometheus 2.42 and newer: one group for the checks of each type.
+
+    A check that is not there, because its exporter is down or has not got it any more, is no business of these rules:
+    the general ones tell of exporters that cannot be scraped.
+
+    Args:
+        checks: The checks; those without alerts of their own are left out.
+        links: Where links lead.
+    """
+    by_type: dict[str, list[Rule]] = {}
+    for check in checks:
+        if check.alert is not None:
+            by_type.setdefault(check.check_type, []).extend(_CheckRules(check, check.alert, links).rules())
+    return {"groups": [{"name": f"nyxmon-own-{name}", "rules": rules} for name, rules in by_type.items()]}
+
+
+class _CheckRules:
+    """Writes the rules of one check."""
+
+    def __init__(self, check: Check, policy: AlertPolicy, links: Links) -> None:
+        self._check = check
+        self._policy = policy
+        self._links = links
+        self._success = series_of_check("probe_success", check)
+
+    def rules(self) -> Iterator[Rule]:
+        """Give everything that the policy asks for."""
+        policy = self._policy
+        yield self._marker(_FAILING)
+        yield self._alert(
+            _FAILING,
+            f"{self._success} == 0\n  and on (job, check) max by (job, check) ({self._success}) == 0",
+            policy.failing,
+        )
+        if policy.degraded is not None:
+            yield self._marker(_DEGRADED)
+            yield self._alert(_DEGRADED, f"{series_of_check('probe_status', self._check)} == 1", policy.degraded)
+        if policy.certificate_seconds_left:
+            yield self._marker(_CERTIFICATE)
+            yield from self._certificate_alerts()
+
+    def _certificate_alerts(self) -> Iterator[Rule]:
+        """Give an alert for each severity, each until the next more severe one takes over."""
+        expiry = series_of_check(
+            "probe_ssl_earliest_cert_expiry", self._check, within_seconds=_CERTIFICATE_COUNTS_SECONDS
+        )
+        left = f"{expiry} - time()"
+        least = "> 0"
+        for severity, seconds in self._policy.certificate_seconds_left.items():
+            bounds = f"{left} < {_number(seconds)}\n  and {left} {least}"
+            terms = replace(self._policy.failing, for_seconds=_CERTIFICATE_FOR_SECONDS, severity=severity, summary="")
+            yield self._alert(_CERTIFICATE, f"{bounds}\n  and on (job, instance, check) {self._success}", terms)
+            least = f">= {_number(seconds)}"
+
+    def _marker(self, kind: _Kind) -> Rule:
+        return {
+            "record": OWN_ALERT_SERIES,
+            "expr": f"group by (job, check) ({self._success})",
+            "labels": {"alert": kind.marker, "check": clean_value(self._check.name)},
+        }
+
+    def _alert(self, kind: _Kind, expression: str, terms: AlertTerms) -> Rule:
+        labels = {
+            "check": self._check.name,
+            "check_type": self._check.check_type,
+            "target": self._check.shown_target,
+            **self._check.labels,
+            **self._policy.labels,
+            "severity": str(terms.severity),
+        }
+        return {
+            "alert": kind.name,
+            "expr": Block(f"{expression}\n"),
+            "for": duration_text(terms.for_seconds) if terms.for_seconds else "0s",
+            "labels": {name: _literal(clean_value(value)) for name, value in labels.items()},
+            "annotations": {
+                "summary": _literal(terms.summary) or kind.summary,
+                "description": kind.description,
+                "check_url": self._check_url(),
+                **self._dashboard_url(kind),
+                "runbook_url": _literal(terms.runbook_url) or f"README.md#{kind.name.lower()}",
+            },
+        }
+
+    def _check_url(self) -> str:
+        start = _literal(self._links.exporter_url.rstrip("/")) or "http://{{ $labels.instance }}"
+        return f"{start}/checks/{quote(self._check.name, safe='', errors='replace')}"
+
+    def _dashboard_url(self, kind: _Kind) -> dict[str, str]:
+        if not self._links.grafana_url:
+            return {}
+        return {"dashboard_url": f"{_literal(self._links.grafana_url.rstrip('/'))}/d/{kind.dashboard}?{_CHOICES}"}
+
+
+def _number(seconds: float) -> str:
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
+
+
+def _literal(text: str) -> str:
+    """Write a text so that Prometheus, which takes labels and annotations for templates, shows it as it is."""
+    return text.replace("{{", '{{ "{{" }}')

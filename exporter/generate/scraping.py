@@ -1,0 +1,201 @@
+"""The scrape configuration that fits a configuration of checks: which way, how often, and how long it may take."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from exporter.discovery import duration_text, longest_run_seconds, target_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from exporter.discovery import TargetGroup
+    from exporter.model import Check
+
+Endpoint = Literal["metrics", "sd", "probe"]
+"""What Prometheus asks: /metrics about all checks, /sd for a list of targets, /probe for targets listed beforehand."""
+
+DEFAULT_INTERVAL_SECONDS = 30.0
+"""How often checks are scraped that ask for no interval, unless they take longer."""
+
+LEAST_TIMEOUT_SECONDS = 10.0
+"""Prometheus' own default. Many quick checks take longer than one, and a timeout that is not needed costs nothing."""
+
+_WAY_SECONDS = 0.5
+"""What a scrape takes besides the checks and what the exporter keeps back: the way there and back."""
+
+_LARGEST_OFFSET_PART = 0.25
+"""What the exporter keeps back is at most a fifth of the timeout, which is a quarter of what is left."""
+
+_STEP_SECONDS = 10.0
+
+Job = dict[str, object]
+Params = dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scraping:
+    """How the exporter is to be scraped.
+
+    Attributes:
+        addresses: Host and port of each exporter as Prometheus reaches it; all run the same checks.
+        endpoint: What is asked.
+        job: Name of the job, and the beginning of the names when there are several.
+        interval_seconds: How often checks are scraped that ask for no interval; None lets their timeouts decide.
+        timeout_offset_seconds: What the exporter keeps back from the time that Prometheus allows.
+        shards: Number of Prometheus servers that share the targets.
+        shard: Which of them this one is, from 0.
+    """
+
+    addresses: tuple[str, ...]
+    endpoint: Endpoint = "metrics"
+    job: str = "nyxmon"
+    interval_seconds: float | None = None
+    timeout_offset_seconds: float = 0.5
+    shards: int = 1
+    shard: int = 0
+
+
+class ScrapeJobs(NamedTuple):
+    """Jobs for `scrape_configs`, and what is to be known about them."""
+
+    jobs: list[Job]
+    remarks: list[str]
+
+
+def scrape_jobs(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
+    """Give the jobs that run each check as often as it asks for, with time for the slowest of them.
+
+    Args:
+        checks: All checks of the exporters, at least one.
+        scraping: How they are to be scraped.
+    """
+    if scraping.endpoint == "metrics":
+        return _jobs_of_metrics(checks, scraping)
+    return _job_of_targets(checks, scraping)
+
+
+def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
+    """Give one job for each interval that is asked for, where a parameter can tell its checks from the others."""
+    usual = _usual_interval(checks, scraping)
+    groups = _by_interval(checks, usual)
+    remarks: list[str] = []
+    params: dict[float, Params | None] = {interval: {} for interval in groups}
+    if len(groups) > 1:
+        params = {interval: _params_that_choose(group, checks) for interval, group in groups.items()}
+    if None in params.values():
+        often = min(groups)
+        asked = ", ".join(map(duration_text, sorted(groups)))
+        remarks.append(
+            f"Checks are to be scraped at different intervals ({asked}), but no check type and no label tells which:"
+            f" all are run every {duration_text(often)}. With --endpoint=sd each has its own."
+        )
+        groups, params = {often: list(checks)}, {often: {}}
+    jobs = []
+    for interval, group in sorted(groups.items()):
+        is_only_or_usual = len(groups) == 1 or interval == usual
+        name = scraping.job if is_only_or_usual else f"{scraping.job}-{duration_text(interval)}"
+        job: Job = {"job_name": name, **_times(group, interval, scraping, remarks)}
+        if params[interval]:
+            job["params"] = params[interval]
+        jobs.append(job | {"static_configs": [{"targets": list(scraping.addresses)}]})
+    return ScrapeJobs(jobs, remarks)
+
+
+def _params_that_choose(group: Sequence[Check], checks: Sequence[Check]) -> Params | None:
+    """Give the parameter of /metrics with the fewest values that chooses just this group; None when there is none.
+
+    By their names any checks could be chosen, but then a check that is renamed would end the scrape of all others.
+    """
+    first = group[0]
+    ways: list[tuple[str, Callable[[Check], str | None]]] = [("check_type", lambda check: check.check_type)]
+    ways += [(f"label.{name}", partial(_label, name)) for name in first.labels]
+    found: list[Params] = []
+    for parameter, value_of in ways:
+        values = {value_of(check) for check in group}
+        if None not in values and sum(value_of(check) in values for check in checks) == len(group):
+            found.append({parameter: sorted(value for value in values if value is not None)})
+    return min(found, key=lambda params: len(next(iter(params.values()))), default=None)
+
+
+def _label(name: str, check: Check) -> str | None:
+    return check.labels.get(name)
+
+
+def _job_of_targets(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
+    """Give a job in which every check is a target, and one target more that tells about all of them and runs none."""
+    usual = _usual_interval(checks, scraping)
+    remarks: list[str] = []
+    groups = {usual: [], **_by_interval(checks, usual)}
+    times = {interval: _times(group, interval, scraping, remarks) for interval, group in sorted(groups.items())}
+    job: Job = {"job_name": scraping.job, **times[usual]}
+    listed: list[dict[str, object]] = []
+    if scraping.endpoint == "sd":
+        job["http_sd_configs"] = [{"url": f"http://{address}/sd"} for address in scraping.addresses]
+    else:
+        listed = [_listed(group, scraping) for group in target_groups(checks, "")]
+    job["static_configs"] = [*listed, {"targets": list(scraping.addresses), "labels": {"__param_run": "none"}}]
+    if scraping.shards > 1:
+        job["relabel_configs"] = _sharding(scraping)
+        remarks.append(
+            f"This is for one of {scraping.shards} Prometheus servers; each has another --shard,"
+            f" from 0 to {scraping.shards - 1}."
+        )
+    return ScrapeJobs([job], remarks)
+
+
+def _listed(group: TargetGroup, scraping: Scraping) -> dict[str, object]:
+    labels = {name: value for name, value in group["labels"].items() if name != "__scheme__"}
+    return {"targets": list(scraping.addresses), "labels": labels}
+
+
+def _sharding(scraping: Scraping) -> list[dict[str, object]]:
+    """Keep the targets of this shard. By the check, so that what several exporters say of it comes together."""
+    return [
+        {
+            "source_labels": ["__param_check"],
+            "modulus": scraping.shards,
+            "target_label": "__tmp_shard",
+            "action": "hashmod",
+        },
+        {"source_labels": ["__tmp_shard"], "regex": str(scraping.shard), "action": "keep"},
+    ]
+
+
+def _usual_interval(checks: Sequence[Check], scraping: Scraping) -> float:
+    """Give how often the checks are scraped that ask for no interval."""
+    if scraping.interval_seconds is not None:
+        return scraping.interval_seconds
+    needed = _needed_seconds([check for check in checks if not check.interval_seconds], scraping)
+    return max(DEFAULT_INTERVAL_SECONDS, math.ceil(needed / _STEP_SECONDS) * _STEP_SECONDS)
+
+
+def _by_interval(checks: Iterable[Check], usual_seconds: float) -> dict[float, list[Check]]:
+    groups: dict[float, list[Check]] = {}
+    for check in checks:
+        groups.setdefault(check.interval_seconds or usual_seconds, []).append(check)
+    return groups
+
+
+def _needed_seconds(checks: Iterable[Check], scraping: Scraping) -> float:
+    """Give the timeout with which a scrape of checks, all at once, is never over before the slowest of them."""
+    longest = max(map(longest_run_seconds, checks), default=0.0)
+    kept_back = min(scraping.timeout_offset_seconds, longest * _LARGEST_OFFSET_PART)
+    return float(math.ceil(longest + kept_back + _WAY_SECONDS))
+
+
+def _times(checks: Sequence[Check], interval: float, scraping: Scraping, remarks: list[str]) -> dict[str, object]:
+    """Give interval and timeout of a job; where the interval is too short for a check, add a remark."""
+    needed = _needed_seconds(checks, scraping)
+    if needed > interval:
+        slowest = max(checks, key=longest_run_seconds)
+        remarks.append(
+            f"A scrape of {slowest.name} can take {duration_text(needed)}, but is over after {duration_text(interval)}:"
+            " what is not done then fails with reason deadline. Give it a shorter timeout or fewer retries, or scrape"
+            " less often."
+        )
+    timeout = min(max(needed, LEAST_TIMEOUT_SECONDS), interval)
+    return {"scrape_interval": duration_text(interval), "scrape_timeout": duration_text(timeout)}

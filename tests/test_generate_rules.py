@@ -1,0 +1,317 @@
+"""`nyxmon-exporter generate rules`: what is written, and what Prometheus makes of it, alone and beside other rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from exporter.generate.rules import OWN_ALERT_SERIES
+from tests.grafana.shipped import RULE_FILES, Alert, alerts, read_yaml
+from tests.servers.exporter import Outcome, run_command
+from tests.servers.prometheus import promtool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+GOLDEN = Path(__file__).parent / "golden"
+CONFIG = """
+checks:
+  - name: shop
+    type: http
+    target: https://shop.example/
+    labels: {team: web}
+    alert:
+      for: 5m
+      severity: warning
+      runbook: https://wiki.example/shop
+      labels: {channel: shop}
+      degraded: {for: 15m, severity: info, summary: The shop is slow}
+      certificate: {warning: 14d, critical: 3d}
+  - {name: zone, type: dns, target: shop.example, interval: 10m, alert: true}
+  - {name: quiet, type: tcp, target: "quiet.example:25"}
+"""
+SHOP = {"check": "shop", "check_type": "http", "target": "https://shop.example/"}
+BERLIN = {"job": "nyxmon", "instance": "berlin:10115", **SHOP}
+OSLO = {"job": "nyxmon", "instance": "oslo:10115", **SHOP}
+OWN_LABELS = {"team": "web", "channel": "shop"}
+WEEK = 7 * 86400
+ODD = 'a "b" \\c {{ $labels.x }} é {{x}} 🛒 {{'
+
+Labels = dict[str, str]
+Look = tuple[str, str, list[Labels]]
+"""A time, the name of an alert, and the labels of those that fire."""
+
+
+def generate(directory: Path, config: str, *flags: str) -> Outcome:
+    """Run the command on a configuration: checks.yml in the directory it runs in."""
+    (directory / "checks.yml").write_text(config, encoding="utf-8")
+    return run_command("generate", "rules", "--config.file=checks.yml", *flags, directory=directory)
+
+
+def rules_of(directory: Path, config: str, *flags: str) -> list[dict[str, Any]]:
+    """The rules it prints, without a word on standard error and without one from promtool; in rules.yml as well."""
+    outcome = generate(directory, config, *flags)
+    assert (outcome.status, outcome.stderr) == (0, "")
+    (directory / "rules.yml").write_text(outcome.stdout, encoding="utf-8")
+    promtool("check", "rules", "--lint=all", "--lint-fatal", str(directory / "rules.yml"))
+    return [rule for group in yaml.safe_load(outcome.stdout)["groups"] for rule in group["rules"]]
+
+
+def series(metric: str, labels: Labels, values: str) -> dict[str, str]:
+    """An input series of a unit test."""
+    escaped = {name: value.replace("\\", r"\\").replace('"', r"\"") for name, value in labels.items()}
+    pairs = ",".join(f'{name}="{value}"' for name, value in escaped.items())
+    return {"series": f"{metric}{{{pairs}}}", "values": values}
+
+
+def judge(
+    directory: Path, inputs: Sequence[Mapping[str, str]], looks: Sequence[Look], *, general: bool = False
+) -> None:
+    """Have promtool run rules.yml on series with a sample a minute, and look which alerts fire.
+
+    Labels are compared, and annotations are not: they are taken out of the rules before.
+
+    Args:
+        directory: Where rules.yml is.
+        inputs: The series.
+        looks: What is expected to fire, and when.
+        general: Whether the rules that are shipped are loaded too.
+    """
+    paths = [directory / "rules.yml", *(RULE_FILES if general else ())]
+    for number, path in enumerate(paths):
+        document = read_yaml(path)
+        for rule in (rule for group in document["groups"] for rule in group["rules"]):
+            rule.pop("annotations", None)
+        (directory / f"bare-{number}.yml").write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    test = {
+        "interval": "1m",
+        "input_series": list(inputs),
+        "alert_rule_test": [
+            {"alertname": name, "eval_time": time, "exp_alerts": [{"exp_labels": labels} for labels in expected]}
+            for time, name, expected in looks
+        ],
+    }
+    tests = {"rule_files": [f"bare-{number}.yml" for number in range(len(paths))], "tests": [test]}
+    (directory / "test.yml").write_text(yaml.safe_dump(tests, allow_unicode=True), encoding="utf-8")
+    assert "SUCCESS" in promtool("test", "rules", "test.yml", directory=directory)
+
+
+def test_the_file_is_as_it_was(tmp_path: Path) -> None:
+    """Every rule as a whole, and nothing in it that changes from one time to the next."""
+    outcome = generate(tmp_path, CONFIG, "--grafana.url=https://grafana.example/")
+    assert outcome == Outcome(0, (GOLDEN / "rules.yml").read_text("utf-8"), "")
+
+
+def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
+    """Syntax, templates and lint, also of many checks that are alike."""
+    config = "checks: [{name: 'a-{n}', type: tcp, target: 'a.example:1', each: {n: [x, y]}, alert: {degraded: {}}}]"
+    assert [rule.get("alert") for rule in rules_of(tmp_path, config)] == [
+        *(None, "NyxmonCheckFailing", None, "NyxmonCheckDegraded"),
+        *(None, "NyxmonCheckFailing", None, "NyxmonCheckDegraded"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("job", "user_labels"), [("nyxmon", {}), ("nyxmon-checks", {"team": "web"})], ids=["metrics", "sd"]
+)
+def test_a_check_that_fails_is_told_on_its_terms(tmp_path: Path, job: str, user_labels: Labels) -> None:
+    """It waits, fires with the labels of check and alert, and ends; however the check is scraped."""
+    rules_of(tmp_path, CONFIG)
+    labels = {**BERLIN, "job": job, **user_labels}
+    firing = {**labels, **OWN_LABELS, "severity": "warning"}
+    judge(
+        tmp_path,
+        [series("probe_success", labels, "1 0x9 1x5")],
+        [
+            ("5m", "NyxmonCheckFailing", []),
+            ("6m", "NyxmonCheckFailing", [firing]),
+            ("11m", "NyxmonCheckFailing", []),
+        ],
+    )
+
+
+def test_a_check_that_succeeds_somewhere_does_not_fail(tmp_path: Path) -> None:
+    """As with the general alert: it is told when no exporter sees it succeed, then of each."""
+    rules_of(tmp_path, CONFIG)
+    both = [{**labels, **OWN_LABELS, "severity": "warning"} for labels in (BERLIN, OSLO)]
+    judge(
+        tmp_path,
+        [series("probe_success", BERLIN, "0x20"), series("probe_success", OSLO, "1x9 0x9")],
+        [("9m", "NyxmonCheckFailing", []), ("15m", "NyxmonCheckFailing", both)],
+    )
+
+
+def test_a_degraded_check_is_told_on_terms_of_its_own(tmp_path: Path) -> None:
+    """Failing is not degraded, and the other way round."""
+    rules_of(tmp_path, CONFIG)
+    judge(
+        tmp_path,
+        [series("probe_success", BERLIN, "1x20 0x10"), series("probe_status", BERLIN, "0 1x19 2x10")],
+        [
+            ("15m", "NyxmonCheckDegraded", []),
+            ("16m", "NyxmonCheckDegraded", [{**BERLIN, **OWN_LABELS, "severity": "info"}]),
+            ("20m", "NyxmonCheckFailing", []),
+            ("21m", "NyxmonCheckDegraded", []),
+        ],
+    )
+
+
+def test_a_certificate_is_told_by_the_time_left(tmp_path: Path) -> None:
+    """A warning below 14 days, critical below 3, nothing once it has expired, which the general alert tells."""
+    rules_of(tmp_path, CONFIG)
+    expiries = f"{2 * WEEK + 3600}x50 {2 * WEEK}x29 {3 * 86400}x29 600x20"
+    warning, critical = ({**BERLIN, **OWN_LABELS, "severity": severity} for severity in ("warning", "critical"))
+    judge(
+        tmp_path,
+        [series("probe_success", BERLIN, "1x140"), series("probe_ssl_earliest_cert_expiry", BERLIN, expiries)],
+        [
+            ("50m", "NyxmonCertificateExpiring", []),
+            ("67m", "NyxmonCertificateExpiring", [warning]),
+            ("97m", "NyxmonCertificateExpiring", [critical]),
+            ("112m", "NyxmonCertificateExpiring", []),
+        ],
+    )
+
+
+def test_a_check_that_is_scraped_seldom_is_told_too(tmp_path: Path) -> None:
+    """Between two scrapes ten minutes apart there are none of its series, as far as other queries see."""
+    rules_of(tmp_path, CONFIG)
+    labels = {"job": "nyxmon", "instance": "berlin:10115", "check": "zone", "check_type": "dns"}
+    labels["target"] = "shop.example"
+    judge(
+        tmp_path,
+        [series("probe_success", labels, "1 _x9 0 _x9 0 _x9 0 _x9 1 _x5")],
+        [
+            ("11m", "NyxmonCheckFailing", []),
+            ("12m", "NyxmonCheckFailing", [labels | {"severity": "critical"}]),
+            ("39m", "NyxmonCheckFailing", [labels | {"severity": "critical"}]),
+            ("40m", "NyxmonCheckFailing", []),
+        ],
+    )
+
+
+def test_beside_the_general_rules_nothing_is_told_twice(tmp_path: Path) -> None:
+    """The general alerts are silent about what the check tells itself, and tell all else."""
+    rules_of(tmp_path, CONFIG)
+    quiet = {"job": "nyxmon", "instance": "berlin:10115", "check": "quiet", "check_type": "tcp"}
+    quiet["target"] = "quiet.example:25"
+    oslo = OSLO | {"job": "nyxmon-oslo"}
+    judge(
+        tmp_path,
+        [
+            *(series("probe_success", labels, "0x30") for labels in (BERLIN, quiet)),
+            series("probe_success", oslo, "1x30"),
+            series("probe_status", oslo, "1x30"),
+        ],
+        [
+            ("3m", "NyxmonCheckFailing", [quiet | {"severity": "critical"}]),
+            (
+                "6m",
+                "NyxmonCheckFailing",
+                [quiet | {"severity": "critical"}, {**BERLIN, **OWN_LABELS, "severity": "warning"}],
+            ),
+            ("12m", "NyxmonCheckDegraded", []),
+            ("16m", "NyxmonCheckDegraded", [{**oslo, **OWN_LABELS, "severity": "info"}]),
+        ],
+        general=True,
+    )
+
+
+def test_another_check_of_the_same_name_is_not_meant(tmp_path: Path) -> None:
+    """Another exporter's shop is the general alert's business."""
+    rules_of(tmp_path, CONFIG)
+    other = BERLIN | {"job": "nyxmon-other", "target": "https://other.example/"}
+    judge(
+        tmp_path,
+        [series("probe_success", other, "0x30")],
+        [("2m", "NyxmonCheckFailing", [other | {"severity": "critical"}])],
+        general=True,
+    )
+
+
+@pytest.mark.parametrize("name", [ODD, "a.*|b", "$1", "-", "'", "%2F/?#"])
+def test_a_name_matches_itself_whatever_it_is_made_of(tmp_path: Path, name: str) -> None:
+    """Quotes, backslashes, template braces and other scripts are what they are; nothing else is matched."""
+    check = {"name": name, "type": "tcp", "target": "a.example:1", "labels": {"odd": name}}
+    rules_of(tmp_path, yaml.safe_dump({"checks": [{**check, "alert": {"for": "0", "labels": {"own": name}}}]}))
+    labels = {"job": "nyxmon", "instance": "berlin:10115", "check_type": "tcp", "target": "a.example:1"}
+    judge(
+        tmp_path,
+        [series("probe_success", labels | {"check": found}, "0x9") for found in (name, "aXXb", f"{name} ")],
+        [("1m", "NyxmonCheckFailing", [{**labels, "check": name, "odd": name, "own": name, "severity": "critical"}])],
+    )
+
+
+def test_links_lead_where_people_are_told_to_look(tmp_path: Path) -> None:
+    """To the exporter under the address that people know, to Grafana, and to what is to be done."""
+    check = "{name: 'a b/c', type: tcp, target: 'a.example:1', alert: {runbook: 'https://wiki.example/{{x}}'}}"
+    flags = ("--web.external-url=https://nyxmon.example/east/", "--grafana.url=https://grafana.example")
+    [annotations] = [
+        rule["annotations"] for rule in rules_of(tmp_path, f"checks: [{check}]", *flags) if "alert" in rule
+    ]
+    assert {name: text for name, text in annotations.items() if name.endswith("_url")} == {
+        "check_url": "https://nyxmon.example/east/checks/a%20b%2Fc",
+        "dashboard_url": "https://grafana.example/d/nyxmon-check?var-job={{ $labels.job | urlquery }}"
+        "&var-instance={{ $labels.instance | urlquery }}&var-check={{ $labels.check | urlquery }}",
+        "runbook_url": 'https://wiki.example/{{ "{{" }}x}}',
+    }
+
+
+def general_alerts() -> dict[str, Alert]:
+    """Those of the alerts that are shipped that there are for single checks as well, by name."""
+    names = ("NyxmonCheckFailing", "NyxmonCheckDegraded", "NyxmonCertificateExpiring")
+    return {alert.name: alert for alert in alerts() if alert.name in names}
+
+
+def test_alerts_say_what_the_general_ones_say(tmp_path: Path) -> None:
+    """Summary, description, dashboard and advice are those of the general alert, unless the check says otherwise."""
+    check = "{name: a, type: tcp, target: 'a.example:1', alert: {degraded: {}, certificate: {warning: 1d}}}"
+    found = {
+        rule["alert"]: {name: text for name, text in rule["annotations"].items() if name != "check_url"}
+        for rule in rules_of(tmp_path, f"checks: [{check}]", "--grafana.url=http://localhost:3000")
+        if "alert" in rule
+    }
+    assert found == {name: alert.annotations for name, alert in general_alerts().items()}
+
+
+def test_the_general_rules_know_every_kind(tmp_path: Path) -> None:
+    """What is recorded beside an alert of its own is what the general alert of that name leaves out."""
+    recorded = {
+        rule["labels"]["alert"] for rule in rules_of(tmp_path, CONFIG) if rule.get("record") == OWN_ALERT_SERIES
+    }
+    left_out = {
+        kind for kind in recorded for alert in alerts() if f'{OWN_ALERT_SERIES}{{alert="{kind}"}}' in alert.expression
+    }
+    assert recorded == left_out == {"failing", "degraded", "certificate"}
+    assert all(OWN_ALERT_SERIES in alert.expression for alert in general_alerts().values())
+
+
+def test_without_alerts_there_is_a_file_without_rules(tmp_path: Path) -> None:
+    """It is valid, so that Prometheus loads it, and standard error says why it is empty."""
+    outcome = generate(tmp_path, "checks: [{name: a, type: tcp, target: 'a.example:1', alert: false}]")
+    (tmp_path / "rules.yml").write_text(outcome.stdout, encoding="utf-8")
+    assert "SUCCESS: 0 rules found" in promtool("check", "rules", str(tmp_path / "rules.yml"))
+    assert (outcome.status, yaml.safe_load(outcome.stdout)) == (0, {"groups": []})
+    assert outcome.stderr == "nyxmon-exporter: no check of checks.yml has the key alert, so there are no rules\n"
+
+
+def test_the_file_may_go_somewhere(tmp_path: Path) -> None:
+    """It is what standard output would have had; what cannot be written is one line."""
+    shown = generate(tmp_path, CONFIG).stdout
+    assert generate(tmp_path, CONFIG, "--output.file=own.yml") == Outcome(0, "", "")
+    assert (tmp_path / "own.yml").read_text("utf-8") == shown
+    assert generate(tmp_path, CONFIG, "--output.file=no/own.yml") == Outcome(
+        1, "", "nyxmon-exporter: cannot write no/own.yml: No such file or directory\n"
+    )
+
+
+def test_a_configuration_that_is_wrong_is_told_as_elsewhere(tmp_path: Path) -> None:
+    """Each problem with its line, exit status 2, and the file of before stays."""
+    (tmp_path / "own.yml").write_text("before", encoding="utf-8")
+    config = "checks:\n- {name: a, type: tcp, target: 'a.example:1', alert: {for: 5}}\n"
+    problem = "checks.yml:2:60: checks[0].alert.for: 5 is no duration; write it with a unit, such as 500ms, 5s, 1m30s\n"
+    assert generate(tmp_path, config, "--output.file=own.yml") == Outcome(2, "", problem)
+    assert (tmp_path / "own.yml").read_text("utf-8") == "before"
