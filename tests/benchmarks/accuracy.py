@@ -1,155 +1,184 @@
-"""How true the durations are: the processing phase that both exporters report, beside what the server knows it took.
+"""How true the durations are: each phase that both exporters report, beside what the servers know it took.
 
     python -m tests.benchmarks.accuracy
 
-A server in a process of its own answers after a known delay and notes, for each path, how long it really was from the
-request to the first byte of the answer. What an exporter reports beyond that is its error, some 0.1 ms of loopback and
-scheduling included. blackbox_exporter is asked for as many probes at once as our one scrape has checks.
+Each check has a name, a handshake, and a response of its own, each of which comes late by a known time; the servers
+note for each how long it really was (tests/benchmarks/accuracy_servers.py). Connecting is measured by itself, over a
+line that takes its time and notes it (tests/benchmarks/accuracy_line.py): on loopback it takes none. What an exporter
+reports beyond or below that is its error: the way through the kernel, scheduling and, in the phase `tls`, its own
+cryptography included. blackbox_exporter is asked for as many probes at once as our one scrape has checks.
+
+It runs in network and mount namespaces of its own (unshare(1)), where both find the late name server in resolv.conf.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import multiprocessing
+import os
 import re
-import ssl
+import shutil
 import statistics
-import time
-from contextlib import ExitStack, contextmanager
+import subprocess
+import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trustme
 import uvloop
 
+from tests.benchmarks.accuracy_servers import DOMAIN, late_servers
 from tests.benchmarks.client import PROMETHEUS_HEADERS, get_all
 from tests.benchmarks.scrape import machine, say, start_ours, start_theirs
-from tests.benchmarks.targets import HOSTS, Targets
-from tests.servers.process import accepts_tcp, free_port, http_get
+from tests.benchmarks.targets import Targets
+from tests.servers.nginx import CertificateFiles
+from tests.servers.process import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
 
+    from tests.benchmarks.accuracy_line import Truth
     from tests.benchmarks.scrape import Exporter
 
-DELAY_SECONDS = 0.05
-_OURS = re.compile(r'^probe_http_duration_seconds\{.*check="c(\d+)".*phase="processing".*\} (\S+)', re.MULTILINE)
-_THEIRS = re.compile(r'^probe_http_duration_seconds\{phase="processing"\} (\S+)', re.MULTILINE)
+PHASES = {
+    ("http", False): ("resolve", "processing", "transfer"),
+    ("http", True): ("connect",),
+    ("https", False): ("resolve", "tls", "processing", "transfer"),
+    ("https", True): ("connect",),
+}
+"""What is measured of a scheme, on loopback and over the line."""
+
+_OURS = re.compile(r'^probe_http_duration_seconds\{.*check="c(\d+)".*phase="(\w+)".*\} (\S+)', re.MULTILINE)
+_THEIRS = re.compile(r'^probe_http_duration_seconds\{phase="(\w+)"\} (\S+)', re.MULTILINE)
+_NICE = -10  # exporters, servers and clients; whatever else this machine does disturbs them less
+_FEWEST_SAMPLES = 50
+"""Of few checks at once more rounds are run, so that there is something to take a percentile of."""
 
 
-class _Delayed(asyncio.Protocol):
-    """Answers each request after the delay and keeps the time it took, by path; `/truth` gives what was kept."""
+def errors_of(
+    exporter: Exporter, collect: Callable[[], Truth], count: int, phases: Sequence[str]
+) -> dict[str, list[float]]:
+    """Scrape once and give the error of these phases of each check in milliseconds.
 
-    truth: dict[str, float] = {}  # noqa: RUF012 - one server, one process: what all its connections know
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        arrived = time.perf_counter()
-        path = data.split(b" ", 2)[1].decode()
-        if path == "/truth":
-            self._answer(json.dumps(self.truth).encode())
-        else:
-            asyncio.get_running_loop().call_later(DELAY_SECONDS, self._answer_late, path, arrived)
-
-    def _answer_late(self, path: str, arrived: float) -> None:
-        self.truth[path] = time.perf_counter() - arrived
-        self._answer(b"late")
-
-    def _answer(self, body: bytes) -> None:
-        head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
-        self._transport.write(head + body)  # type: ignore[attr-defined] # a stream's transport
-        self._transport.close()
-
-
-def _serve(port: int, tls_port: int, cert_file: str, key_file: str) -> None:
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert_file, key_file)
-        await loop.create_server(_Delayed, "0.0.0.0", port, backlog=4096)
-        await loop.create_server(_Delayed, "0.0.0.0", tls_port, backlog=4096, ssl=context)
-        await asyncio.Event().wait()
-
-    uvloop.run(run())
-
-
-@contextmanager
-def delaying_server(directory: Path) -> Iterator[tuple[int, int, Path]]:
-    """Run the server; gives its plain port, its TLS port, and the file of its authority."""
-    authority = trustme.CA()
-    certificate = authority.issue_cert(*HOSTS)
-    files = directory / "cert.pem", directory / "key.pem", directory / "ca.pem"
-    certificate.cert_chain_pems[0].write_to_path(str(files[0]))
-    certificate.private_key_pem.write_to_path(str(files[1]))
-    authority.cert_pem.write_to_path(str(files[2]))
-    port, tls_port = free_port(), free_port()
-    process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(port, tls_port, str(files[0]), str(files[1])), daemon=True
-    )
-    process.start()
-    while not (accepts_tcp(port) and accepts_tcp(tls_port)):
-        time.sleep(0.05)
-    try:
-        yield port, tls_port, files[2]
-    finally:
-        process.terminate()
-        process.join()
-
-
-def errors_of(exporter: Exporter, truth_port: int) -> list[float]:
-    """Scrape once and give the error of each check's processing phase in milliseconds."""
+    Raises:
+        AssertionError: When a check failed: it has no phases to compare.
+    """
     headers = {**PROMETHEUS_HEADERS, "X-Prometheus-Scrape-Timeout-Seconds": "30"}
-    bodies = uvloop.run(
-        get_all(exporter.port, exporter.paths, concurrency=exporter.concurrency, headers=headers)
-    ).bodies
-    truth = json.loads(http_get(truth_port, "/truth")[1])
+    answered = uvloop.run(get_all(exporter.port, exporter.paths, concurrency=exporter.concurrency, headers=headers))
+    truth = collect()
     if exporter.paths == ["/metrics"]:
-        measured = {int(number): float(value) for number, value in _OURS.findall(bodies[0])}
+        found = _OURS.findall(answered.bodies[0])
     else:
-        measured = {number: float(_THEIRS.findall(body)[0]) for number, body in enumerate(bodies)}
-    return [abs(seconds - truth[f"/{number}"]) * 1000 for number, seconds in measured.items()]
+        found = [(number, *each) for number, body in enumerate(answered.bodies) for each in _THEIRS.findall(body)]
+    measured = {(phase, int(number)): float(seconds) for number, phase, seconds in found}
+    for number in range(count):
+        assert ("transfer", number) in truth, f"{exporter.name}: check {number} did not come to its end"
+    return {
+        phase: [abs(measured[phase, number] - truth[phase, number]) * 1000 for number in range(count)]
+        for phase in phases
+    }
 
 
-def compare(secure: bool, count: int, rounds: int) -> None:
-    """Measure one scheme at one number of checks at once and print the row."""
+class Quantiles(NamedTuple):
+    """Median and 99th percentile of errors in milliseconds."""
+
+    median: float
+    highest: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.1f} / {self.highest:.1f}"
+
+
+def quantiles(errors: list[float]) -> Quantiles:
+    """Give the median and the 99th percentile."""
+    return Quantiles(statistics.median(errors), sorted(errors)[int(len(errors) * 0.99)])
+
+
+def compare(scheme: str, count: int, rounds: int, *, over_line: bool) -> None:
+    """Measure one scheme at one number of checks at once and print a row for each phase."""
+    phases = PHASES[scheme, over_line]
     with TemporaryDirectory() as temporary, ExitStack() as stack:
-        directory = Path(temporary)
-        port, tls_port, ca_file = stack.enter_context(delaying_server(directory))
-        scheme, used = ("https", tls_port) if secure else ("http", port)
-        urls = [f"{scheme}://{HOSTS[number % len(HOSTS)]}:{used}/{number}" for number in range(count)]
+        directory, port = Path(temporary), free_port()
+        ca_file = directory / "ca.pem"
+        files = write_certificate(directory, ca_file)
+        collect = stack.enter_context(late_servers(port, files if scheme == "https" else None, over_line=over_line))
+        urls = [f"{scheme}://c{number}.{DOMAIN}:{port}/{number}" for number in range(count)]
         tls = f'tls_config: {{ca_file: "{ca_file}"}}'
-        module = f"{{prober: http, timeout: 20s, http: {{preferred_ip_protocol: ip4, {tls}}}}}"
-        targets = Targets(f"type: http, timeout: 20s, {tls}", module, urls, urls)
-        ours = start_ours(stack, directory / "ours", targets)
-        theirs = start_theirs(stack, directory / "theirs", targets, count)
-        errors_of(ours, port), errors_of(theirs, port)
-        pairs = [(errors_of(ours, port), errors_of(theirs, port)) for _ in range(rounds)]
-        cells = [quantiles([error for pair in pairs for error in pair[side]]) for side in (0, 1)]
-        say(f"{scheme:8}{count:>6}{cells[0]:>24}{cells[1]:>24}")
+        module = f"{{preferred_ip_protocol: ip4, ip_protocol_fallback: false, {tls}}}"
+        targets = Targets(
+            f"type: http, timeout: 20s, ip_protocol: ip4, {tls}",
+            f"{{prober: http, timeout: 20s, http: {module}}}",
+            urls,
+            urls,
+        )
+        both = [
+            start_ours(stack, directory / "ours", targets),
+            start_theirs(stack, directory / "theirs", targets, count),
+        ]
+        for exporter in both:
+            errors_of(exporter, collect, count, phases)
+        errors: list[dict[str, list[float]]] = [{phase: [] for phase in phases} for _ in both]
+        for _ in range(max(rounds, _FEWEST_SAMPLES // count)):
+            for exporter, known in zip(both, errors, strict=True):
+                for phase, found in errors_of(exporter, collect, count, phases).items():
+                    known[phase] += found
+    for phase in phases:
+        ours, theirs = (quantiles(known[phase]) for known in errors)
+        say(f"{scheme:8}{count:>6}  {phase:12}{ours!s:>20}{theirs!s:>20}")
 
 
-def quantiles(errors: list[float]) -> str:
-    """Write the median and the 99th percentile."""
-    return f"{statistics.median(errors):.2f} / {sorted(errors)[int(len(errors) * 0.99)]:.2f}"
+def write_certificate(directory: Path, ca_file: Path) -> CertificateFiles:
+    """Write an authority, and a certificate of it for the names of all checks."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(ca_file))
+    certificate = authority.issue_cert(f"*.{DOMAIN}")
+    files = CertificateFiles(directory / "cert.pem", directory / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(str(files.cert_file))
+    certificate.private_key_pem.write_to_path(str(files.key_file))
+    return files
+
+
+def enter_namespaces() -> None:
+    """Go on as the only one in a network, with a resolv.conf of its own."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        sys.exit("unshare is not installed (Debian package util-linux)")
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    again = [sys.executable, "-m", "tests.benchmarks.accuracy", "--inside", *sys.argv[1:]]
+    os.execv(unshare, [unshare, "--net", "--mount", *as_root, *again])
+
+
+def furnish(directory: Path) -> None:
+    """Set up the network and the resolv.conf of these namespaces, and go before other work where the system allows."""
+    with suppress(PermissionError):
+        os.nice(_NICE)
+    (directory / "resolv.conf").write_text("nameserver 127.0.0.1\n", encoding="utf-8")
+    for command in (
+        ["ip", "link", "set", "lo", "up"],
+        ["mount", "--bind", str(directory / "resolv.conf"), "/etc/resolv.conf"],
+    ):
+        subprocess.run(command, check=True)
 
 
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description="Compare the truth of durations with blackbox_exporter's.")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count, of few checks more")
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 10, 100, 500], help="checks at once")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    say(machine())
-    say("error of the processing phase in ms, median / 99th percentile")
-    say(f"{'':8}{'checks':>6}{'ours':>24}{'blackbox_exporter':>24}")
-    for secure in (False, True):
-        for count in arguments.counts:
-            compare(secure, count, arguments.rounds)
+    if not arguments.inside:
+        enter_namespaces()
+    with TemporaryDirectory() as directory:
+        furnish(Path(directory))
+        say(machine())
+        say("error in ms, median / 99th percentile")
+        say(f"{'':8}{'checks':>6}  {'phase':12}{'ours':>20}{'blackbox_exporter':>20}")
+        for scheme in ("http", "https"):
+            for count in arguments.counts:
+                compare(scheme, count, arguments.rounds, over_line=True)
+                compare(scheme, count, arguments.rounds, over_line=False)
 
 
 if __name__ == "__main__":
