@@ -32,6 +32,9 @@ _FLUSH_POLL_SECONDS = 0.002
 _QUIET_LIBRARIES = ("httpx", "httpcore", "hpack", "asyncio", "uvicorn.error", "uvicorn.access")
 """Libraries that say at INFO or DEBUG what the exporter says better, or what may hold a secret, such as a URL."""
 
+_SILENT_LIBRARIES = ("quic",)
+"""Libraries that warn of what targets do, which is told by their checks."""
+
 _NEEDS_QUOTES = re.compile(r'[\s"=\\]')
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -44,6 +47,8 @@ def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | N
     logging.raiseExceptions = False  # a closed stream or a full queue must not cost a scrape
     for name in _QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+    for name in _SILENT_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class BackgroundHandler(QueueHandler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -14,10 +15,12 @@ LOCKED = [block for block in re.split(r"\n(?=\S)", LOCK) if not block.startswith
 
 
 def test_every_dependency_is_locked_in_a_version_that_fits() -> None:
-    """A dependency that was added or raised without a new lock is found."""
+    """A dependency, of the package or an extra, that was added or raised without a new lock is found."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     versions = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", LOCK, re.MULTILINE))
-    wanted = [Requirement(line) for line in project["dependencies"]]
+    extras = {name: lines for name, lines in project["optional-dependencies"].items() if name not in ("all", "test")}
+    wanted = [Requirement(line) for line in (*project["dependencies"], *chain(*extras.values()))]
+    assert project["optional-dependencies"]["all"] == [f"{project['name']}[{','.join(extras)}]"]
     assert [str(one) for one in wanted if not one.specifier.contains(versions.get(one.name, "0"))] == []
 
 

@@ -290,6 +290,7 @@ def _manner_of(key: _ByIdentity[HttpSettings]) -> _Manner:
         proxies=_proxies(settings),
         keep_alive=settings.keep_alive,
         http2=settings.http2,
+        http3=settings.http3,
     )
     rules = RedirectRules(
         max_redirects=settings.max_redirects,
@@ -329,8 +330,10 @@ def _proxies(settings: HttpSettings) -> Proxies:
         raise CheckFailed(Reason.LOCAL, str(error)) from error
 
 
-def _validate_target(target: str, _settings: CheckSettings) -> str:
-    parse_http_url(target)
+def _validate_target(target: str, settings: CheckSettings) -> str:
+    url = parse_http_url(target)
+    if isinstance(settings, HttpSettings) and settings.http3 and url.scheme != "https":
+        raise ValueError("is no https URL, as http3 needs")
     return target
 
 

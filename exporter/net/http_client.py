@@ -67,9 +67,14 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             exchange: Filled as far as things went, whatever the outcome.
 
         Raises:
-            CheckFailed: As `Network.connect` and `Http1Protocol.exchange` do.
+            CheckFailed: As `Network.connect` and `Http1Protocol.exchange` do, or `exchange_over_http3`.
         """
         options, offered = request.options, _offered(request)
+        if options.http3 and request.secure:
+            from exporter.net.http3 import exchange_over_http3  # noqa: PLC0415 - it needs the extra `http3`
+
+            await exchange_over_http3(self._network, request, exchange)
+            return
         if options.keep_alive and await self._reuse(request, exchange):
             return
         counts = self._network.counts

@@ -67,7 +67,7 @@ class Intake:
         exchange = self._exchange
         exchange.first_byte_at = perf_counter()
         status = dict(fields)[b":status"]
-        if len(status) != 3 or not status.isdigit():
+        if len(status) != 3 or not status.isdigit() or status < b"100":
             raise CheckFailed(Reason.PROTOCOL, f"the response has the status {status[:20]!r}, which does not exist")
         exchange.status, exchange.http_version = int(status), self._version
         exchange.headers += [(bytes(name), bytes(value)) for name, value in fields if name[:1] != b":"]

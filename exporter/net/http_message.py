@@ -39,6 +39,7 @@ class RequestOptions:
         proxies: The proxies that lead to hosts.
         stop_at_redirect: Whether the body of an answer that redirects is left unread.
         http2: Whether HTTP/2 is spoken with a server that offers it during the TLS handshake.
+        http3: Whether HTTP/3 is spoken, and nothing else, wherever the URL says https; there is no proxy then.
         keep_alive: Whether a connection opened earlier is used, and left open for the next request.
     """
 
@@ -51,6 +52,7 @@ class RequestOptions:
     proxies: Proxies = NO_PROXIES
     keep_alive: bool = False
     http2: bool = True
+    http3: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

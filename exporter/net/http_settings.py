@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
+from importlib import import_module
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
@@ -78,6 +79,9 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
         "the work of a check, and measures only requests",
     )
     http2: bool = Field(default=True, description="Speak HTTP/2 with servers that offer it over TLS; else HTTP/1.1")
+    http3: bool = Field(
+        default=False, description="Speak HTTP/3, and nothing else, with https targets; needs the extra http3"
+    )
     digest_auth: BasicAuth | None = Field(
         default=None, description="User name and password, given by digest when the server asks (RFC 7616)"
     )
@@ -116,6 +120,24 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
                 parse_host_port(self.host_header, default_port=1)
             except ValueError as error:
                 raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _check_what_http3_excludes(self) -> Self:
+        if not self.http3:
+            return self
+        if self.proxy is not None or self.proxy_from_environment:
+            raise ValueError("has http3 and a proxy; none of them leads to where HTTP/3 is spoken")
+        if self.keep_alive:
+            raise ValueError("has http3 and keep_alive; a connection of HTTP/3 is not kept")
+        if self.tls_config.max_version not in (None, "TLS13"):
+            raise ValueError(f"has http3 and max_version {self.tls_config.max_version}; HTTP/3 begins with TLS13")
+        if "upgrade" in (name.lower() for name in self.headers):
+            raise ValueError("has http3 and an Upgrade header, which HTTP/3 has no place for")
+        try:
+            import_module("aioquic.h3.connection")
+        except ImportError as error:
+            raise ValueError(f"has http3, which needs more: pip install 'nyxmon-exporter[http3]' ({error})") from error
         return self
 
     @property

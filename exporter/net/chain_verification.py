@@ -1,0 +1,76 @@
+"""Whether OpenSSL takes certificates that came by a handshake which is not OpenSSL's own, such as QUIC's.
+
+The certificates are put before it as a server of TLS 1.2 would send them, in clear: it judges them before it asks for
+anything that needs the server's key. So authorities, host names, purposes, and the words for what is wrong are the same
+for every protocol. Whether the peer has the key of its certificate is for the handshake they came by to prove.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter.net.handshake import verified_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography.x509 import Certificate
+
+    from exporter.settings import TlsConfig
+
+_RECORD_BYTES = 16384
+_SERVER_HELLO, _CERTIFICATE = b"\x02", b"\x0b"  # RFC 5246 section 7.4
+_NO_RENEGOTIATION = b"\xff\x01\x00\x01\x00"  # RFC 5746 section 3.2, without which OpenSSL 3 ends the handshake
+_ECDHE_RSA, _ECDHE_ECDSA = b"\xc0\x2f", b"\xc0\x2b"  # with AES_128_GCM_SHA256, RFC 5289
+
+
+def verifying_config(tls: TlsConfig) -> TlsConfig:
+    """Give the options of a context that `verify_chain` can use: the same authorities and client certificate."""
+    return tls.model_copy(update={"min_version": "TLS12", "max_version": "TLS12"})
+
+
+def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[Certificate]) -> list[bytes]:
+    """Verify chain and name as `context` does in handshakes.
+
+    Args:
+        context: A context for TLS 1.2 that demands a certificate.
+        server_name: Name or IP address that the certificate has to be for.
+        presented: The certificates as they were sent, the peer's own first; at least one.
+
+    Returns:
+        The verified chain as DER, from the peer's certificate to the authority.
+
+    Raises:
+        ssl.SSLCertVerificationError: When they are refused.
+        ssl.SSLError: When they cannot be judged: too many, or of a kind that OpenSSL does not know.
+    """
+    incoming = ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, ssl.MemoryBIO(), server_hostname=server_name)
+    with suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    incoming.write(_first_flight(presented))
+    with suppress(ssl.SSLWantReadError):  # it took the certificates and waits for what proves the key
+        tls.do_handshake()
+    chain = verified_chain(tls)
+    if not chain:
+        raise ssl.SSLError("no chain was verified")
+    return chain
+
+
+def _first_flight(presented: Sequence[Certificate]) -> bytes:
+    suite = _ECDHE_RSA if isinstance(presented[0].public_key(), RSAPublicKey) else _ECDHE_ECDSA
+    hello = b"".join((b"\x03\x03", bytes(32), _vector(b"", 1), suite, b"\x00", _vector(_NO_RENEGOTIATION, 2)))
+    entries = b"".join([_vector(one.public_bytes(Encoding.DER), 3) for one in presented])
+    messages = _SERVER_HELLO + _vector(hello, 3) + _CERTIFICATE + _vector(_vector(entries, 3), 3)
+    pieces = [messages[start : start + _RECORD_BYTES] for start in range(0, len(messages), _RECORD_BYTES)]
+    return b"".join([b"\x16\x03\x03" + _vector(piece, 2) for piece in pieces])
+
+
+def _vector(content: bytes, length_octets: int) -> bytes:
+    """Write what TLS calls a vector: a length and that much (RFC 5246 section 4.3)."""
+    return len(content).to_bytes(length_octets) + content

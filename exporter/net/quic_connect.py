@@ -1,0 +1,164 @@
+"""From host and port to a measured QUIC connection: what `Network.connect` is for TCP.
+
+The phase `connect` is the time from the first datagram sent to the first packet that came back, `tls` the time from
+there until the handshake is complete and the certificate is verified. QUIC does both at once, so what the peer's first
+packets bring is counted where it is worked on.
+"""
+
+from __future__ import annotations
+
+import ssl
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
+
+import anyio.to_thread
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.addresses import endpoint
+from exporter.net.chain_verification import verify_chain, verifying_config
+from exporter.net.connect import bounded
+from exporter.net.datagram_socket import open_datagram_socket
+from exporter.net.network import verifiable_name
+from exporter.net.quic import QuicChannel
+from exporter.settings import parse_host_port
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from exporter.net.network import Network
+    from exporter.net.phases import ConnectionFacts
+    from exporter.settings import NetworkSettings, TlsConfig
+
+_IDLE_SECONDS = 3600.0
+"""The limit of a check ends it; the server's own bound on idle connections counts besides."""
+
+
+class ClientCertificate(NamedTuple):
+    """A client certificate: its chain, its own certificate first, and its key."""
+
+    chain: tuple[x509.Certificate, ...]
+    key: PrivateKeyTypes
+
+
+_certificates: WeakKeyDictionary[ssl.SSLContext, ClientCertificate] = WeakKeyDictionary()
+"""By the context made from the same files, which is made anew when they change."""
+
+
+async def connect_quic(
+    network: Network,
+    host: str,
+    port: int,
+    settings: NetworkSettings,
+    facts: ConnectionFacts,
+    *,
+    tls: TlsConfig,
+    server_name: str | None = None,
+    tls_timeout_seconds: float | None = None,
+) -> QuicChannel:
+    """Resolve and connect.
+
+    Args:
+        network: Resolver, TLS contexts and pace.
+        host: Name or IP address (IPv6 without brackets).
+        port: Port.
+        settings: Address family, source address, name server, fixed address and time limit.
+        facts: Filled as far as things went, whatever the outcome.
+        tls: TLS options; the versions are QUIC's.
+        server_name: Name sent and verified when `tls` names none; the host by default.
+        tls_timeout_seconds: Bound of the handshake alone.
+
+    Returns:
+        The connection; closing it is the caller's.
+
+    Raises:
+        CheckFailed: When a step fails: as `Lookups.address`, `QuicChannel.answer` and `QuicChannel.shake_hands` do;
+            `local` when a file cannot be used; `connect_timeout` and `tls` when a bound has passed.
+    """
+    attempt = current_attempt()
+    context = await network.context(verifying_config(tls))
+    certificate = None if tls.cert_file is None else await _client_certificate(context, tls)
+    host_to_find = host
+    if settings.connect_to is not None:
+        host_to_find, port = parse_host_port(settings.connect_to, default_port=port)
+    address = await network.lookups.address(host_to_find, settings, facts)
+    attempt.note("resolved", host=host_to_find, address=address.text, seconds=facts.resolve_seconds)
+    await network.wait_for_turn(attempt)
+    name = verifiable_name(server_name or tls.server_name or host)
+    channel = QuicChannel(
+        QuicConnection(configuration=_configuration(name, certificate)),
+        open_datagram_socket(address, port, settings.source_ip),
+        (address.text, port),
+        name,
+        facts,
+        None if tls.insecure_skip_verify else partial(verify_chain, context, name),
+    )
+    try:
+        await _answer(channel, endpoint(address.text, port), settings.connect_timeout_seconds)
+        await _shake_hands(channel, name, tls_timeout_seconds)
+    except BaseException:
+        channel.close()
+        raise
+    attempt.note(
+        "connected over QUIC",
+        to=endpoint(address.text, port),
+        connect_seconds=facts.connect_seconds,
+        tls_seconds=facts.tls_seconds,
+    )
+    return channel
+
+
+async def _answer(channel: QuicChannel, place: str, limit_seconds: float | None) -> None:
+    attempt = current_attempt()
+    reason_before, attempt.timeout_reason = attempt.timeout_reason, Reason.CONNECT_TIMEOUT
+    try:
+        async with bounded(limit_seconds):
+            await channel.answer()
+    except TimeoutError as error:
+        detail = f"{place} did not answer within {limit_seconds:g} s"
+        raise CheckFailed(Reason.CONNECT_TIMEOUT, detail) from error
+    attempt.timeout_reason = reason_before
+
+
+async def _shake_hands(channel: QuicChannel, name: str, limit_seconds: float | None) -> None:
+    try:
+        async with bounded(limit_seconds):
+            await channel.shake_hands()
+    except TimeoutError as error:
+        raise CheckFailed(Reason.TLS, f"{name} did not complete the handshake in {limit_seconds:g} s") from error
+
+
+def _configuration(server_name: str, certificate: ClientCertificate | None) -> QuicConfiguration:
+    configuration = QuicConfiguration(
+        alpn_protocols=["h3"], server_name=server_name, verify_mode=ssl.CERT_NONE, idle_timeout=_IDLE_SECONDS
+    )
+    if certificate is not None:
+        configuration.certificate, *configuration.certificate_chain = certificate.chain
+        configuration.private_key = certificate.key
+    return configuration
+
+
+async def _client_certificate(context: ssl.SSLContext, tls: TlsConfig) -> ClientCertificate:
+    known = _certificates.get(context)
+    if known is None:
+        known = await anyio.to_thread.run_sync(_read_certificate, tls, abandon_on_cancel=True)
+        _certificates[context] = known
+    return known
+
+
+def _read_certificate(tls: TlsConfig) -> ClientCertificate:
+    """Read the files that a context has been made from already."""
+    try:
+        chain = x509.load_pem_x509_certificates(Path(tls.cert_file or "").read_bytes())
+        key = load_pem_private_key(Path(tls.key_file or "").read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        files = f"{tls.cert_file}, {tls.key_file}"
+        raise CheckFailed(Reason.LOCAL, f"TLS cannot be set up from {files}: {type(error).__name__}") from error
+    return ClientCertificate(tuple(chain), key)
