@@ -34,7 +34,7 @@ class Candidates:
         lookup_seconds: How long the longest lookup took that has told; None when none has.
     """
 
-    def __init__(self, versions: tuple[int, ...], lookups: Mapping[int, asyncio.Task[Outcome]]) -> None:
+    def __init__(self, versions: tuple[int, ...], lookups: Mapping[int, asyncio.Future[Outcome]]) -> None:
         """Begin with no address.
 
         Args:
@@ -46,7 +46,7 @@ class Candidates:
         self._preferred = versions[0]
         self._turns = versions
         self._waiting: dict[int, deque[Address]] = {version: deque() for version in versions}
-        self._under_way = {task: version for version, task in lookups.items()}
+        self._under_way = {lookup: version for version, lookup in lookups.items()}
 
     @classmethod
     def of(cls, addresses: Sequence[Address], lookup_seconds: float | None = None) -> Self:
@@ -66,11 +66,11 @@ class Candidates:
 
     def close(self) -> None:
         """Give up the lookups that are still under way."""
-        for task in self._under_way:
-            task.cancel()
+        for lookup in self._under_way:
+            lookup.cancel()
 
     @property
-    def under_way(self) -> frozenset[asyncio.Task[Outcome]]:
+    def under_way(self) -> frozenset[asyncio.Future[Outcome]]:
         """The lookups that may still bring addresses."""
         return frozenset(self._under_way)
 
@@ -81,8 +81,8 @@ class Candidates:
 
     @property
     def only(self) -> Address | None:
-        """The one address there is; None when there are others, or may be."""
-        several = self._under_way or sum(map(len, self._waiting.values())) > 1
+        """The one address there is; None when there are others, may be, or cannot be told of."""
+        several = self._under_way or self.failures or sum(map(len, self._waiting.values())) > 1
         return None if several else self.next
 
     @property
@@ -98,10 +98,10 @@ class Candidates:
             self._turns = (*(version for version in self._turns if version != address.version), address.version)
         return address
 
-    def take_in(self, ended: Iterable[asyncio.Task[Outcome]]) -> None:
+    def take_in(self, ended: Iterable[asyncio.Future[Outcome]]) -> None:
         """Add what lookups have brought that have ended."""
-        for task in ended:
-            outcome = self.outcomes[self._under_way.pop(task)] = task.result()
+        for lookup in ended:
+            outcome = self.outcomes[self._under_way.pop(lookup)] = lookup.result()
             if isinstance(outcome, Answer):
                 self.lookup_seconds = max(outcome.seconds, self.lookup_seconds or 0.0)
                 self._add(outcome.addresses)

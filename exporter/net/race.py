@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
@@ -66,7 +66,7 @@ class Race:
         self._source = None if source_ip is None else (source_ip, 0)
         self._attempt = current_attempt()
         self._tries: dict[asyncio.Task[OSError | None], Address] = {}
-        self._failures: dict[Address, CheckFailed | None] = {}
+        self._tried: dict[Address, CheckFailed | None] = {}
         self._next_at = 0.0
         self._open = True
 
@@ -93,10 +93,10 @@ class Race:
         """Tell what became of the addresses tried, and of lookups that failed."""
         told = [
             f"{self._place(address)} did not answer" if failure is None else failure.detail
-            for address, failure in islice(self._failures.items(), _MOST_TOLD)
+            for address, failure in islice(self._tried.items(), _MOST_TOLD)
         ]
-        if len(self._failures) > _MOST_TOLD:
-            told.append(f"{len(self._failures) - _MOST_TOLD} more addresses did not do")
+        if len(self._tried) > _MOST_TOLD:
+            told.append(f"{len(self._tried) - _MOST_TOLD} more addresses failed")
         return "; ".join((*told, *(failure.detail for failure in self._candidates.failures)))
 
     def established(self, address: Address, transport: asyncio.Transport) -> None:
@@ -116,7 +116,7 @@ class Race:
         address = self._candidates.take()
         if address is None:
             return
-        self._failures[address] = None
+        self._tried[address] = None
         self._attempt.note("trying", address=self._place(address))
         self._tries[asyncio.create_task(self._try(address))] = address
         self._next_at = now + _ATTEMPT_DELAY_SECONDS
@@ -135,13 +135,12 @@ class Race:
         """Wait until a try or a lookup ends, or the next try is due."""
         lookups = self._candidates.under_way
         if not self._tries and not lookups:
-            raise CheckFailed(next(failure.reason for failure in self._failures.values() if failure), self.told())
+            raise CheckFailed(next(failure.reason for failure in self._tried.values() if failure), self.told())
         pause_seconds = None
         if self._candidates.next is not None:
             pause_seconds = max(self._next_at - asyncio.get_running_loop().time(), 0.0)
-        ended, _ = await asyncio.wait(
-            (*self._tries, *lookups), timeout=pause_seconds, return_when=asyncio.FIRST_COMPLETED
-        )
+        waiting: set[asyncio.Future[Any]] = {*self._tries, *lookups}
+        ended, _ = await asyncio.wait(waiting, timeout=pause_seconds, return_when=asyncio.FIRST_COMPLETED)
         self._candidates.take_in(lookups & ended)
         for task in [task for task in self._tries if task in ended]:
             self._end_try(self._tries.pop(task), task.result())
@@ -151,8 +150,8 @@ class Race:
             return
         failure = connection_failure(error, f"connecting to {self._place(address)}")
         self._attempt.note("the attempt failed", address=self._place(address), why=failure.detail)
-        self._failures[address] = failure
-        if address == next(reversed(self._failures)):
+        self._tried[address] = failure
+        if address == next(reversed(self._tried)):
             self._next_at = 0.0  # the last one begun has failed, so that there is nothing to wait for
 
     async def _end_the_others(self) -> None:

@@ -62,16 +62,20 @@ class NamesServed(asyncio.DatagramProtocol):
     def __init__(self, zone: Mapping[str, str], asked: list[str]) -> None:
         self._zone = zone
         self._asked = asked
+        self.ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set()
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         query = dns.message.from_wire(data)
         question = query.question[0]
         asked = f"{question.rdtype.name} {question.name.to_text(omit_final_dot=True)}"
         self._asked.append(asked)
-        says = self._zone.get(asked, self._zone.get("*", "NXDOMAIN"))
+        says, _, delay_seconds = self._zone.get(asked, self._zone.get("*", "NXDOMAIN")).partition(" after ")
         if says == "silence":
             return
         response = dns.message.make_response(query)
@@ -79,17 +83,25 @@ class NamesServed(asyncio.DatagramProtocol):
             response.set_rcode(dns.rcode.from_text(says))
         for address in () if says.isupper() else says.split():  # in sets of one, because sets are shuffled
             response.answer.append(dns.rrset.from_text(question.name, 60, "IN", question.rdtype, address))
-        self._transport.sendto(response.to_wire(), addr)  # type: ignore[attr-defined] # a datagram transport
+        asyncio.get_running_loop().call_later(float(delay_seconds or 0), self._reply, response.to_wire(), addr)
+
+    def _reply(self, wire: bytes, addr: Any) -> None:
+        if not self._transport.is_closing():
+            self._transport.sendto(wire, addr)  # type: ignore[attr-defined] # a datagram transport
 
 
 @asynccontextmanager
 async def serving(place: Place, zone: Mapping[str, str], host: str = "127.0.0.1") -> AsyncIterator[Served]:
-    """Serve names: question to addresses, a code in capitals, "" for no records, or silence; `*` for all others."""
+    """Serve names: question to addresses, a code in capitals, "" for no records, or silence; `*` for all others.
+
+    An answer that ends in `after 0.2` comes so many seconds late.
+    """
     asked: list[str] = []
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+    transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: NamesServed(zone, asked), local_addr=(host, place.port)
     )
     try:
         yield Served(host, asked)
     finally:
         transport.close()
+        await protocol.ended.wait()

@@ -1,0 +1,361 @@
+"""All addresses of a name on request (RFC 8305): which is tried when, which wins, and that nothing else is left."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.attempt import Attempt, begin_attempt
+from exporter.checks.tcp import TCP
+from exporter.config import parse_config
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net import ConnectionFacts, Network
+from exporter.net.addresses import parse_address
+from exporter.net.candidates import Candidates
+from exporter.net.name_lookup import Answer
+from exporter.net.proxy import ProxyRoute
+from exporter.net.race import Race
+from exporter.settings import NetworkSettings, TlsConfig
+from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder
+from tests.net.naming import Place, serving
+from tests.servers.certificates import server_context, valid
+from tests.servers.process import free_port
+from tests.servers.proxy import run_proxy
+from tests.servers.tcp import black_hole, keep_silent, over_tls, serve
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import ExitStack
+
+    import trustme
+
+    from exporter.net.candidates import Outcome
+    from tests.servers.tcp import Behaviour, TcpServer
+
+BOTH = {"A x.test": "127.0.0.2", "AAAA x.test": "::1"}
+DELAY_SECONDS = 0.25
+"""Pause between attempts, RFC 8305 section 8; tests leave the timer 5 ms."""
+
+
+@pytest.fixture(params=LOOPS, ids=LOOP_NAMES)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+class Site:
+    """A name whose addresses share a port; each may listen, be silent, or refuse, as they do unless told otherwise."""
+
+    def __init__(self, directory: Path, held: ExitStack) -> None:
+        self.place = Place(directory)
+        self.place.resolv_conf.write_text("nameserver 127.0.0.1\n", encoding="utf-8")
+        self.port = free_port()
+        self.facts = ConnectionFacts()
+        self.attempt = Attempt()
+        self._held = held
+
+    def listen(self, host: str, behave: Behaviour = keep_silent) -> TcpServer:
+        """Have an address accept connections."""
+        return self._held.enter_context(serve(behave, host, self.port))
+
+    def be_silent(self, *hosts: str) -> None:
+        """Have addresses answer nothing."""
+        for host in hosts:
+            self._held.enter_context(black_hole(host, self.port))
+
+    async def connect(
+        self, zone: Mapping[str, str], *, host: str = "x.test", tls: TlsConfig | None = None, **options: Any
+    ) -> str:
+        """Connect to a host and no more; give the address, or why there is none. No socket but the winner's is left."""
+        self.facts, self.attempt = ConnectionFacts(), begin_attempt()
+        settings = NetworkSettings(**{"happy_eyeballs": True, "ip_protocol": "prefer_ip6", **options})
+        network, before = Network(system_names=self.place.names), attempts_at(self.port)
+        async with serving(self.place, zone):
+            try:
+                transport, _ = await network.connect(Recorder, host, self.port, settings, self.facts, tls=tls)
+            except CheckFailed as failure:
+                await until(lambda: attempts_at(self.port) == before)
+                return f"{failure.reason}: {failure.detail.replace(str(self.port), 'PORT')}"
+            left = attempts_at(self.port) - before
+            transport.abort()
+            assert left == 1
+            await until(lambda: attempts_at(self.port) == before)
+        return self.facts.address
+
+    def tried(self) -> list[str]:
+        """The addresses that were tried, in order."""
+        tried = [line.fields["address"] for line in self.attempt.log if line.message == "trying"]
+        return [str(place).removesuffix(f":{self.port}").strip("[]") for place in tried]
+
+
+def attempts_at(port: int) -> int:
+    """The number of sockets on this machine that are connected or being connected to a port."""
+    states = {"01", "02"}  # established, SYN sent: include/net/tcp_states.h
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()]
+    return sum(fields[2].endswith(f":{port:04X}") and fields[3] in states for fields in lines)
+
+
+@pytest.fixture
+def site(tmp_path: Path, servers: ExitStack) -> Site:
+    return Site(tmp_path, servers)
+
+
+@pytest.mark.parametrize(
+    ("ip_protocol", "winner"), [("prefer_ip6", "::1"), ("prefer_ip4", "127.0.0.2"), ("ip4", "127.0.0.2")]
+)
+async def test_the_preferred_family_wins_where_both_answer(site: Site, ip_protocol: str, winner: str) -> None:
+    """An address that answers is the only one tried, and the facts are those of a plain connection."""
+    listening = {host: site.listen(host) for host in ("127.0.0.2", "::1")}
+    assert await site.connect(BOTH, ip_protocol=ip_protocol) == winner
+    await until(lambda: listening[winner].peers)
+    assert sum(len(server.peers) for server in listening.values()) == 1
+    facts, address = site.facts, parse_address(winner)
+    assert (facts.address, facts.ip_protocol, facts.ip_addr_hash) == address
+    assert facts.ready_at > 0
+    assert facts.lookup_seconds <= facts.resolve_seconds
+
+
+async def test_a_silent_address_holds_up_the_next_for_a_quarter_second(site: Site) -> None:
+    """With IPv6 silent IPv4 is tried beside it; connecting took from the first attempt to the one that answered."""
+    site.be_silent("::1")
+    site.listen("127.0.0.2")
+    assert await site.connect(BOTH) == "127.0.0.2"
+    assert site.tried() == ["::1", "127.0.0.2"]
+    assert DELAY_SECONDS - 0.005 < site.facts.connect_seconds < DELAY_SECONDS + 2
+    assert (site.facts.ip_protocol, site.attempt.timeout_reason) == (4, Reason.TIMEOUT)
+
+
+async def test_a_refusing_address_holds_up_nothing(site: Site) -> None:
+    """Of twenty addresses that refuse each is followed at once, families by turns; the last one answers."""
+    sixth = [f"127.0.0.{number}" for number in range(11, 30)]
+    site.listen("127.0.0.29")
+    assert await site.connect({"A x.test": " ".join(sixth), "AAAA x.test": "::1"}) == "127.0.0.29"
+    assert site.tried() == ["::1", *sixth]
+    assert site.facts.connect_seconds < len(sixth) * DELAY_SECONDS / 2
+
+
+async def test_families_take_turns() -> None:
+    """The preferred family begins, then they alternate for as long as both have addresses; none is tried twice."""
+    texts = ["192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3", "2001:db8::1", "2001:db8::2"]
+    addresses = [address for text in texts if (address := parse_address(text))]
+    order = list(iter(Candidates.of(addresses).take, None))
+    assert [address.text for address in order] == [
+        "192.0.2.1", "2001:db8::1", "192.0.2.2", "2001:db8::2", "192.0.2.3"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("aaaa", "tried"),
+    [
+        ("::1 after 1", ["127.0.0.2"]),
+        ("silence", ["127.0.0.2"]),
+        ("", ["127.0.0.2"]),
+        ("SERVFAIL", ["127.0.0.2"]),
+        ("NXDOMAIN", ["127.0.0.2"]),
+    ],
+)
+async def test_waits_shortly_for_the_preferred_family(site: Site, aaaa: str, tried: list[str]) -> None:
+    """AAAA is waited for 50 ms after A; then IPv4 goes first, and at once when there is no IPv6 at all."""
+    for host in ("127.0.0.2", "::1"):
+        site.listen(host)
+    assert await site.connect({**BOTH, "AAAA x.test": aaaa}) == tried[0]
+    assert (site.tried() or tried) == tried
+    assert site.facts.resolve_seconds < 0.9
+    if aaaa in ("::1 after 1", "silence"):
+        assert site.facts.resolve_seconds > 0.045
+
+
+async def test_addresses_of_the_preferred_family_may_come_shortly_later() -> None:
+    """AAAA that comes while it is waited for goes before A, whose addresses keep."""
+    loop = asyncio.get_running_loop()
+    lookups: dict[int, asyncio.Future[Outcome]] = {version: loop.create_future() for version in (6, 4)}
+    candidates = Candidates((6, 4), lookups)
+    settling = asyncio.create_task(candidates.settle())
+    four, six = parse_address("192.0.2.1"), parse_address("2001:db8::1")
+    assert four is not None
+    assert six is not None
+    lookups[4].set_result(Answer((four,), exists=True, seconds=0.25))
+    while candidates.next is None:  # noqa: ASYNC110 - in the passes of the loop in which it happens, and no later
+        await asyncio.sleep(0)
+    lookups[6].set_result(Answer((six,), exists=True, seconds=0.5))
+    await settling
+    assert list(iter(candidates.take, None)) == [six, four]
+    assert (candidates.lookup_seconds, candidates.under_way) == (0.5, frozenset())
+
+
+async def test_does_not_wait_for_the_other_family(site: Site) -> None:
+    """An AAAA record that came alone is connected to while nothing is known of A."""
+    site.listen("::1")
+    assert await site.connect({"A x.test": "silence", "AAAA x.test": "::1"}) == "::1"
+
+
+async def test_addresses_that_come_late_join_the_race(site: Site) -> None:
+    """While IPv4 is silent, or after it has refused, an address that only then is told of wins."""
+    site.listen("::1")
+    late = {"A x.test": "127.0.0.2", "AAAA x.test": "::1 after 0.4"}
+    assert await site.connect(late) == "::1"
+    assert site.tried() == ["127.0.0.2", "::1"]
+    site.be_silent("127.0.0.2")
+    assert await site.connect(late) == "::1"
+    assert site.tried() == ["127.0.0.2", "::1"]
+    assert site.facts.connect_seconds > 0.25
+
+
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        (
+            BOTH,
+            "connect_refused: REFUSED [::1]:PORT; REFUSED 127.0.0.2:PORT",
+        ),
+        (
+            {"A x.test": "127.0.0.2", "AAAA x.test": "ff00::1"},
+            "unreachable: network is unreachable while connecting to [ff00::1]:PORT; REFUSED 127.0.0.2:PORT",
+        ),
+        (
+            {"A x.test": "127.0.0.2", "AAAA x.test": "SERVFAIL"},
+            "connect_refused: REFUSED 127.0.0.2:PORT; x.test could not be looked up: SERVER answered SERVFAIL",
+        ),
+        ({"A x.test": "127.0.0.2"}, "connect_refused: REFUSED 127.0.0.2:PORT"),
+        ({"A x.test": "", "AAAA x.test": ""}, "resolve: x.test has no IPv4 or IPv6 address"),
+        (
+            {"A x.test": "", "AAAA x.test": "SERVFAIL"},
+            "resolve: x.test could not be looked up: SERVER answered SERVFAIL",
+        ),
+        ({}, "resolve: x.test does not exist"),
+    ],
+)
+async def test_tells_of_every_address_when_all_fail(site: Site, zone: dict[str, str], told: str) -> None:
+    """The reason is that of the first address tried, and so are the facts; the detail has each with its failure."""
+    outcome = await site.connect(zone)
+    told = told.replace("REFUSED", "connection refused while connecting to")
+    assert outcome == told.replace("SERVER", f"127.0.0.1:{site.place.port}")
+    assert [site.facts.address] == (site.tried()[:1] or [site.facts.address])
+    assert site.facts.ready_at == 0
+
+
+async def test_does_not_tell_of_thousands(site: Site) -> None:
+    """The detail names some of a great many addresses, and how many there were besides."""
+    site.place.hosts.write_text("".join(f"127.0.1.{number} x.test\n" for number in range(1, 51)), encoding="utf-8")
+    told = await site.connect({})
+    assert told.endswith("connection refused while connecting to 127.0.1.32:PORT; 18 more addresses failed")
+    assert len(site.tried()) == 50
+
+
+async def test_connect_timeout_bounds_the_whole_race(site: Site) -> None:
+    """Silent addresses share connect_timeout; the failure names those that were tried."""
+    site.be_silent("::1", "127.0.0.2")
+    told = await site.connect(BOTH, connect_timeout_seconds=1.2)
+    assert told == (
+        "connect_timeout: not connected within 1.2 s: [::1]:PORT did not answer; 127.0.0.2:PORT did not answer"
+    )
+    assert 1.195 < site.facts.connect_seconds < 4
+    assert site.facts.address == "::1"
+
+
+async def test_a_race_that_is_cut_off_leaves_nothing_behind(site: Site) -> None:
+    """Neither sockets nor lookups nor tasks outlive the check's time, and it is told what was tried."""
+    site.be_silent("127.0.0.2", "127.0.0.3")
+    zone = {"A x.test": "127.0.0.2 127.0.0.3", "AAAA x.test": "silence"}
+    before, tasks = attempts_at(site.port), len(asyncio.all_tasks())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.2):
+            await site.connect(zone)
+    assert len(asyncio.all_tasks()) == tasks
+    await until(lambda: attempts_at(site.port) == before)
+    assert site.attempt.timeout_reason is Reason.CONNECT_TIMEOUT
+    place = f"127.0.0.%d:{site.port} did not answer"
+    assert site.attempt.timeout_detail == f"{place % 2}; {place % 3}"
+
+
+async def test_a_lookup_that_is_cut_off_leaves_nothing_behind(site: Site) -> None:
+    """Both lookups end with the check that asked for both families."""
+    tasks = len(asyncio.all_tasks())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await site.connect({"*": "silence"})
+    await until(lambda: len(asyncio.all_tasks()) == tasks)
+    assert site.attempt.timeout_reason is Reason.RESOLVE
+
+
+async def test_the_second_to_arrive_is_closed(site: Site) -> None:
+    """When two connections are established in one moment, the first is the protocol's and the other goes."""
+    site.listen("127.0.0.2")
+    protocol, address = Recorder(), parse_address("127.0.0.2")
+    assert address is not None
+    race = Race(protocol, Candidates.of([address]), site.port)
+    connect = asyncio.get_running_loop().create_connection
+    first, second = [(await connect(asyncio.Protocol, "127.0.0.2", site.port))[0] for _ in range(2)]
+    race.established(address, first)
+    race.established(address, second)
+    assert race.winner is not None
+    assert race.winner.transport is protocol.transport is first
+    assert (protocol.events, first.is_closing(), second.is_closing()) == (["made"], False, True)
+    first.abort()
+
+
+async def test_source_address_decides_the_family(site: Site) -> None:
+    """With source_ip only addresses of its family are asked for and tried."""
+    server = site.listen("127.0.0.2")
+    assert await site.connect({"A x.test": "127.0.0.2"}, source_ip="127.0.0.77") == "127.0.0.2"
+    await until(lambda: server.peers == ["127.0.0.77"])
+    assert await site.connect(BOTH, source_ip="127.0.0.77", ip_protocol="ip6") == (
+        "local: source_ip 127.0.0.77 cannot be used with ip_protocol ip6"
+    )
+
+
+async def test_takes_all_addresses_of_the_hosts_file(site: Site) -> None:
+    """Lines of the hosts file are candidates like records of DNS, and so are both addresses of localhost."""
+    site.place.hosts.write_text("127.0.0.2 x.test\n::1 x.test\n127.0.0.3 x.test\n", encoding="utf-8")
+    site.listen("127.0.0.3")
+    assert await site.connect({}) == "127.0.0.3"
+    assert site.tried() == ["::1", "127.0.0.2", "127.0.0.3"]
+    site.listen("::1")
+    assert await site.connect({}, host="localhost", ip_protocol="prefer_ip4") == "::1"
+    assert site.tried() == ["127.0.0.1", "::1"]
+
+
+async def test_an_address_is_no_race(site: Site) -> None:
+    """What is no name, or was given as connect_to, is connected to as ever."""
+    site.listen("127.0.0.2")
+    assert await site.connect({}, host="127.0.0.2") == "127.0.0.2"
+    assert await site.connect({}, connect_to="127.0.0.2") == "127.0.0.2"
+    assert await site.connect({}, connect_to="127.0.0.3") == (
+        "connect_refused: connection refused while connecting to 127.0.0.3:PORT"
+    )
+    assert site.tried() == []
+
+
+async def test_only_the_winner_shakes_hands(site: Site, ca: trustme.CA, ca_file: Path) -> None:
+    """TLS begins with the connection that was established first, and is measured by itself."""
+    site.be_silent("::1")
+    site.listen("127.0.0.2", over_tls(server_context(valid(ca, "x.test"))))
+    assert await site.connect(BOTH, tls=TlsConfig(ca_file=str(ca_file))) == "127.0.0.2"
+    assert site.facts.tls is not None
+    assert site.facts.tls_seconds > 0
+    assert site.facts.connect_seconds > DELAY_SECONDS - 0.005
+
+
+async def test_proxies_are_reached_in_the_same_way(site: Site) -> None:
+    """A proxy's name stands for all its addresses too."""
+    site.place.hosts.write_text("127.0.0.2 proxy.test\n127.0.0.1 proxy.test\n", encoding="utf-8")
+    with run_proxy() as proxy, serve(keep_silent) as target:
+        facts, route = ConnectionFacts(), ProxyRoute(kind="http", host="proxy.test", port=proxy.port)
+        network, settings = Network(system_names=site.place.names), NetworkSettings(happy_eyeballs=True)
+        transport, _ = await network.connect(Recorder, "127.0.0.1", target.port, settings, facts, proxy=route)
+        await until(lambda: target.peers == ["127.0.0.1"])
+        transport.abort()
+    assert facts.address == "127.0.0.1"
+
+
+def test_a_check_asks_for_it_with_one_word() -> None:
+    """In YAML it is a key like any other; without it one address is tried."""
+    text = (
+        "checks: [{name: a, type: tcp, target: 'x.test:1', happy_eyeballs: true}, {name: b, type: tcp, target: 'x:1'}]"
+    )
+    settings = [check.settings for check in parse_config(text, "checks.yml", {"tcp": TCP}).checks]
+    assert [isinstance(one, NetworkSettings) and one.happy_eyeballs for one in settings] == [True, False]
