@@ -1,0 +1,280 @@
+"""`nyxmon-exporter generate prometheus`: what is written for which checks, and that a real Prometheus lives by it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.readme_blocks import Block, blocks
+from tests.servers.exporter import Exporter, Outcome, run_command, run_exporter
+from tests.servers.prometheus import Prometheus, promtool, run_prometheus
+from tests.servers.tcp import closed_port, keep_silent, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Job = dict[str, Any]
+
+SLOW = "{name: slow, type: tcp, target: 'a.example:1', timeout: 8s, retries: 2, retry_delay: 3s}"
+
+
+def generate(directory: Path, config: str, *flags: str) -> Outcome:
+    """Run the command on a configuration: checks.yml in the directory it runs in."""
+    (directory / "checks.yml").write_text(config, encoding="utf-8")
+    return run_command("generate", "prometheus", "--config.file=checks.yml", *flags, directory=directory)
+
+
+def jobs_of(directory: Path, config: str, *flags: str) -> list[Job]:
+    """The jobs it prints, accepted by promtool, without a word on standard error."""
+    outcome = generate(directory, config, *flags)
+    assert (outcome.status, outcome.stderr) == (0, "")
+    (directory / "prometheus.yml").write_text(outcome.stdout, encoding="utf-8")
+    promtool("check", "config", "--lint=all", "--lint-fatal", str(directory / "prometheus.yml"))
+    jobs: list[Job] = yaml.safe_load(outcome.stdout)["scrape_configs"]
+    return jobs
+
+
+def times_of(directory: Path, config: str, *flags: str) -> list[tuple[str, str, str]]:
+    """Name, interval and timeout of each job."""
+    jobs = jobs_of(directory, config, *flags)
+    return [(job["job_name"], job["scrape_interval"], job["scrape_timeout"]) for job in jobs]
+
+
+def remarks_of(directory: Path, config: str, *flags: str) -> str:
+    """The comment on top, on one line, without what is always there."""
+    lines = generate(directory, config, *flags).stdout.splitlines()
+    text = " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
+    return text.partition("belong into rule_files.")[2].strip()
+
+
+def check(name: str, kind: str = "tcp", interval: str = "", **labels: str) -> dict[str, object]:
+    """A check of the configuration."""
+    made: dict[str, object] = {"name": name, "type": kind, "target": "a.example" + ":1" * (kind == "tcp")}
+    return made | {"labels": labels} | ({"interval": interval} if interval else {})
+
+
+def config_of(*checks: dict[str, object]) -> str:
+    return yaml.safe_dump({"checks": list(checks)}, allow_unicode=True)
+
+
+def test_the_comment_says_what_made_it(tmp_path: Path) -> None:
+    """The command line is whole, and quoted for a shell; the text is the same each time."""
+    flags = ("--job=nyxmon east", "--address=[2001:db8::1]:1", "--scrape-interval=90s", "--timeout-offset=1")
+    first = generate(tmp_path, config_of(check("a")), *flags).stdout
+    assert first.splitlines()[0] == (
+        "# Made by: nyxmon-exporter generate prometheus --config.file=checks.yml --endpoint=metrics"
+        " '--address=[2001:db8::1]:1' '--job=nyxmon east' --scrape-interval=90s --timeout-offset=1"
+    )
+    assert generate(tmp_path, config_of(check("a")), *flags).stdout == first
+
+
+@pytest.mark.parametrize(
+    ("checks", "flags", "times"),
+    [
+        ("[{name: a, type: tcp, target: 'a.example:1'}]", (), ("30s", "11s")),
+        ("[{name: a, type: tcp, target: 'a.example:1', timeout: 2s}]", (), ("30s", "10s")),
+        (f"[{{name: a, type: tcp, target: 'a.example:1'}}, {SLOW}]", (), ("40s", "31s")),
+        (f"[{SLOW}]", ("--scrape-interval=2m",), ("2m", "31s")),
+        (f"[{SLOW}]", ("--scrape-interval=20s",), ("20s", "20s")),
+        (f"[{SLOW}]", ("--timeout-offset=5",), ("40s", "36s")),
+        ("[{name: a, type: tcp, target: 'a.example:1', interval: 5s, timeout: 2s}]", (), ("5s", "5s")),
+    ],
+)  # fmt: skip
+def test_the_slowest_check_has_time_enough(
+    tmp_path: Path, checks: str, flags: tuple[str, ...], times: tuple[str, str]
+) -> None:
+    """Every attempt and pause, what the exporter keeps back and the way there; never more than the interval."""
+    assert times_of(tmp_path, f"checks: {checks}", *flags) == [("nyxmon", *times)]
+
+
+def test_an_interval_that_is_too_short_is_remarked_on(tmp_path: Path) -> None:
+    """The file says which check it is and what becomes of it; enough time is no remark."""
+    assert remarks_of(tmp_path, f"checks: [{SLOW}]", "--scrape-interval=20s") == (
+        "A scrape of slow can take 31s, but is over after 20s: what is not done then fails with reason deadline."
+        " Give it a shorter timeout or fewer retries, or scrape less often."
+    )
+    assert remarks_of(tmp_path, f"checks: [{SLOW}]") == ""
+
+
+def test_intervals_become_jobs_where_types_tell_them_apart(tmp_path: Path) -> None:
+    """Checks without interval keep the plain name."""
+    config = config_of(check("a"), check("b"), check("c", "dns", "1m"), check("d", "dns", "1m"))
+    assert jobs_of(tmp_path, config, "--address=a.example", "--address=b.example:1") == [
+        {
+            "job_name": name,
+            "scrape_interval": interval,
+            "scrape_timeout": "11s",
+            "params": {"check_type": [check_type]},
+            "static_configs": [{"targets": ["a.example:10115", "b.example:1"]}],
+        }
+        for name, interval, check_type in (("nyxmon", "30s", "tcp"), ("nyxmon-1m", "1m", "dns"))
+    ]
+
+
+def test_intervals_become_jobs_where_labels_tell_them_apart(tmp_path: Path) -> None:
+    """The parameter with the fewest values is taken."""
+    config = config_of(
+        check("a", "tcp", "15s", team="web", tier="x"), check("b", "dns", "15s", team="web", tier="y"),
+        check("c", "tcp", "1m", team="mail"), check("d", "tcp", "1m", team="night"),
+    )  # fmt: skip
+    assert [job["params"] for job in jobs_of(tmp_path, config)] == [
+        {"label.team": ["web"]},
+        {"label.team": ["mail", "night"]},
+    ]
+
+
+def test_intervals_that_nothing_tells_apart_stay_one_job(tmp_path: Path) -> None:
+    """It runs all checks as often as the most frequent one asks for, and the file says so."""
+    config = config_of(check("a", interval="15s", team="web"), check("b", interval="1m", team="web"), check("c"))
+    assert times_of(tmp_path, config) == [("nyxmon", "15s", "11s")]
+    assert remarks_of(tmp_path, config) == (
+        "Checks are to be scraped at different intervals (15s, 30s, 1m), but no check type and no label tells which:"
+        " all are run every 15s. With --endpoint=sd each has its own."
+    )
+
+
+def test_an_interval_that_is_the_usual_one_makes_no_job(tmp_path: Path) -> None:
+    """All are scraped alike."""
+    assert times_of(tmp_path, config_of(check("a", interval="30s"), check("b"))) == [("nyxmon", "30s", "11s")]
+
+
+def test_discovery_asks_every_exporter(tmp_path: Path) -> None:
+    """Intervals come with the targets; the job's times are for checks that have none, and for what runs nothing."""
+    config = config_of(check("a"), check("b", interval="5s"))
+    flags = ("--endpoint=sd", "--address=a.example:1", "--address=[::1]:2")
+    assert jobs_of(tmp_path, config, *flags) == [
+        {
+            "job_name": "nyxmon",
+            "scrape_interval": "30s",
+            "scrape_timeout": "11s",
+            "http_sd_configs": [{"url": "http://a.example:1/sd"}, {"url": "http://[::1]:2/sd"}],
+            "static_configs": [{"targets": ["a.example:1", "[::1]:2"], "labels": {"__param_run": "none"}}],
+        }
+    ]
+    assert "A scrape of b can take 11s, but is over after 5s" in remarks_of(tmp_path, config, *flags)
+
+
+ODD = 'a "b" \\c: {{x}} é 🛒 #'
+
+
+def test_targets_can_be_listed_in_the_file(tmp_path: Path) -> None:
+    """They are those that /sd would give."""
+    config = config_of(check(ODD, interval="1m", team=ODD), check("b"))
+    [job] = jobs_of(tmp_path, config, "--endpoint=probe", "--address=a.example:1")
+    with run_exporter(tmp_path / "exporter", config) as exporter:
+        groups = json.loads(exporter.get("/sd")[1])
+    expected: list[dict[str, Any]] = [
+        {"targets": ["a.example:1"], "labels": {k: v for k, v in group["labels"].items() if k != "__scheme__"}}
+        for group in groups
+    ]
+    assert job["static_configs"] == [*expected, {"targets": ["a.example:1"], "labels": {"__param_run": "none"}}]
+    assert expected[0]["labels"]["check"] == expected[0]["labels"]["team"] == ODD
+
+
+@pytest.mark.parametrize("endpoint", ["sd", "probe"])
+def test_several_servers_share_the_targets(tmp_path: Path, endpoint: str) -> None:
+    """By the check, so that what several exporters say of it is in one place; the file says that there are others."""
+    flags = (f"--endpoint={endpoint}", "--shards=3", "--shard=2")
+    [job] = jobs_of(tmp_path, config_of(check("a")), *flags)
+    assert job["relabel_configs"] == [
+        {"source_labels": ["__param_check"], "modulus": 3, "target_label": "__tmp_shard", "action": "hashmod"},
+        {"source_labels": ["__tmp_shard"], "regex": "2", "action": "keep"},
+    ]
+    assert remarks_of(tmp_path, config_of(check("a")), *flags) == (
+        "This is for one of 3 Prometheus servers; each has another --shard, from 0 to 2."
+    )
+
+
+def test_a_configuration_that_is_wrong_is_told_as_elsewhere(tmp_path: Path) -> None:
+    """Each problem with its line, and exit status 2."""
+    outcome = generate(tmp_path, "checks:\n- {name: a, type: tcpp, target: x}\n")
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert outcome.stderr.startswith("checks.yml:2:19: checks[0].type: ")
+
+
+def commands() -> list[Block]:
+    """The places of the README where the command is shown."""
+    return [block for block in blocks("sh") if "generate prometheus" in block.text]
+
+
+def test_the_readme_has_examples_of_both_ways() -> None:
+    """There are some to compare."""
+    assert len(commands()) >= 3
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda block: f"line {block.line}")
+def test_the_readme_shows_what_is_written(tmp_path: Path, command: Block) -> None:
+    """Below the command is what it prints, but for the comment, of the configuration above it."""
+    yaml_blocks = blocks("yaml")
+    config = [block for block in yaml_blocks if block.line < command.line and block.text.startswith("checks:")][-1]
+    shown = next(block for block in yaml_blocks if block.line > command.line)
+    (tmp_path / "checks.yml").write_text(config.text, encoding="utf-8")
+    _, *arguments = command.text.split()
+    printed = run_command(*arguments, directory=tmp_path).stdout.splitlines()
+    assert shown.text.splitlines() == ["# prometheus.yml", *(line for line in printed if not line.startswith("#"))]
+
+
+def shard_of(name: str, shards: int) -> int:
+    """The shard of a check as Prometheus computes it (its relabelling, action hashmod)."""
+    digest = hashlib.md5(name.encode(), usedforsecurity=False).digest()
+    return int.from_bytes(digest[8:], "big") % shards
+
+
+WAYS = {
+    "metrics": ("--endpoint=metrics",),
+    "sd": ("--endpoint=sd",),
+    "probe": ("--endpoint=probe",),
+    "shard": ("--endpoint=sd", "--shards=5", f"--shard={shard_of(ODD, 5)}"),
+}
+
+
+@pytest.fixture(params=WAYS)
+def scraped(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Exporter, Prometheus]]:
+    """An exporter, and a Prometheus with the files that are generated for it, by each way there is."""
+    with serve(keep_silent) as server, closed_port() as closed:
+        alert = {"for": "0", "severity": "warning", "labels": {"team": "night"}, "runbook": "https://wiki.example/down"}
+        fine = check("fine", team="web") | {"target": server.target, "alert": alert}
+        down = check(ODD, team="web", group="{{x}}") | {"target": f"127.0.0.1:{closed}", "alert": alert}
+        checks = [each | {"timeout": "400ms"} for each in (fine, down)]
+        with run_exporter(tmp_path / "exporter", config_of(*checks)) as exporter:
+            file, address = f"--config.file={exporter.config_file}", f"--address={exporter.address}"
+            jobs = run_command("generate", "prometheus", file, address, *WAYS[request.param], "--scrape-interval=1s")
+            place = tmp_path / "prometheus"
+            place.mkdir()
+            run_command("generate", "rules", file, f"--output.file={place / 'rules.yml'}")
+            general = "global: {evaluation_interval: 500ms}\nrule_files: [rules.yml]\n"
+            with run_prometheus(place, general + jobs.stdout) as prometheus:
+                yield exporter, prometheus
+
+
+def test_a_real_prometheus_scrapes_and_alerts(scraped: tuple[Exporter, Prometheus]) -> None:
+    """The check that fails is told with its labels, its reason and its links; the other is fine."""
+    exporter, prometheus = scraped
+    prometheus.wait_for('ALERTS{alertstate="firing"}')
+    [alert] = prometheus.api("alerts")["alerts"]
+    target = alert["labels"].pop("target")
+    assert alert["labels"] == {
+        "alertname": "NyxmonCheckFailing",
+        "severity": "warning",
+        "job": "nyxmon",
+        "instance": exporter.address,
+        "check": ODD,
+        "check_type": "tcp",
+        "team": "night",
+        "group": "{{x}}",
+    }
+    link = alert["annotations"].pop("check_url")
+    assert alert["annotations"] == {
+        "summary": f"Check {ODD} is failing",
+        "description": f"The tcp check of {target} fails on {exporter.address} with reason connect_refused;"
+        " no exporter sees it succeed.",
+        "runbook_url": "https://wiki.example/down",
+    }
+    status, page = exporter.get(link.removeprefix(f"http://{exporter.address}"))
+    assert status == 200
+    assert "connect_refused" in page
