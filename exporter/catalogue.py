@@ -183,9 +183,14 @@ RELOAD_TIMESTAMP = Family(
     name="nyxmon_exporter_config_last_reload_success_timestamp_seconds",
     help="Unix time at which the configuration in force was loaded.",
 )
+RESOLVER_THREADS = Family(
+    name="nyxmon_exporter_resolver_threads",
+    help="Threads in which the system is being asked for a name right now, for checks with `resolver: system`; 32 at"
+    " most, and then further names wait. One whose check was given up counts until the system answers.",
+)
 EXPORTER_CHECKS = Family(name="nyxmon_exporter_checks", help="Checks in the configuration.")
 
-EXPORTER = (BUILD_INFO, RELOAD_SUCCESSFUL, RELOAD_TIMESTAMP, EXPORTER_CHECKS)
+EXPORTER = (BUILD_INFO, RELOAD_SUCCESSFUL, RELOAD_TIMESTAMP, RESOLVER_THREADS, EXPORTER_CHECKS)
 """What is about the program itself."""
 
 

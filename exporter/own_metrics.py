@@ -29,6 +29,7 @@ class ExporterFacts(NamedTuple):
         python_version: That of the interpreter.
         last_reload_successful: Whether the configuration in force is what the file says.
         last_reload_success_timestamp_seconds: Unix time at which it was loaded.
+        resolver_threads: Threads in which the system is being asked for a name.
         checks: Checks in the configuration.
     """
 
@@ -36,6 +37,7 @@ class ExporterFacts(NamedTuple):
     python_version: str
     last_reload_successful: bool
     last_reload_success_timestamp_seconds: float
+    resolver_threads: int
     checks: int
 
 
@@ -137,6 +139,7 @@ def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
     yield single(catalogue.BUILD_INFO, 1.0, versions)
     yield single(catalogue.RELOAD_SUCCESSFUL, facts.last_reload_successful)
     yield single(catalogue.RELOAD_TIMESTAMP, facts.last_reload_success_timestamp_seconds)
+    yield single(catalogue.RESOLVER_THREADS, facts.resolver_threads)
     yield single(catalogue.EXPORTER_CHECKS, facts.checks)
 
 

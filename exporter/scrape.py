@@ -20,6 +20,7 @@ from exporter.collector import block_of
 from exporter.errors import UnknownCheckNameError
 from exporter.exposition import Page, write_page
 from exporter.negotiation import choose_format, wants_gzip
+from exporter.net.system_lookup import ResolverThreads
 from exporter.own_metrics import ExporterFacts, exporter_blocks
 from exporter.records import Records
 from exporter.selection import Flight, Selection, View
@@ -96,6 +97,7 @@ class ScrapeService:
         history: History,
         version: str,
         process: Collector | None = None,
+        resolver_threads: ResolverThreads | None = None,
     ) -> None:
         """Make the service.
 
@@ -106,6 +108,7 @@ class ScrapeService:
             history: Where runs are remembered.
             version: Version of the exporter.
             process: Gives the facts about the process; prometheus_client's collector by default.
+            resolver_threads: Those of the network that the runner has.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
@@ -118,6 +121,7 @@ class ScrapeService:
         self._records = Records(history)
         self._process = CollectorRegistry(auto_describe=False)
         self._process.register(process if process is not None else ProcessCollector(registry=None))
+        self._resolver_threads = resolver_threads or ResolverThreads()
         self._lock = Lock()
         self._view = View(live_config.current, check_types, runner, self._records)
 
@@ -206,6 +210,7 @@ class ScrapeService:
             platform.python_version(),
             live_config.last_reload_successful,
             live_config.last_reload_success_timestamp_seconds,
+            self._resolver_threads.busy,
             len(live_config.current.checks),
         )
 

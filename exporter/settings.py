@@ -313,13 +313,13 @@ class NetworkSettings(CheckSettings):
     ip_protocol: IpProtocol = Field(default="prefer_ip4", description="Address family of the target")
     happy_eyeballs: bool = Field(
         default=False,
-        description="Try all addresses of the target, staggered (RFC 8305), and take the first that answers",
+        description="Try all addresses of the target, staggered, and take the first that answers (RFC 8305)",
     )
     source_ip: Ip | None = Field(default=None, description="Local address to connect from")
     resolver: Resolver | None = Field(
         default=None,
         description="DNS server (IP or IP:port) asked for the target's name instead of the system's; or `system`, "
-        "to have the system find it as its nsswitch.conf says",
+        "to have the system look it up",
     )
     connect_to: IpPort | None = Field(
         default=None, description="Address (IP or IP:port) to connect to instead of the resolved one; names stay"

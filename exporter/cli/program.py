@@ -15,6 +15,7 @@ from anyio.from_thread import BlockingPortalProvider
 
 from exporter.config import Config, LiveConfig, load_config, parse_config
 from exporter.demo import DEMO_FILE, run_demo
+from exporter.net import Network
 from exporter.registry import ExecutorRegistry
 from exporter.runner import AsyncCheckRunner
 
@@ -35,6 +36,7 @@ class Program:
     Attributes:
         registry: The check types, those of plugins included.
         live_config: The configuration in force.
+        network: What all batches share to reach their targets.
         runner: Runs the checks.
         loop: The event loop that it runs them on.
         is_demo: Whether the configuration is the built-in demo.
@@ -42,6 +44,7 @@ class Program:
 
     registry: ExecutorRegistry
     live_config: LiveConfig
+    network: Network
     runner: AsyncCheckRunner
     loop: asyncio.AbstractEventLoop
     is_demo: bool
@@ -73,10 +76,12 @@ def open_program(options: Options) -> Iterator[Program]:
         live_config = LiveConfig(load, load())
         provider = BlockingPortalProvider("asyncio", {"use_uvloop": find_spec("uvloop") is not None})
         portal = stack.enter_context(provider)
-        runner = AsyncCheckRunner(provider, registry, buffer_size=options.buffer_size)
+        network = Network()
+        runner = AsyncCheckRunner(provider, registry, buffer_size=options.buffer_size, network=network)
         yield Program(
             registry=registry,
             live_config=live_config,
+            network=network,
             runner=runner,
             loop=portal.call(asyncio.get_running_loop),
             is_demo=options.config_file is None,

@@ -48,7 +48,12 @@ def serve(program: Program, options: Options) -> int:
     listeners = open_listeners(options.listen_addresses)
     history = History(options.history_limit)
     service = ScrapeService(
-        program.runner, program.live_config, program.registry.check_types, history=history, version=__version__
+        program.runner,
+        program.live_config,
+        program.registry.check_types,
+        history=history,
+        version=__version__,
+        resolver_threads=program.network.resolver_threads,
     )
     readiness = Readiness()
     site = Site(
