@@ -128,6 +128,8 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
             return self
         if self.proxy is not None or self.proxy_from_environment:
             raise ValueError("has http3 and a proxy; none of them leads to where HTTP/3 is spoken")
+        if self.happy_eyeballs:
+            raise ValueError("has http3 and happy_eyeballs; HTTP/3 is asked for at one address")
         if self.keep_alive:
             raise ValueError("has http3 and keep_alive; a connection of HTTP/3 is not kept")
         if self.tls_config.max_version not in (None, "TLS13"):
