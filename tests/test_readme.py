@@ -203,6 +203,7 @@ def test_the_unit_starts_the_program() -> None:
         f"at most {BoundedProtocol.max_connections} connections",
         f"must arrive within {NUMBER_WORDS[int(BoundedProtocol.request_limit_seconds)]} seconds",
         f"at most {MAX_QUERY_BYTES // 1024} KiB of query",
+        f"connections older than {NUMBER_WORDS[int(BoundedProtocol.age_limit_seconds)]} seconds end",
         f"must be taken within {NUMBER_WORDS[int(BoundedProtocol.response_limit_seconds)]}.",
         f"running scrapes get {NUMBER_WORDS[GRACE_SECONDS]} seconds",
         f"Up to {NUMBER_WORDS[SCRAPES_AT_ONCE]} scrapes run at once",
