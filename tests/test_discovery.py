@@ -51,6 +51,17 @@ checks:
     assert "geheim" not in checks[0].shown_target
 
 
+def test_labels_are_those_that_metrics_has(tmp_path: Path) -> None:
+    """What a page does not show of a text, because it cannot be shown, the labels of a target do not have either."""
+    text = r"""checks: [{name: "a\x85b", type: tcp, target: 'a.example:1', labels: {odd: "\x9f"}}]"""
+    with run_exporter(tmp_path, text) as exporter:
+        [group] = json.loads(exporter.get("/sd")[1])
+        _, page = exporter.get("/metrics?run=none")
+    found = {name: group["labels"][name] for name in ("check", "odd", "__param_check")}
+    assert found == {"check": "a\ufffdb", "odd": "\ufffd", "__param_check": "a\x85b"}
+    assert 'nyxmon_check_info{check="a\ufffdb",check_type="tcp",odd="\ufffd",target="a.example:1"} 1' in page
+
+
 def test_a_timeout_is_never_longer_than_the_interval() -> None:
     """Prometheus refuses a target whose scrape timeout is longer than its interval."""
     text = "checks: [{name: a, type: tcp, target: 'a.example:1', interval: 5s, timeout: 30s}]"

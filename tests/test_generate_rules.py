@@ -114,6 +114,15 @@ def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
     ]
 
 
+def test_many_checks_are_evaluated_side_by_side(tmp_path: Path) -> None:
+    """Prometheus takes the rules of a group one after the other, so no group is large; one check is in one group."""
+    checks = [{"name": f"a-{n}", "type": "tcp", "target": "a.example:1", "alert": True} for n in range(201)]
+    groups = yaml.safe_load(generate(tmp_path, yaml.safe_dump({"checks": checks})).stdout)["groups"]
+    assert [(group["name"], len(group["rules"])) for group in groups] == [
+        ("nyxmon-own-tcp", 200), ("nyxmon-own-tcp-100", 200), ("nyxmon-own-tcp-200", 2),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("job", "user_labels"), [("nyxmon", {}), ("nyxmon-checks", {"team": "web"})], ids=["metrics", "sd"]
 )

@@ -7,6 +7,7 @@ check is thus left out where its own rules are loaded and nowhere else: a file t
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
@@ -25,6 +26,9 @@ OWN_ALERT_SERIES = "job_check:probe_success:own_alert"
 """What is recorded for a check and each kind of alert (the label `alert`) that it has of its own."""
 
 Rule = dict[str, object]
+
+_MOST_CHECKS_IN_GROUP = 100
+"""Prometheus evaluates the rules of a group one after the other, and groups side by side."""
 
 _CERTIFICATE_FOR_SECONDS = 900.0
 _CERTIFICATE_COUNTS_SECONDS = 3600.0
@@ -98,7 +102,7 @@ class Links:
 
 
 def alert_rules(checks: Iterable[Check], links: Links) -> dict[str, list[dict[str, object]]]:
-    """Give the content of a rule file for Prometheus 2.42 and newer: one group for the checks of each type.
+    """Give the content of a rule file for Prometheus 2.42 and newer, in groups by check type.
 
     A check that is not there, because its exporter is down or has not got it any more, is no business of these rules:
     the general ones tell of exporters that cannot be scraped.
@@ -107,11 +111,17 @@ def alert_rules(checks: Iterable[Check], links: Links) -> dict[str, list[dict[st
         checks: The checks; those without alerts of their own are left out.
         links: Where links lead.
     """
-    by_type: dict[str, list[Rule]] = {}
+    by_type: dict[str, list[list[Rule]]] = {}
     for check in checks:
         if check.alert is not None:
-            by_type.setdefault(check.check_type, []).extend(_CheckRules(check, check.alert, links).rules())
-    return {"groups": [{"name": f"nyxmon-own-{name}", "rules": rules} for name, rules in by_type.items()]}
+            by_type.setdefault(check.check_type, []).append(list(_CheckRules(check, check.alert, links).rules()))
+    groups: list[dict[str, object]] = []
+    for check_type, rules_of_checks in by_type.items():
+        for start in range(0, len(rules_of_checks), _MOST_CHECKS_IN_GROUP):
+            name = f"nyxmon-own-{check_type}" + (f"-{start}" if start else "")
+            rules = itertools.chain.from_iterable(rules_of_checks[start : start + _MOST_CHECKS_IN_GROUP])
+            groups.append({"name": name, "rules": list(rules)})
+    return {"groups": groups}
 
 
 class _CheckRules:
