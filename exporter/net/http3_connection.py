@@ -116,5 +116,5 @@ def _only_integer(payload: bytes, size_bytes: int) -> int:
     except BufferReadError:
         value = -1
     if value < 0 or content.tell() != size_bytes:
-        raise CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/3: a GOAWAY of {size_bytes} bytes came")
+        raise CheckFailed(Reason.PROTOCOL, "the response breaks HTTP/3: a GOAWAY came that names no stream")
     return value

@@ -48,6 +48,8 @@ _MAX_HANDSHAKE_DATAGRAMS = 512
 _PING_SECONDS, _PINGS_WITHIN_IDLE_TIMEOUT = 5.0, 3
 _BAD_CERTIFICATE = QuicErrorCode.CRYPTO_ERROR + AlertDescription.bad_certificate
 _STATELESS_RESET_BYTES = 21  # at least, RFC 9000 section 10.3
+_ONLY_PEER = None
+"""The address that aioquic is told: none, so that it never turns to another one that the server would prefer."""
 
 
 class QuicUser(Protocol):
@@ -97,7 +99,6 @@ class QuicChannel:
         self.received_bytes = 0
         self.datagrams = 0
         self._socket = connected
-        self._peer = peer
         self._server_name = server_name
         self._facts = facts
         self._verify = verify
@@ -113,7 +114,7 @@ class QuicChannel:
         self._started_at = perf_counter()
         self._answered_at = 0.0
         self._loop.add_reader(connected, self._on_readable)
-        quic.connect(peer, now=self._loop.time())
+        quic.connect(_ONLY_PEER, now=self._loop.time())
         self.transmit()
 
     async def answer(self) -> None:
@@ -219,7 +220,7 @@ class QuicChannel:
         except OSError as error:
             self._fail(self._socket_failure(error))
         except Exception as error:  # noqa: BLE001 - what aioquic stumbles over is what the target sent
-            detail = f"what the server sent cannot be read ({type(error).__name__}) while {self.doing}"
+            detail = f"{type(error).__name__} while {self.doing}, because of what the server sent"
             self._fail(CheckFailed(Reason.PROTOCOL, detail))
 
     def _read(self) -> None:
@@ -235,7 +236,7 @@ class QuicChannel:
             if not self._ready.done() and self.datagrams > _MAX_HANDSHAKE_DATAGRAMS:
                 raise CheckFailed(Reason.PROTOCOL, f"{self.datagrams} datagrams came while {self.doing}")
             self._look_for_reset(datagram)
-            self.quic.receive_datagram(datagram, self._peer, now=self._loop.time())
+            self.quic.receive_datagram(datagram, _ONLY_PEER, now=self._loop.time())
 
     def _look_for_answer(self, datagram: bytes) -> None:
         """Note the first packet that names our connection, which only the peer can know of."""
@@ -298,12 +299,11 @@ class QuicChannel:
             self._ping_timer = self._loop.call_later(pause_seconds, self._on_ping)
 
     def _send(self) -> None:
-        for datagram, peer in self.quic.datagrams_to_send(now=self._loop.time()):
-            if peer == self._peer:  # a check stays with its address, whatever other address the server would prefer
-                try:
-                    self._socket.send(datagram)
-                except BlockingIOError:
-                    return  # lost as if on its way, and sent again when that is noticed
+        for datagram, _ in self.quic.datagrams_to_send(now=self._loop.time()):
+            try:
+                self._socket.send(datagram)
+            except BlockingIOError:
+                return  # lost as if on its way, and sent again when that is noticed
 
     def _socket_failure(self, error: OSError) -> CheckFailed:
         failure = connection_failure(error, self.doing)

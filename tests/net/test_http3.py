@@ -163,10 +163,10 @@ FAILURES: dict[str, tuple[list[Step], str]] = {
         "protocol: the server ended the connection with GOAWAY instead of an answer"),
     "empty goaway": (
         [say_on_control_stream(frame(FrameType.GOAWAY, b""))],
-        "protocol: the response breaks HTTP/3: a GOAWAY of 0 bytes came"),
+        "protocol: the response breaks HTTP/3: a GOAWAY came that names no stream"),
     "long goaway": (
         [say_on_control_stream(frame(FrameType.GOAWAY, bytes(9)))],
-        "protocol: the response breaks HTTP/3: a GOAWAY of 9 bytes came"),
+        "protocol: the response breaks HTTP/3: a GOAWAY came that names no stream"),
     "closed": (
         [close(ErrorCode.H3_NO_ERROR, "bye")],
         "protocol: the server closed the connection while waiting for the response (H3_NO_ERROR): bye"),

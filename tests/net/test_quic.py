@@ -14,21 +14,27 @@ from aioquic.buffer import Buffer  # type: ignore[attr-defined]  # it exports it
 from aioquic.quic.packet import (
     QuicErrorCode,
     QuicFrameType,
+    QuicPreferredAddress,
     QuicProtocolVersion,
     encode_quic_retry,
     encode_quic_version_negotiation,
     pull_quic_header,
+    pull_quic_transport_parameters,
+    push_quic_transport_parameters,
 )
 from aioquic.tls import AlertDescription
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.model import Reason
-from exporter.net import Network
+from exporter.net import ConnectionFacts, Network
 from exporter.net.certificates import certificate_facts
+from exporter.net.quic_connect import connect_quic
+from exporter.settings import NetworkSettings, TlsConfig
 from tests.net.connecting import LOOP_NAMES, LOOPS, no_descriptors_left
 from tests.net.exchanging import ask
 from tests.servers import certificates
-from tests.servers.certificates import EVEN_WEAK, server_context
+from tests.servers.certificates import EVEN_WEAK, Certificate, server_context
 from tests.servers.http3 import (
     Connection,
     close,
@@ -44,15 +50,17 @@ from tests.servers.http3 import (
 from tests.servers.sockets import sockets_to
 from tests.servers.tcp import over_tls, serve
 from tests.servers.tcp import say as say_over_tcp
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from aioquic.quic.connection import QuicConnection
+    from aioquic.quic.events import QuicEvent
     from aioquic.quic.packet import QuicHeader
 
-    from tests.servers.certificates import Certificate
+    from exporter.errors import CheckFailed
     from tests.servers.dnsmasq import Dnsmasq
     from tests.servers.http3 import Step
     from tests.servers.nginx import CertificateFiles
@@ -349,6 +357,85 @@ async def test_a_server_that_falls_silent_is_given_up(good: Certificate, ca_file
     assert outcome.why == (
         "timeout: nothing came for as long as a connection may be idle, while waiting for the response"
     )
+
+
+def prefer_another_address(quic: QuicConnection) -> None:
+    """Have a server ask its clients to go on at another address, where nobody is (RFC 9000 section 9.6)."""
+    serialize = quic._serialize_transport_parameters
+    preferred = QuicPreferredAddress(("127.0.0.1", 9), None, b"12345678", bytes(16))
+
+    def with_another() -> bytes:
+        parameters = pull_quic_transport_parameters(Buffer(data=serialize()))
+        parameters.preferred_address = preferred
+        buffer = Buffer(capacity=2000)
+        push_quic_transport_parameters(buffer, parameters)
+        return buffer.data
+
+    quic._serialize_transport_parameters = with_another  # type: ignore[method-assign]  # aioquic knows no such server
+
+
+async def test_another_address_that_a_server_prefers_is_not_gone_to(good: Certificate, ca_file: Path) -> None:
+    """A check stays with the address it is about."""
+    with run_http3_server(good, say(head(), data(bytes(100_000))), adjust=prefer_another_address) as server:
+        outcome = await ask(server.url(), ca_file)
+    assert (outcome.why, len(outcome.exchange.body)) == ("", 100_000)
+
+
+def with_unknown_key(ca: trustme.CA, *names: str) -> Certificate:
+    """A certificate whose key is of a kind that nobody knows."""
+    certificate = certificates.valid(ca, *names)
+    elliptic_curve, unknown = (bytes.fromhex(f"06072a8648ce3d02{last}") for last in ("01", "7f"))
+    der = certificate.leaf.public_bytes(Encoding.DER).replace(elliptic_curve, unknown)
+    return Certificate(x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM), certificate.key)
+
+
+async def test_a_certificate_with_an_unknown_key_is_shown(ca: trustme.CA, ca_file: Path) -> None:
+    """What cannot be judged is refused, and what can be read of it is told."""
+    certificate = with_unknown_key(ca, "127.0.0.1")
+    with run_http3_server(certificate, ANSWER) as server:
+        outcome = await ask(server.url(), ca_file)
+    tls = outcome.exchange.connection.tls
+    assert outcome.why == (
+        "tls: the server's handshake is wrong (unsupported_certificate): Certificate has an unsupported key type"
+    )
+    assert tls is not None
+    assert (tls.verified, len(tls.presented)) == (False, 1)
+
+
+class Stumbling:
+    """A user of a connection that raises what it should not."""
+
+    def __init__(self) -> None:
+        self.failure: CheckFailed | None = None
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        raise ZeroDivisionError
+
+    def datagrams_received(self) -> None:
+        """Nothing to look at."""
+
+    def connection_lost(self, failure: CheckFailed) -> None:
+        self.failure = failure
+
+
+async def test_whatever_is_stumbled_over_ends_the_connection(good: Certificate, ca_file: Path) -> None:
+    """An exception that nobody has thought of is a failure of this check, at once, and leaves nothing behind."""
+    user = Stumbling()
+    with run_http3_server(good, ANSWER) as server:
+        channel = await connect_quic(
+            Network(),
+            server.host,
+            server.port,
+            NetworkSettings(),
+            ConnectionFacts(),
+            tls=TlsConfig(ca_file=str(ca_file)),
+        )
+        channel.start(user)
+        await until(lambda: user.failure is not None)
+        left = sockets_to(server.port)
+    detail = "ZeroDivisionError while waiting for the response, because of what the server sent"
+    assert user.failure is not None
+    assert (user.failure.reason, user.failure.detail, left) == (Reason.PROTOCOL, detail, 0)
 
 
 @pytest.mark.parametrize("options", [{"idle_timeout": 0.9}, {"adjust": announce_no_idle_timeout}])
