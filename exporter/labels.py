@@ -67,15 +67,17 @@ class CheckLabels:
         pairs: Names and clean values.
         head: Text of `check` and `check_type`.
         tail: Text of `target`, with the comma before it.
+        whole: Both, for series that have nothing to put between.
     """
 
-    __slots__ = ("head", "pairs", "tail")
+    __slots__ = ("head", "pairs", "tail", "whole")
 
     def __init__(self, check: str, check_type: str, target: str) -> None:
         values = (clean_value(check), clean_value(check_type), clean_value(target))
         self.pairs = tuple(zip(CHECK_LABELS, values, strict=True))
         self.head = pairs_text(self.pairs[:2])
         self.tail = "," + pairs_text(self.pairs[2:])
+        self.whole = self.head + self.tail
 
 
 class _NoCheck(CheckLabels):
@@ -85,7 +87,7 @@ class _NoCheck(CheckLabels):
 
     def __init__(self) -> None:
         self.pairs = ()
-        self.head = self.tail = ""
+        self.head = self.tail = self.whole = ""
 
 
 NO_CHECK = _NoCheck()

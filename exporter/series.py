@@ -27,14 +27,16 @@ class Subjects:
         labels: The labels of the checks.
         heads: The text of their heads.
         tails: The text of their tails.
+        wholes: The text of both.
     """
 
-    __slots__ = ("heads", "labels", "tails")
+    __slots__ = ("heads", "labels", "tails", "wholes")
 
     def __init__(self, labels: Sequence[CheckLabels]) -> None:
         self.labels = tuple(labels)
         self.heads = [each.head for each in labels]
         self.tails = [each.tail for each in labels]
+        self.wholes = [each.whole for each in labels]
 
 
 class Column(NamedTuple):

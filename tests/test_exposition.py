@@ -25,7 +25,14 @@ GAUGE = Family(name="probe_x_seconds", help='Says "x"\\\nand more.', labels=("ph
 COUNTER = Family(name="nyxmon_x_total", help="Counts x.", kind=Kind.COUNTER)
 
 any_label = st.text(st.characters(), max_size=20) | st.text(st.sampled_from('\\"\n{}=, é😀\ud800'), max_size=20)
-any_value = st.floats() | st.sampled_from([0.0, -0.0, 1e6, 999999.5, 1234567.0, 1e15, 1e16, 1e22, -1e7, 5e-324, 1e-5])
+NOTABLE = (
+    0.0, -0.0, math.nan, math.inf, -math.inf, 1.0, -1.0, 0.1, 1e6, 999999.9999999999, 1234567.0, 1e10, 1e15,
+    9999999999999998.0, 1e16, 1e22, -1e7, 1e-4, 9.999999999999999e-05, 1e-5, 9.999999999999999e-06, 1e-9,
+    9.999999999999999e-10, 1e-10, 1.7976931348623157e308, 5e-324, -2.5e-6,
+)  # fmt: skip
+"""Values at which one of the ways of writing numbers changes its mind about exponents."""
+
+any_value = st.floats() | st.sampled_from(NOTABLE) | st.floats(1e-10, 1e17)
 
 
 def written(*blocks: Block, exposition_format: Format = Format.TEXT, **options: Any) -> str:
@@ -62,6 +69,17 @@ def test_columns_are_written_as_prometheus_client_writes_them(exposition_format:
     ]
     block = Block(GAUGE, tables=[Table(subjects, columns)])
     assert written(block, exposition_format=exposition_format) == reference(Blocks(metric_of, block), exposition_format)
+
+
+@pytest.mark.parametrize("values", [*((value,) * 250 for value in NOTABLE), (0.0, -0.0) * 125, NOTABLE * 10])
+def test_columns_of_one_value_are_written_like_all_others(values: tuple[float, ...]) -> None:
+    """The short way for what is the same for all checks changes no byte, in tables and in rows."""
+    labels = [CheckLabels(f"check {number}", "http", "x") for number in range(len(values))]
+    own = OwnLabels(of_check=True)
+    table = Block(GAUGE, tables=[Table(Subjects(labels), [Column(own, array("d", values))])])
+    rows = rows_block(GAUGE, *((each, own, value) for each, value in zip(labels, values, strict=True)))
+    expected = reference(Blocks(metric_of, table), Format.TEXT)
+    assert (written(table), written(rows)) == (expected, expected)
 
 
 @FORMATS
