@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +13,8 @@ PATIENCE_SECONDS = 20.0
 """Far longer than anything takes on the busiest machine."""
 
 _POLL_SECONDS = 0.005
+
+_T = TypeVar("_T")
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -37,3 +39,11 @@ async def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < give_up, "it did not happen"
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def at_last(look: Callable[[], _T], wanted: object) -> _T:
+    """Look again and again until what is seen is as wanted, or has had its time; give what was seen last."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while (seen := look()) != wanted and time.monotonic() < give_up:
+        time.sleep(0.1)
+    return seen

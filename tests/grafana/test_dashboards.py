@@ -32,6 +32,7 @@ from tests.grafana.reading import (
     variable_matcher,
     variables,
 )
+from tests.waiting import at_last
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -272,13 +273,13 @@ def unanswered(scene: Scene, name: str, **chosen: str) -> set[tuple[str, str]]:
 @every_dashboard
 def test_every_query_is_answered(scene: Scene, name: str) -> None:
     """With everything selected, each query of each panel gives numbers."""
-    assert unanswered(scene, name) == set()
+    assert at_last(lambda: unanswered(scene, name), set()) == set()
 
 
 @every_dashboard
 def test_discovered_targets_are_enough(scene: Scene, name: str) -> None:
     """Each query is answered as well where Prometheus has only the job that discovers checks."""
-    assert unanswered(scene, name, job="nyxmon-checks") == set()
+    assert at_last(lambda: unanswered(scene, name, job="nyxmon-checks"), set()) == set()
 
 
 def test_an_exporter_counts_once_however_many_targets_it_is(scene: Scene) -> None:
@@ -286,7 +287,8 @@ def test_an_exporter_counts_once_however_many_targets_it_is(scene: Scene) -> Non
     dashboard = read_dashboard("runner")
     expression = next(one.expression for one in questions(dashboard) if one.panel == "Exporters")
     values = defaults(dashboard) | {"job": "nyxmon-checks"}
-    assert [sample.value for sample in scene.prometheus.query(fill(expression, values))] == [1.0]
+    query = fill(expression, values)
+    assert at_last(lambda: [sample.value for sample in scene.prometheus.query(query)], [1.0]) == [1.0]
 
 
 @every_dashboard
@@ -294,9 +296,12 @@ def test_every_variable_offers_something(scene: Scene, name: str) -> None:
     """Each variable that asks Prometheus has values to choose from."""
     dashboard = read_dashboard(name)
     values = defaults(dashboard)
-    assert [
-        one["name"] for one in variables(dashboard, "query") if not ask_variable(scene.prometheus, one, values)
-    ] == []
+
+    def without_values() -> list[str]:
+        asked = variables(dashboard, "query")
+        return [one["name"] for one in asked if not ask_variable(scene.prometheus, one, values)]
+
+    assert at_last(without_values, []) == []
 
 
 @every_dashboard
@@ -304,7 +309,8 @@ def test_alerts_are_marked(scene: Scene, name: str) -> None:
     """The annotations find alerts that are firing."""
     dashboard = read_dashboard(name)
     values = defaults(dashboard)
-    assert all(scene.prometheus.query(fill(expression, values)) for expression in marks(dashboard))
+    for expression in marks(dashboard):
+        scene.prometheus.wait_for(fill(expression, values))
 
 
 def test_checks_are_chosen_by_a_label_of_the_configuration(scene: Scene) -> None:
@@ -312,9 +318,8 @@ def test_checks_are_chosen_by_a_label_of_the_configuration(scene: Scene) -> None
     dashboard = read_dashboard("overview")
     values = defaults(dashboard) | {"label": "team", "value": "web"}
     check = next(one for one in variables(dashboard, "query") if one["name"] == "check")
-    assert ask_variable(scene.prometheus, check, values) == [
-        "billing", "intranet", "old-shop", "partner", "search", "shop"
-    ]  # fmt: skip
+    of_web = ["billing", "intranet", "old-shop", "partner", "search", "shop"]
+    assert at_last(lambda: ask_variable(scene.prometheus, check, values), of_web) == of_web
 
 
 def test_a_check_that_two_jobs_see_counts_once(scene: Scene) -> None:
@@ -322,8 +327,10 @@ def test_a_check_that_two_jobs_see_counts_once(scene: Scene) -> None:
     dashboard = read_dashboard("overview")
     values = defaults(dashboard)
     by_panel = {question.panel: question.expression for question in questions(dashboard)}
-    counts = {
-        panel: scene.prometheus.query(fill(by_panel[panel], values))[0].value
-        for panel in ("Up", "Degraded", "Down", "Without result")
-    }
-    assert counts == {"Up": 8.0, "Degraded": 1.0, "Down": 4.0, "Without result": 0.0}
+    wanted = {"Up": [8.0], "Degraded": [1.0], "Down": [4.0], "Without result": [0.0]}
+
+    def counts() -> dict[str, list[float]]:
+        found = {panel: scene.prometheus.query(fill(by_panel[panel], values)) for panel in wanted}
+        return {panel: [sample.value for sample in samples] for panel, samples in found.items()}
+
+    assert at_last(counts, wanted) == wanted
