@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
@@ -91,7 +91,7 @@ class ResolverThreads:
             CheckFailed: With reason `resolve` when the system could not tell, or the name is none; with `local` when
                 this host has not what the lookup needs.
         """
-        if not name.isprintable() or address_question(name, version) is None:
+        if not (name.isascii() and name.isprintable()) or address_question(name, version) is None:
             raise CheckFailed(Reason.RESOLVE, f"{name} is no domain name")
         outcome = await asyncio.wrap_future(self._ask(_Key(name, version)))
         if isinstance(outcome, CheckFailed):
@@ -111,6 +111,7 @@ class ResolverThreads:
         with self._lock:
             lookup = self._lookups.get(key)
             if lookup is not None:
+                lookup.waiters = [other for other in lookup.waiters if not other.cancelled()]
                 lookup.waiters.append(waiter)
                 return waiter
             lookup = self._lookups[key] = _Lookup(key, waiter)
@@ -131,7 +132,8 @@ class ResolverThreads:
                     return  # another one has come to it, or will
                 self._queue.remove(lookup)
             self._end(
-                lookup, CheckFailed(Reason.LOCAL, f"{lookup.key.name} could not be looked up: no thread to be had")
+                lookup,
+                CheckFailed(Reason.LOCAL, f"{lookup.key.name} could not be looked up: there is no thread for it"),
             )
 
     def _work(self) -> None:
@@ -167,18 +169,20 @@ def _ask_system(name: str, version: int) -> Outcome:
     except OSError as error:
         exists = error.errno != _NO_SUCH_NAME
         if not isinstance(error, socket.gaierror) or (exists and error.errno not in _NO_ADDRESS):
-            return _failure(name, error)
+            return system_failure(name, error)
     else:
-        addresses = tuple(filter(None, (parse_address(_with_zone(*place)) for *_, place in found)))
+        addresses = tuple(filter(None, (address_of(place) for *_, place in found)))
     return Answer(addresses, exists, perf_counter() - started)
 
 
-def _with_zone(host: str, _port: int, _flow: int = 0, zone: int = 0) -> str:
-    """Write the host of a socket address; a link-local one has its interface's number as zone (RFC 4007)."""
-    return f"{host}%{zone}" if zone else host
+def address_of(place: tuple[Any, ...]) -> Address | None:
+    """Give the address in a socket address; a link-local one with the number of its interface as zone (RFC 4007)."""
+    host, zone = place[0], place[3] if len(place) > 3 else 0
+    return parse_address(f"{host}%{zone}" if zone else host)
 
 
-def _failure(name: str, error: OSError) -> CheckFailed:
+def system_failure(name: str, error: OSError) -> CheckFailed:
+    """Tell what an error of getaddrinfo means that says neither that the name has no address nor that it is none."""
     number = error.errno or 0
     if not isinstance(error, socket.gaierror):  # EAI_SYSTEM, told by what the system said
         local = reason_of_errno(number, Reason.LOCAL) is Reason.LOCAL
