@@ -93,7 +93,6 @@ class Http3Protocol:
             if content:
                 self._http.send_data(self._stream, content, end_stream=True)
             self._channel.start(self)
-            self._channel.transmit()
             await self._done
         finally:
             self._settle()

@@ -148,10 +148,14 @@ class QuicChannel:
             raise self._failure
 
     def start(self, user: QuicUser) -> None:
-        """Hand the connection to what speaks over it, with all that has come for it already."""
+        """Hand the connection to what speaks over it, with all that has come for it already, and send its first words.
+
+        They leave together with the end of the handshake: a packet less for everyone.
+        """
         self._user = user
         if self._failure is None:
             self._advance(reading=False)
+            self.transmit()
         else:
             user.connection_lost(self._failure)
 
@@ -188,10 +192,7 @@ class QuicChannel:
 
     def _on_readable(self) -> None:
         self._advance(reading=True)
-        if self._ready.done() and self._user is None:
-            # Whoever waits for the handshake goes on before this, so that the request leaves together with its end.
-            self._loop.call_soon(self.transmit)
-        else:
+        if self._user is not None or not self._ready.done():
             self.transmit()
 
     def _on_timer(self) -> None:
