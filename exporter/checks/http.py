@@ -77,7 +77,7 @@ LOCATION = Subject(
     name="location", kind=ValueKind.TEXT, description="Where the last response redirects to, as its Location says"
 )
 REDIRECTS_FOLLOWED = Subject(name="redirects", kind=ValueKind.NUMBER, description="Redirects that were followed")
-HTTP_VERSION = Subject(name="http_version", kind=ValueKind.TEXT, description="HTTP version, such as 1.1")
+HTTP_VERSION = Subject(name="http_version", kind=ValueKind.TEXT, description="HTTP version, such as 1.1 or 3")
 FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL that the last response is about")
 SUBJECTS = (
     STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, FINAL_URL, *TLS_SUBJECTS,

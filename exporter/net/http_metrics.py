@@ -35,7 +35,7 @@ BODY_LENGTH = _always(
 )
 REDIRECTS = _always("http_redirects", "Redirects that were followed")
 SSL = _always("http_ssl", "1 when the last response came over TLS; else 0")
-VERSION = _always("http_version", "HTTP version of the last response, such as 1.1; 0 without one")
+VERSION = _always("http_version", "HTTP version of the last response, such as 1.1, 2 or 3; 0 without one")
 LAST_MODIFIED = MetricSpec(
     name="probe_http_last_modified_timestamp_seconds",
     help="Last-Modified of the last response as Unix time; absent without a readable one",
