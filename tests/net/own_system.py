@@ -60,6 +60,8 @@ def _unshared() -> list[str]:
     Ends the test where it does not: skipped on a developer's machine, failed where CI=true.
     """
     unshare = server_program("unshare", "util-linux")
+    for program, package in (("mount", "mount"), ("ip", "iproute2")):
+        server_program(program, package)
     for prefix in ([unshare, "--mount", "--net"], [unshare, "--map-root-user", "--mount", "--net"]):
         trial = [*prefix, "mount", "--bind", "/etc/hosts", "/etc/resolv.conf"]
         if subprocess.run(trial, capture_output=True, check=False).returncode == 0:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,6 +32,7 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import ExitStack
+    from pathlib import Path
 
     import trustme
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 BOTH = {"A x.test": "127.0.0.2", "AAAA x.test": "::1"}
 DELAY_SECONDS = 0.25
 """Pause between attempts, RFC 8305 section 8; tests leave the timer 5 ms."""
+
+_ESTABLISHED, _SYN_SENT = 1, 2  # include/net/tcp_states.h
 
 
 @pytest.fixture(params=LOOPS, ids=LOOP_NAMES)
@@ -93,10 +97,24 @@ class Site:
 
 
 def attempts_at(port: int) -> int:
-    """The number of sockets on this machine that are connected or being connected to a port."""
-    states = {"01", "02"}  # established, SYN sent: include/net/tcp_states.h
-    lines = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()]
-    return sum(fields[2].endswith(f":{port:04X}") and fields[3] in states for fields in lines)
+    """The number of sockets of this process that are connected to a port, or being connected to any."""
+    return sum(_leads_to(port, int(name)) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - the numbers alone
+
+
+def _leads_to(port: int, descriptor: int) -> bool:
+    try:
+        borrowed = socket.socket(fileno=descriptor)
+    except OSError:
+        return False  # no socket, or gone meanwhile
+    try:
+        if borrowed.type != socket.SOCK_STREAM or borrowed.family not in (socket.AF_INET, socket.AF_INET6):
+            return False
+        state = borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        return state == _SYN_SENT or (state == _ESTABLISHED and borrowed.getpeername()[1] == port)
+    except OSError:
+        return False  # its connection ended meanwhile
+    finally:
+        borrowed.detach()
 
 
 @pytest.fixture
@@ -350,6 +368,14 @@ async def test_proxies_are_reached_in_the_same_way(site: Site) -> None:
         await until(lambda: target.peers == ["127.0.0.1"])
         transport.abort()
     assert facts.address == "127.0.0.1"
+
+
+async def test_datagrams_go_to_one_address(site: Site) -> None:
+    """Who needs one address is given the first of the preferred family, and only that family is asked for."""
+    settings = NetworkSettings(happy_eyeballs=True, ip_protocol="prefer_ip6")
+    async with serving(site.place, BOTH) as server:
+        address = await site.place.lookups().address("x.test", settings, site.facts)
+    assert (address.text, site.facts.address, server.asked) == ("::1", "::1", ["AAAA x.test"])
 
 
 def test_a_check_asks_for_it_with_one_word() -> None:
