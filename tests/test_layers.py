@@ -68,6 +68,7 @@ GATES: dict[str, tuple[str, ...]] = {
     "yaml": ("config",),
     "httpx": ("net", "checks.http"),
     "dns": ("net", "checks.dns", "demo"),
+    "aioquic": ("net",),
 }
 """Foreign library to the parts of `exporter` that may import it."""
 

@@ -176,6 +176,9 @@ FAILURES: dict[str, tuple[list[Step], str]] = {
     "closed by QUIC": (
         [close(QuicErrorCode.INTERNAL_ERROR, frame_type=QuicFrameType.PADDING)],
         "protocol: the server closed the connection while waiting for the response (INTERNAL_ERROR)"),
+    "broken QUIC": (
+        [lambda connection: connection.quic._retire_connection_ids.append(99)],
+        "protocol: the server breaks QUIC (PROTOCOL_VIOLATION): Cannot retire unknown connection ID"),
     "no answer": ([say()], "protocol: the server ended the stream without a response"),
     "hints alone": (
         [say(head("103"))],
