@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 INTERVAL_SECONDS = 3.0
 REFRESH_SECONDS = 2.0
-NAMES = frozenset(f"check-{number}" for number in range(500))
+NAMES = frozenset(f"check-{number}" for number in range(100))
 
 FRONT = """
 upstream exporters {{ {servers} }}
