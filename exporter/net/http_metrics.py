@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from exporter.model import Measurement, MetricSpec
+from exporter.net.phases import shared_measurement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,21 +55,22 @@ def http_measurements(exchanges: Sequence[Exchange], redirects: int) -> list[Mea
     """
     last = exchanges[-1]
     connections = [exchange.connection for exchange in exchanges]
+    tls_seconds = sum([one.tls_seconds for one in connections])
     found = [
         Measurement(DURATION, sum([one.resolve_seconds for one in connections]), ("resolve",)),
         Measurement(DURATION, sum([one.connect_seconds for one in connections]), ("connect",)),
-        Measurement(DURATION, sum([one.tls_seconds for one in connections]), ("tls",)),
+        Measurement(DURATION, tls_seconds, ("tls",)) if tls_seconds else shared_measurement(DURATION, 0.0, ("tls",)),
         Measurement(DURATION, sum([one.processing_seconds for one in exchanges]), ("processing",)),
         Measurement(DURATION, sum([one.transfer_seconds for one in exchanges]), ("transfer",)),
-        Measurement(REDIRECTS, redirects),
+        shared_measurement(REDIRECTS, redirects),
     ]
     if last.status:
         found += (
-            Measurement(STATUS_CODE, last.status),
-            Measurement(CONTENT_LENGTH, last.content_length),
-            Measurement(BODY_LENGTH, len(last.body)),
-            Measurement(SSL, float(last.secure)),
-            Measurement(VERSION, float(last.http_version)),
+            shared_measurement(STATUS_CODE, last.status),
+            shared_measurement(CONTENT_LENGTH, last.content_length),
+            shared_measurement(BODY_LENGTH, len(last.body)),
+            shared_measurement(SSL, float(last.secure)),
+            shared_measurement(VERSION, float(last.http_version)),
         )
         for text in last.header_values("last-modified")[:1]:
             if (modified := http_date_timestamp_seconds(text)) is not None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,12 @@ def resolution_measurements(facts: ConnectionFacts) -> tuple[Measurement, ...]:
     """Give the values of RESOLUTION_METRICS."""
     return (
         Measurement(LOOKUP_TIME, facts.lookup_seconds),
-        Measurement(IP_PROTOCOL, float(facts.ip_protocol)),
-        Measurement(IP_ADDR_HASH, float(facts.ip_addr_hash)),
+        shared_measurement(IP_PROTOCOL, float(facts.ip_protocol)),
+        shared_measurement(IP_ADDR_HASH, float(facts.ip_addr_hash)),
     )
+
+
+@lru_cache(maxsize=4096)
+def shared_measurement(spec: MetricSpec, value: float, labels: tuple[str, ...] = ()) -> Measurement:
+    """Give a measurement of what is mostly the same for many checks, such as a status; one object does for all."""
+    return Measurement(spec, value, labels)
