@@ -195,7 +195,7 @@ def test_no_faulty_server_passes(name: str, check_type: str, told: Told) -> None
     if server.presents:
         expected |= facts(chain, verified=False)
     elif server.issue is None:
-        expected |= {"probe_tls_version_info TLS 1.1": 1}
+        expected |= {"probe_tls_version_info TLS 1.1": 1, "probe_tls_cipher_info": 1}
     assert told.series[f"{name} {check_type} strict"] == expected
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SECONDS_PER_DAY = 86400.0
-_CACHED_CERTIFICATES = 4096  # a thousand targets with a leaf, intermediates and a root each
+_CACHED_CERTIFICATES = 16384  # ten thousand targets with a leaf each, and their authorities
 
 EARLIEST_EXPIRY = MetricSpec(
     name="probe_ssl_earliest_cert_expiry",
@@ -152,6 +152,12 @@ def earliest_expiry(certificates: tuple[CertificateFacts, ...]) -> float | None:
     """Give the first Unix time at which one of the certificates expires; None when none is known."""
     times = [one.not_after_timestamp_seconds for one in certificates if one.not_after_timestamp_seconds is not None]
     return min(times, default=None)
+
+
+def latest_start(certificates: tuple[CertificateFacts, ...]) -> float | None:
+    """Give the Unix time from which all of the certificates are valid; None when none is known."""
+    times = [one.not_before_timestamp_seconds for one in certificates if one.not_before_timestamp_seconds is not None]
+    return max(times, default=None)
 
 
 @lru_cache(maxsize=_CACHED_CERTIFICATES)

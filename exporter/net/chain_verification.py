@@ -1,4 +1,4 @@
-"""Whether OpenSSL takes certificates that came by a handshake which is not OpenSSL's own, such as QUIC's.
+"""Whether Python's `ssl` takes certificates that came by a handshake which is not its own.
 
 The certificates are put before it as a server of TLS 1.2 would send them, in clear: it judges them before it asks for
 anything that needs the server's key. So authorities, host names, purposes, and the words for what is wrong are the same
@@ -8,30 +8,22 @@ for every protocol. Whether the peer has the key of its certificate is for the h
 from __future__ import annotations
 
 import ssl
+import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
-
-from exporter.net.handshake import verified_chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cryptography.x509 import Certificate
-
-    from exporter.settings import TlsConfig
-
+_DER = 2  # _ssl.ENCODING_DER
 _RECORD_BYTES = 16384
 _SERVER_HELLO, _CERTIFICATE = b"\x02", b"\x0b"  # RFC 5246 section 7.4
 _NO_RENEGOTIATION = b"\xff\x01\x00\x01\x00"  # RFC 5746 section 3.2, without which OpenSSL 3 ends the handshake
 _ECDHE_RSA, _ECDHE_ECDSA = b"\xc0\x2f", b"\xc0\x2b"  # with AES_128_GCM_SHA256, RFC 5289
-
-
-def verifying_config(tls: TlsConfig) -> TlsConfig:
-    """Give the options of a context that `verify_chain` can use: the same authorities and client certificate."""
-    return tls.model_copy(update={"min_version": "TLS12", "max_version": "TLS12"})
 
 
 def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[Certificate]) -> list[bytes]:
@@ -56,7 +48,7 @@ def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[
     incoming.write(_first_flight(presented))
     with suppress(ssl.SSLWantReadError):  # it took the certificates and waits for what proves the key
         tls.do_handshake()
-    chain = verified_chain(tls)
+    chain = _verified_chain(tls)
     if not chain:
         raise ssl.SSLError("no chain was verified")
     return chain
@@ -74,3 +66,10 @@ def _first_flight(presented: Sequence[Certificate]) -> bytes:
 def _vector(content: bytes, length_octets: int) -> bytes:
     """Write what TLS calls a vector: a length and that much (RFC 5246 section 4.3)."""
     return len(content).to_bytes(length_octets) + content
+
+
+def _verified_chain(tls: Any) -> list[bytes]:
+    if sys.version_info >= (3, 13):
+        return list(tls.get_verified_chain())
+    chain = tls._sslobj.get_verified_chain()  # noqa: SLF001 - the method is public from Python 3.13 on
+    return [certificate.public_bytes(_DER) for certificate in chain or ()]

@@ -16,11 +16,11 @@ from exporter.net.race import Race
 from exporter.net.tls import TlsTransport
 
 if TYPE_CHECKING:
-    import ssl
     from contextlib import AbstractAsyncContextManager
 
     from exporter.net.candidates import Candidates
     from exporter.net.phases import ConnectionFacts
+    from exporter.net.tls_context import TlsContext
     from exporter.settings import NetworkSettings
 
 
@@ -119,7 +119,7 @@ async def connect_tls(
     settings: NetworkSettings,
     facts: ConnectionFacts,
     *,
-    context: ssl.SSLContext,
+    context: TlsContext,
     server_name: str,
     timeout_seconds: float | None,
 ) -> TlsTransport:
@@ -131,7 +131,7 @@ async def connect_tls(
         port: Port.
         settings: Source address and bound of connecting.
         facts: Filled as far as things went.
-        context: SSL context.
+        context: TLS context.
         server_name: Name or IP address sent and verified.
         timeout_seconds: Bound of the handshake alone.
 

@@ -9,6 +9,8 @@ import errno
 import os
 import ssl
 
+from OpenSSL import SSL
+
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 
@@ -67,8 +69,8 @@ def connection_failure(error: Exception, doing: str) -> CheckFailed:
         return error
     if isinstance(error, ssl.SSLCertVerificationError):
         return CheckFailed(Reason.CERTIFICATE, f"the certificate was refused: {verification_phrase(error)}")
-    if isinstance(error, ssl.SSLError):
-        return CheckFailed(Reason.TLS, f"{_openssl_phrase(error)} while {doing}")
+    if isinstance(error, ssl.SSLError | SSL.Error):
+        return CheckFailed(Reason.TLS, f"{openssl_reason(error) or type(error).__name__} while {doing}")
     if isinstance(error, OSError):
         if isinstance(error, TimeoutError) and error.errno is None:
             return CheckFailed(Reason.TIMEOUT, f"timed out while {doing}")
@@ -88,9 +90,13 @@ def verification_phrase(error: ssl.SSLCertVerificationError) -> str:
     return _VERIFICATION.get(code) or f"{error.verify_message} (OpenSSL verification code {code})"
 
 
-def _openssl_phrase(error: ssl.SSLError) -> str:
-    reason = getattr(error, "reason", None)  # only errors that OpenSSL raised have one
-    return type(error).__name__ if reason is None else reason.replace("_", " ").lower()
+def openssl_reason(error: ssl.SSLError | SSL.Error) -> str:
+    """Give OpenSSL's name for what is wrong, such as `unsupported protocol`; empty for what it did not raise."""
+    if isinstance(error, ssl.SSLError):
+        return (getattr(error, "reason", None) or "").replace("_", " ").lower()
+    stack = error.args[0] if error.args else ()
+    reasons = [entry[-1] for entry in stack] if isinstance(stack, list) else []
+    return reasons[0] if reasons else ""
 
 
 def _errno_phrase(error: OSError) -> str:

@@ -1,20 +1,22 @@
 """What a TLS handshake, completed or refused, tells: its facts, and why it failed.
 
-The certificates of a refused handshake are still in OpenSSL's session object (OpenSSL 3 and newer), so the facts need
-neither a second connection nor a handshake that trusts anyone.
+The certificates of a connection can be read whatever became of its handshake, so the facts of refused ones need no
+second connection.
 """
 
 from __future__ import annotations
 
 import ssl
-import sys
 from datetime import UTC, datetime
+from functools import cache
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.certificates import TlsFacts, certificate_facts, earliest_expiry
+from exporter.net.certificates import TlsFacts, certificate_facts
 from exporter.net.cipher_suites import iana_cipher_name, read_server_hello
 from exporter.net.failures import (
     EXPIRED,
@@ -23,15 +25,19 @@ from exporter.net.failures import (
     OTHER_HOST,
     UNKNOWN_ISSUER,
     connection_failure,
+    openssl_reason,
     verification_phrase,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from cryptography.x509 import Certificate
+    from OpenSSL import SSL
 
     from exporter.net.certificates import CertificateFacts
+    from exporter.net.tls_context import VerifiedChain
 
-_DER = 2  # _ssl.ENCODING_DER
 _RECORD_TYPES = range(20, 25)
 """First byte of every TLS record, RFC 8446 section 5.1 and RFC 6520."""
 
@@ -50,46 +56,73 @@ _SHOWN_NAMES = 5
 _SHOWN_BYTES = 32
 
 
-def completed_facts(tls: ssl.SSLObject, *, verified: bool) -> TlsFacts:
+class Presented(NamedTuple):
+    """The certificates that a peer sent, its own first: as DER, and what they say."""
+
+    ders: tuple[bytes, ...]
+    facts: tuple[CertificateFacts, ...]
+
+    @classmethod
+    def read(cls, certificates: Sequence[Certificate]) -> Presented:
+        """Read certificates as they came."""
+        ders = tuple([certificate.public_bytes(Encoding.DER) for certificate in certificates])
+        return cls(ders, tuple([certificate_facts(der) for der in ders]))
+
+
+def presented_certificates(connection: SSL.Connection) -> Presented:
+    """Give the certificates that came so far, whatever becomes of the handshake."""
+    return Presented.read(connection.get_peer_cert_chain(as_cryptography=True) or ())
+
+
+def completed_facts(connection: SSL.Connection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts:
     """Give the facts of a completed handshake.
 
     Args:
-        tls: The connection.
-        verified: Whether the handshake could only complete with a verified chain and host name.
+        connection: The connection.
+        presented: The certificates that came.
+        verified: The verified chain; None when nobody asked for that.
     """
-    cipher = tls.cipher()
-    chain = _certificates(verified_chain(tls)) if verified else ()
     return TlsFacts(
-        version=_version_name(tls.version() or ""),
-        cipher=iana_cipher_name(cipher[0]) if cipher else "",
-        verified=verified,
-        presented=_certificates(presented_chain(tls)),
-        chain_expiry_timestamp_seconds=earliest_expiry(chain),
+        version=_version_name(connection.get_protocol_version_name()),
+        cipher=iana_cipher_name(connection.get_cipher_name() or ""),
+        verified=verified is not None,
+        presented=presented.facts,
+        chain_expiry_timestamp_seconds=None if verified is None else verified.valid_until_seconds,
     )
 
 
-def refused_facts(tls: ssl.SSLObject, head: bytes) -> TlsFacts | None:
-    """Give what is known of a handshake that failed; None when the peer chose nothing.
+def refused_facts(presented: Presented, head: bytes) -> TlsFacts | None:
+    """Give what is known of a handshake that failed or was given up; None when the peer chose nothing.
 
     Args:
-        tls: The connection.
+        presented: The certificates that came.
         head: The first bytes that the peer sent.
     """
     hello = read_server_hello(head)
-    presented = _certificates(presented_chain(tls))
     if hello is None:
-        return TlsFacts(version="", cipher="", verified=False, presented=presented) if presented else None
-    names = {suite["id"] & 0xFFFF: suite["name"] for suite in tls.context.get_ciphers()}
-    suite = names.get(hello.cipher_suite)
+        if not presented.facts:
+            return None
+        return TlsFacts(version="", cipher="", verified=False, presented=presented.facts)
+    suite = _suite_names().get(hello.cipher_suite)
     return TlsFacts(
         version=hello.version,
         cipher=iana_cipher_name(suite) if suite else "",
         verified=False,
-        presented=presented,
+        presented=presented.facts,
     )
 
 
-def handshake_failure(error: ssl.SSLError, facts: TlsFacts | None, server_name: str, head: bytes) -> CheckFailed:
+@cache
+def _suite_names() -> Mapping[int, str]:
+    """Give OpenSSL's names of cipher suites by their IANA numbers."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers("ALL:COMPLEMENTOFDEFAULT:@SECLEVEL=0")
+    return {suite["id"] & 0xFFFF: suite["name"] for suite in context.get_ciphers()}
+
+
+def handshake_failure(
+    error: ssl.SSLError | SSL.Error, facts: TlsFacts | None, server_name: str, head: bytes
+) -> CheckFailed:
     """Tell why a handshake failed, with what the certificate says where it is to blame.
 
     Args:
@@ -106,7 +139,7 @@ def handshake_failure(error: ssl.SSLError, facts: TlsFacts | None, server_name: 
     if len(head) > 6 and (head[0], head[5]) == (_ALERT, _FATAL):
         why = _ALERTS.get(head[6], f"alert {head[6]}")
         return CheckFailed(Reason.TLS, f"{server_name} refused the handshake: {why}")
-    if getattr(error, "reason", None) == "UNSUPPORTED_PROTOCOL" and facts is not None and facts.version:
+    if openssl_reason(error) == "unsupported protocol" and facts is not None and facts.version:
         return CheckFailed(Reason.TLS, f"{server_name} speaks {facts.version}, which tls_config does not allow")
     return connection_failure(error, f"shaking hands with {server_name}")
 
@@ -147,22 +180,3 @@ def _version_name(openssl_name: str) -> str:
 
 def _certificates(chain: list[bytes]) -> tuple[CertificateFacts, ...]:
     return tuple([certificate_facts(der) for der in chain])
-
-
-def presented_chain(tls: ssl.SSLObject) -> list[bytes]:
-    """Give the certificates that the peer sent, as DER, its own first; with OpenSSL 3 also after their refusal."""
-    if sys.version_info >= (3, 13):
-        return list(tls.get_unverified_chain())
-    return _private_chain(tls, "get_unverified_chain")
-
-
-def verified_chain(tls: ssl.SSLObject) -> list[bytes]:
-    """Give the chain that was verified, as DER, from the peer's certificate to the authority."""
-    if sys.version_info >= (3, 13):
-        return list(tls.get_verified_chain())
-    return _private_chain(tls, "get_verified_chain")
-
-
-def _private_chain(tls: Any, method: str) -> list[bytes]:
-    chain = getattr(tls._sslobj, method)()  # noqa: SLF001 - the method is public from Python 3.13 on
-    return [certificate.public_bytes(_DER) for certificate in chain or ()]

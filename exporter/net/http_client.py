@@ -26,11 +26,10 @@ from exporter.settings import NetworkSettings, TlsConfig
 from exporter.version import __version__
 
 if TYPE_CHECKING:
-    import ssl
-
     from exporter.net.http2 import Http2Protocol
     from exporter.net.network import Network
     from exporter.net.proxy import ProxyRoute
+    from exporter.net.tls_context import TlsContext
 
 OPTIONS = "exporter.options"
 """Key of a request's RequestOptions in `httpx.Request.extensions`."""
@@ -135,7 +134,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             context = await self._context(request)
             await self._network.idle.keep(IdleConnection(connection_key(request), transport, opening, context))
 
-    async def _context(self, request: WireRequest) -> ssl.SSLContext | None:
+    async def _context(self, request: WireRequest) -> TlsContext | None:
         return await self._network.context(request.options.tls, _offered(request)) if request.secure else None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -167,7 +166,7 @@ class _Negotiation(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Put the protocol in place before anything can come."""
-        if transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+        if transport.get_extra_info("alpn_protocol") == "h2":
             from exporter.net.http2 import Http2Protocol  # noqa: PLC0415 - whoever never meets HTTP/2 need not load it
 
             self._agreed = Http2Protocol(self._request, self._exchange)

@@ -16,11 +16,11 @@ from exporter.net.http_message import RequestOptions
 from exporter.settings import NetworkSettings
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncGenerator, Hashable
 
     from exporter.net.http_message import WireRequest
     from exporter.net.phases import ConnectionFacts
+    from exporter.net.tls_context import TlsContext
 
 MAX_IDLE_PER_KEY, MAX_IDLE, MAX_IDLE_SECONDS = 2, 1024, 300.0
 
@@ -46,14 +46,14 @@ class IdleConnection(asyncio.Protocol):
     Attributes:
         transport: The connection.
         opening: Facts of its opening.
-        context: The SSL context it was made with; another one, made from changed files, asks for a new connection.
+        context: The TLS context it was made with; another one, made from changed files, asks for a new connection.
         key: All that shaped it.
         kept_at: Time of the loop when it became idle.
         kept_by: Where it is kept; None when it is not.
     """
 
     def __init__(
-        self, key: Hashable, transport: asyncio.Transport, opening: ConnectionFacts, context: ssl.SSLContext | None
+        self, key: Hashable, transport: asyncio.Transport, opening: ConnectionFacts, context: TlsContext | None
     ) -> None:
         self.key = key
         self.transport = transport
@@ -90,7 +90,7 @@ class IdleConnections:
         self._lock = Lock()
         self._kept: _LoopConnections | None = None
 
-    def take(self, key: Hashable, context: ssl.SSLContext | None) -> IdleConnection | None:
+    def take(self, key: Hashable, context: TlsContext | None) -> IdleConnection | None:
         """Give the connection used last among those of a key and take it out; None when there is none to be used."""
         kept = self._kept
         if kept is None or kept.loop is not asyncio.get_running_loop():

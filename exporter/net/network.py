@@ -18,19 +18,19 @@ from exporter.net.sharing import SharedWork
 from exporter.net.system_lookup import ResolverThreads
 from exporter.net.system_names import SystemNames
 from exporter.net.through_proxy import connect_to_proxy, open_tunnel, speak_through
-from exporter.net.tls_contexts import ContextRecipe, TlsContexts
+from exporter.net.tls_contexts import TlsContexts
 from exporter.net.tokens import TokenStore
 from exporter.net.tunnel import Tunnel
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     import asyncio
-    import ssl
     from collections.abc import Callable, Hashable
 
     from exporter.attempt import Attempt
     from exporter.net.phases import ConnectionFacts
     from exporter.net.proxy import ProxyRoute
+    from exporter.net.tls_context import ContextRecipe, TlsContext
     from exporter.pacing import Pacer
     from exporter.settings import NetworkSettings, TlsConfig
 
@@ -58,7 +58,7 @@ class Network:
     """Resolver, TLS contexts and counts; `Network()` lives as long as the process, `for_batch()` gives one per batch.
 
     Attributes:
-        tls: SSL contexts, shared by all batches.
+        tls: TLS contexts, shared by all batches.
         idle: Connections kept open between requests, shared by all batches.
         lookups: Lookups of this batch.
         resolver_threads: Where the system's resolver is asked, shared by all batches.
@@ -87,7 +87,7 @@ class Network:
         self.token_requests: SharedWork[Hashable, str] = SharedWork()
         self._pacer = pacer
         self._contexts_are_current = False
-        self._contexts: SharedWork[ContextRecipe, ssl.SSLContext] = SharedWork()
+        self._contexts: SharedWork[ContextRecipe, TlsContext] = SharedWork()
 
     def for_batch(self, pacer: Pacer | None = None) -> Network:
         """Give a network with lookups and counts of its own, for one batch.
@@ -105,7 +105,7 @@ class Network:
         )
 
     async def refresh(self) -> None:
-        """Look at the files of all SSL contexts made so far, in a worker thread; those that changed are made anew.
+        """Look at the files of all TLS contexts made so far, in a worker thread; those that changed are made anew.
 
         Done before a batch starts its checks, so that none of them has to wait for it.
         """
@@ -189,7 +189,7 @@ class Network:
         settings: NetworkSettings,
         facts: ConnectionFacts,
         proxy: ProxyRoute,
-        context: ssl.SSLContext | None,
+        context: TlsContext | None,
         handshake: tuple[str, float | None],
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
         """Connect to a proxy and, where it tunnels, through it; `handshake` is the name to verify and its bound."""
@@ -217,8 +217,8 @@ class Network:
         )
         return transport, protocol
 
-    async def context(self, tls: TlsConfig, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
-        """Give the SSL context for a configuration; one that does not exist yet is made in a worker thread.
+    async def context(self, tls: TlsConfig, alpn: tuple[str, ...] = ()) -> TlsContext:
+        """Give the TLS context for a configuration; one that does not exist yet is made in a worker thread.
 
         Waiting for that is no fault of the target and counts as time the check was held.
 
@@ -244,7 +244,7 @@ class Network:
             await self._pacer.wait_for_turn()
             attempt.held_seconds += perf_counter() - started
 
-    async def _build(self, recipe: ContextRecipe) -> ssl.SSLContext:
+    async def _build(self, recipe: ContextRecipe) -> TlsContext:
         return await anyio.to_thread.run_sync(self.tls.context, recipe, abandon_on_cancel=True)
 
 

@@ -32,15 +32,16 @@ from exporter.net.quic_handshake import handshake_facts, presented_certificates
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from aioquic.quic.connection import QuicConnection
     from aioquic.quic.events import QuicEvent
-    from cryptography.x509 import Certificate
 
+    from exporter.net.handshake import Presented
     from exporter.net.phases import ConnectionFacts
+    from exporter.net.tls_context import VerifiedChain
 
-    Verify = Callable[[Sequence[Certificate]], list[bytes]]
+    Verify = Callable[[Presented], VerifiedChain]
 
 _MAX_DATAGRAM_BYTES = 65535
 _DATAGRAMS_AT_ONCE = 16
@@ -274,16 +275,17 @@ class QuicChannel:
         raise closed_by_us(end)
 
     def _complete(self) -> None:
-        chain: Sequence[bytes] = ()
+        presented = presented_certificates(self.quic)
+        verified = None
         if self._verify is not None:
             try:
-                chain = self._verify(presented_certificates(self.quic))
+                verified = self._verify(presented)
             except ssl.SSLError as error:
-                self._facts.tls = handshake_facts(self.quic, ())
+                self._facts.tls = handshake_facts(self.quic, presented, None)
                 failure = handshake_failure(error, self._facts.tls, self._server_name, b"")
                 self._fail(failure, _BAD_CERTIFICATE, QuicFrameType.CRYPTO)
                 return
-        self._facts.tls = handshake_facts(self.quic, chain)
+        self._facts.tls = handshake_facts(self.quic, presented, verified)
         if not self.quic._remote_max_idle_timeout:  # noqa: SLF001 - aioquic takes 0 for no time, where it means no limit
             self.quic._remote_max_idle_timeout = None  # noqa: SLF001 - RFC 9000 section 18.2
         self._facts.ready_at = perf_counter()
@@ -322,7 +324,7 @@ class QuicChannel:
             self._facts.connect_seconds = perf_counter() - self._started_at
         elif not self._facts.ready_at:
             self._facts.tls_seconds = perf_counter() - self._answered_at
-            self._facts.tls = self._facts.tls or handshake_facts(self.quic, ())
+            self._facts.tls = self._facts.tls or handshake_facts(self.quic, presented_certificates(self.quic), None)
         _wake(self._answered)
         _wake(self._ready)
         if self._user is not None:

@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import ssl
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
 
-import anyio.to_thread
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import endpoint
-from exporter.net.chain_verification import verify_chain, verifying_config
 from exporter.net.connect import bounded
 from exporter.net.datagram_socket import open_datagram_socket
 from exporter.net.network import verifiable_name
@@ -31,25 +25,13 @@ from exporter.net.quic import QuicChannel
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-
     from exporter.net.network import Network
     from exporter.net.phases import ConnectionFacts
+    from exporter.net.tls_context import ClientCertificate
     from exporter.settings import NetworkSettings, TlsConfig
 
 _IDLE_SECONDS = 3600.0
 """The limit of a check ends it; the server's own bound on idle connections counts besides."""
-
-
-class ClientCertificate(NamedTuple):
-    """A client certificate: its chain, its own certificate first, and its key."""
-
-    chain: tuple[x509.Certificate, ...]
-    key: PrivateKeyTypes
-
-
-_certificates: WeakKeyDictionary[ssl.SSLContext, ClientCertificate] = WeakKeyDictionary()
-"""By the context made from the same files, which is made anew when they change."""
 
 
 async def connect_quic(
@@ -83,8 +65,7 @@ async def connect_quic(
             `local` when a file cannot be used; `connect_timeout` and `tls` when a bound has passed.
     """
     attempt = current_attempt()
-    context = await network.context(verifying_config(tls))
-    certificate = None if tls.cert_file is None else await _client_certificate(context, tls)
+    context = await network.context(tls)
     host_to_find = host
     if settings.connect_to is not None:
         host_to_find, port = parse_host_port(settings.connect_to, default_port=port)
@@ -93,12 +74,12 @@ async def connect_quic(
     await network.wait_for_turn(attempt)
     name = verifiable_name(server_name or tls.server_name or host)
     channel = QuicChannel(
-        QuicConnection(configuration=_configuration(name, certificate)),
+        QuicConnection(configuration=_configuration(name, context.certificate)),
         open_datagram_socket(address, port, settings.source_ip),
         (address.text, port),
         name,
         facts,
-        None if tls.insecure_skip_verify else partial(verify_chain, context, name),
+        None if context.verifier is None else partial(context.verify, name),
     )
     try:
         await _answer(channel, endpoint(address.text, port), settings.connect_timeout_seconds)
@@ -143,22 +124,3 @@ def _configuration(server_name: str, certificate: ClientCertificate | None) -> Q
         configuration.certificate, *configuration.certificate_chain = certificate.chain
         configuration.private_key = certificate.key
     return configuration
-
-
-async def _client_certificate(context: ssl.SSLContext, tls: TlsConfig) -> ClientCertificate:
-    known = _certificates.get(context)
-    if known is None:
-        known = await anyio.to_thread.run_sync(_read_certificate, tls, abandon_on_cancel=True)
-        _certificates[context] = known
-    return known
-
-
-def _read_certificate(tls: TlsConfig) -> ClientCertificate:
-    """Read the files that a context has been made from already."""
-    try:
-        chain = x509.load_pem_x509_certificates(Path(tls.cert_file or "").read_bytes())
-        key = load_pem_private_key(Path(tls.key_file or "").read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        files = f"{tls.cert_file}, {tls.key_file}"
-        raise CheckFailed(Reason.LOCAL, f"TLS cannot be set up from {files}: {type(error).__name__}") from error
-    return ClientCertificate(tuple(chain), key)

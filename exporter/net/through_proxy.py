@@ -15,10 +15,10 @@ from exporter.net.tls import TlsTransport
 
 if TYPE_CHECKING:
     import asyncio
-    import ssl
     from collections.abc import Awaitable, Callable
 
     from exporter.net.proxy import ProxyRoute
+    from exporter.net.tls_context import TlsContext
     from exporter.net.tunnel import Tunnel
 
     Connect = Callable[[Callable[[], asyncio.Protocol], ConnectionFacts], Awaitable[asyncio.Transport]]
@@ -101,7 +101,7 @@ async def speak_through(
     protocol: asyncio.Protocol,
     facts: ConnectionFacts,
     *,
-    context: ssl.SSLContext | None,
+    context: TlsContext | None,
     server_name: str,
     tls_timeout_seconds: float | None,
 ) -> asyncio.Transport:

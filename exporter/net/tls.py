@@ -1,7 +1,7 @@
 """TLS on top of a connected socket: a transport for the protocol above, a protocol for the socket below.
 
-An own layer over ssl.SSLObject instead of the event loop's, because the handshake is measured apart from TCP, and
-because the certificates of a refused handshake can only be read while its SSL object is at hand.
+An own layer over OpenSSL instead of the event loop's, because the handshake is measured apart from TCP, and because
+the certificates of a refused handshake can only be read while its connection object is at hand.
 """
 
 from __future__ import annotations
@@ -12,15 +12,26 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
+from OpenSSL import SSL
+
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.addresses import parse_address
 from exporter.net.failures import connection_failure
-from exporter.net.handshake import completed_facts, handshake_failure, refused_facts
+from exporter.net.handshake import (
+    Presented,
+    completed_facts,
+    handshake_failure,
+    presented_certificates,
+    refused_facts,
+)
 
 if TYPE_CHECKING:
     from exporter.net.phases import ConnectionFacts
+    from exporter.net.tls_context import TlsContext, VerifiedChain
 
 _RECORD_BYTES = 16384  # the most plaintext that one record holds, RFC 8446 section 5.1
+_SENT_BYTES = 65536
 _HEAD_BYTES = 128  # enough of a ServerHello to see what was chosen
 
 
@@ -32,34 +43,34 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     """
 
     def __init__(
-        self, protocol: asyncio.Protocol, context: ssl.SSLContext, server_name: str, facts: ConnectionFacts
+        self, protocol: asyncio.Protocol, context: TlsContext, server_name: str, facts: ConnectionFacts
     ) -> None:
         """Prepare to be the protocol of a socket.
 
         Args:
             protocol: The protocol above.
-            context: Its verify mode decides whether a completed handshake counts as verified.
+            context: What the connection is made from and its certificates are judged by.
             server_name: Name or IP address sent (names only) and verified.
             facts: Told of the handshake.
         """
         super().__init__()
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        self._tls = context.connection(server_name, named=parse_address(server_name) is None)
+        self._context = context
         self._protocol = protocol
         self._server_name = server_name
         self._facts = facts
-        self._verifying = context.verify_mode is ssl.CERT_REQUIRED
+        self._presented = Presented((), ())
+        self._verified: VerifiedChain | None = None
         self._socket: asyncio.Transport | None = None
         self._started_at = 0.0
         self._head = b""
         self._established = False
         self._failure: CheckFailed | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._backlog: list[bytes] = []
+        self._backlog: list[memoryview] = []
         self._paused = False
         self._closing = False
-        self._broken: ssl.SSLError | None = None
+        self._broken: SSL.Error | None = None
 
     async def shake_hands(self) -> None:
         """Wait until the handshake, which starts by itself with the connection, is done.
@@ -88,7 +99,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Decrypt what came."""
-        self._incoming.write(data)
+        self._tls.bio_write(data)
         if not self._established:
             if len(self._head) < _HEAD_BYTES:
                 self._head += data[:_HEAD_BYTES]
@@ -128,7 +139,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Encrypt and send; after closing, drop."""
         if data and not self._closing:
-            self._backlog.append(bytes(data))
+            self._backlog.append(memoryview(bytes(data)))
             self._flush_backlog()
 
     def close(self) -> None:
@@ -136,8 +147,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if self._closing or self._socket is None:
             return
         self._closing = True
-        with suppress(ssl.SSLError):  # it wants the peer's close_notify; ours is written, which is all that is owed
-            self._tls.unwrap()
+        with suppress(SSL.Error):  # a handshake that is not done has nothing to say goodbye with
+            self._tls.shutdown()
         self._send_pending()
         self._socket.close()
 
@@ -177,9 +188,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return self._protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Give `ssl_object`, or what the socket below knows."""
-        if name == "ssl_object":
-            return self._tls
+        """Give `alpn_protocol`, the protocol agreed on if any, or what the socket below knows."""
+        if name == "alpn_protocol":
+            return self._tls.get_alpn_proto_negotiated().decode() or None
         return default if self._socket is None else self._socket.get_extra_info(name, default)
 
     def get_write_buffer_size(self) -> int:
@@ -206,23 +217,43 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             return
         try:
             self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self._send_pending()
+        except SSL.WantReadError:
+            if not self._head or self._judge(done=False):
+                self._send_pending()
             return
-        except ssl.SSLError as error:
+        except SSL.Error as error:
             self._send_pending()  # the alert that tells the peer why
-            self._facts.tls = refused_facts(self._tls, self._head)
-            self._fail(handshake_failure(error, self._facts.tls, self._server_name, self._head))
+            self._presented = presented_certificates(self._tls)
+            self._refuse(error)
+            return
+        if not self._judge(done=True):
             return
         self._facts.ready_at = perf_counter()
         self._facts.tls_seconds = self._facts.ready_at - self._started_at
-        self._facts.tls = completed_facts(self._tls, verified=self._verifying)
+        self._facts.tls = completed_facts(self._tls, self._presented, self._verified)
         self._established = True
         self._protocol.connection_made(self)
         self._wake()
         # Whoever waited goes on before this call, so that what it has to say leaves together with the end of the
         # handshake: a packet less for everyone, and less time spent in the system's network code.
         asyncio.get_running_loop().call_soon(self._end_handshake)
+
+    def _judge(self, *, done: bool) -> bool:
+        """Tell whether the handshake may go on; nothing is sent to a peer once its certificates were refused."""
+        if self._presented.ders:
+            return True
+        self._presented = presented_certificates(self._tls)
+        if self._context.verifier is not None and (done or self._presented.ders):
+            try:
+                self._verified = self._context.verify(self._server_name, self._presented)
+            except ssl.SSLError as error:
+                self._refuse(error)
+                return False
+        return True
+
+    def _refuse(self, error: ssl.SSLError | SSL.Error) -> None:
+        self._facts.tls = refused_facts(self._presented, self._head)
+        self._fail(handshake_failure(error, self._facts.tls, self._server_name, self._head))
 
     def _end_handshake(self) -> None:
         if not self._closing:
@@ -242,37 +273,40 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _deliver(self) -> None:
-        try:
-            while not self._paused and not self._closing and (self._incoming.pending or self._tls.pending()):
-                chunk = self._tls.read(_RECORD_BYTES)
-                if not chunk:
-                    self._protocol.eof_received()
-                    self.close()
-                    return
-                self._protocol.data_received(chunk)
-        except ssl.SSLWantReadError:
-            pass  # half a record; the rest will come
-        except ssl.SSLError as error:
-            self._break(error)
-            return
+        while not self._paused and not self._closing:
+            try:
+                chunk = self._tls.recv(_RECORD_BYTES)
+            except SSL.WantReadError:
+                break  # nothing, or half a record; the rest will come
+            except SSL.ZeroReturnError:
+                self._protocol.eof_received()
+                self.close()
+                return
+            except SSL.Error as error:
+                self._break(error)
+                return
+            self._protocol.data_received(chunk)
         if self._backlog:
             self._flush_backlog()
-        elif self._outgoing.pending:
-            self._send_pending()  # an answer to a key update
+        else:
+            self._send_pending()  # perhaps an answer to a key update
 
     def _flush_backlog(self) -> None:
         try:
             while self._backlog:
-                self._tls.write(self._backlog[0])
-                del self._backlog[0]
-        except ssl.SSLWantReadError:
+                sent = self._tls.send(self._backlog[0])  # a record at a time
+                if sent < len(self._backlog[0]):
+                    self._backlog[0] = self._backlog[0][sent:]
+                else:
+                    del self._backlog[0]
+        except SSL.WantReadError:
             pass  # the peer renegotiates (TLS 1.2); sending goes on when it has answered
-        except ssl.SSLError as error:
+        except SSL.Error as error:
             self._break(error)
             return
         self._send_pending()
 
-    def _break(self, error: ssl.SSLError) -> None:
+    def _break(self, error: SSL.Error) -> None:
         self._closing = True
         self._broken = error
         self._send_pending()
@@ -280,5 +314,11 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._socket.close()
 
     def _send_pending(self) -> None:
-        if self._outgoing.pending and self._socket is not None:
-            self._socket.write(self._outgoing.read())
+        if self._socket is None:
+            return
+        with suppress(SSL.WantReadError):  # there is no more
+            while True:
+                pending = self._tls.bio_read(_SENT_BYTES)
+                self._socket.write(pending)
+                if len(pending) < _SENT_BYTES:
+                    return

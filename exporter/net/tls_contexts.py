@@ -1,4 +1,4 @@
-"""SSL contexts, built once per distinct TLS configuration, because building one reads some 140 authorities (26 ms).
+"""TLS contexts, built once per distinct TLS configuration, because building one reads some 140 authorities (26 ms).
 
 A context is built anew when one of its files was replaced, so that rotated certificates need no reload.
 """
@@ -9,23 +9,18 @@ import ssl
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.failures import openssl_reason
+from exporter.net.tls_context import ContextRecipe, TlsContext, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.settings import TlsConfig
 
-_VERSIONS = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
-_LEGACY_VERSIONS = ("TLS10", "TLS11")
 _MAX_CONTEXTS = 1024
 
 SYSTEM_AUTHORITIES = (
@@ -41,20 +36,8 @@ not asked, so that a check means the same wherever the exporter is started."""
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
-class ContextRecipe(NamedTuple):
-    """What a context is made from; equal recipes share a context."""
-
-    ca_file: str | None
-    cert_file: str | None
-    key_file: str | None
-    min_version: str
-    max_version: str | None
-    verifying: bool
-    alpn: tuple[str, ...]
-
-
 class TlsContexts:
-    """The SSL contexts of the process, bounded in number; may be used by any thread."""
+    """The TLS contexts of the process, bounded in number; may be used by any thread."""
 
     def __init__(
         self, *, system_authorities: Sequence[str] = SYSTEM_AUTHORITIES, max_contexts: int = _MAX_CONTEXTS
@@ -62,7 +45,7 @@ class TlsContexts:
         self._max_contexts = max_contexts
         self._system_authorities = tuple(system_authorities)
         self._lock = Lock()
-        self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, ssl.SSLContext]] = OrderedDict()
+        self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, TlsContext]] = OrderedDict()
 
     def recipe(self, config: TlsConfig, alpn: tuple[str, ...] = ()) -> ContextRecipe:
         """Give what a context for this configuration is made from; `server_name` is no part of it."""
@@ -80,7 +63,7 @@ class TlsContexts:
         """Tell whether there is any context to refresh."""
         return bool(self._contexts)
 
-    def known(self, recipe: ContextRecipe) -> ssl.SSLContext | None:
+    def known(self, recipe: ContextRecipe) -> TlsContext | None:
         """Give the context as it was last made, without looking at its files; None when there is none."""
         known = self._contexts.get(recipe)
         return None if known is None else known[1]
@@ -94,7 +77,7 @@ class TlsContexts:
                 with self._lock:
                     self._contexts.pop(recipe, None)
 
-    def context(self, recipe: ContextRecipe) -> ssl.SSLContext:
+    def context(self, recipe: ContextRecipe) -> TlsContext:
         """Give the context for a recipe, built anew only when a file it is made of has changed; blocks meanwhile.
 
         Raises:
@@ -109,9 +92,9 @@ class TlsContexts:
                 if known is not None and known[0] == stamp:
                     self._contexts.move_to_end(recipe)
                     return known[1]
-            context = _build(recipe, authorities)
+            context = TlsContext(recipe, authorities)
         except OSError as error:
-            raise _unusable(files, error) from error
+            raise _unreadable(files, error) from error
         with self._lock:
             self._contexts[recipe] = (stamp, context)
             if len(self._contexts) > self._max_contexts:
@@ -132,32 +115,6 @@ def _stamp(file: str) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _build(recipe: ContextRecipe, authorities: str | None) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if authorities is None:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    else:
-        context.load_verify_locations(cafile=authorities)
-    if recipe.min_version in _LEGACY_VERSIONS:
-        # OpenSSL 3 speaks TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that.
-        context.set_ciphers("DEFAULT:@SECLEVEL=0")
-    context.minimum_version = _VERSIONS[recipe.min_version]
-    if recipe.max_version is not None:
-        context.maximum_version = _VERSIONS[recipe.max_version]
-    if recipe.cert_file is not None:
-        context.load_cert_chain(recipe.cert_file, recipe.key_file, password=_no_password)
-    if recipe.alpn:
-        context.set_alpn_protocols(recipe.alpn)
-    return context
-
-
-def _no_password() -> bytes:
-    """Answer for an encrypted key, because OpenSSL would ask on the terminal and wait."""
-    return b""
-
-
-def _unusable(files: Sequence[str], error: OSError) -> CheckFailed:
-    why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-    where = error.filename or ", ".join(files)
-    return CheckFailed(Reason.LOCAL, f"TLS cannot be set up from {where}: {why or type(error).__name__}")
+def _unreadable(files: Sequence[str], error: OSError) -> CheckFailed:
+    why = openssl_reason(error) if isinstance(error, ssl.SSLError) else error.strerror
+    return unusable(error.filename or ", ".join(files), why or type(error).__name__)

@@ -1,0 +1,201 @@
+"""One TLS configuration made ready for use: connections are made from it, and certificates judged by it.
+
+Two libraries share the work. OpenSSL as the package cryptography brings it, through pyOpenSSL, shakes hands: that takes
+about half the time of the OpenSSL that Python is linked with on most systems, it gives the certificates of whatever
+connection, and it is the same OpenSSL everywhere. Python's own `ssl` judges the certificates, so that authorities,
+names and purposes mean what they mean to other Python programs.
+
+A chain that was verified for a name is not verified again while all its certificates are valid: with the same
+authorities the verdict cannot change. That the peer has the key of its certificate is proved by each handshake anew.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+from OpenSSL._util import lib as openssl
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.certificates import certificate_facts, earliest_expiry, latest_start
+from exporter.net.chain_verification import verify_chain
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from exporter.net.handshake import Presented
+
+_VERSIONS = {
+    "TLS10": SSL.TLS1_VERSION,
+    "TLS11": SSL.TLS1_1_VERSION,
+    "TLS12": SSL.TLS1_2_VERSION,
+    "TLS13": SSL.TLS1_3_VERSION,
+}
+_LEGACY_VERSIONS = ("TLS10", "TLS11")
+_LEGACY_CIPHERS = "DEFAULT:@SECLEVEL=0"
+"""OpenSSL 3 and newer speak TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that."""
+
+_GROUPS = (b"X25519:P-256:P-384:P-521:X25519MLKEM768", b"X25519:P-256:P-384:P-521")
+"""Key exchange groups, in the order of preference, with and without the hybrid of RFC 9794 that only newer OpenSSL
+has. Only the first one's key is made beforehand: a server that insists on the hybrid asks for it, and the others are
+spared a key that takes as long to make as the rest of the ClientHello."""
+
+_REMEMBERED_CHAINS = 65536
+
+
+class ContextRecipe(NamedTuple):
+    """What a context is made from; equal recipes share a context."""
+
+    ca_file: str | None
+    cert_file: str | None
+    key_file: str | None
+    min_version: str
+    max_version: str | None
+    verifying: bool
+    alpn: tuple[str, ...]
+
+
+class VerifiedChain(NamedTuple):
+    """A chain that was verified: the Unix times between which all its certificates are valid."""
+
+    valid_from_seconds: float
+    valid_until_seconds: float
+
+
+class ClientCertificate(NamedTuple):
+    """A client certificate: its chain, its own certificate first, and its key."""
+
+    chain: tuple[x509.Certificate, ...]
+    key: PrivateKeyTypes
+
+
+class TlsContext:
+    """Makes connections for one recipe and judges the certificates that come by them; used by one event loop.
+
+    Attributes:
+        verifier: Python's context for judging certificates; None when any certificate is accepted.
+        certificate: What is shown to servers that ask for a certificate.
+    """
+
+    def __init__(self, recipe: ContextRecipe, authorities: str | None) -> None:
+        """Read the files; blocks meanwhile.
+
+        Args:
+            recipe: The configuration.
+            authorities: PEM file of the authorities to trust; None to accept any certificate.
+
+        Raises:
+            OSError: When a file cannot be read or holds nothing of use; ssl.SSLError is one.
+            CheckFailed: With reason `local` when the client's certificate or key is of no use.
+        """
+        self.verifier = None if authorities is None else _verifier(recipe, authorities)
+        self.certificate = _client_certificate(recipe)
+        self._handshakes = _handshakes(recipe, self.certificate)
+        self._verified: dict[tuple[str, tuple[str, ...]], VerifiedChain] = {}
+
+    def connection(self, server_name: str, *, named: bool) -> SSL.Connection:
+        """Make a connection that has yet to shake hands and has no socket.
+
+        Args:
+            server_name: Name or address of the peer.
+            named: Whether it is a name, which is then sent (RFC 6066 section 3 allows no addresses).
+        """
+        connection = SSL.Connection(self._handshakes, None)
+        if named:
+            connection.set_tlsext_host_name(server_name.encode())
+        connection.set_connect_state()
+        return connection
+
+    def verify(self, server_name: str, presented: Presented) -> VerifiedChain:
+        """Verify a chain for a name, or recall that it was.
+
+        Args:
+            server_name: Name or IP address that the certificate has to be for.
+            presented: The certificates as they were sent.
+
+        Raises:
+            ssl.SSLCertVerificationError: When they are refused.
+            ssl.SSLError: When they cannot be judged.
+        """
+        key = (server_name, tuple([one.fingerprint_sha256 for one in presented.facts]))
+        known = self._verified.get(key)
+        if known is not None and known.valid_from_seconds <= time() <= known.valid_until_seconds:
+            return known
+        if self.verifier is None or not presented.ders:
+            raise ssl.SSLError("the peer presented no certificate")
+        chain = verify_chain(
+            self.verifier, server_name, [x509.load_der_x509_certificate(der) for der in presented.ders]
+        )
+        facts = tuple([certificate_facts(der) for der in chain])
+        verified = VerifiedChain(latest_start(facts) or 0.0, earliest_expiry(facts) or 0.0)
+        self._verified[key] = verified
+        if len(self._verified) > _REMEMBERED_CHAINS:
+            del self._verified[next(iter(self._verified))]
+        return verified
+
+
+def _verifier(recipe: ContextRecipe, authorities: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cafile=authorities)
+    if recipe.min_version in _LEGACY_VERSIONS:
+        context.set_ciphers(_LEGACY_CIPHERS)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2  # what verify_chain speaks
+    return context
+
+
+def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_verify(SSL.VERIFY_NONE)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    # pyOpenSSL has no public call for the groups; should its library lose this one, handshakes take longer, no more.
+    set_groups = getattr(openssl, "SSL_CTX_set1_curves_list", None)
+    if set_groups is not None:
+        any(set_groups(context._context, groups) == 1 for groups in _GROUPS)  # noqa: SLF001 - as above
+    if recipe.min_version in _LEGACY_VERSIONS:
+        context.set_cipher_list(_LEGACY_CIPHERS.encode())
+    context.set_min_proto_version(_VERSIONS[recipe.min_version])
+    if recipe.max_version is not None:
+        context.set_max_proto_version(_VERSIONS[recipe.max_version])
+    if certificate is not None:
+        _show(context, certificate, recipe)
+    if recipe.alpn:
+        context.set_alpn_protos([protocol.encode() for protocol in recipe.alpn])
+    return context
+
+
+def _client_certificate(recipe: ContextRecipe) -> ClientCertificate | None:
+    if recipe.cert_file is None or recipe.key_file is None:
+        return None
+    try:
+        chain = x509.load_pem_x509_certificates(Path(recipe.cert_file).read_bytes())
+    except ValueError as error:
+        raise unusable(recipe.cert_file, "it holds no certificate in PEM form") from error
+    try:
+        key = load_pem_private_key(Path(recipe.key_file).read_bytes(), password=None)
+    except (ValueError, TypeError) as error:  # the latter when it has a password
+        raise unusable(recipe.key_file, "it holds no key in PEM form that needs no password") from error
+    return ClientCertificate(tuple(chain), key)
+
+
+def _show(context: SSL.Context, certificate: ClientCertificate, recipe: ContextRecipe) -> None:
+    own, *others = certificate.chain
+    context.use_certificate(own)
+    for other in others:
+        context.add_extra_chain_cert(other)
+    try:
+        context.use_privatekey(certificate.key)  # type: ignore[arg-type] # kinds of no use for TLS are a TypeError
+    except TypeError as error:
+        raise unusable(f"{recipe.key_file}", "its key is of a kind that TLS has no use for") from error
+    except SSL.Error as error:
+        raise unusable(f"{recipe.key_file}", f"it is not the key of {recipe.cert_file}") from error
+
+
+def unusable(files: str, why: str) -> CheckFailed:
+    """Say that TLS cannot be set up, which is no fault of the target."""
+    return CheckFailed(Reason.LOCAL, f"TLS cannot be set up from {files}: {why}")

@@ -1,0 +1,133 @@
+"""A chain that was verified is not verified again, and that never lets pass what would be refused."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from exporter.model import Reason
+from exporter.net import Network
+from exporter.settings import TlsConfig
+from tests.net.connecting import connected, refused
+from tests.servers import certificates
+from tests.servers.certificates import Certificate, server_context
+from tests.servers.tcp import over_tls, serve
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.servers.nginx import CertificateFiles
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+def trusting(ca_file: Path, **options: str) -> TlsConfig:
+    return TlsConfig(ca_file=str(ca_file), **options)
+
+
+async def test_recalls_a_chain_with_all_its_facts(network: Network, ca: trustme.CA, ca_file: Path) -> None:
+    """The facts of a connection whose chain was verified before are those of the first."""
+    with serve(over_tls(server_context(certificates.with_intermediate(ca, "127.0.0.1")))) as server:
+        facts = []
+        for _ in range(3):
+            async with connected(server, network=network.for_batch(), tls=trusting(ca_file)) as connection:
+                facts.append(connection.facts.tls)
+    assert facts[0] is not None
+    assert facts[0].verified
+    assert facts == [facts[0]] * 3
+
+
+async def test_verifies_a_new_chain_of_a_known_server(network: Network, ca: trustme.CA, ca_file: Path) -> None:
+    """A server that presents another certificate is judged by that one."""
+    good, bad = certificates.valid(ca, "127.0.0.1"), certificates.valid(trustme.CA(), "127.0.0.1")
+    context = server_context(good)
+    with serve(over_tls(context)) as server:
+        async with connected(server, network=network, tls=trusting(ca_file)):
+            pass
+    with serve(over_tls(server_context(bad)), port=server.port) as again:
+        failure, facts = await refused(again.port, network=network, tls=trusting(ca_file))
+    assert failure.reason is Reason.CERTIFICATE
+    assert facts.tls is not None
+    assert not facts.tls.verified
+
+
+async def test_verifies_a_known_chain_for_another_name(network: Network, ca: trustme.CA, ca_file: Path) -> None:
+    """What was verified for one name says nothing about another."""
+    with serve(over_tls(server_context(certificates.valid(ca, "one.test")))) as server:
+        async with connected(server, network=network, tls=trusting(ca_file, server_name="one.test")):
+            pass
+        failure, _ = await refused(server.port, network=network, tls=trusting(ca_file, server_name="two.test"))
+    assert failure.detail == "the certificate of two.test was refused: it is for one.test, not for two.test"
+
+
+async def test_verifies_a_known_chain_by_other_authorities(network: Network, ca: trustme.CA, tmp_path: Path) -> None:
+    """What one configuration trusts says nothing about another."""
+    trusted, other = tmp_path / "trusted.pem", tmp_path / "other.pem"
+    ca.cert_pem.write_to_path(str(trusted))
+    trustme.CA().cert_pem.write_to_path(str(other))
+    with serve(over_tls(server_context(certificates.valid(ca, "127.0.0.1")))) as server:
+        async with connected(server, network=network, tls=trusting(trusted)):
+            pass
+        failure, _ = await refused(server.port, network=network, tls=trusting(other))
+    assert failure.reason is Reason.CERTIFICATE
+
+
+async def test_refuses_a_known_chain_that_has_expired(network: Network, ca: trustme.CA, ca_file: Path) -> None:
+    """A chain that was fine a moment ago is refused once its time is over."""
+    ends = datetime.now(UTC) + timedelta(seconds=3)
+    issued = ca.issue_cert("127.0.0.1", not_after=ends)
+    brief = Certificate(issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes())
+    with serve(over_tls(server_context(brief))) as server:
+        async with connected(server, network=network, tls=trusting(ca_file)):
+            pass
+        await asyncio.sleep((ends - datetime.now(UTC)).total_seconds() + 1)
+        failure, _ = await refused(server.port, network=network, tls=trusting(ca_file))
+    assert failure.reason is Reason.CERTIFICATE
+    assert "it expired on" in failure.detail
+
+
+@pytest.fixture
+def shown(write_certificate: Callable[..., CertificateFiles]) -> dict[str, str]:
+    files = write_certificate("client.test")
+    return {"cert_file": str(files.cert_file), "key_file": str(files.key_file)}
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_shows_nothing_to_a_server_it_does_not_trust(
+    version: ssl.TLSVersion,
+    network: Network,
+    ca: trustme.CA,
+    ca_file: Path,
+    shown: dict[str, str],
+) -> None:
+    """A server whose certificate is refused gets neither the client's certificate nor the end of the handshake."""
+    heard: list[bytes] = []
+
+    def listen(connection: socket.socket) -> None:
+        context = server_context(certificates.valid(trustme.CA(), "127.0.0.1"), version=version)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(cadata=ca.cert_pem.bytes().decode())
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        while heard[-1:] != [b""]:
+            heard.append(connection.recv(65536))
+            incoming.write(heard[-1])
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            connection.sendall(outgoing.read())
+
+    with serve(listen) as server:
+        failure, _ = await refused(server.port, network=network, tls=trusting(ca_file, **shown))
+    assert failure.reason is Reason.CERTIFICATE
+    assert len(heard) == 2
+    assert heard[1] == b""
