@@ -11,6 +11,7 @@ import zlib
 from array import array
 from dataclasses import dataclass
 from enum import Enum
+from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,7 +83,9 @@ def write_page(
     """
     chunks = _chunks(blocks, exposition_format, names)
     if not compress:
-        return Page(body=b"".join(chunks), content_type=exposition_format.value)
+        whole = BytesIO()  # joining a list of chunks would take twice the memory
+        whole.writelines(chunks)
+        return Page(body=whole.getvalue(), content_type=exposition_format.value)
     compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
     compressed = [compressor.compress(chunk) for chunk in chunks]
     body = b"".join((*compressed, compressor.flush()))
