@@ -12,7 +12,7 @@ from functools import cache
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import crypto
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
@@ -32,7 +32,6 @@ from exporter.net.failures import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cryptography.x509 import Certificate
     from OpenSSL import SSL
 
     from exporter.net.certificates import CertificateFacts
@@ -63,15 +62,15 @@ class Presented(NamedTuple):
     facts: tuple[CertificateFacts, ...]
 
     @classmethod
-    def read(cls, certificates: Sequence[Certificate]) -> Presented:
+    def read(cls, ders: Sequence[bytes]) -> Presented:
         """Read certificates as they came."""
-        ders = tuple([certificate.public_bytes(Encoding.DER) for certificate in certificates])
-        return cls(ders, tuple([certificate_facts(der) for der in ders]))
+        return cls(tuple(ders), tuple([certificate_facts(der) for der in ders]))
 
 
 def presented_certificates(connection: SSL.Connection) -> Presented:
     """Give the certificates that came so far, whatever becomes of the handshake."""
-    return Presented.read(connection.get_peer_cert_chain(as_cryptography=True) or ())
+    chain = connection.get_peer_cert_chain() or ()
+    return Presented.read([crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain])
 
 
 def completed_facts(connection: SSL.Connection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from exporter.net.certificates import TlsFacts
 from exporter.net.handshake import Presented
 
@@ -17,7 +19,8 @@ def presented_certificates(quic: QuicConnection) -> Presented:
     """Give the certificates that the peer sent; also after a handshake that failed because of them."""
     tls = quic.tls
     own, others = tls._peer_certificate, tls._peer_certificate_chain  # noqa: SLF001 - aioquic has no public way to them
-    return Presented.read(() if own is None else (own, *others))
+    certificates = () if own is None else (own, *others)
+    return Presented.read([certificate.public_bytes(Encoding.DER) for certificate in certificates])
 
 
 def handshake_facts(quic: QuicConnection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts | None:
