@@ -112,7 +112,7 @@ async def test_hanging_names_delay_nobody(place: Place) -> None:
     async with serving(place, {"A good.test": "192.0.2.1", "*": "silence"}) as server:
         lookups = place.lookups()
         hanging = [asyncio.create_task(resolve(lookups, f"hang-{number}.test")) for number in range(200)]
-        await until(lambda: len(server.asked) == len(hanging))
+        await until(lambda: len(set(server.asked)) == len(hanging))  # a question that was lost is asked again
         assert await resolve(lookups, "good.test") == "192.0.2.1"
         assert not any(task.done() for task in hanging)
         for task in hanging:
