@@ -15,10 +15,12 @@ from exporter.net.http_message import Exchange, RequestOptions
 from exporter.settings import NetworkSettings, TlsConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from exporter.attempt import Attempt
+
+_POLL_SECONDS = 0.005
 
 
 class Outcome(NamedTuple):
@@ -49,7 +51,8 @@ class Outcome(NamedTuple):
 
 async def ask(
     url: str, ca_file: Path, *, method: str = "GET", content: bytes = b"", headers: Mapping[str, str] | None = None,
-    network: Network | None = None, patience_seconds: float = 10.0, settings: Mapping[str, Any] | None = None,
+    network: Network | None = None, patience_seconds: float = 20.0,
+    enough: Callable[[Exchange], object] = lambda exchange: False, settings: Mapping[str, Any] | None = None,
     tls: Mapping[str, Any] | None = None, **options: Any,
 ) -> Outcome:  # fmt: skip
     """Make one exchange over HTTP/3.
@@ -62,6 +65,7 @@ async def ask(
         headers: Its headers.
         network: The network; a fresh one by default.
         patience_seconds: As a check's timeout.
+        enough: When this holds, patience ends as well.
         settings: NetworkSettings.
         tls: TlsConfig, besides the authority.
         options: RequestOptions.
@@ -74,10 +78,22 @@ async def ask(
     request = wire_request(httpx.Request(method, url, content=content or None, headers=headers), made)
     exchange, attempt = Exchange(secure=True), begin_attempt()
     try:
-        async with asyncio.timeout(patience_seconds):
+        async with asyncio.timeout(patience_seconds) as limit:
+            _end_when(lambda: enough(exchange), limit)
             await ProbeTransport(network or Network()).exchange(request, exchange)
     except CheckFailed as failure:
         return Outcome(exchange, failure, attempt, timed_out=False)
     except TimeoutError:
         return Outcome(exchange, None, attempt, timed_out=True)
     return Outcome(exchange, None, attempt, timed_out=False)
+
+
+def _end_when(condition: Callable[[], object], limit: asyncio.Timeout) -> None:
+    """Look now and again whether a condition holds, and end the time that is left when it does."""
+    loop = asyncio.get_running_loop()
+    if limit.when() is None or limit.expired():
+        return
+    if condition():
+        limit.reschedule(loop.time())
+    else:
+        loop.call_later(_POLL_SECONDS, _end_when, condition, limit)

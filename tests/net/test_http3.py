@@ -274,7 +274,9 @@ async def test_an_answer_that_does_not_end_is_waited_for(
 ) -> None:
     """Only the check's own limit ends it; what had come is kept."""
     with run_http3_server(certificate, *steps) as server:
-        outcome = await ask(server.url(), ca_file, patience_seconds=1)
+        outcome = await ask(
+            server.url(), ca_file, enough=lambda exchange: server.requests and exchange.wire_body_bytes == len(body)
+        )
     assert (outcome.timed_out, outcome.exchange.body) == (True, body)
     assert outcome.attempt.timeout_reason is Reason.TIMEOUT
 
@@ -282,7 +284,7 @@ async def test_an_answer_that_does_not_end_is_waited_for(
 async def test_a_server_without_room_for_requests_is_waited_for(certificate: Certificate, ca_file: Path) -> None:
     """A limit of no streams may be raised; that there is one is logged."""
     with run_http3_server(certificate, say(ANSWER), adjust=admit_no_requests) as server:
-        outcome = await ask(server.url(), ca_file, patience_seconds=1.5)
+        outcome = await ask(server.url(), ca_file, enough=lambda exchange: exchange.connection.ready_at)
     assert (outcome.timed_out, server.requests) == (True, [])
     assert outcome.attempt.log[-1].message == "the server admits no requests: its limit of streams is 0"
 
