@@ -1,8 +1,9 @@
 """When the next check of a batch may start, and whether the event loop keeps up meanwhile.
 
 Starting everything at once falsifies every duration: each answer then waits in the loop behind all the others. A cap
-on how many checks are under way would be wrong as well, since most of them only wait for their targets. So starts are
-held back while the loop has work to catch up with, and only then.
+on how many checks are under way would be wrong as well, since most of them only wait for their targets. So a start is
+held back while the loop has work to catch up with; and it reserves the time that its answer will cost the loop, since
+checks that were started in one moment are answered in one moment, however long that takes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,19 @@ _BUSY_ITERATION_SECONDS = 0.0005
 TLS handshake: with more, answers begin to queue; with less, nothing is gained."""
 
 _LONGEST_HOLD_SECONDS = 0.05
-"""A start is held back no longer than this, so that a loop kept busy by somebody else cannot starve a batch."""
+"""A start is held back no longer than this because of a busy loop, so that a loop kept busy by somebody else cannot
+starve a batch."""
+
+_AHEAD_SECONDS = 0.001
+"""How far starts may be ahead of the work reserved, and catch up when they are late: what a loop's timer can tell."""
+
+_USED_SHARE = 0.85
+"""The share of the loop's time that starts may reserve: answers do not come as evenly as starts, and queue the longer
+the nearer this is to the whole."""
+
+_LONGEST_WORK_SECONDS = 0.005
+_CERTAIN_STARTS = 100
+"""Batches of fewer starts teach the less."""
 
 _BEAT_SECONDS = 0.05
 
@@ -23,21 +36,75 @@ _SILENCE_SECONDS = 0.5
 """A loop that has not run a timer for so long is blocked by something that will not give way."""
 
 
+class Workload:
+    """What checks cost the event loop, learned from batch to batch; lives as long as the process.
+
+    Attributes:
+        check_seconds: The loop's time for a check, without a TLS handshake.
+        handshake_seconds: Its time for a TLS handshake.
+    """
+
+    def __init__(self) -> None:
+        self.check_seconds = 0.0001
+        self.handshake_seconds = 0.0006
+
+    def learn(self, busy_seconds: float, checks: int, handshakes: int) -> None:
+        """Take in what a batch took.
+
+        Args:
+            busy_seconds: CPU time of the loop's thread during the batch.
+            checks: Checks started.
+            handshakes: Handshakes begun.
+        """
+        if not checks:
+            return
+        weight = min(1.0, checks / _CERTAIN_STARTS) / 2
+        if handshakes:
+            seen = (busy_seconds - checks * self.check_seconds) / handshakes
+            self.handshake_seconds += weight * (_credible(seen) - self.handshake_seconds)
+        else:
+            self.check_seconds += weight * (_credible(busy_seconds / checks) - self.check_seconds)
+
+
+def _credible(seconds: float) -> float:
+    return min(max(seconds, 0.0), _LONGEST_WORK_SECONDS)
+
+
 class Pacer:
     """Paces one batch on the running loop; whoever waits for a turn gets it in the order of asking, one at a time.
 
     Attributes:
         start_wait_seconds: For each turn so far, how long it was waited for.
+        handshakes: Turns so far that were for handshakes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workload: Workload | None = None) -> None:
+        """Begin a batch.
+
+        Args:
+            workload: What its checks will cost the loop.
+        """
         self.start_wait_seconds: list[float] = []
+        self.handshakes = 0
+        self._workload = workload or Workload()
         self._turnstile = asyncio.Lock()
+        self._reserved_until = 0.0
 
     async def wait_for_turn(self) -> None:
-        """Return when the loop is responsive enough for one more check to go on."""
+        """Return when one more check may go on."""
+        await self._wait(self._workload.check_seconds)
+
+    async def wait_for_handshake(self) -> None:
+        """Return when one more check may begin to connect for a TLS handshake."""
+        self.handshakes += 1
+        await self._wait(self._workload.handshake_seconds)
+
+    async def _wait(self, work_seconds: float) -> None:
         asked = perf_counter()
         async with self._turnstile:
+            early = self._reserved_until - perf_counter()
+            if early > _AHEAD_SECONDS:
+                await asyncio.sleep(early)
             began = before = perf_counter()
             while True:
                 await asyncio.sleep(0)
@@ -45,6 +112,7 @@ class Pacer:
                 if now - before < _BUSY_ITERATION_SECONDS or now - began > _LONGEST_HOLD_SECONDS:
                     break
                 before = now
+            self._reserved_until = max(self._reserved_until, now - _AHEAD_SECONDS) + work_seconds / _USED_SHARE
         self.start_wait_seconds.append(now - asked)
 
 

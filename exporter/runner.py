@@ -15,7 +15,7 @@ import logging
 import threading
 from collections import Counter
 from concurrent.futures import CancelledError, Future
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Protocol
 
 from exporter.checks.base import BatchContext
@@ -24,7 +24,7 @@ from exporter.fan_out import FanOut
 from exporter.model import Batch, Reason
 from exporter.net import Network
 from exporter.net.http_client import create_client
-from exporter.pacing import Pacer, Pulse
+from exporter.pacing import Pacer, Pulse, Workload
 from exporter.registry import ExecutorRegistry, close_resource
 from exporter.stuck import StuckChecks
 from exporter.verdict import unjudged
@@ -90,6 +90,7 @@ class AsyncCheckRunner:
         self._buffer_size = buffer_size
         self._cleanup_limit_seconds = cleanup_limit_seconds
         self._stuck = StuckChecks(portal_provider)
+        self._workload = Workload()
 
     @property
     def stuck_checks(self) -> frozenset[str]:
@@ -174,7 +175,8 @@ class AsyncCheckRunner:
         """Make what the batch needs, run it, close everything whatever happened, and report."""
         started = perf_counter()
         pulse.start()
-        pacer = Pacer()
+        busy_before = thread_time()
+        pacer = Pacer(self._workload)
         network = self._network.for_batch(pacer)
         await network.refresh()
         needs_client = self.registry.needs_http_client({check.check_type for check in checks})
@@ -197,6 +199,7 @@ class AsyncCheckRunner:
             if client is not None:
                 closings.append(await close_resource("http_client", client.aclose, self._cleanup_limit_seconds))
             pulse.stop()
+        self._workload.learn(thread_time() - busy_before, len(checks), pacer.handshakes)
         return Batch(
             checks=len(checks),
             duration_seconds=perf_counter() - started,

@@ -158,7 +158,7 @@ class Network:
         with await self.lookups.candidates(host_to_find, settings, facts) as candidates:
             attempt.note("resolved", host=host_to_find, address=facts.address, seconds=facts.resolve_seconds)
             if tls is not None or facts.resolve_seconds > _WAITED_SECONDS:
-                await self.wait_for_turn(attempt)
+                await self.wait_for_turn(attempt, handshake=tls is not None)
             protocol = protocol_factory()
             if tls is None or context is None:
                 transport = await connect_plain(protocol, candidates, port, settings, facts)
@@ -237,11 +237,11 @@ class Network:
         finally:
             current_attempt().held_seconds += perf_counter() - started
 
-    async def wait_for_turn(self, attempt: Attempt) -> None:
-        """Let checks that waited together for one lookup or context go on one by one."""
+    async def wait_for_turn(self, attempt: Attempt, *, handshake: bool) -> None:
+        """Let checks that waited together for one lookup or context go on one by one, or shake hands so."""
         if self._pacer is not None:
             started = perf_counter()
-            await self._pacer.wait_for_turn()
+            await (self._pacer.wait_for_handshake() if handshake else self._pacer.wait_for_turn())
             attempt.held_seconds += perf_counter() - started
 
     async def _build(self, recipe: ContextRecipe) -> TlsContext:

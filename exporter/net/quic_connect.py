@@ -71,7 +71,7 @@ async def connect_quic(
         host_to_find, port = parse_host_port(settings.connect_to, default_port=port)
     address = await network.lookups.address(host_to_find, settings, facts)
     attempt.note("resolved", host=host_to_find, address=address.text, seconds=facts.resolve_seconds)
-    await network.wait_for_turn(attempt)
+    await network.wait_for_turn(attempt, handshake=True)
     name = verifiable_name(server_name or tls.server_name or host)
     channel = QuicChannel(
         QuicConnection(configuration=_configuration(name, context.certificate)),
