@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from exporter.registry import BatchExecutors
     from exporter.stuck import StuckChecks
 
+_GATHERING_SECONDS = 0.002
+"""How long further results are waited for before those that are there are handed over: a hop to a thread costs the loop
+as much as a tenth of a check."""
+
+_GATHERED_RESULTS = 50
+"""A stream with less room than this would be full before, and the checks would wait."""
+
 
 class FanOut:
     """Runs the checks of one batch on the loop and hands over their results; used once.
@@ -139,6 +146,8 @@ class FanOut:
                 ready = [await receive.receive()]
             except anyio.EndOfStream:
                 return  # the producer failed, and says so when it is awaited
+            if missing > 1 and self._buffer_size >= _GATHERED_RESULTS:
+                await asyncio.sleep(_GATHERING_SECONDS)
             self.stream_high_water = max(self.stream_high_water, receive.statistics().current_buffer_used + 1)
             while True:
                 try:

@@ -19,10 +19,10 @@ _LONGEST_HOLD_SECONDS = 0.05
 """A start is held back no longer than this because of a busy loop, so that a loop kept busy by somebody else cannot
 starve a batch."""
 
-_AHEAD_SECONDS = 0.001
+_AHEAD_SECONDS = 0.002
 """How far starts may be ahead of the work reserved, and catch up when they are late: what a loop's timer can tell."""
 
-_USED_SHARE = 0.85
+_USED_SHARE = 1.0
 """The share of the loop's time that starts may reserve: answers do not come as evenly as starts, and queue the longer
 the nearer this is to the whole."""
 

@@ -5,6 +5,7 @@ Source: the IANA registry "TLS Cipher Suites"; OpenSSL, ciphers(1).
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 _KEY_EXCHANGES = {
@@ -29,6 +30,7 @@ class ServerHello(NamedTuple):
     cipher_suite: int
 
 
+@cache
 def iana_cipher_name(openssl_name: str) -> str:
     """Give the IANA name of a cipher suite, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256."""
     if openssl_name.startswith("TLS_"):

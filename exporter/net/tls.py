@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from exporter.net.tls_context import TlsContext, VerifiedChain
 
 _RECORD_BYTES = 16384  # the most plaintext that one record holds, RFC 8446 section 5.1
-_SENT_BYTES = 65536
+_SENT_BYTES = 20000  # a flight of a handshake, or a record; the C library clears up after every buffer of 64 KiB
 _HEAD_BYTES = 128  # enough of a ServerHello to see what was chosen
 
 

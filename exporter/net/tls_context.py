@@ -153,6 +153,7 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_verify(SSL.VERIFY_NONE)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_options(SSL.OP_NO_TICKET)
     # pyOpenSSL has no public call for the groups; should its library lose this one, handshakes take longer, no more.
     set_groups = getattr(openssl, "SSL_CTX_set1_curves_list", None)
     if set_groups is not None:

@@ -56,14 +56,15 @@ def http_targets(directory: Path, count: int) -> Iterator[Targets]:
 
 @contextmanager
 def https_targets(directory: Path, count: int) -> Iterator[Targets]:
-    """HTTPS to nginx, its certificate verified."""
+    """HTTPS to nginx, its certificate and that of an intermediate authority verified, as most have them."""
     directory.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA()
     files = CertificateFiles(directory / "cert.pem", directory / "key.pem")
     ca_file = directory / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
-    certificate = authority.issue_cert(*HOSTS)
-    certificate.cert_chain_pems[0].write_to_path(str(files.cert_file))
+    certificate = authority.create_child_ca().issue_cert(*HOSTS)
+    for number, pem in enumerate(certificate.cert_chain_pems):
+        pem.write_to_path(str(files.cert_file), append=number > 0)
     certificate.private_key_pem.write_to_path(str(files.key_file))
     tls = f'tls_config: {{ca_file: "{ca_file}"}}'
     with run_nginx(directory, TLS_SERVER, certificate=files) as nginx:
