@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from exporter.registry import BatchExecutors
     from exporter.stuck import StuckChecks
 
-_GATHERING_SECONDS = 0.002
+_GATHERING_SECONDS = 0.004
 """How long further results are waited for before those that are there are handed over: a hop to a thread costs the loop
 as much as a tenth of a check."""
 
