@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from exporter.settings import CheckSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import httpx
 
-    from exporter.model import Check, MetricSpec, Result, Subject
+    from exporter.model import Check, Expectation, MetricSpec, Result, Subject
     from exporter.net import Network
 
 
@@ -61,8 +61,8 @@ class CheckType:
         settings: The settings model.
         metrics: Every gauge family its executor may measure, in the order of the page.
         subjects: What expectations of this type can be about, besides `duration`.
-        default_expectations: Gives the expectations that hold when none of the check's own has the same subject,
-            in the form of the YAML key `expect`.
+        default_expectations: Gives the expectations that hold when none of the check's own, which it is told, has the
+            same subject; in the form of the YAML key `expect`.
         validate_target: Gives the target in the form the executor wants.
             Raises ValueError with what is allowed when it cannot be one.
         min_interval_seconds: Default of `min_interval`.
@@ -75,8 +75,8 @@ class CheckType:
     settings: type[CheckSettings] = CheckSettings
     metrics: tuple[MetricSpec, ...] = ()
     subjects: tuple[Subject, ...] = ()
-    default_expectations: Callable[[CheckSettings], tuple[Mapping[str, object], ...]] = field(
-        default=lambda settings: ()
+    default_expectations: Callable[[CheckSettings, Sequence[Expectation]], tuple[Mapping[str, object], ...]] = field(
+        default=lambda settings, own: ()
     )
     validate_target: Callable[[str, CheckSettings], str] = field(default=lambda target, settings: target)
     min_interval_seconds: float = 0.0

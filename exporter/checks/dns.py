@@ -45,11 +45,11 @@ from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
-    from exporter.model import Check
+    from exporter.model import Check, Expectation
     from exporter.net.dns_answer import DnsAnswer
     from exporter.net.dns_exchange import Reply
     from exporter.settings import CheckSettings
@@ -366,7 +366,7 @@ def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> R
     return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.EXPECTATION, detail=detail)
 
 
-def _expect_no_error(settings: CheckSettings) -> tuple[Mapping[str, object], ...]:
+def _expect_no_error(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
     return ({RCODE.name: {"eq": "NOERROR"}},)
 
 

@@ -36,9 +36,11 @@ from exporter.net.redirects import RedirectRules
 from exporter.settings import NetworkSettings, parse_host_port
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
-    from exporter.model import Check
+    from exporter.model import Check, Expectation
     from exporter.net.http_message import Exchange
     from exporter.net.http_settings import OAuth2
     from exporter.net.proxy import Proxies
@@ -337,6 +339,14 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
     return target
 
 
+def _expect_status(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
+    """Expect success, or a redirect where none is followed and something is expected that only a Location can meet."""
+    of_location = [one for one in own if one.subject is LOCATION]
+    meets_all = all(one.ok for one in evaluate(of_location, {LOCATION.name: None}))
+    followed = not isinstance(settings, HttpSettings) or settings.follow_redirects
+    return ({STATUS.name: "2xx" if followed or meets_all else "3xx"},)
+
+
 def _executor(context: BatchContext) -> HttpCheckExecutor:
     return HttpCheckExecutor(context.http_client, network=context.network)
 
@@ -349,7 +359,7 @@ def _check_type(name: str, description: str) -> CheckType:
         settings=HttpSettings,
         metrics=(*RESOLUTION_METRICS, *HTTP_METRICS, FAILED_DUE_TO_REGEX, *TLS_METRICS),
         subjects=SUBJECTS,
-        default_expectations=lambda _settings: ({STATUS.name: "2xx"},),
+        default_expectations=_expect_status,
         validate_target=_validate_target,
         needs_http_client=True,
     )

@@ -183,7 +183,7 @@ class CheckBuilder:
         self, whole: Node, settings: CheckSettings, reader: ExpectationReader, own: tuple[Expectation, ...]
     ) -> tuple[Expectation, ...]:
         """Give those of the type's expectations about whose subjects the check says nothing."""
-        found = reader.read([dict(item) for item in self._type.default_expectations(settings)])
+        found = reader.read([dict(item) for item in self._type.default_expectations(settings, own)])
         for fault in reader.faults:
             self._problems.add(whole, f"the type {self._type.name} has a default expectation that {fault.message}")
         spoken_of = {expectation.subject.name for expectation in own}

@@ -345,6 +345,35 @@ def test_a_redirect_can_be_what_is_expected(run: Callable[..., Result]) -> None:
     assert (result.status, result.detail) == (ResultStatus.OK, "")
 
 
+@pytest.mark.parametrize(
+    ("keys", "status"),
+    [
+        ("follow_redirects: false, expect: [{location: {matches: '/new$'}}]", "3xx"),
+        ("follow_redirects: false, expect: [{location: {exists: true}}]", "3xx"),
+        ("follow_redirects: false, expect: [{location: {exists: true}}, {status: 201}]", "201"),
+        ("follow_redirects: false, expect: [{location: {exists: false}}]", "2xx"),
+        ("follow_redirects: false, expect: [{location: {ne: /new}}]", "2xx"),
+        ("follow_redirects: false, expect: [{url: http://x.example/}]", "2xx"),
+        ("expect: [{location: {matches: '/new$'}}]", "2xx"),
+        ("follow_redirects: false", "2xx"),
+    ],
+)
+def test_whoever_expects_a_redirect_expects_its_status(keys: str, status: str) -> None:
+    """The status expected by default is a redirect's when redirects are judged and only one can be what is expected."""
+    expectations = configured("http://x.example/", keys)[0].expectations
+    assert [one.label for one in expectations if one.subject.name == "status"] == [f"status in {status}"]
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(redirect("/new", 308), None), (respond(200), Reason.EXPECTATION)])
+def test_a_location_is_enough_to_expect_a_redirect(
+    run: Callable[..., Result], answer: Act, reason: Reason | None
+) -> None:
+    """A check that expects a location succeeds with any redirect to it, and fails without one."""
+    with run_http_server({"/": answer}) as server:
+        result = run(server.url(), "follow_redirects: false, expect: [{location: {contains: /new}}]")
+    assert result.reason == reason
+
+
 def test_another_origin_is_told_nothing(run: Callable[..., Result]) -> None:
     """Headers, cookies, credentials and body of a check stay with its origin, there and back."""
     script: dict[str, Act] = {}
