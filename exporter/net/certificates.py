@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from time import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cryptography import x509
 
@@ -18,7 +18,7 @@ from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
 from exporter.net.distinguished_names import go_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from exporter.model import Observation
 
@@ -194,6 +194,18 @@ def _attempt(read: Callable[[], T], otherwise: T) -> T:
 
 def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
     return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+
+class Presented(NamedTuple):
+    """The certificates that a peer sent, its own first: as DER, and what they say."""
+
+    ders: tuple[bytes, ...]
+    facts: tuple[CertificateFacts, ...]
+
+    @classmethod
+    def read(cls, ders: Sequence[bytes]) -> Presented:
+        """Read certificates as they came."""
+        return cls(tuple(ders), tuple([certificate_facts(der) for der in ders]))
 
 
 def tls_measurements(facts: TlsFacts) -> tuple[Measurement, ...]:

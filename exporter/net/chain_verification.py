@@ -10,10 +10,12 @@ from __future__ import annotations
 import ssl
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter.net.certificates import certificate_facts, earliest_expiry, latest_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,14 @@ _NO_RENEGOTIATION = b"\xff\x01\x00\x01\x00"  # RFC 5746 section 3.2, without whi
 _ECDHE_RSA, _ECDHE_ECDSA = b"\xc0\x2f", b"\xc0\x2b"  # with AES_128_GCM_SHA256, RFC 5289
 
 
-def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[Certificate]) -> list[bytes]:
+class VerifiedChain(NamedTuple):
+    """A chain that was verified: the Unix times between which all its certificates are valid."""
+
+    valid_from_seconds: float
+    valid_until_seconds: float
+
+
+def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[Certificate]) -> VerifiedChain:
     """Verify chain and name as `context` does in handshakes.
 
     Args:
@@ -35,7 +44,7 @@ def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[
         presented: The certificates as they were sent, the peer's own first; at least one.
 
     Returns:
-        The verified chain as DER, from the peer's certificate to the authority.
+        When the verified chain, from the peer's certificate to the authority, is valid.
 
     Raises:
         ssl.SSLCertVerificationError: When they are refused.
@@ -51,7 +60,8 @@ def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[
     chain = _verified_chain(tls)
     if not chain:
         raise ssl.SSLError("no chain was verified")
-    return chain
+    facts = tuple([certificate_facts(der) for der in chain])
+    return VerifiedChain(latest_start(facts) or 0.0, earliest_expiry(facts) or 0.0)
 
 
 def _first_flight(presented: Sequence[Certificate]) -> bytes:

@@ -10,13 +10,13 @@ import ssl
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from time import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from OpenSSL import crypto
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.certificates import TlsFacts, certificate_facts
+from exporter.net.certificates import Presented, TlsFacts
 from exporter.net.cipher_suites import iana_cipher_name, read_server_hello
 from exporter.net.failures import (
     EXPIRED,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from OpenSSL import SSL
 
     from exporter.net.certificates import CertificateFacts
-    from exporter.net.tls_context import VerifiedChain
+    from exporter.net.chain_verification import VerifiedChain
 
 _RECORD_TYPES = range(20, 25)
 """First byte of every TLS record, RFC 8446 section 5.1 and RFC 6520."""
@@ -53,18 +53,6 @@ _ALERTS = {
 
 _SHOWN_NAMES = 5
 _SHOWN_BYTES = 32
-
-
-class Presented(NamedTuple):
-    """The certificates that a peer sent, its own first: as DER, and what they say."""
-
-    ders: tuple[bytes, ...]
-    facts: tuple[CertificateFacts, ...]
-
-    @classmethod
-    def read(cls, ders: Sequence[bytes]) -> Presented:
-        """Read certificates as they came."""
-        return cls(tuple(ders), tuple([certificate_facts(der) for der in ders]))
 
 
 def presented_certificates(connection: SSL.Connection) -> Presented:
@@ -183,7 +171,3 @@ def _version_name(openssl_name: str) -> str:
     """Turn `TLSv1.3` into `TLS 1.3`, and `TLSv1` into `TLS 1.0`."""
     name = openssl_name.replace("TLSv", "TLS ")
     return f"{name}.0" if name == "TLS 1" else name
-
-
-def _certificates(chain: list[bytes]) -> tuple[CertificateFacts, ...]:
-    return tuple([certificate_facts(der) for der in chain])

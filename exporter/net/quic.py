@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from aioquic.quic.connection import QuicConnection
     from aioquic.quic.events import QuicEvent
 
-    from exporter.net.handshake import Presented
+    from exporter.net.certificates import Presented
+    from exporter.net.chain_verification import VerifiedChain
     from exporter.net.phases import ConnectionFacts
-    from exporter.net.tls_context import VerifiedChain
 
     Verify = Callable[[Presented], VerifiedChain]
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.net.certificates import TlsFacts
-from exporter.net.handshake import Presented
+from exporter.net.certificates import Presented, TlsFacts
 
 if TYPE_CHECKING:
     from aioquic.quic.connection import QuicConnection
 
-    from exporter.net.tls_context import VerifiedChain
+    from exporter.net.chain_verification import VerifiedChain
 
 
 def presented_certificates(quic: QuicConnection) -> Presented:

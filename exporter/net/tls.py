@@ -17,9 +17,9 @@ from OpenSSL import SSL
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import parse_address
+from exporter.net.certificates import Presented
 from exporter.net.failures import connection_failure
 from exporter.net.handshake import (
-    Presented,
     completed_facts,
     handshake_failure,
     presented_certificates,
@@ -27,8 +27,9 @@ from exporter.net.handshake import (
 )
 
 if TYPE_CHECKING:
+    from exporter.net.chain_verification import VerifiedChain
     from exporter.net.phases import ConnectionFacts
-    from exporter.net.tls_context import TlsContext, VerifiedChain
+    from exporter.net.tls_context import TlsContext
 
 _RECORD_BYTES = 16384  # the most plaintext that one record holds, RFC 8446 section 5.1
 _SENT_BYTES = 20000  # a flight of a handshake, or a record; the C library clears up after every buffer of 64 KiB

@@ -23,13 +23,12 @@ from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.certificates import certificate_facts, earliest_expiry, latest_start
-from exporter.net.chain_verification import verify_chain
+from exporter.net.chain_verification import VerifiedChain, verify_chain
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-    from exporter.net.handshake import Presented
+    from exporter.net.certificates import Presented
 
 _VERSIONS = {
     "TLS10": SSL.TLS1_VERSION,
@@ -59,13 +58,6 @@ class ContextRecipe(NamedTuple):
     max_version: str | None
     verifying: bool
     alpn: tuple[str, ...]
-
-
-class VerifiedChain(NamedTuple):
-    """A chain that was verified: the Unix times between which all its certificates are valid."""
-
-    valid_from_seconds: float
-    valid_until_seconds: float
 
 
 class ClientCertificate(NamedTuple):
@@ -129,11 +121,8 @@ class TlsContext:
             return known
         if self.verifier is None or not presented.ders:
             raise ssl.SSLError("the peer presented no certificate")
-        chain = verify_chain(
-            self.verifier, server_name, [x509.load_der_x509_certificate(der) for der in presented.ders]
-        )
-        facts = tuple([certificate_facts(der) for der in chain])
-        verified = VerifiedChain(latest_start(facts) or 0.0, earliest_expiry(facts) or 0.0)
+        certificates = [x509.load_der_x509_certificate(der) for der in presented.ders]
+        verified = verify_chain(self.verifier, server_name, certificates)
         self._verified[key] = verified
         if len(self._verified) > _REMEMBERED_CHAINS:
             del self._verified[next(iter(self._verified))]
