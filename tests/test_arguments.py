@@ -130,6 +130,10 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
             "generate rules --config.file=c --grafana.url=grafana.example",
             "--grafana.url: 'grafana.example' is no URL such as https://monitoring.example/nyxmon",
         ),
+        (
+            "generate rules --config.file=c --web.external-url=https://me:secret@e.example",
+            "--web.external-url: has a user name or password in it, which everybody would see who gets an alert",
+        ),
         ("generate prometheus --config.file=c --address=:1", "--address: ':1' is no host name and no IP address"),
         ("generate prometheus --config.file=c --job=", "--job: '' is no name"),
         ("generate prometheus --config.file=c --endpoint=x", "--endpoint: 'x' is none of metrics, sd, probe"),

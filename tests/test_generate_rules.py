@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ import yaml
 
 from exporter.generate.rules import OWN_ALERT_SERIES
 from tests.grafana.shipped import RULE_FILES, Alert, alerts, read_yaml
-from tests.servers.exporter import Outcome, run_command
+from tests.servers.exporter import COMMAND, ENVIRONMENT, Outcome, run_command
 from tests.servers.prometheus import promtool
 
 if TYPE_CHECKING:
@@ -315,6 +317,55 @@ def test_the_file_may_go_somewhere(tmp_path: Path) -> None:
     assert generate(tmp_path, CONFIG, "--output.file=no/own.yml") == Outcome(
         1, "", "nyxmon-exporter: cannot write no/own.yml: No such file or directory\n"
     )
+
+
+def test_the_file_of_before_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """A link to it stays, and so do its permissions; nothing else is left where it is."""
+    (tmp_path / "rules").mkdir(mode=0o755)
+    file, link = tmp_path / "rules" / "own.yml", tmp_path / "own.yml"
+    file.write_text("before" * 100_000, encoding="utf-8")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    with file.open(encoding="utf-8") as reader:
+        assert generate(tmp_path, CONFIG, "--output.file=own.yml") == Outcome(0, "", "")
+        assert reader.read() == "before" * 100_000
+    assert file.read_text("utf-8") == generate(tmp_path, CONFIG).stdout
+    assert (link.is_symlink(), file.stat().st_mode & 0o777) == (True, 0o640)
+    assert [path.name for path in file.parent.iterdir()] == ["own.yml"]
+
+
+def test_the_file_of_before_stays_when_there_is_no_room(tmp_path: Path) -> None:
+    """A disk that is full, here a limit on the size of files, leaves no half file behind."""
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "own.yml").write_text("before", encoding="utf-8")
+    (tmp_path / "checks.yml").write_text(CONFIG, encoding="utf-8")
+    command = shlex.join([*COMMAND, "generate", "rules", "--config.file=checks.yml", "--output.file=rules/own.yml"])
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 1; {command}"],
+        cwd=tmp_path,
+        env=ENVIRONMENT | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    problem = "nyxmon-exporter: cannot write rules/own.yml: File too large\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", problem)
+    assert {path.name: path.read_text("utf-8") for path in (tmp_path / "rules").iterdir()} == {"own.yml": "before"}
+
+
+def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
+    """Standard output may be named as the file."""
+    shown = generate(tmp_path, CONFIG).stdout
+    assert generate(tmp_path, CONFIG, "--output.file=/dev/stdout") == Outcome(0, shown, "")
+
+
+def test_the_locale_says_nothing_about_the_encoding(tmp_path: Path) -> None:
+    """YAML is UTF-8, also where the terminal knows few characters."""
+    config = "checks: [{name: é, type: tcp, target: 'a.example:1', alert: true}]"
+    shown = generate(tmp_path, config).stdout
+    command = ("generate", "rules", "--config.file=checks.yml")
+    assert "check: é" in shown
+    assert run_command(*command, directory=tmp_path, PYTHONIOENCODING="ascii") == Outcome(0, shown, "")
 
 
 def test_a_configuration_that_is_wrong_is_told_as_elsewhere(tmp_path: Path) -> None:

@@ -125,15 +125,17 @@ def read_url(text: str) -> str:
     """Read the URL that others begin with.
 
     Raises:
-        ValueError: When it is no http or https URL, or has parameters.
+        ValueError: When it is no http or https URL, has parameters, or would tell a password to all who see the link.
     """
     try:
         parts = urlsplit(text)
-        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
     except ValueError:
-        is_whole = False
+        parts = urlsplit("")
+    is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
     if not is_whole or not text.isprintable() or " " in text:
         raise ValueError(f"{text!r} is no URL such as https://monitoring.example/nyxmon")
+    if "@" in parts.netloc:
+        raise ValueError("has a user name or password in it, which everybody would see who gets an alert")
     return text.rstrip("/")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.cli.arguments import Options
+from exporter.cli.output_file import replace_file
 from exporter.cli.program import configuration_loader
 from exporter.discovery import duration_text
 from exporter.generate import Links, Scraping, alert_rules, scrape_jobs, with_header
@@ -41,10 +42,11 @@ def generate(options: Options) -> int:
         config = configuration_loader(options.config_file, ExecutorRegistry.with_builtins(), stack)()
     text = _rules(config, options) if options.command == "generate rules" else _jobs(config, options)
     if options.output_file is None:
-        sys.stdout.write(text)
+        # YAML is UTF-8 (YAML 1.2, section 5.2), whatever the locale says that the terminal shows
+        sys.stdout.buffer.write(text.encode())
         return 0
     try:
-        Path(options.output_file).write_text(text, encoding="utf-8")
+        replace_file(Path(options.output_file), text)
     except OSError as error:
         raise OSError(error.errno, f"cannot write {options.output_file}: {error.strerror}") from error
     return 0
