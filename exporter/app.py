@@ -153,7 +153,9 @@ class _Routes:
         scrape = self._scrape_request(request, parse_query(request))
         checks = filter(scrape.selection.selects, self._site.live_config.current.checks)
         address = request.headers.get("host") or request.url.netloc
-        return JSONResponse(target_groups(checks, address, scheme=request.url.scheme))
+        offset_seconds = self._site.timeout_offset_seconds
+        groups = target_groups(checks, address, scheme=request.url.scheme, timeout_offset_seconds=offset_seconds)
+        return JSONResponse(groups)
 
     def status(self, request: Request) -> Response:
         """Show how every check stands."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 """Units of durations in milliseconds, the largest first."""
 
-_MARGIN_SECONDS = 1.0
-"""What a scrape takes besides the check: the offset that is kept back, and the way there and back."""
+WAY_SECONDS = 0.5
+"""What a scrape takes besides the checks and what the exporter keeps back: the way there and back."""
 
 
 class TargetGroup(TypedDict):
@@ -31,18 +31,22 @@ class TargetGroup(TypedDict):
     labels: dict[str, str]
 
 
-def target_groups(checks: Iterable[Check], address: str, *, scheme: str = "http") -> list[TargetGroup]:
+def target_groups(
+    checks: Iterable[Check], address: str, *, scheme: str = "http", timeout_offset_seconds: float = 0.5
+) -> list[TargetGroup]:
     """Give the target groups of checks, one for each.
 
     Args:
         checks: The checks.
         address: Host and port under which Prometheus reaches this exporter.
         scheme: How it reaches it.
+        timeout_offset_seconds: What the exporter keeps back from the time that Prometheus allows.
     """
-    return [TargetGroup(targets=[address], labels=_labels(check, scheme)) for check in checks]
+    margin_seconds = timeout_offset_seconds + WAY_SECONDS
+    return [TargetGroup(targets=[address], labels=_labels(check, scheme, margin_seconds)) for check in checks]
 
 
-def _labels(check: Check, scheme: str) -> dict[str, str]:
+def _labels(check: Check, scheme: str, margin_seconds: float) -> dict[str, str]:
     labels = {
         **{name: clean_value(value) for name, value in check.labels.items()},
         "check": clean_value(check.name),
@@ -54,8 +58,8 @@ def _labels(check: Check, scheme: str) -> dict[str, str]:
     }
     if check.interval_seconds:
         labels["__scrape_interval__"] = duration_text(check.interval_seconds)
-        longest_seconds = longest_run_seconds(check) + _MARGIN_SECONDS
-        labels["__scrape_timeout__"] = duration_text(min(check.interval_seconds, longest_seconds))
+        needed_seconds = longest_run_seconds(check) + margin_seconds
+        labels["__scrape_timeout__"] = duration_text(min(check.interval_seconds, needed_seconds))
     return labels
 
 

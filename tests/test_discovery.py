@@ -69,6 +69,14 @@ def test_a_timeout_is_never_longer_than_the_interval() -> None:
     assert group["labels"]["__scrape_timeout__"] == group["labels"]["__scrape_interval__"] == "5s"
 
 
+def test_a_timeout_has_room_for_what_the_exporter_keeps_back(tmp_path: Path) -> None:
+    """What --timeout-offset takes from a scrape, the timeout of a target has besides what its check needs."""
+    text = "checks: [{name: a, type: tcp, target: 'a.example:1', interval: 1m, timeout: 20s, retries: 1}]"
+    with run_exporter(tmp_path, text, "--timeout-offset=5") as exporter:
+        [group] = json.loads(exporter.get("/sd")[1])
+    assert group["labels"]["__scrape_timeout__"] == "46500ms"
+
+
 CONFIG = """
 checks:
   - {{name: often, type: tcp, target: "{target}", interval: 1s, timeout: 300ms, labels: {{team: web}}}}

@@ -176,6 +176,13 @@ def test_targets_can_be_listed_in_the_file(tmp_path: Path) -> None:
     assert expected[0]["labels"]["check"] == expected[0]["labels"]["team"] == ODD
 
 
+def test_listed_targets_have_time_for_what_the_exporter_keeps_back(tmp_path: Path) -> None:
+    """As /sd of an exporter with the same offset gives it to them."""
+    config = config_of(check("a", interval="1m") | {"timeout": "20s"})
+    [job] = jobs_of(tmp_path, config, "--endpoint=probe", "--timeout-offset=3")
+    assert job["static_configs"][0]["labels"]["__scrape_timeout__"] == "23500ms"
+
+
 @pytest.mark.parametrize("endpoint", ["sd", "probe"])
 def test_several_servers_share_the_targets(tmp_path: Path, endpoint: str) -> None:
     """By the check, so that what several exporters say of it is in one place; the file says that there are others."""

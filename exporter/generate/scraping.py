@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from exporter.discovery import duration_text, longest_run_seconds, target_groups
+from exporter.discovery import WAY_SECONDS, duration_text, longest_run_seconds, target_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,9 +23,6 @@ DEFAULT_INTERVAL_SECONDS = 30.0
 
 LEAST_TIMEOUT_SECONDS = 10.0
 """Prometheus' own default. Many quick checks take longer than one, and a timeout that is not needed costs nothing."""
-
-_WAY_SECONDS = 0.5
-"""What a scrape takes besides the checks and what the exporter keeps back: the way there and back."""
 
 _LARGEST_OFFSET_PART = 0.25
 """What the exporter keeps back is at most a fifth of the timeout, which is a quarter of what is left."""
@@ -136,7 +133,8 @@ def _job_of_targets(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
     if scraping.endpoint == "sd":
         job["http_sd_configs"] = [{"url": f"http://{address}/sd"} for address in scraping.addresses]
     else:
-        listed = [_listed(group, scraping) for group in target_groups(checks, "")]
+        groups_of_one = target_groups(checks, "", timeout_offset_seconds=scraping.timeout_offset_seconds)
+        listed = [_listed(group, scraping) for group in groups_of_one]
     job["static_configs"] = [*listed, {"targets": list(scraping.addresses), "labels": {"__param_run": "none"}}]
     if scraping.shards > 1:
         job["relabel_configs"] = _sharding(scraping)
@@ -184,7 +182,7 @@ def _needed_seconds(checks: Iterable[Check], scraping: Scraping) -> float:
     """Give the timeout with which a scrape of checks, all at once, is never over before the slowest of them."""
     longest = max(map(longest_run_seconds, checks), default=0.0)
     kept_back = min(scraping.timeout_offset_seconds, longest * _LARGEST_OFFSET_PART)
-    return float(math.ceil(longest + kept_back + _WAY_SECONDS))
+    return float(math.ceil(longest + kept_back + WAY_SECONDS))
 
 
 def _times(checks: Sequence[Check], interval: float, scraping: Scraping, remarks: list[str]) -> dict[str, object]:
