@@ -158,6 +158,27 @@ def test_run_can_be_limited_to_some_checks(failing: Path) -> None:
     assert outcome.status == 0
 
 
+def test_run_gives_each_check_its_own_result(failing: Path) -> None:
+    """Also where checks of one type do not stand next to each other."""
+    with failing.open("a", encoding="utf-8") as file:
+        file.write("- {name: web, type: http, target: 'http://127.0.0.1:1/', expect: [{status: 200, name: own}]}\n")
+    arguments = ("run", "down", "web", "slow", "fine", f"--config.file={failing}")
+    results = json.loads(run_command(*arguments, "--output=json").stdout)["results"]
+    assert [(result["check"], result["status"], len(result["expectations"])) for result in results] == [
+        ("down", "error", 0),
+        ("web", "error", 1),
+        ("slow", "warning", 1),
+        ("fine", "ok", 0),
+    ]
+    lines = run_command(*arguments).stdout.splitlines()[1:5]
+    assert [tuple(line.split()[:3]) for line in lines] == [
+        ("error", "down", "tcp"),
+        ("error", "web", "http"),
+        ("warning", "slow", "tcp"),
+        ("ok", "fine", "tcp"),
+    ]
+
+
 def test_run_tells_the_results_in_json(failing: Path) -> None:
     """Everything that is known about each check, for programs."""
     outcome = run_command("run", "--output=json", "down", f"--config.file={failing}")

@@ -36,13 +36,15 @@ def run_once(program: Program, options: Options) -> int:
         runner = _WatchedRunner(program.runner, advance)
         collector = CheckCollector(runner, checks, Catalogue(program.registry.check_types))
         outcome = collector.run(options.budget_seconds)
+    by_name = {result.check_name: result for result in outcome.results}
+    results = [by_name[check.name] for check in checks]
     if options.output == "prometheus":
         sys.stdout.write(write_page(collector.blocks(outcome), Format.TEXT).body.decode())
     elif options.output == "json":
-        sys.stdout.write(json_report(checks, outcome.results, outcome.batch))
+        sys.stdout.write(json_report(checks, results, outcome.batch))
     else:
-        print_table(checks, outcome.results, outcome.batch)
-    return int(any(result.status is ResultStatus.ERROR for result in outcome.results))
+        print_table(checks, results, outcome.batch)
+    return int(any(result.status is ResultStatus.ERROR for result in results))
 
 
 class _WatchedRunner:
