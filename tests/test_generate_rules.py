@@ -231,13 +231,14 @@ def test_beside_the_general_rules_nothing_is_told_twice(tmp_path: Path) -> None:
     )
 
 
-def test_another_check_of_the_same_name_is_not_meant(tmp_path: Path) -> None:
-    """Another exporter's shop is the general alert's business."""
+@pytest.mark.parametrize("job", ["nyxmon", "nyxmon-other"])
+def test_another_check_of_the_same_name_is_not_meant(tmp_path: Path, job: str) -> None:
+    """Another exporter's shop is the general alert's business, also beside one with an alert of its own."""
     rules_of(tmp_path, CONFIG)
-    other = BERLIN | {"job": "nyxmon-other", "target": "https://other.example/"}
+    other = OSLO | {"job": job, "target": "https://other.example/"}
     judge(
         tmp_path,
-        [series("probe_success", other, "0x30")],
+        [series("probe_success", other, "0x30"), series("probe_success", BERLIN, "0x30")],
         [("2m", "NyxmonCheckFailing", [other | {"severity": "critical"}])],
         general=True,
     )

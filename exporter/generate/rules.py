@@ -165,7 +165,7 @@ class _CheckRules:
     def _marker(self, kind: _Kind) -> Rule:
         return {
             "record": OWN_ALERT_SERIES,
-            "expr": f"group by (job, check) ({self._success})",
+            "expr": f"group by (job, check, check_type, target) ({self._success})",
             "labels": {"alert": kind.marker, "check": clean_value(self._check.name)},
         }
 
