@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -32,7 +32,12 @@ class Http1Protocol(asyncio.Protocol):
     """One exchange over one connection; lives as long as the exchange.
 
     No StreamReader and no tasks: bytes go from the event loop into the parser, and one future is resolved at the end.
+
+    Attributes:
+        session: What of the connection outlives the exchange; nothing does.
     """
+
+    session: ClassVar[None] = None
 
     def __init__(self, request: WireRequest, exchange: Exchange) -> None:
         self._request = request
@@ -53,6 +58,11 @@ class Http1Protocol(asyncio.Protocol):
         self._decoder: Decoder | None = None
         self._decoded_bytes = 0
         self._parts: list[bytes] = []
+
+    @property
+    def answer_began(self) -> bool:
+        """Whether anything of an answer has come."""
+        return self._fed_bytes > 0
 
     async def exchange(self, transport: asyncio.Transport) -> None:
         """Send the request and wait for the end of its answer.

@@ -1,4 +1,4 @@
-"""HTTP/2 on one connection: one stream, one request, one answer. Source: RFC 9113.
+"""HTTP/2, one exchange: one stream, one request, one answer. Source: RFC 9113.
 
 h2 keeps the states, windows and header tables. Frames are told apart here first, because h2 ends a connection with the
 first GOAWAY, even one that lets the request under way complete. h2 itself refuses header lists beyond 64 KiB and more
@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     DataReceived,
@@ -23,12 +21,13 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import H2Error
-from h2.settings import SettingCodes, Settings
+from h2.settings import SettingCodes
 
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.failures import connection_failure
+from exporter.net.http2_session import FRAME_HEAD_BYTES, GOAWAY, HEADERS, Http2Session
 from exporter.net.http_intake import Intake
 
 if TYPE_CHECKING:
@@ -36,43 +35,47 @@ if TYPE_CHECKING:
 
     from exporter.net.http_message import Exchange, WireRequest
 
-_FRAME_HEAD_BYTES, _FRAME_LIMIT_BYTES, _GOAWAY = 9, 1 << 14, 7  # sections 4.1, 4.2 and 6.8
-_HEAD_LIMIT_BYTES = 1 << 16
-_WINDOW_BYTES = 1 << 20
 _FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 17, 16
 _FREE_FRAMES, _BODY_BYTES_PER_FRAME = 2048, 64  # a frame costs time however little it carries
 
 
 class Http2Protocol(asyncio.Protocol):
-    """One exchange over one connection; lives as long as the connection, which is never kept."""
+    """One exchange over one connection; lives as long as the exchange.
 
-    def __init__(self, request: WireRequest, exchange: Exchange) -> None:
+    Attributes:
+        session: What of the connection outlives the exchange.
+        answer_began: Whether anything of an answer has come, a refusal by the stream's reset included.
+    """
+
+    def __init__(self, request: WireRequest, exchange: Exchange, session: Http2Session | None = None) -> None:
+        """Prepare the exchange.
+
+        Args:
+            request: What is sent.
+            exchange: Filled as far as things go.
+            session: That of the exchanges before; None for the first one of a connection.
+        """
+        self.session = session or Http2Session()
+        self.answer_began = False
         self._request = request
         self._exchange = exchange
         self._attempt = current_attempt()
         self._transport: asyncio.Transport | None = None
         self._done = asyncio.get_running_loop().create_future()
         self._failure: Exception | None = None
-        self._buffer = bytearray()
         self._fed_bytes = 0
         self._frames = 0
         self._unsent = memoryview(request.content)
         self._intake = Intake(request, exchange, "2")
-        self._connection = H2Connection(H2Configuration(client_side=True, header_encoding=False))
-        self._connection.local_settings = Settings(
-            client=True,
-            initial_values={
-                SettingCodes.ENABLE_PUSH: 0,
-                SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES,
-                SettingCodes.MAX_HEADER_LIST_SIZE: _HEAD_LIMIT_BYTES,
-            },
-        )
-        self._connection.initiate_connection()
-        self._connection.increment_flow_control_window(_WINDOW_BYTES)
-        self._stream = self._connection.get_next_available_stream_id()
+        self._ended = False
+        self._connection = self.session.connection
+        self._stream = self.session.begin_request()
 
     async def exchange(self, transport: asyncio.Transport) -> None:
-        """Send the request and wait for the end of its answer; the connection is closed afterwards.
+        """Send the request and wait for the end of its answer.
+
+        The connection is closed afterwards, unless the request wants it kept and both sides have said all on the
+        stream, so that the next one can be opened.
 
         Raises:
             CheckFailed: `protocol` when the answer breaks the rules of HTTP/2, is refused by the server or ends too
@@ -92,6 +95,8 @@ class Http2Protocol(asyncio.Protocol):
         if self._failure is not None:
             transport.abort()
             raise self._failure
+        if self._leaves_usable(transport):
+            return
         self._connection.close_connection()
         self._flush()
         if transport.get_write_buffer_size():
@@ -104,16 +109,18 @@ class Http2Protocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take in what came, frame by frame."""
         if self._done.done():
+            self.session.buffer += data  # it is looked at when the connection is kept
             return
         if not self._fed_bytes and data.startswith(b"HTTP/"):
             self._settle(CheckFailed(Reason.PROTOCOL, "the server agreed on HTTP/2 and answers in HTTP/1"))
             return
         self._fed_bytes += len(data)
-        self._buffer += data
+        self.session.buffer += data
         try:
-            while not self._done.done() and (frame := self._next_frame()):
+            while not self._done.done() and (frame := self.session.next_frame()):
                 self._count_frame()
-                if frame[3] == _GOAWAY:
+                self.answer_began = self.answer_began or frame[3] == HEADERS
+                if frame[3] == GOAWAY:
                     self._go_away(frame)
                 else:
                     for event in self._connection.receive_data(frame):
@@ -164,23 +171,20 @@ class Http2Protocol(asyncio.Protocol):
             piece, self._unsent = self._unsent[:room], self._unsent[room:]
             connection.send_data(self._stream, bytes(piece), end_stream=not self._unsent)
 
-    def _next_frame(self) -> bytes | None:
-        buffer = self._buffer
-        if len(buffer) < _FRAME_HEAD_BYTES:
-            return None
-        payload_bytes = int.from_bytes(buffer[:3], "big")
-        if payload_bytes > _FRAME_LIMIT_BYTES:
-            raise CheckFailed(Reason.PROTOCOL, f"a frame of {payload_bytes} bytes came; {_FRAME_LIMIT_BYTES} may")
-        end = _FRAME_HEAD_BYTES + payload_bytes
-        if len(buffer) < end:
-            return None
-        frame = bytes(buffer[:end])
-        del buffer[:end]
-        return frame
+    def _leaves_usable(self, transport: asyncio.Transport) -> bool:
+        return (
+            self._request.options.keep_alive
+            and self._ended
+            and not self._unsent
+            and not self.session.goes_away
+            and not transport.is_closing()
+            and not transport.get_write_buffer_size()
+        )
 
     def _go_away(self, frame: bytes) -> None:
         """Heed that the server takes no more requests; one it has taken goes on (section 6.8)."""
-        payload = frame[_FRAME_HEAD_BYTES:]
+        self.session.goes_away = True
+        payload = frame[FRAME_HEAD_BYTES:]
         last_stream, code = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF, int.from_bytes(payload[4:8], "big")
         if len(payload) < 8 or code or last_stream < self._stream:
             raise CheckFailed(Reason.PROTOCOL, f"the server ended the connection with GOAWAY ({_code_name(code)})")
@@ -191,6 +195,7 @@ class Http2Protocol(asyncio.Protocol):
         elif isinstance(event, DataReceived):
             self._take_body(event)
         elif isinstance(event, StreamEnded):
+            self._ended = True
             self._finish()
         elif isinstance(event, StreamReset):
             self._take_reset(event.error_code)
@@ -213,6 +218,7 @@ class Http2Protocol(asyncio.Protocol):
         self._connection.acknowledge_received_data(event.flow_controlled_length, self._stream)
 
     def _take_reset(self, code: int) -> None:
+        self.answer_began = self.answer_began or code != ErrorCodes.REFUSED_STREAM  # then nothing was done, section 8.7
         if code == ErrorCodes.HTTP_1_1_REQUIRED:
             raise CheckFailed(Reason.PROTOCOL, "the server wants HTTP/1.1 for this; set http2: false")
         raise CheckFailed(Reason.CONNECTION_RESET, f"the server reset the stream ({_code_name(code)})")
@@ -226,13 +232,14 @@ class Http2Protocol(asyncio.Protocol):
     def _check_framing(self) -> None:
         """Refuse endless frames that carry nothing, which no limit on head or body would ever meet."""
         body_bytes = self._exchange.wire_body_bytes
-        framing_bytes = self._fed_bytes - body_bytes - len(self._buffer)
+        framing_bytes = self._fed_bytes - body_bytes - len(self.session.buffer)
         if framing_bytes > _FREE_FRAMING_BYTES + _FRAMING_BYTES_PER_BODY_BYTE * body_bytes:
             raise CheckFailed(Reason.PROTOCOL, f"{framing_bytes} bytes of framing carry a body of {body_bytes} bytes")
 
     def _finish(self) -> None:
-        self._intake.finish()
-        self._settle()
+        if not self._done.done():
+            self._intake.finish()
+            self._settle()
 
     def _flush(self) -> None:
         if self._transport is not None and (data := self._connection.data_to_send()):

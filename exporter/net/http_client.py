@@ -27,6 +27,7 @@ from exporter.version import __version__
 
 if TYPE_CHECKING:
     from exporter.net.http2 import Http2Protocol
+    from exporter.net.http2_session import Http2Session
     from exporter.net.network import Network
     from exporter.net.proxy import ProxyRoute
     from exporter.net.tls_context import TlsContext
@@ -98,13 +99,13 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         counts.requests += 1
         await protocol.exchange(transport)
         if options.keep_alive:
-            await self._keep(request, transport, exchange.connection)
+            await self._keep(request, transport, exchange.connection, protocol.session)
 
     async def _reuse(self, request: WireRequest, exchange: Exchange) -> bool:
         """Exchange over a connection opened earlier; False when there is none, or it broke before the answer began.
 
         Then its server has most likely closed it in that moment, and the request may be made anew (RFC 9112 section
-        9.3.1).
+        9.3.1, RFC 9113 section 8.7).
         """
         idle = None
         if request.method in _REPEATABLE:
@@ -113,7 +114,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             return False
         attempt, counts = current_attempt(), self._network.counts
         exchange.connection = idle.opening.reused()
-        protocol = KeptHttp1Protocol(request, exchange)
+        protocol = _next_protocol(request, exchange, idle.session)
         idle.transport.set_protocol(protocol)
         attempt.note("reused a connection", address=idle.opening.address)
         counts.requests += 1
@@ -121,18 +122,25 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         try:
             await protocol.exchange(idle.transport)
         except CheckFailed as failure:
-            if exchange.first_byte_at:
+            if protocol.answer_began:
                 raise
             attempt.note("the reused connection broke", why=failure.detail)
             exchange.connection = ConnectionFacts()
             return False
-        await self._keep(request, idle.transport, idle.opening)
+        await self._keep(request, idle.transport, idle.opening, idle.session)
         return True
 
-    async def _keep(self, request: WireRequest, transport: asyncio.Transport, opening: ConnectionFacts) -> None:
+    async def _keep(
+        self,
+        request: WireRequest,
+        transport: asyncio.Transport,
+        opening: ConnectionFacts,
+        session: Http2Session | None,
+    ) -> None:
         if not transport.is_closing():
             context = await self._context(request)
-            await self._network.idle.keep(IdleConnection(connection_key(request), transport, opening, context))
+            idle = IdleConnection(connection_key(request), transport, opening, context, session)
+            await self._network.idle.keep(idle)
 
     async def _context(self, request: WireRequest) -> TlsContext | None:
         return await self._network.context(request.options.tls, _offered(request)) if request.secure else None
@@ -174,6 +182,11 @@ class _Negotiation(asyncio.Protocol):
             self._agreed = _http1_protocol(self._request, self._exchange)
         transport.set_protocol(self._agreed)
 
+    @property
+    def session(self) -> Http2Session | None:
+        """What of the connection outlives the exchange, if anything."""
+        return None if self._agreed is None else self._agreed.session
+
     async def exchange(self, transport: asyncio.Transport) -> None:
         """Exchange by the protocol that was agreed on.
 
@@ -182,6 +195,17 @@ class _Negotiation(asyncio.Protocol):
         """
         if self._agreed is not None:
             await self._agreed.exchange(transport)
+
+
+def _next_protocol(
+    request: WireRequest, exchange: Exchange, session: Http2Session | None
+) -> Http1Protocol | Http2Protocol:
+    """Give the protocol that goes on where a session was left."""
+    if session is None:
+        return KeptHttp1Protocol(request, exchange)
+    from exporter.net.http2 import Http2Protocol  # noqa: PLC0415 - it is loaded where there is a session
+
+    return Http2Protocol(request, exchange, session)
 
 
 def _http1_protocol(request: WireRequest, exchange: Exchange) -> Http1Protocol:

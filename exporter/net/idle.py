@@ -1,6 +1,7 @@
 """Connections kept open between requests: idle ones wait here for the next request that wants just such a connection.
 
 An idle connection is watched: one that its server closes, or on which something comes unasked, is dropped at once.
+What a server of HTTP/2 may say meanwhile is heard and answered.
 Connections belong to the event loop that made them and end with it.
 """
 
@@ -18,6 +19,7 @@ from exporter.settings import NetworkSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Hashable
 
+    from exporter.net.http2_session import Http2Session
     from exporter.net.http_message import WireRequest
     from exporter.net.phases import ConnectionFacts
     from exporter.net.tls_context import TlsContext
@@ -47,24 +49,32 @@ class IdleConnection(asyncio.Protocol):
         transport: The connection.
         opening: Facts of its opening.
         context: The TLS context it was made with; another one, made from changed files, asks for a new connection.
+        session: What HTTP/2 keeps of it; None for HTTP/1.1.
         key: All that shaped it.
         kept_at: Time of the loop when it became idle.
         kept_by: Where it is kept; None when it is not.
     """
 
     def __init__(
-        self, key: Hashable, transport: asyncio.Transport, opening: ConnectionFacts, context: TlsContext | None
+        self,
+        key: Hashable,
+        transport: asyncio.Transport,
+        opening: ConnectionFacts,
+        context: TlsContext | None,
+        session: Http2Session | None,
     ) -> None:
         self.key = key
         self.transport = transport
         self.context = context
+        self.session = session
         self.kept_at = 0.0
         self.kept_by: _LoopConnections | None = None
         self.opening = opening
 
     def data_received(self, data: bytes) -> None:
         """Give up a connection on which something comes unasked."""
-        self.end()
+        if self.session is None or not self.session.stays_usable(data, self.transport):
+            self.end()
 
     def eof_received(self) -> None:
         """Give up a connection that its server closes."""
@@ -158,6 +168,8 @@ class _LoopConnections:
         elif len(self._oldest_first) > self._max_idle:
             next(iter(self._oldest_first)).end()
         self._expire_later()
+        if idle.session is not None:
+            idle.data_received(b"")  # what came after the answer
 
     def forget(self, idle: IdleConnection) -> None:
         """Keep a connection no longer."""

@@ -95,16 +95,6 @@ async def test_bodies_go_through_windows_both_ways(
     assert (failure, sent.status) == (None, 200)
 
 
-async def test_a_connection_of_http2_is_not_kept(
-    start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
-) -> None:
-    """Every request over HTTP/2 has a connection of its own, also where others are kept."""
-    nginx, network = start_nginx(HTTP2_SERVER, certificate=certificate), Network()
-    for _ in range(2):
-        assert (await ask(nginx.tls_url(), ca_file, network=network, keep_alive=True))[0].status == 200
-    assert (network.counts.opened, network.counts.reused) == (2, 0)
-
-
 @pytest.mark.parametrize(
     "sent",
     [

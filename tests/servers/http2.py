@@ -1,9 +1,10 @@
-"""A server that agrees on HTTP/2 and then sends the frames of its script, well or badly, whatever it is asked."""
+"""Servers that agree on HTTP/2 and then send the frames of their scripts, well or badly, whatever they are asked."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hpack import Encoder
 from hyperframe.frame import DataFrame, Frame, HeadersFrame, SettingsFrame
@@ -13,10 +14,11 @@ from tests.servers.tcp import TcpServer, keep_silent, over_tls, serve
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import trustme
 
+_PATIENCE_SECONDS = 30.0
 _PREFACE_BYTES = 24
 _HEADERS, _END_HEADERS = 1, 0x4
 
@@ -31,15 +33,17 @@ def frame(made: Frame) -> bytes:
     return made.serialize()
 
 
-def head(status: str = "200", fields: Iterable[tuple[str, str]] = (), *, flags: Iterable[str] = ()) -> bytes:
-    """The HEADERS frame of an answer on stream 1; more follows unless the flags say otherwise."""
+def head(
+    status: str = "200", fields: Iterable[tuple[str, str]] = (), *, flags: Iterable[str] = (), stream: int = 1
+) -> bytes:
+    """The HEADERS frame of an answer; more follows unless the flags say otherwise."""
     block = Encoder().encode([(":status", status), *fields])
-    return frame(HeadersFrame(1, block, flags=["END_HEADERS", *flags]))
+    return frame(HeadersFrame(stream, block, flags=["END_HEADERS", *flags]))
 
 
-def data(body: bytes = b"", *, end: bool = True) -> bytes:
-    """A DATA frame on stream 1."""
-    return frame(DataFrame(1, body, flags=["END_STREAM"] if end else []))
+def data(body: bytes = b"", *, end: bool = True, stream: int = 1) -> bytes:
+    """A DATA frame."""
+    return frame(DataFrame(stream, body, flags=["END_STREAM"] if end else []))
 
 
 @contextmanager
@@ -53,7 +57,7 @@ def run_http2_server(ca: trustme.CA, *sent: bytes, closes: bool = False) -> Iter
     """
 
     def behave(connection: socket.socket) -> None:
-        _read_request_head(connection)
+        next(_request_heads(connection))
         for piece in sent:
             connection.sendall(piece)
         if not closes:
@@ -65,7 +69,51 @@ def run_http2_server(ca: trustme.CA, *sent: bytes, closes: bool = False) -> Iter
         yield server
 
 
-def _read_request_head(connection: socket.socket) -> None:
+class Conversations(NamedTuple):
+    """A running server that has a script for each connection.
+
+    Attributes:
+        server: The server.
+        heard: Type and flags of every frame that came before a request's head or is one, per connection.
+    """
+
+    server: TcpServer
+    heard: list[list[tuple[int, int]]]
+
+
+@contextmanager
+def run_http2_conversations(
+    ca: trustme.CA, *scripts: Sequence[Sequence[bytes | threading.Event]]
+) -> Iterator[Conversations]:
+    """Serve for the length of the block.
+
+    Args:
+        ca: Issues the certificate, which is for 127.0.0.1.
+        scripts: For the n-th connection, what is sent for its requests, one after the other: frames, and events that
+            are waited for. A connection is closed when one more request comes than its script has answers for.
+    """
+    left = list(scripts)
+    heard: list[list[tuple[int, int]]] = []
+
+    def behave(connection: socket.socket) -> None:
+        script = left.pop(0)
+        frames: list[tuple[int, int]] = []
+        heard.append(frames)
+        for _, answer in zip(_request_heads(connection, frames), script, strict=False):
+            for piece in answer:
+                if isinstance(piece, threading.Event):
+                    piece.wait(_PATIENCE_SECONDS)
+                else:
+                    connection.sendall(piece)
+
+    context = server_context(valid(ca, "127.0.0.1"))
+    context.set_alpn_protocols(["h2"])
+    with serve(over_tls(context, behave)) as server:
+        yield Conversations(server, heard)
+
+
+def _request_heads(connection: socket.socket, heard: list[tuple[int, int]] | None = None) -> Iterator[None]:
+    """Read on to the end of a request's head, each time; note the frames on the way."""
     received = b""
 
     def take(size: int) -> bytes:
@@ -82,5 +130,7 @@ def _read_request_head(connection: socket.socket) -> None:
     while True:
         start = take(9)
         take(int.from_bytes(start[:3], "big"))
+        if heard is not None:
+            heard.append((start[3], start[4]))
         if start[3] == _HEADERS and start[4] & _END_HEADERS:
-            return
+            yield
