@@ -155,9 +155,14 @@ def earliest_expiry(certificates: tuple[CertificateFacts, ...]) -> float | None:
 
 
 def latest_start(certificates: tuple[CertificateFacts, ...]) -> float | None:
-    """Give the Unix time from which all of the certificates are valid; None when none is known."""
-    times = [one.not_before_timestamp_seconds for one in certificates if one.not_before_timestamp_seconds is not None]
-    return max(times, default=None)
+    """Give the Unix time from which all of the certificates are valid; None when the dates of one are unknown."""
+    latest = 0.0
+    for one in certificates:
+        start = one.not_before_timestamp_seconds
+        if start is None or one.not_after_timestamp_seconds is None:
+            return None
+        latest = max(latest, start)
+    return latest
 
 
 @lru_cache(maxsize=_CACHED_CERTIFICATES)

@@ -12,36 +12,45 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import crypto
 
 from exporter.net.certificates import certificate_facts, earliest_expiry, latest_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography.x509 import Certificate
 _DER = 2  # _ssl.ENCODING_DER
 _RECORD_BYTES = 16384
 _SERVER_HELLO, _CERTIFICATE = b"\x02", b"\x0b"  # RFC 5246 section 7.4
 _NO_RENEGOTIATION = b"\xff\x01\x00\x01\x00"  # RFC 5746 section 3.2, without which OpenSSL 3 ends the handshake
 _ECDHE_RSA, _ECDHE_ECDSA = b"\xc0\x2f", b"\xc0\x2b"  # with AES_128_GCM_SHA256, RFC 5289
+_RSA_KEYS = (crypto.TYPE_RSA, 912)  # the latter is EVP_PKEY_RSA_PSS
 
 
 class VerifiedChain(NamedTuple):
-    """A chain that was verified: the Unix times between which all its certificates are valid."""
+    """A chain that was verified: the Unix times between which all its certificates are valid.
 
-    valid_from_seconds: float
-    valid_until_seconds: float
+    Attributes:
+        valid_from_seconds: The beginning; None when the dates of one of them cannot be read.
+        valid_until_seconds: The end, as far as it can be read; None when it cannot at all.
+    """
+
+    valid_from_seconds: float | None
+    valid_until_seconds: float | None
+
+    def holds_at(self, timestamp_seconds: float) -> bool:
+        """Tell whether the chain is certain to be valid at a Unix time."""
+        begins, ends = self
+        return begins is not None and ends is not None and begins <= timestamp_seconds <= ends
 
 
-def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[Certificate]) -> VerifiedChain:
+def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[bytes]) -> VerifiedChain:
     """Verify chain and name as `context` does in handshakes.
 
     Args:
         context: A context for TLS 1.2 that demands a certificate.
         server_name: Name or IP address that the certificate has to be for.
-        presented: The certificates as they were sent, the peer's own first; at least one.
+        presented: The certificates as they were sent, in DER, the peer's own first; at least one.
 
     Returns:
         When the verified chain, from the peer's certificate to the authority, is valid.
@@ -61,16 +70,27 @@ def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[
     if not chain:
         raise ssl.SSLError("no chain was verified")
     facts = tuple([certificate_facts(der) for der in chain])
-    return VerifiedChain(latest_start(facts) or 0.0, earliest_expiry(facts) or 0.0)
+    return VerifiedChain(latest_start(facts), earliest_expiry(facts))
 
 
-def _first_flight(presented: Sequence[Certificate]) -> bytes:
-    suite = _ECDHE_RSA if isinstance(presented[0].public_key(), RSAPublicKey) else _ECDHE_ECDSA
+def _first_flight(presented: Sequence[bytes]) -> bytes:
+    suite = _ECDHE_RSA if _key_type(presented[0]) in _RSA_KEYS else _ECDHE_ECDSA
     hello = b"".join((b"\x03\x03", bytes(32), _vector(b"", 1), suite, b"\x00", _vector(_NO_RENEGOTIATION, 2)))
-    entries = b"".join([_vector(one.public_bytes(Encoding.DER), 3) for one in presented])
+    entries = b"".join([_vector(one, 3) for one in presented])
     messages = _SERVER_HELLO + _vector(hello, 3) + _CERTIFICATE + _vector(_vector(entries, 3), 3)
     pieces = [messages[start : start + _RECORD_BYTES] for start in range(0, len(messages), _RECORD_BYTES)]
     return b"".join([b"\x16\x03\x03" + _vector(piece, 2) for piece in pieces])
+
+
+def _key_type(der: bytes) -> int:
+    """Give OpenSSL's number for the kind of a certificate's key; 0 for one that it will refuse.
+
+    By OpenSSL's own reader, which takes certificates that cryptography does not.
+    """
+    try:
+        return crypto.load_certificate(crypto.FILETYPE_ASN1, der).get_pubkey().type()
+    except crypto.Error:
+        return 0
 
 
 def _vector(content: bytes, length_octets: int) -> bytes:

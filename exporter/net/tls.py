@@ -71,7 +71,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._backlog: list[memoryview] = []
         self._paused = False
         self._closing = False
-        self._broken: SSL.Error | None = None
+        self._broken: SSL.Error | CheckFailed | None = None
 
     async def shake_hands(self) -> None:
         """Wait until the handshake, which starts by itself with the connection, is done.
@@ -223,9 +223,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                 self._send_pending()
             return
         except SSL.Error as error:
-            self._send_pending()  # the alert that tells the peer why
-            self._presented = presented_certificates(self._tls)
-            self._refuse(error)
+            if self._judge(done=False):
+                self._send_pending()  # the alert that tells the peer why
+                self._refuse(error)
             return
         if not self._judge(done=True):
             return
@@ -286,7 +286,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             except SSL.Error as error:
                 self._break(error)
                 return
-            self._protocol.data_received(chunk)
+            if self._is_who_it_was():
+                self._protocol.data_received(chunk)
         if self._backlog:
             self._flush_backlog()
         else:
@@ -314,8 +315,24 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if self._socket is not None:
             self._socket.close()
 
+    def _is_who_it_was(self) -> bool:
+        """Tell whether the peer still has the certificate that was verified; the connection of another one is aborted.
+
+        A renegotiation (TLS 1.2) may bring certificates that nobody has looked at.
+        """
+        if self._verified is None or not self._tls.total_renegotiations():
+            return True
+        presented = presented_certificates(self._tls)
+        if presented.ders[:1] in ((), self._presented.ders[:1]):
+            return True
+        self._broken = CheckFailed(
+            Reason.CERTIFICATE, f"{self._server_name} changed its certificate in the middle of the connection"
+        )
+        self.abort()
+        return False
+
     def _send_pending(self) -> None:
-        if self._socket is None:
+        if self._socket is None or not self._is_who_it_was():
             return
         with suppress(SSL.WantReadError):  # there is no more
             while True:

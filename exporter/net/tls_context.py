@@ -117,12 +117,11 @@ class TlsContext:
         """
         key = (server_name, tuple([one.fingerprint_sha256 for one in presented.facts]))
         known = self._verified.get(key)
-        if known is not None and known.valid_from_seconds <= time() <= known.valid_until_seconds:
+        if known is not None and known.holds_at(time()):
             return known
         if self.verifier is None or not presented.ders:
             raise ssl.SSLError("the peer presented no certificate")
-        certificates = [x509.load_der_x509_certificate(der) for der in presented.ders]
-        verified = verify_chain(self.verifier, server_name, certificates)
+        verified = verify_chain(self.verifier, server_name, presented.ders)
         self._verified[key] = verified
         if len(self._verified) > _REMEMBERED_CHAINS:
             del self._verified[next(iter(self._verified))]

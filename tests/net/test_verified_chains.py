@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
 
 from exporter.model import Reason
 from exporter.net import Network
@@ -83,18 +88,21 @@ async def test_verifies_a_known_chain_by_other_authorities(network: Network, ca:
     assert failure.reason is Reason.CERTIFICATE
 
 
-async def test_refuses_a_known_chain_that_has_expired(network: Network, ca: trustme.CA, ca_file: Path) -> None:
-    """A chain that was fine a moment ago is refused once its time is over."""
+@pytest.mark.parametrize("shape", [lambda one, _: one, certificates.as_version_2], ids=["usual", "unreadable"])
+async def test_refuses_a_known_chain_that_has_expired(
+    shape: Callable[[Certificate, trustme.CA], Certificate], network: Network, ca: trustme.CA, ca_file: Path
+) -> None:
+    """A chain that was fine a moment ago is refused once its time is over, whoever cannot read its dates."""
     ends = datetime.now(UTC) + timedelta(seconds=3)
     issued = ca.issue_cert("127.0.0.1", not_after=ends)
-    brief = Certificate(issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes())
+    brief = shape(Certificate(issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes()), ca)
     with serve(over_tls(server_context(brief))) as server:
         async with connected(server, network=network, tls=trusting(ca_file)):
             pass
         await asyncio.sleep((ends - datetime.now(UTC)).total_seconds() + 1)
         failure, _ = await refused(server.port, network=network, tls=trusting(ca_file))
     assert failure.reason is Reason.CERTIFICATE
-    assert "it expired on" in failure.detail
+    assert "expired" in failure.detail
 
 
 @pytest.fixture
@@ -103,9 +111,14 @@ def shown(write_certificate: Callable[..., CertificateFiles]) -> dict[str, str]:
     return {"cert_file": str(files.cert_file), "key_file": str(files.key_file)}
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    ("version", "addition"),
+    [(ssl.TLSVersion.TLSv1_2, b""), (ssl.TLSVersion.TLSv1_3, b""), (ssl.TLSVersion.TLSv1_2, b"\x16\3\3\0\4what")],
+    ids=["1.2", "1.3", "1.2 and a fault"],
+)
 async def test_shows_nothing_to_a_server_it_does_not_trust(
     version: ssl.TLSVersion,
+    addition: bytes,
     network: Network,
     ca: trustme.CA,
     ca_file: Path,
@@ -125,9 +138,75 @@ async def test_shows_nothing_to_a_server_it_does_not_trust(
             incoming.write(heard[-1])
             with pytest.raises(ssl.SSLWantReadError):
                 tls.do_handshake()
-            connection.sendall(outgoing.read())
+            connection.sendall(outgoing.read() + addition)
 
     with serve(listen) as server:
         failure, _ = await refused(server.port, network=network, tls=trusting(ca_file, **shown))
         await until(lambda: heard[-1:] == [b""])
     assert (failure.reason, len(heard)) == (Reason.CERTIFICATE, 2)
+
+
+@pytest.mark.parametrize(
+    ("authority", "received", "why"),
+    [
+        ("same", b"before after", "None"),
+        ("other", b"before", "certificate: 127.0.0.1 changed its certificate in the middle of the connection"),
+    ],
+)
+async def test_another_certificate_in_mid_connection_ends_it(
+    authority: str, received: bytes, why: str, ca: trustme.CA, ca_file: Path
+) -> None:
+    """A renegotiation (TLS 1.2) may not bring a certificate that nobody verified; nothing that follows it is taken."""
+    first = certificates.valid(ca, "127.0.0.1")
+    second = first if authority == "same" else certificates.valid(trustme.CA(), "127.0.0.1")
+    with serve(partial(renegotiate, first, second)) as server:
+        async with connected(server, tls=trusting(ca_file)) as (_, protocol, _):
+            assert await protocol.until(len(b"before after")) == received
+            assert str(protocol.lost_because) == why
+
+
+def renegotiate(first: Certificate, second: Certificate, connection: socket.socket) -> None:
+    """Say something, present another certificate, and say more."""
+    context = SSL.Context(SSL.TLSv1_2_METHOD)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)  # else the certificate would not be presented again
+    tls = SSL.Connection(context, None)
+    tls.set_accept_state()
+    _present(tls, first)
+    _go_on(tls, connection, tls.do_handshake)
+    _go_on(tls, connection, partial(tls.send, b"before"))
+    _present(tls, second)
+    tls.renegotiate()
+    _go_on(tls, connection, tls.do_handshake)
+    for _ in range(2):  # the client's hello, and the end of its handshake
+        _hear(tls, connection)
+        with suppress(SSL.WantReadError):
+            tls.recv(1)
+        connection.sendall(tls.bio_read(65536))
+    _go_on(tls, connection, partial(tls.send, b" after"))
+
+
+def _present(tls: SSL.Connection, certificate: Certificate) -> None:
+    tls.use_certificate(certificate.leaf)
+    key = load_pem_private_key(certificate.key, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    tls.use_privatekey(key)
+
+
+def _go_on(tls: SSL.Connection, connection: socket.socket, step: Callable[[], object]) -> None:
+    """Repeat a step of TLS until it needs nothing more from the peer, and send what it has to say."""
+    done = False
+    while not done:
+        with suppress(SSL.WantReadError):
+            step()
+            done = True
+        with suppress(SSL.WantReadError):
+            connection.sendall(tls.bio_read(65536))
+        if not done:
+            _hear(tls, connection)
+
+
+def _hear(tls: SSL.Connection, connection: socket.socket) -> None:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("the client is gone")
+    tls.bio_write(data)

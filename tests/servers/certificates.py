@@ -95,6 +95,18 @@ def _sign_with_sha1(certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> x5
     return x509.load_der_x509_certificate(unsigned + signature)
 
 
+def as_version_2(certificate: Certificate, ca: trustme.CA) -> Certificate:
+    """Make one of ECDSA, issued by `ca`, one of X.509's version 2: OpenSSL takes it, cryptography does not."""
+    key = load_pem_private_key(ca.private_key_pem.bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    version_3, version_2 = bytes.fromhex("a003020102"), bytes.fromhex("a003020101")
+    body = certificate.leaf.tbs_certificate_bytes.replace(version_3, version_2, 1)
+    signature = b"\0" + key.sign(body, ec.ECDSA(SHA256()))
+    der = body + bytes.fromhex("300a06082a8648ce3d040302") + b"\x03" + len(signature).to_bytes() + signature
+    pem = ssl.DER_cert_to_PEM_cert(b"\x30\x82" + len(der).to_bytes(2) + der)
+    return Certificate(pem.encode(), certificate.key)
+
+
 def self_signed(
     *names: str,
     subject: x509.Name | None = None,
