@@ -8,6 +8,7 @@ import pty
 import re
 import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,6 @@ from tests.servers.tcp import closed_port, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -265,6 +265,26 @@ def test_a_reader_that_leaves_is_no_error(failing: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["schema"]])
+def test_output_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
+    """A full disk is told, whatever was to be printed."""
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments], env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, timeout=100, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"nyxmon-exporter: No space left on device\n")
+
+
+def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
+    """Letters that the terminal's encoding lacks end no run; Prometheus' format is UTF-8 whatever the terminal has."""
+    (tmp_path / "c.yml").write_text("checks: [{name: müller, type: tcp, target: '127.0.0.1:1'}]\n", encoding="utf-8")
+    arguments = ("run", "--config.file=c.yml")
+    table = run_command(*arguments, directory=tmp_path, PYTHONIOENCODING="ascii")
+    assert table.stdout.splitlines()[1].split()[:3] == ["error", "m\\xfcller", "tcp"]
+    page = run_command(*arguments, "--output=prometheus", directory=tmp_path, PYTHONIOENCODING="ascii")
+    assert 'probe_success{check="müller",check_type="tcp",target="127.0.0.1:1"} 0.0' in page.stdout.splitlines()
 
 
 def test_variables_stand_in_for_flags(good: Path) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,18 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the program's name; None means that of the process.
     """
-    _open_missing_streams()
+    _prepare_streams()
     try:
-        options = parse_arguments(sys.argv[1:] if arguments is None else arguments, os.environ)
-    except HelpRequested as request:
-        sys.stdout.write(help_text(request.command) if request.topic == "help" else f"nyxmon-exporter {__version__}\n")
-        return 0
+        status = _obey(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
     except UsageError as error:
         return _complain(f"{error} (see --help)", _WRONG)
-    configure_logging(options.log_level, options.log_format)
-    try:
-        status = _run(options)
-        sys.stdout.flush()
     except UnknownCheckNameError as error:
         return _complain(str(error), _WRONG)
     except ConfigError as error:
@@ -70,6 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         os._exit(_INTERRUPTED)
     return status
+
+
+def _obey(arguments: Sequence[str]) -> int:
+    try:
+        options = parse_arguments(arguments, os.environ)
+    except HelpRequested as request:
+        sys.stdout.write(help_text(request.command) if request.topic == "help" else f"nyxmon-exporter {__version__}\n")
+        return 0
+    configure_logging(options.log_level, options.log_format)
+    return _run(options)
 
 
 def _run(options: Options) -> int:
@@ -102,11 +107,13 @@ def _print_schema(options: Options) -> int:
     return 0
 
 
-def _open_missing_streams() -> None:
-    """Put something in the place of standard streams that the process was started without."""
+def _prepare_streams() -> None:
+    """Put something in the place of standard streams that are missing, and escape what a terminal cannot show."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the end
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _complain(message: str, status: int) -> int:

@@ -126,7 +126,12 @@ def _check_what_belongs_together(options: Options) -> None:
 
 def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, object], list[str]]:
     """Give the values of the flags by name, and the words that are no flags."""
-    found, words = _parser().parse_known_args(arguments)
+    try:
+        found, words = _parser().parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        name = (error.argument_name or "").partition("/")[0]
+        with_value = {f"--{flag.name}" for flag in FLAGS if flag.parse is not None}
+        raise UsageError(f"{name} {'needs a' if name in with_value else 'takes no'} value") from None
     if found.help_wanted:
         raise HelpRequested("help", " ".join(words[:2]) if words[:1] == ["generate"] else "")
     if found.version_wanted:
@@ -184,7 +189,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = _Parser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-h", "--help", dest="help_wanted", action="store_true")
     parser.add_argument("--version", dest="version_wanted", action="store_true")
     for flag in FLAGS:

@@ -39,7 +39,8 @@ def run_once(program: Program, options: Options) -> int:
     by_name = {result.check_name: result for result in outcome.results}
     results = [by_name[check.name] for check in checks]
     if options.output == "prometheus":
-        sys.stdout.write(write_page(collector.blocks(outcome), Format.TEXT).body.decode())
+        # The format is UTF-8, whatever the locale says that the terminal shows
+        sys.stdout.buffer.write(write_page(collector.blocks(outcome), Format.TEXT).body)
     elif options.output == "json":
         sys.stdout.write(json_report(checks, results, outcome.batch))
     else:
