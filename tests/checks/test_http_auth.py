@@ -1,4 +1,4 @@
-"""HTTP checks through proxies and with digest authentication, against servers that ask for it well and badly."""
+"""HTTP checks through proxies and with basic and digest authentication, where it is asked for well and badly."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from exporter.config.load import parse_config
 from exporter.net import Network
 from tests.servers.certificates import server_context, valid
 from tests.servers.http import echo_head, redirect, respond, run_http_server
+from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER
 from tests.servers.proxy import run_proxy
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from pathlib import Path
 
     import trustme
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.model import Result
     from tests.servers.http import Act, Request
+    from tests.servers.nginx import CertificateFiles, Nginx
 
 PASSWORD = "s3cr3t-CANARY"
 CREDENTIALS = f"username: me, password: {PASSWORD}"
@@ -101,6 +104,24 @@ async def test_a_digest_is_given_to_no_other_origin() -> None:
             _, attempt = await run(home.url(), DIGEST)
         assert (attempt.observed["status"], attempt.observed["redirects"]) == (401, 1)
         assert (["authorization" in request.headers for request in other.requests], server.requests) == ([False], [])
+
+
+@pytest.mark.parametrize("server", ["plain", "tls"])
+@pytest.mark.parametrize(("password", "status"), [(PASSWORD, 200), ("wrong", 401), (None, 401)])
+async def test_nginx_takes_the_right_password_only(
+    start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path, tmp_path: Path,
+    server: str, password: str | None, status: int,
+) -> None:  # fmt: skip
+    """With auth_basic the user name and its password lead to the page, others and none to 401, over HTTP/1.1 and 2."""
+    tmp_path.joinpath("passwords").write_text(f"me:{{PLAIN}}{PASSWORD}\n", encoding="utf-8")
+    tmp_path.joinpath("index.html").write_text("hello", encoding="utf-8")
+    place = f"auth_basic shop; auth_basic_user_file {tmp_path}/passwords; root {tmp_path};"
+    http = (PLAIN_SERVER if server == "plain" else TLS_SERVER).replace("ssl backlog", "ssl http2 backlog")
+    nginx = start_nginx(http.replace('return 200 "hello\\n";', place), certificate=certificate)
+    keys = f"tls_config: {{ca_file: {ca_file}}}"
+    keys += f", basic_auth: {{username: me, password: {password}}}" if password else ""
+    result, attempt = await run(nginx.url() if server == "plain" else nginx.tls_url(), keys)
+    assert (result.reason, attempt.observed["status"]) == (None, status)
 
 
 @pytest.mark.parametrize("password", ["", PASSWORD])

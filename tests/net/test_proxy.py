@@ -14,8 +14,8 @@ from exporter.config.load import parse_config
 from exporter.errors import ConfigError
 from exporter.net.proxy import Proxies, parse_exemption, parse_proxy_url, proxies_of_environment
 from tests.servers.certificates import server_context, valid
-from tests.servers.process import ServerProcess, accepts_tcp, free_port, server_program
 from tests.servers.proxy import run_proxy
+from tests.servers.squid import run_squid
 from tests.servers.tcp import closed_port, keep_silent, over_tls, say, serve
 
 if TYPE_CHECKING:
@@ -161,19 +161,7 @@ async def test_a_silent_proxy_is_given_up_on() -> None:
 @pytest.fixture(scope="module")
 def squid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a squid that lets everything through."""
-    directory, port = tmp_path_factory.mktemp("squid"), free_port()
-    lines = [
-        f"http_port 127.0.0.1:{port}",
-        "http_access allow all",
-        "cache deny all",
-        "pid_filename none",
-        "access_log none",
-        "cache_log /dev/null",
-        "shutdown_lifetime 0 seconds",
-    ]
-    (directory / "squid.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    command = [server_program("squid", "squid"), "-N", "-n", f"test{port}", "-f", str(directory / "squid.conf")]
-    with ServerProcess(command, directory=directory, is_ready=lambda: accepts_tcp(port), stop_timeout_seconds=0.2):
+    with run_squid(tmp_path_factory.mktemp("squid")) as port:
         yield port
 
 
