@@ -109,9 +109,14 @@ def at_quantile(quantile: float, histogram: str, by: str) -> str:
     return f"histogram_quantile({quantile}, {buckets})"
 
 
-def growth(counter: str, by: str) -> str:
-    """Give how much a counter of the selected exporters grows in a second."""
-    return f"sum by ({by}) (rate({counter}{{{EXPORTERS}}}[$__rate_interval]))"
+def once(of_exporters: str) -> str:
+    """Give what exporters tell, once for each: several jobs may scrape one, for checks with intervals of their own."""
+    return f"max without (job) ({of_exporters})"
+
+
+def growth(counter: str, by: str, function: str = "rate") -> str:
+    """Give how much a counter of the selected exporters grows in a second, or with `increase` in a step."""
+    return f"sum by ({by}) ({once(f'{function}({counter}{{{EXPORTERS}}}[$__rate_interval])')})"
 
 
 def per_batch(counter: str, by: str = "instance") -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from grafana import scales
 from grafana.board import Board, Row
 from grafana.panels import Look, Query, curves, heat, now, numbers
-from grafana.queries import EXPORTERS, at_quantile, growth, per_batch
+from grafana.queries import EXPORTERS, at_quantile, growth, once, per_batch
 from grafana.variables import alerts, of_exporters
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def board() -> Board:
             Row("", [*_exporters(), *_batches()]),
             Row("Truth of durations", _truth()),
             Row("HTTP client", _http()),
-            Row("Executors and cleanup", _executors()),
+            Row("Executors, cleanup, names", _executors()),
             Row("Results and process", _process()),
         ],
     )
@@ -61,7 +61,7 @@ def _exporters() -> list[Builder[Panel]]:
         numbers(
             "Checks",
             "Checks in the configuration of all exporters.",
-            now(f"sum({_own('nyxmon_exporter_checks')})"),
+            now(f"sum({once(_own('nyxmon_exporter_checks'))})"),
             (4, 4),
             Look(),
         ),
@@ -82,7 +82,7 @@ def _exporters() -> list[Builder[Panel]]:
         numbers(
             "Stuck checks",
             "Checks of which a run ignores its cancellation and still blocks further runs.",
-            now(f"sum({_own('nyxmon_check_stuck')})"),
+            now(f"sum({once(_own('nyxmon_check_stuck'))})"),
             (4, 4),
             Look(steps=scales.NONE_IS_GOOD),
         ),
@@ -92,7 +92,6 @@ def _exporters() -> list[Builder[Panel]]:
 def _batches() -> list[Builder[Panel]]:
     duration = "nyxmon_batch_duration_seconds"
     mean = f"{growth(f'{duration}_sum', 'instance')} / {growth(f'{duration}_count', 'instance')}"
-    buckets = _own(f"{duration}_bucket")
     return [
         curves(
             "Duration of batches",
@@ -109,7 +108,7 @@ def _batches() -> list[Builder[Panel]]:
         heat(
             "Durations of batches",
             "How many batches took how long.",
-            f"sum by (le) (increase({buckets}[$__rate_interval]))",
+            growth(f"{duration}_bucket", "le", "increase"),
             (8, 8),
         ),
         curves(
@@ -203,7 +202,7 @@ def _http() -> list[Builder[Panel]]:
 
 def _executors() -> list[Builder[Panel]]:
     cleanup = "nyxmon_batch_cleanup_duration_seconds"
-    errors = f"sum by (resource) (increase({_own('nyxmon_batch_cleanup_errors_total')}[$__rate_interval]))"
+    errors = growth("nyxmon_batch_cleanup_errors_total", "resource", "increase")
     return [
         curves(
             "Executors instantiated",
@@ -214,21 +213,29 @@ def _executors() -> list[Builder[Panel]]:
                     "{{instance}} {{check_type}}",
                 )
             ],
-            (8, 7),
+            (6, 7),
             Look(),
         ),
         curves(
             "Cleanup",
             "How long closing what a batch had opened took: what 95 % stayed below, by resource.",
             [Query(at_quantile(0.95, cleanup, "resource"), "{{resource}}")],
-            (8, 7),
+            (6, 7),
             _SECONDS,
         ),
         curves(
             "Cleanup errors",
             "Resources whose closing failed or ran out of time; nothing while none ever did.",
             [Query(errors, "{{resource}}")],
-            (8, 7),
+            (6, 7),
+            _COUNT,
+        ),
+        curves(
+            "Resolver threads",
+            "Threads in which the system is asked for names, for checks with resolver: system. At 32, further names"
+            " wait.",
+            [Query(f"max by (instance) ({_own('nyxmon_exporter_resolver_threads')})", "{{instance}}")],
+            (6, 7),
             _COUNT,
         ),
     ]

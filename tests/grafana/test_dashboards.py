@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import promql_parser as promql
 import pytest
+import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -32,10 +33,12 @@ from tests.grafana.reading import (
     variable_matcher,
     variables,
 )
+from tests.servers.prometheus import promtool
 from tests.waiting import at_last
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.grafana.scene import Scene
 
@@ -103,7 +106,8 @@ def labels_of(node: promql.Expr) -> set[str]:
         case promql.AggregateExpr():
             if str(node.op) in ("topk", "bottomk"):
                 return labels_of(node.expr)
-            return set(node.modifier.labels) if node.modifier else set()
+            named = set(node.modifier.labels) if node.modifier else set()
+            return labels_of(node.expr) - named if takes_away(node) else named
         case promql.Call():
             return {label for argument in node.args for label in labels_of(argument)}
         case promql.BinaryExpr():
@@ -113,6 +117,11 @@ def labels_of(node: promql.Expr) -> set[str]:
             return labels_of(node.expr)
         case _:
             return set()
+
+
+def takes_away(node: promql.AggregateExpr) -> bool:
+    """Whether an aggregation names the labels that its series do not have: `without`."""
+    return node.modifier is not None and node.modifier.type == promql.AggModifierType.Without
 
 
 def unknown_in(expression: promql.Expr) -> set[str]:
@@ -126,7 +135,8 @@ def unknown_in(expression: promql.Expr) -> set[str]:
                 unknown.update(set(metrics or ["no metric at all"]) - KNOWN.keys())
                 unknown.update({each.name for each in node.matchers.matchers} - labels_of(node))
             case promql.AggregateExpr():
-                unknown.update(labels_of(node) - labels_of(node.expr))
+                named = set(node.modifier.labels) if node.modifier else labels_of(node)
+                unknown.update(named - labels_of(node.expr))
             case promql.BinaryExpr() if node.modifier and node.modifier.matching:
                 unknown.update(set(node.modifier.matching.labels) - (labels_of(node.lhs) & labels_of(node.rhs)))
 
@@ -211,6 +221,8 @@ def test_every_expression_is_promql_about_what_the_exporter_has(name: str) -> No
         ('probe_success{chekc="a"}', {"chekc"}),
         ("sum by (phase) (rate(probe_success[1m]))", {"phase"}),
         ("sum by (job) (probe_success) and on (check) probe_success", {"check"}),
+        ("sum by (job) (max without (job) (probe_success))", {"job"}),
+        ("max without (phase) (probe_success)", {"phase"}),
     ],
 )
 def test_what_the_exporter_does_not_have_is_found(wrong: str, unknown: set[str]) -> None:
@@ -289,6 +301,32 @@ def test_an_exporter_counts_once_however_many_targets_it_is(scene: Scene) -> Non
     values = defaults(dashboard) | {"job": "nyxmon-checks"}
     query = fill(expression, values)
     assert at_last(lambda: [sample.value for sample in scene.prometheus.query(query)], [1.0]) == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("panel", "series", "values", "sample"),
+    [
+        ("Exporters", "up{", "1x9", {"value": 1}),
+        ("Checks", "nyxmon_exporter_checks{", "13x9", {"value": 13}),
+        ("Stuck checks", 'nyxmon_check_stuck{check="a",', "1x9", {"value": 1}),
+        ("Results", 'nyxmon_check_runs_total{check="a",check_type="tcp",', "0+60x9",
+         {"labels": '{check_type="tcp"}', "value": 1}),
+        ("Cleanup errors", 'nyxmon_batch_cleanup_errors_total{resource="http",', "0+60x9",
+         {"labels": '{resource="http"}', "value": 240}),
+    ],
+)  # fmt: skip
+def test_an_exporter_counts_once_however_many_jobs_scrape_it(
+    tmp_path: Path, panel: str, series: str, values: str, sample: dict[str, object]
+) -> None:
+    """Checks with intervals of their own make several jobs, each with all that the exporter tells of itself."""
+    dashboard = read_dashboard("runner")
+    expression = next(one.expression for one in questions(dashboard) if one.panel == panel)
+    jobs = ("nyxmon", "nyxmon-1m")
+    inputs = [{"series": f'{series}job="{job}",instance="berlin:10115"}}', "values": values} for job in jobs]
+    query = {"expr": fill(expression, defaults(dashboard) | {"__rate_interval": "4m"}), "eval_time": "9m"}
+    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": [query | {"exp_samples": [sample]}]}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": [], "tests": [test]}), encoding="utf-8")
+    assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "test.yml"))
 
 
 @every_dashboard

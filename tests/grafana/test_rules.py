@@ -11,6 +11,7 @@ import pytest
 
 from exporter import ExecutorRegistry, catalogue
 from exporter.generate.rules import OWN_ALERT_SERIES
+from exporter.net.system_lookup import MAX_RESOLVER_THREADS
 from tests.grafana.shipped import ROOT, RULE_FILES, RULE_TEST_FILES, Alert, alerts, dashboards, read_yaml, rules
 from tests.servers.prometheus import promtool
 
@@ -113,6 +114,12 @@ def test_every_metric_in_the_rules_exists() -> None:
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     assert used - exported - recorded - OF_OTHERS == set()
     assert recorded - used == set()
+
+
+def test_all_resolver_threads_are_as_many_as_there_may_be() -> None:
+    """The rule has the number that the exporter has."""
+    (alert,) = (alert for alert in ALERTS if alert.name == "NyxmonResolverThreadsBusy")
+    assert alert.expression.strip() == f"{catalogue.RESOLVER_THREADS.name} >= {MAX_RESOLVER_THREADS}"
 
 
 def test_the_readme_tells_what_to_do_about_every_alert() -> None:
