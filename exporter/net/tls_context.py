@@ -17,6 +17,7 @@ from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from OpenSSL._util import lib as openssl
@@ -24,6 +25,7 @@ from OpenSSL._util import lib as openssl
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.chain_verification import VerifiedChain, verify_chain
+from exporter.net.failures import openssl_reason
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -46,6 +48,7 @@ has. Only the first one's key is made beforehand: a server that insists on the h
 spared a key that takes as long to make as the rest of the ClientHello."""
 
 _REMEMBERED_CHAINS = 65536
+_UNKNOWN_KIND = "its key is of a kind that TLS has no use for"
 
 
 class ContextRecipe(NamedTuple):
@@ -61,10 +64,12 @@ class ContextRecipe(NamedTuple):
 
 
 class ClientCertificate(NamedTuple):
-    """A client certificate: its chain, its own certificate first, and its key."""
+    """A client certificate: its chain, its own certificate first, its key, and the files that they are from."""
 
     chain: tuple[x509.Certificate, ...]
     key: PrivateKeyTypes
+    cert_file: str
+    key_file: str
 
 
 class TlsContext:
@@ -152,37 +157,44 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     if recipe.max_version is not None:
         context.set_max_proto_version(_VERSIONS[recipe.max_version])
     if certificate is not None:
-        _show(context, certificate, recipe)
+        _show(context, certificate)
     if recipe.alpn:
         context.set_alpn_protos([protocol.encode() for protocol in recipe.alpn])
     return context
 
 
 def _client_certificate(recipe: ContextRecipe) -> ClientCertificate | None:
-    if recipe.cert_file is None or recipe.key_file is None:
+    cert_file, key_file = recipe.cert_file, recipe.key_file
+    if cert_file is None or key_file is None:
         return None
     try:
-        chain = x509.load_pem_x509_certificates(Path(recipe.cert_file).read_bytes())
-    except ValueError as error:
-        raise unusable(recipe.cert_file, "it holds no certificate in PEM form") from error
+        chain = x509.load_pem_x509_certificates(Path(cert_file).read_bytes())
+    except (ValueError, x509.InvalidVersion) as error:
+        raise unusable(cert_file, "it holds no certificate in PEM form that can be read") from error
     try:
-        key = load_pem_private_key(Path(recipe.key_file).read_bytes(), password=None)
+        key = load_pem_private_key(Path(key_file).read_bytes(), password=None)
+    except UnsupportedAlgorithm as error:
+        raise unusable(key_file, _UNKNOWN_KIND) from error
     except (ValueError, TypeError) as error:  # the latter when it has a password
-        raise unusable(recipe.key_file, "it holds no key in PEM form that needs no password") from error
-    return ClientCertificate(tuple(chain), key)
+        raise unusable(key_file, "it holds no key in PEM form that needs no password") from error
+    return ClientCertificate(tuple(chain), key, cert_file, key_file)
 
 
-def _show(context: SSL.Context, certificate: ClientCertificate, recipe: ContextRecipe) -> None:
+def _show(context: SSL.Context, certificate: ClientCertificate) -> None:
     own, *others = certificate.chain
-    context.use_certificate(own)
-    for other in others:
-        context.add_extra_chain_cert(other)
+    try:
+        context.use_certificate(own)
+        for other in others:
+            context.add_extra_chain_cert(other)
+    except SSL.Error as error:
+        raise unusable(certificate.cert_file, f"OpenSSL refuses it ({openssl_reason(error)})") from error
     try:
         context.use_privatekey(certificate.key)  # type: ignore[arg-type] # kinds of no use for TLS are a TypeError
+        context.check_privatekey()  # of another kind than the certificate's, a key would be kept for another one
     except TypeError as error:
-        raise unusable(f"{recipe.key_file}", "its key is of a kind that TLS has no use for") from error
+        raise unusable(certificate.key_file, _UNKNOWN_KIND) from error
     except SSL.Error as error:
-        raise unusable(f"{recipe.key_file}", f"it is not the key of {recipe.cert_file}") from error
+        raise unusable(certificate.key_file, f"it is not the key of {certificate.cert_file}") from error
 
 
 def unusable(files: str, why: str) -> CheckFailed:

@@ -70,7 +70,9 @@ class TlsContexts:
 
     def refresh(self) -> None:
         """Make the contexts anew whose files have changed, and forget those that cannot be made; blocks meanwhile."""
-        for recipe in list(self._contexts):
+        with self._lock:
+            recipes = list(self._contexts)
+        for recipe in recipes:
             try:
                 self.context(recipe)
             except CheckFailed:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.servers.certificates import Certificate
     from tests.servers.nginx import CertificateFiles
 
 
@@ -107,6 +111,59 @@ async def test_names_the_file_that_is_no_use(
     assert caught.value.reason is Reason.LOCAL
     assert caught.value.detail.startswith("TLS cannot be set up from ")
     assert named in caught.value.detail
+
+
+def of_weak_rsa(ca: trustme.CA) -> Certificate:
+    return certificates.with_weak_key(ca, "client.test")
+
+
+def of_version_2(ca: trustme.CA) -> Certificate:
+    return certificates.as_version_2(certificates.valid(ca, "client.test"), ca)
+
+
+def with_key_of_another_kind(ca: trustme.CA) -> Certificate:
+    return certificates.valid(ca, "client.test")._replace(key=pem_of(ed25519.Ed25519PrivateKey.generate()))
+
+
+def with_key_for_no_signatures(ca: trustme.CA) -> Certificate:
+    return certificates.valid(ca, "client.test")._replace(key=pem_of(x25519.X25519PrivateKey.generate()))
+
+
+def with_key_of_unknown_kind(ca: trustme.CA) -> Certificate:
+    """The key is for a curve of WAP that nobody has used since (wap-wsg-idm-ecid-wtls4)."""
+    der = "301d020101040f005a567d7bd03f9b0234725ecb131ba0070605672b010404"
+    text = b64encode(bytes.fromhex(der)).decode()
+    key = f"-----BEGIN EC PRIVATE KEY-----\n{text}\n-----END EC PRIVATE KEY-----\n"
+    return certificates.valid(ca, "client.test")._replace(key=key.encode())
+
+
+def pem_of(key: ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (of_weak_rsa, "cert.pem: OpenSSL refuses it (ee key too small)"),
+        (of_version_2, "cert.pem: it holds no certificate in PEM form that can be read"),
+        (with_key_of_another_kind, "key.pem: it is not the key of cert.pem"),
+        (with_key_for_no_signatures, "key.pem: its key is of a kind that TLS has no use for"),
+        (with_key_of_unknown_kind, "key.pem: its key is of a kind that TLS has no use for"),
+    ],
+)
+def test_says_why_a_client_certificate_is_no_use(
+    make: Callable[[trustme.CA], Certificate], why: str, tmp_path: Path, ca: trustme.CA, ca_file: Path
+) -> None:
+    """Whatever is wrong with a certificate or its key is a local failure, and never noticed only by the server."""
+    cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = make(ca)
+    cert_file.write_bytes(made.chain)
+    key_file.write_bytes(made.key)
+    contexts = TlsContexts()
+    config = TlsConfig(ca_file=str(ca_file), cert_file=str(cert_file), key_file=str(key_file))
+    with pytest.raises(CheckFailed) as caught:
+        contexts.context(contexts.recipe(config))
+    assert str(caught.value).replace(f"{tmp_path}/", "") == f"local: TLS cannot be set up from {why}"
 
 
 async def test_forgets_a_context_whose_file_is_gone(tmp_path: Path, ca: trustme.CA) -> None:
