@@ -29,8 +29,11 @@ _MAX_WAITING_LINES = 1000
 _FLUSH_LIMIT_SECONDS = 0.5
 _FLUSH_POLL_SECONDS = 0.002
 
-_QUIET_LIBRARIES = ("httpx", "httpcore", "hpack", "asyncio", "uvicorn.error", "uvicorn.access")
+_QUIET_LIBRARIES = ("httpx", "httpcore", "hpack", "asyncio", "uvicorn.access")
 """Libraries that say at INFO or DEBUG what the exporter says better, or what may hold a secret, such as a URL."""
+
+_SERVING_LIBRARIES = ("uvicorn.error",)
+"""Libraries that warn of what clients send, who could flood the log with it."""
 
 _SILENT_LIBRARIES = ("quic",)
 """Libraries that warn of what targets do, which is told by their checks."""
@@ -47,6 +50,8 @@ def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | N
     logging.raiseExceptions = False  # a closed stream or a full queue must not cost a scrape
     for name in _QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+    for name in _SERVING_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.ERROR)
     for name in _SILENT_LIBRARIES:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,15 @@ def test_libraries_stay_quiet_even_when_debugging(library: str) -> None:
     configure_logging("debug", "logfmt", stream)
     logging.getLogger(library).info("HTTP Request: GET http://shop.example/?token=secret")
     assert written(stream) == ""
+
+
+def test_clients_cannot_flood_the_log() -> None:
+    """The server's library warns of every request that is none; only its errors are told."""
+    stream = io.StringIO()
+    configure_logging("debug", "logfmt", stream)
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+    assert re.findall(r'msg="(.+)"', written(stream)) == ["Exception in ASGI application"]
 
 
 def test_a_closed_stream_costs_nothing() -> None:

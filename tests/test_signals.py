@@ -149,6 +149,20 @@ def test_sighup_reloads(tmp_path: Path) -> None:
         wait_until(lambda: configured_checks(exporter) == ["one", "two"])
 
 
+def test_sighup_while_starting_is_remembered(tmp_path: Path) -> None:
+    """A reload that is asked for while the configuration is being loaded comes after it, instead of the end."""
+    (tmp_path / "early.py").write_text(
+        "import os, signal\nfrom tests.test_program import PLUGIN as CHECK_TYPE\nos.kill(os.getpid(), signal.SIGHUP)\n",
+        encoding="utf-8",
+    )
+    config = f'plugins: ["early:CHECK_TYPE"]\n{config_of("one")}'
+    with run_exporter(
+        tmp_path, config, environment={"PYTHONPATH": f"{tmp_path}:{ENVIRONMENT['PYTHONPATH']}"}
+    ) as exporter:
+        wait_until(lambda: "configuration loaded from" in exporter.process.log())
+        assert configured_checks(exporter) == ["one"]
+
+
 def test_a_bad_file_leaves_the_old_configuration_in_force(tmp_path: Path) -> None:
     """The log has every problem, the metric turns 0, and the next good file is taken."""
     with run_exporter(tmp_path, config_of("one"), "--config.auto-reload-interval=100ms") as exporter:

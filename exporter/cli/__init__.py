@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from io import TextIOWrapper
@@ -73,6 +74,9 @@ def _obey(arguments: Sequence[str]) -> int:
     except HelpRequested as request:
         sys.stdout.write(help_text(request.command) if request.topic == "help" else f"nyxmon-exporter {__version__}\n")
         return 0
+    if options.command == "serve":
+        # Before there are threads, which take over what is blocked; serve lets it through when it can reload.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     configure_logging(options.log_level, options.log_format)
     return _run(options)
 

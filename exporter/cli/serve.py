@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from exporter.app import Readiness, Site, create_app
+from exporter.changes import StatusChanges
 from exporter.cli.listen import listener_url, open_listeners
 from exporter.errors import ConfigError
 from exporter.garbage import keep_collections_short
@@ -54,6 +55,7 @@ def serve(program: Program, options: Options) -> int:
         history=history,
         version=__version__,
         resolver_threads=program.network.resolver_threads,
+        changes=StatusChanges(),
     )
     readiness = Readiness()
     site = Site(
@@ -119,6 +121,7 @@ class _Serving:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, tasks.start_soon, self._reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def _stop(self, number: signal.Signals) -> None:
         if self._server.should_exit:
