@@ -12,6 +12,7 @@ from exporter.totals import Totals
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from exporter.changes import StatusChanges
     from exporter.model import Batch, Check, Result
     from exporter.totals import CheckTotals
 
@@ -45,9 +46,16 @@ class Records:
         totals: What is counted.
     """
 
-    def __init__(self, history: History | None = None) -> None:
+    def __init__(self, history: History | None = None, changes: StatusChanges | None = None) -> None:
+        """Begin to remember.
+
+        Args:
+            history: Where recent runs are remembered; one of its own by default.
+            changes: Tells the log of changes; None for nothing.
+        """
         self.history = history if history is not None else History()
         self.totals = Totals()
+        self._changes = changes
         self._last: dict[str, LastResult] = {}
         self._configured: frozenset[str] | None = None
         self._lock = Lock()
@@ -59,6 +67,8 @@ class Records:
         self.history.retain(by_name.keys())
         with self._lock:
             self._configured = frozenset(by_name)
+            if self._changes is not None:
+                self._changes.retain(by_name)
             self._last = {name: last for name, last in self._last.items() if by_name.get(name) == last.check}
 
     def reusable(self, check: Check) -> LastResult | None:
@@ -90,5 +100,8 @@ class Records:
             if self._configured is not None and check.name not in self._configured:
                 continue  # a reload has removed it while it ran
             self.history.record(check, result)
+            if self._changes is not None:
+                with self._lock:
+                    self._changes.see(check, result)
             if check.min_interval_seconds > 0 and result.attempts:
                 self._last[check.name] = LastResult(check, result, started, received)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
+    from exporter.changes import StatusChanges
     from exporter.checks.base import CheckType
     from exporter.history import History
     from exporter.metrics import Outcome
@@ -98,6 +99,7 @@ class ScrapeService:
         version: str,
         process: Collector | None = None,
         resolver_threads: ResolverThreads | None = None,
+        changes: StatusChanges | None = None,
     ) -> None:
         """Make the service.
 
@@ -109,6 +111,7 @@ class ScrapeService:
             version: Version of the exporter.
             process: Gives the facts about the process; prometheus_client's collector by default.
             resolver_threads: Those of the network that the runner has.
+            changes: Tells the log of checks that begin to fail or are well again; None for nothing.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
@@ -118,7 +121,7 @@ class ScrapeService:
         self._live_config = live_config
         self._check_types = check_types
         self._version = version
-        self._records = Records(history)
+        self._records = Records(history, changes)
         self._process = CollectorRegistry(auto_describe=False)
         self._process.register(process if process is not None else ProcessCollector(registry=None))
         self._resolver_threads = resolver_threads or ResolverThreads()

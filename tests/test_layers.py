@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.runner",),
     ("exporter",),
     ("exporter.config", "exporter.config.*"),
-    ("exporter.history",),
+    ("exporter.history", "exporter.changes"),
     ("exporter.labels",),
     ("exporter.catalogue",),
     ("exporter.series",),
