@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
+from functools import partial
 from hmac import compare_digest
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
@@ -47,6 +48,7 @@ _MAX_DATAGRAM_BYTES = 65535
 _DATAGRAMS_AT_ONCE = 16
 _MAX_HANDSHAKE_DATAGRAMS = 512
 _PING_SECONDS, _PINGS_WITHIN_IDLE_TIMEOUT = 5.0, 3
+_SHORTEST_PING_SECONDS = 0.02  # no connection is idle sooner than after 3 probe timeouts, RFC 9000 section 10.1
 _BAD_CERTIFICATE = QuicErrorCode.CRYPTO_ERROR + AlertDescription.bad_certificate
 _STATELESS_RESET_BYTES = 21  # at least, RFC 9000 section 10.3
 _ONLY_PEER = None
@@ -155,19 +157,15 @@ class QuicChannel:
         """
         self._user = user
         if self._failure is None:
-            self._advance(reading=False)
+            self._guard(self._deliver)
             self.transmit()
         else:
             user.connection_lost(self._failure)
 
     def transmit(self) -> None:
         """Send what is to be sent now."""
+        self._guard(self._send)
         if self._closed:
-            return
-        try:
-            self._send()
-        except OSError as error:
-            self._fail(self._socket_failure(error))
             return
         at = self.quic.get_timer()
         if at != self._timer_at:
@@ -192,14 +190,15 @@ class QuicChannel:
     # What the event loop calls
 
     def _on_readable(self) -> None:
-        self._advance(reading=True)
+        self._guard(self._read)
+        self._guard(self._deliver)
         if self._user is not None or not self._ready.done():
             self.transmit()
 
     def _on_timer(self) -> None:
         due, self._timer, self._timer_at = self._timer_at, None, None
         now = self._loop.time()
-        self.quic.handle_timer(now=now if due is None else max(now, due))
+        self._guard(partial(self.quic.handle_timer, now=now if due is None else max(now, due)))
         if self.quic._state is QuicConnectionState.TERMINATED:  # noqa: SLF001 - aioquic has no public way to it
             reason = Reason.TIMEOUT if self._answered_at else Reason.CONNECT_TIMEOUT
             self._fail(CheckFailed(reason, f"nothing came for as long as a connection may be idle, while {self.doing}"))
@@ -212,11 +211,12 @@ class QuicChannel:
 
     # Inside
 
-    def _advance(self, *, reading: bool) -> None:
+    def _guard(self, step: Callable[[], None]) -> None:
+        """Take a step, unless the connection has ended; whatever goes wrong with it ends the connection."""
+        if self._closed:
+            return
         try:
-            if reading:
-                self._read()
-            self._deliver()
+            step()
         except CheckFailed as failure:
             self._fail(failure)
         except OSError as error:
@@ -299,7 +299,7 @@ class QuicChannel:
         idle_seconds = self.quic._remote_max_idle_timeout  # noqa: SLF001 - aioquic has no public way to it
         pause_seconds = min(_PING_SECONDS, (idle_seconds or float("inf")) / _PINGS_WITHIN_IDLE_TIMEOUT)
         if not self._closed:
-            self._ping_timer = self._loop.call_later(pause_seconds, self._on_ping)
+            self._ping_timer = self._loop.call_later(max(pause_seconds, _SHORTEST_PING_SECONDS), self._on_ping)
 
     def _send(self) -> None:
         for datagram, _ in self.quic.datagrams_to_send(now=self._loop.time()):

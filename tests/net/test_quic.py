@@ -22,7 +22,7 @@ from aioquic.quic.packet import (
     pull_quic_transport_parameters,
     push_quic_transport_parameters,
 )
-from aioquic.tls import AlertDescription
+from aioquic.tls import AlertDescription, Epoch
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -451,6 +451,20 @@ async def test_a_slow_answer_is_waited_for(good: Certificate, ca_file: Path, opt
         outcome = await ask(server.url(), ca_file, patience_seconds=30)
     assert outcome.answer == (None, 200, "3", b"hi"), outcome.why
     assert outcome.exchange.processing_seconds >= 2.995
+
+
+async def test_a_server_does_not_set_the_pace(good: Certificate, ca_file: Path) -> None:
+    """A connection that may be idle for a moment only is not kept by thousands of packets."""
+    heard: list[int] = []
+
+    def listen(connection: Connection) -> None:
+        space = connection.quic._spaces[Epoch.ONE_RTT]
+        asyncio.get_running_loop().call_later(1.0, lambda: heard.append(space.expected_packet_number))
+
+    with run_http3_server(good, listen, idle_timeout=0.001) as server:
+        await ask(server.url(), ca_file, patience_seconds=1.0)
+        await until(lambda: bool(heard))
+    assert 0 < heard[0] < 200
 
 
 async def test_what_is_lost_is_sent_again(good: Certificate, ca_file: Path) -> None:
