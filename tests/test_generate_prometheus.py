@@ -240,35 +240,45 @@ WAYS = {
 }
 
 
-@pytest.fixture(params=WAYS)
-def scraped(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Exporter, Prometheus]]:
-    """An exporter, and a Prometheus with the files that are generated for it, by each way there is."""
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Exporter, Prometheus]]:
+    """An exporter, and a Prometheus with the files that are generated for it: a job for each way there is."""
+    directory = tmp_path_factory.mktemp("scraped")
     with serve(keep_silent) as server, closed_port() as closed:
         alert = {"for": "0", "severity": "warning", "labels": {"team": "night"}, "runbook": "https://wiki.example/down"}
         fine = check("fine", team="web") | {"target": server.target, "alert": alert}
         down = check(ODD, team="web", group="{{x}}") | {"target": f"127.0.0.1:{closed}", "alert": alert}
         checks = [each | {"timeout": "400ms"} for each in (fine, down)]
-        with run_exporter(tmp_path / "exporter", config_of(*checks)) as exporter:
-            file, address = f"--config.file={exporter.config_file}", f"--address={exporter.address}"
-            jobs = run_command("generate", "prometheus", file, address, *WAYS[request.param], "--scrape-interval=1s")
-            place = tmp_path / "prometheus"
+        with run_exporter(directory / "exporter", config_of(*checks)) as exporter:
+            file, flags = (
+                f"--config.file={exporter.config_file}",
+                (f"--address={exporter.address}", "--scrape-interval=1s"),
+            )
+            written = [
+                run_command("generate", "prometheus", file, *flags, f"--job=nyxmon-{name}", *way).stdout
+                for name, way in WAYS.items()
+            ]
+            place = directory / "prometheus"
             place.mkdir()
             run_command("generate", "rules", file, f"--output.file={place / 'rules.yml'}")
             general = "global: {evaluation_interval: 500ms}\nrule_files: [rules.yml]\n"
-            with run_prometheus(place, general + jobs.stdout) as prometheus:
+            jobs = "".join(text.partition("scrape_configs:\n")[2] for text in written)
+            with run_prometheus(place, f"{general}scrape_configs:\n{jobs}") as prometheus:
                 yield exporter, prometheus
 
 
-def test_a_real_prometheus_scrapes_and_alerts(scraped: tuple[Exporter, Prometheus]) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_real_prometheus_scrapes_and_alerts(scraped: tuple[Exporter, Prometheus], way: str) -> None:
     """The check that fails is told with its labels, its reason and its links; the other is fine."""
     exporter, prometheus = scraped
-    prometheus.wait_for('ALERTS{alertstate="firing"}')
-    [alert] = prometheus.api("alerts")["alerts"]
+    job = f"nyxmon-{way}"
+    prometheus.wait_for(f'ALERTS{{alertstate="firing",job="{job}"}}')
+    [alert] = [each for each in prometheus.api("alerts")["alerts"] if each["labels"]["job"] == job]
     target = alert["labels"].pop("target")
     assert alert["labels"] == {
         "alertname": "NyxmonCheckFailing",
         "severity": "warning",
-        "job": "nyxmon",
+        "job": job,
         "instance": exporter.address,
         "check": ODD,
         "check_type": "tcp",
