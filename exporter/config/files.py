@@ -91,7 +91,10 @@ def _open(path: Path) -> int:
 
 def _read_bytes(path: Path, limit_bytes: int) -> bytes:
     with os.fdopen(_open(path), "rb") as file:
-        content = file.read(limit_bytes + 1)
+        try:
+            content = file.read(limit_bytes + 1)
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from error
     if len(content) > limit_bytes:
         raise ValueError(f"is larger than {limit_bytes // 1024} KiB")
     return content

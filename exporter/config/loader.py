@@ -128,13 +128,20 @@ def load_document(text: str, file: str, problems: Problems) -> Node | None:
     except MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         line, column = (place.line + 1, place.column + 1) if place else (0, 0)
-        context = f"{error.context}, " if error.context else ""
-        problems.add_at(file, line, column, "", f"is no valid YAML: {context}{error.problem}")
+        problems.add_at(file, line, column, "", f"is no valid YAML: {_fault(text, line, column, error)}")
     except YAMLError as error:
         problems.add_at(file, 0, 0, "", f"is no valid YAML: {error}")
     else:
         return None if root is None else _Tree(file, problems).grow(root)
     return None
+
+
+def _fault(text: str, line: int, column: int, error: MarkedYAMLError) -> str:
+    """Say what is wrong; of tabs the parser only tells which of its rules they break."""
+    is_tab = line > 0 and text.split("\n")[line - 1][column - 1 : column] == "\t"
+    if is_tab and ("tab" in str(error.problem) or "cannot start any token" in str(error.problem)):
+        return "a tab cannot indent; use spaces"
+    return f"{error.context}, {error.problem}" if error.context else str(error.problem)
 
 
 class _TooLargeError(Exception):

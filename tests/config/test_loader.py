@@ -54,6 +54,12 @@ def test_every_value_knows_where_it_stands() -> None:
     ("text", "faults"),
     [
         ("[" * 500_000, ["f:1:1001: is no valid YAML: while increasing flow level, exceeded maximum nesting depth"]),
+        ("a:\n\t- x", ["f:2:1: is no valid YAML: a tab cannot indent; use spaces"]),
+        ("a: x\n\tb: y", ["f:2:1: is no valid YAML: a tab cannot indent; use spaces"]),
+        (
+            "a: `x",
+            ["f:1:4: is no valid YAML: while scanning for the next token, found character that cannot start any token"],
+        ),
         ("x: " + "[" * 70 + "]" * 70, ["f:1:66: is nested more than 64 levels deep"]),
         ("a: &a [*a]", ["f: is nested more than 64 levels deep, aliases written out"]),
         ("a: &a x\nb: [" + "*a," * 101 + "]", ["f: has more than 100 aliases"]),
