@@ -99,14 +99,18 @@ class FanOut:
                     detail = "an earlier run ignored its cancellation and has not ended yet"
                     await self._send(send, position, unjudged(check, Reason.STUCK, detail))
                     continue
-                await self._pacer.wait_for_turn()
+                if not self._is_over():
+                    await self._pacer.wait_for_turn()
                 if self._stopped:
                     break
-                if self._deadline is not None and perf_counter() >= self._deadline:
+                if self._is_over():
                     detail = "not started before the deadline of the batch"
                     await self._send(send, position, unjudged(check, Reason.DEADLINE, detail))
                     continue
                 task_group.start_soon(self._run_one, position, check, send)
+
+    def _is_over(self) -> bool:
+        return self._deadline is not None and perf_counter() >= self._deadline
 
     async def _run_one(self, position: int, check: Check, send: MemoryObjectSendStream[NumberedResult]) -> None:
         """Run one check with the executor of its type and send its result, unless it had to be left behind."""

@@ -210,10 +210,10 @@ def test_the_deadline_cuts_off_what_is_unfinished_and_keeps_what_is_done(provide
 
 
 def test_a_budget_that_is_used_up_already_yields_a_result_for_every_check(provider: BlockingPortalProvider) -> None:
-    """Even a budget of nothing gives a whole batch of results, all with reason deadline."""
+    """Even a budget of nothing gives a whole batch of results, all with reason deadline, and no turn is waited for."""
     results, batch = run(provider, registry_of(fine=Healthy()), checks_of("fine", 30), budget_seconds=0.0)
     assert {(result.reason, result.attempts) for result in results.values()} == {(Reason.DEADLINE, 0)}
-    assert batch.deadline_exceeded == 30
+    assert (batch.deadline_exceeded, batch.start_wait_seconds) == (30, ())
 
 
 def test_a_check_that_swallows_cancellation_is_left_behind_and_skipped_until_it_ends(
