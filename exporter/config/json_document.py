@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from exporter.config.problems import Problems, Value
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_HALF_OF_PAIR = re.compile(r"[\ud800-\udfff]")
+"""What JSON can escape and no other encoding has (RFC 8259, section 8.2)."""
 
 
 class _BeyondBoundsError(Exception):
@@ -78,7 +80,7 @@ class _Tree:
         if written in "{[":
             value = self._collection(written, path)
         elif written[0] == '"':
-            value = text = _unescaped(written)
+            value = text = self._text(token, path)
         else:
             text = written
             value = self._scalar(text, line, column, path)
@@ -115,7 +117,7 @@ class _Tree:
                 break
             if token[0] == ",":
                 continue
-            key, place = _unescaped(token[0]), self._place(token)
+            key, place = self._text(token, path), self._place(token)
             next(self._tokens)  # the colon
             inner = f"{path}.{key}" if path else key
             node = self._node(next(self._tokens), inner, place)
@@ -126,12 +128,15 @@ class _Tree:
                 entries[key] = node
         return entries
 
+    def _text(self, token: re.Match[str], path: str) -> str:
+        written = token[0]
+        text = str(json.loads(written)) if "\\" in written else written[1:-1]
+        if _HALF_OF_PAIR.search(text):
+            self._problems.add_at(self._file, *self._place(token), path, f"{quoted(text)} has half a character in it")
+        return text
+
     def _place(self, token: re.Match[str]) -> tuple[int, int]:
         """Give line and column of a token, from 1."""
         start = token.start()
         line = bisect_left(self._line_ends, start)
         return line + 1, start - (self._line_ends[line - 1] if line else -1)
-
-
-def _unescaped(written: str) -> str:
-    return str(json.loads(written)) if "\\" in written else written[1:-1]

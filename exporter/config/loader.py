@@ -138,7 +138,8 @@ def load_document(text: str, file: str, problems: Problems) -> Node | None:
 
 def _fault(text: str, line: int, column: int, error: MarkedYAMLError) -> str:
     """Say what is wrong; of tabs the parser only tells which of its rules they break."""
-    is_tab = line > 0 and text.split("\n")[line - 1][column - 1 : column] == "\t"
+    # a file that ends too soon is told with the line after its last
+    is_tab = any(each[column - 1 : column] == "\t" for each in text.split("\n")[line - 1 : line])
     if is_tab and ("tab" in str(error.problem) or "cannot start any token" in str(error.problem)):
         return "a tab cannot indent; use spaces"
     return f"{error.context}, {error.problem}" if error.context else str(error.problem)

@@ -71,11 +71,25 @@ def test_every_value_knows_where_it_stands() -> None:
         ("[NaN]", ["f.json: is no valid JSON: NaN is no value"]),
         ('{"a": 1,\n"a": 2}', ["f.json:2:1: a: is a duplicate key, first in line 1"]),
         ("[1e999]", ['f.json:1:2: [0]: "1e999" is too large a number']),
+        ('["\\ud83d\\ude00", "\\ud83d"]', ['f.json:1:18: [1]: "\\ud83d" has half a character in it']),
+        ('[{"\\udc00": 1}]', ['f.json:1:3: [0]: "\\udc00" has half a character in it']),
         ("[" * 65 + "]" * 65, ["f.json: is nested more than 64 levels deep"]),
         ("[" * 100_000, ["f.json: is nested more than 64 levels deep"]),
         ("[" + "0," * 200_000 + "0]", ["f.json: has more than 200000 values; split it into several files"]),
     ],
-    ids=["comma", "half-written", "comment", "constant", "duplicate", "number", "nested", "unending", "large"],
+    ids=[
+        "comma",
+        "half-written",
+        "comment",
+        "constant",
+        "duplicate",
+        "number",
+        "half",
+        "half-in-key",
+        "nested",
+        "unending",
+        "large",
+    ],
 )
 def test_what_is_no_json_is_refused(text: str, faults: list[str]) -> None:
     """The place of the first fault is told, and no document outgrows its bounds."""

@@ -60,6 +60,10 @@ def test_every_value_knows_where_it_stands() -> None:
             "a: `x",
             ["f:1:4: is no valid YAML: while scanning for the next token, found character that cannot start any token"],
         ),
+        (
+            "a: [x",
+            ["f:2:1: is no valid YAML: while parsing a flow sequence, did not find expected ',' or ']'"],
+        ),
         ("x: " + "[" * 70 + "]" * 70, ["f:1:66: is nested more than 64 levels deep"]),
         ("a: &a [*a]", ["f: is nested more than 64 levels deep, aliases written out"]),
         ("a: &a x\nb: [" + "*a," * 101 + "]", ["f: has more than 100 aliases"]),
@@ -74,6 +78,17 @@ def test_no_document_outgrows_its_bounds(text: str, faults: list[str]) -> None:
     started = time.thread_time()
     assert faults_of(text) == faults
     assert time.thread_time() - started < 1.0
+
+
+WRITTEN = 'a: [x, "y\\u00e9z", {b: |\n  text\n}]\nc: &d\n  - *d\n\t? e\n'
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\u2028"], ids=["lf", "crlf", "cr", "ls"])
+def test_a_file_that_is_half_written_is_told_as_a_fault(line_break: str) -> None:
+    """Wherever it is cut off, reading ends with what there is or with faults that have places."""
+    whole = WRITTEN.replace("\n", line_break)
+    for length in range(len(whole)):
+        assert all(fault.startswith("f:") for fault in faults_of(whole[:length]))
 
 
 def test_a_hundred_aliases_of_a_large_value_are_allowed() -> None:
