@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 _SECONDS_PER_DAY = 86400.0
 _CACHED_CERTIFICATES = 16384  # ten thousand targets with a leaf each, and their authorities
+_CACHED_CERTIFICATE_BYTES = 4096
+"""Most certificates are smaller than this. Larger ones are read each time, so that a target which presents another one
+of a hundred kilobytes each time cannot fill the memory."""
 
 EARLIEST_EXPIRY = MetricSpec(
     name="probe_ssl_earliest_cert_expiry",
@@ -165,12 +168,20 @@ def latest_start(certificates: tuple[CertificateFacts, ...]) -> float | None:
     return latest
 
 
-@lru_cache(maxsize=_CACHED_CERTIFICATES)
 def certificate_facts(der: bytes) -> CertificateFacts:
-    """Read the facts of a certificate; remembered, because each scrape meets the same ones again.
+    """Read the facts of a certificate; mostly remembered, because each scrape meets the same ones again.
 
     A certificate that OpenSSL takes may still be malformed in a part that nobody verifies; such parts are left out.
     """
+    return _remembered_facts(der) if len(der) <= _CACHED_CERTIFICATE_BYTES else _read_facts(der)
+
+
+@lru_cache(maxsize=_CACHED_CERTIFICATES)
+def _remembered_facts(der: bytes) -> CertificateFacts:
+    return _read_facts(der)
+
+
+def _read_facts(der: bytes) -> CertificateFacts:
     fingerprint = sha256(der).hexdigest()
     certificate = _attempt(lambda: x509.load_der_x509_certificate(der), None)
     if certificate is None:
@@ -190,10 +201,21 @@ def certificate_facts(der: bytes) -> CertificateFacts:
     )
 
 
+_UNREADABLE = (
+    ValueError,
+    TypeError,  # a bit string in a name
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises for certificates that OpenSSL takes."""
+
+
 def _attempt(read: Callable[[], T], otherwise: T) -> T:
     try:
         return read()
-    except (ValueError, x509.InvalidVersion, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except _UNREADABLE:
         return otherwise
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from time import time
 from typing import TYPE_CHECKING
 
@@ -69,19 +69,11 @@ def completed_facts(connection: SSL.Connection, presented: Presented, verified: 
         presented: The certificates that came.
         verified: The verified chain; None when nobody asked for that.
     """
-    return _facts(connection.get_protocol_version_name(), connection.get_cipher_name() or "", presented.facts, verified)
-
-
-@lru_cache(maxsize=1024)
-def _facts(
-    version: str, cipher: str, presented: tuple[CertificateFacts, ...], verified: VerifiedChain | None
-) -> TlsFacts:
-    """Make facts that are the same at every scrape once."""
     return TlsFacts(
-        version=_version_name(version),
-        cipher=iana_cipher_name(cipher),
+        version=_version_name(connection.get_protocol_version_name()),
+        cipher=iana_cipher_name(connection.get_cipher_name() or ""),
         verified=verified is not None,
-        presented=presented,
+        presented=presented.facts,
         chain_expiry_timestamp_seconds=None if verified is None else verified.valid_until_seconds,
     )
 

@@ -91,12 +91,29 @@ def test_anything_has_at_least_a_fingerprint(octets: bytes) -> None:
     assert certificate_facts(octets) == CertificateFacts(fingerprint_sha256=sha256(octets).hexdigest())
 
 
-def test_leaves_out_what_is_malformed() -> None:
-    """Broken subject alternative names cost only the names."""
-    broken = x509.UnrecognizedExtension(x509.oid.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x03\x82\x01\xff")
+@pytest.mark.parametrize("names", ["3003 8201ff", "3004 a3023000"], ids=["no ASCII", "X.400 address"])
+def test_leaves_out_what_is_malformed(names: str) -> None:
+    """Subject alternative names that are broken, or of a kind nobody reads, cost only the names."""
+    broken = x509.UnrecognizedExtension(x509.oid.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex(names))
     certificate = certificates.self_signed(subject=name((NameOID.COMMON_NAME, "odd")), extensions=(broken,))
     facts = certificate_facts(certificate.leaf.public_bytes(Encoding.DER))
     assert (facts.names, facts.subject, facts.serial_number) == ((), "CN=odd", "abcdef0123")
+
+
+def test_leaves_out_a_name_of_bits() -> None:
+    """A distinguished name whose text is a bit string costs that name alone."""
+    der = certificates.self_signed(subject=name((NameOID.COMMON_NAME, "odd"))).leaf.public_bytes(Encoding.DER)
+    text, bits = bytes.fromhex("0c03") + b"odd", bytes.fromhex("0303006465")
+    facts = certificate_facts(der.replace(text, bits))
+    assert (facts.subject, facts.issuer, facts.serial_number) == ("", "", "abcdef0123")
+
+
+def test_keeps_no_certificate_of_unusual_size() -> None:
+    """A large certificate is read like others, but never kept: a target may present another one each time."""
+    certificate = certificates.self_signed(*[f"{number}.good.test" for number in range(500)])
+    der = certificate.leaf.public_bytes(Encoding.DER)
+    facts, again = certificate_facts(der), certificate_facts(der)
+    assert (len(facts.names), facts == again, facts is again) == (500, True, False)
 
 
 @pytest.mark.parametrize(
