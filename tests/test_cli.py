@@ -54,7 +54,7 @@ def keep_silent(connection: socket.socket) -> None:
 def test_help_and_version_go_to_standard_output() -> None:
     """Asking is no error."""
     assert run_command("--help") == Outcome(0, help_text(), "")
-    assert run_command("run", "-h") == Outcome(0, help_text(), "")
+    assert run_command("run", "-h") == Outcome(0, help_text("run"), "")
     assert run_command("--version") == Outcome(0, f"nyxmon-exporter {__version__}\n", "")
 
 

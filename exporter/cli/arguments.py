@@ -133,7 +133,7 @@ def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, object], list[str]
         with_value = {f"--{flag.name}" for flag in FLAGS if flag.parse is not None}
         raise UsageError(f"{name} {'needs a' if name in with_value else 'takes no'} value") from None
     if found.help_wanted:
-        raise HelpRequested("help", " ".join(words[:2]) if words[:1] == ["generate"] else "")
+        raise HelpRequested("help", " ".join(words[: 2 if words[:1] == ["generate"] else 1]))
     if found.version_wanted:
         raise HelpRequested("version")
     for word in words:

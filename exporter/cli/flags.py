@@ -192,17 +192,17 @@ FLAGS = (
         help="Where to listen: :port for every IPv4 and IPv6 address, host:port or [::1]:port. May be repeated.",
     ),
     Flag(
-        name="timeout-offset", option="timeout_offset_seconds", group="scrapes",
+        name="timeout-offset", option="timeout_offset_seconds", group="scrape",
         commands=("serve", "generate prometheus"),
-        parse=read_seconds(0, 60), metavar="DURATION", default="0.5",
+        parse=read_seconds(0, 60), metavar="DURATION", default="500ms",
         help="Kept back from the time that Prometheus allows for a scrape, but at most a fifth of it.",
     ),
     Flag(
-        name="history.limit", option="history_limit", group="scrapes",
+        name="history.limit", option="history_limit", group="scrape",
         parse=read_integer(1, 1000), metavar="RUNS", default="30", help="Runs kept per check for the pages.",
     ),
     Flag(
-        name="runner.buffer-size", option="buffer_size", group="scrapes", commands=_RUNNING,
+        name="runner.buffer-size", option="buffer_size", group="scrape", commands=_RUNNING,
         parse=read_integer(0, 1_000_000), metavar="RESULTS", default="100",
         help="Results that may wait to be handed over while others are still running. Any number is correct.",
     ),

@@ -28,7 +28,7 @@ rules of their own, as long as these are loaded; all other checks, and exporters
 that are down, remain theirs. Generate it anew when checks.yml has changed: a
 check whose type or target is another meanwhile falls to the general rules.
 
-keys of alert, with their defaults:
+keys of alert, with their defaults (certificate has none, but an example here):
   for: 2m                         How long the check must fail.
   severity: critical              Or warning, or info.
   runbook: URL                    What to do.
@@ -91,7 +91,7 @@ exit status:
   2  the command line or the configuration is wrong
 """
 
-COMMAND_PAGES = {
+GENERATE_PAGES = {
     "generate rules": (_RULES_HEAD, _RULES_TAIL),
     "generate prometheus": (_PROMETHEUS_HEAD, _PROMETHEUS_TAIL),
 }

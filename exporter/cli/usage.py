@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
+from exporter.cli.command_usage import COMMAND_PAGES
 from exporter.cli.flags import ENVIRONMENT_PREFIX, FLAGS, Flag
-from exporter.cli.generate_usage import COMMAND_PAGES, GENERATE_PAGE
+from exporter.cli.generate_usage import GENERATE_PAGE, GENERATE_PAGES
 
 _WIDTH = 80
 _INDENT = 34
@@ -39,9 +40,9 @@ general flags:
 """
 
 _TAIL = f"""\
-Flags may stand before or after the command. Each has an environment variable
-that is used when the flag is absent: {ENVIRONMENT_PREFIX} and its name in
-capitals, dots and dashes as underscores.
+Commands have a --help of their own. Flags may stand before or after the
+command. Each has an environment variable that is used when the flag is absent:
+{ENVIRONMENT_PREFIX} and its name in capitals, dots and dashes as underscores.
 
 examples:
   nyxmon-exporter
@@ -66,8 +67,9 @@ def help_text(command: str = "") -> str:
     Args:
         command: The command that help is wanted for; for one without a page of its own it is that of the program.
     """
-    if command in COMMAND_PAGES:
-        head, tail = COMMAND_PAGES[command]
+    pages = {**COMMAND_PAGES, **GENERATE_PAGES}
+    if command in pages:
+        head, tail = pages[command]
         flags = [flag for flag in FLAGS if command in flag.commands]
         texts = [_flag_text(flag, is_required=command in flag.required_by) for flag in flags]
         return "\n".join([head, f"flags:\n{''.join(texts)}", tail])
