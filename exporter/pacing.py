@@ -22,10 +22,6 @@ starve a batch."""
 _AHEAD_SECONDS = 0.002
 """How far starts may be ahead of the work reserved, and catch up when they are late: what a loop's timer can tell."""
 
-_USED_SHARE = 1.0
-"""The share of the loop's time that starts may reserve: answers do not come as evenly as starts, and queue the longer
-the nearer this is to the whole."""
-
 _LONGEST_WORK_SECONDS = 0.005
 _CERTAIN_STARTS = 100
 """Batches of fewer starts teach the less."""
@@ -112,7 +108,7 @@ class Pacer:
                 if now - before < _BUSY_ITERATION_SECONDS or now - began > _LONGEST_HOLD_SECONDS:
                     break
                 before = now
-            self._reserved_until = max(self._reserved_until, now - _AHEAD_SECONDS) + work_seconds / _USED_SHARE
+            self._reserved_until = max(self._reserved_until, now - _AHEAD_SECONDS) + work_seconds
         self.start_wait_seconds.append(now - asked)
 
 

@@ -12,8 +12,6 @@ from pydantic import ValidationError
 from exporter.settings import (
     NetworkSettings,
     Pattern,
-    Regex,
-    SettingsModel,
     TlsConfig,
     parse_duration,
     parse_host,
@@ -84,18 +82,6 @@ def test_no_text_makes_a_pattern_fail(text: str) -> None:
     """A pattern judges whatever a target sends, lone surrogates and zero bytes too."""
     assert Pattern("").found_in(text)
     assert Pattern("^a").found_in(text) == text.startswith("a")
-
-
-def test_a_regular_expression_is_compiled_when_the_settings_are_made() -> None:
-    """A field of the kind `Regex` takes text or a pattern, and refuses what is neither."""
-
-    class Searching(SettingsModel):
-        wanted: Regex
-
-    assert Searching(wanted=Pattern("^a")) == Searching.model_validate({"wanted": "^a"})
-    for wrong in (5, "(", None):
-        with pytest.raises(ValidationError, match=r"is no (RE2 )?regular expression"):
-            Searching.model_validate({"wanted": wrong})
 
 
 def test_python_code_gives_seconds_and_documents_give_units() -> None:

@@ -56,7 +56,6 @@ class Http1Protocol(asyncio.Protocol):
         self._fed_bytes = 0
         self._framing_base_bytes = 0
         self._decoder: Decoder | None = None
-        self._decoded_bytes = 0
         self._parts: list[bytes] = []
 
     @property
