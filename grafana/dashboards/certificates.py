@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from grafana import scales
 from grafana.board import Board, Row
+from grafana.columns import CHECK, DAYS_LEFT, TO_CHECK
 from grafana.panels import Look, Query, curves, now, numbers, ranking, states
 from grafana.queries import (
     CHAIN_EXPIRY,
@@ -18,13 +19,11 @@ from grafana.queries import (
     selected,
 )
 from grafana.tables import Column, table
-from grafana.variables import CHECK_DASHBOARD, CHECK_DASHBOARD_OF_SERIES, alerts, of_checks
+from grafana.variables import alerts, of_checks
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Panel
-
-_TO_CHECK = (("About this check", CHECK_DASHBOARD_OF_SERIES),)
 
 
 def board() -> Board:
@@ -42,19 +41,18 @@ def board() -> Board:
 def certificate_columns() -> list[Column]:
     """Give the columns of a table of certificates; the first three name the check."""
     names = "subject, issuer, subjectalternative, serialnumber, fingerprint_sha256"
-    days = Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT)
     return [
-        Column(title="Check", label="check", look=Look(links=(("About this check", CHECK_DASHBOARD),))),
+        CHECK,
         Column(title="Type", label="check_type", width=80),
         Column(title="Target", label="target"),
-        Column(title="Expires in", expression=days_left(IDENTITY), look=days, width=90),
+        Column(title="Expires in", expression=days_left(IDENTITY), look=DAYS_LEFT, width=90),
         Column(
             title="Expires at",
             expression=f"{lowest(EARLIEST_EXPIRY, IDENTITY)} * 1000",
             look=Look(unit=scales.MOMENT),
             width=150,
         ),
-        Column(title="Chain expires in", expression=days_left(IDENTITY, CHAIN_EXPIRY), look=days, width=120),
+        Column(title="Chain expires in", expression=days_left(IDENTITY, CHAIN_EXPIRY), look=DAYS_LEFT, width=120),
         Column(
             title="Verified",
             expression=lowest("probe_tls_verified", IDENTITY),
@@ -142,21 +140,21 @@ def _history() -> list[Builder[Panel]]:
             "The twenty checks with the fewest days left.",
             now(f"bottomk(20, {days_left()})", "{{check}}"),
             (8, 10),
-            Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT, least=0, links=_TO_CHECK),
+            Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT, least=0, links=TO_CHECK),
         ),
         curves(
             "Days left",
             "Days until the first presented certificate expires. A line that jumps up is a renewal.",
             [Query(days_left(), "{{check}}")],
             (8, 10),
-            Look(unit=scales.DAYS, links=_TO_CHECK),
+            Look(unit=scales.DAYS, links=TO_CHECK),
         ),
         states(
             "Verified",
             "Whether chain and host name of the certificate were verified. A step shows the worst it contains.",
             [Query(lowest_missing_none("probe_tls_verified"), "{{check}}")],
             (8, 10),
-            Look(words=scales.VERIFIED, links=_TO_CHECK),
+            Look(words=scales.VERIFIED, links=TO_CHECK),
         ),
         curves(
             "TLS versions",

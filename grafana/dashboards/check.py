@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from grafana import scales
 from grafana.board import Board, Row
+from grafana.columns import AVAILABLE, DAYS_LEFT, availability_column
 from grafana.dashboards.certificates import certificate_columns
 from grafana.panels import Look, Query, curves, heat, now, numbers, states
 from grafana.queries import (
@@ -75,7 +76,7 @@ def _latest() -> list[Builder[Panel]]:
             "Share of the runs in the time range that succeeded, degraded ones included.",
             now(availability()),
             (4, 4),
-            Look(unit=scales.SHARE, decimals=2, steps=scales.AVAILABILITY),
+            AVAILABLE,
         ),
         numbers(
             "Error budget left",
@@ -97,7 +98,7 @@ def _latest() -> list[Builder[Panel]]:
             "Days until the first of the certificates that the target presents expires.",
             now(days_left()),
             (4, 4),
-            Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT),
+            DAYS_LEFT,
             without="none",
         ),
     ]
@@ -157,7 +158,6 @@ def _expectations() -> list[Builder[Panel]]:
     met = f"avg by ({by}) (avg_over_time({selected('probe_expectation_ok')}[$__range]))"
     value = highest("probe_expectation_value", "expectation")
     judged = f"{highest('probe_expectation_ok', by)} * 0 + on (expectation) group_left () {value}"
-    share = Look(unit=scales.SHARE, decimals=2, steps=scales.AVAILABILITY)
     return [
         states(
             "Expectations",
@@ -181,7 +181,7 @@ def _expectations() -> list[Builder[Panel]]:
                     width=80,
                 ),
                 Column(title="Observed", expression=judged, width=90),
-                Column(title="Met", expression=met, look=share, width=90),
+                availability_column(met, title="Met", width=90),
             ],
             (10, 9),
             sort="Expectation",

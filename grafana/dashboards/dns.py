@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from grafana import scales
 from grafana.board import Board, Row
+from grafana.columns import CHECK, TO_CHECK, availability_column, duration_column, reason_column, status_column
 from grafana.panels import Look, Query, curves, now, numbers, ranking, states
 from grafana.queries import (
     EXPORTERS,
@@ -21,14 +22,12 @@ from grafana.queries import (
     unmet,
 )
 from grafana.tables import Column, table
-from grafana.variables import CHECK_DASHBOARD, CHECK_DASHBOARD_OF_SERIES, EXPORTER_PAGE, alerts, of_checks
+from grafana.variables import alerts, of_checks
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Panel
 
-_TO_CHECK = (("About this check", CHECK_DASHBOARD_OF_SERIES),)
-_LOG = (("Log of its latest runs", EXPORTER_PAGE),)
 _ANSWERED = "probe_dns_query_succeeded"
 
 
@@ -78,28 +77,15 @@ def _counts() -> list[Builder[Panel]]:
 
 def _answers() -> Builder[Panel]:
     is_dns = f"and on (check) {lowest(_ANSWERED)}"
-    share = Look(unit=scales.SHARE, decimals=2, steps=scales.AVAILABILITY)
     return table(
         "Answers",
         "The latest answer to each check. The name leads to all about the check, status and reason to the log in the"
         " exporter. Unmet: expectations that are not met.",
         [
-            Column(title="Check", label="check", look=Look(links=(("About this check", CHECK_DASHBOARD),))),
+            CHECK,
             Column(title="Name asked for", label="target"),
-            Column(
-                title="Status",
-                expression=f"({status(IDENTITY)}) {is_dns}",
-                look=Look(words=scales.STATUS, links=_LOG),
-                filled=True,
-                width=90,
-            ),
-            Column(
-                title="Reason",
-                label="reason",
-                expression=f"{failures(f'{IDENTITY}, reason')} {is_dns}",
-                look=Look(links=_LOG),
-                width=130,
-            ),
+            status_column(f"({status(IDENTITY)}) {is_dns}"),
+            reason_column(f"{failures(f'{IDENTITY}, reason')} {is_dns}", width=130),
             Column(
                 title="Response code",
                 expression=highest("probe_dns_rcode", IDENTITY),
@@ -107,12 +93,7 @@ def _answers() -> Builder[Panel]:
                 width=120,
             ),
             Column(title="Records", expression=lowest("probe_dns_answer_rrs", IDENTITY), width=80),
-            Column(
-                title="Time to live",
-                expression=lowest("probe_dns_answer_ttl_seconds", IDENTITY),
-                look=Look(unit=scales.SECONDS),
-                width=100,
-            ),
+            duration_column("Time to live", lowest("probe_dns_answer_ttl_seconds", IDENTITY), width=100),
             Column(
                 title="Serial number",
                 expression=highest("probe_dns_serial", IDENTITY),
@@ -120,13 +101,8 @@ def _answers() -> Builder[Panel]:
                 width=115,
             ),
             Column(title="Unmet", expression=f"{unmet(IDENTITY)} {is_dns}", width=70),
-            Column(
-                title="95 % below",
-                expression=f"{slow_duration(IDENTITY)} {is_dns}",
-                look=Look(unit=scales.SECONDS),
-                width=95,
-            ),
-            Column(title="Availability", expression=f"{availability(IDENTITY)} {is_dns}", look=share, width=100),
+            duration_column("95 % below", f"{slow_duration(IDENTITY)} {is_dns}"),
+            availability_column(f"{availability(IDENTITY)} {is_dns}"),
         ],
         (24, 9),
         sort="Status",
@@ -144,14 +120,14 @@ def _history() -> list[Builder[Panel]]:
             "The code of each answer; gaps while there was none. A step shows the highest it contains.",
             [Query(highest_missing_none("probe_dns_rcode"), "{{check}}")],
             (12, 8),
-            Look(words=scales.RCODES, unit=scales.AS_IT_IS, links=_TO_CHECK),
+            Look(words=scales.RCODES, unit=scales.AS_IT_IS, links=TO_CHECK),
         ),
         curves(
             "Waiting for the answer",
             "How long the name servers took to answer, connecting not included; mean around each moment.",
             [Query(f"avg by (check) (avg_over_time({request}[$__rate_interval]))", "{{check}}")],
             (12, 8),
-            Look(unit=scales.SECONDS, links=_TO_CHECK),
+            Look(unit=scales.SECONDS, links=TO_CHECK),
         ),
         curves(
             "Phases",
@@ -167,14 +143,14 @@ def _history() -> list[Builder[Panel]]:
             "A line that falls to 0 is an empty answer, or none.",
             [Query(lowest("probe_dns_answer_rrs"), "{{check}}")],
             (8, 8),
-            Look(decimals=0, links=_TO_CHECK),
+            Look(decimals=0, links=TO_CHECK),
         ),
         ranking(
             "Changes of serial numbers",
             "How often the serial number of a zone changed in the time range; only checks that ask for SOA have one.",
             now(serials, "{{check}}"),
             (8, 8),
-            Look(least=0, links=_TO_CHECK),
+            Look(least=0, links=TO_CHECK),
         ),
     ]
 
@@ -188,13 +164,13 @@ def _lookups() -> list[Builder[Panel]]:
             "The ten checks whose target's name takes longest to look up; about 0 where the target is an address.",
             [Query(f"topk(10, max by (check) ({lookups}))", "{{check}}")],
             (12, 8),
-            Look(unit=scales.SECONDS, links=_TO_CHECK),
+            Look(unit=scales.SECONDS, links=TO_CHECK),
         ),
         ranking(
             "Changes of address",
             "The ten checks whose target's address changed most often in the time range, times without one included.",
             now(f"topk(10, {changes})", "{{check}}"),
             (12, 8),
-            Look(least=0, links=_TO_CHECK),
+            Look(least=0, links=TO_CHECK),
         ),
     ]

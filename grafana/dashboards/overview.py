@@ -6,6 +6,16 @@ from typing import TYPE_CHECKING
 
 from grafana import scales
 from grafana.board import Board, Row
+from grafana.columns import (
+    AVAILABLE,
+    CHECK,
+    DAYS_LEFT,
+    TO_CHECK,
+    availability_column,
+    duration_column,
+    reason_column,
+    status_column,
+)
 from grafana.panels import Look, Query, curves, now, numbers, ranking, states
 from grafana.queries import (
     IDENTITY,
@@ -21,14 +31,11 @@ from grafana.queries import (
     unmet,
 )
 from grafana.tables import Column, table
-from grafana.variables import CHECK_DASHBOARD, CHECK_DASHBOARD_OF_SERIES, EXPORTER_PAGE, alerts, objective, of_checks
+from grafana.variables import alerts, objective, of_checks
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Panel
-
-_TO_CHECK = (("About this check", CHECK_DASHBOARD_OF_SERIES),)
-_LOG = (("Log of its latest runs", EXPORTER_PAGE),)
 
 
 def board() -> Board:
@@ -96,7 +103,7 @@ def _costs() -> list[Builder[Panel]]:
             "Share of the runs in the time range that succeeded, degraded ones included. Every check counts the same.",
             now(everything),
             (4, 4),
-            Look(unit=scales.SHARE, decimals=2, steps=scales.AVAILABILITY),
+            AVAILABLE,
         ),
         numbers(
             "Error budget left",
@@ -118,7 +125,7 @@ def _troubles() -> list[Builder[Panel]]:
             "Checks that were degraded or down at any time in the range. A step shows the worst it contains.",
             [Query(f"({status_missing_none()}) and on (check) ({ever})", "{{check}}")],
             (16, 8),
-            Look(words=scales.STATUS, links=_TO_CHECK),
+            Look(words=scales.STATUS, links=TO_CHECK),
         ),
         ranking(
             "Failed results by reason",
@@ -133,39 +140,24 @@ def _troubles() -> list[Builder[Panel]]:
 
 def _checks() -> Builder[Panel]:
     available = availability(IDENTITY)
-    share = Look(unit=scales.SHARE, decimals=2, steps=scales.AVAILABILITY)
-    seconds = Look(unit=scales.SECONDS)
     left = Look(unit=scales.SHARE, decimals=0, steps=scales.BUDGET_LEFT)
-    days = Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT)
     return table(
         "Checks",
         "Each check with its latest result, and how it did in the time range. The name leads to all about the check,"
         " status and reason lead to the log in the exporter. Unmet: expectations that are not met. Certificate: days"
         " until it expires.",
         [
-            Column(title="Check", label="check", look=Look(links=(("About this check", CHECK_DASHBOARD),))),
+            CHECK,
             Column(title="Type", label="check_type", width=90),
             Column(title="Target", label="target"),
-            Column(
-                title="Status",
-                expression=status(IDENTITY),
-                look=Look(words=scales.STATUS, links=_LOG),
-                filled=True,
-                width=90,
-            ),
-            Column(
-                title="Reason",
-                label="reason",
-                expression=failures(f"{IDENTITY}, reason"),
-                look=Look(links=_LOG),
-                width=140,
-            ),
+            status_column(status(IDENTITY)),
+            reason_column(failures(f"{IDENTITY}, reason"), width=140),
             Column(title="Unmet", expression=unmet(IDENTITY), width=70),
-            Column(title="Duration", expression=highest("probe_duration_seconds", IDENTITY), look=seconds, width=90),
-            Column(title="95 % below", expression=slow_duration(IDENTITY), look=seconds, width=95),
-            Column(title="Availability", expression=available, look=share, width=100),
+            duration_column("Duration", highest("probe_duration_seconds", IDENTITY), width=90),
+            duration_column("95 % below", slow_duration(IDENTITY)),
+            availability_column(available),
             Column(title="Budget left", expression=budget_left(available), look=left, width=100),
-            Column(title="Certificate", expression=days_left(IDENTITY), look=days, width=100),
+            Column(title="Certificate", expression=days_left(IDENTITY), look=DAYS_LEFT, width=100),
         ],
         (24, 11),
         sort="Status",
@@ -210,20 +202,20 @@ def _extremes() -> list[Builder[Panel]]:
             "The ten checks that spent most of their error budget in the time range.",
             now(f"bottomk(10, {budget_left(availability())})", "{{check}}"),
             (8, 9),
-            Look(unit=scales.SHARE, decimals=0, steps=scales.BUDGET_LEFT, least=0, most=1, links=_TO_CHECK),
+            Look(unit=scales.SHARE, decimals=0, steps=scales.BUDGET_LEFT, least=0, most=1, links=TO_CHECK),
         ),
         ranking(
             "Slowest",
             "The ten checks with the longest duration that 95 % of their runs in the time range stayed below.",
             now(f"topk(10, {slow_duration()})", "{{check}}"),
             (8, 9),
-            Look(unit=scales.SECONDS, least=0, links=_TO_CHECK),
+            Look(unit=scales.SECONDS, least=0, links=TO_CHECK),
         ),
         ranking(
             "Certificates that expire first",
             "Days until the first of the certificates that a target presents expires, also where it was refused.",
             now(f"bottomk(10, {days_left()})", "{{check}}"),
             (8, 9),
-            Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT, least=0, links=_TO_CHECK),
+            Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT, least=0, links=TO_CHECK),
         ),
     ]

@@ -1,0 +1,38 @@
+"""What tables and panels about checks have in common: columns, looks, and where a click leads."""
+
+from __future__ import annotations
+
+from grafana import scales
+from grafana.panels import Look
+from grafana.tables import Column
+from grafana.variables import CHECK_DASHBOARD, CHECK_DASHBOARD_OF_SERIES, EXPORTER_PAGE
+
+TO_CHECK = (("About this check", CHECK_DASHBOARD_OF_SERIES),)
+LOG = (("Log of its latest runs", EXPORTER_PAGE),)
+
+SECONDS = Look(unit=scales.SECONDS)
+AVAILABLE = Look(unit=scales.SHARE, decimals=2, steps=scales.AVAILABILITY)
+DAYS_LEFT = Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT)
+
+CHECK = Column(title="Check", label="check", look=Look(links=(("About this check", CHECK_DASHBOARD),)))
+
+
+def status_column(expression: str) -> Column:
+    """Show a verdict as a coloured word that leads to the log."""
+    look = Look(words=scales.STATUS, links=LOG)
+    return Column(title="Status", expression=expression, look=look, filled=True, width=90)
+
+
+def reason_column(expression: str, *, width: int) -> Column:
+    """Show why a check is failing; it leads to the log."""
+    return Column(title="Reason", label="reason", expression=expression, look=Look(links=LOG), width=width)
+
+
+def duration_column(title: str, expression: str, *, width: int = 95) -> Column:
+    """Show a duration."""
+    return Column(title=title, expression=expression, look=SECONDS, width=width)
+
+
+def availability_column(expression: str, *, title: str = "Availability", width: int = 100) -> Column:
+    """Show a share of runs."""
+    return Column(title=title, expression=expression, look=AVAILABLE, width=width)
