@@ -138,6 +138,13 @@ def test_intervals_that_nothing_tells_apart_stay_one_job(tmp_path: Path) -> None
     )
 
 
+def test_an_exporter_without_checks_is_scraped(tmp_path: Path) -> None:
+    """Target files that are empty for now will have some."""
+    (tmp_path / "targets.json").write_text("[]", encoding="utf-8")
+    config = "checks: [{name: '{target}', type: tcp, target_files: [targets.json]}]"
+    assert times_of(tmp_path, config) == [("nyxmon", "30s", "10s")]
+
+
 def test_an_interval_that_is_the_usual_one_makes_no_job(tmp_path: Path) -> None:
     """All are scraped alike."""
     assert times_of(tmp_path, config_of(check("a", interval="30s"), check("b"))) == [("nyxmon", "30s", "11s")]

@@ -122,4 +122,5 @@ class Substitution:
         kind = "keys of each" if values.origin is None else "keys of each and labels"
         no_key = "is no key of each" if values.origin is None else "is no key of each and no label of a target"
         meant = suggest(key, {*values.by_key, *self._labels}, kind=kind)
-        self._problems.add(node, f"{{{key}}} {no_key}; {meant} Write {{{{{key}}}}} for the text {{{key}}}")
+        so = " Write" if meant.endswith("?") else "; write"
+        self._problems.add(node, f"{{{key}}} {no_key}; {meant}{so} {{{{{key}}}}} for the text {{{key}}}")

@@ -67,7 +67,7 @@ def scrape_jobs(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
     """Give the jobs that run each check as often as it asks for, with time for the slowest of them.
 
     Args:
-        checks: All checks of the exporters, at least one.
+        checks: All checks of the exporters.
         scraping: How they are to be scraped.
     """
     if scraping.endpoint == "metrics":
@@ -78,7 +78,7 @@ def scrape_jobs(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
 def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
     """Give one job for each interval that is asked for, where a parameter can tell its checks from the others."""
     usual = _usual_interval(checks, scraping)
-    groups = _by_interval(checks, usual)
+    groups = _by_interval(checks, usual) or {usual: []}  # target files may be empty for now
     remarks: list[str] = []
     params: dict[float, Params | None] = {interval: {} for interval in groups}
     if len(groups) > 1:
