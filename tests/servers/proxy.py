@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import select
 import socket
 import ssl
 import threading
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _CHUNK_BYTES = 65536
+_PATIENCE_SECONDS = 30.0
 
 
 class Proxy(NamedTuple):
@@ -128,6 +130,9 @@ def _exactly(client: socket.socket, size: int) -> bytes:
 
 
 def _join(client: socket.socket, upstream: socket.socket) -> None:
+    if isinstance(client, ssl.SSLSocket):
+        _join_tls(client, upstream)
+        return
     back = threading.Thread(target=_pump, args=(upstream, client), daemon=True)
     back.start()
     _pump(client, upstream)
@@ -138,6 +143,18 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(_CHUNK_BYTES):
             sink.sendall(data)
-    if not isinstance(sink, ssl.SSLSocket):  # half of TLS cannot be closed
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+def _join_tls(client: ssl.SSLSocket, upstream: socket.socket) -> None:
+    """Pass bytes both ways until either ends (half of TLS cannot be closed), in one thread: OpenSSL bears no two."""
+    while True:
+        ready = [client] if client.pending() else select.select([client, upstream], [], [], _PATIENCE_SECONDS)[0]
+        if not ready:
+            return
+        for source in ready:
+            data = source.recv(_CHUNK_BYTES)
+            if not data:
+                return
+            (upstream if source is client else client).sendall(data)
