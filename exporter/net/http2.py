@@ -111,7 +111,7 @@ class Http2Protocol(asyncio.Protocol):
         if self._done.done():
             self.session.buffer += data  # it is looked at when the connection is kept
             return
-        if not self._fed_bytes and data.startswith(b"HTTP/"):
+        if not (self._fed_bytes or self.session.buffer) and data.startswith(b"HTTP/"):
             self._settle(CheckFailed(Reason.PROTOCOL, "the server agreed on HTTP/2 and answers in HTTP/1"))
             return
         self._fed_bytes += len(data)

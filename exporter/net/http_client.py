@@ -75,7 +75,9 @@ class ProbeTransport(httpx.AsyncBaseTransport):
 
             await exchange_over_http3(self._network, request, exchange)
             return
-        if options.keep_alive and await self._reuse(request, exchange):
+        # Known before connecting, so that a connection is never taken for one made from files that changed meanwhile.
+        context = await self._context(request) if options.keep_alive else None
+        if options.keep_alive and await self._reuse(request, exchange, context):
             return
         counts = self._network.counts
         protocol: Http1Protocol | _Negotiation
@@ -99,9 +101,10 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         counts.requests += 1
         await protocol.exchange(transport)
         if options.keep_alive:
-            await self._keep(request, transport, exchange.connection, protocol.session)
+            key, opening = connection_key(request), exchange.connection
+            await self._keep(IdleConnection(key, transport, opening, context, protocol.session))
 
-    async def _reuse(self, request: WireRequest, exchange: Exchange) -> bool:
+    async def _reuse(self, request: WireRequest, exchange: Exchange, context: TlsContext | None) -> bool:
         """Exchange over a connection opened earlier; False when there is none, or it broke before the answer began.
 
         Then its server has most likely closed it in that moment, and the request may be made anew (RFC 9112 section
@@ -109,7 +112,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         """
         idle = None
         if request.method in _REPEATABLE:
-            idle = self._network.idle.take(connection_key(request), await self._context(request))
+            idle = self._network.idle.take(connection_key(request), context)
         if idle is None:
             return False
         attempt, counts = current_attempt(), self._network.counts
@@ -127,19 +130,11 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             attempt.note("the reused connection broke", why=failure.detail)
             exchange.connection = ConnectionFacts()
             return False
-        await self._keep(request, idle.transport, idle.opening, idle.session)
+        await self._keep(idle)
         return True
 
-    async def _keep(
-        self,
-        request: WireRequest,
-        transport: asyncio.Transport,
-        opening: ConnectionFacts,
-        session: Http2Session | None,
-    ) -> None:
-        if not transport.is_closing():
-            context = await self._context(request)
-            idle = IdleConnection(connection_key(request), transport, opening, context, session)
+    async def _keep(self, idle: IdleConnection) -> None:
+        if not idle.transport.is_closing():
             await self._network.idle.keep(idle)
 
     async def _context(self, request: WireRequest) -> TlsContext | None:

@@ -142,6 +142,15 @@ async def test_a_frame_may_begin_in_one_exchange_and_end_in_the_next(ca: trustme
     assert counted(network) == (1, 1)
 
 
+async def test_a_redirect_without_body_leaves_its_connection(ca: trustme.CA, ca_file: Path) -> None:
+    """Where nothing of an answer is left unread, it is no matter that nobody would have read it."""
+    sent = settings() + head("302", [("location", "/")], flags=["END_STREAM"])
+    with run_http2_conversations(ca, [[sent], [answer(3)]]) as (server, _):
+        network, url = Network(), f"https://{server.target}/"
+        got = [await ask(network, url, ca_file, stop_at_redirect=True) for _ in range(2)]
+    assert ([one.status for one in got], counted(network)) == ([302, 200], (1, 1))
+
+
 UNASKED = {
     "goaway": frame(GoAwayFrame(0, last_stream_id=1)),
     "answer": answer(3),
