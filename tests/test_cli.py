@@ -216,6 +216,20 @@ def test_run_keeps_to_its_budget(tmp_path: Path) -> None:
     assert outcome.stdout.splitlines()[1].split()[:6:5] == ["error", "deadline"]
 
 
+def test_more_checks_than_the_soft_limit_of_files_can_wait(tmp_path: Path) -> None:
+    """The limit is raised as far as the system lets it, and no check fails for want of a file."""
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
+        more = f"type: tcp, target: '127.0.0.1:{silent.getsockname()[1]}', expect: [{{banner: hi}}]"
+        checks = [f"- {{name: c{number}, {more}}}\n" for number in range(150)]
+        (tmp_path / "c.yml").write_text(f"checks:\n{''.join(checks)}", encoding="utf-8")
+        limited = ["sh", "-c", 'ulimit -S -n 100; exec "$@"', "sh", *COMMAND]
+        done = subprocess.run(
+            [*limited, "run", "--budget=2s", "--output=json", "--config.file=c.yml"],
+            cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, timeout=100, check=False,
+        )  # fmt: skip
+    assert {result["reason"] for result in json.loads(done.stdout)["results"]} == {"deadline"}
+
+
 def run_on_terminal(*arguments: str, **environment: str) -> tuple[int, str]:
     """Run the program with a terminal for its output."""
     ours, theirs = pty.openpty()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from exporter.cli.arguments import HelpRequested, UsageError, parse_arguments
 from exporter.cli.generate import generate
 from exporter.cli.healthcheck import healthcheck
+from exporter.cli.open_files import allow_open_files
 from exporter.cli.program import configuration_loader, open_program
 from exporter.cli.run_once import run_once
 from exporter.cli.serve import serve
@@ -90,6 +91,7 @@ def _run(options: Options) -> int:
         return generate(options)
     if options.config_check:
         return _check_configuration(options)
+    allow_open_files()
     with open_program(options) as program:
         return run_once(program, options) if options.command == "run" else serve(program, options)
 

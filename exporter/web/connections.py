@@ -25,8 +25,8 @@ class BoundedProtocol(H11Protocol):
         request_limit_seconds: From the connection, or the first byte of a further request, until its head is there.
         response_limit_seconds: From the end of a response until the client has taken it.
         age_limit_seconds: After it, the next response is the last one of the connection.
-        max_connections: Connections at once; half of the 1,024 files that processes are usually allowed, so that
-            checks keep theirs.
+        max_connections: Connections at once; half of the 1,024 files that processes are allowed at least, as a rule,
+            so that checks keep theirs.
     """
 
     request_limit_seconds = 5.0
