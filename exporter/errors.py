@@ -70,6 +70,15 @@ class CheckFailed(ExporterError):  # noqa: N818 - an outcome that a check report
         self.detail = detail
         super().__init__(f"{reason}: {detail}")
 
+    def anew(self) -> CheckFailed:
+        """Give the same failure, for whoever keeps this one to raise.
+
+        What was raised refers to the frames that it passed; kept by one of them, it would only be freed by the garbage
+        collector, together with the memory that a library has for the connection.
+        """
+        self.__traceback__ = None
+        return CheckFailed(self.reason, self.detail)
+
 
 class ConfigProblem(ExporterError):  # noqa: N818 - collected and shown together, raised only inside ConfigError
     """One thing that is wrong with a configuration file.

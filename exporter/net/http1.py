@@ -83,7 +83,7 @@ class Http1Protocol(asyncio.Protocol):
             raise
         if self._failure is not None:
             transport.abort()
-            raise self._failure
+            raise self._failure.anew() if isinstance(self._failure, CheckFailed) else self._failure
         if self._persistent and not (self._surplus or transport.is_closing() or transport.get_write_buffer_size()):
             return
         # Who answers before having read the whole request may never read it, and closing would wait for that.

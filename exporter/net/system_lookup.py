@@ -95,7 +95,7 @@ class ResolverThreads:
             raise CheckFailed(Reason.RESOLVE, f"{name} is no domain name")
         outcome = await asyncio.wrap_future(self._ask(_Key(name, version)))
         if isinstance(outcome, CheckFailed):
-            raise CheckFailed(outcome.reason, outcome.detail)
+            raise outcome.anew()
         return outcome
 
     def obstacle(self, name: str) -> str:

@@ -88,7 +88,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                 self._facts.tls_seconds = perf_counter() - self._started_at
                 raise
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.anew()
 
     # The protocol of the socket below.
 
@@ -310,7 +310,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def _break(self, error: SSL.Error) -> None:
         self._closing = True
-        self._broken = error
+        self._broken = error.with_traceback(None)  # which refers to this connection
         self._send_pending()
         if self._socket is not None:
             self._socket.close()

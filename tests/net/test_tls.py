@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
@@ -21,6 +22,7 @@ from exporter.attempt import begin_attempt
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
 from exporter.net.certificates import certificate_facts
+from exporter.net.tls import TlsTransport
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder, connected, refused
 from tests.servers import certificates
@@ -225,6 +227,22 @@ async def test_names_a_server_without_common_ground(good: Certificate, trusting:
     with serve(over_tls(server_context(good, version=tls13))) as new:
         failure, _ = await refused(new.port, tls=trusting(max_version="TLS12"))
         assert failure.reason is Reason.TLS
+
+
+async def test_a_refused_connection_is_freed_at_once(good: Certificate) -> None:
+    """Nothing of it waits for the garbage collector, which does not see how much memory OpenSSL has for it."""
+    network = Network()
+    with serve(over_tls(server_context(good))) as server:
+        await refused(server.port, network=network, tls=TlsConfig())
+        gc.collect()
+        gc.disable()
+        try:
+            failure, _ = await refused(server.port, network=network, tls=TlsConfig())
+            assert failure.reason is Reason.CERTIFICATE
+            del failure
+            await until(lambda: not any(isinstance(one, TlsTransport) for one in gc.get_objects()))
+        finally:
+            gc.enable()
 
 
 async def test_a_timeout_of_the_check_ends_a_handshake_cleanly() -> None:
