@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -215,19 +216,26 @@ def relabelling() -> list[dict[str, object]]:
     ]
 
 
-def kept(directory: Path, url: str, rules: Sequence[dict[str, object]]) -> set[str]:
-    """The checks whose targets Prometheus keeps."""
+def kept(file: Path, url: str, rules: Sequence[dict[str, object]]) -> set[str]:
+    """The checks whose targets Prometheus keeps; looking takes as long as it may, two seconds."""
     job = {"job_name": "shard", "http_sd_configs": [{"url": url}], "relabel_configs": list(rules)}
-    (directory / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": [job]}), encoding="utf-8")
-    told = promtool("check", "service-discovery", "--timeout=2s", "prometheus.yml", "shard", directory=directory)
+    file.write_text(yaml.safe_dump({"scrape_configs": [job]}), encoding="utf-8")
+    told = promtool("check", "service-discovery", "--timeout=2s", str(file), "shard")
     return {target["labels"]["check"] for target in json.loads(told) if target.get("labels")}
 
 
 def shares(directory: Path, rules: Sequence[dict[str, object]]) -> list[set[str]]:
     """Which of the checks each of two shards keeps that relabels by the rules, and by those of the operator then."""
-    with run_exporter(directory / "exporter", f"checks:{''.join(CHECKS)}") as exporter:
+    with (
+        run_exporter(directory / "exporter", f"checks:{''.join(CHECKS)}") as exporter,
+        ThreadPoolExecutor() as threads,
+    ):
         url = f"http://{exporter.address}/sd"
-        return [kept(directory, url, [*rules, *operators_rules(shard)]) for shard in (0, 1)]
+        looks = [
+            threads.submit(kept, directory / f"shard-{shard}.yml", url, [*rules, *operators_rules(shard)])
+            for shard in (0, 1)
+        ]
+        return [look.result() for look in looks]
 
 
 def test_shards_of_the_operator_share_the_checks(tmp_path: Path) -> None:
