@@ -41,7 +41,7 @@ class SharedWork(Generic[K, V]):
             await self._wait(key, work)
         outcome = work.task.result()
         if isinstance(outcome, CheckFailed):
-            raise CheckFailed(outcome.reason, outcome.detail)
+            raise outcome.anew()
         return outcome
 
     async def _wait(self, key: K, work: _Work[V]) -> None:
