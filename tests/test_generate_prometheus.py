@@ -131,6 +131,16 @@ def test_intervals_become_jobs_where_labels_tell_them_apart(tmp_path: Path) -> N
     ]
 
 
+def test_what_several_jobs_need_is_remarked_on(tmp_path: Path) -> None:
+    """They know the types and labels of now; one job has whatever there will be."""
+    config = config_of(check("a"), check("b", "dns", "1m"))
+    assert remarks_of(tmp_path, config) == (
+        "Each job has the checks of some types or labels. A check that is added with another one is not scraped, and a"
+        " job fails when no check has one of its labels any more: generate this anew then. With --endpoint=sd that is"
+        " not needed."
+    )
+
+
 def test_intervals_that_nothing_tells_apart_stay_one_job(tmp_path: Path) -> None:
     """It runs all checks as often as the most frequent one asks for, and the file says so."""
     config = config_of(check("a", interval="15s", team="web"), check("b", interval="1m", team="web"), check("c"))

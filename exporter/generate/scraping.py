@@ -29,6 +29,11 @@ _LARGEST_OFFSET_PART = 0.25
 
 _STEP_SECONDS = 10.0
 
+_ABOUT_CHOICES = (
+    "Each job has the checks of some types or labels. A check that is added with another one is not scraped, and a job"
+    " fails when no check has one of its labels any more: generate this anew then. With --endpoint=sd that is not needed."
+)
+
 Job = dict[str, object]
 Params = dict[str, list[str]]
 
@@ -91,6 +96,8 @@ def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
             f" all are run every {duration_text(often)}. With --endpoint=sd each has its own."
         )
         groups, params = {often: list(checks)}, {often: {}}
+    if len(groups) > 1:
+        remarks.append(_ABOUT_CHOICES)
     jobs = []
     for interval, group in sorted(groups.items()):
         is_only_or_usual = len(groups) == 1 or interval == usual
