@@ -31,7 +31,8 @@ _STEP_SECONDS = 10.0
 
 _ABOUT_CHOICES = (
     "Each job has the checks of some types or labels. A check that is added with another one is not scraped, and a job"
-    " fails when no check has one of its labels any more: generate this anew then. With --endpoint=sd that is not needed."
+    " fails when no check has one of its labels any more: generate this anew then. With --endpoint=sd that is not"
+    " needed."
 )
 
 Job = dict[str, object]
