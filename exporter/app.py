@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from exporter.discovery import target_groups
@@ -176,6 +176,8 @@ class _Routes:
         """Show one check with the log of its last runs."""
         site, current = self._site, self._site.live_config.current
         name = request.path_params["name"]
+        if not name:
+            return RedirectResponse("/")
         for check in current.checks:
             if check.name == name:
                 page = check_page(

@@ -228,6 +228,12 @@ def test_what_cannot_be_meant_is_refused(refusing: Served, path: str, status_cod
     assert [check.name for check in CONFIG.checks if refusing.history.latest(check.name)] == []
 
 
+def test_the_folder_of_the_checks_is_the_list_of_them(refusing: Served) -> None:
+    """Who cuts the name off an address gets all checks."""
+    answer = refusing.get("/checks", follow_redirects=True)
+    assert (answer.status_code, answer.url.path) == (200, "/")
+
+
 def test_a_browser_gets_the_refusal_as_a_page(refusing: Served) -> None:
     """Who accepts HTML gets HTML, escaped."""
     answer = refusing.get("/metrics?check=<script>", headers={"Accept": "text/html,*/*;q=0.8"})

@@ -236,6 +236,11 @@ def test_the_check_page_tells_everything_about_the_last_run() -> None:
     assert "1.5 connected address =192.0.2.1" in text
 
 
+def test_a_new_version_brings_its_own_style() -> None:
+    """Browsers keep a style sheet for an hour, but not for another address."""
+    assert ("link", "href", "/static/style.css?v=1.2.3") in show([a_check("shop")]).attributes
+
+
 def test_a_check_without_runs_has_a_page() -> None:
     """Before the first run the page says that there was none."""
     assert "Nothing has run yet. Checks run" in " ".join(show_check(a_check("new"), History()).texts)
