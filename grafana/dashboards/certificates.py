@@ -34,7 +34,7 @@ def board() -> Board:
         text="The certificates of all targets, also of those that were refused: expiry, verification, TLS versions.",
         variables=of_checks(EARLIEST_EXPIRY),
         annotations=[alerts('check=~"$check"')],
-        rows=[Row("", [*_counts(), _certificates(), *_history()])],
+        rows=[Row("", [*_counts(), *_doubts(), _certificates(), *_history()])],
     )
 
 
@@ -78,9 +78,6 @@ def certificate_columns() -> list[Column]:
 
 def _counts() -> list[Builder[Panel]]:
     left = days_left()
-    replaced = (
-        f"count by (check, fingerprint_sha256) (last_over_time({selected('probe_ssl_last_chain_info')}[$__range]))"
-    )
     return [
         numbers("Certificates", "Checks whose target presents a certificate.", now(f"count({left})"), (4, 4), Look()),
         numbers(
@@ -104,6 +101,14 @@ def _counts() -> list[Builder[Panel]]:
             (4, 4),
             Look(steps=scales.NONE_IS_FAIR),
         ),
+    ]
+
+
+def _doubts() -> list[Builder[Panel]]:
+    replaced = (
+        f"count by (check, fingerprint_sha256) (last_over_time({selected('probe_ssl_last_chain_info')}[$__range]))"
+    )
+    return [
         numbers(
             "Not verified",
             "Checks whose target's certificate was refused, or not looked at because the check asks for that.",

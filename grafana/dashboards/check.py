@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Panel
 
 _LOG = (("Log of its latest runs", EXPORTER_PAGE_OF_CHECK),)
+_OBSERVED = highest("probe_expectation_value", "expectation")
 
 
 def board() -> Board:
@@ -44,9 +45,9 @@ def board() -> Board:
         annotations=[alerts('check=~"$check"')],
         of_one_check=True,
         rows=[
-            Row("", [*_latest(), _states(), *_durations(), *_expectations()]),
+            Row("", [*_latest(), *_numbers(), _states(), *_durations(), *_expectations()]),
             Row("Certificate and TLS", _tls(), collapsed=True),
-            Row("HTTP", _http(), collapsed=True),
+            Row("HTTP", [*_http(), *_http_numbers()], collapsed=True),
             Row("DNS answer", _dns(), collapsed=True),
             Row("Runs and addresses", _runs(), collapsed=True),
         ],
@@ -71,6 +72,11 @@ def _latest() -> list[Builder[Panel]]:
             named=True,
             without="none",
         ),
+    ]
+
+
+def _numbers() -> list[Builder[Panel]]:
+    return [
         numbers(
             "Availability",
             "Share of the runs in the time range that succeeded, degraded ones included.",
@@ -154,10 +160,6 @@ def _durations() -> list[Builder[Panel]]:
 
 
 def _expectations() -> list[Builder[Panel]]:
-    by = "expectation, severity"
-    met = f"avg by ({by}) (avg_over_time({selected('probe_expectation_ok')}[$__range]))"
-    value = highest("probe_expectation_value", "expectation")
-    judged = f"{highest('probe_expectation_ok', by)} * 0 + on (expectation) group_left () {value}"
     return [
         states(
             "Expectations",
@@ -166,34 +168,41 @@ def _expectations() -> list[Builder[Panel]]:
             (7, 9),
             Look(words=scales.MET),
         ),
-        table(
-            "Expectations and what was observed",
-            "Each expectation with the latest result, the number it was judged by (none where it is about text), and"
-            " the share of the runs in the time range that met it.",
-            [
-                Column(title="Expectation", label="expectation"),
-                Column(title="Severity", label="severity", width=80),
-                Column(
-                    title="Now",
-                    expression=lowest("probe_expectation_ok", by),
-                    look=Look(words=scales.MET),
-                    filled=True,
-                    width=80,
-                ),
-                Column(title="Observed", expression=judged, width=90),
-                availability_column(met, title="Met", width=90),
-            ],
-            (10, 9),
-            sort="Expectation",
-        ),
+        _observed(),
         curves(
             "Observed numbers",
             "The numbers that expectations were judged by; gaps where none was observed.",
-            [Query(value, "{{expectation}}")],
+            [Query(_OBSERVED, "{{expectation}}")],
             (7, 9),
             Look(),
         ),
     ]
+
+
+def _observed() -> Builder[Panel]:
+    by = "expectation, severity"
+    met = f"avg by ({by}) (avg_over_time({selected('probe_expectation_ok')}[$__range]))"
+    judged = f"{highest('probe_expectation_ok', by)} * 0 + on (expectation) group_left () {_OBSERVED}"
+    return table(
+        "Expectations and what was observed",
+        "Each expectation with the latest result, the number it was judged by (none where it is about text), and"
+        " the share of the runs in the time range that met it.",
+        [
+            Column(title="Expectation", label="expectation"),
+            Column(title="Severity", label="severity", width=80),
+            Column(
+                title="Now",
+                expression=lowest("probe_expectation_ok", by),
+                look=Look(words=scales.MET),
+                filled=True,
+                width=80,
+            ),
+            Column(title="Observed", expression=judged, width=90),
+            availability_column(met, title="Met", width=90),
+        ],
+        (10, 9),
+        sort="Expectation",
+    )
 
 
 def _tls() -> list[Builder[Panel]]:
@@ -249,6 +258,11 @@ def _http() -> list[Builder[Panel]]:
             (12, 6),
             Look(unit=scales.BYTES),
         ),
+    ]
+
+
+def _http_numbers() -> list[Builder[Panel]]:
+    return [
         numbers(
             "HTTP version",
             "Version of the last response; 0 without one.",

@@ -40,7 +40,7 @@ def board() -> Board:
         variables=of_checks(_ANSWERED),
         annotations=[alerts('check=~"$check"')],
         rows=[
-            Row("", [*_counts(), _answers(), *_history()]),
+            Row("", [*_counts(), _answers(), *_history(), *_details()]),
             Row("Lookups of targets' names, all types of checks", _lookups()),
         ],
     )
@@ -111,9 +111,7 @@ def _answers() -> Builder[Panel]:
 
 
 def _history() -> list[Builder[Panel]]:
-    phases = f"avg by (phase) (avg_over_time({selected('probe_dns_duration_seconds')}[$__rate_interval]))"
     request = selected("probe_dns_duration_seconds", 'phase="request"')
-    serials = f"max by (check) (changes({selected('probe_dns_serial')}[$__range]))"
     return [
         states(
             "Response codes",
@@ -129,6 +127,13 @@ def _history() -> list[Builder[Panel]]:
             (12, 8),
             Look(unit=scales.SECONDS, links=TO_CHECK),
         ),
+    ]
+
+
+def _details() -> list[Builder[Panel]]:
+    phases = f"avg by (phase) (avg_over_time({selected('probe_dns_duration_seconds')}[$__rate_interval]))"
+    serials = f"max by (check) (changes({selected('probe_dns_serial')}[$__range]))"
+    return [
         curves(
             "Phases",
             "Where the time of a query goes: finding the server's address, connecting, waiting. Mean of all checks.",

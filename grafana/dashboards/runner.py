@@ -28,11 +28,11 @@ def board() -> Board:
         variables=of_exporters("nyxmon_exporter_build_info"),
         annotations=[alerts('alertname=~"Nyxmon.*"', 'check=""', 'job=~"$job|"')],
         rows=[
-            Row("", [*_exporters(), *_batches()]),
+            Row("", [*_exporters(), *_configuration(), *_batches()]),
             Row("Truth of durations", _truth()),
             Row("HTTP client", _http()),
             Row("Executors, cleanup, names", _executors()),
-            Row("Results and process", _process()),
+            Row("Results and process", [*_results(), *_process()]),
         ],
     )
 
@@ -65,6 +65,11 @@ def _exporters() -> list[Builder[Panel]]:
             (4, 4),
             Look(),
         ),
+    ]
+
+
+def _configuration() -> list[Builder[Panel]]:
+    return [
         numbers(
             "Configuration",
             "Whether the configuration in force is what the file says, in all exporters.",
@@ -125,7 +130,7 @@ def _batches() -> list[Builder[Panel]]:
 
 
 def _truth() -> list[Builder[Panel]]:
-    wait = "nyxmon_batch_start_wait_seconds"
+    wait, lag = "nyxmon_batch_start_wait_seconds", _own("nyxmon_batch_loop_lag_seconds")
     return [
         curves(
             "Start wait",
@@ -141,12 +146,7 @@ def _truth() -> list[Builder[Panel]]:
             "Loop lag",
             "Longest time the event loop was late during the scrape, or lately if it ran nothing: by so much a duration"
             " may be too long.",
-            [
-                Query(
-                    f"max by (instance) (max_over_time({_own('nyxmon_batch_loop_lag_seconds')}[$__rate_interval]))",
-                    "{{instance}}",
-                )
-            ],
+            [Query(f"max by (instance) (max_over_time({lag}[$__rate_interval]))", "{{instance}}")],
             (6, 7),
             _SECONDS,
         ),
@@ -241,7 +241,7 @@ def _executors() -> list[Builder[Panel]]:
     ]
 
 
-def _process() -> list[Builder[Panel]]:
+def _results() -> list[Builder[Panel]]:
     runs = growth("nyxmon_check_runs_total", "check_type")
     failures = growth("nyxmon_check_failures_total", "reason")
     return [
@@ -261,6 +261,11 @@ def _process() -> list[Builder[Panel]]:
             Look(unit=scales.PER_SECOND),
             stacked=True,
         ),
+    ]
+
+
+def _process() -> list[Builder[Panel]]:
+    return [
         curves(
             "CPU",
             "Seconds of processor time in a second: 1 is one core.",
