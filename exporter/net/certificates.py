@@ -19,6 +19,7 @@ from exporter.net.distinguished_names import go_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from exporter.model import Observation
 
@@ -195,9 +196,9 @@ def _read_facts(der: bytes) -> CertificateFacts:
             lambda: tuple([str(one) for one in _alternative_names(certificate).get_values_for_type(x509.IPAddress)]),
             (),
         ),
-        serial_number=f"{certificate.serial_number:x}",
-        not_before_timestamp_seconds=_attempt(certificate.not_valid_before_utc.timestamp, None),
-        not_after_timestamp_seconds=_attempt(certificate.not_valid_after_utc.timestamp, None),
+        serial_number=_attempt(lambda: f"{certificate.serial_number:x}", ""),
+        not_before_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_before_utc),
+        not_after_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_after_utc),
     )
 
 
@@ -217,6 +218,11 @@ def _attempt(read: Callable[[], T], otherwise: T) -> T:
         return read()
     except _UNREADABLE:
         return otherwise
+
+
+def _timestamp_seconds(read: Callable[[], datetime]) -> float | None:
+    date = _attempt(read, None)
+    return None if date is None else date.timestamp()
 
 
 def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:

@@ -100,6 +100,13 @@ def test_leaves_out_what_is_malformed(names: str) -> None:
     assert (facts.names, facts.subject, facts.serial_number) == ((), "CN=odd", "abcdef0123")
 
 
+def test_leaves_out_a_date_that_is_none() -> None:
+    """A year that nobody counts costs that date alone."""
+    der = certificates.self_signed("odd.test").leaf.public_bytes(Encoding.DER)
+    facts = certificate_facts(der.replace(b"21991231", b"00001231"))
+    assert (facts.not_before_timestamp_seconds, facts.not_after_timestamp_seconds) == (LONG_AGO.timestamp(), None)
+
+
 def test_leaves_out_a_name_of_bits() -> None:
     """A distinguished name whose text is a bit string costs that name alone."""
     der = certificates.self_signed(subject=name((NameOID.COMMON_NAME, "odd"))).leaf.public_bytes(Encoding.DER)
