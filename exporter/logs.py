@@ -57,13 +57,25 @@ def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | N
 
 
 class BackgroundHandler(QueueHandler):
-    """Hands formatted lines to a thread that writes them; lives for the process, shared by threads."""
+    """Hands formatted lines to a thread that writes them; lives for the process, shared by threads.
+
+    Attributes:
+        dropped: Lines that were dropped so far because too many were waiting.
+    """
 
     def __init__(self, stream: TextIO) -> None:
+        self.dropped = 0
         self._lines: Queue[logging.LogRecord] = Queue(_MAX_WAITING_LINES)
         super().__init__(self._lines)
-        self._writer = _Writer(self._lines, stream)
+        self._writer = _Writer(self, self._lines, stream)
         self._writer.start()
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Hand over a line, or count it when too many are waiting."""
+        try:
+            self._lines.put_nowait(record)
+        except Full:
+            self.dropped += 1
 
     def flush(self) -> None:
         """Wait a moment until everything has been written; `logging.shutdown` asks for it at the end."""
@@ -81,14 +93,26 @@ class BackgroundHandler(QueueHandler):
 class _Writer(QueueListener):
     """The thread that writes; with no Handler of its own, whose lock `logging.shutdown` would wait for."""
 
-    def __init__(self, lines: Queue[logging.LogRecord], stream: TextIO) -> None:
+    def __init__(self, handler: BackgroundHandler, lines: Queue[logging.LogRecord], stream: TextIO) -> None:
         super().__init__(lines)
+        self._handler = handler
+        self._lines = lines
         self._stream = stream
+        self._told = 0
 
     def handle(self, record: logging.LogRecord) -> None:
+        """Write a line, and after the last one that was waiting how many were dropped."""
+        self._write(record.getMessage())
+        dropped = self._handler.dropped - self._told
+        if dropped and self._lines.empty():
+            self._told += dropped
+            text = f"{dropped} lines before this one were dropped: they came faster than they are read"
+            self._write(self._handler.format(logging.LogRecord(__name__, logging.WARNING, "", 0, text, None, None)))
+
+    def _write(self, line: str) -> None:
         """Write a line; when the stream is closed it is lost."""
         with suppress(OSError, ValueError):
-            self._stream.write(f"{record.getMessage()}\n")
+            self._stream.write(f"{line}\n")
             self._stream.flush()
 
 

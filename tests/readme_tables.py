@@ -20,6 +20,7 @@ from exporter.config.fields import fields_of
 from exporter.config.schema import READ_APART, CommonKeys
 from exporter.expect import DURATION, OPERATORS
 from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
+from exporter.net.http_settings import OAuth2
 from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
 from tests.test_layers import LAYERS
 
@@ -145,7 +146,12 @@ def _kind(key: str, schema: Mapping[str, Any]) -> str:
         return ", ".join(map(_code, _TYPES))
     if "$ref" in schema:
         severities = ", ".join(map(_code, AlertSeverity))
-        named = {"BasicAuth": "`username`, `password`", "JsonValue": "any value", "AlertSeverity": severities}
+        named = {
+            "BasicAuth": "`username`, `password`",
+            "OAuth2": ", ".join(map(_code, OAuth2.model_fields)),
+            "JsonValue": "any value",
+            "AlertSeverity": severities,
+        }
         return named.get(schema["$ref"].rpartition("/")[2], "mapping")
     kind = schema["type"]
     if isinstance(kind, list):

@@ -117,6 +117,19 @@ def test_a_closed_stream_costs_nothing() -> None:
     logging.shutdown()
 
 
+def test_lines_that_were_dropped_are_counted() -> None:
+    """Who reads again is told how many lines are missing."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as log, io.TextIOWrapper(io.FileIO(writer, "w"), write_through=True) as stream:
+        configure_logging("info", "logfmt", stream)
+        for _ in range(3000):
+            logging.getLogger("exporter").warning("x" * 1000)
+        shown = [log.readline()]
+        while "dropped" not in shown[-1]:
+            shown.append(log.readline())
+    assert f'level=warning logger=exporter.logs msg="{3001 - len(shown)} lines before this one' in shown[-1]
+
+
 def test_a_log_that_nobody_reads_delays_nothing() -> None:
     """With the pipe full, lines are dropped instead of waiting for a reader; so is the end of the program."""
     reader, writer = os.pipe()
