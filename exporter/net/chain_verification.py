@@ -23,8 +23,11 @@ _DER = 2  # _ssl.ENCODING_DER
 _RECORD_BYTES = 16384
 _SERVER_HELLO, _CERTIFICATE = b"\x02", b"\x0b"  # RFC 5246 section 7.4
 _NO_RENEGOTIATION = b"\xff\x01\x00\x01\x00"  # RFC 5746 section 3.2, without which OpenSSL 3 ends the handshake
-_ECDHE_RSA, _ECDHE_ECDSA = b"\xc0\x2f", b"\xc0\x2b"  # with AES_128_GCM_SHA256, RFC 5289
+_ECDHE_RSA, _ECDHE_ECDSA = b"\xc0\x30", b"\xc0\x2c"  # with AES_256_GCM_SHA384, RFC 5289
 _RSA_KEYS = (crypto.TYPE_RSA, 912)  # the latter is EVP_PKEY_RSA_PSS
+
+VERIFYING_SUITES = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384"
+"""OpenSSL's names of the cipher suites that the context must have; what a system wants for connections is no matter."""
 
 
 class VerifiedChain(NamedTuple):
@@ -48,7 +51,7 @@ def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[
     """Verify chain and name as `context` does in handshakes.
 
     Args:
-        context: A context for TLS 1.2 that demands a certificate.
+        context: A context for TLS 1.2 that demands a certificate and has VERIFYING_SUITES.
         server_name: Name or IP address that the certificate has to be for.
         presented: The certificates as they were sent, in DER, the peer's own first; at least one.
 

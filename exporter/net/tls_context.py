@@ -24,7 +24,7 @@ from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.chain_verification import VerifiedChain, verify_chain
+from exporter.net.chain_verification import VERIFYING_SUITES, VerifiedChain, verify_chain
 from exporter.net.failures import openssl_reason
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _VERSIONS = {
     "TLS13": SSL.TLS1_3_VERSION,
 }
 _LEGACY_VERSIONS = ("TLS10", "TLS11")
-_LEGACY_CIPHERS = "DEFAULT:@SECLEVEL=0"
+_ANY_STRENGTH = ":@SECLEVEL=0"
 """OpenSSL 3 and newer speak TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that."""
 
 _GROUPS = (b"X25519:P-256:P-384:P-521:X25519MLKEM768", b"X25519:P-256:P-384:P-521")
@@ -136,8 +136,8 @@ class TlsContext:
 def _verifier(recipe: ContextRecipe, authorities: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=authorities)
-    if recipe.min_version in _LEGACY_VERSIONS:
-        context.set_ciphers(_LEGACY_CIPHERS)
+    legacy = recipe.min_version in _LEGACY_VERSIONS
+    context.set_ciphers(VERIFYING_SUITES + _ANY_STRENGTH if legacy else VERIFYING_SUITES)
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2  # what verify_chain speaks
     return context
 
@@ -152,7 +152,7 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     if set_groups is not None:
         any(set_groups(context._context, groups) == 1 for groups in _GROUPS)  # noqa: SLF001 - as above
     if recipe.min_version in _LEGACY_VERSIONS:
-        context.set_cipher_list(_LEGACY_CIPHERS.encode())
+        context.set_cipher_list(b"DEFAULT" + _ANY_STRENGTH.encode())
     context.set_min_proto_version(_VERSIONS[recipe.min_version])
     if recipe.max_version is not None:
         context.set_max_proto_version(_VERSIONS[recipe.max_version])

@@ -88,6 +88,14 @@ async def test_verifies_a_known_chain_by_other_authorities(network: Network, ca:
     assert failure.reason is Reason.CERTIFICATE
 
 
+async def test_no_policy_for_connections_hinders_verifying(network: Network, ca_file: Path) -> None:
+    """Chains are put before Python's `ssl` with suites that it is told to take, whatever the system's policy is."""
+    context = await network.context(trusting(ca_file))
+    assert context.verifier is not None
+    suites = {suite["name"] for suite in context.verifier.get_ciphers() if suite["protocol"] == "TLSv1.2"}
+    assert suites == {"ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384"}
+
+
 @pytest.mark.parametrize("shape", [lambda one, _: one, certificates.as_version_2], ids=["usual", "unreadable"])
 async def test_refuses_a_known_chain_that_has_expired(
     shape: Callable[[Certificate, trustme.CA], Certificate], network: Network, ca: trustme.CA, ca_file: Path
