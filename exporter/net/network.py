@@ -202,6 +202,8 @@ class Network:
         protocol = protocol_factory()
         if not proxy.tunnels:
             return await connect_to_proxy(connect, lambda: protocol, proxy, facts), protocol
+        if context is not None:
+            await self.wait_for_turn(current_attempt(), handshake=True)
         tunnel = Tunnel()
         transport = await connect_to_proxy(connect, lambda: tunnel, proxy, facts)
         await open_tunnel(transport, tunnel, proxy, target, settings.connect_timeout_seconds, facts)

@@ -12,7 +12,9 @@ from exporter.attempt import begin_attempt
 from exporter.checks.tcp import TCP, TcpCheckExecutor
 from exporter.config.load import parse_config
 from exporter.errors import ConfigError
+from exporter.net import Network
 from exporter.net.proxy import Proxies, parse_exemption, parse_proxy_url, proxies_of_environment
+from exporter.pacing import Pacer
 from tests.servers.certificates import server_context, valid
 from tests.servers.proxy import run_proxy
 from tests.servers.squid import run_squid
@@ -49,10 +51,10 @@ def load(target: str, keys: str) -> Config:
     return parse_config(f"checks: [{{name: it, type: tcp, target: '{target}', {keys}}}]", "checks.yml", {"tcp": TCP})
 
 
-async def run(target: str, keys: str) -> tuple[str, str, str]:
+async def run(target: str, keys: str, network: Network | None = None) -> tuple[str, str, str]:
     """Execute one check; give status, reason and detail. Nothing it says holds the password."""
     attempt = begin_attempt()
-    result = await TcpCheckExecutor().execute(load(target, keys).checks[0])
+    result = await TcpCheckExecutor(network).execute(load(target, keys).checks[0])
     assert PASSWORD not in repr((result, attempt.log))
     return str(result.status), str(result.reason or ""), result.detail
 
@@ -69,7 +71,8 @@ async def test_a_proxy_finds_a_name_that_only_it_knows(kind: str, password: str)
 
 @pytest.mark.parametrize("kind", ["http", "https", "socks5"])
 async def test_tls_goes_through_proxies(kind: str, ca: trustme.CA, ca_file: Path) -> None:
-    """The certificate judged is the target's, also inside of TLS with the proxy."""
+    """The certificate judged is the target's, also inside of TLS with the proxy; each handshake has waited its turn."""
+    pacer = Pacer()
     context = server_context(valid(ca, "localhost", "127.0.0.1"))
     with ExitStack() as stack:
         server = stack.enter_context(serve(over_tls(context)))
@@ -77,7 +80,8 @@ async def test_tls_goes_through_proxies(kind: str, ca: trustme.CA, ca_file: Path
         port = proxy.socks_port if kind == "socks5" else proxy.port
         tls = f"tls_config: {{ca_file: {ca_file}}}"
         way = f"proxy: {{url: '{kind}://127.0.0.1:{port}'{', ' + tls if kind == 'https' else ''}}}"
-        assert await run(f"localhost:{server.port}", f"tls: true, {tls}, {way}") == OK
+        assert await run(f"localhost:{server.port}", f"tls: true, {tls}, {way}", Network(pacer=pacer)) == OK
+    assert pacer.handshakes == (2 if kind == "https" else 1)
 
 
 @pytest.mark.parametrize(
