@@ -242,8 +242,11 @@ def test_a_new_version_brings_its_own_style() -> None:
 
 
 def test_a_check_without_runs_has_a_page() -> None:
-    """Before the first run the page says that there was none."""
-    assert "Nothing has run yet. Checks run" in " ".join(show_check(a_check("new"), History()).texts)
+    """Before the first run the page says that there was none, and has no headings of nothing."""
+    text = " ".join(show_check(a_check("new"), History()).texts)
+    assert "Nothing has run yet. Checks run" in text
+    assert "Recent runs" not in text
+    assert "Log of the last runs" not in text
 
 
 def test_a_run_that_was_not_started_is_told_apart() -> None:

@@ -40,10 +40,10 @@ def check_page(check: Check, runs: Sequence[Run], *, config_file: str, version: 
         timeout=duration_text(check.timeout_seconds),
         labels=join(render("label", name=name, value=value) for name, value in check.labels.items()),
         failure=failure(latest),
-        sparkline=sparkline(runs),
+        sparkline=_section("recent_runs", [sparkline(runs)]),
         probe_link=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
         latest=_latest(latest) if latest else render("no_run_yet"),
-        runs=join(_run(run, now_seconds, newest=run is latest) for run in reversed(runs)),
+        runs=_section("runs", (_run(run, now_seconds, newest=run is latest) for run in reversed(runs))),
     )
     return render("page", title=check.name, body=body, config_file=config_file, version=version)
 
@@ -61,7 +61,7 @@ def _latest(run: Run) -> Html:
 
 
 def _section(template: str, rows: Iterable[Html]) -> Html:
-    """Give a table of the rows; nothing when there are none."""
+    """Give the rows under their heading; nothing when there are none."""
     filled = join(rows)
     return render(template, rows=filled) if filled else EMPTY
 
