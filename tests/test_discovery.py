@@ -74,7 +74,7 @@ def test_a_timeout_has_room_for_what_the_exporter_keeps_back(tmp_path: Path) -> 
     text = "checks: [{name: a, type: tcp, target: 'a.example:1', interval: 1m, timeout: 20s, retries: 1}]"
     with run_exporter(tmp_path, text, "--timeout-offset=5") as exporter:
         [group] = json.loads(exporter.get("/sd")[1])
-    assert group["labels"]["__scrape_timeout__"] == "46500ms"
+    assert group["labels"]["__scrape_timeout__"] == "45500ms"
 
 
 CONFIG = """
