@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -24,7 +25,6 @@ from exporter.net.tunnel import Tunnel
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Hashable
 
     from exporter.attempt import Attempt
@@ -241,9 +241,15 @@ class Network:
 
     async def wait_for_turn(self, attempt: Attempt, *, handshake: bool) -> None:
         """Let checks that waited together for one lookup or context go on one by one, or shake hands so."""
-        if self._pacer is not None:
-            started = perf_counter()
+        if self._pacer is None:
+            return
+        started = perf_counter()
+        try:
             await (self._pacer.wait_for_handshake() if handshake else self._pacer.wait_for_turn())
+        except asyncio.CancelledError:
+            attempt.timeout_detail = "the exporter had too much to do to go on with it"
+            raise
+        finally:
             attempt.held_seconds += perf_counter() - started
 
     async def _build(self, recipe: ContextRecipe) -> TlsContext:

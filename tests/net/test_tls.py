@@ -23,6 +23,7 @@ from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
 from exporter.net.certificates import certificate_facts
 from exporter.net.tls import TlsTransport
+from exporter.pacing import Pacer, Workload
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder, connected, refused
 from tests.servers import certificates
@@ -258,6 +259,21 @@ async def test_a_timeout_of_the_check_ends_a_handshake_cleanly() -> None:
         await until(lambda: (sockets_to(server.port), len(asyncio.all_tasks())) == (0, tasks))
     assert 0 < facts.tls_seconds < 10
     assert attempt.timeout_reason is Reason.TIMEOUT
+
+
+async def test_a_check_that_waits_for_its_turn_says_so_when_it_is_cut_off(good: Certificate) -> None:
+    """A timeout that comes while the exporter itself holds a check back is not told as the target's."""
+    work, tls = Workload(), TlsConfig(insecure_skip_verify=True)
+    work.handshake_seconds = 60.0
+    network = Network(pacer=Pacer(work))
+    with serve(over_tls(server_context(good))) as server:
+        async with connected(server, network=network, tls=tls):
+            attempt = begin_attempt()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await refused(server.port, network=network, tls=tls)
+    assert attempt.timeout_detail == "the exporter had too much to do to go on with it"
+    assert attempt.held_seconds > 0.15
 
 
 async def test_understands_a_handshake_byte_by_byte(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
