@@ -104,6 +104,26 @@ def test_an_interval_that_is_too_short_is_remarked_on(tmp_path: Path) -> None:
     assert remarks_of(tmp_path, f"checks: [{SLOW}]") == ""
 
 
+@pytest.mark.parametrize(
+    ("keys", "flags", "is_remarked_on"),
+    [
+        ({"interval": "10m"}, (), True),
+        ({"alert": True}, ("--scrape-interval=10m",), True),
+        ({"interval": "10m", "alert": True}, (), False),
+        ({"interval": "299s"}, (), False),
+    ],
+)
+def test_an_interval_that_is_too_long_for_alerts_is_remarked_on(
+    tmp_path: Path, keys: dict[str, object], flags: tuple[str, ...], *, is_remarked_on: bool
+) -> None:
+    """Not where the check has alerts of its own that are written for its interval."""
+    told = (
+        "Between scrapes every 10m, Prometheus loses sight of the series after 5 minutes, so that alerts end and begin"
+        " again. Those of checks with the keys alert and interval look further back."
+    )
+    assert remarks_of(tmp_path, config_of(check("a") | keys), *flags) == (told if is_remarked_on else "")
+
+
 def test_intervals_become_jobs_where_types_tell_them_apart(tmp_path: Path) -> None:
     """Checks without interval keep the plain name."""
     config = config_of(check("a"), check("b"), check("c", "dns", "1m"), check("d", "dns", "1m"))

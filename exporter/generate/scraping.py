@@ -29,6 +29,9 @@ _LARGEST_OFFSET_PART = 0.25
 
 _STEP_SECONDS = 10.0
 
+_LOOKBACK_SECONDS = 300.0
+"""How long a query sees a sample (Prometheus, "Querying basics", staleness)."""
+
 _ABOUT_CHOICES = (
     "Each job has the checks of some types or labels. A check that is added with another one is not scraped, and a job"
     " fails when no check has one of its labels any more: generate this anew then. With --endpoint=sd that is not"
@@ -194,7 +197,7 @@ def _needed_seconds(checks: Iterable[Check], scraping: Scraping) -> float:
 
 
 def _times(checks: Sequence[Check], interval: float, scraping: Scraping, remarks: list[str]) -> dict[str, object]:
-    """Give interval and timeout of a job; where the interval is too short for a check, add a remark."""
+    """Give interval and timeout of a job; what is too short for a check or too long for alerts is remarked on."""
     needed = _needed_seconds(checks, scraping)
     if needed > interval:
         slowest = max(checks, key=longest_run_seconds)
@@ -202,6 +205,11 @@ def _times(checks: Sequence[Check], interval: float, scraping: Scraping, remarks
             f"A scrape of {slowest.name} can take {duration_text(needed)}, but is over after {duration_text(interval)}:"
             " what is not done then fails with reason deadline. Give it a shorter timeout or fewer retries, or scrape"
             " less often."
+        )
+    if interval >= _LOOKBACK_SECONDS and not all(check.alert and check.interval_seconds for check in checks):
+        remarks.append(
+            f"Between scrapes every {duration_text(interval)}, Prometheus loses sight of the series after 5 minutes, so"
+            " that alerts end and begin again. Those of checks with the keys alert and interval look further back."
         )
     timeout = min(max(needed, LEAST_TIMEOUT_SECONDS), interval)
     return {"scrape_interval": duration_text(interval), "scrape_timeout": duration_text(timeout)}
