@@ -17,6 +17,7 @@ from OpenSSL import SSL
 
 from exporter.model import Reason
 from exporter.net import Network
+from exporter.net.certificates import Presented
 from exporter.settings import TlsConfig
 from tests.net.connecting import connected, refused
 from tests.servers import certificates
@@ -86,6 +87,15 @@ async def test_verifies_a_known_chain_by_other_authorities(network: Network, ca:
             pass
         failure, _ = await refused(server.port, network=network, tls=trusting(other))
     assert failure.reason is Reason.CERTIFICATE
+
+
+@pytest.mark.parametrize("ders", [(), (b"rubbish",)], ids=["nothing", "rubbish"])
+async def test_what_is_no_certificate_is_not_verified(ders: tuple[bytes, ...], network: Network, ca_file: Path) -> None:
+    """Neither an empty chain nor one that cannot be read is ever taken for a verified one."""
+    context = await network.context(trusting(ca_file))
+    for _ in range(2):
+        with pytest.raises(ssl.SSLError):
+            context.verify("127.0.0.1", Presented.read(ders))
 
 
 async def test_no_policy_for_connections_hinders_verifying(network: Network, ca_file: Path) -> None:
