@@ -147,10 +147,7 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     context.set_verify(SSL.VERIFY_NONE)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
-    # pyOpenSSL has no public call for the groups; should its library lose this one, handshakes take longer, no more.
-    set_groups = getattr(openssl, "SSL_CTX_set1_curves_list", None)
-    if set_groups is not None:
-        any(set_groups(context._context, groups) == 1 for groups in _GROUPS)  # noqa: SLF001 - as above
+    _prefer_groups(context)
     if recipe.min_version in _LEGACY_VERSIONS:
         context.set_cipher_list(b"DEFAULT" + _ANY_STRENGTH.encode())
     context.set_min_proto_version(_VERSIONS[recipe.min_version])
@@ -161,6 +158,18 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     if recipe.alpn:
         context.set_alpn_protos([protocol.encode() for protocol in recipe.alpn])
     return context
+
+
+def _prefer_groups(context: SSL.Context) -> None:
+    """Offer the first of _GROUPS that is known.
+
+    pyOpenSSL has no public call for it; should its library lose this one, handshakes take longer, no more.
+    """
+    set_groups = getattr(openssl, "SSL_CTX_set1_curves_list", None)
+    for groups in _GROUPS if set_groups is not None else ():
+        if set_groups(context._context, groups) == 1:  # noqa: SLF001 - as above
+            return
+        openssl.ERR_clear_error()  # else it would be told as the reason of another failure
 
 
 def _client_certificate(recipe: ContextRecipe) -> ClientCertificate | None:
