@@ -166,8 +166,8 @@ def _prefer_groups(context: SSL.Context) -> None:
     pyOpenSSL has no public call for it; should its library lose this one, handshakes take longer, no more.
     """
     set_groups = getattr(openssl, "SSL_CTX_set1_curves_list", None)
-    for groups in _GROUPS if set_groups is not None else ():
-        if set_groups(context._context, groups) == 1:  # noqa: SLF001 - as above
+    for groups in _GROUPS:
+        if set_groups is None or set_groups(context._context, groups) == 1:  # noqa: SLF001 - as above
             return
         openssl.ERR_clear_error()  # else it would be told as the reason of another failure
 
