@@ -22,6 +22,10 @@ starve a batch."""
 _AHEAD_SECONDS = 0.002
 """How far starts may be ahead of the work reserved, and catch up when they are late: what a loop's timer can tell."""
 
+_SPREAD_SECONDS, _MOST_SPREAD = 0.05, 3.0
+"""Starts are further apart than the work takes, by as many times the work and by as much for the whole batch at the
+most: few checks are done soon anyway, and then none waits for another that costs more than was thought."""
+
 _LONGEST_WORK_SECONDS = 0.005
 _CERTAIN_STARTS = 100
 """Batches of fewer starts teach the less."""
@@ -74,17 +78,19 @@ class Pacer:
         handshakes: Turns so far that were for handshakes.
     """
 
-    def __init__(self, workload: Workload | None = None) -> None:
+    def __init__(self, workload: Workload | None = None, checks: int | None = None) -> None:
         """Begin a batch.
 
         Args:
             workload: What its checks will cost the loop.
+            checks: How many there are; None when that is not known.
         """
         self.start_wait_seconds: list[float] = []
         self.handshakes = 0
         self._workload = workload or Workload()
         self._turnstile = asyncio.Lock()
         self._reserved_until = 0.0
+        self._spread_seconds = _SPREAD_SECONDS / checks if checks else 0.0
 
     async def wait_for_turn(self) -> None:
         """Return when one more check may go on."""
@@ -108,7 +114,8 @@ class Pacer:
                 if now - before < _BUSY_ITERATION_SECONDS or now - began > _LONGEST_HOLD_SECONDS:
                     break
                 before = now
-            self._reserved_until = max(self._reserved_until, now - _AHEAD_SECONDS) + work_seconds
+            apart_seconds = work_seconds + min(_MOST_SPREAD * work_seconds, self._spread_seconds)
+            self._reserved_until = max(self._reserved_until, now - _AHEAD_SECONDS) + apart_seconds
         self.start_wait_seconds.append(now - asked)
 
 

@@ -176,7 +176,7 @@ class AsyncCheckRunner:
         started = perf_counter()
         pulse.start()
         busy_before = thread_time()
-        pacer = Pacer(self._workload)
+        pacer = Pacer(self._workload, len(checks))
         network = self._network.for_batch(pacer)
         await network.refresh()
         needs_client = self.registry.needs_http_client({check.check_type for check in checks})

@@ -32,6 +32,11 @@ async def test_starts_leave_the_loop_the_time_that_answers_take() -> None:
     assert max(await starts(Pacer(workload(0.002)), 100)) > 0.19
 
 
+async def test_few_checks_are_further_apart() -> None:
+    """Ten checks of five milliseconds start ten apart, so that none waits for another."""
+    assert max(await starts(Pacer(workload(0.005), checks=10), 10)) > 0.08
+
+
 async def test_checks_that_cost_nothing_start_without_pause() -> None:
     """Where the loop has nothing to do, a thousand checks wait for each other only."""
     assert max(await starts(Pacer(workload()), 1000)) < 2
