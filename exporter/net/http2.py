@@ -94,7 +94,7 @@ class Http2Protocol(asyncio.Protocol):
             raise
         if self._failure is not None:
             transport.abort()
-            raise self._failure
+            raise self._failure.anew() if isinstance(self._failure, CheckFailed) else self._failure
         if self._leaves_usable(transport):
             return
         self._connection.close_connection()

@@ -98,7 +98,7 @@ class Http3Protocol:
             self._settle()
             self._channel.close(ErrorCode.H3_NO_ERROR if self._exchange.ended_at else ErrorCode.H3_REQUEST_CANCELLED)
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.anew()
 
     # What the connection calls
 

@@ -132,7 +132,7 @@ class QuicChannel:
             self._facts.connect_seconds = perf_counter() - self._started_at
             raise
         if self._failure is not None and not self._answered_at:
-            raise self._failure
+            raise self._failure.anew()
 
     async def shake_hands(self) -> None:
         """Wait until the handshake, which starts by itself, is done.
@@ -148,7 +148,7 @@ class QuicChannel:
             self._facts.tls_seconds = perf_counter() - self._answered_at
             raise
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.anew()
 
     def start(self, user: QuicUser) -> None:
         """Hand the connection to what speaks over it, with all that has come for it already, and send its first words.
