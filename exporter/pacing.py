@@ -22,7 +22,7 @@ starve a batch."""
 _AHEAD_SECONDS = 0.002
 """How far starts may be ahead of the work reserved, and catch up when they are late: what a loop's timer can tell."""
 
-_SPREAD_SECONDS, _MOST_SPREAD = 0.05, 3.0
+_SPREAD_SECONDS, _MOST_SPREAD = 0.02, 3.0
 """Starts are further apart than the work takes, by as many times the work and by as much for the whole batch at the
 most: few checks are done soon anyway, and then none waits for another that costs more than was thought."""
 
