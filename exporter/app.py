@@ -24,6 +24,7 @@ from exporter.discovery import target_groups
 from exporter.errors import ConfigError, UnknownCheckNameError
 from exporter.negotiation import choose_format
 from exporter.pages import State, StatusFilter, check_page, message_page, status_page
+from exporter.selection import selected_checks
 from exporter.web.guard import Guard
 from exporter.web.requests import BadParameterError, parse_query, scrape_request
 from exporter.web.slots import BusyError, ScrapeSlots
@@ -151,7 +152,7 @@ class _Routes:
     def discovery(self, request: Request) -> Response:
         """Show every selected check as a target for Prometheus, under the address by which it reached us."""
         scrape = self._scrape_request(request, parse_query(request))
-        checks = filter(scrape.selection.selects, self._site.live_config.current.checks)
+        checks = selected_checks(self._site.live_config.current.checks, scrape.selection)
         address = request.headers.get("host") or request.url.netloc
         offset_seconds = self._site.timeout_offset_seconds
         groups = target_groups(checks, address, scheme=request.url.scheme, timeout_offset_seconds=offset_seconds)

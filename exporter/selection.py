@@ -13,7 +13,7 @@ from exporter.collector import CheckCollector
 from exporter.errors import UnknownCheckNameError, UnknownCheckTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from exporter.checks.base import CheckType
     from exporter.metrics import Outcome
@@ -58,6 +58,18 @@ class Selection:
         for name, value in self.labels:
             wanted.setdefault(name, set()).add(value)
         return all(check.labels.get(name) in values for name, values in wanted.items())
+
+
+def selected_checks(checks: Sequence[Check], selection: Selection) -> list[Check]:
+    """Give the checks that a selection selects, in their order.
+
+    Raises:
+        UnknownCheckNameError: When it names others.
+    """
+    names = [check.name for check in checks] if selection.check_names else []
+    if unknown := selection.check_names.difference(names):
+        raise UnknownCheckNameError(unknown, names)
+    return [check for check in checks if selection.selects(check)]
 
 
 class Flight:
@@ -117,7 +129,6 @@ class View:
         self._known = Catalogue(check_types)
         self._runner = runner
         self._records = records
-        self._by_name = {check.name: check for check in config.checks}
         self._choices: OrderedDict[Selection | str, Choice] = OrderedDict()
         self._lock = Lock()
         records.retain(config.checks)
@@ -152,14 +163,11 @@ class View:
 
     def _forget_old_choices(self) -> None:
         kept = sum(choice.size for choice in self._choices.values())
-        while kept > 2 * len(self._by_name) + _SPARE_CHECKS and len(self._choices) > 1:
+        while kept > 2 * len(self.config.checks) + _SPARE_CHECKS and len(self._choices) > 1:
             kept -= self._choices.popitem(last=False)[1].size
 
     def _selected(self, selection: Selection) -> list[Check]:
-        unknown = selection.check_names - self._by_name.keys()
-        if unknown:
-            raise UnknownCheckNameError(unknown, self._by_name)
         types = self._known.type_names | {check.check_type for check in self.config.checks}
         for check_type in sorted(selection.check_types - types):
             raise UnknownCheckTypeError(check_type, types)
-        return [check for check in self.config.checks if selection.selects(check)]
+        return selected_checks(self.config.checks, selection)

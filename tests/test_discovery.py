@@ -112,3 +112,9 @@ def test_nothing_to_discover_is_an_empty_list(tmp_path: Path) -> None:
     with serve(keep_silent) as server, run_exporter(tmp_path, CONFIG.format(target=server.target)) as exporter:
         status, body = exporter.get("/sd?check_type=dns")
     assert (status, json.loads(body)) == (200, [])
+
+
+def test_a_check_that_does_not_exist_is_not_discovered_silently(tmp_path: Path) -> None:
+    """A name that no check has is refused as on /metrics, so that Prometheus keeps what it knew and tells of it."""
+    with serve(keep_silent) as server, run_exporter(tmp_path, CONFIG.format(target=server.target)) as exporter:
+        assert exporter.get("/sd?check=nope")[0] == 404
