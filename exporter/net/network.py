@@ -151,10 +151,7 @@ class Network:
             return await self._connect_by_proxy(
                 protocol_factory, (host, port), settings, facts, proxy, context, (name, tls_timeout_seconds)
             )
-        if settings.connect_to is not None:
-            host_to_find, port = parse_host_port(settings.connect_to, default_port=port)
-        else:
-            host_to_find = host
+        host_to_find, port = place_to_find(host, port, settings)
         with await self.lookups.candidates(host_to_find, settings, facts) as candidates:
             attempt.note("resolved", host=host_to_find, address=facts.address, seconds=facts.resolve_seconds)
             if tls is not None or facts.resolve_seconds > _WAITED_SECONDS:
@@ -254,6 +251,11 @@ class Network:
 
     async def _build(self, recipe: ContextRecipe) -> TlsContext:
         return await anyio.to_thread.run_sync(self.tls.context, recipe, abandon_on_cancel=True)
+
+
+def place_to_find(host: str, port: int, settings: NetworkSettings) -> tuple[str, int]:
+    """Give host and port to connect to: those of the target, unless `connect_to` names others."""
+    return (host, port) if settings.connect_to is None else parse_host_port(settings.connect_to, default_port=port)
 
 
 def verifiable_name(name: str) -> str:

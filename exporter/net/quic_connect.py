@@ -20,9 +20,8 @@ from exporter.model import Reason
 from exporter.net.addresses import endpoint
 from exporter.net.connect import bounded
 from exporter.net.datagram_socket import open_datagram_socket
-from exporter.net.network import verifiable_name
+from exporter.net.network import place_to_find, verifiable_name
 from exporter.net.quic import QuicChannel
-from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     from exporter.net.network import Network
@@ -66,9 +65,7 @@ async def connect_quic(
     """
     attempt = current_attempt()
     context = await network.context(tls)
-    host_to_find = host
-    if settings.connect_to is not None:
-        host_to_find, port = parse_host_port(settings.connect_to, default_port=port)
+    host_to_find, port = place_to_find(host, port, settings)
     address = await network.lookups.address(host_to_find, settings, facts)
     attempt.note("resolved", host=host_to_find, address=address.text, seconds=facts.resolve_seconds)
     await network.wait_for_turn(attempt, handshake=True)

@@ -15,7 +15,6 @@ import dns.name
 import dns.rdataclass
 import dns.rdatatype
 import pytest
-from anyio.from_thread import BlockingPortalProvider
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,8 +27,7 @@ from exporter.net import Network
 from exporter.net.dns_answer import DnsAnswer
 from exporter.net.dns_exchange import prepare_question, why_no_answer
 from exporter.net.system_names import SystemNames
-from exporter.registry import ExecutorRegistry
-from exporter.runner import AsyncCheckRunner
+from tests.checks.running import measured, warm_runner
 from tests.servers.dns import SLOW_SECONDS, DnsServer, answer, run_dns_server
 from tests.servers.process import free_port
 from tests.servers.sockets import sockets_to
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.model import Result
+    from exporter.runner import AsyncCheckRunner
     from tests.servers.dnsmasq import Dnsmasq
     from tests.servers.nginx import CertificateFiles
 
@@ -55,11 +54,8 @@ def server(certificate: CertificateFiles) -> Iterator[DnsServer]:
 @pytest.fixture(scope="module")
 def runner() -> Iterator[AsyncCheckRunner]:
     """A runner that knows type `dns` and whose loop stays warm."""
-    registry = ExecutorRegistry()
-    registry.register_type(DNS)
-    provider = BlockingPortalProvider("asyncio", {"use_uvloop": True})
-    with provider:
-        yield AsyncCheckRunner(provider, registry)
+    with warm_runner(DNS) as runner:
+        yield runner
 
 
 @pytest.fixture
@@ -82,13 +78,6 @@ async def ask(target: str, network: Network | None = None, **settings: object) -
     attempt = begin_attempt()
     async with asyncio.timeout(30):
         return await DnsCheckExecutor(network).execute(check), attempt
-
-
-def measured(attempt: Attempt) -> dict[str, float]:
-    """Values by metric name, labels in braces."""
-    return {
-        spec.name + "".join(f"{{{label}}}" for label in labels): value for spec, value, labels in attempt.measurements
-    }
 
 
 def answers_of(attempt: Attempt) -> object:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from anyio.from_thread import BlockingPortalProvider
 
 from exporter.attempt import begin_attempt
 from exporter.checks.http import HTTP, JSON_HTTP, HttpCheckExecutor
@@ -20,8 +19,7 @@ from exporter.model import Check, Reason, ResultStatus
 from exporter.net import Network
 from exporter.net.http_client import USER_AGENT, create_client
 from exporter.net.http_settings import HttpSettings
-from exporter.registry import ExecutorRegistry
-from exporter.runner import AsyncCheckRunner
+from tests.checks.running import measured, warm_runner
 from tests.servers.certificates import expired, server_context, valid
 from tests.servers.http import (
     drip,
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.model import Result
+    from exporter.runner import AsyncCheckRunner
     from tests.servers.http import Act
     from tests.servers.nginx import CertificateFiles, Nginx
 
@@ -61,12 +60,8 @@ BASIC = "Basic " + base64.b64encode("mü:p:w".encode()).decode()
 @pytest.fixture(scope="module")
 def runner() -> Iterator[AsyncCheckRunner]:
     """A runner that knows both types and whose loop stays warm."""
-    registry = ExecutorRegistry()
-    for check_type in TYPES.values():
-        registry.register_type(check_type)
-    provider = BlockingPortalProvider("asyncio", {"use_uvloop": True})
-    with provider:
-        yield AsyncCheckRunner(provider, registry)
+    with warm_runner(*TYPES.values()) as runner:
+        yield runner
 
 
 @pytest.fixture
@@ -103,13 +98,6 @@ async def execute(act: Act, *, check_type: str = "http", **settings: object) -> 
         attempt = begin_attempt()
         async with asyncio.timeout(30):
             return await HttpCheckExecutor(network=Network()).execute(check), attempt
-
-
-def measured(attempt: Attempt | Result) -> dict[str, float]:
-    """Values by metric name, labels in braces."""
-    return {
-        spec.name + "".join(f"{{{label}}}" for label in labels): value for spec, value, labels in attempt.measurements
-    }
 
 
 PLAIN = respond(

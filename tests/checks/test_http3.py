@@ -6,13 +6,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from anyio.from_thread import BlockingPortalProvider
 
 from exporter.checks.http import HTTP, JSON_HTTP
 from exporter.config.load import parse_config
 from exporter.model import Reason, ResultStatus
-from exporter.registry import ExecutorRegistry
-from exporter.runner import AsyncCheckRunner
+from tests.checks.running import measured, warm_runner
 from tests.servers.certificates import Certificate, expired, valid
 from tests.servers.http import respond, run_http_server
 from tests.servers.http3 import closed_datagram_port, data, head, run_http3_server, say
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     import trustme
 
     from exporter.model import Batch, Result
+    from exporter.runner import AsyncCheckRunner
 
 TYPES = {"http": HTTP, "json-http": JSON_HTTP}
 SECRET = "s3cr3t-CANARY"
@@ -32,12 +31,8 @@ SECRET = "s3cr3t-CANARY"
 @pytest.fixture(scope="module")
 def runner() -> Iterator[AsyncCheckRunner]:
     """A runner that knows both types and whose loop stays warm."""
-    registry = ExecutorRegistry()
-    for check_type in TYPES.values():
-        registry.register_type(check_type)
-    provider = BlockingPortalProvider("asyncio", {"use_uvloop": True})
-    with provider:
-        yield AsyncCheckRunner(provider, registry)
+    with warm_runner(*TYPES.values()) as runner:
+        yield runner
 
 
 @pytest.fixture
@@ -56,13 +51,6 @@ def run(runner: AsyncCheckRunner, ca_file: Path) -> Callable[..., tuple[Result, 
 @pytest.fixture(scope="module")
 def certificate(ca: trustme.CA) -> Certificate:
     return valid(ca, "127.0.0.1", "127.0.0.2", "good.test")
-
-
-def measured(result: Result) -> dict[str, float]:
-    """Values by metric name, labels in braces."""
-    return {
-        spec.name + "".join(f"{{{label}}}" for label in labels): value for spec, value, labels in result.measurements
-    }
 
 
 def test_everything_is_measured_and_can_be_expected(

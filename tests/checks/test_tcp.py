@@ -6,15 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from anyio.from_thread import BlockingPortalProvider
 
-from exporter.attempt import Attempt, begin_attempt
+from exporter.attempt import begin_attempt
 from exporter.checks.tcp import BANNER, TCP, TcpCheckExecutor, TcpSettings
 from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Check, Expectation, Reason, Result, ResultStatus
-from exporter.registry import ExecutorRegistry
-from exporter.runner import AsyncCheckRunner
+from tests.checks.running import measured, warm_runner
 from tests.servers import certificates
 from tests.servers.certificates import server_context
 from tests.servers.sockets import sockets_to
@@ -41,15 +39,14 @@ if TYPE_CHECKING:
 
     import trustme
 
+    from exporter.runner import AsyncCheckRunner
+
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[AsyncCheckRunner]:
     """A runner that knows type `tcp` and whose loop stays warm."""
-    registry = ExecutorRegistry()
-    registry.register_type(TCP)
-    provider = BlockingPortalProvider("asyncio", {"use_uvloop": True})
-    with provider:
-        yield AsyncCheckRunner(provider, registry)
+    with warm_runner(TCP) as runner:
+        yield runner
 
 
 @pytest.fixture
@@ -63,11 +60,6 @@ def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
         return results[0]
 
     return run_one
-
-
-def measured(result: Result | Attempt) -> dict[str, float]:
-    """Values by metric name, phases in braces."""
-    return {spec.name + "".join(f"{{{one}}}" for one in labels): value for spec, value, labels in result.measurements}
 
 
 def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
