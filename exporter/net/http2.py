@@ -62,7 +62,7 @@ class Http2Protocol(asyncio.Protocol):
         self._attempt = current_attempt()
         self._transport: asyncio.Transport | None = None
         self._done = asyncio.get_running_loop().create_future()
-        self._failure: Exception | None = None
+        self._failure: CheckFailed | None = None
         self._fed_bytes = 0
         self._frames = 0
         self._unsent = memoryview(request.content)
@@ -94,7 +94,7 @@ class Http2Protocol(asyncio.Protocol):
             raise
         if self._failure is not None:
             transport.abort()
-            raise self._failure.anew() if isinstance(self._failure, CheckFailed) else self._failure
+            raise self._failure.anew()
         if self._leaves_usable(transport):
             return
         self._connection.close_connection()
@@ -245,7 +245,7 @@ class Http2Protocol(asyncio.Protocol):
         if self._transport is not None and (data := self._connection.data_to_send()):
             self._transport.write(data)
 
-    def _settle(self, failure: Exception | None = None) -> None:
+    def _settle(self, failure: CheckFailed | None = None) -> None:
         if self._done.done() and not self._done.cancelled():
             return
         self._failure = failure
