@@ -23,7 +23,7 @@ import math
 import operator
 from typing import TYPE_CHECKING, Protocol, cast
 
-from exporter.model import ExpectationOutcome, Subject, ValueKind
+from exporter.model import ExpectationOutcome, Explained, Subject, ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -86,11 +86,14 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
     try:
         observation = observed[subject.name]
         value = observation(expectation.selector) if callable(observation) else observation
+        why = ""
+        if isinstance(value, Explained):
+            value, why = value.value, f" ({value.why})"
         return ExpectationOutcome(
             expectation=expectation,
             ok=_holds(subject.kind, expectation.operator, value, expectation.operand),
             value=_number(value),
-            observed=_shown(subject.kind, value),
+            observed=_cut(_shown(subject.kind, value) + why) if why else _shown(subject.kind, value),
         )
     except Exception as error:  # noqa: BLE001 - one value that a plugin cannot produce must not take the others along
         return ExpectationOutcome(
@@ -293,6 +296,10 @@ def _shown(kind: ValueKind, value: object) -> str:
         text = ", ".join(map(str, value[:_MAX_OBSERVED_CHARACTERS]))
     else:
         text = _start_of_json(value)
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     start = text[: _MAX_OBSERVED_CHARACTERS + 1].encode("utf-8", "backslashreplace").decode("utf-8")
     return start if len(start) <= _MAX_OBSERVED_CHARACTERS else start[: _MAX_OBSERVED_CHARACTERS - 1] + "…"
 

@@ -280,7 +280,20 @@ class LogLine(NamedTuple):
     fields: Mapping[str, object]
 
 
-Observed = float | int | bool | str | tuple[str, ...] | list[object] | dict[str, object] | None
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An observed flag with what made it so, which is shown beside it.
+
+    Attributes:
+        value: The flag.
+        why: What made it so.
+    """
+
+    value: bool
+    why: str
+
+
+Observed = float | int | bool | str | tuple[str, ...] | list[object] | dict[str, object] | Explained | None
 """A value an expectation can judge; None means that the thing looked at is not there."""
 
 Observation: TypeAlias = "Observed | Callable[[object], Observed]"

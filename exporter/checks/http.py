@@ -19,7 +19,7 @@ from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
-from exporter.model import MetricSpec, Reason, Result, ResultStatus, SelectorKind, Subject, ValueKind
+from exporter.model import Explained, MetricSpec, Reason, Result, ResultStatus, SelectorKind, Subject, ValueKind
 from exporter.net import Network
 from exporter.net.body_file import read_body_file
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
@@ -81,8 +81,15 @@ LOCATION = Subject(
 REDIRECTS_FOLLOWED = Subject(name="redirects", kind=ValueKind.NUMBER, description="Redirects that were followed")
 HTTP_VERSION = Subject(name="http_version", kind=ValueKind.TEXT, description="HTTP version, such as 1.1 or 3")
 FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL that the last response is about")
+WELL_FORMED = Subject(
+    name="well_formed",
+    kind=ValueKind.FLAG,
+    description="Every response kept to the grammar of HTTP; what only lenient clients take is false",
+    reason=Reason.PROTOCOL,
+)
 SUBJECTS = (
-    STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, FINAL_URL, *TLS_SUBJECTS,
+    STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, WELL_FORMED, FINAL_URL,
+    *TLS_SUBJECTS,
 )  # fmt: skip
 
 
@@ -171,6 +178,9 @@ def _demand_json(exchange: Exchange, answer: HttpAnswer) -> None:
 def _observe(run: HttpRun, answer: HttpAnswer | None, attempt: Attempt) -> None:
     """Hand over what expectations can be about, as far as there is any of it."""
     last = run.exchanges[-1]
+    oddities = "; ".join(dict.fromkeys([oddity for exchange in run.exchanges for oddity in exchange.oddities]))
+    if oddities:
+        attempt.note("not well-formed", what=oddities)
     if last.connection.tls is not None:
         attempt.observe(tls_observations(last.connection.tls))
     if not last.status:
@@ -187,6 +197,10 @@ def _observe(run: HttpRun, answer: HttpAnswer | None, attempt: Attempt) -> None:
             FINAL_URL.name: run.url or None,
         }
     )
+    if oddities:
+        attempt.observe({WELL_FORMED.name: Explained(value=False, why=oddities)})
+    elif answer is not None:
+        attempt.observe({WELL_FORMED.name: True})
     if answer is not None:
         attempt.observe({BODY.name: answer.body, BODY_SIZE.name: len(last.body), JSON.name: answer.json})
     attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))

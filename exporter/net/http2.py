@@ -249,6 +249,7 @@ class Http2Protocol(asyncio.Protocol):
         if self._done.done() and not self._done.cancelled():
             return
         self._failure = failure
+        self._exchange.oddities = self.session.oddities
         self._intake.settle()
         if not self._done.done():
             self._done.set_result(None)

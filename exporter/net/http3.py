@@ -188,6 +188,7 @@ class Http3Protocol:
         if self._done.done() and not self._done.cancelled():
             return
         self._failure = failure
+        self._exchange.oddities = self._http.oddities.found()
         self._intake.settle()
         if not self._done.done():
             self._done.set_result(None)

@@ -16,7 +16,7 @@ import httpx
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.net.foreign_client import exchange_by_foreign_client
-from exporter.net.http1 import Http1Protocol, KeptHttp1Protocol
+from exporter.net.http1 import Http1Protocol
 from exporter.net.http_message import Exchange, RequestOptions, WireRequest
 from exporter.net.idle import IdleConnection, connection_key
 from exporter.net.phases import ConnectionFacts
@@ -81,10 +81,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             return
         counts = self._network.counts
         protocol: Http1Protocol | _Negotiation
-        if offered is _ALPN_WITH_HTTP2:
-            protocol = _Negotiation(request, exchange)
-        else:
-            protocol = _http1_protocol(request, exchange)
+        protocol = _Negotiation(request, exchange) if offered is _ALPN_WITH_HTTP2 else Http1Protocol(request, exchange)
         transport, _ = await self._network.connect(
             lambda: protocol,
             request.host,
@@ -174,7 +171,7 @@ class _Negotiation(asyncio.Protocol):
 
             self._agreed = Http2Protocol(self._request, self._exchange)
         else:
-            self._agreed = _http1_protocol(self._request, self._exchange)
+            self._agreed = Http1Protocol(self._request, self._exchange)
         transport.set_protocol(self._agreed)
 
     @property
@@ -197,14 +194,10 @@ def _next_protocol(
 ) -> Http1Protocol | Http2Protocol:
     """Give the protocol that goes on where a session was left."""
     if session is None:
-        return KeptHttp1Protocol(request, exchange)
+        return Http1Protocol(request, exchange)
     from exporter.net.http2 import Http2Protocol  # noqa: PLC0415 - it is loaded where there is a session
 
     return Http2Protocol(request, exchange, session)
-
-
-def _http1_protocol(request: WireRequest, exchange: Exchange) -> Http1Protocol:
-    return (KeptHttp1Protocol if request.options.keep_alive else Http1Protocol)(request, exchange)
 
 
 def _offered(request: WireRequest) -> tuple[str, ...]:

@@ -1,0 +1,216 @@
+"""Where the body of an HTTP/1.1 answer ends, and in chunks what of it is framing. Source: RFC 9112 sections 6 and 7.
+
+Chunks are read here because httptools does not say how large one is announced to be. Framing that breaks the grammar
+is read as curl and Go read it where only one reading is possible, and noted as odd.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from exporter.net.field_lines import FieldLines, Oddities, malformed, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.errors import CheckFailed
+
+    Take = Callable[[bytes], None]
+
+_WHAT = "the response"
+_LINE_LIMIT_BYTES = 1 << 16
+_SIZE_LIMIT = 1 << 64
+_PLAIN_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]+)([ \t]*)(;[^\r]*)?")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+_EXTENSIONS = re.compile(rb'(?:;%b+(?:=(?:%b*|"(?:[^"\\]|\\.)*"))?)*' % (_TOKEN, _TOKEN))
+_ONLY_A_SIZE = re.compile(rb"[0-9A-Fa-f]*[ \t]*(?:;.*)?\r?", re.DOTALL)
+
+
+class SizedBody:
+    """A body whose length the head says; lives as long as its answer.
+
+    Attributes:
+        is_complete: Whether all of it has come.
+        has_surplus: Whether more has come, which belongs to no answer.
+        oddities: What was odd; never anything.
+    """
+
+    __slots__ = ("_left_bytes", "_take", "has_surplus", "is_complete")
+
+    oddities: tuple[str, ...] = ()
+
+    def __init__(self, take: Take, size_bytes: int) -> None:
+        self._take = take
+        self._left_bytes = size_bytes
+        self.is_complete = not size_bytes
+        self.has_surplus = False
+
+    def feed(self, data: bytes) -> None:
+        """Take in what came."""
+        if len(data) > self._left_bytes:
+            self.has_surplus = True
+            data = data[: self._left_bytes]
+        self._left_bytes -= len(data)
+        self.is_complete = not self._left_bytes
+        if data:
+            self._take(data)
+
+
+class BodyUntilTheEnd:
+    """A body that ends with its connection; lives as long as its answer."""
+
+    __slots__ = ("_take",)
+
+    oddities: tuple[str, ...] = ()
+    is_complete = has_surplus = False
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+
+    def feed(self, data: bytes) -> None:
+        """Take in what came."""
+        self._take(data)
+
+
+class _Next(Enum):
+    SIZE = auto()
+    DATA = auto()
+    END_OF_DATA = auto()
+    TRAILER = auto()
+    NOTHING = auto()
+
+
+class ChunkedBody:
+    """A body in chunks; lives as long as its answer.
+
+    Attributes:
+        has_surplus: Whether more has come than the body and its trailers.
+    """
+
+    __slots__ = (
+        "_announce", "_last_piece", "_left_bytes", "_next", "_oddities", "_take", "_trailers", "_unread", "has_surplus",
+    )  # fmt: skip
+
+    def __init__(self, take: Take, announce: Callable[[int], None]) -> None:
+        """Prepare to read.
+
+        Args:
+            take: Gets the body, piece by piece.
+            announce: Told of the size of a chunk before any of it; may raise.
+        """
+        self._take = take
+        self._announce = announce
+        self._next = _Next.SIZE
+        self._left_bytes = 0
+        self._last_piece = b""
+        self._unread = b""
+        self._oddities = Oddities()
+        self._trailers: FieldLines | None = None
+        self.has_surplus = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last chunk and the trailers have come."""
+        return self._next is _Next.NOTHING
+
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """What was odd."""
+        return self._oddities.found()
+
+    def feed(self, data: bytes) -> None:
+        """Take in what came.
+
+        Raises:
+            CheckFailed: With reason `protocol` when it is not chunked, or as `take` and `announce` do.
+        """
+        if self._unread:
+            data, self._unread = self._unread + data, b""
+        at, size = 0, len(data)
+        while at < size:
+            if self._next is _Next.DATA:
+                piece = data[at : at + self._left_bytes]
+                at += len(piece)
+                self._left_bytes -= len(piece)
+                if not self._left_bytes:
+                    self._next = _Next.END_OF_DATA
+                    self._last_piece = piece
+                self._take(piece)
+            elif self._next is _Next.END_OF_DATA and data.startswith(b"\r\n", at):
+                at += 2
+                self._next = _Next.SIZE
+            elif self._next is _Next.SIZE and (plain := _PLAIN_SIZE_LINE.match(data, at)):
+                at = plain.end()
+                self._begin_chunk(int(plain[1], 16))
+            elif self._next is _Next.NOTHING:
+                self.has_surplus = True
+                return
+            else:
+                end = data.find(b"\n", at)
+                if end < 0:
+                    self._wait(data[at:])
+                    return
+                self._take_line(data[at:end])
+                at = end + 1
+
+    def _begin_chunk(self, size_bytes: int) -> None:
+        self._announce(size_bytes)
+        self._left_bytes = size_bytes
+        self._next = _Next.DATA if size_bytes else _Next.TRAILER
+
+    def _wait(self, unread: bytes) -> None:
+        """Keep half a line; refuse at once what no end of the line can mend."""
+        if self._next is _Next.END_OF_DATA and unread != b"\r":
+            raise _data_goes_on()
+        if len(unread) > _LINE_LIMIT_BYTES:
+            raise malformed(_WHAT, f"a line of its framing is larger than {_LINE_LIMIT_BYTES} bytes")
+        if self._next is _Next.SIZE and not _ONLY_A_SIZE.fullmatch(unread):
+            raise malformed(_WHAT, f"a chunk has the size '{shown(unread)}'")
+        self._unread = unread
+
+    def _take_line(self, line: bytes) -> None:
+        is_bare = not line.endswith(b"\r")
+        line = line.removesuffix(b"\r")
+        if is_bare:
+            self._oddities.add("bare LF")
+        if self._next is _Next.SIZE:
+            self._begin_chunk(self._unusual_size(line))
+        elif self._next is _Next.END_OF_DATA:
+            if line:
+                raise _data_goes_on()
+            if is_bare and self._last_piece.endswith(b"\r"):
+                raise malformed(_WHAT, "a chunk is shorter than its size")  # or CR is part of it: nobody can tell
+            self._next = _Next.SIZE
+        elif line:
+            self._take_trailer(line)
+        else:
+            self._next = _Next.NOTHING
+
+    def _unusual_size(self, line: bytes) -> int:
+        found = _SIZE_LINE.fullmatch(line)
+        if found is None:
+            raise malformed(_WHAT, f"a chunk has the size '{shown(line)}'")
+        digits, blanks, extensions = found.groups()
+        size = int(digits, 16) if len(digits.lstrip(b"0")) <= 16 else _SIZE_LIMIT
+        if size >= _SIZE_LIMIT:
+            raise malformed(_WHAT, f"a chunk has the size '{shown(line)}'")
+        if blanks:
+            self._oddities.add("blanks after the size of a chunk")
+        if extensions and not _EXTENSIONS.fullmatch(extensions):
+            self._oddities.add(f"chunk extension '{shown(extensions)}'")
+        return size
+
+    def _take_trailer(self, line: bytes) -> None:
+        """Read a trailer only to see that it is one; nobody looks at trailers."""
+        if self._trailers is None:
+            self._trailers = FieldLines(_WHAT, self._oddities)
+        if line[:15].lower() == b"content-length:":
+            self._oddities.add("Content-Length in the trailers")
+        self._trailers.take(line)
+
+
+def _data_goes_on() -> CheckFailed:
+    return malformed(_WHAT, "a chunk is longer than its size")
