@@ -43,6 +43,9 @@ USER_AGENT = f"nyxmon-exporter/{__version__}"
 _FRAMING = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"content-length"))
 _WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 section 8.6: these say so when it is empty
 _LINE_BREAKING = re.compile(rb"[\x00\r\n]")
+_ZONE = re.compile(rb"%[^\]]*\]")
+"""The zone of an address, which means nothing to other machines (RFC 6874 section 4)."""
+
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 """Methods that may be repeated when nobody knows whether the server has acted already (RFC 9110 section 9.2.2). Others
 always go over a fresh connection, which cannot have been closed unnoticed."""
@@ -264,7 +267,11 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
     """
     content = request.content
     upgrades = "upgrade" in request.headers
-    fields = [(name, value) for name, value in request.headers.raw if name.lower() not in _FRAMING]
+    fields = [
+        (name, _ZONE.sub(b"]", value) if name.lower() == b"host" else value)
+        for name, value in request.headers.raw
+        if name.lower() not in _FRAMING
+    ]
     if upgrades and "connection" in request.headers:
         fields.append((b"Connection", request.headers["connection"].encode()))
     elif not options.keep_alive:
@@ -273,7 +280,7 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
         fields.append((b"Content-Length", b"%d" % len(content)))
     proxy, asked = _proxy_for(request.url, options), request.url.raw_path
     if proxy is not None and not proxy.tunnels:
-        asked = b"http://" + request.url.netloc + asked  # RFC 9112 section 3.2.2
+        asked = b"http://" + _ZONE.sub(b"]", request.url.netloc) + asked  # RFC 9112 section 3.2.2
     lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), asked)]
     lines += [name + b": " + value for name, value in fields]
     if proxy is not None and not proxy.tunnels and proxy.username is not None:
