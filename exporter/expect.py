@@ -88,7 +88,8 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
         value = observation(expectation.selector) if callable(observation) else observation
         why = ""
         if isinstance(value, Explained):
-            value, why = value.value, f" ({value.why})"
+            why = f" ({value.why})"
+            value = value.value
         return ExpectationOutcome(
             expectation=expectation,
             ok=_holds(subject.kind, expectation.operator, value, expectation.operand),

@@ -12,19 +12,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.decode import decoder_for
 from exporter.net.failures import connection_failure
 from exporter.net.http1_body import BodyUntilTheEnd, ChunkedBody, SizedBody
 from exporter.net.http1_head import HeadReader
+from exporter.net.http_intake import Intake
 
 if TYPE_CHECKING:
-    from exporter.net.decode import Decoder
-    from exporter.net.http1_head import Head
     from exporter.net.http_message import Exchange, WireRequest
 
-_MAX_INFORMATIONAL = 10
 _FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 16, 16  # a body in chunks of one byte has 5 for each
-_WITHOUT_BODY = frozenset((204, 304))
 
 
 class Http1Protocol(asyncio.Protocol):
@@ -41,8 +37,8 @@ class Http1Protocol(asyncio.Protocol):
     def __init__(self, request: WireRequest, exchange: Exchange) -> None:
         self._request = request
         self._exchange = exchange
-        self._limit_bytes = request.options.body_limit_bytes
         self._transport: asyncio.Transport | None = None
+        self._intake = Intake(request, exchange)
         self._heads = HeadReader()
         self._body: SizedBody | BodyUntilTheEnd | ChunkedBody | None = None
         self._done = asyncio.get_running_loop().create_future()
@@ -52,11 +48,8 @@ class Http1Protocol(asyncio.Protocol):
         self._settled = False
         self._surplus = False
         self._persistent = False
-        self._informational = 0
         self._fed_bytes = 0
         self._framing_base_bytes = 0
-        self._decoder: Decoder | None = None
-        self._parts: list[bytes] = []
 
     @property
     def answer_began(self) -> bool:
@@ -139,45 +132,40 @@ class Http1Protocol(asyncio.Protocol):
 
     def _take_heads(self, data: bytes) -> bytes:
         """Take in heads, and return what came after the last one."""
-        while (head := self._heads.feed(data)) is not None:
-            data = self._heads.rest
-            self._exchange.oddities += head.oddities
-            if not head.is_informational:
+        heads = self._heads
+        while heads.feed(data):
+            data = heads.rest
+            if heads.oddities:
+                self._exchange.oddities += heads.oddities
+            if not heads.is_informational:
                 self._framing_base_bytes = self._fed_bytes - len(data)
-                self._begin_answer(head)
+                self._begin_answer(heads)
                 return data
-            self._informational += 1
-            if self._informational > _MAX_INFORMATIONAL:
-                raise CheckFailed(Reason.PROTOCOL, f"more than {_MAX_INFORMATIONAL} informational responses came")
+            self._intake.skip_informational()
         return b""
 
-    def _begin_answer(self, head: Head) -> None:
+    def _begin_answer(self, head: HeadReader) -> None:
         """Decide what follows the head."""
         self._in_head = False
-        exchange = self._exchange
-        exchange.status, exchange.http_version, exchange.headers = head.status, head.version, head.fields
+        exchange, intake = self._exchange, self._intake
+        has_body = intake.take_head(head.status, head.version, head.fields)
         if head.status == 101 and not self._request.upgrades:
             raise CheckFailed(Reason.PROTOCOL, "the server switched protocols without having been asked to")
         chunked = _is_chunked(exchange)
         self._persistent = (
             self._request.options.keep_alive and head.status != 101 and head.keeps_open and not exchange.oddities
         )
-        if head.status == 101 or head.status in _WITHOUT_BODY or self._request.method == "HEAD" or self._stops_here():
+        if not has_body:
             self._complete = True
             # An answer whose body is left unread has one; others may still be followed by bytes without a meaning.
-            self._persistent = self._persistent and not self._stops_here()
-            return
-        declared_bytes = exchange.content_length
-        if declared_bytes > self._limit_bytes:
-            raise self._too_large(f"announced with {declared_bytes} bytes, which is")
-        self._decoder = decoder_for(exchange.header_values("content-encoding"), self._limit_bytes)
-        if chunked:
-            self._body = ChunkedBody(self._take_piece, self._check_chunk)
-        elif declared_bytes >= 0:
-            self._body = SizedBody(self._take_piece, declared_bytes)
-            self._complete = not declared_bytes
+            self._persistent = self._persistent and not intake.stops_here
+        elif chunked:
+            self._body = ChunkedBody(intake.take_body, intake.check_chunk)
+        elif intake.declared_bytes >= 0:
+            self._body = SizedBody(intake.take_body, intake.declared_bytes)
+            self._complete = not intake.declared_bytes
         else:
-            self._body = BodyUntilTheEnd(self._take_piece)
+            self._body = BodyUntilTheEnd(intake.take_body)
 
     def _take_body(self, data: bytes) -> None:
         body = self._body
@@ -189,19 +177,6 @@ class Http1Protocol(asyncio.Protocol):
         if not self._complete:
             self._check_framing()
 
-    def _take_piece(self, data: bytes) -> None:
-        self._exchange.wire_body_bytes += len(data)
-        if self._exchange.wire_body_bytes > self._limit_bytes:
-            raise self._too_large("is")
-        self._parts.append(data if self._decoder is None else self._decoder.feed(data))
-
-    def _check_chunk(self, size_bytes: int) -> None:
-        """Refuse a chunk that cannot be taken before any of it has come."""
-        if size_bytes > self._limit_bytes:
-            raise self._too_large(f"has a chunk of {size_bytes} bytes, which is")
-        if self._exchange.wire_body_bytes + size_bytes > self._limit_bytes:
-            raise self._too_large("is")
-
     def _check_framing(self) -> None:
         """Refuse endless chunk extensions and trailers, which no limit on the body would ever meet."""
         body_bytes = self._exchange.wire_body_bytes
@@ -209,16 +184,9 @@ class Http1Protocol(asyncio.Protocol):
         if framing_bytes > _FREE_FRAMING_BYTES + _FRAMING_BYTES_PER_BODY_BYTE * body_bytes:
             raise CheckFailed(Reason.PROTOCOL, f"{framing_bytes} bytes of framing carry a body of {body_bytes} bytes")
 
-    def _stops_here(self) -> bool:
-        exchange = self._exchange
-        return (
-            self._request.options.stop_at_redirect and exchange.redirects and bool(exchange.header_values("location"))
-        )
-
     def _finish(self) -> None:
         try:
-            if self._decoder is not None:
-                self._decoder.finish()
+            self._intake.finish()
         except CheckFailed as failure:
             self._settle(failure)
         else:
@@ -237,9 +205,6 @@ class Http1Protocol(asyncio.Protocol):
         ended = f"the connection ended without close_notify after {self._exchange.wire_body_bytes} bytes of the body"
         return f"{ended}, which may not be all of it"
 
-    def _too_large(self, what: str) -> CheckFailed:
-        return CheckFailed(Reason.TOO_LARGE, f"the body {what} larger than {self._limit_bytes} bytes")
-
     def _settle(self, failure: Exception | None = None) -> None:
         """Close the books; what the readers and this object hold of each other is let go of."""
         if self._settled:
@@ -247,11 +212,12 @@ class Http1Protocol(asyncio.Protocol):
         self._settled = True
         self._failure = failure
         self._heads.close()
+        self._transport = None
         if self._body is not None:
             self._exchange.oddities += self._body.oddities
             self._persistent = self._persistent and not self._body.oddities
             self._body = None
-        self._exchange.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._intake.settle()
         if self._complete:
             self._exchange.ended_at = perf_counter()
         if not self._done.done():

@@ -7,7 +7,6 @@ is read as curl and Go read it where only one reading is possible, and noted as 
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from exporter.net.field_lines import FieldLines, Oddities, malformed, shown
@@ -19,10 +18,13 @@ if TYPE_CHECKING:
 
     Take = Callable[[bytes], None]
 
+_MANY_PIECES = 64
 _WHAT = "the response"
 _LINE_LIMIT_BYTES = 1 << 16
 _SIZE_LIMIT = 1 << 64
 _PLAIN_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
+_NEXT_SIZE_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})\r\n")
+_SIZES_OF_DIGITS = {b"%x" % size: size for size in range(1, 256)}
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]+)([ \t]*)(;[^\r]*)?")
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _EXTENSIONS = re.compile(rb'(?:;%b+(?:=(?:%b*|"(?:[^"\\]|\\.)*"))?)*' % (_TOKEN, _TOKEN))
@@ -75,12 +77,8 @@ class BodyUntilTheEnd:
         self._take(data)
 
 
-class _Next(Enum):
-    SIZE = auto()
-    DATA = auto()
-    END_OF_DATA = auto()
-    TRAILER = auto()
-    NOTHING = auto()
+_SIZE, _DATA, _END_OF_DATA, _TRAILER, _NOTHING = range(5)
+"""What comes next of a chunked body."""
 
 
 class ChunkedBody:
@@ -99,27 +97,27 @@ class ChunkedBody:
 
         Args:
             take: Gets the body, piece by piece.
-            announce: Told of the size of a chunk before any of it; may raise.
+            announce: Told of the size of a chunk before all of it has come; may raise.
         """
         self._take = take
         self._announce = announce
-        self._next = _Next.SIZE
+        self._next = _SIZE
         self._left_bytes = 0
         self._last_piece = b""
         self._unread = b""
-        self._oddities = Oddities()
+        self._oddities: Oddities | None = None
         self._trailers: FieldLines | None = None
         self.has_surplus = False
 
     @property
     def is_complete(self) -> bool:
         """Whether the last chunk and the trailers have come."""
-        return self._next is _Next.NOTHING
+        return self._next == _NOTHING
 
     @property
     def oddities(self) -> tuple[str, ...]:
         """What was odd."""
-        return self._oddities.found()
+        return () if self._oddities is None else self._oddities.found()
 
     def feed(self, data: bytes) -> None:
         """Take in what came.
@@ -131,24 +129,20 @@ class ChunkedBody:
             data, self._unread = self._unread + data, b""
         at, size = 0, len(data)
         while at < size:
-            if self._next is _Next.DATA:
-                piece = data[at : at + self._left_bytes]
-                at += len(piece)
-                self._left_bytes -= len(piece)
-                if not self._left_bytes:
-                    self._next = _Next.END_OF_DATA
-                    self._last_piece = piece
-                self._take(piece)
-            elif self._next is _Next.END_OF_DATA and data.startswith(b"\r\n", at):
+            if self._next == _SIZE:
+                plain = _PLAIN_SIZE_LINE.match(data, at)
+                if plain is not None:
+                    at = self._take_chunks(data, plain)
+                    continue
+            if self._next == _DATA:
+                at = self._take_data(data, at)
+            elif self._next == _END_OF_DATA and data.startswith(b"\r\n", at):
                 at += 2
-                self._next = _Next.SIZE
-            elif self._next is _Next.SIZE and (plain := _PLAIN_SIZE_LINE.match(data, at)):
-                at = plain.end()
-                self._begin_chunk(int(plain[1], 16))
-            elif self._next is _Next.NOTHING:
+                self._next = _SIZE
+            elif self._next == _NOTHING:
                 self.has_surplus = True
                 return
-            else:
+            elif at < size:
                 end = data.find(b"\n", at)
                 if end < 0:
                     self._wait(data[at:])
@@ -156,18 +150,61 @@ class ChunkedBody:
                 self._take_line(data[at:end])
                 at = end + 1
 
+    def _take_chunks(self, data: bytes, plain: re.Match[bytes]) -> int:
+        """Take the chunks that follow each other by the grammar, all but the last of them whole.
+
+        Most bodies have come in large reads, and a server can make a read of 40,000 chunks.
+
+        Args:
+            data: What has come.
+            plain: The first size in it.
+
+        Returns:
+            Where the data of the last one begins.
+        """
+        match, pieces, sizes = _NEXT_SIZE_LINE.match, [], _SIZES_OF_DIGITS
+        while True:
+            start, digits = plain.end(), plain[1]
+            size_bytes = sizes.get(digits) or int(digits, 16)
+            end = start + size_bytes
+            following = match(data, end) if size_bytes else None
+            if following is None:
+                break
+            pieces.append(data[start:end])
+            plain = following
+        if len(pieces) > _MANY_PIECES:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            self._take(piece)
+        self._begin_chunk(size_bytes)
+        return start
+
+    def _take_data(self, data: bytes, at: int) -> int:
+        """Take what has come of a chunk, and return its end."""
+        piece = data[at : at + self._left_bytes]
+        self._left_bytes -= len(piece)
+        if not self._left_bytes:
+            self._next = _END_OF_DATA
+            self._last_piece = piece
+        self._take(piece)
+        return at + len(piece)
+
+    def _note(self, oddity: str) -> None:
+        self._oddities = self._oddities or Oddities()
+        self._oddities.add(oddity)
+
     def _begin_chunk(self, size_bytes: int) -> None:
         self._announce(size_bytes)
         self._left_bytes = size_bytes
-        self._next = _Next.DATA if size_bytes else _Next.TRAILER
+        self._next = _DATA if size_bytes else _TRAILER
 
     def _wait(self, unread: bytes) -> None:
         """Keep half a line; refuse at once what no end of the line can mend."""
-        if self._next is _Next.END_OF_DATA and unread != b"\r":
+        if self._next == _END_OF_DATA and unread != b"\r":
             raise _data_goes_on()
         if len(unread) > _LINE_LIMIT_BYTES:
             raise malformed(_WHAT, f"a line of its framing is larger than {_LINE_LIMIT_BYTES} bytes")
-        if self._next is _Next.SIZE and not _ONLY_A_SIZE.fullmatch(unread):
+        if self._next == _SIZE and not _ONLY_A_SIZE.fullmatch(unread):
             raise malformed(_WHAT, f"a chunk has the size '{shown(unread)}'")
         self._unread = unread
 
@@ -175,19 +212,19 @@ class ChunkedBody:
         is_bare = not line.endswith(b"\r")
         line = line.removesuffix(b"\r")
         if is_bare:
-            self._oddities.add("bare LF")
-        if self._next is _Next.SIZE:
+            self._note("bare LF")
+        if self._next == _SIZE:
             self._begin_chunk(self._unusual_size(line))
-        elif self._next is _Next.END_OF_DATA:
+        elif self._next == _END_OF_DATA:
             if line:
                 raise _data_goes_on()
             if is_bare and self._last_piece.endswith(b"\r"):
                 raise malformed(_WHAT, "a chunk is shorter than its size")  # or CR is part of it: nobody can tell
-            self._next = _Next.SIZE
+            self._next = _SIZE
         elif line:
             self._take_trailer(line)
         else:
-            self._next = _Next.NOTHING
+            self._next = _NOTHING
 
     def _unusual_size(self, line: bytes) -> int:
         found = _SIZE_LINE.fullmatch(line)
@@ -198,17 +235,18 @@ class ChunkedBody:
         if size >= _SIZE_LIMIT:
             raise malformed(_WHAT, f"a chunk has the size '{shown(line)}'")
         if blanks:
-            self._oddities.add("blanks after the size of a chunk")
+            self._note("blanks after the size of a chunk")
         if extensions and not _EXTENSIONS.fullmatch(extensions):
-            self._oddities.add(f"chunk extension '{shown(extensions)}'")
+            self._note(f"chunk extension '{shown(extensions)}'")
         return size
 
     def _take_trailer(self, line: bytes) -> None:
         """Read a trailer only to see that it is one; nobody looks at trailers."""
         if self._trailers is None:
+            self._oddities = self._oddities or Oddities()
             self._trailers = FieldLines(_WHAT, self._oddities)
         if line[:15].lower() == b"content-length:":
-            self._oddities.add("Content-Length in the trailers")
+            self._note("Content-Length in the trailers")
         self._trailers.take(line)
 
 

@@ -66,7 +66,7 @@ class Http2Protocol(asyncio.Protocol):
         self._fed_bytes = 0
         self._frames = 0
         self._unsent = memoryview(request.content)
-        self._intake = Intake(request, exchange, "2")
+        self._intake = Intake(request, exchange)
         self._ended = False
         self._connection = self.session.connection
         self._stream = self.session.begin_request()
@@ -209,7 +209,7 @@ class Http2Protocol(asyncio.Protocol):
             self._send_body()
 
     def _take_head(self, event: ResponseReceived) -> None:
-        self._intake.take_head(event.headers)
+        self._intake.take_binary_head(event.headers, "2")
         if self._intake.stops_here:
             self._finish()
 

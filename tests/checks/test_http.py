@@ -20,6 +20,7 @@ from exporter.net import Network
 from exporter.net.http_client import USER_AGENT, create_client
 from exporter.net.http_settings import HttpSettings
 from tests.checks.running import measured, warm_runner
+from tests.http_shapes import ODD
 from tests.servers.certificates import expired, server_context, valid
 from tests.servers.http import (
     drip,
@@ -107,6 +108,50 @@ PLAIN = respond(
 )
 
 
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_not_well_formed_is_taken_unless_it_is_refused(run: Callable[..., Result], name: str) -> None:
+    """An odd response is up, its log says what was odd, and `well_formed: true` fails as strict reading would."""
+    sent, oddities = ODD[name]
+    with run_http_server({"/": raw(sent)}) as server:
+        taken = run(server.url())
+        refused = run(server.url(), "expect: [{well_formed: true}]")
+        wanted = run(server.url(), "expect: [{well_formed: false}]")
+    what = "; ".join(oddities)
+    assert [line.fields for line in taken.log if line.message == "not well-formed"] == [{"what": what}]
+    assert (taken.status, wanted.status, refused.status) == (ResultStatus.OK, ResultStatus.OK, ResultStatus.ERROR)
+    assert (refused.reason, refused.detail) == (
+        Reason.PROTOCOL,
+        f"expected well_formed true, observed false ({what})",
+    )
+
+
+def test_every_response_of_a_run_must_be_well_formed(run: Callable[..., Result]) -> None:
+    """A redirect with an odd head is judged as the response it leads to."""
+    odd = raw(b"HTTP/1.1 302 Found\nLocation: /there \nServer: a\n b\n\n")
+    with run_http_server({"/": odd, "/there": respond(200, b"hi")}) as server:
+        result = run(server.url(), "expect: [{well_formed: true}, {url: {matches: '/there$'}}]")
+    assert result.detail == "expected well_formed true, observed false (bare LF; folded value in Server)"
+    assert [outcome.ok for outcome in result.expectations if outcome.expectation.subject.name == "url"] == [True]
+
+
+def test_blanks_at_the_ends_of_values_are_no_part_of_them(run: Callable[..., Result]) -> None:
+    """Neither a Location nor a length nor what is expected of a field is spoilt by blanks after it."""
+    there = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2 \r\nX: up \r\nContent-Type:\ttext/plain \r\n\r\nhi")
+    with run_http_server({"/": redirect("/final  "), "/final": there}) as server:
+        result = run(server.url(), "expect: [{header: X, eq: [up]}, {well_formed: true}, {body: hi}]")
+        asked = [request.path for request in server.requests]
+    assert (result.detail, asked, measured(result)["probe_http_content_length"]) == ("", ["/", "/final"], 2)
+
+
+def test_nothing_is_said_of_a_response_that_did_not_come_whole(run: Callable[..., Result]) -> None:
+    """Half a response may still turn out odd, so that it is not called well-formed."""
+    with run_http_server({"/": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi")}) as server:
+        result = run(server.url(), "expect: [{well_formed: true}]")
+    assert [
+        (one.ok, one.evaluated) for one in result.expectations if one.expectation.subject.name == "well_formed"
+    ] == [(False, False)]
+
+
 @pytest.mark.parametrize(
     ("expectation", "holds"),
     [
@@ -127,6 +172,7 @@ PLAIN = respond(
         ("location: {exists: false}", True),
         ("redirects: 0", True),
         ("http_version: '1.1'", True),
+        ("well_formed: true", True),
         ("url: {matches: '^http://127'}", True),
         ("certificate_days_left: {gt: 1}", False),
         ("duration: {lt: 30s}", True),
