@@ -119,10 +119,7 @@ def test_what_is_not_well_formed_is_taken_unless_it_is_refused(run: Callable[...
     what = "; ".join(oddities)
     assert [line.fields for line in taken.log if line.message == "not well-formed"] == [{"what": what}]
     assert (taken.status, wanted.status, refused.status) == (ResultStatus.OK, ResultStatus.OK, ResultStatus.ERROR)
-    assert (refused.reason, refused.detail) == (
-        Reason.PROTOCOL,
-        f"expected well_formed true, observed false ({what})",
-    )
+    assert (refused.reason, refused.detail.partition(", ")[2]) == (Reason.PROTOCOL, f"observed false ({what})")
 
 
 def test_every_response_of_a_run_must_be_well_formed(run: Callable[..., Result]) -> None:
@@ -130,7 +127,7 @@ def test_every_response_of_a_run_must_be_well_formed(run: Callable[..., Result])
     odd = raw(b"HTTP/1.1 302 Found\nLocation: /there \nServer: a\n b\n\n")
     with run_http_server({"/": odd, "/there": respond(200, b"hi")}) as server:
         result = run(server.url(), "expect: [{well_formed: true}, {url: {matches: '/there$'}}]")
-    assert result.detail == "expected well_formed true, observed false (bare LF; folded value in Server)"
+    assert result.detail.partition(", ")[2] == "observed false (bare LF; folded value in Server)"
     assert [outcome.ok for outcome in result.expectations if outcome.expectation.subject.name == "url"] == [True]
 
 
@@ -147,9 +144,8 @@ def test_nothing_is_said_of_a_response_that_did_not_come_whole(run: Callable[...
     """Half a response may still turn out odd, so that it is not called well-formed."""
     with run_http_server({"/": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi")}) as server:
         result = run(server.url(), "expect: [{well_formed: true}]")
-    assert [
-        (one.ok, one.evaluated) for one in result.expectations if one.expectation.subject.name == "well_formed"
-    ] == [(False, False)]
+    judged = [one for one in result.expectations if one.expectation.subject.name == "well_formed"]
+    assert [(one.ok, one.evaluated) for one in judged] == [(False, False)]
 
 
 @pytest.mark.parametrize(
