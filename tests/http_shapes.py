@@ -286,3 +286,13 @@ HTTP2_MALFORMED: dict[str, bytes] = {
     "a status of four digits": head("2000") + data(b"hi"),
 }
 """Refused over HTTP/2, by others too."""
+
+CLOSINGS: dict[str, tuple[bytes, str]] = {
+    "a body until the end": (OK + b"\r\nhi", "refused"),
+    "an empty body until the end": (OK + b"\r\n", "refused"),
+    "a body until the end in HTTP/1.0": (b"HTTP/1.0 200 OK\r\n\r\nhi", "refused"),
+    "a body of known length": (OK + SHORT, "taken"),
+    "a body in chunks": (CHUNKED + CHUNKS, "taken"),
+    "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", "taken"),
+}
+"""Sent over TLS, and what is to be made of them where no close_notify ends it (RFC 9112 section 9.8)."""

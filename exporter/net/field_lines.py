@@ -111,6 +111,11 @@ def shown(octets: bytes) -> str:
     return repr(octets[:_SHOWN_CHARACTERS])[2:-1]
 
 
+def printable(text: str) -> str:
+    """Return a text that quotes what was sent, with escapes for what a terminal or a log would not show."""
+    return "".join([character if character.isprintable() else repr(character)[1:-1] for character in text])
+
+
 def malformed(what: str, why: str) -> CheckFailed:
     """Return the failure of an answer that cannot be read."""
     return CheckFailed(Reason.PROTOCOL, f"{what} is malformed: {why}")

@@ -27,6 +27,7 @@ from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.failures import connection_failure
+from exporter.net.field_lines import printable
 from exporter.net.http2_session import FRAME_HEAD_BYTES, GOAWAY, HEADERS, Http2Session
 from exporter.net.http_intake import Intake
 
@@ -130,7 +131,7 @@ class Http2Protocol(asyncio.Protocol):
         except CheckFailed as failure:
             self._settle(failure)
         except H2Error as error:
-            self._settle(CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/2: {error}"))
+            self._settle(CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/2: {printable(str(error))}"))
         self._flush()
 
     def eof_received(self) -> None:

@@ -74,7 +74,7 @@ async def test_malformed_responses_are_protocol_failures(ca: trustme.CA, ca_file
     with run_http2_server(ca, settings(), HTTP2_MALFORMED[name]) as server:
         _, failure = await ask(f"https://{server.target}/", ca_file)
     assert failure is not None
-    assert failure.reason is Reason.PROTOCOL
+    assert (failure.reason, failure.detail.isprintable()) == (Reason.PROTOCOL, True)
 
 
 async def test_nginx_is_asked_over_http2(
