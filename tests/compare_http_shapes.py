@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.servers.blackbox import Blackbox
+    from tests.servers.http import Act
 
 TAKEN, ODDLY_TAKEN, REFUSED_BY = "taken", "taken as odd", "refused"
 NOT_INSTALLED = "not installed"
@@ -125,7 +126,7 @@ def _serving() -> Iterator[list[str]]:
         yield urls
 
 
-def _script(shapes: dict[str, bytes]) -> dict[str, object]:
+def _script(shapes: dict[str, bytes]) -> dict[str, Act]:
     return {_path(name): raw(sent) for name, sent in shapes.items()}
 
 

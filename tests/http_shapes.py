@@ -239,6 +239,11 @@ UNUSUAL: dict[str, tuple[bytes, tuple[int, str, bytes]]] = {
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + OK + SHORT,
         (200, "1.1", b"hi"),
     ),
+    "an empty line after an informational response": (
+        b"HTTP/1.1 100 Continue\r\n\r\n\r\n" + OK + SHORT,
+        (200, "1.1", b"hi"),
+    ),
+    "a quoted chunk extension": (CHUNKED + b'2;a="b \\" c";d\r\nhi\r\n0\r\n\r\n', (200, "1.1", b"hi")),
     "204 with a length": (b"HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n", (204, "1.1", b"")),
     "304 with the length of what was not sent": (
         b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",

@@ -84,7 +84,7 @@ FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL that t
 WELL_FORMED = Subject(
     name="well_formed",
     kind=ValueKind.FLAG,
-    description="Every response kept to the grammar of HTTP; what only lenient clients take is false",
+    description="Whether every response follows the grammar of HTTP; false for what clients take nevertheless",
     reason=Reason.PROTOCOL,
 )
 SUBJECTS = (

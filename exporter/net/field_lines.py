@@ -16,6 +16,7 @@ _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(rb"[\x01-\x08\x0a-\x1f\x7f]")
 _SHOWN_CHARACTERS = 40
 _MAX_ODDITIES = 8
+_MAX_LINES = 1000  # they cost much more than by llhttp, and a peer could send 30,000 in one head
 
 
 class Oddities:
@@ -43,7 +44,7 @@ class FieldLines:
         fields: Names in lower case and values, in order; a folded value is one line.
     """
 
-    __slots__ = ("_name", "_oddities", "_what", "fields")
+    __slots__ = ("_left_lines", "_name", "_oddities", "_what", "fields")
 
     def __init__(self, what: str, oddities: Oddities) -> None:
         """Prepare to read.
@@ -56,14 +57,18 @@ class FieldLines:
         self._what = what
         self._oddities = oddities
         self._name = ""
+        self._left_lines = _MAX_LINES
 
     def take(self, line: bytes) -> None:
         """Take one line, without its end and not empty.
 
         Raises:
             CheckFailed: With reason `protocol` for what nobody can read: a line without a colon, a NUL, a first line
-                that continues nothing.
+                that continues nothing; and for too many lines.
         """
+        self._left_lines -= 1
+        if self._left_lines < 0:
+            raise malformed(self._what, f"more than {_MAX_LINES} lines of header fields")
         if b"\0" in line:
             raise malformed(self._what, "a NUL in a header field")
         if b"\r" in line:

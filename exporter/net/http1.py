@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.failures import connection_failure
-from exporter.net.http1_body import BodyUntilTheEnd, ChunkedBody, SizedBody
+from exporter.net.http1_body import BodyUntilTheEnd, SizedBody
+from exporter.net.http1_chunks import ChunkedBody
 from exporter.net.http1_head import HeadReader
 from exporter.net.http_intake import Intake
 

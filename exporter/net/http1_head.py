@@ -98,6 +98,8 @@ class HeadReader:
         parser, before_bytes = self._parser, len(self._seen)
         assert parser is not None  # noqa: S101 - there is one until the last head is complete
         if not before_bytes:
+            if self._before_bytes:  # llhttp passes over empty lines between the heads of one answer
+                data = data.lstrip(b"\r\n")
             self._seen = data
         else:
             self._seen = bytearray(self._seen) if isinstance(self._seen, bytes) else self._seen

@@ -177,6 +177,7 @@ class Http2Protocol(asyncio.Protocol):
             self._request.options.keep_alive
             and self._ended
             and not self._unsent
+            and not self._exchange.oddities
             and not self.session.goes_away
             and not transport.is_closing()
             and not transport.get_write_buffer_size()
