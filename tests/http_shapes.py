@@ -34,6 +34,7 @@ MALFORMED: dict[str, bytes] = {
     "a chunk in another notation": CHUNKED + b"0x2\r\nhi\r\n0\r\n\r\n",
     "a chunk that is longer than it says": CHUNKED + b"2\r\nhiX\r\n0\r\n\r\n",
     "a line feed within a chunk's extension": CHUNKED + b"2;a\n\r\nhi\r\n0\r\n\r\n",
+    "an empty line after an informational response": b"HTTP/1.1 100 Continue\r\n\r\n\r\n" + OK + SHORT,
     "a body after an informational response": b"HTTP/1.1 100 Continue\r\nContent-Length: 3\r\n\r\nabc" + OK + SHORT,
     "Content-Lengths in a list that differ": OK + b"Content-Length: 2, 3\r\n\r\nhi",
     "Content-Lengths of the same number, written differently": OK + b"Content-Length: 02\r\n" + SHORT,
@@ -237,10 +238,6 @@ UNUSUAL: dict[str, tuple[bytes, tuple[int, str, bytes]]] = {
     ),
     "informational responses first": (
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + OK + SHORT,
-        (200, "1.1", b"hi"),
-    ),
-    "an empty line after an informational response": (
-        b"HTTP/1.1 100 Continue\r\n\r\n\r\n" + OK + SHORT,
         (200, "1.1", b"hi"),
     ),
     "a quoted chunk extension": (CHUNKED + b'2;a="b \\" c";d\r\nhi\r\n0\r\n\r\n', (200, "1.1", b"hi")),

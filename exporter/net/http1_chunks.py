@@ -99,7 +99,7 @@ class ChunkedBody:
             elif self._next == _NOTHING:
                 self.has_surplus = True
                 return
-            elif at < size:
+            else:
                 end = data.find(b"\n", at)
                 if end < 0:
                     self._wait(data[at:])
@@ -119,12 +119,12 @@ class ChunkedBody:
         Returns:
             Where the data of the last one begins.
         """
-        match, pieces, sizes = _NEXT_SIZE_LINE.match, [], _SIZES_OF_DIGITS
+        match, pieces, sizes, have_bytes = _NEXT_SIZE_LINE.match, [], _SIZES_OF_DIGITS, len(data)
         while True:
             start, digits = plain.end(), plain[1]
             size_bytes = sizes.get(digits) or int(digits, 16)
             end = start + size_bytes
-            following = match(data, end) if size_bytes else None
+            following = match(data, end) if start < end < have_bytes else None
             if following is None:
                 break
             pieces.append(data[start:end])

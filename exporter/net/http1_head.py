@@ -98,8 +98,6 @@ class HeadReader:
         parser, before_bytes = self._parser, len(self._seen)
         assert parser is not None  # noqa: S101 - there is one until the last head is complete
         if not before_bytes:
-            if self._before_bytes:  # llhttp passes over empty lines between the heads of one answer
-                data = data.lstrip(b"\r\n")
             self._seen = data
         else:
             self._seen = bytearray(self._seen) if isinstance(self._seen, bytes) else self._seen
@@ -119,7 +117,7 @@ class HeadReader:
         if not self._is_done or self.version not in _VERSIONS or self.status < 100:
             return self._read_again()
         self.rest = data[end:]
-        self._parser = None
+        self._parser, self._seen = None, b""
         if not self.keeps_open and self.is_informational:
             self.oddities = ("Connection: close in an informational response",)
         return True
@@ -133,6 +131,7 @@ class HeadReader:
         self.status = 0
         if not lenient.feed(data):
             return False
+        lenient.settle_framing()
         self.status, self.version, self.fields = lenient.status, lenient.version, lenient.fields
         self.keeps_open, self.oddities, self.rest = False, lenient.oddities.found(), lenient.rest
         return True

@@ -39,7 +39,7 @@ class LenientHead:
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """Names in lower case and values, in order; at most one Content-Length, and none beside `chunked`."""
+        """Names in lower case and values, in order."""
         return self._lines.fields
 
     def feed(self, data: bytes) -> bool:
@@ -66,7 +66,6 @@ class LenientHead:
                 self._lines.take(line)
             else:
                 self.rest = bytes(unread[start:])
-                self._settle_framing()
                 return True
         del unread[:start]
         return False
@@ -74,6 +73,32 @@ class LenientHead:
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of a field, named in lower case, in order."""
         return [value for known, value in self.fields if known == name]
+
+    def settle_framing(self) -> None:
+        """Leave one reading of where the body ends: at most one Content-Length, and none beside `chunked`.
+
+        Sources: RFC 9112 section 6.3 and RFC 9110 section 8.6.
+
+        Raises:
+            CheckFailed: With reason `protocol` when the lengths differ or are none.
+        """
+        values = self.values(b"content-length")
+        if not values:
+            return
+        others = [field for field in self.fields if field[0] != b"content-length"]
+        if [value.lower() for value in self.values(b"transfer-encoding")] == [b"chunked"]:
+            self.oddities.add("Content-Length beside Transfer-Encoding")
+            self._lines.fields = others
+            return
+        lengths = [length.strip(BLANKS) for value in values for length in value.split(b",")]
+        for length in lengths:
+            if not _LENGTH.fullmatch(length) or len(length) > 20 or int(length) >= _LENGTH_LIMIT:
+                raise malformed(self._what, f"its Content-Length is '{shown(length)}'")
+        if len(set(lengths)) > 1:
+            raise malformed(self._what, f"its Content-Lengths differ: {shown(b', '.join(lengths))}")
+        if len(lengths) > 1:
+            self.oddities.add("Content-Length more than once")
+            self._lines.fields = [*others, (b"content-length", lengths[0])]
 
     def _take_status_line(self, line: bytes) -> None:
         found = _STATUS_LINE.fullmatch(line)
@@ -94,26 +119,6 @@ class LenientHead:
         if b"\r" in line:
             self.oddities.add("bare CR")
         self.status, self.version = int(status), "1.0" if (major, minor) == (b"1", b"0") else "1.1"
-
-    def _settle_framing(self) -> None:
-        """Leave one reading of where the body ends (RFC 9112 section 6.3, RFC 9110 section 8.6)."""
-        values = self.values(b"content-length")
-        if not values:
-            return
-        others = [field for field in self.fields if field[0] != b"content-length"]
-        if [value.lower() for value in self.values(b"transfer-encoding")] == [b"chunked"]:
-            self.oddities.add("Content-Length beside Transfer-Encoding")
-            self._lines.fields = others
-            return
-        lengths = [length.strip(BLANKS) for value in values for length in value.split(b",")]
-        for length in lengths:
-            if not _LENGTH.fullmatch(length) or len(length) > 20 or int(length) >= _LENGTH_LIMIT:
-                raise malformed(self._what, f"its Content-Length is '{shown(length)}'")
-        if len(set(lengths)) > 1:
-            raise malformed(self._what, f"its Content-Lengths differ: {shown(b', '.join(lengths))}")
-        if len(lengths) > 1:
-            self.oddities.add("Content-Length more than once")
-            self._lines.fields = [*others, (b"content-length", lengths[0])]
 
 
 def begins_like_http(start: bytes) -> bool:

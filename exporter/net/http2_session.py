@@ -36,7 +36,7 @@ class _Connection(H2Connection):
 
 
 class _TrimmingDecoder(Decoder):
-    """Decodes heads and takes the blanks around values, of which h2 approves no more than RFC 9113 does."""
+    """Decodes heads without the blanks around values, which h2 refuses as RFC 9113 section 8.2.1 does."""
 
     def __init__(self, max_head_bytes: int) -> None:
         super().__init__(max_head_bytes)

@@ -251,6 +251,11 @@ async def test_the_body_of_a_redirect_is_left_unread() -> None:
             "the body has a chunk of 18446744073709551615 bytes, which is larger than 10000 bytes",
         ),
         (
+            hold(CHUNKED + b"1\r\nx\r\nffffffffffffffff\r\n"),
+            Reason.TOO_LARGE,
+            "the body has a chunk of 18446744073709551615 bytes, which is larger than 10000 bytes",
+        ),
+        (
             hold(CHUNKED + b"1\r\nx\r\n2710\n"),
             Reason.TOO_LARGE,
             "the body is larger than 10000 bytes",

@@ -180,6 +180,16 @@ async def test_a_proxy_may_answer_oddly(head: bytes) -> None:
     assert "the proxy's answer is not well-formed" in notes
 
 
+@pytest.mark.parametrize("fields", [b"Content-Length: 9\r\n", b"Content-Length: x\n", b"Transfer-Encoding: gzip\r\n"])
+async def test_an_open_tunnel_has_no_body(fields: bytes) -> None:
+    """What a proxy says of the body of its consent is not looked at (RFC 9110 section 9.3.6)."""
+    with serve(say(b"HTTP/1.1 200 Go\r\n" + fields + b"\r\n220 hello\r\n")) as server:
+        attempt = begin_attempt()
+        keys = f"proxy: 'http://{server.target}', expect: [{{banner: '220 hello'}}]"
+        result = await TcpCheckExecutor().execute(load("inside.test:9", keys).checks[0])
+    assert (result.detail, attempt.observed["banner"]) == ("", "220 hello")
+
+
 @pytest.mark.parametrize(
     ("way", "words", "reason"),
     [
