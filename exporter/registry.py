@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
 import anyio
 
+from exporter.answers import ANY_SERIES, DeclaredSeries
 from exporter.checks import BUILTIN
 from exporter.checks.base import BatchContext, CheckExecutor, CheckType
-from exporter.errors import UnknownCheckTypeError
+from exporter.errors import CheckFailed, UnknownCheckTypeError
+from exporter.foreign import repr_of
+from exporter.model import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     ExecutorFactory = Callable[[BatchContext], CheckExecutor]
 
@@ -53,16 +58,22 @@ class Closing:
     failed: bool
 
 
-async def close_resource(resource: str, aclose: Callable[[], Awaitable[None]], limit_seconds: float) -> Closing:
-    """Close one resource in a bounded time; errors are logged and told, not raised.
+async def close_resource(
+    resource: str,
+    aclose: Callable[[], object],
+    limit_seconds: float,
+    on_left_behind: Callable[[asyncio.Task[bool]], object] = lambda task: None,
+) -> Closing:
+    """Close one resource in a bounded time; errors are logged and reported, not raised.
 
     The closing runs in a task of its own: cancelling the batch does not reach it, and one that ignores the end of its
     time is left behind.
 
     Args:
         resource: Name for the log and the metric.
-        aclose: Closes it.
+        aclose: Closes it; what it returns is awaited when it can be.
         limit_seconds: Time after which the closing is cancelled.
+        on_left_behind: Called with the task of a closing that is not waited for any longer.
     """
     started = perf_counter()
     task = asyncio.create_task(_close(resource, aclose))
@@ -71,16 +82,19 @@ async def close_resource(resource: str, aclose: Callable[[], Awaitable[None]], l
         if not task.done():
             logger.warning("closing %s was given up after %.3g s", resource, limit_seconds)
             task.cancel()
-    closed = task.done() and task.result()
+            on_left_behind(task)
+    closed = task.done() and not task.cancelled() and task.result()
     return Closing(resource=resource, seconds=perf_counter() - started, failed=not closed)
 
 
-async def _close(resource: str, aclose: Callable[[], Awaitable[None]]) -> bool:
-    """Tell whether closing went well; whatever it raises ends here, because SystemExit in a task stops the loop."""
+async def _close(resource: str, aclose: Callable[[], object]) -> bool:
+    """Return whether closing went well; whatever it raises ends here, because SystemExit in a task stops the loop."""
     try:
-        await aclose()
+        closing = aclose()
+        if isinstance(closing, Awaitable):
+            await closing
     except BaseException as error:  # noqa: BLE001 - a plugin's fault while closing must not cost any results
-        logger.warning("closing %s failed: %r", resource, error)
+        logger.warning("closing %s failed: %s", resource, repr_of(error))
         return False
     return True
 
@@ -92,9 +106,13 @@ class BatchExecutors:
         instantiated: Check type to number of executors that were made from factories.
     """
 
-    def __init__(self, recipes: Mapping[str, _Recipe], context: BatchContext) -> None:
+    def __init__(
+        self, recipes: Mapping[str, _Recipe], context: BatchContext, declared: Mapping[str, DeclaredSeries]
+    ) -> None:
         self._recipes = recipes
         self._context = context
+        self._declared = declared
+        self._broken: dict[str, str] = {}
         self._by_type: dict[str, CheckExecutor] = {}
         self._by_factory: dict[ExecutorFactory, CheckExecutor] = {}
         self._owned: list[tuple[str, CheckExecutor]] = []
@@ -107,11 +125,18 @@ class BatchExecutors:
 
         Raises:
             UnknownCheckTypeError: When the type has no recipe.
+            CheckFailed: When the executor cannot be made; it is not tried again in this batch.
         """
         executor = self._by_type.get(check_type)
         if executor is None:
+            if check_type in self._broken:
+                raise CheckFailed(Reason.INTERNAL, self._broken[check_type])
             executor = self._by_type[check_type] = self._obtain(check_type)
         return executor
+
+    def declared(self, check_type: str) -> DeclaredSeries:
+        """What checks of a type may measure."""
+        return self._declared.get(check_type, ANY_SERIES)
 
     def _obtain(self, check_type: str) -> CheckExecutor:
         recipe = self._recipes.get(check_type)
@@ -123,24 +148,53 @@ class BatchExecutors:
         assert factory is not None  # noqa: S101 - a recipe without instance has a factory
         executor = self._by_factory.get(factory)
         if executor is None:
-            executor = self._by_factory[factory] = factory(self._context)
+            executor = self._by_factory[factory] = self._make(check_type, factory)
             self._owned.append((check_type, executor))
             self.instantiated[check_type] = self.instantiated.get(check_type, 0) + 1
         return executor
 
-    async def aclose_all(self, limit_seconds: float = 1.0) -> tuple[Closing, ...]:
+    def _make(self, check_type: str, factory: ExecutorFactory) -> CheckExecutor:
+        try:
+            executor = factory(self._context)
+            if callable(executor.execute):
+                return executor
+            fault = f"the executor of type {check_type} has no execute"
+        except BaseException as error:
+            fault = f"the executor of type {check_type} cannot be made: {repr_of(error)}"
+            logger.warning("the executor of type %s cannot be made", check_type, exc_info=error)
+        self._broken[check_type] = fault
+        raise CheckFailed(Reason.INTERNAL, fault)
+
+    async def aclose_all(
+        self,
+        limit_seconds: float = 1.0,
+        on_left_behind: Callable[[asyncio.Task[bool]], object] = lambda task: None,
+    ) -> tuple[Closing, ...]:
         """Close what the batch made, side by side and each once, so that one that hangs holds up no other.
 
         Instances registered by the caller are the caller's to close and are left alone.
 
         Args:
             limit_seconds: Time they have.
+            on_left_behind: See `close_resource`.
         """
         owned, self._owned = self._owned, []
         self._by_type.clear()
         self._by_factory.clear()
-        closing = (close_resource(check_type, executor.aclose, limit_seconds) for check_type, executor in owned)
-        return tuple(await asyncio.gather(*closing))
+        return tuple(
+            await asyncio.gather(
+                *(
+                    close_resource(name, partial(_call_aclose, each), limit_seconds, on_left_behind)
+                    for name, each in owned
+                )
+            )
+        )
+
+
+def _call_aclose(executor: CheckExecutor) -> object:
+    """Begin to close an executor; one that holds nothing need not have an `aclose`."""
+    aclose = getattr(executor, "aclose", None)
+    return None if aclose is None else aclose()
 
 
 class ExecutorRegistry:
@@ -152,7 +206,8 @@ class ExecutorRegistry:
     def __init__(self) -> None:
         self._recipes: dict[str, _Recipe] = {}
         self._check_types: dict[str, CheckType] = {}
-        self._standing = BatchExecutors(self._recipes, BatchContext())
+        self._declared: dict[str, DeclaredSeries] = {}
+        self._standing = BatchExecutors(self._recipes, BatchContext(), self._declared)
 
     @classmethod
     def with_builtins(cls) -> Self:
@@ -179,6 +234,7 @@ class ExecutorRegistry:
     def register_type(self, check_type: CheckType) -> None:
         """Make a declared type known: its executor to the runner, its settings and metrics to everything else."""
         self._check_types[check_type.name] = check_type
+        self._declared[check_type.name] = DeclaredSeries(check_type.metrics)
         self.register_factory(check_type.name, check_type.executor, needs_http_client=check_type.needs_http_client)
 
     def list_registered_types(self) -> list[str]:
@@ -205,7 +261,7 @@ class ExecutorRegistry:
 
     def for_batch(self, context: BatchContext) -> BatchExecutors:
         """Open the executors of one batch on a snapshot of the recipes; the batch closes them."""
-        return BatchExecutors(dict(self._recipes), context)
+        return BatchExecutors(dict(self._recipes), context, dict(self._declared))
 
     def get_executor(self, check_type: str) -> CheckExecutor:
         """Give an executor to a caller without a batch; it is kept until `aclose_all`.

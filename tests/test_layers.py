@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.version",),
+    ("exporter.foreign",),
     ("exporter.model",),
     ("exporter.errors",),
     ("exporter.garbage",),
@@ -29,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.checks.base",),
     ("exporter.checks.*",),
     ("exporter.checks",),
+    ("exporter.answers",),
     ("exporter.registry",),
     ("exporter.verdict",),
     ("exporter.execution",),
