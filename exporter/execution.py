@@ -23,6 +23,7 @@ from exporter.verdict import finish, judge, unjudged, wants_retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import CodeType
 
     from exporter.attempt import Attempt
     from exporter.model import Check, LogLine, Result
@@ -77,6 +78,11 @@ class Execution:
         self._began_timestamp_seconds = 0.0
         self._log: list[LogLine] = []
         self._held_seconds = 0.0
+
+    @classmethod
+    def attempt_code(cls) -> CodeType:
+        """Return the code that calls the executor, to recognise it on a stack."""
+        return cls._make_attempt.__code__
 
     async def run(self) -> Result:
         """Make attempts until one succeeds, none is left, or the batch's deadline comes.

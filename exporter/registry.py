@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Self
-
-import anyio
 
 from exporter.answers import ANY_SERIES, DeclaredSeries
 from exporter.checks import BUILTIN
 from exporter.checks.base import BatchContext, CheckExecutor, CheckType
+from exporter.closing import Closings
 from exporter.errors import CheckFailed, UnknownCheckTypeError
 from exporter.foreign import repr_of
 from exporter.model import Reason
@@ -27,9 +24,11 @@ from exporter.model import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from exporter.closing import Closing
+
     ExecutorFactory = Callable[[BatchContext], CheckExecutor]
 
-__all__ = ["BatchContext", "BatchExecutors", "CheckExecutor", "Closing", "ExecutorRegistry", "close_resource"]
+__all__ = ["BatchContext", "BatchExecutors", "CheckExecutor", "ExecutorRegistry"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,62 +40,6 @@ class _Recipe:
     instance: CheckExecutor | None = None
     factory: ExecutorFactory | None = None
     needs_http_client: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closing:
-    """How closing one resource of a batch went.
-
-    Attributes:
-        resource: The check type of the executor, or `http_client`.
-        seconds: Time the closing took.
-        failed: Whether it raised or ran out of time; the log has the error.
-    """
-
-    resource: str
-    seconds: float
-    failed: bool
-
-
-async def close_resource(
-    resource: str,
-    aclose: Callable[[], object],
-    limit_seconds: float,
-    on_left_behind: Callable[[asyncio.Task[bool]], object] = lambda task: None,
-) -> Closing:
-    """Close one resource in a bounded time; errors are logged and reported, not raised.
-
-    The closing runs in a task of its own: cancelling the batch does not reach it, and one that ignores the end of its
-    time is left behind.
-
-    Args:
-        resource: Name for the log and the metric.
-        aclose: Closes it; what it returns is awaited when it can be.
-        limit_seconds: Time after which the closing is cancelled.
-        on_left_behind: Called with the task of a closing that is not waited for any longer.
-    """
-    started = perf_counter()
-    task = asyncio.create_task(_close(resource, aclose))
-    with anyio.CancelScope(shield=True):
-        await asyncio.wait([task], timeout=limit_seconds)
-        if not task.done():
-            logger.warning("closing %s was given up after %.3g s", resource, limit_seconds)
-            task.cancel()
-            on_left_behind(task)
-    closed = task.done() and not task.cancelled() and task.result()
-    return Closing(resource=resource, seconds=perf_counter() - started, failed=not closed)
-
-
-async def _close(resource: str, aclose: Callable[[], object]) -> bool:
-    """Return whether closing went well; whatever it raises ends here, because SystemExit in a task stops the loop."""
-    try:
-        closing = aclose()
-        if isinstance(closing, Awaitable):
-            await closing
-    except BaseException as error:  # noqa: BLE001 - a plugin's fault while closing must not cost any results
-        logger.warning("closing %s failed: %s", resource, repr_of(error))
-        return False
-    return True
 
 
 class BatchExecutors:
@@ -165,30 +108,20 @@ class BatchExecutors:
         self._broken[check_type] = fault
         raise CheckFailed(Reason.INTERNAL, fault)
 
-    async def aclose_all(
-        self,
-        limit_seconds: float = 1.0,
-        on_left_behind: Callable[[asyncio.Task[bool]], object] = lambda task: None,
-    ) -> tuple[Closing, ...]:
+    async def aclose_all(self, limit_seconds: float = 1.0, closings: Closings | None = None) -> tuple[Closing, ...]:
         """Close what the batch made, side by side and each once, so that one that hangs holds up no other.
 
         Instances registered by the caller are the caller's to close and are left alone.
 
         Args:
-            limit_seconds: Time they have.
-            on_left_behind: See `close_resource`.
+            limit_seconds: Time they have, where `closings` does not say it.
+            closings: Where to keep account of it.
         """
+        closings = closings or Closings(limit_seconds)
         owned, self._owned = self._owned, []
         self._by_type.clear()
         self._by_factory.clear()
-        return tuple(
-            await asyncio.gather(
-                *(
-                    close_resource(name, partial(_call_aclose, each), limit_seconds, on_left_behind)
-                    for name, each in owned
-                )
-            )
-        )
+        return tuple(await asyncio.gather(*(closings.close(name, partial(_call_aclose, each)) for name, each in owned)))
 
 
 def _call_aclose(executor: CheckExecutor) -> object:
