@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 _GRACE_SECONDS = 0.1
 """How long a cancelled check may take to clean up before it counts as stuck."""
 
+LOOP_BROKE = "a check type stopped the event loop, or cancelled what runs on it, before the check was done"
+"""The detail of a check that was broken off and cannot know by whom."""
+
 
 class Execution:
     """Runs one check of one batch; made when the check starts, done when its result is known.
@@ -178,7 +181,7 @@ class Execution:
         if self.given_up:
             raise error
         task.uncancel()
-        return self._unjudged(attempt, Reason.INTERNAL, "the task of the check was cancelled by a check type")
+        return self._unjudged(attempt, Reason.RUNNER, LOOP_BROKE)
 
     def _timed_out(self, attempt: Attempt) -> Result:
         self._mend(attempt)

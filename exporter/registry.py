@@ -8,6 +8,7 @@ under another.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from dataclasses import dataclass
 from functools import partial
@@ -99,8 +100,10 @@ class BatchExecutors:
     def _make(self, check_type: str, factory: ExecutorFactory) -> CheckExecutor:
         try:
             executor = factory(self._context)
-            if callable(executor.execute):
+            if callable(getattr(executor, "execute", None)):
                 return executor
+            if inspect.iscoroutine(executor):
+                executor.close()
             fault = f"the executor of type {check_type} has no execute"
         except BaseException as error:
             fault = f"the executor of type {check_type} cannot be made: {repr_of(error)}"

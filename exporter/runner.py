@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from exporter.batch import BatchRun, Shared
 from exporter.blocking import find_blocker
 from exporter.delivery import Delivery
+from exporter.execution import LOOP_BROKE
 from exporter.loops import BLOCKED_LIMIT_SECONDS, Loops
 from exporter.model import Reason
 from exporter.net import Network
@@ -99,6 +100,7 @@ class AsyncCheckRunner:
         self.portal_provider = portal_provider
         self.registry = registry if registry is not None else ExecutorRegistry.with_builtins()
         self._stuck = StuckChecks()
+        self._blocked_limit_seconds = blocked_limit_seconds
         self._loops = Loops(portal_provider, self._abandoned, blocked_limit_seconds)
         self._shared = Shared(
             registry=self.registry,
@@ -158,7 +160,7 @@ class AsyncCheckRunner:
         delivery = Delivery(batch_checks, result_received)
         run = BatchRun(batch_checks, delivery, budget_seconds, self._shared)
         call = self._loops.start(run)
-        _wait(call, budget_seconds)
+        _wait(call, budget_seconds, self._blocked_limit_seconds)
         if not call.outcome.done():
             return self._give_up(call, run, delivery)
         error = call.outcome.exception()
@@ -193,8 +195,7 @@ class AsyncCheckRunner:
 
     def _fail(self, call: LoopCall, run: BatchRun, delivery: Delivery, error: BaseException) -> Batch:
         """Take what is there of a batch that broke, and let the next one have a new loop."""
-        detail = "a check type stopped the event loop, or cancelled what runs on it, while the batch ran"
-        missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, detail))
+        missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, LOOP_BROKE))
         logger.error("the batch broke; %d checks have no result of their own", missing, exc_info=error)
         self._loops.died(call)
         return run.report()
@@ -203,20 +204,20 @@ class AsyncCheckRunner:
         self._stuck.add_blocking(blocker.execution, loop)
 
 
-def _wait(call: LoopCall, budget_seconds: float | None) -> None:
-    """Return when the batch has ended, when its time is up, or when its loop has ended without a word."""
+def _wait(call: LoopCall, budget_seconds: float | None, blocked_limit_seconds: float) -> None:
+    """Return when the batch has ended, when its time is up, or when its loop has ended or is of no use any more."""
     ends = None
     if budget_seconds is not None:
         patience = min(max(budget_seconds * _PATIENCE_SHARE, _LEAST_PATIENCE_SECONDS), _MOST_PATIENCE_SECONDS)
         ends = perf_counter() + budget_seconds + patience
     while not call.outcome.done():
         left = _LOOK_SECONDS if ends is None else min(_LOOK_SECONDS, ends - perf_counter())
-        if left <= 0:
+        if left <= 0 or call.work.pulse.silent_seconds() > blocked_limit_seconds:
             return
-        wait([call.outcome], left)
         loop = call.work.pulse.loop
-        if loop is not None and loop.is_closed():
-            wait([call.outcome], _LOOK_SECONDS if ends is None else max(0.0, ends - perf_counter()))
+        is_closed = loop is not None and loop.is_closed()
+        wait([call.outcome], left)
+        if is_closed:
             return
 
 

@@ -51,10 +51,6 @@ class Program:
         assert loop is not None  # noqa: S101 - it is held from the start
         return loop
 
-    def runner_answers(self) -> bool:
-        """Tell whether the loop that runs the checks is alive; takes up to a second when it is not."""
-        return not self.runner.trouble()
-
 
 @contextmanager
 def open_program(options: Options) -> Iterator[Program]:
