@@ -317,6 +317,10 @@ LITTER_KEPT: list[object] = []
 """Keeps what was left behind from being found as garbage."""
 
 
+def start_child() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "100"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 class Litterer(Keeper):
     """Leaves something running that its target names."""
 
@@ -327,8 +331,7 @@ class Litterer(Keeper):
             case "executor-thread":
                 asyncio.get_running_loop().run_in_executor(None, time.sleep, 100)
             case "child":
-                self.left = subprocess.Popen(["sleep", "100"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                LITTER_KEPT.append(self)
+                LITTER_KEPT.append(start_child())
             case "task":
                 asyncio.create_task(DefiantAclose(BatchContext()).aclose())  # noqa: RUF006 - leaving it is the point
             case "defiant":
