@@ -32,9 +32,10 @@ def find_blocker(thread_id: int) -> Blocker | None:
     frame: FrameType | None = sys._current_frames().get(thread_id)  # noqa: SLF001 - documented, and the only way
     inner = frame
     while frame is not None:
-        if frame.f_code is Execution.attempt_code() and inner is not frame and inner is not None:
+        if frame.f_code is Execution.attempt_code():
             execution = frame.f_locals.get("self")
-            if isinstance(execution, Execution):
+            is_foreign = inner is not None and inner.f_code.co_filename != frame.f_code.co_filename
+            if inner is not None and is_foreign and isinstance(execution, Execution):
                 return Blocker(execution, f"{Path(inner.f_code.co_filename).name}:{inner.f_lineno}")
         inner, frame = frame, frame.f_back
     return None

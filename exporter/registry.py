@@ -142,6 +142,7 @@ class ExecutorRegistry:
     def __init__(self) -> None:
         self._recipes: dict[str, _Recipe] = {}
         self._check_types: dict[str, CheckType] = {}
+        self._self_run: dict[str, CheckType] = {}
         self._declared: dict[str, DeclaredSeries] = {}
         self._standing = BatchExecutors(self._recipes, BatchContext(), self._declared)
 
@@ -156,6 +157,7 @@ class ExecutorRegistry:
     def register(self, check_type: str, executor: CheckExecutor) -> None:
         """Let an instance run all checks of a type, replacing what ran them; the caller keeps and closes it."""
         self._recipes[check_type] = _Recipe(instance=executor)
+        self._self_run.pop(check_type, None)
 
     def register_factory(self, check_type: str, factory: ExecutorFactory, *, needs_http_client: bool = False) -> None:
         """Let a factory make the executor of a type anew for each batch, replacing what ran it.
@@ -166,12 +168,14 @@ class ExecutorRegistry:
             needs_http_client: Whether the context must carry the shared HTTP client.
         """
         self._recipes[check_type] = _Recipe(factory=factory, needs_http_client=needs_http_client)
+        self._self_run.pop(check_type, None)
 
     def register_type(self, check_type: CheckType) -> None:
         """Make a declared type known: its executor to the runner, its settings and metrics to everything else."""
         self._check_types[check_type.name] = check_type
         self._declared[check_type.name] = DeclaredSeries(check_type.metrics)
         self.register_factory(check_type.name, check_type.executor, needs_http_client=check_type.needs_http_client)
+        self._self_run[check_type.name] = check_type
 
     def list_registered_types(self) -> list[str]:
         """Give the names of all types that have an executor, sorted."""
@@ -181,6 +185,11 @@ class ExecutorRegistry:
     def check_types(self) -> Mapping[str, CheckType]:
         """The declared types by name; types registered by executor alone declare nothing and are not among them."""
         return self._check_types
+
+    @property
+    def self_run_types(self) -> Mapping[str, CheckType]:
+        """The declared types whose checks are run by the executor that they declare, by name."""
+        return self._self_run
 
     def require(self, check_types: Iterable[str]) -> None:
         """Make sure that every type has an executor, before anything is started.

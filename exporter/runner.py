@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from exporter.batch import BatchRun, Shared
 from exporter.blocking import find_blocker
+from exporter.completion import Completion
 from exporter.delivery import Delivery
 from exporter.execution import LOOP_BROKE
 from exporter.loops import BLOCKED_LIMIT_SECONDS, Loops
@@ -43,14 +44,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LEAST_PATIENCE_SECONDS, _MOST_PATIENCE_SECONDS = 0.05, 0.2
-_PATIENCE_SHARE = 1 / 16
+_LEAST_PATIENCE_SECONDS, _MOST_PATIENCE_SECONDS = 0.03, 0.2
+_PATIENCE_SHARE = 1 / 32
 """How long after its deadline a batch is waited for, as a share of its budget: for cut-off checks to clean up, and for
-executors to be closed. Half of what `--timeout-offset` keeps back of a scrape timeout of 1 s."""
+executors to be closed. Less than a third of what there is between deadline and answer at a scrape timeout of 1 s."""
 
 _LOOK_SECONDS = 1.0
 _CLOSING_LIMIT_SECONDS = 0.5
 
+_BLOCKED_BY_CHECK_SECONDS = 0.1
 _BLOCKED_SECONDS = 0.5
 """A loop that has not run a timer for so long cannot, also when nobody is to be seen who blocks it."""
 
@@ -99,6 +101,7 @@ class AsyncCheckRunner:
             raise ValueError(f"buffer_size is {buffer_size}; it must be 0 or more")
         self.portal_provider = portal_provider
         self.registry = registry if registry is not None else ExecutorRegistry.with_builtins()
+        self._completion = Completion(self.registry.self_run_types)
         self._stuck = StuckChecks()
         self._blocked_limit_seconds = blocked_limit_seconds
         self._loops = Loops(portal_provider, self._abandoned, blocked_limit_seconds)
@@ -147,15 +150,18 @@ class AsyncCheckRunner:
         """Run all checks and hand over each result exactly once, as the checks finish.
 
         Args:
-            checks: What to run; an empty batch is a batch.
+            checks: What to run; an empty batch is a batch. Checks made by hand are given the default expectations of
+                their type.
             result_received: Called with one result at a time, in a worker thread. An exception it raises ends the
                 batch and is raised here after everything has been closed.
             budget_seconds: Time for all checks; those not done by then get a result with reason `deadline`.
 
         Raises:
             UnknownCheckTypeError: When a type has no executor; nothing has been started then.
+            TypeError: When a check or its settings are of the wrong kind; nothing has been started then.
+            ValueError: When a number of a check is out of its range; nothing has been started then.
         """
-        batch_checks = tuple(checks)
+        batch_checks = self._completion.complete(checks)
         self.registry.require(check.check_type for check in batch_checks)
         delivery = Delivery(batch_checks, result_received)
         run = BatchRun(batch_checks, delivery, budget_seconds, self._shared)
@@ -178,7 +184,8 @@ class AsyncCheckRunner:
         pulse = run.pulse
         silent_seconds = pulse.silent_seconds()
         blocker = find_blocker(pulse.thread_id) if pulse.loop is not None else None
-        if blocker is None and silent_seconds < _BLOCKED_SECONDS and pulse.loop is not None:
+        blocked_seconds = _BLOCKED_SECONDS if blocker is None else _BLOCKED_BY_CHECK_SECONDS
+        if silent_seconds < blocked_seconds and pulse.loop is not None:
             late = "not done before the deadline of the batch"
             cut_off = delivery.close(lambda check: unjudged(check, Reason.DEADLINE, late))
             return run.report(cut_off=cut_off)

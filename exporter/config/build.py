@@ -100,6 +100,7 @@ class CheckBuilder:
             ),
             phase_histograms=common.phase_histograms,
             alert=alert,
+            is_complete=True,
         )
 
     def check_defaults(self, whole: Node, entries: dict[str, Node]) -> None:
