@@ -131,8 +131,9 @@ def sound_answer(check: Check, attempt: Attempt, answer: object, declared: Decla
         raise UnsoundAnswerError(f"the executor returned a Result for the check {repr_of(answer.check_name)}")
     if not declared.are_sound(answer.measurements):
         raise UnsoundAnswerError(declared.fault_of(answer.measurements) or _left("measurements", answer.measurements))
-    if not isinstance(answer.observed, Mapping):
-        raise UnsoundAnswerError(_left("observed values", answer.observed))
+    observed: object = answer.observed
+    if not isinstance(observed, Mapping):
+        raise UnsoundAnswerError(_left("observed values", observed))
     return answer
 
 

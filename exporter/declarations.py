@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from exporter.foreign import repr_of, text_of
+from exporter.foreign import repr_of
 from exporter.labels import fits_beside_check, is_label_name
 from exporter.model import MetricSpec, Reason, SelectorKind, Subject, ValueKind
 from exporter.settings import CheckSettings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FAMILY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _SUBJECT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _OWN_PREFIXES = ("nyxmon_", "process_")
+_LARGEST_NUMBER = 10**308
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _OF_PROMETHEUS = frozenset(("up", "ALERTS", "ALERTS_FOR_STATE"))
 """Series that Prometheus adds by itself, as it does those that begin with `scrape_`."""
@@ -49,7 +50,7 @@ def name_of(spec: object) -> str:
         return "of some name"
 
 
-def metric_faults(check_type: CheckType, others: Iterable[CheckType], own_names: Collection[str]) -> Iterator[str]:
+def metric_faults(check_type: Any, others: Iterable[CheckType], own_names: Collection[str]) -> Iterator[str]:
     """Yield what is wrong with the metrics of a type, in sentences that follow its name.
 
     Args:
@@ -78,7 +79,7 @@ def metric_faults(check_type: CheckType, others: Iterable[CheckType], own_names:
             yield f"has the metric {name_of(spec)}, which is declared otherwise by the type {other.name}"
 
 
-def subject_faults(check_type: CheckType, taken: Iterable[str]) -> Iterator[str]:
+def subject_faults(check_type: Any, taken: Iterable[str]) -> Iterator[str]:
     """Yield what is wrong with the subjects of a type, in sentences that follow its name.
 
     Args:
@@ -93,16 +94,18 @@ def subject_faults(check_type: CheckType, taken: Iterable[str]) -> Iterator[str]
         if not isinstance(subject, Subject):
             yield f"has the subject {repr_of(subject)}, which is not a Subject"
             continue
-        if subject.name in names:
-            yield f"has the subject {text_of(subject.name)}, a name that is taken"
-        elif not isinstance(subject.name, str) or not _SUBJECT_NAME.fullmatch(subject.name):
-            yield f"has the subject {repr_of(subject.name)}; a name has small letters, digits and _"
+        name: object = subject.name
+        if not isinstance(name, str) or not _SUBJECT_NAME.fullmatch(name):
+            yield f"has the subject {repr_of(name)}; a name has small letters, digits and _"
+            continue
+        if name in names:
+            yield f"has the subject {name}, a name that is taken"
         elif not _has_its_kinds(subject):
-            yield f"has the subject {subject.name}, whose kind, selector, reason, description or choices are no such"
-        names.add(subject.name)
+            yield f"has the subject {name}, whose kind, selector, reason, description or choices are not such"
+        names.add(name)
 
 
-def kind_faults(check_type: CheckType) -> Iterator[str]:
+def kind_faults(check_type: Any) -> Iterator[str]:
     """Yield which parts of a type are not of the kind they must be, in sentences that follow its name."""
     if not isinstance(check_type.description, str) or _SURROGATE.search(check_type.description):
         yield "has a description that is not text"
@@ -128,7 +131,7 @@ def _problem_of_name(name: object, own_names: Collection[str]) -> str:
     return ""
 
 
-def _problem_of_labels(spec: MetricSpec) -> str:
+def _problem_of_labels(spec: Any) -> str:
     if not isinstance(spec.labels, tuple) or not all(isinstance(label, str) for label in spec.labels):
         return "has labels that are not a tuple of texts"
     if len(set(spec.labels)) != len(spec.labels):
@@ -141,7 +144,7 @@ def _problem_of_labels(spec: MetricSpec) -> str:
     return ""
 
 
-def _problem_of_texts(spec: MetricSpec) -> str:
+def _problem_of_texts(spec: Any) -> str:
     if not isinstance(spec.help, str) or _SURROGATE.search(spec.help):
         return "has a help that is not text"
     if not isinstance(spec.defaults, tuple):
@@ -151,13 +154,12 @@ def _problem_of_texts(spec: MetricSpec) -> str:
             return "has a default whose label values are not a tuple of texts"
         if len(values) != len(spec.labels):
             return "has a default with too few or too many label values"
-        if isinstance(default, complex) or not isinstance(default, int | float):
+        if not isinstance(default, float) and not (isinstance(default, int) and abs(default) < _LARGEST_NUMBER):
             return f"has the default {repr_of(default)}, which is not a number"
-        float(default)  # an integer may be too large for one
     return ""
 
 
-def _has_its_kinds(subject: Subject) -> bool:
+def _has_its_kinds(subject: Any) -> bool:
     return (
         isinstance(subject.kind, ValueKind)
         and isinstance(subject.selector, SelectorKind)

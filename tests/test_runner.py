@@ -497,6 +497,7 @@ class Stopping(Healthy):
     """Stops the loop when its target says so."""
 
     async def execute(self, check: Check) -> Result:
+        await asyncio.sleep(0.02)  # for its neighbours to begin
         if check.target == "stop":
             asyncio.get_running_loop().stop()
         await asyncio.sleep(0.01)
@@ -524,7 +525,7 @@ def test_a_loop_that_was_stopped_costs_one_batch(is_leased: bool, budget_seconds
 def test_a_loop_that_stays_blocked_is_given_up_and_its_blocker_skipped() -> None:
     """Later batches run on a new loop in another thread, without the check that blocks; when it ends, it runs again."""
     provider, blocking = BlockingPortalProvider("asyncio"), Blocking()
-    runner = AsyncCheckRunner(provider, registry_of(blocking=blocking, fine=Healthy()), blocked_limit_seconds=1.0)
+    runner = AsyncCheckRunner(provider, registry_of(blocking=blocking, fine=Healthy()), blocked_limit_seconds=3.0)
     checks = [*checks_of("fine", 2), Check(name="blocker", check_type="blocking", target="100")]
 
     def reasons() -> dict[str, Reason | None]:
@@ -538,7 +539,7 @@ def test_a_loop_that_stays_blocked_is_given_up_and_its_blocker_skipped() -> None
         assert "the check blocker blocks it at executors.py:" in runner.trouble()
         wait_until(lambda: not runner.trouble())
         assert reasons() == {**fine, "blocker": Reason.STUCK}
-        assert (runner.replaced_loops, runner.stuck_checks) == (1, {"blocker"})
+        assert (runner.replaced_loops, runner.stuck_checks) == (1, frozenset({"blocker"}))
         blocking.released.set()
         wait_until(lambda: not runner.stuck_checks)
         assert reasons() == {**fine, "blocker": None}

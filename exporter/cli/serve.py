@@ -56,6 +56,7 @@ def serve(program: Program, options: Options) -> int:
         history=history,
         version=__version__,
         resolver_threads=program.network.resolver_threads,
+        replaced_loops=lambda: program.runner.replaced_loops,
         changes=StatusChanges(),
     )
     readiness = Readiness()

@@ -7,7 +7,7 @@ import importlib.metadata
 import re
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exporter.catalogue import OWN_NAMES
 from exporter.checks.base import CheckType
@@ -40,7 +40,7 @@ def load_plugins(
     Args:
         names: The items of `plugins`.
         known: The types there are already, by name.
-        problems: Takes what cannot be imported, and what is no proper check type.
+        problems: Takes what cannot be imported, and what is not a proper check type.
     """
     found: dict[str, CheckType] = {}
     for node in names:
@@ -96,7 +96,7 @@ def contract_faults(check_type: CheckType, others: Iterable[CheckType] = ()) -> 
         return [f"cannot be read: {repr_of(error)}"]
 
 
-def _contract_faults(check_type: CheckType, others: Iterable[CheckType]) -> Iterator[str]:
+def _contract_faults(check_type: Any, others: Iterable[CheckType]) -> Iterator[str]:
     if not isinstance(check_type.name, str) or not _TYPE_NAME.fullmatch(check_type.name):
         yield "must have a name of small letters, digits, - and _"
     elif check_type.name in CHECK_KEYS:

@@ -197,7 +197,7 @@ UNFIT: list[tuple[CheckType, str]] = [
         "has the subject pong, a name that is taken",
     ),
     *(
-        (subject(**fields), "has the subject pong, whose kind, selector, reason, description or choices are no such")
+        (subject(**fields), "has the subject pong, whose kind, selector, reason, description or choices are not such")
         for fields in ({"kind": "text"}, {"selector": None}, {"reason": "auth"}, {"choices": "ab"}, {"description": 1})
     ),
     (replace(BASE, subjects=(None,)), "has the subject None, which is not a Subject"),  # type: ignore[arg-type]
