@@ -247,6 +247,8 @@ class Check:
         min_interval_seconds: Within it the last result is given again instead of running the check.
         phase_histograms: Whether the duration of each phase is kept in a histogram.
         alert: The alerts it has of its own; None leaves it to those that all checks have.
+        is_complete: Whether the default expectations of its type are among its expectations, and all of it has been
+            checked, as a configuration does; a runner completes the others.
     """
 
     name: str
@@ -265,6 +267,7 @@ class Check:
     phase_histograms: bool = False
     target_label: str = ""
     alert: AlertPolicy | None = None
+    is_complete: bool = field(default=False, repr=False, compare=False)
 
     @property
     def shown_target(self) -> str:

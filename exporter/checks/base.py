@@ -25,16 +25,16 @@ class CheckExecutor(Protocol):
 
     `execute` runs concurrently for many checks on one event loop. It owns the protocol and the reason of a failure;
     the runner owns timeout, retries, duration and the judging of expectations.
+
+    An executor that holds something also has `async def aclose(self) -> None`, which releases it; the runner calls it
+    once, after its last check.
     """
 
     async def execute(self, check: Check) -> Result:
         """Run the check once and tell what came of it.
 
-        Failures of the target are results with `ResultStatus.ERROR` and a reason, not exceptions.
+        A failure of the target is a Result with `ResultStatus.ERROR` and a reason, or a raised `CheckFailed`.
         """
-
-    async def aclose(self) -> None:
-        """Release what the executor holds; called once, after its last check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from exporter.config.schema import CHECK_KEYS, READ_APART, CommonKeys
 from exporter.config.secrets import SecretText, mask_url_password
 from exporter.config.validation import validate
 from exporter.expect import DURATION
+from exporter.foreign import repr_of, text_of
 from exporter.model import Check
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class CheckBuilder:
             ),
             phase_histograms=common.phase_histograms,
             alert=alert,
+            is_complete=True,
         )
 
     def check_defaults(self, whole: Node, entries: dict[str, Node]) -> None:
@@ -129,7 +131,10 @@ class CheckBuilder:
         key = json.dumps(values)
         settings = self._shared_settings.get(key)
         if settings is None:
-            settings, faults = validate(self._type.settings, values, CHECK_KEYS)
+            try:
+                settings, faults = validate(self._type.settings, values, CHECK_KEYS)
+            except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything
+                settings, faults = None, [Fault((), self._raised("its settings", error))]
             self._reader.report(entries, whole, (), faults)
             if settings is not None:
                 _keep(self._shared_settings, key, settings)
@@ -183,7 +188,11 @@ class CheckBuilder:
         self, whole: Node, settings: CheckSettings, reader: ExpectationReader, own: tuple[Expectation, ...]
     ) -> tuple[Expectation, ...]:
         """Give those of the type's expectations about whose subjects the check says nothing."""
-        found = reader.read([dict(item) for item in self._type.default_expectations(settings, own)])
+        try:
+            found = reader.read([dict(item) for item in self._type.default_expectations(settings, own)])
+        except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
+            self._problems.add(whole, self._raised("its default expectations", error))
+            return ()
         for fault in reader.faults:
             self._problems.add(whole, f"the type {self._type.name} has a default expectation that {fault.message}")
         spoken_of = {expectation.subject.name for expectation in own}
@@ -191,11 +200,20 @@ class CheckBuilder:
 
     def _target(self, node: Node, target: str, written: object, settings: CheckSettings) -> str | None:
         try:
-            return self._type.validate_target(target, settings)
+            valid = self._type.validate_target(target, settings)
+            if type(valid) is str:
+                return valid
+            self._problems.add(node, f"the type {self._type.name} makes {repr_of(type(valid))} of its target, not text")
         except ValueError as error:
             shown = quoted(written if isinstance(written, SecretText) else mask_url_password(target))
-            self._problems.add(node, f"{shown} {mask_url_password(str(error))}")
-            return None
+            self._problems.add(node, f"{shown} {mask_url_password(text_of(error))}")
+        except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
+            self._problems.add(node, self._raised("its target", error))
+        return None
+
+    def _raised(self, what: str, error: Exception) -> str:
+        """Say that the type failed, but not with which values: there may be secrets among them."""
+        return f"the type {self._type.name} failed at {what}: {type(error).__name__}"
 
 
 def _keep(shared: dict[Key, Kept], key: Key, value: Kept) -> None:
