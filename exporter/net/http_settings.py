@@ -21,6 +21,7 @@ from exporter.settings import (
     Size,
     TlsConfig,
     TlsSettings,
+    parse_host,
     parse_host_port,
 )
 
@@ -43,8 +44,7 @@ def _method(method: str) -> str:
 
 
 def _token_url(text: str) -> str:
-    parse_http_url(text)
-    return text
+    return str(parse_http_url(text))
 
 
 class OAuth2(SettingsModel):
@@ -115,11 +115,11 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
             raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
         if self.compression is not None and "accept-encoding" in names:
             raise ValueError("has compression and an Accept-Encoding header; they say the same")
-        if self.host_header is not None:
+        for value in (value for name, value in self.headers.items() if name.lower() == "host"):
             try:
-                parse_host_port(self.host_header, default_port=1)
+                parse_host_port(value, default_port=1)
             except ValueError as error:
-                raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
+                raise ValueError(f"has the Host header {value!r}, which {error}") from error
         return self
 
     @model_validator(mode="after")
@@ -144,5 +144,9 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
 
     @property
     def host_header(self) -> str | None:
-        """The configured Host header; None when the target's host is sent."""
-        return next((value for name, value in self.headers.items() if name.lower() == "host"), None)
+        """The configured Host header, its host in ASCII; None when the target's host is sent."""
+        value = next((value for name, value in self.headers.items() if name.lower() == "host"), None)
+        if value is None or value.isascii():
+            return value
+        host, colon, port = value.rpartition(":")
+        return f"{parse_host(host)}:{port}" if colon else parse_host(value)

@@ -18,6 +18,7 @@ import anyio.to_thread
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.names import host_name
 from exporter.net.addresses import Address, parse_address
 from exporter.net.candidates import Candidates
 from exporter.net.name_lookup import Answer, look_up
@@ -87,11 +88,11 @@ class Lookups:
             if literal is not None:
                 candidates = Candidates.of([_fitting(literal, versions, settings)])
             else:
-                candidates = await self._look_up(ascii_name(host), versions, settings, system, several=several)
+                candidates = await self._look_up(resolvable_name(host), versions, settings, system, several=several)
                 lookup_seconds = candidates.lookup_seconds
         except asyncio.CancelledError:
             if settings.resolver == SYSTEM_RESOLVER:
-                attempt.timeout_detail = self._threads.obstacle(ascii_name(host))
+                attempt.timeout_detail = self._threads.obstacle(resolvable_name(host))
             raise
         finally:
             facts.resolve_seconds = perf_counter() - started
@@ -214,18 +215,16 @@ def _fitting(address: Address, versions: tuple[int, ...], settings: NetworkSetti
     raise CheckFailed(Reason.RESOLVE, f"{address.text} is no {_families(versions)} address")
 
 
-def ascii_name(host: str) -> str:
-    """Give a host name in lower-case ASCII, as DNS and certificates have it (IDNA 2003).
+def resolvable_name(host: str) -> str:
+    """Return a host's name as DNS and certificates have it.
 
     Raises:
-        CheckFailed: With reason `resolve` when there is no such form.
+        CheckFailed: With reason `resolve` when it is not one.
     """
-    if host.isascii():
-        return host.lower()
     try:
-        return host.encode("idna").decode("ascii").lower()
-    except UnicodeError as error:
-        raise CheckFailed(Reason.RESOLVE, f"{host} is no host name") from error
+        return host_name(host)
+    except ValueError as error:
+        raise CheckFailed(Reason.RESOLVE, f"{host!r} {error}") from error
 
 
 def _local_addresses(name: str, versions: tuple[int, ...], system: SystemConfig) -> list[Address]:

@@ -188,10 +188,19 @@ def zoo() -> Iterator[DnsServer]:
             "UNTOLD: what the server sent is no answer: its id is another",
         ),
         ("bücher.test", "resolve: xn--bcher-kva.test does not exist"),
-        ("a..test", "resolve: a..test is no domain name"),
-        ("x" * 64 + ".test", f"resolve: {'x' * 64}.test is no domain name"),
-        ("\ud800.test", "resolve: \ud800.test is no host name"),
+        ("straße.test", "resolve: xn--strae-oqa.test does not exist"),
+        ("a..test", "resolve: 'a..test' is not a host name: it has an empty label"),
+        (
+            "x" * 64 + ".test",
+            f"resolve: '{'x' * 64}.test' is not a host name: its label {'x' * 20}… has 64 characters, "
+            "and 63 are allowed",
+        ),
+        (
+            "\ud800.test",
+            "resolve: '\\ud800.test' is not a host name: it contains U+D800, which is not allowed in names",
+        ),
     ],
+    ids=ascii,
 )
 async def test_asks_the_checks_own_server(zoo: DnsServer, place: Place, host: str, result: str) -> None:
     """With `resolver` that server alone is asked, for the name as it is, whatever answers or forgeries come."""
