@@ -34,6 +34,7 @@ _MAX_DURATION_SECONDS = 100 * _DURATION_UNITS["y"]
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2, "GB": 1024**3, "GIB": 1024**3}
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMG]?I?B?)", re.IGNORECASE)
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#]*@)?(?P<place>[^/?#]*)")
+_PORT = re.compile(r":[0-9]*$")
 _URL_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -131,7 +132,7 @@ def parse_host(value: object) -> str:
     """
     text = value if isinstance(value, str) else ""
     if url := _URL.match(text):
-        raise ValueError(f"is a URL; write {url['place'].rpartition(':')[0] or url['place']}")
+        raise ValueError(f"is a URL; write {_PORT.sub('', url['place'])}")
     bracketed = text.startswith("[") and text.endswith("]")
     try:
         return str(ipaddress.IPv6Address(text[1:-1]) if bracketed else ipaddress.ip_address(text))
@@ -172,7 +173,7 @@ def parse_host_port(value: object, default_port: int | None = None) -> tuple[str
 def _place_in_url(url: re.Match[str], *, port_needed: bool) -> str:
     """Return what to write in place of a URL: its host, with a port where one is needed."""
     place = url["place"]
-    if not port_needed or re.search(r":\d+$", place):
+    if not port_needed or _PORT.search(place):
         return place
     return f"{place}:{_URL_PORTS.get(url['scheme'].lower(), 'PORT')}"
 

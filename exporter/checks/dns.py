@@ -40,7 +40,7 @@ from exporter.net.dns_answer import (
     answer_measurements,
     answer_observations,
 )
-from exporter.net.dns_exchange import DnsStream, Question, ask_datagram, prepare_question
+from exporter.net.dns_exchange import DnsStream, ask_datagram, prepare_question
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from exporter.model import Check, Expectation
     from exporter.net.dns_answer import DnsAnswer
     from exporter.net.dns_exchange import Reply
+    from exporter.net.dns_message import Question
     from exporter.settings import CheckSettings
 
 _CACHED_QUESTIONS = 16384  # the questions of a large configuration; a few hundred bytes each

@@ -5,27 +5,28 @@ Metric names are blackbox_exporter's where it has them.
 
 from __future__ import annotations
 
-import socket
+import asyncio
 import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 import dns.exception
-import dns.name
 import dns.rcode
 import dns.rdata
-import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.ANY.SOA
-import dns.rdtypes.txtbase
 
 from exporter.errors import CheckFailed
 from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
+from exporter.net.dns_message import HEADER_OCTETS, BadNameError, Names, frame_at, reached_names
+from exporter.net.dns_records import read_record, record_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from exporter.model import Observation
+    from exporter.net.dns_message import Frame, Question
 
 ANSWER_RRS = MetricSpec(
     name="probe_dns_answer_rrs", help="Records in the answer section; 0 without an answer", defaults=(((), 0.0),)
@@ -93,22 +94,15 @@ ANSWER_SUBJECTS = (
 )  # fmt: skip
 """Subjects of an answer."""
 
-_HEADER = struct.Struct(">5H")  # RFC 1035 section 4.1.1, without the id
-_FRAME = struct.Struct(">HHIH")
-_NAMES_ONLY = frozenset(
-    (
-        dns.rdatatype.NS, dns.rdatatype.CNAME, dns.rdatatype.DNAME, dns.rdatatype.PTR, dns.rdatatype.MX,
-        dns.rdatatype.SRV, dns.rdatatype.SOA, dns.rdatatype.AFSDB, dns.rdatatype.KX, dns.rdatatype.RP,
-    )
-)  # fmt: skip
-"""Types whose text is numbers and host names, so that case means nothing in it (RFC 4343)."""
+_HEADER = struct.Struct(">5H")  # without the id
+_LINKS = frozenset((dns.rdatatype.CNAME, dns.rdatatype.DNAME))
+_READ_AT_ONCE_OCTETS = 2048
+_TURN_SECONDS = 0.002
+_RECORDS_BETWEEN_LOOKS = 16
 
 
 class DnsAnswer:
     """Facts of one answer; lives as long as its attempt.
-
-    Only what is looked at is parsed: the frame of every record, the data of those asked for. A whole `dns.message`
-    costs as much as all the rest of a check, most of it for objects that nobody asks anything.
 
     Attributes:
         record_type: The type asked for.
@@ -121,7 +115,8 @@ class DnsAnswer:
         recursion_available: The RA flag.
         authenticated_data: The AD flag.
         ttl_seconds: Shortest time to live in the answer section; None without records.
-        serial: Serial number of the first SOA record in the answer section; None without one.
+        serial: Serial number of the first SOA record that answers the question; None without one.
+        stray_count: Records of the type asked for that belong to names the question does not lead to.
         octets: Length of the message.
     """
 
@@ -138,136 +133,137 @@ class DnsAnswer:
         "record_type",
         "recursion_available",
         "serial",
+        "stray_count",
         "ttl_seconds",
     )
 
-    def __init__(self, wire: bytes, record_type: dns.rdatatype.RdataType) -> None:
-        """Read an answer.
+    def __init__(self, wire: bytes, question: Question) -> None:
+        """Read an answer at once, however long that takes; see `read`.
 
         Args:
             wire: The message.
-            record_type: The type asked for; ANY stands for all.
+            question: What was asked; the type ANY stands for all.
 
         Raises:
             CheckFailed: With reason `protocol` when it is malformed.
         """
+        for _ in self._steps(wire, question):
+            pass
+
+    @classmethod
+    async def read(cls, wire: bytes, question: Question) -> DnsAnswer:
+        """Read an answer without keeping the event loop; arguments and exceptions as for the constructor."""
+        if len(wire) <= _READ_AT_ONCE_OCTETS:
+            return cls(wire, question)
+        answer = cls.__new__(cls)
+        turn_ends = perf_counter() + _TURN_SECONDS
+        for _ in cls._steps(answer, wire, question):
+            if perf_counter() > turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = perf_counter() + _TURN_SECONDS
+        return answer
+
+    def _steps(self, wire: bytes, question: Question) -> Iterator[None]:
+        """Read an answer, with a stop after each few records."""
         try:
-            self._read(wire, record_type)
+            yield from self._read(wire, question)
         except (struct.error, IndexError) as error:
-            raise CheckFailed(
-                Reason.PROTOCOL, "the answer is malformed: it ends before its last record does"
-            ) from error
+            detail = "the answer is malformed: it ends before its last record does"
+            raise CheckFailed(Reason.PROTOCOL, detail) from error
+        except BadNameError as error:
+            raise CheckFailed(Reason.PROTOCOL, f"the answer is malformed: a name cannot be read, {error}") from error
         except (dns.exception.DNSException, ValueError) as error:
             detail = f"the answer is malformed: a record's data cannot be read ({type(error).__name__})"
             raise CheckFailed(Reason.PROTOCOL, detail) from error
 
-    def _read(self, wire: bytes, record_type: dns.rdatatype.RdataType) -> None:
+    def _read(self, wire: bytes, question: Question) -> Iterator[None]:
         flags, questions, answers, authorities, additionals = _HEADER.unpack_from(wire, 2)
         self.octets = len(wire)
-        self.record_type = record_type
+        self.record_type = question.record_type
         self.answer_count, self.authority_count, self.additional_count = answers, authorities, additionals
         self.authoritative = bool(flags & 0x0400)
         self.recursion_available = bool(flags & 0x0080)
         self.authenticated_data = bool(flags & 0x0020)
-        self.rcode_number = flags & 0x000F
-        offset = _HEADER.size + 2
-        for _ in range(questions):
-            offset = _after_name(wire, offset) + 4
-        frames, offset = _frames(wire, offset, answers)
-        _, offset = _frames(wire, offset, authorities)
-        extra, offset = _frames(wire, offset, additionals)
+        names, offset = _after_questions(wire, question, questions)
+        frames: list[Frame] = []
+        offset = yield from _read_frames(wire, names, offset, answers, frames)
+        offset = yield from _read_frames(wire, names, offset, authorities, None)
+        extra: list[Frame] = []
+        offset = yield from _read_frames(wire, names, offset, additionals, extra)
         if offset != len(wire):
             raise CheckFailed(Reason.PROTOCOL, f"the answer is malformed: {len(wire) - offset} octets follow its end")
+        self.rcode_number = flags & 0x000F
         for frame in extra:
             if frame.record_type == dns.rdatatype.OPT:
                 self.rcode_number |= frame.ttl >> 24 << 4  # RFC 6891 section 6.1.3
         self.rcode = _rcode_name(self.rcode_number)
         # RFC 2181 section 8: a TTL with its highest bit set counts as 0.
-        self.ttl_seconds = min((frame.ttl if frame.ttl < 1 << 31 else 0 for frame in frames), default=None)
-        self._records = [
-            _read_record(wire, frame) for frame in frames if record_type in (frame.record_type, dns.rdatatype.ANY)
-        ]
-        self.serial = next((one.serial for one in self._records if isinstance(one, dns.rdtypes.ANY.SOA.SOA)), None)
+        self.ttl_seconds = min([frame.ttl if frame.ttl < 1 << 31 else 0 for frame in frames], default=None)
+        yield from self._read_records(wire, question, names, frames)
+
+    def _read_records(self, wire: bytes, question: Question, names: Names, frames: list[Frame]) -> Iterator[None]:
+        """Read the data of the records that answer the question."""
+        wanted, record_class = question.record_type, question.record_class
+        links = [frame for frame in frames if frame.record_type in _LINKS and frame.record_class == record_class]
+        reached = reached_names(question, links, names) if links else (question.name,)
+        self._records: list[dns.rdata.Rdata | str] = []
+        self.stray_count = 0
+        self.serial = None
+        as_text = len(frames) > _RECORDS_BETWEEN_LOOKS
+        for number, frame in enumerate(frames, 1):
+            if number % _RECORDS_BETWEEN_LOOKS == 0:
+                yield
+            if wanted not in (frame.record_type, dns.rdatatype.ANY):
+                continue
+            if frame.owner not in reached or frame.record_class != record_class:
+                self.stray_count += 1
+                continue
+            record = read_record(wire, frame, names)
+            if self.serial is None and isinstance(record, dns.rdtypes.ANY.SOA.SOA):
+                self.serial = record.serial
+            self._records.append(record_text(record) if as_text and not isinstance(record, str) else record)
 
     @property
     def record_count(self) -> int:
-        """How many of the answer's records are of the type asked for."""
+        """How many of the answer's records are of the type asked for, and of the name or one that it leads to."""
         return len(self._records)
 
     def texts(self, limit: int | None = None) -> tuple[str, ...]:
-        """Give the data of the records of the type asked for as texts, in the order they came.
+        """Return the data of the records that `record_count` counts as texts, in the order they came.
 
         Args:
             limit: At most so many; all when None.
         """
-        return tuple(one if isinstance(one, str) else record_text(one) for one in self._records[:limit])
+        return tuple([one if isinstance(one, str) else record_text(one) for one in self._records[:limit]])
 
 
-class _Frame(NamedTuple):
-    """The frame of a record: all but its owner's name and its data (RFC 1035 section 4.1.3)."""
-
-    record_type: int
-    record_class: int
-    ttl: int
-    data_octets: int
-    data_offset: int
-
-
-def _after_name(wire: bytes, offset: int) -> int:
-    """Give the offset behind a name, which ends with the root's empty label or with a pointer to another's end."""
-    while length := wire[offset]:
-        if length >= 0xC0:
-            return offset + 2
-        if length > 63:
-            raise ValueError("no length of a label")
-        offset += length + 1
-    return offset + 1
-
-
-def _frames(wire: bytes, offset: int, count: int) -> tuple[list[_Frame], int]:
-    """Give the frames of the records of a section, and the offset behind it."""
-    frames = []
+def _after_questions(wire: bytes, question: Question, count: int) -> tuple[Names, int]:
+    """Return the names of a message, and the offset behind its question section."""
+    behind = HEADER_OCTETS + len(question.section)
+    if count == 1 and wire[HEADER_OCTETS:behind].lower() == question.section:
+        return Names(wire, question.name), behind
+    names, offset = Names(wire, b""), HEADER_OCTETS
     for _ in range(count):
-        offset = _after_name(wire, offset)
-        record_type, record_class, ttl, octets = _FRAME.unpack_from(wire, offset)
-        frames.append(_Frame(record_type, record_class, ttl, octets, offset + _FRAME.size))
-        offset += _FRAME.size + octets
-        if offset > len(wire):
-            raise IndexError("the data of a record reaches beyond the message")
-    return frames, offset
+        offset = names.at(offset)[1] + 4
+    return names, offset
 
 
-def _read_record(wire: bytes, frame: _Frame) -> dns.rdata.Rdata | str:
-    """Read the data of a record; those of addresses, the most frequent by far, as the text they are needed as."""
-    octets, offset = frame.data_octets, frame.data_offset
-    if frame.record_class == dns.rdataclass.IN:
-        if frame.record_type == dns.rdatatype.A and octets == 4:
-            return socket.inet_ntop(socket.AF_INET, wire[offset : offset + 4])
-        if frame.record_type == dns.rdatatype.AAAA and octets == 16:
-            return socket.inet_ntop(socket.AF_INET6, wire[offset : offset + 16])
-    record_class = dns.rdataclass.RdataClass.make(frame.record_class)
-    record_type = dns.rdatatype.RdataType.make(frame.record_type)
-    return dns.rdata.from_wire(record_class, record_type, wire, offset, octets)
+def _read_frames(
+    wire: bytes, names: Names, offset: int, count: int, frames: list[Frame] | None
+) -> Generator[None, None, int]:
+    """Add the frames of a section's records to a list, if there is one, and return the offset behind the section."""
+    for number in range(1, count + 1):
+        frame, offset = frame_at(wire, names, offset)
+        if frames is not None:
+            frames.append(frame)
+        if number % _RECORDS_BETWEEN_LOOKS == 0:
+            yield
+    return offset
 
 
 @lru_cache(maxsize=64)
 def _rcode_name(number: int) -> str:
     return dns.rcode.to_text(dns.rcode.Rcode.make(number))
-
-
-def record_text(record: dns.rdata.Rdata) -> str:
-    """Give the data of a record as text.
-
-    Host names are in lower case and without the final dot (`10 mail.example`), the strings of a TXT record joined
-    (RFC 7208 section 3.3) and without quotes, its bytes that are no UTF-8 escaped. All else is as in a zone file.
-    """
-    if isinstance(record, dns.rdtypes.txtbase.TXTBase):
-        return b"".join(record.strings).decode("utf-8", "backslashreplace")
-    text = record.to_text(origin=dns.name.root, relativize=True)
-    if record.rdtype not in _NAMES_ONLY:
-        return text
-    # The root itself, as in the MX record of a domain without mail (RFC 7505), has no name before its dot.
-    return " ".join("." if word == "@" else word for word in text.lower().split(" "))
 
 
 def answer_measurements(answer: DnsAnswer) -> list[Measurement]:

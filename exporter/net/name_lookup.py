@@ -17,7 +17,7 @@ from exporter.net.name_query import address_question, ask
 
 if TYPE_CHECKING:
     from exporter.net.dns_answer import DnsAnswer
-    from exporter.net.dns_exchange import Question
+    from exporter.net.dns_message import Question
     from exporter.net.system_names import NameServer, ResolverConfig
 
 _FIRST_WAIT_SECONDS = 1.0

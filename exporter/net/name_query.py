@@ -20,7 +20,7 @@ from exporter.net.failures import connection_failure
 
 if TYPE_CHECKING:
     from exporter.net.dns_answer import DnsAnswer
-    from exporter.net.dns_exchange import Question
+    from exporter.net.dns_message import Question
     from exporter.net.system_names import NameServer
 
 _CACHED_QUESTIONS = 8192
