@@ -116,6 +116,7 @@ class DnsAnswer:
         authenticated_data: The AD flag.
         ttl_seconds: Shortest time to live in the answer section; None without records.
         serial: Serial number of the first SOA record that answers the question; None without one.
+        is_alias: Whether the name asked for is an alias of another.
         stray_count: Records of the type asked for that belong to names the question does not lead to.
         octets: Length of the message.
     """
@@ -127,6 +128,7 @@ class DnsAnswer:
         "authenticated_data",
         "authoritative",
         "authority_count",
+        "is_alias",
         "octets",
         "rcode",
         "rcode_number",
@@ -206,6 +208,7 @@ class DnsAnswer:
         wanted, record_class = question.record_type, question.record_class
         links = [frame for frame in frames if frame.record_type in _LINKS and frame.record_class == record_class]
         reached = reached_names(question, links, names) if links else (question.name,)
+        self.is_alias = len(reached) > 1
         self._records: list[dns.rdata.Rdata | str] = []
         self.stray_count = 0
         self.serial = None
