@@ -151,6 +151,7 @@ class Expectation:
         operand: What it is compared with, compiled: a number, a pattern, a tuple of texts, a set of ranges.
         selector: The compiled selector (JSONPath) or its text (header name); None for subjects without one.
         severity: Whether missing it is an error or a warning.
+        by_default: Whether the check type expects it of itself, and nobody wrote it.
     """
 
     label: str
@@ -159,6 +160,7 @@ class Expectation:
     operand: object
     selector: object = None
     severity: Severity = Severity.ERROR
+    by_default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

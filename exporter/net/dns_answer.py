@@ -20,6 +20,7 @@ import dns.rdtypes.ANY.SOA
 from exporter.errors import CheckFailed
 from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
 from exporter.net.dns_message import HEADER_OCTETS, BadNameError, Names, frame_at, reached_names
+from exporter.net.dns_operands import forms_that_are_wanted
 from exporter.net.dns_records import read_record, record_text
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ RCODE = Subject(
 ANSWERS = Subject(
     name="answers",
     kind=ValueKind.TEXTS,
-    description="Data of the records of the type asked for: addresses, `10 mail.example`, the text of TXT records",
+    description="Data of the records that answer the question: addresses, `10 mail.example`, the text of TXT records",
 )
 ANSWER_COUNT = Subject(name="answer_count", kind=ValueKind.NUMBER, description="Records in the answer section")
 AUTHORITY_COUNT = Subject(name="authority_count", kind=ValueKind.NUMBER, description="Records in the authority section")
@@ -269,6 +270,17 @@ def _rcode_name(number: int) -> str:
     return dns.rcode.to_text(dns.rcode.Rcode.make(number))
 
 
+def answers_compared_with(answer: DnsAnswer, wanted: object) -> tuple[str, ...]:
+    """Return the answers in the forms that they are compared with.
+
+    Args:
+        answer: The answer.
+        wanted: What they are compared with, as the selector of an expectation that has short forms; else None.
+    """
+    texts = answer.texts()
+    return forms_that_are_wanted(texts, wanted, answer.record_type) if isinstance(wanted, frozenset) else texts
+
+
 def answer_measurements(answer: DnsAnswer) -> list[Measurement]:
     """Give the values of ANSWER_METRICS."""
     found = [
@@ -294,7 +306,7 @@ def answer_observations(answer: DnsAnswer, *, truncated: bool) -> Mapping[str, O
     """
     return {
         RCODE.name: answer.rcode,
-        ANSWERS.name: lambda _selector: answer.texts(),
+        ANSWERS.name: lambda wanted: answers_compared_with(answer, wanted),
         ANSWER_COUNT.name: answer.answer_count,
         AUTHORITY_COUNT.name: answer.authority_count,
         ADDITIONAL_COUNT.name: answer.additional_count,

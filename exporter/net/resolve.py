@@ -175,7 +175,10 @@ class Lookups:
         other = 10 - version
         try:
             async with asyncio.timeout(_OTHERS_SECONDS):
-                return [(other, await self._outcome(name, settings.resolver, config, other))]
+                return [
+                    (other, await self._outcome(candidate, settings.resolver, config, other))
+                    for candidate in names_to_ask_for(name, config)
+                ]
         except TimeoutError:
             return []
 
