@@ -279,8 +279,7 @@ def _manner_of(key: _ByIdentity[HttpSettings]) -> _Manner:
         headers["Content-Type"] = "application/json"
     for name, value in settings.headers.items():
         headers.pop(name, None)
-        sent = (settings.host_header or value) if name.lower() == "host" else value
-        headers.update([(name.encode(), sent.encode())])
+        headers.update([(name.encode(), value.encode())])
     if settings.bearer_token is not None:
         headers.update([(b"Authorization", f"Bearer {settings.bearer_token.get_secret_value()}".encode())])
     options = RequestOptions(

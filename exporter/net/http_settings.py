@@ -7,7 +7,7 @@ from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotati
 from importlib import import_module
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator, model_validator
 
 from exporter.net.http_message import DEFAULT_BODY_LIMIT_BYTES
 from exporter.net.http_target import parse_http_url
@@ -45,6 +45,15 @@ def _method(method: str) -> str:
 
 def _token_url(text: str) -> str:
     return str(parse_http_url(text))
+
+
+def ascii_host_header(text: str) -> str:
+    """Return the value of a Host header with its host in ASCII; what is ASCII or not a host stays as it is."""
+    host, colon, port = text.rpartition(":")
+    try:
+        return text if text.isascii() else f"{parse_host(host)}:{port}" if colon else parse_host(text)
+    except ValueError:
+        return text
 
 
 class OAuth2(SettingsModel):
@@ -96,6 +105,11 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
         default=None, description="Content coding asked for; none by default. Any known one is undone"
     )
 
+    @field_validator("headers")
+    @classmethod
+    def _write_host_in_ascii(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: ascii_host_header(value) if name.lower() == "host" else value for name, value in headers.items()}
+
     @model_validator(mode="after")
     def _check_what_excludes_what(self) -> Self:
         names = [name.lower() for name in self.headers]
@@ -115,11 +129,11 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
             raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
         if self.compression is not None and "accept-encoding" in names:
             raise ValueError("has compression and an Accept-Encoding header; they say the same")
-        for value in (value for name, value in self.headers.items() if name.lower() == "host"):
+        if self.host_header is not None:
             try:
-                parse_host_port(value, default_port=1)
+                parse_host_port(self.host_header, default_port=1)
             except ValueError as error:
-                raise ValueError(f"has the Host header {value!r}, which {error}") from error
+                raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
         return self
 
     @model_validator(mode="after")
@@ -144,9 +158,5 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
 
     @property
     def host_header(self) -> str | None:
-        """The configured Host header, its host in ASCII; None when the target's host is sent."""
-        value = next((value for name, value in self.headers.items() if name.lower() == "host"), None)
-        if value is None or value.isascii():
-            return value
-        host, colon, port = value.rpartition(":")
-        return f"{parse_host(host)}:{port}" if colon else parse_host(value)
+        """The configured Host header; None when the target's host is sent."""
+        return next((value for name, value in self.headers.items() if name.lower() == "host"), None)
