@@ -317,7 +317,7 @@ def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> R
     if (
         answer.record_count
         or answer.rcode != "NOERROR"
-        or any(one.subject in _SPEAK_OF_ABSENCE and not one.by_default for one in check.expectations)
+        or any(one.subject in _SPEAK_OF_ABSENCE and not one.is_default for one in check.expectations)
     ):
         return Result(check_name=check.name, status=ResultStatus.OK)
     detail = f"{check.target} has no records of type {settings.record_type}"

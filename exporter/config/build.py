@@ -188,7 +188,7 @@ class CheckBuilder:
         for fault in reader.faults:
             self._problems.add(whole, f"the type {self._type.name} has a default expectation that {fault.message}")
         spoken_of = {expectation.subject.name for expectation in own}
-        return tuple(replace(one, by_default=True) for one in found if one.subject.name not in spoken_of)
+        return tuple(replace(one, is_default=True) for one in found if one.subject.name not in spoken_of)
 
     def _expectation_reader(self, settings: CheckSettings | None) -> ExpectationReader:
         if settings is None:
