@@ -9,7 +9,7 @@ import asyncio
 import struct
 from functools import lru_cache
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import dns.exception
 import dns.rcode
@@ -24,7 +24,7 @@ from exporter.net.dns_operands import forms_that_are_wanted
 from exporter.net.dns_records import read_record, record_text
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from exporter.model import Observation
     from exporter.net.dns_message import Frame, Question
@@ -96,10 +96,11 @@ ANSWER_SUBJECTS = (
 """Subjects of an answer."""
 
 _HEADER = struct.Struct(">5H")  # without the id
-_LINKS = frozenset((dns.rdatatype.CNAME, dns.rdatatype.DNAME))
+_LINKS = frozenset((int(dns.rdatatype.CNAME), int(dns.rdatatype.DNAME)))
+_ANY, _OPT = int(dns.rdatatype.ANY), int(dns.rdatatype.OPT)
 _READ_AT_ONCE_OCTETS = 2048
 _TURN_SECONDS = 0.002
-_RECORDS_BETWEEN_LOOKS = 16
+_RECORDS_AT_ONCE = 16
 
 
 class DnsAnswer:
@@ -169,63 +170,80 @@ class DnsAnswer:
     def _steps(self, wire: bytes, question: Question) -> Iterator[None]:
         """Read an answer, with a stop after each few records."""
         try:
-            yield from self._read(wire, question)
+            names, offset = self._read_head(wire, question)
+            frames: list[Frame] = []
+            extra: list[Frame] = []
+            for count, kept in (
+                (self.answer_count, frames),
+                (self.authority_count, None),
+                (self.additional_count, extra),
+            ):
+                for left in range(count, 0, -_RECORDS_AT_ONCE):
+                    offset = _read_frames(wire, names, offset, min(left, _RECORDS_AT_ONCE), kept)
+                    yield
+            if offset != len(wire):
+                _refuse(f"{len(wire) - offset} octets follow its end")
+            self._take_in(frames, extra)
+            links = [frame for frame in frames if frame.record_type in _LINKS]
+            reached = reached_names(question, links, names) if links else {question.name}
+            self.is_alias = len(reached) > 1
+            for start in range(0, len(frames), _RECORDS_AT_ONCE):
+                self._read_records(wire, question, names, frames[start : start + _RECORDS_AT_ONCE], reached)
+                yield
         except (struct.error, IndexError) as error:
-            detail = "the answer is malformed: it ends before its last record does"
-            raise CheckFailed(Reason.PROTOCOL, detail) from error
+            _refuse("it ends before its last record does", error)
         except BadNameError as error:
-            raise CheckFailed(Reason.PROTOCOL, f"the answer is malformed: a name cannot be read, {error}") from error
+            _refuse(f"a name cannot be read, {error}", error)
         except (dns.exception.DNSException, ValueError) as error:
-            detail = f"the answer is malformed: a record's data cannot be read ({type(error).__name__})"
-            raise CheckFailed(Reason.PROTOCOL, detail) from error
+            _refuse(f"a record's data cannot be read ({type(error).__name__})", error)
 
-    def _read(self, wire: bytes, question: Question) -> Iterator[None]:
-        flags, questions, answers, authorities, additionals = _HEADER.unpack_from(wire, 2)
+    def _read_head(self, wire: bytes, question: Question) -> tuple[Names, int]:
+        """Read what comes before the records; return the names of the message and the offset of the first record."""
+        flags, questions, self.answer_count, self.authority_count, self.additional_count = _HEADER.unpack_from(wire, 2)
         self.octets = len(wire)
         self.record_type = question.record_type
-        self.answer_count, self.authority_count, self.additional_count = answers, authorities, additionals
         self.authoritative = bool(flags & 0x0400)
         self.recursion_available = bool(flags & 0x0080)
         self.authenticated_data = bool(flags & 0x0020)
-        names, offset = _after_questions(wire, question, questions)
-        frames: list[Frame] = []
-        offset = yield from _read_frames(wire, names, offset, answers, frames)
-        offset = yield from _read_frames(wire, names, offset, authorities, None)
-        extra: list[Frame] = []
-        offset = yield from _read_frames(wire, names, offset, additionals, extra)
-        if offset != len(wire):
-            raise CheckFailed(Reason.PROTOCOL, f"the answer is malformed: {len(wire) - offset} octets follow its end")
         self.rcode_number = flags & 0x000F
+        self.serial = None
+        self.stray_count = 0
+        self._records: list[dns.rdata.Rdata | str] = []
+        behind = HEADER_OCTETS + len(question.section)
+        if questions == 1 and wire[HEADER_OCTETS:behind].lower() == question.section:
+            return Names(wire, question.name), behind
+        names, offset = Names(wire, b""), HEADER_OCTETS
+        for _ in range(questions):
+            offset = names.at(offset)[1] + 4
+        return names, offset
+
+    def _take_in(self, frames: list[Frame], extra: list[Frame]) -> None:
+        """Take in what the frames of the answer section and of the additional one say."""
         for frame in extra:
-            if frame.record_type == dns.rdatatype.OPT:
+            if frame.record_type == _OPT:
                 self.rcode_number |= frame.ttl >> 24 << 4  # RFC 6891 section 6.1.3
         self.rcode = _rcode_name(self.rcode_number)
         # RFC 2181 section 8: a TTL with its highest bit set counts as 0.
         self.ttl_seconds = min([frame.ttl if frame.ttl < 1 << 31 else 0 for frame in frames], default=None)
-        yield from self._read_records(wire, question, names, frames)
 
-    def _read_records(self, wire: bytes, question: Question, names: Names, frames: list[Frame]) -> Iterator[None]:
-        """Read the data of the records that answer the question."""
-        wanted, record_class = question.record_type, question.record_class
-        links = [frame for frame in frames if frame.record_type in _LINKS and frame.record_class == record_class]
-        reached = reached_names(question, links, names) if links else (question.name,)
-        self.is_alias = len(reached) > 1
-        self._records: list[dns.rdata.Rdata | str] = []
-        self.stray_count = 0
-        self.serial = None
-        as_text = len(frames) > _RECORDS_BETWEEN_LOOKS
-        for number, frame in enumerate(frames, 1):
-            if number % _RECORDS_BETWEEN_LOOKS == 0:
-                yield
-            if wanted not in (frame.record_type, dns.rdatatype.ANY):
+    def _read_records(
+        self, wire: bytes, question: Question, names: Names, frames: list[Frame], reached: set[bytes]
+    ) -> None:
+        """Read the data of those records that answer the question."""
+        wanted, record_class = int(question.record_type), question.record_class
+        as_text = self.answer_count > _RECORDS_AT_ONCE  # else only when somebody looks
+        for frame in frames:
+            if wanted not in (frame.record_type, _ANY):
                 continue
             if frame.owner not in reached or frame.record_class != record_class:
                 self.stray_count += 1
                 continue
             record = read_record(wire, frame, names)
-            if self.serial is None and isinstance(record, dns.rdtypes.ANY.SOA.SOA):
-                self.serial = record.serial
-            self._records.append(record_text(record) if as_text and not isinstance(record, str) else record)
+            if not isinstance(record, str):
+                if self.serial is None and isinstance(record, dns.rdtypes.ANY.SOA.SOA):
+                    self.serial = record.serial
+                record = record_text(record) if as_text else record
+            self._records.append(record)
 
     @property
     def record_count(self) -> int:
@@ -241,27 +259,16 @@ class DnsAnswer:
         return tuple([one if isinstance(one, str) else record_text(one) for one in self._records[:limit]])
 
 
-def _after_questions(wire: bytes, question: Question, count: int) -> tuple[Names, int]:
-    """Return the names of a message, and the offset behind its question section."""
-    behind = HEADER_OCTETS + len(question.section)
-    if count == 1 and wire[HEADER_OCTETS:behind].lower() == question.section:
-        return Names(wire, question.name), behind
-    names, offset = Names(wire, b""), HEADER_OCTETS
+def _refuse(why: str, cause: Exception | None = None) -> NoReturn:
+    raise CheckFailed(Reason.PROTOCOL, f"the answer is malformed: {why}") from cause
+
+
+def _read_frames(wire: bytes, names: Names, offset: int, count: int, kept: list[Frame] | None) -> int:
+    """Add the frames of so many records to a list, if there is one, and return the offset behind them."""
     for _ in range(count):
-        offset = names.at(offset)[1] + 4
-    return names, offset
-
-
-def _read_frames(
-    wire: bytes, names: Names, offset: int, count: int, frames: list[Frame] | None
-) -> Generator[None, None, int]:
-    """Add the frames of a section's records to a list, if there is one, and return the offset behind the section."""
-    for number in range(1, count + 1):
         frame, offset = frame_at(wire, names, offset)
-        if frames is not None:
-            frames.append(frame)
-        if number % _RECORDS_BETWEEN_LOOKS == 0:
-            yield
+        if kept is not None:
+            kept.append(frame)
     return offset
 
 

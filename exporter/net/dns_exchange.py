@@ -83,8 +83,8 @@ def prepare_question(
         id=0,
     )
     wire = query.to_wire()
-    section_octets = len(name.to_digestable()) + 4
-    return Question(wire[2:], wire[HEADER_OCTETS : HEADER_OCTETS + section_octets].lower(), record_type)
+    section = wire[HEADER_OCTETS : HEADER_OCTETS + len(name.to_digestable()) + 4].lower()
+    return Question(wire[2:], section, record_type, section[:-4], int(record_class))
 
 
 def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:

@@ -38,21 +38,15 @@ class Question(NamedTuple):
         wire: The message from its flags on, after the two octets of the id.
         section: The question section as an answer has to repeat it, in lower case.
         record_type: The type asked for.
+        name: The name asked for, as `Names` has names.
+        record_class: The class asked for.
     """
 
     wire: bytes
     section: bytes
     record_type: dns.rdatatype.RdataType
-
-    @property
-    def name(self) -> bytes:
-        """The name asked for, as `Names` has names."""
-        return self.section[:-4]
-
-    @property
-    def record_class(self) -> int:
-        """The class asked for."""
-        return int.from_bytes(self.section[-2:])
+    name: bytes
+    record_class: int
 
 
 class Frame(NamedTuple):
@@ -198,6 +192,8 @@ def reached_names(question: Question, links: Iterable[Frame], names: Names) -> s
     aliases: dict[bytes, bytes] = {}
     subtrees: dict[bytes, bytes] = {}
     for frame in links:
+        if frame.record_class != question.record_class:
+            continue
         found = aliases if frame.record_type == dns.rdatatype.CNAME else subtrees
         found.setdefault(frame.owner, name_in_data(names, frame))
     name = question.name

@@ -21,10 +21,18 @@ import dns.rdtypes.txtbase
 from exporter.net.dns_message import name_in_data
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.net.dns_message import Frame, Names
 
+_IN, _A, _AAAA = int(dns.rdataclass.IN), int(dns.rdatatype.A), int(dns.rdatatype.AAAA)
 _ONE_NAME = frozenset((dns.rdatatype.NS, dns.rdatatype.CNAME, dns.rdatatype.DNAME, dns.rdatatype.PTR))
-NUMBERED_NAMES = {dns.rdatatype.MX: 1, dns.rdatatype.KX: 1, dns.rdatatype.AFSDB: 1, dns.rdatatype.SRV: 3}
+NUMBERED_NAMES: Mapping[int, int] = {
+    dns.rdatatype.MX: 1,
+    dns.rdatatype.KX: 1,
+    dns.rdatatype.AFSDB: 1,
+    dns.rdatatype.SRV: 3,
+}
 """Types whose data is so many numbers of two octets, and a name."""
 
 NAMES_ONLY = frozenset((*_ONE_NAME, *NUMBERED_NAMES, dns.rdatatype.SOA, dns.rdatatype.RP))
@@ -51,12 +59,12 @@ def read_record(wire: bytes, frame: Frame, names: Names) -> dns.rdata.Rdata | st
         dns.exception.DNSException: When it is malformed; ValueError, IndexError and struct.error likewise.
     """
     record_type, octets, offset = frame.record_type, frame.data_octets, frame.data_offset
-    if frame.record_class == dns.rdataclass.IN:
-        if record_type == dns.rdatatype.A and octets == 4:
+    if frame.record_class == _IN:
+        if record_type == _A and octets == 4:
             return socket.inet_ntop(socket.AF_INET, wire[offset : offset + 4])
-        if record_type == dns.rdatatype.AAAA and octets == 16:
+        if record_type == _AAAA and octets == 16:
             return socket.inet_ntop(socket.AF_INET6, wire[offset : offset + 16])
-        if numbers := NUMBERED_NAMES.get(dns.rdatatype.RdataType.make(record_type), 0):
+        if numbers := NUMBERED_NAMES.get(record_type, 0):
             name = names.text(name_in_data(names, frame, numbers * 2))
             return " ".join([*(str(int.from_bytes(wire[at : at + 2])) for at in _pairs(offset, numbers)), name])
     if record_type in _ONE_NAME:
