@@ -206,7 +206,7 @@ class DnsAnswer:
         self.recursion_available = bool(flags & 0x0080)
         self.authenticated_data = bool(flags & 0x0020)
         self.rcode_number = flags & 0x000F
-        self.serial = None
+        self.serial: int | None = None
         self.stray_count = 0
         self._records: list[dns.rdata.Rdata | str] = []
         behind = HEADER_OCTETS + len(question.section)

@@ -37,6 +37,8 @@ _MOST_MALFORMED = 8
 
 _MOST_NOTED = 16
 _BURST, _PAUSE_SECONDS = 64, 0.02
+"""After so many datagrams that answer nothing there is a pause; a resolver that is only slow sends a few."""
+
 _MAY_LEAVE_OUT_QUESTION = frozenset((dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED))
 """Servers that do not understand or want a query may answer with the header alone, as dnspython allows too."""
 

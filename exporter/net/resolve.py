@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 _VERSIONS = {"ip4": (4,), "ip6": (6,), "prefer_ip4": (4, 6), "prefer_ip6": (6, 4), "any": (4, 6)}
 _OTHERS_SECONDS = 1.0
+"""How long a check that has failed already waits to be told more about why."""
+
 _LOCALHOST = {4: "127.0.0.1", 6: "::1"}
 
 
@@ -213,7 +215,7 @@ def _may_exist(outcome: Outcome) -> bool:
 
 
 def _nothing_found(name: str, versions: tuple[int, ...], told: list[Told]) -> CheckFailed:
-    """Say why a name has no address, from what was told about its families in turn.
+    """Return why a name has no address, from what was told about its families in turn.
 
     Args:
         name: The name.

@@ -37,6 +37,7 @@ _ADDRESS = "300 IN A 192.0.2.10"
 
 ZONE: dict[str, list[str]] = {
     "www.test.": [_ADDRESS, "300 IN AAAA 2001:db8::10", '60 IN TXT "one" "two"'],
+    "only-six.test.": ["300 IN AAAA 2001:db8::66"],
     "two.test.": ["300 IN A 192.0.2.11", "120 IN A 192.0.2.12"],
     "alias.test.": ["30 IN CNAME www.test."],
     "test.": [
@@ -117,6 +118,9 @@ def answer(query: dns.message.Message) -> dns.message.Message:
         response.set_rcode(RCODES[label])
         if label in ("refused", "notimp"):
             response.question.clear()
+        return response
+    if label == "only-six" and rdtype == dns.rdatatype.A:  # as servers do that RFC 4074 section 4.2 warns of
+        response.set_rcode(dns.rcode.NXDOMAIN)
         return response
     records = ZONE.get(name.to_text().lower(), [_ADDRESS] if label in ADDRESSED or label.startswith("tcp-") else None)
     if records is None:
