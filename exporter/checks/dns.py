@@ -3,7 +3,7 @@
 The target is the name asked for, the server a setting. One query is sent over UDP and, when its answer is cut short,
 another over TCP (RFC 7766 section 5); or everything goes over TCP or TLS (RFC 7858). Nothing is sent again: a lost
 packet is a finding, and `retries` are there for who wants them. The system's servers, which are asked when no server is
-named, take turns as resolv.conf(5) has it. How answers become texts is told in `exporter.net.dns_answer`.
+named, take turns as resolv.conf(5) has it. How answers become texts is described in `exporter.net.dns_records`.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
     from exporter.model import Check, Expectation
-    from exporter.net.dns_answer import DnsAnswer
     from exporter.net.dns_exchange import Reply
     from exporter.net.dns_message import Question
+    from exporter.net.dns_reader import DnsAnswer
     from exporter.settings import CheckSettings
 
 _CACHED_QUESTIONS = 16384  # the questions of a large configuration; a few hundred bytes each

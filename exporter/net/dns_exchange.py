@@ -22,8 +22,8 @@ import dns.rdatatype
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.dns_answer import DnsAnswer
 from exporter.net.dns_message import HEADER_OCTETS, Question
+from exporter.net.dns_reader import DnsAnswer
 from exporter.net.failures import connection_failure
 
 if TYPE_CHECKING:

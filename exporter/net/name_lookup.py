@@ -16,8 +16,8 @@ from exporter.net.addresses import Address, parse_address
 from exporter.net.name_query import address_question, ask
 
 if TYPE_CHECKING:
-    from exporter.net.dns_answer import DnsAnswer
     from exporter.net.dns_message import Question
+    from exporter.net.dns_reader import DnsAnswer
     from exporter.net.system_names import NameServer, ResolverConfig
 
 _FIRST_WAIT_SECONDS = 1.0

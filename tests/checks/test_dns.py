@@ -24,8 +24,8 @@ from exporter.config import parse_config
 from exporter.errors import CheckFailed, ConfigError
 from exporter.model import Check, Reason, ResultStatus
 from exporter.net import Network
-from exporter.net.dns_answer import DnsAnswer
 from exporter.net.dns_exchange import prepare_question, why_no_answer
+from exporter.net.dns_reader import DnsAnswer
 from exporter.net.system_names import SystemNames
 from tests.checks.running import measured, warm_runner
 from tests.servers.dns import SLOW_SECONDS, DnsServer, answer, run_dns_server

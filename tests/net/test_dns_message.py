@@ -21,8 +21,8 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import parse_address
 from exporter.net.datagram_socket import open_datagram_socket
-from exporter.net.dns_answer import DnsAnswer
 from exporter.net.dns_exchange import ask_datagram, prepare_question
+from exporter.net.dns_reader import DnsAnswer
 from tests.net.connecting import LOOP_NAMES, LOOPS
 
 if TYPE_CHECKING:
