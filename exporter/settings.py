@@ -184,9 +184,19 @@ def parse_ip_port(value: object) -> str:
     Raises:
         ValueError: When it is none; a name is refused, because it would have to be resolved first.
     """
+    if isinstance(value, str) and (url := _URL.match(value)):
+        raise ValueError(f"is a URL; write {_ip_place(url['place']) or 'an IP address'}")
     host, _ = parse_host_port(value, default_port=1)
     parse_ip(host)
     return str(value)
+
+
+def _ip_place(place: str) -> str:
+    """Return a place in a URL when it is an IP address with or without a port; else nothing."""
+    try:
+        return parse_ip_port(place)
+    except ValueError:
+        return ""
 
 
 def parse_resolver(value: object) -> str:
@@ -198,11 +208,11 @@ def parse_resolver(value: object) -> str:
     text = value if isinstance(value, str) else ""
     if text == SYSTEM_RESOLVER:
         return SYSTEM_RESOLVER
-    if url := _URL.match(text):
-        raise ValueError(f"is a URL; write {url['place']}")
     try:
         return parse_ip_port(value)
     except ValueError as error:
+        if _URL.match(text):
+            raise
         raise ValueError(f"{error}; write an IP address, IP:port, or {SYSTEM_RESOLVER}") from None
 
 

@@ -14,7 +14,7 @@ import dns.reversename
 from exporter.names import ascii_name
 from exporter.settings import parse_host_port
 
-_OTHER_THAN_NAME = re.compile(r"[/?#:]")
+_END_OF_AUTHORITY = re.compile(r"[/?#]")
 _WITH_PORT = re.compile(r"(?P<host>.+):[0-9]*")
 _TRANSPORTS_OF_SCHEMES = {"tls": "tls", "dot": "tls", "tcp": "tcp", "udp": "udp"}
 _NOT_SPOKEN = ("https", "h3", "quic", "doq")
@@ -94,6 +94,8 @@ def parse_name(target: str, record_type: str) -> str:
     """
     address = target.removeprefix("[").removesuffix("]")
     if _is_address(address):
+        if "%" in address:
+            raise ValueError("has a zone, which DNS knows nothing of")
         if record_type == "PTR":
             return address
         raise ValueError("is an IP address; the target is the name asked for, the server's address goes to `server`")
@@ -114,8 +116,9 @@ def _refuse_what_is_more_than_a_name(target: str) -> None:
     """Refuse URLs, places, mail addresses and blanks; where a name has such a character, RFC 1035 escapes it."""
     scheme, is_url, rest = target.partition("://")
     if is_url:
-        name = _OTHER_THAN_NAME.split(rest.rpartition("@")[2], maxsplit=1)[0]
-        if scheme.lower() in ("http", "https") and name and not _is_address(name):
+        authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]
+        name = authority.rpartition("@")[2].partition(":")[0]
+        if scheme.lower() in ("http", "https") and name and name[0] != "[" and not _is_address(name):
             raise ValueError(f"is a URL; write {name}")
         raise ValueError("is a URL; the target is the name asked for, and the server goes to `server`")
     if any(character.isspace() for character in target):
