@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.garbage",),
     ("exporter.attempt",),
     ("exporter.expect",),
+    ("exporter.names",),
     ("exporter.settings",),
     ("exporter.logs",),
     ("exporter.pacing",),
@@ -78,6 +79,7 @@ GATES: dict[str, tuple[str, ...]] = {
     "yaml": ("config",),
     "httpx": ("net", "checks.http"),
     "dns": ("net", "checks.dns", "demo"),
+    "idna": ("names",),
     "aioquic": ("net",),
 }
 """Foreign library to the parts of `exporter` that may import it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -152,7 +153,7 @@ class CheckBuilder:
         reasons: frozenset[Reason] = frozenset()
         conditions: tuple[Expectation, ...] = ()
         if "retry_on" in data:
-            retry_reader = ExpectationReader(self._subjects, self._type.name)
+            retry_reader = self._expectation_reader(settings)
             reasons, conditions = retry_reader.read_retry_conditions(data["retry_on"])
             self._reader.report(entries, whole, ("retry_on",), retry_reader.faults)
         return Expected(expectations, reasons, conditions)
@@ -165,7 +166,7 @@ class CheckBuilder:
             return self._shared_expectations[key][2]
         before = len(self._problems)
         expectations: tuple[Expectation, ...] = ()
-        reader = ExpectationReader(self._subjects, self._type.name)
+        reader = self._expectation_reader(settings)
         if "expect" in data:
             expectations = reader.read(data["expect"])
             self._reader.report(entries, whole, ("expect",), reader.faults)
@@ -196,7 +197,14 @@ class CheckBuilder:
         for fault in reader.faults:
             self._problems.add(whole, f"the type {self._type.name} has a default expectation that {fault.message}")
         spoken_of = {expectation.subject.name for expectation in own}
-        return tuple(expectation for expectation in found if expectation.subject.name not in spoken_of)
+        return tuple(replace(one, is_default=True) for one in found if one.subject.name not in spoken_of)
+
+    def _expectation_reader(self, settings: CheckSettings | None) -> ExpectationReader:
+        if settings is None:
+            return ExpectationReader(self._subjects, self._type.name)
+        return ExpectationReader(
+            self._subjects, self._type.name, lambda expectation: self._type.fit_expectation(expectation, settings)
+        )
 
     def _target(self, node: Node, target: str, written: object, settings: CheckSettings) -> str | None:
         try:

@@ -570,6 +570,9 @@ def test_http_does_not_demand_json(run: Callable[..., Result]) -> None:
     assert notes == [{"why": "Expecting value: line 1 column 1 (char 0)"}] * 2
 
 
+ENDS_IN_A_NUMBER = "is not a host name: its last label is a number, and it is not an IP address"
+
+
 @pytest.mark.parametrize(
     ("target", "problem"),
     [
@@ -580,10 +583,12 @@ def test_http_does_not_demand_json(run: Callable[..., Result]) -> None:
         ("https://shop.example:0/", "has port 0; a port is a number from 1 to 65535"),
         ("https://shop.example:99999/", "has port 99999; a port is a number from 1 to 65535"),
         ("https://shop.example:x/", "is no URL: Invalid port: 'x'"),
-        ("https://shop..example/", "has the host 'shop..example', which is no host name and no IP address"),
-        ("https://-shop.example/", "has the host '-shop.example', which is no host name and no IP address"),
-        ("https://2130706433/", "has the host '2130706433', which is no host name and no IP address"),
-        ("https://1.2.3/", "has the host '1.2.3', which is no host name and no IP address"),
+        (
+            "https://shop..example/",
+            "has the host 'shop..example', which is not a host name: it has an empty label",
+        ),
+        ("https://2130706433/", f"has the host '2130706433', which {ENDS_IN_A_NUMBER}"),
+        ("https://1.2.3/", f"has the host '1.2.3', which {ENDS_IN_A_NUMBER}"),
         ("https://[::1/", "is no URL: Invalid port: ':1'"),
         ("https://shop.example/a b", "contains a space; in a URL it is written %20"),
         ("https://shop.example/\\ta", "contains a control character"),
@@ -619,7 +624,7 @@ def test_targets_stay_as_they_were_written(target: str) -> None:
         ),
         ('headers: {X: "a\\r\\nb"}', 'headers.X: "a\\r\\nb" contains a control character'),
         ("headers: {X: a, x: b}", ": has the header x more than once"),
-        ("headers: {Host: 'a b'}", ": has the Host header 'a b', which is no host name and no IP address"),
+        ("headers: {Host: 'a b'}", ": has the Host header 'a b', which is not a host name: it contains a blank"),
         ("body: a, json: 1", ": has body and json; a request has one body"),
         (
             "bearer_token: a, headers: {authorization: b}",
