@@ -16,6 +16,7 @@ from exporter.settings import (
     BasicAuth,
     NetworkSettings,
     ReadableFile,
+    SecretiveLine,
     SettingsModel,
     SingleLine,
     Size,
@@ -72,7 +73,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     """Settings of the types `http` and `json-http`."""
 
     method: Annotated[str, AfterValidator(_method)] = Field(default="GET", description="Request method")
-    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SingleLine] = Field(
+    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SecretiveLine] = Field(
         default_factory=dict, repr=False, description="Request headers; Host is also the name sent as SNI and verified"
     )
     body: str | None = Field(default=None, repr=False, description="Request body")

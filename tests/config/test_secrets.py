@@ -10,10 +10,11 @@ import pytest
 from exporter.config import Config, load_config, parse_config
 from exporter.config.files import Files
 from exporter.config.problems import Problems
-from exporter.config.secrets import Secrets, SecretText, mask_credential, mask_url_password
+from exporter.config.secrets import Secrets, mask_credential, mask_url_password
 from exporter.errors import ConfigError
 from exporter.net.http_settings import HttpSettings
 from exporter.registry import ExecutorRegistry
+from exporter.secrecy import SecretText
 
 TYPES = ExecutorRegistry.with_builtins().check_types
 CANARY = "s3cr3t-CANARY"
