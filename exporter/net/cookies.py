@@ -169,7 +169,7 @@ def parse_cookie_date(text: str) -> float | None:
     clock = day = month = year = None
     for token in _DATE_DELIMITERS.split(text):
         if clock is None and (found := _TIME.match(token)):
-            clock = [int(part) for part in found.groups()]
+            clock = int(found[1]), int(found[2]), int(found[3])
         elif day is None and (found := _DAY.match(token)):
             day = int(found[1])
         elif month is None and token[:3].lower() in _MONTHS:
@@ -180,7 +180,8 @@ def parse_cookie_date(text: str) -> float | None:
     if clock is None or day is None or month is None or year is None or year < 1601:
         return None
     try:
-        return datetime(year, month, day, *clock, tzinfo=UTC).timestamp()
+        hour, minute, second = clock
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
     except ValueError:
         return None
 

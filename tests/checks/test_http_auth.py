@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -92,7 +92,7 @@ async def test_digest_authentication_is_answered(algorithm: str, qop: str) -> No
     ],
 )
 async def test_challenges_are_read_however_they_are_written(
-    challenges: tuple[str, ...], expected: dict[str, str]
+    challenges: tuple[str, ...], expected: dict[str, Any]
 ) -> None:
     """In one field or several, beside other schemes, quoted or not, with what is left out or unknown."""
     with run_http_server({"/": demand_digest(*challenges, password=PASSWORD, **expected)}) as server:
