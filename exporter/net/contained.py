@@ -6,6 +6,7 @@ quote a credential. Behind the net it is a failure of the check with one reason 
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.model import Reason
+
+_OCTETS = re.compile(r"(?s)[: ]*(?:bytearray\()?\bb['\"].*")
+
+
+def without_octets(error: Exception) -> str:
+    """Return what a protocol library says of what came, without the octets that it quotes: they may be a cookie's."""
+    return _OCTETS.sub("", str(error))
 
 
 @contextmanager

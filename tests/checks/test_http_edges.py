@@ -5,29 +5,37 @@ Nothing of it ends as `internal` or with a traceback, and no credential, digest,
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from exporter.checks.http import HTTP
+from exporter.attempt import begin_attempt
+from exporter.checks.http import HTTP, HttpCheckExecutor
 from exporter.config.load import parse_config
 from exporter.model import Reason, ResultStatus
 from tests.checks.running import warm_runner
 from tests.servers.http import run_http_server
+from tests.servers.nginx import TLS_SERVER
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from exporter.model import Result
+    from exporter.attempt import Attempt
+    from exporter.model import Check, Result
     from exporter.runner import AsyncCheckRunner
     from tests.servers.http import Act, HttpServer, Request
+    from tests.servers.nginx import CertificateFiles, Nginx
 
 CANARY = "s3cr3t-CANARY"
 SECRETS = re.compile(
@@ -75,10 +83,17 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def runner() -> Iterator[AsyncCheckRunner]:
+    """One for all tests."""
+    with warm_runner(HTTP) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def world(runner: AsyncCheckRunner) -> Iterator[World]:
     """One for all tests."""
     script = Always()
-    with warm_runner(HTTP) as runner, run_http_server(script) as server:
+    with run_http_server(script) as server:
         yield World(runner, server, script)
 
 
@@ -223,6 +238,60 @@ def test_a_secret_that_the_server_repeats_is_not_shown(world: World, caplog: pyt
         ):
             results.append(world.run("http://a.test/", "", answered(302, b"Location: " + location), OK))
     assert [result.status for result in results] == [ResultStatus.OK] + [ResultStatus.ERROR] * 4
+
+
+def test_octets_go_over_http2_as_well(
+    runner: AsyncCheckRunner, start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
+) -> None:
+    """Cookies, names of users and what is configured, in headers that are no text to HTTP/2."""
+    places = """
+        location = / { add_header Set-Cookie "city=Köln-CANARY" always; return 302 /in; }
+        location = /in { add_header WWW-Authenticate 'Digest realm="Köln", nonce="n"' always; add_header X-Given
+            "$http_cookie $http_authorization $http_x_city" always; return 401; }
+    """
+    http = TLS_SERVER.replace("ssl backlog", "ssl http2 backlog").replace(
+        'location / { return 200 "hello\\n"; }', places
+    )
+    nginx = start_nginx(http, certificate=certificate)
+    keys = f"{DIGEST}, headers: {{X-City: Köln}}, tls_config: {{ca_file: {ca_file}}}"
+    given = 'city=Köln-CANARY Digest username="jörg", realm="Köln", nonce="n", uri="/in", response="'
+    expected = json.dumps([{"status": 401}, {"http_version": "2"}, {"header": "X-Given", "contains": given}])
+    text = f"checks: [{{name: it, type: http, target: '{nginx.tls_url()}', {keys}, expect: {expected}}}]"
+    results: list[Result] = []
+    runner.run_all(parse_config(text, "checks.yml", {"http": HTTP}).checks, results.append)
+    assert (results[0].reason, results[0].detail) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("keys", "answers", "reason"),
+    [
+        ("", [answered(302, b"Location: /in", "Set-Cookie: city=Köln-CANARY".encode()), OK], Reason.PROTOCOL),
+        (DIGEST, [answered(401, 'WWW-Authenticate: Digest realm="Köln", nonce="n"'.encode()), OK], None),
+        (DIGEST, [answered(401, b"WWW-Authenticate: Digest realm")], Reason.AUTH),
+        ("", [answered(302, b"Location: http://xn--ls8h.invalid/?CANARY")], Reason.PROTOCOL),
+        (f"headers: {{X-Key: '{CANARY} '}}", [OK], Reason.PROTOCOL),
+        ("", [b"HTTP/1.1 200 OK\r\nSet-Cookie CANARY\r\n\r\n"], Reason.PROTOCOL),
+        ("", [b"CANARY\r\n\r\n"], Reason.PROTOCOL),
+        ("", [answered(200, b"Content-Type: \xff; charset=\xff", b"Set-Cookie: \xff=CANARY; Expires=\xff")], None),
+    ],
+)
+def test_a_client_of_somebody_else_is_an_edge_as_well(
+    caplog: pytest.LogCaptureFixture, keys: str, answers: list[bytes], reason: Reason | None
+) -> None:
+    """What it raises about names, fields and cookies is a failure of the check, and quotes none of them."""
+    script = Always()
+    script.answers = answers
+
+    async def execute(check: Check) -> tuple[Result, Attempt]:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            attempt = begin_attempt()
+            return await HttpCheckExecutor(client).execute(check), attempt
+
+    with run_http_server(script) as server, nothing_told(caplog) as results:
+        text = f"checks: [{{name: it, type: http, target: '{server.url()}', {keys}}}]"
+        result, attempt = asyncio.run(execute(parse_config(text, "checks.yml", {"http": HTTP}).checks[0]))
+        results.append(replace(result, log=tuple(attempt.log)))
+    assert results[0].reason == reason
 
 
 PIECES = st.sampled_from(
