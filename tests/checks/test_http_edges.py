@@ -23,18 +23,17 @@ from exporter.checks.http import HTTP, HttpCheckExecutor
 from exporter.config.load import parse_config
 from exporter.model import Reason, ResultStatus
 from tests.checks.running import warm_runner
-from tests.servers.http import run_http_server
+from tests.servers.http import Always, answered, run_http_server
 from tests.servers.nginx import TLS_SERVER
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from exporter.attempt import Attempt
     from exporter.model import Check, Result
     from exporter.runner import AsyncCheckRunner
-    from tests.servers.http import Act, HttpServer, Request
+    from tests.servers.http import HttpServer
     from tests.servers.nginx import CertificateFiles, Nginx
 
 CANARY = "s3cr3t-CANARY"
@@ -43,24 +42,6 @@ SECRETS = re.compile(
 )
 DIGEST = f"digest_auth: {{username: jörg, password: {CANARY}}}"
 ALLOWED = {None, Reason.AUTH, Reason.PROTOCOL, Reason.REDIRECT, Reason.STATUS, Reason.RESOLVE, Reason.TOO_LARGE}
-
-
-class Always(dict[str, "Act"]):
-    """A script with one act for every path, those of a request to a proxy included.
-
-    Attributes:
-        answers: Raw answers in order; the last one is given again and again.
-    """
-
-    def __init__(self) -> None:
-        self.answers: list[bytes] = []
-
-    def get(self, _path: str, _otherwise: object = None) -> Act:  # type: ignore[override] # one act is all there is
-        """The act."""
-        return self._answer
-
-    def _answer(self, connection: socket.socket, _request: Request) -> None:
-        connection.sendall(self.answers[0] if len(self.answers) == 1 else self.answers.pop(0))
 
 
 class World:
@@ -108,11 +89,6 @@ def nothing_told(caplog: pytest.LogCaptureFixture) -> Iterator[list[Result]]:
     told += [f"{record.getMessage()} {record.exc_info or ''}" for record in caplog.records]
     assert [text for text in told if SECRETS.search(text)] == []
     assert [result.detail for result in results if result.reason is Reason.INTERNAL] == []
-
-
-def answered(status: int, *fields: bytes) -> bytes:
-    """A raw answer."""
-    return b"HTTP/1.1 %d Said\r\nContent-Length: 0\r\n%s\r\n" % (status, b"".join(field + b"\r\n" for field in fields))
 
 
 OK = answered(200)
