@@ -91,9 +91,19 @@ class HttpRun:
         else:
             cookies = RunCookies()
             exchange = await self._authorized(client, first.request, first.wire.options, auth, cookies)
-        if rules is None or not exchange.redirects:
-            return
-        cookies = cookies or RunCookies()
+        if rules is not None and exchange.redirects:
+            await self._follow(client, first, exchange, rules, auth, cookies or RunCookies())
+
+    async def _follow(
+        self,
+        client: httpx.AsyncClient,
+        first: PreparedRequest,
+        exchange: Exchange,
+        rules: RedirectRules,
+        auth: httpx.Auth | None,
+        cookies: RunCookies,
+    ) -> None:
+        """Follow redirects from the first request's answer to one that is none."""
         request, options = first.request, first.wire.options
         while exchange.redirects:
             if self.redirects == rules.max_redirects:

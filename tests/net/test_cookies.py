@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from exporter.attempt import begin_attempt
-from exporter.net.cookies import RunCookies, parse_cookie_date, read_set_cookie
+from exporter.net.cookies import RunCookies
 from exporter.net.http_message import Exchange
 from exporter.net.http_request import new_request
+from exporter.net.set_cookie import parse_cookie_date, read_set_cookie
 
 NOW = 1_700_000_000.0
 
