@@ -11,9 +11,9 @@ from exporter.secrecy import SecretText, is_credential_name, secret_texts
     "name",
     [
         "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key", "apikey", "API_KEY",
-        "X-Auth-Token", "PRIVATE-TOKEN", "X-Vault-Token", "X-Amz-Security-Token", "password", "db_passwd", "Client-Secret",
-        "credentials",
-        "X-CSRF", "X-XSRF", "X-JWT-Assertion", "X-Session-Id", "Ocp-Apim-Subscription-Key", "x-functions-key",
+        "X-Auth-Token", "PRIVATE-TOKEN", "X-Vault-Token", "X-Amz-Security-Token", "password", "db_passwd",
+        "Client-Secret", "credentials", "X-CSRF", "X-XSRF", "X-JWT-Assertion", "X-Session-Id",
+        "Ocp-Apim-Subscription-Key", "x-functions-key",
         "X-Access-Key", "X-Auth", "X-Authentication", "X-Hub-Signature", "passphrase", "private_key",
     ],
 )  # fmt: skip
@@ -26,8 +26,8 @@ def test_names_of_credentials_are_known(name: str) -> None:
     "name",
     [
         "User-Agent", "Accept", "Accept-Language", "Host", "Origin", "Referer", "X-Request-Id", "Sec-WebSocket-Key",
-        "key", "Keyboard", "Author", "Idempotency-Key", "basic_auth", "digest_auth", "auth_style", "username", "key_file",
-        "If-None-Match", "Content-Type", "X-Forwarded-For", "cert_file", "X-Cookies-Allowed",
+        "key", "Keyboard", "Author", "Idempotency-Key", "basic_auth", "digest_auth", "auth_style", "username",
+        "key_file", "If-None-Match", "Content-Type", "X-Forwarded-For", "cert_file", "X-Cookies-Allowed",
     ],
 )  # fmt: skip
 def test_other_names_are_not(name: str) -> None:
