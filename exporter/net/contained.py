@@ -22,8 +22,11 @@ _OCTETS = re.compile(r"(?s)[: ]*(?:bytearray\()?\bb['\"].*")
 
 
 def without_octets(error: Exception) -> str:
-    """Return what a protocol library says of what came, without the octets that it quotes: they may be a cookie's."""
-    return _OCTETS.sub("", str(error))
+    """Return what a protocol library says of what came, without the octets that it quotes: they may be a cookie's.
+
+    A control character that it names is escaped.
+    """
+    return _OCTETS.sub("", str(error)).encode("unicode_escape").decode("ascii")
 
 
 @contextmanager
