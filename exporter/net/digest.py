@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
+from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.challenges import parse_challenges
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HASHES = {"md5": "md5", "sha-256": "sha256", "sha-512-256": "sha512_256"}
 """hashlib's names of the algorithms in the registry of RFC 7616 section 6.1; each of them also with `-sess`."""
 
+_MOST_FAULTS_SHOWN = 3
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SHOWN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,19}")
 _QUOTABLE = re.compile(rb'(["\\])')
@@ -78,17 +80,25 @@ def digest_challenges(values: Sequence[bytes]) -> list[Challenge]:
 def answerable(challenges: Sequence[Challenge]) -> Challenge:
     """Return the first challenge that can be answered: servers put the one they prefer first (RFC 7616 section 3.7).
 
+    The log says what is wrong about those before it.
+
     Raises:
-        CheckFailed: With reason `auth` when none can; the detail names what is wrong about each.
+        CheckFailed: With reason `auth` when none can; the detail says what is wrong about them.
     """
-    faults = []
+    chosen, faults = None, []
     for challenge in challenges:
         fault = _fault(challenge)
         if not fault:
-            return challenge
+            chosen = challenge
+            break
         if fault not in faults:
             faults.append(fault)
-    raise CheckFailed(Reason.AUTH, f"the server's digest challenge cannot be answered: {'; '.join(faults[:3])}")
+    why = "; ".join(faults[:_MOST_FAULTS_SHOWN])
+    if chosen is None:
+        raise CheckFailed(Reason.AUTH, f"the server's digest challenge cannot be answered: {why}")
+    if why:
+        current_attempt().note("passed over a digest challenge", why=why)
+    return chosen
 
 
 def _fault(challenge: Challenge) -> str:

@@ -15,6 +15,7 @@ from exporter.net.contained import contained
 from exporter.net.http_client import send, wire_request
 from exporter.net.http_message import Exchange
 from exporter.net.http_request import new_request, with_field
+from exporter.net.http_target import parse_http_url
 from exporter.net.redirects import shown_url
 from exporter.net.token_answer import NoTokenError, read_token_answer
 from exporter.net.tunnel import basic_credentials
@@ -88,9 +89,9 @@ def _with_token(request: httpx.Request, token: str) -> httpx.Request:
 
 
 async def _fetch(grant: TokenGrant, client: httpx.AsyncClient, network: Network) -> str:
-    place = shown_url(httpx.URL(grant.url))
-    with contained(Reason.AUTH, f"no token from {place}: the request cannot be written"):
+    with contained(Reason.AUTH, "no token: the request for it cannot be written"):
         request = _token_request(grant)
+        place = shown_url(request.url)
         wire = wire_request(request, replace(grant.options, body_limit_bytes=_ANSWER_LIMIT_BYTES))
     exchange = Exchange(secure=wire.secure)
     try:
@@ -116,7 +117,7 @@ def _token_request(grant: TokenGrant) -> httpx.Request:
     else:
         fields |= {"client_id": grant.client_id, "client_secret": grant.client_secret}
     content = urlencode(fields | dict(grant.params)).encode()
-    return new_request("POST", grant.url, headers, content)
+    return new_request("POST", parse_http_url(grant.url), headers, content)
 
 
 def _client_credentials(grant: TokenGrant) -> str:

@@ -126,7 +126,7 @@ def left_behind(rules: RedirectRules, options: RequestOptions) -> str:
 
 
 def is_same_origin(one: httpx.URL, other: httpx.URL) -> bool:
-    """Tell whether scheme, host and port are the same (RFC 6454 section 4)."""
+    """Return whether scheme, host and port are the same (RFC 6454 section 4)."""
     return (one.scheme, one.raw_host, effective_port(one)) == (other.scheme, other.raw_host, effective_port(other))
 
 

@@ -54,7 +54,7 @@ class Cookie:
     expires: float | None
 
     def belongs_to(self, url: httpx.URL, now: float) -> bool:
-        """Tell whether a request for a URL carries it (RFC 6265 section 5.4)."""
+        """Return whether a request for a URL carries it (RFC 6265 section 5.4)."""
         host = _host(url)
         return (
             (host == self.domain or (not self.host_only and host.endswith(f".{self.domain}")))
@@ -187,7 +187,7 @@ def _path_matches(asked: bytes, path: bytes) -> bool:
 
 
 def _is_secure(url: httpx.URL) -> bool:
-    """Tell whether nobody between can read along: https, or http that does not leave the machine."""
+    """Return whether nobody between can read along: https, or http that does not leave the machine."""
     host = _host(url)
     if url.scheme == "https" or host == "localhost" or host.endswith(".localhost"):
         return True

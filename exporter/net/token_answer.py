@@ -81,7 +81,8 @@ def _said(known: Mapping[str, object], secrets: Collection[str]) -> str:
     """Return the error and its description in brackets, unless they repeat what was sent."""
     texts = [value for name in ("error", "error_description") if isinstance(value := known.get(name), str)]
     shown = ": ".join(_NOT_SHOWN.sub(" ", text).strip()[:_SHOWN_CHARACTERS] for text in texts if text.strip())
-    return f" ({shown})" if shown and not any(secret in text for secret in secrets for text in texts) else ""
+    heard = "\n".join(texts).casefold()
+    return f" ({shown})" if shown and not any(secret.casefold() in heard for secret in secrets) else ""
 
 
 def _good_for_seconds(expires_in: object) -> float:

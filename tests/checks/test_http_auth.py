@@ -100,6 +100,16 @@ async def test_challenges_are_read_however_they_are_written(
         assert (result.reason, attempt.observed["status"], len(server.requests)) == (None, 200, 2)
 
 
+async def test_challenges_that_are_passed_over_are_logged() -> None:
+    """Whoever wonders why the strongest one was not answered finds its algorithm there."""
+    challenges = (f"Digest {NONCE}, algorithm=SHA-1024", f"Digest {NONCE}, algorithm=SHA-256")
+    act = demand_digest(*challenges, password=PASSWORD, algorithm="SHA-256")
+    with run_http_server({"/": act}) as server:
+        result, attempt = await run(server.url(), DIGEST)
+        notes = [line.fields for line in attempt.log if line.message == "passed over a digest challenge"]
+        assert (result.reason, notes) == (None, [{"why": "its algorithm is SHA-1024"}])
+
+
 @pytest.mark.parametrize("username", ["jörg", 'a"b\\c', "a, b=c", "名", "a b"])
 @pytest.mark.parametrize("more", ["", ", charset=UTF-8", ", charset=UTF-8, userhash=true", ", userhash=true, qop=auth"])
 async def test_any_user_can_be_named(username: str, more: str) -> None:

@@ -195,6 +195,10 @@ async def test_a_token_that_expires_at_once_is_not_kept() -> None:
             respond(400, json.dumps({"error": "a", "error_description": f"not {BASIC}"}).encode()),
             "it answered with status 400",
         ),
+        (
+            respond(400, json.dumps({"error": "a", "error_description": f"not {SECRET.upper()}"}).encode()),
+            "it answered with status 400",
+        ),
         (redirect("http://127.0.0.1:9/"), "it answered with status 302"),
         (respond(200), "its answer holds no bearer token"),
         (respond(200, b"[]"), "its answer holds no bearer token"),
