@@ -121,6 +121,22 @@ def test_names_in_ascii_go_out_as_they_are(
 
 
 @pytest.mark.parametrize(
+    ("host", "sent"),
+    [("xn--ls8h.test", "xn--ls8h.test"), ("☃.test", "xn--n3h.test"), ("bücher.test", "xn--bcher-kva.test")],
+)
+def test_a_token_endpoint_is_named_as_any_other_host(
+    world: World, caplog: pytest.LogCaptureFixture, host: str, sent: str
+) -> None:
+    """Its URL is read as that of the target is."""
+    token = b'HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n{"access_token":"CANARY"}'
+    keys = f"oauth2: {{client_id: me, client_secret: {CANARY}, token_url: 'http://{host}/token'}}"
+    with nothing_told(caplog) as results:
+        results.append(world.run("http://a.test/", keys, token, OK))
+    assert results[0].reason is None
+    assert [request.path for request in world.server.requests] == [f"http://{sent}/token", "http://a.test/"]
+
+
+@pytest.mark.parametrize(
     ("cookie", "sent"),
     [
         (b"city=K\xc3\xb6ln-CANARY", b"city=K\xc3\xb6ln-CANARY"),

@@ -198,3 +198,19 @@ checks:
     assert rendered.count("<secret>") == 3
     assert rendered.count("shown") == 2
     assert "http://a.example/?key=${env:TOKEN}" in rendered
+
+
+def test_a_header_knows_that_its_value_is_secret() -> None:
+    """Also when it came with the defaults, or was filled in for each check."""
+    text = """
+    defaults: {http: {headers: {X-One: "${env:TOKEN}", X-Two: "a ${env:TOKEN} b", X-Four: plain}}}
+    checks:
+      - {name: a, type: http, target: "http://a.example/"}
+      - {name: "b-{n}", type: http, target: "http://a.example/", headers: {X-Three: "{key}"},
+         each: {n: ["1"], key: ["${env:TOKEN}"]}}
+    """
+    secret = []
+    for check in load(text).checks:
+        assert isinstance(check.settings, HttpSettings)
+        secret += [name for name, value in check.settings.headers.items() if isinstance(value, SecretText)]
+    assert secret == ["X-One", "X-Two", "X-Three"]
