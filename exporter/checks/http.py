@@ -1,8 +1,8 @@
 """Types `http` and `json-http`: a URL is fetched as a client would, and everything about the answer can be judged.
 
 Each run makes new connections, so that all of it is measured, unless `keep_alive` is set. Redirects are followed with
-care: what was configured for one origin is told to no other. What expectations are about is observed here and judged
-by the runner.
+care: credentials that were configured for one origin are sent to no other. What expectations are about is observed
+here and judged by the runner.
 """
 
 from __future__ import annotations
