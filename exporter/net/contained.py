@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
+from exporter.net.field_lines import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ def without_octets(error: Exception) -> str:
 
     A control character that it names is escaped.
     """
-    return _OCTETS.sub("", str(error)).encode("unicode_escape").decode("ascii")
+    return printable(_OCTETS.sub("", str(error)))
 
 
 @contextmanager
