@@ -207,6 +207,8 @@ def test_a_challenge_is_answered_or_an_auth_failure(
         b"Last-Modified: \xff", b"Last-Modified: Mon, 99 Xxx 99999 99:99:99 +9999", b"Content-Encoding: \xff",
         b"Location: " + b"x" * 60000, b"Location:", b"Location: \xff", b"Set-Cookie: " + b"x" * 60000,
         b"X" * 60000 + b": a", b"WWW-Authenticate: " + b"x" * 60000, b"Transfer-Encoding: \xff", b"Date: \xff",
+        b"Set-Cookie CANARY", b"Set-Cookie: a=CANARY\x00", b"Set-Cookie: a=CANARY\x01", b"Set-Cookie: a\r\n CANARY",
+        b"Set-Cookie : a=CANARY", b" Set-Cookie: a=CANARY", b"Set-Cookie\x00: a=CANARY", b"Set-Cookie: a=CANARY\n",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("status", [200, 302, 401])
