@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.attempt",),
     ("exporter.expect",),
     ("exporter.names",),
+    ("exporter.secrecy",),
     ("exporter.settings",),
     ("exporter.logs",),
     ("exporter.pacing",),
