@@ -171,7 +171,7 @@ def is_sound(attempt: Attempt, declared: DeclaredSeries) -> bool:
     )
 
 
-def mend(attempt: Attempt, declared: DeclaredSeries) -> None:
+def mend(attempt: Any, declared: DeclaredSeries) -> None:
     """Keep what is sound of an attempt, so that it can be reported."""
     attempt.measurements = declared.sound_ones(attempt.measurements)
     attempt.log = list(filter(_is_sound_line, attempt.log)) if type(attempt.log) is list else []
