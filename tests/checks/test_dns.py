@@ -302,6 +302,13 @@ def test_absence_can_be_what_is_wanted(run: Callable[..., Result], target: str, 
     assert run(target, keys).status is ResultStatus.OK
 
 
+async def test_records_of_other_names_are_not_counted(server: DnsServer) -> None:
+    """A record that the question does not lead to is in the series of the answer section alone."""
+    _, attempt = await ask("stray.test", server=server.server)
+    assert (attempt.observed["answer_count"], answers_of(attempt)) == (0, ())
+    assert measured(attempt)["probe_dns_answer_rrs"] == 1
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_every_transport(server: DnsServer, ca_file: Path, transport: str) -> None:
     """The same question can be asked over UDP, TCP and TLS, and the server sees it come that way."""
