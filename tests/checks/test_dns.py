@@ -302,6 +302,14 @@ def test_absence_can_be_what_is_wanted(run: Callable[..., Result], target: str, 
     assert run(target, keys).status is ResultStatus.OK
 
 
+def test_a_check_made_by_hand_needs_records_too(runner: AsyncCheckRunner, server: DnsServer) -> None:
+    """An empty answer fails a check that was made in Python and says nothing about it."""
+    results: list[Result] = []
+    settings = DnsSettings(server=server.server)
+    runner.run_all([Check(name="it", check_type="dns", target="nodata.test", settings=settings)], results.append)
+    assert (results[0].reason, results[0].detail) == (Reason.EXPECTATION, "nodata.test has no records of type A")
+
+
 async def test_records_of_other_names_are_not_counted(server: DnsServer) -> None:
     """A record that the question does not lead to is in the series of the answer section alone."""
     _, attempt = await ask("stray.test", server=server.server)
