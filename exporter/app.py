@@ -26,11 +26,19 @@ from exporter.negotiation import choose_format
 from exporter.pages import State, StatusFilter, check_page, message_page, status_page
 from exporter.selection import selected_checks
 from exporter.web.guard import Guard
-from exporter.web.requests import BadParameterError, parse_query, scrape_request
+from exporter.web.requests import (
+    DISCOVERY_PARAMETERS,
+    METRICS_PARAMETERS,
+    PROBE_PARAMETERS,
+    BadParameterError,
+    parse_query,
+    refuse_unknown_parameters,
+    scrape_request,
+)
 from exporter.web.slots import BusyError, ScrapeSlots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -118,23 +126,21 @@ class _Routes:
 
         A scrape that runs nothing waits for no worker, so that an exporter with too much to do can still be seen.
         """
-        scrape = self._scrape_request(request, parse_query(request))
+        scrape = self._scrape_request(request, METRICS_PARAMETERS)
         if scrape.runs_checks or request.method == "HEAD":
             return await self._scrape(request, scrape, self._site.service.metrics_page)
         return _page_response(await run_in_threadpool(self._site.service.metrics_page, scrape))
 
     async def probe(self, request: Request) -> Response:
         """Run one configured check and show it as blackbox_exporter would."""
-        query = parse_query(request)
-        names = query.pop("check", [])
-        if len(names) != 1:
+        scrape = self._scrape_request(request, PROBE_PARAMETERS)
+        if len(names := parse_query(request).get("check", ())) != 1:
             raise BadParameterError("give the name of one configured check: /probe?check=NAME")
-        scrape = self._scrape_request(request, query)
-        if not scrape.runs_checks:
-            raise BadParameterError("run=none is for /metrics; /probe always runs its check")
         return await self._scrape(request, scrape, partial(self._site.service.probe_page, names[0]))
 
-    def _scrape_request(self, request: Request, query: Mapping[str, list[str]]) -> ScrapeRequest:
+    def _scrape_request(self, request: Request, known_parameters: Sequence[str]) -> ScrapeRequest:
+        query = parse_query(request)
+        refuse_unknown_parameters(query, known_parameters)
         checks = self._site.live_config.current.checks
         return scrape_request(request, query, checks, self._site.check_types, self._site.timeout_offset_seconds)
 
@@ -151,7 +157,7 @@ class _Routes:
 
     def discovery(self, request: Request) -> Response:
         """Show every selected check as a target for Prometheus, under the address by which it reached us."""
-        scrape = self._scrape_request(request, parse_query(request))
+        scrape = self._scrape_request(request, DISCOVERY_PARAMETERS)
         checks = selected_checks(self._site.live_config.current.checks, scrape.selection)
         address = request.headers.get("host") or request.url.netloc
         offset_seconds = self._site.timeout_offset_seconds

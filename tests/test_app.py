@@ -117,6 +117,9 @@ def refusing() -> Iterator[Served]:
         yield running
 
 
+METRICS_PARAMETERS = "parameters: check, check_type, label.NAME, name[], run"
+
+
 def names_on(page: str) -> list[str]:
     return [line.split('"')[1] for line in page.splitlines() if line.startswith("probe_success{")]
 
@@ -163,7 +166,6 @@ def test_head_is_answered_as_get_without_a_body(served: Served, path: str) -> No
         ("?label.team=mail", ["other"]),
         ("?label.team=mail&label.team=web", ["quick", "other"]),
         ("?check=quick&label.team=mail", []),
-        ("?unknown=parameter", ["quick", "other", "a/b c"]),
     ],
 )
 def test_a_scrape_selects_before_anything_runs(served: Served, query: str, names: list[str]) -> None:
@@ -208,9 +210,20 @@ def test_names_of_metrics_limit_what_is_shown(served: Served) -> None:
         ("/metrics?label.a=x", 400, "no check has the label a='x'; no check has a label of that name\n"),
         ("/metrics?run=all", 400, "unknown run 'all'; run=none shows what was counted and runs no checks\n"),
         ("/metrics?run=none&check=quik", 404, "no check is named 'quik'; did you mean 'quick'?\n"),
-        ("/probe?check=quick&run=none", 400, "run=none is for /metrics; /probe always runs its check\n"),
+        ("/probe?check=quick&run=none", 400, "unknown parameter 'run'; parameters: check, name[]\n"),
         ("/probe", 400, "give the name of one configured check: /probe?check=NAME\n"),
-        ("/probe?target=http://x/&module=http_2xx", 400, "give the name of one configured check: /probe?check=NAME\n"),
+        ("/probe?target=http://x/&module=http_2xx", 400, "unknown parameter 'target'; parameters: check, name[]\n"),
+        ("/probe?check=quick&label.team=web", 400, "unknown parameter 'label.team'; parameters: check, name[]\n"),
+        ("/metrics?chek=a", 400, f"unknown parameter 'chek'; did you mean check? {METRICS_PARAMETERS}\n"),
+        ("/metrics?Check=a", 400, f"unknown parameter 'Check'; did you mean check? {METRICS_PARAMETERS}\n"),
+        ("/metrics?check[]=a", 400, f"unknown parameter 'check[]'; did you mean check? {METRICS_PARAMETERS}\n"),
+        ("/metrics?name=a", 400, f"unknown parameter 'name'; did you mean name[]? {METRICS_PARAMETERS}\n"),
+        ("/metrics?labels.team=web", 400, f"unknown parameter 'labels.team'; {METRICS_PARAMETERS}\n"),
+        ("/metrics?check=quick&zzz", 400, f"unknown parameter 'zzz'; {METRICS_PARAMETERS}\n"),
+        ("/metrics?run=none&x=1", 400, f"unknown parameter 'x'; {METRICS_PARAMETERS}\n"),
+        ("/metrics?" + "y" * 2000, 400, f"unknown parameter '{'y' * 99}…'; {METRICS_PARAMETERS}\n"),
+        ("/sd?type=slow", 400, "unknown parameter 'type'; parameters: check, check_type, label.NAME\n"),
+        ("/sd?run=none", 400, "unknown parameter 'run'; parameters: check, check_type, label.NAME\n"),
         ("/probe?check=quick&check=other", 400, "give the name of one configured check: /probe?check=NAME\n"),
         ("/?status=bad", 400, "unknown status 'bad'; known: failing, degraded, not-run, ok\n"),
         ("/?find=" + "x" * 201, 400, "find is longer than 200 characters\n"),
