@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from exporter.model import Batch, Check, Result
 
-_STYLES = {ResultStatus.OK: "green", ResultStatus.WARNING: "yellow", ResultStatus.ERROR: "bold red"}
-_COLUMNS = ("status", "check", "type", "target", "seconds", "reason", "detail")
+_STYLES = {"ok": "green", "degraded": "yellow", "failing": "bold red"}
+_COLUMNS = ("state", "check", "type", "target", "seconds", "reason", "detail")
 
 
 def print_table(checks: Sequence[Check], results: Sequence[Result], batch: Batch) -> None:
@@ -34,7 +34,7 @@ def print_table(checks: Sequence[Check], results: Sequence[Result], batch: Batch
     else:
         sys.stdout.write(_plain(rows))
     counts = Counter(result.status for result in results)
-    states = ", ".join(f"{counts[status]} {status.value}" for status in ResultStatus)
+    states = ", ".join(f"{counts[status]} {status.state}" for status in ResultStatus)
     sys.stdout.write(f"{len(checks)} checks in {batch.duration_seconds:.2f} s: {states}\n")
 
 
@@ -49,7 +49,7 @@ def json_report(checks: Sequence[Check], results: Sequence[Result], batch: Batch
 
 def _cells(check: Check, result: Result) -> tuple[str, ...]:
     cells = (
-        result.status.value,
+        result.status.state,
         check.name,
         check.check_type,
         check.shown_target,
@@ -65,7 +65,7 @@ def _coloured(rows: Sequence[tuple[str, ...]]) -> Table:
     for column in _COLUMNS:
         table.add_column(column, overflow="fold", justify="right" if column == "seconds" else "left")
     for row in rows:
-        table.add_row(Text(row[0], style=_STYLES[ResultStatus(row[0])]), *map(Text, row[1:]))
+        table.add_row(Text(row[0], style=_STYLES[row[0]]), *map(Text, row[1:]))
     return table
 
 
