@@ -83,9 +83,9 @@ def _obey(arguments: Sequence[str]) -> int:
     except HelpRequested as request:
         sys.stdout.write(help_text(request.command) if request.topic == "help" else f"nyxmon-exporter {__version__}\n")
         return 0
-    if options.command == "serve":
-        # Before there are threads, which take over what is blocked; serve lets it through when it can reload.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    serves = options.command == "serve" and not options.config_check
+    # Before there are threads, which inherit what is blocked; `serve` unblocks it when it can reload.
+    signal.pthread_sigmask(signal.SIG_BLOCK if serves else signal.SIG_UNBLOCK, {signal.SIGHUP})
     configure_logging(options.log_level, options.log_format)
     return _run(options)
 

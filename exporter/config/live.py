@@ -77,12 +77,19 @@ class LiveConfig:
             return True
 
     def _reload(self) -> None:
+        """Load and log what came of it, whoever asked."""
         before = _digests(self._digests)
         self._successful = False
         try:
             config = self._load()
         except ConfigError as error:
             self._watch((*self._current.files, *error.files), before)
+            for problem in error.problems:
+                logger.error("the old configuration stays: %s", problem)  # noqa: TRY400 - the problem says it all
+            raise
+        except Exception:
+            self._watch(self._current.files, before)
+            logger.exception("the old configuration stays: loading the new one failed")
             raise
         self._take(config, before)
         logger.info("configuration loaded from %s: %d checks", config.file, len(config.checks))
