@@ -119,7 +119,7 @@ class _Routes:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._slots = ScrapeSlots()
-        self._static = {file.name: file for file in _STATIC.iterdir()}
+        self._static = {file.name: (_STATIC_TYPES[file.suffix], file.read_bytes()) for file in _STATIC.iterdir()}
 
     async def metrics(self, request: Request) -> Response:
         """Run the selected checks and show everything; without a run, what was counted so far.
@@ -206,8 +206,8 @@ class _Routes:
         file = self._static.get(request.path_params["file"])
         if file is None:
             raise HTTPException(404)
-        headers = {"Cache-Control": _STATIC_CACHING, "Content-Type": _STATIC_TYPES[file.suffix]}
-        return Response(file.read_bytes(), headers=headers)
+        content_type, content = file
+        return Response(content, headers={"Cache-Control": _STATIC_CACHING, "Content-Type": content_type})
 
     def healthy(self, request: Request) -> Response:
         """Tell whether the process can do its work at all."""
