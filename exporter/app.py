@@ -159,7 +159,7 @@ class _Routes:
         """Show every selected check as a target for Prometheus, under the address by which it reached us."""
         scrape = self._scrape_request(request, DISCOVERY_PARAMETERS)
         checks = selected_checks(self._site.live_config.current.checks, scrape.selection)
-        address = request.headers.get("host") or request.url.netloc
+        address = (request.headers.get("host") or request.url.netloc).removesuffix(":")
         offset_seconds = self._site.timeout_offset_seconds
         groups = target_groups(checks, address, scheme=request.url.scheme, timeout_offset_seconds=offset_seconds)
         return JSONResponse(groups)

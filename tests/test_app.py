@@ -241,6 +241,50 @@ def test_what_cannot_be_meant_is_refused(refusing: Served, path: str, status_cod
     assert [check.name for check in CONFIG.checks if refusing.history.latest(check.name)] == []
 
 
+HOSTS = [
+    "", "a b", "a/b", "a?b", "a#b", "user@a", "user:pass@a:1", "a:b", "a:0", "a:65536", "a:-1", "a:1:2", "::1",
+    "[::1", "::1]", "[::1]x", "[::g]:1", "[fe80::1%25eth0]:1", "1.2.3:1", "256.1.1.1", "a..b", "-a", "a-", "a,b", "a;b",
+    "<script>", 'a"b', "a\\b", "{{a}}", "a'b", "a:1/x", "http://a", "m\u00fcller.test", "a%2fb", "x" * 64, "a." * 130,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("path", ["/sd", "/checks", "/metrics/", "/-/ready", "/nowhere"])
+def test_a_host_that_is_none_is_refused(refusing: Served, path: str, host: str) -> None:
+    """What would become a part of addresses must be a host and a port."""
+    answer = refusing.get(path, headers={"Host": host.encode("latin-1")})
+    assert (answer.status_code, answer.text) == (400, "the header Host is not a host and a port\n")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("a", "a"),
+        ("exporter.example:10115", "exporter.example:10115"),
+        ("EXPORTER_1.example.:80", "EXPORTER_1.example.:80"),
+        ("192.0.2.1:10115", "192.0.2.1:10115"),
+        ("[2001:db8::1]:10115", "[2001:db8::1]:10115"),
+        ("[::1]", "[::1]"),
+        ("a:", "a"),
+        ("xn--mller-kva.test:1", "xn--mller-kva.test:1"),
+    ],
+)
+def test_discovery_names_the_address_it_was_asked_under(refusing: Served, host: str, address: str) -> None:
+    """Prometheus goes where it asked, whichever name or address that was."""
+    groups = refusing.get("/sd", headers={"Host": host}).json()
+    assert {tuple(group["targets"]) for group in groups} == {(address,)}
+
+
+def test_discovery_without_a_host_names_the_address_of_the_connection(refusing: Served) -> None:
+    """HTTP/1.0 knows no Host."""
+    host, port = refusing.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"GET /sd HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    assert answer.startswith("HTTP/1.1 200 ")
+    assert f'"targets":["127.0.0.1:{port}"]' in answer
+
+
 def test_the_folder_of_the_checks_is_the_list_of_them(refusing: Served) -> None:
     """Who cuts the name off an address gets all checks."""
     answer = refusing.get("/checks", follow_redirects=True)
