@@ -1,6 +1,6 @@
 """The HTTP interface: routes and what each answers.
 
-Scrapes run in workers of their own (`exporter.web.slots`), pages and reloads in the server's other threads; nothing
+Scrapes run in threads of their own (`exporter.web.scrapes`), pages and reloads in the server's other threads; nothing
 here blocks the server's loop. A check that fails is an answer like any other; only a scrape that could not be made is
 an error.
 """
@@ -8,11 +8,12 @@ an error.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -35,7 +36,7 @@ from exporter.web.requests import (
     refuse_unknown_parameters,
     scrape_request,
 )
-from exporter.web.slots import BusyError, ScrapeSlots
+from exporter.web.scrapes import BusyError, ClientGoneError, Scrapes, unless_client_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,8 +48,10 @@ if TYPE_CHECKING:
     from exporter.exposition import Page
     from exporter.history import History
     from exporter.scrape import ScrapeRequest, ScrapeService
+    from exporter.selection import Choice
 
 _RETRY_AFTER_SECONDS = 1
+_CLIENT_GONE = 499
 _MAX_FIND_CHARACTERS = 200
 _STATIC = Path(__file__).parent / "pages" / "static"
 _STATIC_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -109,6 +112,7 @@ def create_app(site: Site) -> Starlette:
             BadParameterError: routes.bad_parameter,
             UnknownCheckNameError: routes.unknown_check,
             BusyError: routes.busy,
+            ClientGoneError: routes.client_gone,
         },
     )
 
@@ -118,7 +122,9 @@ class _Routes:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._slots = ScrapeSlots()
+        self._scrapes = Scrapes(site.service)
+        self._reload_thread = CapacityLimiter(1)
+        self._health_threads = CapacityLimiter(4)
         self._static = {file.name: (_STATIC_TYPES[file.suffix], file.read_bytes()) for file in _STATIC.iterdir()}
 
     async def metrics(self, request: Request) -> Response:
@@ -128,7 +134,7 @@ class _Routes:
         """
         scrape = self._scrape_request(request, METRICS_PARAMETERS)
         if scrape.runs_checks or request.method == "HEAD":
-            return await self._scrape(request, scrape, self._site.service.metrics_page)
+            return await self._scrape(request, scrape, partial(self._site.service.choose, scrape.selection), whole=True)
         return _page_response(await run_in_threadpool(self._site.service.metrics_page, scrape))
 
     async def probe(self, request: Request) -> Response:
@@ -136,7 +142,7 @@ class _Routes:
         scrape = self._scrape_request(request, PROBE_PARAMETERS)
         if len(names := parse_query(request).get("check", ())) != 1:
             raise BadParameterError("give the name of one configured check: /probe?check=NAME")
-        return await self._scrape(request, scrape, partial(self._site.service.probe_page, names[0]))
+        return await self._scrape(request, scrape, partial(self._site.service.choose_one, names[0]), whole=False)
 
     def _scrape_request(self, request: Request, known_parameters: Sequence[str]) -> ScrapeRequest:
         query = parse_query(request)
@@ -145,15 +151,12 @@ class _Routes:
         return scrape_request(request, query, checks, self._site.check_types, self._site.timeout_offset_seconds)
 
     async def _scrape(
-        self, request: Request, scrape: ScrapeRequest, make_page: Callable[[ScrapeRequest], Page]
+        self, request: Request, scrape: ScrapeRequest, choose: Callable[[], Choice], *, whole: bool
     ) -> Response:
         if request.method == "HEAD":
             return _HeadResponse(media_type=choose_format(scrape.accept).value)
-
-        def work(left_seconds: float) -> Page:
-            return make_page(replace(scrape, budget_seconds=left_seconds))
-
-        return _page_response(await self._slots.run(scrape.budget_seconds, work))
+        page = self._scrapes.page(choose, scrape, whole=whole)
+        return _page_response(await unless_client_leaves(request, page))
 
     def discovery(self, request: Request) -> Response:
         """Show every selected check as a target for Prometheus, under the address by which it reached us."""
@@ -209,22 +212,26 @@ class _Routes:
         content_type, content = file
         return Response(content, headers={"Cache-Control": _STATIC_CACHING, "Content-Type": content_type})
 
-    def healthy(self, request: Request) -> Response:
-        """Tell whether the process can do its work at all."""
-        trouble = self._site.runner_trouble()
-        return PlainTextResponse(f"{trouble}\n", status_code=503) if trouble else PlainTextResponse("healthy\n")
+    async def healthy(self, request: Request) -> Response:
+        """Tell whether the process can do its work at all, however busy the threads for other pages are."""
+        trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
+        return PlainTextResponse(f"{trouble}
+", status_code=503) if trouble else PlainTextResponse("healthy
+")
 
-    def ready(self, request: Request) -> Response:
+    async def ready(self, request: Request) -> Response:
         """Tell whether scrapes are welcome: not while the exporter starts or stops, nor while no check can run."""
-        trouble = self._site.runner_trouble() if self._site.readiness.ready else "starting or stopping"
+        trouble = "starting or stopping"
+        if self._site.readiness.ready:
+            trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
         if trouble:
             return PlainTextResponse(f"not ready: {trouble}\n", status_code=503)
         return PlainTextResponse("ready\n")
 
-    def reload(self, request: Request) -> Response:
+    async def reload(self, request: Request) -> Response:
         """Load the configuration anew; a bad one leaves the old one in force."""
         try:
-            self._site.live_config.reload()
+            await to_thread.run_sync(self._site.live_config.reload, limiter=self._reload_thread)
         except ConfigError as error:
             return PlainTextResponse(f"{error}\n", status_code=500)
         return PlainTextResponse(f"reloaded: {len(self._site.live_config.current.checks)} checks\n")
@@ -242,6 +249,10 @@ class _Routes:
         response = self._problem(request, 503, "Busy", "too many scrapes are running; try again later")
         response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
         return response
+
+    def client_gone(self, request: Request, error: Exception) -> Response:
+        """End a request whose client has left; nobody reads the answer."""
+        return Response(status_code=_CLIENT_GONE)
 
     def http_error(self, request: Request, error: Exception) -> Response:
         """Say that there is no such page, or that it takes another method."""

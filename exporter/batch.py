@@ -16,6 +16,8 @@ from exporter.pacing import Pacer, Pulse
 from exporter.stuck import Leftovers
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from exporter.delivery import Delivery
     from exporter.model import Check
     from exporter.net import Network
@@ -54,7 +56,12 @@ class BatchRun:
     """
 
     def __init__(
-        self, checks: tuple[Check, ...], delivery: Delivery, budget_seconds: float | None, shared: Shared
+        self,
+        checks: tuple[Check, ...],
+        delivery: Delivery,
+        budget_seconds: float | None,
+        shared: Shared,
+        given_up: Future[None] | None = None,
     ) -> None:
         self.pulse = Pulse()
         self.leftovers = Leftovers()
@@ -62,6 +69,7 @@ class BatchRun:
         self._delivery = delivery
         self._budget_seconds = budget_seconds
         self._shared = shared
+        self._given_up = given_up
         self._began = perf_counter()
         self._pacer = Pacer(shared.workload, len(checks))
         self._network = shared.network.for_batch(self._pacer)
@@ -89,6 +97,7 @@ class BatchRun:
             pacer=self._pacer,
             buffer_size=shared.buffer_size,
             deadline=None if self._budget_seconds is None else self._began + self._budget_seconds,
+            given_up=self._given_up,
         )
         try:
             await self._fan_out.run()

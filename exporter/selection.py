@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 from exporter.catalogue import Catalogue
 from exporter.collector import CheckCollector
 from exporter.errors import UnknownCheckNameError, UnknownCheckTypeError
+from exporter.flights import FlightBoard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from exporter.checks.base import CheckType
-    from exporter.metrics import Outcome
     from exporter.model import Check
     from exporter.records import Records
     from exporter.runner import CheckRunner
@@ -72,14 +71,10 @@ def selected_checks(checks: Sequence[Check], selection: Selection) -> list[Check
     return [check for check in checks if selection.selects(check)]
 
 
-class Flight:
-    """A batch under way that others may join; `deadline` is a value of `monotonic()`."""
-
-    __slots__ = ("deadline", "outcome")
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.outcome: Future[Outcome] = Future()
+def longest_run_seconds(check: Check) -> float:
+    """Return how long a run of the check can take when every attempt uses up its time."""
+    attempts = check.retries + 1
+    return attempts * check.timeout_seconds + check.retries * check.retry_delay_seconds
 
 
 class Choice:
@@ -87,15 +82,15 @@ class Choice:
 
     Attributes:
         collector: Runs them.
-        flight: Their batch under way, guarded by the lock of the service.
+        flights: Their batches.
         writing_seconds: How long writing the page took the last time.
     """
 
-    __slots__ = ("collector", "flight", "writing_seconds")
+    __slots__ = ("collector", "flights", "writing_seconds")
 
     def __init__(self, collector: CheckCollector) -> None:
         self.collector = collector
-        self.flight: Flight | None = None
+        self.flights = FlightBoard(max(map(longest_run_seconds, collector.layout.checks), default=0.0))
         self.writing_seconds = 0.0
 
     @property

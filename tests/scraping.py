@@ -33,6 +33,7 @@ from tests.servers.executors import Healthy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
@@ -107,6 +108,7 @@ class Prepared:
         result_received: Callable[[Result], object],
         *,
         budget_seconds: float | None = None,
+        given_up: Future[None] | None = None,
     ) -> Batch:
         names = [each.name for each in checks]
         self.asked.append(names)

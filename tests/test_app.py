@@ -51,6 +51,7 @@ class Served:
     history: History
     readiness: Readiness
     gate: threading.Event
+    gate_keeper: Held
     runner_trouble: str = ""
 
     def get(self, path: str, **options: object) -> httpx.Response:
@@ -63,10 +64,15 @@ class Held(Healthy):
     def __init__(self, gate: threading.Event) -> None:
         super().__init__()
         self.gate = gate
+        self.under_way = 0
 
     async def execute(self, check: Check) -> Result:
-        while not self.gate.is_set():  # noqa: ASYNC110 - the gate is opened by another thread
-            await asyncio.sleep(0.005)
+        self.under_way += 1
+        try:
+            while not self.gate.is_set():  # noqa: ASYNC110 - the gate is opened by another thread
+                await asyncio.sleep(0.005)
+        finally:
+            self.under_way -= 1
         return await super().execute(check)
 
 
@@ -74,14 +80,15 @@ class Held(Healthy):
 def serving(config: Config, load: Callable[[], Config] | None = None) -> Iterator[Served]:
     registry, gate = ExecutorRegistry(), threading.Event()
     registry.register_type(SLOW)
-    registry.register("held", Held(gate))
+    keeper = Held(gate)
+    registry.register("held", keeper)
     live_config = LiveConfig(load or (lambda: config), config)
     history, readiness = History(), Readiness()
     provider = BlockingPortalProvider("asyncio")
     with provider, httpx.Client(trust_env=False, timeout=60) as client:
         runner = AsyncCheckRunner(provider, registry)
         service = ScrapeService(runner, live_config, registry.check_types, history=history, version="1.2.3")
-        served = Served("", client, history, readiness, gate)
+        served = Served("", client, history, readiness, gate, keeper)
         site = Site(
             service=service,
             live_config=live_config,
@@ -379,8 +386,9 @@ def sluggish() -> Iterator[Served]:
     """An exporter with checks that take their time: half a minute, half a second, and until the test opens a gate."""
     checks = (
         Check(name="hanging", check_type="slow", target="30", timeout_seconds=60),
-        Check(name="held", check_type="held", target="0", timeout_seconds=60),
+        *(Check(name=f"held {number}", check_type="held", target="0", timeout_seconds=60) for number in range(8)),
         Check(name="quick", check_type="slow", target="0"),
+        Check(name="other", check_type="slow", target="0"),
         Check(name="slow", check_type="slow", target="0.5"),
     )
     with serving(Config(checks=checks, file="checks.yml")) as running:
@@ -392,14 +400,14 @@ IN_A_MINUTE = {"X-Prometheus-Scrape-Timeout-Seconds": "60"}
 
 @contextmanager
 def all_workers_held(sluggish: Served) -> Iterator[list[Future[httpx.Response]]]:
-    """Eight scrapes, for which there are workers, that are held up; they are let go afterwards, and served."""
+    """Eight scrapes of different checks that are held up, as many as run at once; they are let go and served."""
 
     def turned_away() -> bool:
         return sluggish.get("/metrics?check=quick", headers=hasty).status_code == 503
 
     hasty = {"X-Prometheus-Scrape-Timeout-Seconds": "0.5"}
     with ThreadPoolExecutor(8) as clients:
-        held = [clients.submit(sluggish.get, "/probe?check=held", headers=IN_A_MINUTE) for _ in range(8)]
+        held = [clients.submit(sluggish.get, f"/probe?check=held {number}", headers=IN_A_MINUTE) for number in range(8)]
         try:
             wait_until(turned_away)
             yield held
@@ -442,7 +450,91 @@ def test_an_exporter_with_too_much_to_do_still_tells_about_itself(sluggish: Serv
     with all_workers_held(sluggish) as scrapes:
         page = sluggish.get("/metrics?run=none").text
         assert not any(scrape.done() for scrape in scrapes)
-    assert "nyxmon_exporter_checks 4.0\n" in page
+    assert "nyxmon_exporter_checks 12.0\n" in page
+
+
+def begin(served: Served, path: str, seconds: float = 60.0) -> socket.socket:
+    """A scrape that is asked for and not waited for."""
+    host, port = served.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    header = f"X-Prometheus-Scrape-Timeout-Seconds: {seconds}"
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n\r\n".encode())
+    return connection
+
+
+def finish(connection: socket.socket) -> str:
+    """The whole answer."""
+    with connection:
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+@pytest.mark.parametrize("number", [20, 200])
+@pytest.mark.parametrize("path", ["/metrics?check=held%200", "/probe?check=held%200"])
+def test_scrapes_of_the_same_are_one_batch_and_a_page_each(sluggish: Served, path: str, number: int) -> None:
+    """However many ask at once, nobody is turned away, the check runs once, and every page is whole."""
+    scrapes = [begin(sluggish, path) for _ in range(number)]
+    wait_until(
+        lambda: f"\nnyxmon_batch_joined_scrapes_total {number - 1}.0\n" in sluggish.get("/metrics?run=none").text
+    )
+    sluggish.gate.set()
+    pages = [finish(scrape) for scrape in scrapes]
+    assert {page.partition("\r\n")[0] for page in pages} == {"HTTP/1.1 200 OK"}
+    assert {page.count("\nprobe_success") for page in pages} == {1}
+    assert len(sluggish.history.runs("held 0")) == 1
+
+
+def test_a_waiting_scrape_joins_and_takes_no_place(sluggish: Served) -> None:
+    """While all workers are held, scrapes of what runs already are served by it, and those of one more wait for one."""
+    with ThreadPoolExecutor(40) as clients:
+        with all_workers_held(sluggish):
+            same = [clients.submit(sluggish.get, "/probe?check=held 1", headers=IN_A_MINUTE) for _ in range(20)]
+            more = [clients.submit(sluggish.get, "/probe?check=quick", headers=IN_A_MINUTE) for _ in range(20)]
+            wait_until(lambda: "\nnyxmon_batch_joined_scrapes_total 39.0\n" in sluggish.get("/metrics?run=none").text)
+        assert [scrape.result().status_code for scrape in (*same, *more)] == [200] * 40
+    assert len(sluggish.history.runs("held 1")) == 1
+
+
+def test_abandoned_scrapes_give_their_place_back(sluggish: Served) -> None:
+    """Eight clients that hang up on slow checks keep nobody waiting, and their checks are ended without a result."""
+    scrapes = [begin(sluggish, f"/probe?check=held%20{number}") for number in range(8)]
+    wait_until(lambda: sluggish.gate_keeper.under_way == 8)
+    for scrape in scrapes:
+        scrape.close()
+    wait_until(lambda: sluggish.gate_keeper.under_way == 0)
+    answer = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "2"})
+    assert (answer.status_code, names_on(answer.text)) == (200, ["quick"])
+    assert [len(sluggish.history.runs(f"held {number}")) for number in range(8)] == [0] * 8
+
+
+def test_a_batch_goes_on_for_those_who_stay(sluggish: Served) -> None:
+    """When the one who began it leaves, the others still get their page, with the result."""
+    first = begin(sluggish, "/probe?check=held%200")
+    wait_until(lambda: sluggish.gate_keeper.under_way == 1)
+    second = begin(sluggish, "/probe?check=held%200")
+    wait_until(lambda: "\nnyxmon_batch_joined_scrapes_total 1.0\n" in sluggish.get("/metrics?run=none").text)
+    first.close()
+    time.sleep(0.2)
+    assert sluggish.gate_keeper.under_way == 1
+    sluggish.gate.set()
+    assert "\nprobe_success 1.0\n" in finish(second)
+
+
+def test_a_scrape_that_left_while_it_waited_never_runs(sluggish: Served) -> None:
+    """Nothing is run for a client that hung up before there was a worker."""
+    with all_workers_held(sluggish):
+        begin(sluggish, "/probe?check=other").close()
+        time.sleep(0.2)
+    assert sluggish.get("/metrics?check=quick", headers=IN_A_MINUTE).status_code == 200
+    assert sluggish.history.latest("other") is None
+
+
+def test_a_patient_scrape_does_not_join_a_hasty_batch(sluggish: Served) -> None:
+    """What somebody else's hurry cuts off does not fail for those who have time."""
+    hasty = begin(sluggish, "/probe?check=slow", 0.4)
+    wait_until(lambda: sluggish.get("/metrics?run=none").status_code == 200)
+    patient = begin(sluggish, "/probe?check=slow", 60)
+    assert "\nprobe_success 1.0\n" in finish(patient)
+    assert "\nprobe_success 0.0\n" in finish(hasty)
 
 
 def test_a_client_that_leaves_costs_nothing(sluggish: Served) -> None:

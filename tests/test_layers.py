@@ -62,6 +62,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.exposition",),
     ("exporter.negotiation",),
     ("exporter.collector",),
+    ("exporter.flights",),
     ("exporter.selection",),
     ("exporter.scrape",),
     ("exporter.discovery",),

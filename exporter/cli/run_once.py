@@ -18,6 +18,7 @@ from exporter.model import ResultStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
     from exporter.cli.arguments import Options
     from exporter.cli.program import Program
@@ -61,6 +62,7 @@ class _WatchedRunner:
         result_received: Callable[[Result], object],
         *,
         budget_seconds: float | None = None,
+        given_up: Future[None] | None = None,
     ) -> Batch:
         """Run all checks, and advance with each result."""
 
@@ -68,7 +70,7 @@ class _WatchedRunner:
             result_received(result)
             self._advance()
 
-        return self._runner.run_all(checks, received, budget_seconds=budget_seconds)
+        return self._runner.run_all(checks, received, budget_seconds=budget_seconds, given_up=given_up)
 
 
 def _select(checks: tuple[Check, ...], names: tuple[str, ...]) -> tuple[Check, ...]:
