@@ -140,7 +140,7 @@ class _Routes:
     async def probe(self, request: Request) -> Response:
         """Run one configured check and show it as blackbox_exporter would."""
         scrape = self._scrape_request(request, PROBE_PARAMETERS)
-        if len(names := parse_query(request).get("check", ())) != 1:
+        if len(names := parse_query(request).get("check", [])) != 1:
             raise BadParameterError("give the name of one configured check: /probe?check=NAME")
         return await self._scrape(request, scrape, partial(self._site.service.choose_one, names[0]), whole=False)
 
@@ -193,6 +193,7 @@ class _Routes:
                 page = check_page(
                     check,
                     site.history.runs(name),
+                    mask=site.live_config.masks,
                     config_file=current.file,
                     version=site.version,
                     now_seconds=time.time(),
@@ -233,7 +234,7 @@ class _Routes:
         try:
             await to_thread.run_sync(self._site.live_config.reload, limiter=self._reload_thread)
         except ConfigError as error:
-            return PlainTextResponse(f"{error}\n", status_code=500)
+            return PlainTextResponse(f"{self._site.live_config.masks(str(error))}\n", status_code=500)
         return PlainTextResponse(f"reloaded: {len(self._site.live_config.current.checks)} checks\n")
 
     def bad_parameter(self, request: Request, error: Exception) -> Response:

@@ -16,6 +16,7 @@ from exporter import catalogue
 from exporter.catalogue import Family, Kind
 from exporter.labels import NO_CHECK, OwnLabels
 from exporter.layout import Layout
+from exporter.masking import masked_result
 from exporter.metrics import Outcome, probe_blocks
 from exporter.model import Reason, Result, ResultStatus
 from exporter.own_metrics import batch_blocks, check_blocks
@@ -102,13 +103,13 @@ class CheckCollector(Collector):
         Raises:
             UnknownCheckTypeError: When a type has no executor; nothing has been run then.
         """
-        checks, started = self.layout.checks, monotonic()
+        checks, started, mask = self.layout.checks, monotonic(), self._known.mask
         reused = {check.name: last for check in checks if (last := self._records.reusable(check)) is not None}
         received: dict[str, Result] = {}
 
         def receive(result: Result) -> None:
             if given_up is None or not given_up.done():
-                received[result.check_name] = result
+                received[result.check_name] = masked_result(result, mask)
 
         batch: Batch | None = None
         try:

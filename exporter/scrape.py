@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from exporter.checks.base import CheckType
     from exporter.flights import Flight, Ticket
     from exporter.history import History
+    from exporter.masking import Mask
     from exporter.metrics import Outcome
     from exporter.runner import CheckRunner
     from exporter.selection import Choice, Configuration
@@ -60,6 +61,10 @@ class LiveConfiguration(Protocol):
     @property
     def last_reload_success_timestamp_seconds(self) -> float:
         """Unix time at which it was loaded."""
+
+    @property
+    def masks(self) -> Mask:
+        """What masks its secrets, and those of earlier ones, in what is shown of results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +119,7 @@ class ScrapeService:
             process: Gives the facts about the process; prometheus_client's collector by default.
             resolver_threads: Those of the network that the runner has.
             replaced_loops: Returns how many event loops the runner has given up.
-            changes: Tells the log of checks that begin to fail or are well again; None for nothing.
+            changes: Logs which checks begin to fail or are ok again; None for nothing.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
@@ -130,7 +135,7 @@ class ScrapeService:
         self._resolver_threads = resolver_threads or ResolverThreads()
         self._replaced_loops = replaced_loops
         self._lock = Lock()
-        self._view = View(live_config.current, check_types, runner, self._records)
+        self._view = View(live_config.current, check_types, runner, self._records, live_config.masks)
 
     def metrics_page(self, request: ScrapeRequest) -> Page:
         """Run the selected checks and give the page about them, the batch and the exporter.
@@ -240,7 +245,7 @@ class ScrapeService:
             # Read under the lock: a thread that was slow to get it must not bring an old configuration back.
             config = self._live_config.current
             if self._view.config is not config:
-                self._view = View(config, self._check_types, self._runner, self._records)
+                self._view = View(config, self._check_types, self._runner, self._records, self._live_config.masks)
             return self._view
 
     def _facts(self) -> ExporterFacts:

@@ -11,11 +11,13 @@ from exporter.catalogue import Catalogue
 from exporter.collector import CheckCollector
 from exporter.errors import UnknownCheckNameError, UnknownCheckTypeError
 from exporter.flights import FlightBoard
+from exporter.masking import unmasked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from exporter.checks.base import CheckType
+    from exporter.masking import Mask
     from exporter.model import Check
     from exporter.records import Records
     from exporter.runner import CheckRunner
@@ -107,7 +109,12 @@ class View:
     """
 
     def __init__(
-        self, config: Configuration, check_types: Mapping[str, CheckType], runner: CheckRunner, records: Records
+        self,
+        config: Configuration,
+        check_types: Mapping[str, CheckType],
+        runner: CheckRunner,
+        records: Records,
+        mask: Mask = unmasked,
     ) -> None:
         """Prepare for a configuration; what is remembered of checks that it does not have is forgotten.
 
@@ -116,12 +123,13 @@ class View:
             check_types: The declared check types by name.
             runner: Runs the checks.
             records: Where results are remembered.
+            mask: Masks secrets in what is shown of results.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
         """
         self.config = config
-        self._known = Catalogue(check_types)
+        self._known = Catalogue(check_types, mask)
         self._runner = runner
         self._records = records
         self._choices: OrderedDict[Selection | str, Choice] = OrderedDict()

@@ -14,6 +14,7 @@ from exporter.catalogue import Catalogue
 from exporter.checks.base import CheckType
 from exporter.exposition import Format, write_page
 from exporter.layout import Layout
+from exporter.masking import unmasked
 from exporter.metrics import Outcome, probe_blocks
 from exporter.model import (
     Batch,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
 
+    from exporter.masking import Mask
     from exporter.series import Block
 
 PHASES = MetricSpec(
@@ -131,6 +133,7 @@ class Live:
     last_reload_success_timestamp_seconds = 1700000000.5
 
     def __init__(self, *checks: Check) -> None:
+        self.masks: Mask = unmasked
         self.current = Config(checks)
 
 

@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.names",),
     ("exporter.secrecy",),
     ("exporter.settings",),
+    ("exporter.masking",),
     ("exporter.logs",),
     ("exporter.pacing",),
     ("exporter.net", "exporter.net.*"),

@@ -19,6 +19,7 @@ from exporter.model import ResultStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exporter.masking import Mask
     from exporter.model import Batch, Check, Result
 
 _STYLES = {"ok": "green", "degraded": "yellow", "failing": "bold red"}
@@ -38,11 +39,11 @@ def print_table(checks: Sequence[Check], results: Sequence[Result], batch: Batch
     sys.stdout.write(f"{len(checks)} checks in {batch.duration_seconds:.2f} s: {states}\n")
 
 
-def json_report(checks: Sequence[Check], results: Sequence[Result], batch: Batch) -> str:
-    """Give everything that is known about each check as a JSON document."""
+def json_report(checks: Sequence[Check], results: Sequence[Result], batch: Batch, mask: Mask) -> str:
+    """Return everything that is known about each check as a JSON document, secrets masked."""
     document = {
         "duration_seconds": batch.duration_seconds,
-        "results": [_facts(check, result) for check, result in zip(checks, results, strict=True)],
+        "results": [_facts(check, result, mask) for check, result in zip(checks, results, strict=True)],
     }
     return json.dumps(document, indent=2) + "\n"
 
@@ -78,7 +79,7 @@ def _plain(rows: Sequence[tuple[str, ...]]) -> str:
     )
 
 
-def _facts(check: Check, result: Result) -> dict[str, object]:
+def _facts(check: Check, result: Result, mask: Mask) -> dict[str, object]:
     return {
         "check": check.name,
         "check_type": check.check_type,
@@ -96,14 +97,14 @@ def _facts(check: Check, result: Result) -> dict[str, object]:
                 "severity": outcome.expectation.severity,
                 "ok": outcome.ok,
                 "evaluated": outcome.evaluated,
-                "observed": outcome.observed,
+                "observed": mask(outcome.observed),
             }
             for outcome in result.expectations
         ],
         "measurements": [
             {
                 "name": entry.spec.name,
-                "labels": dict(zip(entry.spec.labels, entry.labels, strict=False)),
+                "labels": dict(zip(entry.spec.labels, map(mask, entry.labels), strict=False)),
                 "value": entry.value if math.isfinite(entry.value) else None,
             }
             for entry in result.measurements
@@ -111,8 +112,8 @@ def _facts(check: Check, result: Result) -> dict[str, object]:
         "log": [
             {
                 "offset_seconds": line.offset_seconds,
-                "message": line.message,
-                "fields": {name: text_of(value) for name, value in line.fields.items()},
+                "message": mask(line.message),
+                "fields": {name: mask(text_of(value)) for name, value in line.fields.items()},
             }
             for line in result.log
         ],

@@ -32,10 +32,11 @@ def run_once(program: Program, options: Options) -> int:
     Raises:
         UnknownCheckNameError: When a name is no configured check; nothing has been run then.
     """
+    mask = program.live_config.masks
     checks = _select(program.live_config.current.checks, options.check_names)
     with _progress(len(checks)) as advance:
         runner = _WatchedRunner(program.runner, advance)
-        collector = CheckCollector(runner, checks, Catalogue(program.registry.check_types))
+        collector = CheckCollector(runner, checks, Catalogue(program.registry.check_types, mask))
         outcome = collector.run(options.budget_seconds)
     by_name = {result.check_name: result for result in outcome.results}
     results = [by_name[check.name] for check in checks]
@@ -43,7 +44,7 @@ def run_once(program: Program, options: Options) -> int:
         # The format is UTF-8, whatever the locale says that the terminal shows
         sys.stdout.buffer.write(write_page(collector.blocks(outcome), Format.TEXT).body)
     elif options.output == "json":
-        sys.stdout.write(json_report(checks, results, outcome.batch))
+        sys.stdout.write(json_report(checks, results, outcome.batch, mask))
     else:
         print_table(checks, results, outcome.batch)
     return int(any(result.status is ResultStatus.ERROR for result in results))

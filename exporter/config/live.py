@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from exporter.config.files import MAX_TARGET_FILE_BYTES
 from exporter.errors import ConfigError
+from exporter.masking import Masks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,15 +25,20 @@ class LiveConfig:
     """Holds the configuration in force; lives for the process, shared by threads.
 
     Whoever takes `current` keeps a whole, immutable configuration, whatever is loaded meanwhile.
+
+    Attributes:
+        masks: The mask over the secrets of this configuration and of earlier ones.
     """
 
-    def __init__(self, load: Callable[[], Config], initial: Config) -> None:
+    def __init__(self, load: Callable[[], Config], initial: Config, masks: Masks | None = None) -> None:
         """Put a first configuration in force.
 
         Args:
             load: Loads the configuration anew; raises ConfigError when it is refused.
             initial: What is in force until then.
+            masks: Learns the secrets of each configuration before it is in force.
         """
+        self.masks = masks if masks is not None else Masks()
         self._load = load
         self._reloading = threading.Lock()
         self._digests: dict[Path, bytes] = {}
@@ -95,6 +101,7 @@ class LiveConfig:
         logger.info("configuration loaded from %s: %d checks", config.file, len(config.checks))
 
     def _take(self, config: Config, before: Mapping[Path, bytes]) -> None:
+        self.masks.learn(config.secrets)
         self._current = config
         self._successful = True
         self._success_timestamp_seconds = time.time()
