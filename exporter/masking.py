@@ -138,7 +138,10 @@ def forms_of(secret: str) -> set[str]:
         return set()
     texts = {secret, secret.strip()}
     texts.update(line for line in secret.splitlines() if len(line) >= _LEAST_LINE_CHARACTERS)
-    forms = {form.translate(_LOWER) for text in texts for form in (*_escaped(text), *_encoded(text))}
+    # A check sends a secret as it is, in JSON, or percent-encoded, and a target may encode any of that.
+    sent = {way(text) for text in texts for way in (str, _as_json, _as_ascii_json, quote_plus)}
+    forms = {form.translate(_LOWER) for text in texts for form in _escaped(text)}
+    forms |= {form.translate(_LOWER) for text in sent for form in _encoded(text)}
     return {form for form in forms if len(form) >= LEAST_CHARACTERS}
 
 
@@ -149,11 +152,21 @@ def _escaped(text: str) -> Iterator[str]:
     for escaped in (html.escape(text), html.escape(text, quote=False)):
         apostrophes = escaped.replace("&#x27;", "&#39;")
         yield from (escaped, apostrophes, apostrophes.replace("&quot;", "&#34;"))
-    for ascii_only in (True, False):
-        yield json.dumps(text, ensure_ascii=ascii_only)[1:-1]
-    yield json.dumps(text)[1:-1].replace("/", "\\/")
+    yield _as_ascii_json(text)
+    yield _as_ascii_json(text).replace("/", "\\/")
+    yield _as_json(text)
+    ways = (_as_json, quote_plus, html.escape)
+    yield from (outer(inner(text)) for inner in ways for outer in ways)  # such as JSON that is quoted in JSON
     yield repr(text)[1:-1]
     yield text.encode("unicode_escape", "replace").decode("ascii")
+
+
+def _as_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _as_ascii_json(text: str) -> str:
+    return json.dumps(text)[1:-1]
 
 
 def _encoded(text: str) -> Iterator[str]:
