@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,10 +122,13 @@ class _Routes:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._scrapes = Scrapes(site.service)
         self._reload_thread = CapacityLimiter(1)
         self._health_threads = CapacityLimiter(4)
         self._static = {file.name: (_STATIC_TYPES[file.suffix], file.read_bytes()) for file in _STATIC.iterdir()}
+
+    @cached_property
+    def _scrapes(self) -> Scrapes:
+        return Scrapes(self._site.service)
 
     async def metrics(self, request: Request) -> Response:
         """Run the selected checks and show everything; without a run, what was counted so far.

@@ -1,4 +1,4 @@
-"""Flights: batches that scrapes share. Who asks for checks that are about to run, or do already, waits for that batch.
+"""Batches that scrapes share: whoever asks for checks that are being run already waits for that batch.
 
 A flight is boarded by any number of scrapes and taken off once, by whoever has a thread for it. It ends early when
 everybody has left it.

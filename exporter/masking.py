@@ -1,4 +1,4 @@
-"""Secrets in texts that go out: whatever a target, a library or a plugin says, it is shown with `<secret>` instead.
+"""Masks secrets in texts that go out, whether a target, a library or a plugin says them.
 
 A target may echo what it was sent, plain or encoded, and an exception may quote it. So each secret is looked for in
 every form in which it travels: percent-encoded, in base64 (on its own and within, say, `user:password`), in hex, and
