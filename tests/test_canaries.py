@@ -86,6 +86,7 @@ checks:
 - {name: operand, type: http, target: "{echo}/a", expect: [{body: {contains: "${env:OPERAND}"}}, {status: 418}]}
 - {name: proxy, type: http, target: "http://target.test/a", proxy: {url: "{echo}", username: user,
    password: "${env:PROXY}"}, expect: *missed}
+- {name: env-proxy, type: http, target: "http://target.test/a", proxy_from_environment: true, expect: *missed}
 - {name: connect, type: tcp, target: "target.test:25", proxy: {url: "{echo}", username: user, password: "${env:PROXY}"},
    proxy_connect_headers: {X-Token: "${env:HEADER}"}}
 - {name: refused, type: http, target: "http://127.0.0.1:1/?key=${env:QUERY}"}
@@ -195,12 +196,14 @@ def targets(directory: Path) -> Iterator[str]:
         filled = filled.replace("{banner}", said.target).replace("{dns}", names.server)
         filled = filled.replace("{basic}", base64.b64encode(b"user:basic-c4n4ry").decode())
         directory.joinpath("leaky.py").write_text(PLUGIN, encoding="utf-8")
+        directory.joinpath("proxy").write_text(f"http://user:env%2Dc4n4ry@{web.target}", encoding="ascii")
         directory.joinpath("bearer").write_text(f"{secret('file')}\n", encoding="utf-8")
         yield filled
 
 
 def environment(directory: Path) -> dict[str, str]:
-    return {**VARIABLES, "PYTHONPATH": f"{directory}:{ENVIRONMENT['PYTHONPATH']}"}
+    proxy = (directory / "proxy").read_text(encoding="ascii")
+    return {**VARIABLES, "PYTHONPATH": f"{directory}:{ENVIRONMENT['PYTHONPATH']}", "http_proxy": proxy}
 
 
 def assert_silent(outputs: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import threading
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from exporter.config.load import Config
 
 logger = logging.getLogger(__name__)
+
+_SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 
 class LiveConfig:
@@ -77,7 +80,11 @@ class LiveConfig:
             ConfigError: When it is refused; the old one stays in force.
         """
         with self._reloading:
-            if _digests(self._digests) == self._digests:
+            try:
+                is_unchanged = _digests(self._digests) == self._digests
+            except OSError:  # files have run short; the next look tells more
+                return False
+            if is_unchanged:
                 return False
             self._reload()
             return True
@@ -120,6 +127,9 @@ def _digest(file: Path) -> bytes:
     """Digest the content of a file or the names in a directory; what cannot be read counts as such.
 
     Content, not times: Kubernetes swaps the links of a ConfigMap without touching what they lead to.
+
+    Raises:
+        OSError: When the process or the system has no file to spare, which says nothing about this one.
     """
     try:
         if file.is_dir():
@@ -129,5 +139,7 @@ def _digest(file: Path) -> bytes:
             with file.open("rb") as opened:
                 return hashlib.sha256(opened.read(MAX_TARGET_FILE_BYTES)).digest()
     except OSError as error:
+        if error.errno in _SHORTAGES:
+            raise
         return b"%d" % (error.errno or 0)
     return b"absent"

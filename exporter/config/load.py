@@ -95,6 +95,7 @@ class _Load:
     """One load of one configuration."""
 
     def __init__(self, environment: Mapping[str, str], check_types: Mapping[str, CheckType]) -> None:
+        self._environment = environment
         self._problems = Problems()
         self._files = Files()
         self._secrets = Secrets(environment, self._files, self._problems)
@@ -137,6 +138,9 @@ class _Load:
         yield from secret_values(list(settings.values()))
         for check in self._checks:
             yield from secret_values(check.target)
+        for name, value in self._environment.items():
+            if name.lower().endswith("_proxy"):
+                yield from secret_values(value)
 
     def _read_document(self, document: Document) -> None:
         defaults = [split_defaults(node, self._types, self._problems) for node in document.defaults]
