@@ -1,8 +1,8 @@
 """The program's log: one bounded line per event on standard error, as logfmt or JSON.
 
 What a target sent may stand in a message. Control characters are escaped and long values are cut, so that a hostile
-banner can neither forge a line nor flood the log. Lines are written by a thread of their own and dropped when they
-pile up, so that a log that nobody reads delays no check and no scrape.
+banner can neither forge a line nor flood the log; secrets are masked. Lines are written by a thread of their own and
+dropped when they pile up, so that a log that nobody reads delays no check and no scrape.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LINE_LIMIT = 2000
 """Characters of a message, and of a traceback, that are kept."""
 
 _MOST_MASKED_CHARACTERS = 32_000
-"""Of a longer text no more is looked through: a secret cannot be so long that what is kept would show a part of it."""
+"""A longer text is cut to this before secrets are looked for; what is kept in the end is far from this cut."""
 
 _MAX_WAITING_LINES = 1000
 _FLUSH_LIMIT_SECONDS = 0.5

@@ -93,10 +93,17 @@ class WebServer(uvicorn.Server):
                 await asyncio.sleep(_SHORTAGE_PAUSE_SECONDS)
                 continue
             is_short = False
+            opening = asyncio.create_task(self._open(connection))
             try:
-                await loop.connect_accepted_socket(self._new_protocol, connection)
-            except OSError:
-                connection.close()
+                await asyncio.shield(opening)
+            finally:
+                await opening  # a stop closes the connections that there are, so none may come after it
+
+    async def _open(self, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._new_protocol, connection)
+        except OSError:
+            connection.close()
 
     def _new_protocol(self) -> BoundedProtocol:
         return self._protocol(self.config, self.server_state, self.lifespan.state)
