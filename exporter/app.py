@@ -219,9 +219,7 @@ class _Routes:
     async def healthy(self, request: Request) -> Response:
         """Tell whether the process can do its work at all, however busy the threads for other pages are."""
         trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
-        return PlainTextResponse(f"{trouble}
-", status_code=503) if trouble else PlainTextResponse("healthy
-")
+        return PlainTextResponse(f"{trouble}\n", status_code=503) if trouble else PlainTextResponse("healthy\n")
 
     async def ready(self, request: Request) -> Response:
         """Tell whether scrapes are welcome: not while the exporter starts or stops, nor while no check can run."""

@@ -7,7 +7,6 @@ ever as soon as there are more results than the stream has room for.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,7 @@ from exporter.model import Reason
 from exporter.verdict import unjudged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Sequence
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -57,7 +55,6 @@ class FanOut:
         pacer: Pacer,
         buffer_size: int,
         deadline: float | None,
-        given_up: Future[None] | None = None,
     ) -> None:
         """Prepare a batch.
 
@@ -70,7 +67,6 @@ class FanOut:
             pacer: Holds back starts.
             buffer_size: Results that may wait in the stream.
             deadline: `perf_counter()` value at which all checks are cut off; None for no limit.
-            given_up: Once it is done, the checks under way are ended and no more are started.
         """
         self.deadline_exceeded = 0
         self.stream_high_water = 0
@@ -82,23 +78,19 @@ class FanOut:
         self._pacer = pacer
         self._buffer_size = buffer_size
         self._deadline = deadline
-        self._given_up = given_up
         self._running: set[Execution] = set()
         self._late_sends: set[asyncio.Task[None]] = set()
         self._stopped = False
 
     async def run(self) -> None:
         """Run all checks; returns when every result has been handed over, even if a check was left behind."""
-        if self._given_up is not None:
-            loop = asyncio.get_running_loop()
-            self._given_up.add_done_callback(lambda _: _call_soon(loop, self._stop))
         send, receive = anyio.create_memory_object_stream["NumberedResult"](self._buffer_size)
         producer = asyncio.create_task(self._start_checks(send))
         try:
             async with receive:
                 await self._consume(receive)
         finally:
-            self._stop()
+            self.stop()
             if not any(execution.abandoned for execution in self._running):
                 await asyncio.shield(producer)
 
@@ -174,16 +166,10 @@ class FanOut:
             await anyio.to_thread.run_sync(self._delivery.hand_over, ready, limiter=one_thread)
             missing -= len(ready)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """End what is still under way when the batch is given up; nothing is left to end otherwise."""
         self._stopped = True
         for execution in self._running:
             execution.given_up = True
             if execution.task is not None and not execution.abandoned:
                 execution.task.cancel()
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
-    """Call a function on a loop from another thread, unless the loop has ended and there is nothing left to do."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function)

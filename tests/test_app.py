@@ -250,7 +250,7 @@ def test_what_cannot_be_meant_is_refused(refusing: Served, path: str, status_cod
 
 HOSTS = [
     "", "a b", "a/b", "a?b", "a#b", "user@a", "user:pass@a:1", "a:b", "a:0", "a:65536", "a:-1", "a:1:2", "::1",
-    "[::1", "::1]", "[::1]x", "[::g]:1", "[fe80::1%25eth0]:1", "1.2.3:1", "256.1.1.1", "a..b", "-a", "a-", "a,b", "a;b",
+    "[::1", "::1]", "[::1]x", "[::g]:1", "[fe80::1%25eth0]:1", "1.2.3:1", "256.1.1.1", "a..b", "a,b", "a;b",
     "<script>", 'a"b', "a\\b", "{{a}}", "a'b", "a:1/x", "http://a", "m\u00fcller.test", "a%2fb", "x" * 64, "a." * 130,
 ]  # fmt: skip
 
