@@ -113,7 +113,7 @@ class CertificateFacts:
         issuer: Distinguished name as Go prints it.
         names: DNS names of the subject alternative name extension.
         addresses: IP addresses of the same extension.
-        serial_number: Lower-case hex without leading zeros.
+        serial_number: Lower-case hex of its bytes, as Go prints it.
         not_before_timestamp_seconds: Unix time of the beginning of its validity.
         not_after_timestamp_seconds: Unix time of the end of its validity.
     """
@@ -196,7 +196,7 @@ def _read_facts(der: bytes) -> CertificateFacts:
             lambda: tuple([str(one) for one in _alternative_names(certificate).get_values_for_type(x509.IPAddress)]),
             (),
         ),
-        serial_number=_attempt(lambda: f"{certificate.serial_number:x}", ""),
+        serial_number=_attempt(lambda: go_serial_number(certificate.serial_number), ""),
         not_before_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_before_utc),
         not_after_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_after_utc),
     )
@@ -218,6 +218,12 @@ def _attempt(read: Callable[[], T], otherwise: T) -> T:
         return read()
     except _UNREADABLE:
         return otherwise
+
+
+def go_serial_number(number: int) -> str:
+    """Write a serial number as blackbox_exporter does: the bytes of Go's big.Int in hex, two digits each, no sign."""
+    magnitude = abs(number)
+    return magnitude.to_bytes((magnitude.bit_length() + 7) // 8).hex()
 
 
 def _timestamp_seconds(read: Callable[[], datetime]) -> float | None:

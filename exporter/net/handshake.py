@@ -7,9 +7,7 @@ second connection.
 from __future__ import annotations
 
 import ssl
-from datetime import UTC, datetime
 from functools import cache
-from time import time
 from typing import TYPE_CHECKING
 
 from OpenSSL import crypto
@@ -18,23 +16,14 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.certificates import Presented, TlsFacts
 from exporter.net.cipher_suites import iana_cipher_name, read_server_hello
-from exporter.net.failures import (
-    EXPIRED,
-    NOT_YET_VALID,
-    OTHER_ADDRESS,
-    OTHER_HOST,
-    UNKNOWN_ISSUER,
-    connection_failure,
-    openssl_reason,
-    verification_phrase,
-)
+from exporter.net.failures import connection_failure, openssl_reason
+from exporter.net.refused_certificates import certificate_phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from OpenSSL import SSL
 
-    from exporter.net.certificates import CertificateFacts
     from exporter.net.chain_verification import VerifiedChain
 
 _RECORD_TYPES = range(20, 25)
@@ -51,7 +40,6 @@ _ALERTS = {
 }
 """What servers answer to a ClientHello instead of a ServerHello; RFC 8446 section 6."""
 
-_SHOWN_NAMES = 5
 _SHOWN_BYTES = 32
 
 
@@ -119,7 +107,7 @@ def handshake_failure(
         head: The first bytes that the peer sent.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = _certificate_phrase(error, facts.presented if facts else (), server_name)
+        why = certificate_phrase(error, facts.presented if facts else (), server_name)
         return CheckFailed(Reason.CERTIFICATE, f"the certificate of {server_name} was refused: {why}")
     if head and head[0] not in _RECORD_TYPES:
         return CheckFailed(Reason.TLS, f"the peer does not speak TLS: it sent {head[:_SHOWN_BYTES]!r}")
@@ -129,34 +117,6 @@ def handshake_failure(
     if openssl_reason(error) == "unsupported protocol" and facts is not None and facts.version:
         return CheckFailed(Reason.TLS, f"{server_name} speaks {facts.version}, which tls_config does not allow")
     return connection_failure(error, f"shaking hands with {server_name}")
-
-
-def _certificate_phrase(
-    error: ssl.SSLCertVerificationError, presented: Sequence[CertificateFacts], server_name: str
-) -> str:
-    code = error.verify_code
-    if code == EXPIRED:
-        ends = [one.not_after_timestamp_seconds for one in presented if one.not_after_timestamp_seconds is not None]
-        past = [end for end in ends if end < time()]
-        if past:
-            return f"it expired on {_date(min(past))}"
-    if code == NOT_YET_VALID:
-        starts = [one.not_before_timestamp_seconds for one in presented if one.not_before_timestamp_seconds is not None]
-        if starts:
-            return f"it is not valid before {_date(max(starts))}"
-    if code == UNKNOWN_ISSUER and presented and presented[-1].issuer:
-        if len(presented) == 1:
-            return f"its issuer {presented[0].issuer} is unknown and no intermediate certificate was sent"
-        return f"its chain ends with the issuer {presented[-1].issuer}, which is unknown"
-    names = presented[0].names + presented[0].addresses if presented else ()
-    if code in (OTHER_HOST, OTHER_ADDRESS) and names:
-        more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-        return f"it is for {', '.join(names[:_SHOWN_NAMES])}{more}, not for {server_name}"
-    return verification_phrase(error)
-
-
-def _date(timestamp_seconds: float) -> str:
-    return datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _version_name(openssl_name: str) -> str:

@@ -24,7 +24,7 @@ from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.chain_verification import VERIFYING_SUITES, VerifiedChain, verify_chain
+from exporter.net.chain_verification import VerifiedChain, verify_chain, verifying_context
 from exporter.net.failures import openssl_reason
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ _VERSIONS = {
     "TLS13": SSL.TLS1_3_VERSION,
 }
 _LEGACY_VERSIONS = ("TLS10", "TLS11")
-_ANY_STRENGTH = ":@SECLEVEL=0"
-"""OpenSSL 3 and newer speak TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that."""
+_WEAK_SUITES = b"DEFAULT:@SECLEVEL=0"
+"""OpenSSL 3 and newer speak TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that. It is
+the level of handshakes alone: what is demanded of certificates stays the same."""
 
 _GROUPS = (b"X25519:P-256:P-384:P-521:X25519MLKEM768", b"X25519:P-256:P-384:P-521")
 """Key exchange groups, in the order of preference, with and without the hybrid of RFC 9794 that only newer OpenSSL
@@ -91,7 +92,7 @@ class TlsContext:
             OSError: When a file cannot be read or holds nothing of use; ssl.SSLError is one.
             CheckFailed: With reason `local` when the client's certificate or key is of no use.
         """
-        self.verifier = None if authorities is None else _verifier(recipe, authorities)
+        self.verifier = None if authorities is None else verifying_context(authorities)
         self.certificate = _client_certificate(recipe)
         self._handshakes = _handshakes(recipe, self.certificate)
         self._verified: dict[tuple[str, tuple[str, ...]], VerifiedChain] = {}
@@ -133,15 +134,6 @@ class TlsContext:
         return verified
 
 
-def _verifier(recipe: ContextRecipe, authorities: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cafile=authorities)
-    legacy = recipe.min_version in _LEGACY_VERSIONS
-    context.set_ciphers(VERIFYING_SUITES + _ANY_STRENGTH if legacy else VERIFYING_SUITES)
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2  # what verify_chain speaks
-    return context
-
-
 def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_verify(SSL.VERIFY_NONE)
@@ -149,7 +141,7 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     context.set_options(SSL.OP_NO_TICKET)
     _prefer_groups(context)
     if recipe.min_version in _LEGACY_VERSIONS:
-        context.set_cipher_list(b"DEFAULT" + _ANY_STRENGTH.encode())
+        context.set_cipher_list(_WEAK_SUITES)
     context.set_min_proto_version(_VERSIONS[recipe.min_version])
     if recipe.max_version is not None:
         context.set_max_proto_version(_VERSIONS[recipe.max_version])

@@ -22,6 +22,7 @@ from exporter.net.certificates import (
     CertificateFacts,
     TlsFacts,
     certificate_facts,
+    go_serial_number,
     tls_measurements,
     tls_observations,
 )
@@ -74,6 +75,29 @@ def test_reads_every_fact_from_der() -> None:
         not_after_timestamp_seconds=LONG_AHEAD.timestamp(),
     )
     assert certificate_facts(bytes(bytearray(der))) is certificate_facts(der)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0x0ABC, "0abc"),
+        (0xABC0, "abc0"),
+        (1, "01"),
+        (0x80, "80"),
+        (0x00FF_EE, "ffee"),
+        (2**152 + 5, "01" + "0" * 37 + "5"),
+    ],
+)
+def test_writes_a_serial_number_as_bytes(number: int, shown: str) -> None:
+    """Two digits for each byte, so that a number below 16 in the first one keeps its zero."""
+    certificate = certificates.self_signed("good.test", serial_number=number)
+    assert certificate_facts(certificate.leaf.public_bytes(Encoding.DER)).serial_number == shown
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0, ""), (-0x0ABC, "0abc")])
+def test_writes_serial_numbers_that_nobody_may_issue(number: int, shown: str) -> None:
+    """Neither zero nor a negative number (RFC 5280 section 4.1.2.2) is a fault of the reader's."""
+    assert go_serial_number(number) == shown
 
 
 def test_reads_a_certificate_without_names_and_with_the_last_date() -> None:
@@ -144,9 +168,10 @@ def test_writes_names_as_go_does(written: x509.Name, shown: str) -> None:
     assert go_name(written) == shown
 
 
-def test_labels_are_those_of_blackbox_exporter(start_blackbox: Callable[..., Blackbox]) -> None:
+@pytest.mark.parametrize("serial_number", [0xABCDEF0123, 0x0ABC, 2**152 + 5])
+def test_labels_are_those_of_blackbox_exporter(serial_number: int, start_blackbox: Callable[..., Blackbox]) -> None:
     """probe_ssl_last_chain_info of the real blackbox_exporter has the same labels, however odd the certificate."""
-    certificate = certificates.self_signed("good.test", "alt.test", subject=RICH_NAME)
+    certificate = certificates.self_signed("good.test", "alt.test", subject=RICH_NAME, serial_number=serial_number)
     facts = certificate_facts(certificate.leaf.public_bytes(Encoding.DER))
     config = "{modules: {m: {prober: tcp, tcp: {tls: true, tls_config: {insecure_skip_verify: true}}}}}"
     with serve(over_tls(server_context(certificate))) as server:
