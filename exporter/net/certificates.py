@@ -7,14 +7,16 @@ blackbox_exporter (its Go types pkix.Name, big.Int), so that dashboards and aler
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
+from sys import getsizeof
 from time import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cryptography import x509
 
 from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
+from exporter.net.bounded_memory import BoundedMemory
+from exporter.net.der import longest_name_bytes
 from exporter.net.distinguished_names import go_name
 
 if TYPE_CHECKING:
@@ -26,10 +28,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SECONDS_PER_DAY = 86400.0
-_CACHED_CERTIFICATES = 16384  # ten thousand targets with a leaf each, and their authorities
-_CACHED_CERTIFICATE_BYTES = 4096
-"""Most certificates are smaller than this. Larger ones are read each time, so that a target which presents another one
-of a hundred kilobytes each time cannot fill the memory."""
+_REMEMBERED_BYTES = 1 << 25  # ten thousand targets with a leaf each, and their authorities
+_LARGEST_REMEMBERED_BYTES = 1 << 14
+"""Facts of most certificates are smaller than this. Those of larger ones are read each time, so that a target which
+presents another one of a hundred kilobytes each time makes nothing else be forgotten."""
+_FACTS_BYTES = 700  # of a CertificateFacts whose texts are empty, and of its place
+
+_LONGEST_NAME_BYTES = 1 << 10
+_LARGEST_WITH_NAMES_BYTES = 1 << 16
+_ISSUERS_BYTES = 1 << 14
+"""What is longer takes the loop longer than one target may: a distinguished name, a certificate whose host names are
+read, and all certificates of a chain but the first that are read whole. Usual ones are a tenth of it."""
+
+MAX_PRESENTED = 20
+"""Most certificates that a peer may present: far more than any chain needs, and few enough to look at at once."""
 
 EARLIEST_EXPIRY = MetricSpec(
     name="probe_ssl_earliest_cert_expiry",
@@ -174,28 +186,45 @@ def certificate_facts(der: bytes) -> CertificateFacts:
 
     A certificate that OpenSSL takes may still be malformed in a part that nobody verifies; such parts are left out.
     """
-    return _remembered_facts(der) if len(der) <= _CACHED_CERTIFICATE_BYTES else _read_facts(der)
+    known = _remembered.get(der)
+    if known is not None:
+        return known
+    facts = _read_facts(der, sha256(der).hexdigest())
+    size_bytes = len(der) + _size_bytes(facts)
+    if size_bytes <= _LARGEST_REMEMBERED_BYTES:
+        _remembered.put(der, facts, size_bytes)
+    return facts
 
 
-@lru_cache(maxsize=_CACHED_CERTIFICATES)
-def _remembered_facts(der: bytes) -> CertificateFacts:
-    return _read_facts(der)
+_remembered: BoundedMemory[bytes, CertificateFacts] = BoundedMemory(_REMEMBERED_BYTES)
 
 
-def _read_facts(der: bytes) -> CertificateFacts:
-    fingerprint = sha256(der).hexdigest()
+def _size_bytes(facts: CertificateFacts) -> int:
+    texts = (facts.fingerprint_sha256, facts.subject, facts.issuer, facts.serial_number, *facts.names, *facts.addresses)
+    return _FACTS_BYTES + sum(map(getsizeof, texts)) + getsizeof(facts.names) + getsizeof(facts.addresses)
+
+
+def _read_facts(der: bytes, fingerprint: str, *, named: bool = True) -> CertificateFacts:
     certificate = _attempt(lambda: x509.load_der_x509_certificate(der), None)
     if certificate is None:
         return CertificateFacts(fingerprint_sha256=fingerprint)
+    subject = issuer = ""
+    names: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    if named and longest_name_bytes(der) <= _LONGEST_NAME_BYTES:
+        subject = _attempt(lambda: go_name(certificate.subject), "")
+        issuer = _attempt(lambda: go_name(certificate.issuer), "")
+    if named and len(der) <= _LARGEST_WITH_NAMES_BYTES:
+        alternatives = _attempt(lambda: _alternative_names(certificate), None)
+        if alternatives is not None:
+            names = tuple(alternatives.get_values_for_type(x509.DNSName))
+            addresses = tuple([str(one) for one in alternatives.get_values_for_type(x509.IPAddress)])
     return CertificateFacts(
         fingerprint_sha256=fingerprint,
-        subject=_attempt(lambda: go_name(certificate.subject), ""),
-        issuer=_attempt(lambda: go_name(certificate.issuer), ""),
-        names=_attempt(lambda: tuple(_alternative_names(certificate).get_values_for_type(x509.DNSName)), ()),
-        addresses=_attempt(
-            lambda: tuple([str(one) for one in _alternative_names(certificate).get_values_for_type(x509.IPAddress)]),
-            (),
-        ),
+        subject=subject,
+        issuer=issuer,
+        names=names,
+        addresses=addresses,
         serial_number=_attempt(lambda: go_serial_number(certificate.serial_number), ""),
         not_before_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_before_utc),
         not_after_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_after_utc),
@@ -236,15 +265,37 @@ def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternative
 
 
 class Presented(NamedTuple):
-    """The certificates that a peer sent, its own first: as DER, and what they say."""
+    """The certificates that a peer sent, its own first: as DER, and what they say.
+
+    Attributes:
+        ders: The certificates; when there are more than MAX_PRESENTED, the peer's own alone.
+        facts: What they say.
+        count: How many the peer sent.
+    """
 
     ders: tuple[bytes, ...]
     facts: tuple[CertificateFacts, ...]
+    count: int
 
     @classmethod
-    def read(cls, ders: Sequence[bytes]) -> Presented:
-        """Read certificates as they came."""
-        return cls(tuple(ders), tuple([certificate_facts(der) for der in ders]))
+    def read(cls, ders: Sequence[bytes], count: int | None = None) -> Presented:
+        """Read certificates as they came; `count` is how many came, if not all are at hand.
+
+        Of a chain of unusual size, the names of the last certificates are left out.
+        """
+        facts: list[CertificateFacts] = []
+        read_bytes = 0
+        for der in ders:
+            facts.append(
+                certificate_facts(der)
+                if read_bytes <= _ISSUERS_BYTES
+                else _read_facts(der, sha256(der).hexdigest(), named=False)
+            )
+            read_bytes += len(der) if len(facts) > 1 else 0
+        return cls(tuple(ders), tuple(facts), len(ders) if count is None else count)
+
+
+NOTHING_PRESENTED = Presented((), (), 0)
 
 
 def tls_measurements(facts: TlsFacts) -> tuple[Measurement, ...]:

@@ -10,19 +10,20 @@ import ssl
 from functools import cache
 from typing import TYPE_CHECKING
 
-from OpenSSL import crypto
+from OpenSSL import SSL, crypto
+from OpenSSL._util import ffi
+from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.certificates import Presented, TlsFacts
-from exporter.net.cipher_suites import iana_cipher_name, read_server_hello
+from exporter.net.certificates import MAX_PRESENTED, NOTHING_PRESENTED, Presented, TlsFacts
+from exporter.net.cipher_suites import iana_cipher_name
 from exporter.net.failures import connection_failure, openssl_reason
 from exporter.net.refused_certificates import certificate_phrase
+from exporter.net.server_hello import read_server_hello
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from OpenSSL import SSL
 
     from exporter.net.chain_verification import VerifiedChain
 
@@ -44,9 +45,42 @@ _SHOWN_BYTES = 32
 
 
 def presented_certificates(connection: SSL.Connection) -> Presented:
-    """Give the certificates that came so far, whatever becomes of the handshake."""
-    chain = connection.get_peer_cert_chain() or ()
-    return Presented.read([crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain])
+    """Give the certificates that came so far, whatever becomes of the handshake.
+
+    pyOpenSSL has no public way to count them without making an object of each.
+    """
+    stack = openssl.SSL_get_peer_cert_chain(connection._ssl)  # noqa: SLF001 - as above
+    if stack == ffi.NULL:
+        return NOTHING_PRESENTED
+    count = openssl.sk_X509_num(stack)
+    chain = connection.get_peer_cert_chain() if count <= MAX_PRESENTED else (connection.get_peer_certificate(),)
+    ders = [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain or () if certificate]
+    return Presented.read(ders, count)
+
+
+def too_many_certificates(presented: Presented, server_name: str) -> CheckFailed | None:
+    """Give the failure of a handshake in which more certificates came than anybody looks at; else None."""
+    if presented.count <= MAX_PRESENTED:
+        return None
+    detail = f"{server_name} presented {presented.count} certificates; at most {MAX_PRESENTED} are accepted"
+    return CheckFailed(Reason.CERTIFICATE, detail)
+
+
+def legacy_server(connection: SSL.Connection, head: bytes, server_name: str) -> CheckFailed | None:
+    """Give the failure of a handshake with a server that has no secure renegotiation (RFC 5746); else None.
+
+    Args:
+        connection: A connection on which the server has made its choice.
+        head: The first bytes that the server sent.
+        server_name: The name or address of the server.
+    """
+    if connection.get_protocol_version() >= SSL.TLS1_3_VERSION:
+        return None
+    hello = read_server_hello(head)
+    if hello is None or not hello.is_legacy:
+        return None
+    detail = f"{server_name} does not support secure renegotiation (RFC 5746)"
+    return CheckFailed(Reason.TLS, f"{detail}; tls_config: {{legacy_renegotiation: true}} connects to it all the same")
 
 
 def completed_facts(connection: SSL.Connection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts:

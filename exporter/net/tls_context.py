@@ -12,6 +12,7 @@ authorities the verdict cannot change. That the peer has the key of its certific
 from __future__ import annotations
 
 import ssl
+from itertools import count
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +25,7 @@ from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.bounded_memory import BoundedMemory
 from exporter.net.chain_verification import VerifiedChain, verify_chain, verifying_context
 from exporter.net.failures import openssl_reason
 
@@ -48,7 +50,9 @@ _GROUPS = (b"X25519:P-256:P-384:P-521:X25519MLKEM768", b"X25519:P-256:P-384:P-52
 has. Only the first one's key is made beforehand: a server that insists on the hybrid asks for it, and the others are
 spared a key that takes as long to make as the rest of the ClientHello."""
 
-_REMEMBERED_CHAINS = 65536
+_CHAIN_BYTES = 350
+_CERTIFICATE_BYTES = 121
+"""What a remembered chain takes in memory, and each certificate in its key."""
 _UNKNOWN_KIND = "its key is of a kind that TLS has no use for"
 
 
@@ -61,6 +65,7 @@ class ContextRecipe(NamedTuple):
     min_version: str
     max_version: str | None
     verifying: bool
+    legacy_renegotiation: bool
     alpn: tuple[str, ...]
 
 
@@ -73,20 +78,29 @@ class ClientCertificate(NamedTuple):
     key_file: str
 
 
+VerifiedChains = BoundedMemory[tuple[int, str, tuple[str, ...]], VerifiedChain]
+"""Verified chains by the context that verified them, the name they were verified for, and their fingerprints."""
+
+_numbers = count()
+
+
 class TlsContext:
     """Makes connections for one recipe and judges the certificates that come by them; used by one event loop.
 
     Attributes:
         verifier: Python's context for judging certificates; None when any certificate is accepted.
+        remembered: Verified chains, shared with the other contexts of the process.
+        allows_legacy_servers: Whether servers without secure renegotiation (RFC 5746) are accepted.
         certificate: What is shown to servers that ask for a certificate.
     """
 
-    def __init__(self, recipe: ContextRecipe, authorities: str | None) -> None:
+    def __init__(self, recipe: ContextRecipe, authorities: str | None, remembered: VerifiedChains) -> None:
         """Read the files; blocks meanwhile.
 
         Args:
             recipe: The configuration.
             authorities: PEM file of the authorities to trust; None to accept any certificate.
+            remembered: Where verified chains are remembered.
 
         Raises:
             OSError: When a file cannot be read or holds nothing of use; ssl.SSLError is one.
@@ -95,7 +109,9 @@ class TlsContext:
         self.verifier = None if authorities is None else verifying_context(authorities)
         self.certificate = _client_certificate(recipe)
         self._handshakes = _handshakes(recipe, self.certificate)
-        self._verified: dict[tuple[str, tuple[str, ...]], VerifiedChain] = {}
+        self.allows_legacy_servers = recipe.legacy_renegotiation
+        self._number = next(_numbers)
+        self.remembered = remembered
 
     def connection(self, server_name: str, *, named: bool) -> SSL.Connection:
         """Make a connection that has yet to shake hands and has no socket.
@@ -121,16 +137,15 @@ class TlsContext:
             ssl.SSLCertVerificationError: When they are refused.
             ssl.SSLError: When they cannot be judged.
         """
-        key = (server_name, tuple([one.fingerprint_sha256 for one in presented.facts]))
-        known = self._verified.get(key)
+        key = (self._number, server_name, tuple([one.fingerprint_sha256 for one in presented.facts]))
+        known = self.remembered.get(key)
         if known is not None and known.holds_at(time()):
             return known
         if self.verifier is None or not presented.ders:
             raise ssl.SSLError("the peer presented no certificate")
         verified = verify_chain(self.verifier, server_name, presented.ders)
-        self._verified[key] = verified
-        if len(self._verified) > _REMEMBERED_CHAINS:
-            del self._verified[next(iter(self._verified))]
+        size_bytes = _CHAIN_BYTES + len(server_name) + _CERTIFICATE_BYTES * len(presented.facts)
+        self.remembered.put(key, verified, size_bytes)
         return verified
 
 
@@ -139,6 +154,9 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     context.set_verify(SSL.VERIFY_NONE)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
+    # A server without secure renegotiation is refused later, when it has presented its certificates. OpenSSL never
+    # renegotiates with one, whatever is set here.
+    context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
     _prefer_groups(context)
     if recipe.min_version in _LEGACY_VERSIONS:
         context.set_cipher_list(_WEAK_SUITES)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.failures import openssl_reason
-from exporter.net.tls_context import ContextRecipe, TlsContext, unusable
+from exporter.net.tls_context import ContextRecipe, TlsContext, VerifiedChains, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exporter.settings import TlsConfig
 
 _MAX_CONTEXTS = 1024
+_VERIFIED_CHAINS_BYTES = 1 << 24  # of some 25,000 usual chains
 
 SYSTEM_AUTHORITIES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo
@@ -45,6 +46,7 @@ class TlsContexts:
         self._max_contexts = max_contexts
         self._system_authorities = tuple(system_authorities)
         self._lock = Lock()
+        self._verified: VerifiedChains = VerifiedChains(_VERIFIED_CHAINS_BYTES)
         self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, TlsContext]] = OrderedDict()
 
     def recipe(self, config: TlsConfig, alpn: tuple[str, ...] = ()) -> ContextRecipe:
@@ -56,6 +58,7 @@ class TlsContexts:
             config.min_version,
             config.max_version,
             not config.insecure_skip_verify,
+            config.legacy_renegotiation,
             alpn,
         )
 
@@ -94,7 +97,7 @@ class TlsContexts:
                 if known is not None and known[0] == stamp:
                     self._contexts.move_to_end(recipe)
                     return known[1]
-            context = TlsContext(recipe, authorities)
+            context = TlsContext(recipe, authorities, self._verified)
         except OSError as error:
             raise _unreadable(files, error) from error
         with self._lock:

@@ -26,8 +26,9 @@ from exporter.net.certificates import (
     tls_measurements,
     tls_observations,
 )
-from exporter.net.cipher_suites import iana_cipher_name, read_server_hello
+from exporter.net.cipher_suites import iana_cipher_name
 from exporter.net.distinguished_names import go_name
+from exporter.net.server_hello import ServerHello, read_server_hello
 from tests.servers import certificates
 from tests.servers.certificates import LONG_AGO, LONG_AHEAD, server_context
 from tests.servers.process import server_program
@@ -263,7 +264,48 @@ def test_ciphers_have_their_iana_names() -> None:
     assert len(offered) > 50
 
 
+HELLO = bytes.fromhex("0303") + bytes(32) + bytes.fromhex("00c03000")
+"""TLS 1.2, no session, ECDHE_RSA_WITH_AES_256_GCM_SHA384, no compression; extensions may follow."""
+
+
+def hello(extensions: str | None) -> bytes:
+    """A ServerHello with these extensions, as a message without a record."""
+    octets = b"" if extensions is None else len(bytes.fromhex(extensions)).to_bytes(2) + bytes.fromhex(extensions)
+    body = HELLO + octets
+    return b"\x02" + len(body).to_bytes(3) + body
+
+
+def record(content: bytes, kind: int = 22) -> bytes:
+    return bytes([kind, 3, 3]) + len(content).to_bytes(2) + content
+
+
+WARNING = record(b"\x01\x70", 21)  # unrecognized_name
+
+
+@pytest.mark.parametrize(
+    ("head", "is_legacy"),
+    [
+        (record(hello(None)), True),
+        (record(hello("")), True),
+        (record(hello("00170000 000b00020100")), True),
+        (record(hello("ff01000100")), False),
+        (record(hello("00170000 ff01000100")), False),
+        (record(hello("0010000900070668747470312f ff01000100")), False),
+        (WARNING + record(hello(None)), True),
+        (WARNING + record(hello("ff01000100")), False),
+        (record(hello(None)[:20]) + record(hello(None)[20:]), True),
+        (record(hello("ff01000100")[:20]) + record(hello("ff01000100")[20:]), False),
+        (record(hello(None) + b"\x0b\0\0\0"), True),
+        (record(hello("00170000"))[:-1], False),  # not all of it is there
+    ],
+)
+def test_reads_what_a_server_chose(head: bytes, is_legacy: bool) -> None:
+    """Version, suite and whether secure renegotiation is missing are read in however many records they came."""
+    assert read_server_hello(head) == ServerHello("TLS 1.2", 0xC030, is_legacy)
+
+
 @given(st.binary(max_size=100))
 def test_reading_a_server_hello_never_fails(octets: bytes) -> None:
-    """Anything that is not a whole ServerHello is none."""
-    assert read_server_hello(octets) is None or octets[5] == 2
+    """Anything that is not a ServerHello is none."""
+    for head in (octets, record(b"\x02" + octets)):
+        assert read_server_hello(head) is None or b"\x02" in head

@@ -34,6 +34,11 @@ class Certificate(NamedTuple):
         return x509.load_pem_x509_certificate(self.chain)
 
 
+def all_of(certificate: Certificate) -> list[x509.Certificate]:
+    """All certificates of a chain, the server's own first."""
+    return x509.load_pem_x509_certificates(certificate.chain)
+
+
 def valid(ca: trustme.CA, *names: str) -> Certificate:
     """A certificate with nothing wrong."""
     return _chain_of(ca.issue_cert(*names))
@@ -199,6 +204,11 @@ def self_signed(
         builder = builder.add_extension(extension, False)
     pem = builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
     return Certificate(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def long_name(attributes: int) -> x509.Name:
+    """A distinguished name of many attributes."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x") for _ in range(attributes)])
 
 
 EVEN_WEAK = "DEFAULT:@SECLEVEL=0"
