@@ -80,7 +80,7 @@ def legacy_server(connection: SSL.Connection, head: bytes, server_name: str) -> 
     if hello is None or not hello.is_legacy:
         return None
     detail = f"{server_name} does not support secure renegotiation (RFC 5746)"
-    return CheckFailed(Reason.TLS, f"{detail}; tls_config: {{legacy_renegotiation: true}} connects to it all the same")
+    return CheckFailed(Reason.TLS, f"{detail}; set legacy_renegotiation: true in tls_config to accept that")
 
 
 def completed_facts(connection: SSL.Connection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts:

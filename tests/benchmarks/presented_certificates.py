@@ -10,16 +10,11 @@ from __future__ import annotations
 import asyncio
 import statistics
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from tempfile import NamedTemporaryFile
 from time import thread_time
 from typing import Self
 
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from exporter.errors import CheckFailed
 from exporter.net import ConnectionFacts, Network
@@ -31,20 +26,6 @@ from tests.servers.tcp import over_tls, serve
 
 COUNTS = (2, 10, 20, 100, 500)
 _ROUNDS = 15
-_START = datetime(2025, 1, 1, tzinfo=UTC)
-
-
-def junk(number: int, *, linked: bool) -> bytes:
-    """A certificate that nobody asked for, in PEM; linked ones name the next one as their issuer."""
-    key = ed25519.Ed25519PrivateKey.generate()
-    own, issuer = (f"{number:x}", f"{number + 1:x}") if linked else ("", "")
-    subject, issued_by = (
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else []) for text in (own, issuer)
-    )
-    certificate = x509.CertificateBuilder(
-        issued_by, subject, key.public_key(), number + 1, _START, _START + timedelta(days=36500)
-    ).sign(key, None)
-    return certificate.public_bytes(Encoding.PEM)
 
 
 class _Stopwatch:
@@ -87,7 +68,9 @@ def measure(count: int, *, linked: bool, verified: bool) -> list[float]:
     times = []
     for round_number in range(_ROUNDS):
         good = certificates.valid(ca, "127.0.0.1")
-        extra = b"".join([junk(round_number * 1000 + number, linked=linked) for number in range(count - 1)])
+        extra = b"".join(
+            [certificates.junk(round_number * 1000 + number, linked=linked) for number in range(count - 1)]
+        )
         certificate = good._replace(chain=good.chain + extra)
         with NamedTemporaryFile(suffix=".pem") as file, serve(over_tls(server_context(certificate))) as server:
             ca.cert_pem.write_to_path(file.name)

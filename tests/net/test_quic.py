@@ -139,6 +139,7 @@ ISSUED: dict[str, Callable[..., Certificate]] = {
     "weak signature": certificates.with_weak_signature,
     "other host": lambda ca, *_: certificates.valid(ca, "other.test"),
     "self-signed": lambda _, *names: certificates.self_signed(*names),
+    "too many": certificates.with_junk,
     "unknown authority": lambda _, *names: certificates.with_intermediate(trustme.CA(), *names),
 }
 

@@ -131,6 +131,34 @@ async def test_shows_but_does_not_judge_when_told_so(trusting: Callable[..., Tls
             assert connection.facts.tls.chain_expiry_timestamp_seconds is None
 
 
+@pytest.mark.parametrize("insecure_skip_verify", [False, True], ids=["verified", "not verified"])
+@pytest.mark.parametrize("count", [21, 100, 500])
+async def test_refuses_more_certificates_than_a_chain_needs(
+    count: int, insecure_skip_verify: bool, ca: trustme.CA, trusting: Callable[..., TlsConfig]
+) -> None:
+    """A server that presents more than 20 is refused whatever they are, and only its own is looked at."""
+    certificate = certificates.with_junk(ca, "127.0.0.1", count=count)
+    with serve(over_tls(server_context(certificate))) as server:
+        failure, facts = await refused(server.port, tls=trusting(insecure_skip_verify=insecure_skip_verify))
+    assert (failure.reason, failure.detail) == (
+        Reason.CERTIFICATE,
+        f"127.0.0.1 presented {count} certificates; at most 20 are accepted",
+    )
+    assert facts.tls is not None
+    assert facts.tls.presented == (certificate_facts(der(certificate)),)
+    assert not facts.tls.verified
+
+
+async def test_accepts_as_many_certificates_as_any_chain_needs(
+    ca: trustme.CA, trusting: Callable[..., TlsConfig]
+) -> None:
+    """Twenty certificates are judged like two, whatever the superfluous ones are."""
+    with serve(over_tls(server_context(certificates.with_junk(ca, "127.0.0.1", count=20)))) as server:
+        async with connected(server, tls=trusting()) as connection:
+            assert connection.facts.tls is not None
+            assert (connection.facts.tls.verified, len(connection.facts.tls.presented)) == (True, 20)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 async def test_verifies_addresses_by_their_own_names(
     address: str, good: Certificate, trusting: Callable[..., TlsConfig]

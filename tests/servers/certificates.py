@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
@@ -63,6 +63,23 @@ def without_intermediate(ca: trustme.CA, *names: str) -> Certificate:
     """One issued by an intermediate authority that is not presented."""
     issued = ca.create_child_ca().issue_cert(*names)
     return Certificate(issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes())
+
+
+def with_junk(ca: trustme.CA, *names: str, count: int = 21) -> Certificate:
+    """A good one that is presented with others that nobody asked for, so many that there are `count` of them."""
+    good = valid(ca, *names)
+    return good._replace(chain=good.chain + b"".join([junk(number) for number in range(1, count)]))
+
+
+def junk(number: int, *, linked: bool = False) -> bytes:
+    """A small certificate that nobody asked for, in PEM; linked ones name the next one as their issuer."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    subject, issuer = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{one:x}")] if linked else [])
+        for one in (number, number + 1)
+    )
+    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), number + 1, LONG_AGO, LONG_AHEAD)
+    return builder.sign(key, None).public_bytes(Encoding.PEM)
 
 
 def with_weak_key(ca: trustme.CA, *names: str) -> Certificate:
