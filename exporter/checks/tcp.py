@@ -1,17 +1,20 @@
-"""Type `tcp`: a connection can be made, with TLS if asked for; what the server says first can be judged.
+"""Type `tcp`: a connection can be made, with TLS if asked for; what the server says can be judged line by line.
 
-The banner is what the server sends on its own, or in answer to `send`: its first line, or what came when it pauses or
-closes before a line is complete. It is read only when an expectation is about it.
+The banner is what the server says on its own, or in answer to what was sent. It is read only when an expectation is
+about it: until each is met by some line, the server closes, or the time of the check is nearly up. Greetings may have
+several lines (RFC 5321 section 4.2.1). Expectations that say what must not be are about the first line.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import lru_cache
+from math import isfinite
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
@@ -23,17 +26,26 @@ from exporter.net.addresses import endpoint
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy_settings import ProxySettings
+from exporter.net.spoken_lines import SpokenLines
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exporter.attempt import Attempt
-    from exporter.model import Check
+    from exporter.model import Check, Expectation
     from exporter.net.proxy import Proxies
     from exporter.settings import CheckSettings
 
-_MAX_BANNER_BYTES = 65536
 _PAUSE_SECONDS = 0.5
-"""A server that pauses this long after it began to speak has said what it says; binary protocols end no line."""
+"""Binary protocols end no line: where a server pauses this long, a line that meets what is expected need not end."""
+
+_LONG_PAUSE_SECONDS = 2.0
+"""A first line that goes on no sooner counts as complete for what must not be in it."""
+
+_MARGIN = 0.05
+_MAX_MARGIN_SECONDS = 0.1
+"""Listening ends this part of the time limit before it, so that what was heard is judged and not cut off."""
 
 PHASES = MetricSpec(
     name="probe_tcp_duration_seconds",
@@ -43,21 +55,62 @@ PHASES = MetricSpec(
 )
 FAILED_DUE_TO_REGEX = MetricSpec(
     name="probe_failed_due_to_regex",
-    help="1 when the banner did not match, or matched, a regular expression as it was expected to; else 0; "
-    "absent while no connection was made",
+    help="1 when the banner did not match, or matched, a regular expression as it was expected not to; else 0, also "
+    "when no connection was made",
+    defaults=(((), 0.0),),
 )
 BANNER = Subject(
-    name="banner", kind=ValueKind.TEXT, description="What the server says first: its first line, without its end"
+    name="banner",
+    kind=ValueKind.LINES,
+    description="What the server says, as lines without their ends: one of them, or the first for what must not be",
 )
+
+
+_UNREAD_ESCAPE = re.compile(r"\\r\\n|\\[rn0]$|\\x[0-9A-Fa-f]{2}")
+
+
+def _refuse_unread_escapes(text: str) -> str:
+    """Refuse a text with escapes that YAML reads in double quotes only; it was meant to hold what they stand for."""
+    if _UNREAD_ESCAPE.search(text):
+        raise ValueError(f'holds a backslash and letters, as written; put it in double quotes: "{text}"')
+    return text
+
+
+def _parse_octets(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError('must be hex in quotes, such as "00 ff 0d 0a"')  # noqa: TRY004 - a fault of the document
+    try:
+        return bytes.fromhex(value)
+    except ValueError:
+        raise ValueError("is not hex, such as 00 ff 0d 0a") from None
+
+
+Octets = Annotated[
+    bytes, BeforeValidator(_parse_octets), WithJsonSchema({"type": "string", "examples": ["00 ff 0d 0a"]})
+]
 
 
 class TcpSettings(NetworkSettings, TlsSettings, ProxySettings):
     """Settings of type `tcp`."""
 
     tls: bool = Field(default=False, description="Speak TLS from the start and verify the certificate")
-    send: str | None = Field(
-        default=None, max_length=4096, description="Text sent when connected, such as `PING\\r\\n`"
+    send: Annotated[str, AfterValidator(_refuse_unread_escapes)] | None = Field(
+        default=None, max_length=4096, description="Text sent at once when connected, such as `PING\\r\\n`"
     )
+    send_bytes: Octets | None = Field(
+        default=None, max_length=4096, description="Bytes sent in its place, in hex, such as `00 ff 0d 0a`"
+    )
+
+    @model_validator(mode="after")
+    def _check_what_belongs_together(self) -> Self:
+        if self.send is not None and self.send_bytes is not None:
+            raise ValueError("cannot have both send and send_bytes")
+        return self
+
+    @property
+    def sent(self) -> bytes | None:
+        """What is sent when connected; None for nothing."""
+        return self.send_bytes if self.send is None else self.send.encode()
 
 
 class TcpCheckExecutor:
@@ -86,9 +139,9 @@ class TcpCheckExecutor:
 
     async def _talk(self, check: Check, settings: TcpSettings, attempt: Attempt, facts: ConnectionFacts) -> None:
         host, port = _host_and_port(check.target)
-        listener = _Listener()
+        spoken = SpokenLines()
         transport, _ = await self._network.connect(
-            lambda: listener,
+            lambda: spoken,
             host,
             port,
             settings,
@@ -98,10 +151,11 @@ class TcpCheckExecutor:
             proxy=_proxies(settings).route(host, port, secure=True),
         )
         try:
-            if settings.send is not None:
-                transport.write(settings.send.encode())
-            if any(expectation.subject is BANNER for expectation in check.expectations):
-                await _hear_banner(listener, attempt, facts)
+            if settings.sent is not None:
+                transport.write(settings.sent)
+            expected = [expectation for expectation in check.expectations if expectation.subject is BANNER]
+            if expected:
+                await _hear_banner(spoken, expected, attempt, facts)
         except BaseException:
             transport.abort()
             raise
@@ -112,62 +166,71 @@ class TcpCheckExecutor:
             transport.close()
 
 
-class _Listener(asyncio.Protocol):
-    """Collects what the server says until a line is complete, or the server closes, pauses or has said too much."""
-
-    def __init__(self) -> None:
-        self._heard = bytearray()
-        self._complete = False
-        self._failure: Exception | None = None
-        self._something_new = asyncio.Event()
-
-    @property
-    def banner(self) -> str | None:
-        """What was heard so far of the first line; None when nothing was."""
-        if not self._heard:
-            return None
-        return bytes(self._heard).partition(b"\n")[0].removesuffix(b"\r").decode(errors="replace")
-
-    async def listen(self) -> None:
-        """Wait until the banner is complete.
-
-        Raises:
-            CheckFailed: When the connection breaks.
-        """
-        while not self._complete:
-            self._something_new.clear()
-            try:
-                async with asyncio.timeout(_PAUSE_SECONDS if self._heard else None):
-                    await self._something_new.wait()
-            except TimeoutError:
-                break
-        if self._failure is not None:
-            raise connection_failure(self._failure, "reading the banner") from self._failure
-
-    def data_received(self, data: bytes) -> None:
-        if not self._complete:
-            self._heard += data[: _MAX_BANNER_BYTES - len(self._heard)]
-            self._complete = b"\n" in data or len(self._heard) == _MAX_BANNER_BYTES
-            self._something_new.set()
-
-    def eof_received(self) -> None:
-        self._complete = True
-        self._something_new.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._complete:
-            self._failure = exc
-            self._complete = True
-        self._something_new.set()
-
-
-async def _hear_banner(listener: _Listener, attempt: Attempt, facts: ConnectionFacts) -> None:
+async def _hear_banner(
+    spoken: SpokenLines, expected: Sequence[Expectation], attempt: Attempt, facts: ConnectionFacts
+) -> None:
+    left_seconds = attempt.ends_at - perf_counter()
+    limit_seconds = left_seconds - min(left_seconds * _MARGIN, _MAX_MARGIN_SECONDS)
     try:
-        await listener.listen()
+        async with asyncio.timeout(limit_seconds if isfinite(limit_seconds) else None):
+            await _listen(spoken, expected)
+    except TimeoutError:
+        if not spoken.spoken:
+            await _listen(spoken, expected)  # until the check is cut off, because silence is a timeout
     finally:
         attempt.measure(PHASES, perf_counter() - facts.ready_at, ("banner",))
-        attempt.observe({BANNER.name: listener.banner})
-        attempt.note("heard", banner=listener.banner)
+        attempt.observe({BANNER.name: spoken.spoken})
+        attempt.note("heard", banner=" | ".join(spoken.spoken))
+
+
+async def _listen(spoken: SpokenLines, expected: Sequence[Expectation]) -> None:
+    """Wait until all that is expected is settled, or nothing more will be heard.
+
+    Raises:
+        CheckFailed: When the connection breaks before.
+    """
+    unsettled = expected
+    seen = 0
+    while True:
+        for line in spoken.lines[seen:]:
+            unsettled = _unsettled(unsettled, line, may_be_refused=seen == 0)
+            seen += 1
+        if spoken.is_over:
+            for line in spoken.spoken[seen:]:
+                unsettled = _unsettled(unsettled, line, may_be_refused=seen == 0)
+            if unsettled and spoken.failure is not None:
+                raise connection_failure(spoken.failure, "reading the banner") from spoken.failure
+            return
+        if not unsettled or not await _goes_on(spoken, unsettled, is_first=seen == 0):
+            return
+
+
+async def _goes_on(spoken: SpokenLines, unsettled: Sequence[Expectation], *, is_first: bool) -> bool:
+    """Wait for more; tell whether it came before a pause in the midst of a line settled what is expected."""
+    line = spoken.unfinished
+    if line is not None:
+        if await spoken.news(_PAUSE_SECONDS):
+            return True
+        if not _unsettled(unsettled, line, may_be_refused=False):
+            return False
+        if await spoken.news(_LONG_PAUSE_SECONDS - _PAUSE_SECONDS):
+            return True
+        if not _unsettled(unsettled, line, may_be_refused=is_first):
+            return False
+    return await spoken.news(None)
+
+
+def _unsettled(expected: Sequence[Expectation], line: str, *, may_be_refused: bool) -> Sequence[Expectation]:
+    """Give what a line leaves open: whatever it does not meet, without what the first line alone is judged by."""
+    return [
+        one
+        for one in expected
+        if not (may_be_refused if _forbids(one) else evaluate((one,), {BANNER.name: (line,)})[0].ok)
+    ]
+
+
+def _forbids(expectation: Expectation) -> bool:
+    return expectation.operator in _FORBIDDING or (expectation.operator == "exists" and not expectation.operand)
 
 
 def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
@@ -179,14 +242,14 @@ def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
     if facts.tls is not None:
         attempt.measure_all(tls_measurements(facts.tls))
         attempt.observe(tls_observations(facts.tls))
-    if facts.ready_at:
-        regular = [one for one in check.expectations if one.subject is BANNER and one.operator in _REGULAR]
-        failed = any(outcome.evaluated and not outcome.ok for outcome in evaluate(regular, attempt.observed))
-        attempt.measure(FAILED_DUE_TO_REGEX, float(failed))
+    regular = [one for one in check.expectations if one.subject is BANNER and one.operator in _REGULAR]
+    failed = any(outcome.evaluated and not outcome.ok for outcome in evaluate(regular, attempt.observed))
+    attempt.measure(FAILED_DUE_TO_REGEX, float(failed))
 
 
 _DEFAULTS = TcpSettings()
 _REGULAR = ("matches", "not_matches")
+_FORBIDDING = ("ne", "not_matches", "none_of")
 
 
 @lru_cache(maxsize=8192)
@@ -213,7 +276,7 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
 
 TCP = CheckType(
     name="tcp",
-    description="Connects to a TCP port, with TLS if asked for, and can judge what the server says first",
+    description="Connects to a TCP port, with TLS if asked for, and can judge what the server says",
     executor=lambda context: TcpCheckExecutor(context.network),
     settings=TcpSettings,
     metrics=(*RESOLUTION_METRICS, PHASES, FAILED_DUE_TO_REGEX, *TLS_METRICS),

@@ -78,7 +78,7 @@ CERTIFICATE = Subject(
 )
 DAYS_LEFT = Subject(
     name="certificate_days_left",
-    kind=ValueKind.NUMBER,
+    kind=ValueKind.DAYS,
     description="Days until a certificate of the verified chain, or else a presented one, expires; negative afterwards",
     reason=Reason.CERTIFICATE,
 )
