@@ -50,19 +50,19 @@ class VerifiedChain(NamedTuple):
 
 
 def verifying_context(authorities: str) -> ssl.SSLContext:
-    """Make a context for verify_chain; blocks while the file is read.
+    """Make a context for verify_chain.
 
-    Each certificate in the file is trusted by itself, whether it is a root, an intermediate or the peer's own: a chain
-    that ends at it is complete. Names in a certificate's subject do not count (RFC 9525 section 2).
+    Each certificate is trusted by itself, whether it is a root, an intermediate or the peer's own: a chain that ends at
+    it is complete. Names in a certificate's subject do not count (RFC 9525 section 2).
 
     Args:
-        authorities: PEM file of the certificates to trust.
+        authorities: The certificates to trust, as PEM.
 
     Raises:
-        OSError: When the file cannot be read or holds nothing of use; ssl.SSLError is one.
+        ssl.SSLError: When one of them cannot be read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cafile=authorities)
+    context.load_verify_locations(cadata=authorities)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.hostname_checks_common_name = False
     context.set_ciphers(_VERIFYING_SUITES)

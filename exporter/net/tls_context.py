@@ -13,13 +13,9 @@ from __future__ import annotations
 
 import ssl
 from itertools import count
-from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from OpenSSL._util import lib as openssl
 
@@ -28,11 +24,18 @@ from exporter.model import Reason
 from exporter.net.bounded_memory import BoundedMemory
 from exporter.net.chain_verification import VerifiedChain, verify_chain, verifying_context
 from exporter.net.failures import openssl_reason
+from exporter.net.pem_files import UNKNOWN_KIND_OF_KEY, read_certificates, read_chain, read_key
+from exporter.regular_files import reading_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from exporter.net.certificates import Presented
+
+T = TypeVar("T")
 
 _VERSIONS = {
     "TLS10": SSL.TLS1_VERSION,
@@ -53,7 +56,6 @@ spared a key that takes as long to make as the rest of the ClientHello."""
 _CHAIN_BYTES = 350
 _CERTIFICATE_BYTES = 121
 """What a remembered chain takes in memory, and each certificate in its key."""
-_UNKNOWN_KIND = "its key is of a kind that TLS has no use for"
 
 
 class ContextRecipe(NamedTuple):
@@ -67,6 +69,11 @@ class ContextRecipe(NamedTuple):
     verifying: bool
     legacy_renegotiation: bool
     alpn: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that are named."""
+        return tuple([file for file in (self.ca_file, self.cert_file, self.key_file) if file is not None])
 
 
 class ClientCertificate(NamedTuple):
@@ -103,10 +110,9 @@ class TlsContext:
             remembered: Where verified chains are remembered.
 
         Raises:
-            OSError: When a file cannot be read or holds nothing of use; ssl.SSLError is one.
-            CheckFailed: With reason `local` when the client's certificate or key is of no use.
+            CheckFailed: With reason `local` when a file cannot be read or holds nothing of use.
         """
-        self.verifier = None if authorities is None else verifying_context(authorities)
+        self.verifier = None if authorities is None else _verifier(authorities)
         self.certificate = _client_certificate(recipe)
         self._handshakes = _handshakes(recipe, self.certificate)
         self.allows_legacy_servers = recipe.legacy_renegotiation
@@ -186,17 +192,22 @@ def _client_certificate(recipe: ContextRecipe) -> ClientCertificate | None:
     cert_file, key_file = recipe.cert_file, recipe.key_file
     if cert_file is None or key_file is None:
         return None
+    return ClientCertificate(_of_file(cert_file, read_chain), _of_file(key_file, read_key), cert_file, key_file)
+
+
+def _verifier(authorities: str) -> ssl.SSLContext:
+    text = _of_file(authorities, read_certificates)
     try:
-        chain = x509.load_pem_x509_certificates(Path(cert_file).read_bytes())
-    except (ValueError, x509.InvalidVersion) as error:
-        raise unusable(cert_file, "it holds no certificate in PEM form that can be read") from error
+        return verifying_context(text)
+    except (ssl.SSLError, ValueError) as error:
+        raise unusable(authorities, "it holds a certificate that cannot be read") from error
+
+
+def _of_file(file: str, read: Callable[[str], T]) -> T:
     try:
-        key = load_pem_private_key(Path(key_file).read_bytes(), password=None)
-    except UnsupportedAlgorithm as error:
-        raise unusable(key_file, _UNKNOWN_KIND) from error
-    except (ValueError, TypeError) as error:  # the latter when it has a password
-        raise unusable(key_file, "it holds no key in PEM form that needs no password") from error
-    return ClientCertificate(tuple(chain), key, cert_file, key_file)
+        return read(file)
+    except (OSError, ValueError) as error:
+        raise unusable(file, reading_failure(error)) from error
 
 
 def _show(context: SSL.Context, certificate: ClientCertificate) -> None:
@@ -211,7 +222,7 @@ def _show(context: SSL.Context, certificate: ClientCertificate) -> None:
         context.use_privatekey(certificate.key)  # type: ignore[arg-type] # kinds of no use for TLS are a TypeError
         context.check_privatekey()  # of another kind than the certificate's, a key would be kept for another one
     except TypeError as error:
-        raise unusable(certificate.key_file, _UNKNOWN_KIND) from error
+        raise unusable(certificate.key_file, UNKNOWN_KIND_OF_KEY) from error
     except SSL.Error as error:
         raise unusable(certificate.key_file, f"it is not the key of {certificate.cert_file}") from error
 

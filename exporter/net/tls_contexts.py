@@ -5,16 +5,16 @@ A context is built anew when one of its files was replaced, so that rotated cert
 
 from __future__ import annotations
 
-import ssl
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.failures import openssl_reason
 from exporter.net.tls_context import ContextRecipe, TlsContext, VerifiedChains, unusable
+from exporter.regular_files import reading_failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,14 +73,21 @@ class TlsContexts:
 
     def refresh(self) -> None:
         """Make the contexts anew whose files have changed, and forget those that cannot be made; blocks meanwhile."""
-        with self._lock:
-            recipes = list(self._contexts)
-        for recipe in recipes:
+        for recipe in self.recipes():
             try:
                 self.context(recipe)
             except CheckFailed:
-                with self._lock:
-                    self._contexts.pop(recipe, None)
+                self.forget(recipe)
+
+    def recipes(self) -> list[ContextRecipe]:
+        """Return what the contexts made so far are made from."""
+        with self._lock:
+            return list(self._contexts)
+
+    def forget(self, recipe: ContextRecipe) -> None:
+        """Drop a context."""
+        with self._lock:
+            self._contexts.pop(recipe, None)
 
     def context(self, recipe: ContextRecipe) -> TlsContext:
         """Give the context for a recipe, built anew only when a file it is made of has changed; blocks meanwhile.
@@ -99,7 +106,7 @@ class TlsContexts:
                     return known[1]
             context = TlsContext(recipe, authorities, self._verified)
         except OSError as error:
-            raise _unreadable(files, error) from error
+            raise unusable(error.filename or ", ".join(files), reading_failure(error)) from error
         with self._lock:
             self._contexts[recipe] = (stamp, context)
             if len(self._contexts) > self._max_contexts:
@@ -115,11 +122,12 @@ class TlsContexts:
         )
 
 
+def touch(file: str) -> None:
+    """Look at a file as it is looked at for a context; blocks as long as that would."""
+    with suppress(OSError):
+        _stamp(file)
+
+
 def _stamp(file: str) -> tuple[int, int, int]:
     status = Path(file).stat()
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _unreadable(files: Sequence[str], error: OSError) -> CheckFailed:
-    why = openssl_reason(error) if isinstance(error, ssl.SSLError) else error.strerror
-    return unusable(error.filename or ", ".join(files), why or type(error).__name__)
