@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
+from exporter.model import Reason
 from exporter.net.addresses import endpoint, parse_address
 from exporter.net.connect import connect_plain, connect_tls
 from exporter.net.file_access import FileAccess
@@ -254,15 +255,19 @@ class Network:
             if known is not None:
                 return known
         started = perf_counter()
+        attempt = current_attempt()
+        before = attempt.timeout_reason, attempt.timeout_detail
+        attempt.timeout_reason, attempt.timeout_detail = Reason.LOCAL, "a file of tls_config could not be read"
         try:
             if not self._contexts_are_current:
                 await self._refreshing.result("", self._refresh)
-                known = self.tls.known(recipe)
-                if known is not None:
-                    return known
-            return await self._contexts.result(recipe, partial(self._build, recipe))
+            context = self.tls.known(recipe)
+            if context is None:
+                context = await self._contexts.result(recipe, partial(self._build, recipe))
         finally:
-            current_attempt().held_seconds += perf_counter() - started
+            attempt.held_seconds += perf_counter() - started
+        attempt.timeout_reason, attempt.timeout_detail = before
+        return context
 
     async def wait_for_turn(self, attempt: Attempt, *, handshake: bool) -> None:
         """Let checks that waited together for one lookup or context go on one by one, or shake hands so."""
@@ -280,9 +285,10 @@ class Network:
     async def _build(self, recipe: ContextRecipe) -> TlsContext:
         """Make a context; each file is touched first, so that of many contexts only one thread waits for it."""
         for file in recipe.files:
-            await self.files.result(("TLS", file), file, partial(touch, file))
-        named = ", ".join(recipe.files) or "the file of the system's authorities"
-        return await self.files.result(recipe, named, partial(self.tls.context, recipe))
+            await self.files.result(("TLS", file), f"TLS cannot be set up from {file}: it", partial(touch, file))
+        named = ", ".join(recipe.files) or "the system's authorities"
+        work = partial(self.tls.context, recipe)
+        return await self.files.result(recipe, f"TLS cannot be set up from {named}: a file", work)
 
 
 def place_to_find(host: str, port: int, settings: NetworkSettings) -> tuple[str, int]:
