@@ -6,7 +6,6 @@ Source: RFC 7468 for the form and the labels.
 from __future__ import annotations
 
 import re
-import ssl
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -52,21 +51,6 @@ def read_certificates(path: str) -> str:
     if not blocks:
         raise ValueError(_found_instead(content, "certificate"))
     return "\n".join(blocks)
-
-
-def read_authorities(path: str) -> str:
-    """Return the certificates of a file that are to be trusted as PEM; blocks meanwhile.
-
-    Raises:
-        OSError: When the system refuses to read it.
-        ValueError: When it holds none, or one that OpenSSL cannot read.
-    """
-    text = read_certificates(path)
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-    except (ssl.SSLError, ValueError) as error:
-        raise ValueError("it holds a certificate that cannot be read") from error
-    return text
 
 
 def read_chain(path: str) -> tuple[x509.Certificate, ...]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ssl
 from itertools import count
 from time import time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from OpenSSL import SSL
 from OpenSSL._util import lib as openssl
@@ -22,20 +22,12 @@ from OpenSSL._util import lib as openssl
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.bounded_memory import BoundedMemory
-from exporter.net.chain_verification import VerifiedChain, verify_chain, verifying_context
-from exporter.net.failures import openssl_reason
-from exporter.net.pem_files import UNKNOWN_KIND_OF_KEY, read_certificates, read_chain, read_key
-from exporter.regular_files import reading_failure
+from exporter.net.chain_verification import VerifiedChain, verify_chain
+from exporter.net.tls_files import UnusableFileError, read_client_certificate, read_verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-
     from exporter.net.certificates import Presented
-
-T = TypeVar("T")
+    from exporter.net.tls_files import ClientCertificate
 
 _VERSIONS = {
     "TLS10": SSL.TLS1_VERSION,
@@ -76,15 +68,6 @@ class ContextRecipe(NamedTuple):
         return tuple([file for file in (self.ca_file, self.cert_file, self.key_file) if file is not None])
 
 
-class ClientCertificate(NamedTuple):
-    """A client certificate: its chain, its own certificate first, its key, and the files that they are from."""
-
-    chain: tuple[x509.Certificate, ...]
-    key: PrivateKeyTypes
-    cert_file: str
-    key_file: str
-
-
 VerifiedChains = BoundedMemory[tuple[int, str, tuple[str, ...]], VerifiedChain]
 """Verified chains by the context that verified them, the name they were verified for, and their fingerprints."""
 
@@ -112,9 +95,14 @@ class TlsContext:
         Raises:
             CheckFailed: With reason `local` when a file cannot be read or holds nothing of use.
         """
-        self.verifier = None if authorities is None else _verifier(authorities)
-        self.certificate = _client_certificate(recipe)
-        self._handshakes = _handshakes(recipe, self.certificate)
+        self.certificate: ClientCertificate | None = None
+        try:
+            self.verifier = None if authorities is None else read_verifier(authorities)
+            if recipe.cert_file is not None and recipe.key_file is not None:
+                self.certificate = read_client_certificate(recipe.cert_file, recipe.key_file)
+            self._handshakes = _handshakes(recipe, self.certificate)
+        except UnusableFileError as error:
+            raise unusable(error.file, error.why) from error
         self.allows_legacy_servers = recipe.legacy_renegotiation
         self._number = next(_numbers)
         self.remembered = remembered
@@ -170,7 +158,7 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     if recipe.max_version is not None:
         context.set_max_proto_version(_VERSIONS[recipe.max_version])
     if certificate is not None:
-        _show(context, certificate)
+        certificate.show(context)
     if recipe.alpn:
         context.set_alpn_protos([protocol.encode() for protocol in recipe.alpn])
     return context
@@ -186,45 +174,6 @@ def _prefer_groups(context: SSL.Context) -> None:
         if set_groups is None or set_groups(context._context, groups) == 1:  # noqa: SLF001 - as above
             return
         openssl.ERR_clear_error()  # else it would be told as the reason of another failure
-
-
-def _client_certificate(recipe: ContextRecipe) -> ClientCertificate | None:
-    cert_file, key_file = recipe.cert_file, recipe.key_file
-    if cert_file is None or key_file is None:
-        return None
-    return ClientCertificate(_of_file(cert_file, read_chain), _of_file(key_file, read_key), cert_file, key_file)
-
-
-def _verifier(authorities: str) -> ssl.SSLContext:
-    text = _of_file(authorities, read_certificates)
-    try:
-        return verifying_context(text)
-    except (ssl.SSLError, ValueError) as error:
-        raise unusable(authorities, "it holds a certificate that cannot be read") from error
-
-
-def _of_file(file: str, read: Callable[[str], T]) -> T:
-    try:
-        return read(file)
-    except (OSError, ValueError) as error:
-        raise unusable(file, reading_failure(error)) from error
-
-
-def _show(context: SSL.Context, certificate: ClientCertificate) -> None:
-    own, *others = certificate.chain
-    try:
-        context.use_certificate(own)
-        for other in others:
-            context.add_extra_chain_cert(other)
-    except SSL.Error as error:
-        raise unusable(certificate.cert_file, f"OpenSSL refuses it ({openssl_reason(error)})") from error
-    try:
-        context.use_privatekey(certificate.key)  # type: ignore[arg-type] # kinds of no use for TLS are a TypeError
-        context.check_privatekey()  # of another kind than the certificate's, a key would be kept for another one
-    except TypeError as error:
-        raise unusable(certificate.key_file, UNKNOWN_KIND_OF_KEY) from error
-    except SSL.Error as error:
-        raise unusable(certificate.key_file, f"it is not the key of {certificate.cert_file}") from error
 
 
 def unusable(files: str, why: str) -> CheckFailed:
