@@ -270,16 +270,16 @@ class Presented(NamedTuple):
     Attributes:
         ders: The certificates; when there are more than MAX_PRESENTED, the peer's own alone.
         facts: What they say.
-        count: How many the peer sent.
+        sent: How many the peer sent.
     """
 
     ders: tuple[bytes, ...]
     facts: tuple[CertificateFacts, ...]
-    count: int
+    sent: int
 
     @classmethod
-    def read(cls, ders: Sequence[bytes], count: int | None = None) -> Presented:
-        """Read certificates as they came; `count` is how many came, if not all are at hand.
+    def read(cls, ders: Sequence[bytes], sent: int | None = None) -> Presented:
+        """Read certificates as they came; `sent` is how many came, if not all are at hand.
 
         Of a chain of unusual size, the names of the last certificates are left out.
         """
@@ -292,7 +292,7 @@ class Presented(NamedTuple):
                 else _read_facts(der, sha256(der).hexdigest(), named=False)
             )
             read_bytes += len(der) if len(facts) > 1 else 0
-        return cls(tuple(ders), tuple(facts), len(ders) if count is None else count)
+        return cls(tuple(ders), tuple(facts), len(ders) if sent is None else sent)
 
 
 NOTHING_PRESENTED = Presented((), (), 0)

@@ -60,9 +60,9 @@ def presented_certificates(connection: SSL.Connection) -> Presented:
 
 def too_many_certificates(presented: Presented, server_name: str) -> CheckFailed | None:
     """Give the failure of a handshake in which more certificates came than anybody looks at; else None."""
-    if presented.count <= MAX_PRESENTED:
+    if presented.sent <= MAX_PRESENTED:
         return None
-    detail = f"{server_name} presented {presented.count} certificates; at most {MAX_PRESENTED} are accepted"
+    detail = f"{server_name} presented {presented.sent} certificates; at most {MAX_PRESENTED} are accepted"
     return CheckFailed(Reason.CERTIFICATE, detail)
 
 

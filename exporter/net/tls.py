@@ -251,10 +251,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def _judge(self, *, done: bool) -> bool:
         """Tell whether the handshake may go on; nothing is sent to a peer once it was refused."""
-        if self._presented.count:
+        if self._presented.sent:
             return True
         self._presented = presented_certificates(self._tls)
-        if not done and not self._presented.count:
+        if not done and not self._presented.sent:
             return True
         failure = too_many_certificates(self._presented, self._server_name)
         if failure is None and self._context.verifier is not None:

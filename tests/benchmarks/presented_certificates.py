@@ -43,7 +43,7 @@ class _Stopwatch:
             received(transport, data)
             self.longest_seconds = max(self.longest_seconds, thread_time() - started)
 
-        TlsTransport.data_received = timed  # type: ignore[method-assign] # where certificates are read
+        TlsTransport.data_received = timed  # type: ignore[method-assign, assignment] # where certificates are read
         return self
 
     def __exit__(self, *_: object) -> None:

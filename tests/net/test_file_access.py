@@ -38,7 +38,7 @@ async def test_gives_what_was_read_and_what_went_wrong() -> None:
     assert await access.result("a", "the file", lambda: "read") == "read"
     with pytest.raises(CheckFailed, match="local: no such file"):
         await access.result("a", "the file", partial(fail, CheckFailed(Reason.LOCAL, "no such file")))
-    with pytest.raises(CheckFailed, match="internal: .*broken"):
+    with pytest.raises(CheckFailed, match=r"internal: .*broken"):
         await access.result("a", "the file", partial(fail, RuntimeError("broken")))
     await until(lambda: access.busy == 0)
 
