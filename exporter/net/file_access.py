@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 1.0
-"""How long a file is waited for; a system that is merely busy takes milliseconds."""
+PATIENCE_SECONDS = 2.0
+"""How long a thread may read; one of a system that is merely busy takes milliseconds."""
 
 _MAX_THREADS = 32
 
@@ -31,13 +31,21 @@ _MAX_THREADS = 32
 class _Job:
     """One piece of reading, waiting for a thread or in one."""
 
-    __slots__ = ("asked_at", "future", "key", "work")
+    __slots__ = ("begun_at", "future", "key", "patience_seconds", "work")
 
-    def __init__(self, key: Hashable, work: Callable[[], Any]) -> None:
+    def __init__(self, key: Hashable, work: Callable[[], Any], patience_seconds: float) -> None:
         self.key = key
         self.work = work
+        self.patience_seconds = patience_seconds
         self.future: Future[Any] = Future()
-        self.asked_at = perf_counter()
+        self.begun_at: float | None = None
+
+    @property
+    def left_seconds(self) -> float:
+        """How much longer it may take; as long as all of it while it waits for a thread."""
+        if self.begun_at is None:
+            return self.patience_seconds
+        return max(self.begun_at + self.patience_seconds - perf_counter(), 0.0)
 
 
 class FileAccess:
@@ -48,7 +56,7 @@ class FileAccess:
 
         Args:
             max_threads: The most threads there are at once; more reading waits for one.
-            patience_seconds: How long reading is waited for.
+            patience_seconds: How long a thread may read before whoever waits for it fails.
         """
         self._max_threads = max_threads
         self._patience_seconds = patience_seconds
@@ -69,36 +77,47 @@ class FileAccess:
             key: What is read; the same for the same work.
             what: What is read, as a failure calls it.
             work: Reads it; blocks meanwhile, and raises CheckFailed for what is wrong.
-            patience_seconds: How long it is waited for instead of the usual.
+            patience_seconds: How long the thread may take instead of the usual.
 
         Raises:
             CheckFailed: With reason `local` when it takes too long, and what the work raises.
         """
-        patience = self._patience_seconds if patience_seconds is None else patience_seconds
         attempt = current_attempt()
         before = attempt.timeout_reason, attempt.timeout_detail
         attempt.timeout_reason, attempt.timeout_detail = Reason.LOCAL, f"{what} could not be read"
-        job = self._job(key, work)
-        left_seconds = job.asked_at + patience - perf_counter()
-        try:
-            async with asyncio.timeout(max(left_seconds, 0.0)):
-                outcome: T | CheckFailed = await asyncio.shield(asyncio.wrap_future(job.future))
-        except TimeoutError as error:
-            if job.future.done():
-                raise
-            detail = f"{what} could not be read within {patience:g} s; its file system does not answer"
-            raise CheckFailed(Reason.LOCAL, detail) from error
+        job = self._job(key, work, self._patience_seconds if patience_seconds is None else patience_seconds)
+        outcome: T | CheckFailed = await self._outcome(job, what)
         attempt.timeout_reason, attempt.timeout_detail = before
         if isinstance(outcome, CheckFailed):
             raise outcome.anew()
         return outcome
 
-    def _job(self, key: Hashable, work: Callable[[], Any]) -> _Job:
+    async def _outcome(self, job: _Job, what: str) -> Any:
+        waiter = asyncio.wrap_future(job.future)
+        while True:
+            left_seconds = job.left_seconds
+            try:
+                async with asyncio.timeout(left_seconds):
+                    return await asyncio.shield(waiter)
+            except TimeoutError:
+                if job.begun_at is None and self._all_blocked():
+                    why = f"all {self._max_threads} threads that read files wait for file systems that do not answer"
+                    return CheckFailed(Reason.LOCAL, f"{what} could not be read: {why}")
+                if job.begun_at is not None and not job.left_seconds:
+                    why = f"within {job.patience_seconds:g} s; its file system does not answer"
+                    return CheckFailed(Reason.LOCAL, f"{what} could not be read {why}")
+
+    def _all_blocked(self) -> bool:
+        with self._lock:
+            blocked = sum(job.begun_at is not None and not job.left_seconds for job in self._jobs.values())
+        return blocked >= self._max_threads
+
+    def _job(self, key: Hashable, work: Callable[[], Any], patience_seconds: float) -> _Job:
         with self._lock:
             job = self._jobs.get(key)
             if job is not None:
                 return job
-            job = self._jobs[key] = _Job(key, work)
+            job = self._jobs[key] = _Job(key, work, patience_seconds)
             self._queue.append(job)
             if self._threads == self._max_threads:
                 return job
@@ -133,6 +152,8 @@ class FileAccess:
         """Return what is to be read next; None when the thread is to end."""
         with self._lock:
             if self._queue:
-                return self._queue.popleft()
+                job = self._queue.popleft()
+                job.begun_at = perf_counter()
+                return job
             self._threads -= 1
             return None

@@ -36,8 +36,14 @@ if TYPE_CHECKING:
     from exporter.pacing import Pacer
     from exporter.settings import NetworkSettings, TlsConfig
 
-_REFRESH_SECONDS = 0.2
+_REFRESH_SECONDS = 0.3
 """How long a batch waits for the files of TLS contexts before it starts its checks."""
+
+_QUICK_SECONDS = 0.2
+"""How long the look at all of them together may take, before each is looked at by itself."""
+
+_BUILD_SECONDS = 60.0
+"""How long a context may take to be made, of files that were just read: many take the processor for a while."""
 
 _WAITED_SECONDS = 0.0002
 """A lookup that took longer was waited for, perhaps by many checks that now all go on in one pass of the loop. Checks
@@ -127,7 +133,7 @@ class Network:
     async def _refresh(self) -> None:
         if self.tls.has_any():
             try:
-                await self.files.result("TLS", "a file for TLS", self.tls.refresh, _REFRESH_SECONDS / 2)
+                await self.files.result("TLS", "a file for TLS", self.tls.refresh, _QUICK_SECONDS)
             except CheckFailed:  # one of the files does not answer, and it must not be in the way of the others
                 await asyncio.gather(*[self._refresh_one(recipe) for recipe in self.tls.recipes()])
         self._contexts_are_current = True
@@ -283,12 +289,12 @@ class Network:
             attempt.held_seconds += perf_counter() - started
 
     async def _build(self, recipe: ContextRecipe) -> TlsContext:
-        """Make a context; each file is touched first, so that of many contexts only one thread waits for it."""
+        """Make a context; each file is read first, so that of many contexts only one thread waits for it."""
         for file in recipe.files:
             await self.files.result(("TLS", file), f"TLS cannot be set up from {file}: it", partial(touch, file))
         named = ", ".join(recipe.files) or "the system's authorities"
         work = partial(self.tls.context, recipe)
-        return await self.files.result(recipe, f"TLS cannot be set up from {named}: a file", work)
+        return await self.files.result(recipe, f"TLS cannot be set up from {named}: a file", work, _BUILD_SECONDS)
 
 
 def place_to_find(host: str, port: int, settings: NetworkSettings) -> tuple[str, int]:

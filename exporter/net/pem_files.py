@@ -17,7 +17,7 @@ from exporter.regular_files import read_regular
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-_MAX_FILE_BYTES = 8 << 20
+MAX_PEM_BYTES = 8 << 20
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _CERTIFICATE = re.compile(rb"-----BEGIN (X509 |)CERTIFICATE-----.+?-----END \1CERTIFICATE-----", re.DOTALL)
 _OF_CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE")
@@ -86,9 +86,9 @@ def read_key(path: str) -> PrivateKeyTypes:
 
 
 def _read(path: str) -> bytes:
-    content = read_regular(path, _MAX_FILE_BYTES)
-    if len(content) > _MAX_FILE_BYTES:
-        raise ValueError(f"it is larger than {_MAX_FILE_BYTES >> 20} MiB")
+    content = read_regular(path, MAX_PEM_BYTES)
+    if len(content) > MAX_PEM_BYTES:
+        raise ValueError(f"it is larger than {MAX_PEM_BYTES >> 20} MiB")
     if not content.strip():
         raise ValueError("it is empty")
     return content

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.pem_files import MAX_PEM_BYTES
 from exporter.net.tls_context import ContextRecipe, TlsContext, VerifiedChains, unusable
-from exporter.regular_files import reading_failure
+from exporter.regular_files import read_regular, reading_failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,9 +124,9 @@ class TlsContexts:
 
 
 def touch(file: str) -> None:
-    """Look at a file as it is looked at for a context; blocks as long as that would."""
-    with suppress(OSError):
-        _stamp(file)
+    """Read a file as it is read for a context; blocks as long as that would."""
+    with suppress(OSError, ValueError):
+        read_regular(file, MAX_PEM_BYTES)
 
 
 def _stamp(file: str) -> tuple[int, int, int]:
