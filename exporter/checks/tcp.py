@@ -21,12 +21,12 @@ from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
 from exporter.model import MetricSpec, Reason, Result, ResultStatus, Subject, ValueKind
-from exporter.net import ConnectionFacts, Network, connection_failure
+from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import endpoint
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy_settings import ProxySettings
-from exporter.net.spoken_lines import SpokenLines
+from exporter.net.spoken_lines import SpokenLines, listen
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
 if TYPE_CHECKING:
@@ -36,12 +36,6 @@ if TYPE_CHECKING:
     from exporter.model import Check, Expectation
     from exporter.net.proxy import Proxies
     from exporter.settings import CheckSettings
-
-_PAUSE_SECONDS = 0.5
-"""Binary protocols end no line: where a server pauses this long, a line that meets what is expected need not end."""
-
-_LONG_PAUSE_SECONDS = 2.0
-"""A first line that goes on no sooner counts as complete for what must not be in it."""
 
 _MARGIN = 0.05
 _MAX_MARGIN_SECONDS = 0.1
@@ -151,8 +145,8 @@ class TcpCheckExecutor:
             proxy=_proxies(settings).route(host, port, secure=True),
         )
         try:
-            if settings.sent is not None:
-                transport.write(settings.sent)
+            if (sent := settings.sent) is not None:
+                transport.write(sent)
             expected = [expectation for expectation in check.expectations if expectation.subject is BANNER]
             if expected:
                 await _hear_banner(spoken, expected, attempt, facts)
@@ -173,64 +167,14 @@ async def _hear_banner(
     limit_seconds = left_seconds - min(left_seconds * _MARGIN, _MAX_MARGIN_SECONDS)
     try:
         async with asyncio.timeout(limit_seconds if isfinite(limit_seconds) else None):
-            await _listen(spoken, expected)
+            await listen(spoken, expected)
     except TimeoutError:
         if not spoken.spoken:
-            await _listen(spoken, expected)  # until the check is cut off, because silence is a timeout
+            await listen(spoken, expected)  # until the check is cut off, because silence is a timeout
     finally:
         attempt.measure(PHASES, perf_counter() - facts.ready_at, ("banner",))
         attempt.observe({BANNER.name: spoken.spoken})
         attempt.note("heard", banner=" | ".join(spoken.spoken))
-
-
-async def _listen(spoken: SpokenLines, expected: Sequence[Expectation]) -> None:
-    """Wait until all that is expected is settled, or nothing more will be heard.
-
-    Raises:
-        CheckFailed: When the connection breaks before.
-    """
-    unsettled = expected
-    seen = 0
-    while True:
-        for line in spoken.lines[seen:]:
-            unsettled = _unsettled(unsettled, line, may_be_refused=seen == 0)
-            seen += 1
-        if spoken.is_over:
-            for line in spoken.spoken[seen:]:
-                unsettled = _unsettled(unsettled, line, may_be_refused=seen == 0)
-            if unsettled and spoken.failure is not None:
-                raise connection_failure(spoken.failure, "reading the banner") from spoken.failure
-            return
-        if not unsettled or not await _goes_on(spoken, unsettled, is_first=seen == 0):
-            return
-
-
-async def _goes_on(spoken: SpokenLines, unsettled: Sequence[Expectation], *, is_first: bool) -> bool:
-    """Wait for more; tell whether it came before a pause in the midst of a line settled what is expected."""
-    line = spoken.unfinished
-    if line is not None:
-        if await spoken.news(_PAUSE_SECONDS):
-            return True
-        if not _unsettled(unsettled, line, may_be_refused=False):
-            return False
-        if await spoken.news(_LONG_PAUSE_SECONDS - _PAUSE_SECONDS):
-            return True
-        if not _unsettled(unsettled, line, may_be_refused=is_first):
-            return False
-    return await spoken.news(None)
-
-
-def _unsettled(expected: Sequence[Expectation], line: str, *, may_be_refused: bool) -> Sequence[Expectation]:
-    """Give what a line leaves open: whatever it does not meet, without what the first line alone is judged by."""
-    return [
-        one
-        for one in expected
-        if not (may_be_refused if _forbids(one) else evaluate((one,), {BANNER.name: (line,)})[0].ok)
-    ]
-
-
-def _forbids(expectation: Expectation) -> bool:
-    return expectation.operator in _FORBIDDING or (expectation.operator == "exists" and not expectation.operand)
 
 
 def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
@@ -249,7 +193,6 @@ def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
 
 _DEFAULTS = TcpSettings()
 _REGULAR = ("matches", "not_matches")
-_FORBIDDING = ("ne", "not_matches", "none_of")
 
 
 @lru_cache(maxsize=8192)

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 30.0
 """How long files are waited for before they count as out of reach; ten thousand checks are read in seconds."""
 
 

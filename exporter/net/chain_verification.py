@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from OpenSSL import crypto
 
-from exporter.net.certificates import certificate_facts, earliest_expiry, latest_start
+from exporter.net.certificate_facts import certificate_facts, earliest_expiry, latest_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,8 @@ from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.certificates import MAX_PRESENTED, NOTHING_PRESENTED, Presented, TlsFacts
+from exporter.net.certificate_facts import MAX_PRESENTED, NOTHING_PRESENTED, Presented
+from exporter.net.certificates import TlsFacts
 from exporter.net.cipher_suites import iana_cipher_name
 from exporter.net.failures import connection_failure, openssl_reason
 from exporter.net.refused_certificates import certificate_phrase

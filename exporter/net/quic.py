@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from aioquic.quic.connection import QuicConnection
     from aioquic.quic.events import QuicEvent
 
-    from exporter.net.certificates import Presented
+    from exporter.net.certificate_facts import Presented
     from exporter.net.chain_verification import VerifiedChain
     from exporter.net.phases import ConnectionFacts
 

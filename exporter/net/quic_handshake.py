@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.net.certificates import MAX_PRESENTED, NOTHING_PRESENTED, Presented, TlsFacts
+from exporter.net.certificate_facts import MAX_PRESENTED, NOTHING_PRESENTED, Presented
+from exporter.net.certificates import TlsFacts
 
 if TYPE_CHECKING:
     from aioquic.quic.connection import QuicConnection

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
-    from exporter.net.certificates import CertificateFacts
+    from exporter.net.certificate_facts import CertificateFacts
 
 _SHOWN_NAMES = 5
 _LABELS_AFTER_WILDCARD = 2

@@ -17,7 +17,7 @@ from OpenSSL import SSL
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import parse_address
-from exporter.net.certificates import NOTHING_PRESENTED
+from exporter.net.certificate_facts import NOTHING_PRESENTED
 from exporter.net.failures import connection_failure
 from exporter.net.handshake import (
     completed_facts,

@@ -26,7 +26,7 @@ from exporter.net.chain_verification import VerifiedChain, verify_chain
 from exporter.net.tls_files import UnusableFileError, read_client_certificate, read_verifier
 
 if TYPE_CHECKING:
-    from exporter.net.certificates import Presented
+    from exporter.net.certificate_facts import Presented
     from exporter.net.tls_files import ClientCertificate
 
 _VERSIONS = {

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.net.bounded_memory import BoundedMemory
-from exporter.net.certificates import Presented, certificate_facts
+from exporter.net.certificate_facts import Presented, certificate_facts
 from exporter.net.chain_verification import VerifiedChain
 from exporter.net.der import longest_name_bytes
 from exporter.net.tls_contexts import TlsContexts

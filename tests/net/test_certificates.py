@@ -16,16 +16,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.net.certificates import (
-    TLS_METRICS,
-    TLS_SUBJECTS,
-    CertificateFacts,
-    TlsFacts,
-    certificate_facts,
-    go_serial_number,
-    tls_measurements,
-    tls_observations,
-)
+from exporter.net.certificate_facts import CertificateFacts, certificate_facts, go_serial_number
+from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, TlsFacts, tls_measurements, tls_observations
 from exporter.net.cipher_suites import iana_cipher_name
 from exporter.net.distinguished_names import go_name
 from exporter.net.server_hello import ServerHello, read_server_hello

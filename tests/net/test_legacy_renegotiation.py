@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from exporter.model import Reason
-from exporter.net.certificates import certificate_facts
+from exporter.net.certificate_facts import certificate_facts
 from exporter.settings import TlsConfig
 from tests.net.connecting import LOOP_NAMES, LOOPS, connected, refused
 from tests.servers.gnutls import WITHOUT_RFC_5746, run_gnutls

@@ -24,7 +24,7 @@ from OpenSSL import SSL
 from exporter.attempt import begin_attempt
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
-from exporter.net.certificates import certificate_facts
+from exporter.net.certificate_facts import certificate_facts
 from exporter.net.tls import TlsTransport
 from exporter.pacing import Pacer, Workload
 from exporter.settings import NetworkSettings, TlsConfig
