@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.expect import OPERATORS, evaluate
 from exporter.model import Expectation, ExpectationOutcome, Operator, SelectorKind, Subject, ValueKind
-from exporter.settings import Pattern
+from exporter.pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable

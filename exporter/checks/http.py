@@ -17,14 +17,17 @@ import httpx
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
+from exporter.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
-from exporter.model import MetricSpec, Reason, Result, ResultStatus, SelectorKind, Subject, ValueKind
+from exporter.judging.apart import Unobservable, is_small, judged
+from exporter.judging.estimate import byte_costs
+from exporter.model import Expectation, MetricSpec, Reason, Result, ResultStatus, SelectorKind, Subject, ValueKind
 from exporter.net import Network
 from exporter.net.body_file import read_body_file
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
+from exporter.net.decode import decode_later
 from exporter.net.http_client import USER_AGENT, create_client
-from exporter.net.http_content import HttpAnswer
 from exporter.net.http_message import RequestOptions
 from exporter.net.http_metrics import HTTP_METRICS, http_measurements
 from exporter.net.http_run import HttpRun, PreparedRequest, prepare
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
-    from exporter.model import Check, Expectation
+    from exporter.model import Check, Observation
     from exporter.net.http_message import Exchange
     from exporter.net.http_settings import OAuth2
     from exporter.net.proxy import Proxies
@@ -85,12 +88,29 @@ SUBJECTS = (
     STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, FINAL_URL, *TLS_SUBJECTS,
 )  # fmt: skip
 
+_DOCUMENT = Subject(name="document", kind=ValueKind.TEXT, description="Why the body is not JSON")
+_IS_JSON = Expectation(label="is JSON", subject=_DOCUMENT, operator="exists", operand=False)
+_OF_BODY = (BODY.name, BODY_SIZE.name, JSON.name, _DOCUMENT.name)
+
+
+class _Demands(NamedTuple):
+    """What a check asks of an answer, worked out once; shared by runs and never changed.
+
+    Attributes:
+        expectations: All that will be judged by what is observed.
+        costs: What judging a byte of each of their subjects can cost.
+    """
+
+    expectations: tuple[Expectation, ...]
+    costs: Mapping[str, float]
+
 
 class _Plan(NamedTuple):
     """What a check does on every run, worked out once; shared by runs and never changed."""
 
     first: PreparedRequest
     rules: RedirectRules | None
+    demands: _Demands
 
 
 class _Manner(NamedTuple):
@@ -119,21 +139,22 @@ class HttpCheckExecutor:
         """Fetch the target's URL and tell what came of it."""
         attempt = current_attempt()
         run = HttpRun()
-        answer: HttpAnswer | None = None
+        plan: _Plan | None = None
+        observed: Mapping[str, Observation] = {}
         try:
             plan = await _plan_of(check)
             client = self._usable_client()
             await run.fetch(client, plan.first, plan.rules, _auth(check, client, self._network))
-            answer = await _looked_at(check, run.exchanges[-1])
+            observed = await _looked_at(run, plan.demands)
             if check.check_type == JSON_HTTP.name:
-                _demand_json(run.exchanges[-1], answer)
+                _demand_json(run.exchanges[-1], observed)
         except CheckFailed as failure:
             return Result(
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
         finally:
-            if run.exchanges:
-                _observe(run, answer, attempt)
+            if plan is not None and run.exchanges:
+                _observe(run, observed or _seen_of_head(run, plan.demands), attempt)
                 _measure(check, run, attempt)
         return Result(check_name=check.name, status=ResultStatus.OK)
 
@@ -151,45 +172,68 @@ class HttpCheckExecutor:
         return self._own_client
 
 
-async def _looked_at(check: Check, exchange: Exchange) -> HttpAnswer:
-    """Give the answer with what takes long about it worked out."""
-    answer = HttpAnswer(exchange)
-    asked = [one.selector for one in (*check.expectations, *check.retry_expectations) if one.subject is JSON]
-    await answer.look_ahead(asked, document=check.check_type == JSON_HTTP.name)
-    return answer
+async def _looked_at(run: HttpRun, demands: _Demands) -> Mapping[str, Observation]:
+    """Return what expectations can be about, with what is large already judged."""
+    last = run.exchanges[-1]
+    await decode_later(last)
+    if last.body_fault:
+        current_attempt().note("the body was not decoded", why=last.body_fault)
+    return await judged(demands.expectations, demands.costs, {**_head(run), **_body(last)})
 
 
-def _demand_json(exchange: Exchange, answer: HttpAnswer) -> None:
-    """Refuse a body that is no JSON; that of an error page is left to the expectation about the status."""
-    try:
-        _ = answer.document
-    except ValueError as error:
-        if 200 <= exchange.status < 300:
-            raise CheckFailed(Reason.DECODE, f"the body is no JSON: {error}") from error
+def _head(run: HttpRun) -> dict[str, Observation]:
+    """Return what can be expected of a head and of the way to it."""
+    last = run.exchanges[-1]
+    locations = last.header_values("location")
+    return {
+        STATUS.name: last.status,
+        HEADER.name: HeaderFields(last.headers),
+        LOCATION.name: locations[0] if locations else None,
+        REDIRECTS_FOLLOWED.name: run.redirects,
+        HTTP_VERSION.name: last.http_version,
+        FINAL_URL.name: run.url or None,
+    }
 
 
-def _observe(run: HttpRun, answer: HttpAnswer | None, attempt: Attempt) -> None:
+def _seen_of_head(run: HttpRun, demands: _Demands) -> dict[str, Observation]:
+    """Return the same of an answer that was not completed; what is large is left out, because nobody may wait now."""
+    if not run.exchanges[-1].status:
+        return {}
+    head = _head(run)
+    return head if is_small(demands.costs, head) else {name: head[name] for name in head if name not in demands.costs}
+
+
+def _body(exchange: Exchange) -> dict[str, Observation]:
+    """Return what can be expected of a body; of one that cannot be decoded, all of it fails."""
+    if exchange.body_fault:
+        return dict.fromkeys(_OF_BODY, Unobservable(Reason.DECODE, exchange.body_fault))
+    content_types = exchange.header_values("content-type")
+    content = Content(exchange.body, content_types[0] if content_types else "")
+    return {
+        BODY.name: BodyText(content),
+        BODY_SIZE.name: len(exchange.body),
+        JSON.name: JsonValue(content),
+        _DOCUMENT.name: JsonFault(content),
+    }
+
+
+def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> None:
+    """Refuse a body that is not JSON; that of an error page is left to the expectation about the status."""
+    (outcome,) = evaluate((_IS_JSON,), observed)
+    if outcome.ok or not 200 <= exchange.status < 300:
+        return
+    detail = outcome.detail or f"the body is no JSON: {outcome.observed}"
+    raise CheckFailed(outcome.reason or Reason.DECODE, detail)
+
+
+def _observe(run: HttpRun, observed: Mapping[str, Observation], attempt: Attempt) -> None:
     """Hand over what expectations can be about, as far as there is any of it."""
     last = run.exchanges[-1]
     if last.connection.tls is not None:
         attempt.observe(tls_observations(last.connection.tls))
-    if not last.status:
-        return
-    known = answer or HttpAnswer(last)
-    locations = last.header_values("location")
-    attempt.observe(
-        {
-            STATUS.name: last.status,
-            HEADER.name: known.header,
-            LOCATION.name: locations[0] if locations else None,
-            REDIRECTS_FOLLOWED.name: run.redirects,
-            HTTP_VERSION.name: last.http_version,
-            FINAL_URL.name: run.url or None,
-        }
-    )
-    if answer is not None:
-        attempt.observe({BODY.name: answer.body, BODY_SIZE.name: len(last.body), JSON.name: answer.json})
-    attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
+    if last.status:
+        attempt.observe(observed)
+        attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
 
 
 def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
@@ -225,7 +269,7 @@ async def _plan_of(check: Check) -> _Plan:
     if settings.body_file is None:
         return _kept_plan(_ByIdentity(check))
     content = await anyio.to_thread.run_sync(read_body_file, settings.body_file, abandon_on_cancel=True)
-    return _plan(check.target, settings, content)
+    return _plan(check, settings, content)
 
 
 @lru_cache(maxsize=_CACHED_PLANS)
@@ -234,14 +278,14 @@ def _kept_plan(key: _ByIdentity[Check]) -> _Plan:
     content = b"" if settings.body is None else settings.body.encode()
     if "json_body" in settings.model_fields_set:
         content = json.dumps(settings.json_body, ensure_ascii=False, separators=(",", ":")).encode()
-    return _plan(key.what.target, settings, content)
+    return _plan(key.what, settings, content)
 
 
 def _settings_of(check: Check) -> HttpSettings:
     return check.settings if isinstance(check.settings, HttpSettings) else _DEFAULTS
 
 
-def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
+def _plan(check: Check, settings: HttpSettings, content: bytes) -> _Plan:
     """Work out the first request and the rules for those that may follow.
 
     The URL is kept as the target's own text where it is the same.
@@ -249,6 +293,7 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
     Raises:
         CheckFailed: With reason `local` when the target is none; the configuration would have refused it.
     """
+    target = check.target
     try:
         url = parse_http_url(target)
     except ValueError as error:
@@ -259,7 +304,13 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
         user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
         request = next(httpx.BasicAuth(user, password).auth_flow(request))
     first = prepare(request, manner.options)
-    return _Plan(replace(first, url=target) if first.url == target else first, manner.rules)
+    return _Plan(replace(first, url=target) if first.url == target else first, manner.rules, _demands(check))
+
+
+def _demands(check: Check) -> _Demands:
+    own = (*check.expectations, *check.retry_expectations)
+    expectations = (*own, _IS_JSON) if check.check_type == JSON_HTTP.name else own
+    return _Demands(expectations, byte_costs(expectations))
 
 
 @lru_cache(maxsize=_CACHED_PLANS)

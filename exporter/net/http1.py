@@ -14,7 +14,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.decode import decoder_for
+from exporter.net.decode import body_decoder
 from exporter.net.failures import connection_failure
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Http1Protocol(asyncio.Protocol):
         if declared_bytes > self._limit_bytes:
             raise self._too_large(f"announced with {declared_bytes} bytes, which is")
         self._until_eof = not chunked and declared_bytes < 0
-        self._decoder = decoder_for(exchange.header_values("content-encoding"), self._limit_bytes)
+        self._decoder = body_decoder(exchange, self._limit_bytes)
 
     def on_body(self, data: bytes) -> None:
         """Take in a piece of the body, without its framing."""

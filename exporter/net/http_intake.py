@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.decode import decoder_for
+from exporter.net.decode import body_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,8 +61,7 @@ class Intake:
             fields: Its fields with `:status` among them.
 
         Raises:
-            CheckFailed: `protocol` when the status is none, `too_large` when the body is announced as too large,
-                `decode` when its coding is unknown.
+            CheckFailed: `protocol` when the status is none, `too_large` when the body is announced as too large.
         """
         exchange = self._exchange
         exchange.first_byte_at = perf_counter()
@@ -75,7 +74,7 @@ class Intake:
             return
         if exchange.content_length > self._limit_bytes:
             raise self._too_large(f"announced with {exchange.content_length} bytes, which is")
-        self._decoder = decoder_for(exchange.header_values("content-encoding"), self._limit_bytes)
+        self._decoder = body_decoder(exchange, self._limit_bytes)
 
     def take_body(self, data: bytes) -> None:
         """Take a piece of the body.
