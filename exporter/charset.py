@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-import webencodings
+import webencodings  # type: ignore[import-untyped]  # it has no types
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16be"), (b"\xff\xfe", "utf-16le"))
 _PRESCAN_BYTES = 1024
@@ -90,7 +90,7 @@ def decode_text(body: bytes, charset: str) -> str:
         return body.decode(_PYTHON_NAMES[charset], "replace")
     encoding = webencodings.lookup(charset)
     assert encoding is not None  # noqa: S101 - the name comes from the library
-    text, _ = encoding.codec_info.decode(body, "replace")
+    text: str = encoding.codec_info.decode(body, "replace")[0]
     return text
 
 

@@ -154,7 +154,7 @@ class HttpCheckExecutor:
             )
         finally:
             if plan is not None and run.exchanges:
-                _observe(run, observed or _seen_of_head(run, plan.demands), attempt)
+                attempt.observe(observed or _seen_so_far(run, plan.demands))
                 _measure(check, run, attempt)
         return Result(check_name=check.name, status=ResultStatus.OK)
 
@@ -182,23 +182,24 @@ async def _looked_at(run: HttpRun, demands: _Demands) -> Mapping[str, Observatio
 
 
 def _head(run: HttpRun) -> dict[str, Observation]:
-    """Return what can be expected of a head and of the way to it."""
+    """Return what can be expected of a head and of the way to it, as far as there is any of it."""
     last = run.exchanges[-1]
-    locations = last.header_values("location")
-    return {
-        STATUS.name: last.status,
-        HEADER.name: HeaderFields(last.headers),
-        LOCATION.name: locations[0] if locations else None,
-        REDIRECTS_FOLLOWED.name: run.redirects,
-        HTTP_VERSION.name: last.http_version,
-        FINAL_URL.name: run.url or None,
-    }
+    observed = {} if last.connection.tls is None else dict(tls_observations(last.connection.tls))
+    if last.status:
+        locations = last.header_values("location")
+        observed |= {
+            STATUS.name: last.status,
+            HEADER.name: HeaderFields(last.headers),
+            LOCATION.name: locations[0] if locations else None,
+            REDIRECTS_FOLLOWED.name: run.redirects,
+            HTTP_VERSION.name: last.http_version,
+            FINAL_URL.name: run.url or None,
+        }
+    return observed
 
 
-def _seen_of_head(run: HttpRun, demands: _Demands) -> dict[str, Observation]:
-    """Return the same of an answer that was not completed; what is large is left out, because nobody may wait now."""
-    if not run.exchanges[-1].status:
-        return {}
+def _seen_so_far(run: HttpRun, demands: _Demands) -> dict[str, Observation]:
+    """Return the same of a run that failed; what is large is left out, because judging it would take a while."""
     head = _head(run)
     return head if is_small(demands.costs, head) else {name: head[name] for name in head if name not in demands.costs}
 
@@ -226,19 +227,11 @@ def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> Non
     raise CheckFailed(outcome.reason or Reason.DECODE, detail)
 
 
-def _observe(run: HttpRun, observed: Mapping[str, Observation], attempt: Attempt) -> None:
-    """Hand over what expectations can be about, as far as there is any of it."""
-    last = run.exchanges[-1]
-    if last.connection.tls is not None:
-        attempt.observe(tls_observations(last.connection.tls))
-    if last.status:
-        attempt.observe(observed)
-        attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
-
-
 def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
-    """Hand over what was measured, however far the run came."""
+    """Hand over and log what was measured, however far the run came."""
     last = run.exchanges[-1]
+    if last.status:
+        attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
     attempt.measure_all(resolution_measurements(run.exchanges[0].connection))
     attempt.measure_all(http_measurements(run.exchanges, run.redirects))
     if last.connection.tls is not None:

@@ -17,6 +17,8 @@ from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
+from exporter.judging.apart import is_small, judged
+from exporter.judging.estimate import byte_costs
 from exporter.model import MetricSpec, Reason, Result, ResultStatus, Subject, ValueKind
 from exporter.net import ConnectionFacts, Network, connection_failure
 from exporter.net.addresses import endpoint
@@ -26,8 +28,10 @@ from exporter.net.proxy_settings import ProxySettings
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.attempt import Attempt
-    from exporter.model import Check
+    from exporter.model import Check, Observation
     from exporter.net.proxy import Proxies
     from exporter.settings import CheckSettings
 
@@ -101,7 +105,7 @@ class TcpCheckExecutor:
             if settings.send is not None:
                 transport.write(settings.send.encode())
             if any(expectation.subject is BANNER for expectation in check.expectations):
-                await _hear_banner(listener, attempt, facts)
+                await _hear_banner(check, listener, attempt, facts)
         except BaseException:
             transport.abort()
             raise
@@ -161,13 +165,20 @@ class _Listener(asyncio.Protocol):
         self._something_new.set()
 
 
-async def _hear_banner(listener: _Listener, attempt: Attempt, facts: ConnectionFacts) -> None:
+async def _hear_banner(check: Check, listener: _Listener, attempt: Attempt, facts: ConnectionFacts) -> None:
+    """Listen, and hand over what was heard: also when time is up, unless judging it would take a while."""
+    about = [one for one in (*check.expectations, *check.retry_expectations) if one.subject is BANNER]
+    costs = byte_costs(about)
+    heard: Mapping[str, Observation] = {}
     try:
         await listener.listen()
     finally:
+        heard = {BANNER.name: listener.banner}
         attempt.measure(PHASES, perf_counter() - facts.ready_at, ("banner",))
-        attempt.observe({BANNER.name: listener.banner})
         attempt.note("heard", banner=listener.banner)
+        if is_small(costs, heard):
+            attempt.observe(heard)
+    attempt.observe(await judged(about, costs, heard))
 
 
 def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:

@@ -71,6 +71,7 @@ async def judged(
     try:
         answer = await WORKERS.answer_to(lambda: pickle.dumps((asked, apart), pickle.HIGHEST_PROTOCOL))
     except CheckFailed as failure:
+        attempt.timeout_detail = ""
         detail = f"{failure.detail} ({size_bytes} bytes)"
         return {**observed, **dict.fromkeys(apart, Unobservable(failure.reason, detail))}
     attempt.timeout_detail = ""

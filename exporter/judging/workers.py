@@ -100,12 +100,11 @@ class _Worker:
         answer: Answer | None = None
         with suppress(OSError, EOFError):
             answer = _exchanged(process, written)
-        if question.finish() or answer is None:
-            status = self.end()
-        elif not answer["fit"]:
-            self.end()
+        was_given_up = question.finish()
         if answer is None:
-            raise _ended(status)
+            raise _ended(self.end())
+        if was_given_up or not answer["fit"]:
+            self.end()
         return answer
 
     def end(self) -> int:
