@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,10 @@ async def judged(
     attempt.note("judging apart", size_bytes=size_bytes)
     attempt.timeout_detail = f"its answer of {size_bytes} bytes was still being judged"
     try:
-        answer = await WORKERS.answer_to(lambda: pickle.dumps((asked, apart), pickle.HIGHEST_PROTOCOL))
+        written = partial(pickle.dumps, (asked, apart), pickle.HIGHEST_PROTOCOL)
+        answer = await WORKERS.answer_to(written, key=id(asked[0]))
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return observed  # an operand that an embedder made, which cannot be sent
     except CheckFailed as failure:
         attempt.timeout_detail = ""
         detail = f"{failure.detail} ({size_bytes} bytes)"

@@ -15,7 +15,8 @@ import sys
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from itertools import count
+from queue import Empty, PriorityQueue
 from typing import TYPE_CHECKING, TypedDict
 
 from exporter.errors import CheckFailed
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _MAX_WORKERS = 2
 _IDLE_SECONDS = 300.0
 _MAX_ANSWER_BYTES = 16 << 20
+_MAX_SLOW = 1024
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from exporter.judging.child import serve; serve()"
 
 
@@ -50,8 +52,9 @@ class Answer(TypedDict):
 class _Question:
     """What one check wants judged; lives until it is answered or given up."""
 
-    def __init__(self, written: Callable[[], bytes]) -> None:
+    def __init__(self, written: Callable[[], bytes], key: int) -> None:
         self.written = written
+        self.key = key
         self.answer: Future[Answer] = Future()
         self._process: subprocess.Popen[bytes] | None = None
         self._given_up = False
@@ -88,8 +91,8 @@ class _Worker:
         """Return the answer to a question.
 
         Raises:
-            CheckFailed: `local` when no process can be started, `timeout` when the answer takes too much processor
-                time, `too_large` when the process ends in another way, which is mostly for want of memory.
+            CheckFailed: `local` when no process can be started or it does not work, `timeout` when the answer takes too
+                much processor time, `too_large` when a signal ends the process, which is mostly for want of memory.
         """
         written = question.written()
         try:
@@ -113,8 +116,10 @@ class _Worker:
         if process is None:
             return 0
         process.kill()
-        with process:
-            return process.wait()
+        status = process.wait()
+        with suppress(OSError), process:  # closing a pipe writes what is left of a question
+            pass
+        return status
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
@@ -150,30 +155,40 @@ def _exchanged(process: subprocess.Popen[bytes], question: bytes) -> Answer:
 
 
 def _ended(status: int) -> CheckFailed:
+    """Return what the end of a process means: by a signal, it took too much; otherwise it could not work at all."""
     if status == -signal.SIGPROF:
         return CheckFailed(Reason.TIMEOUT, "judging the answer takes more processor time than it may")
-    return CheckFailed(Reason.TOO_LARGE, f"judging the answer takes more than it may; its process ended with {status}")
+    if status < 0:
+        detail = f"judging the answer takes more than it may: its process was ended by signal {-status}"
+        return CheckFailed(Reason.TOO_LARGE, detail)
+    return CheckFailed(Reason.LOCAL, f"the process that judges the answer does not work: it ended with {status}")
 
 
 class JudgeWorkers:
-    """The workers of the exporter; shared by threads and loops."""
+    """The workers of the exporter; shared by threads and loops.
+
+    Questions that took too long the last time wait until there are no others, so that they hold up nobody else.
+    """
 
     def __init__(self) -> None:
-        self._questions: SimpleQueue[_Question] = SimpleQueue()
+        self._questions: PriorityQueue[tuple[bool, int, _Question]] = PriorityQueue()
+        self._numbers = count()
+        self._slow: dict[int, None] = {}
         self._lock = threading.Lock()
         self._open = 0
         self._workers: set[_Worker] = set()
 
-    async def answer_to(self, written: Callable[[], bytes]) -> Answer:
+    async def answer_to(self, written: Callable[[], bytes], key: int) -> Answer:
         """Have a question answered; cancelling gives it up at once, also when a process works on it.
 
         Args:
             written: Makes the question, in a thread.
+            key: The same whenever the same is asked about another answer.
 
         Raises:
             CheckFailed: As `_Worker.ask` does.
         """
-        question = _Question(written)
+        question = _Question(written, key)
         self._submit(question)
         try:
             return await asyncio.wrap_future(question.answer)
@@ -190,7 +205,7 @@ class JudgeWorkers:
     def _submit(self, question: _Question) -> None:
         with self._lock:
             self._open += 1
-            self._questions.put(question)
+            self._questions.put((question.key in self._slow, next(self._numbers), question))
             if len(self._workers) < min(self._open, _MAX_WORKERS):
                 worker = _Worker()
                 self._workers.add(worker)
@@ -203,8 +218,10 @@ class JudgeWorkers:
                 try:
                     answer = worker.ask(question)
                 except BaseException as error:  # noqa: BLE001 - raised again where the answer is awaited
+                    self._remember(question.key, slow=True)
                     question.answer.set_exception(error)
                 else:
+                    self._remember(question.key, slow=False)
                     question.answer.set_result(answer)
             with self._lock:
                 self._open -= 1
@@ -213,13 +230,21 @@ class JudgeWorkers:
     def _next(self, worker: _Worker) -> _Question | None:
         """Wait for a question; None, with the worker signed off, when there was none for long."""
         try:
-            return self._questions.get(timeout=_IDLE_SECONDS)
+            return self._questions.get(timeout=_IDLE_SECONDS)[-1]
         except Empty:
             with self._lock:
                 if self._questions.empty():
                     self._workers.discard(worker)
                     return None
-        return self._questions.get()
+        return self._questions.get()[-1]
+
+    def _remember(self, key: int, *, slow: bool) -> None:
+        with self._lock:
+            self._slow.pop(key, None)
+            if slow:
+                self._slow[key] = None
+            if len(self._slow) > _MAX_SLOW:
+                del self._slow[next(iter(self._slow))]
 
 
 WORKERS = JudgeWorkers()
