@@ -80,7 +80,7 @@ def decode_text(body: bytes, charset: str) -> str:
     """
     for mark, name in _MARKS:
         if name == charset:
-            body = body.removeprefix(mark)
+            return body.removeprefix(mark).decode(charset, "replace")
     table = _single_byte_table(charset)
     if table is not None:
         return codecs.charmap_decode(body, "replace", table)[0]

@@ -32,20 +32,20 @@ class Path(Protocol):
 
 
 class Content:
-    """A body with its media type, read at most once in each way; lives as long as its exchange."""
+    """A body with its media type, read at most once in each way; lives as long as its exchange.
+
+    Attributes:
+        size_bytes: Length of the body.
+    """
 
     def __init__(self, body: bytes, content_type: str) -> None:
+        self.size_bytes = len(body)
         self._body = body
         self._content_type = content_type
         self._found: dict[int, tuple[Observed, str | None]] = {}
 
     def __reduce__(self) -> tuple[type[Content], tuple[bytes, str]]:
         return Content, (self._body, self._content_type)
-
-    @property
-    def size_bytes(self) -> int:
-        """Length of the body."""
-        return len(self._body)
 
     @cached_property
     def text(self) -> str:
@@ -88,15 +88,15 @@ class Content:
 
 
 class OfContent:
-    """Base of the observations that are made from a body."""
+    """Base of the observations that are made from a body.
+
+    Attributes:
+        size_bytes: Length of the body.
+    """
 
     def __init__(self, content: Content) -> None:
         self._content = content
-
-    @property
-    def size_bytes(self) -> int:
-        """Length of the body."""
-        return self._content.size_bytes
+        self.size_bytes = content.size_bytes
 
 
 class BodyText(OfContent):

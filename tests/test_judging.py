@@ -230,7 +230,7 @@ async def test_a_process_that_was_killed_is_replaced() -> None:
 
 def leave_a_process(how: str) -> list[int]:
     expectations = [expect(BODY, "contains", "b")]
-    asyncio.run(look(expectations, seen(b"a" * MIB)))  # type: ignore[arg-type]
+    asyncio.run(look(expectations, seen(b"a" * MIB)))
     left = child_processes()
     if how == "at once":
         sys.stdout.write(f"{left}\n")  # what `alone` reads
@@ -250,7 +250,7 @@ def test_processes_end_with_the_exporter(how: str) -> None:
 def judge_without_python() -> str:
     sys.executable = "/nonexistent/python"
     expectations = [expect(BODY, "contains", "b")]
-    observed = asyncio.run(look(expectations, seen(b"a" * MIB)))  # type: ignore[arg-type]
+    observed = asyncio.run(look(expectations, seen(b"a" * MIB)))
     (outcome,) = evaluate(expectations, observed)
     return f"{outcome.reason}: {outcome.detail}"
 

@@ -99,10 +99,12 @@ class _Demands(NamedTuple):
     Attributes:
         expectations: All that will be judged by what is observed.
         costs: What judging a byte of each of their subjects can cost.
+        of_body: Whether any is about what the body says.
     """
 
     expectations: tuple[Expectation, ...]
     costs: Mapping[str, float]
+    of_body: bool
 
 
 class _Plan(NamedTuple):
@@ -176,9 +178,15 @@ async def _looked_at(run: HttpRun, demands: _Demands) -> Mapping[str, Observatio
     """Return what expectations can be about, with what is large already judged."""
     last = run.exchanges[-1]
     await decode_later(last)
+    observed = _head(run)
     if last.body_fault:
         current_attempt().note("the body was not decoded", why=last.body_fault)
-    return await judged(demands.expectations, demands.costs, {**_head(run), **_body(last)})
+        observed |= dict.fromkeys(_OF_BODY, Unobservable(Reason.DECODE, last.body_fault))
+    else:
+        observed[BODY_SIZE.name] = len(last.body)
+        if demands.of_body:
+            observed |= _body(last)
+    return await judged(demands.expectations, demands.costs, observed) if demands.costs else observed
 
 
 def _head(run: HttpRun) -> dict[str, Observation]:
@@ -205,21 +213,17 @@ def _seen_so_far(run: HttpRun, demands: _Demands) -> dict[str, Observation]:
 
 
 def _body(exchange: Exchange) -> dict[str, Observation]:
-    """Return what can be expected of a body; of one that cannot be decoded, all of it fails."""
-    if exchange.body_fault:
-        return dict.fromkeys(_OF_BODY, Unobservable(Reason.DECODE, exchange.body_fault))
+    """Return what can be expected of what a body says; of several Content-Type fields the first counts."""
     content_types = exchange.header_values("content-type")
     content = Content(exchange.body, content_types[0] if content_types else "")
-    return {
-        BODY.name: BodyText(content),
-        BODY_SIZE.name: len(exchange.body),
-        JSON.name: JsonValue(content),
-        _DOCUMENT.name: JsonFault(content),
-    }
+    return {BODY.name: BodyText(content), JSON.name: JsonValue(content), _DOCUMENT.name: JsonFault(content)}
 
 
 def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> None:
     """Refuse a body that is not JSON; that of an error page is left to the expectation about the status."""
+    document = observed[_DOCUMENT.name]
+    if isinstance(document, JsonFault) and document() is None:
+        return
     (outcome,) = evaluate((_IS_JSON,), observed)
     if outcome.ok or not 200 <= exchange.status < 300:
         return
@@ -303,7 +307,8 @@ def _plan(check: Check, settings: HttpSettings, content: bytes) -> _Plan:
 def _demands(check: Check) -> _Demands:
     own = (*check.expectations, *check.retry_expectations)
     expectations = (*own, _IS_JSON) if check.check_type == JSON_HTTP.name else own
-    return _Demands(expectations, byte_costs(expectations))
+    costs = byte_costs(expectations)
+    return _Demands(expectations, costs, not costs.keys().isdisjoint(_OF_BODY))
 
 
 @lru_cache(maxsize=_CACHED_PLANS)
