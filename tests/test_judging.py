@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from exporter.judging.estimate import byte_costs
 from exporter.model import Expectation, ExpectationOutcome, Judged, Reason, SelectorKind, Subject, ValueKind
 from exporter.pattern import Pattern
 from tests.alone import alone
+from tests.servers.process import children_of
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -70,14 +70,8 @@ async def look(expectations: list[Expectation], observed: Mapping[str, Observati
 
 
 def child_processes() -> list[int]:
-    """The processes that judge for this one."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and b"exporter.judging" in (process / "cmdline").read_bytes():
-                found.append(int(process.name))
-    return found
+    """The processes that judge for this one; the only ones that it starts."""
+    return children_of(os.getpid())
 
 
 @pytest.mark.parametrize(

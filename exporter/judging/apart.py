@@ -11,13 +11,13 @@ from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.judging.estimate import IN_PLACE_SECONDS
 from exporter.judging.workers import WORKERS
-from exporter.model import ExpectationOutcome, Judged, Reason
+from exporter.model import Expectation, ExpectationOutcome, Judged, Reason, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exporter.judging.workers import Answer
-    from exporter.model import Expectation, Observation, Observed
+    from exporter.model import Observation, Observed
 
 
 class Unobservable:
@@ -69,8 +69,9 @@ async def judged(
     size_bytes = max(map(_size_bytes, apart.values()))
     attempt.note("judging apart", size_bytes=size_bytes)
     attempt.timeout_detail = f"its answer of {size_bytes} bytes was still being judged"
+    plain = [_plain(one) for one in asked]
     try:
-        written = partial(pickle.dumps, (asked, apart), pickle.HIGHEST_PROTOCOL)
+        written = partial(pickle.dumps, (plain, apart), pickle.HIGHEST_PROTOCOL)
         answer = await WORKERS.answer_to(written, key=id(asked[0]))
     except (pickle.PicklingError, AttributeError, TypeError):
         return observed  # an operand that an embedder made, which cannot be sent
@@ -87,6 +88,18 @@ async def judged(
         detail = f"judging the answer takes more memory than it may ({size_bytes} bytes)"
         return {**observed, **dict.fromkeys(apart, Unobservable(Reason.TOO_LARGE, detail))}
     return {**observed, **dict.fromkeys(apart, Judged(outcomes))}
+
+
+def _plain(expectation: Expectation) -> Expectation:
+    """Return what judging needs of an expectation, so that no process loads the module of a check type."""
+    subject = expectation.subject
+    return Expectation(
+        label="",
+        subject=Subject(name=subject.name, kind=subject.kind, description="", selector=subject.selector),
+        operator=expectation.operator,
+        operand=expectation.operand,
+        selector=expectation.selector,
+    )
 
 
 def _outcomes(asked: Sequence[Expectation], answer: Answer) -> dict[int, ExpectationOutcome] | None:

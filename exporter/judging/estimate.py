@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 IN_PLACE_SECONDS = 0.004
 """What takes longer is judged apart. It leaves room for several checks whose answers arrive together."""
 
-_READ_SECONDS: Mapping[ValueKind, float] = {ValueKind.TEXT: 2e-8, ValueKind.TEXTS: 5e-8, ValueKind.JSON: 6e-8}
+_OF_ONE_SIZE = (ValueKind.NUMBER, ValueKind.DURATION, ValueKind.STATUS, ValueKind.FLAG)
+_READ_SECONDS: Mapping[ValueKind, float] = {ValueKind.TEXT: 2e-8, ValueKind.JSON: 6e-8}
+_READ_SECONDS_OF_SEVERAL = 5e-8
 _INSTRUCTION_SECONDS = 8e-9
 _MATCH_SECONDS = 3e-7
 _BRANCH_SECONDS = 4e-6
@@ -33,19 +35,18 @@ def byte_costs(expectations: Iterable[Expectation]) -> dict[str, float]:
     costs: dict[str, float] = {}
     for expectation in expectations:
         subject = expectation.subject
-        if subject.kind in _READ_SECONDS:
-            known = costs.get(subject.name, _READ_SECONDS[subject.kind])
+        if subject.kind not in _OF_ONE_SIZE:
+            known = costs.get(subject.name, _READ_SECONDS.get(subject.kind, _READ_SECONDS_OF_SEVERAL))
             costs[subject.name] = known + _judging_seconds(expectation)
     return costs
 
 
 def _judging_seconds(expectation: Expectation) -> float:
-    kind, operand = expectation.subject.kind, expectation.operand
-    seconds = 0.0
+    operand = expectation.operand
+    is_of_several = expectation.subject.kind not in _READ_SECONDS
+    seconds = _READ_SECONDS_OF_SEVERAL if is_of_several else 0.0
     if isinstance(operand, Pattern):
-        seconds += _INSTRUCTION_SECONDS * operand.instructions
-    if kind is ValueKind.TEXTS:
-        seconds += _MATCH_SECONDS if isinstance(operand, Pattern) else _READ_SECONDS[kind]
+        seconds += _INSTRUCTION_SECONDS * operand.instructions + (_MATCH_SECONDS if is_of_several else 0.0)
     if expectation.subject.selector is SelectorKind.JSON_PATH:
         seconds += _following_seconds(expectation.selector)
         if isinstance(operand, list):

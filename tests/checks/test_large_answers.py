@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import resource
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -17,8 +19,11 @@ from exporter.config.load import parse_config
 from exporter.model import Reason, ResultStatus
 from tests.alone import alone
 from tests.checks.running import warm_runner
+from tests.servers.exporter import run_exporter
 from tests.servers.http import encoded, gzip_bomb, raw, respond, run_http_server
+from tests.servers.process import children_of
 from tests.servers.tcp import say, serve
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,3 +189,22 @@ def test_hostile_answers_do_not_add_up() -> None:
     before_kib, after_kib, failed = alone(scrape_repeatedly)
     assert failed == []
     assert after_kib - before_kib < 80 << 10
+
+
+def test_the_exporter_leaves_no_process_behind(tmp_path: Path) -> None:
+    """A whole exporter judges hostile and large answers beside a healthy one, and its processes end with it."""
+    with run_http_server(SCRIPT) as server:
+        config = f"""
+checks:
+  - {{name: healthy, type: json-http, target: "{server.url("/")}", expect: [{{json: $.status, eq: ok}}]}}
+  - {{name: hostile, type: http, target: "{server.url("/wide")}", expect: [{{json: "$[*]", contains: 1}}], timeout: 3s}}
+  - {{name: large, type: http, target: "{server.url("/letters")}", expect: [{{body: {{matches: "^a+$"}}}}]}}
+"""
+        with run_exporter(tmp_path, config) as exporter:
+            _, page = exporter.get("/metrics")
+            left = children_of(exporter.process.pid)
+    assert 1 <= len(left) <= 2
+    success = re.findall(r'^probe_success{check="(\w+)".*} ([0-9.]+)$', page, re.MULTILINE)
+    assert {name: float(value) for name, value in success} == {"healthy": 1, "hostile": 0, "large": 1}
+    assert re.search(r'^probe_failure_info{check="hostile",.*reason="(timeout|too_large)"} 1', page, re.MULTILINE)
+    wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in left))
