@@ -206,5 +206,5 @@ checks:
     assert 1 <= len(left) <= 2
     success = re.findall(r'^probe_success{check="(\w+)".*} ([0-9.]+)$', page, re.MULTILINE)
     assert {name: float(value) for name, value in success} == {"healthy": 1, "hostile": 0, "large": 1}
-    assert re.search(r'^probe_failure_info{check="hostile",.*reason="(timeout|too_large)"} 1', page, re.MULTILINE)
+    assert re.search(r'^probe_failure_info{check="hostile",.*reason="(timeout|too_large)".* 1', page, re.MULTILINE)
     wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in left))
