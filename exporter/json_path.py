@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
 from jsonpath.function_extensions import ExpressionType, FilterFunction
 
 from exporter.pattern import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jsonpath import CompoundJSONPath
 
 
 class _RegexFunction(FilterFunction):
@@ -57,7 +62,7 @@ _BRANCHING = re.compile(r"\.\.|\*|\?|:[-0-9]*:?|\b(?:match|search)\(")
 
 
 class JsonPath:
-    """A compiled path that remembers its text; immutable and shared by threads.
+    """A compiled path that remembers its text; immutable, shared by checks and threads.
 
     Attributes:
         text: The path as written.
@@ -67,22 +72,18 @@ class JsonPath:
 
     __slots__ = ("_compiled", "branches", "text")
 
-    def __init__(self, text: str) -> None:
-        try:
-            self._compiled = _ENVIRONMENT.compile(text)
-        except (JSONPathError, RecursionError) as error:
-            said = error.message if isinstance(error, JSONPathError) else "nested too deeply"
-            raise ValueError(f"is no JSONPath (RFC 9535): {said}") from error
+    def __init__(self, text: str, compiled: JSONPath | CompoundJSONPath) -> None:
         self.text = text
-        is_singular = isinstance(self._compiled, JSONPath) and self._compiled.singular_query()
+        self._compiled = compiled
+        is_singular = isinstance(compiled, JSONPath) and compiled.singular_query()
         self.branches = 0 if is_singular else max(len(_BRANCHING.findall(text)), 1)
 
     def findall(self, data: Any) -> list[object]:
         """Return the values of all matches."""
         return self._compiled.findall(data)
 
-    def __reduce__(self) -> tuple[type[JsonPath], tuple[str]]:
-        return JsonPath, (self.text,)
+    def __reduce__(self) -> tuple[Callable[[str], JsonPath], tuple[str]]:
+        return compile_json_path, (self.text,)
 
     def __repr__(self) -> str:
         return f"JsonPath({self.text!r})"
@@ -99,6 +100,10 @@ def compile_json_path(text: str) -> JsonPath:
     """Compile a path, once for all checks that have it.
 
     Raises:
-        ValueError: When the text is not a JSONPath.
+        ValueError: When it is no JSONPath.
     """
-    return JsonPath(text)
+    try:
+        return JsonPath(text, _ENVIRONMENT.compile(text))
+    except (JSONPathError, RecursionError) as error:
+        said = error.message if isinstance(error, JSONPathError) else "nested too deeply"
+        raise ValueError(f"is no JSONPath (RFC 9535): {said}") from error

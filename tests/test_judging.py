@@ -18,7 +18,7 @@ import pytest
 from exporter.attempt import begin_attempt
 from exporter.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
 from exporter.expect import evaluate
-from exporter.json_path import JsonPath
+from exporter.json_path import compile_json_path
 from exporter.judging.apart import is_small, judged
 from exporter.judging.estimate import byte_costs
 from exporter.model import Expectation, ExpectationOutcome, Judged, Reason, SelectorKind, Subject, ValueKind
@@ -46,7 +46,7 @@ def expect(subject: Subject, operator: Operator, operand: object, selector: obje
 
 
 def in_json(path: str, operator: Operator, operand: object) -> Expectation:
-    return expect(JSON, operator, operand, JsonPath(path))
+    return expect(JSON, operator, operand, compile_json_path(path))
 
 
 def seen(body: bytes, *fields: tuple[bytes, bytes]) -> dict[str, Observation]:

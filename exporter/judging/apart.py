@@ -64,6 +64,7 @@ async def judged(
     if is_small(costs, observed):
         return observed
     attempt, started = current_attempt(), perf_counter()
+    timeout_detail = attempt.timeout_detail
     apart = {subject: observed[subject] for subject in costs if subject in observed}
     asked = [one for one in expectations if one.subject.name in apart]
     size_bytes = max(map(_size_bytes, apart.values()))
@@ -76,10 +77,10 @@ async def judged(
     except (pickle.PicklingError, AttributeError, TypeError):
         return observed  # an operand that an embedder made, which cannot be sent
     except CheckFailed as failure:
-        attempt.timeout_detail = ""
+        attempt.timeout_detail = timeout_detail
         detail = f"{failure.detail} ({size_bytes} bytes)"
         return {**observed, **dict.fromkeys(apart, Unobservable(failure.reason, detail))}
-    attempt.timeout_detail = ""
+    attempt.timeout_detail = timeout_detail
     attempt.held_seconds += perf_counter() - started
     for message, fields in answer["log"]:
         attempt.note(message, **fields)
