@@ -103,7 +103,7 @@ def test_what_can_take_long_is_large(
     assert large_bytes is None or not is_small(costs, seen(bytes(large_bytes)))
 
 
-ROWS = json.dumps([{"id": n, "name": f"n{n}", "é": None} for n in range(40_000)]).encode()
+ROWS = json.dumps([{"id": n, "name": f"n{n}", "é": None} for n in range(10_000)]).encode()
 SAME: dict[str, tuple[bytes, list[Expectation]]] = {
     "text": (
         b"caf\xc3\xa9 \xff" * 100_000,
@@ -120,7 +120,7 @@ SAME: dict[str, tuple[bytes, list[Expectation]]] = {
         ROWS,
         [
             in_json("$[7].id", "eq", 7),
-            in_json("$[*].id", "contains", 39_999),
+            in_json("$[*].id", "contains", 9_999),
             in_json("$[3]", "eq", {"id": 3, "name": "n3", "é": None}),
             in_json("$[?@.id == 5].name", "matches", Pattern("^n5$")),
             in_json("$[1].name", "any_of", ["n1", 5]),
@@ -172,7 +172,7 @@ def failures(expectations: list[Expectation], observed: Mapping[str, Observation
 
 
 async def test_processor_time_is_limited() -> None:
-    """A pattern that would take minutes ends with reason `timeout`, after about a second of processor time."""
+    """A pattern that would take minutes ends with reason `timeout`, after about two seconds of processor time."""
     expectations = [expect(BODY, "matches", HOPELESS), expect(BODY, "ne", "x")]
     found = failures(expectations, await look(expectations, seen(b"a" * (4 * MIB))))
     detail = "judging the answer takes more processor time than it may (4194304 bytes)"

@@ -63,23 +63,31 @@ async def judged(
     """
     if is_small(costs, observed):
         return observed
-    attempt, started = current_attempt(), perf_counter()
-    timeout_detail = attempt.timeout_detail
     apart = {subject: observed[subject] for subject in costs if subject in observed}
     asked = [one for one in expectations if one.subject.name in apart]
-    size_bytes = max(map(_size_bytes, apart.values()))
-    attempt.note("judging apart", size_bytes=size_bytes)
-    attempt.timeout_detail = f"its answer of {size_bytes} bytes was still being judged"
-    plain = [_plain(one) for one in asked]
     try:
-        written = partial(pickle.dumps, (plain, apart), pickle.HIGHEST_PROTOCOL)
-        answer = await WORKERS.answer_to(written, key=id(asked[0]))
+        verdict = await _verdict(asked, apart)
     except (pickle.PicklingError, AttributeError, TypeError):
         return observed  # an operand that an embedder made, which cannot be sent
+    return {**observed, **dict.fromkeys(apart, verdict)}
+
+
+async def _verdict(asked: Sequence[Expectation], apart: Mapping[str, Observation]) -> Judged | Unobservable:
+    """Return how the expectations fared, or why nobody knows."""
+    attempt, started = current_attempt(), perf_counter()
+    size_bytes = max(map(_size_bytes, apart.values()))
+    attempt.note("judging apart", size_bytes=size_bytes)
+    timeout_detail, attempt.timeout_detail = (
+        attempt.timeout_detail,
+        f"its answer of {size_bytes} bytes was being judged",
+    )
+    question = ([_plain(one) for one in asked], apart)
+    try:
+        written = partial(pickle.dumps, question, pickle.HIGHEST_PROTOCOL)
+        answer = await WORKERS.answer_to(written, key=id(asked[0]))
     except CheckFailed as failure:
         attempt.timeout_detail = timeout_detail
-        detail = f"{failure.detail} ({size_bytes} bytes)"
-        return {**observed, **dict.fromkeys(apart, Unobservable(failure.reason, detail))}
+        return Unobservable(failure.reason, f"{failure.detail} ({size_bytes} bytes)")
     attempt.timeout_detail = timeout_detail
     attempt.held_seconds += perf_counter() - started
     for message, fields in answer["log"]:
@@ -87,8 +95,8 @@ async def judged(
     outcomes = _outcomes(asked, answer)
     if outcomes is None:
         detail = f"judging the answer takes more memory than it may ({size_bytes} bytes)"
-        return {**observed, **dict.fromkeys(apart, Unobservable(Reason.TOO_LARGE, detail))}
-    return {**observed, **dict.fromkeys(apart, Judged(outcomes))}
+        return Unobservable(Reason.TOO_LARGE, detail)
+    return Judged(outcomes)
 
 
 def _plain(expectation: Expectation) -> Expectation:

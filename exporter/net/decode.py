@@ -30,7 +30,7 @@ _MAX_GZIP_MEMBERS = 64  # each costs a copy of what follows it
 _BROTLI_STEP_BYTES = 1 << 16
 _ZSTD_STEP_BYTES = 64  # four bytes can stand for a block of 128 KiB, and zstandard knows no limit on its output
 _ZSTD_WINDOW_BYTES = 8 << 20  # RFC 9659 section 3
-_AT_ONCE_BYTES = 4 << 20
+_AT_ONCE_BYTES = 1 << 20
 """Most bytes that are decoded while they arrive; with a higher limit, one packet could keep the loop for seconds."""
 _LATER_STEP_BYTES = 1 << 16
 
