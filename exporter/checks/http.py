@@ -88,7 +88,7 @@ SUBJECTS = (
     STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, FINAL_URL, *TLS_SUBJECTS,
 )  # fmt: skip
 
-_DOCUMENT = Subject(name="document", kind=ValueKind.TEXT, description="Why the body is not JSON")
+_DOCUMENT = Subject(name="document", kind=ValueKind.JSON, description="Why the body is not JSON")
 _IS_JSON = Expectation(label="is JSON", subject=_DOCUMENT, operator="exists", operand=False)
 _OF_BODY = (BODY.name, BODY_SIZE.name, JSON.name, _DOCUMENT.name)
 
