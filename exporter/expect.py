@@ -24,7 +24,7 @@ import operator
 from typing import TYPE_CHECKING, Protocol, cast
 
 from exporter.errors import CheckFailed
-from exporter.model import ExpectationOutcome, Judged, Reason, Subject, ValueKind
+from exporter.model import ExpectationOutcome, Explained, Judged, Reason, Subject, ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -89,11 +89,15 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
         if isinstance(observation, Judged):
             return observation.outcomes[id(expectation)]
         value = observation(expectation.selector) if callable(observation) else observation
+        why = ""
+        if isinstance(value, Explained):
+            why = f" ({value.why})"
+            value = value.value
         return ExpectationOutcome(
             expectation=expectation,
             ok=_holds(subject.kind, expectation.operator, value, expectation.operand),
             value=_number(value),
-            observed=_shown(subject.kind, value),
+            observed=_cut(_shown(subject.kind, value) + why) if why else _shown(subject.kind, value),
         )
     except CheckFailed as failure:
         return ExpectationOutcome(
@@ -308,6 +312,10 @@ def _shown(kind: ValueKind, value: object) -> str:
         text = ", ".join(map(str, value[:_MAX_OBSERVED_CHARACTERS]))
     else:
         text = _start_of_json(value)
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     start = text[: _MAX_OBSERVED_CHARACTERS + 1].encode("utf-8", "backslashreplace").decode("utf-8")
     return start if len(start) <= _MAX_OBSERVED_CHARACTERS else start[: _MAX_OBSERVED_CHARACTERS - 1] + "…"
 

@@ -151,6 +151,7 @@ class Expectation:
         operand: What it is compared with, compiled: a number, a pattern, a tuple of texts, a set of ranges.
         selector: The compiled selector (JSONPath) or its text (header name); None for subjects without one.
         severity: Whether missing it is an error or a warning.
+        is_default: Whether it is one that the check type has by itself; when it is missed, it is the reason.
     """
 
     label: str
@@ -159,6 +160,7 @@ class Expectation:
     operand: object
     selector: object = None
     severity: Severity = Severity.ERROR
+    is_default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +264,8 @@ class Check:
         min_interval_seconds: Within it the last result is given again instead of running the check.
         phase_histograms: Whether the duration of each phase is kept in a histogram.
         alert: The alerts it has of its own; None leaves it to those that all checks have.
+        is_complete: Whether the default expectations of its type are among its expectations, and all of it has been
+            checked, as a configuration does; a runner completes the others.
     """
 
     name: str
@@ -280,6 +284,7 @@ class Check:
     phase_histograms: bool = False
     target_label: str = ""
     alert: AlertPolicy | None = None
+    is_complete: bool = field(default=False, repr=False, compare=False)
 
     @property
     def shown_target(self) -> str:
@@ -295,7 +300,20 @@ class LogLine(NamedTuple):
     fields: Mapping[str, object]
 
 
-Observed = float | int | bool | str | tuple[str, ...] | list[object] | dict[str, object] | None
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An observed flag with what made it so, which is shown beside it.
+
+    Attributes:
+        value: The flag.
+        why: What made it so.
+    """
+
+    value: bool
+    why: str
+
+
+Observed = float | int | bool | str | tuple[str, ...] | list[object] | dict[str, object] | Explained | None
 """A value an expectation can judge; None means that the thing looked at is not there."""
 
 Observation: TypeAlias = "Observed | Callable[[object], Observed] | Judged"

@@ -22,7 +22,17 @@ from exporter.errors import CheckFailed
 from exporter.expect import evaluate
 from exporter.judging.apart import Unobservable, is_small, judged
 from exporter.judging.estimate import byte_costs
-from exporter.model import Expectation, MetricSpec, Reason, Result, ResultStatus, SelectorKind, Subject, ValueKind
+from exporter.model import (
+    Expectation,
+    Explained,
+    MetricSpec,
+    Reason,
+    Result,
+    ResultStatus,
+    SelectorKind,
+    Subject,
+    ValueKind,
+)
 from exporter.net import Network
 from exporter.net.body_file import read_body_file
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
@@ -84,8 +94,15 @@ LOCATION = Subject(
 REDIRECTS_FOLLOWED = Subject(name="redirects", kind=ValueKind.NUMBER, description="Redirects that were followed")
 HTTP_VERSION = Subject(name="http_version", kind=ValueKind.TEXT, description="HTTP version, such as 1.1 or 3")
 FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL that the last response is about")
+WELL_FORMED = Subject(
+    name="well_formed",
+    kind=ValueKind.FLAG,
+    description="Whether every response follows the grammar of HTTP; false for what clients take nevertheless",
+    reason=Reason.PROTOCOL,
+)
 SUBJECTS = (
-    STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, FINAL_URL, *TLS_SUBJECTS,
+    STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, WELL_FORMED, FINAL_URL,
+    *TLS_SUBJECTS,
 )  # fmt: skip
 
 _DOCUMENT = Subject(name="document", kind=ValueKind.JSON, description="Why the body is not JSON")
@@ -179,6 +196,7 @@ async def _looked_at(run: HttpRun, demands: _Demands) -> Mapping[str, Observatio
     last = run.exchanges[-1]
     await decode_later(last)
     observed = _head(run)
+    observed.setdefault(WELL_FORMED.name, True)
     if last.body_fault:
         current_attempt().note("the body was not decoded", why=last.body_fault)
         observed |= dict.fromkeys(_OF_BODY, Unobservable(Reason.DECODE, last.body_fault))
@@ -203,7 +221,13 @@ def _head(run: HttpRun) -> dict[str, Observation]:
             HTTP_VERSION.name: last.http_version,
             FINAL_URL.name: run.url or None,
         }
+        if oddities := _oddities(run):
+            observed[WELL_FORMED.name] = Explained(value=False, why=oddities)
     return observed
+
+
+def _oddities(run: HttpRun) -> str:
+    return "; ".join(dict.fromkeys([oddity for exchange in run.exchanges for oddity in exchange.oddities]))
 
 
 def _seen_so_far(run: HttpRun, demands: _Demands) -> dict[str, Observation]:
@@ -234,6 +258,8 @@ def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> Non
 def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
     """Hand over and log what was measured, however far the run came."""
     last = run.exchanges[-1]
+    if oddities := _oddities(run):
+        attempt.note("not well-formed", what=oddities)
     if last.status:
         attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
     attempt.measure_all(resolution_measurements(run.exchanges[0].connection))

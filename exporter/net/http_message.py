@@ -112,13 +112,14 @@ class Exchange:
         body: The body after decoding; what of it had come when the exchange failed.
         body_fault: Why nobody knows how to decode the body, which is then as it came; else empty.
         undecoded: What decodes the body when that has still to be done; None when nothing has.
-        wire_body_bytes: Bytes received after the head, framing included.
+        oddities: How the answer differed from the grammar of HTTP; empty for one that is well-formed.
+        wire_body_bytes: Bytes of the body as they came, without framing.
         first_byte_at: `perf_counter()` at the first byte of the answer; 0 before.
         ended_at: `perf_counter()` when the answer was complete; 0 before.
     """
 
     __slots__ = (
-        "body", "body_fault", "connection", "ended_at", "first_byte_at", "headers", "http_version",
+        "body", "body_fault", "connection", "ended_at", "first_byte_at", "headers", "http_version", "oddities",
         "secure", "status", "undecoded", "wire_body_bytes",
     )  # fmt: skip
 
@@ -131,6 +132,7 @@ class Exchange:
         self.body = b""
         self.body_fault = ""
         self.undecoded: Decoder | None = None
+        self.oddities: tuple[str, ...] = ()
         self.wire_body_bytes = 0
         self.first_byte_at = 0.0
         self.ended_at = 0.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotati
 from importlib import import_module
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator, model_validator
 
 from exporter.net.http_message import DEFAULT_BODY_LIMIT_BYTES
 from exporter.net.http_target import parse_http_url
@@ -21,6 +21,7 @@ from exporter.settings import (
     Size,
     TlsConfig,
     TlsSettings,
+    parse_host,
     parse_host_port,
 )
 
@@ -55,8 +56,16 @@ def _accepts(accept_encoding: str, coding: str) -> bool:
 
 
 def _token_url(text: str) -> str:
-    parse_http_url(text)
-    return text
+    return str(parse_http_url(text))
+
+
+def ascii_host_header(text: str) -> str:
+    """Return the value of a Host header with its host in ASCII; what is ASCII or not a host stays as it is."""
+    host, colon, port = text.rpartition(":")
+    try:
+        return text if text.isascii() else f"{parse_host(host)}:{port}" if colon else parse_host(text)
+    except ValueError:
+        return text
 
 
 class OAuth2(SettingsModel):
@@ -107,6 +116,11 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     compression: Literal["gzip", "deflate", "br", "zstd", "identity"] | None = Field(
         default=None, description="Content coding asked for; none by default. Any known one is undone"
     )
+
+    @field_validator("headers")
+    @classmethod
+    def _write_host_in_ascii(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: ascii_host_header(value) if name.lower() == "host" else value for name, value in headers.items()}
 
     @model_validator(mode="after")
     def _check_what_excludes_what(self) -> Self:

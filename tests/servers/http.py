@@ -56,7 +56,11 @@ class HttpServer:
 
 @contextmanager
 def run_http_server(
-    script: Mapping[str, Act], host: str = "127.0.0.1", context: ssl.SSLContext | None = None
+    script: Mapping[str, Act],
+    host: str = "127.0.0.1",
+    context: ssl.SSLContext | None = None,
+    *,
+    close_notify: bool = True,
 ) -> Iterator[HttpServer]:
     """Serve for the length of the block; the script may be changed meanwhile.
 
@@ -64,6 +68,7 @@ def run_http_server(
         script: Acts by path, queries included.
         host: The address to listen on.
         context: Serves TLS with it.
+        close_notify: Whether TLS is ended as it should be.
     """
 
     def behave(connection: socket.socket) -> None:
@@ -72,7 +77,7 @@ def run_http_server(
             running.requests.append(request)
             script.get(request.path, respond(404))(connection, request)
 
-    with serve(behave if context is None else over_tls(context, behave), host) as listening:
+    with serve(behave if context is None else over_tls(context, behave, close_notify=close_notify), host) as listening:
         running = HttpServer(host, listening.port, secure=context is not None)
         yield running
 
