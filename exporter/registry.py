@@ -152,12 +152,12 @@ class ExecutorRegistry:
         registry = cls()
         for check_type in BUILTIN:
             registry.register_type(check_type)
+            registry._declared[check_type.name] = DeclaredSeries(check_type.metrics, is_trusted=True)
         return registry
 
     def register(self, check_type: str, executor: CheckExecutor) -> None:
         """Let an instance run all checks of a type, replacing what ran them; the caller keeps and closes it."""
-        self._recipes[check_type] = _Recipe(instance=executor)
-        self._self_run.pop(check_type, None)
+        self._replace(check_type, _Recipe(instance=executor))
 
     def register_factory(self, check_type: str, factory: ExecutorFactory, *, needs_http_client: bool = False) -> None:
         """Let a factory make the executor of a type anew for each batch, replacing what ran it.
@@ -167,15 +167,20 @@ class ExecutorRegistry:
             factory: Gets the batch's context; the batch closes what it makes.
             needs_http_client: Whether the context must carry the shared HTTP client.
         """
-        self._recipes[check_type] = _Recipe(factory=factory, needs_http_client=needs_http_client)
-        self._self_run.pop(check_type, None)
+        self._replace(check_type, _Recipe(factory=factory, needs_http_client=needs_http_client))
 
     def register_type(self, check_type: CheckType) -> None:
         """Make a declared type known: its executor to the runner, its settings and metrics to everything else."""
         self._check_types[check_type.name] = check_type
-        self._declared[check_type.name] = DeclaredSeries(check_type.metrics)
         self.register_factory(check_type.name, check_type.executor, needs_http_client=check_type.needs_http_client)
         self._self_run[check_type.name] = check_type
+
+    def _replace(self, check_type: str, recipe: _Recipe) -> None:
+        """Let something else run the checks of a type; what was known of who ran them before does not hold for it."""
+        self._recipes[check_type] = recipe
+        self._self_run.pop(check_type, None)
+        declaration = self._check_types.get(check_type)
+        self._declared[check_type] = DeclaredSeries(None if declaration is None else declaration.metrics)
 
     def list_registered_types(self) -> list[str]:
         """Give the names of all types that have an executor, sorted."""

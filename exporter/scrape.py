@@ -89,7 +89,7 @@ class ScrapeService:
         history: Recent runs of the checks.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every part of the program that a page says something about
         self,
         runner: CheckRunner,
         live_config: LiveConfiguration,

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from exporter.names import host_name
+from exporter.secrecy import SECRET_TEXTS, SecretText
 
 _DURATION_UNITS = {"y": 31536000.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile("(?=.)" + "".join(rf"(?:[0-9]+(?:\.[0-9]+)?{unit})?" for unit in _DURATION_UNITS))
@@ -237,6 +238,15 @@ Resolver = Annotated[
 
 SingleLine = Annotated[str, AfterValidator(refuse_control_characters)]
 """Text without control characters."""
+
+
+def _remember_secret(value: str, info: ValidationInfo) -> str:
+    """Return the text as a SecretText when it came out of a reference: pydantic reads JSON, which has plain texts."""
+    return SecretText(value) if info.context and value in info.context.get(SECRET_TEXTS, ()) else value
+
+
+SecretiveLine = Annotated[SingleLine, AfterValidator(_remember_secret)]
+"""Text without control characters; a SecretText when it came out of a reference."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What the exporter, blackbox_exporter and curl make of odd responses: `python -m tests.compare_http_shapes`.
 
-One line per shape, the exporter's answer first. Programs that are not installed are left out.
+One line per shape: what each of them makes of it, "not installed" for a program that is missing.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.content",),
     ("exporter.judging", "exporter.judging.*"),
     ("exporter.names",),
+    ("exporter.secrecy",),
     ("exporter.settings",),
     ("exporter.logs",),
     ("exporter.pacing",),

@@ -12,11 +12,12 @@ from exporter.config.expectations import ExpectationReader
 from exporter.config.fields import fields_of
 from exporter.config.problems import Fault, quoted
 from exporter.config.schema import CHECK_KEYS, READ_APART, CommonKeys
-from exporter.config.secrets import SecretText, mask_url_password
+from exporter.config.secrets import mask_url_password
 from exporter.config.validation import validate
 from exporter.expect import DURATION
 from exporter.foreign import repr_of, text_of
 from exporter.model import Check
+from exporter.secrecy import SecretText, secret_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +130,7 @@ class CheckBuilder:
 
     def _settings(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CheckSettings | None:
         values = self._settings_values(entries, data)
-        key = json.dumps(values)
+        key = json.dumps([values, sorted(secret_texts(values))])
         settings = self._shared_settings.get(key)
         if settings is None:
             try:

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from exporter.config.fields import fields_of
 from exporter.config.loader import read_scalar
 from exporter.config.problems import Fault, quoted, suggest
-from exporter.config.secrets import MASK, SecretText, is_credential_name, mask_url_password
+from exporter.config.secrets import mask_url_password
+from exporter.secrecy import MASK, SECRET_TEXTS, SecretText, is_credential_name, secret_texts
 from exporter.settings import SettingsModel
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def validate(
     errors: list[ErrorDetails] = []
     for _ in range(2):
         try:
-            text = json.dumps(data)
-            return model.model_validate_json(text, strict=True, by_alias=True, by_name=False), []
+            text, context = json.dumps(data), {SECRET_TEXTS: secret_texts(data)}
+            return model.model_validate_json(text, strict=True, context=context, by_alias=True, by_name=False), []
         except ValidationError as error:
             errors = error.errors(include_url=False)
         if not _read_referenced_scalars(data, errors):

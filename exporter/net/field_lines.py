@@ -79,7 +79,8 @@ class FieldLines:
             return
         name, colon, value = line.partition(b":")
         if not colon:
-            raise malformed(self._what, f"a header field without a colon: {shown(line)}")
+            # No more than its first word: what follows may be the value of a cookie.
+            raise malformed(self._what, f"a header field without a colon: {shown(line.partition(b' ')[0])}")
         self._note_name(name)
         name = name.rstrip(BLANKS)
         self._name = shown(name)

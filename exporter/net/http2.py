@@ -26,8 +26,8 @@ from h2.settings import SettingCodes
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.contained import without_octets
 from exporter.net.failures import connection_failure
-from exporter.net.field_lines import printable
 from exporter.net.http2_session import FRAME_HEAD_BYTES, GOAWAY, HEADERS, Http2Session
 from exporter.net.http_intake import Intake
 
@@ -131,7 +131,7 @@ class Http2Protocol(asyncio.Protocol):
         except CheckFailed as failure:
             self._settle(failure)
         except H2Error as error:
-            self._settle(CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/2: {printable(str(error))}"))
+            self._settle(CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/2: {without_octets(error)}"))
         self._flush()
 
     def eof_received(self) -> None:
@@ -158,7 +158,8 @@ class Http2Protocol(asyncio.Protocol):
             self._connection.send_headers(self._stream, self._request.binary_head(), end_stream=not self._unsent)
             self._send_body()
         except H2Error as error:
-            raise CheckFailed(Reason.PROTOCOL, f"the server does not admit the request: {error}") from error
+            why = without_octets(error)
+            raise CheckFailed(Reason.PROTOCOL, f"the server does not admit the request: {why}") from error
         self._flush()
 
     def _send_body(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING
 
 import httpx
@@ -20,9 +20,9 @@ from exporter.net.decode import decode_later
 from exporter.net.foreign_client import exchange_by_foreign_client
 from exporter.net.http1 import Http1Protocol
 from exporter.net.http_message import Exchange, RequestOptions, WireRequest
+from exporter.net.http_target import effective_port
 from exporter.net.idle import IdleConnection, connection_key
 from exporter.net.phases import ConnectionFacts
-from exporter.net.redirects import effective_port
 from exporter.net.tunnel import basic_credentials
 from exporter.settings import NetworkSettings, TlsConfig
 from exporter.version import __version__
@@ -215,6 +215,16 @@ def _offered(request: WireRequest) -> tuple[str, ...]:
     return _ALPN_WITH_HTTP2 if request.options.http2 and not request.upgrades else _ALPN
 
 
+class _NoCookies(CookieJar):
+    """Keeps no cookies and does not even read them: reading is where the library stumbles over strange ones."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Keep nothing."""
+
+    def add_cookie_header(self, request: object) -> None:
+        """Add nothing."""
+
+
 class ProbeClient(httpx.AsyncClient):
     """An httpx client over a ProbeTransport; it keeps no cookies, follows no redirects and asks no environment.
 
@@ -230,7 +240,7 @@ class ProbeClient(httpx.AsyncClient):
             follow_redirects=False,
             timeout=None,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            cookies=_NoCookies(),
         )
 
 

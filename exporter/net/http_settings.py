@@ -16,6 +16,7 @@ from exporter.settings import (
     BasicAuth,
     NetworkSettings,
     ReadableFile,
+    SecretiveLine,
     SettingsModel,
     SingleLine,
     Size,
@@ -79,12 +80,20 @@ class OAuth2(SettingsModel):
     auth_style: Literal["header", "params"] = Field(default="header", description="Where the credentials go")
     tls_config: TlsConfig = Field(default=TlsConfig(), description="TLS options towards the token endpoint")
 
+    @model_validator(mode="after")
+    def _check_that_nothing_is_said_twice(self) -> Self:
+        own = {"scope"} if self.scopes else set()
+        own |= {"client_id", "client_secret"} if self.auth_style == "params" else set()
+        if twice := own & self.endpoint_params.keys():
+            raise ValueError(f"has {min(twice)} in endpoint_params as well; write it once")
+        return self
+
 
 class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     """Settings of the types `http` and `json-http`."""
 
     method: Annotated[str, AfterValidator(_method)] = Field(default="GET", description="Request method")
-    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SingleLine] = Field(
+    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SecretiveLine] = Field(
         default_factory=dict, repr=False, description="Request headers; Host is also the name sent as SNI and verified"
     )
     body: str | None = Field(default=None, repr=False, description="Request body")

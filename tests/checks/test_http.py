@@ -405,7 +405,7 @@ def test_a_location_is_enough_to_expect_a_redirect(
 
 
 def test_another_origin_is_told_nothing(run: Callable[..., Result]) -> None:
-    """Headers, cookies, credentials and body of a check stay with its origin, there and back."""
+    """Cookies, credentials and body of a check stay with its origin, there and back."""
     script: dict[str, Act] = {}
     with run_http_server(script) as home, run_http_server({"/": redirect("")}, "127.0.0.2") as away:
         script |= {"/": redirect(away.url(), headers=[("Set-Cookie", f"login={SECRET}")]), "/back": respond()}
@@ -414,7 +414,7 @@ def test_another_origin_is_told_nothing(run: Callable[..., Result]) -> None:
             script["/"] = redirect(elsewhere.url(), headers=[("Set-Cookie", f"login={SECRET}")])
             keys = (
                 f"method: POST, body: {SECRET}, basic_auth: {{username: me, password: {SECRET}}}, "
-                f"headers: {{X-Api-Key: {SECRET}, Cookie: mine={SECRET}, User-Agent: {SECRET}}}"
+                f"headers: {{X-Api-Key: {SECRET}, Cookie: mine={SECRET}}}"
             )
             result = run(home.url(), keys)
     assert (result.status, result.detail) == (ResultStatus.OK, "")
@@ -430,6 +430,49 @@ def test_another_origin_is_told_nothing(run: Callable[..., Result]) -> None:
     assert "authorization" not in home.requests[1].headers
     assert home.requests[1].headers["cookie"] == f"login={SECRET}"
     assert SECRET not in repr(result.log)
+
+
+def test_another_origin_is_sent_what_is_no_credential(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A field stays at home when its name says what it is or its value came from a secret; the log names it."""
+    monkeypatch.setenv("VALUE", SECRET)
+    names = (
+        "X-Api-Key", "Api_Key", "X-Auth-Token", "X-Amz-Security-Token", "X-Client-Secret", "My-Password", "X-Auth",
+        "Ocp-Apim-Subscription-Key", "X-Signature", "X-Session-Id", "X-CSRF", "Proxy-Authorization", "Cookie",
+    )  # fmt: skip
+    plain = {
+        "User-Agent": "probe/1", "Accept": "text/html", "Accept-Language": "de", "X-Trace": "1", "Origin": "http://a",
+        "Accept-Encoding": "gzip", "If-None-Match": '"x"', "Sec-WebSocket-Key": "x", "Keyboard": "qwerty",
+    }  # fmt: skip
+    headers = {**plain, **dict.fromkeys(names, SECRET), "X-Other": "a ${env:VALUE}", "Host": "virtual.test"}
+    script = {"/": redirect("/in")}
+    with run_http_server({"/": respond()}, "127.0.0.2") as away, run_http_server(script) as home:
+        script["/in"] = redirect(away.url())
+        result = run(home.url(), f"headers: {json.dumps(headers)}, bearer_token: {SECRET}")
+    assert (result.status, result.detail) == (ResultStatus.OK, "")
+    assert set(home.requests[1].headers) >= {name.lower() for name in (*headers, "Authorization")}
+    assert away.requests[0].headers == {
+        "host": away.url().removeprefix("http://").rstrip("/"),
+        "connection": "close",
+        **{name.lower(): value for name, value in plain.items()},
+    }
+    [line] = [line.fields for line in result.log if line.message == "left out of requests to another origin"]
+    assert line == {"what": ", ".join((*names, "X-Other", "Authorization"))}
+    assert SECRET not in repr(result.log)
+
+
+@pytest.mark.parametrize("way", ["basic_auth", "digest_auth"])
+def test_the_log_says_that_credentials_stay_at_home(run: Callable[..., Result], way: str) -> None:
+    """However they are given."""
+    script: dict[str, Act] = {}
+    with run_http_server({"/": respond()}, "127.0.0.2") as away, run_http_server(script) as home:
+        script["/"] = redirect(away.url())
+        result = run(home.url(), f"{way}: {{username: me, password: {SECRET}}}")
+    assert [line.fields for line in result.log if line.message == "left out of requests to another origin"] == [
+        {"what": "Authorization"}
+    ]
+    assert "authorization" not in away.requests[0].headers
 
 
 def test_cookies_live_as_long_as_a_run(run: Callable[..., Result]) -> None:
@@ -582,14 +625,14 @@ ENDS_IN_A_NUMBER = "is not a host name: its last label is a number, and it is no
         ("https:///path", "has no host"),
         ("https://shop.example:0/", "has port 0; a port is a number from 1 to 65535"),
         ("https://shop.example:99999/", "has port 99999; a port is a number from 1 to 65535"),
-        ("https://shop.example:x/", "is no URL: Invalid port: 'x'"),
+        ("https://shop.example:x/", "has port 'x'; a port is a number from 1 to 65535"),
         (
             "https://shop..example/",
             "has the host 'shop..example', which is not a host name: it has an empty label",
         ),
         ("https://2130706433/", f"has the host '2130706433', which {ENDS_IN_A_NUMBER}"),
         ("https://1.2.3/", f"has the host '1.2.3', which {ENDS_IN_A_NUMBER}"),
-        ("https://[::1/", "is no URL: Invalid port: ':1'"),
+        ("https://[::1/", "has an address whose bracket is not closed"),
         ("https://shop.example/a b", "contains a space; in a URL it is written %20"),
         ("https://shop.example/\\ta", "contains a control character"),
         ("https://user@shop.example/", "has a user name or password in it; write them as basic_auth"),

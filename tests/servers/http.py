@@ -183,6 +183,29 @@ def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
     return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + end
 
 
+def answered(status: int, *fields: bytes) -> bytes:
+    """The bytes of a response without a body; its fields as octets."""
+    return b"HTTP/1.1 %d Said\r\nContent-Length: 0\r\n%s\r\n" % (status, b"".join(field + b"\r\n" for field in fields))
+
+
+class Always(dict[str, "Act"]):
+    """A script with one act for every path, those of a request to a proxy included.
+
+    Attributes:
+        answers: The bytes of responses in order; the last one is given again and again.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+
+    def get(self, _path: str, _otherwise: object = None) -> Act:
+        """The act."""
+        return self._answer
+
+    def _answer(self, connection: socket.socket, _request: Request) -> None:
+        connection.sendall(self.answers[0] if len(self.answers) == 1 else self.answers.pop(0))
+
+
 def gzip_bomb(decoded_bytes: int) -> bytes:
     """So many zeros, a thousandth of that as gzip."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, 31)
