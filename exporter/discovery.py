@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, TypedDict
 
 from exporter.labels import clean_value
+from exporter.selection import longest_run_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,12 +62,6 @@ def _labels(check: Check, scheme: str, margin_seconds: float) -> dict[str, str]:
         needed_seconds = longest_run_seconds(check) + margin_seconds
         labels["__scrape_timeout__"] = duration_text(min(check.interval_seconds, needed_seconds))
     return labels
-
-
-def longest_run_seconds(check: Check) -> float:
-    """Give how long a run of the check can take when every attempt uses up its time."""
-    attempts = check.retries + 1
-    return attempts * check.timeout_seconds + check.retries * check.retry_delay_seconds
 
 
 def duration_text(seconds: float) -> str:

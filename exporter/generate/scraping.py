@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from exporter.discovery import WAY_SECONDS, duration_text, longest_run_seconds, target_groups
+from exporter.discovery import WAY_SECONDS, duration_text, target_groups
+from exporter.selection import longest_run_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
