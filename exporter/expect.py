@@ -26,7 +26,8 @@ import math
 import operator
 from typing import TYPE_CHECKING, Protocol, cast
 
-from exporter.model import ExpectationOutcome, Explained, Subject, ValueKind
+from exporter.errors import CheckFailed
+from exporter.model import ExpectationOutcome, Explained, Judged, Reason, Subject, ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,6 +91,8 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
         return ExpectationOutcome(expectation=expectation, ok=False, evaluated=False)
     try:
         observation = observed[subject.name]
+        if isinstance(observation, Judged):
+            return observation.outcomes[id(expectation)]
         value = observation(expectation.selector) if callable(observation) else observation
         why = ""
         if isinstance(value, Explained):
@@ -100,6 +103,18 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
             ok=_holds(subject.kind, expectation.operator, value, expectation.operand),
             value=_number(value),
             observed=_cut(_shown(subject.kind, value) + why) if why else _shown(subject.kind, value),
+        )
+    except CheckFailed as failure:
+        return ExpectationOutcome(
+            expectation=expectation, ok=False, evaluated=False, reason=failure.reason, detail=failure.detail
+        )
+    except MemoryError:
+        return ExpectationOutcome(
+            expectation=expectation,
+            ok=False,
+            evaluated=False,
+            reason=Reason.TOO_LARGE,
+            detail=f"judging {subject.name} takes more memory than it may",
         )
     except Exception as error:  # noqa: BLE001 - one value that a plugin cannot produce must not take the others along
         return ExpectationOutcome(

@@ -181,6 +181,8 @@ class ExpectationOutcome:
         value: The observed number for `probe_expectation_value`; NaN when nothing numeric was observed.
         observed: The observed value as text, cut to a bounded length, for the log and the page.
         evaluated: False when the run ended before the value could be observed.
+        reason: Why the value could not be observed, where that is known; it is then the reason of the failure.
+        detail: The same in a sentence.
     """
 
     expectation: Expectation
@@ -188,6 +190,19 @@ class ExpectationOutcome:
     value: float = float("nan")
     observed: str = ""
     evaluated: bool = True
+    reason: Reason | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An observation that was judged elsewhere because it is large: only what came of it is known.
+
+    Attributes:
+        outcomes: `id()` of an expectation to its outcome.
+    """
+
+    outcomes: Mapping[int, ExpectationOutcome]
 
 
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -309,8 +324,9 @@ class Explained:
 Observed = float | int | bool | str | tuple[str, ...] | list[object] | dict[str, object] | Explained | None
 """A value an expectation can judge; None means that the thing looked at is not there."""
 
-Observation: TypeAlias = "Observed | Callable[[object], Observed]"
-"""An observed value, or a function that finds it for a selector (or for None, where finding it is costly)."""
+Observation: TypeAlias = "Observed | Callable[[object], Observed] | Judged"
+"""An observed value, or a function that finds it for a selector (or for None, where finding it is costly), or what
+came of it. A function raises CheckFailed to fail with a reason of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

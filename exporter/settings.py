@@ -12,7 +12,6 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-import re2
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -74,40 +73,6 @@ def parse_size(value: object) -> int:
     if match is None or match[2].upper() not in _SIZE_UNITS:
         raise ValueError("is no size; write bytes or a unit, such as 65536, 512KiB, 1MiB")
     return int(match[1]) * _SIZE_UNITS[match[2].upper()]
-
-
-class Pattern:
-    """A compiled RE2 pattern that remembers its text; immutable, shared by threads.
-
-    RE2 because it runs in linear time on whatever a hostile target sends.
-    """
-
-    __slots__ = ("_compiled", "text")
-
-    def __init__(self, text: str) -> None:
-        options = re2.Options()
-        options.log_errors = False
-        try:
-            # Bytes, because for text the library maps the offsets of every match back to characters nobody asks for.
-            self._compiled = re2.compile(text.encode(), options)
-        except re2.error as error:
-            said = error.args[0]
-            reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-            raise ValueError(f"is no RE2 regular expression: {reason}") from error
-        self.text = text
-
-    def found_in(self, text: str) -> bool:
-        """Tell whether the pattern matches anywhere in the text."""
-        return self._compiled.search(text.encode("utf-8", "replace")) is not None
-
-    def __repr__(self) -> str:
-        return f"Pattern({self.text!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pattern) and other.text == self.text
-
-    def __hash__(self) -> int:
-        return hash(self.text)
 
 
 def parse_ip(value: object) -> str:

@@ -46,8 +46,8 @@ def judge(
         severity = outcome.expectation.severity
         verdict = ResultStatus.ERROR if severity is Severity.ERROR else ResultStatus.WARNING
         if _WORSE[verdict] > _WORSE[status]:
-            status, reason = verdict, outcome.expectation.subject.reason
-            detail = f"expected {outcome.expectation.label}, observed {outcome.observed}"
+            status, reason = verdict, outcome.reason or outcome.expectation.subject.reason
+            detail = outcome.detail or f"expected {outcome.expectation.label}, observed {outcome.observed}"
     return Result(
         check_name=check.name,
         status=status,

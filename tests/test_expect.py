@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.errors import CheckFailed
 from exporter.expect import OPERATORS, evaluate
-from exporter.model import Expectation, ExpectationOutcome, Operator, SelectorKind, Subject, ValueKind
-from exporter.settings import Pattern
+from exporter.model import Expectation, ExpectationOutcome, Judged, Operator, Reason, SelectorKind, Subject, ValueKind
+from exporter.pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,3 +216,37 @@ def test_no_value_makes_judging_fail(value: Any, kind: ValueKind, operator: Oper
         [outcome] = evaluate([expectation(kind, operator, operand)], {"thing": value})
         assert isinstance(outcome.ok, bool)
         assert isinstance(outcome.value, float)
+
+
+def unfathomable(_selector: object) -> str:
+    raise CheckFailed(Reason.DECODE, "nobody knows the coding")
+
+
+def endless(_selector: object) -> str:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("operator", ["ne", "not_matches", "none_of", "exists", "contains"])
+@pytest.mark.parametrize(
+    ("observation", "reason", "detail"),
+    [
+        (unfathomable, Reason.DECODE, "nobody knows the coding"),
+        (endless, Reason.TOO_LARGE, "judging thing takes more memory than it may"),
+    ],
+)
+def test_what_cannot_be_observed_fails_with_its_own_reason(
+    operator: Operator, observation: Callable[[object], str], reason: Reason, detail: str
+) -> None:
+    """Even what says that something must not be does not hold for a value that nobody could look at."""
+    asked = expectation(ValueKind.TEXT, operator, {"exists": False, "not_matches": Pattern("x")}.get(operator, ("x",)))
+    [outcome] = evaluate([asked], {"thing": observation})
+    assert (outcome.ok, outcome.evaluated, outcome.reason, outcome.detail) == (False, False, reason, detail)
+
+
+def test_what_was_judged_elsewhere_is_not_judged_again() -> None:
+    """The outcome that is known is the outcome; of an expectation that nobody judged there is none."""
+    asked, forgotten = (expectation(ValueKind.TEXT, "eq", text) for text in "ab")
+    known = ExpectationOutcome(expectation=asked, ok=True, observed="a")
+    outcomes = evaluate([asked, forgotten], {"thing": Judged({id(asked): known})})
+    assert outcomes[0] is known
+    assert (outcomes[1].ok, outcomes[1].evaluated) == (False, False)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from exporter.pattern import Pattern
 from exporter.settings import (
     NetworkSettings,
-    Pattern,
     TlsConfig,
     parse_duration,
     parse_host,

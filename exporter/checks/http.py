@@ -14,16 +14,29 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
+from exporter.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
-from exporter.model import Explained, MetricSpec, Reason, Result, ResultStatus, SelectorKind, Subject, ValueKind
+from exporter.judging.apart import Unobservable, is_small, judged
+from exporter.judging.estimate import byte_costs
+from exporter.model import (
+    Expectation,
+    Explained,
+    MetricSpec,
+    Reason,
+    Result,
+    ResultStatus,
+    SelectorKind,
+    Subject,
+    ValueKind,
+)
 from exporter.net import Network
 from exporter.net.body_file import read_body_file
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.net.contained import contained
+from exporter.net.decode import decode_later
 from exporter.net.digest import DigestAuth
 from exporter.net.http_client import USER_AGENT, create_client
-from exporter.net.http_content import HttpAnswer
 from exporter.net.http_message import RequestOptions
 from exporter.net.http_metrics import HTTP_METRICS, http_measurements
 from exporter.net.http_request import new_request, with_field
@@ -44,7 +57,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
-    from exporter.model import Check, Expectation
+    from exporter.model import Check, Observation
     from exporter.net.http_message import Exchange
     from exporter.net.http_settings import OAuth2
     from exporter.net.proxy import Proxies
@@ -96,12 +109,31 @@ SUBJECTS = (
     *TLS_SUBJECTS,
 )  # fmt: skip
 
+_DOCUMENT = Subject(name="document", kind=ValueKind.JSON, description="Why the body is not JSON")
+_IS_JSON = Expectation(label="is JSON", subject=_DOCUMENT, operator="exists", operand=False)
+_OF_BODY = (BODY.name, BODY_SIZE.name, JSON.name, _DOCUMENT.name)
+
+
+class _Demands(NamedTuple):
+    """What a check asks of an answer, worked out once; shared by runs and never changed.
+
+    Attributes:
+        expectations: All that will be judged by what is observed.
+        costs: What judging a byte of each of their subjects can cost.
+        of_body: Whether any is about what the body says.
+    """
+
+    expectations: tuple[Expectation, ...]
+    costs: Mapping[str, float]
+    of_body: bool
+
 
 class _Plan(NamedTuple):
     """What a check does on every run, worked out once; shared by runs and never changed."""
 
     first: PreparedRequest
     rules: RedirectRules | None
+    demands: _Demands
 
 
 class _Manner(NamedTuple):
@@ -130,21 +162,22 @@ class HttpCheckExecutor:
         """Fetch the target's URL and tell what came of it."""
         attempt = current_attempt()
         run = HttpRun()
-        answer: HttpAnswer | None = None
+        plan: _Plan | None = None
+        observed: Mapping[str, Observation] = {}
         try:
             plan = await _plan_of(check, self._network)
             client = self._usable_client()
             await run.fetch(client, plan.first, plan.rules, _auth(check, client, self._network))
-            answer = await _looked_at(check, run.exchanges[-1])
+            observed = await _looked_at(run, plan.demands)
             if check.check_type == JSON_HTTP.name:
-                _demand_json(run.exchanges[-1], answer)
+                _demand_json(run.exchanges[-1], observed)
         except CheckFailed as failure:
             return Result(
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
         finally:
-            if run.exchanges:
-                _observe(run, answer, attempt)
+            if plan is not None and run.exchanges:
+                attempt.observe(observed or _seen_so_far(run, plan.demands))
                 _measure(check, run, attempt)
         return Result(check_name=check.name, status=ResultStatus.OK)
 
@@ -162,57 +195,77 @@ class HttpCheckExecutor:
         return self._own_client
 
 
-async def _looked_at(check: Check, exchange: Exchange) -> HttpAnswer:
-    """Give the answer with what takes long about it worked out."""
-    answer = HttpAnswer(exchange)
-    asked = [one.selector for one in (*check.expectations, *check.retry_expectations) if one.subject is JSON]
-    await answer.look_ahead(asked, document=check.check_type == JSON_HTTP.name)
-    return answer
-
-
-def _demand_json(exchange: Exchange, answer: HttpAnswer) -> None:
-    """Refuse a body that is no JSON; that of an error page is left to the expectation about the status."""
-    try:
-        _ = answer.document
-    except ValueError as error:
-        if 200 <= exchange.status < 300:
-            raise CheckFailed(Reason.DECODE, f"the body is no JSON: {error}") from error
-
-
-def _observe(run: HttpRun, answer: HttpAnswer | None, attempt: Attempt) -> None:
-    """Hand over what expectations can be about, as far as there is any of it."""
+async def _looked_at(run: HttpRun, demands: _Demands) -> Mapping[str, Observation]:
+    """Return what expectations can be about, with what is large already judged."""
     last = run.exchanges[-1]
-    oddities = "; ".join(dict.fromkeys([oddity for exchange in run.exchanges for oddity in exchange.oddities]))
-    if oddities:
-        attempt.note("not well-formed", what=oddities)
-    if last.connection.tls is not None:
-        attempt.observe(tls_observations(last.connection.tls))
-    if not last.status:
-        return
-    known = answer or HttpAnswer(last)
-    locations = last.header_values("location")
-    attempt.observe(
-        {
+    await decode_later(last)
+    observed = _head(run)
+    observed.setdefault(WELL_FORMED.name, True)
+    if last.body_fault:
+        current_attempt().note("the body was not decoded", why=last.body_fault)
+        observed |= dict.fromkeys(_OF_BODY, Unobservable(Reason.DECODE, last.body_fault))
+    else:
+        observed[BODY_SIZE.name] = len(last.body)
+        if demands.of_body:
+            observed |= _body(last)
+    return await judged(demands.expectations, demands.costs, observed) if demands.costs else observed
+
+
+def _head(run: HttpRun) -> dict[str, Observation]:
+    """Return what can be expected of a head and of the way to it, as far as there is any of it."""
+    last = run.exchanges[-1]
+    observed = {} if last.connection.tls is None else dict(tls_observations(last.connection.tls))
+    if last.status:
+        locations = last.header_values("location")
+        observed |= {
             STATUS.name: last.status,
-            HEADER.name: known.header,
+            HEADER.name: HeaderFields(last.headers),
             LOCATION.name: locations[0] if locations else None,
             REDIRECTS_FOLLOWED.name: run.redirects,
             HTTP_VERSION.name: last.http_version,
             FINAL_URL.name: run.url or None,
         }
-    )
-    if oddities:
-        attempt.observe({WELL_FORMED.name: Explained(value=False, why=oddities)})
-    elif answer is not None:
-        attempt.observe({WELL_FORMED.name: True})
-    if answer is not None:
-        attempt.observe({BODY.name: answer.body, BODY_SIZE.name: len(last.body), JSON.name: answer.json})
-    attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
+        if oddities := _oddities(run):
+            observed[WELL_FORMED.name] = Explained(value=False, why=oddities)
+    return observed
+
+
+def _oddities(run: HttpRun) -> str:
+    return "; ".join(dict.fromkeys([oddity for exchange in run.exchanges for oddity in exchange.oddities]))
+
+
+def _seen_so_far(run: HttpRun, demands: _Demands) -> dict[str, Observation]:
+    """Return the same of a run that failed; what is large is left out, because judging it would take a while."""
+    head = _head(run)
+    return head if is_small(demands.costs, head) else {name: head[name] for name in head if name not in demands.costs}
+
+
+def _body(exchange: Exchange) -> dict[str, Observation]:
+    """Return what can be expected of what a body says; of several Content-Type fields the first counts."""
+    content_types = exchange.header_values("content-type")
+    content = Content(exchange.body, content_types[0] if content_types else "")
+    return {BODY.name: BodyText(content), JSON.name: JsonValue(content), _DOCUMENT.name: JsonFault(content)}
+
+
+def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> None:
+    """Refuse a body that is not JSON; that of an error page is left to the expectation about the status."""
+    document = observed[_DOCUMENT.name]
+    if isinstance(document, JsonFault) and document() is None:
+        return
+    (outcome,) = evaluate((_IS_JSON,), observed)
+    if outcome.ok or not 200 <= exchange.status < 300:
+        return
+    detail = outcome.detail or f"the body is no JSON: {outcome.observed}"
+    raise CheckFailed(outcome.reason or Reason.DECODE, detail)
 
 
 def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
-    """Hand over what was measured, however far the run came."""
+    """Hand over and log what was measured, however far the run came."""
     last = run.exchanges[-1]
+    if oddities := _oddities(run):
+        attempt.note("not well-formed", what=oddities)
+    if last.status:
+        attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
     attempt.measure_all(resolution_measurements(run.exchanges[0].connection))
     attempt.measure_all(http_measurements(run.exchanges, run.redirects))
     if last.connection.tls is not None:
@@ -244,7 +297,7 @@ async def _plan_of(check: Check, network: Network) -> _Plan:
         return _kept_plan(_ByIdentity(check))
     file = settings.body_file
     content = await network.files.result(("body_file", file), f"the body_file {file}", partial(read_body_file, file))
-    return _plan(check.target, settings, content)
+    return _plan(check, settings, content)
 
 
 @lru_cache(maxsize=_CACHED_PLANS)
@@ -253,14 +306,14 @@ def _kept_plan(key: _ByIdentity[Check]) -> _Plan:
     content = b"" if settings.body is None else settings.body.encode()
     if "json_body" in settings.model_fields_set:
         content = json.dumps(settings.json_body, ensure_ascii=False, separators=(",", ":")).encode()
-    return _plan(key.what.target, settings, content)
+    return _plan(key.what, settings, content)
 
 
 def _settings_of(check: Check) -> HttpSettings:
     return check.settings if isinstance(check.settings, HttpSettings) else _DEFAULTS
 
 
-def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
+def _plan(check: Check, settings: HttpSettings, content: bytes) -> _Plan:
     """Work out the first request and the rules for those that may follow.
 
     The URL is kept as the target's own text where it is the same.
@@ -268,6 +321,7 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
     Raises:
         CheckFailed: With reason `local` when the target is none; the configuration would have refused it.
     """
+    target = check.target
     try:
         url = parse_http_url(target)
     except ValueError as error:
@@ -279,7 +333,14 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
             user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
             request = with_field(request, b"Authorization", basic_credentials(user, password).encode())
         first = prepare(request, manner.options)
-    return _Plan(replace(first, url=target) if first.url == target else first, manner.rules)
+    return _Plan(replace(first, url=target) if first.url == target else first, manner.rules, _demands(check))
+
+
+def _demands(check: Check) -> _Demands:
+    own = (*check.expectations, *check.retry_expectations)
+    expectations = (*own, _IS_JSON) if check.check_type == JSON_HTTP.name else own
+    costs = byte_costs(expectations)
+    return _Demands(expectations, costs, not costs.keys().isdisjoint(_OF_BODY))
 
 
 @lru_cache(maxsize=_CACHED_PLANS)

@@ -20,13 +20,14 @@ from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
+from exporter.judging.estimate import IN_PLACE_SECONDS, byte_costs
 from exporter.model import MetricSpec, Reason, Result, ResultStatus, Subject, ValueKind
 from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import endpoint
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy_settings import ProxySettings
-from exporter.net.spoken_lines import SpokenLines, listen
+from exporter.net.spoken_lines import MAX_SPOKEN_BYTES, SpokenLines, listen
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ class TcpCheckExecutor:
 
     async def _talk(self, check: Check, settings: TcpSettings, attempt: Attempt, facts: ConnectionFacts) -> None:
         host, port = _host_and_port(check.target)
-        spoken = SpokenLines()
+        expected = [expectation for expectation in check.expectations if expectation.subject is BANNER]
+        spoken = SpokenLines(_kept_bytes(expected))
         transport, _ = await self._network.connect(
             lambda: spoken,
             host,
@@ -147,7 +149,6 @@ class TcpCheckExecutor:
         try:
             if (sent := settings.sent) is not None:
                 transport.write(sent)
-            expected = [expectation for expectation in check.expectations if expectation.subject is BANNER]
             if expected:
                 await _hear_banner(spoken, expected, attempt, facts)
         except BaseException:
@@ -158,6 +159,12 @@ class TcpCheckExecutor:
             transport.abort()
         else:
             transport.close()
+
+
+def _kept_bytes(expected: Sequence[Expectation]) -> int:
+    """Return how much of what the server says is kept: what the event loop can judge in a few milliseconds."""
+    byte_seconds = sum(byte_costs(expected).values()) * _JUDGED_TIMES
+    return MAX_SPOKEN_BYTES if not byte_seconds else min(MAX_SPOKEN_BYTES, int(IN_PLACE_SECONDS / byte_seconds))
 
 
 async def _hear_banner(
@@ -192,6 +199,7 @@ def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
 
 
 _DEFAULTS = TcpSettings()
+_JUDGED_TIMES = 3  # as it is heard, by the runner, and for FAILED_DUE_TO_REGEX
 _REGULAR = ("matches", "not_matches")
 
 

@@ -11,10 +11,11 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from exporter.config.json_path import compile_json_path
 from exporter.config.problems import quoted, suggest
+from exporter.json_path import compile_json_path
 from exporter.model import SelectorKind, ValueKind
-from exporter.settings import Pattern, parse_duration, refuse_control_characters
+from exporter.pattern import Pattern
+from exporter.settings import parse_duration, refuse_control_characters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

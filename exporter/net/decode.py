@@ -1,13 +1,18 @@
 """Content codings, undone step by step and never beyond a limit, because a target may send a bomb.
 
+A body that is not in the coding it says it is in is a failure. One in an unknown coding is kept as it came, and fails
+only whoever asks what is in it: it may be a label such as `none` or `utf-8`, which browsers pass over.
+
 Source: RFC 9110 section 8.4.1 (codings), RFC 1950 to 1952, RFC 7932, RFC 9659.
 """
 
 from __future__ import annotations
 
 import zlib
+from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
+import anyio.to_thread
 import brotli  # type: ignore[import-untyped]  # it has no types
 import zstandard
 
@@ -17,12 +22,17 @@ from exporter.model import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from exporter.net.http_message import Exchange
+
 _ALIASES = {"x-gzip": "gzip"}
 _GZIP_WINDOW, _ZLIB_WINDOW, _RAW_WINDOW = 31, 15, -15
 _MAX_GZIP_MEMBERS = 64  # each costs a copy of what follows it
 _BROTLI_STEP_BYTES = 1 << 16
 _ZSTD_STEP_BYTES = 64  # four bytes can stand for a block of 128 KiB, and zstandard knows no limit on its output
 _ZSTD_WINDOW_BYTES = 8 << 20  # RFC 9659 section 3
+_AT_ONCE_BYTES = 1 << 20
+"""Most bytes that are decoded while they arrive; with a higher limit, one packet could keep the loop for seconds."""
+_LATER_STEP_BYTES = 1 << 16
 
 
 class Decoder(Protocol):
@@ -43,15 +53,58 @@ class Decoder(Protocol):
         """
 
 
+def body_decoder(exchange: Exchange, limit_bytes: int) -> Decoder | None:
+    """Return what decodes the body of an exchange while it arrives; None when it is kept as it comes.
+
+    Args:
+        exchange: Its head has arrived. It is told when the coding is unknown.
+        limit_bytes: Most bytes that may come out.
+    """
+    try:
+        decoder = decoder_for(exchange.header_values("content-encoding"), limit_bytes)
+    except CheckFailed as failure:
+        exchange.body_fault = failure.detail
+        return None
+    if decoder is None or limit_bytes <= _AT_ONCE_BYTES:
+        return decoder
+    exchange.undecoded = decoder
+    return None
+
+
+async def decode_later(exchange: Exchange) -> None:
+    """Decode a body that was kept as it came, in a thread that stops when nobody waits for it any more.
+
+    Raises:
+        CheckFailed: As `Decoder.feed` and `Decoder.finish` do.
+    """
+    decoder, exchange.undecoded = exchange.undecoded, None
+    if decoder is None:
+        return
+    stopped = Event()
+    try:
+        exchange.body = await anyio.to_thread.run_sync(
+            _decoded, decoder, exchange.body, stopped, abandon_on_cancel=True
+        )
+    finally:
+        stopped.set()
+
+
+def _decoded(decoder: Decoder, body: bytes, stopped: Event) -> bytes:
+    parts: list[bytes] = []
+    for start in range(0, len(body), _LATER_STEP_BYTES):
+        if stopped.is_set():
+            return b""
+        parts.append(decoder.feed(body[start : start + _LATER_STEP_BYTES]))
+    decoder.finish()
+    return b"".join(parts)
+
+
 def decoder_for(content_encodings: Iterable[str], limit_bytes: int) -> Decoder | None:
-    """Give the decoder for a body.
+    """Return the decoder for a body; None when the body is as it is.
 
     Args:
         content_encodings: Values of the Content-Encoding fields.
         limit_bytes: Most bytes that may come out.
-
-    Returns:
-        None when the body is as it is.
 
     Raises:
         CheckFailed: With reason `decode` for a coding that is unknown here, and for more than one, because each

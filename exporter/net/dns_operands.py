@@ -20,7 +20,7 @@ import dns.rdatatype
 
 from exporter.names import ascii_name
 from exporter.net.dns_records import NAMES_ONLY, NUMBERED_NAMES, TEXTS, record_text
-from exporter.settings import Pattern
+from exporter.pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

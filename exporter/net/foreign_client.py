@@ -14,7 +14,7 @@ import httpx
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.contained import without_octets
-from exporter.net.decode import decoder_for
+from exporter.net.decode import body_decoder
 from exporter.net.failures import connection_failure
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def _take_in(response: httpx.Response, exchange: Exchange, limit_bytes: in
         exchange.wire_body_bytes = len(exchange.body)
         _check_size(exchange, limit_bytes)
     else:
-        decoder = decoder_for(exchange.header_values("content-encoding"), limit_bytes)
+        decoder = body_decoder(exchange, limit_bytes)
         parts: list[bytes] = []
         async for piece in response.aiter_raw():
             exchange.wire_body_bytes += len(piece)

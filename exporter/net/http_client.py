@@ -15,6 +15,8 @@ import httpx
 
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.decode import decode_later
 from exporter.net.foreign_client import exchange_by_foreign_client
 from exporter.net.http1 import Http1Protocol
 from exporter.net.http_message import Exchange, RequestOptions, WireRequest
@@ -147,13 +149,16 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         and stay in the exchange.
 
         Raises:
-            CheckFailed: As `exchange` does.
+            CheckFailed: As `exchange` does, and with reason `decode` when the body cannot be decoded.
         """
         await request.aread()
         options = request.extensions.get(OPTIONS) or RequestOptions(network=NetworkSettings(), tls=TlsConfig())
         wire = wire_request(request, options)
         exchange = Exchange(secure=wire.secure)
         await self.exchange(wire, exchange)
+        await decode_later(exchange)
+        if exchange.body_fault:
+            raise CheckFailed(Reason.DECODE, exchange.body_fault)
         headers = [field for field in exchange.headers if field[0] not in (b"content-encoding", *_FRAMING)]
         extensions = {EXCHANGE: exchange, "http_version": f"HTTP/{exchange.http_version}".encode()}
         return httpx.Response(exchange.status, headers=headers, content=exchange.body, extensions=extensions)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.decode import decoder_for
+from exporter.net.decode import body_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ class Intake:
             Whether a body follows that is to be read.
 
         Raises:
-            CheckFailed: `too_large` when the body is announced as too large, `decode` when its coding is unknown.
+            CheckFailed: With reason `too_large` when the body is announced as too large.
         """
         exchange = self._exchange
         exchange.status, exchange.http_version, exchange.headers = status, version, fields
@@ -96,7 +96,7 @@ class Intake:
         self.declared_bytes = exchange.content_length
         if self.declared_bytes > self._limit_bytes:
             raise self._too_large(f"announced with {self.declared_bytes} bytes, which is")
-        self._decoder = decoder_for(exchange.header_values("content-encoding"), self._limit_bytes)
+        self._decoder = body_decoder(exchange, self._limit_bytes)
         return True
 
     def check_chunk(self, size_bytes: int) -> None:

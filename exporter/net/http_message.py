@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from exporter.content import header_text
 from exporter.net.phases import ConnectionFacts
 from exporter.net.proxy import NO_PROXIES
 
 if TYPE_CHECKING:
+    from exporter.net.decode import Decoder
     from exporter.net.proxy import Proxies, ProxyRoute
     from exporter.settings import NetworkSettings, TlsConfig
 
@@ -108,6 +110,8 @@ class Exchange:
         status: Status of the answer; 0 before there is one.
         headers: Header fields in order, names in lower case.
         body: The body after decoding; what of it had come when the exchange failed.
+        body_fault: Why nobody knows how to decode the body, which is then as it came; else empty.
+        undecoded: What decodes the body when that has still to be done; None when nothing has.
         oddities: How the answer differed from the grammar of HTTP; empty for one that is well-formed.
         wire_body_bytes: Bytes of the body as they came, without framing.
         first_byte_at: `perf_counter()` at the first byte of the answer; 0 before.
@@ -115,8 +119,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "body", "connection", "ended_at", "first_byte_at", "headers", "http_version", "oddities", "secure",
-        "status", "wire_body_bytes",
+        "body", "body_fault", "connection", "ended_at", "first_byte_at", "headers", "http_version", "oddities",
+        "secure", "status", "undecoded", "wire_body_bytes",
     )  # fmt: skip
 
     def __init__(self, *, secure: bool) -> None:
@@ -126,6 +130,8 @@ class Exchange:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = b""
+        self.body_fault = ""
+        self.undecoded: Decoder | None = None
         self.oddities: tuple[str, ...] = ()
         self.wire_body_bytes = 0
         self.first_byte_at = 0.0
@@ -160,11 +166,3 @@ class Exchange:
     def transfer_seconds(self) -> float:
         """From the first byte of the answer to its end; until now while it has not come."""
         return (self.ended_at or perf_counter()) - self.first_byte_at if self.first_byte_at else 0.0
-
-
-def header_text(value: bytes) -> str:
-    """Read a header field's value, which may be in UTF-8 or in ISO 8859-1."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")

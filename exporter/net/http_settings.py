@@ -27,6 +27,7 @@ from exporter.settings import (
 )
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_WEIGHT = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)")
 _OWN_HEADERS = ("content-length", "transfer-encoding", "trailer", "te")
 
 
@@ -42,6 +43,17 @@ def _method(method: str) -> str:
     if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
         raise ValueError("is no method that a URL can be asked with, such as GET, HEAD or POST")
     return method.upper()
+
+
+def _accepts(accept_encoding: str, coding: str) -> bool:
+    """Return whether an Accept-Encoding field accepts a coding (RFC 9110 section 12.5.3)."""
+    weights: dict[str, bool] = {}
+    for item in accept_encoding.lower().split(","):
+        name, _, parameter = item.partition(";")
+        weight = _WEIGHT.fullmatch(parameter.strip())
+        weights[name.strip()] = weight is None or float(weight[1]) > 0
+    names = (coding, "x-gzip", "*") if coding == "gzip" else (coding, "*")
+    return next((weights[name] for name in names if name in weights), coding == "identity")
 
 
 def _token_url(text: str) -> str:
@@ -110,7 +122,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     body_size_limit: Annotated[Size, Field(gt=0, le=1 << 30)] = Field(
         default=DEFAULT_BODY_LIMIT_BYTES, description="A larger body, as sent or after decoding, is a failure"
     )
-    compression: Literal["gzip", "deflate", "br", "zstd"] | None = Field(
+    compression: Literal["gzip", "deflate", "br", "zstd", "identity"] | None = Field(
         default=None, description="Content coding asked for; none by default. Any known one is undone"
     )
 
@@ -136,8 +148,9 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
             raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")
         if self.basic_auth is not None and ":" in self.basic_auth.username:
             raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
-        if self.compression is not None and "accept-encoding" in names:
-            raise ValueError("has compression and an Accept-Encoding header; they say the same")
+        accepted = next((value for name, value in self.headers.items() if name.lower() == "accept-encoding"), None)
+        if self.compression is not None and accepted is not None and not _accepts(accepted, self.compression):
+            raise ValueError(f"has compression {self.compression}, which its header Accept-Encoding does not accept")
         if self.host_header is not None:
             try:
                 parse_host_port(self.host_header, default_port=1)

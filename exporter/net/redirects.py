@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from exporter.content import header_text
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.http_message import header_text
 from exporter.net.http_request import new_request
 from exporter.net.http_target import NotHttpError, effective_port, resolve_reference
 from exporter.settings import parse_host_port

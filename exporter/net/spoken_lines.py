@@ -22,7 +22,7 @@ MAX_LINE_BYTES = 8192
 
 MAX_LINES = 500
 MAX_SPOKEN_BYTES = 16384
-"""What is kept of all lines together. Patterns are searched in it, and that must not take long."""
+"""What is kept of all lines together at most; less where it is searched for patterns that take long."""
 
 _MAX_HEARD_BYTES = 1 << 20
 
@@ -38,13 +38,17 @@ _FORBIDDING = ("ne", "not_matches", "none_of")
 class SpokenLines(asyncio.Protocol):
     """Collects lines; lives as long as its connection.
 
+    Args:
+        limit_bytes: What is kept of all lines together.
+
     Attributes:
         lines: The lines that are complete, without their ends.
         is_over: Whether nothing more will be heard: the peer has closed, the connection is broken, or enough was said.
         failure: What broke the connection, if anything did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int = MAX_SPOKEN_BYTES) -> None:
+        self._limit_bytes = limit_bytes
         self.lines: list[str] = []
         self.is_over = False
         self.failure: Exception | None = None
@@ -92,7 +96,7 @@ class SpokenLines(asyncio.Protocol):
             if rest:
                 self._keep(rest)
                 self._has_unfinished = True
-        said_enough = self._kept_bytes >= MAX_SPOKEN_BYTES or len(self.lines) >= MAX_LINES
+        said_enough = self._kept_bytes >= self._limit_bytes or len(self.lines) >= MAX_LINES
         self.is_over = said_enough or self._heard_bytes > _MAX_HEARD_BYTES
         self._something_new.set()
 
@@ -109,7 +113,7 @@ class SpokenLines(asyncio.Protocol):
         self._something_new.set()
 
     def _keep(self, octets: bytes) -> None:
-        room = min(MAX_LINE_BYTES - len(self._unfinished), MAX_SPOKEN_BYTES - self._kept_bytes)
+        room = min(MAX_LINE_BYTES - len(self._unfinished), self._limit_bytes - self._kept_bytes)
         kept = octets[: max(room, 0)]
         self._unfinished += kept
         self._kept_bytes += len(kept)

@@ -679,9 +679,9 @@ def test_targets_stay_as_they_were_written(target: str) -> None:
         ),
         (
             "compression: gzip, headers: {Accept-Encoding: br}",
-            ": has compression and an Accept-Encoding header; they say the same",
+            ": has compression gzip, which its header Accept-Encoding does not accept",
         ),
-        ("compression: rot13", 'compression: must be one of gzip, deflate, br, zstd, not "rot13"'),
+        ("compression: rot13", 'compression: must be one of gzip, deflate, br, zstd, identity, not "rot13"'),
         ("max_redirects: 99", "max_redirects: must be at most 20, not 99"),
         ("body_size_limit: 0", "body_size_limit: must be more than 0, not 0"),
         ('bearer_token: "a\\nb"', "bearer_token: <secret> contains a control character"),

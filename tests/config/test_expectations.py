@@ -11,9 +11,9 @@ import pytest
 from exporter.checks.base import CheckType
 from exporter.config import parse_config
 from exporter.config.expectations import ExpectationReader
-from exporter.config.json_path import compile_json_path
 from exporter.errors import ConfigError
 from exporter.expect import DURATION
+from exporter.json_path import compile_json_path
 from exporter.model import Expectation, SelectorKind, Severity, Subject, ValueKind
 from exporter.registry import ExecutorRegistry
 

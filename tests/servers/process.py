@@ -203,3 +203,14 @@ def _die_with_parent() -> list[str]:
     """The command prefix that ends a server when a test run is killed; nothing where util-linux is missing."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+
+
+def children_of(process: int) -> list[int]:
+    """The processes that a process has started and that have not ended."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == process and (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found

@@ -6,16 +6,19 @@ RE2's syntax contains that of RFC 9485 (I-Regexp), which RFC 9535 asks for, but 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from jsonpath import JSONPathEnvironment, JSONPathError
+from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
 from jsonpath.function_extensions import ExpressionType, FilterFunction
 
-from exporter.settings import Pattern
+from exporter.pattern import Pattern
 
 if TYPE_CHECKING:
-    from jsonpath import CompoundJSONPath, JSONPath
+    from collections.abc import Callable
+
+    from jsonpath import CompoundJSONPath
 
 
 class _RegexFunction(FilterFunction):
@@ -55,17 +58,52 @@ class _Environment(JSONPathEnvironment):
 
 
 _ENVIRONMENT = _Environment()
+_BRANCHING = re.compile(r"\.\.|\*|\?|:[-0-9]*:?|\b(?:match|search)\(")
+
+
+class JsonPath:
+    """A compiled path that remembers its text; immutable, shared by checks and threads.
+
+    Attributes:
+        text: The path as written.
+        branches: How many of its parts look at many values each; 0 for a path that leads to one value. The work can
+            grow with the size of the document to this power.
+    """
+
+    __slots__ = ("_compiled", "branches", "text")
+
+    def __init__(self, text: str, compiled: JSONPath | CompoundJSONPath) -> None:
+        self.text = text
+        self._compiled = compiled
+        is_singular = isinstance(compiled, JSONPath) and compiled.singular_query()
+        self.branches = 0 if is_singular else max(len(_BRANCHING.findall(text)), 1)
+
+    def findall(self, data: Any) -> list[object]:
+        """Return the values of all matches."""
+        return self._compiled.findall(data)
+
+    def __reduce__(self) -> tuple[Callable[[str], JsonPath], tuple[str]]:
+        return compile_json_path, (self.text,)
+
+    def __repr__(self) -> str:
+        return f"JsonPath({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JsonPath) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
 
 @lru_cache(maxsize=4096)
-def compile_json_path(text: str) -> JSONPath | CompoundJSONPath:
-    """Compile a path; the result is immutable and may be shared by checks and threads.
+def compile_json_path(text: str) -> JsonPath:
+    """Compile a path, once for all checks that have it.
 
     Raises:
         ValueError: When it is no JSONPath.
     """
     try:
-        return _ENVIRONMENT.compile(text)
+        return JsonPath(text, _ENVIRONMENT.compile(text))
     except (JSONPathError, RecursionError) as error:
         said = error.message if isinstance(error, JSONPathError) else "nested too deeply"
         raise ValueError(f"is no JSONPath (RFC 9535): {said}") from error

@@ -1,0 +1,138 @@
+"""What is large, judged apart: whoever has observed something hands it in here before anybody evaluates it."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
+from exporter.judging.estimate import IN_PLACE_SECONDS
+from exporter.judging.workers import WORKERS
+from exporter.model import Expectation, ExpectationOutcome, Judged, Reason, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporter.judging.workers import Answer
+    from exporter.model import Observation, Observed
+
+
+class Unobservable:
+    """An observation that cannot be had: whatever is expected of it fails with the same reason."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self._reason = reason
+        self._detail = detail
+
+    def __call__(self, _selector: object = None) -> Observed:
+        """Say why.
+
+        Raises:
+            CheckFailed: Always.
+        """
+        raise CheckFailed(self._reason, self._detail)
+
+
+def is_small(costs: Mapping[str, float], observed: Mapping[str, Observation]) -> bool:
+    """Return whether what was observed can be judged in place, whatever it holds.
+
+    Args:
+        costs: What `byte_costs` says of the expectations.
+        observed: Subject to observation.
+    """
+    seconds = 0.0
+    for subject, byte_seconds in costs.items():
+        seconds += byte_seconds * _size_bytes(observed.get(subject))
+    return seconds <= IN_PLACE_SECONDS
+
+
+async def judged(
+    expectations: Sequence[Expectation], costs: Mapping[str, float], observed: Mapping[str, Observation]
+) -> Mapping[str, Observation]:
+    """Return what was observed, with outcomes in the place of what is too large to be judged in place.
+
+    The time it takes is the exporter's own and counts as nobody's duration.
+
+    Args:
+        expectations: All that will be judged by it.
+        costs: What `byte_costs` says of them.
+        observed: Subject to observation; those that have costs can be pickled.
+    """
+    if is_small(costs, observed):
+        return observed
+    apart = {subject: observed[subject] for subject in costs if subject in observed}
+    asked = [one for one in expectations if one.subject.name in apart]
+    try:
+        verdict = await _verdict(asked, apart)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return observed  # an operand that an embedder made, which cannot be sent
+    return {**observed, **dict.fromkeys(apart, verdict)}
+
+
+async def _verdict(asked: Sequence[Expectation], apart: Mapping[str, Observation]) -> Judged | Unobservable:
+    """Return how the expectations fared, or why nobody knows."""
+    attempt, started = current_attempt(), perf_counter()
+    size_bytes = max(map(_size_bytes, apart.values()))
+    attempt.note("judging apart", size_bytes=size_bytes)
+    timeout_detail, attempt.timeout_detail = (
+        attempt.timeout_detail,
+        f"its answer of {size_bytes} bytes was being judged",
+    )
+    question = ([_plain(one) for one in asked], apart)
+    try:
+        written = partial(pickle.dumps, question, pickle.HIGHEST_PROTOCOL)
+        answer = await WORKERS.answer_to(written, key=id(asked[0]))
+    except CheckFailed as failure:
+        attempt.timeout_detail = timeout_detail
+        return Unobservable(failure.reason, f"{failure.detail} ({size_bytes} bytes)")
+    attempt.timeout_detail = timeout_detail
+    attempt.held_seconds += perf_counter() - started
+    for message, fields in answer["log"]:
+        attempt.note(message, **fields)
+    outcomes = _outcomes(asked, answer)
+    if outcomes is None:
+        detail = f"judging the answer takes more memory than it may ({size_bytes} bytes)"
+        return Unobservable(Reason.TOO_LARGE, detail)
+    return Judged(outcomes)
+
+
+def _plain(expectation: Expectation) -> Expectation:
+    """Return what judging needs of an expectation, so that no process loads the module of a check type."""
+    subject = expectation.subject
+    return Expectation(
+        label="",
+        subject=Subject(name=subject.name, kind=subject.kind, description="", selector=subject.selector),
+        operator=expectation.operator,
+        operand=expectation.operand,
+        selector=expectation.selector,
+    )
+
+
+def _outcomes(asked: Sequence[Expectation], answer: Answer) -> dict[int, ExpectationOutcome] | None:
+    if answer["outcomes"] is None:
+        return None
+    return {
+        id(expectation): ExpectationOutcome(
+            expectation=expectation,
+            ok=ok,
+            value=value,
+            observed=observed,
+            evaluated=evaluated,
+            reason=None if reason is None else Reason(reason),
+            detail=detail,
+        )
+        for expectation, (ok, value, observed, evaluated, reason, detail) in zip(asked, answer["outcomes"], strict=True)
+    }
+
+
+def _size_bytes(observation: object) -> int:
+    """Return the size of what an expectation will look at; numbers and flags are taken for nothing."""
+    if isinstance(observation, str):
+        return len(observation)
+    if isinstance(observation, tuple):
+        return sum(map(len, observation))
+    size_bytes = getattr(observation, "size_bytes", 0)
+    return size_bytes if isinstance(size_bytes, int) else 0

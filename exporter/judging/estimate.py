@@ -1,0 +1,61 @@
+"""How long judging an answer takes at worst, known from the expectations before anything arrives.
+
+The figures were measured on hostile input: patterns that make RE2 go through its whole program at each character,
+arrays of small values, fields of one character. An ordinary answer takes a hundredth of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.json_path import JsonPath
+from exporter.model import SelectorKind, ValueKind
+from exporter.pattern import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from exporter.model import Expectation
+
+IN_PLACE_SECONDS = 0.004
+"""What takes longer is judged apart. It leaves room for several checks whose answers arrive together."""
+
+_OF_ONE_SIZE = (ValueKind.NUMBER, ValueKind.DURATION, ValueKind.STATUS, ValueKind.FLAG)
+_READ_SECONDS: Mapping[ValueKind, float] = {ValueKind.TEXT: 2e-8, ValueKind.JSON: 6e-8}
+_READ_SECONDS_OF_SEVERAL = 5e-8
+_INSTRUCTION_SECONDS = 8e-9
+_MATCH_SECONDS = 3e-7
+_BRANCH_SECONDS = 4e-6
+_STEEP_SECONDS = 1.25e-4
+_ELEMENT_SECONDS = 2e-7
+
+
+def byte_costs(expectations: Iterable[Expectation]) -> dict[str, float]:
+    """Return the seconds that a byte of each subject can cost; subjects whose values have one size are left out."""
+    costs: dict[str, float] = {}
+    for expectation in expectations:
+        subject = expectation.subject
+        if subject.kind not in _OF_ONE_SIZE:
+            known = costs.get(subject.name, _READ_SECONDS.get(subject.kind, _READ_SECONDS_OF_SEVERAL))
+            costs[subject.name] = known + _judging_seconds(expectation)
+    return costs
+
+
+def _judging_seconds(expectation: Expectation) -> float:
+    operand = expectation.operand
+    is_of_several = expectation.subject.kind not in _READ_SECONDS
+    seconds = _READ_SECONDS_OF_SEVERAL if is_of_several else 0.0
+    if isinstance(operand, Pattern):
+        seconds += _INSTRUCTION_SECONDS * operand.instructions + (_MATCH_SECONDS if is_of_several else 0.0)
+    if expectation.subject.selector is SelectorKind.JSON_PATH:
+        seconds += _following_seconds(expectation.selector)
+        if isinstance(operand, list):
+            seconds += _ELEMENT_SECONDS * len(operand)
+    return seconds
+
+
+def _following_seconds(path: object) -> float:
+    """Return what following a path costs; the work of one with several branches has no bound in seconds per byte."""
+    if not isinstance(path, JsonPath) or path.branches > 1:
+        return _STEEP_SECONDS
+    return _BRANCH_SECONDS if path.branches else 0.0
