@@ -8,6 +8,7 @@ so that an attempt that is cut off by a timeout still shows how far it came. It 
 from __future__ import annotations
 
 from contextvars import ContextVar
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ class Attempt:
 
     Attributes:
         started: `perf_counter()` at the start.
+        ends_at: `perf_counter()` at which the attempt is cut off.
         timeout_reason: What a timeout would mean now: `connect_timeout` while connecting, else `timeout`.
         timeout_detail: What is to be told of a timeout besides its limit; empty for nothing.
         measurements: Values measured so far, in order.
@@ -35,10 +37,20 @@ class Attempt:
         held_seconds: Time that the exporter itself made the check wait; it counts as nobody's duration.
     """
 
-    __slots__ = ("held_seconds", "log", "measurements", "observed", "started", "timeout_detail", "timeout_reason")
+    __slots__ = (
+        "ends_at",
+        "held_seconds",
+        "log",
+        "measurements",
+        "observed",
+        "started",
+        "timeout_detail",
+        "timeout_reason",
+    )
 
     def __init__(self) -> None:
         self.started = perf_counter()
+        self.ends_at = inf
         self.timeout_reason = Reason.TIMEOUT
         self.timeout_detail = ""
         self.measurements: list[Measurement] = []
