@@ -101,8 +101,8 @@ class CheckBuilder:
             alert=alert,
         )
 
-    def check_defaults(self, whole: Node, entries: dict[str, Node]) -> None:
-        """Tell what is wrong with defaults that perhaps no check uses."""
+    def check_given(self, whole: Node, entries: dict[str, Node]) -> None:
+        """Tell what is wrong with keys that make no check, such as defaults that perhaps no check uses."""
         data = {key: self._reader.read(node) for key, node in entries.items()}
         common = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
         settings = self._settings_values(entries, data)

@@ -1,7 +1,8 @@
 """From the checks as written to the checks that run: `each`, `targets`, `defaults`. Works on nodes, so places stay.
 
 In a check with `each`, `targets` or `target_files`, `{key}` in any text stands for the value of that key, or for that
-label of the target in its file; `each` goes before. A key of `each` that is a key of the check as well sets it; a label
+label of the target in its file; `each` goes before. In other checks it is refused in the texts that say which check it
+is, and is nothing special elsewhere. A key of `each` that is a key of the check as well sets it; a label
 never does. The labels of a target become labels of the check, beneath those that the check has itself.
 """
 
@@ -27,6 +28,9 @@ MAX_COMBINATIONS = 10_000
 
 _AXIS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXPANDING = ("each", "targets", "target_files")
+
+TELLING = ("name", "target", "labels")
+"""The keys of a check in which `{key}` is always a placeholder."""
 
 Entries = dict[str, "Node"]
 """The keys of a check with their values."""
@@ -76,7 +80,8 @@ def expand_each(
     if len(problems) > before:
         return
     if not axes and targets is None:
-        yield Expanded(rest)
+        telling = {key: node for key, node in rest.items() if key in TELLING}
+        yield Expanded(rest | Substitution(problems).apply(telling, Values({})))
         return
     choices: Sequence[Node | FileTarget | None] = [None] if targets is None else targets
     if math.prod(len(values) for values in (*axes.values(), choices)) > MAX_COMBINATIONS:

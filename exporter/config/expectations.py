@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast, get_args
 
+from exporter.config.foreign_keys import meant_operator, meant_subject
 from exporter.config.operands import compile_operand, compile_selector, operand_text, shorthand_operator
 from exporter.config.problems import Fault, quoted, suggest
 from exporter.expect import OPERATORS
@@ -83,8 +84,7 @@ class ExpectationReader:
         known = [*self._subjects, *ALL_OPERATORS, *BESIDE]
         for key in item:
             if key not in known:
-                meant = suggest(key, known, kind="subjects and operators")
-                message = f"is no subject of type {self._check_type} and no operator; {meant}"
+                message = f"is no subject of type {self._check_type} and no operator; {meant_subject(key, known)}"
                 self._fault((*location, key), message, on_key=True)
         named = [key for key in item if key in self._subjects]
         if len(named) != 1:
@@ -156,7 +156,7 @@ class ExpectationReader:
         """Compile an operand; None when it has a fault (no operand compiles to None)."""
         fitting = OPERATORS[subject.kind]
         if operator not in fitting:
-            message = f"is no operator for {subject.name}; {suggest(operator, fitting, kind='operators')}"
+            message = f"is no operator for {subject.name}; {meant_operator(operator, fitting)}"
             self._fault(location, message, on_key=True)
             return None
         try:

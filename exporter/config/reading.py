@@ -112,4 +112,6 @@ class Reader:
                 node, rest = entries[f"{rest[0]}{FILE_SUFFIX}"], rest[1:]
             place = node or whole
             path = ".".join((place.path, *(str(step) for step in rest if isinstance(step, str))))
+            if fault.hides_key:
+                path = path.rpartition(".")[0]
             self._problems.add(place._replace(path=path), fault.message, on_key=fault.on_key)

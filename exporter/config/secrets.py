@@ -23,12 +23,15 @@ MASK = "<secret>"
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}|\$\{")
 _VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<has_default>:-(?P<default>.*))?", re.DOTALL)
+_SHELL_VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?[-=?+].*)?", re.DOTALL)
 _FORMS = "write ${env:NAME}, ${env:NAME:-default} or ${file:PATH}, and $${ where the text ${ is meant"
 
 _CREDENTIAL_NAME = re.compile(
     r"(?:proxy-)?authorization|(?:set-)?cookie|.*(?:api[-_]?key|token|password|passwd|secret|credential).*",
     re.IGNORECASE,
 )
+_HOLDERS = frozenset(("basic_auth", "digest_auth", "oauth2", "proxy"))
+_STEPS = re.compile(r"[.\[\]]+")
 _SCHEME = re.compile(r"(?:Basic|Bearer|Digest|Token|ApiKey) ", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#@\s]*@")
 
@@ -100,9 +103,11 @@ class Secrets:
         """Give the content of a file that holds one secret, without its final line end.
 
         Raises:
-            ValueError: When it cannot be read.
+            ValueError: When it cannot be read, or holds nothing: whoever was to write it has not yet done so.
         """
         content = self._files.read_text(directory / path_text, MAX_SECRET_BYTES)
+        if not content.strip():
+            raise ValueError("is empty")
         return self._found(content.removesuffix("\n").removesuffix("\r"))
 
     def _resolve(self, body: str, directory: Path) -> str:
@@ -114,7 +119,14 @@ class Secrets:
                 raise ValueError(f"refers to the file {what}, which {error}") from error
         variable = _VARIABLE.fullmatch(what)
         if kind != "env" or variable is None:
-            raise ValueError(f"has a malformed reference; {_FORMS}")
+            shell = _SHELL_VARIABLE.fullmatch(body)
+            # A name in capitals is that of a variable; anything else could be a part of a password.
+            if shell is None or not shell["name"].isupper():
+                raise ValueError(f"has a malformed reference; {_FORMS}")
+            raise ValueError(
+                f"has ${{{shell['name']}}}, which is not a reference; write ${{env:{shell['name']}}} for the "
+                f"environment variable, or $${{ where the text ${{ is meant"
+            )
         value = self._environment.get(variable["name"], "")
         if variable["has_default"] and not value:
             return self._found(variable["default"])
@@ -141,6 +153,11 @@ def references(text: str) -> list[str]:
 def is_credential_name(name: str) -> bool:
     """Tell whether a header or key of this name carries a credential, whatever the schema says of it."""
     return _CREDENTIAL_NAME.fullmatch(name) is not None
+
+
+def is_credential_path(path: str) -> bool:
+    """Tell whether a place such as `checks[0].basic_auth.password` holds a credential, as far as names say so."""
+    return any(step in _HOLDERS or is_credential_name(step) for step in _STEPS.split(path))
 
 
 def mask_credential(text: str) -> str:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 
 from exporter.settings import parse_host, refuse_control_characters
+
+_USER_INFO = re.compile(r"[^:]+://(?:[^/?#]*@|[^/?#@:\[]*:(?![0-9]{0,5}[/?#])\S*@)")
+"""A user name or password, also one with characters that end it: what it breaks into must not be told as a port."""
+
+_HAS_USER_INFO = "has a user name or password in it; write them as basic_auth"
 
 
 def parse_http_url(text: str) -> httpx.URL:
@@ -21,12 +28,14 @@ def parse_http_url(text: str) -> httpx.URL:
         raise ValueError(f"has no scheme; write https://{text} or http://{text}")
     if scheme.lower() not in ("http", "https"):
         raise ValueError(f"has the scheme {scheme!r}; only http and https can be checked")
+    if _USER_INFO.match(text):
+        raise ValueError(_HAS_USER_INFO)
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
         raise ValueError(f"is no URL: {error}") from error
     if url.userinfo:
-        raise ValueError("has a user name or password in it; write them as basic_auth")
+        raise ValueError(_HAS_USER_INFO)
     check_host_and_port(url)
     return url.copy_with(fragment=None)
 

@@ -61,7 +61,7 @@ checks:
 
 
 def test_braces_that_are_no_placeholders_are_left_alone() -> None:
-    """Patterns and JSON keep their braces, double braces stand for a text in braces, and without `each` all do."""
+    """Patterns and JSON keep their braces, double braces stand for a text in braces, and without `each` most do."""
     config = load("""
 checks:
   - name: a-{x}
@@ -69,7 +69,7 @@ checks:
     target: http://a.example/
     body: '{"n": {"{{x}}": "{x}"}}'
     each: {x: [1.10]}
-  - name: b-{x}
+  - name: b-{{x}}
     type: http
     target: http://a.example/
     body: "{{x}}"
