@@ -98,6 +98,7 @@ class SelectorKind(StrEnum):
 
     NONE = "none"
     TEXT = "text"
+    HEADER_NAME = "header_name"
     JSON_PATH = "json_path"
 
 
@@ -124,6 +125,9 @@ class Subject:
         selector: What the subject needs to be told besides: a header's name, a JSONPath.
         reason: The reason of a check that fails because of this subject.
         choices: The only texts there can be, such as the rcodes of DNS; empty when there is no such list.
+        spelled: Gives a text in the spelling in which it would be observed. Raises ValueError, with what to write, for
+            one that never is.
+        bounds: The least and the greatest number there can be, both whole; None for any number.
     """
 
     name: str
@@ -132,6 +136,8 @@ class Subject:
     selector: SelectorKind = SelectorKind.NONE
     reason: Reason = Reason.EXPECTATION
     choices: tuple[str, ...] = ()
+    spelled: Callable[[str], str] | None = None
+    bounds: tuple[float, float] | None = None
 
 
 Operator = Literal[

@@ -8,6 +8,7 @@ by the runner.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
@@ -28,7 +29,7 @@ from exporter.net.http_content import HttpAnswer
 from exporter.net.http_message import RequestOptions
 from exporter.net.http_metrics import HTTP_METRICS, http_measurements
 from exporter.net.http_run import HttpRun, PreparedRequest, prepare
-from exporter.net.http_settings import HttpSettings
+from exporter.net.http_settings import MOST_REDIRECTS, HttpSettings
 from exporter.net.http_target import parse_http_url
 from exporter.net.oauth2 import ClientCredentials, TokenGrant
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
@@ -55,6 +56,14 @@ FAILED_DUE_TO_REGEX = MetricSpec(
     help="1 when a header or the body did not match, or matched, a regular expression as it was expected to; else 0",
     defaults=(((), 0.0),),
 )
+
+
+def _spelled_version(text: str) -> str:
+    """Read `HTTP/2`, `2.0` and `h2` as `2`."""
+    version = text.lower().removeprefix("http/").removeprefix("h")
+    return version.removesuffix(".0") if version in ("2.0", "3.0") else version
+
+
 STATUS = Subject(
     name="status",
     kind=ValueKind.STATUS,
@@ -64,11 +73,16 @@ STATUS = Subject(
 HEADER = Subject(
     name="header",
     kind=ValueKind.TEXTS,
-    selector=SelectorKind.TEXT,
+    selector=SelectorKind.HEADER_NAME,
     description="The values of a header field, named without regard to case",
 )
 BODY = Subject(name="body", kind=ValueKind.TEXT, description="The body as text")
-BODY_SIZE = Subject(name="body_size", kind=ValueKind.NUMBER, description="Bytes of the body after decoding")
+BODY_SIZE = Subject(
+    name="body_size",
+    kind=ValueKind.NUMBER,
+    description="Bytes of the body after decoding",
+    bounds=(0, math.inf),
+)
 JSON = Subject(
     name="json",
     kind=ValueKind.JSON,
@@ -78,8 +92,19 @@ JSON = Subject(
 LOCATION = Subject(
     name="location", kind=ValueKind.TEXT, description="Where the last response redirects to, as its Location says"
 )
-REDIRECTS_FOLLOWED = Subject(name="redirects", kind=ValueKind.NUMBER, description="Redirects that were followed")
-HTTP_VERSION = Subject(name="http_version", kind=ValueKind.TEXT, description="HTTP version, such as 1.1 or 3")
+REDIRECTS_FOLLOWED = Subject(
+    name="redirects",
+    kind=ValueKind.NUMBER,
+    description="Redirects that were followed",
+    bounds=(0, MOST_REDIRECTS),
+)
+HTTP_VERSION = Subject(
+    name="http_version",
+    kind=ValueKind.TEXT,
+    description="HTTP version, such as 1.1 or 3",
+    choices=("1.0", "1.1", "2", "3"),
+    spelled=_spelled_version,
+)
 FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL that the last response is about")
 SUBJECTS = (
     STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, FINAL_URL, *TLS_SUBJECTS,

@@ -26,6 +26,9 @@ ALL_OPERATORS: tuple[Operator, ...] = get_args(Operator)
 RETRY_REASONS = tuple(reason for reason in Reason if reason not in (Reason.DEADLINE, Reason.RUNNER, Reason.STUCK))
 """The reasons a further attempt can change anything about."""
 
+_REASONS_OF_SUBJECTS = (Reason.STATUS, Reason.RCODE)
+"""Reasons that only an expectation about a certain subject gives."""
+
 BESIDE = ("name", "severity")
 """What an item of `expect` may have besides a subject and operators."""
 
@@ -67,6 +70,8 @@ class ExpectationReader:
         for index, item in enumerate(items):
             if isinstance(item, dict):
                 conditions += self._read_item((index,), item)
+            elif item in _REASONS_OF_SUBJECTS and item not in {subject.reason for subject in self._subjects.values()}:
+                self._fault((index,), f"{quoted(item)} is not a reason for which type {self._check_type} fails")
             elif item in RETRY_REASONS:
                 reasons.add(Reason(cast("str", item)))
             else:

@@ -6,6 +6,7 @@ RE2's syntax contains that of RFC 9485 (I-Regexp), which RFC 9535 asks for, but 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,6 +17,11 @@ from exporter.settings import Pattern
 
 if TYPE_CHECKING:
     from jsonpath import CompoundJSONPath, JSONPath
+
+_NAME_OF_OTHERS = re.compile(r"\.([A-Za-z0-9_]*-[A-Za-z0-9_-]*|[0-9]+)(?=[.\[]|$)")
+"""A name that other dialects write after a dot and RFC 9535 in brackets: one with a hyphen, or a number."""
+
+_MAX_MEANT_CHARACTERS = 200
 
 
 class _RegexFunction(FilterFunction):
@@ -62,10 +68,31 @@ def compile_json_path(text: str) -> JSONPath | CompoundJSONPath:
     """Compile a path; the result is immutable and may be shared by checks and threads.
 
     Raises:
-        ValueError: When it is no JSONPath.
+        ValueError: When it is not a JSONPath.
     """
     try:
         return _ENVIRONMENT.compile(text)
     except (JSONPathError, RecursionError) as error:
+        meant = _meant(text)
+        if meant:
+            raise ValueError(f"is not a JSONPath (RFC 9535); write {meant}") from error
+        if not text.startswith("$"):
+            raise ValueError("is not a JSONPath (RFC 9535), which begins with $, such as $.status") from error
         said = error.message if isinstance(error, JSONPathError) else "nested too deeply"
-        raise ValueError(f"is no JSONPath (RFC 9535): {said}") from error
+        raise ValueError(f"is not a JSONPath (RFC 9535): {said}") from error
+
+
+def _meant(text: str) -> str:
+    """Give the path that was probably meant by one without `$`, one of jq, a JSON Pointer; empty when it is unclear."""
+    if text.startswith("/"):
+        text = text.replace("/", ".")
+    rest = text.removeprefix("$").removeprefix("@")
+    path = f"${rest}" if rest.startswith((".", "[")) else f"$.{rest}"
+    meant = _NAME_OF_OTHERS.sub(lambda match: f"[{match[1]}]" if match[1].isdigit() else f"['{match[1]}']", path)
+    if len(meant) > _MAX_MEANT_CHARACTERS:
+        return ""
+    try:
+        _ENVIRONMENT.compile(meant)
+    except (JSONPathError, RecursionError):
+        return ""
+    return meant
