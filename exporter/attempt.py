@@ -27,6 +27,8 @@ class Attempt:
     Attributes:
         started: `perf_counter()` at the start.
         timeout_reason: What a timeout would mean now: `connect_timeout` while connecting, else `timeout`.
+        phase: The phase in which the attempt was cut off, as far as whoever was cut off knows it: `tls`, and what comes
+            after it. Those before are known by `timeout_reason`.
         timeout_detail: What is to be told of a timeout besides its limit; empty for nothing.
         measurements: Values measured so far, in order.
         observed: Values observed so far, by subject.
@@ -34,12 +36,22 @@ class Attempt:
         held_seconds: Time that the exporter itself made the check wait; it counts as nobody's duration.
     """
 
-    __slots__ = ("held_seconds", "log", "measurements", "observed", "started", "timeout_detail", "timeout_reason")
+    __slots__ = (
+        "held_seconds",
+        "log",
+        "measurements",
+        "observed",
+        "phase",
+        "started",
+        "timeout_detail",
+        "timeout_reason",
+    )
 
     def __init__(self) -> None:
         self.started = perf_counter()
         self.timeout_reason = Reason.TIMEOUT
         self.timeout_detail = ""
+        self.phase = ""
         self.measurements: list[Measurement] = []
         self.observed: dict[str, Observation] = {}
         self.log: list[LogLine] = []

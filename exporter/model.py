@@ -157,6 +157,7 @@ class Expectation:
         operand: What it is compared with, compiled: a number, a pattern, a tuple of texts, a set of ranges.
         selector: The compiled selector (JSONPath) or its text (header name); None for subjects without one.
         severity: Whether missing it is an error or a warning.
+        is_default: Whether it is one that the check type has by itself; when it is missed, it is the reason.
     """
 
     label: str
@@ -165,6 +166,7 @@ class Expectation:
     operand: object
     selector: object = None
     severity: Severity = Severity.ERROR
+    is_default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

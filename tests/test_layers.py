@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.errors",),
     ("exporter.garbage",),
     ("exporter.attempt",),
+    ("exporter.quantities",),
     ("exporter.expect",),
     ("exporter.settings",),
     ("exporter.logs",),

@@ -214,6 +214,9 @@ class DnsCheckExecutor:
             return Result(
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
+        except asyncio.CancelledError:
+            attempt.phase = attempt.phase or "request"
+            raise
         finally:
             inquiry.report()
         attempt.measure_all(answer_measurements(answer))
@@ -287,7 +290,7 @@ class _Inquiry:
             self._attempt.observe(tls_observations(self._facts.tls))
 
     async def _ask(self, host: str, port: int) -> DnsAnswer:
-        self._attempt.timeout_reason = Reason.TIMEOUT
+        self._attempt.timeout_reason, self._attempt.phase = Reason.TIMEOUT, ""
         self._facts = ConnectionFacts()
         if self._settings.transport == "udp":
             reply, address = await self._ask_udp(host, port)

@@ -7,6 +7,7 @@ by the runner.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from dataclasses import dataclass, replace
@@ -156,6 +157,9 @@ class HttpCheckExecutor:
             return Result(
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
+        except asyncio.CancelledError:
+            attempt.phase = attempt.phase or _phase(run)
+            raise
         finally:
             if run.exchanges:
                 _observe(run, answer, attempt)
@@ -191,6 +195,13 @@ def _demand_json(exchange: Exchange, answer: HttpAnswer) -> None:
     except ValueError as error:
         if 200 <= exchange.status < 300:
             raise CheckFailed(Reason.DECODE, f"the body is no JSON: {error}") from error
+
+
+def _phase(run: HttpRun) -> str:
+    """Give the phase that a run is in once its connection is made; without a request it waits for a token."""
+    if not run.exchanges:
+        return "token"
+    return "transfer" if run.exchanges[-1].first_byte_at else "processing"
 
 
 def _observe(run: HttpRun, answer: HttpAnswer | None, attempt: Attempt) -> None:

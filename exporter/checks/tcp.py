@@ -164,6 +164,9 @@ class _Listener(asyncio.Protocol):
 async def _hear_banner(listener: _Listener, attempt: Attempt, facts: ConnectionFacts) -> None:
     try:
         await listener.listen()
+    except asyncio.CancelledError:
+        attempt.phase = "banner"
+        raise
     finally:
         attempt.measure(PHASES, perf_counter() - facts.ready_at, ("banner",))
         attempt.observe({BANNER.name: listener.banner})

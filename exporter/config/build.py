@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -187,7 +188,7 @@ class CheckBuilder:
         for fault in reader.faults:
             self._problems.add(whole, f"the type {self._type.name} has a default expectation that {fault.message}")
         spoken_of = {expectation.subject.name for expectation in own}
-        return tuple(expectation for expectation in found if expectation.subject.name not in spoken_of)
+        return tuple(replace(one, is_default=True) for one in found if one.subject.name not in spoken_of)
 
     def _target(self, node: Node, target: str, written: object, settings: CheckSettings) -> str | None:
         try:
