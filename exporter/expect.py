@@ -286,10 +286,12 @@ def _shown(kind: ValueKind, value: object) -> str:
     """Give the value as text for log and page, bounded however large it is."""
     if value is None:
         return ""
-    if isinstance(value, bool | int) and abs(value) < _MAX_PLAIN_INTEGER:
-        return str(value).lower()
-    if isinstance(value, float):
-        text = seconds_text(value) if kind is ValueKind.DURATION else number_text(value)
+    if isinstance(value, bool | int | float) and abs(value) < _MAX_PLAIN_INTEGER and kind is ValueKind.DURATION:
+        text = seconds_text(value)
+    elif isinstance(value, bool | int) and abs(value) < _MAX_PLAIN_INTEGER:
+        text = str(value).lower()
+    elif isinstance(value, float):
+        text = number_text(value)
     elif isinstance(value, str):
         text = value
     elif isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""How numbers and durations are written where people read them: short, with an exponent only where there must be one."""
+"""How numbers and durations are written where people read them: short, with an exponent only where they must."""
 
 from __future__ import annotations
 

@@ -138,8 +138,10 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ),
         (
             "--web.listen-address=http://localhost:10115/metrics",
-            "--web.listen-address: 'http://localhost:10115/metrics' is a URL; "
-            "write only host and port: localhost:10115",
+            (
+                "--web.listen-address: 'http://localhost:10115/metrics' is a URL; "
+                "write only host and port: localhost:10115"
+            ),
         ),
         (
             "--web.listen-address=https://[::1]:1/",
@@ -163,8 +165,10 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ),
         (
             "generate prometheus --config.file=c --address=http://exporter.example:10115/metrics",
-            "--address: 'http://exporter.example:10115/metrics' is a URL; "
-            "write only host and port: exporter.example:10115",
+            (
+                "--address: 'http://exporter.example:10115/metrics' is a URL; "
+                "write only host and port: exporter.example:10115"
+            ),
         ),
         ("--timeout-offset=61", "--timeout-offset: '61' is not between 0 s and 60 s"),
         ("--version=1", "--version takes no value"),

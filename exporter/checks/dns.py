@@ -215,7 +215,7 @@ class DnsCheckExecutor:
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
         except asyncio.CancelledError:
-            attempt.phase = attempt.phase or "request"
+            attempt.phase = attempt.phase or inquiry.phase
             raise
         finally:
             inquiry.report()
@@ -274,6 +274,11 @@ class _Inquiry:
                     raise
                 self._attempt.note("going on to the next server", server=server.address, why=failure.detail)
         return await self._ask(servers[-1].address, default_port)
+
+    @property
+    def phase(self) -> str:
+        """The phase that it is in: empty before there is a connection to send the request over."""
+        return "request" if self._settings.transport == "udp" or self._facts.ready_at else ""
 
     def report(self) -> None:
         """Tell how far things went."""

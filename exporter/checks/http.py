@@ -198,10 +198,13 @@ def _demand_json(exchange: Exchange, answer: HttpAnswer) -> None:
 
 
 def _phase(run: HttpRun) -> str:
-    """Give the phase that a run is in once its connection is made; without a request it waits for a token."""
+    """Give the phase that a run is in: empty before its connection is made, `token` before there is a request."""
     if not run.exchanges:
         return "token"
-    return "transfer" if run.exchanges[-1].first_byte_at else "processing"
+    last = run.exchanges[-1]
+    if not last.connection.ready_at:
+        return ""
+    return "transfer" if last.first_byte_at else "processing"
 
 
 def _observe(run: HttpRun, answer: HttpAnswer | None, attempt: Attempt) -> None:

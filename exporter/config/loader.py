@@ -20,8 +20,8 @@ from yaml.error import MarkedYAMLError, YAMLError
 from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
-from exporter.config.problems import Node, quoted, shown_key
-from exporter.config.secrets import MASK, is_credential_path
+from exporter.config.problems import Node, quoted
+from exporter.config.secrets import MASK, is_credential_path, shown_key
 
 if TYPE_CHECKING:
     import yaml.nodes

@@ -20,7 +20,6 @@ Location = tuple[str | int, ...]
 
 _MAX_PROBLEMS = 1000
 _MASK = "<secret>"
-_PLAIN_KEY = re.compile(r"[^\s:]{1,64}")
 _USER = re.compile(r"(?<=://)[^/?#@\s:]+@")
 _PASSWORD = re.compile(r"((?:(?<=://)|^)[^/?#@\s:\[]*):(?!//|[0-9]{1,5}[/?#])\S*@")
 
@@ -158,12 +157,6 @@ def kind_of(value: object) -> str:
         return "true or false"
     kinds = {dict: "a mapping", list: "a list", type(None): "null", int: "a number", float: "a number"}
     return kinds.get(type(value), "text")
-
-
-def shown_key(key: str) -> str:
-    """Give a key as a message may show it: whoever forgot the blank after a colon made a key of the value as well."""
-    plain = _PLAIN_KEY.match(key)
-    return key if plain and plain.end() == len(key) else f"{plain[0] if plain else ''}…"
 
 
 def without_credentials(text: str) -> str:

@@ -31,6 +31,8 @@ _CREDENTIAL_NAME = re.compile(
     re.IGNORECASE,
 )
 _HOLDERS = frozenset(("basic_auth", "digest_auth", "oauth2", "proxy"))
+_LONGEST_KEY = 64
+_FIRST_WORD = re.compile(r"[^\s:]+")
 _STEPS = re.compile(r"[.\[\]]+")
 _SCHEME = re.compile(r"(?:Basic|Bearer|Digest|Token|ApiKey) ", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#@\s]*@")
@@ -158,6 +160,16 @@ def is_credential_name(name: str) -> bool:
 def is_credential_path(path: str) -> bool:
     """Tell whether a place such as `checks[0].basic_auth.password` holds a credential, as far as names say so."""
     return any(step in _HOLDERS or is_credential_name(step) for step in _STEPS.split(path))
+
+
+def shown_key(key: str) -> str:
+    """Give a key as a message may show it: whoever forgot the blank after a colon made a key of the value as well."""
+    first = _FIRST_WORD.match(key)
+    word = first[0] if first else ""
+    is_whole = len(key) <= _LONGEST_KEY and ":" not in key
+    if is_whole and not (word != key and (_SCHEME.match(key) or is_credential_name(word))):
+        return key
+    return f"{word[:_LONGEST_KEY]}…"
 
 
 def mask_credential(text: str) -> str:

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from exporter.config.fields import fields_of
 from exporter.config.foreign_keys import is_understood, meant_key
 from exporter.config.loader import read_scalar
-from exporter.config.problems import Fault, kind_of, quoted, shown_key
-from exporter.config.secrets import SecretText, is_credential_name
+from exporter.config.problems import Fault, kind_of, quoted
+from exporter.config.secrets import MASK, SecretText, is_credential_name, shown_key
 from exporter.settings import SettingsModel
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _message(error: ErrorDetails, shown: str, value: object) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
         said = str(context.get("error", error["msg"]))
-        return said if isinstance(value, dict | list) or not shown else f"{shown} {said}"
+        return said if isinstance(value, dict | list) else f"{shown or MASK} {said}"
     shown = shown or kind_of(value)
     if kind in _WANTED:
         hint = "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""

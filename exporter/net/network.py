@@ -233,6 +233,9 @@ class Network:
         started = perf_counter()
         try:
             return await self._contexts.result(recipe, partial(self._build, recipe))
+        except asyncio.CancelledError:
+            current_attempt().timeout_detail = "the exporter was still making its TLS context"
+            raise
         finally:
             current_attempt().held_seconds += perf_counter() - started
 
