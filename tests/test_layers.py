@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.errors",),
     ("exporter.garbage",),
     ("exporter.attempt",),
-    ("exporter.quantities",),
+    ("exporter.quantities", "exporter.json_faults"),
     ("exporter.expect",),
     ("exporter.settings",),
     ("exporter.logs",),

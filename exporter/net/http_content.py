@@ -15,6 +15,7 @@ from jsonpath import JSONPathError
 
 from exporter.attempt import current_attempt
 from exporter.garbage import collections_paused
+from exporter.json_faults import json_fault
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -94,6 +95,8 @@ def parse_json(body: bytes) -> object:
             return json.loads(body, parse_constant=_refuse_constant)
         with collections_paused():
             return json.loads(body, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(str(json_fault(error))) from None
     except RecursionError:
         raise ValueError("is nested too deep") from None
 
