@@ -58,15 +58,9 @@ def _labels(check: Check, scheme: str, margin_seconds: float) -> dict[str, str]:
     }
     if check.interval_seconds:
         labels["__scrape_interval__"] = duration_text(check.interval_seconds)
-        needed_seconds = longest_run_seconds(check) + margin_seconds
+        needed_seconds = check.longest_run_seconds + margin_seconds
         labels["__scrape_timeout__"] = duration_text(min(check.interval_seconds, needed_seconds))
     return labels
-
-
-def longest_run_seconds(check: Check) -> float:
-    """Give how long a run of the check can take when every attempt uses up its time."""
-    attempts = check.retries + 1
-    return attempts * check.timeout_seconds + check.retries * check.retry_delay_seconds
 
 
 def duration_text(seconds: float) -> str:

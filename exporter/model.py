@@ -188,6 +188,9 @@ class ExpectationOutcome:
     evaluated: bool = True
 
 
+LONGEST_SCRAPE_SECONDS = 120.0
+"""No scrape is given more time than this, whatever it asks for."""
+
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -273,6 +276,11 @@ class Check:
     phase_histograms: bool = False
     target_label: str = ""
     alert: AlertPolicy | None = None
+
+    @property
+    def longest_run_seconds(self) -> float:
+        """How long a run can take when every attempt uses up its time."""
+        return (self.retries + 1) * self.timeout_seconds + self.retries * self.retry_delay_seconds
 
     @property
     def shown_target(self) -> str:

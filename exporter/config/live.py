@@ -86,6 +86,12 @@ class LiveConfig:
             raise
         self._take(config, before)
         logger.info("configuration loaded from %s: %d checks", config.file, len(config.checks))
+        self.log_warnings()
+
+    def log_warnings(self) -> None:
+        """Log what the configuration in force allows and probably does not mean."""
+        for warning in self._current.warnings:
+            logger.warning("%s", warning)
 
     def _take(self, config: Config, before: Mapping[Path, bytes]) -> None:
         self._current = config

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from exporter.checks.base import CheckType
     from exporter.config.documents import Document
     from exporter.config.problems import Node
+    from exporter.errors import ConfigProblem
     from exporter.model import Check
 
 
@@ -45,6 +46,7 @@ class Config:
         files: Every file read and every directory searched: a change to one of them may change the configuration.
         plugins: The check types it brought along.
         shown: The keys of each check as `/config` shows them.
+        warnings: What is allowed and probably not meant.
     """
 
     checks: tuple[Check, ...]
@@ -52,6 +54,7 @@ class Config:
     files: tuple[Path, ...] = ()
     plugins: tuple[CheckType, ...] = ()
     shown: tuple[Mapping[str, object], ...] = ()
+    warnings: tuple[ConfigProblem, ...] = ()
 
     @cached_property
     def rendered(self) -> str:
@@ -128,6 +131,7 @@ class _Load:
             files=self._files.paths,
             plugins=plugins,
             shown=tuple(self._shown),
+            warnings=self._problems.warnings,
         )
 
     def _read_document(self, document: Document) -> None:

@@ -74,6 +74,7 @@ class Problems:
     def __init__(self) -> None:
         self.secrets: set[str] = set()
         self._found: dict[tuple[str, int, int, str], ConfigProblem] = {}
+        self._warnings: dict[tuple[str, int, int], ConfigProblem] = {}
         self._said: set[tuple[str, int, int, str, str]] = set()
 
     def __len__(self) -> int:
@@ -99,6 +100,16 @@ class Problems:
             return
         self._said.add(said)
         self._found.setdefault((file, line, column, path), ConfigProblem(file, line, column, path, message))
+
+    def warn(self, node: Node, message: str) -> None:
+        """Record what is allowed and probably not meant; once for a place."""
+        problem = ConfigProblem(node.file, node.line, node.column, node.path, message)
+        self._warnings.setdefault((node.file, node.line, node.column), problem)
+
+    @property
+    def warnings(self) -> tuple[ConfigProblem, ...]:
+        """What is allowed and probably not meant, in the order of the files and lines."""
+        return tuple(warning for _, warning in sorted(self._warnings.items(), key=lambda item: item[0]))
 
     def raise_if_any(self, files: Iterable[Path]) -> None:
         """End the load when anything was found.
