@@ -13,7 +13,7 @@ import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.config.placeholders import Substitution, Values, has_placeholder
+from exporter.config.placeholders import Substitution, Values, has_placeholder, refuse_placeholders
 from exporter.config.problems import quoted
 from exporter.config.secrets import references
 from exporter.config.target_files import FileTarget
@@ -29,8 +29,8 @@ MAX_COMBINATIONS = 10_000
 _AXIS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXPANDING = ("each", "targets", "target_files")
 
-TELLING = ("name", "target", "labels")
-"""The keys of a check in which `{key}` is always a placeholder."""
+_TELLING = {"name", "target", "labels"}
+"""The keys of a check in which `{key}` is always meant as a placeholder."""
 
 Entries = dict[str, "Node"]
 """The keys of a check with their values."""
@@ -80,8 +80,9 @@ def expand_each(
     if len(problems) > before:
         return
     if not axes and targets is None:
-        telling = {key: node for key, node in rest.items() if key in TELLING}
-        yield Expanded(rest | Substitution(problems).apply(telling, Values({})))
+        for key in _TELLING & rest.keys():
+            refuse_placeholders(rest[key], problems)
+        yield Expanded(rest)
         return
     choices: Sequence[Node | FileTarget | None] = [None] if targets is None else targets
     if math.prod(len(values) for values in (*axes.values(), choices)) > MAX_COMBINATIONS:

@@ -51,13 +51,15 @@ def has_placeholders(node: Node) -> bool:
     return isinstance(below, Iterable) and any(map(has_placeholders, below))
 
 
-def without_placeholders(node: Node) -> Node:
-    """Give the value that stands for another one in which nothing is a placeholder."""
-    if isinstance(node.value, str):
-        return node._replace(value=_PLACEHOLDER.sub(lambda match: f"{{{match[0]}}}", node.value))
+def refuse_placeholders(node: Node, problems: Problems) -> None:
+    """Tell of placeholders in a check that has nothing to put in their place."""
     if isinstance(node.value, dict):
-        return node._replace(value={key: without_placeholders(item) for key, item in node.value.items()})
-    return node
+        for item in node.value.values():
+            refuse_placeholders(item, problems)
+    elif isinstance(node.value, str) and "{" in node.value:
+        for match in _PLACEHOLDER.finditer(node.value):
+            if match[2]:
+                problems.add(node, f"has {match[0]}, which nothing fills; add each, targets or target_files")
 
 
 class Substitution:
@@ -151,10 +153,6 @@ class Substitution:
         if values.origin is not None and key in self._labels:
             place = f"{node.file}:{node.line}:{node.column}"
             self._problems.add(values.origin, f"has no label {quoted(key)}, which {{{key}}} at {place} stands for")
-            return
-        if not values.by_key:
-            message = f"has {{{key}}}, which nothing fills: the check has no each, targets or target_files"
-            self._problems.add(node, f"{message}; write {{{{{key}}}}} for the text {{{key}}}")
             return
         kind = "keys of each" if values.origin is None else "keys of each and labels"
         no_key = "is no key of each" if values.origin is None else "is no key of each and no label of a target"

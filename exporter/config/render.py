@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.config.expand import TELLING
-from exporter.config.placeholders import without_placeholders
 from exporter.config.schema import CHECK_KEYS
 from exporter.config.secrets import MASK, is_credential_name, mask_credential, mask_url_password
 from exporter.config.yaml_text import dump_yaml
@@ -27,15 +25,7 @@ def shown_check(entries: Mapping[str, Node], fields: ModelFields) -> dict[str, o
         fields: The fields of the settings of its type.
     """
     keys = sorted(entries, key=lambda key: _KEY_ORDER.get(key, len(_KEY_ORDER)))
-    return {
-        key: _shown(
-            without_placeholders(entries[key]) if key in TELLING else entries[key],
-            (key,),
-            None if key in CHECK_KEYS else fields,
-            is_secret=False,
-        )
-        for key in keys
-    }
+    return {key: _shown(entries[key], (key,), None if key in CHECK_KEYS else fields, is_secret=False) for key in keys}
 
 
 def _shown(node: Node, location: Location, fields: ModelFields | None, *, is_secret: bool) -> object:

@@ -77,7 +77,7 @@ checks:
 """)
     bodies = [check.settings.body for check in config.checks if isinstance(check.settings, HttpSettings)]
     assert bodies == ['{"n": {"{x}": "1.10"}}', "{{x}}"]
-    assert [check.name for check in config.checks] == ["a-1.10", "b-{x}"]
+    assert [check.name for check in config.checks] == ["a-1.10", "b-{{x}}"]
 
 
 def test_a_wrong_value_of_each_is_told_where_it_stands() -> None:
