@@ -216,8 +216,10 @@ class _Tree:
         try:
             return _scalar(node.tag, node.value)
         except ValueError as error:
-            shown = MASK if is_credential_path(path) else quoted(node.value)
-            self._problems.add_at(self._file, line, column, path, f"{shown} {error}")
+            message = f"{quoted(node.value)} {error}"
+            if is_credential_path(path):  # the tag may be a part of it: that of a password that begins with !
+                message = f"{MASK} is not what its tag says, or too large a number"
+            self._problems.add_at(self._file, line, column, path, message)
             return str(node.value)
 
     def _list(self, node: yaml.nodes.Node, path: str) -> list[Node]:
