@@ -64,7 +64,7 @@ class Site:
         check_types: The check types that exist.
         history: The recent runs, for the pages.
         readiness: Whether scrapes are welcome.
-        runner_answers: Tells whether the loop that runs the checks is alive; may take a second.
+        runner_trouble: Returns why no check can run, or an empty text; may take a second.
         timeout_offset_seconds: What is kept back from the time Prometheus allows.
         version: The program's version.
     """
@@ -74,7 +74,7 @@ class Site:
     check_types: Mapping[str, CheckType]
     history: History
     readiness: Readiness
-    runner_answers: Callable[[], bool]
+    runner_trouble: Callable[[], str]
     timeout_offset_seconds: float
     version: str
 
@@ -205,15 +205,15 @@ class _Routes:
 
     def healthy(self, request: Request) -> Response:
         """Tell whether the process can do its work at all."""
-        if self._site.runner_answers():
-            return PlainTextResponse("healthy\n")
-        return PlainTextResponse("the event loop that runs the checks does not answer\n", status_code=503)
+        trouble = self._site.runner_trouble()
+        return PlainTextResponse(f"{trouble}\n", status_code=503) if trouble else PlainTextResponse("healthy\n")
 
-    async def ready(self, request: Request) -> Response:
-        """Tell whether scrapes are welcome."""
-        if self._site.readiness.ready:
-            return PlainTextResponse("ready\n")
-        return PlainTextResponse("not ready: starting or stopping\n", status_code=503)
+    def ready(self, request: Request) -> Response:
+        """Tell whether scrapes are welcome: not while the exporter starts or stops, nor while no check can run."""
+        trouble = self._site.runner_trouble() if self._site.readiness.ready else "starting or stopping"
+        if trouble:
+            return PlainTextResponse(f"not ready: {trouble}\n", status_code=503)
+        return PlainTextResponse("ready\n")
 
     def reload(self, request: Request) -> Response:
         """Load the configuration anew; a bad one leaves the old one in force."""

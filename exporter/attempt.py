@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from exporter.foreign import text_of
 from exporter.model import LogLine, Measurement, Reason
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Attempt:
         Fields must not carry secrets: the page of the check shows them.
         """
         if len(self.log) < _MAX_LOG_LINES:
+            if message.__class__ is not str:
+                message = text_of(message)
             self.log.append(LogLine(perf_counter() - self.started, message, fields))
 
 

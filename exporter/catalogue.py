@@ -6,20 +6,17 @@ Names follow blackbox_exporter where it has the same thing, so that its dashboar
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from exporter.labels import fits_beside_check, is_label_name
+from exporter.declarations import name_of, problem_of_metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.checks.base import CheckType
     from exporter.model import MetricSpec
-
-_FAMILY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class Kind(StrEnum):
@@ -188,10 +185,17 @@ RESOLVER_THREADS = Family(
     help="Threads in which the system is being asked for a name right now, for checks with `resolver: system`; 32 at"
     " most, and then further names wait. One whose check was given up counts until the system answers.",
 )
+LOOPS_REPLACED = Family(
+    name="nyxmon_exporter_event_loops_replaced_total", kind=Kind.COUNTER,
+    help="Event loops given up because a check type stopped them, or blocked them for half a minute.",
+)  # fmt: skip
 EXPORTER_CHECKS = Family(name="nyxmon_exporter_checks", help="Checks in the configuration.")
 
-EXPORTER = (BUILD_INFO, RELOAD_SUCCESSFUL, RELOAD_TIMESTAMP, RESOLVER_THREADS, EXPORTER_CHECKS)
+EXPORTER = (BUILD_INFO, RELOAD_SUCCESSFUL, RELOAD_TIMESTAMP, RESOLVER_THREADS, LOOPS_REPLACED, EXPORTER_CHECKS)
 """What is about the program itself."""
+
+OWN_NAMES = frozenset(name for family in (*UNIVERSAL, *CHECKS, *BATCH, *EXPORTER) for name in family.sample_names)
+"""The names of the samples that no check type may have."""
 
 
 class Catalogue:
@@ -212,16 +216,15 @@ class Catalogue:
         Raises:
             ValueError: When a type declares a metric that Prometheus would not take or that is one of ours.
         """
-        taken = {name for family in (*UNIVERSAL, *CHECKS, *BATCH, *EXPORTER) for name in family.sample_names}
         by_name: dict[str, Family] = {}
         self.by_spec: dict[MetricSpec, Family] = {}
         self.type_names = frozenset(check_types)
         self._specs_of_type = {name: check_type.metrics for name, check_type in check_types.items()}
         for check_type in check_types.values():
             for spec in check_type.metrics:
-                problem = "has the name of one of the exporter's own" if spec.name in taken else _problem_of(spec)
+                problem = problem_of_metric(spec, OWN_NAMES)
                 if problem:
-                    raise ValueError(f"check type {check_type.name}: metric {spec.name!r} {problem}")
+                    raise ValueError(f"check type {check_type.name}: metric {name_of(spec)} {problem}")
                 self.by_spec[spec] = by_name.setdefault(
                     spec.name, Family(name=spec.name, help=spec.help, labels=spec.labels, about_checks=True)
                 )
@@ -231,21 +234,3 @@ class Catalogue:
     def specs_of(self, check_type: str) -> tuple[MetricSpec, ...]:
         """Give the metrics that a type declares; none for a type that was registered by its executor alone."""
         return self._specs_of_type.get(check_type, ())
-
-
-def _problem_of(spec: MetricSpec) -> str:
-    """Tell what is wrong with a declaration; empty when nothing is."""
-    if not _FAMILY_NAME.fullmatch(spec.name):
-        return "has a name that Prometheus would not take"
-    if spec.name.startswith(("nyxmon_", "process_")):
-        return "has a prefix that is reserved for the exporter itself"
-    if len(set(spec.labels)) != len(spec.labels):
-        return "has a label twice"
-    for label in spec.labels:
-        if not is_label_name(label):
-            return f"has a label {label!r}, which Prometheus would not take or which is reserved"
-        if not fits_beside_check(label):
-            return f"has a label {label!r}; names between check and check_type are not supported"
-    if any(len(values) != len(spec.labels) for values, _ in spec.defaults):
-        return "has a default with too few or too many label values"
-    return ""

@@ -10,19 +10,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from inspect import isawaitable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from exporter.answers import UnsoundAnswerError, failure_of, is_sound, mend, sound_answer
 from exporter.attempt import begin_attempt
-from exporter.model import Reason, Result
+from exporter.errors import CheckFailed
+from exporter.foreign import repr_of
+from exporter.model import Reason
 from exporter.quantities import seconds_text
 from exporter.verdict import finish, judge, unjudged, wants_retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import CodeType
 
     from exporter.attempt import Attempt
-    from exporter.model import Check, LogLine
+    from exporter.model import Check, LogLine, Result
     from exporter.registry import BatchExecutors
 
 logger = logging.getLogger(__name__)
@@ -33,6 +38,9 @@ _PHASES = {Reason.RESOLVE: "resolve", Reason.CONNECT_TIMEOUT: "connect"}
 _GRACE_SECONDS = 0.1
 """How long a cancelled check may take to clean up before it counts as stuck."""
 
+LOOP_BROKE = "a check type stopped the event loop, or cancelled what runs on it, before the check was done"
+"""The detail of a check that was broken off and cannot know by whom."""
+
 
 class Execution:
     """Runs one check of one batch; made when the check starts, done when its result is known.
@@ -40,6 +48,7 @@ class Execution:
     Attributes:
         check: The check.
         abandoned: Whether the check ignored its cancellation and was left behind.
+        given_up: Whether its batch was given up, so that nobody waits for a result.
         task: The task that runs it, once started.
     """
 
@@ -60,6 +69,7 @@ class Execution:
         """
         self.check = check
         self.abandoned = False
+        self.given_up = False
         self.task: asyncio.Task[object] | None = None
         self._executors = executors
         self._deadline = deadline
@@ -76,45 +86,93 @@ class Execution:
         self._log: list[LogLine] = []
         self._held_seconds = 0.0
 
+    @classmethod
+    def attempt_code(cls) -> CodeType:
+        """Return the code that calls the executor, to recognise it on a stack."""
+        return cls._make_attempt.__code__
+
     async def run(self) -> Result:
-        """Make attempts until one succeeds, none is left, or the batch's deadline comes."""
+        """Make attempts until one succeeds, none is left, or the batch's deadline comes.
+
+        Raises:
+            asyncio.CancelledError: When the batch was given up.
+        """
         self.task = asyncio.current_task()
         self._began = perf_counter()
         self._began_timestamp_seconds = time.time()
+        try:
+            result = await self._attempts_until_done()
+        except BaseException as error:
+            if self.given_up:
+                raise
+            # What came here slipped past the handling of one attempt, and must not reach the batch.
+            logger.warning("check %s was broken off", self.check.name, exc_info=error)
+            result = unjudged(self.check, Reason.INTERNAL, f"the check was broken off by {repr_of(error)}")
+        return self._finished(result)
+
+    async def _attempts_until_done(self) -> Result:
         while True:
             result = await self._make_attempt()
             self._log.extend(result.log)
             if self._attempts > self.check.retries or self._limit_reason is Reason.DEADLINE:
-                break
+                return result
             if self.abandoned or not wants_retry(self.check, result):
-                break
+                return result
             if not self._time_left_after(self.check.retry_delay_seconds):
-                break
+                return result
             await asyncio.sleep(self.check.retry_delay_seconds)
-        return self._finished(result)
 
     async def _make_attempt(self) -> Result:
         self._attempt = attempt = begin_attempt()
         self._attempts += 1
         self._arm()
+        pending: object = None
         try:
-            answer = await self._executors.get_executor(self.check.check_type).execute(self.check)
+            pending = self._executors.get_executor(self.check.check_type).execute(self.check)
+            answer = await pending
         except asyncio.CancelledError as error:
             return self._cancelled(attempt, error)
-        except BaseException as error:
+        except CheckFailed as error:
             if self._expired:
                 return self._timed_out(attempt)
-            logger.warning("check %s: its executor raised", self.check.name, exc_info=error)
-            return unjudged(self.check, Reason.INTERNAL, f"the executor raised {error!r}", attempt)
+            return self._unjudged(attempt, *failure_of(error))
+        except BaseException as error:  # noqa: BLE001 - SystemExit of a check type must not reach the loop
+            if self._expired:
+                return self._timed_out(attempt)
+            return self._raised(attempt, error, pending)
         finally:
             self._disarm()
-            self._held_seconds += attempt.held_seconds
-        if self._expired:
-            return self._timed_out(attempt)
-        if not isinstance(answer, Result):
-            detail = f"the executor gave {type(answer).__name__} instead of a Result"
-            return unjudged(self.check, Reason.INTERNAL, detail, attempt)
-        return judge(self.check, attempt, answer, duration_seconds=self._duration_seconds())
+            self._count_holding(attempt)
+        return self._timed_out(attempt) if self._expired else self._judged(attempt, answer)
+
+    def _judged(self, attempt: Attempt, answer: object) -> Result:
+        """Judge what the executor returned; what cannot be judged is a failure of its own check."""
+        try:
+            sound = sound_answer(self.check, attempt, answer, self._executors.declared(self.check.check_type))
+            return judge(self.check, attempt, sound, duration_seconds=self._duration_seconds())
+        except UnsoundAnswerError as error:
+            fault = str(error)
+        except BaseException as error:  # noqa: BLE001 - whatever an object of a stranger does while it is looked at
+            fault = f"the executor returned what cannot be judged: {repr_of(error)}"
+        logger.warning("check %s: %s", self.check.name, fault)
+        return self._unjudged(attempt, Reason.INTERNAL, fault)
+
+    def _raised(self, attempt: Attempt, error: BaseException, pending: object) -> Result:
+        if isinstance(error, TypeError) and pending is not None and not isawaitable(pending):
+            detail = f"the executor of type {self.check.check_type} must have an `async def execute`"
+        else:
+            detail = f"the executor raised {repr_of(error)}"
+        logger.warning("check %s: its executor raised", self.check.name, exc_info=error)
+        return self._unjudged(attempt, Reason.INTERNAL, detail)
+
+    def _unjudged(self, attempt: Attempt, reason: Reason, detail: str) -> Result:
+        self._mend(attempt)
+        return unjudged(self.check, reason, detail, attempt)
+
+    def _mend(self, attempt: Attempt) -> None:
+        declared = self._executors.declared(self.check.check_type)
+        if not is_sound(attempt, declared):
+            mend(attempt, declared)
 
     def _cancelled(self, attempt: Attempt, error: asyncio.CancelledError) -> Result:
         task = self.task
@@ -122,11 +180,15 @@ class Execution:
             if task is not None:
                 task.uncancel()
             return self._timed_out(attempt)
-        if task is not None and task.cancelling():
+        if task is None or not task.cancelling():
+            return self._unjudged(attempt, Reason.INTERNAL, "the executor raised CancelledError by itself")
+        if self.given_up:
             raise error
-        return unjudged(self.check, Reason.INTERNAL, "the executor raised CancelledError by itself", attempt)
+        task.uncancel()
+        return self._unjudged(attempt, Reason.RUNNER, LOOP_BROKE)
 
     def _timed_out(self, attempt: Attempt) -> Result:
+        self._mend(attempt)
         reason = self._limit_reason if self._limit_reason is Reason.DEADLINE else attempt.timeout_reason
         limit = seconds_text(self._limit_seconds)
         if self._limit_reason is Reason.DEADLINE:
@@ -171,6 +233,10 @@ class Execution:
 
     def _time_left_after(self, delay_seconds: float) -> bool:
         return self._deadline is None or perf_counter() + delay_seconds < self._deadline
+
+    def _count_holding(self, attempt: Attempt) -> None:
+        if type(attempt.held_seconds) is float:
+            self._held_seconds += attempt.held_seconds
 
     def _duration_seconds(self) -> float:
         return perf_counter() - self._began - self._held_seconds

@@ -23,7 +23,7 @@ import math
 import operator
 from typing import TYPE_CHECKING, Protocol, cast
 
-from exporter.model import ExpectationOutcome, Subject, ValueKind
+from exporter.model import ExpectationOutcome, Explained, Subject, ValueKind
 from exporter.quantities import number_text, seconds_text
 
 if TYPE_CHECKING:
@@ -87,13 +87,19 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
     try:
         observation = observed[subject.name]
         value = observation(expectation.selector) if callable(observation) else observation
+        why = ""
+        if isinstance(value, Explained):
+            why = f" ({value.why})"
+            value = value.value
         holds = _holds(subject.kind, expectation.operator, value, expectation.operand)
         shown = _shown(subject.kind, value)
+        if not holds and value is not None:
+            shown = _with_kind(expectation, value, shown)
         return ExpectationOutcome(
             expectation=expectation,
             ok=holds,
             value=_number(value),
-            observed=shown if holds or value is None else _with_kind(expectation, value, shown),
+            observed=_cut(shown + why) if why else shown,
         )
     except Exception as error:  # noqa: BLE001 - one value that a plugin cannot produce must not take the others along
         return ExpectationOutcome(
@@ -298,6 +304,10 @@ def _shown(kind: ValueKind, value: object) -> str:
         text = ", ".join(map(str, value[:_MAX_OBSERVED_CHARACTERS]))
     else:
         text = _start_of_json(value)
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     start = text[: _MAX_OBSERVED_CHARACTERS + 1].encode("utf-8", "backslashreplace").decode("utf-8")
     return start if len(start) <= _MAX_OBSERVED_CHARACTERS else start[: _MAX_OBSERVED_CHARACTERS - 1] + "…"
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.model import Check, Result
     from exporter.pacing import Pacer
     from exporter.registry import BatchExecutors
-    from exporter.stuck import StuckChecks
+    from exporter.stuck import Leftovers, StuckChecks
 
 _GATHERING_SECONDS = 0.004
 """How long further results are waited for before those that are there are handed over: a hop to a thread costs the loop
@@ -50,6 +50,7 @@ class FanOut:
         executors: BatchExecutors,
         delivery: Delivery,
         stuck: StuckChecks,
+        leftovers: Leftovers,
         *,
         pacer: Pacer,
         buffer_size: int,
@@ -62,6 +63,7 @@ class FanOut:
             executors: Who runs it.
             delivery: Where results go.
             stuck: Where checks are remembered that ignore their cancellation.
+            leftovers: Takes the tasks that outlive the batch.
             pacer: Holds back starts.
             buffer_size: Results that may wait in the stream.
             deadline: `perf_counter()` value at which all checks are cut off; None for no limit.
@@ -72,6 +74,7 @@ class FanOut:
         self._executors = executors
         self._delivery = delivery
         self._stuck = stuck
+        self._leftovers = leftovers
         self._pacer = pacer
         self._buffer_size = buffer_size
         self._deadline = deadline
@@ -117,6 +120,7 @@ class FanOut:
 
         def leave_behind(abandoned: Execution, result: Result) -> None:
             self._stuck.add(abandoned)
+            self._leftovers.add(abandoned.task)
             late = asyncio.ensure_future(self._send(send, position, result))
             self._late_sends.add(late)
             late.add_done_callback(self._late_sends.discard)
@@ -133,6 +137,7 @@ class FanOut:
     async def _send(self, send: MemoryObjectSendStream[NumberedResult], position: int, result: Result) -> None:
         if result.reason is Reason.DEADLINE:
             self.deadline_exceeded += 1
+        self._delivery.note(position, result)
         try:
             try:
                 send.send_nowait((position, result))
@@ -165,5 +170,6 @@ class FanOut:
         """End what is still under way when the batch was given up; nothing is left to end otherwise."""
         self._stopped = True
         for execution in self._running:
+            execution.given_up = True
             if execution.task is not None and not execution.abandoned:
                 execution.task.cancel()

@@ -11,6 +11,7 @@ from struct import Struct
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.foreign import text_of
 from exporter.model import LogLine, Reason, ResultStatus
 
 if TYPE_CHECKING:
@@ -264,7 +265,6 @@ def _bytes_of(log: tuple[LogLine, ...]) -> int | None:
 def _bounded(line: LogLine) -> LogLine:
     """Give the line with long texts cut and objects turned into text, so that it keeps no body alive."""
     fields: Mapping[str, object] = {
-        name: value if value.__class__ in _SMALL else str(value)[:_MAX_TEXT_CHARACTERS]
-        for name, value in line.fields.items()
+        name: value if value.__class__ in _SMALL else text_of(value) for name, value in line.fields.items()
     }
     return LogLine(line.offset_seconds, line.message[:_MAX_TEXT_CHARACTERS], fields)

@@ -258,6 +258,8 @@ class Check:
         min_interval_seconds: Within it the last result is given again instead of running the check.
         phase_histograms: Whether the duration of each phase is kept in a histogram.
         alert: The alerts it has of its own; None leaves it to those that all checks have.
+        is_complete: Whether the default expectations of its type are among its expectations, and all of it has been
+            checked, as a configuration does; a runner completes the others.
     """
 
     name: str
@@ -276,6 +278,7 @@ class Check:
     phase_histograms: bool = False
     target_label: str = ""
     alert: AlertPolicy | None = None
+    is_complete: bool = field(default=False, repr=False, compare=False)
 
     @property
     def longest_run_seconds(self) -> float:
@@ -296,7 +299,20 @@ class LogLine(NamedTuple):
     fields: Mapping[str, object]
 
 
-Observed = float | int | bool | str | tuple[str, ...] | list[object] | dict[str, object] | None
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An observed flag with what made it so, which is shown beside it.
+
+    Attributes:
+        value: The flag.
+        why: What made it so.
+    """
+
+    value: bool
+    why: str
+
+
+Observed = float | int | bool | str | tuple[str, ...] | list[object] | dict[str, object] | Explained | None
 """A value an expectation can judge; None means that the thing looked at is not there."""
 
 Observation: TypeAlias = "Observed | Callable[[object], Observed]"

@@ -30,6 +30,7 @@ class ExporterFacts(NamedTuple):
         last_reload_successful: Whether the configuration in force is what the file says.
         last_reload_success_timestamp_seconds: Unix time at which it was loaded.
         resolver_threads: Threads in which the system is being asked for a name.
+        replaced_loops: Event loops of the checks that were given up.
         checks: Checks in the configuration.
     """
 
@@ -38,6 +39,7 @@ class ExporterFacts(NamedTuple):
     last_reload_successful: bool
     last_reload_success_timestamp_seconds: float
     resolver_threads: int
+    replaced_loops: int
     checks: int
 
 
@@ -140,6 +142,7 @@ def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
     yield single(catalogue.RELOAD_SUCCESSFUL, facts.last_reload_successful)
     yield single(catalogue.RELOAD_TIMESTAMP, facts.last_reload_success_timestamp_seconds)
     yield single(catalogue.RESOLVER_THREADS, facts.resolver_threads)
+    yield single(catalogue.LOOPS_REPLACED, facts.replaced_loops)
     yield single(catalogue.EXPORTER_CHECKS, facts.checks)
 
 

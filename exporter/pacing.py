@@ -9,6 +9,7 @@ checks that were started in one moment are answered in one moment, however long 
 from __future__ import annotations
 
 import asyncio
+from threading import get_ident
 from time import perf_counter
 
 _BUSY_ITERATION_SECONDS = 0.0005
@@ -31,9 +32,6 @@ _CERTAIN_STARTS = 100
 """Batches of fewer starts teach the less."""
 
 _BEAT_SECONDS = 0.05
-
-_SILENCE_SECONDS = 0.5
-"""A loop that has not run a timer for so long is blocked by something that will not give way."""
 
 
 class Workload:
@@ -125,20 +123,23 @@ class Pulse:
     Attributes:
         last_beat: `perf_counter()` value of the last sign of life, or of the making of this object.
         longest_lag_seconds: The latest that a beat was so far.
-        started: Whether the loop has begun with the batch.
+        loop: The loop, once it has begun with the batch.
+        thread_id: The thread it runs in.
     """
 
     def __init__(self) -> None:
         self.last_beat = perf_counter()
         self.longest_lag_seconds = 0.0
-        self.started = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread_id = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Beat on the running loop until `stop`."""
-        self.started = True
+        self.loop = asyncio.get_running_loop()
+        self.thread_id = get_ident()
         self.last_beat = perf_counter()
-        self._arm(asyncio.get_running_loop())
+        self._arm(self.loop)
 
     def stop(self) -> None:
         """End the beating; a beat that is overdue right now counts as lag."""
@@ -146,9 +147,9 @@ class Pulse:
             self._timer.cancel()
             self._see(perf_counter())
 
-    def is_silent(self) -> bool:
-        """Tell, from any thread, whether the loop has shown no sign of life for so long that it must be blocked."""
-        return perf_counter() - self.last_beat > _SILENCE_SECONDS
+    def silent_seconds(self) -> float:
+        """Return for how long the loop has shown no sign of life; from any thread."""
+        return max(0.0, perf_counter() - self.last_beat - _BEAT_SECONDS)
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = loop.call_later(_BEAT_SECONDS, self._beat, loop)

@@ -8,23 +8,28 @@ under another.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from dataclasses import dataclass
-from time import perf_counter
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
-import anyio
-
+from exporter.answers import ANY_SERIES, DeclaredSeries
 from exporter.checks import BUILTIN
 from exporter.checks.base import BatchContext, CheckExecutor, CheckType
-from exporter.errors import UnknownCheckTypeError
+from exporter.closing import Closings
+from exporter.errors import CheckFailed, UnknownCheckTypeError
+from exporter.foreign import repr_of
+from exporter.model import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from exporter.closing import Closing
 
     ExecutorFactory = Callable[[BatchContext], CheckExecutor]
 
-__all__ = ["BatchContext", "BatchExecutors", "CheckExecutor", "Closing", "ExecutorRegistry", "close_resource"]
+__all__ = ["BatchContext", "BatchExecutors", "CheckExecutor", "ExecutorRegistry"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,53 +43,6 @@ class _Recipe:
     needs_http_client: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closing:
-    """How closing one resource of a batch went.
-
-    Attributes:
-        resource: The check type of the executor, or `http_client`.
-        seconds: Time the closing took.
-        failed: Whether it raised or ran out of time; the log has the error.
-    """
-
-    resource: str
-    seconds: float
-    failed: bool
-
-
-async def close_resource(resource: str, aclose: Callable[[], Awaitable[None]], limit_seconds: float) -> Closing:
-    """Close one resource in a bounded time; errors are logged and told, not raised.
-
-    The closing runs in a task of its own: cancelling the batch does not reach it, and one that ignores the end of its
-    time is left behind.
-
-    Args:
-        resource: Name for the log and the metric.
-        aclose: Closes it.
-        limit_seconds: Time after which the closing is cancelled.
-    """
-    started = perf_counter()
-    task = asyncio.create_task(_close(resource, aclose))
-    with anyio.CancelScope(shield=True):
-        await asyncio.wait([task], timeout=limit_seconds)
-        if not task.done():
-            logger.warning("closing %s was given up after %.3g s", resource, limit_seconds)
-            task.cancel()
-    closed = task.done() and task.result()
-    return Closing(resource=resource, seconds=perf_counter() - started, failed=not closed)
-
-
-async def _close(resource: str, aclose: Callable[[], Awaitable[None]]) -> bool:
-    """Tell whether closing went well; whatever it raises ends here, because SystemExit in a task stops the loop."""
-    try:
-        await aclose()
-    except BaseException as error:  # noqa: BLE001 - a plugin's fault while closing must not cost any results
-        logger.warning("closing %s failed: %r", resource, error)
-        return False
-    return True
-
-
 class BatchExecutors:
     """The executors of one batch, made on first use; lives as long as the batch and is used on its loop only.
 
@@ -92,9 +50,13 @@ class BatchExecutors:
         instantiated: Check type to number of executors that were made from factories.
     """
 
-    def __init__(self, recipes: Mapping[str, _Recipe], context: BatchContext) -> None:
+    def __init__(
+        self, recipes: Mapping[str, _Recipe], context: BatchContext, declared: Mapping[str, DeclaredSeries]
+    ) -> None:
         self._recipes = recipes
         self._context = context
+        self._declared = declared
+        self._broken: dict[str, str] = {}
         self._by_type: dict[str, CheckExecutor] = {}
         self._by_factory: dict[ExecutorFactory, CheckExecutor] = {}
         self._owned: list[tuple[str, CheckExecutor]] = []
@@ -107,11 +69,18 @@ class BatchExecutors:
 
         Raises:
             UnknownCheckTypeError: When the type has no recipe.
+            CheckFailed: When the executor cannot be made; it is not tried again in this batch.
         """
         executor = self._by_type.get(check_type)
         if executor is None:
+            if check_type in self._broken:
+                raise CheckFailed(Reason.INTERNAL, self._broken[check_type])
             executor = self._by_type[check_type] = self._obtain(check_type)
         return executor
+
+    def declared(self, check_type: str) -> DeclaredSeries:
+        """What checks of a type may measure."""
+        return self._declared.get(check_type, ANY_SERIES)
 
     def _obtain(self, check_type: str) -> CheckExecutor:
         recipe = self._recipes.get(check_type)
@@ -123,24 +92,45 @@ class BatchExecutors:
         assert factory is not None  # noqa: S101 - a recipe without instance has a factory
         executor = self._by_factory.get(factory)
         if executor is None:
-            executor = self._by_factory[factory] = factory(self._context)
+            executor = self._by_factory[factory] = self._make(check_type, factory)
             self._owned.append((check_type, executor))
             self.instantiated[check_type] = self.instantiated.get(check_type, 0) + 1
         return executor
 
-    async def aclose_all(self, limit_seconds: float = 1.0) -> tuple[Closing, ...]:
+    def _make(self, check_type: str, factory: ExecutorFactory) -> CheckExecutor:
+        try:
+            executor = factory(self._context)
+            if callable(getattr(executor, "execute", None)):
+                return executor
+            if inspect.iscoroutine(executor):
+                executor.close()
+            fault = f"the executor of type {check_type} has no execute"
+        except BaseException as error:
+            fault = f"the executor of type {check_type} cannot be made: {repr_of(error)}"
+            logger.warning("the executor of type %s cannot be made", check_type, exc_info=error)
+        self._broken[check_type] = fault
+        raise CheckFailed(Reason.INTERNAL, fault)
+
+    async def aclose_all(self, limit_seconds: float = 1.0, closings: Closings | None = None) -> tuple[Closing, ...]:
         """Close what the batch made, side by side and each once, so that one that hangs holds up no other.
 
         Instances registered by the caller are the caller's to close and are left alone.
 
         Args:
-            limit_seconds: Time they have.
+            limit_seconds: Time they have, where `closings` does not say it.
+            closings: Where to keep account of it.
         """
+        closings = closings or Closings(limit_seconds)
         owned, self._owned = self._owned, []
         self._by_type.clear()
         self._by_factory.clear()
-        closing = (close_resource(check_type, executor.aclose, limit_seconds) for check_type, executor in owned)
-        return tuple(await asyncio.gather(*closing))
+        return tuple(await asyncio.gather(*(closings.close(name, partial(_call_aclose, each)) for name, each in owned)))
+
+
+def _call_aclose(executor: CheckExecutor) -> object:
+    """Begin to close an executor; one that holds nothing need not have an `aclose`."""
+    aclose = getattr(executor, "aclose", None)
+    return None if aclose is None else aclose()
 
 
 class ExecutorRegistry:
@@ -152,7 +142,9 @@ class ExecutorRegistry:
     def __init__(self) -> None:
         self._recipes: dict[str, _Recipe] = {}
         self._check_types: dict[str, CheckType] = {}
-        self._standing = BatchExecutors(self._recipes, BatchContext())
+        self._self_run: dict[str, CheckType] = {}
+        self._declared: dict[str, DeclaredSeries] = {}
+        self._standing = BatchExecutors(self._recipes, BatchContext(), self._declared)
 
     @classmethod
     def with_builtins(cls) -> Self:
@@ -160,11 +152,12 @@ class ExecutorRegistry:
         registry = cls()
         for check_type in BUILTIN:
             registry.register_type(check_type)
+            registry._declared[check_type.name] = DeclaredSeries(check_type.metrics, is_trusted=True)
         return registry
 
     def register(self, check_type: str, executor: CheckExecutor) -> None:
         """Let an instance run all checks of a type, replacing what ran them; the caller keeps and closes it."""
-        self._recipes[check_type] = _Recipe(instance=executor)
+        self._replace(check_type, _Recipe(instance=executor))
 
     def register_factory(self, check_type: str, factory: ExecutorFactory, *, needs_http_client: bool = False) -> None:
         """Let a factory make the executor of a type anew for each batch, replacing what ran it.
@@ -174,12 +167,20 @@ class ExecutorRegistry:
             factory: Gets the batch's context; the batch closes what it makes.
             needs_http_client: Whether the context must carry the shared HTTP client.
         """
-        self._recipes[check_type] = _Recipe(factory=factory, needs_http_client=needs_http_client)
+        self._replace(check_type, _Recipe(factory=factory, needs_http_client=needs_http_client))
 
     def register_type(self, check_type: CheckType) -> None:
         """Make a declared type known: its executor to the runner, its settings and metrics to everything else."""
         self._check_types[check_type.name] = check_type
         self.register_factory(check_type.name, check_type.executor, needs_http_client=check_type.needs_http_client)
+        self._self_run[check_type.name] = check_type
+
+    def _replace(self, check_type: str, recipe: _Recipe) -> None:
+        """Let something else run the checks of a type; what was known of who ran them before does not hold for it."""
+        self._recipes[check_type] = recipe
+        self._self_run.pop(check_type, None)
+        declaration = self._check_types.get(check_type)
+        self._declared[check_type] = DeclaredSeries(None if declaration is None else declaration.metrics)
 
     def list_registered_types(self) -> list[str]:
         """Give the names of all types that have an executor, sorted."""
@@ -189,6 +190,11 @@ class ExecutorRegistry:
     def check_types(self) -> Mapping[str, CheckType]:
         """The declared types by name; types registered by executor alone declare nothing and are not among them."""
         return self._check_types
+
+    @property
+    def self_run_types(self) -> Mapping[str, CheckType]:
+        """The declared types whose checks are run by the executor that they declare, by name."""
+        return self._self_run
 
     def require(self, check_types: Iterable[str]) -> None:
         """Make sure that every type has an executor, before anything is started.
@@ -205,7 +211,7 @@ class ExecutorRegistry:
 
     def for_batch(self, context: BatchContext) -> BatchExecutors:
         """Open the executors of one batch on a snapshot of the recipes; the batch closes them."""
-        return BatchExecutors(dict(self._recipes), context)
+        return BatchExecutors(dict(self._recipes), context, dict(self._declared))
 
     def get_executor(self, check_type: str) -> CheckExecutor:
         """Give an executor to a caller without a batch; it is kept until `aclose_all`.

@@ -26,7 +26,7 @@ from exporter.records import Records
 from exporter.selection import Flight, Selection, View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from prometheus_client.registry import Collector
 
@@ -89,7 +89,7 @@ class ScrapeService:
         history: Recent runs of the checks.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every part of the program that a page says something about
         self,
         runner: CheckRunner,
         live_config: LiveConfiguration,
@@ -99,6 +99,7 @@ class ScrapeService:
         version: str,
         process: Collector | None = None,
         resolver_threads: ResolverThreads | None = None,
+        replaced_loops: Callable[[], int] = lambda: 0,
         changes: StatusChanges | None = None,
     ) -> None:
         """Make the service.
@@ -111,6 +112,7 @@ class ScrapeService:
             version: Version of the exporter.
             process: Gives the facts about the process; prometheus_client's collector by default.
             resolver_threads: Those of the network that the runner has.
+            replaced_loops: Returns how many event loops the runner has given up.
             changes: Tells the log of checks that begin to fail or are well again; None for nothing.
 
         Raises:
@@ -125,6 +127,7 @@ class ScrapeService:
         self._process = CollectorRegistry(auto_describe=False)
         self._process.register(process if process is not None else ProcessCollector(registry=None))
         self._resolver_threads = resolver_threads or ResolverThreads()
+        self._replaced_loops = replaced_loops
         self._lock = Lock()
         self._view = View(live_config.current, check_types, runner, self._records)
 
@@ -214,6 +217,7 @@ class ScrapeService:
             live_config.last_reload_successful,
             live_config.last_reload_success_timestamp_seconds,
             self._resolver_threads.busy,
+            self._replaced_loops(),
             len(live_config.current.checks),
         )
 

@@ -25,13 +25,18 @@ from pydantic import (
     model_validator,
 )
 
+from exporter.names import host_name
+from exporter.secrecy import SECRET_TEXTS, SecretText
+
 _DURATION_UNITS = {"y": 31536000.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile("(?=.)" + "".join(rf"(?:[0-9]+(?:\.[0-9]+)?{unit})?" for unit in _DURATION_UNITS))
 _DURATION_PART = re.compile(r"([0-9.]+)(ms|[ywdhms])")
 _MAX_DURATION_SECONDS = 100 * _DURATION_UNITS["y"]
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2, "GB": 1024**3, "GIB": 1024**3}
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMG]?I?B?)", re.IGNORECASE)
-_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#]*@)?(?P<place>[^/?#]*)")
+_PORT = re.compile(r":[0-9]*$")
+_URL_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 SYSTEM_RESOLVER = "system"
@@ -118,28 +123,30 @@ def parse_ip(value: object) -> str:
 
 
 def parse_host(value: object) -> str:
-    """Read a host: a DNS name or an IP address (IPv6 with or without brackets), without port.
+    """Return a host: an IP address in canonical text without brackets, or a name in ASCII as `host_name` reads it.
+
+    Args:
+        value: A DNS name or an IP address (IPv6 with or without brackets), without port.
 
     Raises:
         ValueError: When it is neither.
     """
     text = value if isinstance(value, str) else ""
+    if url := _URL.match(text):
+        raise ValueError(f"is a URL; write {_PORT.sub('', url['place'])}")
     bracketed = text.startswith("[") and text.endswith("]")
     try:
         return str(ipaddress.IPv6Address(text[1:-1]) if bracketed else ipaddress.ip_address(text))
     except ValueError:
         pass
-    name = text.removesuffix(".")
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError:
-            raise ValueError("is no host name") from None
-    if not name or len(name) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in name.split(".")):
-        raise ValueError("is no host name and no IP address")
-    if name.split(".")[-1].isdigit():
-        raise ValueError("is no host name and no IP address")
-    return name
+    name = host_name(text)
+    bare = name.removesuffix(".")
+    if not bare.rpartition(".")[2].isdigit():
+        return text if text.isascii() else name
+    try:
+        return str(ipaddress.IPv4Address(bare))  # its digits and dots may have been written in full width
+    except ValueError:
+        raise ValueError("is not a host name: its last label is a number, and it is not an IP address") from None
 
 
 def parse_host_port(value: object, default_port: int | None = None) -> tuple[str, int]:
@@ -149,6 +156,8 @@ def parse_host_port(value: object, default_port: int | None = None) -> tuple[str
         ValueError: When the host is none, or the port is missing or not in 1..65535.
     """
     text = value if isinstance(value, str) else ""
+    if url := _URL.match(text):
+        raise ValueError(f"is a URL; write {_place_in_url(url, port_needed=default_port is None)}")
     host, colon, port_text = text.rpartition(":")
     bare_v6 = text.count(":") > 1 and not text.startswith("[")
     if not colon or bare_v6 or text.endswith("]"):
@@ -157,7 +166,17 @@ def parse_host_port(value: object, default_port: int | None = None) -> tuple[str
         return parse_host(text), default_port
     if not port_text.isascii() or not port_text.isdigit() or not 1 <= int(port_text) <= 65535:
         raise ValueError(f"has port {port_text!r}; a port is a number from 1 to 65535")
+    if not host:
+        raise ValueError("has no host before its port")
     return parse_host(host), int(port_text)
+
+
+def _place_in_url(url: re.Match[str], *, port_needed: bool) -> str:
+    """Return what to write in place of a URL: its host, with a port where one is needed."""
+    place = url["place"]
+    if not port_needed or _PORT.search(place):
+        return place
+    return f"{place}:{_URL_PORTS.get(url['scheme'].lower(), 'PORT')}"
 
 
 def parse_ip_port(value: object) -> str:
@@ -166,9 +185,19 @@ def parse_ip_port(value: object) -> str:
     Raises:
         ValueError: When it is none; a name is refused, because it would have to be resolved first.
     """
+    if isinstance(value, str) and (url := _URL.match(value)):
+        raise ValueError(f"is a URL; write {_ip_place(url['place']) or 'an IP address'}")
     host, _ = parse_host_port(value, default_port=1)
     parse_ip(host)
     return str(value)
+
+
+def _ip_place(place: str) -> str:
+    """Return a place in a URL when it is an IP address with or without a port; else nothing."""
+    try:
+        return parse_ip_port(place)
+    except ValueError:
+        return ""
 
 
 def parse_resolver(value: object) -> str:
@@ -177,11 +206,14 @@ def parse_resolver(value: object) -> str:
     Raises:
         ValueError: When it is neither.
     """
-    if value == SYSTEM_RESOLVER:
+    text = value if isinstance(value, str) else ""
+    if text == SYSTEM_RESOLVER:
         return SYSTEM_RESOLVER
     try:
         return parse_ip_port(value)
     except ValueError as error:
+        if _URL.match(text):
+            raise
         raise ValueError(f"{error}; write an IP address, IP:port, or {SYSTEM_RESOLVER}") from None
 
 
@@ -241,6 +273,15 @@ Resolver = Annotated[
 
 SingleLine = Annotated[str, AfterValidator(refuse_control_characters)]
 """Text without control characters."""
+
+
+def _remember_secret(value: str, info: ValidationInfo) -> str:
+    """Return the text as a SecretText when it came out of a reference: pydantic reads JSON, which has plain texts."""
+    return SecretText(value) if info.context and value in info.context.get(SECRET_TEXTS, ()) else value
+
+
+SecretiveLine = Annotated[SingleLine, AfterValidator(_remember_secret)]
+"""Text without control characters; a SecretText when it came out of a reference."""
 
 
 @dataclass(frozen=True, slots=True)

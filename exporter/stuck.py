@@ -1,4 +1,4 @@
-"""Checks that ignored their cancellation: remembered over all batches, skipped until they end, never waited for."""
+"""What outlives its batch: checks that are skipped until they end, and tasks that the loop is kept running for."""
 
 from __future__ import annotations
 
@@ -6,50 +6,74 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortalProvider
+    import asyncio
 
     from exporter.execution import Execution
 
+_LOOK_SECONDS = 1.0
+
 
 class StuckChecks:
-    """The checks that were left behind; lives as long as the runner, shared by threads.
+    """The checks that ignored their cancellation; lives as long as the runner, shared by threads."""
 
-    While there are any, it holds a lease of the portal: ending the loop would mean waiting for them without limit.
-    """
-
-    def __init__(self, portal_provider: BlockingPortalProvider) -> None:
-        self._portal_provider = portal_provider
+    def __init__(self) -> None:
         self._executions: dict[str, Execution] = {}
         self._lock = threading.Lock()
-        self._lease_held = False
 
     def names(self) -> frozenset[str]:
-        """Give the names of the checks that still run although nobody waits for them."""
+        """Return the names of the checks that still run although nobody waits for them."""
         with self._lock:
             return frozenset(self._executions)
 
     def add(self, execution: Execution) -> None:
-        """Remember a check that was left behind, until its task ends."""
-        task = execution.task
-        assert task is not None  # noqa: S101 - only a check that has started can be left behind
+        """Remember a check that was left behind, until its task ends; to be called on the loop that runs it."""
+        self._remember(execution)
+        self._forget_when_done(execution)
+
+    def add_blocking(self, execution: Execution, loop: asyncio.AbstractEventLoop) -> None:
+        """Remember a check that blocks its loop, until the loop is free and the task has ended; from any thread."""
+        self._remember(execution)
+        loop.call_soon_threadsafe(self._forget_when_done, execution)
+
+    def _remember(self, execution: Execution) -> None:
         with self._lock:
             self._executions[execution.check.name] = execution
-        task.add_done_callback(lambda _: self._remove(execution))
 
-    def keep_loop_alive(self) -> None:
-        """Take a lease of the portal when checks were left behind; to be called while holding another lease."""
-        with self._lock:
-            if self._executions and not self._lease_held:
-                self._lease_held = True
-                self._portal_provider.__enter__()
+    def _forget_when_done(self, execution: Execution) -> None:
+        if execution.task is not None:
+            execution.task.add_done_callback(lambda _: self._forget(execution))
 
-    def _remove(self, execution: Execution) -> None:
+    def _forget(self, execution: Execution) -> None:
         with self._lock:
             if self._executions.get(execution.check.name) is execution:
                 del self._executions[execution.check.name]
-            release = self._lease_held and not self._executions
-            if release:
-                self._lease_held = False
-        if release:
-            # Giving the lease back may end the loop, and the loop's own thread cannot wait for that.
-            threading.Thread(target=self._portal_provider.__exit__, args=(None, None, None), daemon=True).start()
+
+
+class Leftovers:
+    """Tasks that outlive their batch; filled on its loop, waited for by the thread that holds the lease of the loop.
+
+    Ending a loop waits for its tasks without limit, so that the lease is only given back when they are done.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._changed = threading.Event()
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def add(self, task: asyncio.Task[object] | None) -> None:
+        """Take a task that was left behind."""
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    def wait(self) -> None:
+        """Return when every task has ended, or its loop has."""
+        while any(not task.get_loop().is_closed() for task in tuple(self._tasks)):
+            self._changed.wait(_LOOK_SECONDS)
+            self._changed.clear()
+
+    def _done(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        self._changed.set()

@@ -249,7 +249,7 @@ def layout() -> str:
     """Every part of the program, the top first, with the first line that it says about itself."""
     names = [line[0].removeprefix("exporter.").partition(".")[0] for line in LAYERS if line[0] != "exporter"]
     rows = []
-    for name in reversed(dict.fromkeys(names)):
+    for name in dict.fromkeys(reversed(names)):
         package = PACKAGE / name
         source = package / "__init__.py" if package.is_dir() else PACKAGE / f"{name}.py"
         says = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""

@@ -51,7 +51,7 @@ class Served:
     history: History
     readiness: Readiness
     gate: threading.Event
-    runner_answers: bool = True
+    runner_trouble: str = ""
 
     def get(self, path: str, **options: object) -> httpx.Response:
         return self.client.get(f"{self.url}{path}", **options)  # type: ignore[arg-type] # passed through as given
@@ -88,7 +88,7 @@ def serving(config: Config, load: Callable[[], Config] | None = None) -> Iterato
             check_types=registry.check_types,
             history=history,
             readiness=readiness,
-            runner_answers=lambda: served.runner_answers,
+            runner_trouble=lambda: served.runner_trouble,
             timeout_offset_seconds=0.5,
             version="1.2.3",
         )
@@ -280,11 +280,16 @@ def test_a_refused_configuration_leaves_the_old_one_in_force() -> None:
 
 
 def test_readiness_and_health_tell_different_things(served: Served) -> None:
-    """Not ready means starting or stopping; not healthy means that checks cannot run."""
-    assert served.get("/-/ready").status_code == 503
+    """Not ready means starting or stopping, or that checks cannot run; only the latter is not healthy."""
+
+    def answers() -> list[tuple[int, str]]:
+        return [(answer.status_code, answer.text) for answer in map(served.get, ("/-/ready", "/-/healthy"))]
+
+    assert answers() == [(503, "not ready: starting or stopping\n"), (200, "healthy\n")]
     served.readiness.ready = True
-    served.runner_answers = False
-    assert (served.get("/-/ready").status_code, served.get("/-/healthy").status_code) == (200, 503)
+    assert answers() == [(200, "ready\n"), (200, "healthy\n")]
+    served.runner_trouble = "the loop is blocked"
+    assert answers() == [(503, "not ready: the loop is blocked\n"), (503, "the loop is blocked\n")]
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
             "generate rules --config.file=c --web.external-url=https://me:secret@e.example",
             "--web.external-url: has a user name or password in it, which everybody would see who gets an alert",
         ),
-        ("generate prometheus --config.file=c --address=:1", "--address: ':1' is no host name and no IP address"),
+        ("generate prometheus --config.file=c --address=:1", "--address: ':1' has no host before its port"),
         ("generate prometheus --config.file=c --job=", "--job: '' is no name"),
         ("generate prometheus --config.file=c --endpoint=x", "--endpoint: 'x' is none of metrics, sd, probe"),
         (
@@ -272,8 +272,8 @@ def test_listen_addresses_are_read_as_prometheus_writes_them(text: str, address:
         (":70000", "has port '70000'; a port is a number from 0 to 65535"),
         (":http", "has port 'http'"),
         (":", "has port ''"),
-        ("a b:1", "'a b' is no host name"),
-        ("[127.0.0.1:1", "is no host name"),
+        ("a b:1", "'a b' is not a host name"),
+        ("[127.0.0.1:1", "is not a host name"),
     ],
 )
 def test_bad_listen_addresses_are_refused(text: str, problem: str) -> None:

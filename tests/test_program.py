@@ -27,15 +27,15 @@ PLUGIN = CheckType(name="healthy", description="Succeeds at once", executor=lamb
 def test_a_loop_that_is_blocked_does_not_answer() -> None:
     """The runner's loop is said to be alive before and after something blocks it, but not meanwhile."""
     with open_program(Options()) as program:
-        wait_until(program.runner_answers)
+        wait_until(lambda: not program.runner.trouble())
         released = threading.Event()
         program.loop.call_soon_threadsafe(released.wait, 40.0)
         started = time.perf_counter()
-        assert not program.runner_answers()
+        assert program.runner.trouble() == "the event loop that runs the checks has not answered for 1 s"
         assert 0.5 < time.perf_counter() - started < 10
         released.set()
-        wait_until(program.runner_answers)
-    assert not program.runner_answers()
+        wait_until(lambda: not program.runner.trouble())
+    assert program.runner.trouble() == "the event loop that runs the checks has ended"
 
 
 def test_the_demo_is_the_configuration_when_there_is_no_file() -> None:

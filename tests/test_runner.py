@@ -6,7 +6,8 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, cast
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from anyio.from_thread import BlockingPortalProvider
@@ -21,6 +22,9 @@ from exporter import (
     ResultStatus,
     UnknownCheckTypeError,
 )
+from exporter.checks.dns import DnsSettings
+from exporter.model import Expectation, Subject, ValueKind
+from exporter.net.http_settings import HttpSettings
 from tests.alone import alone
 from tests.servers.executors import (
     Blocking,
@@ -34,9 +38,11 @@ from tests.servers.executors import (
     Raising,
     Slow,
     checks_of,
+    ok,
     registry_of,
     registry_of_factories,
 )
+from tests.servers.http import respond, run_http_server
 from tests.threads import threads_left
 from tests.waiting import wait_until
 
@@ -290,7 +296,6 @@ def test_a_blocked_loop_yields_runner_failures_in_time() -> None:
         assert time.perf_counter() - started < 10
         blocking.released.set()
         assert results["blocker"].reason is Reason.RUNNER
-        provider.__exit__(None, None, None)  # the lease that the runner kept, lest it is found as garbage some day
         again, _ = run(provider, registry, checks_of("fine", 3, target="0"), budget_seconds=20.0)
         assert {result.status for result in again.values()} == {ResultStatus.OK}
 
@@ -418,3 +423,164 @@ def processor_seconds_of_a_batch(count: int) -> float:
         before = time.process_time()
         run(provider, registry_of(fine=Healthy()), checks)
         return time.process_time() - before
+
+
+def reasons_of(*checks: Check) -> dict[str, Reason | None]:
+    """Run checks of the built-in types, made by hand."""
+    results: list[Result] = []
+    AsyncCheckRunner(BlockingPortalProvider("asyncio")).run_all(checks, results.append, budget_seconds=30.0)
+    return {result.check_name: result.reason for result in results}
+
+
+def test_checks_made_by_hand_have_the_default_expectations_of_their_type() -> None:
+    """A 500 fails an http check that says nothing of the status, as it would in a configuration."""
+    with run_http_server({"/": respond(500), "/ok": respond(200)}) as server:
+        status = Subject(name="status", kind=ValueKind.STATUS, description="", reason=Reason.STATUS)
+        five = Expectation(label="status 5xx", subject=status, operator="in", operand=((500, 599),))
+        assert reasons_of(
+            Check(name="bad", check_type="http", target=server.url()),
+            Check(name="good", check_type="http", target=server.url("/ok")),
+            Check(name="json", check_type="json-http", target=server.url()),
+            Check(name="settings", check_type="http", target=server.url(), settings=HttpSettings()),
+            Check(name="wanted", check_type="http", target=server.url(), expectations=(five,)),
+        ) == {
+            "bad": Reason.STATUS,
+            "good": None,
+            "json": Reason.STATUS,
+            "settings": Reason.STATUS,
+            "wanted": None,
+        }
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "text"),
+    [
+        ({"settings": {"method": "GET"}}, TypeError, "settings must be HttpSettings or None, not dict"),
+        ({"settings": DnsSettings()}, TypeError, "settings must be HttpSettings or None, not DnsSettings"),
+        ({"settings": "GET"}, TypeError, "settings must be HttpSettings or None, not str"),
+        ({"settings": HttpSettings}, TypeError, "settings must be HttpSettings or None, not ModelMetaclass"),
+        (
+            {"check_type": "tcp", "settings": HttpSettings()},
+            TypeError,
+            "settings must be TcpSettings or None, not HttpS",
+        ),
+        ({"timeout_seconds": "5s"}, TypeError, "timeout_seconds must be a number, not '5s'"),
+        ({"timeout_seconds": None}, TypeError, "timeout_seconds must be a number, not None"),
+        ({"timeout_seconds": float("nan")}, ValueError, "timeout_seconds must be 0 or more, not nan"),
+        ({"timeout_seconds": -1}, ValueError, "timeout_seconds must be 0 or more, not -1"),
+        ({"target": None}, TypeError, "target must be text, not None"),
+        ({"expectations": None}, TypeError, "expectations must be a tuple, not None"),
+        ({"retries": "3"}, TypeError, "retries must be a whole number, not '3'"),
+    ],
+)
+def test_a_check_made_by_hand_of_wrong_parts_is_refused_before_anything_starts(
+    fields: dict[str, Any], error: type[Exception], text: str
+) -> None:
+    """The error names the check, and no other check of the batch has run."""
+    started: list[Result] = []
+    check = Check(**{"name": "mine", "check_type": "http", "target": "http://127.0.0.1:1/", **fields})
+    with pytest.raises(error) as caught:
+        AsyncCheckRunner(BlockingPortalProvider("asyncio")).run_all(
+            [Check(name="other", check_type="tcp", target="127.0.0.1:1"), check], started.append
+        )
+    assert str(caught.value).startswith(f"check 'mine': {text}")
+    assert started == []
+
+
+def test_what_is_not_a_check_is_refused() -> None:
+    """A dict that looks like one is not one."""
+    with pytest.raises(TypeError, match="is not a Check"):
+        AsyncCheckRunner(BlockingPortalProvider("asyncio")).run_all([{"name": "x"}], print)  # type: ignore[list-item] # the fault
+
+
+class Stopping(Healthy):
+    """Stops the loop when its target says so."""
+
+    async def execute(self, check: Check) -> Result:
+        await asyncio.sleep(0.02)  # for its neighbours to begin
+        if check.target == "stop":
+            asyncio.get_running_loop().stop()
+        await asyncio.sleep(0.01)
+        return await super().execute(check)
+
+
+@pytest.mark.parametrize("is_leased", [True, False])
+@pytest.mark.parametrize("budget_seconds", [20.0, None])
+def test_a_loop_that_was_stopped_costs_one_batch(is_leased: bool, budget_seconds: float | None) -> None:
+    """Every check has a result all the same, and the next batch works, whoever holds a lease and with no time limit."""
+    provider = BlockingPortalProvider("asyncio", {"use_uvloop": True})
+    with provider if is_leased else nullcontext():
+        runner = AsyncCheckRunner(provider, registry_of(stopping=Stopping(), fine=Healthy()))
+        reasons = []
+        for target in ("stop", "go", "stop", "go"):
+            results: list[Result] = []
+            checks = [*checks_of("stopping", 1, target=target), *checks_of("fine", 3)]
+            runner.run_all(checks, results.append, budget_seconds=budget_seconds)
+            assert Counter(result.check_name for result in results) == Counter(check.name for check in checks)
+            reasons.append({result.reason for result in results if result.check_name == "stopping-0"})
+        assert reasons == [{Reason.RUNNER}, {None}] * 2
+        assert runner.replaced_loops == 2
+
+
+def test_a_loop_that_stays_blocked_is_given_up_and_its_blocker_skipped() -> None:
+    """Later batches run on a new loop in another thread, without the check that blocks; when it ends, it runs again."""
+    provider, blocking = BlockingPortalProvider("asyncio"), Blocking()
+    runner = AsyncCheckRunner(provider, registry_of(blocking=blocking, fine=Healthy()), blocked_limit_seconds=3.0)
+    checks = [*checks_of("fine", 2), Check(name="blocker", check_type="blocking", target="100")]
+
+    def reasons() -> dict[str, Reason | None]:
+        results: list[Result] = []
+        runner.run_all(checks, results.append, budget_seconds=0.5)
+        return {result.check_name: result.reason for result in results}
+
+    fine = dict.fromkeys(["fine-0", "fine-1"])
+    with runner.hold_loop():
+        assert reasons() == {**fine, "blocker": Reason.RUNNER}
+        assert "the check blocker blocks it at executors.py:" in runner.trouble()
+        wait_until(lambda: not runner.trouble())
+        assert reasons() == {**fine, "blocker": Reason.STUCK}
+        assert (runner.replaced_loops, runner.stuck_checks) == (1, frozenset({"blocker"}))
+        blocking.released.set()
+        wait_until(lambda: not runner.stuck_checks)
+        assert reasons() == {**fine, "blocker": None}
+
+
+def test_results_that_were_on_their_way_when_the_loop_was_blocked_are_kept(provider: BlockingPortalProvider) -> None:
+    """What a check answered before another one blocked the loop is its result."""
+    blocking = Blocking()
+    registry = registry_of(blocking=blocking, fine=Healthy())
+    checks = [*checks_of("fine", 30), Check(name="blocker", check_type="blocking", target="40")]
+    results, batch = run(provider, registry, checks, budget_seconds=1.0)
+    blocking.released.set()
+    assert [name for name, result in results.items() if result.reason is not None] == ["blocker"]
+    assert results["blocker"].reason is Reason.RUNNER
+    assert batch.checks == 31
+
+
+def test_an_executor_need_not_close(provider: BlockingPortalProvider) -> None:
+    """One that holds nothing has no `aclose`, and its closing is no failure."""
+
+    class Plain:
+        """The least an executor can be."""
+
+        async def execute(self, check: Check) -> Result:
+            return ok(check)
+
+    results, batch = run(provider, registry_of_factories(plain=lambda _: Plain()), checks_of("plain", 2))
+    assert {result.status for result in results.values()} == {ResultStatus.OK}
+    assert (set(batch.cleanup_seconds), batch.cleanup_errors) == ({"plain"}, {})
+
+
+def test_an_executor_that_cannot_be_made_is_tried_once_in_a_batch(provider: BlockingPortalProvider) -> None:
+    """A factory that fails is not called again for every check of its type."""
+    calls = []
+
+    def broken(_: object) -> Healthy:
+        calls.append(1)
+        raise RuntimeError("no licence")
+
+    results, _ = run(provider, registry_of_factories(broken=broken), checks_of("broken", 5, retries=2))
+    assert len(calls) == 1
+    assert {result.detail for result in results.values()} == {
+        "the executor of type broken cannot be made: RuntimeError('no licence')"
+    }

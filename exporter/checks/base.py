@@ -25,16 +25,16 @@ class CheckExecutor(Protocol):
 
     `execute` runs concurrently for many checks on one event loop. It owns the protocol and the reason of a failure;
     the runner owns timeout, retries, duration and the judging of expectations.
+
+    An executor that holds something also has `async def aclose(self) -> None`, which releases it; the runner calls it
+    once, after its last check.
     """
 
     async def execute(self, check: Check) -> Result:
         """Run the check once and tell what came of it.
 
-        Failures of the target are results with `ResultStatus.ERROR` and a reason, not exceptions.
+        A failure of the target is a Result with `ResultStatus.ERROR` and a reason, or a raised `CheckFailed`.
         """
-
-    async def aclose(self) -> None:
-        """Release what the executor holds; called once, after its last check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,8 @@ class CheckType:
         subjects: What expectations of this type can be about, besides `duration`.
         default_expectations: Gives the expectations that hold when none of the check's own, which it is told, has the
             same subject; in the form of the YAML key `expect`.
+        fit_expectation: Gives an expectation in the form that the settings ask for, such as names as answers have them.
+            Raises ValueError when it can never be met with them.
         validate_target: Gives the target in the form the executor wants.
             Raises ValueError with what is allowed when it cannot be one.
         min_interval_seconds: Default of `min_interval`.
@@ -77,6 +79,9 @@ class CheckType:
     subjects: tuple[Subject, ...] = ()
     default_expectations: Callable[[CheckSettings, Sequence[Expectation]], tuple[Mapping[str, object], ...]] = field(
         default=lambda settings, own: ()
+    )
+    fit_expectation: Callable[[Expectation, CheckSettings], Expectation] = field(
+        default=lambda expectation, settings: expectation
     )
     validate_target: Callable[[str, CheckSettings], str] = field(default=lambda target, settings: target)
     min_interval_seconds: float = 0.0

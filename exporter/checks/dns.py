@@ -3,22 +3,18 @@
 The target is the name asked for, the server a setting. One query is sent over UDP and, when its answer is cut short,
 another over TCP (RFC 7766 section 5); or everything goes over TCP or TLS (RFC 7858). Nothing is sent again: a lost
 packet is a finding, and `retries` are there for who wants them. The system's servers, which are asked when no server is
-named, take turns as resolv.conf(5) has it. How answers become texts is told in `exporter.net.dns_answer`.
+named, take turns as resolv.conf(5) has it. How answers become texts is described in `exporter.net.dns_records`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from functools import lru_cache
-from ipaddress import ip_address
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import dns.exception
-import dns.name
 import dns.rdataclass
 import dns.rdatatype
-import dns.reversename
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from exporter.attempt import current_attempt
@@ -37,10 +33,13 @@ from exporter.net.dns_answer import (
     ANSWERS,
     AUTHORITY_COUNT,
     RCODE,
+    SOA_SERIAL,
     answer_measurements,
     answer_observations,
 )
-from exporter.net.dns_exchange import DnsStream, Question, ask_datagram, prepare_question
+from exporter.net.dns_exchange import DnsStream, ask_datagram, prepare_question
+from exporter.net.dns_operands import fit_answers
+from exporter.net.dns_question import name_of, parse_name, parse_record_class, parse_record_type, parse_server
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
@@ -50,14 +49,16 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
     from exporter.model import Check, Expectation
-    from exporter.net.dns_answer import DnsAnswer
     from exporter.net.dns_exchange import Reply
+    from exporter.net.dns_message import Question
+    from exporter.net.dns_reader import DnsAnswer
     from exporter.settings import CheckSettings
 
 _CACHED_QUESTIONS = 16384  # the questions of a large configuration; a few hundred bytes each
 _DNSSEC_PAYLOAD_BYTES = 1232  # what passes any path unfragmented: DNS flag day 2020
 _SHOWN_ANSWERS = 10
 _DEFAULT_PORTS = {"udp": 53, "tcp": 53, "tls": 853}
+_MET_BY_NOTHING = frozenset(("ne", "not_matches", "none_of", "exists"))
 _HAND_OVER = frozenset(
     (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.CONNECTION_RESET, Reason.UNREACHABLE, Reason.TIMEOUT)
 )
@@ -70,48 +71,8 @@ PHASES = MetricSpec(
     labels=("phase",),
     defaults=((("resolve",), 0.0), (("connect",), 0.0), (("request",), 0.0)),
 )
-_SPEAK_OF_ABSENCE = frozenset((ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT))
+_SPEAK_OF_ABSENCE = frozenset((RCODE, ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT))
 """Who expects something of these has said what an empty answer means."""
-
-
-def parse_record_type(value: object) -> str:
-    """Read a record type by name or as RFC 3597 writes unknown ones (`TYPE65280`) and give its usual name.
-
-    Raises:
-        ValueError: When it is none, or one whose answer is no single message.
-    """
-    try:
-        number = dns.rdatatype.from_text(value if isinstance(value, str) else "")
-    except (dns.exception.DNSException, ValueError):
-        raise ValueError("is no record type; such as A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT, CAA, ANY") from None
-    if number != dns.rdatatype.ANY and (dns.rdatatype.is_metatype(number) or number == dns.rdatatype.NONE):
-        raise ValueError("is a type of queries that this check cannot make")
-    return dns.rdatatype.to_text(number)
-
-
-def parse_record_class(value: object) -> str:
-    """Read a record class and give its usual name.
-
-    Raises:
-        ValueError: When it is none.
-    """
-    try:
-        number = dns.rdataclass.from_text(value if isinstance(value, str) else "")
-    except (dns.exception.DNSException, ValueError):
-        raise ValueError("is no record class; they are IN, CH and HS") from None
-    if dns.rdataclass.is_metaclass(number):
-        raise ValueError("is no class of records; they are IN, CH and HS")
-    return dns.rdataclass.to_text(number)
-
-
-def parse_server(value: object) -> str:
-    """Check a server's host with or without a port and give it as written.
-
-    Raises:
-        ValueError: When it is none.
-    """
-    parse_host_port(value, default_port=53)
-    return str(value)
 
 
 class DnsSettings(NetworkSettings, TlsSettings):
@@ -156,7 +117,7 @@ def _question(
 ) -> Question:
     """Make a question ready; remembered, because every scrape asks the same ones."""
     return prepare_question(
-        _name(target, record_type),
+        name_of(target, record_type),
         dns.rdatatype.from_text(record_type),
         dns.rdataclass.from_text(record_class),
         recursion_desired=recursion_desired,
@@ -165,36 +126,33 @@ def _question(
     )
 
 
-def _name(target: str, record_type: str) -> dns.name.Name:
-    if record_type == "PTR" and _is_address(target):
-        return dns.reversename.from_address(target)
-    return dns.name.from_text(target)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def validate_name(target: str, settings: CheckSettings) -> str:
-    """Give the name to ask for without its final dot; for PTR records an address may stand for its name.
+    """Give the name to ask for without its final dot, in ASCII; for PTR records an address may stand for its name.
 
     Raises:
-        ValueError: When it is none.
+        ValueError: When it is none; the message says what to write.
     """
-    record_type = settings.record_type if isinstance(settings, DnsSettings) else _DEFAULTS.record_type
-    if _is_address(target):
-        if record_type == "PTR":
-            return target
-        raise ValueError("is an IP address; the target is the name asked for, the server's address goes to `server`")
-    try:
-        dns.name.from_text(target)
-    except (dns.exception.DNSException, ValueError) as error:
-        raise ValueError(f"is no name that can be asked for ({type(error).__name__})") from None
-    return target if target == "." else target.removesuffix(".")
+    chosen = settings if isinstance(settings, DnsSettings) else _DEFAULTS
+    return parse_name(target, chosen.record_type)
+
+
+def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
+    """Give an expectation in the form that answers of the type asked for have.
+
+    Raises:
+        ValueError: When no answer can meet it.
+    """
+    if not isinstance(settings, DnsSettings):
+        return expectation
+    if expectation.operator not in _MET_BY_NOTHING:
+        if expectation.subject is SOA_SERIAL and settings.record_type not in ("SOA", "ANY"):
+            raise ValueError(f"can never be met: records of type {settings.record_type} have no serial, SOA has")
+        if expectation.subject in TLS_SUBJECTS and settings.transport != "tls":
+            raise ValueError(f"can never be met with transport: {settings.transport}, only with tls")
+    if expectation.subject is not ANSWERS:
+        return expectation
+    kind, record_class = settings.record_type, settings.record_class
+    return fit_answers(expectation, dns.rdatatype.from_text(kind), dns.rdataclass.from_text(record_class))
 
 
 class DnsCheckExecutor:
@@ -367,10 +325,12 @@ def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> R
     if (
         answer.record_count
         or answer.rcode != "NOERROR"
-        or any(expectation.subject in _SPEAK_OF_ABSENCE for expectation in check.expectations)
+        or any(one.subject in _SPEAK_OF_ABSENCE and not one.is_default for one in check.expectations)
     ):
         return Result(check_name=check.name, status=ResultStatus.OK)
     detail = f"{check.target} has no records of type {settings.record_type}"
+    if answer.stray_count:
+        detail += f"; the answer has {answer.stray_count} of other names"
     return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.EXPECTATION, detail=detail)
 
 
@@ -390,5 +350,6 @@ DNS = CheckType(
     metrics=(PHASES, *ANSWER_METRICS, *RESOLUTION_METRICS, *TLS_METRICS),
     subjects=(*ANSWER_SUBJECTS, *TLS_SUBJECTS),
     default_expectations=_expect_no_error,
+    fit_expectation=fit_expectation,
     validate_target=validate_name,
 )

@@ -1,8 +1,8 @@
 """Types `http` and `json-http`: a URL is fetched as a client would, and everything about the answer can be judged.
 
 Each run makes new connections, so that all of it is measured, unless `keep_alive` is set. Redirects are followed with
-care: what was configured for one origin is told to no other. What expectations are about is observed here and judged
-by the runner.
+care: credentials that were configured for one origin are sent to no other. What expectations are about is observed
+here and judged by the runner.
 """
 
 from __future__ import annotations
@@ -15,30 +15,36 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import anyio.to_thread
-import httpx
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
-from exporter.model import MetricSpec, Reason, Result, ResultStatus, SelectorKind, Subject, ValueKind
+from exporter.model import Explained, MetricSpec, Reason, Result, ResultStatus, SelectorKind, Subject, ValueKind
 from exporter.net import Network
 from exporter.net.body_file import read_body_file
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
+from exporter.net.contained import contained
+from exporter.net.digest import DigestAuth
 from exporter.net.http_client import USER_AGENT, create_client
 from exporter.net.http_content import HttpAnswer
 from exporter.net.http_message import RequestOptions
 from exporter.net.http_metrics import HTTP_METRICS, http_measurements
+from exporter.net.http_request import new_request, with_field
 from exporter.net.http_run import HttpRun, PreparedRequest, prepare
 from exporter.net.http_settings import MOST_REDIRECTS, HttpSettings
 from exporter.net.http_target import parse_http_url
 from exporter.net.oauth2 import ClientCredentials, TokenGrant
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.redirects import RedirectRules
+from exporter.net.tunnel import basic_credentials
+from exporter.secrecy import SecretText, is_credential_name
 from exporter.settings import NetworkSettings, parse_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import httpx
 
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
@@ -107,8 +113,15 @@ HTTP_VERSION = Subject(
     spelled=_spelled_version,
 )
 FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL that the last response is about")
+WELL_FORMED = Subject(
+    name="well_formed",
+    kind=ValueKind.FLAG,
+    description="Whether every response follows the grammar of HTTP; false for what clients take nevertheless",
+    reason=Reason.PROTOCOL,
+)
 SUBJECTS = (
-    STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, FINAL_URL, *TLS_SUBJECTS,
+    STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, WELL_FORMED, FINAL_URL,
+    *TLS_SUBJECTS,
 )  # fmt: skip
 
 
@@ -122,7 +135,7 @@ class _Plan(NamedTuple):
 class _Manner(NamedTuple):
     """How checks with the same settings make their requests; shared by plans and never changed."""
 
-    headers: httpx.Headers
+    fields: tuple[tuple[bytes, bytes], ...]
     options: RequestOptions
     rules: RedirectRules | None
 
@@ -210,6 +223,9 @@ def _phase(run: HttpRun) -> str:
 def _observe(run: HttpRun, answer: HttpAnswer | None, attempt: Attempt) -> None:
     """Hand over what expectations can be about, as far as there is any of it."""
     last = run.exchanges[-1]
+    oddities = "; ".join(dict.fromkeys([oddity for exchange in run.exchanges for oddity in exchange.oddities]))
+    if oddities:
+        attempt.note("not well-formed", what=oddities)
     if last.connection.tls is not None:
         attempt.observe(tls_observations(last.connection.tls))
     if not last.status:
@@ -226,6 +242,10 @@ def _observe(run: HttpRun, answer: HttpAnswer | None, attempt: Attempt) -> None:
             FINAL_URL.name: run.url or None,
         }
     )
+    if oddities:
+        attempt.observe({WELL_FORMED.name: Explained(value=False, why=oddities)})
+    elif answer is not None:
+        attempt.observe({WELL_FORMED.name: True})
     if answer is not None:
         attempt.observe({BODY.name: answer.body, BODY_SIZE.name: len(last.body), JSON.name: answer.json})
     attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
@@ -293,11 +313,12 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
     except ValueError as error:
         raise CheckFailed(Reason.LOCAL, f"the target {error}") from error
     manner = _manner_of(_ByIdentity(settings))
-    request = httpx.Request(settings.method, url, headers=manner.headers, content=content or None)
-    if settings.basic_auth is not None:
-        user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
-        request = next(httpx.BasicAuth(user, password).auth_flow(request))
-    first = prepare(request, manner.options)
+    with contained(Reason.LOCAL, "the request cannot be written"):
+        request = new_request(settings.method, url, manner.fields, content)
+        if settings.basic_auth is not None:
+            user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
+            request = with_field(request, b"Authorization", basic_credentials(user, password).encode())
+        first = prepare(request, manner.options)
     return _Plan(replace(first, url=target) if first.url == target else first, manner.rules)
 
 
@@ -305,22 +326,22 @@ def _plan(target: str, settings: HttpSettings, content: bytes) -> _Plan:
 def _manner_of(key: _ByIdentity[HttpSettings]) -> _Manner:
     """Work out what the plans of all checks with the same settings share."""
     settings = key.what
-    elsewhere = httpx.Headers(
-        {
-            "User-Agent": USER_AGENT,
-            "Accept": "*/*",
-            "Accept-Encoding": settings.compression or "identity",
-            "Connection": "close",
-        }
-    )
-    headers = elsewhere.copy()
+    defaults = {
+        b"User-Agent": USER_AGENT.encode(),
+        b"Accept": b"*/*",
+        b"Accept-Encoding": (settings.compression or "identity").encode(),
+        b"Connection": b"close",
+    }
+    configured = {name.encode(): value.encode() for name, value in settings.headers.items()}
     if "json_body" in settings.model_fields_set:
-        headers["Content-Type"] = "application/json"
-    for name, value in settings.headers.items():
-        headers.pop(name, None)
-        headers.update([(name.encode(), value.encode())])
+        defaults[b"Content-Type"] = b"application/json"
+    fields = _overridden(defaults, configured)
     if settings.bearer_token is not None:
-        headers.update([(b"Authorization", f"Bearer {settings.bearer_token.get_secret_value()}".encode())])
+        fields += ((b"Authorization", f"Bearer {settings.bearer_token.get_secret_value()}".encode()),)
+    withheld = _withheld(settings)
+    open_fields = {
+        name: value for name, value in configured.items() if name.decode() not in withheld and name.lower() != b"host"
+    }
     options = RequestOptions(
         network=settings,
         tls=settings.tls_config,
@@ -336,16 +357,32 @@ def _manner_of(key: _ByIdentity[HttpSettings]) -> _Manner:
     rules = RedirectRules(
         max_redirects=settings.max_redirects,
         allow_downgrade=settings.allow_downgrade,
-        headers_elsewhere=elsewhere,
+        fields_elsewhere=_overridden(defaults, open_fields),
+        withheld=withheld,
     )
-    return _Manner(headers, options, rules if settings.follow_redirects else None)
+    return _Manner(fields, options, rules if settings.follow_redirects else None)
+
+
+def _overridden(defaults: Mapping[bytes, bytes], configured: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the default header fields that are not configured, then the configured ones."""
+    names = {name.lower() for name in configured}
+    return (*((name, value) for name, value in defaults.items() if name.lower() not in names), *configured.items())
+
+
+def _withheld(settings: HttpSettings) -> tuple[str, ...]:
+    """Return the names of the header fields that only the configured origin is sent: credentials, by name or source."""
+    found = [
+        name for name, value in settings.headers.items() if isinstance(value, SecretText) or is_credential_name(name)
+    ]
+    ways = (settings.basic_auth, settings.bearer_token, settings.digest_auth, settings.oauth2)
+    return (*found, "Authorization") if any(way is not None for way in ways) else tuple(found)
 
 
 def _auth(check: Check, client: httpx.AsyncClient, network: Network) -> httpx.Auth | None:
     """Give what authorizes the requests of one run; it remembers challenges, and other runs have others."""
     settings = _settings_of(check)
     if settings.digest_auth is not None:
-        return httpx.DigestAuth(settings.digest_auth.username, settings.digest_auth.password.get_secret_value())
+        return DigestAuth(settings.digest_auth.username, settings.digest_auth.password.get_secret_value())
     return None if settings.oauth2 is None else ClientCredentials(_grant(settings, settings.oauth2), client, network)
 
 

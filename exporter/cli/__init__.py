@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from exporter.cli.arguments import HelpRequested, UsageError, parse_arguments
 from exporter.cli.generate import generate
 from exporter.cli.healthcheck import healthcheck
+from exporter.cli.leaving import leave
 from exporter.cli.open_files import allow_open_files
 from exporter.cli.program import configuration_loader, open_program
 from exporter.cli.run_once import run_once
@@ -40,14 +41,21 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and give the exit status.
+    """Run the command line and return the exit status.
 
     Args:
-        arguments: What follows the program's name; None means that of the process.
+        arguments: What follows the program's name; None means that of the process, which then ends here.
     """
+    status = _status_of(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        leave(status)
+    return status
+
+
+def _status_of(arguments: Sequence[str]) -> int:
     _prepare_streams()
     try:
-        status = _obey(sys.argv[1:] if arguments is None else arguments)
+        status = _obey(arguments)
         sys.stdout.flush()
     except UsageError as error:
         return _complain(f"{error} (see --help)", _WRONG)

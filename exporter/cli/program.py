@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,13 +18,12 @@ from exporter.registry import ExecutorRegistry
 from exporter.runner import AsyncCheckRunner
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator
 
     from exporter.cli.arguments import Options
 
 logger = logging.getLogger(__name__)
-
-_ANSWERS_WITHIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +35,6 @@ class Program:
         live_config: The configuration in force.
         network: What all batches share to reach their targets.
         runner: Runs the checks.
-        loop: The event loop that it runs them on.
         is_demo: Whether the configuration is the built-in demo.
     """
 
@@ -46,18 +42,14 @@ class Program:
     live_config: LiveConfig
     network: Network
     runner: AsyncCheckRunner
-    loop: asyncio.AbstractEventLoop
     is_demo: bool
 
-    def runner_answers(self) -> bool:
-        """Tell whether the loop that runs the checks is alive; takes up to a second when it is not."""
-        answered = threading.Event()
-        try:
-            # Not through the portal, which waits for the loop without limit even to hand it something.
-            self.loop.call_soon_threadsafe(answered.set)
-        except RuntimeError:  # the loop has ended
-            return False
-        return answered.wait(_ANSWERS_WITHIN_SECONDS)
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the runner runs checks on."""
+        loop = self.runner.loop
+        assert loop is not None  # noqa: S101 - it is held from the start
+        return loop
 
 
 @contextmanager
@@ -75,15 +67,14 @@ def open_program(options: Options) -> Iterator[Program]:
         load = configuration_loader(options.config_file, registry, stack)
         live_config = LiveConfig(load, load())
         provider = BlockingPortalProvider("asyncio", {"use_uvloop": find_spec("uvloop") is not None})
-        portal = stack.enter_context(provider)
         network = Network()
         runner = AsyncCheckRunner(provider, registry, buffer_size=options.buffer_size, network=network)
+        stack.enter_context(runner.hold_loop())
         yield Program(
             registry=registry,
             live_config=live_config,
             network=network,
             runner=runner,
-            loop=portal.call(asyncio.get_running_loop),
             is_demo=options.config_file is None,
         )
 

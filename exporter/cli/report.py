@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from exporter.foreign import text_of
 from exporter.logs import escape_unprintable
 from exporter.model import ResultStatus
 
@@ -111,7 +112,7 @@ def _facts(check: Check, result: Result) -> dict[str, object]:
             {
                 "offset_seconds": line.offset_seconds,
                 "message": line.message,
-                "fields": {name: str(value) for name, value in line.fields.items()},
+                "fields": {name: text_of(value) for name, value in line.fields.items()},
             }
             for line in result.log
         ],

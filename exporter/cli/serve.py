@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import threading
 from typing import TYPE_CHECKING
 
 import anyio
@@ -18,6 +16,7 @@ import anyio.to_thread
 
 from exporter.app import Readiness, Site, create_app
 from exporter.changes import StatusChanges
+from exporter.cli.leaving import leave, leave_within
 from exporter.cli.listen import listener_url, open_listeners
 from exporter.errors import ConfigError
 from exporter.garbage import keep_collections_short
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DEMO_BUDGET_SECONDS = 5.0
+_SPARE_SECONDS = 0.4
+"""What ending may take beyond the grace of running scrapes."""
 
 
 def serve(program: Program, options: Options) -> int:
@@ -55,6 +56,7 @@ def serve(program: Program, options: Options) -> int:
         history=history,
         version=__version__,
         resolver_threads=program.network.resolver_threads,
+        replaced_loops=lambda: program.runner.replaced_loops,
         changes=StatusChanges(),
     )
     readiness = Readiness()
@@ -64,7 +66,7 @@ def serve(program: Program, options: Options) -> int:
         check_types=program.registry.check_types,
         history=history,
         readiness=readiness,
-        runner_answers=program.runner_answers,
+        runner_trouble=program.runner.trouble,
         timeout_offset_seconds=options.timeout_offset_seconds,
         version=__version__,
     )
@@ -72,10 +74,6 @@ def serve(program: Program, options: Options) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serving.run())
     logger.info("stopped")
-    if _has_busy_threads():
-        # A scrape that outlived the grace period blocks its thread, and Python would wait for it.
-        logging.shutdown()
-        os._exit(0)
     return 0
 
 
@@ -127,11 +125,11 @@ class _Serving:
     def _stop(self, number: signal.Signals) -> None:
         if self._server.should_exit:
             logger.warning("%s again: ending at once", number.name)
-            logging.shutdown()
-            os._exit(128 + number)
+            leave(128 + number)
         logger.info("%s: stopping; running scrapes have %d s", number.name, GRACE_SECONDS)
         self._site.readiness.ready = False
         self._server.should_exit = True
+        leave_within(GRACE_SECONDS + _SPARE_SECONDS, 0)
 
     async def _reload(self) -> None:
         await self._load(self._program.live_config.reload)
@@ -148,6 +146,9 @@ class _Serving:
         except ConfigError as error:
             for problem in error.problems:
                 logger.error("the old configuration stays: %s", problem)  # noqa: TRY400 - the problem tells it all
+        except Exception:
+            # A check type was asked about its settings or its targets, and it can raise anything.
+            logger.exception("the old configuration stays: loading the new one failed")
 
     async def _run_demo_once(self) -> None:
         """Run the demo's checks, so that its pages have something to show before the first scrape."""
@@ -161,7 +162,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _has_busy_threads() -> bool:
-    return any(thread is not threading.current_thread() and not thread.daemon for thread in threading.enumerate())

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from exporter.config.problems import Fault, Location, quoted
 from exporter.config.schema import LabelName  # noqa: TC001 - pydantic reads the annotation when the class is made
-from exporter.config.secrets import SecretText
 from exporter.config.validation import validate
 from exporter.model import AlertPolicy, AlertSeverity, AlertTerms
+from exporter.secrecy import SecretText
 from exporter.settings import Duration, PositiveDuration, SettingsModel, SingleLine
 
 _MOST_SUMMARY_CHARACTERS = 200

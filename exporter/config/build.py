@@ -13,10 +13,12 @@ from exporter.config.fields import fields_of
 from exporter.config.problems import Fault, quoted
 from exporter.config.retries import tell_retries_that_do_not_fit
 from exporter.config.schema import CHECK_KEYS, READ_APART, CommonKeys
-from exporter.config.secrets import SecretText, mask_url_password
+from exporter.config.secrets import mask_url_password
 from exporter.config.validation import validate
 from exporter.expect import DURATION
+from exporter.foreign import repr_of, text_of
 from exporter.model import Check
+from exporter.secrecy import SecretText, secret_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,6 +103,7 @@ class CheckBuilder:
             ),
             phase_histograms=common.phase_histograms,
             alert=alert,
+            is_complete=True,
         )
         if check.retries:
             tell_retries_that_do_not_fit(check, entries.get("retries", whole), self._problems)
@@ -131,10 +134,13 @@ class CheckBuilder:
 
     def _settings(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CheckSettings | None:
         values = self._settings_values(entries, data)
-        key = json.dumps(values)
+        key = json.dumps([values, sorted(secret_texts(values))])
         settings = self._shared_settings.get(key)
         if settings is None:
-            settings, faults = validate(self._type.settings, values, CHECK_KEYS)
+            try:
+                settings, faults = validate(self._type.settings, values, CHECK_KEYS)
+            except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything
+                settings, faults = None, [Fault((), self._raised("its settings", error))]
             self._reader.report(entries, whole, (), faults)
             if settings is not None:
                 _keep(self._shared_settings, key, settings)
@@ -152,7 +158,7 @@ class CheckBuilder:
         reasons: frozenset[Reason] = frozenset()
         conditions: tuple[Expectation, ...] = ()
         if "retry_on" in data:
-            retry_reader = ExpectationReader(self._subjects, self._type.name)
+            retry_reader = self._expectation_reader(settings)
             reasons, conditions = retry_reader.read_retry_conditions(data["retry_on"])
             self._reader.report(entries, whole, ("retry_on",), retry_reader.faults)
         return Expected(expectations, reasons, conditions)
@@ -165,7 +171,7 @@ class CheckBuilder:
             return self._shared_expectations[key][2]
         before = len(self._problems)
         expectations: tuple[Expectation, ...] = ()
-        reader = ExpectationReader(self._subjects, self._type.name)
+        reader = self._expectation_reader(settings)
         if "expect" in data:
             expectations = reader.read(data["expect"])
             self._reader.report(entries, whole, ("expect",), reader.faults)
@@ -188,19 +194,39 @@ class CheckBuilder:
         self, whole: Node, settings: CheckSettings, reader: ExpectationReader, own: tuple[Expectation, ...]
     ) -> tuple[Expectation, ...]:
         """Give those of the type's expectations about whose subjects the check says nothing."""
-        found = reader.read([dict(item) for item in self._type.default_expectations(settings, own)])
+        try:
+            found = reader.read([dict(item) for item in self._type.default_expectations(settings, own)])
+        except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
+            self._problems.add(whole, self._raised("its default expectations", error))
+            return ()
         for fault in reader.faults:
             self._problems.add(whole, f"the type {self._type.name} has a default expectation that {fault.message}")
         spoken_of = {expectation.subject.name for expectation in own}
         return tuple(replace(one, is_default=True) for one in found if one.subject.name not in spoken_of)
 
+    def _expectation_reader(self, settings: CheckSettings | None) -> ExpectationReader:
+        if settings is None:
+            return ExpectationReader(self._subjects, self._type.name)
+        return ExpectationReader(
+            self._subjects, self._type.name, lambda expectation: self._type.fit_expectation(expectation, settings)
+        )
+
     def _target(self, node: Node, target: str, written: object, settings: CheckSettings) -> str | None:
         try:
-            return self._type.validate_target(target, settings)
+            valid = self._type.validate_target(target, settings)
+            if type(valid) is str:
+                return valid
+            self._problems.add(node, f"the type {self._type.name} makes {repr_of(type(valid))} of its target, not text")
         except ValueError as error:
             shown = quoted(written if isinstance(written, SecretText) else mask_url_password(target))
-            self._problems.add(node, f"{shown} {mask_url_password(str(error))}")
-            return None
+            self._problems.add(node, f"{shown} {mask_url_password(text_of(error))}")
+        except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
+            self._problems.add(node, self._raised("its target", error))
+        return None
+
+    def _raised(self, what: str, error: Exception) -> str:
+        """Say that the type failed, but not with which values: there may be secrets among them."""
+        return f"the type {self._type.name} failed at {what}: {type(error).__name__}"
 
 
 def _keep(shared: dict[Key, Kept], key: Key, value: Kept) -> None:

@@ -17,7 +17,7 @@ from exporter.expect import OPERATORS
 from exporter.model import Expectation, Operator, Reason, SelectorKind, Severity, ValueKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from exporter.config.problems import Location
     from exporter.model import Subject
@@ -42,15 +42,22 @@ class ExpectationReader:
     Args:
         subjects: What the items can be about, by name.
         check_type: The name of the check type, for messages.
+        fit: Gives an expectation in the form that the check's settings ask for, or raises ValueError.
 
     Attributes:
         faults: What is wrong so far, located from the list of items on.
     """
 
-    def __init__(self, subjects: Mapping[str, Subject], check_type: str) -> None:
+    def __init__(
+        self,
+        subjects: Mapping[str, Subject],
+        check_type: str,
+        fit: Callable[[Expectation], Expectation] = lambda expectation: expectation,
+    ) -> None:
         self.faults: list[Fault] = []
         self._subjects = subjects
         self._check_type = check_type
+        self._fit = fit
         self._labels: set[str] = set()
 
     def read(self, items: object) -> tuple[Expectation, ...]:
@@ -110,16 +117,18 @@ class ExpectationReader:
             if compiled is None:
                 continue
             words = [subject.name, selector_text, operator, operand_text(operand)]
-            found.append(
-                Expectation(
-                    label=self._label(location, item, words, is_only=len(operands) == 1),
-                    subject=subject,
-                    operator=cast("Operator", operator),
-                    operand=compiled,
-                    selector=selector,
-                    severity=severity,
-                )
+            expectation = Expectation(
+                label=self._label(location, item, words, is_only=len(operands) == 1),
+                subject=subject,
+                operator=cast("Operator", operator),
+                operand=compiled,
+                selector=selector,
+                severity=severity,
             )
+            try:
+                found.append(self._fit(expectation))
+            except ValueError as error:
+                self._fault(place, _told(operand, error))
         return found
 
     def _selector(self, location: Location, subject: Subject, item: dict[str, object]) -> tuple[object, str]:

@@ -117,7 +117,7 @@ class _Load:
         """
         with collections_paused():
             documents = DocumentReader(self._files, self._problems).read(path, text)
-            plugins = load_plugins(documents.plugins, self._problems)
+            plugins = load_plugins(documents.plugins, self._problems, self._types)
             self._types.update({plugin.name: plugin for plugin in plugins})
             self._builders = {
                 name: CheckBuilder(check_type, self._reader, self._problems) for name, check_type in self._types.items()

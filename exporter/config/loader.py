@@ -21,7 +21,8 @@ from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
 from exporter.config.problems import Node, quoted
-from exporter.config.secrets import MASK, is_credential_path, shown_key
+from exporter.config.secrets import is_credential_path, shown_key
+from exporter.secrecy import MASK
 
 if TYPE_CHECKING:
     import yaml.nodes

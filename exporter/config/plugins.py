@@ -5,33 +5,42 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import re
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from exporter.catalogue import OWN_NAMES
 from exporter.checks.base import CheckType
 from exporter.config.expectations import ALL_OPERATORS, BESIDE
 from exporter.config.fields import fields_of
 from exporter.config.problems import quoted, suggest
 from exporter.config.schema import CHECK_KEYS
+from exporter.declarations import kind_faults, metric_faults, subject_faults
 from exporter.expect import DURATION
-from exporter.settings import CheckSettings
+from exporter.foreign import repr_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.config.problems import Node, Problems
 
 GROUP = "nyxmon_exporter.check_types"
 """The entry point group in which packages announce their check types."""
 
+NO_TYPES: Mapping[str, CheckType] = MappingProxyType({})
+
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
-def load_plugins(names: Iterable[Node], problems: Problems) -> tuple[CheckType, ...]:
+def load_plugins(
+    names: Iterable[Node], problems: Problems, known: Mapping[str, CheckType] = NO_TYPES
+) -> tuple[CheckType, ...]:
     """Import the check types that a configuration names, by entry point or as `module:attribute`.
 
     Args:
         names: The items of `plugins`.
-        problems: Takes what cannot be imported, and what is no proper check type.
+        known: The types there are already, by name.
+        problems: Takes what cannot be imported, and what is not a proper check type.
     """
     found: dict[str, CheckType] = {}
     for node in names:
@@ -40,12 +49,19 @@ def load_plugins(names: Iterable[Node], problems: Problems) -> tuple[CheckType, 
         except ValueError as error:
             problems.add(node, f"{quoted(node.value)} {error}")
             continue
-        if check_type.name in found:
+        faults = contract_faults(check_type, {**known, **found}.values())
+        if any(check_type.name == other for other in found):
             problems.add(node, f"{quoted(node.value)} gives the check type {check_type.name}, as another plugin does")
-        for fault in contract_faults(check_type):
+        for fault in faults:
             problems.add(node, f"{quoted(node.value)} gives a check type that {fault}")
-        found[check_type.name] = check_type
+        if not faults or _can_be_configured(check_type):
+            found[check_type.name] = check_type
     return tuple(found.values())
+
+
+def _can_be_configured(check_type: CheckType) -> bool:
+    """Whether checks of a type that is refused can be read all the same, so that their own faults are reported too."""
+    return type(check_type) is CheckType and not contract_faults(replace(check_type, metrics=()))
 
 
 def _load(name: str) -> CheckType:
@@ -55,28 +71,40 @@ def _load(name: str) -> CheckType:
         raise ValueError(f"is no entry point; {suggest(name, entry_points.names, kind=f'plugins in {GROUP}')}")
     try:
         loaded = getattr(importlib.import_module(module), attribute) if colon else entry_points[name].load()
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"cannot be imported: {type(error).__name__}: {error}") from error
+    except BaseException as error:  # KeyboardInterrupt of a person comes in the main thread, before there is a server
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise ValueError(f"cannot be imported: {type(error).__name__}: {text_of(error)}") from error
     if not isinstance(loaded, CheckType):
         raise ValueError(f"is no CheckType but a {type(loaded).__name__}")  # noqa: TRY004 - a fault of the document
     return loaded
 
 
-def contract_faults(check_type: CheckType) -> list[str]:
-    """Tell where a check type breaks the rules that keep its YAML unambiguous; sentences that follow its name."""
-    faults = []
-    if not _TYPE_NAME.fullmatch(check_type.name):
-        faults.append("must have a name of small letters, digits, - and _")
-    if check_type.name in CHECK_KEYS:
-        faults.append(f"cannot be named {check_type.name}, as a key of every check is")
-    if not issubclass(check_type.settings, CheckSettings):
-        faults.append("has settings that do not derive from CheckSettings")
-        return faults
-    shared = sorted(fields_of(check_type.settings).keys & CHECK_KEYS.keys())
-    faults += [f"has the setting {key}, as every check has" for key in shared]
-    taken = {*ALL_OPERATORS, *BESIDE, DURATION.name}
-    for subject in check_type.subjects:
-        if subject.name in taken:
-            faults.append(f"has the subject {subject.name}, a name that is taken")
-        taken.add(subject.name)
-    return faults
+def contract_faults(check_type: CheckType, others: Iterable[CheckType] = ()) -> list[str]:
+    """Return where a check type breaks the rules that keep its YAML unambiguous and its series fit to be shown.
+
+    Args:
+        check_type: The type.
+        others: The types that it will stand beside.
+
+    Returns:
+        Sentences that follow its name.
+    """
+    try:
+        return list(_contract_faults(check_type, others))
+    except Exception as error:  # noqa: BLE001 - a plugin's class may raise from anything
+        return [f"cannot be read: {repr_of(error)}"]
+
+
+def _contract_faults(check_type: Any, others: Iterable[CheckType]) -> Iterator[str]:
+    if not isinstance(check_type.name, str) or not _TYPE_NAME.fullmatch(check_type.name):
+        yield "must have a name of small letters, digits, - and _"
+    elif check_type.name in CHECK_KEYS:
+        yield f"cannot be named {check_type.name}, as a key of every check is"
+    kinds = list(kind_faults(check_type))
+    yield from kinds
+    if not kinds:
+        for key in sorted(fields_of(check_type.settings).keys & CHECK_KEYS.keys()):
+            yield f"has the setting {key}, as every check has"
+    yield from subject_faults(check_type, (*ALL_OPERATORS, *BESIDE, DURATION.name))
+    yield from metric_faults(check_type, (other for other in others if other.name != check_type.name), OWN_NAMES)

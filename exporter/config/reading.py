@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.config.problems import follow, quoted
-from exporter.config.secrets import MASK
+from exporter.secrecy import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.config.schema import CHECK_KEYS
-from exporter.config.secrets import MASK, is_credential_name, mask_credential, mask_url_password
+from exporter.config.secrets import mask_credential, mask_url_password
 from exporter.config.yaml_text import dump_yaml
+from exporter.secrecy import MASK, is_credential_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

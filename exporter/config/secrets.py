@@ -7,9 +7,10 @@ every such text is told to the problems, so that no message quotes it.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from exporter.config.files import MAX_SECRET_BYTES
+from exporter.secrecy import MASK, SecretText, is_credential_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,44 +19,17 @@ if TYPE_CHECKING:
     from exporter.config.files import Files
     from exporter.config.problems import Problems
 
-MASK = "<secret>"
-"""What is shown instead of a secret."""
-
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}|\$\{")
 _VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<has_default>:-(?P<default>.*))?", re.DOTALL)
 _SHELL_VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?[-=?+].*)?", re.DOTALL)
 _FORMS = "write ${env:NAME}, ${env:NAME:-default} or ${file:PATH}, and $${ where the text ${ is meant"
 
-_CREDENTIAL_NAME = re.compile(
-    r"(?:proxy-)?authorization|(?:set-)?cookie|.*(?:api[-_]?key|token|password|passwd|secret|credential).*",
-    re.IGNORECASE,
-)
 _HOLDERS = frozenset(("basic_auth", "digest_auth", "oauth2", "proxy"))
 _LONGEST_KEY = 64
 _FIRST_WORD = re.compile(r"[^\s:]+")
 _STEPS = re.compile(r"[.\[\]]+")
 _SCHEME = re.compile(r"(?:Basic|Bearer|Digest|Token|ApiKey) ", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#@\s]*@")
-
-
-class SecretText(str):
-    """A text that came out of a reference, wholly or in part.
-
-    Attributes:
-        shown: The text with `<secret>` where the reference stood.
-    """
-
-    __slots__ = ("shown",)
-    shown: str
-
-    def __new__(cls, text: str, shown: str = MASK) -> Self:
-        """Make a text that is shown as another."""
-        made = super().__new__(cls, text)
-        made.shown = shown
-        return made
-
-    def __repr__(self) -> str:
-        return repr(self.shown)
 
 
 class Secrets:
@@ -150,11 +124,6 @@ def escaped(text: str) -> str:
 def references(text: str) -> list[str]:
     """Give the references in a text, malformed ones too, as written."""
     return [match[0] for match in _REFERENCE.finditer(text) if match[0] != "$${"]
-
-
-def is_credential_name(name: str) -> bool:
-    """Tell whether a header or key of this name carries a credential, whatever the schema says of it."""
-    return _CREDENTIAL_NAME.fullmatch(name) is not None
 
 
 def is_credential_path(path: str) -> bool:

@@ -12,7 +12,8 @@ from exporter.config.fields import fields_of
 from exporter.config.foreign_keys import is_understood, meant_key
 from exporter.config.loader import read_scalar
 from exporter.config.problems import Fault, kind_of, quoted
-from exporter.config.secrets import MASK, SecretText, is_credential_name, shown_key
+from exporter.config.secrets import shown_key
+from exporter.secrecy import MASK, SECRET_TEXTS, SecretText, is_credential_name, secret_texts
 from exporter.settings import SettingsModel
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def validate(
     errors: list[ErrorDetails] = []
     for _ in range(2):
         try:
-            text = json.dumps(data)
-            return model.model_validate_json(text, strict=True, by_alias=True, by_name=False), []
+            text, context = json.dumps(data), {SECRET_TEXTS: secret_texts(data)}
+            return model.model_validate_json(text, strict=True, context=context, by_alias=True, by_name=False), []
         except ValidationError as error:
             errors = error.errors(include_url=False)
         if not _read_referenced_scalars(data, errors):

@@ -48,3 +48,8 @@ def fnv1a(octets: bytes) -> int:
 def endpoint(address: str, port: int) -> str:
     """Write address (or name) and port as people and URLs do."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def without_zone(host: str) -> str:
+    """Return an address without its zone, which means nothing to other machines (RFC 6874 section 4); names as is."""
+    return host.partition("%")[0] if ":" in host else host

@@ -1,31 +1,23 @@
-"""What a DNS answer says, as facts, as metrics and as subjects of expectations. Pure: octets in, facts out.
+"""What a DNS answer says, as metrics and as subjects of expectations.
 
 Metric names are blackbox_exporter's where it has them.
 """
 
 from __future__ import annotations
 
-import socket
-import struct
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import dns.exception
-import dns.name
 import dns.rcode
-import dns.rdata
-import dns.rdataclass
 import dns.rdatatype
-import dns.rdtypes.ANY.SOA
-import dns.rdtypes.txtbase
 
-from exporter.errors import CheckFailed
 from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
+from exporter.net.dns_operands import forms_that_are_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.model import Observation
+    from exporter.net.dns_reader import DnsAnswer
 
 ANSWER_RRS = MetricSpec(
     name="probe_dns_answer_rrs", help="Records in the answer section; 0 without an answer", defaults=(((), 0.0),)
@@ -77,7 +69,7 @@ RCODE = Subject(
 ANSWERS = Subject(
     name="answers",
     kind=ValueKind.TEXTS,
-    description="Data of the records of the type asked for: addresses, `10 mail.example`, the text of TXT records",
+    description="Data of the records that answer the question: addresses, `10 mail.example`, the text of TXT records",
 )
 ANSWER_COUNT = Subject(
     name="answer_count", kind=ValueKind.NUMBER, description="Records in the answer section", bounds=(0, 65535)
@@ -111,181 +103,16 @@ ANSWER_SUBJECTS = (
 )  # fmt: skip
 """Subjects of an answer."""
 
-_HEADER = struct.Struct(">5H")  # RFC 1035 section 4.1.1, without the id
-_FRAME = struct.Struct(">HHIH")
-_NAMES_ONLY = frozenset(
-    (
-        dns.rdatatype.NS, dns.rdatatype.CNAME, dns.rdatatype.DNAME, dns.rdatatype.PTR, dns.rdatatype.MX,
-        dns.rdatatype.SRV, dns.rdatatype.SOA, dns.rdatatype.AFSDB, dns.rdatatype.KX, dns.rdatatype.RP,
-    )
-)  # fmt: skip
-"""Types whose text is numbers and host names, so that case means nothing in it (RFC 4343)."""
 
+def answers_compared_with(answer: DnsAnswer, wanted: object) -> tuple[str, ...]:
+    """Return the answers in the forms that they are compared with.
 
-class DnsAnswer:
-    """Facts of one answer; lives as long as its attempt.
-
-    Only what is looked at is parsed: the frame of every record, the data of those asked for. A whole `dns.message`
-    costs as much as all the rest of a check, most of it for objects that nobody asks anything.
-
-    Attributes:
-        record_type: The type asked for.
-        rcode: Name of the response code.
-        rcode_number: Its number, with EDNS's upper bits.
-        answer_count: Records in the answer section.
-        authority_count: Records in the authority section.
-        additional_count: Records in the additional section, that of EDNS included.
-        authoritative: The AA flag.
-        recursion_available: The RA flag.
-        authenticated_data: The AD flag.
-        ttl_seconds: Shortest time to live in the answer section; None without records.
-        serial: Serial number of the first SOA record in the answer section; None without one.
-        octets: Length of the message.
+    Args:
+        answer: The answer.
+        wanted: What they are compared with, as the selector of an expectation that has short forms; else None.
     """
-
-    __slots__ = (
-        "_records",
-        "additional_count",
-        "answer_count",
-        "authenticated_data",
-        "authoritative",
-        "authority_count",
-        "octets",
-        "rcode",
-        "rcode_number",
-        "record_type",
-        "recursion_available",
-        "serial",
-        "ttl_seconds",
-    )
-
-    def __init__(self, wire: bytes, record_type: dns.rdatatype.RdataType) -> None:
-        """Read an answer.
-
-        Args:
-            wire: The message.
-            record_type: The type asked for; ANY stands for all.
-
-        Raises:
-            CheckFailed: With reason `protocol` when it is malformed.
-        """
-        try:
-            self._read(wire, record_type)
-        except (struct.error, IndexError) as error:
-            raise CheckFailed(
-                Reason.PROTOCOL, "the answer is malformed: it ends before its last record does"
-            ) from error
-        except (dns.exception.DNSException, ValueError) as error:
-            detail = f"the answer is malformed: a record's data cannot be read ({type(error).__name__})"
-            raise CheckFailed(Reason.PROTOCOL, detail) from error
-
-    def _read(self, wire: bytes, record_type: dns.rdatatype.RdataType) -> None:
-        flags, questions, answers, authorities, additionals = _HEADER.unpack_from(wire, 2)
-        self.octets = len(wire)
-        self.record_type = record_type
-        self.answer_count, self.authority_count, self.additional_count = answers, authorities, additionals
-        self.authoritative = bool(flags & 0x0400)
-        self.recursion_available = bool(flags & 0x0080)
-        self.authenticated_data = bool(flags & 0x0020)
-        self.rcode_number = flags & 0x000F
-        offset = _HEADER.size + 2
-        for _ in range(questions):
-            offset = _after_name(wire, offset) + 4
-        frames, offset = _frames(wire, offset, answers)
-        _, offset = _frames(wire, offset, authorities)
-        extra, offset = _frames(wire, offset, additionals)
-        if offset != len(wire):
-            raise CheckFailed(Reason.PROTOCOL, f"the answer is malformed: {len(wire) - offset} octets follow its end")
-        for frame in extra:
-            if frame.record_type == dns.rdatatype.OPT:
-                self.rcode_number |= frame.ttl >> 24 << 4  # RFC 6891 section 6.1.3
-        self.rcode = _rcode_name(self.rcode_number)
-        # RFC 2181 section 8: a TTL with its highest bit set counts as 0.
-        self.ttl_seconds = min((frame.ttl if frame.ttl < 1 << 31 else 0 for frame in frames), default=None)
-        self._records = [
-            _read_record(wire, frame) for frame in frames if record_type in (frame.record_type, dns.rdatatype.ANY)
-        ]
-        self.serial = next((one.serial for one in self._records if isinstance(one, dns.rdtypes.ANY.SOA.SOA)), None)
-
-    @property
-    def record_count(self) -> int:
-        """How many of the answer's records are of the type asked for."""
-        return len(self._records)
-
-    def texts(self, limit: int | None = None) -> tuple[str, ...]:
-        """Give the data of the records of the type asked for as texts, in the order they came.
-
-        Args:
-            limit: At most so many; all when None.
-        """
-        return tuple(one if isinstance(one, str) else record_text(one) for one in self._records[:limit])
-
-
-class _Frame(NamedTuple):
-    """The frame of a record: all but its owner's name and its data (RFC 1035 section 4.1.3)."""
-
-    record_type: int
-    record_class: int
-    ttl: int
-    data_octets: int
-    data_offset: int
-
-
-def _after_name(wire: bytes, offset: int) -> int:
-    """Give the offset behind a name, which ends with the root's empty label or with a pointer to another's end."""
-    while length := wire[offset]:
-        if length >= 0xC0:
-            return offset + 2
-        if length > 63:
-            raise ValueError("no length of a label")
-        offset += length + 1
-    return offset + 1
-
-
-def _frames(wire: bytes, offset: int, count: int) -> tuple[list[_Frame], int]:
-    """Give the frames of the records of a section, and the offset behind it."""
-    frames = []
-    for _ in range(count):
-        offset = _after_name(wire, offset)
-        record_type, record_class, ttl, octets = _FRAME.unpack_from(wire, offset)
-        frames.append(_Frame(record_type, record_class, ttl, octets, offset + _FRAME.size))
-        offset += _FRAME.size + octets
-        if offset > len(wire):
-            raise IndexError("the data of a record reaches beyond the message")
-    return frames, offset
-
-
-def _read_record(wire: bytes, frame: _Frame) -> dns.rdata.Rdata | str:
-    """Read the data of a record; those of addresses, the most frequent by far, as the text they are needed as."""
-    octets, offset = frame.data_octets, frame.data_offset
-    if frame.record_class == dns.rdataclass.IN:
-        if frame.record_type == dns.rdatatype.A and octets == 4:
-            return socket.inet_ntop(socket.AF_INET, wire[offset : offset + 4])
-        if frame.record_type == dns.rdatatype.AAAA and octets == 16:
-            return socket.inet_ntop(socket.AF_INET6, wire[offset : offset + 16])
-    record_class = dns.rdataclass.RdataClass.make(frame.record_class)
-    record_type = dns.rdatatype.RdataType.make(frame.record_type)
-    return dns.rdata.from_wire(record_class, record_type, wire, offset, octets)
-
-
-@lru_cache(maxsize=64)
-def _rcode_name(number: int) -> str:
-    return dns.rcode.to_text(dns.rcode.Rcode.make(number))
-
-
-def record_text(record: dns.rdata.Rdata) -> str:
-    """Give the data of a record as text.
-
-    Host names are in lower case and without the final dot (`10 mail.example`), the strings of a TXT record joined
-    (RFC 7208 section 3.3) and without quotes, its bytes that are no UTF-8 escaped. All else is as in a zone file.
-    """
-    if isinstance(record, dns.rdtypes.txtbase.TXTBase):
-        return b"".join(record.strings).decode("utf-8", "backslashreplace")
-    text = record.to_text(origin=dns.name.root, relativize=True)
-    if record.rdtype not in _NAMES_ONLY:
-        return text
-    # The root itself, as in the MX record of a domain without mail (RFC 7505), has no name before its dot.
-    return " ".join("." if word == "@" else word for word in text.lower().split(" "))
+    texts = answer.texts()
+    return forms_that_are_wanted(texts, wanted, answer.record_type) if isinstance(wanted, frozenset) else texts
 
 
 def answer_measurements(answer: DnsAnswer) -> list[Measurement]:
@@ -313,7 +140,7 @@ def answer_observations(answer: DnsAnswer, *, truncated: bool) -> Mapping[str, O
     """
     return {
         RCODE.name: answer.rcode,
-        ANSWERS.name: lambda _selector: answer.texts(),
+        ANSWERS.name: lambda wanted: answers_compared_with(answer, wanted),
         ANSWER_COUNT.name: answer.answer_count,
         AUTHORITY_COUNT.name: answer.authority_count,
         ADDITIONAL_COUNT.name: answer.additional_count,

@@ -22,7 +22,8 @@ import dns.rdatatype
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.dns_answer import DnsAnswer
+from exporter.net.dns_message import HEADER_OCTETS, Question
+from exporter.net.dns_reader import DnsAnswer
 from exporter.net.failures import connection_failure
 
 if TYPE_CHECKING:
@@ -30,24 +31,16 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
 
-_HEADER_OCTETS = 12  # RFC 1035 section 4.1.1
 _MAX_DATAGRAM_OCTETS = 65535
+_MOST_MALFORMED = 8
+"""A malformed datagram that repeats id and question may still be a forgery; so many are the server's."""
+
+_MOST_NOTED = 16
+_BURST, _PAUSE_SECONDS = 64, 0.02
+"""After so many datagrams that answer nothing there is a pause; a resolver that is only slow sends a few."""
+
 _MAY_LEAVE_OUT_QUESTION = frozenset((dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED))
 """Servers that do not understand or want a query may answer with the header alone, as dnspython allows too."""
-
-
-class Question(NamedTuple):
-    """A query, ready but for its id.
-
-    Attributes:
-        wire: The message from its flags on, after the two octets of the id.
-        section: The question section as an answer has to repeat it, in lower case.
-        record_type: The type asked for.
-    """
-
-    wire: bytes
-    section: bytes
-    record_type: dns.rdatatype.RdataType
 
 
 class Reply(NamedTuple):
@@ -92,13 +85,13 @@ def prepare_question(
         id=0,
     )
     wire = query.to_wire()
-    section_octets = len(name.to_digestable()) + 4
-    return Question(wire[2:], wire[_HEADER_OCTETS : _HEADER_OCTETS + section_octets].lower(), record_type)
+    section = wire[HEADER_OCTETS : HEADER_OCTETS + len(name.to_digestable()) + 4].lower()
+    return Question(wire[2:], section, record_type, section[:-4], int(record_class))
 
 
 def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
     """Tell by header and question why a message is not the answer to a query; empty when it is."""
-    if len(wire) < _HEADER_OCTETS:
+    if len(wire) < HEADER_OCTETS:
         return "it is shorter than a header"
     if wire[:2] != identifier:
         return "its id is another"
@@ -110,7 +103,7 @@ def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
         return ""
     if (
         wire[4:6] != b"\x00\x01"
-        or wire[_HEADER_OCTETS : _HEADER_OCTETS + len(question.section)].lower() != question.section
+        or wire[HEADER_OCTETS : HEADER_OCTETS + len(question.section)].lower() != question.section
     ):
         return "its question is another"
     return ""
@@ -127,42 +120,70 @@ async def ask_datagram(question: Question, connected: socket.socket) -> Reply:
         CheckFailed: When the query cannot be sent or is refused (ICMP port unreachable).
     """
     identifier = os.urandom(2)
-    loop = asyncio.get_running_loop()
-    exchange = _Datagrams(connected, identifier, question, loop.create_future(), current_attempt())
+    datagrams = _Datagrams(connected, identifier, question, current_attempt())
     try:
         connected.send(identifier + question.wire)
     except OSError as error:
         raise connection_failure(error, "sending the query") from error
-    loop.add_reader(connected, exchange.on_readable)
     try:
-        outcome = await exchange.outcome
+        return await datagrams.reply()
     finally:
-        loop.remove_reader(connected)
-    if isinstance(outcome, OSError):
-        raise connection_failure(outcome, "waiting for the answer") from outcome
-    return outcome
+        datagrams.close()
 
 
 class _Datagrams:
-    """Reads datagrams until one is the answer; lives as long as its question."""
+    """Reads datagrams until one is the answer; lives as long as its question.
 
-    __slots__ = ("_attempt", "_identifier", "_question", "_socket", "outcome")
+    One datagram is looked at in each pass of the event loop. Whoever floods the socket is read in bursts with pauses
+    between them, and what the socket cannot hold meanwhile is lost.
+    """
 
-    def __init__(
-        self,
-        connected: socket.socket,
-        identifier: bytes,
-        question: Question,
-        outcome: asyncio.Future[Reply | OSError],
-        attempt: Attempt,
-    ) -> None:
+    __slots__ = ("_arrived", "_attempt", "_identifier", "_ignored", "_loop", "_pause", "_question", "_socket")
+
+    def __init__(self, connected: socket.socket, identifier: bytes, question: Question, attempt: Attempt) -> None:
         self._socket = connected
         self._identifier = identifier
         self._question = question
         self._attempt = attempt
-        self.outcome = outcome
+        self._loop = asyncio.get_running_loop()
+        self._arrived: asyncio.Future[tuple[bytes, float] | OSError]
+        self._pause: asyncio.TimerHandle | None = None
+        self._ignored = 0
 
-    def on_readable(self) -> None:
+    async def reply(self) -> Reply:
+        """Wait for the answer.
+
+        Raises:
+            CheckFailed: When the query is refused, or the server has sent too many malformed answers to it.
+        """
+        malformed = 0
+        while True:
+            self._arrived = self._loop.create_future()
+            self._loop.add_reader(self._socket, self._on_readable)
+            outcome = await self._arrived
+            if isinstance(outcome, OSError):
+                raise connection_failure(outcome, "waiting for the answer") from outcome
+            wire, received_at = outcome
+            if wire[2] & 0x02:
+                return Reply(None, received_at)
+            try:
+                return Reply(await DnsAnswer.read(wire, self._question), received_at)
+            except CheckFailed as failure:
+                self._ignore(wire, failure.detail)
+                malformed += 1
+                if malformed == _MOST_MALFORMED:
+                    detail = f"the server sent {malformed} answers that cannot be read; {failure.detail}"
+                    raise CheckFailed(Reason.PROTOCOL, detail) from failure
+
+    def close(self) -> None:
+        """Read no more, and note how many datagrams were ignored without a line of their own."""
+        self._loop.remove_reader(self._socket)
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._ignored > _MOST_NOTED:
+            self._attempt.note("ignored more datagrams", count=self._ignored - _MOST_NOTED)
+
+    def _on_readable(self) -> None:
         """Take one datagram."""
         try:
             wire = self._socket.recv(_MAX_DATAGRAM_OCTETS)
@@ -175,21 +196,26 @@ class _Datagrams:
         why = why_no_answer(wire, self._identifier, self._question)
         if why:
             self._ignore(wire, why)
-        elif wire[2] & 0x02:
-            self._settle(Reply(None, received_at))
+            if self._ignored % _BURST == 0:
+                self._loop.remove_reader(self._socket)
+                self._pause = self._loop.call_later(_PAUSE_SECONDS, self._go_on)
         else:
-            try:
-                self._settle(Reply(DnsAnswer(wire, self._question.record_type), received_at))
-            except CheckFailed as failure:
-                self._ignore(wire, failure.detail)
+            self._settle((wire, received_at))
+
+    def _go_on(self) -> None:
+        self._loop.add_reader(self._socket, self._on_readable)
 
     def _ignore(self, wire: bytes, why: str) -> None:
-        self._attempt.note("ignored a datagram", why=why, octets=len(wire))
+        self._ignored += 1
+        if self._ignored <= _MOST_NOTED:
+            self._attempt.note("ignored a datagram", why=why, octets=len(wire))
         self._attempt.timeout_reason = Reason.PROTOCOL
 
-    def _settle(self, outcome: Reply | OSError) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
+    def _settle(self, outcome: tuple[bytes, float] | OSError) -> None:
+        """Hand over what came, and read no more until somebody asks for more."""
+        self._loop.remove_reader(self._socket)
+        if not self._arrived.done():
+            self._arrived.set_result(outcome)
 
 
 class DnsStream(asyncio.Protocol):
@@ -208,9 +234,11 @@ class DnsStream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Collect the message that the two octets before it announce; what follows it does not matter."""
+        if self._outcome.done():
+            return
         self._received += data
         received, announced = len(self._received) - 2, int.from_bytes(self._received[:2])
-        if 0 <= received >= announced and not self._outcome.done():
+        if 0 <= received >= announced:
             self._received_at = perf_counter()
             self._outcome.set_result(bytes(self._received[2 : 2 + announced]))
 
@@ -242,4 +270,4 @@ class DnsStream(asyncio.Protocol):
         why = why_no_answer(wire, self._identifier, self._question)
         if why:
             raise CheckFailed(Reason.PROTOCOL, f"what the server sent is no answer: {why}")
-        return Reply(DnsAnswer(wire, self._question.record_type), self._received_at)
+        return Reply(await DnsAnswer.read(wire, self._question), self._received_at)

@@ -13,6 +13,7 @@ import httpx
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.contained import without_octets
 from exporter.net.decode import decoder_for
 from exporter.net.failures import connection_failure
 
@@ -51,7 +52,11 @@ async def exchange_by_foreign_client(
         finally:
             await response.aclose()
     except httpx.HTTPError as error:
-        raise _failure(error) from error
+        raise _failure(error, request.url.raw_host.decode("ascii")) from error
+    except (httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, ValueError, LookupError) as error:
+        # Names, fields and cookies that the client cannot read: it looks at them also when it follows no redirect.
+        # What it says may quote them.
+        raise CheckFailed(Reason.PROTOCOL, f"the HTTP client raised {type(error).__name__}") from None
 
 
 async def _take_in(response: httpx.Response, exchange: Exchange, limit_bytes: int) -> None:
@@ -81,19 +86,17 @@ def _check_size(exchange: Exchange, limit_bytes: int) -> None:
         raise CheckFailed(Reason.TOO_LARGE, f"the body is larger than {limit_bytes} bytes")
 
 
-def _failure(error: httpx.HTTPError) -> CheckFailed:
+def _failure(error: httpx.HTTPError, host: str) -> CheckFailed:
     """Tell what httpx's exception means, by the system's error behind it where there is one."""
     cause: BaseException | None = error
     for _ in range(_MAX_CAUSES):
         cause = _behind(cause)
         if isinstance(cause, socket.gaierror):
-            return CheckFailed(Reason.RESOLVE, f"{error.request.url.host} cannot be resolved: {cause.strerror}")
+            return CheckFailed(Reason.RESOLVE, f"{host} cannot be resolved: {cause.strerror}")
         if isinstance(cause, OSError) and cause.errno:
             return connection_failure(cause, "exchanging HTTP")
-    for kind, reason in _REASONS:
-        if isinstance(error, kind):
-            return CheckFailed(reason, f"the HTTP client raised {type(error).__name__}: {error}")
-    return CheckFailed(Reason.PROTOCOL, f"the HTTP client raised {type(error).__name__}: {error}")
+    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.PROTOCOL)
+    return CheckFailed(reason, f"the HTTP client raised {type(error).__name__}: {without_octets(error)}")
 
 
 def _behind(error: BaseException | None) -> BaseException | None:

@@ -26,6 +26,7 @@ from h2.settings import SettingCodes
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.contained import without_octets
 from exporter.net.failures import connection_failure
 from exporter.net.http2_session import FRAME_HEAD_BYTES, GOAWAY, HEADERS, Http2Session
 from exporter.net.http_intake import Intake
@@ -66,7 +67,7 @@ class Http2Protocol(asyncio.Protocol):
         self._fed_bytes = 0
         self._frames = 0
         self._unsent = memoryview(request.content)
-        self._intake = Intake(request, exchange, "2")
+        self._intake = Intake(request, exchange)
         self._ended = False
         self._connection = self.session.connection
         self._stream = self.session.begin_request()
@@ -130,7 +131,7 @@ class Http2Protocol(asyncio.Protocol):
         except CheckFailed as failure:
             self._settle(failure)
         except H2Error as error:
-            self._settle(CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/2: {error}"))
+            self._settle(CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/2: {without_octets(error)}"))
         self._flush()
 
     def eof_received(self) -> None:
@@ -157,7 +158,8 @@ class Http2Protocol(asyncio.Protocol):
             self._connection.send_headers(self._stream, self._request.binary_head(), end_stream=not self._unsent)
             self._send_body()
         except H2Error as error:
-            raise CheckFailed(Reason.PROTOCOL, f"the server does not admit the request: {error}") from error
+            why = without_octets(error)
+            raise CheckFailed(Reason.PROTOCOL, f"the server does not admit the request: {why}") from error
         self._flush()
 
     def _send_body(self) -> None:
@@ -176,6 +178,7 @@ class Http2Protocol(asyncio.Protocol):
             self._request.options.keep_alive
             and self._ended
             and not self._unsent
+            and not self._exchange.oddities
             and not self.session.goes_away
             and not transport.is_closing()
             and not transport.get_write_buffer_size()
@@ -209,7 +212,7 @@ class Http2Protocol(asyncio.Protocol):
             self._send_body()
 
     def _take_head(self, event: ResponseReceived) -> None:
-        self._intake.take_head(event.headers)
+        self._intake.take_binary_head(event.headers, "2")
         if self._intake.stops_here:
             self._finish()
 
@@ -249,6 +252,7 @@ class Http2Protocol(asyncio.Protocol):
         if self._done.done() and not self._done.cancelled():
             return
         self._failure = failure
+        self._exchange.oddities = self.session.oddities
         self._intake.settle()
         if not self._done.done():
             self._done.set_result(None)

@@ -11,9 +11,12 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
+from hpack import Decoder, HeaderTuple
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.binary_fields import without_blanks
+from exporter.net.field_lines import Oddities
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,6 +35,17 @@ class _Connection(H2Connection):
     MAX_CLOSED_STREAMS = 8  # h2 remembers 65536 otherwise, which is megabytes for a connection that is kept for days
 
 
+class _TrimmingDecoder(Decoder):
+    """Decodes heads without the blanks around values, which h2 refuses as RFC 9113 section 8.2.1 does."""
+
+    def __init__(self, max_head_bytes: int) -> None:
+        super().__init__(max_head_bytes)
+        self.oddities = Oddities()
+
+    def decode(self, data: bytes, raw: bool = False) -> list[HeaderTuple]:  # noqa: FBT001, FBT002 - as hpack has it
+        return without_blanks(super().decode(data, raw=raw), self.oddities, HeaderTuple)
+
+
 class Http2Session:
     """One HTTP/2 connection; lives as long as its transport. Requests go over it one after the other.
 
@@ -43,6 +57,7 @@ class Http2Session:
 
     def __init__(self) -> None:
         self.connection = _Connection(H2Configuration(client_side=True, header_encoding=False))
+        self._decoder = self.connection.decoder = _TrimmingDecoder(_HEAD_LIMIT_BYTES)
         self.buffer = bytearray()
         self.goes_away = False
         self._idle_frames = 0
@@ -60,7 +75,13 @@ class Http2Session:
     def begin_request(self) -> int:
         """Give the stream for the next request."""
         self._idle_frames = 0
+        self._decoder.oddities = Oddities()
         return self.connection.get_next_available_stream_id()
+
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """What was odd in the heads since the request began."""
+        return self._decoder.oddities.found()
 
     def next_frame(self) -> bytes | None:
         """Take the next frame out of the buffer; None when it has not come whole.

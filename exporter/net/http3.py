@@ -69,7 +69,7 @@ class Http3Protocol:
         self._exchange = exchange
         self._channel = channel
         self._attempt = current_attempt()
-        self._intake = Intake(request, exchange, "3")
+        self._intake = Intake(request, exchange)
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._failure: CheckFailed | None = None
         self._http = Http3Connection(channel.quic)
@@ -162,7 +162,7 @@ class Http3Protocol:
         if dict(fields)[b":status"].startswith(b"1"):
             self._intake.skip_informational()
             return
-        self._intake.take_head(fields)
+        self._intake.take_binary_head(fields, "3")
         self._channel.doing = "reading the body"
         if self._intake.wants_no_body or self._intake.stops_here:
             self._finish()
@@ -188,6 +188,7 @@ class Http3Protocol:
         if self._done.done() and not self._done.cancelled():
             return
         self._failure = failure
+        self._exchange.oddities = self._http.oddities.found()
         self._intake.settle()
         if not self._done.done():
             self._done.set_result(None)

@@ -15,6 +15,8 @@ from pylsqpack import Decoder
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.binary_fields import without_blanks
+from exporter.net.field_lines import Oddities
 
 if TYPE_CHECKING:
     from aioquic.h3.events import H3Event, Headers
@@ -31,11 +33,13 @@ class Http3Connection(H3Connection):
 
     Attributes:
         refused_from: The first stream whose request the server does not take, as a GOAWAY says; None without one.
+        oddities: What was odd in the heads.
     """
 
     def __init__(self, quic: QuicConnection) -> None:
         super().__init__(quic)
         self.refused_from: int | None = None
+        self.oddities = Oddities()
         self._beginnings: dict[int, bytes] = {}
         self._unread: bytes | None = None
         self._left_to_skip_bytes = 0
@@ -67,7 +71,7 @@ class Http3Connection(H3Connection):
         }
 
     def _decode_headers(self, stream_id: int, frame_data: bytes | None) -> Headers:
-        fields = super()._decode_headers(stream_id, frame_data)
+        fields = without_blanks(super()._decode_headers(stream_id, frame_data), self.oddities, _field)
         size_bytes = sum([len(name) + len(value) + _FIELD_OVERHEAD_BYTES for name, value in fields])
         if size_bytes > _HEAD_LIMIT_BYTES:
             raise CheckFailed(Reason.PROTOCOL, f"the response's head is larger than {_HEAD_LIMIT_BYTES} bytes")
@@ -107,6 +111,10 @@ class Http3Connection(H3Connection):
         self._left_to_skip_bytes = size_bytes
         self._unread = frame.data_slice(frame.tell(), frame.capacity)
         return True
+
+
+def _field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    return name, value
 
 
 def _only_integer(payload: bytes, size_bytes: int) -> int:

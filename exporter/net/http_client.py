@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING
 
 import httpx
@@ -16,11 +16,11 @@ import httpx
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.net.foreign_client import exchange_by_foreign_client
-from exporter.net.http1 import Http1Protocol, KeptHttp1Protocol
+from exporter.net.http1 import Http1Protocol
 from exporter.net.http_message import Exchange, RequestOptions, WireRequest
+from exporter.net.http_target import effective_port
 from exporter.net.idle import IdleConnection, connection_key
 from exporter.net.phases import ConnectionFacts
-from exporter.net.redirects import effective_port
 from exporter.net.tunnel import basic_credentials
 from exporter.settings import NetworkSettings, TlsConfig
 from exporter.version import __version__
@@ -43,6 +43,9 @@ USER_AGENT = f"nyxmon-exporter/{__version__}"
 _FRAMING = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"content-length"))
 _WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 section 8.6: these say so when it is empty
 _LINE_BREAKING = re.compile(rb"[\x00\r\n]")
+_ZONE = re.compile(rb"%[^\]]*\]")
+"""The zone of an address, which means nothing to other machines (RFC 6874 section 4)."""
+
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 """Methods that may be repeated when nobody knows whether the server has acted already (RFC 9110 section 9.2.2). Others
 always go over a fresh connection, which cannot have been closed unnoticed."""
@@ -81,10 +84,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             return
         counts = self._network.counts
         protocol: Http1Protocol | _Negotiation
-        if offered is _ALPN_WITH_HTTP2:
-            protocol = _Negotiation(request, exchange)
-        else:
-            protocol = _http1_protocol(request, exchange)
+        protocol = _Negotiation(request, exchange) if offered is _ALPN_WITH_HTTP2 else Http1Protocol(request, exchange)
         transport, _ = await self._network.connect(
             lambda: protocol,
             request.host,
@@ -174,7 +174,7 @@ class _Negotiation(asyncio.Protocol):
 
             self._agreed = Http2Protocol(self._request, self._exchange)
         else:
-            self._agreed = _http1_protocol(self._request, self._exchange)
+            self._agreed = Http1Protocol(self._request, self._exchange)
         transport.set_protocol(self._agreed)
 
     @property
@@ -197,14 +197,10 @@ def _next_protocol(
 ) -> Http1Protocol | Http2Protocol:
     """Give the protocol that goes on where a session was left."""
     if session is None:
-        return KeptHttp1Protocol(request, exchange)
+        return Http1Protocol(request, exchange)
     from exporter.net.http2 import Http2Protocol  # noqa: PLC0415 - it is loaded where there is a session
 
     return Http2Protocol(request, exchange, session)
-
-
-def _http1_protocol(request: WireRequest, exchange: Exchange) -> Http1Protocol:
-    return (KeptHttp1Protocol if request.options.keep_alive else Http1Protocol)(request, exchange)
 
 
 def _offered(request: WireRequest) -> tuple[str, ...]:
@@ -212,6 +208,16 @@ def _offered(request: WireRequest) -> tuple[str, ...]:
     if not request.secure:
         return ()
     return _ALPN_WITH_HTTP2 if request.options.http2 and not request.upgrades else _ALPN
+
+
+class _NoCookies(CookieJar):
+    """Keeps no cookies and does not even read them: reading is where the library stumbles over strange ones."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Keep nothing."""
+
+    def add_cookie_header(self, request: object) -> None:
+        """Add nothing."""
 
 
 class ProbeClient(httpx.AsyncClient):
@@ -229,7 +235,7 @@ class ProbeClient(httpx.AsyncClient):
             follow_redirects=False,
             timeout=None,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            cookies=_NoCookies(),
         )
 
 
@@ -271,7 +277,11 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
     """
     content = request.content
     upgrades = "upgrade" in request.headers
-    fields = [(name, value) for name, value in request.headers.raw if name.lower() not in _FRAMING]
+    fields = [
+        (name, _ZONE.sub(b"]", value) if name.lower() == b"host" else value)
+        for name, value in request.headers.raw
+        if name.lower() not in _FRAMING
+    ]
     if upgrades and "connection" in request.headers:
         fields.append((b"Connection", request.headers["connection"].encode()))
     elif not options.keep_alive:
@@ -280,7 +290,7 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
         fields.append((b"Content-Length", b"%d" % len(content)))
     proxy, asked = _proxy_for(request.url, options), request.url.raw_path
     if proxy is not None and not proxy.tunnels:
-        asked = b"http://" + request.url.netloc + asked  # RFC 9112 section 3.2.2
+        asked = b"http://" + _ZONE.sub(b"]", request.url.netloc) + asked  # RFC 9112 section 3.2.2
     lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), asked)]
     lines += [name + b": " + value for name, value in fields]
     if proxy is not None and not proxy.tunnels and proxy.username is not None:

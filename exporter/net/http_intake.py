@@ -1,4 +1,4 @@
-"""An answer of HTTP/2 or HTTP/3 as it is taken in: the head, then the body within its limits, then the end."""
+"""An answer as it is taken in, whatever its version: the head, then the body within its limits, then the end."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ if TYPE_CHECKING:
     from exporter.net.http_message import Exchange, WireRequest
 
 _MAX_INFORMATIONAL = 10
-_WITHOUT_BODY = frozenset((204, 304))
+_WITHOUT_BODY = frozenset((101, 204, 304))
 
 
 class Intake:
-    """Fills one exchange; lives as long as its answer."""
+    """Fills one exchange; lives as long as its answer.
 
-    def __init__(self, request: WireRequest, exchange: Exchange, version: str) -> None:
+    Attributes:
+        declared_bytes: What the head declares as the length of the body; -1 when it does not say.
+    """
+
+    def __init__(self, request: WireRequest, exchange: Exchange) -> None:
         self._request = request
         self._exchange = exchange
-        self._version = version
         self._limit_bytes = request.options.body_limit_bytes
+        self.declared_bytes = -1
         self._informational = 0
         self._decoder: Decoder | None = None
         self._parts: list[bytes] = []
@@ -54,28 +58,57 @@ class Intake:
         if self._informational > _MAX_INFORMATIONAL:
             raise CheckFailed(Reason.PROTOCOL, f"more than {_MAX_INFORMATIONAL} informational responses came")
 
-    def take_head(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
-        """Take the head.
+    def take_binary_head(self, fields: Sequence[tuple[bytes, bytes]], version: str) -> None:
+        """Take a head of HTTP/2 or HTTP/3.
 
         Args:
             fields: Its fields with `:status` among them.
+            version: The version of HTTP.
 
         Raises:
-            CheckFailed: `protocol` when the status is none, `too_large` when the body is announced as too large,
-                `decode` when its coding is unknown.
+            CheckFailed: `protocol` when the status is none, else as `take_head` does.
         """
-        exchange = self._exchange
-        exchange.first_byte_at = perf_counter()
+        self._exchange.first_byte_at = perf_counter()
         status = dict(fields)[b":status"]
         if len(status) != 3 or not status.isdigit() or status < b"100":
             raise CheckFailed(Reason.PROTOCOL, f"the response has the status {status[:20]!r}, which does not exist")
-        exchange.status, exchange.http_version = int(status), self._version
-        exchange.headers += [(bytes(name), bytes(value)) for name, value in fields if name[:1] != b":"]
-        if self.stops_here or self.wants_no_body:
-            return
-        if exchange.content_length > self._limit_bytes:
-            raise self._too_large(f"announced with {exchange.content_length} bytes, which is")
+        regular = [(bytes(name), bytes(value)) for name, value in fields if name[:1] != b":"]
+        self.take_head(int(status), version, regular)
+
+    def take_head(self, status: int, version: str, fields: list[tuple[bytes, bytes]]) -> bool:
+        """Take the head.
+
+        Args:
+            status: The status.
+            version: The version of HTTP.
+            fields: Its fields, names in lower case.
+
+        Returns:
+            Whether a body follows that is to be read.
+
+        Raises:
+            CheckFailed: `too_large` when the body is announced as too large, `decode` when its coding is unknown.
+        """
+        exchange = self._exchange
+        exchange.status, exchange.http_version, exchange.headers = status, version, fields
+        if self.wants_no_body or self.stops_here:
+            return False
+        self.declared_bytes = exchange.content_length
+        if self.declared_bytes > self._limit_bytes:
+            raise self._too_large(f"announced with {self.declared_bytes} bytes, which is")
         self._decoder = decoder_for(exchange.header_values("content-encoding"), self._limit_bytes)
+        return True
+
+    def check_chunk(self, size_bytes: int) -> None:
+        """Refuse a chunk that cannot be taken, before any of it has come.
+
+        Raises:
+            CheckFailed: With reason `too_large`.
+        """
+        if size_bytes > self._limit_bytes:
+            raise self._too_large(f"has a chunk of {size_bytes} bytes, which is")
+        if self._exchange.wire_body_bytes + size_bytes > self._limit_bytes:
+            raise self._too_large("is")
 
     def take_body(self, data: bytes) -> None:
         """Take a piece of the body.
@@ -100,7 +133,7 @@ class Intake:
 
     def settle(self) -> None:
         """Give the exchange what of the body has come; whatever happened, this is the last thing."""
-        self._exchange.body = b"".join(self._parts)
+        self._exchange.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     def _too_large(self, what: str) -> CheckFailed:
         return CheckFailed(Reason.TOO_LARGE, f"the body {what} larger than {self._limit_bytes} bytes")

@@ -108,14 +108,15 @@ class Exchange:
         status: Status of the answer; 0 before there is one.
         headers: Header fields in order, names in lower case.
         body: The body after decoding; what of it had come when the exchange failed.
-        wire_body_bytes: Bytes received after the head, framing included.
+        oddities: How the answer differed from the grammar of HTTP; empty for one that is well-formed.
+        wire_body_bytes: Bytes of the body as they came, without framing.
         first_byte_at: `perf_counter()` at the first byte of the answer; 0 before.
         ended_at: `perf_counter()` when the answer was complete; 0 before.
     """
 
     __slots__ = (
-        "body", "connection", "ended_at", "first_byte_at", "headers", "http_version", "secure", "status",
-        "wire_body_bytes",
+        "body", "connection", "ended_at", "first_byte_at", "headers", "http_version", "oddities", "secure",
+        "status", "wire_body_bytes",
     )  # fmt: skip
 
     def __init__(self, *, secure: bool) -> None:
@@ -125,6 +126,7 @@ class Exchange:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = b""
+        self.oddities: tuple[str, ...] = ()
         self.wire_body_bytes = 0
         self.first_byte_at = 0.0
         self.ended_at = 0.0

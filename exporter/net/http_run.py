@@ -10,9 +10,12 @@ import httpx
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.contained import contained
+from exporter.net.cookies import RunCookies
 from exporter.net.http_client import ProbeClient, send, wire_request
 from exporter.net.http_message import Exchange
-from exporter.net.redirects import RunCookies, is_same_origin, redirected_options, redirected_request, shown_url
+from exporter.net.http_request import new_request
+from exporter.net.redirects import is_same_origin, left_behind, redirected_options, redirected_request, shown_url
 from exporter.net.tunnel import refused_by_proxy
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class PreparedRequest:
     def request(self) -> httpx.Request:
         """The request as httpx models it, made anew each time."""
         wire = self.wire
-        return httpx.Request(wire.method, self.url, headers=list(wire.fields), content=wire.content or None)
+        return new_request(wire.method, self.url, wire.fields, wire.content)
 
 
 def prepare(request: httpx.Request, options: RequestOptions) -> PreparedRequest:
@@ -83,43 +86,68 @@ class HttpRun:
             CheckFailed: As `send` and `redirected_request` do, with reason `redirect` after too many of them, and
                 `auth` when a challenge cannot be answered or a proxy wants other credentials.
         """
-        exchange = await self._authorized(client, first, auth)
-        if rules is None or not exchange.redirects:
-            return
-        cookies = RunCookies()
+        if auth is None:
+            cookies, exchange = None, await self._send(client, first)
+        else:
+            cookies = RunCookies()
+            exchange = await self._authorized(client, first.request, first.wire.options, auth, cookies)
+        if rules is not None and exchange.redirects:
+            await self._follow(client, first, exchange, rules, auth, cookies or RunCookies())
+
+    async def _follow(
+        self,
+        client: httpx.AsyncClient,
+        first: PreparedRequest,
+        exchange: Exchange,
+        rules: RedirectRules,
+        auth: httpx.Auth | None,
+        cookies: RunCookies,
+    ) -> None:
+        """Follow redirects from the first request's answer to one that is none."""
         request, options = first.request, first.wire.options
         while exchange.redirects:
             if self.redirects == rules.max_redirects:
                 raise CheckFailed(Reason.REDIRECT, f"more than {rules.max_redirects} redirects")
-            cookies.keep(request, exchange)
-            before, request = request, redirected_request(request, exchange, rules)
-            options = redirected_options(options, before.url, request.url)
-            current_attempt().note("redirected", status=exchange.status, to=shown_url(request.url))
-            if not is_same_origin(before.url, request.url):
+            with contained(Reason.REDIRECT, "the redirect cannot be followed"):
+                cookies.keep(request.url, exchange)
+                before, request = request.url, redirected_request(request, exchange, rules)
+                _note_redirect(exchange.status, before, request.url, left_behind(rules, options))
+                options = redirected_options(options, before, request.url)
+                prepared = prepare(cookies.added_to(request), options)
+            if not is_same_origin(before, request.url):
                 auth = None
             self.redirects += 1
-            exchange = await self._authorized(client, prepare(cookies.added_to(request), options), auth)
+            if auth is None:
+                exchange = await self._send(client, prepared)
+            else:
+                exchange = await self._authorized(client, request, options, auth, cookies)
 
     async def _authorized(
-        self, client: httpx.AsyncClient, prepared: PreparedRequest, auth: httpx.Auth | None
+        self,
+        client: httpx.AsyncClient,
+        request: httpx.Request,
+        options: RequestOptions,
+        auth: httpx.Auth,
+        cookies: RunCookies,
     ) -> Exchange:
         """Send a request, and again as often as `auth` answers what was answered."""
-        if auth is None:
-            return await self._send(client, prepared)
-        request = prepared.request
         flow = auth.async_auth_flow(request)
         try:
-            request = await anext(flow)
+            with contained(Reason.AUTH, "the request cannot be authorized"):
+                request = await anext(flow)
             while True:
-                exchange = await self._send(client, prepare(request, prepared.wire.options))
-                try:
-                    request = await flow.asend(
-                        httpx.Response(exchange.status, headers=exchange.headers, request=request)
-                    )
-                except StopAsyncIteration:
-                    return exchange
-                except (httpx.ProtocolError, KeyError, NotImplementedError) as error:  # httpx's, of a strange challenge
-                    raise CheckFailed(Reason.AUTH, "the server's challenge cannot be answered") from error
+                with contained(Reason.AUTH, "the request cannot be authorized"):
+                    prepared = prepare(cookies.added_to(request), options)
+                exchange = await self._send(client, prepared)
+                # No more than the flow reads: httpx would undo a content coding, of a body that is not there.
+                fields = [field for field in exchange.headers if field[0] == b"www-authenticate"]
+                with contained(Reason.AUTH, "the server's challenge cannot be answered"):
+                    try:
+                        answered = request
+                        request = await flow.asend(httpx.Response(exchange.status, headers=fields, request=answered))
+                    except StopAsyncIteration:
+                        return exchange
+                    cookies.keep(answered.url, exchange)
         finally:
             await flow.aclose()
 
@@ -135,3 +163,11 @@ class HttpRun:
         if exchange.status == 407 and proxy is not None and not proxy.tunnels:
             raise refused_by_proxy(with_credentials=proxy.username is not None)
         return exchange
+
+
+def _note_redirect(status: int, before: httpx.URL, after: httpx.URL, left: str) -> None:
+    """Log where a redirect leads, and by name what another origin is not given."""
+    attempt = current_attempt()
+    attempt.note("redirected", status=status, to=shown_url(after))
+    if left and not is_same_origin(before, after):
+        attempt.note("left out of requests to another origin", what=left)

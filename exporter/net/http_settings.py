@@ -7,7 +7,7 @@ from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotati
 from importlib import import_module
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator, model_validator
 
 from exporter.net.http_message import DEFAULT_BODY_LIMIT_BYTES
 from exporter.net.http_target import parse_http_url
@@ -16,11 +16,13 @@ from exporter.settings import (
     BasicAuth,
     NetworkSettings,
     ReadableFile,
+    SecretiveLine,
     SettingsModel,
     SingleLine,
     Size,
     TlsConfig,
     TlsSettings,
+    parse_host,
     parse_host_port,
 )
 
@@ -59,8 +61,16 @@ def _bearer_token(token: SecretStr) -> SecretStr:
 
 
 def _token_url(text: str) -> str:
-    parse_http_url(text)
-    return text
+    return str(parse_http_url(text))
+
+
+def ascii_host_header(text: str) -> str:
+    """Return the value of a Host header with its host in ASCII; what is ASCII or not a host stays as it is."""
+    host, colon, port = text.rpartition(":")
+    try:
+        return text if text.isascii() else f"{parse_host(host)}:{port}" if colon else parse_host(text)
+    except ValueError:
+        return text
 
 
 class OAuth2(SettingsModel):
@@ -74,12 +84,20 @@ class OAuth2(SettingsModel):
     auth_style: Literal["header", "params"] = Field(default="header", description="Where the credentials go")
     tls_config: TlsConfig = Field(default=TlsConfig(), description="TLS options towards the token endpoint")
 
+    @model_validator(mode="after")
+    def _check_that_nothing_is_said_twice(self) -> Self:
+        own = {"scope"} if self.scopes else set()
+        own |= {"client_id", "client_secret"} if self.auth_style == "params" else set()
+        if twice := own & self.endpoint_params.keys():
+            raise ValueError(f"has {min(twice)} in endpoint_params as well; write it once")
+        return self
+
 
 class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     """Settings of the types `http` and `json-http`."""
 
     method: Annotated[str, AfterValidator(_method)] = Field(default="GET", description="Request method")
-    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SingleLine] = Field(
+    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SecretiveLine] = Field(
         default_factory=dict, repr=False, description="Request headers; Host is also the name sent as SNI and verified"
     )
     body: str | None = Field(default=None, repr=False, description="Request body")
@@ -113,6 +131,11 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     compression: Literal["gzip", "deflate", "br", "zstd"] | None = Field(
         default=None, description="Content coding asked for; none by default. Any known one is undone"
     )
+
+    @field_validator("headers")
+    @classmethod
+    def _write_host_in_ascii(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: ascii_host_header(value) if name.lower() == "host" else value for name, value in headers.items()}
 
     @model_validator(mode="after")
     def _check_what_excludes_what(self) -> Self:

@@ -1,8 +1,13 @@
-"""Whether a text is a URL that can be checked, told so that whoever wrote it knows what to write instead."""
+"""URLs that a check can ask: read from a configuration or from a Location, and refused with what is wrong about them.
+
+httpx models them. What it would misread, or hand on to a codec that raises what it likes, is dealt with before: hosts
+are read by `parse_host` alone, so that httpx only meets ASCII, ports are digits, and octets of a Location stay octets.
+"""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 import httpx
 
@@ -12,6 +17,18 @@ _USER_INFO = re.compile(r"[^:]+://(?:[^/?#]*@|[^/?#@:\[]*:(?![0-9]{0,5}[/?#])\S*
 """A user name or password, also one with characters that end it: what it breaks into must not be told as a port."""
 
 _HAS_USER_INFO = "has a user name or password in it; write them as basic_auth"
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+"""Ports of the schemes that can be checked."""
+
+_REFERENCE = re.compile(r"(?s)(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?(.*)")  # RFC 3986 appendix B
+_AUTHORITY = re.compile(r"(?s)(.*@)?(\[[^\]]*\]|[^:]*)(?::(.*))?")
+_PORT = re.compile(r"[0-9]{0,9}")
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+
+
+class NotHttpError(ValueError):
+    """Raised for a URL whose scheme is neither http nor https."""
 
 
 def parse_http_url(text: str) -> httpx.URL:
@@ -26,25 +43,43 @@ def parse_http_url(text: str) -> httpx.URL:
     scheme, separator, _ = text.partition("://")
     if not separator:
         raise ValueError(f"has no scheme; write https://{text} or http://{text}")
-    if scheme.lower() not in ("http", "https"):
+    if scheme.lower() not in DEFAULT_PORTS:
         raise ValueError(f"has the scheme {scheme!r}; only http and https can be checked")
     if _USER_INFO.match(text):
         raise ValueError(_HAS_USER_INFO)
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"is no URL: {error}") from error
+    url = _joined(None, text)
     if url.userinfo:
         raise ValueError(_HAS_USER_INFO)
     check_host_and_port(url)
     return url.copy_with(fragment=None)
 
 
-def check_host_and_port(url: httpx.URL) -> None:
-    """Look at what httpx leaves to others.
+def resolve_reference(base: httpx.URL, reference: bytes) -> httpx.URL:
+    """Resolve what a Location says against the URL that was asked for, and drop its fragment (RFC 3986 section 5.2).
+
+    Octets beyond ASCII are sent as they came, percent-encoded, whatever charset they are in; only a host has to be
+    UTF-8.
 
     Raises:
-        ValueError: When the URL has no host, one that is none, or a port beyond 1 to 65535.
+        NotHttpError: When it leads out of HTTP.
+        ValueError: When it cannot be followed. The message may quote it.
+    """
+    try:
+        text = reference.decode()
+    except UnicodeDecodeError:
+        text = _percent_encoded(reference)
+    url = _joined(base, text).copy_with(fragment=None)
+    if url.scheme not in DEFAULT_PORTS:
+        raise NotHttpError("is neither http nor https")
+    check_host_and_port(url)
+    return url
+
+
+def check_host_and_port(url: httpx.URL) -> None:
+    """Check what httpx leaves to others.
+
+    Raises:
+        ValueError: When the URL has no host, one that is not a host, or a port beyond 1 to 65535.
     """
     host = url.raw_host.decode("ascii")
     if not host:
@@ -55,3 +90,48 @@ def check_host_and_port(url: httpx.URL) -> None:
         raise ValueError(f"has the host {host!r}, which {error}") from error
     if url.port is not None and not 1 <= url.port <= 65535:
         raise ValueError(f"has port {url.port}; a port is a number from 1 to 65535")
+
+
+def effective_port(url: httpx.URL) -> int:
+    """Return the port of an http or https URL."""
+    return url.port or DEFAULT_PORTS[url.scheme]
+
+
+def _joined(base: httpx.URL | None, text: str) -> httpx.URL:
+    """Return the URL of a text, resolved against a base if there is one.
+
+    Raises:
+        ValueError: When it is not a URL.
+    """
+    match = _REFERENCE.fullmatch(text)
+    scheme, authority, rest = match.groups() if match else (None, None, text)
+    if authority is not None and (not scheme or scheme.lower() in DEFAULT_PORTS):
+        text = f"{scheme}://{_ascii_authority(authority)}{rest}" if scheme else f"//{_ascii_authority(authority)}{rest}"
+    elif text.startswith(":"):
+        text = f"./{text}"  # else the colon would be taken for the end of an empty scheme
+    try:
+        return httpx.URL(text) if base is None else base.join(text)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"is not a URL: {error}") from error
+    except UnicodeError as error:
+        raise ValueError("contains half a surrogate pair") from error
+
+
+def _ascii_authority(authority: str) -> str:
+    """Return the authority with its host in ASCII: as it is where it is ASCII already, an A-label included."""
+    match = _AUTHORITY.fullmatch(authority)
+    user, host, port = match.groups() if match else (None, authority, None)
+    if host.startswith("[") and not host.endswith("]"):
+        raise ValueError("has an address whose bracket is not closed")
+    if port is not None and not _PORT.fullmatch(port):
+        raise ValueError(f"has port {port[:20]!r}; a port is a number from 1 to 65535")
+    if not host.isascii() or ("%" in host and not host.startswith("[")):
+        try:
+            host = parse_host(unquote(host))
+        except ValueError as error:
+            raise ValueError(f"has the host {host[:253]!r}, which {error}") from error
+    return f"{user or ''}{host}" if port is None else f"{user or ''}{host}:{port}"
+
+
+def _percent_encoded(octets: bytes) -> str:
+    return _BEYOND_ASCII.sub(lambda match: b"%%%02X" % match[0][0], octets).decode("ascii")

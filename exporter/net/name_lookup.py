@@ -1,4 +1,4 @@
-"""What DNS knows about a name in one address family: search domains, and servers in turn.
+"""What DNS knows about a name in one address family, from servers in turn; which names a search leads to.
 
 Source: resolv.conf(5) for the order of names and servers. Beyond it a server that answers with an error is not asked
 again in the same lookup, and a silent one is waited for only shortly the first time.
@@ -16,13 +16,16 @@ from exporter.net.addresses import Address, parse_address
 from exporter.net.name_query import address_question, ask
 
 if TYPE_CHECKING:
-    from exporter.net.dns_answer import DnsAnswer
-    from exporter.net.dns_exchange import Question
+    from exporter.net.dns_message import Question
+    from exporter.net.dns_reader import DnsAnswer
     from exporter.net.system_names import NameServer, ResolverConfig
 
 _FIRST_WAIT_SECONDS = 1.0
 """How long a server is waited for the first time, whatever the configuration says: a lost datagram or a dead first
 server then costs a second and not the five of resolv.conf(5), which are all the time a check has."""
+
+_MOST_ADDRESSES = 256
+"""A datagram of 64 KiB holds 4,000 addresses; nobody tries so many."""
 
 _NO_ERROR, _NO_SUCH_NAME = "NOERROR", "NXDOMAIN"
 
@@ -42,60 +45,60 @@ class Answer:
     seconds: float
 
 
+class NotToldError(CheckFailed):
+    """Raised when no server could tell.
+
+    Attributes:
+        silent: Whether none answered at all, so that asking them for more is in vain.
+    """
+
+    def __init__(self, detail: str, *, silent: bool = False) -> None:
+        self.silent = silent
+        super().__init__(Reason.RESOLVE, detail)
+
+    def anew(self) -> NotToldError:
+        """Return the same failure, as `CheckFailed.anew` does."""
+        self.__traceback__ = None
+        return NotToldError(self.detail, silent=self.silent)
+
+
+def names_to_ask_for(name: str, config: ResolverConfig) -> list[str]:
+    """Return a name as it is and completed with search domains, in the order in which they are to be asked for.
+
+    Args:
+        name: ASCII name; one that ends with a dot is not completed.
+        config: The search domains, and how many dots make a name be asked for as it is first.
+    """
+    if name.endswith("."):
+        return [name]
+    completed = [f"{name}.{domain}" for domain in config.search]
+    fitting = [candidate for candidate in completed if address_question(candidate, 4) is not None]
+    return [name, *fitting] if name.count(".") >= config.ndots else [*fitting, name]
+
+
 async def look_up(name: str, version: int, config: ResolverConfig) -> Answer:
     """Ask for the addresses of a name.
 
     Args:
-        name: ASCII name; one that ends with a dot is not completed with search domains.
+        name: ASCII name, taken as absolute.
         version: 4 or 6.
         config: Whom to ask, and how.
 
     Raises:
-        CheckFailed: With reason `resolve` when the servers could not tell, or the name is none; with `local` when this
-            host has no socket to spare.
+        CheckFailed: With reason `resolve` when the servers could not tell, which is a NotToldError, or the name is
+            none; with `local` when this host has no socket to spare.
     """
     started = perf_counter()
-    if address_question(name, version) is None:
+    question = address_question(name, version)
+    if question is None:
         raise CheckFailed(Reason.RESOLVE, f"{name} is no domain name")
-    exists = False
-    trouble = None
-    for candidate in _candidates(name, config):
-        question = address_question(candidate, version)
-        if question is None:
-            continue  # too long with this search domain
-        try:
-            answer = await _ask_in_turn(question, config)
-        except _NotToldError as error:
-            trouble = trouble or error
-            if error.silent:
-                break
-            continue
-        addresses = tuple(filter(None, map(parse_address, answer.texts())))
-        if addresses:
-            return Answer(addresses, exists=True, seconds=perf_counter() - started)
-        exists = exists or answer.rcode == _NO_ERROR
-    if trouble is not None:
-        raise CheckFailed(Reason.RESOLVE, f"{name} could not be looked up: {trouble}")
-    return Answer((), exists, perf_counter() - started)
+    answer = await _ask_in_turn(name, question, config)
+    addresses = tuple(filter(None, map(parse_address, answer.texts(_MOST_ADDRESSES))))
+    exists = bool(addresses) or answer.is_alias or answer.rcode == _NO_ERROR
+    return Answer(addresses, exists, perf_counter() - started)
 
 
-class _NotToldError(Exception):
-    """Raised when no server told; `silent` says that none answered at all, so that asking for more is in vain."""
-
-    def __init__(self, detail: str, *, silent: bool = False) -> None:
-        self.silent = silent
-        super().__init__(detail)
-
-
-def _candidates(name: str, config: ResolverConfig) -> list[str]:
-    """Give the names to ask for, best first."""
-    if name.endswith("."):
-        return [name]
-    completed = [f"{name}.{domain}" for domain in config.search]
-    return [name, *completed] if name.count(".") >= config.ndots else [*completed, name]
-
-
-async def _ask_in_turn(question: Question, config: ResolverConfig) -> DnsAnswer:
+async def _ask_in_turn(name: str, question: Question, config: ResolverConfig) -> DnsAnswer:
     waits = [min(_FIRST_WAIT_SECONDS, config.timeout_seconds), *[config.timeout_seconds] * (config.attempts - 1)]
     errors: dict[NameServer, str] = {}
     for wait_seconds in waits:
@@ -116,4 +119,4 @@ async def _ask_in_turn(question: Question, config: ResolverConfig) -> DnsAnswer:
             errors[server] = f"{server} answered {answer.rcode}"
     silence = f"did not answer within {sum(waits):g} s"
     told = [errors.get(server, f"{server} {silence}") for server in dict.fromkeys(config.servers)]
-    raise _NotToldError("; ".join(told), silent=not errors)
+    raise NotToldError(f"{name} could not be looked up: {'; '.join(told)}", silent=not errors)

@@ -19,8 +19,8 @@ from exporter.net.dns_exchange import DnsStream, ask_datagram, prepare_question
 from exporter.net.failures import connection_failure
 
 if TYPE_CHECKING:
-    from exporter.net.dns_answer import DnsAnswer
-    from exporter.net.dns_exchange import Question
+    from exporter.net.dns_message import Question
+    from exporter.net.dns_reader import DnsAnswer
     from exporter.net.system_names import NameServer
 
 _CACHED_QUESTIONS = 8192

@@ -14,7 +14,7 @@ from exporter.attempt import current_attempt
 from exporter.net.addresses import endpoint, parse_address
 from exporter.net.connect import connect_plain, connect_tls
 from exporter.net.idle import IdleConnections
-from exporter.net.resolve import Lookups, ascii_name
+from exporter.net.resolve import Lookups, resolvable_name
 from exporter.net.sharing import SharedWork
 from exporter.net.system_lookup import ResolverThreads
 from exporter.net.system_names import SystemNames
@@ -264,4 +264,4 @@ def place_to_find(host: str, port: int, settings: NetworkSettings) -> tuple[str,
 def verifiable_name(name: str) -> str:
     """Give the name as certificates have it: without the final dot, an address without its zone."""
     address = parse_address(name)
-    return ascii_name(name).removesuffix(".") if address is None else address.text.partition("%")[0]
+    return resolvable_name(name).removesuffix(".") if address is None else address.text.partition("%")[0]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus, urlencode
@@ -13,9 +11,13 @@ import httpx
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.contained import contained
 from exporter.net.http_client import send, wire_request
 from exporter.net.http_message import Exchange
+from exporter.net.http_request import new_request, with_field
+from exporter.net.http_target import parse_http_url
 from exporter.net.redirects import shown_url
+from exporter.net.token_answer import NoTokenError, read_token_answer
 from exporter.net.tunnel import basic_credentials
 
 if TYPE_CHECKING:
@@ -24,14 +26,14 @@ if TYPE_CHECKING:
     from exporter.net.http_message import RequestOptions
     from exporter.net.network import Network
 
-_UNSTATED_SECONDS, _MARGIN_SECONDS, _MARGIN_PART = 60.0, 30.0, 0.1
-_LONGEST_SECONDS = 86400.0
-_TOKEN = re.compile(r"[\x21-\x7e]+")
-_ERRORS = frozenset(
-    ("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
-     "invalid_scope")
-)  # fmt: skip
-"""Source: RFC 6749 section 5.2. Only these are shown: what else stands there may repeat what was sent."""
+_ANSWER_LIMIT_BYTES = 1 << 18
+"""Much more than a token has, and read in no time."""
+
+_NO_SECRETS = frozenset(("grant_type", "scope", "client_id", "audience", "resource", "requested_token_type"))
+"""Fields of a request for a token that an endpoint's error may name; any other may be a credential."""
+
+_SHORTEST_SECRET = 4
+"""Shorter values stand in every other word, and keep nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,66 +75,58 @@ class ClientCredentials(httpx.Auth):
         """
         kept = self._network.tokens.token(self._grant)
         token = kept or await self._fetched("")
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
+        response = yield _with_token(request, token)
         if response.status_code == 401 and kept:
-            request.headers["Authorization"] = f"Bearer {await self._fetched(kept)}"
-            yield request
+            yield _with_token(request, await self._fetched(kept))
 
     async def _fetched(self, stale: str) -> str:
         fetch = partial(_fetch, self._grant, self._client, self._network)
         return await self._network.token_requests.result((self._grant, stale), fetch)
 
 
+def _with_token(request: httpx.Request, token: str) -> httpx.Request:
+    return with_field(request, b"Authorization", b"Bearer " + token.encode("ascii"))
+
+
 async def _fetch(grant: TokenGrant, client: httpx.AsyncClient, network: Network) -> str:
-    request = _token_request(grant)
-    exchange = Exchange(secure=request.url.scheme == "https")
-    place = shown_url(request.url)
+    with contained(Reason.AUTH, "no token: the request for it cannot be written"):
+        request = _token_request(grant)
+        place = shown_url(request.url)
+        wire = wire_request(request, replace(grant.options, body_limit_bytes=_ANSWER_LIMIT_BYTES))
+    exchange = Exchange(secure=wire.secure)
     try:
-        await send(client, request, wire_request(request, grant.options), exchange)
+        await send(client, request, wire, exchange)
+        answer = read_token_answer(exchange.status, exchange.body, _never_shown(grant))
     except CheckFailed as failure:
         raise CheckFailed(Reason.AUTH, f"no token from {place}: {failure.detail}") from failure
-    token, good_for_seconds = _granted(exchange, place)
-    if good_for_seconds > 0:
-        network.tokens.keep(grant, token, good_for_seconds)
-    return token
+    except NoTokenError as error:
+        raise CheckFailed(Reason.AUTH, f"no token from {place}: {error}") from None
+    if answer.good_for_seconds > 0:
+        network.tokens.keep(grant, answer.token, answer.good_for_seconds)
+    return answer.token
 
 
 def _token_request(grant: TokenGrant) -> httpx.Request:
-    fields = [("grant_type", "client_credentials")]
+    """Build the request; what the configuration writes among its own fields takes the place of ours."""
+    fields = {"grant_type": "client_credentials"}
     if grant.scopes:
-        fields.append(("scope", " ".join(grant.scopes)))
-    headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
-    if grant.by_header:  # RFC 6749 section 2.3.1: both are encoded as in forms first
-        name, secret = quote_plus(grant.client_id), quote_plus(grant.client_secret)
-        headers["Authorization"] = basic_credentials(name, secret)
+        fields["scope"] = " ".join(grant.scopes)
+    headers = [(b"Accept", b"application/json"), (b"Content-Type", b"application/x-www-form-urlencoded")]
+    if grant.by_header:
+        headers.append((b"Authorization", _client_credentials(grant).encode()))
     else:
-        fields += [("client_id", grant.client_id), ("client_secret", grant.client_secret)]
-    content = urlencode([*fields, *grant.params]).encode()
-    return httpx.Request("POST", grant.url, headers=headers, content=content)
+        fields |= {"client_id": grant.client_id, "client_secret": grant.client_secret}
+    content = urlencode(fields | dict(grant.params)).encode()
+    return new_request("POST", parse_http_url(grant.url), headers, content)
 
 
-def _granted(exchange: Exchange, place: str) -> tuple[str, float]:
-    """Read the endpoint's answer: the token, and for how long it may be kept."""
-    try:
-        answer = json.loads(exchange.body)
-    except (ValueError, RecursionError):
-        answer = None
-    known = answer if isinstance(answer, dict) else {}
-    if exchange.status != 200:
-        error = known.get("error")
-        said = f" ({error})" if isinstance(error, str) and error in _ERRORS else ""
-        raise CheckFailed(Reason.AUTH, f"no token from {place}: it answered with status {exchange.status}{said}")
-    token, kind = known.get("access_token"), known.get("token_type", "Bearer")
-    if not isinstance(token, str) or not _TOKEN.fullmatch(token) or str(kind).lower() != "bearer":
-        raise CheckFailed(Reason.AUTH, f"no token from {place}: its answer holds no bearer token")
-    return token, _good_for_seconds(known.get("expires_in"))
+def _client_credentials(grant: TokenGrant) -> str:
+    """Return the value of Authorization: RFC 6749 section 2.3.1 has both encoded as in forms first."""
+    return basic_credentials(quote_plus(grant.client_id), quote_plus(grant.client_secret))
 
 
-def _good_for_seconds(expires_in: object) -> float:
-    try:
-        seconds = float(expires_in) if isinstance(expires_in, int | float | str) else _UNSTATED_SECONDS
-    except (ValueError, OverflowError):
-        seconds = _UNSTATED_SECONDS
-    seconds = min(seconds, _LONGEST_SECONDS) if seconds == seconds else 0.0  # noqa: PLR0124 - a number that is none
-    return seconds - min(_MARGIN_SECONDS, seconds * _MARGIN_PART)
+def _never_shown(grant: TokenGrant) -> list[str]:
+    """Return what an endpoint may repeat of what it was sent: the secrets, in every form they were sent in."""
+    params = [value for name, value in grant.params if name not in _NO_SECRETS and len(value) >= _SHORTEST_SECRET]
+    secrets = [secret for secret in (grant.client_secret, *params) if secret]
+    return [*secrets, *map(quote_plus, secrets), _client_credentials(grant).removeprefix("Basic ")]

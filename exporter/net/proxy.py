@@ -142,7 +142,7 @@ def parse_exemption(text: str) -> Exemption:
     try:
         return Exemption(None, ipaddress.ip_network(name.strip("[]"), strict=False), port)
     except ValueError:
-        return Exemption(parse_host(name.removeprefix("*").removeprefix(".")).lower(), None, port)
+        return Exemption(parse_host(name.removeprefix("*").removeprefix(".")).lower().removesuffix("."), None, port)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,32 @@
 """Where a redirect leads and what may be taken along: pure rules over requests and answers.
 
 Source: RFC 9110 sections 10.2.2 (Location) and 15.4 (redirection). Stricter than they are where following would hand
-something to somebody else: headers and bodies that were configured stay with the origin they were configured for.
+something to somebody else: credentials and bodies that were configured stay with the origin they were configured for.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import httpx
-
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.http_target import check_host_and_port
+from exporter.net.http_message import header_text
+from exporter.net.http_request import new_request
+from exporter.net.http_target import NotHttpError, effective_port, resolve_reference
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import httpx
+
     from exporter.net.http_message import Exchange, RequestOptions
 
-_LOCATION_LIMIT_CHARACTERS = 8192
+_LOCATION_LIMIT_BYTES = 8192
 _SHOWN_CHARACTERS = 200
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_NOT_SHOWN = re.compile(r"(?s)(?<=//)[^/?#]*@|[?#].*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +36,18 @@ class RedirectRules:
     Attributes:
         max_redirects: Most redirects followed in one run.
         allow_downgrade: Whether one may lead from https to http.
-        headers_elsewhere: Headers sent to an origin other than the one the check is configured for.
+        fields_elsewhere: Header fields sent to an origin other than the one the check is configured for.
+        withheld: Names of the configured fields that are credentials and therefore not among them.
     """
 
     max_redirects: int
     allow_downgrade: bool
-    headers_elsewhere: httpx.Headers
+    fields_elsewhere: tuple[tuple[bytes, bytes], ...]
+    withheld: tuple[str, ...] = ()
 
 
 def redirected_request(request: httpx.Request, exchange: Exchange, rules: RedirectRules) -> httpx.Request:
-    """Give the request that an answer says to make next.
+    """Return the request that an answer says to make next.
 
     Args:
         request: The request that was answered; its content must have been read.
@@ -50,7 +57,8 @@ def redirected_request(request: httpx.Request, exchange: Exchange, rules: Redire
     Raises:
         CheckFailed: With reason `redirect` when the answer does not say where to, or says what is not allowed.
     """
-    url = redirect_target(request.url, exchange.header_values("location"), exchange.status)
+    locations = [value for name, value in exchange.headers if name == b"location"]
+    url = redirect_target(request.url, locations, exchange.status)
     if request.url.scheme == "https" and url.scheme == "http" and not rules.allow_downgrade:
         raise _refused(f"leads from https to {shown_url(url)}; allow_downgrade would follow it")
     method = redirected_method(request.method, exchange.status)
@@ -58,15 +66,14 @@ def redirected_request(request: httpx.Request, exchange: Exchange, rules: Redire
     at_home = is_same_origin(request.url, url)
     if content and not at_home:
         raise _refused(f"would take the request's body to {shown_url(url)}, another origin")
-    headers = httpx.Headers(request.headers if at_home else rules.headers_elsewhere)
+    fields = request.headers.raw if at_home else rules.fields_elsewhere
     if not content:
-        for name in [name for name in headers if name.startswith("content-")]:
-            del headers[name]
-    return httpx.Request(method, url, headers=headers, content=content or None)
+        fields = [field for field in fields if not field[0].lower().startswith(b"content-")]
+    return new_request(method, url, fields, content)
 
 
-def redirect_target(base: httpx.URL, locations: tuple[str, ...], status: int) -> httpx.URL:
-    """Give the URL that a redirect leads to, without its fragment.
+def redirect_target(base: httpx.URL, locations: Sequence[bytes], status: int) -> httpx.URL:
+    """Return the URL that a redirect leads to, without its fragment.
 
     Raises:
         CheckFailed: With reason `redirect` when there is no Location, more than one, or one that cannot be followed.
@@ -76,29 +83,28 @@ def redirect_target(base: httpx.URL, locations: tuple[str, ...], status: int) ->
     if len(set(locations)) > 1:
         raise _refused(f"has {len(locations)} Locations that differ")
     location = locations[0]
-    if len(location) > _LOCATION_LIMIT_CHARACTERS:
+    if len(location) > _LOCATION_LIMIT_BYTES:
         raise _refused(f"has a Location of {len(location)} characters")
     try:
-        url = base.join(location).copy_with(fragment=None)
-        if url.scheme not in _DEFAULT_PORTS:
-            raise _refused(f"leads to {location[:_SHOWN_CHARACTERS]!r}, which is neither http nor https")
-        check_host_and_port(url)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise _refused(f"leads to {location[:_SHOWN_CHARACTERS]!r}, which is no URL that can be followed") from error
+        url = resolve_reference(base, location)
+    except NotHttpError as error:
+        raise _refused(f"leads to {_shown_location(location)}, which is neither http nor https") from error
+    except ValueError as error:
+        raise _refused(f"leads to {_shown_location(location)}, which is no URL that can be followed") from error
     if url.userinfo:
         raise _refused("leads to a URL with a user name or password in it")
     return url
 
 
 def redirected_method(method: str, status: int) -> str:
-    """Give the method of the next request: 303 asks for a GET, 301 and 302 have turned POST into GET since ever."""
+    """Return the method of the next request: 303 asks for a GET, 301 and 302 have always turned POST into GET."""
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         return "GET"
     return method
 
 
 def redirected_options(options: RequestOptions, before: httpx.URL, after: httpx.URL) -> RequestOptions:
-    """Give the options for the next request: what was said about one host or origin holds for no other.
+    """Return the options for the next request: what was said about one host or origin holds for no other.
 
     A fixed address stays for the same host, its port only for the same origin; the name to verify and the client
     certificate stay with the origin.
@@ -107,53 +113,32 @@ def redirected_options(options: RequestOptions, before: httpx.URL, after: httpx.
         return options
     network = options.network
     if network.connect_to is not None:
-        address = parse_host_port(network.connect_to, default_port=1)[0] if before.host == after.host else None
+        is_same_host = before.raw_host == after.raw_host
+        address = parse_host_port(network.connect_to, default_port=1)[0] if is_same_host else None
         network = network.model_copy(update={"connect_to": address})
     tls = options.tls.model_copy(update={"server_name": None, "cert_file": None, "key_file": None})
     return replace(options, network=network, tls=tls, server_name=None)
 
 
+def left_behind(rules: RedirectRules, options: RequestOptions) -> str:
+    """Return what another origin is not given, by name; empty when there is nothing of the kind."""
+    return ", ".join((*rules.withheld, *(("the client certificate",) if options.tls.cert_file else ())))
+
+
 def is_same_origin(one: httpx.URL, other: httpx.URL) -> bool:
-    """Tell whether scheme, host and port are the same (RFC 6454 section 4)."""
-    return one.scheme == other.scheme and one.host == other.host and effective_port(one) == effective_port(other)
-
-
-def effective_port(url: httpx.URL) -> int:
-    """Give the port of an http or https URL."""
-    return url.port or _DEFAULT_PORTS[url.scheme]
+    """Return whether scheme, host and port are the same (RFC 6454 section 4)."""
+    return (one.scheme, one.raw_host, effective_port(one)) == (other.scheme, other.raw_host, effective_port(other))
 
 
 def shown_url(url: httpx.URL) -> str:
-    """Give a URL as logs may show it: without its query, which may carry a token."""
+    """Return a URL as logs may show it: without its query, which may carry a token."""
     shown = str(url.copy_with(query=None, fragment=None, username=None, password=None))[:_SHOWN_CHARACTERS]
     return f"{shown}?…" if url.query else shown
 
 
-class RunCookies:
-    """Cookies of one run of one check, so that a login that redirects works; never outlives the run."""
-
-    def __init__(self) -> None:
-        self._cookies: httpx.Cookies | None = None
-
-    def keep(self, request: httpx.Request, exchange: Exchange) -> None:
-        """Keep the cookies that an answer sets."""
-        if not exchange.header_values("set-cookie"):
-            return
-        self._cookies = self._cookies or httpx.Cookies()
-        self._cookies.extract_cookies(httpx.Response(exchange.status, headers=exchange.headers, request=request))
-
-    def added_to(self, request: httpx.Request) -> httpx.Request:
-        """Give the request with the cookies that belong to its URL, besides those it was configured with."""
-        if self._cookies is None:
-            return request
-        asking = httpx.Request("GET", request.url)
-        self._cookies.set_cookie_header(asking)
-        found = [value for value in (request.headers.get("cookie"), asking.headers.get("cookie")) if value]
-        headers = httpx.Headers(request.headers)
-        headers["cookie"] = "; ".join(found)
-        return (
-            httpx.Request(request.method, request.url, headers=headers, content=request.content) if found else request
-        )
+def _shown_location(location: bytes) -> str:
+    """Return a Location as details may show it: without user, password, query and fragment, which may be secret."""
+    return repr(_NOT_SHOWN.sub("", header_text(location))[:_SHOWN_CHARACTERS])
 
 
 def _refused(why: str) -> CheckFailed:

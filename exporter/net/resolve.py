@@ -18,9 +18,10 @@ import anyio.to_thread
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.names import host_name
 from exporter.net.addresses import Address, parse_address
 from exporter.net.candidates import Candidates
-from exporter.net.name_lookup import Answer, look_up
+from exporter.net.name_lookup import Answer, NotToldError, look_up, names_to_ask_for
 from exporter.net.sharing import SharedWork
 from exporter.net.system_lookup import ResolverThreads
 from exporter.net.system_names import NameServer, ResolverConfig
@@ -36,8 +37,12 @@ if TYPE_CHECKING:
     from exporter.settings import NetworkSettings
 
     Ask = Callable[[int], Coroutine[Any, Any, Outcome]]
+    Told = tuple[int, Outcome]
 
 _VERSIONS = {"ip4": (4,), "ip6": (6,), "prefer_ip4": (4, 6), "prefer_ip6": (6, 4), "any": (4, 6)}
+_OTHERS_SECONDS = 1.0
+"""How long a check that has failed already waits to be told more about why."""
+
 _LOCALHOST = {4: "127.0.0.1", 6: "::1"}
 
 
@@ -87,11 +92,11 @@ class Lookups:
             if literal is not None:
                 candidates = Candidates.of([_fitting(literal, versions, settings)])
             else:
-                candidates = await self._look_up(ascii_name(host), versions, settings, system, several=several)
+                candidates = await self._look_up(resolvable_name(host), versions, settings, system, several=several)
                 lookup_seconds = candidates.lookup_seconds
         except asyncio.CancelledError:
             if settings.resolver == SYSTEM_RESOLVER:
-                attempt.timeout_detail = self._threads.obstacle(ascii_name(host))
+                attempt.timeout_detail = self._threads.obstacle(resolvable_name(host))
             raise
         finally:
             facts.resolve_seconds = perf_counter() - started
@@ -113,35 +118,46 @@ class Lookups:
             local = _local_addresses(name, versions, system)
             if local:
                 return Candidates.of(local if several else local[:1])
-        ask = partial(self._outcome, name, settings.resolver, _config(settings.resolver, system))
-        if several:
-            return await self._ask_for_all(name, versions, settings, ask)
-        return await self._ask_for_one(name, versions, settings, ask)
+        config = _config(settings.resolver, system)
+        told: list[Told] = []
+        for candidate in [name] if config is None else names_to_ask_for(name, config):
+            ask = partial(self._outcome, candidate, settings.resolver, config)
+            find = self._ask_for_all if several else self._ask_for_one
+            found = await find(versions, settings, ask, told)
+            if found is not None:
+                return found
+            if any(isinstance(outcome, NotToldError) and outcome.silent for _, outcome in told):
+                break
+        if config is not None and len(versions) == 1 and not any(_may_exist(outcome) for _, outcome in told):
+            told += await self._ask_for_others(name, versions[0], settings, config)
+        raise _nothing_found(name, versions, told)
 
     async def _read_system(self) -> SystemConfig:
         return await anyio.to_thread.run_sync(self._system.read, abandon_on_cancel=True)
 
     async def _ask_for_one(
-        self, name: str, versions: tuple[int, ...], settings: NetworkSettings, ask: Ask
-    ) -> Candidates:
+        self, versions: tuple[int, ...], settings: NetworkSettings, ask: Ask, told: list[Told]
+    ) -> Candidates | None:
+        """Ask for one family after the other until there is an address, or for all at once where none is preferred.
+
+        That a name does not exist is believed of the family that was asked for only: some servers say so of names that
+        have addresses of the other (RFC 4074 section 4.2).
+        """
         at_once = [asyncio.create_task(ask(version)) for version in versions] if settings.ip_protocol == "any" else None
-        outcomes: list[Outcome] = []
         try:
             for number, version in enumerate(versions):
                 outcome = await (at_once[number] if at_once else ask(version))
-                outcomes.append(outcome)
                 if isinstance(outcome, Answer) and outcome.addresses:
                     return Candidates.of(outcome.addresses[:1], outcome.seconds)
-                if settings.resolver != SYSTEM_RESOLVER and isinstance(outcome, Answer) and not outcome.exists:
-                    break  # the name has nothing at all, whatever the type (RFC 8020)
+                told.append((version, outcome))
         finally:
             for task in at_once or ():
                 task.cancel()
-        raise _nothing_found(name, versions, settings, outcomes)
+        return None
 
     async def _ask_for_all(
-        self, name: str, versions: tuple[int, ...], settings: NetworkSettings, ask: Ask
-    ) -> Candidates:
+        self, versions: tuple[int, ...], _settings: NetworkSettings, ask: Ask, told: list[Told]
+    ) -> Candidates | None:
         """Ask for all families at once, and give the addresses as soon as the first may be tried."""
         candidates = Candidates(versions, {version: asyncio.create_task(ask(version)) for version in versions})
         try:
@@ -149,9 +165,24 @@ class Lookups:
         except BaseException:
             candidates.close()
             raise
-        if candidates.next is None:
-            raise _nothing_found(name, versions, settings, [candidates.outcomes[version] for version in versions])
-        return candidates
+        if candidates.next is not None:
+            return candidates
+        told += [(version, candidates.outcomes[version]) for version in versions]
+        return None
+
+    async def _ask_for_others(
+        self, name: str, version: int, settings: NetworkSettings, config: ResolverConfig
+    ) -> list[Told]:
+        """Ask for the family that is of no use, to tell a name that does not exist from one that only has others."""
+        other = 10 - version
+        try:
+            async with asyncio.timeout(_OTHERS_SECONDS):
+                return [
+                    (other, await self._outcome(candidate, settings.resolver, config, other))
+                    for candidate in names_to_ask_for(name, config)
+                ]
+        except TimeoutError:
+            return []
 
     async def _outcome(self, name: str, resolver: str | None, config: ResolverConfig | None, version: int) -> Outcome:
         ask = (
@@ -179,16 +210,22 @@ def _config(resolver: str | None, system: SystemConfig | None) -> ResolverConfig
     return ResolverConfig(servers=(NameServer(address, port),))
 
 
-def _nothing_found(
-    name: str, versions: tuple[int, ...], settings: NetworkSettings, outcomes: list[Outcome]
-) -> CheckFailed:
-    """Tell why a name has no address, from what was told about its families in turn."""
-    for outcome in outcomes:
-        if isinstance(outcome, CheckFailed):
-            return outcome
-    # The system does not tell a name that is not there from one that has nothing of the family asked for.
-    knows_names = settings.resolver != SYSTEM_RESOLVER or len(versions) > 1
-    if knows_names and not any(isinstance(outcome, Answer) and outcome.exists for outcome in outcomes):
+def _may_exist(outcome: Outcome) -> bool:
+    return not isinstance(outcome, Answer) or outcome.exists
+
+
+def _nothing_found(name: str, versions: tuple[int, ...], told: list[Told]) -> CheckFailed:
+    """Return why a name has no address, from what was told about its families in turn.
+
+    Args:
+        name: The name.
+        versions: The families that could be used.
+        told: What was told about these families, and perhaps about another.
+    """
+    for version, outcome in told:
+        if isinstance(outcome, CheckFailed) and version in versions:
+            return outcome.anew()
+    if len({version for version, _ in told}) > 1 and not any(_may_exist(outcome) for _, outcome in told):
         return CheckFailed(Reason.RESOLVE, f"{name} does not exist")
     return CheckFailed(Reason.RESOLVE, f"{name} has no {_families(versions)} address")
 
@@ -214,18 +251,16 @@ def _fitting(address: Address, versions: tuple[int, ...], settings: NetworkSetti
     raise CheckFailed(Reason.RESOLVE, f"{address.text} is no {_families(versions)} address")
 
 
-def ascii_name(host: str) -> str:
-    """Give a host name in lower-case ASCII, as DNS and certificates have it (IDNA 2003).
+def resolvable_name(host: str) -> str:
+    """Return a host's name as DNS and certificates have it.
 
     Raises:
-        CheckFailed: With reason `resolve` when there is no such form.
+        CheckFailed: With reason `resolve` when it is not one.
     """
-    if host.isascii():
-        return host.lower()
     try:
-        return host.encode("idna").decode("ascii").lower()
-    except UnicodeError as error:
-        raise CheckFailed(Reason.RESOLVE, f"{host} is no host name") from error
+        return host_name(host)
+    except ValueError as error:
+        raise CheckFailed(Reason.RESOLVE, f"{host!r} {error}") from error
 
 
 def _local_addresses(name: str, versions: tuple[int, ...], system: SystemConfig) -> list[Address]:

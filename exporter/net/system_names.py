@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.names import ascii_name
 from exporter.net.addresses import endpoint, parse_address
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
     hosts: dict[str, tuple[str, ...]] = {}
     for words in _lines(text, "#"):
         for name in words[1:]:
-            key = name.lower().removesuffix(".")
+            key = _ascii(name).lower().removesuffix(".")
             hosts[key] = (*hosts.get(key, ()), words[0])
     return hosts
 
@@ -107,7 +108,7 @@ def parse_resolv_conf(text: str, port: int = 53) -> ResolverConfig:
             if (address := parse_address(words[1])) is not None:
                 servers.append(NameServer(address.text, port))
         elif words[0] in ("search", "domain"):
-            search = tuple(domain.strip(".") for domain in words[1:] if domain.strip("."))
+            search = tuple(_ascii(domain.strip(".")) for domain in words[1:] if domain.strip("."))
         elif words[0] == "options":
             options.update(_options(words[1:]))
     return ResolverConfig(
@@ -117,6 +118,14 @@ def parse_resolv_conf(text: str, port: int = 53) -> ResolverConfig:
         timeout_seconds=float(min(max(options.get("timeout", 5), 1), 30)),
         attempts=min(max(options.get("attempts", 2), 1), 5),
     )
+
+
+def _ascii(name: str) -> str:
+    """Return a name in ASCII; one that has no such form stays as it is, and is the name of nothing."""
+    try:
+        return name if name.isascii() else ascii_name(name)
+    except ValueError:
+        return name
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, int]]:

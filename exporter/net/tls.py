@@ -71,6 +71,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._backlog: list[memoryview] = []
         self._paused = False
         self._closing = False
+        self._cut_off = False
         self._broken: SSL.Error | CheckFailed | None = None
 
     async def shake_hands(self) -> None:
@@ -111,6 +112,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def eof_received(self) -> None:
         """Pass on that the peer sends no more; the socket closes itself then."""
         if self._established:
+            self._cut_off = not self._tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN
             self._protocol.eof_received()
         else:
             self._fail(CheckFailed(Reason.TLS, f"the peer closed the connection while {self._doing}"))
@@ -189,9 +191,15 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return self._protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Give `alpn_protocol`, the protocol agreed on if any, or what the socket below knows."""
+        """Give `alpn_protocol`, `cut_off`, or what the socket below knows.
+
+        `alpn_protocol` is the protocol agreed on, if any. `cut_off` is whether the connection ended without the peer's
+        close_notify (RFC 8446 section 6.1), so that nobody can tell whether it had more to say.
+        """
         if name == "alpn_protocol":
             return self._tls.get_alpn_proto_negotiated().decode() or None
+        if name == "cut_off":
+            return self._cut_off
         return default if self._socket is None else self._socket.get_extra_info(name, default)
 
     def get_write_buffer_size(self) -> int:

@@ -12,10 +12,12 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import endpoint
+from exporter.net.addresses import endpoint, without_zone
 from exporter.net.failures import connection_failure, reason_of_errno
+from exporter.net.http1_lenient import LenientHead, begins_like_http
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +27,8 @@ if TYPE_CHECKING:
 _HEAD_LIMIT_BYTES = 1 << 16
 _MAX_INFORMATIONAL = 10
 _SHOWN_BYTES = 40
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])(?: [^\r\n]*)?")
-_PROXY_ERROR = re.compile(rb"(?im)^proxy-status:[^\r\n]*;\s*error=([a-z_]+)")  # RFC 9209 section 2.1.1
-_SQUID_ERROR = re.compile(rb"(?im)^x-squid-error:[ \t]*(ERR_[A-Z_]+)[ \t]*([0-9]{1,4})")
+_PROXY_ERROR = re.compile(rb"(?i);\s*error=([a-z_]+)")  # RFC 9209 section 2.1.1
+_SQUID_ERROR = re.compile(rb"(?i)(ERR_[A-Z_]+)[ \t]*([0-9]{1,4})")
 
 _REASON_OF_PROXY_ERROR: Mapping[bytes, Reason] = {
     b"dns_timeout": Reason.RESOLVE,
@@ -80,9 +81,9 @@ class Tunnel(asyncio.Protocol):
         """
         self._transport = transport
         if route.kind == "socks5":
-            await self._open_by_socks(route, host.partition("%")[0], port)
+            await self._open_by_socks(route, without_zone(host), port)
         else:
-            await self._open_by_connect(route, endpoint(host, port))
+            await self._open_by_connect(route, endpoint(without_zone(host), port))
 
     def hand_over(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
         """Let a protocol take over, and tell it what has come for it already."""
@@ -135,35 +136,48 @@ class Tunnel(asyncio.Protocol):
         del self._heard[:size]
         return taken
 
-    async def _take_head(self) -> bytes:
-        while (end := self._heard.find(b"\r\n\r\n")) < 0:
-            if len(self._heard) > _HEAD_LIMIT_BYTES:
+    async def _take_octet(self) -> int:
+        return (await self._take(1))[0]
+
+    async def _expect(self, version: int, otherwise: str) -> None:
+        """Refuse what begins with another version, without waiting for the rest of it."""
+        began = await self._take_octet()
+        if began != version:
+            raise CheckFailed(Reason.PROTOCOL, f"{otherwise}: it began with {began:#04x}")
+
+    async def _take_head(self) -> LenientHead:
+        head, heard_bytes, start = LenientHead("the proxy's answer"), 0, b""
+        while True:
+            heard = bytes(self._heard)
+            self._heard.clear()
+            heard_bytes += len(heard)
+            start = (start + heard[:_SHOWN_BYTES])[:_SHOWN_BYTES]
+            if not begins_like_http(start):
+                raise CheckFailed(Reason.PROTOCOL, f"the proxy's answer is not HTTP/1.1: it begins with {start!r}")
+            if head.feed(heard):
+                self._heard += head.rest
+                return head
+            if heard_bytes > _HEAD_LIMIT_BYTES:
                 raise CheckFailed(Reason.PROTOCOL, f"the head of the proxy's answer exceeds {_HEAD_LIMIT_BYTES} bytes")
-            if not self._heard.startswith(b"HTTP/1."[: len(self._heard)]):
-                raise _no_http(self._heard)
             await self._more()
-        return (await self._take(end + 4))[:-4]
 
     async def _open_by_connect(self, route: ProxyRoute, authority: str) -> None:
         self._say(_connect_request(route, authority))
         for _ in range(_MAX_INFORMATIONAL):
             head = await self._take_head()
-            line = _STATUS_LINE.fullmatch(head.partition(b"\r\n")[0])
-            if line is None:
-                raise _no_http(head)
-            status = int(line[1])
-            if 200 <= status < 300:
+            if oddities := head.oddities.found():
+                current_attempt().note("the proxy's answer is not well-formed", what="; ".join(oddities))
+            if 200 <= head.status < 300:
                 return
-            if status >= 200 or status == 101:
-                raise _refusal(status, head, authority, with_credentials=route.username is not None)
+            if head.status >= 200 or head.status == 101:
+                raise _refusal(head, authority, with_credentials=route.username is not None)
         raise CheckFailed(Reason.PROTOCOL, f"the proxy sent {_MAX_INFORMATIONAL} informational responses and no other")
 
     async def _open_by_socks(self, route: ProxyRoute, host: str, port: int) -> None:
         methods = bytes((_NO_AUTHENTICATION,) if route.username is None else (_NO_AUTHENTICATION, _BY_PASSWORD))
         self._say(bytes((5, len(methods))) + methods)
-        version, method = await self._take(2)
-        if version != 5:
-            raise CheckFailed(Reason.PROTOCOL, f"the proxy does not speak SOCKS 5: it began with {version:#04x}")
+        await self._expect(5, "the proxy does not speak SOCKS 5")
+        method = await self._take_octet()
         if method == _BY_PASSWORD and route.username is not None:
             await self._authenticate(route.username.encode(), route.password.encode())
         elif method == _NOTHING_ACCEPTABLE:
@@ -172,13 +186,12 @@ class Tunnel(asyncio.Protocol):
         elif method != _NO_AUTHENTICATION:
             raise CheckFailed(Reason.PROTOCOL, f"the proxy chose the method {method}, which was not offered")
         self._say(b"\x05\x01\x00" + _socks_address(host) + port.to_bytes(2, "big"))
-        version, reply, _, kind = await self._take(4)
-        if version != 5:
-            raise CheckFailed(Reason.PROTOCOL, f"the proxy's answer is no SOCKS 5: it began with {version:#04x}")
-        if reply:
+        await self._expect(5, "the proxy's answer is not SOCKS 5")
+        if reply := await self._take_octet():
             reason, phrase = _SOCKS_REPLIES.get(reply, (Reason.PROTOCOL, f"replied {reply}, which means nothing"))
             raise CheckFailed(reason, f"asked for {endpoint(host, port)}, the proxy {phrase}")
-        sizes = {_IPV4: 4, _IPV6: 16, _NAME: (await self._take(1))[0] if kind == _NAME else 0}
+        _, kind = await self._take(2)
+        sizes = {_IPV4: 4, _IPV6: 16, _NAME: await self._take_octet() if kind == _NAME else 0}
         if kind not in sizes:
             raise CheckFailed(Reason.PROTOCOL, f"the proxy's answer has an address of the unknown type {kind}")
         await self._take(sizes[kind] + 2)
@@ -210,14 +223,15 @@ def _connect_request(route: ProxyRoute, authority: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-def _refusal(status: int, head: bytes, authority: str, *, with_credentials: bool) -> CheckFailed:
+def _refusal(head: LenientHead, authority: str, *, with_credentials: bool) -> CheckFailed:
+    status = head.status
     if status == 407:
         return refused_by_proxy(with_credentials=with_credentials)
     reason = _REASON_OF_STATUS.get(status, Reason.PROTOCOL)
     said = ""
-    if told := _PROXY_ERROR.search(head):
+    if told := _PROXY_ERROR.search(b", ".join(head.values(b"proxy-status"))):
         reason, said = _REASON_OF_PROXY_ERROR.get(told[1].lower(), reason), f" ({told[1].decode('ascii').lower()})"
-    elif told := _SQUID_ERROR.search(head):
+    elif told := _SQUID_ERROR.match(b", ".join(head.values(b"x-squid-error"))):
         reason, said = _reason_of_squid(told[1], int(told[2]), reason), f" ({told[1].decode('ascii')})"
     return CheckFailed(reason, f"asked for {authority}, the proxy answered with status {status}{said}")
 
@@ -228,12 +242,6 @@ def _reason_of_squid(name: bytes, number: int, otherwise: Reason) -> Reason:
     if name == b"ERR_CONNECT_FAIL" and number in errno.errorcode:
         return reason_of_errno(number, otherwise)
     return otherwise
-
-
-def _no_http(heard: bytes | bytearray) -> CheckFailed:
-    return CheckFailed(
-        Reason.PROTOCOL, f"the proxy's answer is no HTTP/1.1: it begins with {bytes(heard[:_SHOWN_BYTES])!r}"
-    )
 
 
 def _socks_address(host: str) -> bytes:

@@ -20,6 +20,7 @@ from exporter.net import Network
 from exporter.net.http_client import USER_AGENT, create_client
 from exporter.net.http_settings import HttpSettings
 from tests.checks.running import measured, warm_runner
+from tests.http_shapes import ODD
 from tests.servers.certificates import expired, server_context, valid
 from tests.servers.http import (
     drip,
@@ -107,6 +108,46 @@ PLAIN = respond(
 )
 
 
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_not_well_formed_is_taken_unless_it_is_refused(run: Callable[..., Result], name: str) -> None:
+    """An odd response is up, its log says what was odd, and `well_formed: true` fails as strict reading would."""
+    sent, oddities = ODD[name]
+    with run_http_server({"/": raw(sent)}) as server:
+        taken = run(server.url())
+        refused = run(server.url(), "expect: [{well_formed: true}]")
+        wanted = run(server.url(), "expect: [{well_formed: false}]")
+    what = "; ".join(oddities)
+    assert [line.fields for line in taken.log if line.message == "not well-formed"] == [{"what": what}]
+    assert (taken.status, wanted.status, refused.status) == (ResultStatus.OK, ResultStatus.OK, ResultStatus.ERROR)
+    assert (refused.reason, refused.detail.partition(", ")[2]) == (Reason.PROTOCOL, f"observed false ({what})")
+
+
+def test_every_response_of_a_run_must_be_well_formed(run: Callable[..., Result]) -> None:
+    """A redirect with an odd head is judged as the response it leads to."""
+    odd = raw(b"HTTP/1.1 302 Found\nLocation: /there \nServer: a\n b\n\n")
+    with run_http_server({"/": odd, "/there": respond(200, b"hi")}) as server:
+        result = run(server.url(), "expect: [{well_formed: true}, {url: {matches: '/there$'}}]")
+    assert result.detail.partition(", ")[2] == "observed false (bare LF; folded value in Server)"
+    assert [outcome.ok for outcome in result.expectations if outcome.expectation.subject.name == "url"] == [True]
+
+
+def test_blanks_at_the_ends_of_values_are_no_part_of_them(run: Callable[..., Result]) -> None:
+    """Neither a Location nor a length nor what is expected of a field is spoilt by blanks after it."""
+    there = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2 \r\nX: up \r\nContent-Type:\ttext/plain \r\n\r\nhi")
+    with run_http_server({"/": redirect("/final  "), "/final": there}) as server:
+        result = run(server.url(), "expect: [{header: X, eq: [up]}, {well_formed: true}, {body: hi}]")
+        asked = [request.path for request in server.requests]
+    assert (result.detail, asked, measured(result)["probe_http_content_length"]) == ("", ["/", "/final"], 2)
+
+
+def test_nothing_is_said_of_a_response_that_did_not_come_whole(run: Callable[..., Result]) -> None:
+    """Half a response may still turn out odd, so that it is not called well-formed."""
+    with run_http_server({"/": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi")}) as server:
+        result = run(server.url(), "expect: [{well_formed: true}]")
+    judged = [one for one in result.expectations if one.expectation.subject.name == "well_formed"]
+    assert [(one.ok, one.evaluated) for one in judged] == [(False, False)]
+
+
 @pytest.mark.parametrize(
     ("expectation", "holds"),
     [
@@ -127,6 +168,7 @@ PLAIN = respond(
         ("location: {exists: false}", True),
         ("redirects: 0", True),
         ("http_version: '1.1'", True),
+        ("well_formed: true", True),
         ("url: {matches: '^http://127'}", True),
         ("certificate_days_left: {gt: 1}", False),
         ("duration: {lt: 30s}", True),
@@ -368,7 +410,7 @@ def test_a_location_is_enough_to_expect_a_redirect(
 
 
 def test_another_origin_is_told_nothing(run: Callable[..., Result]) -> None:
-    """Headers, cookies, credentials and body of a check stay with its origin, there and back."""
+    """Cookies, credentials and body of a check stay with its origin, there and back."""
     script: dict[str, Act] = {}
     with run_http_server(script) as home, run_http_server({"/": redirect("")}, "127.0.0.2") as away:
         script |= {"/": redirect(away.url(), headers=[("Set-Cookie", f"login={SECRET}")]), "/back": respond()}
@@ -377,7 +419,7 @@ def test_another_origin_is_told_nothing(run: Callable[..., Result]) -> None:
             script["/"] = redirect(elsewhere.url(), headers=[("Set-Cookie", f"login={SECRET}")])
             keys = (
                 f"method: POST, body: {SECRET}, basic_auth: {{username: me, password: {SECRET}}}, "
-                f"headers: {{X-Api-Key: {SECRET}, Cookie: mine={SECRET}, User-Agent: {SECRET}}}"
+                f"headers: {{X-Api-Key: {SECRET}, Cookie: mine={SECRET}}}"
             )
             result = run(home.url(), keys)
     assert (result.status, result.detail) == (ResultStatus.OK, "")
@@ -393,6 +435,49 @@ def test_another_origin_is_told_nothing(run: Callable[..., Result]) -> None:
     assert "authorization" not in home.requests[1].headers
     assert home.requests[1].headers["cookie"] == f"login={SECRET}"
     assert SECRET not in repr(result.log)
+
+
+def test_another_origin_is_sent_what_is_no_credential(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A field stays at home when its name says what it is or its value came from a secret; the log names it."""
+    monkeypatch.setenv("VALUE", SECRET)
+    names = (
+        "X-Api-Key", "Api_Key", "X-Auth-Token", "X-Amz-Security-Token", "X-Client-Secret", "My-Password", "X-Auth",
+        "Ocp-Apim-Subscription-Key", "X-Signature", "X-Session-Id", "X-CSRF", "Proxy-Authorization", "Cookie",
+    )  # fmt: skip
+    plain = {
+        "User-Agent": "probe/1", "Accept": "text/html", "Accept-Language": "de", "X-Trace": "1", "Origin": "http://a",
+        "Accept-Encoding": "gzip", "If-None-Match": '"x"', "Sec-WebSocket-Key": "x", "Keyboard": "qwerty",
+    }  # fmt: skip
+    headers = {**plain, **dict.fromkeys(names, SECRET), "X-Other": "a ${env:VALUE}", "Host": "virtual.test"}
+    script = {"/": redirect("/in")}
+    with run_http_server({"/": respond()}, "127.0.0.2") as away, run_http_server(script) as home:
+        script["/in"] = redirect(away.url())
+        result = run(home.url(), f"headers: {json.dumps(headers)}, bearer_token: {SECRET}")
+    assert (result.status, result.detail) == (ResultStatus.OK, "")
+    assert set(home.requests[1].headers) >= {name.lower() for name in (*headers, "Authorization")}
+    assert away.requests[0].headers == {
+        "host": away.url().removeprefix("http://").rstrip("/"),
+        "connection": "close",
+        **{name.lower(): value for name, value in plain.items()},
+    }
+    [line] = [line.fields for line in result.log if line.message == "left out of requests to another origin"]
+    assert line == {"what": ", ".join((*names, "X-Other", "Authorization"))}
+    assert SECRET not in repr(result.log)
+
+
+@pytest.mark.parametrize("way", ["basic_auth", "digest_auth"])
+def test_the_log_says_that_credentials_stay_at_home(run: Callable[..., Result], way: str) -> None:
+    """However they are given."""
+    script: dict[str, Act] = {}
+    with run_http_server({"/": respond()}, "127.0.0.2") as away, run_http_server(script) as home:
+        script["/"] = redirect(away.url())
+        result = run(home.url(), f"{way}: {{username: me, password: {SECRET}}}")
+    assert [line.fields for line in result.log if line.message == "left out of requests to another origin"] == [
+        {"what": "Authorization"}
+    ]
+    assert "authorization" not in away.requests[0].headers
 
 
 def test_cookies_live_as_long_as_a_run(run: Callable[..., Result]) -> None:
@@ -533,6 +618,9 @@ def test_http_does_not_demand_json(run: Callable[..., Result]) -> None:
     assert notes == [{"why": "unexpected '<' (line 1, column 1)"}] * 2
 
 
+ENDS_IN_A_NUMBER = "is not a host name: its last label is a number, and it is not an IP address"
+
+
 @pytest.mark.parametrize(
     ("target", "problem"),
     [
@@ -542,12 +630,14 @@ def test_http_does_not_demand_json(run: Callable[..., Result]) -> None:
         ("https:///path", "has no host"),
         ("https://shop.example:0/", "has port 0; a port is a number from 1 to 65535"),
         ("https://shop.example:99999/", "has port 99999; a port is a number from 1 to 65535"),
-        ("https://shop.example:x/", "is no URL: Invalid port: 'x'"),
-        ("https://shop..example/", "has the host 'shop..example', which is no host name and no IP address"),
-        ("https://-shop.example/", "has the host '-shop.example', which is no host name and no IP address"),
-        ("https://2130706433/", "has the host '2130706433', which is no host name and no IP address"),
-        ("https://1.2.3/", "has the host '1.2.3', which is no host name and no IP address"),
-        ("https://[::1/", "is no URL: Invalid port: ':1'"),
+        ("https://shop.example:x/", "has port 'x'; a port is a number from 1 to 65535"),
+        (
+            "https://shop..example/",
+            "has the host 'shop..example', which is not a host name: it has an empty label",
+        ),
+        ("https://2130706433/", f"has the host '2130706433', which {ENDS_IN_A_NUMBER}"),
+        ("https://1.2.3/", f"has the host '1.2.3', which {ENDS_IN_A_NUMBER}"),
+        ("https://[::1/", "has an address whose bracket is not closed"),
         ("https://shop.example/a b", "contains a space; in a URL it is written %20"),
         ("https://shop.example/\\ta", "contains a control character"),
         ("https://user@shop.example/", "has a user name or password in it; write them as basic_auth"),
@@ -582,7 +672,7 @@ def test_targets_stay_as_they_were_written(target: str) -> None:
         ),
         ('headers: {X: "a\\r\\nb"}', 'headers.X: "a\\r\\nb" contains a control character'),
         ("headers: {X: a, x: b}", ": has the header x more than once"),
-        ("headers: {Host: 'a b'}", ": has the Host header 'a b', which is no host name and no IP address"),
+        ("headers: {Host: 'a b'}", ": has the Host header 'a b', which is not a host name: it contains a blank"),
         ("body: a, json: 1", ": has body and json; a request has one body"),
         (
             "bearer_token: a, headers: {authorization: b}",

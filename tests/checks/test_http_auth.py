@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from exporter.checks.http import HTTP, HttpCheckExecutor
 from exporter.config.load import parse_config
 from exporter.net import Network
 from tests.servers.certificates import server_context, valid
+from tests.servers.digest import answer_fields, demand_digest
 from tests.servers.http import echo_head, redirect, respond, run_http_server
 from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER
 from tests.servers.proxy import run_proxy
@@ -46,37 +46,119 @@ async def run(target: str, keys: str) -> tuple[Result, Attempt]:
     return result, attempt
 
 
-def digest_server(algorithm: str, qop: str = "auth", nonce: str = "n0nce") -> Act:
-    """Ask for digest authentication, and answer with 200 when the response is the one of RFC 7616 section 3.4."""
-    digest = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}[algorithm.removesuffix("-sess")]
+NONCE = 'realm="r", nonce="n"'
 
-    def hashed(*parts: str) -> str:
-        return digest(":".join(parts).encode()).hexdigest()
 
-    def act(connection: socket.socket, request: Request) -> None:
-        given = dict(re.findall(r'(\w+)="?([^",]*)"?', request.headers.get("authorization", "")))
-        secret = hashed("me", "r", PASSWORD)
-        if algorithm.endswith("-sess"):
-            secret = hashed(secret, nonce, given.get("cnonce", ""))
-        what = hashed(request.method, request.path)
-        middle = (given.get("nc", ""), given.get("cnonce", ""), qop) if qop else ()
-        right = given.get("response") == hashed(secret, nonce, *middle, what)
-        challenge = f'Digest realm="r", nonce="{nonce}", algorithm={algorithm}' + (f', qop="{qop}"' if qop else "")
-        respond(200 if right else 401, b"", [] if right else [("WWW-Authenticate", challenge)])(connection, request)
-
-    return act
+@pytest.mark.parametrize("algorithm", ["MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess"])
+@pytest.mark.parametrize("qop", ["", ", qop=auth", ', qop="auth"', ', qop="auth-int, auth"', ', qop="AUTH-INT"'])
+async def test_digest_authentication_is_answered(algorithm: str, qop: str) -> None:
+    """A challenge costs one more request, which is no redirect."""
+    challenge = f'Digest realm="r", nonce="n0nce", algorithm={algorithm}, opaque="o"{qop}'
+    act = demand_digest(challenge, password=PASSWORD, algorithm=algorithm, body=b"content")
+    with run_http_server({"/a?b=c": act}) as server:
+        result, attempt = await run(server.url("/a?b=c"), f"{DIGEST}, method: POST, body: content")
+        assert (result.reason, attempt.observed["status"], attempt.observed["redirects"]) == (None, 200, 0)
+        assert [set(answer_fields(request)) - {"qop", "nc", "cnonce"} for request in server.requests] == [
+            set(),
+            {"username", "realm", "nonce", "uri", "algorithm", "response", "opaque"},
+        ]
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "qop"),
-    [("MD5", "auth"), ("MD5", ""), ("SHA-256", "auth"), ("MD5-sess", "auth"), ("SHA-256-sess", "auth")],
+    ("challenges", "expected"),
+    [
+        ((f"Digest {NONCE}",), {}),
+        ((f"digest {NONCE}",), {}),
+        ((f'Basic realm="r, Digest x", Digest {NONCE}',), {}),
+        (('Basic realm="r"', f"Digest {NONCE}"), {}),
+        (("NTLM, Negotiate", f"Digest {NONCE}"), {}),
+        ((f"Negotiate YWJj==, Digest {NONCE}, Bearer",), {}),
+        ((f"Digest {NONCE}, algorithm=SHA-1024", f"Digest {NONCE}, algorithm=SHA-256"), {"algorithm": "SHA-256"}),
+        ((f"Digest {NONCE}, algorithm=NEW, Digest {NONCE}",), {}),
+        ((f"Digest {NONCE}, algorithm=md5-Sess, qop=auth",), {"algorithm": "MD5-sess"}),
+        ((f'Digest {NONCE}, algorithm="MD5"',), {}),
+        ((f"Digest {NONCE}, qop=auth,auth-int",), {}),
+        ((f'Digest {NONCE}, qop="unknown,auth"',), {}),
+        ((f'Digest {NONCE}, qop=""',), {}),
+        (('Digest realm = "r" ,nonce= n,  opaque=""',), {}),
+        (('Digest realm=r,nonce="n',), {}),
+        (('Digest realm=, nonce="n"',), {"realm": ""}),
+        (("Digest realm, nonce=..",), {"realm": ""}),
+        (('Digest nonce="n"',), {"realm": ""}),
+        (('Digest realm="a \\"b\\" \\\\ c, d=e", nonce="n"',), {"realm": 'a "b" \\ c, d=e'}),
+        (('Digest realm="Köln", nonce="n"',), {"realm": "Köln"}),
+        (('Digest realm="Köln", nonce="n", charset=UTF-8, userhash=true',), {"realm": "Köln"}),
+        (('Digest realm="r", nonce="\\"", opaque="\\\\"',), {}),
+    ],
 )
-async def test_digest_authentication_is_answered(algorithm: str, qop: str) -> None:
-    """A challenge costs one more request, which is no redirect."""
-    with run_http_server({"/a?b=c": digest_server(algorithm, qop)}) as server:
-        result, attempt = await run(server.url("/a?b=c"), DIGEST)
-        assert (result.reason, attempt.observed["status"], attempt.observed["redirects"]) == (None, 200, 0)
-        assert ["authorization" in request.headers for request in server.requests] == [False, True]
+async def test_challenges_are_read_however_they_are_written(
+    challenges: tuple[str, ...], expected: dict[str, Any]
+) -> None:
+    """In one field or several, beside other schemes, quoted or not, with what is left out or unknown."""
+    with run_http_server({"/": demand_digest(*challenges, password=PASSWORD, **expected)}) as server:
+        result, attempt = await run(server.url(), DIGEST)
+        assert (result.reason, attempt.observed["status"], len(server.requests)) == (None, 200, 2)
+
+
+async def test_challenges_that_are_passed_over_are_logged() -> None:
+    """Whoever wonders why the strongest one was not answered finds its algorithm there."""
+    challenges = (f"Digest {NONCE}, algorithm=SHA-1024", f"Digest {NONCE}, algorithm=SHA-256")
+    act = demand_digest(*challenges, password=PASSWORD, algorithm="SHA-256")
+    with run_http_server({"/": act}) as server:
+        result, attempt = await run(server.url(), DIGEST)
+        notes = [line.fields for line in attempt.log if line.message == "passed over a digest challenge"]
+        assert (result.reason, notes) == (None, [{"why": "its algorithm is SHA-1024"}])
+
+
+@pytest.mark.parametrize("username", ["jörg", 'a"b\\c', "a, b=c", "名", "a b"])
+@pytest.mark.parametrize("more", ["", ", charset=UTF-8", ", charset=UTF-8, userhash=true", ", userhash=true, qop=auth"])
+async def test_any_user_can_be_named(username: str, more: str) -> None:
+    """In octets, in the extended notation where the server reads UTF-8, or as a hash where it wants that."""
+    act = demand_digest(f"Digest {NONCE}{more}", password=PASSWORD, username=username)
+    with run_http_server({"/": act}) as server:
+        keys = f"digest_auth: {{username: {json.dumps(username)}, password: {PASSWORD}}}"
+        result, attempt = await run(server.url(), keys)
+        assert (result.reason, attempt.observed["status"]) == (None, 200)
+        extended = "charset" in more and "userhash" not in more and not username.isascii()
+        assert ("username*" in answer_fields(server.requests[1])) == extended
+
+
+@pytest.mark.parametrize("stale", ["true", '"TRUE"'])
+async def test_a_stale_nonce_is_replaced_once(stale: str) -> None:
+    """A second challenge is answered when only the nonce was too old, and a third is the answer."""
+    with run_http_server({"/": respond(401, b"", [("WWW-Authenticate", f"Digest {NONCE}, stale={stale}")])}) as server:
+        result, attempt = await run(server.url(), DIGEST)
+        assert (result.reason, attempt.observed["status"], len(server.requests)) == (None, 401, 3)
+
+
+async def test_the_nonce_is_used_again_after_a_redirect() -> None:
+    """The next request of the origin carries an answer at once, with a higher count."""
+    challenge = f"Digest {NONCE}, qop=auth"
+    script: dict[str, Act] = {"/in": demand_digest(challenge, password=PASSWORD)}
+
+    def act(connection: socket.socket, request: Request) -> None:
+        sends_on = "authorization" in request.headers
+        (redirect("/in") if sends_on else respond(401, b"", [("WWW-Authenticate", challenge)]))(connection, request)
+
+    script["/"] = act
+    with run_http_server(script) as server:
+        _, attempt = await run(server.url(), DIGEST)
+        assert (attempt.observed["status"], attempt.observed["redirects"]) == (200, 1)
+        assert [answer_fields(request).get("nc") for request in server.requests] == [None, "00000001", "00000002"]
+
+
+async def test_a_challenge_can_set_a_cookie() -> None:
+    """The answer to the challenge carries it, and so does what a redirect leads to."""
+    challenge = [("WWW-Authenticate", f"Digest {NONCE}"), ("Set-Cookie", "städt=Köln")]
+
+    def act(connection: socket.socket, request: Request) -> None:
+        sends_on = "authorization" in request.headers
+        (redirect("/in") if sends_on else respond(401, b"", challenge))(connection, request)
+
+    with run_http_server({"/": act, "/in": respond()}) as server:
+        _, attempt = await run(server.url(), DIGEST)
+        assert attempt.observed["status"] == 200
+        assert [request.headers.get("cookie") for request in server.requests] == [None, "städt=Köln", "städt=Köln"]
 
 
 async def test_a_digest_that_is_not_accepted_is_left_to_the_expectation() -> None:
@@ -87,19 +169,42 @@ async def test_a_digest_that_is_not_accepted_is_left_to_the_expectation() -> Non
 
 
 @pytest.mark.parametrize(
-    "challenge",
-    ["Digest realm=r", 'Digest realm="r", nonce="n", algorithm=X', 'Digest realm="r", nonce="n", qop="auth-int"'],
-)
-async def test_a_challenge_that_cannot_be_answered_is_an_auth_failure(challenge: str) -> None:
-    """Broken and unknown challenges are told as such."""
-    with run_http_server({"/": respond(401, b"", [("WWW-Authenticate", challenge)])}) as server:
+    ("challenges", "why"),
+    [
+        (("Digest realm=r",), "it has no nonce"),
+        (("Digest",), "it has no nonce"),
+        (('Digest realm="r", nonce=""',), "it has no nonce"),
+        ((f"Digest {NONCE}, algorithm=X",), "its algorithm is X"),
+        ((f"Digest {NONCE}, algorithm=",), "its algorithm is none that has a name"),
+        ((f"Digest {NONCE}, algorithm=SHA, Digest", f"Digest {NONCE}, algorithm=SHA-1024-sess"),
+         "its algorithm is SHA; it has no nonce; its algorithm is SHA-1024-sess"),
+        ((f"Digest {NONCE}, algorithm={'a' * 40}",), "its algorithm is none that has a name"),
+        ((f"Digest {NONCE}, qop=auth-conf",), "it asks for neither qop auth nor auth-int"),
+    ],
+)  # fmt: skip
+async def test_a_challenge_that_cannot_be_answered_is_an_auth_failure(challenges: tuple[str, ...], why: str) -> None:
+    """What is wrong about each challenge is reported."""
+    fields = [("WWW-Authenticate", challenge) for challenge in challenges]
+    with run_http_server({"/": respond(401, b"", fields)}) as server:
         result, _ = await run(server.url(), DIGEST)
-        assert (result.reason, result.detail) == ("auth", "the server's challenge cannot be answered")
+        detail = f"the server's digest challenge cannot be answered: {why}"
+        assert (result.reason, result.detail) == ("auth", detail)
+
+
+@pytest.mark.parametrize("challenge", ['Basic realm="r"', "Negotiate", "", "Digestive nonce=x", 'realm="Digest"'])
+async def test_without_a_digest_challenge_401_is_the_answer(challenge: str) -> None:
+    """Credentials are only given by digest."""
+    with run_http_server({"/": respond(401, b"", [("WWW-Authenticate", challenge)])}) as server:
+        result, attempt = await run(server.url(), DIGEST)
+        assert (result.reason, attempt.observed["status"], len(server.requests)) == (None, 401, 1)
 
 
 async def test_a_digest_is_given_to_no_other_origin() -> None:
     """A redirect to another origin, and back from it, leads to 401."""
-    with run_http_server({"/": digest_server("MD5")}) as other, run_http_server({}) as server:
+    with (
+        run_http_server({"/": demand_digest(f"Digest {NONCE}", password=PASSWORD)}) as other,
+        run_http_server({}) as server,
+    ):
         with run_http_server({"/": redirect(other.url("/"))}) as home:
             _, attempt = await run(home.url(), DIGEST)
         assert (attempt.observed["status"], attempt.observed["redirects"]) == (401, 1)

@@ -234,8 +234,12 @@ def test_a_silent_tls_server_is_bounded_by_both_limits(run: Callable[..., Result
         ("www.test:0", "has port '0'"),
         ("www.test:http", "has port 'http'"),
         ("www.test:65536", "has port '65536'"),
-        ("http://www.test", "is no host name and no IP address|has port"),
-        (":80", "is no host name and no IP address"),
+        ("http://www.test", "is a URL; write www.test:80"),
+        ("https://www.test/path", "is a URL; write www.test:443"),
+        ("http://www.test:8080/", "is a URL; write www.test:8080"),
+        ("tcp://www.test", "is a URL; write www.test:PORT"),
+        ("ws://[::1]", r"is a URL; write \[::1\]:80"),
+        (":80", "has no host before its port"),
     ],
 )
 def test_refuses_targets_that_are_none(target: str, problem: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from pydantic import Field
 
@@ -13,8 +15,9 @@ from exporter.checks.base import CheckType
 from exporter.config import parse_config
 from exporter.config.plugins import contract_faults
 from exporter.errors import ConfigError
-from exporter.model import Subject, ValueKind
+from exporter.model import MetricSpec, Subject, ValueKind
 from exporter.settings import CheckSettings
+from tests.servers.exporter import ENVIRONMENT, run_command, run_exporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,3 +112,157 @@ def test_what_would_make_the_yaml_ambiguous_is_told(check_type: CheckType, fault
 def test_the_built_in_types_keep_the_contract(check_type: CheckType) -> None:
     """What plugins are held to holds for the types that come along."""
     assert contract_faults(check_type) == []
+
+
+def metric(name: Any = "probe_ping", **fields: Any) -> CheckType:
+    return replace(BASE, metrics=(MetricSpec(**{"name": name, "help": "", **fields}),))
+
+
+def subject(name: Any = "pong", **fields: Any) -> CheckType:
+    return replace(BASE, subjects=(Subject(**{"name": name, "kind": ValueKind.TEXT, "description": "", **fields}),))
+
+
+RESERVED = "has a label {!r}, which Prometheus would not take or which is reserved"
+UNFIT: list[tuple[CheckType, str]] = [
+    *(
+        (metric(name), f"has the metric {name!r}, which has a name that Prometheus would not take")
+        for name in ("probe-x", "probe_x\n", "", "1x", "probe:x", "probe x", "prôbe", "probe_x\ud800", None, 5)
+    ),
+    *(
+        (metric(name), f"has the metric {name!r}, which has the name of one of the exporter's own")
+        for name in (
+            "probe_success",
+            "probe_failure_info",
+            "nyxmon_check_runs_total",
+            "nyxmon_batch_duration_seconds_sum",
+        )
+    ),
+    *(
+        (metric(name), f"has the metric {name!r}, which has a prefix that is reserved for the exporter itself")
+        for name in ("nyxmon_x", "process_x")
+    ),
+    *(
+        (metric(name), f"has the metric {name!r}, which has a name that is reserved for Prometheus itself")
+        for name in ("up", "scrape_duration_seconds", "ALERTS")
+    ),
+    *(
+        (
+            metric(labels=(label,)),
+            f"has the metric 'probe_ping', which {RESERVED.format(label)}",
+        )
+        for label in ("check", "check_type", "target", "le", "quantile", "__x", "a-b", "a\n", "", "1a", "ä")
+    ),
+    *(
+        (metric(labels=labels), "has the metric 'probe_ping', which has labels that are not a tuple of texts")
+        for labels in ("phase", ["phase"], (1,), None)
+    ),
+    (metric(labels=("a", "a")), "has the metric 'probe_ping', which has a label twice"),
+    *(
+        (metric(help=text), "has the metric 'probe_ping', which has a help that is not text")
+        for text in (None, b"x", "\ud800")
+    ),
+    (
+        metric(labels=("a",), defaults=(((), 0.0),)),
+        "has the metric 'probe_ping', which has a default with too few or too many label values",
+    ),
+    (
+        metric(labels=("a",), defaults=((("x",), "y"),)),
+        "has the metric 'probe_ping', which has the default 'y', which is not a number",
+    ),
+    (
+        metric(labels=("a",), defaults=(((1,), 0.0),)),
+        "has the metric 'probe_ping', which has a default whose label values are not a tuple of texts",
+    ),
+    (metric(defaults=None), "has the metric 'probe_ping', which has defaults that are not a tuple"),
+    (replace(BASE, metrics=("probe_ping",)), "has the metric 'probe_ping', which is not a MetricSpec"),  # type: ignore[arg-type] # as below, what a plugin may get wrong
+    (replace(BASE, metrics=[]), "has metrics that are not a tuple"),  # type: ignore[arg-type]
+    (
+        replace(BASE, metrics=(*metric().metrics, *metric(labels=("a",)).metrics)),
+        "has the metric 'probe_ping' twice",
+    ),
+    (
+        metric("probe_http_status_code"),
+        "has the metric 'probe_http_status_code', which is declared otherwise by the type http",
+    ),
+    *(
+        (subject(name), f"has the subject {name}, a name that is taken")
+        for name in ("duration", "name", "severity", "eq")
+    ),
+    *(
+        (subject(name), f"has the subject {name!r}; a name has small letters, digits and _")
+        for name in ("Pong", "pong\n", "", "a-b", None)
+    ),
+    (
+        replace(BASE, subjects=subject().subjects * 2),
+        "has the subject pong, a name that is taken",
+    ),
+    *(
+        (subject(**fields), "has the subject pong, whose kind, selector, reason, description or choices are not such")
+        for fields in ({"kind": "text"}, {"selector": None}, {"reason": "auth"}, {"choices": "ab"}, {"description": 1})
+    ),
+    (replace(BASE, subjects=(None,)), "has the subject None, which is not a Subject"),  # type: ignore[arg-type]
+    (replace(BASE, name="ping\n"), "must have a name of small letters, digits, - and _"),
+    (replace(BASE, name=None), "must have a name of small letters, digits, - and _"),  # type: ignore[arg-type]
+    (replace(BASE, executor=None), "has an executor that cannot be called"),  # type: ignore[arg-type]
+    (replace(BASE, validate_target="x"), "has a validate_target that cannot be called"),  # type: ignore[arg-type]
+    (replace(BASE, description=None), "has a description that is not text"),  # type: ignore[arg-type]
+    (
+        replace(BASE, min_interval_seconds=math.nan),
+        "has the min_interval_seconds nan, which is not a number of seconds",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check_type", "fault"), UNFIT, ids=lambda value: value[:60] if isinstance(value, str) else "")
+def test_what_could_not_be_shown_or_judged_is_refused(check_type: CheckType, fault: str) -> None:
+    """A declaration that would spoil every page costs the configuration that names it."""
+    assert contract_faults(check_type, BUILTIN) == [fault]
+
+
+def test_a_metric_of_another_type_may_be_shared() -> None:
+    """The same declaration means the same thing, whichever type measures it."""
+    (spec,) = [spec for spec in BUILTIN[0].metrics if spec.name == "probe_http_status_code"]
+    again = MetricSpec(name=spec.name, help=spec.help, labels=spec.labels)
+    assert [contract_faults(replace(BASE, metrics=(each,)), BUILTIN) for each in (spec, again)] == [[], []]
+
+
+PLUGIN = """
+from exporter.checks.base import CheckType
+from exporter.model import MetricSpec
+UP = MetricSpec(name="probe_success", help="Collides.")
+BAD = CheckType(name="bad", description="Collides", executor=lambda context: None, metrics=(UP,))
+def fail(*arguments): raise KeyError("s3cr3t")
+ODD = CheckType(name="odd", description="Fails", executor=lambda context: None, validate_target=fail)
+RASH = CheckType(name="rash", description="Fails", executor=lambda context: None, default_expectations=fail)
+"""
+COLLIDES = "gives a check type that has the metric 'probe_success', which has the name of one of the exporter's own"
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("BAD", COLLIDES),
+        ("ODD", "the type odd failed at its target: KeyError"),
+        ("RASH", "the type rash failed at its default expectations: KeyError"),
+    ],
+)
+def test_a_faulty_plugin_is_refused_by_a_check_of_the_configuration_and_by_a_reload(
+    tmp_path: Path, name: str, fault: str
+) -> None:
+    """`--config.check` says so and exits with 2; a running exporter keeps its configuration and serves on."""
+    (tmp_path / "colliding.py").write_text(PLUGIN, encoding="utf-8")
+    bad = f"plugins: ['colliding:{name}']\nchecks: [{{name: b, type: {name.lower()}, target: x}}]\n"
+    (tmp_path / "bad.yml").write_text(bad, encoding="utf-8")
+    path = f"{tmp_path}:{ENVIRONMENT['PYTHONPATH']}"
+    outcome = run_command("--config.check", "--config.file=bad.yml", directory=tmp_path, PYTHONPATH=path)
+    assert outcome.status == 2
+    assert outcome.stderr.count("\n") == 1
+    assert outcome.stderr.endswith(f"{fault}\n")
+    good = "checks: [{name: a, type: tcp, target: '127.0.0.1:1'}]\n"
+    with run_exporter(tmp_path, good, environment={"PYTHONPATH": path}) as exporter:
+        exporter.config_file.write_text(bad, encoding="utf-8")
+        answer = httpx.post(f"http://{exporter.address}/-/reload", trust_env=False, timeout=30)
+        assert (answer.status_code, fault in answer.text) == (500, True)
+        status, page = exporter.get("/metrics")
+        assert (status, 'probe_success{check="a",' in page) == (200, True)
+        assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page

@@ -10,10 +10,11 @@ import pytest
 from exporter.config import Config, load_config, parse_config
 from exporter.config.files import Files
 from exporter.config.problems import Problems
-from exporter.config.secrets import Secrets, SecretText, mask_credential, mask_url_password
+from exporter.config.secrets import Secrets, mask_credential, mask_url_password
 from exporter.errors import ConfigError
 from exporter.net.http_settings import HttpSettings
 from exporter.registry import ExecutorRegistry
+from exporter.secrecy import SecretText
 
 TYPES = ExecutorRegistry.with_builtins().check_types
 CANARY = "s3cr3t-CANARY"
@@ -242,3 +243,19 @@ checks:
     assert rendered.count("<secret>") == 3
     assert rendered.count("shown") == 2
     assert "http://a.example/?key=${env:TOKEN}" in rendered
+
+
+def test_a_header_knows_that_its_value_is_secret() -> None:
+    """Also when it came with the defaults, or was filled in for each check."""
+    text = """
+    defaults: {http: {headers: {X-One: "${env:TOKEN}", X-Two: "a ${env:TOKEN} b", X-Four: plain}}}
+    checks:
+      - {name: a, type: http, target: "http://a.example/"}
+      - {name: "b-{n}", type: http, target: "http://a.example/", headers: {X-Three: "{key}"},
+         each: {n: ["1"], key: ["${env:TOKEN}"]}}
+    """
+    secret = []
+    for check in load(text).checks:
+        assert isinstance(check.settings, HttpSettings)
+        secret += [name for name, value in check.settings.headers.items() if isinstance(value, SecretText)]
+    assert secret == ["X-One", "X-Two", "X-Three"]

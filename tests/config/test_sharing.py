@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from exporter.config import Config, parse_config
+from exporter.net.http_settings import HttpSettings
 from exporter.registry import ExecutorRegistry
+from exporter.secrecy import SecretText
 
 TYPES = ExecutorRegistry.with_builtins().check_types
 
@@ -53,12 +55,15 @@ def test_more_settings_than_are_kept_are_still_right() -> None:
         assert check.expectations[0].label == f"header X-Number eq {number}"
 
 
-def test_a_secret_is_shared_and_hidden_all_the_same() -> None:
-    """A value that one check has from a reference, and another in plain text, is masked for the first one."""
+def test_a_secret_is_not_shared_with_the_same_plain_text() -> None:
+    """A value that one check has from a reference, and another in plain text, is secret for the first one only."""
     config = load("""
 checks:
   - {name: one, type: http, target: "http://a.example/", headers: {X-Key: "${env:KEY}"}}
   - {name: two, type: http, target: "http://a.example/", headers: {X-Key: "plain"}}
 """, KEY="plain")  # fmt: skip
-    assert config.checks[0].settings is config.checks[1].settings
+    first, second = (check.settings for check in config.checks)
+    assert isinstance(first, HttpSettings)
+    assert isinstance(second, HttpSettings)
+    assert [type(settings.headers["X-Key"]) for settings in (first, second)] == [SecretText, str]
     assert config.rendered.count("plain") == 1

@@ -18,17 +18,17 @@ from exporter.net.http_client import ProbeTransport, wire_request
 from exporter.net.http_message import Exchange, RequestOptions
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.alone import alone
+from tests.http_shapes import CHUNKED, MALFORMED, ODD, OK, REFUSED, SHORT, UNUSUAL
+from tests.servers.certificates import server_context, valid
 from tests.servers.http import chunked, drip, endless, hold, raw, reset_after, respond, run_http_server
 from tests.servers.tcp import close, keep_silent, reset_when_spoken_to, serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.servers.http import Act
+    import trustme
 
-OK = b"HTTP/1.1 200 OK\r\n"
-SHORT = b"Content-Length: 2\r\n\r\nhi"
-CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+    from tests.servers.http import Act
 
 
 async def exchange_with(
@@ -52,148 +52,6 @@ async def answer_to(act: Act, **options: object) -> tuple[Exchange, CheckFailed 
     """Make one exchange with a server that acts so."""
     with run_http_server({"/": act}) as server:
         return await exchange_with(server.url(), **options)  # type: ignore[arg-type]  # options as exchange_with has them
-
-
-MALFORMED: dict[str, bytes] = {
-    "two Content-Lengths that agree": OK + b"Content-Length: 2\r\n" + SHORT,
-    "two Content-Lengths that differ": OK + b"Content-Length: 3\r\n" + SHORT,
-    "a list as Content-Length": OK + b"Content-Length: 2, 2\r\n\r\nhi",
-    "a negative Content-Length": OK + b"Content-Length: -2\r\n\r\nhi",
-    "a signed Content-Length": OK + b"Content-Length: +2\r\n\r\nhi",
-    "an empty Content-Length": OK + b"Content-Length: \r\n\r\nhi",
-    "a hexadecimal Content-Length": OK + b"Content-Length: 0x2\r\n\r\nhi",
-    "a Content-Length beyond 64 bits": OK + b"Content-Length: 99999999999999999999999\r\n\r\nhi",
-    "a Content-Length with a space in it": OK + b"Content-Length: 1 1\r\n\r\nhi",
-    "a Content-Length before a transfer coding": OK
-    + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-    "a Content-Length after a transfer coding": OK
-    + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-    "a Content-Length among the trailers": chunked(b"hi", end=b"0\r\nContent-Length: 2\r\n\r\n"),
-    "a space before the colon": OK + b"Content-Length : 2\r\n\r\nhi",
-    "a folded header": OK + b"X: a\r\n b\r\n" + SHORT,
-    "a folded transfer coding": OK + b"Transfer-Encoding:\r\n chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-    "a first header that begins with a tab": OK + b"\tX: a\r\n" + SHORT,
-    "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi",
-    "one bare line feed": OK + b"X: a\n" + SHORT,
-    "a bare carriage return": OK + b"X: a\r" + SHORT,
-    "a NUL in a value": OK + b"X: a\x00b\r\n" + SHORT,
-    "a NUL in a name": OK + b"X\x00: a\r\n" + SHORT,
-    "a control character in a value": OK + b"X: a\x01b\r\n" + SHORT,
-    "a header without a name": OK + b": a\r\n" + SHORT,
-    "a header without a colon": OK + b"X\r\n" + SHORT,
-    "a version that does not exist": b"HTTP/1.2 200 OK\r\n" + SHORT,
-    "no status": b"HTTP/1.1\r\n\r\n",
-    "a status of two digits": b"HTTP/1.1 99 OK\r\n" + SHORT,
-    "a status of four digits": b"HTTP/1.1 2000 OK\r\n" + SHORT,
-    "a negative status": b"HTTP/1.1 -01 OK\r\n" + SHORT,
-    "two spaces before the status": b"HTTP/1.1  200 OK\r\n" + SHORT,
-    "a negative chunk": CHUNKED + b"-2\r\nhi\r\n0\r\n\r\n",
-    "a chunk beyond 64 bits": CHUNKED + b"fffffffffffffffff\r\nhi\r\n0\r\n\r\n",
-    "a chunk in another notation": CHUNKED + b"0x2\r\nhi\r\n0\r\n\r\n",
-    "a chunk that is longer than it says": CHUNKED + b"2\r\nhiX\r\n0\r\n\r\n",
-    "chunks with bare line feeds": CHUNKED + b"2\nhi\n0\n\n",
-    "a space after the size of a chunk": CHUNKED + b"2 \r\nhi\r\n0\r\n\r\n",
-    "a line feed within a chunk's extension": CHUNKED + b"2;a\n\r\nhi\r\n0\r\n\r\n",
-    "a body after an informational response": b"HTTP/1.1 100 Continue\r\nContent-Length: 3\r\n\r\nabc" + OK + SHORT,
-    "an informational response that closes": b"HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n" + OK + SHORT,
-}
-
-REFUSED: dict[str, tuple[bytes, str]] = {
-    "gzip as transfer coding": (
-        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-        "the transfer coding 'gzip, chunked' is not chunked",
-    ),
-    "chunked not as the last coding": (
-        OK + b"Transfer-Encoding: chunked, gzip\r\n\r\nhi",
-        "the transfer coding 'chunked, gzip' is not chunked",
-    ),
-    "chunked twice": (
-        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "the transfer coding 'chunked, chunked' is not chunked",
-    ),
-    "a disguise of chunked": (
-        OK + b"Transfer-Encoding: xchunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-        "the transfer coding 'xchunked' is not chunked",
-    ),
-    "chunks in HTTP/1.0": (
-        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-        "an HTTP/1.0 response is chunked, which only HTTP/1.1 knows",
-    ),
-    "the status 000": (
-        b"HTTP/1.1 000 OK\r\n" + SHORT,
-        "the response has the status 000, which does not exist",
-    ),
-    "an unasked switch of protocols": (
-        b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n\x00",
-        "the server switched protocols without having been asked to",
-    ),
-    "another protocol": (
-        b"SSH-2.0-OpenSSH_9.2\r\n",
-        "the response does not begin with HTTP/1.1 but with b'SSH-2.0-OpenSSH_9.2\\r\\n'",
-    ),
-    "a relative of HTTP": (
-        b"RTSP/1.0 200 OK\r\n\r\n",
-        "the response does not begin with HTTP/1.1 but with b'RTSP/1.0 200 OK\\r\\n\\r\\n'",
-    ),
-    "HTTP/0.9": (b"<p>hello", "the response does not begin with HTTP/1.1 but with b'<p>hello'"),
-    "HTTP/2 in a status line": (
-        b"HTTP/2.0 200 OK\r\n\r\n",
-        "the response does not begin with HTTP/1.1 but with b'HTTP/2.0 200 OK\\r\\n\\r\\n'",
-    ),
-    "an absurd status line": (
-        "HTTP/9.9 999 é\r\n\r\n".encode("latin-1"),
-        "the response does not begin with HTTP/1.1 but with b'HTTP/9.9 999 \\xe9\\r\\n\\r\\n'",
-    ),
-    "an empty line first": (
-        b"\r\nHTTP/1.1 200 OK\r\n",
-        "the response does not begin with HTTP/1.1 but with b'\\r\\nHTTP/1.1 200 OK\\r\\n'",
-    ),
-    "an end before the body's": (
-        OK + b"Content-Length: 10\r\n\r\nhi",
-        "the server closed the connection after 2 of 10 bytes of the body, before its end",
-    ),
-    "an end before the last chunk": (
-        chunked(b"hi", end=b""),
-        "the server closed the connection after 2 bytes of the body, before its end",
-    ),
-    "an end within the head": (OK + b"X: a", "the server closed the connection within the response's head"),
-    "an end after an informational response": (
-        b"HTTP/1.1 100 Continue\r\n\r\n",
-        "the server closed the connection within the response's head",
-    ),
-}
-
-UNUSUAL: dict[str, tuple[bytes, tuple[int, str, bytes]]] = {
-    "a status beyond 599": (b"HTTP/1.1 999 Denied\r\n" + SHORT, (999, "1.1", b"hi")),
-    "no reason phrase": (b"HTTP/1.1 200\r\n" + SHORT, (200, "1.1", b"hi")),
-    "a reason phrase of any bytes": (b"HTTP/1.1 200 \xe9\x00\xff\r\n" + SHORT, (200, "1.1", b"hi")),
-    "HTTP/1.0 with a length": (b"HTTP/1.0 200 OK\r\n" + SHORT, (200, "1.0", b"hi")),
-    "a body until the end": (OK + b"\r\nhello", (200, "1.1", b"hello")),
-    "an empty body until the end": (OK + b"\r\n", (200, "1.1", b"")),
-    "chunks with extensions and trailers": (
-        CHUNKED + b"2;a=b\r\nhi\r\n1\r\n!\r\n0\r\nX: y\r\n\r\n",
-        (200, "1.1", b"hi!"),
-    ),
-    "more than was announced": (OK + SHORT + b"HTTP/1.1 500 No\r\n\r\n", (200, "1.1", b"hi")),
-    "more than was announced, at the end of a connection": (
-        OK + b"Connection: close\r\n" + SHORT + b"junk",
-        (200, "1.1", b"hi"),
-    ),
-    "informational responses first": (
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + OK + SHORT,
-        (200, "1.1", b"hi"),
-    ),
-    "204 with a length": (b"HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n", (204, "1.1", b"")),
-    "304 with the length of what was not sent": (
-        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
-        (304, "1.1", b""),
-    ),
-    "an offer to switch protocols": (
-        OK + b"Upgrade: h2c\r\nConnection: Upgrade\r\n" + SHORT,
-        (200, "1.1", b"hi"),
-    ),
-    "an identity as content coding": (OK + b"Content-Encoding: identity\r\n" + SHORT, (200, "1.1", b"hi")),
-}
 
 
 def pieces_of(data: bytes) -> list[bytes]:
@@ -225,15 +83,101 @@ async def test_unusual_responses_are_understood(name: str) -> None:
     assert (failure, exchange.status, exchange.http_version, exchange.body) == (None, *expected)
 
 
-@pytest.mark.parametrize("name", [*MALFORMED, *REFUSED, *UNUSUAL])
+@pytest.mark.parametrize("name", ODD)
+async def test_odd_responses_are_taken_and_noted(name: str) -> None:
+    """What other clients take is taken, and the exchange says what was odd about it."""
+    sent, oddities = ODD[name]
+    exchange, failure = await answer_to(raw(sent))
+    assert (failure, exchange.status, exchange.body, exchange.oddities) == (None, 200, b"hi", oddities)
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+async def test_unusual_responses_are_well_formed(name: str) -> None:
+    """What is only unusual is not called odd."""
+    exchange, _ = await answer_to(raw(UNUSUAL[name][0]))
+    assert exchange.oddities == ()
+
+
+@pytest.mark.parametrize(
+    ("head", "values"),
+    [
+        (b"X: up \r\n", ("up",)),
+        (b"X:\t up\t\r\n", ("up",)),
+        (b"X:   \r\n", ("",)),
+        (b"X: one  two \r\n", ("one  two",)),
+        (b"X: a \r\nX: b\r\n", ("a", "b")),
+        (b"X: a \r\n  b \r\n", ("a b",)),
+        (b"X: a\r\n\tb\r\n c\r\n", ("a b c",)),
+        (b"X: \r\n a\r\n", ("a",)),
+        (b"X: a\rb \n", ("a b",)),
+        (b"X : a\x01 \r\n", ("a\x01",)),
+    ],
+)
+async def test_values_lose_the_blanks_around_them(head: bytes, values: tuple[str, ...]) -> None:
+    """Blanks at both ends are no part of a value, and a folded value is one line with a blank at each fold."""
+    exchange, _ = await answer_to(raw(OK + head + SHORT))
+    assert (exchange.header_values("x"), exchange.body) == (values, b"hi")
+
+
+async def test_a_length_that_was_given_twice_is_one_length() -> None:
+    """A Content-Length that is repeated is kept once, and one beside chunks not at all."""
+    twice, _ = await answer_to(raw(OK + b"Content-Length: 2, 2\r\n" + SHORT))
+    beside, _ = await answer_to(raw(ODD["a Content-Length before a transfer coding"][0]))
+    assert [one.header_values("content-length") for one in (twice, beside)] == [("2",), ()]
+    assert [one.content_length for one in (twice, beside)] == [2, -1]
+
+
+@pytest.mark.parametrize("line", [b"HTTP/1.1 OK\r\n", OK + b"junk\r\n", CHUNKED + b"junk", CHUNKED + b"2\r\nhijunk"])
+async def test_what_cannot_be_read_is_refused_at_once(line: bytes) -> None:
+    """The connection need not end for a response to be known as malformed."""
+    _, failure = await asyncio.wait_for(answer_to(hold(line)), 10)
+    assert failure is not None
+    assert (failure.reason, failure.detail.partition(":")[0]) == (Reason.PROTOCOL, "the response is malformed")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        OK.replace(b"\r", b"") + b"a:\n" * 20_000,
+        OK + b"a: b\r\n" + b" \r\n" * 15_000,
+        OK + b"(: b\r\n" * 8_000,
+        CHUNKED + b"1\nx\n" * 60_000,
+        CHUNKED + b"1;a\r\nx\r\n" * 30_000,
+        CHUNKED + b"0\r\n" + b"a:\n" * 20_000,
+    ],
+    ids=["bare LF", "folds", "names", "chunks with bare LF", "extensions", "trailers"],
+)
+async def test_what_is_odd_all_over_is_given_up(sent: bytes) -> None:
+    """Reading what is odd takes longer, so that a response of nothing else is refused before it holds others up."""
+    _, failure = await answer_to(raw(sent))
+    assert failure is not None
+    assert (failure.reason, failure.detail.partition(":")[0]) == (Reason.PROTOCOL, "the response is malformed")
+
+
+@pytest.mark.parametrize("start", [b"400 \r\n", b"400\n", b"400;a=b\r\n"])
+async def test_a_large_body_in_odd_chunks_is_read(start: bytes) -> None:
+    """Some servers pad the size of every chunk, and their bodies may be as large as any."""
+    chunk = start + bytes(1024) + b"\r\n"
+    exchange, failure = await answer_to(raw(CHUNKED + chunk * 1024 + b"0\r\n\r\n"))
+    assert (failure, len(exchange.body)) == (None, 1 << 20)
+
+
+async def test_oddities_without_end_are_not_all_kept() -> None:
+    """Of a response in which everything is odd, so much is kept as a page can show."""
+    exchange, failure = await answer_to(raw(OK + b"".join(b"X(%d): a\r\n" % n for n in range(900)) + SHORT))
+    assert (failure, len(exchange.oddities)) == (None, 8)
+
+
+@pytest.mark.parametrize("name", [*MALFORMED, *REFUSED, *UNUSUAL, *ODD])
 async def test_pieces_make_no_difference(name: str) -> None:
     """A response that comes byte by byte has the result of the same response that comes at once."""
-    sent = MALFORMED.get(name) or {**REFUSED, **UNUSUAL}[name][0]
+    sent = MALFORMED.get(name) or {**REFUSED, **UNUSUAL, **ODD}[name][0]
     at_once, failure_at_once = await answer_to(raw(sent))
     in_pieces, failure_in_pieces = await answer_to(raw(*pieces_of(sent)))
     reasons = [failure and failure.reason for failure in (failure_at_once, failure_in_pieces)]
     assert reasons[0] == reasons[1]
     assert (in_pieces.status, in_pieces.body) == (at_once.status, at_once.body)
+    assert in_pieces.oddities == at_once.oddities
 
 
 async def test_an_exchange_keeps_what_was_said_and_when() -> None:
@@ -295,6 +239,26 @@ async def test_the_body_of_a_redirect_is_left_unread() -> None:
             hold(OK + b"Content-Length: 10737418240\r\n\r\n"),
             Reason.TOO_LARGE,
             "the body announced with 10737418240 bytes, which is larger than 10000 bytes",
+        ),
+        (
+            hold(CHUNKED + b"2711\r\n"),
+            Reason.TOO_LARGE,
+            "the body has a chunk of 10001 bytes, which is larger than 10000 bytes",
+        ),
+        (
+            hold(CHUNKED + b"1\r\nx\r\nffffffffffffffff;a=b\r\n"),
+            Reason.TOO_LARGE,
+            "the body has a chunk of 18446744073709551615 bytes, which is larger than 10000 bytes",
+        ),
+        (
+            hold(CHUNKED + b"1\r\nx\r\nffffffffffffffff\r\n"),
+            Reason.TOO_LARGE,
+            "the body has a chunk of 18446744073709551615 bytes, which is larger than 10000 bytes",
+        ),
+        (
+            hold(CHUNKED + b"1\r\nx\r\n2710\n"),
+            Reason.TOO_LARGE,
+            "the body is larger than 10000 bytes",
         ),
     ],
 )
@@ -418,3 +382,48 @@ async def test_cancellation_closes_the_socket_at_once(act: Act) -> None:
             await asyncio.wait_for(exchange_with(server.url()), 0.3)
         await asyncio.wait_for(ended.wait(), 10)
         assert time.perf_counter() - started < 10  # the servers go on for half a minute
+
+
+async def over_tls(ca: trustme.CA, sent: Act, *, close_notify: bool) -> tuple[Exchange, CheckFailed | None]:
+    """Make one exchange over TLS with a server that ends it as told."""
+    context = server_context(valid(ca, "127.0.0.1"))
+    options = RequestOptions(network=NetworkSettings(), tls=TlsConfig(insecure_skip_verify=True))
+    exchange = Exchange(secure=True)
+    with run_http_server({"/": sent}, context=context, close_notify=close_notify) as server:
+        request = wire_request(httpx.Request("GET", server.url()), options)
+        try:
+            await ProbeTransport(Network()).exchange(request, exchange)
+        except CheckFailed as failure:
+            return exchange, failure
+    return exchange, None
+
+
+@pytest.mark.parametrize("sent", [OK + b"\r\nhello", OK + b"\r\n", b"HTTP/1.0 200 OK\n\nhello"])
+async def test_a_body_that_ends_with_tls_must_be_ended_by_it(ca: trustme.CA, sent: bytes) -> None:
+    """A body until the end is whole after a close_notify, and incomplete without one."""
+    body = sent.partition(b"\n\n")[2] or sent.partition(b"\r\n\r\n")[2]
+    ended, failure = await over_tls(ca, raw(sent), close_notify=True)
+    assert (failure, ended.body) == (None, body)
+    cut_off, failure = await over_tls(ca, raw(sent), close_notify=False)
+    assert failure is not None
+    assert (failure.reason, failure.detail, cut_off.body) == (
+        Reason.PROTOCOL,
+        f"the connection ended without close_notify after {len(body)} bytes of the body, which may not be all of it",
+        body,
+    )
+
+
+@pytest.mark.parametrize("sent", [OK + SHORT, chunked(b"h", b"i"), b"HTTP/1.1 204 No Content\r\n\r\n"])
+async def test_an_answer_that_says_where_it_ends_needs_no_close_notify(ca: trustme.CA, sent: bytes) -> None:
+    """Where length or chunks tell the end, how TLS ended is nobody's business."""
+    exchange, failure = await over_tls(ca, raw(sent), close_notify=False)
+    assert (failure, exchange.ended_at > 0) == (None, True)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_body_that_ends_with_a_reset_is_incomplete(ca: trustme.CA, secure: bool) -> None:
+    """A reset is no end of a body, over TLS and without."""
+    act = reset_after(OK + b"\r\nhello")
+    exchange, failure = await (over_tls(ca, act, close_notify=False) if secure else answer_to(act))
+    assert failure is not None
+    assert (failure.reason, exchange.body) == (Reason.CONNECTION_RESET, b"hello")

@@ -25,6 +25,7 @@ from exporter.net import Network
 from exporter.net.http_client import ProbeTransport, wire_request
 from exporter.net.http_message import Exchange, RequestOptions
 from exporter.settings import NetworkSettings, TlsConfig
+from tests.http_shapes import HTTP2_MALFORMED, HTTP2_ODD
 from tests.servers.http2 import data, frame, head, run_http2_server, settings
 from tests.servers.nginx import TLS_SERVER
 
@@ -57,6 +58,25 @@ async def ask(
     return exchange, None
 
 
+@pytest.mark.parametrize("name", HTTP2_ODD)
+async def test_odd_responses_are_taken_and_noted(ca: trustme.CA, ca_file: Path, name: str) -> None:
+    """Blanks around values are no part of them, and the exchange says that they were there."""
+    sent, oddities = HTTP2_ODD[name]
+    with run_http2_server(ca, settings(), sent) as server:
+        exchange, failure = await ask(f"https://{server.target}/", ca_file)
+    assert (failure, exchange.status, exchange.body, exchange.oddities) == (None, 200, b"hi", oddities)
+    assert [value for _, value in exchange.headers] == [value.strip(b" \t") for _, value in exchange.headers]
+
+
+@pytest.mark.parametrize("name", HTTP2_MALFORMED)
+async def test_malformed_responses_are_protocol_failures(ca: trustme.CA, ca_file: Path, name: str) -> None:
+    """What other clients refuse as well fails the check as `protocol`."""
+    with run_http2_server(ca, settings(), HTTP2_MALFORMED[name]) as server:
+        _, failure = await ask(f"https://{server.target}/", ca_file)
+    assert failure is not None
+    assert (failure.reason, failure.detail.isprintable()) == (Reason.PROTOCOL, True)
+
+
 async def test_nginx_is_asked_over_http2(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
@@ -66,6 +86,7 @@ async def test_nginx_is_asked_over_http2(
     assert (failure, exchange.status, exchange.http_version, exchange.body) == (None, 200, "2", b"hello\n")
     assert (exchange.header_values("content-type"), exchange.content_length) == (("text/plain",), 6)
     assert min(exchange.connection.tls_seconds, exchange.processing_seconds, exchange.transfer_seconds) > 0
+    assert exchange.oddities == ()
 
 
 @pytest.mark.parametrize(
@@ -159,6 +180,16 @@ async def test_a_failure_says_why(ca: trustme.CA, ca_file: Path, name: str) -> N
         _, failure = await ask(f"https://{server.target}/", ca_file, patience_seconds=30.0)
     assert failure is not None
     assert (failure.reason, text in failure.detail) == (reason, True), failure.detail
+
+
+@pytest.mark.parametrize(
+    "field", [("set-cookie", "a=\0CANARY"), ("set-cookie", "CANARY\n"), ("CANARY", "a"), ("content-length", "CANARY")]
+)
+async def test_a_failure_quotes_no_field(ca: trustme.CA, ca_file: Path, field: tuple[str, str]) -> None:
+    """What a library says about a field is passed on without the field, which may be a cookie."""
+    with run_http2_server(ca, settings() + head("200", [field], flags=["END_STREAM"])) as server:
+        _, failure = await ask(f"https://{server.target}/", ca_file, patience_seconds=30.0)
+    assert failure is None or ("CANARY" not in failure.detail and failure.detail.isprintable())
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,27 @@ async def test_an_answer_is_taken_however_it_comes(certificate: Certificate, ca_
 
 
 @pytest.mark.parametrize(
+    ("steps", "oddities"),
+    [
+        ([say(head("200", [("x", " up ")]), data(b"hi"))], ("blanks around the value of x",)),
+        ([say(head("200", [("content-length", "2\t")]), data(b"hi"))], ("blanks around the value of content-length",)),
+        ([say(head("103", [("link", " a")]), ANSWER)], ("blanks around the value of link",)),
+        ([say(ANSWER, fields_frame([("x", "a ")]))], ("blanks around the value of x",)),
+        ([say(ANSWER)], ()),
+    ],
+    ids=["both ends", "length", "early hints", "trailers", "none"],
+)
+async def test_blanks_around_values_are_taken_and_noted(
+    certificate: Certificate, ca_file: Path, steps: list[Step], oddities: tuple[str, ...]
+) -> None:
+    """Blanks around values are no part of them, and the exchange says that they were there."""
+    with run_http3_server(certificate, *steps) as server:
+        outcome = await ask(server.url(), ca_file)
+    assert (outcome.answer, outcome.exchange.oddities) == ((None, 200, "3", b"hi"), oddities), outcome.why
+    assert outcome.exchange.header_values("x") in ((), ("up",))
+
+
+@pytest.mark.parametrize(
     ("method", "status", "sent"),
     [
         ("HEAD", "200", [say(head("200", [("content-encoding", "gzip"), ("content-length", "9")]))]),

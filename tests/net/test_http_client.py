@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,6 +14,7 @@ from exporter.model import Reason
 from exporter.net import Network
 from exporter.net.http_client import EXCHANGE, OPTIONS, USER_AGENT, create_client, send, wire_request
 from exporter.net.http_message import Exchange, RequestOptions
+from exporter.net.proxy import Proxies, parse_proxy_url
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.servers.certificates import server_context, valid
 from tests.servers.http import echo_head, encoded, gzipped, raw, redirect, respond, run_http_server
@@ -98,6 +100,20 @@ def test_a_url_says_where_to_connect(url: str, place: tuple[str, int, bool]) -> 
     """Host, port and whether TLS is spoken follow from the URL."""
     wire = wire_request(httpx.Request("GET", url), OPTIONS_BY_DEFAULT)
     assert (wire.host, wire.port, wire.secure) == place
+
+
+@pytest.mark.parametrize(
+    "headers", [None, [("Host", "[fe80::1%25eth0]:8080")], [("host", "[fe80::1%eth0]:8080")]], ids=["own", "%25", "%"]
+)
+def test_a_zone_is_left_out_of_the_request(headers: list[tuple[str, str]] | None) -> None:
+    """The zone of an address says nothing to the server, in no version of HTTP, nor to a proxy on the way to it."""
+    request = httpx.Request("GET", "http://[fe80::1%25eth0]:8080/a%25", headers=headers)
+    proxies = Proxies(parse_proxy_url("http://p.example:3128"))
+    wire = wire_request(request, OPTIONS_BY_DEFAULT)
+    via_proxy = wire_request(request, replace(OPTIONS_BY_DEFAULT, proxies=proxies))
+    assert [value for name, value in wire.fields if name.lower() == b"host"] == [b"[fe80::1]:8080"]
+    assert dict(wire.binary_head())[b":authority"] == b"[fe80::1]:8080"
+    assert via_proxy.wire.partition(b"\r\n")[0] == b"GET http://[fe80::1]:8080/a%25 HTTP/1.1"
 
 
 async def test_the_client_is_an_httpx_client() -> None:

@@ -10,7 +10,7 @@ from exporter.model import Reason
 from exporter.net.http_message import Exchange, RequestOptions
 from exporter.net.redirects import (
     RedirectRules,
-    RunCookies,
+    left_behind,
     redirect_target,
     redirected_method,
     redirected_options,
@@ -20,13 +20,13 @@ from exporter.net.redirects import (
 from exporter.settings import NetworkSettings, TlsConfig
 
 BASE = httpx.URL("https://shop.example/a/b?c=d#e")
-RULES = RedirectRules(max_redirects=10, allow_downgrade=False, headers_elsewhere=httpx.Headers({"User-Agent": "ours"}))
+RULES = RedirectRules(max_redirects=10, allow_downgrade=False, fields_elsewhere=((b"User-Agent", b"ours"),))
 
 
-def answered(status: int, location: str, *cookies: str) -> Exchange:
+def answered(status: int, location: str) -> Exchange:
     exchange = Exchange(secure=True)
     exchange.status = status
-    exchange.headers = [(b"location", location.encode()), *[(b"set-cookie", cookie.encode()) for cookie in cookies]]
+    exchange.headers = [(b"location", location.encode())]
     return exchange
 
 
@@ -49,11 +49,17 @@ def answered(status: int, location: str, *cookies: str) -> Exchange:
         ("/\\evil.example/", "https://shop.example/\\evil.example/"),
         ("https:", "https://shop.example/a/b?c=d"),
         ("https:///x", "https://shop.example/x"),
+        ("https://b%C3%BCcher.example/", "https://xn--bcher-kva.example/"),
+        ("https://other.example./x", "https://other.example./x"),
+        ("https://other.example:/x", "https://other.example/x"),
+        ("https://other.example:0443/x", "https://other.example/x"),
+        (":80/x", "https://shop.example/a/:80/x"),
+        ("/x?a=ö&b=%zz", "https://shop.example/x?a=%C3%B6&b=%zz"),
     ],
 )
 def test_locations_are_resolved(location: str, url: str) -> None:
     """A Location is resolved against the URL that was asked for, and its fragment is dropped."""
-    target = redirect_target(BASE, (location,), 302)
+    target = redirect_target(BASE, [location.encode()], 302)
     assert (target.scheme, target.raw_host, target.raw_path, target.port) == (
         httpx.URL(url).scheme,
         httpx.URL(url).raw_host,
@@ -61,6 +67,62 @@ def test_locations_are_resolved(location: str, url: str) -> None:
         httpx.URL(url).port,
     )
     assert target.fragment == ""
+
+
+@pytest.mark.parametrize(
+    ("location", "host", "path"),
+    [
+        (b"/K\xf6ln?\xe4", b"shop.example", b"/K%F6ln?%E4"),
+        (b"/\xff\xfe\x80", b"shop.example", b"/%FF%FE%80"),
+        (b"/\xed\xa0\x80", b"shop.example", b"/%ED%A0%80"),
+        (b"//xn--ls8h.example/x", b"xn--ls8h.example", b"/x"),
+        (b"HTTPS://XN--LS8H.example/x", b"xn--ls8h.example", b"/x"),
+        (b"https://xn--a.example/x", b"xn--a.example", b"/x"),
+        (b"https://xn--bcher-kva.example/x", b"xn--bcher-kva.example", b"/x"),
+    ],
+)
+def test_octets_and_a_labels_of_a_location_go_out_as_they_are(location: bytes, host: bytes, path: bytes) -> None:
+    """Octets in whatever charset are percent-encoded, and a name in ASCII is nobody's to decode."""
+    target = redirect_target(BASE, [location], 302)
+    assert (target.raw_host, target.raw_path) == (host, path)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        b"https://\xff.example/", b"https://b\xfccher.example/", b"https://\xed\xa0\x80/",
+        "https://a℀b/".encode(), b"https://a..b/", b"https://./",
+        b"https://" + b"a" * 64 + b"/", b"https://" + b"a." * 200 + b"b/", b"https://a%00b/",
+        b"https://a%2Fb/", b"https://a%zz/", b"https://[::1/",
+        b"https://[::1]x/", b"https://[v1.x]/", b"https://[::g]/", b"https://[]/", b"https://1.2.3.4.5/",
+        b"https://1.2.3.256/", b"https://x:99999/", b"https://x:-1/", b"https://x:+1/", b"https://x:8_0/",
+        "https://x:\uff18\uff10/".encode(), b"https://x: 80/", b"https://x:80:80/", b"https://x:" + b"9" * 5000 + b"/",
+        b"/\x00", b"/\x7f", b"/\x1b[2J", b"https:///", b"https://a b/", b"https://\\/",
+    ],
+)  # fmt: skip
+def test_a_strange_location_is_the_redirects_failure(location: bytes) -> None:
+    """It is followed or refused, and what refuses it never reaches the runner."""
+    base = httpx.URL("http://shop.example/")
+    with pytest.raises(CheckFailed) as raised:
+        redirect_target(base, [location], 302)
+    assert raised.value.reason is Reason.REDIRECT
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        (b"ftp://me:CANARY@x/y?CANARY#CANARY", "'ftp://x/y'"),
+        (b"https://me:CANARY@[::1/?a", "'https://[::1/'"),
+        (b"gopher:x?CANARY", "'gopher:x'"),
+        (b"https://x:y/?\nCANARY", "'https://x:y/'"),
+        (b"ftp://\xff/", "'ftp://ÿ/'"),
+    ],
+)
+def test_a_refused_location_is_shown_without_what_may_be_secret(location: bytes, shown: str) -> None:
+    """Neither user nor password nor query nor fragment."""
+    with pytest.raises(CheckFailed) as raised:
+        redirect_target(BASE, [location], 302)
+    assert raised.value.detail.startswith(f"the redirect leads to {shown}, which is ")
 
 
 @pytest.mark.parametrize(
@@ -90,13 +152,13 @@ def test_locations_are_resolved(location: str, url: str) -> None:
 def test_locations_that_cannot_be_followed_are_refused(locations: tuple[str, ...], detail: str) -> None:
     """A Location that is missing, ambiguous, absurd or leads out of HTTP fails the check as `redirect`."""
     with pytest.raises(CheckFailed) as raised:
-        redirect_target(BASE, locations, 302)
+        redirect_target(BASE, [location.encode() for location in locations], 302)
     assert (raised.value.reason, raised.value.detail) == (Reason.REDIRECT, detail)
 
 
 def test_the_same_location_twice_is_one() -> None:
     """A Location that is merely repeated is followed."""
-    assert str(redirect_target(BASE, ("/x", "/x"), 302)) == "https://shop.example/x"
+    assert str(redirect_target(BASE, [b"/x", b"/x"], 302)) == "https://shop.example/x"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +177,7 @@ def test_methods_change_as_the_status_says(method: str, methods: list[str]) -> N
 
 
 def test_headers_and_body_stay_with_their_origin() -> None:
-    """Within the origin everything is sent again; elsewhere only what every check sends."""
+    """Within the origin everything is sent again; elsewhere only what the rules have for elsewhere."""
     headers = {"Authorization": "Bearer x", "X-Api-Key": "y", "Cookie": "z=1", "Host": "virtual.example"}
     request = httpx.Request("POST", BASE, headers={**headers, "Content-Type": "text/plain"}, content=b"body")
     within = redirected_request(request, answered(308, "https://shop.example:443/x"), RULES)
@@ -152,7 +214,7 @@ def test_a_downgrade_has_to_be_allowed() -> None:
         Reason.REDIRECT,
         "the redirect leads from https to http://shop.example/; allow_downgrade would follow it",
     )
-    allowing = RedirectRules(max_redirects=1, allow_downgrade=True, headers_elsewhere=httpx.Headers())
+    allowing = RedirectRules(max_redirects=1, allow_downgrade=True, fields_elsewhere=())
     down = redirected_request(request, answered(301, "http://shop.example/"), allowing)
     assert str(redirected_request(down, answered(301, "https://shop.example/"), RULES).url) == "https://shop.example/"
 
@@ -174,17 +236,18 @@ def test_what_was_said_of_one_origin_holds_for_no_other() -> None:
     assert (other_host.tls, other_host.server_name) == (plain, None)
 
 
-def test_cookies_belong_to_a_run_and_to_their_hosts() -> None:
-    """Cookies go back to where they came from, besides a configured one, and to nobody else."""
-    cookies = RunCookies()
-    first = httpx.Request("GET", BASE, headers={"Cookie": "mine=1"})
-    assert cookies.added_to(first) is first
-    cookies.keep(first, answered(302, "/x", "login=2; Secure", "path=3; Path=/elsewhere", "old=4; Max-Age=0"))
-    assert cookies.added_to(first).headers["cookie"] == "mine=1; login=2"
-    assert first.headers["cookie"] == "mine=1"
-    for url in ("https://other.example/", "http://shop.example/"):
-        assert "cookie" not in cookies.added_to(httpx.Request("GET", url)).headers
-    assert cookies.added_to(httpx.Request("GET", "https://shop.example/elsewhere")).headers["cookie"] == "path=3"
+def test_what_another_origin_is_not_given_has_names() -> None:
+    """Those of the credentials, and the client certificate when there is one."""
+    plain = RequestOptions(network=NetworkSettings(), tls=TlsConfig())
+    with_certificate = RequestOptions(network=NetworkSettings(), tls=TlsConfig(cert_file="c", key_file="k"))
+    rules = RedirectRules(
+        max_redirects=1, allow_downgrade=False, fields_elsewhere=(), withheld=("X-Api-Key", "Authorization")
+    )
+    assert [left_behind(RULES, plain), left_behind(rules, plain), left_behind(rules, with_certificate)] == [
+        "",
+        "X-Api-Key, Authorization",
+        "X-Api-Key, Authorization, the client certificate",
+    ]
 
 
 def test_urls_are_shown_without_what_may_be_secret() -> None:

@@ -16,6 +16,7 @@ from exporter.net.http_client import ProbeTransport, wire_request
 from exporter.net.http_message import Exchange, RequestOptions
 from exporter.net.idle import MAX_IDLE_PER_KEY, IdleConnections
 from exporter.settings import NetworkSettings, TlsConfig
+from tests.http_shapes import ODD
 from tests.net.connecting import LOOP_NAMES, LOOPS
 from tests.servers.nginx import TLS_SERVER
 from tests.servers.sockets import sockets_to
@@ -155,9 +156,15 @@ async def test_a_server_may_end_a_connection_with_its_answer(start_nginx: Callab
         ANSWER + ANSWER,
         ANSWER + b"rubbish",
         b"HTTP/1.1 204 No Content\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nrubbish",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
     ],
-    ids=["until its end", "HTTP 1.0", "close", "half an answer", "two answers", "rubbish", "body of none"],
-)
+    ids=[
+        "until its end", "HTTP 1.0", "close", "half an answer", "two answers", "rubbish", "body of none",
+        "rubbish after chunks", "chunks and close", "no body and close",
+    ],
+)  # fmt: skip
 async def test_only_a_clean_connection_is_kept(answer: bytes) -> None:
     """A connection that ends with its answer, or has more than the answer on it, carries no other request."""
     with answering([answer], [ANSWER]) as server:
@@ -165,6 +172,34 @@ async def test_only_a_clean_connection_is_kept(answer: bytes) -> None:
         await ask(network, f"http://{server.target}/")
         second = await ask(network, f"http://{server.target}/")
     assert (second.body, counted(network)) == (b"hi", (2, 0))
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_a_connection_that_carried_something_odd_is_not_kept(name: str) -> None:
+    """What could be read in two ways is followed by no other answer, which might then be part of it."""
+    with answering([ODD[name][0]], [ANSWER]) as server:
+        network = Network()
+        await ask(network, f"http://{server.target}/")
+        second = await ask(network, f"http://{server.target}/")
+    assert (second.body, counted(network)) == (b"hi", (2, 0))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\nX: y\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2 \r\nX:  y\t\r\n\r\nhi",
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+    ],
+    ids=["chunks", "extensions and trailers", "blanks", "early hints"],
+)
+async def test_a_well_formed_answer_leaves_its_connection_usable(answer: bytes) -> None:
+    """However an answer says where it ends, the next one may follow it."""
+    with answering([answer, ANSWER]) as server:
+        network = Network()
+        first, second = [await ask(network, f"http://{server.target}/") for _ in range(2)]
+    assert (first.body, second.body, counted(network)) == (b"hi", b"hi", (1, 1))
 
 
 async def test_a_request_whose_old_connection_breaks_is_made_anew() -> None:

@@ -84,6 +84,16 @@ async def test_the_next_batch_uses_the_connection_again(
     assert (facts.connect_seconds, facts.tls_seconds, later[0].processing_seconds > 0) == (0.0, 0.0, True)
 
 
+async def test_a_connection_that_carried_something_odd_is_not_kept(ca: trustme.CA, ca_file: Path) -> None:
+    """After a value with blanks around it the next request has a fresh connection."""
+    odd = [head(fields=[("x", " a")]), data(b"hi")]
+    with run_http2_conversations(ca, [odd], [[head(), data(b"hi")], [head(stream=3), data(b"hi", stream=3)]]) as served:
+        network = Network()
+        got = [await ask(network, f"https://{served.server.target}/", ca_file) for _ in range(3)]
+    assert [one.oddities for one in got] == [("blanks around the value of x",), (), ()]
+    assert counted(network) == (2, 1)
+
+
 async def test_windows_stay_open_over_many_bodies(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path, tmp_path: Path
 ) -> None:

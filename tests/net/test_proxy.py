@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -126,7 +127,10 @@ async def test_what_the_proxy_says_of_the_target_is_the_reason() -> None:
         (b"HTTP/1.1 100 C\r\n\r\n" * 11, "protocol"),
         (b"HTTP/1.1 502 No\r\nProxy-Status: p; error=dns_error\r\n\r\n", "resolve"),
         (b"HTTP/1.1 503 No\r\nX-Squid-Error: ERR_CONNECT_FAIL 113\r\n\r\n", "unreachable"),
+        (b"HTTP/1.1 502 No\r\nProxy-Status: q, p;\r\n error=dns_error \r\n\r\n", "resolve"),
+        (b"HTTP/1.1 503 No\nX-Squid-Error:\tERR_DNS_FAIL 0 \n\n", "resolve"),
         (b"HTTP/1.1 504 No\r\n\r\n", "connect_timeout"),
+        (b"HTTP/1.1 200 Go\r\nno colon\r\n\r\n", "protocol"),
         (b"HTTP/1.1 200 Go\r\nX: " + b"x" * 70000, "protocol"),
     ],
 )
@@ -152,6 +156,71 @@ async def test_a_socks_proxy_that_misbehaves_is_named(words: bytes, reason: str)
     """The same for SOCKS, answers that end too early included."""
     with serve(say_and_stop(words)) as server:
         assert (await run("inside.test:9", f"proxy: 'socks5://{server.target}'"))[:2] == ("error", reason)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 Go\n\n",
+        b"HTTP/1.1 200 Go\r\n\n",
+        b"HTTP/1.0 200\nVia: a\n b\n\r\n",
+        b"HTTP/1.1 200 Go\r\nVia: \x01\r\n\r\n",
+        b"HTTP/1.1 100 C\n\nHTTP/1.1  204 Go\n\n",
+        b"http/1.1 200 go\r\nX : a\r\n\r\n",
+    ],
+)
+async def test_a_proxy_may_answer_oddly(head: bytes) -> None:
+    """An odd head opens the tunnel, what follows it belongs to the target, and the log says what was odd."""
+    with serve(say(head + b"220 hello\r\n")) as server:
+        attempt = begin_attempt()
+        keys = f"proxy: 'http://{server.target}', timeout: 5s, expect: [{{banner: '220 hello'}}]"
+        result = await TcpCheckExecutor().execute(load("inside.test:9", keys).checks[0])
+    notes = [line.message for line in attempt.log]
+    assert (result.detail, attempt.observed["banner"]) == ("", "220 hello")
+    assert "the proxy's answer is not well-formed" in notes
+
+
+@pytest.mark.parametrize("fields", [b"Content-Length: 9\r\n", b"Content-Length: x\n", b"Transfer-Encoding: gzip\r\n"])
+async def test_an_open_tunnel_has_no_body(fields: bytes) -> None:
+    """What a proxy says of the body of its consent is not looked at (RFC 9110 section 9.3.6)."""
+    with serve(say(b"HTTP/1.1 200 Go\r\n" + fields + b"\r\n220 hello\r\n")) as server:
+        attempt = begin_attempt()
+        keys = f"proxy: 'http://{server.target}', expect: [{{banner: '220 hello'}}]"
+        result = await TcpCheckExecutor().execute(load("inside.test:9", keys).checks[0])
+    assert (result.detail, attempt.observed["banner"]) == ("", "220 hello")
+
+
+@pytest.mark.parametrize(
+    ("way", "words", "reason"),
+    [
+        ("http", b"HTTP/1.1 OK\n", "protocol"),
+        ("http", b"HTTP/1.1 200 Go\njunk\n", "protocol"),
+        ("http", b"SSH", "protocol"),
+        ("socks5", b"S", "protocol"),
+        ("socks5", b"\x04", "protocol"),
+        ("socks5", b"\x05\xff", "auth"),
+        ("socks5", b"\x05\x00\x04", "protocol"),
+        ("socks5", b"\x05\x00\x05\x05", "connect_refused"),
+    ],
+)
+async def test_a_proxy_that_stops_talking_is_refused_for_what_it_said(way: str, words: bytes, reason: str) -> None:
+    """What cannot become an answer is refused at once, although the proxy keeps the connection open."""
+    with serve(say(words)) as server:
+        outcome = await asyncio.wait_for(run("inside.test:9", f"proxy: '{way}://{server.target}'"), 10)
+    assert outcome[:2] == ("error", reason)
+
+
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+async def test_a_proxy_is_not_told_of_zones(kind: str) -> None:
+    """The zone of an address is of this machine, so the proxy gets the address without it."""
+    with run_proxy({"fe80::1": "127.0.0.1"}) as proxy, serve(say(b"220 hello\r\n")) as target:
+        port = proxy.port if kind == "http" else proxy.socks_port
+        await run(f"[fe80::1%lo]:{target.port}", f"proxy: '{kind}://127.0.0.1:{port}'")
+        wanted = f"[fe80::1]:{target.port}"
+    assert [head.split("\r\n") for head in proxy.heads] == (
+        [[f"CONNECT {wanted} HTTP/1.1", f"Host: {wanted}"]] if kind == "http" else []
+    )
+    assert proxy.targets == ([("fe80::1", target.port)] if kind == "socks5" else [])
 
 
 async def test_a_silent_proxy_is_given_up_on() -> None:
@@ -220,7 +289,7 @@ def test_the_environment_is_read_as_other_programs_read_it() -> None:
         ("proxy: 'http://p.test/x'", "has more than a host and a port"),
         ("proxy: 'http://p.test', proxy_from_environment: true", "has proxy and proxy_from_environment"),
         ("proxy: 'http://p.test', connect_to: 127.0.0.1", "has connect_to and a proxy"),
-        ("no_proxy: ['a b']", "is no host name"),
+        ("no_proxy: ['a b']", "is not a host name"),
         ("proxy_connect_headers: {Host: x}", "follows from the target"),
     ],
 )

@@ -46,6 +46,14 @@ ZONE = {
     "AAAA none.test": "",
     "A half.test": "SERVFAIL",
     "AAAA half.test": "2001:db8::5",
+    "A only-six.test": "NXDOMAIN",
+    "AAAA only-six.test": "2001:db8::7",
+    "A only-four.test": "192.0.2.7",
+    "AAAA only-four.test": "NXDOMAIN",
+    "A mixed.test": "NXDOMAIN",
+    "AAAA mixed.test": "",
+    "A torn.test": "NXDOMAIN",
+    "AAAA torn.test": "SERVFAIL",
 }
 
 
@@ -61,13 +69,39 @@ ZONE = {
         ("six.test", "prefer_ip4", "2001:db8::6", "A AAAA"),
         ("six.test", "ip4", "resolve: six.test has no IPv4 address", "A"),
         ("none.test", "prefer_ip6", "resolve: none.test has no IPv4 or IPv6 address", "AAAA A"),
-        ("missing.test", "prefer_ip4", "resolve: missing.test does not exist", "A"),
+        ("missing.test", "prefer_ip4", "resolve: missing.test does not exist", "A AAAA"),
+        ("missing.test", "prefer_ip6", "resolve: missing.test does not exist", "AAAA A"),
+        ("missing.test", "ip4", "resolve: missing.test does not exist", "A AAAA"),
+        ("missing.test", "ip6", "resolve: missing.test does not exist", "AAAA A"),
+        ("only-six.test", "prefer_ip4", "2001:db8::7", "A AAAA"),
+        ("only-six.test", "prefer_ip6", "2001:db8::7", "AAAA"),
+        ("only-six.test", "ip4", "resolve: only-six.test has no IPv4 address", "A AAAA"),
+        ("only-four.test", "prefer_ip6", "192.0.2.7", "AAAA A"),
+        ("only-four.test", "ip6", "resolve: only-four.test has no IPv6 address", "AAAA A"),
+        ("mixed.test", "prefer_ip4", "resolve: mixed.test has no IPv4 or IPv6 address", "A AAAA"),
+        ("mixed.test", "ip4", "resolve: mixed.test has no IPv4 address", "A AAAA"),
+        (
+            "torn.test",
+            "prefer_ip4",
+            "resolve: torn.test could not be looked up: SERVER answered SERVFAIL",
+            "A AAAA",
+        ),
+        (
+            "torn.test",
+            "prefer_ip6",
+            "resolve: torn.test could not be looked up: SERVER answered SERVFAIL",
+            "AAAA A",
+        ),
+        ("torn.test", "ip4", "resolve: torn.test has no IPv4 address", "A AAAA"),
         ("half.test", "prefer_ip4", "2001:db8::5", "A AAAA"),
         ("half.test", "ip4", "resolve: half.test could not be looked up: SERVER answered SERVFAIL", "A"),
     ],
 )
 async def test_chooses_the_family(place: Place, host: str, ip_protocol: str, result: str, asked: str) -> None:
-    """The first address of the preferred family is taken; the other is asked for only when that has none."""
+    """The first address of the preferred family is taken; the other is asked for only when that has none.
+
+    That a name does not exist is said when both families say so, also where one of them could not be used.
+    """
     async with serving(place, ZONE) as server:
         found = await resolve(place.lookups(), host, ip_protocol=ip_protocol)
     assert found == result.replace("SERVER", f"127.0.0.1:{place.port}")
@@ -104,7 +138,7 @@ async def test_completes_names_with_search_domains(place: Place, host: str, opti
     place.resolv_conf.write_text(f"nameserver 127.0.0.1\nsearch a.test b.test\n{options}\n", encoding="utf-8")
     async with serving(place, {}) as server:
         assert await resolve(place.lookups(), host) == f"resolve: {host} does not exist"
-    assert server.asked == [f"A {name}" for name in asked]
+    assert server.asked == [f"{kind} {name}" for name in asked for kind in ("A", "AAAA")]
 
 
 async def test_stops_searching_at_the_first_address(place: Place) -> None:
@@ -112,7 +146,37 @@ async def test_stops_searching_at_the_first_address(place: Place) -> None:
     place.resolv_conf.write_text("nameserver 127.0.0.1\nsearch bad.test good.test\n", encoding="utf-8")
     async with serving(place, {"A db.bad.test": "SERVFAIL", "A db.good.test": "192.0.2.9"}) as server:
         assert await resolve(place.lookups(), "db") == "192.0.2.9"
-    assert server.asked == ["A db.bad.test", "A db.good.test"]
+    assert server.asked == ["A db.bad.test", "AAAA db.bad.test", "A db.good.test"]
+
+
+@pytest.mark.parametrize("happy_eyeballs", [False, True])
+@pytest.mark.parametrize("absent", ["", "NXDOMAIN"])
+async def test_searches_by_name_and_not_by_family(place: Place, absent: str, *, happy_eyeballs: bool) -> None:
+    """The first completed name with an address of any family is the host that is meant, not a later one with IPv4."""
+    place.resolv_conf.write_text("nameserver 127.0.0.1\nsearch near.test far.test\n", encoding="utf-8")
+    zone = {"A db.near.test": absent, "AAAA db.near.test": "2001:db8::1", "A db.far.test": "192.0.2.1"}
+    async with serving(place, zone) as server:
+        assert await resolve(place.lookups(), "db", happy_eyeballs=happy_eyeballs) == "2001:db8::1"
+    assert sorted(server.asked) == ["A db.near.test", "AAAA db.near.test"]
+
+
+async def test_an_alias_of_nothing_exists(place: Place) -> None:
+    """An alias whose target does not exist has no address, and is not said not to exist (RFC 6604 section 3)."""
+
+    class Alias(NamesServed):
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            query = dns.message.from_wire(data)
+            response = dns.message.make_response(query)
+            response.set_rcode(dns.rcode.NXDOMAIN)
+            response.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "CNAME", "gone.test."))
+            self._transport.sendto(response.to_wire(), addr)  # type: ignore[attr-defined] # a datagram transport
+
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: Alias({}, []), local_addr=("127.0.0.1", place.port)
+    )
+    told = await resolve(place.lookups(), "alias.test")
+    transport.close()
+    assert told == "resolve: alias.test has no IPv4 or IPv6 address"
 
 
 async def test_tries_the_name_servers_in_turn(place: Place) -> None:
@@ -158,6 +222,9 @@ async def test_tells_what_each_server_did(place: Place) -> None:
     )
 
 
+LONG = "x" * 64
+
+
 @pytest.fixture
 def zoo() -> Iterator[DnsServer]:
     with run_dns_server() as server:
@@ -188,10 +255,18 @@ def zoo() -> Iterator[DnsServer]:
             "UNTOLD: what the server sent is no answer: its id is another",
         ),
         ("bücher.test", "resolve: xn--bcher-kva.test does not exist"),
-        ("a..test", "resolve: a..test is no domain name"),
-        ("x" * 64 + ".test", f"resolve: {'x' * 64}.test is no domain name"),
-        ("\ud800.test", "resolve: \ud800.test is no host name"),
+        ("straße.test", "resolve: xn--strae-oqa.test does not exist"),
+        ("a..test", "resolve: 'a..test' is not a host name: it has an empty label"),
+        (
+            f"{LONG}.test",
+            f"resolve: '{LONG}.test' is not a host name: its label {'x' * 20}… has 64 characters, and 63 are allowed",
+        ),
+        (
+            "\ud800.test",
+            "resolve: '\\ud800.test' is not a host name: it contains U+D800, which is not allowed in names",
+        ),
     ],
+    ids=ascii,
 )
 async def test_asks_the_checks_own_server(zoo: DnsServer, place: Place, host: str, result: str) -> None:
     """With `resolver` that server alone is asked, for the name as it is, whatever answers or forgeries come."""

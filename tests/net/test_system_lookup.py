@@ -52,6 +52,8 @@ FOUND = [
     ("WWW.test", "prefer_ip4", "192.0.2.10"),
     ("www.test", "prefer_ip6", "2001:db8::10"),
     ("www.test", "any", "192.0.2.10"),
+    ("only-six.test", "prefer_ip4", "2001:db8::66"),
+    ("only-six.test", "any", "2001:db8::66"),
     ("nodata.test", "prefer_ip4", "resolve: nodata.test has no IPv4 or IPv6 address"),
     ("nxdomain.test", "prefer_ip4", "resolve: nxdomain.test does not exist"),
     ("nxdomain.test", "ip4", "resolve: nxdomain.test has no IPv4 address"),

@@ -27,12 +27,14 @@ def place(tmp_path: Path) -> Place:
 
 
 def test_reads_hosts_files() -> None:
-    """Comments, aliases and repeated names are read as hosts(5) has them; names are compared in lower case."""
+    """Comments, aliases and repeated names are read as hosts(5) has them; names are in lower case and ASCII."""
     text = "127.0.0.1 localhost\n# 9.9.9.9 not.test\n192.0.2.1\tA.test  b # c\n\n::1 a.test\n192.0.2.9\nbroken a.test\n"
+    text += "192.0.2.7 Straße.test\n"
     assert parse_hosts(text) == {
         "localhost": ("127.0.0.1",),
         "a.test": ("192.0.2.1", "::1", "broken"),
         "b": ("192.0.2.1",),
+        "xn--strae-oqa.test": ("192.0.2.7",),
     }
 
 
@@ -83,7 +85,7 @@ async def test_hosts_file_comes_first(place: Place) -> None:
         assert await resolve(lookups, "six.test") == "2001:db8::1"
         assert server.asked == []
         assert await resolve(lookups, "six.test", ip_protocol="ip4") == "resolve: six.test does not exist"
-    assert server.asked == ["A six.test"]
+    assert server.asked == ["A six.test", "AAAA six.test"]
 
 
 async def test_notices_changed_files_with_the_next_batch(place: Place) -> None:

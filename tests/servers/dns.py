@@ -37,6 +37,7 @@ _ADDRESS = "300 IN A 192.0.2.10"
 
 ZONE: dict[str, list[str]] = {
     "www.test.": [_ADDRESS, "300 IN AAAA 2001:db8::10", '60 IN TXT "one" "two"'],
+    "only-six.test.": ["300 IN AAAA 2001:db8::66"],
     "two.test.": ["300 IN A 192.0.2.11", "120 IN A 192.0.2.12"],
     "alias.test.": ["30 IN CNAME www.test."],
     "test.": [
@@ -71,7 +72,7 @@ RCODES = {
 """First label to the code of an answer without records; refused and notimp leave the question out, as some do."""
 
 
-ADDRESSED = frozenset(["authentic", "slow", "spoofed", "trailing", "truncated"])
+ADDRESSED = frozenset(["authentic", "slow", "spoofed", "stray", "trailing", "truncated"])
 """First labels that have an address besides their script; so have all that begin with `tcp-`."""
 
 
@@ -118,10 +119,14 @@ def answer(query: dns.message.Message) -> dns.message.Message:
         if label in ("refused", "notimp"):
             response.question.clear()
         return response
+    if label == "only-six" and rdtype == dns.rdatatype.A:  # as servers do that RFC 4074 section 4.2 warns of
+        response.set_rcode(dns.rcode.NXDOMAIN)
+        return response
     records = ZONE.get(name.to_text().lower(), [_ADDRESS] if label in ADDRESSED or label.startswith("tcp-") else None)
     if records is None:
         response.set_rcode(dns.rcode.NXDOMAIN)
-    response.answer += _matching(name, rdtype, records or [])
+    owner = dns.name.from_text("other.test") if label == "stray" else name
+    response.answer += _matching(owner, rdtype, records or [])
     for alias in [rrset for rrset in response.answer if rrset.rdtype == dns.rdatatype.CNAME]:
         target = alias[0].target
         response.answer += _matching(target, rdtype, ZONE[target.to_text()])
@@ -192,6 +197,9 @@ async def stream(query: dns.message.Message, reader: asyncio.StreamReader, write
             writer.write(b"\x00\x00")
         case "tcp-wrong-id":
             writer.write(framed[:2] + bytes((framed[2] ^ 0xFF,)) + framed[3:])
+        case "tcp-bad-owner":  # the name of the first record becomes a pointer to itself
+            question_octets = len(query.question[0].name.to_wire() or b"") + 4
+            writer.write(framed[:2] + right[: 12 + question_octets] + b"\xff\xff" + right[14 + question_octets :])
         case "tcp-reset":
             abrupt = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, abrupt)

@@ -56,7 +56,11 @@ class HttpServer:
 
 @contextmanager
 def run_http_server(
-    script: Mapping[str, Act], host: str = "127.0.0.1", context: ssl.SSLContext | None = None
+    script: Mapping[str, Act],
+    host: str = "127.0.0.1",
+    context: ssl.SSLContext | None = None,
+    *,
+    close_notify: bool = True,
 ) -> Iterator[HttpServer]:
     """Serve for the length of the block; the script may be changed meanwhile.
 
@@ -64,6 +68,7 @@ def run_http_server(
         script: Acts by path, queries included.
         host: The address to listen on.
         context: Serves TLS with it.
+        close_notify: Whether TLS is ended as it should be.
     """
 
     def behave(connection: socket.socket) -> None:
@@ -72,7 +77,7 @@ def run_http_server(
             running.requests.append(request)
             script.get(request.path, respond(404))(connection, request)
 
-    with serve(behave if context is None else over_tls(context, behave), host) as listening:
+    with serve(behave if context is None else over_tls(context, behave, close_notify=close_notify), host) as listening:
         running = HttpServer(host, listening.port, secure=context is not None)
         yield running
 
@@ -176,6 +181,29 @@ def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
     """The bytes of a response in chunks."""
     body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
     return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + end
+
+
+def answered(status: int, *fields: bytes) -> bytes:
+    """The bytes of a response without a body; its fields as octets."""
+    return b"HTTP/1.1 %d Said\r\nContent-Length: 0\r\n%s\r\n" % (status, b"".join(field + b"\r\n" for field in fields))
+
+
+class Always(dict[str, "Act"]):
+    """A script with one act for every path, those of a request to a proxy included.
+
+    Attributes:
+        answers: The bytes of responses in order; the last one is given again and again.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+
+    def get(self, _path: str, _otherwise: object = None) -> Act:
+        """The act."""
+        return self._answer
+
+    def _answer(self, connection: socket.socket, _request: Request) -> None:
+        connection.sendall(self.answers[0] if len(self.answers) == 1 else self.answers.pop(0))
 
 
 def gzip_bomb(decoded_bytes: int) -> bytes:

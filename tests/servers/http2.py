@@ -41,6 +41,11 @@ def head(
     return frame(HeadersFrame(stream, block, flags=["END_HEADERS", *flags]))
 
 
+def trailers(fields: Iterable[tuple[str, str]], *, stream: int = 1) -> bytes:
+    """The HEADERS frame that ends an answer after its body."""
+    return frame(HeadersFrame(stream, Encoder().encode(list(fields)), flags=["END_HEADERS", "END_STREAM"]))
+
+
 def data(body: bytes = b"", *, end: bool = True, stream: int = 1) -> bytes:
     """A DATA frame."""
     return frame(DataFrame(stream, body, flags=["END_STREAM"] if end else []))

@@ -176,13 +176,14 @@ def echo(connection: socket.socket) -> None:
         connection.sendall(data)
 
 
-def over_tls(context: ssl.SSLContext, behave: Behaviour = keep_silent) -> Behaviour:
-    """Shake hands, then behave over TLS; closes with close_notify."""
+def over_tls(context: ssl.SSLContext, behave: Behaviour = keep_silent, *, close_notify: bool = True) -> Behaviour:
+    """Shake hands, then behave over TLS; closes with close_notify unless told otherwise."""
 
     def behave_over_tls(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as tls:
             behave(tls)
-            tls.unwrap()
+            if close_notify:
+                tls.unwrap()
 
     return behave_over_tls
 

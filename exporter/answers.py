@@ -1,0 +1,245 @@
+"""The door through which an executor's answer passes: what is wrong with it becomes one clear sentence.
+
+A sound answer costs a few comparisons of types and one pass over its measurements in C. Only what does not pass is
+looked at piece by piece, to say what is wrong with it and to keep what is sound of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from exporter.foreign import clean_text, repr_of, text_of
+from exporter.model import LogLine, Measurement, MetricSpec, Reason, Result, ResultStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from enum import StrEnum
+
+    from exporter.attempt import Attempt
+    from exporter.model import Check
+
+_Member = TypeVar("_Member", bound="StrEnum")
+
+MAX_MEASUREMENTS = 1000
+"""Series that one run may measure: many times what any protocol has, and far from what would fill a page."""
+
+_MAX_SOUND_SERIES = 20_000
+"""Series remembered as sound for one type: enough for ten thousand checks with a certificate each."""
+
+_NUMBERS = frozenset((float, int, bool))
+_SEQUENCES = frozenset((list, tuple))
+_MEASUREMENTS = frozenset((Measurement,))
+_LOG_LINES = frozenset((LogLine,))
+_TEXTS = frozenset((str,))
+_DICTS = frozenset((dict,))
+_message_of, _fields_of = itemgetter(1), itemgetter(2)
+
+
+class UnsoundAnswerError(Exception):
+    """Raised when an answer cannot be taken; its text is the sentence to report."""
+
+
+class DeclaredSeries:
+    """What the checks of one type may measure; lives with the registry, shared by threads.
+
+    Without a declaration, any metric may be measured: a type that was registered by its executor alone is judged by
+    whoever reads its results.
+
+    Attributes:
+        is_trusted: Whether answers are not looked at, because the executor is the exporter's own.
+    """
+
+    def __init__(self, specs: Collection[MetricSpec] | None = None, *, is_trusted: bool = False) -> None:
+        """Know what is declared.
+
+        Args:
+            specs: The metrics; None for any.
+            is_trusted: Whether everything that comes from the type's executor is known to be sound.
+        """
+        self.is_trusted = is_trusted
+        self._specs = None if specs is None else frozenset(specs)
+        self._sound: set[tuple[MetricSpec, tuple[str, ...]]] = set()
+
+    def are_sound(self, measurements: Sequence[Measurement]) -> bool:
+        """Whether all measurements can be shown; never raises."""
+        if not measurements:
+            return type(measurements) in _SEQUENCES
+        try:
+            if type(measurements) in _SEQUENCES and _MEASUREMENTS.issuperset(map(type, measurements)):
+                specs, values, labels = zip(*measurements, strict=True)
+                if self._sound.issuperset(zip(specs, labels, strict=True)) and _NUMBERS.issuperset(map(type, values)):
+                    float(sum(values))
+                    return len(measurements) <= MAX_MEASUREMENTS
+        except (TypeError, OverflowError):  # labels that are not hashable; an integer too large for a float
+            pass
+        return not self.fault_of(measurements)
+
+    def fault_of(self, measurements: Iterable[Measurement]) -> str:
+        """Return what is wrong with the first measurement that is unsound; empty when none is."""
+        try:
+            each = list(measurements)
+        except Exception:  # noqa: BLE001 - as above
+            return f"it left {repr_of(measurements)} where a list of measurements belongs"
+        if len(each) > MAX_MEASUREMENTS:
+            return f"it measured {len(each)} values; at most {MAX_MEASUREMENTS} are taken"
+        return next(filter(None, map(self._fault_of_one, each)), "")
+
+    def sound_ones(self, measurements: Iterable[Measurement]) -> list[Measurement]:
+        """Return the measurements that are sound; none when there are too many."""
+        try:
+            each = list(measurements)
+        except Exception:  # noqa: BLE001 - as above
+            return []
+        return [] if len(each) > MAX_MEASUREMENTS else [one for one in each if not self._fault_of_one(one)]
+
+    def _fault_of_one(self, measurement: object) -> str:
+        try:
+            return self._judged(measurement)
+        except Exception:  # noqa: BLE001 - as above
+            return f"it measured {repr_of(measurement)}, which is not a Measurement"
+
+    def _judged(self, measurement: Any) -> str:
+        spec, value, labels = measurement
+        if type(measurement) is not Measurement or type(spec) is not MetricSpec:
+            return f"it measured {repr_of(measurement)}, which is not a Measurement"
+        if self._specs is not None and spec not in self._specs:
+            return f"it measured {text_of(spec.name)}, which its type does not declare"
+        if type(value) not in _NUMBERS:
+            return f"it measured {spec.name} as {repr_of(value)}, which is not a number"
+        try:
+            float(value)
+        except OverflowError:
+            return f"it measured {spec.name} as a number that is too large"
+        if type(labels) is not tuple or not all(type(label) is str for label in labels):
+            return f"it measured {spec.name} with the label values {repr_of(labels)}, which are not a tuple of texts"
+        if len(labels) != len(spec.labels):
+            return f"it measured {spec.name} with {len(labels)} label values; it has {len(spec.labels)} labels"
+        if len(self._sound) >= _MAX_SOUND_SERIES:
+            self._sound.clear()
+        self._sound.add((spec, labels))
+        return ""
+
+
+ANY_SERIES = DeclaredSeries()
+"""What a type without a declaration may measure."""
+
+
+def sound_answer(check: Check, attempt: Attempt, answer: object, declared: DeclaredSeries) -> Result:
+    """Return the answer as it can be judged; a sound one is returned as it is.
+
+    Args:
+        check: The check that ran.
+        attempt: What was measured and logged meanwhile.
+        answer: What its executor returned.
+        declared: What its type may measure.
+
+    Raises:
+        UnsoundAnswerError: When the answer cannot be taken, with the sentence that says why.
+    """
+    if declared.is_trusted and type(answer) is Result:
+        return answer
+    if not is_sound(attempt, declared):
+        raise UnsoundAnswerError(_fault_of_attempt(attempt, declared))
+    if type(answer) is not Result or answer.status is not ResultStatus.OK or answer.detail or answer.reason:
+        answer = _read(answer)
+    if answer.check_name != check.name:
+        raise UnsoundAnswerError(f"the executor returned a Result for the check {repr_of(answer.check_name)}")
+    if not declared.are_sound(answer.measurements):
+        raise UnsoundAnswerError(declared.fault_of(answer.measurements) or _left("measurements", answer.measurements))
+    observed: object = answer.observed
+    if not isinstance(observed, Mapping):
+        raise UnsoundAnswerError(_left("observed values", observed))
+    return answer
+
+
+def is_sound(attempt: Attempt, declared: DeclaredSeries) -> bool:
+    """Whether an attempt still is what the runner opened; never raises."""
+    return declared.is_trusted or (
+        type(attempt.log) is list
+        and type(attempt.observed) is dict
+        and type(attempt.held_seconds) is float
+        and type(attempt.timeout_reason) is Reason
+        and type(attempt.timeout_detail) is str
+        and _LOG_LINES.issuperset(map(type, attempt.log))
+        and _TEXTS.issuperset(map(type, map(_message_of, attempt.log)))
+        and _DICTS.issuperset(map(type, map(_fields_of, attempt.log)))
+        and type(attempt.measurements) is list
+        and declared.are_sound(attempt.measurements)
+    )
+
+
+def mend(attempt: Any, declared: DeclaredSeries) -> None:
+    """Keep what is sound of an attempt, so that it can be reported."""
+    attempt.measurements = declared.sound_ones(attempt.measurements)
+    attempt.log = list(filter(_is_sound_line, attempt.log)) if type(attempt.log) is list else []
+    attempt.observed = dict(attempt.observed) if isinstance(attempt.observed, dict) else {}
+    attempt.held_seconds = attempt.held_seconds if type(attempt.held_seconds) is float else 0.0
+    attempt.timeout_reason = _member(Reason, attempt.timeout_reason) or Reason.TIMEOUT
+    attempt.timeout_detail = text_of(attempt.timeout_detail)
+
+
+def failure_of(error: Any) -> tuple[Reason, str]:
+    """Return reason and detail of a CheckFailed that an executor raised; any other reason than ours is `internal`."""
+    try:
+        reason, detail = _member(Reason, error.reason), text_of(error.detail)
+    except Exception:  # noqa: BLE001 - a subclass may have anything in the place of its attributes
+        reason, detail = None, ""
+    return reason or Reason.INTERNAL, detail or f"the executor raised {repr_of(error)}"
+
+
+def _is_sound_line(line: object) -> bool:
+    return type(line) is LogLine and type(line.message) is str and type(line.fields) is dict
+
+
+def _read(answer: Any) -> Result:
+    """Read an answer attribute by attribute, texts for members included."""
+    if not isinstance(answer, Result):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise UnsoundAnswerError(f"the executor returned {_kind(answer)} instead of a Result")
+    try:
+        status, reason, detail = _member(ResultStatus, answer.status), answer.reason, answer.detail
+        rest = (answer.check_name, answer.measurements, answer.observed)
+    except Exception as error:
+        raise UnsoundAnswerError(f"the executor returned a Result that cannot be read: {repr_of(error)}") from error
+    if status is None:
+        known = ", ".join(ResultStatus)
+        raise UnsoundAnswerError(f"the executor returned the status {repr_of(answer.status)}; allowed: {known}")
+    known_reason = None if reason is None else _member(Reason, reason)
+    if reason is not None and known_reason is None:
+        raise UnsoundAnswerError(f"the executor returned the reason {repr_of(reason)}, which does not exist")
+    text = clean_text(detail) if type(detail) is str else text_of(detail)
+    if status is ResultStatus.ERROR and known_reason is None:
+        known_reason, text = Reason.INTERNAL, text or "the executor returned an error without a reason"
+    return Result(
+        check_name=rest[0], status=status, reason=known_reason, detail=text, measurements=rest[1], observed=rest[2]
+    )
+
+
+def _kind(answer: object) -> str:
+    if answer is None or isinstance(answer, type):
+        return repr_of(answer)
+    return f"{'an' if type(answer).__name__[:1] in 'aeiouAEIOU' else 'a'} {clean_text(type(answer).__name__)}"
+
+
+def _member(members: type[_Member], value: object) -> _Member | None:
+    """Return the member that a value is or, as plain text, names; None when there is none."""
+    if type(value) is members:
+        return value
+    try:
+        return members(value) if isinstance(value, str) else None
+    except Exception:  # noqa: BLE001 - not a member, or a text of a stranger's class
+        return None
+
+
+def _fault_of_attempt(attempt: Attempt, declared: DeclaredSeries) -> str:
+    if type(attempt.measurements) is not list:
+        return _left("measurements", attempt.measurements)
+    return declared.fault_of(attempt.measurements) or "the executor left something else in the place of its attempt"
+
+
+def _left(what: str, value: object) -> str:
+    return f"the executor left {repr_of(value)} as its {what}"

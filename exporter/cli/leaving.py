@@ -1,0 +1,36 @@
+"""Ending the process in time, whatever a check type has left running.
+
+Python waits at its end for threads, child processes and whatever was registered with `atexit`. A check type may have
+left any of these, and none of them is worth a stop that hangs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from contextlib import suppress
+from typing import NoReturn
+
+_LOG_LIMIT_SECONDS = 0.6
+"""A little more than the log takes to give up on a reader."""
+
+
+def leave(status: int) -> NoReturn:
+    """End the process with this exit status as soon as its output and its log are written."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    # In a thread, because a handler's lock may be held by a thread that a check type has left.
+    flushing = threading.Thread(target=logging.shutdown, daemon=True)
+    flushing.start()
+    flushing.join(_LOG_LIMIT_SECONDS)
+    os._exit(status)
+
+
+def leave_within(seconds: float, status: int) -> None:
+    """End the process after this time, if it has not ended in order before."""
+    timer = threading.Timer(seconds, os._exit, (status,))
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,100 @@
+"""What a check that was made by hand lacks: the default expectations of its type, as a configuration gives them.
+
+A configuration has checked everything in a check before it makes one. Whoever makes one in Python is told here, before
+anything starts, what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from exporter.config.expectations import ExpectationReader
+from exporter.expect import DURATION
+from exporter.foreign import repr_of
+from exporter.model import Check
+from exporter.settings import CheckSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from exporter.checks.base import CheckType
+    from exporter.model import Expectation
+
+
+class Completion:
+    """Completes the checks of one registry; lives as long as the runner, shared by threads."""
+
+    def __init__(self, check_types: Mapping[str, CheckType]) -> None:
+        """Know the types.
+
+        Args:
+            check_types: The types whose checks are completed, by name; may change.
+        """
+        self._check_types = check_types
+        self._defaults: dict[CheckType, tuple[Expectation, ...]] = {}
+
+    def complete(self, checks: Iterable[Check]) -> tuple[Check, ...]:
+        """Return the checks with all that their types expect; those of a configuration are returned as they are.
+
+        Raises:
+            TypeError: When something is not a check, or a part of one is of the wrong kind.
+            ValueError: When a number is out of its range, or a type has no default settings.
+        """
+        return tuple([check if type(check) is Check and check.is_complete else self._of(check) for check in checks])
+
+    def _of(self, check: Check) -> Check:
+        if not isinstance(check, Check):
+            raise TypeError(f"{repr_of(check)} is not a Check")
+        _refuse_wrong_kinds(check)
+        check_type = self._check_types.get(check.check_type)
+        if check_type is None:
+            return check
+        missing = self._missing(check, check_type)
+        return replace(check, expectations=(*check.expectations, *missing)) if missing else check
+
+    def _missing(self, check: Check, check_type: CheckType) -> tuple[Expectation, ...]:
+        """Return the type's default expectations about whose subjects the check says nothing."""
+        if check.settings is None and not check.expectations:
+            found = self._defaults.get(check_type)
+            if found is None:
+                found = self._defaults[check_type] = _defaults(check_type, _settings_of(check, check_type), ())
+            return found
+        return _defaults(check_type, _settings_of(check, check_type), check.expectations)
+
+
+def _defaults(check_type: CheckType, settings: CheckSettings, own: tuple[Expectation, ...]) -> tuple[Expectation, ...]:
+    reader = ExpectationReader({subject.name: subject for subject in (*check_type.subjects, DURATION)}, check_type.name)
+    found = reader.read([dict(item) for item in check_type.default_expectations(settings, own)])
+    spoken_of = {expectation.subject.name for expectation in own}
+    return tuple(expectation for expectation in found if expectation.subject.name not in spoken_of)
+
+
+def _settings_of(check: Check, check_type: CheckType) -> CheckSettings:
+    wanted = check_type.settings
+    if check.settings is None:
+        try:
+            return wanted()
+        except ValueError as error:
+            raise ValueError(f"check {check.name!r}: the type {check.check_type} needs settings: {error}") from error
+    if type(check.settings) is wanted or (wanted is not CheckSettings and isinstance(check.settings, wanted)):
+        return check.settings
+    given = type(check.settings).__name__
+    raise TypeError(f"check {check.name!r}: settings must be {wanted.__name__} or None, not {given}")
+
+
+def _refuse_wrong_kinds(check: Check) -> None:
+    for name in ("name", "check_type", "target"):
+        if not isinstance(getattr(check, name), str):
+            raise TypeError(f"check {repr_of(check.name)}: {name} must be text, not {repr_of(getattr(check, name))}")
+    for name in ("timeout_seconds", "retry_delay_seconds", "min_interval_seconds"):
+        value: Any = getattr(check, name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"check {check.name!r}: {name} must be a number, not {repr_of(value)}")
+        if not math.isfinite(value) or value < 0:
+            raise ValueError(f"check {check.name!r}: {name} must be 0 or more, not {value!r}")
+    if not isinstance(check.expectations, tuple):
+        raise TypeError(f"check {check.name!r}: expectations must be a tuple, not {repr_of(check.expectations)}")
+    if type(check.retries) is not int:
+        raise TypeError(f"check {check.name!r}: retries must be a whole number, not {repr_of(check.retries)}")

@@ -1,0 +1,202 @@
+"""One Set-Cookie field: the cookie it asks to keep, and which requests carry it, as curl and browsers see it.
+
+Source: RFC 6265, and where browsers have moved on, draft-ietf-httpbis-rfc6265bis: a Secure cookie is taken from and
+sent to secure origins only, loopback among them, and the prefixes `__Secure-` and `__Host-` are heeded. There is no
+list of public suffixes: a Domain of one label counts as one. Values are octets and stay as they came.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from exporter.settings import parse_host
+
+if TYPE_CHECKING:
+    import httpx
+
+_PAIR_LIMIT_BYTES, _ATTRIBUTE_LIMIT_BYTES = 4096, 1024
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_BLANKS = b" \t"
+_SECONDS = re.compile(rb"-?[0-9]+")
+_LONGEST_DIGITS = 12
+
+_DATE_DELIMITERS = re.compile(r"[\t\x20-\x2f\x3b-\x40\x5b-\x60\x7b-\x7e]+")
+_TIME = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])")
+_DAY = re.compile(r"([0-9]{1,2})(?![0-9])")
+_YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """One cookie.
+
+    Attributes:
+        name: Its name.
+        value: Its value, as it came.
+        domain: The host it belongs to, in ASCII and lower case.
+        host_only: Whether it belongs to that host alone, not to those below.
+        path: The path it belongs to.
+        secure: Whether it goes to secure origins only.
+        expires: Unix time at which it expires; None for the end of the run.
+    """
+
+    name: bytes
+    value: bytes
+    domain: str
+    host_only: bool
+    path: bytes
+    secure: bool
+    expires: float | None
+
+    def belongs_to(self, url: httpx.URL, now: float) -> bool:
+        """Return whether a request for a URL carries it (RFC 6265 section 5.4)."""
+        host = _host(url)
+        return (
+            (host == self.domain or (not self.host_only and host.endswith(f".{self.domain}")))
+            and _path_matches(_path(url), self.path)
+            and (not self.secure or _is_secure(url))
+            and (self.expires is None or self.expires > now)
+        )
+
+
+class CookieRefusedError(ValueError):
+    """Raised for a Set-Cookie that asks for nothing that can be kept; its text says why and quotes nothing."""
+
+
+def read_set_cookie(url: httpx.URL, value: bytes, now: float) -> Cookie:
+    """Read one Set-Cookie field (RFC 6265 sections 5.2 and 5.3).
+
+    Args:
+        url: The URL whose answer has the field.
+        value: The field's value.
+        now: Unix time, which `Max-Age` counts from.
+
+    Raises:
+        CookieRefusedError: When the cookie is to be ignored.
+    """
+    if _CONTROL.search(value):
+        raise CookieRefusedError("it has a control character")
+    pair, *parts = value.split(b";")
+    name, separator, content = pair.partition(b"=")
+    name, content = name.strip(_BLANKS), content.strip(_BLANKS)
+    if not separator or not name:
+        raise CookieRefusedError("it has no name")
+    if len(name) + len(content) > _PAIR_LIMIT_BYTES:
+        raise CookieRefusedError(f"it is larger than {_PAIR_LIMIT_BYTES} bytes")
+    attributes = _attributes(parts)
+    secure = b"secure" in attributes
+    if secure and not _is_secure(url):
+        raise CookieRefusedError("it is Secure and came over http")
+    domain, host_only = _scope(_host(url), attributes.get(b"domain", b""))
+    path = attributes.get(b"path", b"")
+    cookie = Cookie(
+        name=name,
+        value=content,
+        domain=domain,
+        host_only=host_only,
+        path=path if path.startswith(b"/") else _default_path(_path(url)),
+        secure=secure,
+        expires=_expiry(attributes, now),
+    )
+    _check_prefix(cookie, has_domain=b"domain" in attributes, has_root_path=path == b"/")
+    return cookie
+
+
+def parse_cookie_date(text: str) -> float | None:
+    """Read the date of an `Expires` attribute, however it is written (RFC 6265 section 5.1.1); None when it is none."""
+    clock = day = month = year = None
+    for token in _DATE_DELIMITERS.split(text):
+        if clock is None and (found := _TIME.match(token)):
+            clock = int(found[1]), int(found[2]), int(found[3])
+        elif day is None and (found := _DAY.match(token)):
+            day = int(found[1])
+        elif month is None and token[:3].lower() in _MONTHS:
+            month = _MONTHS.index(token[:3].lower()) + 1
+        elif year is None and (found := _YEAR.match(token)):
+            year = int(found[1])
+            year += 1900 if 70 <= year <= 99 else 2000 if year < 70 else 0
+    if clock is None or day is None or month is None or year is None or year < 1601:
+        return None
+    try:
+        hour, minute, second = clock
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def _attributes(parts: list[bytes]) -> dict[bytes, bytes]:
+    """Return the attributes by name in lower case; the last of a name counts, and an empty Domain does not."""
+    found: dict[bytes, bytes] = {}
+    for part in parts:
+        name, _, value = part.partition(b"=")
+        name, value = name.strip(_BLANKS).lower(), value.strip(_BLANKS)
+        if len(value) <= _ATTRIBUTE_LIMIT_BYTES and (value or name != b"domain"):
+            found[name] = value
+    return found
+
+
+def _scope(host: str, domain: bytes) -> tuple[str, bool]:
+    """Return the domain a cookie belongs to and whether it belongs to that host alone."""
+    try:
+        wanted = domain.decode().removeprefix(".").lower()
+        if not wanted.isascii():
+            wanted = parse_host(wanted).lower()
+    except ValueError:
+        raise CookieRefusedError("its Domain is not a host name") from None
+    if not wanted or wanted.strip("[]") == host:
+        return host, not wanted or "." not in wanted or _is_address(host)
+    if "." not in wanted or not host.endswith(f".{wanted}") or _is_address(host):
+        raise CookieRefusedError("its Domain is another host's")
+    return wanted, False
+
+
+def _expiry(attributes: dict[bytes, bytes], now: float) -> float | None:
+    seconds = attributes.get(b"max-age", b"")
+    if _SECONDS.fullmatch(seconds):
+        return now + int(seconds[:_LONGEST_DIGITS]) if not seconds.startswith(b"-") else now
+    return parse_cookie_date(attributes.get(b"expires", b"").decode("latin-1"))
+
+
+def _check_prefix(cookie: Cookie, *, has_domain: bool, has_root_path: bool) -> None:
+    name = cookie.name.lower()
+    if name.startswith(b"__secure-") and not cookie.secure:
+        raise CookieRefusedError("its name begins with __Secure- and it is not")
+    if name.startswith(b"__host-") and not (cookie.secure and has_root_path and not has_domain):
+        raise CookieRefusedError("its name begins with __Host- and it is not for the host alone")
+
+
+def _host(url: httpx.URL) -> str:
+    return url.raw_host.decode("ascii").lower().removesuffix(".")
+
+
+def _path(url: httpx.URL) -> bytes:
+    return url.raw_path.partition(b"?")[0]
+
+
+def _default_path(path: bytes) -> bytes:
+    return path[: path.rfind(b"/")] or b"/"
+
+
+def _path_matches(asked: bytes, path: bytes) -> bool:
+    return asked == path or (asked.startswith(path) and (path.endswith(b"/") or asked[len(path) :].startswith(b"/")))
+
+
+def _is_secure(url: httpx.URL) -> bool:
+    """Return whether nobody between can read along: https, or http that does not leave the machine."""
+    host = _host(url)
+    if url.scheme == "https" or host == "localhost" or host.endswith(".localhost"):
+        return True
+    return _is_address(host) and ip_address(host.partition("%")[0]).is_loopback
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
