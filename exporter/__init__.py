@@ -1,13 +1,21 @@
 """nyxmon-exporter: synthetic checks, run when Prometheus scrapes.
 
-What people who embed the runner import stands here; everything else is internal to the program.
+What people who embed the runner import stands here; everything else is internal to the program. Each name is loaded
+when it is first used, because the program must have blocked a signal before it spends time on imports.
 """
 
-from exporter.errors import CheckFailed, UnknownCheckTypeError
-from exporter.model import Batch, Check, Measurement, MetricSpec, Reason, Result, ResultStatus, Severity
-from exporter.registry import BatchContext, CheckExecutor, ExecutorRegistry
-from exporter.runner import AsyncCheckRunner, CheckRunner
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from exporter.version import __version__
+
+if TYPE_CHECKING:
+    from exporter.errors import CheckFailed, UnknownCheckTypeError
+    from exporter.model import Batch, Check, Measurement, MetricSpec, Reason, Result, ResultStatus, Severity
+    from exporter.registry import BatchContext, CheckExecutor, ExecutorRegistry
+    from exporter.runner import AsyncCheckRunner, CheckRunner
 
 __all__ = [
     "AsyncCheckRunner",
@@ -27,3 +35,25 @@ __all__ = [
     "UnknownCheckTypeError",
     "__version__",
 ]
+
+_HOMES = {
+    "AsyncCheckRunner": "runner",
+    "BatchContext": "registry",
+    "CheckExecutor": "registry",
+    "CheckFailed": "errors",
+    "CheckRunner": "runner",
+    "ExecutorRegistry": "registry",
+    "UnknownCheckTypeError": "errors",
+}
+"""The modules that define these names; `model` defines the rest."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'model')}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,22 @@
-"""`python -m exporter` is `nyxmon-exporter`."""
+"""Where the program starts: `nyxmon-exporter`, and `python -m exporter`."""
 
+from __future__ import annotations
+
+import signal
 import sys
 
-from exporter.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line and return the exit status.
+
+    SIGHUP, which asks for a reload, would end the process while the program is being imported. It is blocked first, and
+    stays pending until the server can reload.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    from exporter.cli import main as run  # noqa: PLC0415 - takes most of a second, see above
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

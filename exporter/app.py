@@ -1,6 +1,6 @@
 """The HTTP interface: routes and what each answers.
 
-Scrapes run in workers of their own (`exporter.web.slots`), pages and reloads in the server's other threads; nothing
+Scrapes run in threads of their own (`exporter.web.scrapes`), pages and reloads in the server's other threads; nothing
 here blocks the server's loop. A check that fails is an answer like any other; only a scrape that could not be made is
 an error.
 """
@@ -8,11 +8,12 @@ an error.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -26,11 +27,19 @@ from exporter.negotiation import choose_format
 from exporter.pages import State, StatusFilter, check_page, message_page, status_page
 from exporter.selection import selected_checks
 from exporter.web.guard import Guard
-from exporter.web.requests import BadParameterError, parse_query, scrape_request
-from exporter.web.slots import BusyError, ScrapeSlots
+from exporter.web.requests import (
+    DISCOVERY_PARAMETERS,
+    METRICS_PARAMETERS,
+    PROBE_PARAMETERS,
+    BadParameterError,
+    parse_query,
+    refuse_unknown_parameters,
+    scrape_request,
+)
+from exporter.web.scrapes import BusyError, ClientGoneError, Scrapes, unless_client_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -39,8 +48,10 @@ if TYPE_CHECKING:
     from exporter.exposition import Page
     from exporter.history import History
     from exporter.scrape import ScrapeRequest, ScrapeService
+    from exporter.selection import Choice
 
 _RETRY_AFTER_SECONDS = 1
+_CLIENT_GONE = 499
 _MAX_FIND_CHARACTERS = 200
 _STATIC = Path(__file__).parent / "pages" / "static"
 _STATIC_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -101,6 +112,7 @@ def create_app(site: Site) -> Starlette:
             BadParameterError: routes.bad_parameter,
             UnknownCheckNameError: routes.unknown_check,
             BusyError: routes.busy,
+            ClientGoneError: routes.client_gone,
         },
     )
 
@@ -110,50 +122,50 @@ class _Routes:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._slots = ScrapeSlots()
-        self._static = {file.name: file for file in _STATIC.iterdir()}
+        self._reload_thread = CapacityLimiter(1)
+        self._health_threads = CapacityLimiter(4)
+        self._static = {file.name: (_STATIC_TYPES[file.suffix], file.read_bytes()) for file in _STATIC.iterdir()}
+
+    @cached_property
+    def _scrapes(self) -> Scrapes:
+        return Scrapes(self._site.service)
 
     async def metrics(self, request: Request) -> Response:
         """Run the selected checks and show everything; without a run, what was counted so far.
 
         A scrape that runs nothing waits for no worker, so that an exporter with too much to do can still be seen.
         """
-        scrape = self._scrape_request(request, parse_query(request))
+        scrape = self._scrape_request(request, METRICS_PARAMETERS)
         if scrape.runs_checks or request.method == "HEAD":
-            return await self._scrape(request, scrape, self._site.service.metrics_page)
+            return await self._scrape(request, scrape, partial(self._site.service.choose, scrape.selection), whole=True)
         return _page_response(await run_in_threadpool(self._site.service.metrics_page, scrape))
 
     async def probe(self, request: Request) -> Response:
         """Run one configured check and show it as blackbox_exporter would."""
-        query = parse_query(request)
-        names = query.pop("check", [])
-        if len(names) != 1:
+        scrape = self._scrape_request(request, PROBE_PARAMETERS)
+        if len(names := parse_query(request).get("check", [])) != 1:
             raise BadParameterError("give the name of one configured check: /probe?check=NAME")
-        scrape = self._scrape_request(request, query)
-        if not scrape.runs_checks:
-            raise BadParameterError("run=none is for /metrics; /probe always runs its check")
-        return await self._scrape(request, scrape, partial(self._site.service.probe_page, names[0]))
+        return await self._scrape(request, scrape, partial(self._site.service.choose_one, names[0]), whole=False)
 
-    def _scrape_request(self, request: Request, query: Mapping[str, list[str]]) -> ScrapeRequest:
+    def _scrape_request(self, request: Request, known_parameters: Sequence[str]) -> ScrapeRequest:
+        query = parse_query(request)
+        refuse_unknown_parameters(query, known_parameters)
         checks = self._site.live_config.current.checks
         return scrape_request(request, query, checks, self._site.check_types, self._site.timeout_offset_seconds)
 
     async def _scrape(
-        self, request: Request, scrape: ScrapeRequest, make_page: Callable[[ScrapeRequest], Page]
+        self, request: Request, scrape: ScrapeRequest, choose: Callable[[], Choice], *, whole: bool
     ) -> Response:
         if request.method == "HEAD":
             return _HeadResponse(media_type=choose_format(scrape.accept).value)
-
-        def work(left_seconds: float) -> Page:
-            return make_page(replace(scrape, budget_seconds=left_seconds))
-
-        return _page_response(await self._slots.run(scrape.budget_seconds, work))
+        page = self._scrapes.page(choose, scrape, whole=whole)
+        return _page_response(await unless_client_leaves(request, page))
 
     def discovery(self, request: Request) -> Response:
         """Show every selected check as a target for Prometheus, under the address by which it reached us."""
-        scrape = self._scrape_request(request, parse_query(request))
+        scrape = self._scrape_request(request, DISCOVERY_PARAMETERS)
         checks = selected_checks(self._site.live_config.current.checks, scrape.selection)
-        address = request.headers.get("host") or request.url.netloc
+        address = (request.headers.get("host") or request.url.netloc).removesuffix(":")
         offset_seconds = self._site.timeout_offset_seconds
         groups = target_groups(checks, address, scheme=request.url.scheme, timeout_offset_seconds=offset_seconds)
         return JSONResponse(groups)
@@ -184,6 +196,7 @@ class _Routes:
                 page = check_page(
                     check,
                     site.history.runs(name),
+                    mask=site.live_config.masks,
                     config_file=current.file,
                     version=site.version,
                     now_seconds=time.time(),
@@ -200,27 +213,29 @@ class _Routes:
         file = self._static.get(request.path_params["file"])
         if file is None:
             raise HTTPException(404)
-        headers = {"Cache-Control": _STATIC_CACHING, "Content-Type": _STATIC_TYPES[file.suffix]}
-        return Response(file.read_bytes(), headers=headers)
+        content_type, content = file
+        return Response(content, headers={"Cache-Control": _STATIC_CACHING, "Content-Type": content_type})
 
-    def healthy(self, request: Request) -> Response:
-        """Tell whether the process can do its work at all."""
-        trouble = self._site.runner_trouble()
+    async def healthy(self, request: Request) -> Response:
+        """Tell whether the process can do its work at all, however busy the threads for other pages are."""
+        trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
         return PlainTextResponse(f"{trouble}\n", status_code=503) if trouble else PlainTextResponse("healthy\n")
 
-    def ready(self, request: Request) -> Response:
+    async def ready(self, request: Request) -> Response:
         """Tell whether scrapes are welcome: not while the exporter starts or stops, nor while no check can run."""
-        trouble = self._site.runner_trouble() if self._site.readiness.ready else "starting or stopping"
+        trouble = "starting or stopping"
+        if self._site.readiness.ready:
+            trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
         if trouble:
             return PlainTextResponse(f"not ready: {trouble}\n", status_code=503)
         return PlainTextResponse("ready\n")
 
-    def reload(self, request: Request) -> Response:
+    async def reload(self, request: Request) -> Response:
         """Load the configuration anew; a bad one leaves the old one in force."""
         try:
-            self._site.live_config.reload()
+            await to_thread.run_sync(self._site.live_config.reload, limiter=self._reload_thread)
         except ConfigError as error:
-            return PlainTextResponse(f"{error}\n", status_code=500)
+            return PlainTextResponse(f"{self._site.live_config.masks(str(error))}\n", status_code=500)
         return PlainTextResponse(f"reloaded: {len(self._site.live_config.current.checks)} checks\n")
 
     def bad_parameter(self, request: Request, error: Exception) -> Response:
@@ -236,6 +251,10 @@ class _Routes:
         response = self._problem(request, 503, "Busy", "too many scrapes are running; try again later")
         response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
         return response
+
+    def client_gone(self, request: Request, error: Exception) -> Response:
+        """End a request whose client has left; nobody reads the answer."""
+        return Response(status_code=_CLIENT_GONE)
 
     def http_error(self, request: Request, error: Exception) -> Response:
         """Say that there is no such page, or that it takes another method."""

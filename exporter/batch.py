@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,9 @@ from exporter.pacing import Pacer, Pulse
 from exporter.stuck import Leftovers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
     from exporter.delivery import Delivery
     from exporter.model import Check
     from exporter.net import Network
@@ -54,7 +60,12 @@ class BatchRun:
     """
 
     def __init__(
-        self, checks: tuple[Check, ...], delivery: Delivery, budget_seconds: float | None, shared: Shared
+        self,
+        checks: tuple[Check, ...],
+        delivery: Delivery,
+        budget_seconds: float | None,
+        shared: Shared,
+        given_up: Future[None] | None = None,
     ) -> None:
         self.pulse = Pulse()
         self.leftovers = Leftovers()
@@ -62,6 +73,7 @@ class BatchRun:
         self._delivery = delivery
         self._budget_seconds = budget_seconds
         self._shared = shared
+        self._given_up = given_up
         self._began = perf_counter()
         self._pacer = Pacer(shared.workload, len(checks))
         self._network = shared.network.for_batch(self._pacer)
@@ -90,6 +102,9 @@ class BatchRun:
             buffer_size=shared.buffer_size,
             deadline=None if self._budget_seconds is None else self._began + self._budget_seconds,
         )
+        if self._given_up is not None:
+            end = partial(_call_soon, asyncio.get_running_loop(), self._fan_out.stop)
+            self._given_up.add_done_callback(lambda _: end())
         try:
             await self._fan_out.run()
         finally:
@@ -125,3 +140,9 @@ class BatchRun:
             start_wait_seconds=tuple(self._pacer.start_wait_seconds),
             loop_lag_seconds=self.pulse.longest_lag_seconds,
         )
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+    """Call a function on a loop from another thread, unless the loop has ended and there is nothing left to do."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)

@@ -11,11 +11,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from exporter.declarations import name_of, problem_of_metric
+from exporter.masking import unmasked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.checks.base import CheckType
+    from exporter.masking import Mask
     from exporter.model import MetricSpec
 
 
@@ -206,12 +208,17 @@ class Catalogue:
         of_types: Those that check types declare.
         by_spec: The family of each metric that a check type declares.
         type_names: The check types.
+        mask: Masks secrets in label values that were measured.
     """
 
-    def __init__(self, check_types: Mapping[str, CheckType]) -> None:
+    def __init__(self, check_types: Mapping[str, CheckType], mask: Mask = unmasked) -> None:
         """Draw up the catalogue.
 
         Two types may declare metrics of one name; the help text of the first is shown.
+
+        Args:
+            check_types: The check types by name.
+            mask: Masks secrets in label values that were measured.
 
         Raises:
             ValueError: When a type declares a metric that Prometheus would not take or that is one of ours.
@@ -219,6 +226,7 @@ class Catalogue:
         by_name: dict[str, Family] = {}
         self.by_spec: dict[MetricSpec, Family] = {}
         self.type_names = frozenset(check_types)
+        self.mask = mask
         self._specs_of_type = {name: check_type.metrics for name, check_type in check_types.items()}
         for check_type in check_types.values():
             for spec in check_type.metrics:

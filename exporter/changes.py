@@ -1,4 +1,4 @@
-"""What the log tells of checks: not every run, but when one begins to fail, is degraded, or is well again."""
+"""What the log tells of checks: not every run, but when one becomes failing, degraded, or ok again."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_WORDS = {ResultStatus.ERROR: "fails", ResultStatus.WARNING: "is degraded"}
-
 
 class StatusChanges:
     """Remembers how each check was last and logs the difference; lives for the process, used by one thread at a time.
@@ -27,16 +25,16 @@ class StatusChanges:
         self._last: dict[str, tuple[ResultStatus, str | None]] = {}
 
     def see(self, check: Check, result: Result) -> None:
-        """Log what has changed since the check's last result; one that was never seen is taken to have been well."""
+        """Log what has changed since the check's last result; one that was never seen is taken to have been ok."""
         before = self._last.get(check.name, (ResultStatus.OK, None))
         now = (result.status, result.reason)
         if now == before:
             return
         self._last[check.name] = now
         if result.status is ResultStatus.OK:
-            logger.info("check %s is well again", check.name)
+            logger.info("check %s is ok again", check.name)
         else:
-            logger.warning("check %s %s: %s: %s", check.name, _WORDS[result.status], result.reason, result.detail)
+            logger.warning("check %s is %s: %s: %s", check.name, result.status.state, result.reason, result.detail)
 
     def retain(self, names: Collection[str]) -> None:
         """Forget the checks that a new configuration does not have."""

@@ -16,6 +16,7 @@ from exporter import catalogue
 from exporter.catalogue import Family, Kind
 from exporter.labels import NO_CHECK, OwnLabels
 from exporter.layout import Layout
+from exporter.masking import masked_result
 from exporter.metrics import Outcome, probe_blocks
 from exporter.model import Reason, Result, ResultStatus
 from exporter.own_metrics import batch_blocks, check_blocks
@@ -24,6 +25,7 @@ from exporter.series import Block, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
 
     from exporter.catalogue import Catalogue
     from exporter.labels import CheckLabels
@@ -90,24 +92,32 @@ class CheckCollector(Collector):
         """
         return [metric_of(block) for block in self.blocks(self.run(self._budget_seconds))]
 
-    def run(self, budget_seconds: float | None) -> Outcome:
+    def run(self, budget_seconds: float | None, given_up: Future[None] | None = None) -> Outcome:
         """Run the checks that are due as one batch, and record what came of it.
 
         Args:
             budget_seconds: Time for all checks; None for no limit.
+            given_up: Once it is done, nobody waits for the outcome: checks that have no result yet are ended, and
+                nothing is recorded of them.
 
         Raises:
             UnknownCheckTypeError: When a type has no executor; nothing has been run then.
         """
-        checks, started = self.layout.checks, monotonic()
+        checks, started, mask = self.layout.checks, monotonic(), self._known.mask
         reused = {check.name: last for check in checks if (last := self._records.reusable(check)) is not None}
         received: dict[str, Result] = {}
+
+        def receive(result: Result) -> None:
+            if given_up is None or not given_up.done():
+                received[result.check_name] = masked_result(result, mask)
+
         batch: Batch | None = None
         try:
             batch = self._runner.run_all(
                 [check for check in checks if check.name not in reused],
-                lambda result: received.__setitem__(result.check_name, result),
+                receive,
                 budget_seconds=budget_seconds,
+                given_up=given_up,
             )
         finally:
             finished = [

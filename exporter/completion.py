@@ -68,7 +68,7 @@ def _defaults(check_type: CheckType, settings: CheckSettings, own: tuple[Expecta
     reader = ExpectationReader({subject.name: subject for subject in (*check_type.subjects, DURATION)}, check_type.name)
     found = reader.read([dict(item) for item in check_type.default_expectations(settings, own)])
     spoken_of = {expectation.subject.name for expectation in own}
-    return tuple(expectation for expectation in found if expectation.subject.name not in spoken_of)
+    return tuple(replace(one, is_default=True) for one in found if one.subject.name not in spoken_of)
 
 
 def _settings_of(check: Check, check_type: CheckType) -> CheckSettings:

@@ -90,7 +90,7 @@ class FanOut:
             async with receive:
                 await self._consume(receive)
         finally:
-            self._stop()
+            self.stop()
             if not any(execution.abandoned for execution in self._running):
                 await asyncio.shield(producer)
 
@@ -166,8 +166,8 @@ class FanOut:
             await anyio.to_thread.run_sync(self._delivery.hand_over, ready, limiter=one_thread)
             missing -= len(ready)
 
-    def _stop(self) -> None:
-        """End what is still under way when the batch was given up; nothing is left to end otherwise."""
+    def stop(self) -> None:
+        """End what is still under way when the batch is given up; nothing is left to end otherwise."""
         self._stopped = True
         for execution in self._running:
             execution.given_up = True

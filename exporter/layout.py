@@ -62,6 +62,7 @@ class TypeSeries:
         self.columns: dict[MetricSpec, dict[tuple[str, ...], int]] = {}
         self._check_type = check_type
         self._labelled = labelled
+        self._mask = known.mask
         self._own: dict[tuple[MetricSpec, tuple[str, ...]], OwnLabels] = {}
         self._complained: set[str] = set()
         indices: dict[tuple[Family, tuple[tuple[str, str], ...]], int] = {}
@@ -69,17 +70,28 @@ class TypeSeries:
             family = known.by_spec[spec]
             columns = self.columns[spec] = {}
             for values, default in spec.defaults:
-                own = self.own_labels(spec, values)
+                own = self._rendered(spec, values)
                 index = columns[values] = indices.setdefault((family, own.pairs), len(self.standing))
                 if index == len(self.standing):
                     self.standing.append(Standing(family, own, default))
 
     def own_labels(self, spec: MetricSpec, values: tuple[str, ...]) -> OwnLabels:
-        """Give the label set of a measured series; rendered once, as long as there are not absurdly many.
+        """Return the label set of a series whose labels were measured, secrets masked.
+
+        It is rendered once, as long as there are not absurdly many.
 
         Raises:
             ValueError: When there are more or fewer values than the metric has labels.
         """
+        own = self._own.get((spec, values))
+        if own is None:
+            shown = tuple(self._mask(str(value)) for value in values)
+            own = self._rendered(spec, shown)
+            self._own[spec, values] = own
+        return own
+
+    def _rendered(self, spec: MetricSpec, values: tuple[str, ...]) -> OwnLabels:
+        """Return the one label set of these values."""
         own = self._own.get((spec, values))
         if own is None:
             own = OwnLabels(zip(spec.labels, values, strict=True), of_check=self._labelled)

@@ -1,8 +1,8 @@
 """The program's log: one bounded line per event on standard error, as logfmt or JSON.
 
 What a target sent may stand in a message. Control characters are escaped and long values are cut, so that a hostile
-banner can neither forge a line nor flood the log. Lines are written by a thread of their own and dropped when they
-pile up, so that a log that nobody reads delays no check and no scrape.
+banner can neither forge a line nor flood the log; secrets are masked. Lines are written by a thread of their own and
+dropped when they pile up, so that a log that nobody reads delays no check and no scrape.
 """
 
 from __future__ import annotations
@@ -11,19 +11,32 @@ import json
 import logging
 import re
 import sys
+import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO, TextIOWrapper
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
 from time import monotonic, sleep
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from exporter.masking import unmasked
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from exporter.masking import Mask
+
+logger = logging.getLogger(__name__)
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["logfmt", "json"]
 
 LINE_LIMIT = 2000
 """Characters of a message, and of a traceback, that are kept."""
+
+_MOST_MASKED_CHARACTERS = 32_000
+"""A longer text is cut to this before secrets are looked for; what is kept in the end is far from this cut."""
 
 _MAX_WAITING_LINES = 1000
 _FLUSH_LIMIT_SECONDS = 0.5
@@ -42,10 +55,15 @@ _NEEDS_QUOTES = re.compile(r'[\s"=\\]')
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
-    """Send the log of the whole process to the stream (standard error when None), in the place of earlier handlers."""
+def configure_logging(
+    level: LogLevel, log_format: LogFormat, stream: TextIO | None = None, mask: Mask = unmasked
+) -> None:
+    """Send the log of the whole process to the stream (standard error when None), in the place of earlier handlers.
+
+    Messages and tracebacks pass the mask.
+    """
     handler = BackgroundHandler(stream or _standard_error())
-    handler.setFormatter(JsonFormatter() if log_format == "json" else LogfmtFormatter())
+    handler.setFormatter(JsonFormatter(mask) if log_format == "json" else LogfmtFormatter(mask))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.raiseExceptions = False  # a closed stream or a full queue must not cost a scrape
     for name in _QUIET_LIBRARIES:
@@ -122,37 +140,68 @@ def _standard_error() -> TextIO:
     return TextIOWrapper(raw, encoding="utf-8", write_through=True)
 
 
-class LogfmtFormatter(logging.Formatter):
+class MaskingFormatter(logging.Formatter):
+    """What formatters of both kinds do: find the fields of a record, without secrets and of bounded length."""
+
+    def __init__(self, mask: Mask = unmasked) -> None:
+        super().__init__()
+        self._mask = mask
+
+    def fields(self, record: logging.LogRecord) -> dict[str, str]:
+        """Return the fields of a record."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        fields = {
+            "ts": time,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "msg": _cut(self._mask(record.getMessage()[:_MOST_MASKED_CHARACTERS])),
+        }
+        if record.exc_info:
+            trace = self.formatException(record.exc_info)
+            fields["error"] = _cut_front(self._mask(trace[-_MOST_MASKED_CHARACTERS:]))
+        return fields
+
+
+class LogfmtFormatter(MaskingFormatter):
     """Writes records as `ts=... level=... logger=... msg=...`, values quoted where needed."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line of a record."""
-        return " ".join(f"{key}={_logfmt_value(value)}" for key, value in _fields(self, record).items())
+        return " ".join(f"{key}={_logfmt_value(value)}" for key, value in self.fields(record).items())
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(MaskingFormatter):
     """Writes records as one JSON object per line, in ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line of a record."""
-        return json.dumps(_fields(self, record))
+        return json.dumps(self.fields(record))
+
+
+def log_what_nobody_catches() -> None:
+    """Send to the log what Python would print as it is: exceptions that end a thread, the program, or are ignored."""
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            logger.critical("nobody caught this", exc_info=(kind, error, trace))
+
+    def ended_thread(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+            logger.error("this ended the thread %s", ended.thread and ended.thread.name, exc_info=ended.exc_value)
+
+    def ignored(unraisable: sys.UnraisableHookArgs) -> None:
+        logger.error("%s", unraisable.err_msg or "ignored an exception", exc_info=unraisable.exc_value)
+
+    sys.excepthook = uncaught
+    threading.excepthook = ended_thread
+    sys.unraisablehook = ignored
 
 
 def escape_unprintable(text: str) -> str:
     """Give the text with control characters, line separators and lone surrogates written as escapes."""
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
-
-
-def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, str]:
-    fields = {
-        "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "level": record.levelname.lower(),
-        "logger": record.name,
-        "msg": _cut(record.getMessage()),
-    }
-    if record.exc_info:
-        fields["error"] = _cut_front(formatter.formatException(record.exc_info))
-    return fields
 
 
 def _cut(text: str) -> str:

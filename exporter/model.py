@@ -26,8 +26,14 @@ class ResultStatus(StrEnum):
         """0 for ok, 1 for warning, 2 for error."""
         return _STATUS_CODES[self]
 
+    @property
+    def state(self) -> str:
+        """The state of the check as people read it: ok, degraded, failing."""
+        return _STATES[self]
+
 
 _STATUS_CODES = {ResultStatus.OK: 0, ResultStatus.WARNING: 1, ResultStatus.ERROR: 2}
+_STATES = {ResultStatus.OK: "ok", ResultStatus.WARNING: "degraded", ResultStatus.ERROR: "failing"}
 
 
 class Severity(StrEnum):

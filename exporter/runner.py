@@ -34,6 +34,7 @@ from exporter.verdict import unjudged
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
     from contextlib import AbstractContextManager
 
     from anyio.from_thread import BlockingPortalProvider
@@ -66,6 +67,7 @@ class CheckRunner(Protocol):
         result_received: Callable[[Result], object],
         *,
         budget_seconds: float | None = None,
+        given_up: Future[None] | None = None,
     ) -> Batch:
         """Run all checks, call `result_received` once per check, and report on the batch."""
 
@@ -146,6 +148,7 @@ class AsyncCheckRunner:
         result_received: Callable[[Result], object],
         *,
         budget_seconds: float | None = None,
+        given_up: Future[None] | None = None,
     ) -> Batch:
         """Run all checks and hand over each result exactly once, as the checks finish.
 
@@ -155,6 +158,7 @@ class AsyncCheckRunner:
             result_received: Called with one result at a time, in a worker thread. An exception it raises ends the
                 batch and is raised here after everything has been closed.
             budget_seconds: Time for all checks; those not done by then get a result with reason `deadline`.
+            given_up: Once it is done, the batch is ended, and checks that have no result yet get none of their own.
 
         Raises:
             UnknownCheckTypeError: When a type has no executor; nothing has been started then.
@@ -164,7 +168,7 @@ class AsyncCheckRunner:
         batch_checks = self._completion.complete(checks)
         self.registry.require(check.check_type for check in batch_checks)
         delivery = Delivery(batch_checks, result_received)
-        run = BatchRun(batch_checks, delivery, budget_seconds, self._shared)
+        run = BatchRun(batch_checks, delivery, budget_seconds, self._shared, given_up)
         call = self._loops.start(run)
         _wait(call, budget_seconds, self._blocked_limit_seconds)
         if not call.outcome.done():

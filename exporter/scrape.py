@@ -23,7 +23,7 @@ from exporter.negotiation import choose_format, wants_gzip
 from exporter.net.system_lookup import ResolverThreads
 from exporter.own_metrics import ExporterFacts, exporter_blocks
 from exporter.records import Records
-from exporter.selection import Flight, Selection, View
+from exporter.selection import Selection, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from exporter.changes import StatusChanges
     from exporter.checks.base import CheckType
+    from exporter.flights import Flight, Ticket
     from exporter.history import History
+    from exporter.masking import Mask
     from exporter.metrics import Outcome
     from exporter.runner import CheckRunner
     from exporter.selection import Choice, Configuration
@@ -59,6 +61,10 @@ class LiveConfiguration(Protocol):
     @property
     def last_reload_success_timestamp_seconds(self) -> float:
         """Unix time at which it was loaded."""
+
+    @property
+    def masks(self) -> Mask:
+        """What masks its secrets, and those of earlier ones, in what is shown of results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +119,7 @@ class ScrapeService:
             process: Gives the facts about the process; prometheus_client's collector by default.
             resolver_threads: Those of the network that the runner has.
             replaced_loops: Returns how many event loops the runner has given up.
-            changes: Tells the log of checks that begin to fail or are well again; None for nothing.
+            changes: Logs which checks begin to fail or are ok again; None for nothing.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
@@ -129,7 +135,7 @@ class ScrapeService:
         self._resolver_threads = resolver_threads or ResolverThreads()
         self._replaced_loops = replaced_loops
         self._lock = Lock()
-        self._view = View(live_config.current, check_types, runner, self._records)
+        self._view = View(live_config.current, check_types, runner, self._records, live_config.masks)
 
     def metrics_page(self, request: ScrapeRequest) -> Page:
         """Run the selected checks and give the page about them, the batch and the exporter.
@@ -140,7 +146,7 @@ class ScrapeService:
             UnknownCheckNameError: When the selection names a check that is not configured.
             UnknownCheckTypeError: When it names an unknown type, or a type has no executor.
         """
-        choice = self._current_view().choose(request.selection)
+        choice = self.choose(request.selection)
         if request.runs_checks:
             return self._page(choice, request, whole=True)
         return self._written(self._whole(choice.collector.blocks_without_run()), request)
@@ -154,15 +160,73 @@ class ScrapeService:
             UnknownCheckNameError: When no check has the name.
             UnknownCheckTypeError: When its type has no executor.
         """
-        return self._page(self._current_view().choose_one(check_name), request, whole=False)
+        return self._page(self.choose_one(check_name), request, whole=False)
 
-    def _page(self, choice: Choice, request: ScrapeRequest, *, whole: bool) -> Page:
-        outcome = self._outcome(choice, request.budget_seconds)
+    def choose(self, selection: Selection) -> Choice:
+        """Return what is prepared for a selection of checks.
+
+        Raises:
+            UnknownCheckNameError: When it names a check that is not configured.
+            UnknownCheckTypeError: When it names an unknown type.
+        """
+        return self._current_view().choose(selection)
+
+    def choose_one(self, check_name: str) -> Choice:
+        """Return what is prepared for a page about one check.
+
+        Raises:
+            UnknownCheckNameError: When no check has the name.
+        """
+        return self._current_view().choose_one(check_name)
+
+    def board(self, choice: Choice, budget_seconds: float) -> Ticket:
+        """Join a batch of the checks that suits, or begin another; the ticket is to be given back.
+
+        Args:
+            choice: The checks.
+            budget_seconds: Time until the page must be there.
+        """
+        writing_seconds = min(choice.writing_seconds, _MAX_SHARE_FOR_WRITING * budget_seconds)
+        ticket = choice.flights.board(budget_seconds - writing_seconds)
+        if not ticket.is_first:
+            self._records.totals.count_joined_scrape()
+        return ticket
+
+    def fly(self, choice: Choice, flight: Flight) -> None:
+        """Run the batch of a flight; what comes of it is the flight's outcome. Blocks until then."""
+        budget_seconds = choice.flights.take_off(flight)
+        if budget_seconds is None:
+            return
+        try:
+            outcome = choice.collector.run(budget_seconds, flight.given_up)
+        except BaseException as error:  # noqa: BLE001 - raised again for those who wait
+            flight.outcome.set_exception(error)
+        else:
+            flight.outcome.set_result(outcome)
+
+    def write(self, choice: Choice, outcome: Outcome, request: ScrapeRequest, *, whole: bool) -> Page:
+        """Write the page about an outcome.
+
+        Args:
+            choice: The checks it is about.
+            outcome: What came of them.
+            request: How the page is wanted.
+            whole: Whether it is about the exporter as well.
+        """
         started = monotonic()
         blocks: Iterable[Block] = choice.collector.blocks(outcome)
         page = self._written(self._whole(blocks) if whole else blocks, request)
         choice.writing_seconds = monotonic() - started
         return page
+
+    def _page(self, choice: Choice, request: ScrapeRequest, *, whole: bool) -> Page:
+        ticket = self.board(choice, request.budget_seconds)
+        try:
+            if ticket.is_first:
+                self.fly(choice, ticket.flight)
+            return self.write(choice, ticket.flight.outcome.result(), request, whole=whole)
+        finally:
+            choice.flights.leave(ticket)
 
     def _whole(self, blocks: Iterable[Block]) -> Iterable[Block]:
         """Add what is about the exporter."""
@@ -176,37 +240,12 @@ class ScrapeService:
             names=request.names,
         )
 
-    def _outcome(self, choice: Choice, budget_seconds: float) -> Outcome:
-        """Run the checks of the choice, or wait for a batch of them that ends in time."""
-        budget = budget_seconds - min(choice.writing_seconds, _MAX_SHARE_FOR_WRITING * budget_seconds)
-        deadline = monotonic() + budget
-        with self._lock:
-            flight = choice.flight
-            joins = flight is not None and flight.deadline <= deadline
-            if flight is None or not joins:
-                flight = choice.flight = Flight(deadline)
-        if joins:
-            self._records.totals.count_joined_scrape()
-            return flight.outcome.result()
-        try:
-            outcome = choice.collector.run(budget)
-        except BaseException as error:
-            flight.outcome.set_exception(error)
-            raise
-        else:
-            flight.outcome.set_result(outcome)
-            return outcome
-        finally:
-            with self._lock:
-                if choice.flight is flight:
-                    choice.flight = None
-
     def _current_view(self) -> View:
         with self._lock:
             # Read under the lock: a thread that was slow to get it must not bring an old configuration back.
             config = self._live_config.current
             if self._view.config is not config:
-                self._view = View(config, self._check_types, self._runner, self._records)
+                self._view = View(config, self._check_types, self._runner, self._records, self._live_config.masks)
             return self._view
 
     def _facts(self) -> ExporterFacts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
@@ -11,12 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from exporter.catalogue import Catalogue
 from exporter.collector import CheckCollector
 from exporter.errors import UnknownCheckNameError, UnknownCheckTypeError
+from exporter.flights import FlightBoard
+from exporter.masking import unmasked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from exporter.checks.base import CheckType
-    from exporter.metrics import Outcome
+    from exporter.masking import Mask
     from exporter.model import Check
     from exporter.records import Records
     from exporter.runner import CheckRunner
@@ -72,30 +73,20 @@ def selected_checks(checks: Sequence[Check], selection: Selection) -> list[Check
     return [check for check in checks if selection.selects(check)]
 
 
-class Flight:
-    """A batch under way that others may join; `deadline` is a value of `monotonic()`."""
-
-    __slots__ = ("deadline", "outcome")
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.outcome: Future[Outcome] = Future()
-
-
 class Choice:
     """Some of the checks of a configuration, as scrapes ask for them again and again.
 
     Attributes:
         collector: Runs them.
-        flight: Their batch under way, guarded by the lock of the service.
+        flights: Their batches.
         writing_seconds: How long writing the page took the last time.
     """
 
-    __slots__ = ("collector", "flight", "writing_seconds")
+    __slots__ = ("collector", "flights", "writing_seconds")
 
     def __init__(self, collector: CheckCollector) -> None:
         self.collector = collector
-        self.flight: Flight | None = None
+        self.flights = FlightBoard(max((check.longest_run_seconds for check in collector.layout.checks), default=0.0))
         self.writing_seconds = 0.0
 
     @property
@@ -112,7 +103,12 @@ class View:
     """
 
     def __init__(
-        self, config: Configuration, check_types: Mapping[str, CheckType], runner: CheckRunner, records: Records
+        self,
+        config: Configuration,
+        check_types: Mapping[str, CheckType],
+        runner: CheckRunner,
+        records: Records,
+        mask: Mask = unmasked,
     ) -> None:
         """Prepare for a configuration; what is remembered of checks that it does not have is forgotten.
 
@@ -121,12 +117,13 @@ class View:
             check_types: The declared check types by name.
             runner: Runs the checks.
             records: Where results are remembered.
+            mask: Masks secrets in what is shown of results.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
         """
         self.config = config
-        self._known = Catalogue(check_types)
+        self._known = Catalogue(check_types, mask)
         self._runner = runner
         self._records = records
         self._choices: OrderedDict[Selection | str, Choice] = OrderedDict()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import accumulate
-from threading import RLock
+from threading import Lock, RLock
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -212,6 +212,7 @@ class Totals:
 
     def __init__(self) -> None:
         self.lock = RLock()
+        self._joining = Lock()
         self.batches = BatchTotals()
         self._of_checks: dict[tuple[str, str, str], CheckTotals] = {}
 
@@ -235,7 +236,7 @@ class Totals:
 
     def count_joined_scrape(self) -> None:
         """Count a scrape that was answered from the batch of another."""
-        with self.lock:
+        with self._joining:  # not the other one, which is held for long when there are many checks
             self.batches.counters[catalogue.BATCH_JOINED] += 1
 
     def _of_check(self, check: Check) -> CheckTotals:

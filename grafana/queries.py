@@ -2,8 +2,8 @@
 
 A check may be seen by several exporters, and comes to Prometheus in one of two ways: with all others from `/metrics`,
 where its labels are on the series, or by discovery, where they are on the target. Both give `check`, `check_type` and
-`target`; everything else about where a series comes from is aggregated away. A check is down when no exporter sees it
-succeed, and degraded when some do and some do not; of everything else, the worst that any exporter sees is shown.
+`target`; everything else about where a series comes from is aggregated away. A check is failing when no exporter sees
+it succeed, and degraded when some do and some do not; of everything else, the worst that any exporter sees is shown.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def lowest(metric: str, by: str = "check") -> str:
 
 
 def status(by: str = "check") -> str:
-    """Give the verdict on a check: 0 up, 1 degraded or failing for some exporters only, 2 down."""
+    """Give the verdict on a check: 0 ok, 1 degraded or failing for some exporters only, 2 failing."""
     return _verdict(selected("probe_status"), by)
 
 

@@ -44,7 +44,7 @@ HTTP_STATUS: Steps = ((None, BAD), (200, GOOD), (300, "blue"), (400, FAIR), (500
 IP_VERSION: Steps = ((None, BAD), (4, "blue"), (6, "purple"))
 BUDGET_LEFT: Steps = ((None, BAD), (0.0001, FAIR), (0.25, GOOD))
 
-STATUS: Words = (("0", "up", GOOD), ("1", "degraded", FAIR), ("2", "down", BAD))
+STATUS: Words = (("0", "ok", GOOD), ("1", "degraded", FAIR), ("2", "failing", BAD))
 FAILING: Words = (("1", "failing", BAD),)
 MET: Words = (("1", "met", GOOD), ("0", "not met", BAD))
 VERIFIED: Words = (("1", "verified", GOOD), ("0", "not verified", BAD))

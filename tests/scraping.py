@@ -14,6 +14,7 @@ from exporter.catalogue import Catalogue
 from exporter.checks.base import CheckType
 from exporter.exposition import Format, write_page
 from exporter.layout import Layout
+from exporter.masking import unmasked
 from exporter.metrics import Outcome, probe_blocks
 from exporter.model import (
     Batch,
@@ -33,10 +34,12 @@ from tests.servers.executors import Healthy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
 
+    from exporter.masking import Mask
     from exporter.series import Block
 
 PHASES = MetricSpec(
@@ -107,6 +110,7 @@ class Prepared:
         result_received: Callable[[Result], object],
         *,
         budget_seconds: float | None = None,
+        given_up: Future[None] | None = None,
     ) -> Batch:
         names = [each.name for each in checks]
         self.asked.append(names)
@@ -129,6 +133,7 @@ class Live:
     last_reload_success_timestamp_seconds = 1700000000.5
 
     def __init__(self, *checks: Check) -> None:
+        self.masks: Mask = unmasked
         self.current = Config(checks)
 
 

@@ -51,6 +51,7 @@ class Served:
     history: History
     readiness: Readiness
     gate: threading.Event
+    gate_keeper: Held
     runner_trouble: str = ""
 
     def get(self, path: str, **options: object) -> httpx.Response:
@@ -63,10 +64,15 @@ class Held(Healthy):
     def __init__(self, gate: threading.Event) -> None:
         super().__init__()
         self.gate = gate
+        self.under_way = 0
 
     async def execute(self, check: Check) -> Result:
-        while not self.gate.is_set():  # noqa: ASYNC110 - the gate is opened by another thread
-            await asyncio.sleep(0.005)
+        self.under_way += 1
+        try:
+            while not self.gate.is_set():  # noqa: ASYNC110 - the gate is opened by another thread
+                await asyncio.sleep(0.005)
+        finally:
+            self.under_way -= 1
         return await super().execute(check)
 
 
@@ -74,14 +80,15 @@ class Held(Healthy):
 def serving(config: Config, load: Callable[[], Config] | None = None) -> Iterator[Served]:
     registry, gate = ExecutorRegistry(), threading.Event()
     registry.register_type(SLOW)
-    registry.register("held", Held(gate))
+    keeper = Held(gate)
+    registry.register("held", keeper)
     live_config = LiveConfig(load or (lambda: config), config)
     history, readiness = History(), Readiness()
     provider = BlockingPortalProvider("asyncio")
     with provider, httpx.Client(trust_env=False, timeout=60) as client:
         runner = AsyncCheckRunner(provider, registry)
         service = ScrapeService(runner, live_config, registry.check_types, history=history, version="1.2.3")
-        served = Served("", client, history, readiness, gate)
+        served = Served("", client, history, readiness, gate, keeper)
         site = Site(
             service=service,
             live_config=live_config,
@@ -115,6 +122,9 @@ def refusing() -> Iterator[Served]:
     """One for all tests after which nothing may have run."""
     with serving(CONFIG) as running:
         yield running
+
+
+METRICS_PARAMETERS = "parameters: check, check_type, label.NAME, name[], run"
 
 
 def names_on(page: str) -> list[str]:
@@ -163,7 +173,6 @@ def test_head_is_answered_as_get_without_a_body(served: Served, path: str) -> No
         ("?label.team=mail", ["other"]),
         ("?label.team=mail&label.team=web", ["quick", "other"]),
         ("?check=quick&label.team=mail", []),
-        ("?unknown=parameter", ["quick", "other", "a/b c"]),
     ],
 )
 def test_a_scrape_selects_before_anything_runs(served: Served, query: str, names: list[str]) -> None:
@@ -208,9 +217,20 @@ def test_names_of_metrics_limit_what_is_shown(served: Served) -> None:
         ("/metrics?label.a=x", 400, "no check has the label a='x'; no check has a label of that name\n"),
         ("/metrics?run=all", 400, "unknown run 'all'; run=none shows what was counted and runs no checks\n"),
         ("/metrics?run=none&check=quik", 404, "no check is named 'quik'; did you mean 'quick'?\n"),
-        ("/probe?check=quick&run=none", 400, "run=none is for /metrics; /probe always runs its check\n"),
+        ("/probe?check=quick&run=none", 400, "unknown parameter 'run'; parameters: check, name[]\n"),
         ("/probe", 400, "give the name of one configured check: /probe?check=NAME\n"),
-        ("/probe?target=http://x/&module=http_2xx", 400, "give the name of one configured check: /probe?check=NAME\n"),
+        ("/probe?target=http://x/&module=http_2xx", 400, "unknown parameter 'target'; parameters: check, name[]\n"),
+        ("/probe?check=quick&label.team=web", 400, "unknown parameter 'label.team'; parameters: check, name[]\n"),
+        ("/metrics?chek=a", 400, f"unknown parameter 'chek'; did you mean check? {METRICS_PARAMETERS}\n"),
+        ("/metrics?Check=a", 400, f"unknown parameter 'Check'; did you mean check? {METRICS_PARAMETERS}\n"),
+        ("/metrics?check[]=a", 400, f"unknown parameter 'check[]'; did you mean check? {METRICS_PARAMETERS}\n"),
+        ("/metrics?name=a", 400, f"unknown parameter 'name'; did you mean name[]? {METRICS_PARAMETERS}\n"),
+        ("/metrics?labels.team=web", 400, f"unknown parameter 'labels.team'; {METRICS_PARAMETERS}\n"),
+        ("/metrics?check=quick&zzz", 400, f"unknown parameter 'zzz'; {METRICS_PARAMETERS}\n"),
+        ("/metrics?run=none&x=1", 400, f"unknown parameter 'x'; {METRICS_PARAMETERS}\n"),
+        ("/metrics?" + "y" * 2000, 400, f"unknown parameter '{'y' * 99}…'; {METRICS_PARAMETERS}\n"),
+        ("/sd?type=slow", 400, "unknown parameter 'type'; parameters: check, check_type, label.NAME\n"),
+        ("/sd?run=none", 400, "unknown parameter 'run'; parameters: check, check_type, label.NAME\n"),
         ("/probe?check=quick&check=other", 400, "give the name of one configured check: /probe?check=NAME\n"),
         ("/?status=bad", 400, "unknown status 'bad'; known: failing, degraded, not-run, ok\n"),
         ("/?find=" + "x" * 201, 400, "find is longer than 200 characters\n"),
@@ -226,6 +246,50 @@ def test_what_cannot_be_meant_is_refused(refusing: Served, path: str, status_cod
     answer = refusing.get(path)
     assert (answer.status_code, answer.text) == (status_code, text)
     assert [check.name for check in CONFIG.checks if refusing.history.latest(check.name)] == []
+
+
+HOSTS = [
+    "", "a b", "a/b", "a?b", "a#b", "user@a", "user:pass@a:1", "a:b", "a:0", "a:65536", "a:-1", "a:1:2", "::1",
+    "[::1", "::1]", "[::1]x", "[::g]:1", "[fe80::1%25eth0]:1", "1.2.3:1", "256.1.1.1", "a..b", "a,b", "a;b",
+    "<script>", 'a"b', "a\\b", "{{a}}", "a'b", "a:1/x", "http://a", "m\u00fcller.test", "a%2fb", "x" * 64, "a." * 130,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("path", ["/sd", "/checks", "/metrics/", "/-/ready", "/nowhere"])
+def test_a_host_that_is_none_is_refused(refusing: Served, path: str, host: str) -> None:
+    """What would become a part of addresses must be a host and a port."""
+    answer = refusing.get(path, headers={"Host": host.encode("latin-1")})
+    assert (answer.status_code, answer.text) == (400, "the header Host is not a host and a port\n")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("a", "a"),
+        ("exporter.example:10115", "exporter.example:10115"),
+        ("EXPORTER_1.example.:80", "EXPORTER_1.example.:80"),
+        ("192.0.2.1:10115", "192.0.2.1:10115"),
+        ("[2001:db8::1]:10115", "[2001:db8::1]:10115"),
+        ("[::1]", "[::1]"),
+        ("a:", "a"),
+        ("xn--mller-kva.test:1", "xn--mller-kva.test:1"),
+    ],
+)
+def test_discovery_names_the_address_it_was_asked_under(refusing: Served, host: str, address: str) -> None:
+    """Prometheus goes where it asked, whichever name or address that was."""
+    groups = refusing.get("/sd", headers={"Host": host}).json()
+    assert {tuple(group["targets"]) for group in groups} == {(address,)}
+
+
+def test_discovery_without_a_host_names_the_address_of_the_connection(refusing: Served) -> None:
+    """HTTP/1.0 knows no Host."""
+    host, port = refusing.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"GET /sd HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    assert answer.startswith("HTTP/1.1 200 ")
+    assert f'"targets":["127.0.0.1:{port}"]' in answer
 
 
 def test_the_folder_of_the_checks_is_the_list_of_them(refusing: Served) -> None:
@@ -322,8 +386,9 @@ def sluggish() -> Iterator[Served]:
     """An exporter with checks that take their time: half a minute, half a second, and until the test opens a gate."""
     checks = (
         Check(name="hanging", check_type="slow", target="30", timeout_seconds=60),
-        Check(name="held", check_type="held", target="0", timeout_seconds=60),
+        *(Check(name=f"held {number}", check_type="held", target="0", timeout_seconds=60) for number in range(8)),
         Check(name="quick", check_type="slow", target="0"),
+        Check(name="other", check_type="slow", target="0"),
         Check(name="slow", check_type="slow", target="0.5"),
     )
     with serving(Config(checks=checks, file="checks.yml")) as running:
@@ -335,14 +400,14 @@ IN_A_MINUTE = {"X-Prometheus-Scrape-Timeout-Seconds": "60"}
 
 @contextmanager
 def all_workers_held(sluggish: Served) -> Iterator[list[Future[httpx.Response]]]:
-    """Eight scrapes, for which there are workers, that are held up; they are let go afterwards, and served."""
+    """Eight scrapes of different checks that are held up, as many as run at once; they are let go and served."""
 
     def turned_away() -> bool:
         return sluggish.get("/metrics?check=quick", headers=hasty).status_code == 503
 
     hasty = {"X-Prometheus-Scrape-Timeout-Seconds": "0.5"}
     with ThreadPoolExecutor(8) as clients:
-        held = [clients.submit(sluggish.get, "/probe?check=held", headers=IN_A_MINUTE) for _ in range(8)]
+        held = [clients.submit(sluggish.get, f"/probe?check=held {number}", headers=IN_A_MINUTE) for number in range(8)]
         try:
             wait_until(turned_away)
             yield held
@@ -385,7 +450,91 @@ def test_an_exporter_with_too_much_to_do_still_tells_about_itself(sluggish: Serv
     with all_workers_held(sluggish) as scrapes:
         page = sluggish.get("/metrics?run=none").text
         assert not any(scrape.done() for scrape in scrapes)
-    assert "nyxmon_exporter_checks 4.0\n" in page
+    assert "nyxmon_exporter_checks 12.0\n" in page
+
+
+def begin(served: Served, path: str, seconds: float = 60.0) -> socket.socket:
+    """A scrape that is asked for and not waited for."""
+    host, port = served.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    header = f"X-Prometheus-Scrape-Timeout-Seconds: {seconds}"
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n\r\n".encode())
+    return connection
+
+
+def finish(connection: socket.socket) -> str:
+    """The whole answer."""
+    with connection:
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+@pytest.mark.parametrize("number", [20, 200])
+@pytest.mark.parametrize("path", ["/metrics?check=held%200", "/probe?check=held%200"])
+def test_scrapes_of_the_same_are_one_batch_and_a_page_each(sluggish: Served, path: str, number: int) -> None:
+    """However many ask at once, nobody is turned away, the check runs once, and every page is whole."""
+    scrapes = [begin(sluggish, path) for _ in range(number)]
+    wait_until(
+        lambda: f"\nnyxmon_batch_joined_scrapes_total {number - 1}.0\n" in sluggish.get("/metrics?run=none").text
+    )
+    sluggish.gate.set()
+    pages = [finish(scrape) for scrape in scrapes]
+    assert {page.partition("\r\n")[0] for page in pages} == {"HTTP/1.1 200 OK"}
+    assert {page.count("\nprobe_success") for page in pages} == {1}
+    assert len(sluggish.history.runs("held 0")) == 1
+
+
+def test_a_waiting_scrape_joins_and_takes_no_place(sluggish: Served) -> None:
+    """While all workers are held, scrapes of what runs already are served by it, and those of one more wait for one."""
+    with ThreadPoolExecutor(40) as clients:
+        with all_workers_held(sluggish):
+            same = [clients.submit(sluggish.get, "/probe?check=held 1", headers=IN_A_MINUTE) for _ in range(20)]
+            more = [clients.submit(sluggish.get, "/probe?check=quick", headers=IN_A_MINUTE) for _ in range(20)]
+            wait_until(lambda: "\nnyxmon_batch_joined_scrapes_total 39.0\n" in sluggish.get("/metrics?run=none").text)
+        assert [scrape.result().status_code for scrape in (*same, *more)] == [200] * 40
+    assert len(sluggish.history.runs("held 1")) == 1
+
+
+def test_abandoned_scrapes_give_their_place_back(sluggish: Served) -> None:
+    """Eight clients that hang up on slow checks keep nobody waiting, and their checks are ended without a result."""
+    scrapes = [begin(sluggish, f"/probe?check=held%20{number}") for number in range(8)]
+    wait_until(lambda: sluggish.gate_keeper.under_way == 8)
+    for scrape in scrapes:
+        scrape.close()
+    wait_until(lambda: sluggish.gate_keeper.under_way == 0)
+    answer = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "2"})
+    assert (answer.status_code, names_on(answer.text)) == (200, ["quick"])
+    assert [len(sluggish.history.runs(f"held {number}")) for number in range(8)] == [0] * 8
+
+
+def test_a_batch_goes_on_for_those_who_stay(sluggish: Served) -> None:
+    """When the one who began it leaves, the others still get their page, with the result."""
+    first = begin(sluggish, "/probe?check=held%200")
+    wait_until(lambda: sluggish.gate_keeper.under_way == 1)
+    second = begin(sluggish, "/probe?check=held%200")
+    wait_until(lambda: "\nnyxmon_batch_joined_scrapes_total 1.0\n" in sluggish.get("/metrics?run=none").text)
+    first.close()
+    time.sleep(0.2)
+    assert sluggish.gate_keeper.under_way == 1
+    sluggish.gate.set()
+    assert "\nprobe_success 1.0\n" in finish(second)
+
+
+def test_a_scrape_that_left_while_it_waited_never_runs(sluggish: Served) -> None:
+    """Nothing is run for a client that hung up before there was a worker."""
+    with all_workers_held(sluggish):
+        begin(sluggish, "/probe?check=other").close()
+        time.sleep(0.2)
+    assert sluggish.get("/metrics?check=quick", headers=IN_A_MINUTE).status_code == 200
+    assert sluggish.history.latest("other") is None
+
+
+def test_a_patient_scrape_does_not_join_a_hasty_batch(sluggish: Served) -> None:
+    """What somebody else's hurry cuts off does not fail for those who have time."""
+    hasty = begin(sluggish, "/probe?check=slow", 0.4)
+    wait_until(lambda: sluggish.get("/metrics?run=none").status_code == 200)
+    patient = begin(sluggish, "/probe?check=slow", 60)
+    assert "\nprobe_success 1.0\n" in finish(patient)
+    assert "\nprobe_success 0.0\n" in finish(hasty)
 
 
 def test_a_client_that_leaves_costs_nothing(sluggish: Served) -> None:

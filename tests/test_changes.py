@@ -1,4 +1,4 @@
-"""The log tells when a check begins to fail and when it is well again, once each time."""
+"""The log tells when a check begins to fail and when it is ok again, once each time."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def test_a_check_that_is_well_is_not_spoken_of(caplog: pytest.LogCaptureFixture)
 def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """Failing, failing in another way, being degraded and being well again each make one line."""
     assert told(caplog, REFUSED, REFUSED, LATE, SLOW, SLOW, WELL, WELL, REFUSED) == [
-        ("WARNING", "check shop fails: connect_refused: connection refused"),
-        ("WARNING", "check shop fails: timeout: no answer within 5 s"),
+        ("WARNING", "check shop is failing: connect_refused: connection refused"),
+        ("WARNING", "check shop is failing: timeout: no answer within 5 s"),
         ("WARNING", "check shop is degraded: expectation: expected duration"),
-        ("INFO", "check shop is well again"),
-        ("WARNING", "check shop fails: connect_refused: connection refused"),
+        ("INFO", "check shop is ok again"),
+        ("WARNING", "check shop is failing: connect_refused: connection refused"),
     ]
 
 
@@ -50,5 +50,5 @@ def test_a_check_that_was_removed_is_forgotten(caplog: pytest.LogCaptureFixture)
     """One that comes back with a later configuration is told anew."""
     assert (
         told(caplog, REFUSED, REFUSED, forget=True)
-        == [("WARNING", "check shop fails: connect_refused: connection refused")] * 2
+        == [("WARNING", "check shop is failing: connect_refused: connection refused")] * 2
     )

@@ -141,13 +141,13 @@ def test_run_tells_the_results_in_a_table(failing: Path) -> None:
     lines = outcome.stdout.splitlines()
     assert (outcome.status, outcome.stderr) == (1, "")
     assert [line.split()[:3] for line in lines[:4]] == [
-        ["status", "check", "type"],
+        ["state", "check", "type"],
         ["ok", "fine", "tcp"],
-        ["warning", "slow", "tcp"],
-        ["error", "down", "tcp"],
+        ["degraded", "slow", "tcp"],
+        ["failing", "down", "tcp"],
     ]
     assert lines[0].index("reason") == lines[3].index("connect_refused  connection refused")
-    assert re.fullmatch(r"3 checks in \d\.\d\d s: 1 ok, 1 warning, 1 error", lines[4])
+    assert re.fullmatch(r"3 checks in \d\.\d\d s: 1 ok, 1 degraded, 1 failing", lines[4])
     assert all(line == line.rstrip() and line.isascii() for line in lines)
 
 
@@ -177,9 +177,9 @@ def test_run_gives_each_check_its_own_result(failing: Path) -> None:
     ]
     lines = run_command(*arguments).stdout.splitlines()[1:5]
     assert [tuple(line.split()[:3]) for line in lines] == [
-        ("error", "down", "tcp"),
-        ("error", "web", "http"),
-        ("warning", "slow", "tcp"),
+        ("failing", "down", "tcp"),
+        ("failing", "web", "http"),
+        ("degraded", "slow", "tcp"),
         ("ok", "fine", "tcp"),
     ]
 
@@ -218,7 +218,7 @@ def test_run_keeps_to_its_budget(tmp_path: Path) -> None:
         (tmp_path / "c.yml").write_text(f"checks: [{check}]\n", encoding="utf-8")
         outcome = run_command("run", "--budget=300ms", "--config.file=c.yml", directory=tmp_path)
     assert outcome.status == 1
-    assert outcome.stdout.splitlines()[1].split()[:6:5] == ["error", "deadline"]
+    assert outcome.stdout.splitlines()[1].split()[:6:5] == ["failing", "deadline"]
 
 
 def test_more_checks_than_the_soft_limit_of_files_can_wait(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_terminal_gets_colours_and_progress(failing: Path) -> None:
     status, shown = run_on_terminal("run", f"--config.file={failing}", NO_COLOR="")
     assert status == 1
     assert "running checks" in shown
-    assert re.search(r"\x1b\[[0-9;]*31merror", shown)
+    assert re.search(r"\x1b\[[0-9;]*31mfailing", shown)
 
 
 def test_no_color_is_honoured(failing: Path) -> None:
@@ -301,7 +301,7 @@ def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
     (tmp_path / "c.yml").write_text("checks: [{name: müller, type: tcp, target: '127.0.0.1:1'}]\n", encoding="utf-8")
     arguments = ("run", "--config.file=c.yml")
     table = run_command(*arguments, directory=tmp_path, PYTHONIOENCODING="ascii")
-    assert table.stdout.splitlines()[1].split()[:3] == ["error", "m\\xfcller", "tcp"]
+    assert table.stdout.splitlines()[1].split()[:3] == ["failing", "m\\xfcller", "tcp"]
     page = run_command(*arguments, "--output=prometheus", directory=tmp_path, PYTHONIOENCODING="ascii")
     assert 'probe_success{check="müller",check_type="tcp",target="127.0.0.1:1"} 0.0' in page.stdout.splitlines()
 

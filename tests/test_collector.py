@@ -37,6 +37,7 @@ from tests.servers.prometheus import check_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
 KNOWN = Catalogue(TYPES)
 
@@ -187,6 +188,7 @@ class FailingRunner:
         result_received: Callable[[Result], object],
         *,
         budget_seconds: float | None = None,
+        given_up: Future[None] | None = None,
     ) -> Batch:
         result_received(measured(next(iter(checks)).name))
         raise RuntimeError("broken")

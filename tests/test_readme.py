@@ -26,8 +26,8 @@ from exporter.model import Reason
 from exporter.web.connections import BoundedProtocol
 from exporter.web.guard import MAX_QUERY_BYTES
 from exporter.web.requests import DEFAULT_BUDGET_SECONDS, scrape_budget
+from exporter.web.scrapes import BATCHES_AT_ONCE
 from exporter.web.server import GRACE_SECONDS
-from exporter.web.slots import SCRAPES_AT_ONCE
 from tests.readme_blocks import TEXT, blocks
 from tests.readme_tables import with_tables
 from tests.servers.exporter import ENVIRONMENT, ROOT, run_command
@@ -206,7 +206,7 @@ def test_the_unit_starts_the_program() -> None:
         f"connections older than {NUMBER_WORDS[int(BoundedProtocol.age_limit_seconds)]} seconds end",
         f"must be taken within {NUMBER_WORDS[int(BoundedProtocol.response_limit_seconds)]}.",
         f"running scrapes get {NUMBER_WORDS[GRACE_SECONDS]} seconds",
-        f"Up to {NUMBER_WORDS[SCRAPES_AT_ONCE]} scrapes run at once",
+        f"Up to {NUMBER_WORDS[BATCHES_AT_ONCE]} batches run at once",
         f"between {scrape_budget('0', 0):g} s and {scrape_budget('9999', 0):g} s",
         f"it is {DEFAULT_BUDGET_SECONDS:g} s.",
         "`--timeout-offset` (at most a fifth of it)",

@@ -31,6 +31,7 @@ from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
     from exporter.exposition import Page
@@ -301,6 +302,7 @@ class Breaking:
         result_received: Callable[[Result], object],
         *,
         budget_seconds: float | None = None,
+        given_up: Future[None] | None = None,
     ) -> Batch:
         self.runs += 1
         self.gate.wait(10.0)
@@ -368,18 +370,19 @@ def test_time_to_write_the_page_is_set_aside() -> None:
             result_received: Callable[[Result], object],
             *,
             budget_seconds: float | None = None,
+            given_up: Future[None] | None = None,
         ) -> Batch:
             assert budget_seconds is not None
             budgets.append(budget_seconds)
-            return super().run_all(checks, result_received, budget_seconds=budget_seconds)
+            return super().run_all(checks, result_received, budget_seconds=budget_seconds, given_up=given_up)
 
     checks = [check(str(number)) for number in range(200)]
     service = service_of(Noting(*(measured(each.name) for each in checks)), Live(*checks))
     for budget_seconds in (10.0, 10.0, 0.001):
         service.metrics_page(ScrapeRequest(budget_seconds=budget_seconds))
-    assert budgets[0] == 10.0
+    assert budgets[0] == pytest.approx(10.0, abs=0.01)
     assert 8.0 <= budgets[1] < 10.0
-    assert budgets[2] == 0.0008
+    assert budgets[2] <= 0.0008
 
 
 def test_many_selections_do_not_fill_the_memory() -> None:

@@ -6,22 +6,23 @@ import http.client
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 import pytest
 
-from tests.servers.exporter import COMMAND, ENVIRONMENT, Exporter, run_exporter
+from tests.servers.exporter import COMMAND, ENVIRONMENT, Exporter, run_command, run_exporter
 from tests.servers.process import accepts_tcp, answers_http, free_port, http_get
 from tests.servers.tcp import TcpServer, serve
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 def config_of(*names: str, target: str = "127.0.0.1:1", more: str = "") -> str:
@@ -161,6 +162,99 @@ def test_sighup_while_starting_is_remembered(tmp_path: Path) -> None:
     ) as exporter:
         wait_until(lambda: "configuration loaded from" in exporter.process.log())
         assert configured_checks(exporter) == ["one"]
+
+
+def test_nothing_heavy_is_imported_before_sighup_is_blocked() -> None:
+    """What is imported before the first line of the program's own is too little to take any time."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, exporter.__main__; print(*sorted(sys.modules))"],
+        env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    loaded = done.stdout.split()
+    assert [name for name in loaded if name.startswith("exporter")] == [
+        "exporter",
+        "exporter.__main__",
+        "exporter.version",
+    ]
+    assert {"anyio", "asyncio", "pydantic", "httpx"}.isdisjoint(loaded)
+
+
+def blocks_sighup(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return bool(int(status.partition("SigBlk:")[2].split()[0], 16) & 1 << signal.SIGHUP - 1)
+
+
+def test_sighup_is_harmless_while_the_program_is_imported_and_while_it_stops(tmp_path: Path) -> None:
+    """A storm of them from the first line of the program to its last ends in one more reload and in status 0."""
+    config_file = tmp_path / "checks.yml"
+    config_file.write_text(config_of("one"), encoding="utf-8")
+    port = free_port()
+    command = [*COMMAND, f"--web.listen-address=127.0.0.1:{port}", f"--config.file={config_file}"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: blocks_sighup(process.pid))
+
+        def storm_until_ready() -> bool:
+            process.send_signal(signal.SIGHUP)
+            return answers_http(port, "/-/ready")
+
+        wait_until(storm_until_ready)
+        process.terminate()
+        while process.poll() is None:
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.001)
+        assert process.stderr is not None
+        log = process.stderr.read()
+    assert process.returncode == 0
+    assert "configuration loaded from" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("command", [("run",), ("serve", "--config.check")])
+def test_a_command_that_does_not_serve_ends_by_sighup(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A terminal that is closed ends what was started in it, as it does with other programs."""
+    (tmp_path / "early.py").write_text(
+        "import os, signal\nfrom tests.test_program import PLUGIN as CHECK_TYPE\nos.kill(os.getpid(), signal.SIGHUP)\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "checks.yml").write_text(f'plugins: ["early:CHECK_TYPE"]\n{config_of("one")}', encoding="utf-8")
+    outcome = run_command(
+        *command, "--config.file=checks.yml", directory=tmp_path, PYTHONPATH=f"{tmp_path}:{ENVIRONMENT['PYTHONPATH']}"
+    )
+    assert outcome.status == -signal.SIGHUP
+
+
+def ask_by_signal(exporter: Exporter) -> None:
+    exporter.process.send_signal(signal.SIGHUP)
+
+
+def ask_by_post(exporter: Exporter) -> None:
+    httpx.post(f"http://{exporter.address}/-/reload", trust_env=False, timeout=30)
+
+
+@pytest.mark.parametrize("ask", [ask_by_signal, ask_by_post])
+def test_every_reload_is_logged(tmp_path: Path, ask: Callable[[Exporter], None]) -> None:
+    """Whoever asked, the log has each problem of a refused configuration once, and that a good one was loaded."""
+    with run_exporter(tmp_path, config_of("one"), "--no-config.enable-auto-reload") as exporter:
+        exporter.config_file.write_text("checks:\n- {name: bad, type: tcpp, target: x}\n- 5\n", encoding="utf-8")
+        ask(exporter)
+        wait_until(lambda: exporter.process.log().count("the old configuration stays: ") == 2)
+        exporter.config_file.write_text(config_of("two"), encoding="utf-8")
+        ask(exporter)
+        wait_until(lambda: "configuration loaded from" in exporter.process.log())
+        assert exporter.process.log().count("the old configuration stays: ") == 2
+
+
+def test_a_reload_that_breaks_ends_nothing(tmp_path: Path) -> None:
+    """A plugin that raises what nobody expects costs that reload; the log has the traceback and the next one works."""
+    (tmp_path / "odd.py").write_text("raise BaseExceptionGroup('odd', [ValueError('odd')])\n", encoding="utf-8")
+    environment = {"PYTHONPATH": f"{tmp_path}:{ENVIRONMENT['PYTHONPATH']}"}
+    with run_exporter(tmp_path, config_of("one"), environment=environment) as exporter:
+        exporter.config_file.write_text(f'plugins: ["odd:X"]\n{config_of("two")}', encoding="utf-8")
+        ask_by_signal(exporter)
+        wait_until(lambda: "the old configuration stays: " in exporter.process.log())
+        exporter.config_file.write_text(config_of("three"), encoding="utf-8")
+        ask_by_signal(exporter)
+        wait_until(lambda: configured_checks(exporter) == ["three"])
 
 
 def test_a_bad_file_leaves_the_old_configuration_in_force(tmp_path: Path) -> None:

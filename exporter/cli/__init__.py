@@ -26,7 +26,8 @@ from exporter.cli.serve import serve
 from exporter.cli.usage import help_text
 from exporter.config import json_schema
 from exporter.errors import ConfigError, UnknownCheckNameError
-from exporter.logs import configure_logging, escape_unprintable
+from exporter.logs import configure_logging, escape_unprintable, log_what_nobody_catches
+from exporter.masking import Masks
 from exporter.registry import ExecutorRegistry
 from exporter.version import __version__
 
@@ -83,14 +84,16 @@ def _obey(arguments: Sequence[str]) -> int:
     except HelpRequested as request:
         sys.stdout.write(help_text(request.command) if request.topic == "help" else f"nyxmon-exporter {__version__}\n")
         return 0
-    if options.command == "serve":
-        # Before there are threads, which take over what is blocked; serve lets it through when it can reload.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    configure_logging(options.log_level, options.log_format)
-    return _run(options)
+    serves = options.command == "serve" and not options.config_check
+    # Before there are threads, which inherit what is blocked; `serve` unblocks it when it can reload.
+    signal.pthread_sigmask(signal.SIG_BLOCK if serves else signal.SIG_UNBLOCK, {signal.SIGHUP})
+    masks = Masks()
+    configure_logging(options.log_level, options.log_format, mask=masks)
+    log_what_nobody_catches()
+    return _run(options, masks)
 
 
-def _run(options: Options) -> int:
+def _run(options: Options, masks: Masks) -> int:
     if options.command == "schema":
         return _print_schema(options)
     if options.command == "healthcheck":
@@ -100,7 +103,7 @@ def _run(options: Options) -> int:
     if options.config_check:
         return _check_configuration(options)
     allow_open_files()
-    with open_program(options) as program:
+    with open_program(options, masks) as program:
         return run_once(program, options) if options.command == "run" else serve(program, options)
 
 

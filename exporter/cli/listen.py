@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from exporter.settings import parse_host
 
-_BACKLOG = 128
+_BACKLOG = 1024
 _NO_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT, errno.ENOPROTOOPT}
 _EVERY_ADDRESS = {"::", "0.0.0.0"}  # noqa: S104 - compared with, not bound
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.cli.arguments import Options
+    from exporter.masking import Masks
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +54,14 @@ class Program:
 
 
 @contextmanager
-def open_program(options: Options) -> Iterator[Program]:
+def open_program(options: Options, masks: Masks | None = None) -> Iterator[Program]:
     """Load the configuration, start the event loop for the checks, and the demo's targets if need be.
 
     One lease of the loop is held until the end, so that it stays warm between batches.
+
+    Args:
+        options: The command line.
+        masks: Learns the secrets of the configuration; new ones by default.
 
     Raises:
         ConfigError: When the configuration is refused.
@@ -65,7 +70,7 @@ def open_program(options: Options) -> Iterator[Program]:
     with ExitStack() as stack:
         registry = ExecutorRegistry.with_builtins()
         load = configuration_loader(options.config_file, registry, stack)
-        live_config = LiveConfig(load, load())
+        live_config = LiveConfig(load, load(), masks)
         provider = BlockingPortalProvider("asyncio", {"use_uvloop": find_spec("uvloop") is not None})
         network = Network()
         runner = AsyncCheckRunner(provider, registry, buffer_size=options.buffer_size, network=network)

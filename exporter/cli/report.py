@@ -19,10 +19,11 @@ from exporter.model import ResultStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exporter.masking import Mask
     from exporter.model import Batch, Check, Result
 
-_STYLES = {ResultStatus.OK: "green", ResultStatus.WARNING: "yellow", ResultStatus.ERROR: "bold red"}
-_COLUMNS = ("status", "check", "type", "target", "seconds", "reason", "detail")
+_STYLES = {"ok": "green", "degraded": "yellow", "failing": "bold red"}
+_COLUMNS = ("state", "check", "type", "target", "seconds", "reason", "detail")
 
 
 def print_table(checks: Sequence[Check], results: Sequence[Result], batch: Batch) -> None:
@@ -34,22 +35,22 @@ def print_table(checks: Sequence[Check], results: Sequence[Result], batch: Batch
     else:
         sys.stdout.write(_plain(rows))
     counts = Counter(result.status for result in results)
-    states = ", ".join(f"{counts[status]} {status.value}" for status in ResultStatus)
+    states = ", ".join(f"{counts[status]} {status.state}" for status in ResultStatus)
     sys.stdout.write(f"{len(checks)} checks in {batch.duration_seconds:.2f} s: {states}\n")
 
 
-def json_report(checks: Sequence[Check], results: Sequence[Result], batch: Batch) -> str:
-    """Give everything that is known about each check as a JSON document."""
+def json_report(checks: Sequence[Check], results: Sequence[Result], batch: Batch, mask: Mask) -> str:
+    """Return everything that is known about each check as a JSON document, secrets masked."""
     document = {
         "duration_seconds": batch.duration_seconds,
-        "results": [_facts(check, result) for check, result in zip(checks, results, strict=True)],
+        "results": [_facts(check, result, mask) for check, result in zip(checks, results, strict=True)],
     }
     return json.dumps(document, indent=2) + "\n"
 
 
 def _cells(check: Check, result: Result) -> tuple[str, ...]:
     cells = (
-        result.status.value,
+        result.status.state,
         check.name,
         check.check_type,
         check.shown_target,
@@ -65,7 +66,7 @@ def _coloured(rows: Sequence[tuple[str, ...]]) -> Table:
     for column in _COLUMNS:
         table.add_column(column, overflow="fold", justify="right" if column == "seconds" else "left")
     for row in rows:
-        table.add_row(Text(row[0], style=_STYLES[ResultStatus(row[0])]), *map(Text, row[1:]))
+        table.add_row(Text(row[0], style=_STYLES[row[0]]), *map(Text, row[1:]))
     return table
 
 
@@ -78,7 +79,7 @@ def _plain(rows: Sequence[tuple[str, ...]]) -> str:
     )
 
 
-def _facts(check: Check, result: Result) -> dict[str, object]:
+def _facts(check: Check, result: Result, mask: Mask) -> dict[str, object]:
     return {
         "check": check.name,
         "check_type": check.check_type,
@@ -96,14 +97,14 @@ def _facts(check: Check, result: Result) -> dict[str, object]:
                 "severity": outcome.expectation.severity,
                 "ok": outcome.ok,
                 "evaluated": outcome.evaluated,
-                "observed": outcome.observed,
+                "observed": mask(outcome.observed),
             }
             for outcome in result.expectations
         ],
         "measurements": [
             {
                 "name": entry.spec.name,
-                "labels": dict(zip(entry.spec.labels, entry.labels, strict=False)),
+                "labels": dict(zip(entry.spec.labels, map(mask, entry.labels), strict=False)),
                 "value": entry.value if math.isfinite(entry.value) else None,
             }
             for entry in result.measurements
@@ -111,8 +112,8 @@ def _facts(check: Check, result: Result) -> dict[str, object]:
         "log": [
             {
                 "offset_seconds": line.offset_seconds,
-                "message": line.message,
-                "fields": {name: text_of(value) for name, value in line.fields.items()},
+                "message": mask(line.message),
+                "fields": {name: mask(text_of(value)) for name, value in line.fields.items()},
             }
             for line in result.log
         ],

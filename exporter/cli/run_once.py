@@ -18,6 +18,7 @@ from exporter.model import ResultStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
     from exporter.cli.arguments import Options
     from exporter.cli.program import Program
@@ -31,10 +32,11 @@ def run_once(program: Program, options: Options) -> int:
     Raises:
         UnknownCheckNameError: When a name is no configured check; nothing has been run then.
     """
+    mask = program.live_config.masks
     checks = _select(program.live_config.current.checks, options.check_names)
     with _progress(len(checks)) as advance:
         runner = _WatchedRunner(program.runner, advance)
-        collector = CheckCollector(runner, checks, Catalogue(program.registry.check_types))
+        collector = CheckCollector(runner, checks, Catalogue(program.registry.check_types, mask))
         outcome = collector.run(options.budget_seconds)
     by_name = {result.check_name: result for result in outcome.results}
     results = [by_name[check.name] for check in checks]
@@ -42,7 +44,7 @@ def run_once(program: Program, options: Options) -> int:
         # The format is UTF-8, whatever the locale says that the terminal shows
         sys.stdout.buffer.write(write_page(collector.blocks(outcome), Format.TEXT).body)
     elif options.output == "json":
-        sys.stdout.write(json_report(checks, results, outcome.batch))
+        sys.stdout.write(json_report(checks, results, outcome.batch, mask))
     else:
         print_table(checks, results, outcome.batch)
     return int(any(result.status is ResultStatus.ERROR for result in results))
@@ -61,6 +63,7 @@ class _WatchedRunner:
         result_received: Callable[[Result], object],
         *,
         budget_seconds: float | None = None,
+        given_up: Future[None] | None = None,
     ) -> Batch:
         """Run all checks, and advance with each result."""
 
@@ -68,7 +71,7 @@ class _WatchedRunner:
             result_received(result)
             self._advance()
 
-        return self._runner.run_all(checks, received, budget_seconds=budget_seconds)
+        return self._runner.run_all(checks, received, budget_seconds=budget_seconds, given_up=given_up)
 
 
 def _select(checks: tuple[Check, ...], names: tuple[str, ...]) -> tuple[Check, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -18,7 +19,6 @@ from exporter.app import Readiness, Site, create_app
 from exporter.changes import StatusChanges
 from exporter.cli.leaving import leave, leave_within
 from exporter.cli.listen import listener_url, open_listeners
-from exporter.errors import ConfigError
 from exporter.garbage import keep_collections_short
 from exporter.history import History
 from exporter.scrape import ScrapeRequest, ScrapeService
@@ -28,8 +28,6 @@ from exporter.web.server import GRACE_SECONDS, WebServer
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-
-    from anyio.abc import TaskGroup
 
     from exporter.cli.arguments import Options
     from exporter.cli.program import Program
@@ -85,17 +83,21 @@ class _Serving:
         self._options = options
         self._site = site
         self._listeners = listeners
+        self._reload_asked = asyncio.Event()
         self._server = WebServer(create_app(site), on_started=self._started)
 
     async def run(self) -> None:
         """Serve until a signal says to stop."""
         async with anyio.create_task_group() as tasks:
-            self._install_signals(tasks)
+            self._install_signals()
+            tasks.start_soon(self._reload_when_asked)
             if self._options.auto_reload and not self._program.is_demo:
                 tasks.start_soon(self._watch_files)
             if self._program.is_demo:
                 tasks.start_soon(self._run_demo_once)
             await self._server.serve(sockets=self._listeners)
+            # There is nobody to reload for, and without a handler it would end the process by the signal.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             tasks.cancel_scope.cancel()
 
     def _started(self) -> None:
@@ -115,11 +117,12 @@ class _Serving:
                 "this is the built-in demo; write your checks into a file and start with --config.file=checks.yml"
             )
 
-    def _install_signals(self, tasks: TaskGroup) -> None:
+    def _install_signals(self) -> None:
+        """Take over the signals; a SIGHUP that came while the program was starting arrives now."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
-        loop.add_signal_handler(signal.SIGHUP, tasks.start_soon, self._reload)
+        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._reload_asked.set))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def _stop(self, number: signal.Signals) -> None:
@@ -131,8 +134,12 @@ class _Serving:
         self._server.should_exit = True
         leave_within(GRACE_SECONDS + _SPARE_SECONDS, 0)
 
-    async def _reload(self) -> None:
-        await self._load(self._program.live_config.reload)
+    async def _reload_when_asked(self) -> None:
+        """Reload after each SIGHUP; those that come before a reload begins are met by that one."""
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            await self._load(self._program.live_config.reload)
 
     async def _watch_files(self) -> None:
         while True:
@@ -140,15 +147,9 @@ class _Serving:
             await self._load(self._program.live_config.reload_if_changed)
 
     async def _load(self, load: Callable[[], object]) -> None:
-        """Load in a worker thread; what is wrong goes to the log and the old configuration stays."""
-        try:
+        """Load in a worker thread; whatever goes wrong has been logged there, and the old configuration stays."""
+        with suppress(Exception):
             await anyio.to_thread.run_sync(load, abandon_on_cancel=True)
-        except ConfigError as error:
-            for problem in error.problems:
-                logger.error("the old configuration stays: %s", problem)  # noqa: TRY400 - the problem tells it all
-        except Exception:
-            # A check type was asked about its settings or its targets, and it can raise anything.
-            logger.exception("the old configuration stays: loading the new one failed")
 
     async def _run_demo_once(self) -> None:
         """Run the demo's checks, so that its pages have something to show before the first scrape."""

@@ -17,7 +17,7 @@ from exporter.config.secrets import mask_url_password
 from exporter.config.validation import validate
 from exporter.expect import DURATION
 from exporter.foreign import repr_of, text_of
-from exporter.model import Check
+from exporter.model import Check, Expectation
 from exporter.secrecy import SecretText, secret_texts
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.checks.base import CheckType
     from exporter.config.problems import Node, Problems
     from exporter.config.reading import Reader
-    from exporter.model import AlertPolicy, Expectation, Reason, Subject
+    from exporter.model import AlertPolicy, Reason, Subject
     from exporter.settings import CheckSettings
 
 Key = TypeVar("Key")
@@ -207,9 +207,24 @@ class CheckBuilder:
     def _expectation_reader(self, settings: CheckSettings | None) -> ExpectationReader:
         if settings is None:
             return ExpectationReader(self._subjects, self._type.name)
-        return ExpectationReader(
-            self._subjects, self._type.name, lambda expectation: self._type.fit_expectation(expectation, settings)
-        )
+        return ExpectationReader(self._subjects, self._type.name, lambda expectation: self._fit(expectation, settings))
+
+    def _fit(self, expectation: Expectation, settings: CheckSettings) -> Expectation:
+        """Return an expectation in the form that the settings ask for.
+
+        Raises:
+            ValueError: When it can never be met with them, or the type fails at it.
+        """
+        try:
+            fitted = self._type.fit_expectation(expectation, settings)
+        except ValueError as error:
+            raise ValueError(text_of(error)) from None
+        except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
+            raise ValueError(f"cannot be used: {self._raised('an expectation', error)}") from None
+        if type(fitted) is not Expectation:
+            made = repr_of(type(fitted))
+            raise ValueError(f"cannot be used: the type {self._type.name} makes {made} of an expectation")
+        return fitted
 
     def _target(self, node: Node, target: str, written: object, settings: CheckSettings) -> str | None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +21,14 @@ from exporter.config.problems import Problems, quoted
 from exporter.config.reading import Reader
 from exporter.config.render import render, shown_check
 from exporter.config.schema import CHECK_KEYS, READ_APART, CommonKeys
+from exporter.config.secret_values import secret_values
 from exporter.config.secrets import Secrets
 from exporter.config.target_files import TargetFiles
 from exporter.config.validation import validate
 from exporter.garbage import collections_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from exporter.checks.base import CheckType
     from exporter.config.documents import Document
@@ -47,6 +48,7 @@ class Config:
         plugins: The check types it brought along.
         shown: The keys of each check as `/config` shows them.
         warnings: What is allowed and probably not meant.
+        secrets: What must not be shown, wherever it turns up.
     """
 
     checks: tuple[Check, ...]
@@ -55,6 +57,7 @@ class Config:
     plugins: tuple[CheckType, ...] = ()
     shown: tuple[Mapping[str, object], ...] = ()
     warnings: tuple[ConfigProblem, ...] = ()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @cached_property
     def rendered(self) -> str:
@@ -99,9 +102,11 @@ class _Load:
     """One load of one configuration."""
 
     def __init__(self, environment: Mapping[str, str], check_types: Mapping[str, CheckType]) -> None:
+        self._environment = environment
         self._problems = Problems()
         self._files = Files()
-        self._reader = Reader(Secrets(environment, self._files, self._problems), self._files, self._problems)
+        self._secrets = Secrets(environment, self._files, self._problems)
+        self._reader = Reader(self._secrets, self._files, self._problems)
         self._types = dict(check_types)
         self._builders: dict[str, CheckBuilder] = {}
         self._checks: list[Check] = []
@@ -132,7 +137,18 @@ class _Load:
             plugins=plugins,
             shown=tuple(self._shown),
             warnings=self._problems.warnings,
+            secrets=frozenset(self._all_secrets()),
         )
+
+    def _all_secrets(self) -> Iterator[str]:
+        yield from self._secrets.found
+        settings = {id(check.settings): check.settings for check in self._checks}  # checks share them
+        yield from secret_values(list(settings.values()))
+        for check in self._checks:
+            yield from secret_values(check.target)
+        for name, value in self._environment.items():
+            if name.lower().endswith("_proxy"):
+                yield from secret_values(value)
 
     def _read_document(self, document: Document) -> None:
         defaults = [split_defaults(node, self._types, self._problems) for node in document.defaults]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import re
+import threading
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -71,9 +72,9 @@ def _load(name: str) -> CheckType:
         raise ValueError(f"is no entry point; {suggest(name, entry_points.names, kind=f'plugins in {GROUP}')}")
     try:
         loaded = getattr(importlib.import_module(module), attribute) if colon else entry_points[name].load()
-    except BaseException as error:  # KeyboardInterrupt of a person comes in the main thread, before there is a server
-        if isinstance(error, KeyboardInterrupt):
-            raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise  # a person pressed Ctrl-C during the start; in a reload it can only come from the module
         raise ValueError(f"cannot be imported: {type(error).__name__}: {text_of(error)}") from error
     if not isinstance(loaded, CheckType):
         raise ValueError(f"is no CheckType but a {type(loaded).__name__}")  # noqa: TRY004 - a fault of the document

@@ -39,12 +39,16 @@ class Secrets:
         environment: The variables `${env:..}` may name.
         files: Reads the files `${file:..}` names.
         problems: Is told every secret found.
+
+    Attributes:
+        found: Every secret found, however short.
     """
 
     def __init__(self, environment: Mapping[str, str], files: Files, problems: Problems) -> None:
         self._environment = environment
         self._files = files
         self._problems = problems
+        self.found: set[str] = set()
 
     def expand(self, text: str, directory: Path) -> str:
         """Give a text with its references resolved: a `SecretText` when there were any.
@@ -111,6 +115,7 @@ class Secrets:
         return self._found(value)
 
     def _found(self, text: str) -> SecretText:
+        self.found.add(text)
         if len(text) >= 4:  # a shorter one would punch holes into every message, and is none that keeps anything
             self._problems.secrets.add(text)
         return SecretText(text)

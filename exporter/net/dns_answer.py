@@ -72,7 +72,10 @@ ANSWERS = Subject(
     description="Data of the records that answer the question: addresses, `10 mail.example`, the text of TXT records",
 )
 ANSWER_COUNT = Subject(
-    name="answer_count", kind=ValueKind.NUMBER, description="Records in the answer section", bounds=(0, 65535)
+    name="answer_count",
+    kind=ValueKind.NUMBER,
+    description="Records in the answer section, aliases included; not those that the question does not lead to",
+    bounds=(0, 65535),
 )
 AUTHORITY_COUNT = Subject(
     name="authority_count", kind=ValueKind.NUMBER, description="Records in the authority section", bounds=(0, 65535)
@@ -141,7 +144,7 @@ def answer_observations(answer: DnsAnswer, *, truncated: bool) -> Mapping[str, O
     return {
         RCODE.name: answer.rcode,
         ANSWERS.name: lambda wanted: answers_compared_with(answer, wanted),
-        ANSWER_COUNT.name: answer.answer_count,
+        ANSWER_COUNT.name: answer.answer_count - answer.stray_count,
         AUTHORITY_COUNT.name: answer.authority_count,
         ADDITIONAL_COUNT.name: answer.additional_count,
         TTL.name: answer.ttl_seconds,

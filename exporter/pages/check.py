@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from exporter.masking import unmasked
 from exporter.pages.markup import EMPTY, Html, escape, join, render
 from exporter.pages.sparkline import sparkline
 from exporter.pages.status import failure
@@ -15,12 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exporter.history import Run
+    from exporter.masking import Mask
     from exporter.model import Check, ExpectationOutcome, LogLine, Measurement
 
 _PHASE_BAR_WIDTH = 240
 
 
-def check_page(check: Check, runs: Sequence[Run], *, config_file: str, version: str, now_seconds: float) -> Html:
+def check_page(
+    check: Check,
+    runs: Sequence[Run],
+    *,
+    config_file: str,
+    version: str,
+    now_seconds: float,
+    mask: Mask = unmasked,
+) -> Html:
     """Render the page.
 
     Args:
@@ -29,6 +39,7 @@ def check_page(check: Check, runs: Sequence[Run], *, config_file: str, version: 
         config_file: Name of the configuration, for the footer.
         version: The program's version.
         now_seconds: The Unix time that ages are counted from.
+        mask: Masks secrets in what was observed, measured and logged.
     """
     latest = runs[-1] if runs else None
     body = render(
@@ -43,20 +54,20 @@ def check_page(check: Check, runs: Sequence[Run], *, config_file: str, version: 
         failure=failure(latest),
         sparkline=_section("recent_runs", [sparkline(runs)]),
         probe_link=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
-        latest=_latest(latest) if latest else render("no_run_yet"),
-        runs=_section("runs", (_run(run, now_seconds, newest=run is latest) for run in reversed(runs))),
+        latest=_latest(latest, mask) if latest else render("no_run_yet"),
+        runs=_section("runs", (_run(run, now_seconds, mask, newest=run is latest) for run in reversed(runs))),
     )
     return render("page", title=check.name, body=body, config_file=config_file, version=version)
 
 
-def _latest(run: Run) -> Html:
+def _latest(run: Run, mask: Mask) -> Html:
     measurements = {(entry.spec.name, entry.labels): entry for entry in run.measurements}
     phases = [entry for entry in measurements.values() if entry.spec.labels == ("phase",)]
     return join(
         [
-            _section("expectations", (_expectation(outcome) for outcome in run.expectations)),
+            _section("expectations", (_expectation(outcome, mask) for outcome in run.expectations)),
             _section("phases", _phases(phases)),
-            _section("measurements", (_measurement(entry) for entry in measurements.values())),
+            _section("measurements", (_measurement(entry, mask) for entry in measurements.values())),
         ]
     )
 
@@ -67,7 +78,7 @@ def _section(template: str, rows: Iterable[Html]) -> Html:
     return render(template, rows=filled) if filled else EMPTY
 
 
-def _expectation(outcome: ExpectationOutcome) -> Html:
+def _expectation(outcome: ExpectationOutcome, mask: Mask) -> Html:
     verdict = "held" if outcome.ok else "missed"
     if not outcome.evaluated:
         verdict = "not evaluated"
@@ -77,7 +88,7 @@ def _expectation(outcome: ExpectationOutcome) -> Html:
         css="ok" if outcome.ok else "failing" if outcome.expectation.severity == "error" else "degraded",
         expectation=outcome.expectation.label,
         severity=outcome.expectation.severity.value,
-        observed=outcome.observed,
+        observed=mask(outcome.observed),
     )
 
 
@@ -101,14 +112,14 @@ def _phases(phases: Sequence[Measurement]) -> list[Html]:
     return rows
 
 
-def _measurement(entry: Measurement) -> Html:
-    labels = ", ".join(f'{name}="{value}"' for name, value in zip(entry.spec.labels, entry.labels, strict=False))
+def _measurement(entry: Measurement, mask: Mask) -> Html:
+    labels = ", ".join(f'{name}="{mask(value)}"' for name, value in zip(entry.spec.labels, entry.labels, strict=False))
     return render(
         "measurement", name=entry.spec.name, labels=labels, value=number_text(entry.value), help=entry.spec.help
     )
 
 
-def _run(run: Run, now_seconds: float, *, newest: bool) -> Html:
+def _run(run: Run, now_seconds: float, mask: Mask, *, newest: bool) -> Html:
     return render(
         "run",
         open="open" if newest else "",
@@ -117,12 +128,13 @@ def _run(run: Run, now_seconds: float, *, newest: bool) -> Html:
         duration=duration_text(run.duration_seconds),
         attempts="1 attempt" if run.attempts == 1 else f"{run.attempts} attempts",
         failure=failure(run),
-        log=_section("log", (_line(line) for line in run.log)),
+        log=_section("log", (_line(line, mask) for line in run.log)),
     )
 
 
-def _line(line: LogLine) -> Html:
+def _line(line: LogLine, mask: Mask) -> Html:
     fields = join(
-        (render("field", name=name, value=field_text(name, value)) for name, value in line.fields.items()), escape(" ")
+        (render("field", name=name, value=mask(field_text(name, value))) for name, value in line.fields.items()),
+        escape(" "),
     )
-    return render("log_line", offset=f"{line.offset_seconds * 1000:.1f}", message=line.message, fields=fields)
+    return render("log_line", offset=f"{line.offset_seconds * 1000:.1f}", message=mask(line.message), fields=fields)

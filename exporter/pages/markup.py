@@ -7,7 +7,6 @@ Templates are the `.html` files beside this module, with `$name` for a value. A 
 from __future__ import annotations
 
 import html
-from functools import cache
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ def render(template: str, **values: object) -> Html:
     Raises:
         KeyError: When the template names a value that is not given: a defect of the page.
     """
-    return Html(_load(template).substitute({name: escape(value) for name, value in values.items()}))
+    return Html(_TEMPLATES[template].substitute({name: escape(value) for name, value in values.items()}))
 
 
 def escape(value: object) -> Html:
@@ -48,8 +47,7 @@ def join(parts: Iterable[Html], separator: Html = EMPTY) -> Html:
     return Html(separator.join(parts))
 
 
-@cache
-def _load(template: str) -> Template:
-    """Read a template once; from then on pages need no file."""
-    text = Path(__file__).with_name(f"{template}.html").read_text(encoding="utf-8")
-    return Template(text.strip())
+_TEMPLATES = {
+    file.stem: Template(file.read_text(encoding="utf-8").strip()) for file in Path(__file__).parent.glob("*.html")
+}
+"""Read once, so that pages need no file when files run short."""

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from exporter.model import ResultStatus
 from exporter.pages.markup import Html, render
 from exporter.quantities import number_text
 
@@ -31,12 +30,9 @@ class State(StrEnum):
         return "not run yet" if self is State.NOT_RUN else self.value
 
 
-_STATES = {ResultStatus.OK: State.OK, ResultStatus.WARNING: State.DEGRADED, ResultStatus.ERROR: State.FAILING}
-
-
 def state_of(run: Run | None) -> State:
     """Give the state that a last run stands for; None means that there was none."""
-    return State.NOT_RUN if run is None else _STATES[run.status]
+    return State.NOT_RUN if run is None else State(run.status.state)
 
 
 def badge(state: State) -> Html:

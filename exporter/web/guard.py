@@ -8,6 +8,8 @@ import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 
+from exporter.settings import parse_host_port
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,7 +35,7 @@ class Guard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 414 to a query that is too long; let everything else through and add the headers.
+        """Answer 414 to a query that is too long and 400 to a Host that is none; let the rest through, add the headers.
 
         A request that is cancelled, because a stop has run out of patience, is refused rather than dropped.
         """
@@ -49,11 +51,29 @@ class Guard:
             await send(message)
 
         app = self._app
-        if scope["type"] == "http" and len(scope["query_string"]) > MAX_QUERY_BYTES:
+        if len(scope["query_string"]) > MAX_QUERY_BYTES:
             app = PlainTextResponse(f"the query is longer than {MAX_QUERY_BYTES} bytes\n", status_code=414)
+        elif not all(is_host(value.decode("latin-1")) for name, value in scope["headers"] if name == b"host"):
+            app = PlainTextResponse("the header Host is not a host and a port\n", status_code=400)
         try:
             await app(scope, receive, send_with_headers)
         except anyio.get_cancelled_exc_class():
             if started:
                 raise
             await PlainTextResponse("stopping\n", status_code=503)(scope, receive, send_with_headers)
+
+
+def is_host(text: str) -> bool:
+    """Tell whether a field value is `host`, `host:port` or `[v6]:port`, as Host must be (RFC 9112, section 3.2).
+
+    Addresses are made of it, and where it is no host, somebody wants them to lead elsewhere. A port may be empty
+    (RFC 3986, section 3.2.3).
+    """
+    address = text.removesuffix(":")
+    if not address.isascii() or "%" in address or (address.count(":") > 1 and not address.startswith("[")):
+        return False
+    try:
+        parse_host_port(address, default_port=80)
+    except ValueError:
+        return False
+    return True

@@ -1,12 +1,13 @@
 """From an HTTP request to a ScrapeRequest: the time budget from the header, the selection from the query.
 
-A parameter that cannot be meant is refused with what is allowed; parameters nobody knows are ignored, because
-Prometheus lets people add their own.
+A parameter that is not known, or whose value cannot be meant, is refused with what is allowed: `?chek=shop` would
+otherwise run every check.
 """
 
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -14,7 +15,7 @@ from exporter.model import LONGEST_SCRAPE_SECONDS
 from exporter.scrape import ScrapeRequest, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -30,7 +31,14 @@ _LARGEST_OFFSET_SHARE = 0.2
 _MAX_PARAMETERS = 1000
 _MAX_LISTED = 20
 _SECONDS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?")
+_MAX_SHOWN_CHARACTERS = 100
 _LABEL_PREFIX = "label."
+
+_SELECTING = ("check", "check_type", "label.NAME")
+METRICS_PARAMETERS = (*_SELECTING, "name[]", "run")
+DISCOVERY_PARAMETERS = _SELECTING
+PROBE_PARAMETERS = ("check", "name[]")
+"""What each route takes; `label.NAME` stands for every label."""
 
 
 class BadParameterError(Exception):
@@ -67,6 +75,21 @@ def parse_query(request: Request) -> dict[str, list[str]]:
     for name, value in pairs:
         values.setdefault(name, []).append(value)
     return values
+
+
+def refuse_unknown_parameters(query: Mapping[str, list[str]], known: Sequence[str]) -> None:
+    """Check that a route takes every parameter.
+
+    Raises:
+        BadParameterError: When it does not; the text says what was perhaps meant, and what there is.
+    """
+    for name in query:
+        if name in known or (name.startswith(_LABEL_PREFIX) and "label.NAME" in known):
+            continue
+        shown = name if len(name) <= _MAX_SHOWN_CHARACTERS else name[: _MAX_SHOWN_CHARACTERS - 1] + "…"
+        close = get_close_matches(shown.lower(), known, n=1)
+        meant = f"did you mean {close[0]}? " if close else ""
+        raise BadParameterError(f"unknown parameter {shown!r}; {meant}parameters: {', '.join(known)}")
 
 
 def scrape_request(

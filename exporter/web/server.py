@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from exporter.web.connections import MAX_HEAD_BYTES, BoundedProtocol
+from exporter.web.connections import MAX_HEAD_BYTES, BoundedProtocol, close_longest_idle
 
 if TYPE_CHECKING:
     import socket
@@ -15,10 +17,13 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+logger = logging.getLogger(__name__)
+
 GRACE_SECONDS = 5
 """How long running scrapes may still take once the server is being stopped."""
 
 _IDLE_LIMIT_SECONDS = 5
+_SHORTAGE_PAUSE_SECONDS = 0.1
 
 
 class WebServer(uvicorn.Server):
@@ -35,6 +40,8 @@ class WebServer(uvicorn.Server):
             protocol: What each connection is.
         """
         self._on_started = on_started
+        self._protocol = protocol
+        self._accepting: list[asyncio.Task[None]] = []
         super().__init__(
             uvicorn.Config(
                 app,
@@ -52,9 +59,54 @@ class WebServer(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept connections, and say so."""
-        await super().startup(sockets)
+        """Begin to accept connections, and say so.
+
+        They are accepted here rather than by the loop: uvloop stops listening for good when it runs out of files.
+        """
+        await self.lifespan.startup()
+        self.servers = []
+        self._accepting = [asyncio.create_task(self._accept(listener)) for listener in sockets or ()]
+        self.started = True
         self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting connections, and give those there are their time."""
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        await super().shutdown(sockets)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """Accept connections; when the system has none to give, close an idle one or wait a moment."""
+        loop = asyncio.get_running_loop()
+        is_short = False
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if not is_short:
+                    logger.warning("connections cannot be accepted for now: %s", error.strerror or error)
+                is_short = True
+                close_longest_idle(each for each in self.server_state.connections if isinstance(each, BoundedProtocol))
+                await asyncio.sleep(_SHORTAGE_PAUSE_SECONDS)
+                continue
+            is_short = False
+            opening = asyncio.create_task(self._open(connection))
+            try:
+                await asyncio.shield(opening)
+            finally:
+                await opening  # a stop closes the connections that there are, so none may come after it
+
+    async def _open(self, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._new_protocol, connection)
+        except OSError:
+            connection.close()
+
+    def _new_protocol(self) -> BoundedProtocol:
+        return self._protocol(self.config, self.server_state, self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Overview: which checks are up, degraded and down, why, and how much of the error budget that has cost."""
+"""Overview: which checks are ok, degraded and failing, why, and how much of the error budget that has cost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def board() -> Board:
     return Board(
         name="overview",
         title="Nyxmon / Overview",
-        text="Every check at a glance: what is up, degraded or down, why, and what that costs.",
+        text="Every check at a glance: what is ok, degraded or failing, why, and what that costs.",
         variables=[*of_checks("probe_status"), objective()],
         annotations=[alerts('check=~"$check"')],
         rows=[
@@ -63,7 +63,7 @@ def _states() -> list[Builder[Panel]]:
     missing = f"count({known} unless group by (check) ({selected('probe_status')})) or vector(0)"
     return [
         numbers(
-            "Up",
+            "Ok",
             "Checks whose latest result is good.",
             now(_in_state(0)),
             (4, 4),
@@ -78,7 +78,7 @@ def _states() -> list[Builder[Panel]]:
             Look(steps=scales.NONE_IS_FAIR),
         ),
         numbers(
-            "Down",
+            "Failing",
             "Checks that no exporter sees succeed.",
             now(_in_state(2)),
             (4, 4),
@@ -122,7 +122,7 @@ def _troubles() -> list[Builder[Panel]]:
     return [
         states(
             "Troubles",
-            "Checks that were degraded or down at any time in the range. A step shows the worst it contains.",
+            "Checks that were degraded or failing at any time in the range. A step shows the worst it contains.",
             [Query(f"({status_missing_none()}) and on (check) ({ever})", "{{check}}")],
             (16, 8),
             Look(words=scales.STATUS, links=TO_CHECK),
@@ -170,7 +170,7 @@ def _history() -> list[Builder[Panel]]:
     return [
         curves(
             "Checks by status",
-            "How many checks were up, degraded and down.",
+            "How many checks were ok, degraded and failing.",
             [Query(_in_state(int(code)), word) for code, word, _ in scales.STATUS],
             (8, 8),
             Look(decimals=0),

@@ -206,16 +206,6 @@ async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
         ("yxdomain.test", Reason.RCODE, "expected rcode eq NOERROR, observed YXDOMAIN"),
         ("badvers.test", Reason.RCODE, "expected rcode eq NOERROR, observed BADVERS"),
         ("nodata.test", Reason.EXPECTATION, "nodata.test has no records of type A"),
-        (
-            "stray.test",
-            Reason.EXPECTATION,
-            "stray.test has no records of type A; the answer has 1 of other names",
-        ),
-        (
-            "tcp-bad-owner.test",
-            Reason.PROTOCOL,
-            "the answer is malformed: a name cannot be read, a pointer in it does not lead back",
-        ),
         ("silent.test", Reason.TIMEOUT, "not done within the timeout of 0.6 s, in the phase request"),
         ("wrong-id.test", Reason.PROTOCOL, "not done within the timeout of 0.6 s, in the phase request"),
         ("wrong-question.test", Reason.PROTOCOL, "not done within the timeout of 0.6 s, in the phase request"),
@@ -230,6 +220,16 @@ async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
         ("tcp-short-lie.test", Reason.PROTOCOL, "the answer is malformed: it ends before its last record does"),
         ("tcp-zero.test", Reason.PROTOCOL, "what the server sent is no answer: it is shorter than a header"),
         ("tcp-wrong-id.test", Reason.PROTOCOL, "what the server sent is no answer: its id is another"),
+        (
+            "stray.test",
+            Reason.EXPECTATION,
+            "stray.test has no records of type A; the answer has 1 of other names",
+        ),
+        (
+            "tcp-bad-owner.test",
+            Reason.PROTOCOL,
+            "the answer is malformed: a name cannot be read, a pointer in it does not lead back",
+        ),
     ],
 )
 def test_failures(run: Callable[..., Result], target: str, reason: Reason, detail: str) -> None:
@@ -300,6 +300,21 @@ def test_expectations_about_answers(run: Callable[..., Result], keys: str, reaso
 def test_absence_can_be_what_is_wanted(run: Callable[..., Result], target: str, keys: str) -> None:
     """Who expects an error code or an empty answer is not failed for having no answers."""
     assert run(target, keys).status is ResultStatus.OK
+
+
+def test_a_check_made_by_hand_needs_records_too(runner: AsyncCheckRunner, server: DnsServer) -> None:
+    """An empty answer fails a check that was made in Python and says nothing about it."""
+    results: list[Result] = []
+    settings = DnsSettings(server=server.server)
+    runner.run_all([Check(name="it", check_type="dns", target="nodata.test", settings=settings)], results.append)
+    assert (results[0].reason, results[0].detail) == (Reason.EXPECTATION, "nodata.test has no records of type A")
+
+
+async def test_records_of_other_names_are_not_counted(server: DnsServer) -> None:
+    """A record that the question does not lead to is in the series of the answer section alone."""
+    _, attempt = await ask("stray.test", server=server.server)
+    assert (attempt.observed["answer_count"], answers_of(attempt)) == (0, ())
+    assert measured(attempt)["probe_dns_answer_rrs"] == 1
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from exporter.checks.base import CheckType
 from exporter.config import parse_config
 from exporter.config.expectations import ExpectationReader
 from exporter.config.json_path import compile_json_path
@@ -174,3 +175,30 @@ def test_conditions_for_another_attempt_are_reasons_and_expectations() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(text, "f.yml", TYPES)
     assert [problem.path for problem in caught.value.problems] == ["checks[0].retry_on[0]", "checks[0].retry_on[2]"]
+
+
+def _never(expectation: Expectation, settings: object) -> Expectation:
+    raise ValueError("can never be met")
+
+
+def _fail(expectation: Expectation, settings: object) -> Expectation:
+    raise KeyError(str(expectation.operand))
+
+
+@pytest.mark.parametrize(
+    ("fit", "fault"),
+    [
+        (_never, '"here" can never be met'),
+        (_fail, '"here" cannot be used: the type thing failed at an expectation: KeyError'),
+        (lambda *_: None, "\"here\" cannot be used: the type thing makes <class 'NoneType'> of an expectation"),
+    ],
+)
+def test_a_type_may_refuse_an_expectation(fit: Any, fault: str) -> None:
+    """What a type says of an expectation, or fails at, is told at the operand."""
+    base = TYPES["tcp"]
+    thing = CheckType(
+        name="thing", description="", executor=base.executor, subjects=(SUBJECTS["body"],), fit_expectation=fit
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse_config("checks: [{name: a, type: thing, target: b, expect: [{body: here}]}]", "f.yml", {"thing": thing})
+    assert str(caught.value) == f"f.yml:1:60: checks[0].expect[0].body: {fault}"

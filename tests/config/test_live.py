@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,32 @@ def test_a_refused_file_is_tried_again_only_after_a_change(tmp_path: Path) -> No
     write_checks(tmp_path / "checks.yml", "mended")
     assert config.reload_if_changed()
     assert names_of(config) == ["mended"]
+
+
+def test_a_shortage_of_files_is_no_change(tmp_path: Path) -> None:
+    """When nothing can be opened, nothing is known about the files, and the next look is what counts."""
+    write_checks(tmp_path / "checks.yml", "old")
+    config = live(tmp_path / "checks.yml")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        looked = config.reload_if_changed()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert not looked
+    assert config.last_reload_successful
+    assert not config.reload_if_changed()
+
+
+def test_the_secrets_of_each_configuration_are_masked(tmp_path: Path) -> None:
+    """Those of the first one, those of a later one, and the earlier ones still."""
+    text = "checks: [{{name: a, type: http, target: 'http://a.example/', basic_auth: {{username: u, password: {}}}}}]"
+    (tmp_path / "checks.yml").write_text(text.format("first-password"))
+    config = live(tmp_path / "checks.yml")
+    assert config.masks("first-password, second-password") == "<secret>, second-password"
+    (tmp_path / "checks.yml").write_text(text.format("second-password"))
+    config.reload()
+    assert config.masks("first-password, second-password") == "<secret>, <secret>"
 
 
 def test_files_that_join_and_leave_an_included_folder_are_seen(tmp_path: Path) -> None:

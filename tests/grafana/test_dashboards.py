@@ -365,7 +365,7 @@ def test_a_check_that_two_jobs_see_counts_once(scene: Scene) -> None:
     dashboard = read_dashboard("overview")
     values = defaults(dashboard)
     by_panel = {question.panel: question.expression for question in questions(dashboard)}
-    wanted = {"Up": [8.0], "Degraded": [1.0], "Down": [4.0], "Without result": [0.0]}
+    wanted = {"Ok": [8.0], "Degraded": [1.0], "Failing": [4.0], "Without result": [0.0]}
 
     def counts() -> dict[str, list[float]]:
         found = {panel: scene.prometheus.query(fill(by_panel[panel], values)) for panel in wanted}

@@ -17,19 +17,24 @@ import dns.rdatatype
 import pytest
 
 from exporter.attempt import begin_attempt
+from exporter.checks.dns import DNS, DnsCheckExecutor
+from exporter.config import parse_config
 from exporter.errors import CheckFailed
-from exporter.model import Reason
+from exporter.model import Reason, ResultStatus
 from exporter.net.addresses import parse_address
 from exporter.net.datagram_socket import open_datagram_socket
 from exporter.net.dns_exchange import ask_datagram, prepare_question
 from exporter.net.dns_reader import DnsAnswer
+from exporter.verdict import judge
 from tests.net.connecting import LOOP_NAMES, LOOPS
+from tests.servers.tcp import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.net.dns_message import Question
 
+TYPES = {"dns": DNS}
 POINTER_TO_QUESTION = b"\xc0\x0c"
 _PATIENCE_SECONDS = 20.0
 
@@ -384,3 +389,31 @@ async def test_a_server_that_sends_only_malformed_answers_has_failed() -> None:
         Reason.PROTOCOL,
         "the server sent 8 answers that cannot be read; the answer is malformed: it ends before its last record does",
     )
+
+
+async def test_a_check_of_a_large_answer_does_not_keep_the_loop() -> None:
+    """Asking for 4,000 records, reading and judging them keeps the loop for a few milliseconds at a time."""
+    question = question_for()
+    numbers = (struct.pack(">I", 0xC0000200 + number) for number in range(6000))
+    wire = fitting(question, (record(POINTER_TO_QUESTION, "A", number) for number in numbers))
+
+    def answer(connection: socket.socket) -> None:
+        query = connection.recv(65535)
+        connection.sendall(len(wire).to_bytes(2) + query[2:4] + wire[2:])
+        connection.recv(1)
+
+    with serve(answer) as server:
+        keys = f'server: "{server.target}", transport: tcp, expect: [{{answers: {{any_of: [192.0.2.9]}}}}]'
+        [check] = parse_config(f"checks: [{{name: it, type: dns, target: www.test, {keys}}}]", "c.yml", TYPES).checks
+        verdicts = []
+
+        async def run() -> None:
+            attempt = begin_attempt()
+            answered = await DnsCheckExecutor().execute(check)
+            verdicts.append(judge(check, attempt, answered, duration_seconds=1.0))
+
+        await longest_turn(run)
+        longest = await longest_turn(run)
+    assert [verdict.status for verdict in verdicts] == [ResultStatus.OK] * 2
+    assert verdicts[0].observed["answer_count"] == 4094
+    assert longest < 0.02
