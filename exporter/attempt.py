@@ -8,6 +8,7 @@ so that an attempt that is cut off by a timeout still shows how far it came. It 
 from __future__ import annotations
 
 from contextvars import ContextVar
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ class Attempt:
 
     Attributes:
         started: `perf_counter()` at the start.
+        ends_at: `perf_counter()` at which the attempt is cut off.
         timeout_reason: What a timeout would mean now: `connect_timeout` while connecting, else `timeout`.
         phase: The phase in which the attempt was cut off, as far as whoever was cut off knows it: `tls`, and what comes
             after it. Those before are known by `timeout_reason`.
@@ -38,6 +40,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "ends_at",
         "held_seconds",
         "log",
         "measurements",
@@ -50,6 +53,7 @@ class Attempt:
 
     def __init__(self) -> None:
         self.started = perf_counter()
+        self.ends_at = inf
         self.timeout_reason = Reason.TIMEOUT
         self.timeout_detail = ""
         self.phase = ""

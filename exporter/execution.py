@@ -125,7 +125,7 @@ class Execution:
     async def _make_attempt(self) -> Result:
         self._attempt = attempt = begin_attempt()
         self._attempts += 1
-        self._arm()
+        self._arm(attempt)
         pending: object = None
         try:
             pending = self._executors.get_executor(self.check.check_type).execute(self.check)
@@ -202,13 +202,14 @@ class Execution:
             detail = f"{detail}: {attempt.timeout_detail}"
         return unjudged(self.check, reason, detail, attempt)
 
-    def _arm(self) -> None:
+    def _arm(self, attempt: Attempt) -> None:
         self._expired = False
         self._limit_seconds, self._limit_reason = self.check.timeout_seconds, Reason.TIMEOUT
         if self._deadline is not None:
             left = max(self._deadline - perf_counter(), 0.0)
             if left < self._limit_seconds:
                 self._limit_seconds, self._limit_reason = left, Reason.DEADLINE
+        attempt.ends_at = perf_counter() + self._limit_seconds
         self._timer = self._loop.call_later(self._limit_seconds, self._expire)
 
     def _disarm(self) -> None:

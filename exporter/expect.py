@@ -10,6 +10,9 @@ operators fit which kind of value is `OPERATORS`. What an operator means:
 - Where there are several values (the answers of a name server, a JSON array), `eq` compares them as a set, `in` wants
   all of them among the operand's, `any_of` wants one of the operand's among them, `all_of` all of the operand's,
   `none_of` none; `contains` and `matches` hold when they hold for one of the values, `not_matches` when for none.
+- Of lines (what a server says), `eq`, `in`, `contains` and `matches` hold when they hold for one of them, while `ne`,
+  `none_of` and `not_matches` are about the first.
+- Days are counted to the second by `lt le gt ge`; `eq ne in none_of` compare whole days, of which a part is none.
 
 A value that is not there (None, JSON null, no answers) or is of the wrong kind fails everything but `ne`,
 `not_matches`, `none_of` and, when it is not there, `exists: false`: those say what must not be, and it is not.
@@ -40,10 +43,12 @@ DURATION = Subject(
 
 OPERATORS: Mapping[ValueKind, tuple[Operator, ...]] = {
     ValueKind.NUMBER: ("eq", "ne", "lt", "le", "gt", "ge", "in", "none_of", "exists"),
+    ValueKind.DAYS: ("eq", "ne", "lt", "le", "gt", "ge", "in", "none_of", "exists"),
     ValueKind.DURATION: ("eq", "ne", "lt", "le", "gt", "ge", "exists"),
     ValueKind.STATUS: ("eq", "ne", "lt", "le", "gt", "ge", "in", "none_of", "exists"),
     ValueKind.TEXT: ("eq", "ne", "in", "none_of", "contains", "matches", "not_matches", "exists"),
     ValueKind.TEXTS: ("eq", "ne", "in", "any_of", "all_of", "none_of", "contains", "matches", "not_matches", "exists"),
+    ValueKind.LINES: ("eq", "ne", "in", "none_of", "contains", "matches", "not_matches", "exists"),
     ValueKind.FLAG: ("eq", "ne", "exists"),
     ValueKind.JSON: (
         "eq", "ne", "lt", "le", "gt", "ge", "in", "any_of", "all_of", "none_of", "contains", "matches", "not_matches",
@@ -155,10 +160,12 @@ def _usable_flag(value: object) -> object:
 
 _USABLE: Mapping[ValueKind, Callable[[object], object]] = {
     ValueKind.NUMBER: _usable_number,
+    ValueKind.DAYS: _usable_number,
     ValueKind.DURATION: _usable_number,
     ValueKind.STATUS: _usable_number,
     ValueKind.TEXT: _usable_text,
     ValueKind.TEXTS: _usable_texts,
+    ValueKind.LINES: _usable_texts,
     ValueKind.FLAG: _usable_flag,
     ValueKind.JSON: lambda value: list(value) if isinstance(value, tuple) else value,
 }
@@ -174,6 +181,11 @@ def _compare_plain(operator_name: Operator, value: object, operand: object) -> b
             return value in cast("Sequence[object]", operand)
         case _:
             return value not in cast("Sequence[object]", operand)
+
+
+def _compare_days(operator_name: Operator, value: object, operand: object) -> bool:
+    days = cast("float", value)
+    return _compare_plain(operator_name, math.floor(days) if math.isfinite(days) else days, operand)
 
 
 def _compare_status(operator_name: Operator, value: object, operand: object) -> bool:
@@ -219,6 +231,13 @@ def _compare_texts(operator_name: Operator, value: object, operand: object) -> b
             return not observed & wanted
         case _:
             return _compare_plain(operator_name, observed, wanted)
+
+
+def _compare_lines(operator_name: Operator, value: object, operand: object) -> bool:
+    lines = cast("tuple[str, ...]", value)
+    if operator_name in _HOLD_FOR_NOTHING:
+        return _compare_text(operator_name, lines[0], operand)
+    return any(_compare_text(operator_name, line, operand) for line in lines)
 
 
 def _compare_json(operator_name: Operator, value: object, operand: object) -> bool:
@@ -269,10 +288,12 @@ def _same_json(left: object, right: object) -> bool:
 
 _COMPARE: Mapping[ValueKind, Callable[[Operator, object, object], bool]] = {
     ValueKind.NUMBER: _compare_plain,
+    ValueKind.DAYS: _compare_days,
     ValueKind.DURATION: _compare_plain,
     ValueKind.STATUS: _compare_status,
     ValueKind.TEXT: _compare_text,
     ValueKind.TEXTS: _compare_texts,
+    ValueKind.LINES: _compare_lines,
     ValueKind.FLAG: _compare_plain,
     ValueKind.JSON: _compare_json,
 }
@@ -301,7 +322,8 @@ def _shown(kind: ValueKind, value: object) -> str:
     elif isinstance(value, str):
         text = value
     elif isinstance(value, tuple):
-        text = ", ".join(map(str, value[:_MAX_OBSERVED_CHARACTERS]))
+        separator = " | " if kind is ValueKind.LINES else ", "
+        text = separator.join(map(str, value[:_MAX_OBSERVED_CHARACTERS]))
     else:
         text = _start_of_json(value)
     return _cut(text)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_NUMERIC_KINDS = frozenset((ValueKind.NUMBER, ValueKind.DURATION, ValueKind.STATUS))
+_NUMERIC_KINDS = frozenset((ValueKind.NUMBER, ValueKind.DAYS, ValueKind.DURATION, ValueKind.STATUS))
 _ORDER_OPERATORS = frozenset(("lt", "le", "gt", "ge"))
 _MAX_LABEL_SETS = 20_000
 """Rendered label sets that are kept for one type: enough for ten thousand checks with a certificate each."""

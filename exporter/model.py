@@ -112,10 +112,12 @@ class ValueKind(StrEnum):
     """The kind of value a subject yields; it decides which operators and operands fit."""
 
     NUMBER = "number"
+    DAYS = "days"
     DURATION = "duration"
     STATUS = "status"
     TEXT = "text"
     TEXTS = "texts"
+    LINES = "lines"
     FLAG = "flag"
     JSON = "json"
 

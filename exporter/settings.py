@@ -310,13 +310,19 @@ class SettingsModel(BaseModel):
 class TlsConfig(SettingsModel):
     """How TLS is spoken and what is demanded of the peer's certificate; files are relative to the configuration."""
 
-    ca_file: ReadableFile | None = Field(default=None, description="PEM file of the authorities to trust")
+    ca_file: ReadableFile | None = Field(
+        default=None,
+        description="PEM file of the certificates to trust: authorities, intermediates or the server's own",
+    )
     cert_file: ReadableFile | None = Field(default=None, description="PEM file of the client certificate")
     key_file: ReadableFile | None = Field(default=None, description="PEM file of the client certificate's key")
     server_name: Host | None = Field(default=None, description="Name sent as SNI and verified; the target's by default")
     min_version: TlsVersion = Field(default="TLS12", description="Lowest TLS version offered")
     max_version: TlsVersion | None = Field(default=None, description="Highest TLS version offered")
     insecure_skip_verify: bool = Field(default=False, description="Accept any certificate; its facts are still shown")
+    legacy_renegotiation: bool = Field(
+        default=False, description="Accept servers without secure renegotiation (RFC 5746), as very old ones are"
+    )
 
     @model_validator(mode="after")
     def _check_what_belongs_together(self) -> Self:

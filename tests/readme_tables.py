@@ -50,10 +50,12 @@ _READ_APART = {
 
 _VALUE_KINDS = {
     ValueKind.NUMBER: "number",
+    ValueKind.DAYS: "days",
     ValueKind.DURATION: "duration",
     ValueKind.STATUS: "status",
     ValueKind.TEXT: "text",
     ValueKind.TEXTS: "several texts",
+    ValueKind.LINES: "lines of text",
     ValueKind.FLAG: "true or false",
     ValueKind.JSON: "JSON value",
 }

@@ -69,6 +69,11 @@ def naming(*names: str) -> Callable[..., Certificate]:
     return lambda ca, _: certificates.valid(ca, *names)
 
 
+def having(*dns_names: str) -> Callable[..., Certificate]:
+    """Issue for these DNS names, whatever they look like."""
+    return lambda ca, _: certificates.with_dns_names(ca, *dns_names)
+
+
 ADDRESS = "127.0.0.1"
 FAULTY = {
     "expired": Server("it expired on 2001-02-03T04:05:06Z", certificates.expired),
@@ -81,9 +86,70 @@ FAULTY = {
     "other authority": Server("its chain ends with the issuer {issuer}, which is unknown", by_unknown_authority),
     "no address": Server("it is for good.test, not for 127.0.0.1", naming("good.test"), ADDRESS),
     "other address": Server("it is for 127.0.0.9, ::1, not for 127.0.0.1", naming("127.0.0.9", "::1"), ADDRESS),
+    "common name alone": Server(
+        "it has no subject alternative name for a host; the name in its subject (CN=good.test) does not count",
+        certificates.without_names,
+    ),
+    "no host": Server(
+        "it has no subject alternative name for a host; the name in its subject (CN=good.test) does not count",
+        certificates.naming_no_host,
+    ),
+    "common name of an address": Server(
+        "it has no subject alternative name for a host; the name in its subject (CN=127.0.0.1) does not count",
+        certificates.without_names,
+        ADDRESS,
+    ),
+    "address as a DNS name": Server(
+        "it is for 127.0.0.1, not for 127.0.0.1: it has 127.0.0.1 as a DNS name, and only an IP address covers an "
+        "address",
+        certificates.with_dns_names,
+        ADDRESS,
+    ),
+    "wildcard for an address": Server(
+        "it is for *.0.0.1, not for 127.0.0.1: it has *.0.0.1 as a DNS name, and only an IP address covers an address",
+        having("*.0.0.1"),
+        ADDRESS,
+    ),
+    "address for a host": Server("it is for 127.0.0.1, not for good.test", naming(ADDRESS)),
+    "wide wildcard": Server(
+        "it is for *.test, not for good.test: *.test is too wide, because a wildcard needs two labels after it",
+        having("*.test"),
+    ),
+    "wildcard for everything": Server(
+        "it is for *, not for good.test: * is too wide, because a wildcard needs two labels after it", having("*")
+    ),
+    "wildcard above": Server(
+        "it is for *.good.test, not for good.test: the * of *.good.test stands for exactly one label",
+        having("*.good.test"),
+    ),
+    "wildcard below": Server(
+        "it is for *.good.test, not for a.b.good.test: the * of *.good.test stands for exactly one label",
+        having("*.good.test"),
+        "a.b.good.test",
+    ),
+    "part of a label": Server(
+        "it is for w*.good.test, not for www.good.test: the * of w*.good.test must be the whole first label",
+        having("w*.good.test"),
+        "www.good.test",
+    ),
+    "second label": Server(
+        "it is for www.*.test, not for www.good.test: the * of www.*.test must be the whole first label",
+        having("www.*.test"),
+        "www.good.test",
+    ),
+    "final dot": Server(
+        "it is for good.test., not for good.test: the dot at the end of good.test. does not belong there",
+        having("good.test."),
+    ),
     "weak key": Server("its key is too weak", certificates.with_weak_key, ciphers=EVEN_WEAK),
     "weak signature": Server(
         "a signature in its chain uses a weak digest", certificates.with_weak_signature, ciphers=EVEN_WEAK
+    ),
+    "broken signature": Server(
+        "a signature in its chain uses a weak digest", certificates.with_broken_signature, ciphers=EVEN_WEAK
+    ),
+    "weak intermediate": Server(
+        "a signature in its chain uses a weak digest", certificates.with_weak_intermediate, ciphers=EVEN_WEAK
     ),
     "old version": Server(
         "good.test refused the handshake: it speaks none of the TLS versions offered (alert protocol_version)",

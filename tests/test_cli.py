@@ -98,7 +98,7 @@ def test_every_problem_of_a_configuration_has_its_line(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("absent.yml", "absent.yml: cannot be read: No such file or directory\n"),
-        ("directory", "directory: cannot be read: it is no regular file\n"),
+        ("directory", "directory: cannot be read: it is not a regular file\n"),
         ("bad.yml", "bad.yml:2:1: is no valid YAML: "),
         ("binary.yml", "binary.yml: is not UTF-8 (line 1)\n"),
     ],

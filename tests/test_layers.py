@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exporter.secrecy",),
     ("exporter.settings",),
     ("exporter.masking",),
+    ("exporter.regular_files",),
     ("exporter.logs",),
     ("exporter.pacing",),
     ("exporter.net", "exporter.net.*"),

@@ -11,10 +11,8 @@ import asyncio
 import json
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
-
-import anyio.to_thread
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
@@ -160,7 +158,7 @@ class HttpCheckExecutor:
         run = HttpRun()
         answer: HttpAnswer | None = None
         try:
-            plan = await _plan_of(check)
+            plan = await _plan_of(check, self._network)
             client = self._usable_client()
             await run.fetch(client, plan.first, plan.rules, _auth(check, client, self._network))
             answer = await _looked_at(check, run.exchanges[-1])
@@ -279,11 +277,12 @@ class _ByIdentity(Generic[Keyed]):
         return isinstance(other, _ByIdentity) and other.what is self.what
 
 
-async def _plan_of(check: Check) -> _Plan:
+async def _plan_of(check: Check, network: Network) -> _Plan:
     settings = _settings_of(check)
     if settings.body_file is None:
         return _kept_plan(_ByIdentity(check))
-    content = await anyio.to_thread.run_sync(read_body_file, settings.body_file, abandon_on_cancel=True)
+    file = settings.body_file
+    content = await network.files.result(("body_file", file), f"the body_file {file}", partial(read_body_file, file))
     return _plan(check.target, settings, content)
 
 

@@ -1,39 +1,45 @@
-"""Type `tcp`: a connection can be made, with TLS if asked for; what the server says first can be judged.
+"""Type `tcp`: a connection can be made, with TLS if asked for; what the server says can be judged line by line.
 
-The banner is what the server sends on its own, or in answer to `send`: its first line, or what came when it pauses or
-closes before a line is complete. It is read only when an expectation is about it.
+The banner is what the server says on its own, or in answer to what was sent. It is read only when an expectation is
+about it: until each is met by some line, the server closes, or the time of the check is nearly up. Greetings may have
+several lines (RFC 5321 section 4.2.1). Expectations that say what must not be are about the first line.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import lru_cache
+from math import isfinite
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
 from exporter.model import MetricSpec, Reason, Result, ResultStatus, Subject, ValueKind
-from exporter.net import ConnectionFacts, Network, connection_failure
+from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import endpoint
 from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy_settings import ProxySettings
+from exporter.net.spoken_lines import SpokenLines, listen
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exporter.attempt import Attempt
-    from exporter.model import Check
+    from exporter.model import Check, Expectation
     from exporter.net.proxy import Proxies
     from exporter.settings import CheckSettings
 
-_MAX_BANNER_BYTES = 65536
-_PAUSE_SECONDS = 0.5
-"""A server that pauses this long after it began to speak has said what it says; binary protocols end no line."""
+_MARGIN = 0.05
+_MAX_MARGIN_SECONDS = 0.1
+"""Listening ends this part of the time limit before it, so that what was heard is judged and not cut off."""
 
 PHASES = MetricSpec(
     name="probe_tcp_duration_seconds",
@@ -43,21 +49,62 @@ PHASES = MetricSpec(
 )
 FAILED_DUE_TO_REGEX = MetricSpec(
     name="probe_failed_due_to_regex",
-    help="1 when the banner did not match, or matched, a regular expression as it was expected to; else 0; "
-    "absent while no connection was made",
+    help="1 when the banner did not match, or matched, a regular expression as it was expected not to; else 0, also "
+    "when no connection was made",
+    defaults=(((), 0.0),),
 )
 BANNER = Subject(
-    name="banner", kind=ValueKind.TEXT, description="What the server says first: its first line, without its end"
+    name="banner",
+    kind=ValueKind.LINES,
+    description="What the server says, as lines without their ends: one of them, or the first for what must not be",
 )
+
+
+_UNREAD_ESCAPE = re.compile(r"\\r\\n|\\[rn0]$|\\x[0-9A-Fa-f]{2}")
+
+
+def _refuse_unread_escapes(text: str) -> str:
+    """Refuse a text with escapes that YAML reads in double quotes only; it was meant to hold what they stand for."""
+    if _UNREAD_ESCAPE.search(text):
+        raise ValueError(f'holds a backslash and letters, as written; put it in double quotes: "{text}"')
+    return text
+
+
+def _parse_octets(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError('must be hex in quotes, such as "00 ff 0d 0a"')  # noqa: TRY004 - a fault of the document
+    try:
+        return bytes.fromhex(value)
+    except ValueError:
+        raise ValueError("is not hex, such as 00 ff 0d 0a") from None
+
+
+Octets = Annotated[
+    bytes, BeforeValidator(_parse_octets), WithJsonSchema({"type": "string", "examples": ["00 ff 0d 0a"]})
+]
 
 
 class TcpSettings(NetworkSettings, TlsSettings, ProxySettings):
     """Settings of type `tcp`."""
 
     tls: bool = Field(default=False, description="Speak TLS from the start and verify the certificate")
-    send: str | None = Field(
-        default=None, max_length=4096, description="Text sent when connected, such as `PING\\r\\n`"
+    send: Annotated[str, AfterValidator(_refuse_unread_escapes)] | None = Field(
+        default=None, max_length=4096, description="Text sent at once when connected, such as `PING\\r\\n`"
     )
+    send_bytes: Octets | None = Field(
+        default=None, max_length=4096, description="Bytes sent in its place, in hex, such as `00 ff 0d 0a`"
+    )
+
+    @model_validator(mode="after")
+    def _check_what_belongs_together(self) -> Self:
+        if self.send is not None and self.send_bytes is not None:
+            raise ValueError("cannot have both send and send_bytes")
+        return self
+
+    @property
+    def sent(self) -> bytes | None:
+        """What is sent when connected; None for nothing."""
+        return self.send_bytes if self.send is None else self.send.encode()
 
 
 class TcpCheckExecutor:
@@ -86,9 +133,9 @@ class TcpCheckExecutor:
 
     async def _talk(self, check: Check, settings: TcpSettings, attempt: Attempt, facts: ConnectionFacts) -> None:
         host, port = _host_and_port(check.target)
-        listener = _Listener()
+        spoken = SpokenLines()
         transport, _ = await self._network.connect(
-            lambda: listener,
+            lambda: spoken,
             host,
             port,
             settings,
@@ -98,10 +145,11 @@ class TcpCheckExecutor:
             proxy=_proxies(settings).route(host, port, secure=True),
         )
         try:
-            if settings.send is not None:
-                transport.write(settings.send.encode())
-            if any(expectation.subject is BANNER for expectation in check.expectations):
-                await _hear_banner(listener, attempt, facts)
+            if (sent := settings.sent) is not None:
+                transport.write(sent)
+            expected = [expectation for expectation in check.expectations if expectation.subject is BANNER]
+            if expected:
+                await _hear_banner(spoken, expected, attempt, facts)
         except BaseException:
             transport.abort()
             raise
@@ -112,65 +160,22 @@ class TcpCheckExecutor:
             transport.close()
 
 
-class _Listener(asyncio.Protocol):
-    """Collects what the server says until a line is complete, or the server closes, pauses or has said too much."""
-
-    def __init__(self) -> None:
-        self._heard = bytearray()
-        self._complete = False
-        self._failure: Exception | None = None
-        self._something_new = asyncio.Event()
-
-    @property
-    def banner(self) -> str | None:
-        """What was heard so far of the first line; None when nothing was."""
-        if not self._heard:
-            return None
-        return bytes(self._heard).partition(b"\n")[0].removesuffix(b"\r").decode(errors="replace")
-
-    async def listen(self) -> None:
-        """Wait until the banner is complete.
-
-        Raises:
-            CheckFailed: When the connection breaks.
-        """
-        while not self._complete:
-            self._something_new.clear()
-            try:
-                async with asyncio.timeout(_PAUSE_SECONDS if self._heard else None):
-                    await self._something_new.wait()
-            except TimeoutError:
-                break
-        if self._failure is not None:
-            raise connection_failure(self._failure, "reading the banner") from self._failure
-
-    def data_received(self, data: bytes) -> None:
-        if not self._complete:
-            self._heard += data[: _MAX_BANNER_BYTES - len(self._heard)]
-            self._complete = b"\n" in data or len(self._heard) == _MAX_BANNER_BYTES
-            self._something_new.set()
-
-    def eof_received(self) -> None:
-        self._complete = True
-        self._something_new.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._complete:
-            self._failure = exc
-            self._complete = True
-        self._something_new.set()
-
-
-async def _hear_banner(listener: _Listener, attempt: Attempt, facts: ConnectionFacts) -> None:
+async def _hear_banner(
+    spoken: SpokenLines, expected: Sequence[Expectation], attempt: Attempt, facts: ConnectionFacts
+) -> None:
+    attempt.phase = "banner"
+    left_seconds = attempt.ends_at - perf_counter()
+    limit_seconds = left_seconds - min(left_seconds * _MARGIN, _MAX_MARGIN_SECONDS)
     try:
-        await listener.listen()
-    except asyncio.CancelledError:
-        attempt.phase = "banner"
-        raise
+        async with asyncio.timeout(limit_seconds if isfinite(limit_seconds) else None):
+            await listen(spoken, expected)
+    except TimeoutError:
+        if not spoken.spoken:
+            await listen(spoken, expected)  # until the check is cut off, because silence is a timeout
     finally:
         attempt.measure(PHASES, perf_counter() - facts.ready_at, ("banner",))
-        attempt.observe({BANNER.name: listener.banner})
-        attempt.note("heard", banner=listener.banner)
+        attempt.observe({BANNER.name: spoken.spoken})
+        attempt.note("heard", banner=" | ".join(spoken.spoken))
 
 
 def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
@@ -182,10 +187,9 @@ def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
     if facts.tls is not None:
         attempt.measure_all(tls_measurements(facts.tls))
         attempt.observe(tls_observations(facts.tls))
-    if facts.ready_at:
-        regular = [one for one in check.expectations if one.subject is BANNER and one.operator in _REGULAR]
-        failed = any(outcome.evaluated and not outcome.ok for outcome in evaluate(regular, attempt.observed))
-        attempt.measure(FAILED_DUE_TO_REGEX, float(failed))
+    regular = [one for one in check.expectations if one.subject is BANNER and one.operator in _REGULAR]
+    failed = any(outcome.evaluated and not outcome.ok for outcome in evaluate(regular, attempt.observed))
+    attempt.measure(FAILED_DUE_TO_REGEX, float(failed))
 
 
 _DEFAULTS = TcpSettings()
@@ -216,7 +220,7 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
 
 TCP = CheckType(
     name="tcp",
-    description="Connects to a TCP port, with TLS if asked for, and can judge what the server says first",
+    description="Connects to a TCP port, with TLS if asked for, and can judge what the server says",
     executor=lambda context: TcpCheckExecutor(context.network),
     settings=TcpSettings,
     metrics=(*RESOLUTION_METRICS, PHASES, FAILED_DUE_TO_REGEX, *TLS_METRICS),

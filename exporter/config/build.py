@@ -14,6 +14,7 @@ from exporter.config.problems import Fault, quoted
 from exporter.config.retries import tell_retries_that_do_not_fit
 from exporter.config.schema import CHECK_KEYS, READ_APART, CommonKeys
 from exporter.config.secrets import mask_url_password
+from exporter.config.tls_files import TlsFiles
 from exporter.config.validation import validate
 from exporter.expect import DURATION
 from exporter.foreign import repr_of, text_of
@@ -57,6 +58,7 @@ class CheckBuilder:
         self._reader = reader
         self._problems = problems
         self._fields = fields_of(check_type.settings)
+        self._tls_files = TlsFiles()
         self._shared_settings: dict[str, CheckSettings] = {}
         self._shared_expectations: dict[tuple[int, int], tuple[object, object, tuple[Expectation, ...]]] = {}
         self._subjects: Mapping[str, Subject] = {subject.name: subject for subject in (*check_type.subjects, DURATION)}
@@ -141,8 +143,10 @@ class CheckBuilder:
                 settings, faults = validate(self._type.settings, values, CHECK_KEYS)
             except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything
                 settings, faults = None, [Fault((), self._raised("its settings", error))]
-            self._reader.report(entries, whole, (), faults)
             if settings is not None:
+                faults = [*self._tls_files.faults(settings)]
+            self._reader.report(entries, whole, (), faults)
+            if settings is not None and not faults:
                 _keep(self._shared_settings, key, settings)
         return settings
 

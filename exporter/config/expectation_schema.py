@@ -27,10 +27,12 @@ _STATUS: Schema = {"anyOf": [{"type": "integer"}, _TEXT]}
 _ANY: Schema = {"not": {"type": "null"}}
 _SCALARS: Mapping[ValueKind, Schema] = {
     ValueKind.NUMBER: _NUMBER,
+    ValueKind.DAYS: {"type": ["number", "string"], "examples": [21, "48h"]},
     ValueKind.DURATION: {"type": ["string", "integer"], "examples": ["800ms"]},
     ValueKind.STATUS: _STATUS,
     ValueKind.TEXT: _TEXT,
     ValueKind.TEXTS: _TEXT,
+    ValueKind.LINES: _TEXT,
     ValueKind.FLAG: _FLAG,
     ValueKind.JSON: _ANY,
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
-import stat
 from pathlib import Path
+
+from exporter.regular_files import open_regular, reading_failure
 
 MAX_SECRET_BYTES = 64 * 1024
 MAX_DOCUMENT_BYTES = 1024 * 1024
@@ -77,16 +78,10 @@ class Files:
 
 
 def _open(path: Path) -> int:
-    """Open a regular file; a pipe or a device is refused before it can block."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return open_regular(path)
     except (OSError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        raise ValueError(f"cannot be read: {said}") from error
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise ValueError("cannot be read: it is no regular file")
+        raise ValueError(f"cannot be read: {reading_failure(error)}") from error
 
 
 def _read_bytes(path: Path, limit_bytes: int) -> bytes:

@@ -28,6 +28,7 @@ _BOUND = re.compile(r"[0-9]{3}")
 _STATUSES = (100, 599)
 _STATUSES_TEXT = "a status is a number from 100 to 599 (RFC 9110)"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SECONDS_PER_DAY = 86400
 _ORDER = ("lt", "le", "gt", "ge")
 _SETS = ("in", "any_of", "all_of", "none_of")
 
@@ -134,6 +135,23 @@ def _compile_duration(_subject: Subject, _operator: Operator, value: object) -> 
     return parse_duration(value)
 
 
+def _compile_days(_subject: Subject, operator: Operator, value: object) -> object:
+    """Compile days, written as a number or as a duration; they are compared whole where order is no matter."""
+    days = tuple([_days(item) for item in (_list(value) if operator in _SETS else [value])])
+    if operator not in _ORDER and not all(one.is_integer() for one in days):
+        raise ValueError("is not a number of whole days; compare with lt, le, gt or ge")
+    return days if operator in _SETS else days[0]
+
+
+def _days(value: object) -> float:
+    if isinstance(value, str):
+        try:
+            return parse_duration(value) / _SECONDS_PER_DAY
+        except ValueError:
+            raise ValueError("must be a number of days, or a duration such as 48h") from None
+    return float(_number(value))
+
+
 def _compile_status(_subject: Subject, operator: Operator, value: object) -> object:
     if operator in _SETS:
         return tuple(map(_status_range, value if isinstance(value, list) and value else [value]))
@@ -228,10 +246,12 @@ def _plain(value: object) -> object:
 
 _COMPILE: Mapping[ValueKind, Callable[[Subject, Operator, object], object]] = {
     ValueKind.NUMBER: _compile_number,
+    ValueKind.DAYS: _compile_days,
     ValueKind.DURATION: _compile_duration,
     ValueKind.STATUS: _compile_status,
     ValueKind.TEXT: _compile_text,
     ValueKind.TEXTS: _compile_texts,
+    ValueKind.LINES: _compile_text,
     ValueKind.FLAG: _compile_flag,
     ValueKind.JSON: _compile_json,
 }
@@ -244,7 +264,7 @@ def shorthand_operator(kind: ValueKind, value: object) -> Operator | None:
             return "in"
         case ValueKind.DURATION:
             return None
-        case ValueKind.NUMBER | ValueKind.TEXT:
+        case ValueKind.NUMBER | ValueKind.DAYS | ValueKind.TEXT | ValueKind.LINES:
             return "in" if isinstance(value, list) else "eq"
         case _:
             return "eq"

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import stat
-
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.regular_files import read_regular, reading_failure
 
 MAX_BODY_FILE_BYTES = 1 << 20
 
 
 def read_body_file(path: str) -> bytes:
-    """Read a request body; in a worker thread, and never from what could block there.
+    """Read a request body; blocks as long as its file system does.
 
     Raises:
         CheckFailed: With reason `local` when it cannot be read or is too large.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise CheckFailed(Reason.LOCAL, f"the body_file {path} is no regular file")
-            content = file.read(MAX_BODY_FILE_BYTES + 1)
-    except OSError as error:
-        raise CheckFailed(Reason.LOCAL, f"the body_file {path} cannot be read: {error.strerror}") from error
+        content = read_regular(path, MAX_BODY_FILE_BYTES)
+    except (OSError, ValueError) as error:
+        raise CheckFailed(Reason.LOCAL, f"the body_file {path} cannot be read: {reading_failure(error)}") from error
     if len(content) > MAX_BODY_FILE_BYTES:
         raise CheckFailed(Reason.LOCAL, f"the body_file {path} is larger than {MAX_BODY_FILE_BYTES} bytes")
     return content

@@ -8,31 +8,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import sha256
 from time import time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
-
-from cryptography import x509
+from typing import TYPE_CHECKING
 
 from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
+from exporter.net.certificate_facts import earliest_expiry
 from exporter.net.cipher_suites import iana_cipher_name
-from exporter.net.distinguished_names import go_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Mapping
 
     from exporter.model import Observation
-
-T = TypeVar("T")
+    from exporter.net.certificate_facts import CertificateFacts
 
 _SECONDS_PER_DAY = 86400.0
-_CACHED_CERTIFICATES = 16384  # ten thousand targets with a leaf each, and their authorities
-_CACHED_CERTIFICATE_BYTES = 4096
-"""Most certificates are smaller than this. Larger ones are read each time, so that a target which presents another one
-of a hundred kilobytes each time cannot fill the memory."""
-
 EARLIEST_EXPIRY = MetricSpec(
     name="probe_ssl_earliest_cert_expiry",
     help="Unix time at which the first of the presented certificates expires; absent without a certificate",
@@ -68,7 +57,7 @@ CERTIFICATE = Subject(
 )
 DAYS_LEFT = Subject(
     name="certificate_days_left",
-    kind=ValueKind.NUMBER,
+    kind=ValueKind.DAYS,
     description="Days until a certificate of the verified chain, or else a presented one, expires; negative afterwards",
     reason=Reason.CERTIFICATE,
 )
@@ -133,31 +122,6 @@ TLS_SUBJECTS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateFacts:
-    """Facts of one certificate; what cannot be read from a malformed one is empty or None.
-
-    Attributes:
-        fingerprint_sha256: SHA-256 of the DER form, lower-case hex.
-        subject: Distinguished name as Go prints it.
-        issuer: Distinguished name as Go prints it.
-        names: DNS names of the subject alternative name extension.
-        addresses: IP addresses of the same extension.
-        serial_number: Lower-case hex without leading zeros.
-        not_before_timestamp_seconds: Unix time of the beginning of its validity.
-        not_after_timestamp_seconds: Unix time of the end of its validity.
-    """
-
-    fingerprint_sha256: str
-    subject: str = ""
-    issuer: str = ""
-    names: tuple[str, ...] = ()
-    addresses: tuple[str, ...] = ()
-    serial_number: str = ""
-    not_before_timestamp_seconds: float | None = None
-    not_after_timestamp_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFacts:
     """Facts of one handshake, successful or refused.
 
@@ -179,95 +143,6 @@ class TlsFacts:
     def earliest_expiry_timestamp_seconds(self) -> float | None:
         """Earliest expiry of the presented certificates; None when there is none."""
         return earliest_expiry(self.presented)
-
-
-def earliest_expiry(certificates: tuple[CertificateFacts, ...]) -> float | None:
-    """Give the first Unix time at which one of the certificates expires; None when none is known."""
-    times = [one.not_after_timestamp_seconds for one in certificates if one.not_after_timestamp_seconds is not None]
-    return min(times, default=None)
-
-
-def latest_start(certificates: tuple[CertificateFacts, ...]) -> float | None:
-    """Give the Unix time from which all of the certificates are valid; None when the dates of one are unknown."""
-    latest = 0.0
-    for one in certificates:
-        start = one.not_before_timestamp_seconds
-        if start is None or one.not_after_timestamp_seconds is None:
-            return None
-        latest = max(latest, start)
-    return latest
-
-
-def certificate_facts(der: bytes) -> CertificateFacts:
-    """Read the facts of a certificate; mostly remembered, because each scrape meets the same ones again.
-
-    A certificate that OpenSSL takes may still be malformed in a part that nobody verifies; such parts are left out.
-    """
-    return _remembered_facts(der) if len(der) <= _CACHED_CERTIFICATE_BYTES else _read_facts(der)
-
-
-@lru_cache(maxsize=_CACHED_CERTIFICATES)
-def _remembered_facts(der: bytes) -> CertificateFacts:
-    return _read_facts(der)
-
-
-def _read_facts(der: bytes) -> CertificateFacts:
-    fingerprint = sha256(der).hexdigest()
-    certificate = _attempt(lambda: x509.load_der_x509_certificate(der), None)
-    if certificate is None:
-        return CertificateFacts(fingerprint_sha256=fingerprint)
-    return CertificateFacts(
-        fingerprint_sha256=fingerprint,
-        subject=_attempt(lambda: go_name(certificate.subject), ""),
-        issuer=_attempt(lambda: go_name(certificate.issuer), ""),
-        names=_attempt(lambda: tuple(_alternative_names(certificate).get_values_for_type(x509.DNSName)), ()),
-        addresses=_attempt(
-            lambda: tuple([str(one) for one in _alternative_names(certificate).get_values_for_type(x509.IPAddress)]),
-            (),
-        ),
-        serial_number=_attempt(lambda: f"{certificate.serial_number:x}", ""),
-        not_before_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_before_utc),
-        not_after_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_after_utc),
-    )
-
-
-_UNREADABLE = (
-    ValueError,
-    TypeError,  # a bit string in a name
-    x509.DuplicateExtension,
-    x509.ExtensionNotFound,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""What cryptography raises for certificates that OpenSSL takes."""
-
-
-def _attempt(read: Callable[[], T], otherwise: T) -> T:
-    try:
-        return read()
-    except _UNREADABLE:
-        return otherwise
-
-
-def _timestamp_seconds(read: Callable[[], datetime]) -> float | None:
-    date = _attempt(read, None)
-    return None if date is None else date.timestamp()
-
-
-def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
-    return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-
-
-class Presented(NamedTuple):
-    """The certificates that a peer sent, its own first: as DER, and what they say."""
-
-    ders: tuple[bytes, ...]
-    facts: tuple[CertificateFacts, ...]
-
-    @classmethod
-    def read(cls, ders: Sequence[bytes]) -> Presented:
-        """Read certificates as they came."""
-        return cls(tuple(ders), tuple([certificate_facts(der) for der in ders]))
 
 
 def tls_measurements(facts: TlsFacts) -> tuple[Measurement, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from OpenSSL import crypto
 
-from exporter.net.certificates import certificate_facts, earliest_expiry, latest_start
+from exporter.net.certificate_facts import certificate_facts, earliest_expiry, latest_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,10 @@ _NO_RENEGOTIATION = b"\xff\x01\x00\x01\x00"  # RFC 5746 section 3.2, without whi
 _ECDHE_RSA, _ECDHE_ECDSA = b"\xc0\x30", b"\xc0\x2c"  # with AES_256_GCM_SHA384, RFC 5289
 _RSA_KEYS = (crypto.TYPE_RSA, 912)  # the latter is EVP_PKEY_RSA_PSS
 
-VERIFYING_SUITES = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384"
-"""OpenSSL's names of the cipher suites that the context must have; what a system wants for connections is no matter."""
+_VERIFYING_SUITES = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384:@SECLEVEL=2"
+"""The cipher suites that verify_chain speaks, and OpenSSL's security level, whatever a system wants for connections.
+Level 2 demands keys of 112 bits of security (RSA with 2048 bits) and no signature by MD5 or SHA-1 but that of an
+authority that is trusted. It is Python's own; the versions of TLS that connections may have do not lower it."""
 
 
 class VerifiedChain(NamedTuple):
@@ -47,11 +49,32 @@ class VerifiedChain(NamedTuple):
         return begins is not None and ends is not None and begins <= timestamp_seconds <= ends
 
 
+def verifying_context(authorities: str) -> ssl.SSLContext:
+    """Make a context for verify_chain.
+
+    Each certificate is trusted by itself, whether it is a root, an intermediate or the peer's own: a chain that ends at
+    it is complete. Names in a certificate's subject do not count (RFC 9525 section 2).
+
+    Args:
+        authorities: The certificates to trust, as PEM.
+
+    Raises:
+        ssl.SSLError: When one of them cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=authorities)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.hostname_checks_common_name = False
+    context.set_ciphers(_VERIFYING_SUITES)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2  # what verify_chain speaks
+    return context
+
+
 def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[bytes]) -> VerifiedChain:
     """Verify chain and name as `context` does in handshakes.
 
     Args:
-        context: A context for TLS 1.2 that demands a certificate and has VERIFYING_SUITES.
+        context: What verifying_context made.
         server_name: Name or IP address that the certificate has to be for.
         presented: The certificates as they were sent, in DER, the peer's own first; at least one.
 

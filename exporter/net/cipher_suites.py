@@ -1,4 +1,4 @@
-"""Names of cipher suites: the IANA name for what OpenSSL calls by its own, and what a ServerHello says in clear.
+"""Names of cipher suites: the IANA name for what OpenSSL calls by its own.
 
 Source: the IANA registry "TLS Cipher Suites"; OpenSSL, ciphers(1).
 """
@@ -6,7 +6,6 @@ Source: the IANA registry "TLS Cipher Suites"; OpenSSL, ciphers(1).
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
 
 _KEY_EXCHANGES = {
     "ECDHE-RSA": "ECDHE_RSA",
@@ -17,17 +16,6 @@ _KEY_EXCHANGES = {
 }
 """OpenSSL's prefix to IANA's key exchange, longer ones first; a name with none of them means RSA. Anonymous and
 pre-shared key exchanges are not offered and therefore not here."""
-
-_VERSIONS = {0x0303: "TLS 1.2", 0x0302: "TLS 1.1", 0x0301: "TLS 1.0"}
-_HANDSHAKE, _SERVER_HELLO = 22, 2
-_TLS13_SUITES = 0x13
-
-
-class ServerHello(NamedTuple):
-    """What a server chose: the TLS version (`TLS 1.2`) and the number of the cipher suite."""
-
-    version: str
-    cipher_suite: int
 
 
 @cache
@@ -56,20 +44,3 @@ def _iana_encryption(cipher: str) -> str:
     if modes[0].startswith("SHA"):
         modes.insert(0, "CBC")
     return "_".join(part for part in (algorithm, bits, *modes) if part)
-
-
-def read_server_hello(head: bytes) -> ServerHello | None:
-    """Read the first bytes of a server; None when they are no ServerHello.
-
-    Source: RFC 8446 section 4.1.3. OpenSSL tells version and suite only of handshakes that succeeded.
-    """
-    if len(head) < 44 or head[0] != _HANDSHAKE or head[5] != _SERVER_HELLO:
-        return None
-    at = 44 + head[43]
-    if len(head) < at + 2:
-        return None
-    suite = int.from_bytes(head[at : at + 2])
-    if suite >> 8 == _TLS13_SUITES:
-        return ServerHello("TLS 1.3", suite)
-    version = _VERSIONS.get(int.from_bytes(head[9:11]))
-    return None if version is None else ServerHello(version, suite)

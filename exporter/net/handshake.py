@@ -7,34 +7,25 @@ second connection.
 from __future__ import annotations
 
 import ssl
-from datetime import UTC, datetime
 from functools import cache
-from time import time
 from typing import TYPE_CHECKING
 
-from OpenSSL import crypto
+from OpenSSL import SSL, crypto
+from OpenSSL._util import ffi
+from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.certificates import Presented, TlsFacts
-from exporter.net.cipher_suites import iana_cipher_name, read_server_hello
-from exporter.net.failures import (
-    EXPIRED,
-    NOT_YET_VALID,
-    OTHER_ADDRESS,
-    OTHER_HOST,
-    UNKNOWN_ISSUER,
-    connection_failure,
-    openssl_reason,
-    verification_phrase,
-)
+from exporter.net.certificate_facts import MAX_PRESENTED, NOTHING_PRESENTED, Presented
+from exporter.net.certificates import TlsFacts
+from exporter.net.cipher_suites import iana_cipher_name
+from exporter.net.failures import connection_failure, openssl_reason
+from exporter.net.refused_certificates import certificate_phrase
+from exporter.net.server_hello import read_server_hello
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from OpenSSL import SSL
-
-    from exporter.net.certificates import CertificateFacts
     from exporter.net.chain_verification import VerifiedChain
 
 _RECORD_TYPES = range(20, 25)
@@ -51,14 +42,46 @@ _ALERTS = {
 }
 """What servers answer to a ClientHello instead of a ServerHello; RFC 8446 section 6."""
 
-_SHOWN_NAMES = 5
 _SHOWN_BYTES = 32
 
 
 def presented_certificates(connection: SSL.Connection) -> Presented:
-    """Give the certificates that came so far, whatever becomes of the handshake."""
-    chain = connection.get_peer_cert_chain() or ()
-    return Presented.read([crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain])
+    """Give the certificates that came so far, whatever becomes of the handshake.
+
+    pyOpenSSL has no public way to count them without making an object of each.
+    """
+    stack = openssl.SSL_get_peer_cert_chain(connection._ssl)  # noqa: SLF001 - as above
+    if stack == ffi.NULL:
+        return NOTHING_PRESENTED
+    count = openssl.sk_X509_num(stack)
+    chain = connection.get_peer_cert_chain() if count <= MAX_PRESENTED else (connection.get_peer_certificate(),)
+    ders = [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain or () if certificate]
+    return Presented.read(ders, count)
+
+
+def too_many_certificates(presented: Presented, server_name: str) -> CheckFailed | None:
+    """Give the failure of a handshake in which more certificates came than anybody looks at; else None."""
+    if presented.sent <= MAX_PRESENTED:
+        return None
+    detail = f"{server_name} presented {presented.sent} certificates; at most {MAX_PRESENTED} are accepted"
+    return CheckFailed(Reason.CERTIFICATE, detail)
+
+
+def legacy_server(connection: SSL.Connection, head: bytes, server_name: str) -> CheckFailed | None:
+    """Give the failure of a handshake with a server that has no secure renegotiation (RFC 5746); else None.
+
+    Args:
+        connection: A connection on which the server has made its choice.
+        head: The first bytes that the server sent.
+        server_name: The name or address of the server.
+    """
+    if connection.get_protocol_version() >= SSL.TLS1_3_VERSION:
+        return None
+    hello = read_server_hello(head)
+    if hello is None or not hello.is_legacy:
+        return None
+    detail = f"{server_name} does not support secure renegotiation (RFC 5746)"
+    return CheckFailed(Reason.TLS, f"{detail}; set legacy_renegotiation: true in tls_config to accept that")
 
 
 def completed_facts(connection: SSL.Connection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts:
@@ -119,7 +142,7 @@ def handshake_failure(
         head: The first bytes that the peer sent.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = _certificate_phrase(error, facts.presented if facts else (), server_name)
+        why = certificate_phrase(error, facts.presented if facts else (), server_name)
         return CheckFailed(Reason.CERTIFICATE, f"the certificate of {server_name} was refused: {why}")
     if head and head[0] not in _RECORD_TYPES:
         return CheckFailed(Reason.TLS, f"the peer does not speak TLS: it sent {head[:_SHOWN_BYTES]!r}")
@@ -129,34 +152,6 @@ def handshake_failure(
     if openssl_reason(error) == "unsupported protocol" and facts is not None and facts.version:
         return CheckFailed(Reason.TLS, f"{server_name} speaks {facts.version}, which tls_config does not allow")
     return connection_failure(error, f"shaking hands with {server_name}")
-
-
-def _certificate_phrase(
-    error: ssl.SSLCertVerificationError, presented: Sequence[CertificateFacts], server_name: str
-) -> str:
-    code = error.verify_code
-    if code == EXPIRED:
-        ends = [one.not_after_timestamp_seconds for one in presented if one.not_after_timestamp_seconds is not None]
-        past = [end for end in ends if end < time()]
-        if past:
-            return f"it expired on {_date(min(past))}"
-    if code == NOT_YET_VALID:
-        starts = [one.not_before_timestamp_seconds for one in presented if one.not_before_timestamp_seconds is not None]
-        if starts:
-            return f"it is not valid before {_date(max(starts))}"
-    if code == UNKNOWN_ISSUER and presented and presented[-1].issuer:
-        if len(presented) == 1:
-            return f"its issuer {presented[0].issuer} is unknown and no intermediate certificate was sent"
-        return f"its chain ends with the issuer {presented[-1].issuer}, which is unknown"
-    names = presented[0].names + presented[0].addresses if presented else ()
-    if code in (OTHER_HOST, OTHER_ADDRESS) and names:
-        more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-        return f"it is for {', '.join(names[:_SHOWN_NAMES])}{more}, not for {server_name}"
-    return verification_phrase(error)
-
-
-def _date(timestamp_seconds: float) -> str:
-    return datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _version_name(openssl_name: str) -> str:

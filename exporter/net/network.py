@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
 from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
+from exporter.model import Reason
 from exporter.net.addresses import endpoint, parse_address
 from exporter.net.connect import connect_plain, connect_tls
+from exporter.net.file_access import FileAccess
 from exporter.net.idle import IdleConnections
 from exporter.net.resolve import Lookups, resolvable_name
 from exporter.net.sharing import SharedWork
 from exporter.net.system_lookup import ResolverThreads
 from exporter.net.system_names import SystemNames
 from exporter.net.through_proxy import connect_to_proxy, open_tunnel, speak_through
-from exporter.net.tls_contexts import TlsContexts
+from exporter.net.tls_contexts import TlsContexts, touch
 from exporter.net.tokens import TokenStore
 from exporter.net.tunnel import Tunnel
 from exporter.settings import parse_host_port
@@ -33,6 +35,15 @@ if TYPE_CHECKING:
     from exporter.net.tls_context import ContextRecipe, TlsContext
     from exporter.pacing import Pacer
     from exporter.settings import NetworkSettings, TlsConfig
+
+_REFRESH_SECONDS = 0.3
+"""How long a batch waits for the files of TLS contexts before it starts its checks."""
+
+_QUICK_SECONDS = 0.2
+"""How long the look at all of them together may take, before each is looked at by itself."""
+
+_BUILD_SECONDS = 60.0
+"""How long a context may take to be made, of files that were just read: many take the processor for a while."""
 
 _WAITED_SECONDS = 0.0002
 """A lookup that took longer was waited for, perhaps by many checks that now all go on in one pass of the loop. Checks
@@ -62,6 +73,7 @@ class Network:
         idle: Connections kept open between requests, shared by all batches.
         lookups: Lookups of this batch.
         resolver_threads: Where the system's resolver is asked, shared by all batches.
+        files: Where files are read, shared by all batches.
         counts: Connection counts of this batch.
         tokens: Access tokens, shared by all batches.
         token_requests: Requests for tokens that this batch has made.
@@ -76,11 +88,13 @@ class Network:
         pacer: Pacer | None = None,
         tokens: TokenStore | None = None,
         resolver_threads: ResolverThreads | None = None,
+        files: FileAccess | None = None,
     ) -> None:
         self.tls = tls or TlsContexts()
         self.idle = idle or IdleConnections()
         self._system_names = system_names or SystemNames()
         self.resolver_threads = resolver_threads or ResolverThreads()
+        self.files = files or FileAccess()
         self.lookups = Lookups(self._system_names, self.resolver_threads)
         self.counts = ConnectionCounts()
         self.tokens = tokens or TokenStore()
@@ -88,6 +102,7 @@ class Network:
         self._pacer = pacer
         self._contexts_are_current = False
         self._contexts: SharedWork[ContextRecipe, TlsContext] = SharedWork()
+        self._refreshing: SharedWork[str, None] = SharedWork()
 
     def for_batch(self, pacer: Pacer | None = None) -> Network:
         """Give a network with lookups and counts of its own, for one batch.
@@ -102,16 +117,32 @@ class Network:
             pacer=pacer,
             tokens=self.tokens,
             resolver_threads=self.resolver_threads,
+            files=self.files,
         )
 
     async def refresh(self) -> None:
-        """Look at the files of all TLS contexts made so far, in a worker thread; those that changed are made anew.
+        """Look at the files of all TLS contexts made so far; those that changed are made anew.
 
-        Done before a batch starts its checks, so that none of them has to wait for it.
+        Done before a batch starts its checks, so that none of them has to wait for it. When it takes long, the checks
+        that need a context wait for it, and no others.
         """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REFRESH_SECONDS):
+                await self._refreshing.result("", self._refresh)
+
+    async def _refresh(self) -> None:
         if self.tls.has_any():
-            await anyio.to_thread.run_sync(self.tls.refresh, abandon_on_cancel=True)
+            try:
+                await self.files.result("TLS", "a file for TLS", self.tls.refresh, _QUICK_SECONDS)
+            except CheckFailed:  # one of the files does not answer, and it must not be in the way of the others
+                await asyncio.gather(*[self._refresh_one(recipe) for recipe in self.tls.recipes()])
         self._contexts_are_current = True
+
+    async def _refresh_one(self, recipe: ContextRecipe) -> None:
+        try:
+            await self._build(recipe)
+        except CheckFailed:
+            self.tls.forget(recipe)  # who needs it will be told why
 
     async def connect(  # noqa: PLR0913 - every protocol states what it wants of its connection in this one place
         self,
@@ -224,20 +255,25 @@ class Network:
         Raises:
             CheckFailed: With reason `local` when a file is missing or is not what it should be.
         """
-        if not self._contexts_are_current:
-            await self.refresh()
         recipe = self.tls.recipe(tls, alpn)
-        known = self.tls.known(recipe)
-        if known is not None:
-            return known
+        if self._contexts_are_current:
+            known = self.tls.known(recipe)
+            if known is not None:
+                return known
         started = perf_counter()
+        attempt = current_attempt()
+        before = attempt.timeout_reason, attempt.timeout_detail
+        attempt.timeout_reason, attempt.timeout_detail = Reason.LOCAL, "a file of tls_config could not be read"
         try:
-            return await self._contexts.result(recipe, partial(self._build, recipe))
-        except asyncio.CancelledError:
-            current_attempt().timeout_detail = "the exporter was still making its TLS context"
-            raise
+            if not self._contexts_are_current:
+                await self._refreshing.result("", self._refresh)
+            context = self.tls.known(recipe)
+            if context is None:
+                context = await self._contexts.result(recipe, partial(self._build, recipe))
         finally:
-            current_attempt().held_seconds += perf_counter() - started
+            attempt.held_seconds += perf_counter() - started
+        attempt.timeout_reason, attempt.timeout_detail = before
+        return context
 
     async def wait_for_turn(self, attempt: Attempt, *, handshake: bool) -> None:
         """Let checks that waited together for one lookup or context go on one by one, or shake hands so."""
@@ -253,7 +289,12 @@ class Network:
             attempt.held_seconds += perf_counter() - started
 
     async def _build(self, recipe: ContextRecipe) -> TlsContext:
-        return await anyio.to_thread.run_sync(self.tls.context, recipe, abandon_on_cancel=True)
+        """Make a context; each file is read first, so that of many contexts only one thread waits for it."""
+        for file in recipe.files:
+            await self.files.result(("TLS", file), f"TLS cannot be set up from {file}: it", partial(touch, file))
+        named = ", ".join(recipe.files) or "the system's authorities"
+        work = partial(self.tls.context, recipe)
+        return await self.files.result(recipe, f"TLS cannot be set up from {named}: a file", work, _BUILD_SECONDS)
 
 
 def place_to_find(host: str, port: int, settings: NetworkSettings) -> tuple[str, int]:

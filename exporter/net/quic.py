@@ -27,7 +27,7 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import endpoint
 from exporter.net.failures import connection_failure
-from exporter.net.handshake import handshake_failure
+from exporter.net.handshake import handshake_failure, too_many_certificates
 from exporter.net.quic_failures import closed_by_peer, closed_by_us
 from exporter.net.quic_handshake import handshake_facts, presented_certificates
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from aioquic.quic.connection import QuicConnection
     from aioquic.quic.events import QuicEvent
 
-    from exporter.net.certificates import Presented
+    from exporter.net.certificate_facts import Presented
     from exporter.net.chain_verification import VerifiedChain
     from exporter.net.phases import ConnectionFacts
 
@@ -277,15 +277,17 @@ class QuicChannel:
     def _complete(self) -> None:
         presented = presented_certificates(self.quic)
         verified = None
-        if self._verify is not None:
+        failure = too_many_certificates(presented, self._server_name)
+        if failure is None and self._verify is not None:
             try:
                 verified = self._verify(presented)
             except ssl.SSLError as error:
-                self._facts.tls = handshake_facts(self.quic, presented, None)
-                failure = handshake_failure(error, self._facts.tls, self._server_name, b"")
-                self._fail(failure, _BAD_CERTIFICATE, QuicFrameType.CRYPTO)
-                return
+                facts = handshake_facts(self.quic, presented, None)
+                failure = handshake_failure(error, facts, self._server_name, b"")
         self._facts.tls = handshake_facts(self.quic, presented, verified)
+        if failure is not None:
+            self._fail(failure, _BAD_CERTIFICATE, QuicFrameType.CRYPTO)
+            return
         if not self.quic._remote_max_idle_timeout:  # noqa: SLF001 - aioquic takes 0 for no time, where it means no limit
             self.quic._remote_max_idle_timeout = None  # noqa: SLF001 - RFC 9000 section 18.2
         self._facts.ready_at = perf_counter()

@@ -27,7 +27,7 @@ from exporter.net.quic import QuicChannel
 if TYPE_CHECKING:
     from exporter.net.network import Network
     from exporter.net.phases import ConnectionFacts
-    from exporter.net.tls_context import ClientCertificate
+    from exporter.net.tls_files import ClientCertificate
     from exporter.settings import NetworkSettings, TlsConfig
 
 _IDLE_SECONDS = 3600.0

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.net.certificates import Presented, TlsFacts
+from exporter.net.certificate_facts import MAX_PRESENTED, NOTHING_PRESENTED, Presented
+from exporter.net.certificates import TlsFacts
 
 if TYPE_CHECKING:
     from aioquic.quic.connection import QuicConnection
@@ -18,8 +19,11 @@ def presented_certificates(quic: QuicConnection) -> Presented:
     """Give the certificates that the peer sent; also after a handshake that failed because of them."""
     tls = quic.tls
     own, others = tls._peer_certificate, tls._peer_certificate_chain  # noqa: SLF001 - aioquic has no public way to them
-    certificates = () if own is None else (own, *others)
-    return Presented.read([certificate.public_bytes(Encoding.DER) for certificate in certificates])
+    if own is None:
+        return NOTHING_PRESENTED
+    count = 1 + len(others)
+    certificates = (own, *others) if count <= MAX_PRESENTED else (own,)
+    return Presented.read([certificate.public_bytes(Encoding.DER) for certificate in certificates], count)
 
 
 def handshake_facts(quic: QuicConnection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts | None:

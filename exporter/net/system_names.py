@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.names import ascii_name
 from exporter.net.addresses import endpoint, parse_address
+from exporter.regular_files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _DEFAULT_SERVER = "127.0.0.1"  # resolv.conf(5): the one on this machine when none is named
+_MAX_FILE_BYTES = 64 << 20  # lists of hosts to block have megabytes
 _MAX_SERVERS = 3  # MAXNS in resolv.h: more are ignored by every program of the system
 
 
@@ -153,6 +155,6 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return read_regular(path, _MAX_FILE_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
         return ""

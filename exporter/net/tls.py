@@ -17,13 +17,15 @@ from OpenSSL import SSL
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import parse_address
-from exporter.net.certificates import Presented
+from exporter.net.certificate_facts import NOTHING_PRESENTED
 from exporter.net.failures import connection_failure
 from exporter.net.handshake import (
     completed_facts,
     handshake_failure,
+    legacy_server,
     presented_certificates,
     refused_facts,
+    too_many_certificates,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 _RECORD_BYTES = 16384  # the most plaintext that one record holds, RFC 8446 section 5.1
 _SENT_BYTES = 20000  # a flight of a handshake, or a record; the C library clears up after every buffer of 64 KiB
-_HEAD_BYTES = 128  # enough of a ServerHello to see what was chosen
+_HEAD_BYTES = 1024  # a whole ServerHello, from which is read what was chosen
 
 
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
@@ -60,7 +62,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._protocol = protocol
         self._server_name = server_name
         self._facts = facts
-        self._presented = Presented((), ())
+        self._presented = NOTHING_PRESENTED
         self._verified: VerifiedChain | None = None
         self._socket: asyncio.Transport | None = None
         self._started_at = 0.0
@@ -248,17 +250,25 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self._end_handshake)
 
     def _judge(self, *, done: bool) -> bool:
-        """Tell whether the handshake may go on; nothing is sent to a peer once its certificates were refused."""
-        if self._presented.ders:
+        """Tell whether the handshake may go on; nothing is sent to a peer once it was refused."""
+        if self._presented.sent:
             return True
         self._presented = presented_certificates(self._tls)
-        if self._context.verifier is not None and (done or self._presented.ders):
+        if not done and not self._presented.sent:
+            return True
+        failure = too_many_certificates(self._presented, self._server_name)
+        if failure is None and self._context.verifier is not None:
             try:
                 self._verified = self._context.verify(self._server_name, self._presented)
             except ssl.SSLError as error:
                 self._refuse(error)
                 return False
-        return True
+        if failure is None and not self._context.allows_legacy_servers:
+            failure = legacy_server(self._tls, self._head, self._server_name)
+        if failure is not None:
+            self._facts.tls = refused_facts(self._presented, self._head)
+            self._fail(failure)
+        return failure is None
 
     def _refuse(self, error: ssl.SSLError | SSL.Error) -> None:
         self._facts.tls = refused_facts(self._presented, self._head)

@@ -12,25 +12,22 @@ authorities the verdict cannot change. That the peer has the key of its certific
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
+from itertools import count
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.chain_verification import VERIFYING_SUITES, VerifiedChain, verify_chain
-from exporter.net.failures import openssl_reason
+from exporter.net.bounded_memory import BoundedMemory
+from exporter.net.chain_verification import VerifiedChain, verify_chain
+from exporter.net.tls_files import UnusableFileError, read_client_certificate, read_verifier
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-
-    from exporter.net.certificates import Presented
+    from exporter.net.certificate_facts import Presented
+    from exporter.net.tls_files import ClientCertificate
 
 _VERSIONS = {
     "TLS10": SSL.TLS1_VERSION,
@@ -39,16 +36,18 @@ _VERSIONS = {
     "TLS13": SSL.TLS1_3_VERSION,
 }
 _LEGACY_VERSIONS = ("TLS10", "TLS11")
-_ANY_STRENGTH = ":@SECLEVEL=0"
-"""OpenSSL 3 and newer speak TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that."""
+_WEAK_SUITES = b"DEFAULT:@SECLEVEL=0"
+"""OpenSSL 3 and newer speak TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that. It is
+the level of handshakes alone: what is demanded of certificates stays the same."""
 
 _GROUPS = (b"X25519:P-256:P-384:P-521:X25519MLKEM768", b"X25519:P-256:P-384:P-521")
 """Key exchange groups, in the order of preference, with and without the hybrid of RFC 9794 that only newer OpenSSL
 has. Only the first one's key is made beforehand: a server that insists on the hybrid asks for it, and the others are
 spared a key that takes as long to make as the rest of the ClientHello."""
 
-_REMEMBERED_CHAINS = 65536
-_UNKNOWN_KIND = "its key is of a kind that TLS has no use for"
+_CHAIN_BYTES = 350
+_CERTIFICATE_BYTES = 121
+"""What a remembered chain takes in memory, and each certificate in its key."""
 
 
 class ContextRecipe(NamedTuple):
@@ -60,16 +59,19 @@ class ContextRecipe(NamedTuple):
     min_version: str
     max_version: str | None
     verifying: bool
+    legacy_renegotiation: bool
     alpn: tuple[str, ...]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that are named."""
+        return tuple([file for file in (self.ca_file, self.cert_file, self.key_file) if file is not None])
 
-class ClientCertificate(NamedTuple):
-    """A client certificate: its chain, its own certificate first, its key, and the files that they are from."""
 
-    chain: tuple[x509.Certificate, ...]
-    key: PrivateKeyTypes
-    cert_file: str
-    key_file: str
+VerifiedChains = BoundedMemory[tuple[int, str, tuple[str, ...]], VerifiedChain]
+"""Verified chains by the context that verified them, the name they were verified for, and their fingerprints."""
+
+_numbers = count()
 
 
 class TlsContext:
@@ -77,24 +79,33 @@ class TlsContext:
 
     Attributes:
         verifier: Python's context for judging certificates; None when any certificate is accepted.
+        remembered: Verified chains, shared with the other contexts of the process.
+        allows_legacy_servers: Whether servers without secure renegotiation (RFC 5746) are accepted.
         certificate: What is shown to servers that ask for a certificate.
     """
 
-    def __init__(self, recipe: ContextRecipe, authorities: str | None) -> None:
+    def __init__(self, recipe: ContextRecipe, authorities: str | None, remembered: VerifiedChains) -> None:
         """Read the files; blocks meanwhile.
 
         Args:
             recipe: The configuration.
             authorities: PEM file of the authorities to trust; None to accept any certificate.
+            remembered: Where verified chains are remembered.
 
         Raises:
-            OSError: When a file cannot be read or holds nothing of use; ssl.SSLError is one.
-            CheckFailed: With reason `local` when the client's certificate or key is of no use.
+            CheckFailed: With reason `local` when a file cannot be read or holds nothing of use.
         """
-        self.verifier = None if authorities is None else _verifier(recipe, authorities)
-        self.certificate = _client_certificate(recipe)
-        self._handshakes = _handshakes(recipe, self.certificate)
-        self._verified: dict[tuple[str, tuple[str, ...]], VerifiedChain] = {}
+        self.certificate: ClientCertificate | None = None
+        try:
+            self.verifier = None if authorities is None else read_verifier(authorities)
+            if recipe.cert_file is not None and recipe.key_file is not None:
+                self.certificate = read_client_certificate(recipe.cert_file, recipe.key_file)
+            self._handshakes = _handshakes(recipe, self.certificate)
+        except UnusableFileError as error:
+            raise unusable(error.file, error.why) from error
+        self.allows_legacy_servers = recipe.legacy_renegotiation
+        self._number = next(_numbers)
+        self.remembered = remembered
 
     def connection(self, server_name: str, *, named: bool) -> SSL.Connection:
         """Make a connection that has yet to shake hands and has no socket.
@@ -120,26 +131,16 @@ class TlsContext:
             ssl.SSLCertVerificationError: When they are refused.
             ssl.SSLError: When they cannot be judged.
         """
-        key = (server_name, tuple([one.fingerprint_sha256 for one in presented.facts]))
-        known = self._verified.get(key)
+        key = (self._number, server_name, tuple([one.fingerprint_sha256 for one in presented.facts]))
+        known = self.remembered.get(key)
         if known is not None and known.holds_at(time()):
             return known
         if self.verifier is None or not presented.ders:
             raise ssl.SSLError("the peer presented no certificate")
         verified = verify_chain(self.verifier, server_name, presented.ders)
-        self._verified[key] = verified
-        if len(self._verified) > _REMEMBERED_CHAINS:
-            del self._verified[next(iter(self._verified))]
+        size_bytes = _CHAIN_BYTES + len(server_name) + _CERTIFICATE_BYTES * len(presented.facts)
+        self.remembered.put(key, verified, size_bytes)
         return verified
-
-
-def _verifier(recipe: ContextRecipe, authorities: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cafile=authorities)
-    legacy = recipe.min_version in _LEGACY_VERSIONS
-    context.set_ciphers(VERIFYING_SUITES + _ANY_STRENGTH if legacy else VERIFYING_SUITES)
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2  # what verify_chain speaks
-    return context
 
 
 def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) -> SSL.Context:
@@ -147,14 +148,17 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     context.set_verify(SSL.VERIFY_NONE)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
+    # A server without secure renegotiation is refused later, when it has presented its certificates. OpenSSL never
+    # renegotiates with one, whatever is set here.
+    context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
     _prefer_groups(context)
     if recipe.min_version in _LEGACY_VERSIONS:
-        context.set_cipher_list(b"DEFAULT" + _ANY_STRENGTH.encode())
+        context.set_cipher_list(_WEAK_SUITES)
     context.set_min_proto_version(_VERSIONS[recipe.min_version])
     if recipe.max_version is not None:
         context.set_max_proto_version(_VERSIONS[recipe.max_version])
     if certificate is not None:
-        _show(context, certificate)
+        certificate.show(context)
     if recipe.alpn:
         context.set_alpn_protos([protocol.encode() for protocol in recipe.alpn])
     return context
@@ -170,40 +174,6 @@ def _prefer_groups(context: SSL.Context) -> None:
         if set_groups is None or set_groups(context._context, groups) == 1:  # noqa: SLF001 - as above
             return
         openssl.ERR_clear_error()  # else it would be told as the reason of another failure
-
-
-def _client_certificate(recipe: ContextRecipe) -> ClientCertificate | None:
-    cert_file, key_file = recipe.cert_file, recipe.key_file
-    if cert_file is None or key_file is None:
-        return None
-    try:
-        chain = x509.load_pem_x509_certificates(Path(cert_file).read_bytes())
-    except (ValueError, x509.InvalidVersion) as error:
-        raise unusable(cert_file, "it holds no certificate in PEM form that can be read") from error
-    try:
-        key = load_pem_private_key(Path(key_file).read_bytes(), password=None)
-    except UnsupportedAlgorithm as error:
-        raise unusable(key_file, _UNKNOWN_KIND) from error
-    except (ValueError, TypeError) as error:  # the latter when it has a password
-        raise unusable(key_file, "it holds no key in PEM form that needs no password") from error
-    return ClientCertificate(tuple(chain), key, cert_file, key_file)
-
-
-def _show(context: SSL.Context, certificate: ClientCertificate) -> None:
-    own, *others = certificate.chain
-    try:
-        context.use_certificate(own)
-        for other in others:
-            context.add_extra_chain_cert(other)
-    except SSL.Error as error:
-        raise unusable(certificate.cert_file, f"OpenSSL refuses it ({openssl_reason(error)})") from error
-    try:
-        context.use_privatekey(certificate.key)  # type: ignore[arg-type] # kinds of no use for TLS are a TypeError
-        context.check_privatekey()  # of another kind than the certificate's, a key would be kept for another one
-    except TypeError as error:
-        raise unusable(certificate.key_file, _UNKNOWN_KIND) from error
-    except SSL.Error as error:
-        raise unusable(certificate.key_file, f"it is not the key of {certificate.cert_file}") from error
 
 
 def unusable(files: str, why: str) -> CheckFailed:

@@ -5,16 +5,17 @@ A context is built anew when one of its files was replaced, so that rotated cert
 
 from __future__ import annotations
 
-import ssl
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.failures import openssl_reason
-from exporter.net.tls_context import ContextRecipe, TlsContext, unusable
+from exporter.net.pem_files import MAX_PEM_BYTES
+from exporter.net.tls_context import ContextRecipe, TlsContext, VerifiedChains, unusable
+from exporter.regular_files import read_regular, reading_failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from exporter.settings import TlsConfig
 
 _MAX_CONTEXTS = 1024
+_VERIFIED_CHAINS_BYTES = 1 << 24  # of some 25,000 usual chains
 
 SYSTEM_AUTHORITIES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo
@@ -45,6 +47,7 @@ class TlsContexts:
         self._max_contexts = max_contexts
         self._system_authorities = tuple(system_authorities)
         self._lock = Lock()
+        self._verified: VerifiedChains = VerifiedChains(_VERIFIED_CHAINS_BYTES)
         self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, TlsContext]] = OrderedDict()
 
     def recipe(self, config: TlsConfig, alpn: tuple[str, ...] = ()) -> ContextRecipe:
@@ -56,6 +59,7 @@ class TlsContexts:
             config.min_version,
             config.max_version,
             not config.insecure_skip_verify,
+            config.legacy_renegotiation,
             alpn,
         )
 
@@ -70,14 +74,21 @@ class TlsContexts:
 
     def refresh(self) -> None:
         """Make the contexts anew whose files have changed, and forget those that cannot be made; blocks meanwhile."""
-        with self._lock:
-            recipes = list(self._contexts)
-        for recipe in recipes:
+        for recipe in self.recipes():
             try:
                 self.context(recipe)
             except CheckFailed:
-                with self._lock:
-                    self._contexts.pop(recipe, None)
+                self.forget(recipe)
+
+    def recipes(self) -> list[ContextRecipe]:
+        """Return what the contexts made so far are made from."""
+        with self._lock:
+            return list(self._contexts)
+
+    def forget(self, recipe: ContextRecipe) -> None:
+        """Drop a context."""
+        with self._lock:
+            self._contexts.pop(recipe, None)
 
     def context(self, recipe: ContextRecipe) -> TlsContext:
         """Give the context for a recipe, built anew only when a file it is made of has changed; blocks meanwhile.
@@ -94,9 +105,9 @@ class TlsContexts:
                 if known is not None and known[0] == stamp:
                     self._contexts.move_to_end(recipe)
                     return known[1]
-            context = TlsContext(recipe, authorities)
+            context = TlsContext(recipe, authorities, self._verified)
         except OSError as error:
-            raise _unreadable(files, error) from error
+            raise unusable(error.filename or ", ".join(files), reading_failure(error)) from error
         with self._lock:
             self._contexts[recipe] = (stamp, context)
             if len(self._contexts) > self._max_contexts:
@@ -112,11 +123,12 @@ class TlsContexts:
         )
 
 
+def touch(file: str) -> None:
+    """Read a file as it is read for a context; blocks as long as that would."""
+    with suppress(OSError, ValueError):
+        read_regular(file, MAX_PEM_BYTES)
+
+
 def _stamp(file: str) -> tuple[int, int, int]:
     status = Path(file).stat()
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _unreadable(files: Sequence[str], error: OSError) -> CheckFailed:
-    why = openssl_reason(error) if isinstance(error, ssl.SSLError) else error.strerror
-    return unusable(error.filename or ", ".join(files), why or type(error).__name__)

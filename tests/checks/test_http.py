@@ -583,7 +583,7 @@ async def test_an_unreadable_body_file_is_no_fault_of_the_target(tmp_path: Path)
     found = [(await execute(respond(), body_file=str(file)))[0] for file in (tmp_path / "none", tmp_path, large)]
     assert [(result.reason, result.detail) for result in found] == [
         (Reason.LOCAL, f"the body_file {tmp_path}/none cannot be read: No such file or directory"),
-        (Reason.LOCAL, f"the body_file {tmp_path} cannot be read: Is a directory"),
+        (Reason.LOCAL, f"the body_file {tmp_path} cannot be read: it is not a regular file"),
         (Reason.LOCAL, f"the body_file {large} is larger than 1048576 bytes"),
     ]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +35,6 @@ from tests.servers.tcp import (
 from tests.waiting import until, wait_until
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_names_why_a_port_cannot_be_connected_to(run: Callable[..., Result]) -> 
         detail = f"connection refused while connecting to 127.0.0.1:{port}"
         assert outcome(result) == (ResultStatus.ERROR, Reason.CONNECT_REFUSED, detail)
         assert measured(result)["probe_ip_protocol"] == 4
-        assert "probe_failed_due_to_regex" not in measured(result)
+        assert measured(result)["probe_failed_due_to_regex"] == 0
     with black_hole() as port:
         result = run(f"127.0.0.1:{port}", timeout="400ms")
         assert result.reason is Reason.CONNECT_TIMEOUT
@@ -102,21 +103,26 @@ def test_names_why_a_port_cannot_be_connected_to(run: Callable[..., Result]) -> 
 @pytest.mark.parametrize(
     ("behave", "send", "banner"),
     [
-        (say(b"220 mail.test ESMTP\r\n250 never read\r\n"), None, "220 mail.test ESMTP"),
-        (say(b"SSH-2.0-Open\n"), None, "SSH-2.0-Open"),
-        (drip(b"220 slowly\r\n", 0.01), None, "220 slowly"),
-        (answer(b"+PONG\r\n"), "PING\r\n", "+PONG"),
-        (echo, "h\u00e9llo\r\n", "h\u00e9llo"),
-        (say_and_close(b"unfinished"), None, "unfinished"),
-        (say(b"\x00\xff8.0.36\x00"), None, "\0\ufffd8.0.36\0"),
-        (say(b"no end of line"), None, "no end of line"),
-        (say(b"\n"), None, ""),
-        (say(b"x" * 200_000), None, "x" * 65536),
+        (say(b"220 mail.test ESMTP\r\n"), None, ["220 mail.test ESMTP"]),
+        (say(b"220-mail.test\r\n220 ready\r\n"), None, ["220-mail.test", "220 ready"]),
+        (say(b"SSH-2.0-Open\n"), None, ["SSH-2.0-Open"]),
+        (drip(b"220 slowly\r\n", 0.01), None, ["220 slowly"]),
+        (answer(b"+PONG\r\n"), "PING\r\n", ["+PONG"]),
+        (echo, "h\u00e9llo\r\n", ["h\u00e9llo"]),
+        (say_and_close(b"unfinished"), None, ["unfinished"]),
+        (say_and_close(b"one\r\ntw"), None, ["one", "tw"]),
+        (say(b"\x00\xff8.0.36\x00"), None, ["\0\ufffd8.0.36\0"]),
+        (say(b"no end of line"), None, ["no end of line"]),
+        (say(b"\n"), None, [""]),
+        (say(b"x" * 200_000), None, ["x" * 8192]),
     ],
-    ids=["line", "bare line feed", "drip", "answer", "echo", "closed", "binary", "pause", "empty", "endless"],
-)
-async def test_hears_the_first_line(behave: Callable[[socket.socket], None], send: str | None, banner: str) -> None:
-    """The banner is the first line, or what came when the server closes, pauses or does not end it."""
+    ids=[
+        "line", "lines", "bare line feed", "drip", "answer", "echo", "closed", "closed in line", "binary", "pause",
+        "empty", "endless",
+    ],
+)  # fmt: skip
+async def test_hears_lines(behave: Callable[[socket.socket], None], send: str | None, banner: list[str]) -> None:
+    """The banner is the lines that came, the last of them also when the server closes, pauses or does not end it."""
     attempt = begin_attempt()
     with serve(behave) as server:
         result = await TcpCheckExecutor().execute(
@@ -129,15 +135,16 @@ async def test_hears_the_first_line(behave: Callable[[socket.socket], None], sen
             )
         )
     assert outcome(result) == (ResultStatus.OK, None, "")
-    assert attempt.observed["banner"] == banner
+    assert attempt.observed["banner"] == tuple(banner)
     assert measured(attempt)["probe_tcp_duration_seconds{banner}"] > 0
 
 
 def test_judges_the_banner(run: Callable[..., Result]) -> None:
     """A banner that is not as expected fails the check with reason expectation, and the regex metric tells it."""
     with serve(say(b"554 go away\r\n")) as server:
-        result = run(server.target, "expect: [{banner: {matches: ^220}}]")
-        assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.EXPECTATION)
+        result = run(server.target, "expect: [{banner: {matches: ^220}}]", "500ms")
+        detail = "expected banner matches ^220, observed 554 go away"
+        assert outcome(result) == (ResultStatus.ERROR, Reason.EXPECTATION, detail)
         assert measured(result)["probe_failed_due_to_regex"] == 1
         result = run(server.target, "expect: [{banner: {contains: go}}, {banner: {not_matches: welcome}}]")
         assert result.status is ResultStatus.OK
@@ -153,12 +160,14 @@ def test_tells_silence_from_closing_and_from_a_reset(run: Callable[..., Result])
         assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.TIMEOUT)
         assert 0.395 < result.duration_seconds < 10
     with serve(drip(b"x" * 1000, 0.02)) as server:
-        result = run(server.target, expect, "800ms")
-        assert result.reason is Reason.TIMEOUT
+        result = run(server.target, "expect: [{banner: {matches: y}}]", "800ms")
+        assert result.reason is Reason.EXPECTATION
         assert result.expectations[0].observed.startswith("xx")
+        assert run(server.target, expect, "800ms").status is ResultStatus.OK
     with serve(close) as server:
         result = run(server.target, expect)
         assert (result.reason, result.expectations[0].observed) == (Reason.EXPECTATION, "")
+        assert measured(result)["probe_failed_due_to_regex"] == 1
     with serve(reset_when_spoken_to) as server:
         result = run(server.target, f'send: "x", {expect}')
         assert outcome(result)[1:] == (
@@ -174,6 +183,139 @@ def test_sends_without_waiting_for_an_answer(run: Callable[..., Result]) -> None
         assert run(server.target, 'send: "QUIT\\r\\n"').status is ResultStatus.OK
         wait_until(lambda: heard)
     assert heard == [b"QUIT\r\n"]
+
+
+def say_in_pieces(*pieces: bytes, pause_seconds: float = 1.0) -> Callable[[socket.socket], None]:
+    """Say something in pieces with a pause between them, then listen until the peer is gone."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number, piece in enumerate(pieces):
+            time.sleep(pause_seconds if number else 0)
+            connection.sendall(piece)
+        keep_silent(connection)
+
+    return behave
+
+
+GREETING = (b"220-mail.test ESMTP\r\n220-No spam,", b" please\r\n220 ready\r\n")
+"""Several lines (RFC 5321 section 4.2.1), of which one comes in two packets."""
+
+
+@pytest.mark.parametrize(
+    ("expect", "pieces", "met"),
+    [
+        ("matches: ^220 ", GREETING, True),
+        ("matches: '^220 ready$'", GREETING, True),
+        ("eq: 220 ready", GREETING, True),
+        ("in: [250 ok, 220 ready]", GREETING, True),
+        ("contains: '-No spam, please'", GREETING, True),
+        ("exists: true", GREETING, True),
+        ("matches: '^220-No spam, please$'", GREETING, True),
+        ("matches: '^220-No spam,$'", GREETING, True),  # the pause ended the line, as in protocols without lines
+        ("not_matches: ready", GREETING, True),  # for it is about the first line
+        ("not_matches: mail.test", GREETING, False),
+        ("ne: 220 ready", GREETING, True),
+        ("ne: 220-mail.test ESMTP", GREETING, False),
+        ("none_of: [220-mail.test ESMTP]", GREETING, False),
+        ("exists: false", GREETING, False),
+        ("not_matches: error", (b"500 er", b"ror\r\n"), False),
+        ("eq: 220 mail.test", (b"220 mai", b"l.test\r\n"), True),
+        ("ne: 220 mai", (b"220 mai", b"l.test\r\n"), True),
+        ("not_matches: error", (b"\x0a\x00\x01binary", b"\x00"), True),
+        ("contains: binary", (b"\x00binary",), True),
+        ("not_matches: evil", (b"\x00binary",), True),
+        ("ne: evil, not_matches: evil, contains: bin", (b"\x00binary",), True),
+        ("matches: ^250", (b"220 ready\r\n250 ok", b""), True),
+        ("matches: ^250 ok, contains: ready", (b"220 ready\r\n", b"250 ok\r\n"), True),
+    ],
+)
+def test_a_banner_is_met_by_any_line(
+    expect: str, pieces: tuple[bytes, ...], met: bool, run: Callable[..., Result]
+) -> None:
+    """What must be is met by any line, however late; what must not be is judged by the first, once it is complete."""
+    with serve(say_in_pieces(*pieces)) as server:
+        result = run(server.target, f"expect: [{{banner: {{{expect}}}}}]", "10s")
+    assert (result.status is ResultStatus.OK) is met
+    assert result.reason is (None if met else Reason.EXPECTATION)
+    assert result.duration_seconds < 5
+
+
+def test_shows_the_lines_in_which_nothing_was_met(run: Callable[..., Result]) -> None:
+    """When the time is up, what was said so far is shown, the last line too if it has no end."""
+    with serve(say(b"220-mail.test\r\n220-and\r\nmore")) as server:
+        result = run(server.target, "expect: [{banner: {matches: '^220 '}}]", "1s")
+    detail = "expected banner matches ^220 , observed 220-mail.test | 220-and | more"
+    assert outcome(result) == (ResultStatus.ERROR, Reason.EXPECTATION, detail)
+    assert 0.9 < result.duration_seconds < 1.1
+    assert measured(result)["probe_failed_due_to_regex"] == 1
+
+
+def test_a_warning_about_the_banner_lets_the_check_end_in_time(run: Callable[..., Result]) -> None:
+    """An expectation of severity warning that no line meets makes the check degraded, not late."""
+    with serve(say(b"220 ready\r\n")) as server:
+        keys = "expect: [{banner: {matches: ^220}}, {banner: {contains: ESMTP}, severity: warning}]"
+        result = run(server.target, keys, "500ms")
+    assert (result.status, result.reason) == (ResultStatus.WARNING, Reason.EXPECTATION)
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        (b"x\n" * 5000, 500),
+        (b"x" * 5000 + b"\n" + b"y" * 9000 + b"\n" + b"z" * 9000 + b"\nmore\n", 3),
+    ],
+)
+def test_what_a_server_says_is_bounded(said: bytes, heard: int, run: Callable[..., Result]) -> None:
+    """A server that says much is listened to no longer than its lines are kept, and then judged by them."""
+    with serve(say(said)) as server:
+        attempt = begin_attempt()
+        result = run(server.target, "expect: [{banner: {matches: never}}]", "20s")
+    del attempt
+    assert result.reason is Reason.EXPECTATION
+    assert result.duration_seconds < 5
+    assert len(result.expectations[0].observed) <= 200
+
+
+@pytest.mark.parametrize(
+    ("keys", "heard"),
+    [
+        ('send: "\\x00\\x7f\\r\\n"', b"\0\x7f\r\n"),
+        ('send: "h\u00e9\\u20ac"', "h\u00e9\u20ac".encode()),
+        ("send: PING", b"PING"),
+        ('send: "C:\\\\new\\\\root"', b"C:\\new\\root"),
+        ('send_bytes: "00 ff0D 0a"', b"\0\xff\r\n"),
+        ("send_bytes: ff fe", b"\xff\xfe"),
+    ],
+)
+def test_sends_any_bytes(keys: str, heard: bytes, run: Callable[..., Result]) -> None:
+    """Text has the escapes of YAML's double quotes and goes out as UTF-8; other bytes are written in hex."""
+    received: list[bytes] = []
+    with serve(lambda connection: received.append(connection.recv(100))) as server:
+        assert run(server.target, keys).status is ResultStatus.OK
+        wait_until(lambda: received)
+    assert received == [heard]
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (
+            r"send: PING\r\n",
+            r'"PING\r\n" holds a backslash and letters, as written; put it in double quotes: "PING\r\n"',
+        ),
+        (r"send: 'QUIT\n'", r'"QUIT\n" holds a backslash and letters, as written; put it in double quotes: "QUIT\n"'),
+        (r"send: a\x00b", r'"a\x00b" holds a backslash and letters, as written; put it in double quotes: "a\x00b"'),
+        ("send_bytes: 0g", '"0g" is not hex, such as 00 ff 0d 0a'),
+        ("send_bytes: 1234", '1234 must be hex in quotes, such as "00 ff 0d 0a"'),
+        ('send: "a", send_bytes: "00"', "cannot have both send and send_bytes"),
+    ],
+)
+def test_refuses_what_was_not_meant_to_be_sent(keys: str, problem: str) -> None:
+    """Escapes that YAML did not read, and what is no hex, are refused with what to write."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f"checks: [{{name: it, type: tcp, target: 'a.test:1', {keys}}}]", "checks.yml", {"tcp": TCP})
+    assert [one.message for one in caught.value.problems] == [problem]
 
 
 def test_hangs_up_at_once(run: Callable[..., Result]) -> None:
@@ -212,7 +354,7 @@ def test_tls_must_be_verified(run: Callable[..., Result], ca: trustme.CA, ca_fil
     with serve(over_tls(expired)) as server:
         result = run(server.target, keys)
         assert result.reason is Reason.CERTIFICATE
-        assert "probe_failed_due_to_regex" not in measured(result)
+        assert measured(result)["probe_failed_due_to_regex"] == 0
 
 
 def test_a_silent_tls_server_is_bounded_by_both_limits(run: Callable[..., Result]) -> None:
@@ -275,7 +417,7 @@ async def test_leaves_nothing_behind_when_cancelled() -> None:
             async with asyncio.timeout(0.8):
                 await executor.execute(check)
         await until(lambda: (sockets_to(server.port), len(asyncio.all_tasks())) == (0, tasks))
-    assert str(attempt.observed["banner"]).startswith("xx")
+    assert str(attempt.observed["banner"]).startswith("('xx")
     assert measured(attempt)["probe_tcp_duration_seconds{banner}"] > 0.1
     await executor.aclose()
 

@@ -153,8 +153,8 @@ def test_a_secret_file_within_a_mapping_is_read(tmp_path: Path) -> None:
     ("name", "fault"),
     [
         ("absent", "cannot be read: No such file or directory"),
-        (".", "cannot be read: it is no regular file"),
-        ("pipe", "cannot be read: it is no regular file"),
+        (".", "cannot be read: it is not a regular file"),
+        ("pipe", "cannot be read: it is not a regular file"),
         ("large", "is larger than 64 KiB"),
         ("binary", "is not UTF-8 (line 1)"),
     ],

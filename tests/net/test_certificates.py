@@ -16,17 +16,11 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.net.certificates import (
-    TLS_METRICS,
-    TLS_SUBJECTS,
-    CertificateFacts,
-    TlsFacts,
-    certificate_facts,
-    tls_measurements,
-    tls_observations,
-)
-from exporter.net.cipher_suites import iana_cipher_name, read_server_hello
+from exporter.net.certificate_facts import CertificateFacts, certificate_facts, go_serial_number
+from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, TlsFacts, tls_measurements, tls_observations
+from exporter.net.cipher_suites import iana_cipher_name
 from exporter.net.distinguished_names import go_name
+from exporter.net.server_hello import ServerHello, read_server_hello
 from tests.servers import certificates
 from tests.servers.certificates import LONG_AGO, LONG_AHEAD, server_context
 from tests.servers.process import server_program
@@ -74,6 +68,29 @@ def test_reads_every_fact_from_der() -> None:
         not_after_timestamp_seconds=LONG_AHEAD.timestamp(),
     )
     assert certificate_facts(bytes(bytearray(der))) is certificate_facts(der)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0x0ABC, "0abc"),
+        (0xABC0, "abc0"),
+        (1, "01"),
+        (0x80, "80"),
+        (0x00FF_EE, "ffee"),
+        (2**152 + 5, "01" + "0" * 37 + "5"),
+    ],
+)
+def test_writes_a_serial_number_as_bytes(number: int, shown: str) -> None:
+    """Two digits for each byte, so that a number below 16 in the first one keeps its zero."""
+    certificate = certificates.self_signed("good.test", serial_number=number)
+    assert certificate_facts(certificate.leaf.public_bytes(Encoding.DER)).serial_number == shown
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0, ""), (-0x0ABC, "0abc")])
+def test_writes_serial_numbers_that_nobody_may_issue(number: int, shown: str) -> None:
+    """Neither zero nor a negative number (RFC 5280 section 4.1.2.2) is a fault of the reader's."""
+    assert go_serial_number(number) == shown
 
 
 def test_reads_a_certificate_without_names_and_with_the_last_date() -> None:
@@ -144,9 +161,10 @@ def test_writes_names_as_go_does(written: x509.Name, shown: str) -> None:
     assert go_name(written) == shown
 
 
-def test_labels_are_those_of_blackbox_exporter(start_blackbox: Callable[..., Blackbox]) -> None:
+@pytest.mark.parametrize("serial_number", [0xABCDEF0123, 0x0ABC, 2**152 + 5])
+def test_labels_are_those_of_blackbox_exporter(serial_number: int, start_blackbox: Callable[..., Blackbox]) -> None:
     """probe_ssl_last_chain_info of the real blackbox_exporter has the same labels, however odd the certificate."""
-    certificate = certificates.self_signed("good.test", "alt.test", subject=RICH_NAME)
+    certificate = certificates.self_signed("good.test", "alt.test", subject=RICH_NAME, serial_number=serial_number)
     facts = certificate_facts(certificate.leaf.public_bytes(Encoding.DER))
     config = "{modules: {m: {prober: tcp, tcp: {tls: true, tls_config: {insecure_skip_verify: true}}}}}"
     with serve(over_tls(server_context(certificate))) as server:
@@ -238,7 +256,48 @@ def test_ciphers_have_their_iana_names() -> None:
     assert len(offered) > 50
 
 
+HELLO = bytes.fromhex("0303") + bytes(32) + bytes.fromhex("00c03000")
+"""TLS 1.2, no session, ECDHE_RSA_WITH_AES_256_GCM_SHA384, no compression; extensions may follow."""
+
+
+def hello(extensions: str | None) -> bytes:
+    """A ServerHello with these extensions, as a message without a record."""
+    octets = b"" if extensions is None else len(bytes.fromhex(extensions)).to_bytes(2) + bytes.fromhex(extensions)
+    body = HELLO + octets
+    return b"\x02" + len(body).to_bytes(3) + body
+
+
+def record(content: bytes, kind: int = 22) -> bytes:
+    return bytes([kind, 3, 3]) + len(content).to_bytes(2) + content
+
+
+WARNING = record(b"\x01\x70", 21)  # unrecognized_name
+
+
+@pytest.mark.parametrize(
+    ("head", "is_legacy"),
+    [
+        (record(hello(None)), True),
+        (record(hello("")), True),
+        (record(hello("00170000 000b00020100")), True),
+        (record(hello("ff01000100")), False),
+        (record(hello("00170000 ff01000100")), False),
+        (record(hello("0010000900070668747470312f ff01000100")), False),
+        (WARNING + record(hello(None)), True),
+        (WARNING + record(hello("ff01000100")), False),
+        (record(hello(None)[:20]) + record(hello(None)[20:]), True),
+        (record(hello("ff01000100")[:20]) + record(hello("ff01000100")[20:]), False),
+        (record(hello(None) + b"\x0b\0\0\0"), True),
+        (record(hello("00170000"))[:-1], False),  # not all of it is there
+    ],
+)
+def test_reads_what_a_server_chose(head: bytes, is_legacy: bool) -> None:
+    """Version, suite and whether secure renegotiation is missing are read in however many records they came."""
+    assert read_server_hello(head) == ServerHello("TLS 1.2", 0xC030, is_legacy)
+
+
 @given(st.binary(max_size=100))
 def test_reading_a_server_hello_never_fails(octets: bytes) -> None:
-    """Anything that is not a whole ServerHello is none."""
-    assert read_server_hello(octets) is None or octets[5] == 2
+    """Anything that is not a ServerHello is none."""
+    for head in (octets, record(b"\x02" + octets)):
+        assert read_server_hello(head) is None or b"\x02" in head

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
-from exporter.net.certificates import certificate_facts
+from exporter.net.certificate_facts import certificate_facts
 from exporter.net.quic_connect import connect_quic
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.net.connecting import LOOP_NAMES, LOOPS, no_descriptors_left
@@ -139,6 +139,7 @@ ISSUED: dict[str, Callable[..., Certificate]] = {
     "weak signature": certificates.with_weak_signature,
     "other host": lambda ca, *_: certificates.valid(ca, "other.test"),
     "self-signed": lambda _, *names: certificates.self_signed(*names),
+    "too many": certificates.with_junk,
     "unknown authority": lambda _, *names: certificates.with_intermediate(trustme.CA(), *names),
 }
 

@@ -15,13 +15,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from OpenSSL import SSL
 
 from exporter.attempt import begin_attempt
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
-from exporter.net.certificates import certificate_facts
+from exporter.net.certificate_facts import certificate_facts
 from exporter.net.tls import TlsTransport
 from exporter.pacing import Pacer, Workload
 from exporter.settings import NetworkSettings, TlsConfig
@@ -45,8 +48,6 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import trustme
 
     from tests.servers.certificates import Certificate
 
@@ -130,6 +131,34 @@ async def test_shows_but_does_not_judge_when_told_so(trusting: Callable[..., Tls
             assert connection.facts.tls.chain_expiry_timestamp_seconds is None
 
 
+@pytest.mark.parametrize("insecure_skip_verify", [False, True], ids=["verified", "not verified"])
+@pytest.mark.parametrize("count", [21, 100, 500])
+async def test_refuses_more_certificates_than_a_chain_needs(
+    count: int, insecure_skip_verify: bool, ca: trustme.CA, trusting: Callable[..., TlsConfig]
+) -> None:
+    """A server that presents more than 20 is refused whatever they are, and only its own is looked at."""
+    certificate = certificates.with_junk(ca, "127.0.0.1", count=count)
+    with serve(over_tls(server_context(certificate))) as server:
+        failure, facts = await refused(server.port, tls=trusting(insecure_skip_verify=insecure_skip_verify))
+    assert (failure.reason, failure.detail) == (
+        Reason.CERTIFICATE,
+        f"127.0.0.1 presented {count} certificates; at most 20 are accepted",
+    )
+    assert facts.tls is not None
+    assert facts.tls.presented == (certificate_facts(der(certificate)),)
+    assert not facts.tls.verified
+
+
+async def test_accepts_as_many_certificates_as_any_chain_needs(
+    ca: trustme.CA, trusting: Callable[..., TlsConfig]
+) -> None:
+    """Twenty certificates are judged like two, whatever the superfluous ones are."""
+    with serve(over_tls(server_context(certificates.with_junk(ca, "127.0.0.1", count=20)))) as server:
+        async with connected(server, tls=trusting()) as connection:
+            assert connection.facts.tls is not None
+            assert (connection.facts.tls.verified, len(connection.facts.tls.presented)) == (True, 20)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 async def test_verifies_addresses_by_their_own_names(
     address: str, good: Certificate, trusting: Callable[..., TlsConfig]
@@ -170,6 +199,53 @@ async def test_speaks_old_versions_only_when_asked(
             assert connection.facts.tls is not None
             assert connection.facts.tls.version == "TLS 1.1"
             assert connection.facts.tls.cipher == "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA"
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+@pytest.mark.parametrize(
+    "version",
+    [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3],
+    ids=lambda version: version.name,
+)
+@pytest.mark.parametrize(
+    ("issue", "why"),
+    [
+        (certificates.with_broken_signature_and_weak_key, "its key is too weak"),
+        (certificates.with_weak_key, "its key is too weak"),
+        (certificates.with_broken_signature, "a signature in its chain uses a weak digest"),
+        (certificates.with_weak_signature, "a signature in its chain uses a weak digest"),
+        (certificates.with_weak_intermediate, "a signature in its chain uses a weak digest"),
+    ],
+    ids=["MD5 and RSA-1024", "RSA-1024", "MD5", "SHA-1", "SHA-1 intermediate"],
+)
+async def test_allowing_old_versions_allows_no_weak_certificates(
+    issue: Callable[..., Certificate],
+    why: str,
+    version: ssl.TLSVersion,
+    ca: trustme.CA,
+    trusting: Callable[..., TlsConfig],
+) -> None:
+    """Whatever version is spoken, min_version has no bearing on keys and signatures of certificates."""
+    context = server_context(issue(ca, "good.test"), version=version, ciphers=EVEN_WEAK)
+    with serve(over_tls(context)) as server:
+        failure, facts = await refused(server.port, tls=trusting(server_name="good.test", min_version="TLS10"))
+    assert str(failure) == f"certificate: the certificate of good.test was refused: {why}"
+    assert facts.tls is not None
+    assert (facts.tls.version, facts.tls.verified) == (f"TLS 1.{version - ssl.TLSVersion.TLSv1}", False)
+
+
+@pytest.mark.parametrize("min_version", ["TLS10", "TLS12"])
+async def test_minds_no_signature_of_an_authority_itself(min_version: str, tmp_path: Path) -> None:
+    """What vouches for a trusted authority is its place in ca_file, so its own signature may use any digest."""
+    authority, ca_file = trustme.CA(key_type=trustme.KeyType.RSA), tmp_path / "ca.pem"
+    key = load_pem_private_key(authority.private_key_pem.bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    weak = certificates.sign_weakly(x509.load_pem_x509_certificate(authority.cert_pem.bytes()), key, "md5")
+    ca_file.write_bytes(weak.public_bytes(Encoding.PEM))
+    with serve(over_tls(server_context(certificates.valid(authority, "127.0.0.1")))) as server:
+        async with connected(server, tls=TlsConfig(ca_file=str(ca_file), min_version=min_version)) as connection:
+            assert connection.facts.tls is not None
+            assert connection.facts.tls.verified
 
 
 @pytest.mark.parametrize(

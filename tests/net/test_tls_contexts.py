@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -23,7 +24,7 @@ from exporter.net.tls_contexts import TlsContexts
 from exporter.settings import TlsConfig
 from tests.net.connecting import connected, refused
 from tests.servers import certificates
-from tests.servers.certificates import server_context
+from tests.servers.certificates import EVEN_WEAK, server_context
 from tests.servers.tcp import over_tls, serve
 
 if TYPE_CHECKING:
@@ -68,6 +69,49 @@ async def test_trusts_the_systems_authorities_by_default(tmp_path: Path, ca: tru
         async with connected(server, network=network, tls=TlsConfig()) as connection:
             assert connection.facts.tls is not None
             assert connection.facts.tls.verified
+
+
+@pytest.mark.parametrize("trusted", ["root", "intermediate", "leaf"])
+@pytest.mark.parametrize("presents", ["whole chain", "leaf alone"])
+async def test_trusts_what_the_file_names(trusted: str, presents: str, tmp_path: Path, ca: trustme.CA) -> None:
+    """An intermediate, or the server's own certificate, is trusted as a root is, with or without what is above it."""
+    chain = certificates.with_intermediate(ca, "127.0.0.1")
+    own, intermediate = (one.public_bytes(Encoding.PEM) for one in x509.load_pem_x509_certificates(chain.chain))
+    file = tmp_path / "ca.pem"
+    file.write_bytes({"root": ca.cert_pem.bytes(), "intermediate": intermediate, "leaf": own}[trusted])
+    shown = chain if presents == "whole chain" else chain._replace(chain=own)
+    with serve(over_tls(server_context(shown))) as server:
+        if (trusted, presents) == ("root", "leaf alone"):
+            failure, _ = await refused(server.port, tls=TlsConfig(ca_file=str(file)))
+            assert failure.reason is Reason.CERTIFICATE
+            return
+        async with connected(server, tls=TlsConfig(ca_file=str(file))) as connection:
+            assert connection.facts.tls is not None
+            assert connection.facts.tls.verified
+
+
+@pytest.mark.parametrize(
+    ("issue", "why"),
+    [(certificates.expired, "it expired on 2001-02-03T04:05:06Z"), (certificates.with_weak_key, "its key is too weak")],
+)
+async def test_a_certificate_in_the_file_must_be_good_all_the_same(
+    issue: Callable[..., Certificate], why: str, tmp_path: Path, ca: trustme.CA
+) -> None:
+    """That the file names the server's own certificate forgives neither its dates nor its key, and no other name."""
+    certificate, file = issue(ca, "good.test"), tmp_path / "ca.pem"
+    file.write_bytes(certificate.chain)
+    with serve(over_tls(server_context(certificate, ciphers=EVEN_WEAK))) as server:
+        failure, _ = await refused(server.port, tls=TlsConfig(ca_file=str(file), server_name="good.test"))
+    assert failure.detail == f"the certificate of good.test was refused: {why}"
+
+
+async def test_a_certificate_in_the_file_must_be_for_the_name(tmp_path: Path, ca: trustme.CA) -> None:
+    """The server's own certificate, trusted by the file, is no certificate for other names."""
+    certificate, file = certificates.valid(ca, "good.test"), tmp_path / "ca.pem"
+    file.write_bytes(certificate.chain)
+    with serve(over_tls(server_context(certificate))) as server:
+        failure, _ = await refused(server.port, tls=TlsConfig(ca_file=str(file), server_name="other.test"))
+    assert failure.detail == "the certificate of other.test was refused: it is for good.test, not for other.test"
 
 
 async def test_says_when_the_system_has_no_authorities(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from OpenSSL import SSL
 
 from exporter.model import Reason
 from exporter.net import Network
-from exporter.net.certificates import Presented
+from exporter.net.certificate_facts import Presented
 from exporter.settings import TlsConfig
 from tests.net.connecting import connected, refused
 from tests.servers import certificates

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from datetime import UTC, datetime, timedelta
-from hashlib import sha1
 from tempfile import NamedTemporaryFile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LONG_AGO = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 LONG_AHEAD = datetime(2199, 12, 31, 23, 59, 58, tzinfo=UTC)
@@ -29,6 +32,11 @@ class Certificate(NamedTuple):
     def leaf(self) -> x509.Certificate:
         """The server's own certificate."""
         return x509.load_pem_x509_certificate(self.chain)
+
+
+def all_of(certificate: Certificate) -> list[x509.Certificate]:
+    """All certificates of a chain, the server's own first."""
+    return x509.load_pem_x509_certificates(certificate.chain)
 
 
 def valid(ca: trustme.CA, *names: str) -> Certificate:
@@ -57,41 +65,122 @@ def without_intermediate(ca: trustme.CA, *names: str) -> Certificate:
     return Certificate(issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes())
 
 
+def with_junk(ca: trustme.CA, *names: str, count: int = 21) -> Certificate:
+    """A good one that is presented with others that nobody asked for, so many that there are `count` of them."""
+    good = valid(ca, *names)
+    return good._replace(chain=good.chain + b"".join([junk(number) for number in range(1, count)]))
+
+
+def junk(number: int, *, linked: bool = False) -> bytes:
+    """A small certificate that nobody asked for, in PEM; linked ones name the next one as their issuer."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    subject, issuer = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{one:x}")] if linked else [])
+        for one in (number, number + 1)
+    )
+    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), number + 1, LONG_AGO, LONG_AHEAD)
+    return builder.sign(key, None).public_bytes(Encoding.PEM)
+
+
 def with_weak_key(ca: trustme.CA, *names: str) -> Certificate:
     """One whose key is of RSA with 1024 bits."""
     key = rsa.generate_private_key(65537, 1024)
-    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject
-    issuing_key = load_pem_private_key(ca.private_key_pem.bytes(), None)
-    assert isinstance(issuing_key, ec.EllipticCurvePrivateKey)
-    pem = (
-        x509.CertificateBuilder(issuer, x509.Name([]), key.public_key(), 0xABCDEF, LONG_AGO, LONG_AHEAD)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), True)
-        .sign(issuing_key, SHA256())
-        .public_bytes(Encoding.PEM)
-    )
-    return Certificate(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return _issued(ca, key, [x509.DNSName(name) for name in names])
+
+
+def without_names(ca: trustme.CA, *names: str) -> Certificate:
+    """One that has its name in its subject alone."""
+    return _issued(ca, ec.generate_private_key(ec.SECP256R1()), [], common_name=names[0])
+
+
+def naming_no_host(ca: trustme.CA, *names: str) -> Certificate:
+    """One whose subject alternative names are those of a person, and whose subject is that of a host."""
+    names_of_nobody = [x509.RFC822Name("root@good.test"), x509.UniformResourceIdentifier("https://good.test/")]
+    return _issued(ca, ec.generate_private_key(ec.SECP256R1()), names_of_nobody, common_name=names[0])
+
+
+def with_dns_names(ca: trustme.CA, *names: str) -> Certificate:
+    """One whose names are all DNS names, whatever they look like."""
+    return _issued(ca, ec.generate_private_key(ec.SECP256R1()), [x509.DNSName(name) for name in names])
 
 
 def with_weak_signature(ca: trustme.CA, *names: str) -> Certificate:
     """One signed with SHA-1 by an intermediate authority, which is presented too."""
+    return _weakly_signed(ca, names, "sha1", rsa_bits=None)
+
+
+def with_broken_signature_and_weak_key(ca: trustme.CA, *names: str) -> Certificate:
+    """One of RSA with 1024 bits, signed with MD5 by an intermediate authority, which is presented too."""
+    return _weakly_signed(ca, names, "md5", rsa_bits=1024)
+
+
+def with_broken_signature(ca: trustme.CA, *names: str) -> Certificate:
+    """One signed with MD5 by an intermediate authority, which is presented too."""
+    return _weakly_signed(ca, names, "md5", rsa_bits=None)
+
+
+def with_weak_intermediate(ca: trustme.CA, *names: str) -> Certificate:
+    """One whose intermediate authority was signed with SHA-1 by another, which is presented too."""
+    upper = ca.create_child_ca(key_type=trustme.KeyType.RSA)
+    lower = upper.create_child_ca(key_type=trustme.KeyType.RSA)
+    issued = _chain_of(lower.issue_cert(*names))
+    weak = sign_weakly(x509.load_pem_x509_certificate(lower.cert_pem.bytes()), _rsa_key(upper), "sha1")
+    own = issued.leaf.public_bytes(Encoding.PEM)
+    return Certificate(own + weak.public_bytes(Encoding.PEM) + upper.cert_pem.bytes(), issued.key)
+
+
+def _weakly_signed(ca: trustme.CA, names: tuple[str, ...], digest: str, rsa_bits: int | None) -> Certificate:
     intermediate = ca.create_child_ca(key_type=trustme.KeyType.RSA)
-    issued = _chain_of(intermediate.issue_cert(*names))
-    key = load_pem_private_key(intermediate.private_key_pem.bytes(), None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    weak = _sign_with_sha1(issued.leaf, key).public_bytes(Encoding.PEM)
+    if rsa_bits is None:
+        issued = _chain_of(intermediate.issue_cert(*names))
+    else:
+        key = rsa.generate_private_key(65537, rsa_bits)
+        issued = _issued(intermediate, key, [x509.DNSName(name) for name in names])
+    weak = sign_weakly(issued.leaf, _rsa_key(intermediate), digest).public_bytes(Encoding.PEM)
     return Certificate(weak + intermediate.cert_pem.bytes(), issued.key)
 
 
-def _sign_with_sha1(certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> x509.Certificate:
+def _rsa_key(ca: trustme.CA) -> rsa.RSAPrivateKey:
+    key = load_pem_private_key(ca.private_key_pem.bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
+
+
+def _issued(
+    ca: trustme.CA,
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey,
+    names: Sequence[x509.GeneralName],
+    common_name: str = "",
+) -> Certificate:
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject
+    issuing_key = load_pem_private_key(ca.private_key_pem.bytes(), None)
+    assert isinstance(issuing_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else [])
+    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), 0xABCDEF, LONG_AGO, LONG_AHEAD)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), not common_name)
+    pem = builder.sign(issuing_key, SHA256()).public_bytes(Encoding.PEM)
+    return Certificate(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+_WEAK_DIGESTS = {
+    "sha1": (b"\x05", "3021300906052b0e03021a05000414"),
+    "md5": (b"\x04", "3020300c06082a864886f70d020505000410"),
+}
+"""Last octet of the algorithm's identifier with RSA, and what stands before the digest (RFC 8017 section 9.2)."""
+
+
+def sign_weakly(certificate: x509.Certificate, key: rsa.RSAPrivateKey, digest: str) -> x509.Certificate:
     """Replace a signature of RSA and SHA-256; by hand, as cryptography refuses to (RFC 8017 sections 8.2 and 9.2)."""
-    sha256_with_rsa, sha1_with_rsa = (bytes.fromhex("2a864886f70d0101") + number for number in (b"\x0b", b"\x05"))
-    body = certificate.tbs_certificate_bytes.replace(sha256_with_rsa, sha1_with_rsa)
-    digest = bytes.fromhex("3021300906052b0e03021a05000414") + sha1(body).digest()
+    number, prefix = _WEAK_DIGESTS[digest]
+    usual, weak = (bytes.fromhex("2a864886f70d0101") + last for last in (b"\x0b", number))
+    body = certificate.tbs_certificate_bytes.replace(usual, weak)
+    signed = bytes.fromhex(prefix) + hashlib.new(digest, body).digest()
     size = key.key_size // 8
-    padded = b"\0\1" + b"\xff" * (size - 3 - len(digest)) + b"\0" + digest
+    padded = b"\0\1" + b"\xff" * (size - 3 - len(signed)) + b"\0" + signed
     numbers = key.private_numbers()
     signature = pow(int.from_bytes(padded), numbers.d, numbers.public_numbers.n).to_bytes(size)
-    unsigned = certificate.public_bytes(Encoding.DER).replace(sha256_with_rsa, sha1_with_rsa)[:-size]
+    unsigned = certificate.public_bytes(Encoding.DER).replace(usual, weak)[: -key.key_size // 8]
     return x509.load_der_x509_certificate(unsigned + signature)
 
 
@@ -132,6 +221,11 @@ def self_signed(
         builder = builder.add_extension(extension, False)
     pem = builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
     return Certificate(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def long_name(attributes: int) -> x509.Name:
+    """A distinguished name of many attributes."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x") for _ in range(attributes)])
 
 
 EVEN_WEAK = "DEFAULT:@SECLEVEL=0"

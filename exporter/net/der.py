@@ -1,0 +1,40 @@
+"""How long the distinguished names in a certificate are, without reading them: what is long is not worth its time.
+
+Source: RFC 5280 section 4.1 for the fields, X.690 section 8.1 for tags and lengths.
+"""
+
+from __future__ import annotations
+
+_VERSION = 0xA0
+
+
+def longest_name_bytes(der: bytes) -> int:
+    """Return the length of the longer one of issuer and subject; the length of everything when it is no certificate."""
+    try:
+        _, at, _ = _element(der, 0)  # the certificate
+        _, at, _ = _element(der, at)  # what is signed
+        tag, _, end = _element(der, at)
+        if tag == _VERSION:
+            _, _, end = _element(der, end)  # the serial number
+        _, _, end = _element(der, end)  # the algorithm
+        issuer_at = end
+        _, _, end = _element(der, issuer_at)
+        _, _, subject_at = _element(der, end)  # the validity
+        _, _, subject_end = _element(der, subject_at)
+    except IndexError:
+        return len(der)
+    return max(end - issuer_at, subject_end - subject_at)
+
+
+def _element(der: bytes, at: int) -> tuple[int, int, int]:
+    """Return tag, start of the content and end of the element at a place.
+
+    Raises:
+        IndexError: When the octets end before it begins.
+    """
+    tag, length, start = der[at], der[at + 1], at + 2
+    if length & 0x80:
+        octets = length & 0x7F
+        length = int.from_bytes(der[start : start + octets])
+        start += octets
+    return tag, start, start + length

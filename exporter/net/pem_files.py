@@ -1,0 +1,126 @@
+"""PEM files of certificates and keys: what is in them, or what stands there instead and what to do about it.
+
+Source: RFC 7468 for the form and the labels.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+
+from exporter.regular_files import read_regular
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+MAX_PEM_BYTES = 8 << 20
+_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_CERTIFICATE = re.compile(rb"-----BEGIN (X509 |)CERTIFICATE-----.+?-----END \1CERTIFICATE-----", re.DOTALL)
+_OF_CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE")
+_KINDS = {
+    b"CERTIFICATE": "a certificate",
+    b"X509 CERTIFICATE": "a certificate",
+    b"TRUSTED CERTIFICATE": "certificates of OpenSSL's own form",
+    b"CERTIFICATE REQUEST": "a certificate request",
+    b"NEW CERTIFICATE REQUEST": "a certificate request",
+    b"X509 CRL": "a list of revoked certificates",
+    b"PKCS7": "certificates in PKCS #7",
+    b"CMS": "certificates in CMS",
+    b"PUBLIC KEY": "a public key",
+    b"RSA PUBLIC KEY": "a public key",
+    b"OPENSSH PRIVATE KEY": "a key of OpenSSH",
+    b"DH PARAMETERS": "Diffie-Hellman parameters",
+    b"EC PARAMETERS": "parameters of a curve",
+}
+UNKNOWN_KIND_OF_KEY = "its key is of a kind that TLS has no use for"
+
+
+def read_certificates(path: str) -> str:
+    """Return the certificates of a file as PEM; blocks meanwhile.
+
+    Raises:
+        OSError: When the system refuses to read it.
+        ValueError: When it holds none; says what it holds, following "it ".
+    """
+    content = _read(path)
+    blocks = [block[0].decode("ascii", "replace") for block in _CERTIFICATE.finditer(content)]
+    if not blocks:
+        raise ValueError(_found_instead(content, "certificate"))
+    return "\n".join(blocks)
+
+
+def read_chain(path: str) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of a file, read; blocks meanwhile.
+
+    Raises:
+        OSError: When the system refuses to read it.
+        ValueError: When it holds none, or one that cannot be read.
+    """
+    text = read_certificates(path)
+    try:
+        return tuple(x509.load_pem_x509_certificates(text.encode()))
+    except (ValueError, x509.InvalidVersion) as error:
+        raise ValueError("it holds no certificate in PEM form that can be read") from error
+
+
+def read_key(path: str) -> PrivateKeyTypes:
+    """Return the private key of a file; blocks meanwhile.
+
+    Raises:
+        OSError: When the system refuses to read it.
+        ValueError: When it holds none, or one that needs a password.
+    """
+    content = _read(path)
+    try:
+        return load_pem_private_key(content, password=None)
+    except UnsupportedAlgorithm as error:
+        raise ValueError(UNKNOWN_KIND_OF_KEY) from error
+    except TypeError as error:
+        raise ValueError("its key needs a password, and none can be given; write it without one") from error
+    except ValueError as error:
+        raise ValueError(_found_instead(content, "key")) from error
+
+
+def _read(path: str) -> bytes:
+    content = read_regular(path, MAX_PEM_BYTES)
+    if len(content) > MAX_PEM_BYTES:
+        raise ValueError(f"it is larger than {MAX_PEM_BYTES >> 20} MiB")
+    if not content.strip():
+        raise ValueError("it is empty")
+    return content
+
+
+def _found_instead(content: bytes, wanted: str) -> str:
+    """Say what a file holds instead of what is wanted, and how to make that of it where that is possible."""
+    labels = [match[1] for match in _LABEL.finditer(content)]
+    if not labels:
+        kind = _kind_of_der(content)
+        how_to = {"certificate": "openssl x509 -inform DER", "key": "openssl pkey -inform DER"}
+        if kind == wanted:
+            return f"it holds a {kind} in DER form; turn it into PEM with {how_to[kind]}"
+        return f"it holds no {wanted} in PEM form" + (f", but a {kind} in DER form" if kind else "")
+    label = next((one for one in labels if one in _KINDS or one.endswith(b"PRIVATE KEY")), labels[0])
+    if label in _OF_CERTIFICATES if wanted == "certificate" else label.endswith(b"PRIVATE KEY") and label not in _KINDS:
+        return f"it holds a {wanted} in PEM form that is cut off or damaged"
+    found = "a private key" if label not in _KINDS and label.endswith(b"PRIVATE KEY") else _KINDS.get(label, "")
+    return f"it holds no {wanted}, but {found or label.decode('ascii').lower()}"
+
+
+def _kind_of_der(content: bytes) -> str:
+    try:
+        x509.load_der_x509_certificate(content)
+    except (ValueError, x509.InvalidVersion):
+        pass
+    else:
+        return "certificate"
+    try:
+        load_der_private_key(content, password=None)
+    except TypeError:
+        return "key"  # with a password
+    except (ValueError, UnsupportedAlgorithm):
+        return ""
+    return "key"

@@ -1,0 +1,175 @@
+"""What a peer says, line by line, bounded in every way, and how long it is listened to for what is expected of it.
+
+A line ends with a line feed; a carriage return before it is no part of it. What follows the last line feed is a line
+that may yet go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from exporter.expect import evaluate
+from exporter.net.failures import connection_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.model import Expectation
+
+MAX_LINE_BYTES = 8192
+"""What is kept of a line; the rest of a longer one is dropped."""
+
+MAX_LINES = 500
+MAX_SPOKEN_BYTES = 16384
+"""What is kept of all lines together. Patterns are searched in it, and that must not take long."""
+
+_MAX_HEARD_BYTES = 1 << 20
+
+_PAUSE_SECONDS = 0.5
+"""Binary protocols end no line: where a server pauses this long, a line that meets what is expected need not end."""
+
+_LONG_PAUSE_SECONDS = 2.0
+"""A first line that goes on no sooner counts as complete for what must not be in it."""
+
+_FORBIDDING = ("ne", "not_matches", "none_of")
+
+
+class SpokenLines(asyncio.Protocol):
+    """Collects lines; lives as long as its connection.
+
+    Attributes:
+        lines: The lines that are complete, without their ends.
+        is_over: Whether nothing more will be heard: the peer has closed, the connection is broken, or enough was said.
+        failure: What broke the connection, if anything did.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.is_over = False
+        self.failure: Exception | None = None
+        self._unfinished = bytearray()
+        self._has_unfinished = False
+        self._kept_bytes = 0
+        self._heard_bytes = 0
+        self._something_new = asyncio.Event()
+
+    @property
+    def unfinished(self) -> str | None:
+        """What was heard so far of a line that may go on; None when there is none."""
+        return _text(self._unfinished) if self._has_unfinished else None
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """All lines, the unfinished one included."""
+        unfinished = self.unfinished
+        return (*self.lines,) if unfinished is None else (*self.lines, unfinished)
+
+    async def news(self, limit_seconds: float | None) -> bool:
+        """Wait until something more is heard or nothing more will be; tell whether that was within the limit."""
+        try:
+            async with asyncio.timeout(limit_seconds):
+                await self._something_new.wait()
+        except TimeoutError:
+            return False
+        self._something_new.clear()
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        """Cut what was heard into lines."""
+        if self.is_over:
+            return
+        self._heard_bytes += len(data)
+        *ends, rest = data.split(b"\n", MAX_LINES)
+        for end in ends:
+            self._keep(end)
+            self.lines.append(_text(self._unfinished))
+            self._unfinished.clear()
+            self._has_unfinished = False
+            if len(self.lines) >= MAX_LINES:
+                break
+        else:
+            if rest:
+                self._keep(rest)
+                self._has_unfinished = True
+        said_enough = self._kept_bytes >= MAX_SPOKEN_BYTES or len(self.lines) >= MAX_LINES
+        self.is_over = said_enough or self._heard_bytes > _MAX_HEARD_BYTES
+        self._something_new.set()
+
+    def eof_received(self) -> None:
+        """Note that the peer has said what it says."""
+        self.is_over = True
+        self._something_new.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection is gone."""
+        if not self.is_over:
+            self.failure = exc
+            self.is_over = True
+        self._something_new.set()
+
+    def _keep(self, octets: bytes) -> None:
+        room = min(MAX_LINE_BYTES - len(self._unfinished), MAX_SPOKEN_BYTES - self._kept_bytes)
+        kept = octets[: max(room, 0)]
+        self._unfinished += kept
+        self._kept_bytes += len(kept)
+
+
+def _text(line: bytearray) -> str:
+    return bytes(line).removesuffix(b"\r").decode(errors="replace")
+
+
+async def listen(spoken: SpokenLines, expected: Sequence[Expectation]) -> None:
+    """Wait until all that is expected is settled, or nothing more will be heard.
+
+    What must be is settled by a line that meets it; what must not be, by the first line, whatever it is.
+
+    Args:
+        spoken: What is listened to.
+        expected: Expectations about lines.
+
+    Raises:
+        CheckFailed: When the connection breaks before.
+    """
+    unsettled = expected
+    seen = 0
+    while True:
+        for line in spoken.lines[seen:]:
+            unsettled = _unsettled(unsettled, line, may_be_refused=seen == 0)
+            seen += 1
+        if spoken.is_over:
+            for line in spoken.spoken[seen:]:
+                unsettled = _unsettled(unsettled, line, may_be_refused=seen == 0)
+            if unsettled and spoken.failure is not None:
+                raise connection_failure(spoken.failure, "reading the banner") from spoken.failure
+            return
+        if not unsettled or not await _goes_on(spoken, unsettled, is_first=seen == 0):
+            return
+
+
+async def _goes_on(spoken: SpokenLines, unsettled: Sequence[Expectation], *, is_first: bool) -> bool:
+    """Wait for more; tell whether it came before a pause in the midst of a line settled what is expected."""
+    line = spoken.unfinished
+    if line is not None:
+        if await spoken.news(_PAUSE_SECONDS):
+            return True
+        if not _unsettled(unsettled, line, may_be_refused=False):
+            return False
+        if await spoken.news(_LONG_PAUSE_SECONDS - _PAUSE_SECONDS):
+            return True
+        if not _unsettled(unsettled, line, may_be_refused=is_first):
+            return False
+    return await spoken.news(None)
+
+
+def _unsettled(expected: Sequence[Expectation], line: str, *, may_be_refused: bool) -> Sequence[Expectation]:
+    """Give what a line leaves open: whatever it does not meet, without what the first line alone is judged by."""
+    return [
+        one
+        for one in expected
+        if not (may_be_refused if _forbids(one) else evaluate((one,), {one.subject.name: (line,)})[0].ok)
+    ]
+
+
+def _forbids(expectation: Expectation) -> bool:
+    return expectation.operator in _FORBIDDING or (expectation.operator == "exists" and not expectation.operand)
