@@ -30,6 +30,8 @@ class Attempt:
         started: `perf_counter()` at the start.
         ends_at: `perf_counter()` at which the attempt is cut off.
         timeout_reason: What a timeout would mean now: `connect_timeout` while connecting, else `timeout`.
+        phase: The phase in which the attempt was cut off, as far as whoever was cut off knows it: `tls`, and what comes
+            after it. Those before are known by `timeout_reason`.
         timeout_detail: What is to be told of a timeout besides its limit; empty for nothing.
         measurements: Values measured so far, in order.
         observed: Values observed so far, by subject.
@@ -43,6 +45,7 @@ class Attempt:
         "log",
         "measurements",
         "observed",
+        "phase",
         "started",
         "timeout_detail",
         "timeout_reason",
@@ -53,6 +56,7 @@ class Attempt:
         self.ends_at = inf
         self.timeout_reason = Reason.TIMEOUT
         self.timeout_detail = ""
+        self.phase = ""
         self.measurements: list[Measurement] = []
         self.observed: dict[str, Observation] = {}
         self.log: list[LogLine] = []

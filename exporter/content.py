@@ -15,6 +15,7 @@ from jsonpath import JSONPathError
 from exporter.attempt import current_attempt
 from exporter.charset import charset_of, decode_text
 from exporter.garbage import collections_paused
+from exporter.json_faults import json_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,6 +164,8 @@ def parse_json(body: bytes) -> object:
             return json.loads(body, parse_constant=_refuse_constant)
         with collections_paused():
             return json.loads(body, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(str(json_fault(error))) from None
     except RecursionError:
         raise ValueError("is nested too deep") from None
 

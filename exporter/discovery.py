@@ -11,7 +11,6 @@ import math
 from typing import TYPE_CHECKING, TypedDict
 
 from exporter.labels import clean_value
-from exporter.selection import longest_run_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +58,7 @@ def _labels(check: Check, scheme: str, margin_seconds: float) -> dict[str, str]:
     }
     if check.interval_seconds:
         labels["__scrape_interval__"] = duration_text(check.interval_seconds)
-        needed_seconds = longest_run_seconds(check) + margin_seconds
+        needed_seconds = check.longest_run_seconds + margin_seconds
         labels["__scrape_timeout__"] = duration_text(min(check.interval_seconds, needed_seconds))
     return labels
 

@@ -19,6 +19,7 @@ from exporter.attempt import begin_attempt
 from exporter.errors import CheckFailed
 from exporter.foreign import repr_of
 from exporter.model import Reason
+from exporter.quantities import seconds_text
 from exporter.verdict import finish, judge, unjudged, wants_retry
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from exporter.registry import BatchExecutors
 
 logger = logging.getLogger(__name__)
+
+_PHASES = {Reason.RESOLVE: "resolve", Reason.CONNECT_TIMEOUT: "connect"}
+"""What a timeout would mean while the phases last that all types have in common."""
 
 _GRACE_SECONDS = 0.1
 """How long a cancelled check may take to clean up before it counts as stuck."""
@@ -186,10 +190,14 @@ class Execution:
     def _timed_out(self, attempt: Attempt) -> Result:
         self._mend(attempt)
         reason = self._limit_reason if self._limit_reason is Reason.DEADLINE else attempt.timeout_reason
+        limit = seconds_text(self._limit_seconds)
         if self._limit_reason is Reason.DEADLINE:
-            detail = f"cut off by the deadline of the batch after {self._limit_seconds:.3g} s"
+            detail = f"cut off by the deadline of the batch after {limit}"
         else:
-            detail = f"not done within the timeout of {self._limit_seconds:.3g} s"
+            detail = f"not done within the timeout of {limit}"
+        phase = _PHASES.get(attempt.timeout_reason) or attempt.phase
+        if phase:
+            detail = f"{detail}, in the phase {phase}"
         if attempt.timeout_detail:
             detail = f"{detail}: {attempt.timeout_detail}"
         return unjudged(self.check, reason, detail, attempt)

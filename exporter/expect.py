@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from exporter.errors import CheckFailed
 from exporter.model import ExpectationOutcome, Explained, Judged, Reason, Subject, ValueKind
+from exporter.quantities import number_text, seconds_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from exporter.model import Expectation, Observation, Observed, Operator
 
@@ -98,11 +99,15 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
         if isinstance(value, Explained):
             why = f" ({value.why})"
             value = value.value
+        holds = _holds(subject.kind, expectation.operator, value, expectation.operand)
+        shown = _shown(subject.kind, value)
+        if not holds and value is not None:
+            shown = _with_kind(expectation, value, shown)
         return ExpectationOutcome(
             expectation=expectation,
-            ok=_holds(subject.kind, expectation.operator, value, expectation.operand),
+            ok=holds,
             value=_number(value),
-            observed=_cut(_shown(subject.kind, value) + why) if why else _shown(subject.kind, value),
+            observed=_cut(shown + why) if why else shown,
         )
     except CheckFailed as failure:
         return ExpectationOutcome(
@@ -323,10 +328,12 @@ def _shown(kind: ValueKind, value: object) -> str:
     """Give the value as text for log and page, bounded however large it is."""
     if value is None:
         return ""
-    if isinstance(value, bool | int) and abs(value) < _MAX_PLAIN_INTEGER:
-        return str(value).lower()
-    if isinstance(value, float):
-        text = f"{value:.6g}" + ("s" if kind is ValueKind.DURATION else "")
+    if isinstance(value, bool | int | float) and abs(value) < _MAX_PLAIN_INTEGER and kind is ValueKind.DURATION:
+        text = seconds_text(value)
+    elif isinstance(value, bool | int) and abs(value) < _MAX_PLAIN_INTEGER:
+        text = str(value).lower()
+    elif isinstance(value, float):
+        text = number_text(value)
     elif isinstance(value, str):
         text = value
     elif isinstance(value, tuple):
@@ -340,6 +347,52 @@ def _shown(kind: ValueKind, value: object) -> str:
 def _cut(text: str) -> str:
     start = text[: _MAX_OBSERVED_CHARACTERS + 1].encode("utf-8", "backslashreplace").decode("utf-8")
     return start if len(start) <= _MAX_OBSERVED_CHARACTERS else start[: _MAX_OBSERVED_CHARACTERS - 1] + "…"
+
+
+_KIND_NAMES: Mapping[type, str] = {
+    bool: "boolean", int: "number", float: "number", str: "text", list: "array", tuple: "array", dict: "object",
+}  # fmt: skip
+
+
+def _with_kind(expectation: Expectation, value: object, shown: str) -> str:
+    """Add of what kind a value is, where that is what keeps the expectation from holding: `"42" (text)`."""
+    kind = _KIND_NAMES.get(type(value))
+    if kind is None or kind in _wanted_kinds(expectation):
+        return shown
+    return f'"{shown}" (text)' if kind == "text" else f"{shown} ({kind})"
+
+
+def _wanted_kinds(expectation: Expectation) -> Collection[str]:
+    """Give the kinds of value that could meet an expectation; all where its kind is none that can be told."""
+    if expectation.subject.kind is not ValueKind.JSON:
+        return _KINDS_OF_SUBJECTS.get(expectation.subject.kind, _ALL_KINDS)
+    match expectation.operator:
+        case "lt" | "le" | "gt" | "ge":
+            return ("number",)
+        case "matches":
+            return ("text", "number", "boolean")
+        case "contains":
+            return ("text", "array", "object")
+        case "eq":
+            return (_KIND_NAMES.get(type(expectation.operand), ""),)
+        case "in":
+            return {_KIND_NAMES.get(type(item), "") for item in cast("Iterable[object]", expectation.operand)}
+        case "any_of" | "all_of":
+            return {
+                "array",
+                *(_KIND_NAMES.get(type(item), "") for item in cast("Iterable[object]", expectation.operand)),
+            }
+        case _:
+            return _ALL_KINDS
+
+
+_ALL_KINDS = frozenset(_KIND_NAMES.values())
+_KINDS_OF_SUBJECTS: Mapping[ValueKind, Collection[str]] = {
+    ValueKind.NUMBER: ("number",),
+    ValueKind.DURATION: ("number",),
+    ValueKind.STATUS: ("number",),
+    ValueKind.FLAG: ("boolean",),
+}
 
 
 def _start_of_json(value: object) -> str:

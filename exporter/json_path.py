@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     from jsonpath import CompoundJSONPath
 
+_NAME_OF_OTHERS = re.compile(r"\.([A-Za-z0-9_]*-[A-Za-z0-9_-]*|[0-9]+)(?=[.\[]|$)")
+"""A name that other dialects write after a dot and RFC 9535 in brackets: one with a hyphen, or a number."""
+
+_MAX_MEANT_CHARACTERS = 200
+
 
 class _RegexFunction(FilterFunction):
     """A filter function that judges a text by a pattern; stateless but for a cache of patterns."""
@@ -100,10 +105,31 @@ def compile_json_path(text: str) -> JsonPath:
     """Compile a path, once for all checks that have it.
 
     Raises:
-        ValueError: When it is no JSONPath.
+        ValueError: When it is not a JSONPath.
     """
     try:
         return JsonPath(text, _ENVIRONMENT.compile(text))
     except (JSONPathError, RecursionError) as error:
+        meant = _meant(text)
+        if meant:
+            raise ValueError(f"is not a JSONPath (RFC 9535); write {meant}") from error
+        if not text.startswith("$"):
+            raise ValueError("is not a JSONPath (RFC 9535), which begins with $, such as $.status") from error
         said = error.message if isinstance(error, JSONPathError) else "nested too deeply"
-        raise ValueError(f"is no JSONPath (RFC 9535): {said}") from error
+        raise ValueError(f"is not a JSONPath (RFC 9535): {said}") from error
+
+
+def _meant(text: str) -> str:
+    """Give the path that was probably meant by one without `$`, one of jq, a JSON Pointer; empty when it is unclear."""
+    if text.startswith("/"):
+        text = text.replace("/", ".")
+    rest = text.removeprefix("$").removeprefix("@")
+    path = f"${rest}" if rest.startswith((".", "[")) else f"$.{rest}"
+    meant = _NAME_OF_OTHERS.sub(lambda match: f"[{match[1]}]" if match[1].isdigit() else f"['{match[1]}']", path)
+    if len(meant) > _MAX_MEANT_CHARACTERS:
+        return ""
+    try:
+        _ENVIRONMENT.compile(meant)
+    except (JSONPathError, RecursionError):
+        return ""
+    return meant

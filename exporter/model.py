@@ -104,6 +104,7 @@ class SelectorKind(StrEnum):
 
     NONE = "none"
     TEXT = "text"
+    HEADER_NAME = "header_name"
     JSON_PATH = "json_path"
 
 
@@ -132,6 +133,9 @@ class Subject:
         selector: What the subject needs to be told besides: a header's name, a JSONPath.
         reason: The reason of a check that fails because of this subject.
         choices: The only texts there can be, such as the rcodes of DNS; empty when there is no such list.
+        spelled: Gives a text in the spelling in which it would be observed. Raises ValueError, with what to write, for
+            one that never is.
+        bounds: The least and the greatest number there can be, both whole; None for any number.
     """
 
     name: str
@@ -140,6 +144,8 @@ class Subject:
     selector: SelectorKind = SelectorKind.NONE
     reason: Reason = Reason.EXPECTATION
     choices: tuple[str, ...] = ()
+    spelled: Callable[[str], str] | None = None
+    bounds: tuple[float, float] | None = None
 
 
 Operator = Literal[
@@ -204,6 +210,9 @@ class Judged:
 
     outcomes: Mapping[int, ExpectationOutcome]
 
+
+LONGEST_SCRAPE_SECONDS = 120.0
+"""No scrape is given more time than this, whatever it asks for."""
 
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
@@ -293,6 +302,11 @@ class Check:
     target_label: str = ""
     alert: AlertPolicy | None = None
     is_complete: bool = field(default=False, repr=False, compare=False)
+
+    @property
+    def longest_run_seconds(self) -> float:
+        """How long a run can take when every attempt uses up its time."""
+        return (self.retries + 1) * self.timeout_seconds + self.retries * self.retry_delay_seconds
 
     @property
     def shown_target(self) -> str:

@@ -73,12 +73,6 @@ def selected_checks(checks: Sequence[Check], selection: Selection) -> list[Check
     return [check for check in checks if selection.selects(check)]
 
 
-def longest_run_seconds(check: Check) -> float:
-    """Return how long a run of the check can take when every attempt uses up its time."""
-    attempts = check.retries + 1
-    return attempts * check.timeout_seconds + check.retries * check.retry_delay_seconds
-
-
 class Choice:
     """Some of the checks of a configuration, as scrapes ask for them again and again.
 
@@ -92,7 +86,7 @@ class Choice:
 
     def __init__(self, collector: CheckCollector) -> None:
         self.collector = collector
-        self.flights = FlightBoard(max(map(longest_run_seconds, collector.layout.checks), default=0.0))
+        self.flights = FlightBoard(max((check.longest_run_seconds for check in collector.layout.checks), default=0.0))
         self.writing_seconds = 0.0
 
     @property

@@ -1,7 +1,8 @@
 """From what an attempt yielded to the Result that is handed on: judging is pure and happens in one place.
 
 Executors say whether the protocol worked; expectations say whether the answer was right. The verdict is the worse of
-the two, and the reason is that of the first thing that went wrong.
+the two, and the reason is that of the first thing that went wrong. A wrong status or response code, and what the check
+type expects by itself, go before all else that was expected: they explain the rest.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.attempt import Attempt
-    from exporter.model import Check, LogLine, Observation
+    from exporter.model import Check, ExpectationOutcome, LogLine, Observation
+
+_VERDICTS = {Severity.ERROR: ResultStatus.ERROR, Severity.WARNING: ResultStatus.WARNING}
+_EXPLAINING = frozenset((Reason.STATUS, Reason.RCODE))
+"""Reasons of subjects that say what kind of answer it was; from an error page nothing else can be expected."""
 
 _WORSE = {ResultStatus.OK: 0, ResultStatus.WARNING: 1, ResultStatus.ERROR: 2}
 
@@ -40,14 +45,14 @@ def judge(
     status, reason, detail = answer.status, answer.reason, answer.detail
     if status is ResultStatus.ERROR and reason is None:
         reason = Reason.INTERNAL
+    weightiest, most_weight = None, (_WORSE[status], True)
     for outcome in outcomes:
-        if outcome.ok:
-            continue
-        severity = outcome.expectation.severity
-        verdict = ResultStatus.ERROR if severity is Severity.ERROR else ResultStatus.WARNING
-        if _WORSE[verdict] > _WORSE[status]:
-            status, reason = verdict, outcome.reason or outcome.expectation.subject.reason
-            detail = outcome.detail or f"expected {outcome.expectation.label}, observed {outcome.observed}"
+        if not outcome.ok and (weight := _weight(outcome)) > most_weight:
+            weightiest, most_weight = outcome, weight
+    if weightiest is not None:
+        status = _VERDICTS[weightiest.expectation.severity]
+        reason = weightiest.reason or weightiest.expectation.subject.reason
+        detail = weightiest.detail or _told(weightiest)
     return Result(
         check_name=check.name,
         status=status,
@@ -58,6 +63,20 @@ def judge(
         expectations=outcomes,
         log=tuple(attempt.log),
     )
+
+
+def _weight(outcome: ExpectationOutcome) -> tuple[int, bool]:
+    """Give how much a missed expectation counts for the verdict; of equal ones the first is told."""
+    expectation = outcome.expectation
+    explains = expectation.is_default or expectation.subject.reason in _EXPLAINING
+    return _WORSE[_VERDICTS[expectation.severity]], explains
+
+
+def _told(outcome: ExpectationOutcome) -> str:
+    if not outcome.evaluated:
+        because = f" ({outcome.observed})" if outcome.observed else ""
+        return f"expected {outcome.expectation.label}, which could not be looked at{because}"
+    return f"expected {outcome.expectation.label}, observed {outcome.observed or 'nothing'}"
 
 
 def unjudged(check: Check, reason: Reason, detail: str, attempt: Attempt | None = None) -> Result:
@@ -81,7 +100,15 @@ def wants_retry(check: Check, result: Result) -> bool:
         return True
     if result.reason in check.retry_reasons:
         return True
+    if any(_is_missed(outcome, check.retry_reasons) for outcome in result.expectations):
+        return True
     return any(outcome.ok for outcome in evaluate(check.retry_expectations, result.observed))
+
+
+def _is_missed(outcome: ExpectationOutcome, reasons: frozenset[Reason]) -> bool:
+    """Tell whether an expectation was looked at and missed, and its reason is among these."""
+    is_missed = outcome.evaluated and not outcome.ok and outcome.expectation.severity is Severity.ERROR
+    return is_missed and outcome.expectation.subject.reason in reasons
 
 
 def finish(

@@ -59,7 +59,12 @@ _VALUE_KINDS = {
     ValueKind.FLAG: "true or false",
     ValueKind.JSON: "JSON value",
 }
-_SELECTORS = {SelectorKind.NONE: "", SelectorKind.TEXT: ": NAME", SelectorKind.JSON_PATH: ": JSONPATH"}
+_SELECTORS = {
+    SelectorKind.NONE: "",
+    SelectorKind.TEXT: ": NAME",
+    SelectorKind.HEADER_NAME: ": NAME",
+    SelectorKind.JSON_PATH: ": JSONPATH",
+}
 
 
 class _Connection(NetworkSettings, TlsSettings):

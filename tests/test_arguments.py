@@ -31,7 +31,7 @@ def test_no_arguments_serve_the_demo() -> None:
 
 
 def test_every_flag_is_understood() -> None:
-    """Values go with the flag or after it, and durations have a unit or are seconds."""
+    """Values go with the flag or after it; durations have a unit, but the offset may be seconds."""
     line = (
         "--config.file=checks.yml --config.check --no-config.enable-auto-reload --config.auto-reload-interval 1m"
         " --web.listen-address=:1 --web.listen-address=[::1]:2 --timeout-offset=0.25 --history.limit 7"
@@ -56,7 +56,7 @@ def test_flags_may_stand_on_either_side_of_the_command() -> None:
     expected = Options(
         command="run", check_names=("shop", "dns", "-odd"), config_file="c.yml", output="json", budget_seconds=2.5
     )
-    assert read("--config.file=c.yml run shop --output=json dns --budget=2.5 -- -odd shop") == expected
+    assert read("--config.file=c.yml run shop --output=json dns --budget=2500ms -- -odd shop") == expected
 
 
 def test_generating_has_flags_of_its_own() -> None:
@@ -118,10 +118,61 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ("--log.level=loud", "--log.level: 'loud' is none of debug, info, warning, error"),
         ("--history.limit=0", "--history.limit: '0' is no whole number from 1 to 1000"),
         ("--history.limit=٣", "--history.limit: '٣' is no whole number from 1 to 1000"),
-        ("--timeout-offset=nan", "--timeout-offset: 'nan' is no duration; write 0.5, 500ms or 1m30s"),
+        ("--timeout-offset=nan", "--timeout-offset: 'nan' is not a duration; write 0.5, 500ms or 1m30s"),
+        ("--timeout-offset=1e3", "--timeout-offset: '1e3' is not a duration; write 0.5, 500ms or 1m30s"),
+        ("--timeout-offset=", "--timeout-offset: '' is not a duration; write 0.5, 500ms or 1m30s"),
+        ("run --budget=5", "--budget: '5' is not a duration; write 5s"),
+        ("run --budget=0.5", "--budget: '0.5' is not a duration; write 500ms"),
+        ("run --budget=soon", "--budget: 'soon' is not a duration; write 500ms, 5s or 1m30s"),
+        ("run --budget=-5", "--budget: '-5' is not a duration; write 500ms, 5s or 1m30s"),
+        ("--config.auto-reload-interval=5", "--config.auto-reload-interval: '5' is not a duration; write 5s"),
+        (
+            "generate prometheus --config.file=c --scrape-interval=30",
+            "--scrape-interval: '30' is not a duration; write 30s",
+        ),
+        ("--config.check", "--config.check needs --config.file: without it there is nothing of yours to check"),
+        ("run --config.check", "--config.check needs --config.file: without it there is nothing of yours to check"),
+        (
+            "--web.listen-address=http://localhost:10115",
+            "--web.listen-address: 'http://localhost:10115' is a URL; write only host and port: localhost:10115",
+        ),
+        (
+            "--web.listen-address=http://localhost:10115/metrics",
+            (
+                "--web.listen-address: 'http://localhost:10115/metrics' is a URL; "
+                "write only host and port: localhost:10115"
+            ),
+        ),
+        (
+            "--web.listen-address=https://[::1]:1/",
+            "--web.listen-address: 'https://[::1]:1/' is a URL; write only host and port: [::1]:1",
+        ),
+        (
+            "--web.listen-address=http://exporter.example/",
+            "--web.listen-address: 'http://exporter.example/' is a URL; write only host and port: host:port or :port",
+        ),
+        (
+            "--web.listen-address=http://me:geheim@e.example:1",
+            "--web.listen-address: 'http://e.example:1' is a URL; write only host and port: e.example:1",
+        ),
+        (
+            "healthcheck --web.listen-address=http://:10115",
+            "--web.listen-address: 'http://:10115' is a URL; write only host and port: host:port or :port",
+        ),
+        (
+            "--web.listen-address=:10115/metrics",
+            "--web.listen-address: ':10115/metrics' is a URL; write only host and port: host:port or :port",
+        ),
+        (
+            "generate prometheus --config.file=c --address=http://exporter.example:10115/metrics",
+            (
+                "--address: 'http://exporter.example:10115/metrics' is a URL; "
+                "write only host and port: exporter.example:10115"
+            ),
+        ),
         ("--timeout-offset=61", "--timeout-offset: '61' is not between 0 s and 60 s"),
         ("--version=1", "--version takes no value"),
-        ("run --budget=0", "--budget: '0' is not between 0.1 s and 3600 s"),
+        ("run --budget=0s", "--budget: '0s' is not between 0.1 s and 3600 s"),
         ("generate", "generate needs to know what: generate rules or generate prometheus"),
         ("generate ruls", "unknown command generate ruls; did you mean generate rules?"),
         ("generate rules", "generate rules needs --config.file"),

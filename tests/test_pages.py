@@ -27,7 +27,8 @@ from exporter.model import (
 from exporter.pages import State, StatusFilter, check_page, message_page, status_page
 from exporter.pages.markup import escape, join, render
 from exporter.pages.sparkline import sparkline
-from exporter.pages.words import age_text, duration_text, field_text, number_text
+from exporter.pages.words import age_text, duration_text, field_text
+from exporter.quantities import number_text
 
 PAGES = Path(pages.__file__).parent
 NOW_SECONDS = 2_000_000_000.0

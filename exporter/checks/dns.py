@@ -172,6 +172,9 @@ class DnsCheckExecutor:
             return Result(
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
+        except asyncio.CancelledError:
+            attempt.phase = attempt.phase or inquiry.phase
+            raise
         finally:
             inquiry.report()
         attempt.measure_all(answer_measurements(answer))
@@ -230,6 +233,11 @@ class _Inquiry:
                 self._attempt.note("going on to the next server", server=server.address, why=failure.detail)
         return await self._ask(servers[-1].address, default_port)
 
+    @property
+    def phase(self) -> str:
+        """The phase that it is in: empty before there is a connection to send the request over."""
+        return "request" if self._settings.transport == "udp" or self._facts.ready_at else ""
+
     def report(self) -> None:
         """Tell how far things went."""
         self._attempt.measure_all(
@@ -245,7 +253,7 @@ class _Inquiry:
             self._attempt.observe(tls_observations(self._facts.tls))
 
     async def _ask(self, host: str, port: int) -> DnsAnswer:
-        self._attempt.timeout_reason = Reason.TIMEOUT
+        self._attempt.timeout_reason, self._attempt.phase = Reason.TIMEOUT, ""
         self._facts = ConnectionFacts()
         if self._settings.transport == "udp":
             reply, address = await self._ask_udp(host, port)

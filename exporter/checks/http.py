@@ -7,7 +7,9 @@ here and judged by the runner.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
@@ -41,7 +43,7 @@ from exporter.net.http_message import RequestOptions
 from exporter.net.http_metrics import HTTP_METRICS, http_measurements
 from exporter.net.http_request import new_request, with_field
 from exporter.net.http_run import HttpRun, PreparedRequest, prepare
-from exporter.net.http_settings import HttpSettings
+from exporter.net.http_settings import MOST_REDIRECTS, HttpSettings
 from exporter.net.http_target import parse_http_url
 from exporter.net.oauth2 import ClientCredentials, TokenGrant
 from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
@@ -72,6 +74,14 @@ FAILED_DUE_TO_REGEX = MetricSpec(
     help="1 when a header or the body did not match, or matched, a regular expression as it was expected to; else 0",
     defaults=(((), 0.0),),
 )
+
+
+def _spelled_version(text: str) -> str:
+    """Read `HTTP/2`, `2.0` and `h2` as `2`."""
+    version = text.lower().removeprefix("http/").removeprefix("h")
+    return version.removesuffix(".0") if version in ("2.0", "3.0") else version
+
+
 STATUS = Subject(
     name="status",
     kind=ValueKind.STATUS,
@@ -81,11 +91,16 @@ STATUS = Subject(
 HEADER = Subject(
     name="header",
     kind=ValueKind.TEXTS,
-    selector=SelectorKind.TEXT,
+    selector=SelectorKind.HEADER_NAME,
     description="The values of a header field, named without regard to case",
 )
 BODY = Subject(name="body", kind=ValueKind.TEXT, description="The body as text")
-BODY_SIZE = Subject(name="body_size", kind=ValueKind.NUMBER, description="Bytes of the body after decoding")
+BODY_SIZE = Subject(
+    name="body_size",
+    kind=ValueKind.NUMBER,
+    description="Bytes of the body after decoding",
+    bounds=(0, math.inf),
+)
 JSON = Subject(
     name="json",
     kind=ValueKind.JSON,
@@ -95,8 +110,19 @@ JSON = Subject(
 LOCATION = Subject(
     name="location", kind=ValueKind.TEXT, description="Where the last response redirects to, as its Location says"
 )
-REDIRECTS_FOLLOWED = Subject(name="redirects", kind=ValueKind.NUMBER, description="Redirects that were followed")
-HTTP_VERSION = Subject(name="http_version", kind=ValueKind.TEXT, description="HTTP version, such as 1.1 or 3")
+REDIRECTS_FOLLOWED = Subject(
+    name="redirects",
+    kind=ValueKind.NUMBER,
+    description="Redirects that were followed",
+    bounds=(0, MOST_REDIRECTS),
+)
+HTTP_VERSION = Subject(
+    name="http_version",
+    kind=ValueKind.TEXT,
+    description="HTTP version, such as 1.1 or 3",
+    choices=("1.0", "1.1", "2", "3"),
+    spelled=_spelled_version,
+)
 FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL that the last response is about")
 WELL_FORMED = Subject(
     name="well_formed",
@@ -175,6 +201,9 @@ class HttpCheckExecutor:
             return Result(
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
+        except asyncio.CancelledError:
+            attempt.phase = attempt.phase or _phase(run)
+            raise
         finally:
             if plan is not None and run.exchanges:
                 attempt.observe(observed or _seen_so_far(run, plan.demands))
@@ -193,6 +222,16 @@ class HttpCheckExecutor:
         if self._own_client is None:
             self._own_client = create_client(self._network)
         return self._own_client
+
+
+def _phase(run: HttpRun) -> str:
+    """Give the phase that a run is in: empty before its connection is made, `token` before there is a request."""
+    if not run.exchanges:
+        return "token"
+    last = run.exchanges[-1]
+    if not last.connection.ready_at:
+        return ""
+    return "transfer" if last.first_byte_at else "processing"
 
 
 async def _looked_at(run: HttpRun, demands: _Demands) -> Mapping[str, Observation]:

@@ -170,6 +170,7 @@ def _kept_bytes(expected: Sequence[Expectation]) -> int:
 async def _hear_banner(
     spoken: SpokenLines, expected: Sequence[Expectation], attempt: Attempt, facts: ConnectionFacts
 ) -> None:
+    attempt.phase = "banner"
     left_seconds = attempt.ends_at - perf_counter()
     limit_seconds = left_seconds - min(left_seconds * _MARGIN, _MAX_MARGIN_SECONDS)
     try:

@@ -110,7 +110,10 @@ def _run(options: Options, masks: Masks) -> int:
 def _check_configuration(options: Options) -> int:
     with ExitStack() as stack:
         config = configuration_loader(options.config_file, ExecutorRegistry.with_builtins(), stack)()
-    sys.stdout.write(f"{config.file}: {len(config.checks)} checks, no problems\n")
+    for warning in config.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+    problems = f"{len(config.warnings)} warnings" if config.warnings else "no problems"
+    sys.stdout.write(f"{config.file}: {len(config.checks)} checks, {problems}\n")
     return 0
 
 

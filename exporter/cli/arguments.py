@@ -118,6 +118,8 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
 
 
 def _check_what_belongs_together(options: Options) -> None:
+    if options.config_check and options.config_file is None:
+        raise UsageError("--config.check needs --config.file: without it there is nothing of yours to check")
     if options.endpoint == "metrics" and options.shards > 1:
         raise UsageError("--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided")
     if options.shard >= options.shards:

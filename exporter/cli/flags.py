@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import urlsplit
 
-from exporter.cli.listen import parse_listen_address
+from exporter.cli.listen import parse_listen_address, refuse_url
 from exporter.generate import Endpoint
 from exporter.logs import LogFormat, LogLevel
 from exporter.settings import parse_duration, parse_host_port
@@ -70,19 +70,35 @@ def read_integer(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
-def read_seconds(low: float, high: float) -> Callable[[str], float]:
-    """Give a reader of `0.5`, as blackbox_exporter writes it, and `500ms`, as everything else here is written."""
+def read_seconds(low: float, high: float, *, bare: bool = False) -> Callable[[str], float]:
+    """Return a reader of durations such as `500ms`.
+
+    Args:
+        low: The shortest allowed, in seconds.
+        high: The longest allowed, in seconds.
+        bare: Whether a number without a unit is taken as seconds, as blackbox_exporter takes it.
+    """
 
     def read(text: str) -> float:
         try:
-            seconds = parse_duration(text if text[-1:].isalpha() else f"{text}s")
+            seconds = parse_duration(f"{text}s" if bare and not text[-1:].isalpha() else text)
         except ValueError:
-            raise ValueError(f"{text!r} is no duration; write 0.5, 500ms or 1m30s") from None
+            example = _with_unit(text) or ("0.5, 500ms or 1m30s" if bare else "500ms, 5s or 1m30s")
+            raise ValueError(f"{text!r} is not a duration; write {example}") from None
         if not low <= seconds <= high:
             raise ValueError(f"{text!r} is not between {low:g} s and {high:g} s")
         return seconds
 
     return read
+
+
+def _with_unit(text: str) -> str:
+    """Give a bare number as a duration of so many seconds; empty for what is no number."""
+    try:
+        seconds = parse_duration(f"{text}s")
+    except ValueError:
+        return ""
+    return f"{text}s" if seconds == int(seconds) else f"{seconds * 1000:g}ms"
 
 
 def read_choice(allowed: object) -> Callable[[str], str]:
@@ -114,6 +130,7 @@ def read_address(text: str) -> str:
     Raises:
         ValueError: When it is none of these.
     """
+    refuse_url(text, f"localhost:{DEFAULT_PORT}")
     try:
         host, port = parse_host_port(text, default_port=DEFAULT_PORT)
     except ValueError as error:
@@ -194,7 +211,7 @@ FLAGS = (
     Flag(
         name="timeout-offset", option="timeout_offset_seconds", group="scrape",
         commands=("serve", "generate prometheus"),
-        parse=read_seconds(0, 60), metavar="DURATION", default="500ms",
+        parse=read_seconds(0, 60, bare=True), metavar="DURATION", default="500ms",
         help="Kept back from the time that Prometheus allows for a scrape, but at most a fifth of it.",
     ),
     Flag(

@@ -29,6 +29,7 @@ def parse_listen_address(text: str) -> ListenAddress:
     Raises:
         ValueError: When it is none of these.
     """
+    refuse_url(text, "host:port or :port")
     host, colon, port = text.rpartition(":")
     if not colon:
         raise ValueError(f"{text!r} has no port; write :10115, 127.0.0.1:10115 or [::1]:10115")
@@ -40,6 +41,32 @@ def parse_listen_address(text: str) -> ListenAddress:
         return ListenAddress(parse_host(host) if host else "", int(port))
     except ValueError as error:
         raise ValueError(f"{text!r}: {host!r} {error}") from None
+
+
+def refuse_url(text: str, instead: str) -> None:
+    """Refuse a URL where only host and port belong.
+
+    Args:
+        text: What was given.
+        instead: What to write when it is no better known.
+
+    Raises:
+        ValueError: When it is one; the message says which part of it to write.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator and "/" not in text:
+        return
+    authority = (rest if separator else scheme).partition("/")[0].rpartition("@")[2]
+    host, port = authority.rpartition(":")[::2]
+    part = authority if host and port.isdigit() else instead
+    raise ValueError(f"{without_user_info(text)!r} is a URL; write only host and port: {part}")
+
+
+def without_user_info(text: str) -> str:
+    """Give a URL without user name and password."""
+    scheme, separator, rest = text.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def open_listeners(addresses: tuple[ListenAddress, ...]) -> list[socket.socket]:

@@ -111,6 +111,7 @@ class _Serving:
             config.file,
             " ".join(listener_url(listener) for listener in self._listeners),
         )
+        self._program.live_config.log_warnings()
         if self._program.is_demo:
             logger.info(
                 "this is the built-in demo; write your checks into a file and start with --config.file=checks.yml"

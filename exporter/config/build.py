@@ -11,6 +11,7 @@ from exporter.config.alerts import read_alert
 from exporter.config.expectations import ExpectationReader
 from exporter.config.fields import fields_of
 from exporter.config.problems import Fault, quoted
+from exporter.config.retries import tell_retries_that_do_not_fit
 from exporter.config.schema import CHECK_KEYS, READ_APART, CommonKeys
 from exporter.config.secrets import mask_url_password
 from exporter.config.tls_files import TlsFiles
@@ -85,7 +86,7 @@ class CheckBuilder:
         target = self._target(entries["target"], str(data["target"]), data["target"], settings)
         if common is None or target is None or len(self._problems) > before:
             return None
-        return Check(
+        check = Check(
             name=common.name,
             check_type=self._type.name,
             target=target,
@@ -106,9 +107,12 @@ class CheckBuilder:
             alert=alert,
             is_complete=True,
         )
+        if check.retries:
+            tell_retries_that_do_not_fit(check, entries.get("retries", whole), self._problems)
+        return check
 
-    def check_defaults(self, whole: Node, entries: dict[str, Node]) -> None:
-        """Tell what is wrong with defaults that perhaps no check uses."""
+    def check_given(self, whole: Node, entries: dict[str, Node]) -> None:
+        """Tell what is wrong with keys that make no check, such as defaults that perhaps no check uses."""
         data = {key: self._reader.read(node) for key, node in entries.items()}
         common = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
         settings = self._settings_values(entries, data)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.fields import fields_of
-from exporter.config.problems import suggest
-from exporter.config.schema import COMMON_DEFAULT_KEYS
+from exporter.config.foreign_keys import meant_key
+from exporter.config.schema import CHECK_KEYS, COMMON_DEFAULT_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +46,7 @@ def split_defaults(node: Node, check_types: Mapping[str, CheckType], problems: P
         elif _without_suffix(key, known) in known:
             common[key] = value
         else:
-            meant = suggest(key, known | check_types.keys(), kind="keys")
-            problems.add(value, f"cannot be a default; {meant}", on_key=True)
+            problems.add(value, f"cannot be a default; {_meant(key, known | check_types.keys())}", on_key=True)
     return Defaults(common, by_type)
 
 
@@ -58,9 +57,16 @@ def _of_type(node: Node, check_type: CheckType, problems: Problems) -> dict[str,
     known = COMMON_DEFAULT_KEYS | fields_of(check_type.settings).keys | {"expect"}
     for key, value in node.value.items():
         if _without_suffix(key, known) not in known:
-            message = f"cannot be a default of type {check_type.name}; {suggest(key, known, kind='keys')}"
+            message = f"cannot be a default of type {check_type.name}; {_meant(key, known)}"
             problems.add(value, message, on_key=True)
     return {key: value for key, value in node.value.items() if _without_suffix(key, known) in known}
+
+
+def _meant(key: str, known: set[str] | frozenset[str]) -> str:
+    """Say what to write instead of a key that is no default, or whose is none."""
+    if key == "expect":
+        return "what can be expected depends on the type: write it under the name of one, such as http: {expect: [..]}"
+    return "it belongs to a check" if key in CHECK_KEYS else meant_key(key, known)
 
 
 def _without_suffix(key: str, known: set[str] | frozenset[str]) -> str:

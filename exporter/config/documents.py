@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.files import MAX_DOCUMENT_BYTES
+from exporter.config.foreign_keys import meant_document_key
 from exporter.config.loader import load_document
-from exporter.config.problems import quoted, suggest
+from exporter.config.problems import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from exporter.config.problems import Node, Problems
 
 MAX_DOCUMENTS = 1000
+ANCHORS_PREFIX = "x-"
+"""How the top-level keys begin that are not read: a place for what anchors name and merge keys take up."""
 
 DOCUMENT_KEYS = {
     "include": "Further files, as globs relative to this file; they hold checks and defaults of their own",
@@ -81,8 +84,8 @@ class DocumentReader:
     def _read_keys(self, path: Path, keys: dict[str, Node], defaults: tuple[Node, ...]) -> None:
         is_main = not self._open
         for key, node in keys.items():
-            if key not in DOCUMENT_KEYS:
-                message = f"is no key here; {suggest(key, DOCUMENT_KEYS, kind='keys')}"
+            if key not in DOCUMENT_KEYS and not key.startswith(ANCHORS_PREFIX):
+                message = f"is no key here; {meant_document_key(key, DOCUMENT_KEYS)}"
                 self._problems.add(node, message, on_key=True)
         if "plugins" in keys and not is_main:
             self._problems.add(keys["plugins"], "belongs into the main file", on_key=True)

@@ -1,7 +1,8 @@
 """From the checks as written to the checks that run: `each`, `targets`, `defaults`. Works on nodes, so places stay.
 
 In a check with `each`, `targets` or `target_files`, `{key}` in any text stands for the value of that key, or for that
-label of the target in its file; `each` goes before. A key of `each` that is a key of the check as well sets it; a label
+label of the target in its file; `each` goes before. In other checks it is refused in the texts that say which check it
+is, and is nothing special elsewhere. A key of `each` that is a key of the check as well sets it; a label
 never does. The labels of a target become labels of the check, beneath those that the check has itself.
 """
 
@@ -12,7 +13,7 @@ import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.config.placeholders import Substitution, Values, has_placeholder
+from exporter.config.placeholders import Substitution, Values, has_placeholder, refuse_placeholders
 from exporter.config.problems import quoted
 from exporter.config.secrets import references
 from exporter.config.target_files import FileTarget
@@ -27,6 +28,9 @@ MAX_COMBINATIONS = 10_000
 
 _AXIS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXPANDING = ("each", "targets", "target_files")
+
+_TELLING = {"name", "target", "labels"}
+"""The keys of a check in which `{key}` is always meant as a placeholder."""
 
 Entries = dict[str, "Node"]
 """The keys of a check with their values."""
@@ -76,6 +80,8 @@ def expand_each(
     if len(problems) > before:
         return
     if not axes and targets is None:
+        for key in _TELLING & rest.keys():
+            refuse_placeholders(rest[key], problems)
         yield Expanded(rest)
         return
     choices: Sequence[Node | FileTarget | None] = [None] if targets is None else targets

@@ -106,7 +106,7 @@ def _operand(subject: Subject, operator: Operator) -> Schema:
 
 def _choices(subject: Subject) -> Schema:
     """Give the schema of one value; names are suggested, but read without regard to case."""
-    scalar = _SCALARS[subject.kind]
+    scalar = {"type": ["string", "number"]} if subject.choices else _SCALARS[subject.kind]
     return {"anyOf": [{"enum": list(subject.choices)}, scalar]} if subject.choices else scalar
 
 

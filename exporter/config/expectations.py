@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast, get_args
 
+from exporter.config.foreign_keys import meant_operator, meant_subject
 from exporter.config.operands import compile_operand, compile_selector, operand_text, shorthand_operator
 from exporter.config.problems import Fault, quoted, suggest
 from exporter.expect import OPERATORS
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 ALL_OPERATORS: tuple[Operator, ...] = get_args(Operator)
 RETRY_REASONS = tuple(reason for reason in Reason if reason not in (Reason.DEADLINE, Reason.RUNNER, Reason.STUCK))
 """The reasons a further attempt can change anything about."""
+
+_REASONS_OF_SUBJECTS = (Reason.STATUS, Reason.RCODE)
+"""Reasons that only an expectation about a certain subject gives."""
 
 BESIDE = ("name", "severity")
 """What an item of `expect` may have besides a subject and operators."""
@@ -73,6 +77,8 @@ class ExpectationReader:
         for index, item in enumerate(items):
             if isinstance(item, dict):
                 conditions += self._read_item((index,), item)
+            elif item in _REASONS_OF_SUBJECTS and item not in {subject.reason for subject in self._subjects.values()}:
+                self._fault((index,), f"{quoted(item)} is not a reason for which type {self._check_type} fails")
             elif item in RETRY_REASONS:
                 reasons.add(Reason(cast("str", item)))
             else:
@@ -90,8 +96,7 @@ class ExpectationReader:
         known = [*self._subjects, *ALL_OPERATORS, *BESIDE]
         for key in item:
             if key not in known:
-                meant = suggest(key, known, kind="subjects and operators")
-                message = f"is no subject of type {self._check_type} and no operator; {meant}"
+                message = f"is no subject of type {self._check_type} and no operator; {meant_subject(key, known)}"
                 self._fault((*location, key), message, on_key=True)
         named = [key for key in item if key in self._subjects]
         if len(named) != 1:
@@ -165,7 +170,7 @@ class ExpectationReader:
         """Compile an operand; None when it has a fault (no operand compiles to None)."""
         fitting = OPERATORS[subject.kind]
         if operator not in fitting:
-            message = f"is no operator for {subject.name}; {suggest(operator, fitting, kind='operators')}"
+            message = f"is no operator for {subject.name}; {meant_operator(operator, fitting)}"
             self._fault(location, message, on_key=True)
             return None
         try:

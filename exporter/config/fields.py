@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import abc
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel, JsonValue, SecretBytes, SecretStr
 
 from exporter.settings import FileReference
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from exporter.config.problems import Location
 
 _MAPPINGS = (dict, abc.Mapping)
+_LISTS = (list, tuple, set, frozenset, abc.Sequence, JsonValue, Any)
 _CONTAINERS = (list, tuple, set, frozenset, abc.Sequence, *_MAPPINGS)
 
 
@@ -32,6 +33,7 @@ class ModelFields:
         files: Keys that name a file.
         models: Keys whose values, or whose elements, are models.
         model_maps: Those of them that hold models by a name of the user's.
+        lists: Keys whose values may be lists.
     """
 
     model_name: str
@@ -41,6 +43,7 @@ class ModelFields:
     files: frozenset[str] = frozenset()
     models: dict[str, ModelFields] = field(default_factory=dict)
     model_maps: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
 
     def at(self, location: Location) -> ModelFields | None:
         """Give the fields of the model at a location below this one; None where there is no model."""
@@ -63,11 +66,28 @@ class ModelFields:
             for depth, step in enumerate(location)
         )
 
+    def holds_secret(self, location: Location) -> bool:
+        """Tell whether a secret may stand at a location or anywhere below it."""
+        below = self.at(location)
+        return self.is_secret(location) or (below is not None and below.has_secrets)
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether the model, or one within it, has a secret."""
+        return bool(self.secrets) or any(below.has_secrets for below in self.models.values())
+
+    def takes_list(self, location: Location) -> bool:
+        """Tell whether a list may stand at a location; within what is no model it may."""
+        if not location or not isinstance(location[-1], str):
+            return True
+        here = self.at(location[:-1])
+        return here is None or location[-1] not in here.keys or location[-1] in here.lists
+
 
 @lru_cache(maxsize=256)
 def fields_of(model: type[BaseModel]) -> ModelFields:
     """Read the fields of a model; cached, because every check of a type asks."""
-    secrets, single_secrets, files, model_maps = set(), set(), set(), set()
+    secrets, single_secrets, files, model_maps, lists = set(), set(), set(), set(), set()
     models: dict[str, ModelFields] = {}
     keys = {info.alias or name: info for name, info in model.model_fields.items()}
     for key, info in keys.items():
@@ -78,6 +98,8 @@ def fields_of(model: type[BaseModel]) -> ModelFields:
                 single_secrets.add(key)
         if any(isinstance(part, FileReference) for part in (*parts, *info.metadata)):
             files.add(key)
+        if any(part in _LISTS for part in parts):
+            lists.add(key)
         for part in parts:
             if isinstance(part, type) and issubclass(part, BaseModel) and part is not model:
                 models[key] = fields_of(part)
@@ -91,6 +113,7 @@ def fields_of(model: type[BaseModel]) -> ModelFields:
         files=frozenset(files),
         models=models,
         model_maps=frozenset(model_maps),
+        lists=frozenset(lists),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from exporter.config.loader import MAX_DEPTH, MAX_NODES, read_scalar
 from exporter.config.problems import Node, quoted
+from exporter.json_faults import json_fault
 
 if TYPE_CHECKING:
     from exporter.config.problems import Problems, Value
@@ -41,7 +42,8 @@ def load_json(text: str, file: str, problems: Problems) -> Node | None:
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
         return _Tree(text, file, problems).grow()
     except json.JSONDecodeError as error:
-        problems.add_at(file, error.lineno, error.colno, "", f"is no valid JSON: {error.msg}")
+        fault = json_fault(error)
+        problems.add_at(file, fault.line, fault.column, "", f"is no valid JSON: {fault.what}")
     except ValueError as error:
         problems.add_at(file, 0, 0, "", f"is no valid JSON: {error}")
     except RecursionError:

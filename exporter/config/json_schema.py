@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import models_json_schema
 
 from exporter.config.alerts import AlertKeys
-from exporter.config.documents import DOCUMENT_KEYS
+from exporter.config.documents import ANCHORS_PREFIX, DOCUMENT_KEYS
 from exporter.config.expectation_schema import RETRY_REASON, expectation_schema
 from exporter.config.fields import ModelFields, fields_of
 from exporter.config.reading import FILE_SUFFIX
@@ -57,6 +57,7 @@ def json_schema(check_types: Mapping[str, CheckType]) -> Schema:
         "type": "object",
         "additionalProperties": False,
         "properties": {key: {"description": text, **top_level[key]} for key, text in DOCUMENT_KEYS.items()},
+        "patternProperties": {f"^{ANCHORS_PREFIX}": {"description": "Not read: a place for anchors"}},
         "$defs": definitions,
     }
 

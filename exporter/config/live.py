@@ -149,6 +149,12 @@ class LiveConfig:
             raise loaded.outcome
         self._take(loaded.outcome)
         logger.info("configuration loaded from %s: %d checks", self._current.file, len(self._current.checks))
+        self.log_warnings()
+
+    def log_warnings(self) -> None:
+        """Log what the configuration in force allows and probably does not mean."""
+        for warning in self._current.warnings:
+            logger.warning("%s", warning)
 
     def _take(self, config: Config) -> None:
         self.masks.learn(config.secrets)

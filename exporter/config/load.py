@@ -14,13 +14,17 @@ from exporter.config.documents import DocumentReader
 from exporter.config.expand import expand_each, merge_defaults
 from exporter.config.fields import fields_of
 from exporter.config.files import Files
+from exporter.config.foreign_keys import meant_type
+from exporter.config.placeholders import has_placeholders
 from exporter.config.plugins import load_plugins
-from exporter.config.problems import Problems, quoted, suggest
+from exporter.config.problems import Problems, quoted
 from exporter.config.reading import Reader
 from exporter.config.render import render, shown_check
+from exporter.config.schema import CHECK_KEYS, READ_APART, CommonKeys
 from exporter.config.secret_values import secret_values
 from exporter.config.secrets import Secrets
 from exporter.config.target_files import TargetFiles
+from exporter.config.validation import validate
 from exporter.garbage import collections_paused
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from exporter.checks.base import CheckType
     from exporter.config.documents import Document
     from exporter.config.problems import Node
+    from exporter.errors import ConfigProblem
     from exporter.model import Check
 
 
@@ -42,6 +47,7 @@ class Config:
         files: Every file read and every directory searched: a change to one of them may change the configuration.
         plugins: The check types it brought along.
         shown: The keys of each check as `/config` shows them.
+        warnings: What is allowed and probably not meant.
         secrets: What must not be shown, wherever it turns up.
     """
 
@@ -50,6 +56,7 @@ class Config:
     files: tuple[Path, ...] = ()
     plugins: tuple[CheckType, ...] = ()
     shown: tuple[Mapping[str, object], ...] = ()
+    warnings: tuple[ConfigProblem, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @cached_property
@@ -129,6 +136,7 @@ class _Load:
             files=self._files.paths,
             plugins=plugins,
             shown=tuple(self._shown),
+            warnings=self._problems.warnings,
             secrets=frozenset(self._all_secrets()),
         )
 
@@ -153,7 +161,11 @@ class _Load:
         for name, builder in self._builders.items():
             for layer in defaults.layers(self._types[name]):
                 if layer:
-                    builder.check_defaults(node, layer)
+                    builder.check_given(node, layer)
+        for layer in (defaults.common, *defaults.by_type.values()):
+            if "labels" in layer and has_placeholders(layer["labels"]):
+                message = "has a placeholder, which nothing fills in defaults; write the label into the checks"
+                self._problems.add(layer["labels"], message)
 
     def _read_check(self, check: Node, defaults: list[Defaults]) -> None:
         if not isinstance(check.value, dict):
@@ -162,16 +174,43 @@ class _Load:
         own = check.value
         builder = self._builder_of(check, own)
         if builder is None:
+            self._look_through_common(check, own)
             return
         check_type = self._types[str(own["type"].value)]
         layers = [layer for each in defaults for layer in each.layers(check_type)]
+        is_expanded = False
         for expanded in expand_each(check, own, builder.known_keys, self._target_files, self._problems):
+            is_expanded = True
             entries = merge_defaults(layers, expanded.entries)
             built = builder.build(check, entries)
             self._take_name(check, own, expanded.origin, entries.get("name"))
             if built is not None:
                 self._checks.append(built)
                 self._shown.append(shown_check(entries, fields_of(check_type.settings)))
+        if not is_expanded:
+            self._look_through(check, own, builder)
+
+    def _look_through_common(self, check: Node, own: dict[str, Node]) -> None:
+        """Tell what else is wrong with a check of no known type, as far as its keys are those of every type."""
+        plain = CHECK_KEYS.keys() - READ_APART.keys()
+        given = {key: node for key, node in own.items() if key in plain and not has_placeholders(node)}
+        _, faults = validate(CommonKeys, {key: self._reader.read(node) for key, node in given.items()})
+        self._reader.report(own, check, (), [fault for fault in faults if fault.location[0] in given])
+        self._tell_missing_name(check, own)
+
+    def _tell_missing_name(self, check: Node, own: dict[str, Node]) -> None:
+        if "name" not in own:
+            self._problems.add(check._replace(path=f"{check.path}.name"), "is required")
+
+    def _look_through(self, check: Node, own: dict[str, Node], builder: CheckBuilder) -> None:
+        """Tell what else is wrong with a check that cannot be expanded, as far as no placeholder stands in the way."""
+        self._tell_missing_name(check, own)
+        builder.check_given(check, {key: node for key, node in own.items() if not has_placeholders(node)})
+        each = own.get("each")
+        for key, values in each.value.items() if each is not None and isinstance(each.value, dict) else ():
+            if key in builder.known_keys and key not in READ_APART and isinstance(values.value, list):
+                for value in values.value:
+                    builder.check_given(check, {key: value})
 
     def _builder_of(self, check: Node, own: dict[str, Node]) -> CheckBuilder | None:
         type_node = own.get("type")
@@ -182,8 +221,7 @@ class _Load:
             place = check._replace(path=f"{check.path}.type")
             self._problems.add(place, f"is required; types: {', '.join(sorted(self._types))}")
         else:
-            meant = suggest(str(name), self._types, kind="types")
-            self._problems.add(type_node, f"{quoted(name)} is no check type; {meant}")
+            self._problems.add(type_node, f"{quoted(name)} is no check type; {meant_type(str(name), self._types)}")
         return None
 
     def _take_name(self, check: Node, own: dict[str, Node], origin: Node | None, name_node: Node | None) -> None:
@@ -191,6 +229,8 @@ class _Load:
         if name_node is None or not isinstance(name_node.value, str):
             return
         name = name_node.value
+        if (name_node.line, name_node.column) < (check.line, check.column) and name_node.file == check.file:
+            name_node = check._replace(path=name_node.path)  # merged, or an alias: the place is another check's
         if name not in self._names:
             self._names[name] = check, origin
             return

@@ -1,10 +1,12 @@
 """YAML text to nodes that know where they stand, within bounds that no document can talk its way out of.
 
 Scalars follow the core schema of YAML 1.2 (section 10.3.2), so that `on`, `no`, `22:22` and `1:30` are text. Numbers
-with leading zeros are text besides, because readers disagree on what they mean. Merge keys (`<<`) are no part of YAML
-1.2 and are refused: `defaults` and `each` say the same and keep every value where it was written.
+with leading zeros are text besides, because readers disagree on what they mean. Merge keys (`<<`) are of YAML 1.1 and
+taken all the same, because people are used to them; a merged value keeps the place where it was written.
 
-PyYAML's C parser composes; the bounds on nesting and aliases keep a small file from becoming a large document.
+PyYAML's C parser composes; the bounds on nesting, aliases and merged values keep a small file from becoming a large
+document.
+Source: YAML 1.1, "Merge Key Language-Independent Type".
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
 from exporter.config.problems import Node, quoted
+from exporter.config.secrets import is_credential_path, shown_key
+from exporter.secrecy import MASK
 
 if TYPE_CHECKING:
     import yaml.nodes
@@ -145,6 +149,11 @@ def _fault(text: str, line: int, column: int, error: MarkedYAMLError) -> str:
     return f"{error.context}, {error.problem}" if error.context else str(error.problem)
 
 
+def _is_merge(key: ScalarNode) -> bool:
+    """Tell whether a key is the merge key; in quotes it is a text like any other."""
+    return key.value == "<<" and key.style not in ("'", '"')
+
+
 class _TooLargeError(Exception):
     """Raised when a document has more nodes or aliases than allowed."""
 
@@ -208,7 +217,10 @@ class _Tree:
         try:
             return _scalar(node.tag, node.value)
         except ValueError as error:
-            self._problems.add_at(self._file, line, column, path, f"{quoted(node.value)} {error}")
+            message = f"{quoted(node.value)} {error}"
+            if is_credential_path(path):  # the tag may be a part of it: that of a password that begins with !
+                message = f"{MASK} is not what its tag says, or too large a number"
+            self._problems.add_at(self._file, line, column, path, message)
             return str(node.value)
 
     def _list(self, node: yaml.nodes.Node, path: str) -> list[Node]:
@@ -218,29 +230,59 @@ class _Tree:
     def _mapping(self, node: yaml.nodes.Node, path: str) -> dict[str, Node]:
         self._check_tag(node, path, "map")
         entries: dict[str, Node] = {}
+        merged: tuple[yaml.nodes.Node, yaml.nodes.Node] | None = None
         for key_node, value_node in node.value:
             line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
             key = key_node.value
             if not isinstance(key_node, ScalarNode) or key_node.tag != _TEXT:
                 shown = key if isinstance(key, str) else "a collection"
+                shown = MASK if is_credential_path(path) else shown
                 self._problems.add_at(
                     self._file, line, column, path, f"{shown} is no key; a key is text, in quotes if need be"
                 )
                 continue
-            inner = f"{path}.{key}" if path else key
-            if key == "<<":
-                message = "merge keys are not supported; use defaults, or an alias for a whole value"
-                self._problems.add_at(self._file, line, column, inner, message)
+            step = shown_key(key)
+            inner = f"{path}.{step}" if path else step
+            if _is_merge(key_node):
+                if merged is not None:
+                    message = "is a duplicate key; merge several mappings as a list: <<: [*a, *b]"
+                    self._problems.add_at(self._file, line, column, inner, message)
+                merged = merged or (key_node, value_node)
             elif key in entries:
                 first = entries[key].key_line
                 self._problems.add_at(self._file, line, column, inner, f"is a duplicate key, first in line {first}")
             else:
                 entries[key] = self._node(value_node, inner, line, column)
+        return entries if merged is None else {**self._merged(*merged, path), **entries}
+
+    def _merged(self, key_node: yaml.nodes.Node, value_node: yaml.nodes.Node, path: str) -> dict[str, Node]:
+        """Grow what a merge key stands for; of several mappings the first goes before the others."""
+        sources = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
+        entries: dict[str, Node] = {}
+        for source in sources:
+            if not isinstance(source, MappingNode):
+                mark = key_node.start_mark
+                message = "must be a mapping or a list of mappings, such as <<: *name"
+                self._problems.add_at(
+                    self._file, mark.line + 1, mark.column + 1, f"{path}.<<" if path else "<<", message
+                )
+                continue
+            # The bound on aliases is not for merges: a hundred checks may share a base. The one on values holds.
+            was_in_alias, self._in_alias = self._in_alias, self._in_alias or id(source) in self._seen
+            self._seen.add(id(source))
+            entries = {**self._merge_source(source, path), **entries}
+            self._in_alias = was_in_alias
         return entries
+
+    def _merge_source(self, source: yaml.nodes.Node, path: str) -> dict[str, Node]:
+        grown = self._collection(source, path)
+        assert isinstance(grown, dict)  # noqa: S101 - a mapping grows into one
+        return grown
 
     def _check_tag(self, node: yaml.nodes.Node, path: str, wanted: str) -> None:
         if node.tag != _TAG + wanted:
             mark = node.start_mark
+            shown = MASK if is_credential_path(path) else quoted(node.tag)
             self._problems.add_at(
-                self._file, mark.line + 1, mark.column + 1, path, f"has the tag {quoted(node.tag)}, which is not known"
+                self._file, mark.line + 1, mark.column + 1, path, f"has the tag {shown}, which is not known"
             )

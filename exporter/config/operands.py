@@ -7,13 +7,15 @@ follows the value: "is no duration; ...".
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from exporter.config.problems import quoted, suggest
+from exporter.expect import evaluate
 from exporter.json_path import compile_json_path
-from exporter.model import SelectorKind, ValueKind
+from exporter.model import Expectation, SelectorKind, ValueKind
 from exporter.pattern import Pattern
 from exporter.settings import parse_duration, refuse_control_characters
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from exporter.model import Operator, Subject
 
 _STATUS_RANGE = re.compile(r"(?P<low>[0-9]{3})-(?P<high>[0-9]{3})|(?P<class>[0-9])xx|(?P<one>[0-9]{3})", re.IGNORECASE)
+_BOUND = re.compile(r"[0-9]{3}")
+_STATUSES = (100, 599)
+_STATUSES_TEXT = "a status is a number from 100 to 599 (RFC 9110)"
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECONDS_PER_DAY = 86400
 _ORDER = ("lt", "le", "gt", "ge")
 _SETS = ("in", "any_of", "all_of", "none_of")
@@ -39,7 +45,10 @@ def compile_selector(subject: Subject, value: object) -> object:
         raise ValueError(f"must be {what}, with the operators beside it")
     if subject.selector is SelectorKind.JSON_PATH:
         return compile_json_path(str(value))
-    return refuse_control_characters(str(value))
+    text = refuse_control_characters(str(value))
+    if subject.selector is SelectorKind.HEADER_NAME and not _HEADER_NAME.fullmatch(text):
+        raise ValueError("is not the name of a header, such as Content-Type")
+    return text
 
 
 def compile_operand(subject: Subject, operator: Operator, value: object) -> object:
@@ -51,8 +60,23 @@ def compile_operand(subject: Subject, operator: Operator, value: object) -> obje
     if operator == "exists":
         return _flag(value)
     if operator in ("matches", "not_matches"):
-        return _pattern(str(_text(value)))
-    return _COMPILE[subject.kind](subject, operator, value)
+        operand: object = _pattern(str(_text(value)))
+    else:
+        operand = _COMPILE[subject.kind](subject, operator, value)
+    if subject.choices:
+        _refuse_what_never_holds(subject, operator, operand)
+    return operand
+
+
+def _refuse_what_never_holds(subject: Subject, operator: Operator, operand: object) -> None:
+    """Refuse an expectation that holds for none of the values there can be.
+
+    Raises:
+        ValueError: When it does.
+    """
+    expectation = Expectation(label="", subject=subject, operator=operator, operand=operand)
+    if not any(evaluate((expectation,), {subject.name: choice})[0].ok for choice in subject.choices):
+        raise ValueError(f"can never hold; {subject.name} is one of {', '.join(subject.choices)}")
 
 
 def _flag(value: object) -> bool:
@@ -84,8 +108,28 @@ def _list(value: object) -> list[object]:
     return value
 
 
-def _compile_number(_subject: Subject, operator: Operator, value: object) -> object:
-    return tuple(map(_number, _list(value))) if operator in _SETS else _number(value)
+def _compile_number(subject: Subject, operator: Operator, value: object) -> object:
+    numbers = tuple(map(_number, _list(value) if operator in _SETS else [value]))
+    if subject.bounds is not None and not all(_can_hold(operator, number, *subject.bounds) for number in numbers):
+        least, most = subject.bounds
+        most_text = "" if math.isinf(most) else f" and at most {most:.0f}"
+        raise ValueError(f"can never hold; {subject.name} is a whole number, at least {least:.0f}{most_text}")
+    return numbers if operator in _SETS else numbers[0]
+
+
+def _can_hold(operator: Operator, number: float, least: float, most: float) -> bool:
+    """Tell whether a whole number within bounds can be in this relation to another number."""
+    match operator:
+        case "lt":
+            return number > least
+        case "le":
+            return number >= least
+        case "gt":
+            return number < most
+        case "ge":
+            return number <= most
+        case _:
+            return least <= number <= most and number == int(number)
 
 
 def _compile_duration(_subject: Subject, _operator: Operator, value: object) -> object:
@@ -112,6 +156,13 @@ def _days(value: object) -> float:
 def _compile_status(_subject: Subject, operator: Operator, value: object) -> object:
     if operator in _SETS:
         return tuple(map(_status_range, value if isinstance(value, list) and value else [value]))
+    if operator in _ORDER:
+        match = _BOUND.fullmatch(str(value))
+        if isinstance(value, bool) or match is None:
+            raise ValueError("is no status; write one such as 500")
+        if not _can_hold(operator, int(match[0]), *_STATUSES):
+            raise ValueError(f"can never hold; {_STATUSES_TEXT}")
+        return int(match[0])
     low, high = _status_range(value)
     if low != high:
         raise ValueError("is a range; write it with in or none_of")
@@ -124,12 +175,15 @@ def _status_range(value: object) -> tuple[int, int]:
     if match is None:
         raise ValueError("is no status; write 200, 2xx, 200-299 or a list of them")
     if match["one"]:
-        return int(match["one"]), int(match["one"])
-    if match["class"]:
-        return int(match["class"]) * 100, int(match["class"]) * 100 + 99
-    low, high = int(match["low"]), int(match["high"])
+        low = high = int(match["one"])
+    elif match["class"]:
+        low, high = int(match["class"]) * 100, int(match["class"]) * 100 + 99
+    else:
+        low, high = int(match["low"]), int(match["high"])
     if low > high:
         raise ValueError("is a range whose end comes before its start")
+    if low < _STATUSES[0] or high > _STATUSES[1]:
+        raise ValueError(f"can never be observed; {_STATUSES_TEXT}")
     return low, high
 
 
@@ -140,8 +194,11 @@ def _compile_text(subject: Subject, operator: Operator, value: object) -> object
 
 
 def _choice(subject: Subject, value: object) -> str:
-    """Give a text in the spelling of the subject's choices, where it has any."""
-    text = str(_text(value))
+    """Give a text as it would be observed: in the spelling of the subject's choices, where it has any."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    text = str(value) if subject.choices and is_number else str(_text(value))
+    if subject.spelled is not None:
+        text = subject.spelled(text)
     if not subject.choices:
         return text
     for choice in subject.choices:

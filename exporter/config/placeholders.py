@@ -8,6 +8,7 @@ file: who writes targets would otherwise choose which of the exporter's files ar
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.problems import quoted, suggest
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from exporter.config.problems import Node, Problems
 
-_PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PLACEHOLDER = re.compile(r"(?<!\$)(?:\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+_SHELL_FORM = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Values(NamedTuple):
@@ -39,6 +41,25 @@ class Values(NamedTuple):
 def has_placeholder(node: Node, key: str) -> bool:
     """Tell whether a node is a text with a placeholder for a key."""
     return isinstance(node.value, str) and any(match[2] == key for match in _PLACEHOLDER.finditer(node.value))
+
+
+def has_placeholders(node: Node) -> bool:
+    """Tell whether there is a placeholder anywhere within a value."""
+    if isinstance(node.value, str):
+        return any(match[2] for match in _PLACEHOLDER.finditer(node.value))
+    below = node.value.values() if isinstance(node.value, dict) else node.value
+    return isinstance(below, Iterable) and any(map(has_placeholders, below))
+
+
+def refuse_placeholders(node: Node, problems: Problems) -> None:
+    """Tell of placeholders in a check that has nothing to put in their place."""
+    if isinstance(node.value, dict):
+        for item in node.value.values():
+            refuse_placeholders(item, problems)
+    elif isinstance(node.value, str) and "{" in node.value:
+        for match in _PLACEHOLDER.finditer(node.value):
+            if match[2]:
+                problems.add(node, f"has {match[0]}, which nothing fills; add each, targets or target_files")
 
 
 class Substitution:
@@ -74,6 +95,8 @@ class Substitution:
         return node
 
     def _apply_to_text(self, node: Node, text: str, values: Values, key: str) -> Node:
+        if "${" in text:
+            self._look_for_shell_form(node, text, values)
         whole = _PLACEHOLDER.fullmatch(text)
         if whole and whole[2] in values.by_key:
             self.used.add(whole[2])
@@ -86,6 +109,18 @@ class Substitution:
             composed = _PLACEHOLDER.sub(replacement, text)
             replaced = node._replace(value=composed, text=composed)
         return node if values.foreign and self._decides_what_is_read(node, text, replaced, values, key) else replaced
+
+    def _look_for_shell_form(self, node: Node, text: str, values: Values) -> None:
+        """Refuse `${key}`, which could be meant as the value of the key or as a variable."""
+        for match in _SHELL_FORM.finditer(text):
+            if match[1] in values.by_key or match[1] in self._labels:
+                name = match[1]
+                self.used.add(name)
+                if name in values.foreign:
+                    message = f"cannot have {{{name}}} in a reference, as it is from a target file"
+                else:
+                    message = f"has ${{{name}}}; write {{{name}}} for the value, ${{env:{name}}} for a variable"
+                self._problems.add(node, message)
 
     def _decides_what_is_read(self, node: Node, text: str, replaced: Node, values: Values, key: str) -> bool:
         """Refuse a text in which what a target file says would name a file or be part of a reference; tell whether."""

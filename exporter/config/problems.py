@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from exporter.errors import ConfigError, ConfigProblem
@@ -19,6 +20,8 @@ Location = tuple[str | int, ...]
 
 _MAX_PROBLEMS = 1000
 _MASK = "<secret>"
+_USER = re.compile(r"(?<=://)[^/?#@\s:]+@")
+_PASSWORD = re.compile(r"((?:(?<=://)|^)[^/?#@\s:\[]*):(?!//|[0-9]{1,5}[/?#])\S*@")
 
 
 class Node(NamedTuple):
@@ -46,11 +49,19 @@ class Node(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Something wrong with a part of a value: the way down to it, what is wrong, and whether its key is meant."""
+    """Something wrong with a part of a value.
+
+    Attributes:
+        location: The way down to the part.
+        message: What is wrong.
+        on_key: Whether its key is meant.
+        hides_key: Whether its key may be a secret, so that the path ends before it.
+    """
 
     location: Location
     message: str
     on_key: bool = False
+    hides_key: bool = False
 
 
 class Problems:
@@ -63,6 +74,8 @@ class Problems:
     def __init__(self) -> None:
         self.secrets: set[str] = set()
         self._found: dict[tuple[str, int, int, str], ConfigProblem] = {}
+        self._warnings: dict[tuple[str, int, int], ConfigProblem] = {}
+        self._said: set[tuple[str, int, int, str, str]] = set()
 
     def __len__(self) -> int:
         return len(self._found)
@@ -77,11 +90,26 @@ class Problems:
     def add_at(self, file: str, line: int, column: int, path: str, message: str) -> None:
         """Record what is wrong at a place; line 0 means the whole file.
 
-        Only the first problem of a value is kept: what is found later mostly follows from it.
+        Only the first problem of a value is kept: what is found later mostly follows from it. So is only the first of
+        a value that stands in several places through aliases.
         """
         for secret in sorted(self.secrets, key=len, reverse=True):
             message = message.replace(secret, _MASK)
+        said = (file, line, column, path.rpartition(".")[2], message)
+        if line and said in self._said:
+            return
+        self._said.add(said)
         self._found.setdefault((file, line, column, path), ConfigProblem(file, line, column, path, message))
+
+    def warn(self, node: Node, message: str) -> None:
+        """Record what is allowed and probably not meant; once for a place."""
+        problem = ConfigProblem(node.file, node.line, node.column, node.path, message)
+        self._warnings.setdefault((node.file, node.line, node.column), problem)
+
+    @property
+    def warnings(self) -> tuple[ConfigProblem, ...]:
+        """What is allowed and probably not meant, in the order of the files and lines."""
+        return tuple(warning for _, warning in sorted(self._warnings.items(), key=lambda item: item[0]))
 
     def raise_if_any(self, files: Iterable[Path]) -> None:
         """End the load when anything was found.
@@ -129,5 +157,23 @@ def quoted(value: object) -> str:
         return "a mapping" if isinstance(shown, dict) else "a list"
     if not isinstance(shown, str):
         return str(shown)
+    shown = without_credentials(shown)
     line = shown.encode("unicode_escape").decode("ascii") if not shown.isprintable() else shown
     return f'"{line if len(line) <= 80 else line[:79] + "…"}"'
+
+
+def kind_of(value: object) -> str:
+    """Say what kind of value something is, for a message that must not quote it."""
+    if isinstance(value, bool):
+        return "true or false"
+    kinds = {dict: "a mapping", list: "a list", type(None): "null", int: "a number", float: "a number"}
+    return kinds.get(type(value), "text")
+
+
+def without_credentials(text: str) -> str:
+    """Give a text as a message may quote it: without the password of a URL, or the user name that stands for one.
+
+    More is masked than where a URL is shown that was accepted: a password may hold what no URL has unescaped, and the
+    scheme may be missing.
+    """
+    return _USER.sub(f"{_MASK}@", _PASSWORD.sub(rf"\1:{_MASK}@", text))

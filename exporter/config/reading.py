@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.config.problems import follow
+from exporter.config.problems import follow, quoted
+from exporter.secrecy import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from exporter.config.secrets import Secrets
 
 FILE_SUFFIX = "_file"
+_LONGEST_SHOWN_PATH = 255
 
 
 class Reader:
@@ -84,7 +86,7 @@ class Reader:
             try:
                 data[key] = self._secrets.read(path, Path(node.file).parent)
             except ValueError as error:
-                self._problems.add(node, f'"{path}" {error}')
+                self._problems.add(node, f"{_shown_path(path)} {error}")
 
     def _check_file(self, key: str, data: dict[str, object], node: Node) -> None:
         path = data[key]
@@ -94,7 +96,7 @@ class Reader:
         try:
             self._files.check_readable(full_path)
         except ValueError as error:
-            self._problems.add(node, f'"{path}" {error}')
+            self._problems.add(node, f"{_shown_path(path)} {error}")
         data[key] = str(full_path)
 
     def report(self, entries: Mapping[str, Node], whole: Node, at: Location, faults: Iterable[Fault]) -> None:
@@ -112,4 +114,11 @@ class Reader:
                 node, rest = entries[f"{rest[0]}{FILE_SUFFIX}"], rest[1:]
             place = node or whole
             path = ".".join((place.path, *(str(step) for step in rest if isinstance(step, str))))
+            if fault.hides_key:
+                path = path.rpartition(".")[0]
             self._problems.add(place._replace(path=path), fault.message, on_key=fault.on_key)
+
+
+def _shown_path(path: str) -> str:
+    """Give a path as a message may show it; what has several lines is a key or a token, and no path."""
+    return quoted(path) if path.isprintable() and len(path) <= _LONGEST_SHOWN_PATH else MASK

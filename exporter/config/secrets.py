@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from exporter.config.files import MAX_SECRET_BYTES
-from exporter.secrecy import MASK, SecretText
+from exporter.secrecy import MASK, SecretText, is_credential_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}|\$\{")
 _VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<has_default>:-(?P<default>.*))?", re.DOTALL)
+_SHELL_VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?[-=?+].*)?", re.DOTALL)
 _FORMS = "write ${env:NAME}, ${env:NAME:-default} or ${file:PATH}, and $${ where the text ${ is meant"
 
+_HOLDERS = frozenset(("basic_auth", "digest_auth", "oauth2", "proxy"))
+_LONGEST_KEY = 64
+_FIRST_WORD = re.compile(r"[^\s:]+")
+_STEPS = re.compile(r"[.\[\]]+")
 _SCHEME = re.compile(r"(?:Basic|Bearer|Digest|Token|ApiKey) ", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/?#@\s:]*):[^/?#@\s]*@")
 
@@ -78,9 +83,11 @@ class Secrets:
         """Give the content of a file that holds one secret, without its final line end.
 
         Raises:
-            ValueError: When it cannot be read.
+            ValueError: When it cannot be read, or holds nothing: whoever was to write it has not yet done so.
         """
         content = self._files.read_text(directory / path_text, MAX_SECRET_BYTES)
+        if not content.strip():
+            raise ValueError("is empty")
         return self._found(content.removesuffix("\n").removesuffix("\r"))
 
     def _resolve(self, body: str, directory: Path) -> str:
@@ -92,7 +99,14 @@ class Secrets:
                 raise ValueError(f"refers to the file {what}, which {error}") from error
         variable = _VARIABLE.fullmatch(what)
         if kind != "env" or variable is None:
-            raise ValueError(f"has a malformed reference; {_FORMS}")
+            shell = _SHELL_VARIABLE.fullmatch(body)
+            # A name in capitals is that of a variable; anything else could be a part of a password.
+            if shell is None or not shell["name"].isupper():
+                raise ValueError(f"has a malformed reference; {_FORMS}")
+            raise ValueError(
+                f"has ${{{shell['name']}}}, which is not a reference; write ${{env:{shell['name']}}} for the "
+                f"environment variable, or $${{ where the text ${{ is meant"
+            )
         value = self._environment.get(variable["name"], "")
         if variable["has_default"] and not value:
             return self._found(variable["default"])
@@ -115,6 +129,21 @@ def escaped(text: str) -> str:
 def references(text: str) -> list[str]:
     """Give the references in a text, malformed ones too, as written."""
     return [match[0] for match in _REFERENCE.finditer(text) if match[0] != "$${"]
+
+
+def is_credential_path(path: str) -> bool:
+    """Tell whether a place such as `checks[0].basic_auth.password` holds a credential, as far as names say so."""
+    return any(step in _HOLDERS or is_credential_name(step) for step in _STEPS.split(path))
+
+
+def shown_key(key: str) -> str:
+    """Give a key as a message may show it: whoever forgot the blank after a colon made a key of the value as well."""
+    first = _FIRST_WORD.match(key)
+    word = first[0] if first else ""
+    is_whole = len(key) <= _LONGEST_KEY and ":" not in key
+    if is_whole and not (word != key and (_SCHEME.match(key) or is_credential_name(word))):
+        return key
+    return f"{word[:_LONGEST_KEY]}…"
 
 
 def mask_credential(text: str) -> str:

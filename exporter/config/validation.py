@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from exporter.config.fields import fields_of
+from exporter.config.foreign_keys import is_understood, meant_key
 from exporter.config.loader import read_scalar
-from exporter.config.problems import Fault, quoted, suggest
-from exporter.config.secrets import mask_url_password
+from exporter.config.problems import Fault, kind_of, quoted
+from exporter.config.secrets import shown_key
 from exporter.secrecy import MASK, SECRET_TEXTS, SecretText, is_credential_name, secret_texts
 from exporter.settings import SettingsModel
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from exporter.config.fields import ModelFields
     from exporter.config.problems import Location
 
 Model = TypeVar("Model", bound=SettingsModel)
@@ -43,6 +46,7 @@ _WANTED = {
     "none_required": "null",
     "finite_number": "a finite number",
 }
+_WANTS_MAPPING = frozenset(("dict_type", "model_type", "model_attributes_type"))
 _SCALAR_TYPES = frozenset(("int_type", "float_type", "bool_type"))
 
 
@@ -108,37 +112,68 @@ def _faults(
     """Translate errors; those of the members of a union become one fault that lists what would do."""
     fields = fields_of(model)
     messages: dict[tuple[Location, bool], list[str]] = {}
+    lists: set[Location] = set()
+    is_unclear = partial(_may_be_secret, fields, known_keys)
     for error in errors:
         location, value = _reach(data, error["loc"])
         on_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
         if error["type"] == "missing":
             location, message = (*location, error["loc"][-1]), "is required"
         elif error["type"] == "extra_forbidden":
-            here = fields.at(location[:-1])
-            known = (here.keys if here else frozenset()) | (
-                frozenset(known_keys) if len(location) == 1 else frozenset()
-            )
-            message = f"is no key here; {suggest(str(location[-1]), known, kind='keys')}"
+            message = f"is no key here; {meant_key(str(location[-1]), _known(fields, location, known_keys))}"
+        elif on_key:
+            message = _message(error, quoted(shown_key(str(location[-1]))), "")
+        elif isinstance(value, list) and not fields.takes_list(location):
+            message = f"must be {_WANTED.get(error['type'], 'one value')}, not a list"
+            if error["type"] not in _WANTS_MAPPING:
+                lists.add(location)
         else:
-            is_secret = fields.is_secret(location) or any(is_credential_name(str(step)) for step in location)
-            shown = quoted(location[-1]) if on_key else MASK if is_secret else quoted(_without_password(value))
-            message = _message(error, shown, value if not on_key else "")
+            message = _message(error, _shown(value, fields, location, error["type"]), value)
         found = messages.setdefault((location, on_key), [])
         if message not in found:
             found.append(message)
-    return [Fault(location, "; or ".join(found), on_key) for (location, on_key), found in messages.items()]
+    return [
+        Fault(location, "; or ".join(found) + _several(location, lists), on_key, on_key and is_unclear(location))
+        for (location, on_key), found in messages.items()
+    ]
 
 
-def _without_password(value: object) -> object:
-    """Give a value without what a URL in it tells; references are masked by the text that holds them."""
-    return mask_url_password(value) if isinstance(value, str) and not isinstance(value, SecretText) else value
+def _known(fields: ModelFields, location: Location, known_keys: Collection[str]) -> frozenset[str]:
+    """Give the keys that could stand where an unknown one stands."""
+    here = fields.at(location[:-1])
+    return (here.keys if here else frozenset()) | (frozenset(known_keys) if len(location) == 1 else frozenset())
+
+
+def _may_be_secret(fields: ModelFields, known_keys: Collection[str], location: Location) -> bool:
+    """Tell whether an unknown key may be a credential itself, as in `basic_auth: {me, geheim}`."""
+    is_within = len(location) > 1 and fields.holds_secret(location[:-1])
+    return is_within and not is_understood(str(location[-1]), _known(fields, location, known_keys))
+
+
+def _shown(value: object, fields: ModelFields, location: Location, kind: str) -> str:
+    """Give a value as a message may show it; empty for what may be a secret and is only told by its kind."""
+    if fields.is_secret(location) or any(is_credential_name(str(step)) for step in location):
+        return ""
+    if isinstance(value, str) and (kind in _WANTS_MAPPING or (fields.holds_secret(location) and "@" in value)):
+        return ""
+    return quoted(value)
+
+
+def _several(location: Location, lists: Collection[Location]) -> str:
+    """Say how to make several checks of a list, where that can be meant."""
+    if location not in lists or len(location) > 1 or location == ("name",):
+        return ""
+    return (
+        f"; {'targets: [..]' if location == ('target',) else f'each: {{{location[0]}: [..]}}'} makes a check for each"
+    )
 
 
 def _message(error: ErrorDetails, shown: str, value: object) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
         said = str(context.get("error", error["msg"]))
-        return said if isinstance(value, dict | list) else f"{shown} {said}"
+        return said if isinstance(value, dict | list) else f"{shown or MASK} {said}"
+    shown = shown or kind_of(value)
     if kind in _WANTED:
         hint = "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
         return f"must be {_WANTED[kind]}, not {shown}{hint}"

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from exporter.discovery import WAY_SECONDS, duration_text, target_groups
-from exporter.selection import longest_run_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -192,7 +191,7 @@ def _by_interval(checks: Iterable[Check], usual_seconds: float) -> dict[float, l
 
 def _needed_seconds(checks: Iterable[Check], scraping: Scraping) -> float:
     """Give the timeout with which a scrape of checks, all at once, is never over before the slowest of them."""
-    longest = max(map(longest_run_seconds, checks), default=0.0)
+    longest = max((check.longest_run_seconds for check in checks), default=0.0)
     kept_back = min(scraping.timeout_offset_seconds, longest * _LARGEST_OFFSET_PART)
     return float(math.ceil(longest + kept_back + WAY_SECONDS))
 
@@ -201,7 +200,7 @@ def _times(checks: Sequence[Check], interval: float, scraping: Scraping, remarks
     """Give interval and timeout of a job; what is too short for a check or too long for alerts is remarked on."""
     needed = _needed_seconds(checks, scraping)
     if needed > interval:
-        slowest = max(checks, key=longest_run_seconds)
+        slowest = max(checks, key=lambda check: check.longest_run_seconds)
         remarks.append(
             f"A scrape of {slowest.name} can take {duration_text(needed)}, but is over after {duration_text(interval)}:"
             " what is not done then fails with reason deadline. Give it a shorter timeout or fewer retries, or scrape"

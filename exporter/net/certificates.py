@@ -6,12 +6,14 @@ blackbox_exporter (its Go types pkix.Name, big.Int), so that dashboards and aler
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING
 
 from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
 from exporter.net.certificate_facts import earliest_expiry
+from exporter.net.cipher_suites import iana_cipher_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,14 +79,41 @@ CERTIFICATE_NAMES = Subject(
     description="DNS names in the server's certificate",
     reason=Reason.CERTIFICATE,
 )
+
+
+def _spelled_version(text: str) -> str:
+    """Read `TLS13`, `TLSv1.3` and `1.3` as `TLS 1.3`."""
+    digits = text.upper().removeprefix("TLS").strip(" _-V").replace(".", "").replace("_", "")
+    return f"TLS {digits[0]}.{digits[1]}" if re.fullmatch("1[0-3]", digits) else text
+
+
+def _spelled_cipher(text: str) -> str:
+    """Read an OpenSSL name as the IANA name of the suite.
+
+    Raises:
+        ValueError: When it is neither.
+    """
+    if re.fullmatch(r"TLS_[A-Z0-9_]+", text.upper()):
+        return text.upper()
+    if re.fullmatch(r"(?:[A-Z0-9]+-)+[A-Z0-9]+", text.upper()):
+        return iana_cipher_name(text.upper())
+    raise ValueError("is not the name of a cipher suite, such as TLS_AES_128_GCM_SHA256")
+
+
 TLS_VERSION = Subject(
-    name="tls_version", kind=ValueKind.TEXT, description="Agreed TLS version, such as TLS 1.3", reason=Reason.TLS
+    name="tls_version",
+    kind=ValueKind.TEXT,
+    description="Agreed TLS version, such as TLS 1.3",
+    reason=Reason.TLS,
+    choices=("TLS 1.0", "TLS 1.1", "TLS 1.2", "TLS 1.3"),
+    spelled=_spelled_version,
 )
 TLS_CIPHER = Subject(
     name="tls_cipher",
     kind=ValueKind.TEXT,
     description="Agreed cipher suite by its IANA name, such as TLS_AES_128_GCM_SHA256",
     reason=Reason.TLS,
+    spelled=_spelled_cipher,
 )
 TLS_SUBJECTS = (
     CERTIFICATE, DAYS_LEFT, CERTIFICATE_SUBJECT, CERTIFICATE_ISSUER, CERTIFICATE_NAMES, TLS_VERSION, TLS_CIPHER,

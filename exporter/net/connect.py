@@ -163,8 +163,10 @@ async def shake_hands(transport: TlsTransport, server_name: str, timeout_seconds
         raise CheckFailed(
             Reason.TLS, f"{server_name} did not complete the handshake in {timeout_seconds:g} s"
         ) from error
-    except BaseException:
+    except BaseException as error:
         transport.abort()
+        if isinstance(error, asyncio.CancelledError):
+            current_attempt().phase = "tls"
         raise
 
 

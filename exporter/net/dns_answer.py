@@ -50,12 +50,21 @@ ANSWER_TTL = MetricSpec(
 ANSWER_METRICS = (ANSWER_RRS, AUTHORITY_RRS, ADDITIONAL_RRS, QUERY_SUCCEEDED, SERIAL, RCODE_NUMBER, ANSWER_TTL)
 """Metric families of an answer."""
 
+
+def _spelled_rcode(text: str) -> str:
+    """Read a number as the name it stands for, and NOTIMPL, as some write it, as NOTIMP."""
+    if text.isascii() and text.isdigit() and int(text) in list(dns.rcode.Rcode):
+        return dns.rcode.Rcode(int(text)).name
+    return "NOTIMP" if text.upper() == "NOTIMPL" else text
+
+
 RCODE = Subject(
     name="rcode",
     kind=ValueKind.TEXT,
     description="Response code, such as NOERROR or NXDOMAIN",
     reason=Reason.RCODE,
     choices=tuple(code.name for code in dns.rcode.Rcode),
+    spelled=_spelled_rcode,
 )
 ANSWERS = Subject(
     name="answers",
@@ -66,13 +75,21 @@ ANSWER_COUNT = Subject(
     name="answer_count",
     kind=ValueKind.NUMBER,
     description="Records in the answer section, aliases included; not those that the question does not lead to",
+    bounds=(0, 65535),
 )
-AUTHORITY_COUNT = Subject(name="authority_count", kind=ValueKind.NUMBER, description="Records in the authority section")
+AUTHORITY_COUNT = Subject(
+    name="authority_count", kind=ValueKind.NUMBER, description="Records in the authority section", bounds=(0, 65535)
+)
 ADDITIONAL_COUNT = Subject(
-    name="additional_count", kind=ValueKind.NUMBER, description="Records in the additional section"
+    name="additional_count", kind=ValueKind.NUMBER, description="Records in the additional section", bounds=(0, 65535)
 )
 TTL = Subject(name="ttl", kind=ValueKind.DURATION, description="Shortest time to live in the answer section")
-SOA_SERIAL = Subject(name="serial", kind=ValueKind.NUMBER, description="Serial number of the SOA record in the answer")
+SOA_SERIAL = Subject(
+    name="serial",
+    kind=ValueKind.NUMBER,
+    description="Serial number of the SOA record in the answer",
+    bounds=(0, 2**32 - 1),
+)
 AUTHORITATIVE = Subject(name="authoritative", kind=ValueKind.FLAG, description="The server answers for its own zone")
 AUTHENTICATED = Subject(
     name="authenticated_data", kind=ValueKind.FLAG, description="The server has validated the answer with DNSSEC"

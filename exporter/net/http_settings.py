@@ -26,6 +26,8 @@ from exporter.settings import (
     parse_host_port,
 )
 
+MOST_REDIRECTS = 20
+
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _WEIGHT = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)")
 _OWN_HEADERS = ("content-length", "transfer-encoding", "trailer", "te")
@@ -54,6 +56,20 @@ def _accepts(accept_encoding: str, coding: str) -> bool:
         weights[name.strip()] = weight is None or float(weight[1]) > 0
     names = (coding, "x-gzip", "*") if coding == "gzip" else (coding, "*")
     return next((weights[name] for name in names if name in weights), coding == "identity")
+
+
+def _bearer_token(token: SecretStr) -> SecretStr:
+    """Give a token back when there is one, and nothing besides.
+
+    Raises:
+        ValueError: When it is empty, has the scheme in front, or has a control character.
+    """
+    text = secret_line(token).get_secret_value()
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if text.lower().startswith("bearer "):
+        raise ValueError("begins with Bearer, which is sent in front of it anyway; leave it out")
+    return token
 
 
 def _token_url(text: str) -> str:
@@ -100,7 +116,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     body_file: ReadableFile | None = Field(default=None, description="File whose content is the request body")
     json_body: JsonValue = Field(default=None, alias="json", repr=False, description="Request body, sent as JSON")
     basic_auth: BasicAuth | None = Field(default=None, description="User name and password")
-    bearer_token: Annotated[SecretStr, AfterValidator(secret_line)] | None = Field(
+    bearer_token: Annotated[SecretStr, AfterValidator(_bearer_token)] | None = Field(
         default=None, description="Token sent as Authorization: Bearer"
     )
     keep_alive: bool = Field(
@@ -117,7 +133,9 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     )
     oauth2: OAuth2 | None = Field(default=None, description="Token asked for with client credentials, sent as bearer")
     follow_redirects: bool = Field(default=True, description="Judge the response that redirects lead to")
-    max_redirects: int = Field(default=10, ge=0, le=20, description="Most redirects followed; one more is a failure")
+    max_redirects: int = Field(
+        default=10, ge=0, le=MOST_REDIRECTS, description="Most redirects followed; one more is a failure"
+    )
     allow_downgrade: bool = Field(default=False, description="Follow redirects from https to http")
     body_size_limit: Annotated[Size, Field(gt=0, le=1 << 30)] = Field(
         default=DEFAULT_BODY_LIMIT_BYTES, description="A larger body, as sent or after decoding, is a failure"

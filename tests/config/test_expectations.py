@@ -133,7 +133,7 @@ def test_derived_labels_are_short_single_lines_and_unique() -> None:
         ({"duration": {"lt": 5}}, "5 is no duration; write it with a unit, such as 500ms, 5s, 1m30s"),
         ({"header": "", "exists": True}, '"" must be text, with the operators beside it'),
         ({"header": "A\r\nB", "exists": True}, '"A\\r\\nB" contains a control character'),
-        ({"json": "$[", "exists": True}, '"$[" is no JSONPath (RFC 9535): unexpected end of query'),
+        ({"json": "$[", "exists": True}, '"$[" is not a JSONPath (RFC 9535): unexpected end of query'),
         ({"json": "$.a", "lt": "5"}, '"5" must be a number'),
     ],
 )  # fmt: skip
@@ -174,7 +174,7 @@ def test_json_paths_follow_the_standard() -> None:
     assert path('$.a[?search(@.n, "1")].n', document) == []
     assert path('$.a[?match(@.s, "(")].n', document) == []
     for extension in ("a.b", "$.a | $.b", "$.a[?@.s =~ /x/]", "$..a[", "$" + "[?@" * 2000):
-        with pytest.raises(ValueError, match="is no JSONPath"):
+        with pytest.raises(ValueError, match="is not a JSONPath"):
             compile_json_path(extension)
 
 

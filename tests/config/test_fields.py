@@ -107,7 +107,8 @@ def test_the_schema_allows_secret_files_at_every_depth() -> None:
         ("token: a, users: {me: {username: me}}", [(60, "checks[0].users.me.password", "is required")]),
         ("token: a, count: 3", [(55, "checks[0].count", "must be a multiple of 5, not 3")]),
         ("token: a, width: [1]",
-         [(55, "checks[0].width", "must be a whole number, not a list; or must be text, not a list")]),
+         [(55, "checks[0].width", ("must be a whole number, not a list; or must be text, not a list; "
+          "each: {width: [..]} makes a check for each"))]),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_where_it_stands(keys: str, faults: list[tuple[int, str, str]]) -> None:

@@ -86,6 +86,51 @@ def test_no_refusal_shows_a_secret(keys: str) -> None:
     assert CANARY not in refusal_of(keys)
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        f'basic_auth: "me:{CANARY}"', f"basic_auth: {CANARY}", f"basic_auth: {{me:{CANARY}}}",
+        f"basic_auth: {{me, {CANARY}}}", f"basic_auth: [me, {CANARY}]",
+        f"basic_auth: {{username: [{CANARY}], password: a}}",
+        f"digest_auth: {CANARY}", f"oauth2: {CANARY}", f"oauth2: {{client_secret: {{a: {CANARY}}}}}",
+        f"oauth2: {{client_id: a, client_secret: b, token_url: 'http://me:{CANARY}@a.example/'}}",
+        f"oauth2: {{client_id: a, client_secret: b, token_url: 'http://a.example/', scopes: {{x: [{CANARY}]}}}}",
+        f"bearer_token: [{CANARY}]", f"bearer_token: !!int {CANARY}", f"bearer_token: !{CANARY} 5",
+        f"bearer_token: {{{CANARY}: 1}}", f"bearer_token: 'Bearer {CANARY}'", f'bearer_token: "{CANARY}\\n"',
+        f"bearer_token: '{CANARY} ${{x}}'", f"bearer_token: *{CANARY}",
+        f"headers: 'Authorization: Bearer {CANARY}'", f"headers: ['Authorization: Bearer {CANARY}']",
+        f"headers: {{'Authorization: Bearer {CANARY}': }}", f"headers: {{Authorization:{CANARY}}}",
+        f"headers: {{Bearer {CANARY}: }}", f"headers: {{Authorization: [Bearer {CANARY}]}}",
+        f'headers: {{Cookie: "{CANARY}\\n"}}', f"proxy_connect_headers: 'Proxy-Authorization: {CANARY}'",
+        f"proxy: 'http://me:{CANARY}@proxy.example'", f"proxy: 'me:{CANARY}@proxy.example:3128'",
+        f"proxy: 'http://{CANARY}@proxy.example'", f"proxy: 'http://me:a/{CANARY}@proxy.example'",
+        f"proxy: {{url: 'http://me:{CANARY}@proxy.example'}}", f"proxy: {{url: 'ftp://me:{CANARY}@proxy.example'}}",
+        f"proxy: {{url: 'http://proxy.example', username: me, password: [{CANARY}]}}",
+        f"password: {CANARY}", f"api_key: {CANARY}", f"passwrd: {CANARY}", f"credentials: {{a: {CANARY}}}",
+        f'tls_config: {{cert_file: a, key_file: "-----BEGIN PRIVATE KEY-----\\n{CANARY}"}}',
+        f"source_ip: 'http://me:{CANARY}@a.example'", f"timeout: 'me:{CANARY}@a.example'",
+    ],
+)  # fmt: skip
+def test_no_refusal_quotes_a_credential_that_was_written_out(keys: str) -> None:
+    """Whatever shape a credential was written in, the message says what is wrong with it and not what it is."""
+    assert CANARY not in refusal_of(keys)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"http://me:{CANARY}@a.example/", f"http://{CANARY}@a.example/", f"me:{CANARY}@a.example",
+        f"http://me:p/{CANARY}@a.example/", f"ftp://me:{CANARY}@a.example/", f"http://me:a#{CANARY}@a.example/",
+    ],
+)  # fmt: skip
+def test_no_refusal_quotes_the_credentials_of_a_url(target: str) -> None:
+    """Also when its scheme is missing or wrong, or a character of the password ends it too early."""
+    for text in (f"checks: [{{name: a, type: http, target: '{target}'}}]", f"checks: ['{target}']"):
+        with pytest.raises(ConfigError) as caught:
+            load(text)
+        assert CANARY not in str(caught.value)
+
+
 def test_a_target_with_a_secret_that_is_wrong_is_not_shown() -> None:
     """The message about a target shows it as its label would."""
     with pytest.raises(ConfigError) as caught:

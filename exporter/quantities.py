@@ -1,0 +1,35 @@
+"""How numbers and durations are written where people read them: short, with an exponent only where they must."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+_LARGEST_PLAIN = 1e15
+_LARGE = 1000
+
+
+def number_text(value: float) -> str:
+    """Write a number: whole ones without a fraction, others to the thousandth or with six significant digits."""
+    if not math.isfinite(value) or abs(value) >= _LARGEST_PLAIN:
+        return f"{value:.6g}"
+    if value == int(value):
+        return str(int(value))
+    return _trimmed(f"{value:.3f}") if abs(value) >= _LARGE else _plain(f"{value:.6g}")
+
+
+def seconds_text(seconds: float) -> str:
+    """Write a duration in seconds, to the millisecond or with three significant digits: `0.254 s`, `0.00032 s`."""
+    if not math.isfinite(seconds):
+        return f"{seconds} s"
+    is_tiny = 0 < abs(seconds) < 0.01
+    return f"{_plain(f'{seconds:.3g}') if is_tiny else _trimmed(f'{seconds:.3f}')} s"
+
+
+def _trimmed(text: str) -> str:
+    """Leave out the zeros at the end of a fraction."""
+    return text.rstrip("0").rstrip(".")
+
+
+def _plain(text: str) -> str:
+    return f"{Decimal(text):f}" if "e" in text else text

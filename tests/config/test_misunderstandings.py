@@ -1,0 +1,389 @@
+"""What people write who come from other tools or guess: refused with what to write instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.config import Config, load_config, parse_config
+from exporter.errors import ConfigError
+from exporter.registry import ExecutorRegistry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TYPES = ExecutorRegistry.with_builtins().check_types
+HTTP = "name: it, type: http, target: 'http://a.example/'"
+TCP = "name: it, type: tcp, target: 'a.example:1'"
+DNS = "name: it, type: dns, target: a.example"
+
+
+def load(text: str) -> Config:
+    return parse_config(text, "f.yml", TYPES, environment={"EMPTY": ""})
+
+
+def faults_of(text: str) -> list[str]:
+    """Path and message of everything that is wrong."""
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    return [f"{problem.path}: {problem.message}" for problem in caught.value.problems]
+
+
+def faults_of_check(keys: str) -> list[str]:
+    return [fault.removeprefix("checks[0].") for fault in faults_of(f"checks: [{{{keys}}}]")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        (f"{HTTP}, url: x", "url: is no key here; write target"),
+        (f"{HTTP}, hostname: x", "hostname: is no key here; write target"),
+        (f"{HTTP}, verify: false", "verify: is no key here; write tls_config: {insecure_skip_verify: true}"),
+        (f"{TCP}, insecure: true", "insecure: is no key here; write tls_config: {insecure_skip_verify: true}"),
+        (
+            f"{TCP}, insecure_skip_verify: true",
+            "insecure_skip_verify: is no key here; write tls_config: {insecure_skip_verify: true}",
+        ),
+        (
+            f"{HTTP}, tls_config: {{verify: false}}",
+            "tls_config.verify: is no key here; write insecure_skip_verify: true",
+        ),
+        (f"{HTTP}, user: me", "user: is no key here; write basic_auth: {username: .., password: ..}"),
+        (f"{HTTP}, auth: me", "auth: is no key here; write basic_auth: {username: .., password: ..}"),
+        (f"{HTTP}, token: me", "token: is no key here; write bearer_token"),
+        (
+            f"{TCP}, starttls: true",
+            "starttls: is no key here; STARTTLS is not supported; tls: true speaks TLS from the start",
+        ),
+        (
+            f"{HTTP}, module: http_2xx",
+            (
+                "module: is no key here; a module is part of blackbox.yml, which is another format; "
+                "its keys become keys of the check"
+            ),
+        ),
+        (
+            f"{HTTP}, prober: http",
+            "prober: is no key here; write type; a module of blackbox.yml becomes keys of the check",
+        ),
+        (f"{HTTP}, scrape_timeout: 5s", "scrape_timeout: is no key here; write timeout"),
+        (f"{HTTP}, scrape_interval: 5s", "scrape_interval: is no key here; write interval"),
+        (f"{HTTP}, expected_status: 200", "expected_status: is no key here; write expect: [{status: ..}]"),
+        (f"{HTTP}, valid_status_codes: [200]", "valid_status_codes: is no key here; write expect: [{status: ..}]"),
+        (
+            f"{HTTP}, fail_if_body_matches_regexp: [x]",
+            "fail_if_body_matches_regexp: is no key here; write expect: [{body: {not_matches: ..}}]",
+        ),
+        (f"{DNS}, query_type: A", "query_type: is no key here; write record_type"),
+        (f"{DNS}, valid_rcodes: [NOERROR]", "valid_rcodes: is no key here; write expect: [{rcode: ..}]"),
+        (f"{HTTP}, source_ip_address: 10.0.0.1", "source_ip_address: is no key here; write source_ip"),
+        (f"{HTTP}, enabled: false", "enabled: is no key here; leave the check out to switch it off"),
+        (
+            f"{HTTP}, expect: [{{status_code: 200}}]",
+            "expect[0].status_code: is no subject of type http and no operator; write status",
+        ),
+        (
+            f"{HTTP}, expect: [{{response_time: {{lt: 1s}}}}]",
+            "expect[0].response_time: is no subject of type http and no operator; write duration",
+        ),
+        (f"{HTTP}, expect: [{{body: {{regex: x}}}}]", "expect[0].body.regex: is no operator for body; write matches"),
+        (
+            f"{HTTP}, expect: [{{body_size: {{'>=': 5}}}}]",
+            "expect[0].body_size.>=: is no operator for body_size; write ge",
+        ),
+        ("name: it, type: https, target: 'https://a.example/'", 'type: "https" is no check type; write http'),
+        ("name: it, type: json, target: 'https://a.example/'", 'type: "json" is no check type; write json-http'),
+        (
+            "name: it, type: icmp, target: a.example",
+            'type: "icmp" is no check type; there is no such type; types: dns, http, json-http, tcp',
+        ),
+    ],
+)
+def test_words_of_other_tools_lead_to_ours(keys: str, fault: str) -> None:
+    """The message names the key that is meant instead of listing all there are."""
+    assert faults_of_check(keys) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        (
+            f"{DNS}, server: [192.0.2.1, 192.0.2.2]",
+            "server: must be one value, not a list; each: {server: [..]} makes a check for each",
+        ),
+        (
+            f"{DNS}, record_type: [A, AAAA]",
+            "record_type: must be one value, not a list; each: {record_type: [..]} makes a check for each",
+        ),
+        (
+            f"{HTTP}, method: [GET, HEAD]",
+            "method: must be text, not a list; each: {method: [..]} makes a check for each",
+        ),
+        (
+            f"{HTTP}, timeout: [1s]",
+            "timeout: must be one value, not a list; each: {timeout: [..]} makes a check for each",
+        ),
+        (
+            f"{HTTP}, follow_redirects: [true]",
+            (
+                "follow_redirects: must be true or false, not a list; "
+                "each: {follow_redirects: [..]} makes a check for each"
+            ),
+        ),
+        (
+            f"{TCP}, source_ip: []",
+            "source_ip: must be one value, not a list; each: {source_ip: [..]} makes a check for each",
+        ),
+        (f"{TCP}, tls_config: {{min_version: [TLS12]}}", "tls_config.min_version: must be one value, not a list"),
+        (f"{HTTP}, labels: [a]", "labels: must be a mapping, not a list"),
+        (
+            "name: it, type: tcp, target: ['a.example:1']",
+            "target: must be text, not a list; targets: [..] makes a check for each",
+        ),
+        ("name: [it], type: tcp, target: 'a.example:1'", "name: must be text, not a list"),
+    ],
+)
+def test_a_list_where_one_value_is_wanted_is_refused_as_such(keys: str, fault: str) -> None:
+    """Whatever the key, the message says that it takes one value and how to have several checks."""
+    assert faults_of_check(keys) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        (
+            "name: it, type: tcp, targets: ['${TOKEN}:1']",
+            (
+                "targets[0]: has ${TOKEN}, which is not a reference; write ${env:TOKEN} for the environment variable, "
+                "or $${ where the text ${ is meant"
+            ),
+        ),
+        (
+            f"{HTTP}, headers: {{A: 'Bearer ${{TOKEN}}'}}",
+            (
+                "headers.A: has ${TOKEN}, which is not a reference; write ${env:TOKEN} for the environment variable, "
+                "or $${ where the text ${ is meant"
+            ),
+        ),
+        (
+            f"{HTTP}, bearer_token: '${{TOKEN:-geheim}}'",
+            (
+                "bearer_token: has ${TOKEN}, which is not a reference; write ${env:TOKEN} for the environment "
+                "variable, "
+                "or $${ where the text ${ is meant"
+            ),
+        ),
+        (
+            "name: 'a ${TOKEN} {target}', type: tcp, targets: ['a.example:1']",
+            (
+                "name: has ${TOKEN}, which is not a reference; write ${env:TOKEN} for the environment variable, "
+                "or $${ where the text ${ is meant"
+            ),
+        ),
+        (
+            "name: 'a ${host}', type: tcp, target: 'a.example:1', each: {host: [x]}",
+            "name: has ${host}; write {host} for the value, ${env:host} for a variable",
+        ),
+        (
+            "name: 'a {x}', type: http, target: 'http://a.example/', each: {x: [1]}, body: '${x}'",
+            "body: has ${x}; write {x} for the value, ${env:x} for a variable",
+        ),
+        (
+            "name: 'a {target}', type: tcp, target: 'a.example:1'",
+            ("name: has {target}, which nothing fills; add each, targets or target_files"),
+        ),
+        (
+            "name: it, type: http, target: 'http://{host}/'",
+            ("target: has {host}, which nothing fills; add each, targets or target_files"),
+        ),
+        (
+            f"{HTTP}, labels: {{team: '{{team}}'}}",
+            ("labels.team: has {team}, which nothing fills; add each, targets or target_files"),
+        ),
+    ],
+)
+def test_what_only_looks_like_a_reference_or_a_placeholder_is_refused(keys: str, fault: str) -> None:
+    """The shell's form of a variable, and a placeholder that nothing fills, never become a name or a value."""
+    assert faults_of_check(keys) == [fault]
+
+
+def test_braces_can_be_written_as_text() -> None:
+    """Doubled braces stand for themselves, with `each` for single ones, and `$${x}` for the text `${x}`."""
+    config = load("""
+checks:
+  - {name: "a {{x}}", type: http, target: "http://a.example/", labels: {l: "{{y}}"}, body: "$${x} {x}"}
+  - {name: "b {x} {{y}}", type: http, target: "http://a.example/", body: "$${x} {{x}}", each: {x: [1]}}
+""")
+    assert [check.name for check in config.checks] == ["a {{x}}", "b 1 {y}"]
+    assert [getattr(check.settings, "body", "") for check in config.checks] == ["${x} {x}", "${x} {x}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        (
+            "defaults: {expect: [{duration: {lt: 1s}}]}\nchecks: [{name: it, type: tcp, target: 'a.example:1'}]",
+            [
+                (
+                    "defaults.expect: cannot be a default; what can be expected depends on the "
+                    "type: write it under the name "
+                    "of "
+                    "one, such as http: {expect: [..]}"
+                )
+            ],
+        ),
+        (
+            "defaults: {target: x, each: {a: [b]}}\nchecks: [{name: it, type: tcp, target: 'a.example:1'}]",
+            [
+                "defaults.target: cannot be a default; it belongs to a check",
+                "defaults.each: cannot be a default; it belongs to a check",
+            ],
+        ),
+        (
+            "defaults: {verify: false}\nchecks: [{name: it, type: tcp, target: 'a.example:1'}]",
+            ["defaults.verify: cannot be a default; write tls_config: {insecure_skip_verify: true}"],
+        ),
+        (
+            "defaults: {labels: {team: '{team}'}}\nchecks: [{name: it, type: tcp, target: 'a.example:1'}]",
+            ["defaults.labels: has a placeholder, which nothing fills in defaults; write the label into the checks"],
+        ),
+        (
+            "modules: {http_2xx: {prober: http}}",
+            [
+                (
+                    "modules: is no key here; this is blackbox.yml, which is another format; write "
+                    "checks, each with name, "
+                    "type "
+                    "and target (the README has a table)"
+                )
+            ],
+        ),
+        ("endpoints: []", ["endpoints: is no key here; write checks, each with name, type and target"]),
+    ],
+)
+def test_files_of_other_formats_and_wrong_defaults_say_where_things_go(text: str, faults: list[str]) -> None:
+    """What stands in the wrong place is led to the right one."""
+    assert faults_of(text) == faults
+
+
+@pytest.mark.parametrize(
+    ("keys", "faults"),
+    [
+        (
+            (
+                "name: 'a {x}', type: http, target: 'http://{x}/', timeout: 5, mthod: GET, "
+                "each: {x: [], timeout: [7], name: [a]}"
+            ),
+            [
+                "timeout: 5 is no duration; write it with a unit, such as 500ms, 5s, 1m30s",
+                'mthod: is no key here; did you mean "method"?',
+                "each.x: must be a list of at least one value",
+                "each.timeout[0]: 7 is no duration; write it with a unit, such as 500ms, 5s, 1m30s",
+                'each.name: "name" cannot be a key of each',
+            ],
+        ),
+        (
+            "type: http, targets: x, expect: [{status: 99}]",
+            [
+                "name: is required",
+                "targets: must be a list of at least one value",
+                "expect[0].status: 99 is no status; write 200, 2xx, 200-299 or a list of them",
+            ],
+        ),
+        (
+            "name: 'a {x}', type: htp, timeout: 5, retries: many, each: {x: [1]}",
+            [
+                'type: "htp" is no check type; did you mean "http"?',
+                "timeout: 5 is no duration; write it with a unit, such as 500ms, 5s, 1m30s",
+                'retries: must be a whole number, not "many"',
+            ],
+        ),
+    ],
+)
+def test_mistakes_are_told_together_with_those_of_each(keys: str, faults: list[str]) -> None:
+    """A check that cannot be expanded, or has no known type, is looked through all the same."""
+    assert faults_of_check(keys) == faults
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \r\n\t\n"], ids=["empty", "line", "blank"])
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ("bearer_token_file: token", 'bearer_token_file: "token" is empty'),
+        ("basic_auth: {username: a, password_file: token}", 'basic_auth.password_file: "token" is empty'),
+        ("headers: {X-Key: '${file:token}'}", "headers.X-Key: refers to the file token, which is empty"),
+    ],
+)
+def test_an_empty_secret_file_is_refused(tmp_path: Path, content: str, keys: str, fault: str) -> None:
+    """A file that nothing has been written into yet is no secret."""
+    (tmp_path / "token").write_text(content)
+    (tmp_path / "checks.yml").write_text(f"checks: [{{{HTTP}, {keys}}}]")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "checks.yml", TYPES)
+    assert [f"{one.path}: {one.message}" for one in caught.value.problems] == [f"checks[0].{fault}"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ("bearer_token: ''", "bearer_token: <secret> must not be empty"),
+        ("bearer_token: '${env:EMPTY}'", "bearer_token: <secret> must not be empty"),
+        (
+            "bearer_token: Bearer geheim",
+            "bearer_token: <secret> begins with Bearer, which is sent in front of it anyway; leave it out",
+        ),
+        (
+            "basic_auth: {username: a, password: 12345}",
+            "basic_auth.password: must be text, not a number; put it in quotes",
+        ),
+        ("bearer_token: 0x1F", "bearer_token: must be text, not a number; put it in quotes"),
+        ("bearer_token: true", "bearer_token: must be text, not true or false; put it in quotes"),
+    ],
+)
+def test_a_secret_that_is_none_is_refused(keys: str, fault: str) -> None:
+    """Nothing, a scheme in front, and what YAML reads as a number are told, without what stands there."""
+    assert faults_of_check(f"{HTTP}, {keys}") == [fault]
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        (
+            "timeout: 30s, retries: 5",
+            (
+                "cannot fit into a scrape: 6 attempts of 30 s take up to 180 s, but no scrape lasts longer than 120 s; "
+                "write fewer retries or a shorter timeout"
+            ),
+        ),
+        (
+            "retries: 5, interval: 30s",
+            (
+                "cannot fit into a scrape: 6 attempts of 10 s take up to 60 s, but the interval of 30 s is shorter; "
+                "write fewer retries or a shorter timeout"
+            ),
+        ),
+        (
+            "timeout: 1s, retries: 2, retry_delay: 1m",
+            (
+                "cannot fit into a scrape: 3 attempts of 1 s and pauses of 60 s take up to 123 s, but no scrape lasts "
+                "longer "
+                "than 120 s; write fewer retries or a shorter timeout"
+            ),
+        ),
+    ],
+)
+def test_retries_that_no_scrape_has_time_for_are_refused(keys: str, fault: str) -> None:
+    """A scrape ends with its interval, and after two minutes in any case."""
+    assert faults_of_check(f"{TCP}, {keys}") == [f"retries: {fault}"]
+
+
+def test_retries_that_need_a_long_scrape_are_warned_of() -> None:
+    """They are allowed, since a scrape may be given the time; whoever asks for an interval has thought of it."""
+    config = load(f"checks: [{{{TCP}, retries: 5}}, {{{TCP.replace('it', 'b')}, retries: 5, interval: 2m}}]")
+    assert [str(warning) for warning in config.warnings] == [
+        (
+            "f.yml:1:64: checks[0].retries: 6 attempts of 10 s take up to 60 s, but a scrape lasts 10 s unless "
+            "scrape_timeout says otherwise"
+        )
+    ]
