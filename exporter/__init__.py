@@ -14,8 +14,8 @@ from exporter.version import __version__
 if TYPE_CHECKING:
     from exporter.errors import CheckFailed, UnknownCheckTypeError
     from exporter.model import Batch, Check, Measurement, MetricSpec, Reason, Result, ResultStatus, Severity
-    from exporter.registry import BatchContext, CheckExecutor, ExecutorRegistry
-    from exporter.runner import AsyncCheckRunner, CheckRunner
+    from exporter.runner.registry import BatchContext, CheckExecutor, ExecutorRegistry
+    from exporter.runner.runner import AsyncCheckRunner, CheckRunner
 
 __all__ = [
     "AsyncCheckRunner",

@@ -8,6 +8,7 @@ names carry their unit; the YAML key is the alias.
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
@@ -24,18 +25,27 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.names import host_name
+from exporter.host_names import host_name
 from exporter.secrecy import SECRET_TEXTS, SecretText
 
 _DURATION_UNITS = {"y": 31536000.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
 _DURATION = re.compile("(?=.)" + "".join(rf"(?:[0-9]+(?:\.[0-9]+)?{unit})?" for unit in _DURATION_UNITS))
+
 _DURATION_PART = re.compile(r"([0-9.]+)(ms|[ywdhms])")
+
 _MAX_DURATION_SECONDS = 100 * _DURATION_UNITS["y"]
+
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2, "GB": 1024**3, "GIB": 1024**3}
+
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMG]?I?B?)", re.IGNORECASE)
+
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#]*@)?(?P<place>[^/?#]*)")
+
 _PORT = re.compile(r":[0-9]*$")
+
 _URL_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 SYSTEM_RESOLVER = "system"
@@ -338,3 +348,13 @@ class BasicAuth(SettingsModel):
 
     username: SingleLine
     password: SecretStr
+
+
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+"""Units of durations in milliseconds, the largest first."""
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration as Prometheus reads it, in the largest unit that holds it: it knows no fractions."""
+    milliseconds = max(1, math.ceil(round(seconds * 1000, 6)))
+    return next(f"{milliseconds // size}{unit}" for unit, size in _UNITS if milliseconds % size == 0)

@@ -37,7 +37,7 @@ def blockbuster() -> Iterator[None]:
     Loading a configuration blocks, as it says, and tests do so wherever it suits them.
     """
     with blockbuster_ctx(scanned_modules=[exporter]) as watch:
-        watch.functions["io.BufferedReader.read"].can_block_in("exporter/config/build.py", "_settings")
+        watch.functions["io.BufferedReader.read"].can_block_in("exporter/config/check_builder.py", "_settings")
         yield
 
 

@@ -11,16 +11,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from exporter import catalogue
 from exporter.checks import BUILTIN
 from exporter.cli.flags import FLAGS
 from exporter.config.alerts import AlertKeys
+from exporter.config.common_keys import READ_APART, CommonKeys
 from exporter.config.documents import DOCUMENT_KEYS
-from exporter.config.fields import fields_of
-from exporter.config.schema import READ_APART, CommonKeys
+from exporter.config.model_fields import fields_of
 from exporter.expect import DURATION, OPERATORS
+from exporter.exposition import families as catalogue
+from exporter.http.settings import OAuth2
 from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
-from exporter.net.http_settings import OAuth2
 from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
 from tests.test_layers import LAYERS
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from exporter.catalogue import Family
+    from exporter.exposition.families import Family
     from exporter.model import Subject
 
 README = Path(__file__).parent.parent / "README.md"

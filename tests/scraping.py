@@ -10,12 +10,12 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.catalogue import Catalogue
 from exporter.checks.base import CheckType
-from exporter.exposition import Format, write_page
-from exporter.layout import Layout
+from exporter.exposition.families import MetricFamilies
+from exporter.exposition.layout import SeriesLayout
+from exporter.exposition.probe_metrics import Outcome, probe_blocks
+from exporter.exposition.text_format import Format, write_page
 from exporter.masking import unmasked
-from exporter.metrics import Outcome, probe_blocks
 from exporter.model import (
     Batch,
     Check,
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
 
+    from exporter.exposition.series import Block
     from exporter.masking import Mask
-    from exporter.series import Block
 
 PHASES = MetricSpec(
     name="probe_example_duration_seconds",
@@ -139,8 +139,8 @@ class Live:
 
 def probe_text(*pairs: tuple[Check, Result], labelled: bool = True, exposition_format: Format = Format.TEXT) -> str:
     """The gauges of results, as text."""
-    known = Catalogue(TYPES)
-    layout = Layout([each for each, _ in pairs], known, labelled=labelled)
+    known = MetricFamilies(TYPES)
+    layout = SeriesLayout([each for each, _ in pairs], known, labelled=labelled)
     results = {result.check_name: result for _, result in pairs}
     batch = Batch(checks=len(pairs), duration_seconds=0.5, budget_seconds=None)
     outcome = Outcome([results[each.name] for each in layout.checks], [0.0] * len(pairs), batch)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter import catalogue, own_metrics
 from exporter.checks import BUILTIN
+from exporter.exposition import families as catalogue
+from exporter.exposition import self_metrics as own_metrics
 from tests.servers.dnsmasq import Dnsmasq, run_dnsmasq
 from tests.servers.exporter import Exporter, run_exporter
 from tests.servers.http import gzip_bomb, hold, reset_after, respond, run_http_server

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from exporter.errors import CheckFailed
 from exporter.expect import OPERATORS, evaluate
+from exporter.judging.pattern import Pattern
 from exporter.model import Expectation, ExpectationOutcome, Judged, Operator, Reason, SelectorKind, Subject, ValueKind
-from exporter.pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ import pytest
 
 from exporter.config import parse_config
 from exporter.errors import ConfigError
+from exporter.host_names import host_name
 from exporter.model import ResultStatus
-from exporter.names import host_name
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
 from tests.checks.running import warm_runner
 from tests.servers.certificates import self_signed, server_context
 from tests.servers.dns import run_dns_server

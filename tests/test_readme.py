@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from starlette.routing import Route
 
-from exporter.app import Site, create_app
 from exporter.checks import BUILTIN
 from exporter.cli.arguments import parse_arguments
 from exporter.cli.flags import FLAGS
-from exporter.cli.usage import help_text
+from exporter.cli.help import help_text
 from exporter.config import load_config
 from exporter.config.expand import MAX_COMBINATIONS
 from exporter.config.files import MAX_TARGET_FILE_BYTES
 from exporter.errors import ConfigError
-from exporter.history import History
 from exporter.model import Reason
-from exporter.web.connections import BoundedProtocol
-from exporter.web.guard import MAX_QUERY_BYTES
-from exporter.web.requests import DEFAULT_BUDGET_SECONDS, scrape_budget
+from exporter.scrape.history import History
+from exporter.web.app import Site, create_app
+from exporter.web.limits import BoundedProtocol
+from exporter.web.middleware import MAX_QUERY_BYTES
+from exporter.web.query import DEFAULT_BUDGET_SECONDS, scrape_budget
 from exporter.web.scrapes import BATCHES_AT_ONCE
 from exporter.web.server import GRACE_SECONDS
 from tests.readme_blocks import TEXT, blocks

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from exporter.pattern import Pattern
+from exporter.judging.pattern import Pattern
 from exporter.settings import (
     NetworkSettings,
     TlsConfig,

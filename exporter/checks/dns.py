@@ -3,7 +3,7 @@
 The target is the name asked for, the server a setting. One query is sent over UDP and, when its answer is cut short,
 another over TCP (RFC 7766 section 5); or everything goes over TCP or TLS (RFC 7858). Nothing is sent again: a lost
 packet is a finding, and `retries` are there for who wants them. The system's servers, which are asked when no server is
-named, take turns as resolv.conf(5) has it. How answers become texts is described in `exporter.net.dns_records`.
+named, take turns as resolv.conf(5) has it. How answers become texts is described in `exporter.net.dns.records`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from exporter.errors import CheckFailed
 from exporter.model import Measurement, MetricSpec, Reason, Result, ResultStatus
 from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import endpoint
-from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
-from exporter.net.datagram_socket import open_datagram_socket
-from exporter.net.dns_answer import (
+from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.dns.answer import (
     ADDITIONAL_COUNT,
     ANSWER_COUNT,
     ANSWER_METRICS,
@@ -37,10 +36,11 @@ from exporter.net.dns_answer import (
     answer_measurements,
     answer_observations,
 )
-from exporter.net.dns_exchange import DnsStream, ask_datagram, prepare_question
-from exporter.net.dns_operands import fit_answers
-from exporter.net.dns_question import name_of, parse_name, parse_record_class, parse_record_type, parse_server
-from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.dns.exchange import DnsStream, ask_datagram, prepare_question
+from exporter.net.dns.operands import fit_answers
+from exporter.net.dns.question import name_of, parse_name, parse_record_class, parse_record_type, parse_server
+from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
+from exporter.net.udp import open_datagram_socket
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
     from exporter.model import Check, Expectation
-    from exporter.net.dns_exchange import Reply
-    from exporter.net.dns_message import Question
-    from exporter.net.dns_reader import DnsAnswer
+    from exporter.net.dns.exchange import Reply
+    from exporter.net.dns.message import Question
+    from exporter.net.dns.reader import DnsAnswer
     from exporter.settings import CheckSettings
 
 _CACHED_QUESTIONS = 16384  # the questions of a large configuration; a few hundred bytes each
@@ -165,7 +165,7 @@ class DnsCheckExecutor:
         """Ask the server for the target and tell what came of it."""
         settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
         attempt = current_attempt()
-        inquiry = _Inquiry(self._network, settings, check.target, attempt)
+        inquiry = DnsAttempt(self._network, settings, check.target, attempt)
         try:
             answer = await inquiry.answer(check.timeout_seconds)
         except CheckFailed as failure:
@@ -185,7 +185,7 @@ class DnsCheckExecutor:
         """Do nothing: every socket ends with its check."""
 
 
-class _Inquiry:
+class DnsAttempt:
     """One attempt to get one answer, and how long each phase of it took so far."""
 
     def __init__(self, network: Network, settings: DnsSettings, target: str, attempt: Attempt) -> None:

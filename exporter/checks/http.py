@@ -16,10 +16,23 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
-from exporter.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
+from exporter.http.body_file import read_body_file
+from exporter.http.client import USER_AGENT, create_client
+from exporter.http.contained import contained
+from exporter.http.content_coding import decode_later
+from exporter.http.digest import DigestAuth
+from exporter.http.message import RequestOptions
+from exporter.http.metrics import HTTP_METRICS, http_measurements
+from exporter.http.oauth2 import ClientCredentials, TokenGrant
+from exporter.http.redirects import RedirectRules
+from exporter.http.request import new_request, with_field
+from exporter.http.run import HttpRun, PreparedRequest, prepare
+from exporter.http.settings import MOST_REDIRECTS, HttpSettings
+from exporter.http.url import parse_http_url
 from exporter.judging.apart import Unobservable, is_small, judged
+from exporter.judging.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
 from exporter.judging.estimate import byte_costs
 from exporter.model import (
     Expectation,
@@ -33,22 +46,9 @@ from exporter.model import (
     ValueKind,
 )
 from exporter.net import Network
-from exporter.net.body_file import read_body_file
-from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
-from exporter.net.contained import contained
-from exporter.net.decode import decode_later
-from exporter.net.digest import DigestAuth
-from exporter.net.http_client import USER_AGENT, create_client
-from exporter.net.http_message import RequestOptions
-from exporter.net.http_metrics import HTTP_METRICS, http_measurements
-from exporter.net.http_request import new_request, with_field
-from exporter.net.http_run import HttpRun, PreparedRequest, prepare
-from exporter.net.http_settings import MOST_REDIRECTS, HttpSettings
-from exporter.net.http_target import parse_http_url
-from exporter.net.oauth2 import ClientCredentials, TokenGrant
-from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
-from exporter.net.redirects import RedirectRules
-from exporter.net.tunnel import basic_credentials
+from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.proxy.tunnel import basic_credentials
+from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.secrecy import SecretText, is_credential_name
 from exporter.settings import NetworkSettings, parse_host_port
 
@@ -59,10 +59,10 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
+    from exporter.http.message import Exchange
+    from exporter.http.settings import OAuth2
     from exporter.model import Check, Observation
-    from exporter.net.http_message import Exchange
-    from exporter.net.http_settings import OAuth2
-    from exporter.net.proxy import Proxies
+    from exporter.net.proxy.route import Proxies
     from exporter.settings import CheckSettings
 
 Keyed = TypeVar("Keyed")
@@ -154,7 +154,7 @@ class _Demands(NamedTuple):
     of_body: bool
 
 
-class _Plan(NamedTuple):
+class PreparedHttp(NamedTuple):
     """What a check does on every run, worked out once; shared by runs and never changed."""
 
     first: PreparedRequest
@@ -162,7 +162,7 @@ class _Plan(NamedTuple):
     demands: _Demands
 
 
-class _Manner(NamedTuple):
+class RequestDefaults(NamedTuple):
     """How checks with the same settings make their requests; shared by plans and never changed."""
 
     fields: tuple[tuple[bytes, bytes], ...]
@@ -188,7 +188,7 @@ class HttpCheckExecutor:
         """Fetch the target's URL and tell what came of it."""
         attempt = current_attempt()
         run = HttpRun()
-        plan: _Plan | None = None
+        plan: PreparedHttp | None = None
         observed: Mapping[str, Observation] = {}
         try:
             plan = await _plan_of(check, self._network)
@@ -330,7 +330,7 @@ class _ByIdentity(Generic[Keyed]):
         return isinstance(other, _ByIdentity) and other.what is self.what
 
 
-async def _plan_of(check: Check, network: Network) -> _Plan:
+async def _plan_of(check: Check, network: Network) -> PreparedHttp:
     settings = _settings_of(check)
     if settings.body_file is None:
         return _kept_plan(_ByIdentity(check))
@@ -340,7 +340,7 @@ async def _plan_of(check: Check, network: Network) -> _Plan:
 
 
 @lru_cache(maxsize=_CACHED_PLANS)
-def _kept_plan(key: _ByIdentity[Check]) -> _Plan:
+def _kept_plan(key: _ByIdentity[Check]) -> PreparedHttp:
     settings = _settings_of(key.what)
     content = b"" if settings.body is None else settings.body.encode()
     if "json_body" in settings.model_fields_set:
@@ -352,7 +352,7 @@ def _settings_of(check: Check) -> HttpSettings:
     return check.settings if isinstance(check.settings, HttpSettings) else _DEFAULTS
 
 
-def _plan(check: Check, settings: HttpSettings, content: bytes) -> _Plan:
+def _plan(check: Check, settings: HttpSettings, content: bytes) -> PreparedHttp:
     """Work out the first request and the rules for those that may follow.
 
     The URL is kept as the target's own text where it is the same.
@@ -372,7 +372,7 @@ def _plan(check: Check, settings: HttpSettings, content: bytes) -> _Plan:
             user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
             request = with_field(request, b"Authorization", basic_credentials(user, password).encode())
         first = prepare(request, manner.options)
-    return _Plan(replace(first, url=target) if first.url == target else first, manner.rules, _demands(check))
+    return PreparedHttp(replace(first, url=target) if first.url == target else first, manner.rules, _demands(check))
 
 
 def _demands(check: Check) -> _Demands:
@@ -383,7 +383,7 @@ def _demands(check: Check) -> _Demands:
 
 
 @lru_cache(maxsize=_CACHED_PLANS)
-def _manner_of(key: _ByIdentity[HttpSettings]) -> _Manner:
+def _manner_of(key: _ByIdentity[HttpSettings]) -> RequestDefaults:
     """Work out what the plans of all checks with the same settings share."""
     settings = key.what
     defaults = {
@@ -420,7 +420,7 @@ def _manner_of(key: _ByIdentity[HttpSettings]) -> _Manner:
         fields_elsewhere=_overridden(defaults, open_fields),
         withheld=withheld,
     )
-    return _Manner(fields, options, rules if settings.follow_redirects else None)
+    return RequestDefaults(fields, options, rules if settings.follow_redirects else None)
 
 
 def _overridden(defaults: Mapping[bytes, bytes], configured: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:

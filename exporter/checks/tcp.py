@@ -24,10 +24,10 @@ from exporter.judging.estimate import IN_PLACE_SECONDS, byte_costs
 from exporter.model import MetricSpec, Reason, Result, ResultStatus, Subject, ValueKind
 from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import endpoint
-from exporter.net.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
-from exporter.net.phases import RESOLUTION_METRICS, resolution_measurements
-from exporter.net.proxy_settings import ProxySettings
+from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.proxy.settings import ProxySettings
 from exporter.net.spoken_lines import MAX_SPOKEN_BYTES, SpokenLines, listen
+from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.model import Check, Expectation
-    from exporter.net.proxy import Proxies
+    from exporter.net.proxy.route import Proxies
     from exporter.settings import CheckSettings
 
 _MARGIN = 0.05

@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING
 from exporter.cli.arguments import HelpRequested, UsageError, parse_arguments
 from exporter.cli.generate import generate
 from exporter.cli.healthcheck import healthcheck
+from exporter.cli.help import help_text
 from exporter.cli.leaving import leave
-from exporter.cli.open_files import allow_open_files
-from exporter.cli.program import configuration_loader, open_program
+from exporter.cli.program import allow_open_files, configuration_loader, open_program
 from exporter.cli.run_once import run_once
 from exporter.cli.serve import serve
-from exporter.cli.usage import help_text
 from exporter.config import json_schema
 from exporter.errors import ConfigError, UnknownCheckNameError
 from exporter.logs import configure_logging, escape_unprintable, log_what_nobody_catches
 from exporter.masking import Masks
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
 from exporter.version import __version__
 
 if TYPE_CHECKING:

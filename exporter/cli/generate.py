@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.cli.arguments import Options
-from exporter.cli.output_file import replace_file
 from exporter.cli.program import configuration_loader
-from exporter.discovery import duration_text
 from exporter.generate import Links, Scraping, alert_rules, scrape_jobs, with_header
 from exporter.logs import escape_unprintable
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
+from exporter.settings import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ _ABOUT_RULES = (
     "For Prometheus 2.42 and newer, beside the general rules: those leave these checks out where this file is loaded."
     " Exporters that are down and checks that are gone are their business."
 )
+
 _ABOUT_JOBS = (
     "A part of prometheus.yml, or a file that its scrape_config_files names. The alerts of these checks are made by"
     " nyxmon-exporter generate rules; they and the general ones belong into rule_files."
@@ -92,3 +94,29 @@ def _command(options: Options, flags: Mapping[str, str | list[str]]) -> str:
     for name, value in flags.items():
         words += [f"--{name}={each}" for each in (value if isinstance(value, list) else [value]) if each]
     return shlex.join(words)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Put a text into a file; one that is there keeps its permissions, and a link to it stays a link.
+
+    Args:
+        path: The file. What is there and is no regular file, such as a terminal, is written to.
+        text: What it is to hold, in UTF-8.
+
+    Raises:
+        OSError: When it cannot be written; what was there before stays.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    place = path.resolve()
+    # a name that no `*.yml` in the configuration of Prometheus finds
+    draft = place.with_name(f".{place.name}.{os.getpid()}.new")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        if place.exists():
+            shutil.copymode(place, draft)
+        draft.replace(place)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise

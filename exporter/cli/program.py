@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, contextmanager
+import resource
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +15,8 @@ from anyio.from_thread import BlockingPortalProvider
 from exporter.config import Config, LiveConfig, load_config, parse_config
 from exporter.demo import DEMO_FILE, run_demo
 from exporter.net import Network
-from exporter.registry import ExecutorRegistry
-from exporter.runner import AsyncCheckRunner
+from exporter.runner.registry import ExecutorRegistry
+from exporter.runner.runner import AsyncCheckRunner
 
 if TYPE_CHECKING:
     import asyncio
@@ -110,3 +111,10 @@ def _register_plugins(config: Config, registry: ExecutorRegistry) -> None:
         if registry.check_types.get(check_type.name) is not check_type:
             registry.register_type(check_type)
             logger.info("check type %s comes from a plugin", check_type.name)
+
+
+def allow_open_files() -> None:
+    """Raise the soft limit of open files to the hard one; where the system refuses, all stays as it is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems refuse a soft limit that is unlimited
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

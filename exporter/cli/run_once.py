@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from exporter.catalogue import Catalogue
 from exporter.cli.report import json_report, print_table
-from exporter.collector import CheckCollector
 from exporter.errors import UnknownCheckNameError
-from exporter.exposition import Format, write_page
+from exporter.exposition.families import MetricFamilies
+from exporter.exposition.text_format import Format, write_page
 from exporter.model import ResultStatus
+from exporter.scrape.collector import CheckCollector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.cli.arguments import Options
     from exporter.cli.program import Program
     from exporter.model import Batch, Check, Result
-    from exporter.runner import CheckRunner
+    from exporter.runner.runner import CheckRunner
 
 
 def run_once(program: Program, options: Options) -> int:
@@ -36,7 +36,7 @@ def run_once(program: Program, options: Options) -> int:
     checks = _select(program.live_config.current.checks, options.check_names)
     with _progress(len(checks)) as advance:
         runner = _WatchedRunner(program.runner, advance)
-        collector = CheckCollector(runner, checks, Catalogue(program.registry.check_types, mask))
+        collector = CheckCollector(runner, checks, MetricFamilies(program.registry.check_types, mask))
         outcome = collector.run(options.budget_seconds)
     by_name = {result.check_name: result for result in outcome.results}
     results = [by_name[check.name] for check in checks]

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from exporter.app import Readiness, Site, create_app
-from exporter.changes import StatusChanges
 from exporter.cli.leaving import leave, leave_within
 from exporter.cli.listen import listener_url, open_listeners
-from exporter.garbage import keep_collections_short
-from exporter.history import History
-from exporter.scrape import ScrapeRequest, ScrapeService
+from exporter.gc_tuning import keep_collections_short
+from exporter.scrape.history import History
+from exporter.scrape.records import StatusChanges
+from exporter.scrape.service import ScrapeRequest, ScrapeService
 from exporter.version import __version__
+from exporter.web.app import Readiness, Site, create_app
 from exporter.web.server import GRACE_SECONDS, WebServer
 
 if TYPE_CHECKING:

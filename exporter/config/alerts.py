@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from exporter.config.common_keys import LabelName  # noqa: TC001 - pydantic reads the annotation when the class is made
 from exporter.config.problems import Fault, Location, quoted
-from exporter.config.schema import LabelName  # noqa: TC001 - pydantic reads the annotation when the class is made
 from exporter.config.validation import validate
 from exporter.model import AlertPolicy, AlertSeverity, AlertTerms
 from exporter.secrecy import SecretText

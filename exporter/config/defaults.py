@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.config.fields import fields_of
+from exporter.config.common_keys import CHECK_KEYS, COMMON_DEFAULT_KEYS
 from exporter.config.foreign_keys import meant_key
-from exporter.config.schema import CHECK_KEYS, COMMON_DEFAULT_KEYS
+from exporter.config.model_fields import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

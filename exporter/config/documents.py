@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.files import MAX_DOCUMENT_BYTES
 from exporter.config.foreign_keys import meant_document_key
-from exporter.config.loader import load_document
 from exporter.config.problems import quoted
+from exporter.config.yaml_nodes import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

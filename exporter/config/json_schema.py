@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import models_json_schema
 
 from exporter.config.alerts import AlertKeys
+from exporter.config.common_keys import CHECK_KEYS, COMMON_DEFAULT_KEYS, CommonKeys
 from exporter.config.documents import ANCHORS_PREFIX, DOCUMENT_KEYS
 from exporter.config.expectation_schema import RETRY_REASON, expectation_schema
-from exporter.config.fields import ModelFields, fields_of
-from exporter.config.reading import FILE_SUFFIX
-from exporter.config.schema import CHECK_KEYS, COMMON_DEFAULT_KEYS, CommonKeys
+from exporter.config.model_fields import ModelFields, fields_of
+from exporter.config.values import FILE_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,24 +8,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.config.build import CheckBuilder
+from exporter.config.check_builder import CheckBuilder
+from exporter.config.common_keys import CHECK_KEYS, READ_APART, CommonKeys
 from exporter.config.defaults import Defaults, split_defaults
 from exporter.config.documents import DocumentReader
 from exporter.config.expand import expand_each, merge_defaults
-from exporter.config.fields import fields_of
 from exporter.config.files import Files
 from exporter.config.foreign_keys import meant_type
+from exporter.config.model_fields import fields_of
 from exporter.config.placeholders import has_placeholders
 from exporter.config.plugins import load_plugins
 from exporter.config.problems import Problems, quoted
-from exporter.config.reading import Reader
 from exporter.config.render import render, shown_check
-from exporter.config.schema import CHECK_KEYS, READ_APART, CommonKeys
 from exporter.config.secret_values import secret_values
 from exporter.config.secrets import Secrets
 from exporter.config.target_files import TargetFiles
 from exporter.config.validation import validate
-from exporter.garbage import collections_paused
+from exporter.config.values import Reader
+from exporter.gc_tuning import collections_paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

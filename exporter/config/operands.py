@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from exporter.config.problems import quoted, suggest
 from exporter.expect import evaluate
-from exporter.json_path import compile_json_path
+from exporter.judging.json_path import compile_json_path
+from exporter.judging.pattern import Pattern
 from exporter.model import Expectation, SelectorKind, ValueKind
-from exporter.pattern import Pattern
 from exporter.settings import parse_duration, refuse_control_characters
 
 if TYPE_CHECKING:

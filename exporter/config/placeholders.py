@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.problems import quoted, suggest
-from exporter.config.reading import FILE_SUFFIX
 from exporter.config.secrets import references
+from exporter.config.values import FILE_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

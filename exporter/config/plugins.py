@@ -10,14 +10,14 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from exporter.catalogue import OWN_NAMES
 from exporter.checks.base import CheckType
+from exporter.checks.declarations import kind_faults, metric_faults, subject_faults
+from exporter.config.common_keys import CHECK_KEYS
 from exporter.config.expectations import ALL_OPERATORS, BESIDE
-from exporter.config.fields import fields_of
+from exporter.config.model_fields import fields_of
 from exporter.config.problems import quoted, suggest
-from exporter.config.schema import CHECK_KEYS
-from exporter.declarations import kind_faults, metric_faults, subject_faults
 from exporter.expect import DURATION
+from exporter.exposition.families import OWN_NAMES
 from exporter.foreign import repr_of, text_of
 
 if TYPE_CHECKING:

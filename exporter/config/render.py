@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.config.schema import CHECK_KEYS
+from exporter.config.common_keys import CHECK_KEYS
 from exporter.config.secrets import mask_credential, mask_url_password
-from exporter.config.yaml_text import dump_yaml
+from exporter.config.yaml_dump import dump_yaml
 from exporter.secrecy import MASK, is_credential_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.config.fields import ModelFields
+    from exporter.config.model_fields import ModelFields
     from exporter.config.problems import Location, Node
 
 _KEY_ORDER = {key: place for place, key in enumerate(("name", "type", "target"))}

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.files import MAX_TARGET_FILE_BYTES
-from exporter.config.json_document import load_json
-from exporter.config.loader import load_document
+from exporter.config.json_nodes import load_json
 from exporter.config.problems import quoted, suggest
 from exporter.config.secrets import escaped
+from exporter.config.yaml_nodes import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

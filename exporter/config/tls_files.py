@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from exporter.config.problems import Fault
-from exporter.net.tls_files import unusable_files
+from exporter.net.tls.files import unusable_files
 from exporter.settings import TlsConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.config.problems import Location
-    from exporter.net.tls_files import UnusableFileError
+    from exporter.net.tls.files import UnusableFileError
 
 _KEYS = ("ca_file", "cert_file", "key_file")
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from exporter.config.fields import fields_of
 from exporter.config.foreign_keys import is_understood, meant_key
-from exporter.config.loader import read_scalar
+from exporter.config.model_fields import fields_of
 from exporter.config.problems import Fault, kind_of, quoted
 from exporter.config.secrets import shown_key
+from exporter.config.yaml_nodes import read_scalar
 from exporter.secrecy import MASK, SECRET_TEXTS, SecretText, is_credential_name, secret_texts
 from exporter.settings import SettingsModel
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from exporter.config.fields import ModelFields
+    from exporter.config.model_fields import ModelFields
     from exporter.config.problems import Location
 
 Model = TypeVar("Model", bound=SettingsModel)

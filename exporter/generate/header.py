@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from exporter.config.yaml_text import dump_yaml
+from exporter.config.yaml_dump import dump_yaml
 from exporter.logs import escape_unprintable
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.discovery import duration_text
-from exporter.labels import clean_value
+from exporter.exposition.labels import clean_value
+from exporter.settings import duration_text
 
 if TYPE_CHECKING:
     from exporter.model import Check

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from exporter.config.yaml_text import Block
-from exporter.discovery import duration_text
+from exporter.config.yaml_dump import Block
+from exporter.exposition.labels import clean_value
 from exporter.generate.promql import series_of_check
-from exporter.labels import clean_value
+from exporter.settings import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

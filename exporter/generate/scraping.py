@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from exporter.discovery import WAY_SECONDS, duration_text, target_groups
+from exporter.generate.discovery import WAY_SECONDS, target_groups
+from exporter.settings import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from exporter.discovery import TargetGroup
+    from exporter.generate.discovery import TargetGroup
     from exporter.model import Check
 
 Endpoint = Literal["metrics", "sd", "probe"]

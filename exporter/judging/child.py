@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import exporter.content
-import exporter.json_path  # noqa: F401 - loaded at the start, so that no question pays for it
+import exporter.judging.content
+import exporter.judging.json_path  # noqa: F401 - loaded at the start, so that no question pays for it
 from exporter.attempt import begin_attempt
 from exporter.expect import evaluate
 from exporter.judging.question import LENGTH_BYTES

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.json_path import JsonPath
+from exporter.judging.json_path import JsonPath
+from exporter.judging.pattern import Pattern
 from exporter.model import SelectorKind, ValueKind
-from exporter.pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

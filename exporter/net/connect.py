@@ -11,21 +11,21 @@ from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import endpoint
-from exporter.net.failures import connection_failure
-from exporter.net.race import Race
-from exporter.net.tls import TlsTransport
+from exporter.net.errors import connection_failure
+from exporter.net.happy_eyeballs import Race
+from exporter.net.tls.transport import TlsTransport
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from exporter.net.candidates import Candidates
-    from exporter.net.phases import ConnectionFacts
-    from exporter.net.tls_context import TlsContext
+    from exporter.net.connection_facts import ConnectionFacts
+    from exporter.net.dns.address_queue import AddressQueue
+    from exporter.net.tls.context import TlsContext
     from exporter.settings import NetworkSettings
 
 
 async def connect_plain(
-    protocol: asyncio.Protocol, candidates: Candidates, port: int, settings: NetworkSettings, facts: ConnectionFacts
+    protocol: asyncio.Protocol, candidates: AddressQueue, port: int, settings: NetworkSettings, facts: ConnectionFacts
 ) -> asyncio.Transport:
     """Connect a protocol to an address; when there are several, to the first that answers.
 
@@ -38,7 +38,7 @@ async def connect_plain(
 
 
 async def _connect(
-    protocol: asyncio.Protocol, candidates: Candidates, port: int, settings: NetworkSettings, facts: ConnectionFacts
+    protocol: asyncio.Protocol, candidates: AddressQueue, port: int, settings: NetworkSettings, facts: ConnectionFacts
 ) -> tuple[asyncio.Transport, float]:
     """Give the connected transport, and when it was connected."""
     attempt = current_attempt()
@@ -73,7 +73,7 @@ async def _connect_to_one(
 
 
 async def _connect_to_first(
-    protocol: asyncio.Protocol, candidates: Candidates, port: int, settings: NetworkSettings, facts: ConnectionFacts
+    protocol: asyncio.Protocol, candidates: AddressQueue, port: int, settings: NetworkSettings, facts: ConnectionFacts
 ) -> tuple[asyncio.Transport, float]:
     race, attempt = Race(protocol, candidates, port, settings.source_ip), current_attempt()
     try:
@@ -114,7 +114,7 @@ class _Arrival(asyncio.Protocol):
 
 async def connect_tls(
     protocol: asyncio.Protocol,
-    candidates: Candidates,
+    candidates: AddressQueue,
     port: int,
     settings: NetworkSettings,
     facts: ConnectionFacts,

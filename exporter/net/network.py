@@ -11,29 +11,29 @@ from typing import TYPE_CHECKING
 
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
+from exporter.http.pool import ConnectionPool
+from exporter.http.token_cache import TokenCache
 from exporter.model import Reason
 from exporter.net.addresses import endpoint, parse_address
 from exporter.net.connect import connect_plain, connect_tls
+from exporter.net.dns.getaddrinfo import ResolverThreads
+from exporter.net.dns.resolver import Resolver, resolvable_name
+from exporter.net.dns.system_files import SystemFiles
 from exporter.net.file_access import FileAccess
-from exporter.net.idle import IdleConnections
-from exporter.net.resolve import Lookups, resolvable_name
-from exporter.net.sharing import SharedWork
-from exporter.net.system_lookup import ResolverThreads
-from exporter.net.system_names import SystemNames
-from exporter.net.through_proxy import connect_to_proxy, open_tunnel, speak_through
-from exporter.net.tls_contexts import TlsContexts, touch
-from exporter.net.tokens import TokenStore
-from exporter.net.tunnel import Tunnel
+from exporter.net.proxy.connect import connect_to_proxy, open_tunnel, speak_through
+from exporter.net.proxy.tunnel import Tunnel
+from exporter.net.singleflight import SingleFlight
+from exporter.net.tls.context_cache import TlsContexts, touch
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from exporter.attempt import Attempt
-    from exporter.net.phases import ConnectionFacts
-    from exporter.net.proxy import ProxyRoute
-    from exporter.net.tls_context import ContextRecipe, TlsContext
-    from exporter.pacing import Pacer
+    from exporter.net.connection_facts import ConnectionFacts
+    from exporter.net.proxy.route import ProxyRoute
+    from exporter.net.tls.context import ContextRecipe, TlsContext
+    from exporter.runner.pacing import Pacer
     from exporter.settings import NetworkSettings, TlsConfig
 
 _REFRESH_SECONDS = 0.3
@@ -83,26 +83,26 @@ class Network:
         self,
         *,
         tls: TlsContexts | None = None,
-        system_names: SystemNames | None = None,
-        idle: IdleConnections | None = None,
+        system_names: SystemFiles | None = None,
+        idle: ConnectionPool | None = None,
         pacer: Pacer | None = None,
-        tokens: TokenStore | None = None,
+        tokens: TokenCache | None = None,
         resolver_threads: ResolverThreads | None = None,
         files: FileAccess | None = None,
     ) -> None:
         self.tls = tls or TlsContexts()
-        self.idle = idle or IdleConnections()
-        self._system_names = system_names or SystemNames()
+        self.idle = idle or ConnectionPool()
+        self._system_names = system_names or SystemFiles()
         self.resolver_threads = resolver_threads or ResolverThreads()
         self.files = files or FileAccess()
-        self.lookups = Lookups(self._system_names, self.resolver_threads)
+        self.lookups = Resolver(self._system_names, self.resolver_threads)
         self.counts = ConnectionCounts()
-        self.tokens = tokens or TokenStore()
-        self.token_requests: SharedWork[Hashable, str] = SharedWork()
+        self.tokens = tokens or TokenCache()
+        self.token_requests: SingleFlight[Hashable, str] = SingleFlight()
         self._pacer = pacer
         self._contexts_are_current = False
-        self._contexts: SharedWork[ContextRecipe, TlsContext] = SharedWork()
-        self._refreshing: SharedWork[str, None] = SharedWork()
+        self._contexts: SingleFlight[ContextRecipe, TlsContext] = SingleFlight()
+        self._refreshing: SingleFlight[str, None] = SingleFlight()
 
     def for_batch(self, pacer: Pacer | None = None) -> Network:
         """Give a network with lookups and counts of its own, for one batch.

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from exporter.expect import evaluate
-from exporter.net.failures import connection_failure
+from exporter.net.errors import connection_failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

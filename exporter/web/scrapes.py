@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import anyio
 import anyio.to_thread
 
-from exporter.negotiation import choose_format, wants_gzip
+from exporter.exposition.negotiation import choose_format, wants_gzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from exporter.exposition import Page
-    from exporter.flights import Flight
-    from exporter.scrape import ScrapeRequest, ScrapeService
-    from exporter.selection import Choice
+    from exporter.exposition.text_format import Page
+    from exporter.scrape.in_flight import InFlightBatch
+    from exporter.scrape.prepared import PreparedScrape
+    from exporter.scrape.service import ScrapeRequest, ScrapeService
 
     PageKey = tuple[object, ...]
 
@@ -54,9 +54,9 @@ class Scrapes:
         self._batch_threads = anyio.CapacityLimiter(limit)
         self._writer_threads = anyio.CapacityLimiter(_WRITERS)
         self._under_way: set[asyncio.Task[None]] = set()
-        self._pages: WeakKeyDictionary[Flight, dict[PageKey, asyncio.Task[Page]]] = WeakKeyDictionary()
+        self._pages: WeakKeyDictionary[InFlightBatch, dict[PageKey, asyncio.Task[Page]]] = WeakKeyDictionary()
 
-    async def page(self, choose: Callable[[], Choice], scrape: ScrapeRequest, *, whole: bool) -> Page:
+    async def page(self, choose: Callable[[], PreparedScrape], scrape: ScrapeRequest, *, whole: bool) -> Page:
         """Return the page that a scrape asks for.
 
         Args:
@@ -82,7 +82,7 @@ class Scrapes:
         finally:
             choice.flights.leave(ticket)
 
-    async def _fly(self, choice: Choice, flight: Flight) -> None:
+    async def _fly(self, choice: PreparedScrape, flight: InFlightBatch) -> None:
         """Run a batch in a thread as soon as there is one; the thread ends with the batch, even when nobody waits."""
         async with self._slots:
             if not flight.given_up.done():
@@ -90,13 +90,15 @@ class Scrapes:
                     self._service.fly, choice, flight, abandon_on_cancel=True, limiter=self._batch_threads
                 )
 
-    async def _wait_for_take_off(self, flight: Flight, limit_seconds: float) -> None:
+    async def _wait_for_take_off(self, flight: InFlightBatch, limit_seconds: float) -> None:
         try:
             await asyncio.wait_for(_done(flight.took_off), limit_seconds)
         except TimeoutError:
             raise BusyError from None
 
-    async def _written(self, choice: Choice, flight: Flight, scrape: ScrapeRequest, *, whole: bool) -> Page:
+    async def _written(
+        self, choice: PreparedScrape, flight: InFlightBatch, scrape: ScrapeRequest, *, whole: bool
+    ) -> Page:
         """Write the page in a thread; scrapes that want the same one share it."""
         outcome = flight.outcome.result()
         pages = self._pages.setdefault(flight, {})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from exporter.web.connections import MAX_HEAD_BYTES, BoundedProtocol, close_longest_idle
+from exporter.web.limits import MAX_HEAD_BYTES, BoundedProtocol, close_longest_idle
 
 if TYPE_CHECKING:
     import socket

@@ -16,18 +16,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from exporter.catalogue import Catalogue
 from exporter.checks.http import HTTP
-from exporter.collector import CheckCollector, metric_of
-from exporter.exposition import Format, write_page
+from exporter.exposition.families import MetricFamilies
+from exporter.exposition.text_format import Format, write_page
 from exporter.model import Check, LogLine, Measurement
+from exporter.scrape.collector import CheckCollector, metric_of
 from tests.scraping import BODY_OK, STATUS_OK, Blocks, Prepared, measured, outcome_of, reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.exposition import Page
-    from exporter.metrics import Outcome
+    from exporter.exposition.probe_metrics import Outcome
+    from exporter.exposition.text_format import Page
     from exporter.model import Result
 
 EXPECTATIONS = (outcome_of(STATUS_OK, ok=True, value=200.0), outcome_of(BODY_OK, ok=True))
@@ -84,7 +84,7 @@ def main() -> None:
     checks = [check(number) for number in range(options.checks)]
     runner = Prepared()
     say(f"memory before: {memory_megabytes()}")
-    spent, collector = milliseconds(lambda: CheckCollector(runner, checks, Catalogue({"http": HTTP})))
+    spent, collector = milliseconds(lambda: CheckCollector(runner, checks, MetricFamilies({"http": HTTP})))
     say(f"preparing once for a configuration: {spent:.0f} ms; memory: {memory_megabytes()}")
     outcome = collector.run(None)
     for _ in range(options.rounds):

@@ -18,7 +18,7 @@ import trustme
 
 from exporter.errors import CheckFailed
 from exporter.net import ConnectionFacts, Network
-from exporter.net.tls import TlsTransport
+from exporter.net.tls.transport import TlsTransport
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.servers import certificates
 from tests.servers.certificates import server_context

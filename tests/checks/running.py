@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from anyio.from_thread import BlockingPortalProvider
 
-from exporter.registry import ExecutorRegistry
-from exporter.runner import AsyncCheckRunner
+from exporter.runner.registry import ExecutorRegistry
+from exporter.runner.runner import AsyncCheckRunner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,9 +24,9 @@ from exporter.config import parse_config
 from exporter.errors import CheckFailed, ConfigError
 from exporter.model import Check, Reason, ResultStatus
 from exporter.net import Network
-from exporter.net.dns_exchange import prepare_question, why_no_answer
-from exporter.net.dns_reader import DnsAnswer
-from exporter.net.system_names import SystemNames
+from exporter.net.dns.exchange import prepare_question, why_no_answer
+from exporter.net.dns.reader import DnsAnswer
+from exporter.net.dns.system_files import SystemFiles
 from tests.checks.running import measured, warm_runner
 from tests.servers.dns import SLOW_SECONDS, DnsServer, answer, run_dns_server
 from tests.servers.process import free_port
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.model import Result
-    from exporter.net.dns_message import Question
-    from exporter.runner import AsyncCheckRunner
+    from exporter.net.dns.message import Question
+    from exporter.runner.runner import AsyncCheckRunner
     from tests.servers.dnsmasq import Dnsmasq
     from tests.servers.nginx import CertificateFiles
 
@@ -425,7 +425,7 @@ def system_of(tmp_path: Path, *servers: str) -> Network:
     """A network whose system names these servers."""
     resolv_conf = tmp_path / "resolv.conf"
     resolv_conf.write_text("".join(f"nameserver {server}\n" for server in servers), encoding="utf-8")
-    return Network(system_names=SystemNames(resolv_conf=str(resolv_conf)))
+    return Network(system_names=SystemFiles(resolv_conf=str(resolv_conf)))
 
 
 @pytest.fixture

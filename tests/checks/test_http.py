@@ -15,12 +15,12 @@ from exporter.attempt import begin_attempt
 from exporter.checks.http import HTTP, JSON_HTTP, HttpCheckExecutor
 from exporter.config.load import parse_config
 from exporter.errors import ConfigError
+from exporter.http.client import USER_AGENT, create_client
+from exporter.http.settings import HttpSettings
 from exporter.model import Check, Reason, ResultStatus
 from exporter.net import Network
-from exporter.net.http_client import USER_AGENT, create_client
-from exporter.net.http_settings import HttpSettings
 from tests.checks.running import measured, warm_runner
-from tests.http_shapes import ODD
+from tests.http.http_shapes import ODD
 from tests.servers.certificates import expired, server_context, valid
 from tests.servers.http import (
     drip,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.model import Result
-    from exporter.runner import AsyncCheckRunner
+    from exporter.runner.runner import AsyncCheckRunner
     from tests.servers.http import Act
     from tests.servers.nginx import CertificateFiles, Nginx
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import trustme
 
     from exporter.model import Batch, Result
-    from exporter.runner import AsyncCheckRunner
+    from exporter.runner.runner import AsyncCheckRunner
 
 TYPES = {"http": HTTP, "json-http": JSON_HTTP}
 SECRET = "s3cr3t-CANARY"

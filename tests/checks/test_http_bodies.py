@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.model import Check, Result
-    from exporter.runner import AsyncCheckRunner
+    from exporter.runner.runner import AsyncCheckRunner
     from tests.servers.http import Act
 
 TYPES = {"http": HTTP, "json-http": JSON_HTTP}

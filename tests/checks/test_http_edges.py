@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.model import Check, Result
-    from exporter.runner import AsyncCheckRunner
+    from exporter.runner.runner import AsyncCheckRunner
     from tests.servers.http import HttpServer
     from tests.servers.nginx import CertificateFiles, Nginx
 

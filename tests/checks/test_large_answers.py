@@ -16,7 +16,7 @@ import pytest
 from exporter.checks.http import HTTP, JSON_HTTP
 from exporter.checks.tcp import TCP
 from exporter.config.load import parse_config
-from exporter.garbage import collections_paused
+from exporter.gc_tuning import collections_paused
 from exporter.model import Reason, ResultStatus
 from tests.alone import alone
 from tests.checks.running import warm_runner
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.model import Check, Result
-    from exporter.runner import AsyncCheckRunner
+    from exporter.runner.runner import AsyncCheckRunner
     from tests.servers.http import Act
 
 MIB = 1 << 20

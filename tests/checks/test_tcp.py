@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     import trustme
 
-    from exporter.runner import AsyncCheckRunner
+    from exporter.runner.runner import AsyncCheckRunner
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from pathlib import Path
 from exporter.checks.dns import DnsSettings
 from exporter.checks.tcp import TcpSettings
 from exporter.config import Config, load_config, parse_config
+from exporter.http.settings import HttpSettings
 from exporter.model import Check, Reason, Severity
-from exporter.net.http_settings import HttpSettings
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 TYPES = ExecutorRegistry.with_builtins().check_types

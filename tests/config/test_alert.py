@@ -6,7 +6,7 @@ import yaml
 
 from exporter.config import Config, parse_config
 from exporter.model import AlertPolicy, AlertSeverity, AlertTerms
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
 
 TYPES = ExecutorRegistry.with_builtins().check_types
 GENERAL = AlertPolicy(failing=AlertTerms(for_seconds=120.0, severity=AlertSeverity.CRITICAL))

@@ -9,8 +9,8 @@ import pytest
 from exporter.checks.dns import DnsSettings
 from exporter.config import Config, load_config, parse_config
 from exporter.errors import ConfigError
-from exporter.net.http_settings import HttpSettings
-from exporter.registry import ExecutorRegistry
+from exporter.http.settings import HttpSettings
+from exporter.runner.registry import ExecutorRegistry
 
 if TYPE_CHECKING:
     from pathlib import Path

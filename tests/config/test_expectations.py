@@ -13,9 +13,9 @@ from exporter.config import parse_config
 from exporter.config.expectations import ExpectationReader
 from exporter.errors import ConfigError
 from exporter.expect import DURATION
-from exporter.json_path import compile_json_path
+from exporter.judging.json_path import compile_json_path
 from exporter.model import Expectation, SelectorKind, Severity, Subject, ValueKind
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
 
 TYPES = ExecutorRegistry.with_builtins().check_types
 SUBJECTS = {

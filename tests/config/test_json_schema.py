@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from exporter.config import json_schema
-from exporter.config.fields import fields_of
-from exporter.config.schema import CHECK_KEYS
-from exporter.registry import ExecutorRegistry
+from exporter.config.common_keys import CHECK_KEYS
+from exporter.config.model_fields import fields_of
+from exporter.runner.registry import ExecutorRegistry
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 TYPES = ExecutorRegistry.with_builtins().check_types

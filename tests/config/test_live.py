@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config import LiveConfig, load_config
 from exporter.errors import ConfigError
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.config import Config, parse_config
 from exporter.errors import ConfigError
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
 
 TYPES = ExecutorRegistry.with_builtins().check_types
 

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.config import Config, load_config, parse_config
 from exporter.errors import ConfigError
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
 
 if TYPE_CHECKING:
     from pathlib import Path

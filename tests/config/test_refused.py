@@ -9,7 +9,7 @@ import pytest
 
 from exporter.config import load_config, parse_config
 from exporter.errors import ConfigError
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 BAD = sorted(CONFIGS.glob("bad-*.yml"))

@@ -12,8 +12,8 @@ from exporter.config.files import Files
 from exporter.config.problems import Problems
 from exporter.config.secrets import Secrets, mask_credential, mask_url_password
 from exporter.errors import ConfigError
-from exporter.net.http_settings import HttpSettings
-from exporter.registry import ExecutorRegistry
+from exporter.http.settings import HttpSettings
+from exporter.runner.registry import ExecutorRegistry
 from exporter.secrecy import SecretText
 
 TYPES = ExecutorRegistry.with_builtins().check_types

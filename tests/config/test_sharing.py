@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from exporter.config import Config, parse_config
-from exporter.net.http_settings import HttpSettings
-from exporter.registry import ExecutorRegistry
+from exporter.http.settings import HttpSettings
+from exporter.runner.registry import ExecutorRegistry
 from exporter.secrecy import SecretText
 
 TYPES = ExecutorRegistry.with_builtins().check_types

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.config import LiveConfig, load_config
-from exporter.config.fields import ModelFields, fields_of
+from exporter.config.model_fields import ModelFields, fields_of
 from exporter.errors import ConfigError
-from exporter.net.http_settings import HttpSettings
-from exporter.registry import ExecutorRegistry
+from exporter.http.settings import HttpSettings
+from exporter.runner.registry import ExecutorRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

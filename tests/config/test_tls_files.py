@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from exporter.config import parse_config
 from exporter.errors import ConfigError
-from exporter.registry import ExecutorRegistry
+from exporter.runner.registry import ExecutorRegistry
 from tests.servers import certificates
 
 if TYPE_CHECKING:

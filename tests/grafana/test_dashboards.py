@@ -16,9 +16,9 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from exporter.catalogue import Catalogue
-from exporter.labels import CHECK_LABELS
-from exporter.registry import ExecutorRegistry
+from exporter.exposition.families import MetricFamilies
+from exporter.exposition.labels import CHECK_LABELS
+from exporter.runner.registry import ExecutorRegistry
 from grafana.build import files
 from tests.grafana.reading import (
     NAMES,
@@ -61,7 +61,7 @@ OF_THE_PROCESS = dict.fromkeys(
 
 def known_labels() -> dict[str, frozenset[str]]:
     """The labels of every sample there may be."""
-    catalogue = Catalogue(ExecutorRegistry.with_builtins().check_types)
+    catalogue = MetricFamilies(ExecutorRegistry.with_builtins().check_types)
     known = {
         sample: frozenset((*family.labels, *(CHECK_LABELS if family.about_checks else ()), *_le(sample)))
         for family in catalogue.families

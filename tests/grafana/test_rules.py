@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from exporter import ExecutorRegistry, catalogue
+from exporter import ExecutorRegistry
+from exporter.exposition import families as catalogue
 from exporter.generate.rules import OWN_ALERT_SERIES
-from exporter.net.system_lookup import MAX_RESOLVER_THREADS
+from exporter.net.dns.getaddrinfo import MAX_RESOLVER_THREADS
 from tests.grafana.shipped import ROOT, RULE_FILES, RULE_TEST_FILES, Alert, alerts, dashboards, read_yaml, rules
 from tests.servers.prometheus import promtool
 
@@ -109,7 +110,7 @@ def test_every_metric_in_the_rules_exists() -> None:
     queries = [query for alert in ALERTS for text in alert.annotations.values() for query in QUERY.findall(text)]
     expressions = [re.sub(r'"[^"]*"', "", text) for text in (*(rule["expr"] for rule in rules()), *queries)]
     used = set(METRIC.findall(" ".join(expressions)))
-    known = catalogue.Catalogue(ExecutorRegistry.with_builtins().check_types)
+    known = catalogue.MetricFamilies(ExecutorRegistry.with_builtins().check_types)
     exported = {name for family in known.families for name in family.sample_names}
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     assert used - exported - recorded - OF_OTHERS == set()

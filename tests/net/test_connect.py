@@ -12,8 +12,8 @@ import pytest
 from exporter.attempt import begin_attempt
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
-from exporter.net.failures import connection_failure
-from exporter.net.phases import resolution_measurements
+from exporter.net.connection_facts import resolution_measurements
+from exporter.net.errors import connection_failure
 from exporter.settings import NetworkSettings
 from tests.alone import alone
 from tests.net.connecting import (

@@ -16,13 +16,13 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import parse_address
-from exporter.net.candidates import Candidates
-from exporter.net.name_lookup import Answer
-from exporter.net.proxy import ProxyRoute
-from exporter.net.race import Race
+from exporter.net.dns.address_queue import AddressQueue
+from exporter.net.dns.stub import Answer
+from exporter.net.happy_eyeballs import Race
+from exporter.net.proxy.route import ProxyRoute
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder
-from tests.net.naming import Place, serving
+from tests.net.dns.naming import Place, serving
 from tests.servers.certificates import server_context, valid
 from tests.servers.process import free_port
 from tests.servers.proxy import run_proxy
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     import trustme
 
-    from exporter.net.candidates import Outcome
+    from exporter.net.dns.address_queue import Outcome
     from tests.servers.tcp import Behaviour, TcpServer
 
 BOTH = {"A x.test": "127.0.0.2", "AAAA x.test": "::1"}
@@ -160,7 +160,7 @@ async def test_families_take_turns() -> None:
     """The preferred family begins, then they alternate for as long as both have addresses; none is tried twice."""
     texts = ["192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3", "2001:db8::1", "2001:db8::2"]
     addresses = [address for text in texts if (address := parse_address(text))]
-    order = list(iter(Candidates.of(addresses).take, None))
+    order = list(iter(AddressQueue.of(addresses).take, None))
     assert [address.text for address in order] == [
         "192.0.2.1", "2001:db8::1", "192.0.2.2", "2001:db8::2", "192.0.2.3"
     ]  # fmt: skip
@@ -191,7 +191,7 @@ async def test_addresses_of_the_preferred_family_may_come_shortly_later() -> Non
     """AAAA that comes while it is waited for goes before A, whose addresses keep."""
     loop = asyncio.get_running_loop()
     lookups: dict[int, asyncio.Future[Outcome]] = {version: loop.create_future() for version in (6, 4)}
-    candidates = Candidates((6, 4), lookups)
+    candidates = AddressQueue((6, 4), lookups)
     settling = asyncio.create_task(candidates.settle())
     four, six = parse_address("192.0.2.1"), parse_address("2001:db8::1")
     assert four is not None
@@ -305,7 +305,7 @@ async def test_the_second_to_arrive_is_closed(site: Site) -> None:
     site.listen("127.0.0.2")
     protocol, address = Recorder(), parse_address("127.0.0.2")
     assert address is not None
-    race = Race(protocol, Candidates.of([address]), site.port)
+    race = Race(protocol, AddressQueue.of([address]), site.port)
     connect = asyncio.get_running_loop().create_connection
     first, second = [(await connect(asyncio.Protocol, "127.0.0.2", site.port))[0] for _ in range(2)]
     race.established(address, first)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from exporter.cli.listen import ListenAddress, listener_url, open_listeners
-from exporter.web.connections import BoundedProtocol
+from exporter.web.limits import BoundedProtocol
 from exporter.web.server import WebServer
 
 if TYPE_CHECKING:

@@ -1,0 +1,260 @@
+"""The keys of one check to a Check: models, expectations, target, everything compiled and checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from exporter.config.alerts import read_alert
+from exporter.config.common_keys import CHECK_KEYS, READ_APART, CommonKeys
+from exporter.config.expectations import ExpectationReader
+from exporter.config.model_fields import fields_of
+from exporter.config.problems import Fault, quoted
+from exporter.config.retries import tell_retries_that_do_not_fit
+from exporter.config.secrets import mask_url_password
+from exporter.config.tls_files import TlsFiles
+from exporter.config.validation import validate
+from exporter.expect import DURATION
+from exporter.foreign import repr_of, text_of
+from exporter.model import Check, Expectation
+from exporter.secrecy import SecretText, secret_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.checks.base import CheckType
+    from exporter.config.problems import Node, Problems
+    from exporter.config.values import Reader
+    from exporter.model import AlertPolicy, Reason, Subject
+    from exporter.settings import CheckSettings
+
+Key = TypeVar("Key")
+Kept = TypeVar("Kept")
+
+_SHOWN = ("name", "labels")
+_MAX_SHARED = 100
+"""Different settings that are kept at a time to be shared by the checks that have the same."""
+
+
+class Expected(NamedTuple):
+    """The expectations of a check and on what it is tried again."""
+
+    expectations: tuple[Expectation, ...] = ()
+    retry_reasons: frozenset[Reason] = frozenset()
+    retry_expectations: tuple[Expectation, ...] = ()
+
+
+class CheckBuilder:
+    """Builds the checks of one type; lives as long as a load.
+
+    Checks with the same settings share them, and those with the same settings and the same `expect`, such as that of
+    the defaults, share their expectations: for ten thousand checks they would be most of the configuration's memory.
+    """
+
+    def __init__(self, check_type: CheckType, reader: Reader, problems: Problems) -> None:
+        self._type = check_type
+        self._reader = reader
+        self._problems = problems
+        self._fields = fields_of(check_type.settings)
+        self._tls_files = TlsFiles()
+        self._shared_settings: dict[str, CheckSettings] = {}
+        self._shared_expectations: dict[tuple[int, int], tuple[object, object, tuple[Expectation, ...]]] = {}
+        self._subjects: Mapping[str, Subject] = {subject.name: subject for subject in (*check_type.subjects, DURATION)}
+
+    @property
+    def known_keys(self) -> frozenset[str]:
+        """Every key that a check of the type may have."""
+        return self._fields.keys | CHECK_KEYS.keys()
+
+    def build(self, whole: Node, entries: dict[str, Node]) -> Check | None:
+        """Make a check; None when it has problems, which are then told.
+
+        Args:
+            whole: The item, for the place of what is missing.
+            entries: Its keys, defaults and all, nothing left to expand.
+        """
+        before = len(self._problems)
+        data = {key: self._reader.read(node) for key, node in entries.items()}
+        common = self._common(whole, entries, data)
+        settings = self._settings(whole, entries, data)
+        expected = self._expected(whole, entries, data, settings)
+        alert = self._alert(whole, entries, data)
+        if settings is None or "target" not in entries:
+            return None
+        target = self._target(entries["target"], str(data["target"]), data["target"], settings)
+        if common is None or target is None or len(self._problems) > before:
+            return None
+        check = Check(
+            name=common.name,
+            check_type=self._type.name,
+            target=target,
+            target_label=_target_label(target, data["target"]),
+            timeout_seconds=common.timeout_seconds,
+            settings=settings,
+            expectations=expected.expectations,
+            retries=common.retries,
+            retry_delay_seconds=common.retry_delay_seconds,
+            retry_reasons=expected.retry_reasons,
+            retry_expectations=expected.retry_expectations,
+            labels=MappingProxyType(common.labels),
+            interval_seconds=common.interval_seconds,
+            min_interval_seconds=(
+                self._type.min_interval_seconds if common.min_interval_seconds is None else common.min_interval_seconds
+            ),
+            phase_histograms=common.phase_histograms,
+            alert=alert,
+            is_complete=True,
+        )
+        if check.retries:
+            tell_retries_that_do_not_fit(check, entries.get("retries", whole), self._problems)
+        return check
+
+    def check_given(self, whole: Node, entries: dict[str, Node]) -> None:
+        """Tell what is wrong with keys that make no check, such as defaults that perhaps no check uses."""
+        data = {key: self._reader.read(node) for key, node in entries.items()}
+        common = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
+        settings = self._settings_values(entries, data)
+        faults = [*validate(CommonKeys, common)[1], *validate(self._type.settings, settings, CHECK_KEYS)[1]]
+        given = [fault for fault in faults if fault.location and fault.location[0] in data]
+        self._reader.report(entries, whole, (), given)
+        self._expected(whole, entries, data, None)
+        self._alert(whole, entries, data)
+
+    def _common(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CommonKeys | None:
+        values = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
+        common, faults = validate(CommonKeys, values)
+        for key in _SHOWN:
+            value = data.get(key)
+            for step, text in value.items() if isinstance(value, dict) else (("", value),):
+                if isinstance(text, SecretText):
+                    location = (key, step) if step else (key,)
+                    faults.append(Fault(location, "is shown in metrics, so it cannot have references"))
+        self._reader.report(entries, whole, (), faults)
+        return common
+
+    def _settings(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CheckSettings | None:
+        values = self._settings_values(entries, data)
+        key = json.dumps([values, sorted(secret_texts(values))])
+        settings = self._shared_settings.get(key)
+        if settings is None:
+            try:
+                settings, faults = validate(self._type.settings, values, CHECK_KEYS)
+            except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything
+                settings, faults = None, [Fault((), self._raised("its settings", error))]
+            if settings is not None:
+                faults = [*self._tls_files.faults(settings)]
+            self._reader.report(entries, whole, (), faults)
+            if settings is not None and not faults:
+                _keep(self._shared_settings, key, settings)
+        return settings
+
+    def _settings_values(self, entries: dict[str, Node], data: dict[str, object]) -> dict[str, object]:
+        values = {key: value for key, value in data.items() if key not in CHECK_KEYS}
+        self._reader.resolve_files(self._fields, values, entries)
+        return values
+
+    def _expected(
+        self, whole: Node, entries: dict[str, Node], data: dict[str, object], settings: CheckSettings | None
+    ) -> Expected:
+        expectations = self._expectations(whole, entries, data, settings)
+        reasons: frozenset[Reason] = frozenset()
+        conditions: tuple[Expectation, ...] = ()
+        if "retry_on" in data:
+            retry_reader = self._expectation_reader(settings)
+            reasons, conditions = retry_reader.read_retry_conditions(data["retry_on"])
+            self._reader.report(entries, whole, ("retry_on",), retry_reader.faults)
+        return Expected(expectations, reasons, conditions)
+
+    def _expectations(
+        self, whole: Node, entries: dict[str, Node], data: dict[str, object], settings: CheckSettings | None
+    ) -> tuple[Expectation, ...]:
+        key = (id(entries.get("expect")), id(settings))
+        if key in self._shared_expectations:
+            return self._shared_expectations[key][2]
+        before = len(self._problems)
+        expectations: tuple[Expectation, ...] = ()
+        reader = self._expectation_reader(settings)
+        if "expect" in data:
+            expectations = reader.read(data["expect"])
+            self._reader.report(entries, whole, ("expect",), reader.faults)
+            reader.faults.clear()
+        if settings is not None:
+            expectations += self._default_expectations(whole, settings, reader, expectations)
+        if len(self._problems) == before:
+            # What the identities are of is kept too, because others could get the same once it is gone.
+            _keep(self._shared_expectations, key, (entries.get("expect"), settings, expectations))
+        return expectations
+
+    def _alert(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> AlertPolicy | None:
+        if "alert" not in data:
+            return None
+        policy, faults = read_alert(data["alert"])
+        self._reader.report(entries, whole, ("alert",), faults)
+        return policy
+
+    def _default_expectations(
+        self, whole: Node, settings: CheckSettings, reader: ExpectationReader, own: tuple[Expectation, ...]
+    ) -> tuple[Expectation, ...]:
+        """Give those of the type's expectations about whose subjects the check says nothing."""
+        try:
+            found = reader.read([dict(item) for item in self._type.default_expectations(settings, own)])
+        except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
+            self._problems.add(whole, self._raised("its default expectations", error))
+            return ()
+        for fault in reader.faults:
+            self._problems.add(whole, f"the type {self._type.name} has a default expectation that {fault.message}")
+        spoken_of = {expectation.subject.name for expectation in own}
+        return tuple(replace(one, is_default=True) for one in found if one.subject.name not in spoken_of)
+
+    def _expectation_reader(self, settings: CheckSettings | None) -> ExpectationReader:
+        if settings is None:
+            return ExpectationReader(self._subjects, self._type.name)
+        return ExpectationReader(self._subjects, self._type.name, lambda expectation: self._fit(expectation, settings))
+
+    def _fit(self, expectation: Expectation, settings: CheckSettings) -> Expectation:
+        """Return an expectation in the form that the settings ask for.
+
+        Raises:
+            ValueError: When it can never be met with them, or the type fails at it.
+        """
+        try:
+            fitted = self._type.fit_expectation(expectation, settings)
+        except ValueError as error:
+            raise ValueError(text_of(error)) from None
+        except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
+            raise ValueError(f"cannot be used: {self._raised('an expectation', error)}") from None
+        if type(fitted) is not Expectation:
+            made = repr_of(type(fitted))
+            raise ValueError(f"cannot be used: the type {self._type.name} makes {made} of an expectation")
+        return fitted
+
+    def _target(self, node: Node, target: str, written: object, settings: CheckSettings) -> str | None:
+        try:
+            valid = self._type.validate_target(target, settings)
+            if type(valid) is str:
+                return valid
+            self._problems.add(node, f"the type {self._type.name} makes {repr_of(type(valid))} of its target, not text")
+        except ValueError as error:
+            shown = quoted(written if isinstance(written, SecretText) else mask_url_password(target))
+            self._problems.add(node, f"{shown} {mask_url_password(text_of(error))}")
+        except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
+            self._problems.add(node, self._raised("its target", error))
+        return None
+
+    def _raised(self, what: str, error: Exception) -> str:
+        """Say that the type failed, but not with which values: there may be secrets among them."""
+        return f"the type {self._type.name} failed at {what}: {type(error).__name__}"
+
+
+def _keep(shared: dict[Key, Kept], key: Key, value: Kept) -> None:
+    if len(shared) >= _MAX_SHARED:
+        shared.clear()
+    shared[key] = value
+
+
+def _target_label(target: str, written: object) -> str:
+    """Give the label `target` where the target itself would tell a secret; else nothing."""
+    shown = mask_url_password(written.shown if isinstance(written, SecretText) else target)
+    return "" if shown == target else shown

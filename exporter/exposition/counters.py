@@ -1,0 +1,253 @@
+"""What is counted over the life of the process: histograms and counters per check, and those about batches.
+
+Gauges are made anew for every page; these must not be, because a histogram that starts over with each scrape looks
+like a restarted exporter to `rate()`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import accumulate
+from threading import Lock, RLock
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from exporter.exposition import families as catalogue
+from exporter.exposition.labels import clean_value
+from exporter.model import Batch, Reason, ResultStatus, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.model import Check, Measurement, Result
+
+_PHASE_LABELS = ("phase",)
+_PHASE_SUFFIX = "_duration_seconds"
+_MAX_PHASES = 20
+"""More phases than any protocol has; a plugin that invents them by the run must not fill the memory."""
+
+_SLOT_SECONDS = 5.0
+_SLOTS = 12
+"""A minute: longer than scrapes are apart, and over soon after what it tells of."""
+
+
+class Histogram:
+    """Counts of one histogram; guarded by the lock of the totals."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value in the first bucket whose bound is not below it; what is no number is not counted."""
+        if value == value:  # noqa: PLR0124 - NaN is the number that is not itself
+            self.counts[bisect_left(self.bounds, value)] += 1
+            self.sum += value
+
+    def cumulated(self) -> list[int]:
+        """Give the counts as the exposition formats want them: each with all below it."""
+        return list(accumulate(self.counts))
+
+
+class RecentPeak:
+    """The highest of the values of the last minute; guarded by the lock of the totals."""
+
+    __slots__ = ("_slots",)
+
+    def __init__(self) -> None:
+        self._slots: dict[int, float] = {}
+
+    def see(self, value: float, now: float) -> None:
+        """Take in a value; `now` is one of `monotonic()`."""
+        slot = int(now // _SLOT_SECONDS)
+        self._slots = {each: peak for each, peak in self._slots.items() if each > slot - _SLOTS}
+        self._slots[slot] = max(value, self._slots.get(slot, value))
+
+    def at(self, now: float) -> float:
+        """Give the highest value; 0 when there was none."""
+        slot = int(now // _SLOT_SECONDS)
+        return max((peak for each, peak in self._slots.items() if each > slot - _SLOTS), default=0.0)
+
+
+class CheckCounters:
+    """What is counted about one check; lives as long as the check is configured, guarded by the lock of the totals.
+
+    Attributes:
+        runs: Results.
+        failures: Failed results by reason; a reason that has been told is told from then on.
+        duration: Durations of the runs that were started.
+        phases: Durations by phase; empty unless the check asks for them.
+    """
+
+    __slots__ = ("_phase_histograms", "duration", "failures", "phases", "runs")
+
+    def __init__(self, check: Check) -> None:
+        self.runs = 0
+        self.failures: dict[Reason, int] = {}
+        self.duration = Histogram(catalogue.CHECK_DURATION.buckets)
+        self.phases: dict[str, Histogram] = {}
+        self.configure(check)
+
+    def configure(self, check: Check) -> None:
+        """Follow the check as it is configured now; what was counted is kept."""
+        self._phase_histograms = check.phase_histograms
+        for reason in likely_reasons(check):
+            self.failures.setdefault(reason, 0)
+
+    def count(self, result: Result) -> None:
+        """Count one result."""
+        self.runs += 1
+        if result.status is ResultStatus.ERROR:
+            reason = result.reason or Reason.INTERNAL
+            self.failures[reason] = self.failures.get(reason, 0) + 1
+        if not result.attempts:
+            return
+        self.duration.observe(result.duration_seconds)
+        if self._phase_histograms:
+            for phase, seconds in _phases(result.measurements).items():
+                histogram = self.phases.get(phase)
+                if histogram is None and len(self.phases) < _MAX_PHASES:
+                    histogram = self.phases[phase] = Histogram(catalogue.PHASE_DURATION.buckets)
+                if histogram is not None:
+                    histogram.observe(seconds)
+
+
+def likely_reasons(check: Check) -> Iterable[Reason]:
+    """Give the reasons whose counters start at 0, so that `increase()` sees the first failure too.
+
+    All 22 would be most of a page; these are the ones that every check can have and those it was configured for.
+    """
+    demanded = (each.subject.reason for each in check.expectations if each.severity is Severity.ERROR)
+    return dict.fromkeys((Reason.TIMEOUT, *demanded))
+
+
+def _phases(measurements: Iterable[Measurement]) -> dict[str, float]:
+    """Find the durations of phases among what was measured; the last value of a phase counts, rubbish does not."""
+    return {
+        clean_value(labels[0]): float(value)
+        for spec, value, labels in measurements
+        if spec.labels == _PHASE_LABELS
+        and spec.name.endswith(_PHASE_SUFFIX)
+        and len(labels) == 1
+        and isinstance(value, int | float)
+    }
+
+
+class BatchTotals:
+    """What is counted about batches; lives for the process, guarded by the lock of the totals.
+
+    Attributes:
+        counters: Counters without labels.
+        executors: Executors made, by check type.
+        cleanup_errors: Closings that failed, by resource.
+        duration: Durations of batches.
+        start_wait: How long checks were held back.
+        cleanup: Durations of closings, by resource.
+        loop_lag: How late the event loop was in recent batches.
+        stuck_checks: Names of the checks that were stuck when the latest batch ended.
+    """
+
+    def __init__(self) -> None:
+        self.counters = dict.fromkeys(
+            (
+                catalogue.BATCH_HTTP_CLIENTS,
+                catalogue.BATCH_HTTP_REQUESTS,
+                catalogue.BATCH_HTTP_OPENED,
+                catalogue.BATCH_HTTP_REUSED,
+                catalogue.BATCH_JOINED,
+            ),
+            0,
+        )
+        self.executors: dict[str, int] = {}
+        self.cleanup_errors: dict[str, int] = {}
+        self.duration = Histogram(catalogue.BATCH_DURATION.buckets)
+        self.start_wait = Histogram(catalogue.BATCH_START_WAIT.buckets)
+        self.cleanup: dict[str, Histogram] = {}
+        self.loop_lag = RecentPeak()
+        self.stuck_checks: tuple[str, ...] = ()
+
+    def standing(self) -> Batch:
+        """Stand in for the batch of a scrape that runs no checks."""
+        return Batch(
+            checks=0,
+            duration_seconds=0.0,
+            budget_seconds=None,
+            stuck_checks=self.stuck_checks,
+            loop_lag_seconds=self.loop_lag.at(monotonic()),
+        )
+
+    def count(self, batch: Batch) -> None:
+        """Count one batch."""
+        self.loop_lag.see(batch.loop_lag_seconds, monotonic())
+        self.stuck_checks = batch.stuck_checks
+        self.counters[catalogue.BATCH_HTTP_CLIENTS] += batch.http_client_created
+        self.counters[catalogue.BATCH_HTTP_REQUESTS] += batch.http_requests
+        self.counters[catalogue.BATCH_HTTP_OPENED] += batch.http_connections_opened
+        self.counters[catalogue.BATCH_HTTP_REUSED] += batch.http_connections_reused
+        self.duration.observe(batch.duration_seconds)
+        for seconds in batch.start_wait_seconds:
+            self.start_wait.observe(seconds)
+        for check_type, number in batch.executors_instantiated.items():
+            self.executors[check_type] = self.executors.get(check_type, 0) + number
+        for resource, seconds in batch.cleanup_seconds.items():
+            self.cleanup_errors.setdefault(resource, 0)
+            histogram = self.cleanup.get(resource)
+            if histogram is None:
+                histogram = self.cleanup[resource] = Histogram(catalogue.BATCH_CLEANUP_DURATION.buckets)
+            histogram.observe(seconds)
+        for resource, number in batch.cleanup_errors.items():
+            self.cleanup_errors[resource] = self.cleanup_errors.get(resource, 0) + number
+
+
+class Counters:
+    """Everything that is counted; lives for the process, shared by threads.
+
+    Attributes:
+        lock: Held while counting and while a page reads, so that a page never shows a result half counted.
+        batches: What is counted about batches.
+    """
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self._joining = Lock()
+        self.batches = BatchTotals()
+        self._of_checks: dict[tuple[str, str, str], CheckCounters] = {}
+
+    def of_checks(self, checks: Iterable[Check]) -> tuple[CheckCounters, ...]:
+        """Give the totals of each check, new ones at zero."""
+        with self.lock:
+            return tuple(self._of_check(check) for check in checks)
+
+    def retain(self, checks: Iterable[Check]) -> None:
+        """Keep the totals of these checks, which are all that are configured now, and drop those of all others."""
+        with self.lock:
+            self._of_checks = {_meaning(check): self._of_check(check) for check in checks}
+
+    def count(self, totals_and_results: Iterable[tuple[CheckCounters, Result]], batch: Batch | None) -> None:
+        """Count what a batch yielded, all at once."""
+        with self.lock:
+            for totals, result in totals_and_results:
+                totals.count(result)
+            if batch is not None:
+                self.batches.count(batch)
+
+    def count_joined_scrape(self) -> None:
+        """Count a scrape that was answered from the batch of another."""
+        with self._joining:  # not the other one, which is held for long when there are many checks
+            self.batches.counters[catalogue.BATCH_JOINED] += 1
+
+    def _of_check(self, check: Check) -> CheckCounters:
+        totals = self._of_checks.get(_meaning(check))
+        if totals is None:
+            totals = self._of_checks[_meaning(check)] = CheckCounters(check)
+        else:
+            totals.configure(check)
+        return totals
+
+
+def _meaning(check: Check) -> tuple[str, str, str]:
+    """What makes a check the same one after a reload; its other settings may change."""
+    return (check.name, check.check_type, check.target)

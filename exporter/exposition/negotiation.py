@@ -1,0 +1,72 @@
+"""Chooses format and compression of a page from the headers Accept and Accept-Encoding (RFC 9110, section 12.5).
+
+Whatever a client sends, it gets a page: nonsense counts as not sent, and where nothing fits it is the text format.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.exposition.text_format import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+_RANGES_OF = {
+    "text/plain": Format.TEXT,
+    "text/*": Format.TEXT,
+    "*/*": Format.TEXT,
+    "application/openmetrics-text": Format.OPENMETRICS,
+    "application/*": Format.OPENMETRICS,
+}
+_OLDER_OPENMETRICS = "0.0.1"
+"""The draft that Prometheus offers beside 1.0.0; we do not speak it. Unknown versions are answered with ours."""
+
+
+class _Choice(NamedTuple):
+    """One element of an Accept header."""
+
+    name: str
+    parameters: dict[str, str]
+    weight: float
+
+
+def choose_format(accept: str) -> Format:
+    """Give the format that the client weighs most; of equals the one it names first.
+
+    Args:
+        accept: Value of the header; several are joined with commas; empty when it was not sent.
+    """
+    best, best_weight = Format.TEXT, 0.0
+    for choice in _choices(accept):
+        candidate = _RANGES_OF.get(choice.name)
+        if candidate is Format.OPENMETRICS and choice.parameters.get("version") == _OLDER_OPENMETRICS:
+            continue
+        if candidate is not None and choice.weight > best_weight:
+            best, best_weight = candidate, choice.weight
+    return best
+
+
+def wants_gzip(accept_encoding: str) -> bool:
+    """Tell whether the client takes gzip and does not rather have the page as it is.
+
+    Args:
+        accept_encoding: Value of the header; empty when it was not sent.
+    """
+    weights = {choice.name: choice.weight for choice in _choices(accept_encoding)}
+    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
+
+
+def _choices(header: str) -> Iterator[_Choice]:
+    """Read a list of weighted choices; elements whose weight is none are left out."""
+    for element in header.split(","):
+        name, *texts = (part.strip() for part in element.lower().split(";"))
+        parameters = {
+            key.strip(): value.strip().strip('"') for key, _, value in (text.partition("=") for text in texts)
+        }
+        weight = parameters.pop("q", "1")
+        if name and _WEIGHT.fullmatch(weight):
+            yield _Choice(name, parameters, float(weight))

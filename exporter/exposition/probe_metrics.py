@@ -1,0 +1,149 @@
+"""Turns what a batch yielded into gauges: the blocks of a page that tell how the checks went.
+
+The set of series of a check is the same on every page: what could not be measured has the default its type declares.
+Only what a type declares without a default (facts about a certificate, say) and the reason of a failure come and go.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.exposition import families as catalogue
+from exporter.exposition.series import Column, Rows, Table, shown
+from exporter.model import Reason, ResultStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from exporter.exposition.families import Family, MetricFamilies
+    from exporter.exposition.labels import OwnLabels
+    from exporter.exposition.layout import SeriesLayout, TypeLayout, TypeSeries
+    from exporter.exposition.series import Block
+    from exporter.model import Batch, Check, ExpectationOutcome, Measurement, MetricSpec, Result
+
+    Extras = dict[MetricSpec, dict[OwnLabels, dict[int, float]]]
+
+_RUBBISH = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
+"""What a measurement raises that is none: not declared, no number, the wrong labels, not even a tuple."""
+
+
+class Outcome(NamedTuple):
+    """What a scrape has to show; immutable, shared by the scrapes that joined it.
+
+    Attributes:
+        results: The result of each check of the layout, in its order.
+        ages: How old each result is, in seconds.
+        batch: The report on the batch that was run for it.
+    """
+
+    results: Sequence[Result]
+    ages: Sequence[float]
+    batch: Batch
+
+
+def probe_blocks(layout: SeriesLayout, outcome: Outcome, known: MetricFamilies) -> Iterator[Block]:
+    """Give the gauges that tell what the checks yielded, family by family."""
+    results = outcome.results
+    columns = (
+        (catalogue.SUCCESS, [result.status is not ResultStatus.ERROR for result in results]),
+        (catalogue.DURATION, [result.duration_seconds for result in results]),
+        (
+            catalogue.TIMEOUT,
+            [
+                result.timeout_seconds or check.timeout_seconds
+                for result, check in zip(results, layout.checks, strict=True)
+            ],
+        ),
+        (catalogue.STATUS, [result.status.code for result in results]),
+        (catalogue.ATTEMPTS, [result.attempts for result in results]),
+        (catalogue.RESULT_AGE, outcome.ages),
+    )
+    for family, values in columns:
+        yield from shown(family, tables=[Table(layout.subjects, [Column(layout.plain, array("d", values))])])
+    failures = Rows()
+    for labels, result in zip(layout.subjects.labels, results, strict=True):
+        if result.status is ResultStatus.ERROR:
+            failures.add(labels, layout.reasons[result.reason or Reason.INTERNAL], 1.0)
+    yield from shown(catalogue.FAILURE_INFO, rows=failures)
+    yield from _expectation_blocks(layout, results)
+    yield from _type_blocks(layout, results, known)
+
+
+def _expectation_blocks(layout: SeriesLayout, results: Sequence[Result]) -> Iterator[Block]:
+    met, judged = Rows(), Rows()
+    for check, labels, own_labels, result in zip(
+        layout.checks, layout.subjects.labels, layout.expectations, results, strict=True
+    ):
+        for own, outcome in zip(own_labels, _outcomes_of(check, result), strict=True):
+            met.add(labels, own.ok, outcome is not None and outcome.ok)
+            if own.value is not None:
+                judged.add(labels, own.value, math.nan if outcome is None else outcome.value)
+    yield from shown(catalogue.EXPECTATION_OK, rows=met)
+    yield from shown(catalogue.EXPECTATION_VALUE, rows=judged)
+
+
+def _outcomes_of(check: Check, result: Result) -> Sequence[ExpectationOutcome | None]:
+    """Give an outcome for each expectation of the check; None for one that the result says nothing about."""
+    if len(result.expectations) == len(check.expectations):
+        return result.expectations
+    outcomes = {id(outcome.expectation): outcome for outcome in result.expectations}
+    return [outcomes.get(id(expectation)) for expectation in check.expectations]
+
+
+def _type_blocks(layout: SeriesLayout, results: Sequence[Result], known: MetricFamilies) -> Iterator[Block]:
+    tables: dict[Family, list[Table]] = {}
+    rows: dict[Family, Rows] = {}
+    for group in layout.types:
+        columns, extras = _measured(group, results[group.start : group.stop])
+        by_family: dict[Family, list[Column]] = {}
+        for series, values in zip(group.series.standing, columns, strict=True):
+            by_family.setdefault(series.family, []).append(Column(series.own, values))
+        for family, family_columns in by_family.items():
+            tables.setdefault(family, []).append(Table(group.subjects, family_columns))
+        for spec, label_sets in extras.items():
+            family_rows = rows.setdefault(known.by_spec[spec], Rows())
+            for own, values_by_check in label_sets.items():
+                for number, value in values_by_check.items():
+                    family_rows.add(group.subjects.labels[number], own, value)
+    for family in known.of_types:
+        yield from shown(family, tables=tables.get(family, ()), rows=rows.get(family))
+
+
+def _measured(group: TypeLayout, results: Sequence[Result]) -> tuple[list[array[float]], Extras]:
+    """Sort what was measured into the columns that all checks of the type have, and what only some have."""
+    series = group.series
+    columns = [array("d", [standing.default]) * len(results) for standing in series.standing]
+    by_spec = {
+        spec: {labels: columns[index] for labels, index in indices.items()} for spec, indices in series.columns.items()
+    }
+    extras: Extras = {spec: {} for spec in series.columns}
+    for number, result in enumerate(results):
+        try:
+            _sort_in(series, number, result.measurements, by_spec, extras)
+        except _RUBBISH:
+            for measurement in result.measurements:
+                try:
+                    _sort_in(series, number, (measurement,), by_spec, extras)
+                except _RUBBISH as error:
+                    name = getattr(getattr(measurement, "spec", None), "name", "something")
+                    undeclared = isinstance(error, KeyError)
+                    problem = "its type does not declare it" if undeclared else f"{type(error).__name__}: {error}"
+                    series.complain(str(name), problem)
+    return columns, extras
+
+
+def _sort_in(
+    series: TypeSeries,
+    number: int,
+    measurements: Iterable[Measurement],
+    by_spec: Mapping[MetricSpec, Mapping[tuple[str, ...], array[float]]],
+    extras: Extras,
+) -> None:
+    for spec, value, labels in measurements:
+        column = by_spec[spec].get(labels)
+        if column is not None:
+            column[number] = value
+        else:
+            extras[spec].setdefault(series.own_labels(spec, labels), {})[number] = float(value)

@@ -1,0 +1,157 @@
+"""The families that are ours: what is known about checks over time, about batches and about the exporter itself."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.exposition import families as catalogue
+from exporter.exposition.labels import NO_CHECK, OwnLabels
+from exporter.exposition.layout import bucket_labels
+from exporter.exposition.series import Block, CheckColumn, Column, HistogramTable, Rows, Table, shown, single
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from exporter.exposition.counters import BatchTotals, CheckCounters, Counters, Histogram
+    from exporter.exposition.families import Family
+    from exporter.exposition.layout import SeriesLayout
+    from exporter.model import Batch
+
+_WITHOUT_CHECK = CheckColumn([NO_CHECK])
+
+
+class ExporterFacts(NamedTuple):
+    """What the exporter says about itself.
+
+    Attributes:
+        version: Its version.
+        python_version: That of the interpreter.
+        last_reload_successful: Whether the configuration in force is what the file says.
+        last_reload_success_timestamp_seconds: Unix time at which it was loaded.
+        resolver_threads: Threads in which the system is being asked for a name.
+        replaced_loops: Event loops of the checks that were given up.
+        checks: Checks in the configuration.
+    """
+
+    version: str
+    python_version: str
+    last_reload_successful: bool
+    last_reload_success_timestamp_seconds: float
+    resolver_threads: int
+    replaced_loops: int
+    checks: int
+
+
+def check_blocks(
+    layout: SeriesLayout, totals: Counters, of_checks: Sequence[CheckCounters], stuck: Iterable[str]
+) -> list[Block]:
+    """Give what is known about the checks over time.
+
+    It is made at once, because it is read under the lock of the totals.
+
+    Args:
+        layout: The page.
+        totals: Holds the lock.
+        of_checks: The totals of the checks of the page, in its order.
+        stuck: Names of the checks that ignored their cancellation.
+    """
+    subjects, stuck_names = layout.subjects, frozenset(stuck)
+    stuck_flags = [check.name in stuck_names for check in layout.checks]
+    with totals.lock:
+        durations = _histograms(catalogue.CHECK_DURATION, subjects, [each.duration for each in of_checks])
+        phases = _phase_histograms(layout, of_checks)
+        runs = [each.runs for each in of_checks]
+        failures = Rows()
+        for labels, each in zip(subjects.labels, of_checks, strict=True):
+            for reason, count in each.failures.items():
+                failures.add(labels, layout.reasons[reason], count)
+    return [
+        *shown(catalogue.CHECK_INFO, rows=layout.info),
+        *shown(catalogue.CHECK_DURATION, histograms=[durations]),
+        *shown(catalogue.PHASE_DURATION, histograms=phases),
+        *shown(catalogue.CHECK_RUNS, tables=[Table(subjects, [Column(layout.plain, array("d", runs))])]),
+        *shown(catalogue.CHECK_FAILURES, rows=failures),
+        *shown(catalogue.CHECK_STUCK, tables=[Table(subjects, [Column(layout.plain, array("d", stuck_flags))])]),
+    ]
+
+
+def _histograms(
+    family: Family,
+    subjects: CheckColumn,
+    histograms: Sequence[Histogram],
+    pairs: tuple[tuple[str, str], ...] = (),
+) -> HistogramTable:
+    return HistogramTable(
+        subjects,
+        OwnLabels(pairs, of_check=family.about_checks),
+        bucket_labels(family, pairs, of_check=family.about_checks),
+        [histogram.cumulated() for histogram in histograms],
+        array("d", [histogram.sum for histogram in histograms]),
+    )
+
+
+def _phase_histograms(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) -> list[HistogramTable]:
+    by_phase: dict[str, list[int]] = {}
+    for number, totals in enumerate(of_checks):
+        for phase in totals.phases:
+            by_phase.setdefault(phase, []).append(number)
+    return [
+        _histograms(
+            catalogue.PHASE_DURATION,
+            CheckColumn([layout.subjects.labels[number] for number in numbers]),
+            [of_checks[number].phases[phase] for number in numbers],
+            (("phase", phase),),
+        )
+        for phase, numbers in by_phase.items()
+    ]
+
+
+def batch_blocks(batch: Batch, totals: Counters) -> list[Block]:
+    """Give what running the checks took: gauges about this batch, histograms and counters over all."""
+    with totals.lock:
+        counted = totals.batches
+        return [
+            single(catalogue.BATCH_CHECKS, batch.checks),
+            single(catalogue.BATCH_DEADLINE_EXCEEDED, batch.deadline_exceeded),
+            single(catalogue.BATCH_STREAM_HIGH_WATER, batch.stream_high_water),
+            single(catalogue.BATCH_LOOP_LAG, batch.loop_lag_seconds),
+            *_batch_histograms(counted),
+            *(single(family, count) for family, count in counted.counters.items()),
+            *_by_name(catalogue.BATCH_EXECUTORS, counted.executors),
+            *_by_name(catalogue.BATCH_CLEANUP_ERRORS, counted.cleanup_errors),
+        ]
+
+
+def _batch_histograms(counted: BatchTotals) -> Iterator[Block]:
+    for family, histogram in (
+        (catalogue.BATCH_DURATION, counted.duration),
+        (catalogue.BATCH_START_WAIT, counted.start_wait),
+    ):
+        yield from shown(family, histograms=[_histograms(family, _WITHOUT_CHECK, [histogram])])
+    family = catalogue.BATCH_CLEANUP_DURATION
+    tables = [
+        _histograms(family, _WITHOUT_CHECK, [histogram], (("resource", resource),))
+        for resource, histogram in counted.cleanup.items()
+    ]
+    yield from shown(family, histograms=tables)
+
+
+def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
+    """Give what the exporter says about itself."""
+    versions = (("python_version", facts.python_version), ("version", facts.version))
+    yield single(catalogue.BUILD_INFO, 1.0, versions)
+    yield single(catalogue.RELOAD_SUCCESSFUL, facts.last_reload_successful)
+    yield single(catalogue.RELOAD_TIMESTAMP, facts.last_reload_success_timestamp_seconds)
+    yield single(catalogue.RESOLVER_THREADS, facts.resolver_threads)
+    yield single(catalogue.LOOPS_REPLACED, facts.replaced_loops)
+    yield single(catalogue.EXPORTER_CHECKS, facts.checks)
+
+
+def _by_name(family: Family, values: Mapping[str, float]) -> Iterator[Block]:
+    """Give a block with a series for each value of the family's one label."""
+    (label,) = family.labels
+    rows = Rows()
+    for name, value in values.items():
+        rows.add(NO_CHECK, OwnLabels([(label, name)], of_check=False), value)
+    yield from shown(family, rows=rows)

@@ -1,0 +1,135 @@
+"""What a page is made of before it is text: blocks of series, one block per metric family.
+
+Both renderings start here: `exporter.exposition.text_format` writes the blocks as text, `exporter.scrape.collector` turns them into
+prometheus_client's objects. A block keeps the values of many checks in columns, because a page about ten thousand
+checks has several hundred thousand of them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.exposition.labels import NO_CHECK, OwnLabels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from exporter.exposition.families import Family
+    from exporter.exposition.labels import CheckLabels
+
+
+class CheckColumn:
+    """Checks that have a series each in a column, in the order of the page; immutable, lives with the configuration.
+
+    Attributes:
+        labels: The labels of the checks.
+        heads: The text of their heads.
+        tails: The text of their tails.
+        wholes: The text of both.
+    """
+
+    __slots__ = ("heads", "labels", "tails", "wholes")
+
+    def __init__(self, labels: Sequence[CheckLabels]) -> None:
+        self.labels = tuple(labels)
+        self.heads = [each.head for each in labels]
+        self.tails = [each.tail for each in labels]
+        self.wholes = [each.whole for each in labels]
+
+
+class Column(NamedTuple):
+    """One series of every subject: the labels it has besides theirs, and a value for each."""
+
+    own: OwnLabels
+    values: array[float]
+
+
+class Table(NamedTuple):
+    """Columns about the same subjects; shown subject by subject."""
+
+    subjects: CheckColumn
+    columns: Sequence[Column]
+
+
+class Rows:
+    """Series that only some checks have; filled while a page is made.
+
+    They are lists side by side: a tuple for each of a hundred thousand series would set off the garbage collector.
+
+    Attributes:
+        labels: For each series the labels of its check.
+        own: The labels it has besides.
+        values: Its value.
+    """
+
+    __slots__ = ("labels", "own", "values")
+
+    def __init__(self) -> None:
+        self.labels: list[CheckLabels] = []
+        self.own: list[OwnLabels] = []
+        self.values: array[float] = array("d")
+
+    def add(self, labels: CheckLabels, own: OwnLabels, value: float) -> None:
+        """Add a series."""
+        self.labels.append(labels)
+        self.own.append(own)
+        self.values.append(value)
+
+
+class HistogramTable(NamedTuple):
+    """One histogram of every subject.
+
+    Attributes:
+        subjects: What the histograms are about.
+        own: The labels they have besides those of the subjects.
+        buckets: The same with `le`, for each bucket and infinity.
+        counts: For each subject the cumulated counts of the buckets; the last is the count of all.
+        sums: For each subject the sum of what was observed.
+    """
+
+    subjects: CheckColumn
+    own: OwnLabels
+    buckets: Sequence[OwnLabels]
+    counts: Sequence[Sequence[int]]
+    sums: array[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A metric family with its series; made for one page.
+
+    Attributes:
+        family: The family.
+        tables: Series that all checks of a type have.
+        rows: Series that only some checks have.
+        histograms: Series of a histogram family.
+    """
+
+    family: Family
+    tables: Sequence[Table] = ()
+    rows: Rows = field(default_factory=Rows)
+    histograms: Sequence[HistogramTable] = ()
+
+
+def shown(
+    family: Family,
+    *,
+    tables: Sequence[Table] = (),
+    rows: Rows | None = None,
+    histograms: Sequence[HistogramTable] = (),
+) -> Iterator[Block]:
+    """Give the block of a family, or none when no series of it is there to be shown."""
+    tables = [table for table in tables if table.subjects.labels]
+    histograms = [table for table in histograms if table.subjects.labels]
+    rows = Rows() if rows is None else rows
+    if tables or rows.labels or histograms:
+        yield Block(family, tables, rows, histograms)
+
+
+def single(family: Family, value: float, pairs: Iterable[tuple[str, str]] = ()) -> Block:
+    """Give a block of one series that is about no check."""
+    rows = Rows()
+    rows.add(NO_CHECK, OwnLabels(pairs, of_check=False), value)
+    return Block(family, rows=rows)

@@ -1,0 +1,239 @@
+"""Writes blocks of series in Prometheus' text format 0.0.4 or in OpenMetrics 1.0.0.
+
+The bytes are those that prometheus_client would print for the same series; the tests hold the two against each other.
+It is done by hand because prometheus_client takes some seven microseconds for a line, and a page about ten thousand
+checks has several hundred thousand lines. One block at a time is text, so that a large page never exists twice.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from dataclasses import dataclass
+from enum import Enum
+from io import BytesIO
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+from prometheus_client.utils import floatToGoString
+from pydantic_core import to_json
+
+from exporter.exposition.families import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from exporter.exposition.families import Family
+    from exporter.exposition.labels import OwnLabels
+    from exporter.exposition.series import Block, CheckColumn, HistogramTable, Rows, Table
+
+_GZIP_LEVEL = 1
+"""Level 6 takes more than twice the time and saves less than a tenth of the bytes of such pages (measured)."""
+
+_GZIP_WINDOW = 31
+_PLAIN_FROM = 1e-4
+"""Below it Python and Go write floats with an exponent, JSON not yet."""
+
+_PLAIN_BELOW = 1e6
+"""From here on Go writes floats with an exponent, Python and JSON not yet."""
+
+_ALL_DIGITS_BELOW = 1e16
+"""From here on they all do."""
+
+_ONE_DIGIT_FROM, _ONE_DIGIT_BELOW = 1.0000001e-9, 9.999999e-6
+"""Between these, exponents have one digit in JSON, two in Python and Go."""
+
+_SMALL_COUNTS = tuple(f"{count}.0" for count in range(2000))
+
+_PIECE_SUBJECTS = 200
+
+
+class Format(Enum):
+    """An exposition format; the value is its content type."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """An answer to a scrape.
+
+    Attributes:
+        body: The bytes to send.
+        content_type: Value of the header Content-Type.
+        content_encoding: Value of the header Content-Encoding; empty for none.
+    """
+
+    body: bytes
+    content_type: str
+    content_encoding: str = ""
+
+
+def write_page(
+    blocks: Iterable[Block], exposition_format: Format, *, compress: bool = False, names: frozenset[str] = frozenset()
+) -> Page:
+    """Write the blocks out.
+
+    Args:
+        blocks: What to show, in this order; consumed one by one.
+        exposition_format: In which format.
+        compress: Whether to compress the body with gzip.
+        names: Families or samples to show; empty for all.
+    """
+    chunks = _chunks(blocks, exposition_format, names)
+    if not compress:
+        whole = BytesIO()  # joining a list of chunks would take twice the memory
+        whole.writelines(chunks)
+        return Page(body=whole.getvalue(), content_type=exposition_format.value)
+    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
+    compressed = [compressor.compress(chunk) for chunk in chunks]
+    body = b"".join((*compressed, compressor.flush()))
+    return Page(body=body, content_type=exposition_format.value, content_encoding="gzip")
+
+
+def _chunks(blocks: Iterable[Block], exposition_format: Format, names: frozenset[str]) -> Iterator[bytes]:
+    for block in blocks:
+        samples = _wanted(block.family, names)
+        if samples:
+            yield _header(block.family, exposition_format).encode()
+            for lines in _lines(block, samples):
+                yield lines.encode()
+    if exposition_format is Format.OPENMETRICS:
+        yield b"# EOF\n"
+
+
+def _wanted(family: Family, names: frozenset[str]) -> frozenset[str]:
+    """Give the sample names of the family that are to be shown."""
+    samples = frozenset(family.sample_names)
+    if not names or family.name in names or family.name.removesuffix("_total") in names:
+        return samples
+    return samples & names
+
+
+def _header(family: Family, exposition_format: Format) -> str:
+    name, text = family.name, family.help.replace("\\", r"\\").replace("\n", r"\n")
+    if exposition_format is Format.OPENMETRICS:
+        text = text.replace('"', r"\"")
+        if family.kind is Kind.COUNTER:
+            name = name.removesuffix("_total")
+    return f"# HELP {name} {text}\n# TYPE {name} {family.kind}\n"
+
+
+def _lines(block: Block, samples: frozenset[str]) -> Iterator[str]:
+    """Write the samples of a block, some hundred lines at a time."""
+    name = block.family.name
+    for table in block.tables:
+        yield from _table_lines(name, table)
+    yield from _row_lines(name, block.rows)
+    for histograms in block.histograms:
+        yield from _histogram_lines(name, histograms, samples)
+
+
+class _Piece(NamedTuple):
+    """Some hundred subjects: where they are among all, and the text of their labels.
+
+    Pieces of this size stay in the processor's cache: faster by a third (measured).
+    """
+
+    part: slice
+    heads: list[str]
+    tails: list[str]
+    wholes: list[str]
+
+
+def _pieces(subjects: CheckColumn) -> Iterator[_Piece]:
+    for start in range(0, len(subjects.heads), _PIECE_SUBJECTS):
+        part = slice(start, start + _PIECE_SUBJECTS)
+        yield _Piece(part, subjects.heads[part], subjects.tails[part], subjects.wholes[part])
+
+
+def _table_lines(name: str, table: Table) -> Iterator[str]:
+    for piece in _pieces(table.subjects):
+        if len(table.columns) == 1:
+            own, values = table.columns[0]
+            yield _column(name, own, piece, values[piece.part])
+        else:
+            columns = [_column_lines(name, own, piece, _texts(values[piece.part])) for own, values in table.columns]
+            yield "".join(chain.from_iterable(zip(*columns, strict=True)))
+
+
+def _row_lines(name: str, rows: Rows) -> Iterator[str]:
+    for start in range(0, len(rows.values), _PIECE_SUBJECTS):
+        part = slice(start, start + _PIECE_SUBJECTS)
+        all_labels, all_own, values = rows.labels[part], rows.own[part], rows.values[part]
+        if all_own.count(all_own[0]) == len(all_own):
+            columns = zip(*((labels.head, labels.tail, labels.whole) for labels in all_labels), strict=True)
+            yield _column(name, all_own[0], _Piece(part, *map(list, columns)), values)
+        else:
+            yield "".join(
+                [
+                    f"{name}{own.before}{labels.head}{own.between}{labels.tail}{own.after}{text}\n"
+                    for labels, own, text in zip(all_labels, all_own, _texts(values), strict=True)
+                ]
+            )
+
+
+def _histogram_lines(name: str, table: HistogramTable, samples: frozenset[str]) -> Iterator[str]:
+    for piece in _pieces(table.subjects):
+        columns = []
+        by_bucket = [_count_texts(counts) for counts in zip(*table.counts[piece.part], strict=True)]
+        if f"{name}_bucket" in samples:
+            columns = [
+                _column_lines(f"{name}_bucket", bucket, piece, texts)
+                for bucket, texts in zip(table.buckets, by_bucket, strict=True)
+            ]
+        if f"{name}_count" in samples:
+            columns.append(_column_lines(f"{name}_count", table.own, piece, by_bucket[-1]))
+        if f"{name}_sum" in samples:
+            columns.append(_column_lines(f"{name}_sum", table.own, piece, _texts(table.sums[piece.part])))
+        yield "".join(chain.from_iterable(zip(*columns, strict=True)))
+
+
+def _column(sample: str, own: OwnLabels, piece: _Piece, values: array[float]) -> str:
+    """Write one line for each subject; most gauges have the same value for most checks, and then there is a short way.
+
+    Values are compared as bytes, because -0 equals 0 and NaN does not equal itself.
+    """
+    if own.between or values.tobytes() != values[:1].tobytes() * len(values):
+        return "".join(_column_lines(sample, own, piece, _texts(values)))
+    start, end = sample + own.before, f"{own.after}{_texts(values[:1])[0]}\n"
+    return f"{start}{(end + start).join(piece.wholes)}{end}"
+
+
+def _column_lines(sample: str, own: OwnLabels, piece: _Piece, texts: list[str]) -> list[str]:
+    start, between, after = sample + own.before, own.between, own.after
+    if not between:
+        return [f"{start}{whole}{after}{text}\n" for whole, text in zip(piece.wholes, texts, strict=True)]
+    return [
+        f"{start}{head}{between}{tail}{after}{text}\n"
+        for head, tail, text in zip(piece.heads, piece.tails, texts, strict=True)
+    ]
+
+
+def _texts(values: array[float]) -> list[str]:
+    """Write values as Go does.
+
+    pydantic's JSON writer is nine times as fast as `repr` and gives the same shortest digits; what differs is when and
+    how the formats use an exponent.
+    """
+    texts = to_json(values.tolist(), inf_nan_mode="constants").decode()[1:-1].split(",")
+    return [
+        text if _PLAIN_FROM <= value < _PLAIN_BELOW or not value else _text(value, text)
+        for value, text in zip(values, texts, strict=True)
+    ]
+
+
+def _text(value: float, json_text: str) -> str:
+    if _PLAIN_BELOW <= value < _ALL_DIGITS_BELOW:
+        dot = json_text.index(".")
+        digits = f"{json_text[0]}.{json_text[1:dot]}{json_text[dot + 1 :]}"
+        return f"{digits.rstrip('0.')}e+{dot - 1:02d}"
+    if _ONE_DIGIT_FROM <= value < _ONE_DIGIT_BELOW:
+        return json_text.replace("e-", "e-0")
+    text: str = floatToGoString(value)  # type: ignore[no-untyped-call] # prometheus_client left this one untyped
+    return text
+
+
+def _count_texts(counts: Iterable[int]) -> list[str]:
+    return [_SMALL_COUNTS[count] if count < len(_SMALL_COUNTS) else _texts(array("d", [count]))[0] for count in counts]

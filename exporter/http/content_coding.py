@@ -1,0 +1,266 @@
+"""Content codings, undone step by step and never beyond a limit, because a target may send a bomb.
+
+A body that is not in the coding it says it is in is a failure. One in an unknown coding is kept as it came, and fails
+only whoever asks what is in it: it may be a label such as `none` or `utf-8`, which browsers pass over.
+
+Source: RFC 9110 section 8.4.1 (codings), RFC 1950 to 1952, RFC 7932, RFC 9659.
+"""
+
+from __future__ import annotations
+
+import zlib
+from threading import Event
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio.to_thread
+import brotli  # type: ignore[import-untyped]  # it has no types
+import zstandard
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from exporter.http.message import Exchange
+
+_ALIASES = {"x-gzip": "gzip"}
+_GZIP_WINDOW, _ZLIB_WINDOW, _RAW_WINDOW = 31, 15, -15
+_MAX_GZIP_MEMBERS = 64  # each costs a copy of what follows it
+_BROTLI_STEP_BYTES = 1 << 16
+_ZSTD_STEP_BYTES = 64  # four bytes can stand for a block of 128 KiB, and zstandard knows no limit on its output
+_ZSTD_WINDOW_BYTES = 8 << 20  # RFC 9659 section 3
+_AT_ONCE_BYTES = 1 << 20
+"""Most bytes that are decoded while they arrive; with a higher limit, one packet could keep the loop for seconds."""
+_LATER_STEP_BYTES = 1 << 16
+
+
+class Decoder(Protocol):
+    """Undoes one coding of one body; lives as long as its answer."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Decode the next piece.
+
+        Raises:
+            CheckFailed: `too_large` when more than the limit came out, `decode` when the data is corrupt.
+        """
+
+    def finish(self) -> None:
+        """Check that the body was complete.
+
+        Raises:
+            CheckFailed: With reason `decode` when it was not.
+        """
+
+
+def body_decoder(exchange: Exchange, limit_bytes: int) -> Decoder | None:
+    """Return what decodes the body of an exchange while it arrives; None when it is kept as it comes.
+
+    Args:
+        exchange: Its head has arrived. It is told when the coding is unknown.
+        limit_bytes: Most bytes that may come out.
+    """
+    try:
+        decoder = decoder_for(exchange.header_values("content-encoding"), limit_bytes)
+    except CheckFailed as failure:
+        exchange.body_fault = failure.detail
+        return None
+    if decoder is None or limit_bytes <= _AT_ONCE_BYTES:
+        return decoder
+    exchange.undecoded = decoder
+    return None
+
+
+async def decode_later(exchange: Exchange) -> None:
+    """Decode a body that was kept as it came, in a thread that stops when nobody waits for it any more.
+
+    Raises:
+        CheckFailed: As `Decoder.feed` and `Decoder.finish` do.
+    """
+    decoder, exchange.undecoded = exchange.undecoded, None
+    if decoder is None:
+        return
+    stopped = Event()
+    try:
+        exchange.body = await anyio.to_thread.run_sync(
+            _decoded, decoder, exchange.body, stopped, abandon_on_cancel=True
+        )
+    finally:
+        stopped.set()
+
+
+def _decoded(decoder: Decoder, body: bytes, stopped: Event) -> bytes:
+    parts: list[bytes] = []
+    for start in range(0, len(body), _LATER_STEP_BYTES):
+        if stopped.is_set():
+            return b""
+        parts.append(decoder.feed(body[start : start + _LATER_STEP_BYTES]))
+    decoder.finish()
+    return b"".join(parts)
+
+
+def decoder_for(content_encodings: Iterable[str], limit_bytes: int) -> Decoder | None:
+    """Return the decoder for a body; None when the body is as it is.
+
+    Args:
+        content_encodings: Values of the Content-Encoding fields.
+        limit_bytes: Most bytes that may come out.
+
+    Raises:
+        CheckFailed: With reason `decode` for a coding that is unknown here, and for more than one, because each
+            multiplies the work of the next.
+    """
+    listed = [coding.strip().lower() for value in content_encodings for coding in value.split(",")]
+    codings = [coding for coding in listed if coding not in ("", "identity")]
+    if not codings:
+        return None
+    if len(codings) > 1:
+        raise CheckFailed(Reason.DECODE, f"the body has {len(codings)} content codings; at most one is undone")
+    coding = _ALIASES.get(codings[0], codings[0])
+    make = _DECODERS.get(coding)
+    if make is None:
+        raise CheckFailed(Reason.DECODE, f"the body has the unknown content coding {coding[:40]!r}")
+    return make(limit_bytes)
+
+
+class _Zlib:
+    """gzip and deflate. Of deflate both kinds are known: RFC 9110 means zlib's, many servers send it bare."""
+
+    def __init__(self, coding: str, limit_bytes: int) -> None:
+        self._coding = coding
+        self._left_bytes = limit_bytes
+        self._limit_bytes = limit_bytes
+        self._members = 0
+        self._undecided = b""
+        self._stream: Any = None
+
+    def feed(self, data: bytes) -> bytes:
+        decoded = b""
+        while True:
+            if self._stream is None or self._stream.eof:
+                data = self._begin_member(data)
+                if not data:
+                    return decoded
+            decoded += self._step(data)
+            if not self._stream.eof:
+                return decoded
+            data = self._stream.unused_data
+
+    def finish(self) -> None:
+        if self._undecided or (self._stream is not None and not self._stream.eof):
+            raise _truncated(self._coding)
+
+    def _begin_member(self, data: bytes) -> bytes:
+        """Open the stream for the member that the data begins, and give the data to put into it; none: wait for more.
+
+        RFC 1952 section 2.2: members may follow each other, and what they hold is one body; zeros may pad the last.
+        """
+        if self._members:
+            data = data.lstrip(b"\0")
+            if not data:
+                return b""
+            if self._coding != "gzip" or self._members == _MAX_GZIP_MEMBERS:
+                raise _corrupt(self._coding, "data follows its end")
+        data = self._undecided + data
+        if self._coding == "gzip":
+            window = _GZIP_WINDOW
+        elif len(data) < 2:
+            self._undecided = data
+            return b""
+        else:
+            self._undecided = b""
+            window = _ZLIB_WINDOW if _is_zlib_header(data) else _RAW_WINDOW
+        self._stream = zlib.decompressobj(window)
+        self._members += 1
+        return data
+
+    def _step(self, data: bytes) -> bytes:
+        try:
+            decoded: bytes = self._stream.decompress(data, self._left_bytes + 1)
+        except zlib.error as error:
+            raise _corrupt(self._coding, "it is corrupt") from error
+        self._left_bytes -= len(decoded)
+        if self._left_bytes < 0:
+            raise _too_large(self._limit_bytes)
+        return decoded
+
+
+def _is_zlib_header(data: bytes) -> bool:
+    """Tell zlib's format from bare deflate by its first two bytes (RFC 1950 section 2.2)."""
+    return data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
+
+
+class _Brotli:
+    def __init__(self, limit_bytes: int) -> None:
+        self._left_bytes = limit_bytes
+        self._limit_bytes = limit_bytes
+        self._started = False
+        self._stream = brotli.Decompressor()
+
+    def feed(self, data: bytes) -> bytes:
+        self._started = self._started or bool(data)
+        parts: list[bytes] = []
+        try:
+            while True:
+                part = self._stream.process(data, output_buffer_limit=_BROTLI_STEP_BYTES)
+                parts.append(part)
+                self._left_bytes -= len(part)
+                if self._left_bytes < 0:
+                    raise _too_large(self._limit_bytes)
+                if not part:  # a step stops at its size; only one without output says that there is no more
+                    return b"".join(parts)
+                data = b""
+        except brotli.error as error:
+            raise _corrupt("br", "it is corrupt") from error
+
+    def finish(self) -> None:
+        if self._started and not self._stream.is_finished():
+            raise _truncated("br")
+
+
+class _Zstd:
+    def __init__(self, limit_bytes: int) -> None:
+        self._left_bytes = limit_bytes
+        self._limit_bytes = limit_bytes
+        self._started = False
+        self._stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
+
+    def feed(self, data: bytes) -> bytes:
+        self._started = self._started or bool(data)
+        parts: list[bytes] = []
+        try:
+            for start in range(0, len(data), _ZSTD_STEP_BYTES):
+                part = self._stream.decompress(data[start : start + _ZSTD_STEP_BYTES])
+                parts.append(part)
+                self._left_bytes -= len(part)
+                if self._left_bytes < 0:
+                    raise _too_large(self._limit_bytes)
+        except zstandard.ZstdError as error:
+            raise _corrupt("zstd", "it is corrupt") from error
+        return b"".join(parts)
+
+    def finish(self) -> None:
+        if self._started and not self._stream.eof:
+            raise _truncated("zstd")
+        if self._stream.unused_data:
+            raise _corrupt("zstd", "data follows its end")
+
+
+_DECODERS: Mapping[str, Callable[[int], Decoder]] = {
+    "gzip": lambda limit_bytes: _Zlib("gzip", limit_bytes),
+    "deflate": lambda limit_bytes: _Zlib("deflate", limit_bytes),
+    "br": _Brotli,
+    "zstd": _Zstd,
+}
+
+
+def _too_large(limit_bytes: int) -> CheckFailed:
+    return CheckFailed(Reason.TOO_LARGE, f"the decoded body is larger than {limit_bytes} bytes")
+
+
+def _corrupt(coding: str, why: str) -> CheckFailed:
+    return CheckFailed(Reason.DECODE, f"the body cannot be undone as {coding}: {why}")
+
+
+def _truncated(coding: str) -> CheckFailed:
+    return CheckFailed(Reason.DECODE, f"the body cannot be undone as {coding}: it ends too early")

@@ -1,0 +1,69 @@
+"""Cookies of one run of one check, so that a login that redirects works; as many of them as curl keeps and sends."""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING
+
+from exporter.attempt import current_attempt
+from exporter.http.request import with_field
+from exporter.http.set_cookie import CookieRefusedError, read_set_cookie
+
+if TYPE_CHECKING:
+    import httpx
+
+    from exporter.http.message import Exchange
+    from exporter.http.set_cookie import Cookie
+
+_MOST_PER_ANSWER, _MOST_KEPT, _SENT_LIMIT_BYTES = 50, 150, 8190
+
+
+class RunCookies:
+    """The cookies of one run; never outlives it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[bytes, str, bytes], Cookie] = {}
+
+    def keep(self, url: httpx.URL, exchange: Exchange) -> None:
+        """Keep the cookies that the answer for a URL sets; the log says why others are not kept."""
+        values = [value for name, value in exchange.headers if name == b"set-cookie"]
+        if not values:
+            return
+        now = time()
+        refused = ["there are too many"] if len(values) > _MOST_PER_ANSWER else []
+        for value in values[:_MOST_PER_ANSWER]:
+            try:
+                self._take(read_set_cookie(url, value, now), now)
+            except CookieRefusedError as error:
+                refused.append(str(error))
+        if refused:
+            current_attempt().note("a cookie was not kept", why="; ".join(sorted(set(refused))))
+
+    def added_to(self, request: httpx.Request) -> httpx.Request:
+        """Return the request with the cookies that belong to its URL, after those it was configured with."""
+        if not self._kept:
+            return request
+        now = time()
+        # The longest path first, and the older one of two as long (RFC 6265 section 5.4): the sort is stable.
+        chosen = sorted(
+            (cookie for cookie in self._kept.values() if cookie.belongs_to(request.url, now)),
+            key=lambda cookie: -len(cookie.path),
+        )
+        sent, sent_bytes = [], 0
+        for cookie in chosen:
+            sent_bytes += len(cookie.name) + len(cookie.value) + 3
+            if sent_bytes <= _SENT_LIMIT_BYTES:
+                sent.append(b"%s=%s" % (cookie.name, cookie.value))
+        if not sent:
+            return request
+        configured = [value for name, value in request.headers.raw if name.lower() == b"cookie"]
+        return with_field(request, b"Cookie", b"; ".join((*configured, *sent)))
+
+    def _take(self, cookie: Cookie, now: float) -> None:
+        key = (cookie.name, cookie.domain, cookie.path)
+        if cookie.expires is not None and cookie.expires <= now:
+            self._kept.pop(key, None)
+            return
+        if key not in self._kept and len(self._kept) >= _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = cookie

@@ -1,0 +1,237 @@
+"""HTTP/1.1 on one connection: send one request, take in one answer. Source: RFC 9112.
+
+Heads and the framing of bodies are read elsewhere. What they let pass is refused here: transfer codings besides
+`chunked`, and everything that goes on for longer than a response has reason to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING, ClassVar
+
+from exporter.errors import CheckFailed
+from exporter.http.http1_body import BodyUntilTheEnd, SizedBody
+from exporter.http.http1_chunks import ChunkedBody
+from exporter.http.http1_head import HeadReader
+from exporter.http.response import Intake
+from exporter.model import Reason
+from exporter.net.errors import connection_failure
+
+if TYPE_CHECKING:
+    from exporter.http.message import Exchange, WireRequest
+
+_FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 16, 16  # a body in chunks of one byte has 5 for each
+
+
+class Http1Protocol(asyncio.Protocol):
+    """One exchange over one connection; lives as long as the exchange.
+
+    No StreamReader and no tasks: bytes go from the event loop into the readers, and one future is resolved at the end.
+
+    Attributes:
+        session: What of the connection outlives the exchange; nothing does.
+    """
+
+    session: ClassVar[None] = None
+
+    def __init__(self, request: WireRequest, exchange: Exchange) -> None:
+        self._request = request
+        self._exchange = exchange
+        self._transport: asyncio.Transport | None = None
+        self._intake = Intake(request, exchange)
+        self._heads = HeadReader()
+        self._body: SizedBody | BodyUntilTheEnd | ChunkedBody | None = None
+        self._done = asyncio.get_running_loop().create_future()
+        self._failure: Exception | None = None
+        self._in_head = True
+        self._complete = False
+        self._settled = False
+        self._surplus = False
+        self._persistent = False
+        self._fed_bytes = 0
+        self._framing_base_bytes = 0
+
+    @property
+    def answer_began(self) -> bool:
+        """Whether anything of an answer has come."""
+        return self._fed_bytes > 0
+
+    async def exchange(self, transport: asyncio.Transport) -> None:
+        """Send the request and wait for the end of its answer.
+
+        The connection is closed afterwards, unless the request wants it kept and it can carry another exchange: both
+        sides said so, and all of the answer and nothing else has come (RFC 9112 section 9.3).
+
+        Raises:
+            CheckFailed: `protocol` when the answer is not HTTP/1 or ends too early, `connection_reset` when the
+                connection broke, `too_large` when head or body exceed their limits, `decode` when the body's coding
+                cannot be undone. The exchange has what came before.
+        """
+        self._transport = transport
+        try:
+            transport.write(self._request.wire)
+            await self._done
+        except BaseException:
+            self._settle()
+            transport.abort()
+            raise
+        if self._failure is not None:
+            transport.abort()
+            raise self._failure.anew() if isinstance(self._failure, CheckFailed) else self._failure
+        if self._persistent and not (self._surplus or transport.is_closing() or transport.get_write_buffer_size()):
+            return
+        # Who answers before having read the whole request may never read it, and closing would wait for that.
+        if transport.get_write_buffer_size():
+            transport.abort()
+        else:
+            transport.close()
+
+    # What the event loop calls
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came."""
+        if self._settled:
+            self._surplus = True
+            return
+        if not self._fed_bytes:
+            self._exchange.first_byte_at = perf_counter()
+        self._fed_bytes += len(data)
+        try:
+            if self._in_head:
+                data = self._take_heads(data)
+            if data:
+                self._take_body(data)
+        except CheckFailed as failure:
+            self._settle(failure)
+        if self._complete:
+            self._finish()
+
+    def eof_received(self) -> None:
+        """Take the end of the connection for the end of the answer where it can be that."""
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell how the connection ended, unless the answer was complete."""
+        if self._settled:
+            return
+        if exc is not None:
+            self._settle(connection_failure(exc, "waiting for the response" if self._in_head else "reading the body"))
+        elif not self._fed_bytes:
+            self._settle(CheckFailed(Reason.PROTOCOL, "the server closed the connection without a response"))
+        elif self._in_head:
+            self._settle(CheckFailed(Reason.PROTOCOL, "the server closed the connection within the response's head"))
+        elif not isinstance(self._body, BodyUntilTheEnd):
+            self._settle(CheckFailed(Reason.PROTOCOL, self._missing()))
+        elif self._was_cut_off():
+            self._settle(CheckFailed(Reason.PROTOCOL, self._cut_off()))
+        else:
+            self._complete = True
+            self._finish()
+
+    # Inside
+
+    def _take_heads(self, data: bytes) -> bytes:
+        """Take in heads, and return what came after the last one."""
+        heads = self._heads
+        while heads.feed(data):
+            data = heads.rest
+            if heads.oddities:
+                self._exchange.oddities += heads.oddities
+            if not heads.is_informational:
+                self._framing_base_bytes = self._fed_bytes - len(data)
+                self._begin_answer(heads)
+                return data
+            self._intake.skip_informational()
+        return b""
+
+    def _begin_answer(self, head: HeadReader) -> None:
+        """Decide what follows the head."""
+        self._in_head = False
+        exchange, intake = self._exchange, self._intake
+        has_body = intake.take_head(head.status, head.version, head.fields)
+        if head.status == 101 and not self._request.upgrades:
+            raise CheckFailed(Reason.PROTOCOL, "the server switched protocols without having been asked to")
+        chunked = _is_chunked(exchange)
+        self._persistent = (
+            self._request.options.keep_alive and head.status != 101 and head.keeps_open and not exchange.oddities
+        )
+        if not has_body:
+            self._complete = True
+            # An answer whose body is left unread has one; others may still be followed by bytes without a meaning.
+            self._persistent = self._persistent and not intake.stops_here
+        elif chunked:
+            self._body = ChunkedBody(intake.take_body, intake.check_chunk)
+        elif intake.declared_bytes >= 0:
+            self._body = SizedBody(intake.take_body, intake.declared_bytes)
+            self._complete = not intake.declared_bytes
+        else:
+            self._body = BodyUntilTheEnd(intake.take_body)
+
+    def _take_body(self, data: bytes) -> None:
+        body = self._body
+        if body is None:
+            self._surplus = True
+            return
+        body.feed(data)
+        self._complete, self._surplus = body.is_complete, body.has_surplus
+        if not self._complete:
+            self._check_framing()
+
+    def _check_framing(self) -> None:
+        """Refuse endless chunk extensions and trailers, which no limit on the body would ever meet."""
+        body_bytes = self._exchange.wire_body_bytes
+        framing_bytes = self._fed_bytes - body_bytes - self._framing_base_bytes
+        if framing_bytes > _FREE_FRAMING_BYTES + _FRAMING_BYTES_PER_BODY_BYTE * body_bytes:
+            raise CheckFailed(Reason.PROTOCOL, f"{framing_bytes} bytes of framing carry a body of {body_bytes} bytes")
+
+    def _finish(self) -> None:
+        try:
+            self._intake.finish()
+        except CheckFailed as failure:
+            self._settle(failure)
+        else:
+            self._settle()
+
+    def _missing(self) -> str:
+        got_bytes, declared_bytes = self._exchange.wire_body_bytes, self._exchange.content_length
+        of = "" if declared_bytes < 0 else f" of {declared_bytes}"
+        return f"the server closed the connection after {got_bytes}{of} bytes of the body, before its end"
+
+    def _was_cut_off(self) -> bool:
+        """Whether TLS was ended by the socket alone, which whoever is in between can bring about (section 9.8)."""
+        return self._transport is not None and bool(self._transport.get_extra_info("cut_off"))
+
+    def _cut_off(self) -> str:
+        ended = f"the connection ended without close_notify after {self._exchange.wire_body_bytes} bytes of the body"
+        return f"{ended}, which may not be all of it"
+
+    def _settle(self, failure: Exception | None = None) -> None:
+        """Close the books; what the readers and this object hold of each other is let go of."""
+        if self._settled:
+            return
+        self._settled = True
+        self._failure = failure
+        self._heads.close()
+        self._transport = None
+        if self._body is not None:
+            self._exchange.oddities += self._body.oddities
+            self._persistent = self._persistent and not self._body.oddities
+            self._body = None
+        self._intake.settle()
+        if self._complete:
+            self._exchange.ended_at = perf_counter()
+        if not self._done.done():
+            self._done.set_result(None)
+
+
+def _is_chunked(exchange: Exchange) -> bool:
+    """Tell whether the body is chunked; other transfer codings leave open where it ends (RFC 9112 section 6.1)."""
+    codings = exchange.header_values("transfer-encoding")
+    if not codings:
+        return False
+    if len(codings) > 1 or codings[0].lower() != "chunked":
+        raise CheckFailed(Reason.PROTOCOL, f"the transfer coding {', '.join(codings)[:40]!r} is not chunked")
+    if exchange.http_version == "1.0":
+        exchange.oddities += ("chunked, in HTTP/1.0",)
+    return True

@@ -1,0 +1,145 @@
+"""The heads of one HTTP/1.1 answer: by the grammar where they follow it, else as others read them. Source: RFC 9112.
+
+httptools (llhttp, in its strict mode) reads the syntax. What it refuses is read again, leniently; how it differs from
+the grammar is then known.
+"""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.field_lines import malformed
+from exporter.net.lenient_head import LenientHead, begins_like_http
+
+_HEAD_LIMIT_BYTES = 1 << 16
+_START, _SHOWN_BYTES = b"HTTP/1.", 40
+_END = b"\r\n\r\n"
+_VERSIONS = ("1.0", "1.1")
+
+
+class HeadReader:
+    """Reads the heads of one answer; lives until the last of them is complete.
+
+    Attributes:
+        status: The status, 100 or above; of the head that is complete, as all that follows.
+        version: `1.0` or `1.1`.
+        fields: Names in lower case and values without blanks at their ends, in order.
+        keeps_open: Whether another exchange may follow on the connection; never after what was odd.
+        oddities: How it differs from the grammar.
+        rest: What came after it.
+    """
+
+    __slots__ = (
+        "_before_bytes", "_is_done", "_lenient", "_parser", "_seen", "_size_bytes", "fields", "keeps_open", "oddities",
+        "rest", "status", "version",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._before_bytes = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.status = 0
+        self.version = ""
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.keeps_open = self._is_done = False
+        self.oddities: tuple[str, ...] = ()
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._lenient: LenientHead | None = None
+        self._seen: bytes | bytearray = b""
+        self._size_bytes = 0
+
+    @property
+    def is_informational(self) -> bool:
+        """Whether another head follows; 101 is an answer (RFC 9110 section 15.2)."""
+        return self.status < 200 and self.status != 101
+
+    def feed(self, data: bytes) -> bool:
+        """Take in what came.
+
+        Returns:
+            Whether a head is complete; `rest` is then what came after it.
+
+        Raises:
+            CheckFailed: With reason `protocol` when the head is not one of HTTP/1, or too large.
+        """
+        if self.status:  # of an informational response
+            self._before_bytes += self._size_bytes
+            self._begin()
+        self._size_bytes += len(data)
+        complete = self._read(data) if self._lenient is None else self._read_leniently(self._lenient, data)
+        if complete:
+            self._size_bytes -= len(self.rest)
+        if self._before_bytes + self._size_bytes > _HEAD_LIMIT_BYTES:
+            raise CheckFailed(Reason.PROTOCOL, f"the response's head is larger than {_HEAD_LIMIT_BYTES} bytes")
+        return complete
+
+    def close(self) -> None:
+        """Let go of what the parser and this object hold of each other."""
+        self._parser = None
+
+    # What the parser calls
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header field (RFC 9110 section 5.5: blanks around a value are no part of it)."""
+        self.fields.append((name.lower(), value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """Note the end of the head, and what the parser forgets when there is no body."""
+        assert self._parser is not None  # noqa: S101 - it is calling
+        self._is_done = True
+        self.keeps_open = self._parser.should_keep_alive()
+
+    # Inside
+
+    def _read(self, data: bytes) -> bool:
+        parser, before_bytes = self._parser, len(self._seen)
+        assert parser is not None  # noqa: S101 - there is one until the last head is complete
+        if not before_bytes:
+            self._seen = data
+        else:
+            self._seen = bytearray(self._seen) if isinstance(self._seen, bytes) else self._seen
+            self._seen += data
+        if before_bytes < len(_START) and not self._seen.startswith(_START):
+            self._check_start()
+        found = self._seen.find(_END, max(before_bytes - len(_END) + 1, 0))
+        end = found + len(_END) - before_bytes
+        try:
+            parser.feed_data(data if found < 0 else data[:end])
+        except (HttpParserError, HttpParserUpgrade):
+            if not self._is_done:
+                return self._read_again()
+        if found < 0:
+            return False
+        self.status, self.version = parser.get_status_code(), parser.get_http_version()
+        if not self._is_done or self.version not in _VERSIONS or self.status < 100:
+            return self._read_again()
+        self.rest = data[end:]
+        self._parser, self._seen = None, b""
+        if not self.keeps_open and self.is_informational:
+            self.oddities = ("Connection: close in an informational response",)
+        return True
+
+    def _read_again(self) -> bool:
+        self._parser, self._lenient = None, LenientHead()
+        seen, self._seen = bytes(self._seen), b""
+        return self._read_leniently(self._lenient, seen)
+
+    def _read_leniently(self, lenient: LenientHead, data: bytes) -> bool:
+        self.status = 0
+        if not lenient.feed(data):
+            return False
+        lenient.settle_framing()
+        self.status, self.version, self.fields = lenient.status, lenient.version, lenient.fields
+        self.keeps_open, self.oddities, self.rest = False, lenient.oddities.found(), lenient.rest
+        return True
+
+    def _check_start(self) -> None:
+        start = bytes(self._seen[:_SHOWN_BYTES])
+        if _START.startswith(start[: len(_START)]) or begins_like_http(start):
+            return
+        if self._before_bytes:
+            raise malformed("the response", f"{start!r} follows an informational response")
+        raise CheckFailed(Reason.PROTOCOL, f"the response does not begin with HTTP/1.1 but with {start!r}")

@@ -1,0 +1,194 @@
+"""HTTP/3 on one connection: one stream, one request, one answer. Source: RFC 9114.
+
+aioquic reads frames and field sections. It demands of every answer that its Content-Length is what came as its body,
+also of those that have none, so the end of the stream is told to it apart from what came before it, and only where
+there is a body to end. What goes on for longer than a response has reason to is refused here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aioquic.h3.connection import ErrorCode
+from aioquic.h3.events import DataReceived, HeadersReceived
+from aioquic.quic.events import StopSendingReceived, StreamDataReceived, StreamReset
+
+from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
+from exporter.http.http3_connection import Http3Connection
+from exporter.http.quic.connect import connect_quic
+from exporter.http.quic.errors import http3_code_name
+from exporter.http.response import Intake
+from exporter.model import Reason
+
+if TYPE_CHECKING:
+    from aioquic.h3.events import H3Event, Headers
+    from aioquic.quic.events import QuicEvent
+
+    from exporter.http.message import Exchange, WireRequest
+    from exporter.http.quic.connection import QuicChannel
+    from exporter.net.network import Network
+
+_FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_CONTENT_BYTE = 1 << 17, 16
+_FREE_DATAGRAMS, _CONTENT_BYTES_PER_DATAGRAM = 2048, 64  # a datagram costs time however little it carries
+
+
+async def exchange_over_http3(network: Network, request: WireRequest, exchange: Exchange) -> None:
+    """Connect over QUIC, send the request, take in the answer, and close the connection.
+
+    Args:
+        network: Makes the connection and counts it.
+        request: What to send, and where.
+        exchange: Filled as far as things went, whatever the outcome.
+
+    Raises:
+        CheckFailed: As `connect_quic` and `Http3Protocol.exchange` do.
+    """
+    options = request.options
+    channel = await connect_quic(
+        network,
+        request.host,
+        request.port,
+        options.network,
+        exchange.connection,
+        tls=options.tls,
+        server_name=options.tls.server_name or options.server_name,
+        tls_timeout_seconds=options.tls_timeout_seconds,
+    )
+    network.counts.opened += 1
+    network.counts.requests += 1
+    await Http3Protocol(request, exchange, channel).exchange()
+
+
+class Http3Protocol:
+    """One exchange over one connection; lives as long as the connection, which is never kept."""
+
+    def __init__(self, request: WireRequest, exchange: Exchange, channel: QuicChannel) -> None:
+        self._request = request
+        self._exchange = exchange
+        self._channel = channel
+        self._attempt = current_attempt()
+        self._intake = Intake(request, exchange)
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failure: CheckFailed | None = None
+        self._http = Http3Connection(channel.quic)
+        self._stream = channel.quic.get_next_available_stream_id()
+        self._bytes_before, self._datagrams_before = channel.received_bytes, channel.datagrams
+
+    async def exchange(self) -> None:
+        """Send the request and wait for the end of its answer; the connection is closed afterwards.
+
+        Raises:
+            CheckFailed: `protocol` when the answer breaks the rules of HTTP/3 or QUIC, is refused by the server or
+                ends too early, `connection_reset` when the server reset the stream or is gone, `timeout` when the
+                connection was idle for too long, `too_large` when the body exceeds its limit, `decode` when its coding
+                cannot be undone. The exchange has what came before.
+        """
+        try:
+            content = self._request.content
+            if not self._channel.quic._remote_max_streams_bidi:  # noqa: SLF001 - aioquic has no public way to it
+                self._attempt.note("the server admits no requests: its limit of streams is 0")
+            self._http.send_headers(self._stream, self._request.binary_head(), end_stream=not content)
+            if content:
+                self._http.send_data(self._stream, content, end_stream=True)
+            self._channel.start(self)
+            await self._done
+        finally:
+            self._settle()
+            self._channel.close(ErrorCode.H3_NO_ERROR if self._exchange.ended_at else ErrorCode.H3_REQUEST_CANCELLED)
+        if self._failure is not None:
+            raise self._failure.anew()
+
+    # What the connection calls
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        """Take in what came."""
+        if self._done.done():
+            return
+        if isinstance(event, StreamReset) and event.stream_id == self._stream:
+            self._take_reset(event.error_code)
+        elif isinstance(event, StopSendingReceived) and event.stream_id == self._stream:
+            self._attempt.note("the server wants no more of the request", code=http3_code_name(event.error_code))
+        if not isinstance(event, StreamDataReceived) or event.stream_id != self._stream or not event.end_stream:
+            self._feed(event)
+            return
+        if event.data:
+            self._feed(StreamDataReceived(data=event.data, end_stream=False, stream_id=event.stream_id))
+        if not self._done.done():
+            self._feed(StreamDataReceived(data=b"", end_stream=True, stream_id=event.stream_id))
+
+    def datagrams_received(self) -> None:
+        """Refuse an endless stream of what carries nothing, which no limit on head or body would ever meet."""
+        if self._done.done():
+            return
+        content_bytes = self._exchange.wire_body_bytes + len(self._request.content)
+        datagrams = self._channel.datagrams - self._datagrams_before
+        if datagrams > _FREE_DATAGRAMS + content_bytes // _CONTENT_BYTES_PER_DATAGRAM:
+            raise self._out_of_proportion(f"{datagrams} datagrams")
+        framing_bytes = self._channel.received_bytes - self._bytes_before - self._exchange.wire_body_bytes
+        if framing_bytes > _FREE_FRAMING_BYTES + _FRAMING_BYTES_PER_CONTENT_BYTE * content_bytes:
+            raise self._out_of_proportion(f"{framing_bytes} bytes of framing")
+
+    def connection_lost(self, failure: CheckFailed) -> None:
+        """Tell how the connection ended, unless the answer was complete."""
+        self._settle(failure)
+
+    # Inside
+
+    def _feed(self, event: QuicEvent) -> None:
+        for found in self._http.handle_event(event):
+            if not self._done.done():
+                self._take(found)
+        refused_from = self._http.refused_from
+        if refused_from is not None and refused_from <= self._stream and not self._done.done():
+            raise CheckFailed(Reason.PROTOCOL, "the server ended the connection with GOAWAY instead of an answer")
+
+    def _take(self, event: H3Event) -> None:
+        if not isinstance(event, HeadersReceived | DataReceived):
+            raise CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/3: {type(event).__name__} came unasked")
+        if event.stream_id != self._stream:
+            detail = f"the response breaks HTTP/3: the server opened stream {event.stream_id}"
+            raise CheckFailed(Reason.PROTOCOL, detail)
+        if isinstance(event, DataReceived):
+            if event.data:
+                self._intake.take_body(event.data)
+            if event.stream_ended:
+                self._end()
+        elif not self._exchange.status:  # else they are trailers, which are not looked at
+            self._take_head(event.headers)
+
+    def _take_head(self, fields: Headers) -> None:
+        if dict(fields)[b":status"].startswith(b"1"):
+            self._intake.skip_informational()
+            return
+        self._intake.take_binary_head(fields, "3")
+        self._channel.doing = "reading the body"
+        if self._intake.wants_no_body or self._intake.stops_here:
+            self._finish()
+
+    def _take_reset(self, code: int) -> None:
+        if code == ErrorCode.H3_VERSION_FALLBACK:
+            raise CheckFailed(Reason.PROTOCOL, "the server wants another version of HTTP for this; set http3: false")
+        raise CheckFailed(Reason.CONNECTION_RESET, f"the server reset the stream ({http3_code_name(code)})")
+
+    def _end(self) -> None:
+        if not self._exchange.status:
+            raise CheckFailed(Reason.PROTOCOL, "the server ended the stream without a response")
+        self._finish()
+
+    def _finish(self) -> None:
+        self._intake.finish()
+        self._settle()
+
+    def _out_of_proportion(self, what: str) -> CheckFailed:
+        return CheckFailed(Reason.PROTOCOL, f"{what} carry a body of {self._exchange.wire_body_bytes} bytes")
+
+    def _settle(self, failure: CheckFailed | None = None) -> None:
+        if self._done.done() and not self._done.cancelled():
+            return
+        self._failure = failure
+        self._exchange.oddities = self._http.oddities.found()
+        self._intake.settle()
+        if not self._done.done():
+            self._done.set_result(None)

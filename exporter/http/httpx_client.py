@@ -1,0 +1,106 @@
+"""An exchange by an httpx client that is not ours: for embedders who bring their own.
+
+Its connections are its own affair: nothing of them is measured but the waiting for the answer.
+"""
+
+from __future__ import annotations
+
+import socket
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import httpx
+
+from exporter.errors import CheckFailed
+from exporter.http.contained import without_octets
+from exporter.http.content_coding import body_decoder
+from exporter.model import Reason
+from exporter.net.errors import connection_failure
+
+if TYPE_CHECKING:
+    from exporter.http.message import Exchange
+
+_REASONS: tuple[tuple[type[httpx.HTTPError], Reason], ...] = (
+    (httpx.ConnectTimeout, Reason.CONNECT_TIMEOUT),
+    (httpx.TimeoutException, Reason.TIMEOUT),
+    (httpx.ProtocolError, Reason.PROTOCOL),
+    (httpx.ConnectError, Reason.UNREACHABLE),
+    (httpx.NetworkError, Reason.CONNECTION_RESET),
+)
+_MAX_CAUSES = 10
+
+
+async def exchange_by_foreign_client(
+    client: httpx.AsyncClient, request: httpx.Request, exchange: Exchange, limit_bytes: int
+) -> None:
+    """Send a request and take in its answer.
+
+    Args:
+        client: The client.
+        request: The request.
+        exchange: Filled as far as things went.
+        limit_bytes: Most bytes of body that are taken, on the wire and after decoding.
+
+    Raises:
+        CheckFailed: With the reason that the client's exception stands for; `too_large` and `decode` as with our own.
+    """
+    exchange.connection.ready_at = perf_counter()
+    try:
+        response = await client.send(request, stream=True, follow_redirects=False)
+        try:
+            await _take_in(response, exchange, limit_bytes)
+        finally:
+            await response.aclose()
+    except httpx.HTTPError as error:
+        raise _failure(error, request.url.raw_host.decode("ascii")) from error
+    except (httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, ValueError, LookupError) as error:
+        # Names, fields and cookies that the client cannot read: it looks at them also when it follows no redirect.
+        # What it says may quote them.
+        raise CheckFailed(Reason.PROTOCOL, f"the HTTP client raised {type(error).__name__}") from None
+
+
+async def _take_in(response: httpx.Response, exchange: Exchange, limit_bytes: int) -> None:
+    exchange.first_byte_at = perf_counter()
+    exchange.status = response.status_code
+    exchange.http_version = response.http_version.removeprefix("HTTP/")
+    exchange.headers = [(name.lower(), value) for name, value in response.headers.raw]
+    if response.is_stream_consumed:  # a transport that makes responses up gives them read and decoded
+        exchange.body = response.content
+        exchange.wire_body_bytes = len(exchange.body)
+        _check_size(exchange, limit_bytes)
+    else:
+        decoder = body_decoder(exchange, limit_bytes)
+        parts: list[bytes] = []
+        async for piece in response.aiter_raw():
+            exchange.wire_body_bytes += len(piece)
+            _check_size(exchange, limit_bytes)
+            parts.append(piece if decoder is None else decoder.feed(piece))
+        if decoder is not None:
+            decoder.finish()
+        exchange.body = b"".join(parts)
+    exchange.ended_at = perf_counter()
+
+
+def _check_size(exchange: Exchange, limit_bytes: int) -> None:
+    if exchange.wire_body_bytes > limit_bytes:
+        raise CheckFailed(Reason.TOO_LARGE, f"the body is larger than {limit_bytes} bytes")
+
+
+def _failure(error: httpx.HTTPError, host: str) -> CheckFailed:
+    """Tell what httpx's exception means, by the system's error behind it where there is one."""
+    cause: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        cause = _behind(cause)
+        if isinstance(cause, socket.gaierror):
+            return CheckFailed(Reason.RESOLVE, f"{host} cannot be resolved: {cause.strerror}")
+        if isinstance(cause, OSError) and cause.errno:
+            return connection_failure(cause, "exchanging HTTP")
+    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.PROTOCOL)
+    return CheckFailed(reason, f"the HTTP client raised {type(error).__name__}: {without_octets(error)}")
+
+
+def _behind(error: BaseException | None) -> BaseException | None:
+    """Give what led to an exception; of several attempts that failed, the first."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.exceptions[0]
+    return None if error is None else error.__cause__ or error.__context__

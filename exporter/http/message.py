@@ -1,0 +1,168 @@
+"""One HTTP request as it is sent and one exchange as it is remembered, whatever version of HTTP carries them.
+
+A WireRequest is made once per check and sent on every run, because building a request costs more than sending it. An
+Exchange is filled while its answer arrives, so that a check that is cut off still has what came before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from exporter.judging.content import header_text
+from exporter.net.connection_facts import ConnectionFacts
+from exporter.net.proxy.route import NO_PROXIES
+
+if TYPE_CHECKING:
+    from exporter.http.content_coding import Decoder
+    from exporter.net.proxy.route import Proxies, ProxyRoute
+    from exporter.settings import NetworkSettings, TlsConfig
+
+REDIRECT_STATUSES = frozenset((301, 302, 303, 307, 308))
+"""Statuses whose Location says where to ask next (RFC 9110 section 15.4); 300 and 304 leave it to the reader."""
+
+DEFAULT_BODY_LIMIT_BYTES = 1 << 20
+
+_OF_THE_CONNECTION = frozenset((b"host", b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te"))
+"""Fields that only HTTP/1 has a place for (RFC 9113 section 8.2.2, RFC 9114 section 4.2), and Host: `:authority`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOptions:
+    """How a request reaches its server and what its answer may cost; lives with the configuration.
+
+    Attributes:
+        network: How the host's name becomes a connection.
+        tls: TLS options, looked at when the URL says https.
+        server_name: Name sent as SNI and verified when `tls` names none; None stands for the URL's host.
+        tls_timeout_seconds: Bound of the handshake alone.
+        body_limit_bytes: Most bytes of body that are taken, counted on the wire and after decoding.
+        proxies: The proxies that lead to hosts.
+        stop_at_redirect: Whether the body of an answer that redirects is left unread.
+        http2: Whether HTTP/2 is spoken with a server that offers it during the TLS handshake.
+        http3: Whether HTTP/3 is spoken, and nothing else, wherever the URL says https; there is no proxy then.
+        keep_alive: Whether a connection opened earlier is used, and left open for the next request.
+    """
+
+    network: NetworkSettings
+    tls: TlsConfig
+    server_name: str | None = None
+    tls_timeout_seconds: float | None = None
+    body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES
+    stop_at_redirect: bool = False
+    proxies: Proxies = NO_PROXIES
+    keep_alive: bool = False
+    http2: bool = True
+    http3: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireRequest:
+    """One request, ready to be sent any number of times; immutable, shared by batches.
+
+    Attributes:
+        host: Where to connect: a name in ASCII, or an address without brackets.
+        port: Port to connect to.
+        secure: Whether TLS is spoken.
+        method: The method; it decides whether the answer can have a body.
+        upgrades: Whether the request offers to switch protocols, so that 101 is an answer to it.
+        path: Path and query.
+        fields: Header fields in order.
+        content: The body.
+        wire: Head and body as HTTP/1.1 sends them.
+        options: How to connect and what to accept.
+        proxy: The proxy that leads to the host; None for none.
+    """
+
+    host: str
+    port: int
+    secure: bool
+    method: str
+    upgrades: bool
+    path: bytes
+    fields: tuple[tuple[bytes, bytes], ...]
+    content: bytes
+    wire: bytes
+    options: RequestOptions
+    proxy: ProxyRoute | None = None
+
+    def binary_head(self) -> list[tuple[bytes, bytes]]:
+        """Give the head as HTTP/2 and HTTP/3 have it (RFC 9113 section 8.3.1, RFC 9114 section 4.3.1)."""
+        fields = [(name.lower(), value) for name, value in self.fields]
+        hosts = [value for name, value in fields if name == b"host"]
+        return [
+            (b":method", self.method.encode()),
+            (b":scheme", b"https" if self.secure else b"http"),
+            (b":authority", hosts[0] if hosts else self.host.encode()),
+            (b":path", self.path),
+            *(field for field in fields if field[0] not in _OF_THE_CONNECTION),
+        ]
+
+
+class Exchange:
+    """What is known about one request and its answer; lives as long as the attempt, written by one task.
+
+    Attributes:
+        connection: Facts of the connection.
+        secure: Whether it was to be over TLS.
+        http_version: Of the answer, such as `1.1`; empty before there is one.
+        status: Status of the answer; 0 before there is one.
+        headers: Header fields in order, names in lower case.
+        body: The body after decoding; what of it had come when the exchange failed.
+        body_fault: Why nobody knows how to decode the body, which is then as it came; else empty.
+        undecoded: What decodes the body when that has still to be done; None when nothing has.
+        oddities: How the answer differed from the grammar of HTTP; empty for one that is well-formed.
+        wire_body_bytes: Bytes of the body as they came, without framing.
+        first_byte_at: `perf_counter()` at the first byte of the answer; 0 before.
+        ended_at: `perf_counter()` when the answer was complete; 0 before.
+    """
+
+    __slots__ = (
+        "body", "body_fault", "connection", "ended_at", "first_byte_at", "headers", "http_version", "oddities",
+        "secure", "status", "undecoded", "wire_body_bytes",
+    )  # fmt: skip
+
+    def __init__(self, *, secure: bool) -> None:
+        self.connection = ConnectionFacts()
+        self.secure = secure
+        self.http_version = ""
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = b""
+        self.body_fault = ""
+        self.undecoded: Decoder | None = None
+        self.oddities: tuple[str, ...] = ()
+        self.wire_body_bytes = 0
+        self.first_byte_at = 0.0
+        self.ended_at = 0.0
+
+    def header_values(self, name: str) -> tuple[str, ...]:
+        """Give the values of a header field, in order; empty when the answer has none of that name.
+
+        Bytes beyond ASCII are read as UTF-8 where they are, else as ISO 8859-1, which RFC 9110 section 5.5 has had.
+        """
+        wanted = name.lower().encode("utf-8", "replace")
+        return tuple([header_text(value) for known, value in self.headers if known == wanted])
+
+    @property
+    def redirects(self) -> bool:
+        """Whether the answer says to ask elsewhere."""
+        return self.status in REDIRECT_STATUSES
+
+    @property
+    def content_length(self) -> int:
+        """What the answer declares as the length of its body; -1 when it does not say."""
+        values = self.header_values("content-length")
+        return int(values[0]) if values and values[0].isdecimal() else -1
+
+    @property
+    def processing_seconds(self) -> float:
+        """From the connection being ready to the first byte of the answer; until now while none has come."""
+        ready_at = self.connection.ready_at
+        return max((self.first_byte_at or perf_counter()) - ready_at, 0.0) if ready_at else 0.0
+
+    @property
+    def transfer_seconds(self) -> float:
+        """From the first byte of the answer to its end; until now while it has not come."""
+        return (self.ended_at or perf_counter()) - self.first_byte_at if self.first_byte_at else 0.0

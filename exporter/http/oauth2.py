@@ -1,0 +1,132 @@
+"""OAuth 2.0 client credentials (RFC 6749 section 4.4): a token is asked for once and shared until it expires."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import quote_plus, urlencode
+
+import httpx
+
+from exporter.errors import CheckFailed
+from exporter.http.client import send, wire_request
+from exporter.http.contained import contained
+from exporter.http.message import Exchange
+from exporter.http.redirects import shown_url
+from exporter.http.request import new_request, with_field
+from exporter.http.token_answer import NoTokenError, read_token_answer
+from exporter.http.url import parse_http_url
+from exporter.model import Reason
+from exporter.net.proxy.tunnel import basic_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from exporter.http.message import RequestOptions
+    from exporter.net.network import Network
+
+_ANSWER_LIMIT_BYTES = 1 << 18
+"""Much more than a token has, and read in no time."""
+
+_NO_SECRETS = frozenset(("grant_type", "scope", "client_id", "audience", "resource", "requested_token_type"))
+"""Fields of a request for a token that an endpoint's error may name; any other may be a credential."""
+
+_SHORTEST_SECRET = 4
+"""Shorter values stand in every other word, and keep nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenGrant:
+    """What a token is asked for with; a value, so that checks with the same share the token.
+
+    Attributes:
+        url: The token endpoint.
+        client_id: Who asks.
+        client_secret: The secret of who asks.
+        scopes: What for.
+        params: Further fields of the request.
+        by_header: Whether the credentials go as basic authentication, else as fields.
+        options: How the endpoint is reached.
+    """
+
+    url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scopes: tuple[str, ...]
+    params: tuple[tuple[str, str], ...] = field(repr=False)
+    by_header: bool
+    options: RequestOptions
+
+
+class ClientCredentials(httpx.Auth):
+    """Sends a token with the request; a kept one that is answered with 401 is replaced once."""
+
+    def __init__(self, grant: TokenGrant, client: httpx.AsyncClient, network: Network) -> None:
+        self._grant = grant
+        self._client = client
+        self._network = network
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Put the token into the request.
+
+        Raises:
+            CheckFailed: With reason `auth` when none is to be had.
+        """
+        kept = self._network.tokens.token(self._grant)
+        token = kept or await self._fetched("")
+        response = yield _with_token(request, token)
+        if response.status_code == 401 and kept:
+            yield _with_token(request, await self._fetched(kept))
+
+    async def _fetched(self, stale: str) -> str:
+        fetch = partial(_fetch, self._grant, self._client, self._network)
+        return await self._network.token_requests.result((self._grant, stale), fetch)
+
+
+def _with_token(request: httpx.Request, token: str) -> httpx.Request:
+    return with_field(request, b"Authorization", b"Bearer " + token.encode("ascii"))
+
+
+async def _fetch(grant: TokenGrant, client: httpx.AsyncClient, network: Network) -> str:
+    with contained(Reason.AUTH, "no token: the request for it cannot be written"):
+        request = _token_request(grant)
+        place = shown_url(request.url)
+        wire = wire_request(request, replace(grant.options, body_limit_bytes=_ANSWER_LIMIT_BYTES))
+    exchange = Exchange(secure=wire.secure)
+    try:
+        await send(client, request, wire, exchange)
+        answer = read_token_answer(exchange.status, exchange.body, _never_shown(grant))
+    except CheckFailed as failure:
+        raise CheckFailed(Reason.AUTH, f"no token from {place}: {failure.detail}") from failure
+    except NoTokenError as error:
+        raise CheckFailed(Reason.AUTH, f"no token from {place}: {error}") from None
+    if answer.good_for_seconds > 0:
+        network.tokens.keep(grant, answer.token, answer.good_for_seconds)
+    return answer.token
+
+
+def _token_request(grant: TokenGrant) -> httpx.Request:
+    """Build the request; what the configuration writes among its own fields takes the place of ours."""
+    fields = {"grant_type": "client_credentials"}
+    if grant.scopes:
+        fields["scope"] = " ".join(grant.scopes)
+    headers = [(b"Accept", b"application/json"), (b"Content-Type", b"application/x-www-form-urlencoded")]
+    if grant.by_header:
+        headers.append((b"Authorization", _client_credentials(grant).encode()))
+    else:
+        fields |= {"client_id": grant.client_id, "client_secret": grant.client_secret}
+    content = urlencode(fields | dict(grant.params)).encode()
+    return new_request("POST", parse_http_url(grant.url), headers, content)
+
+
+def _client_credentials(grant: TokenGrant) -> str:
+    """Return the value of Authorization: RFC 6749 section 2.3.1 has both encoded as in forms first."""
+    return basic_credentials(quote_plus(grant.client_id), quote_plus(grant.client_secret))
+
+
+def _never_shown(grant: TokenGrant) -> list[str]:
+    """Return what an endpoint may repeat of what it was sent: the secrets, in every form they were sent in."""
+    params = [value for name, value in grant.params if name not in _NO_SECRETS and len(value) >= _SHORTEST_SECRET]
+    secrets = [secret for secret in (grant.client_secret, *params) if secret]
+    return [*secrets, *map(quote_plus, secrets), _client_credentials(grant).removeprefix("Basic ")]

@@ -1,0 +1,196 @@
+"""Connections kept open between requests: idle ones wait here for the next request that wants just such a connection.
+
+An idle connection is watched: one that its server closes, or on which something comes unasked, is dropped at once.
+What a server of HTTP/2 may say meanwhile is heard and answered.
+Connections belong to the event loop that made them and end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from dataclasses import fields
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from exporter.http.message import RequestOptions
+from exporter.settings import NetworkSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Hashable
+
+    from exporter.http.http2_session import Http2Session
+    from exporter.http.message import WireRequest
+    from exporter.net.connection_facts import ConnectionFacts
+    from exporter.net.tls.context import TlsContext
+
+MAX_IDLE_PER_KEY, MAX_IDLE, MAX_IDLE_SECONDS = 2, 1024, 300.0
+
+
+_NOT_OF_THE_CONNECTION = ("network", "tls_timeout_seconds", "body_limit_bytes", "stop_at_redirect", "keep_alive")
+_SHAPING_OPTIONS = tuple(field.name for field in fields(RequestOptions) if field.name not in _NOT_OF_THE_CONNECTION)
+"""Options that tell connections apart: all but those known not to, so that a new one never mixes connections."""
+
+_SHAPING_SETTINGS = tuple(NetworkSettings.model_fields)
+
+
+def connection_key(request: WireRequest) -> Hashable:
+    """Give all that shapes the connection for a request; equal keys may share connections."""
+    options = request.options
+    settings = [getattr(options.network, name) for name in _SHAPING_SETTINGS]
+    settings += [getattr(options, name) for name in _SHAPING_OPTIONS]
+    return request.host, request.port, request.secure, request.upgrades, tuple(settings)
+
+
+class IdleConnection(asyncio.Protocol):
+    """One connection while nobody uses it; it is its protocol meanwhile.
+
+    Attributes:
+        transport: The connection.
+        opening: Facts of its opening.
+        context: The TLS context it was made with; another one, made from changed files, asks for a new connection.
+        session: What HTTP/2 keeps of it; None for HTTP/1.1.
+        key: All that shaped it.
+        kept_at: Time of the loop when it became idle.
+        kept_by: Where it is kept; None when it is not.
+    """
+
+    def __init__(
+        self,
+        key: Hashable,
+        transport: asyncio.Transport,
+        opening: ConnectionFacts,
+        context: TlsContext | None,
+        session: Http2Session | None,
+    ) -> None:
+        self.key = key
+        self.transport = transport
+        self.context = context
+        self.session = session
+        self.kept_at = 0.0
+        self.kept_by: _LoopConnections | None = None
+        self.opening = opening
+
+    def data_received(self, data: bytes) -> None:
+        """Give up a connection on which something comes unasked."""
+        if self.session is None or not self.session.stays_usable(data, self.transport):
+            self.end()
+
+    def eof_received(self) -> None:
+        """Give up a connection that its server closes."""
+        self.end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection that is gone."""
+        self.end()
+
+    def end(self) -> None:
+        """Forget the connection and close it."""
+        if self.kept_by is not None:
+            self.kept_by.forget(self)
+        self.transport.abort()
+
+
+class ConnectionPool:
+    """The idle connections of the process; bounded in number per key and in all. May be used by any thread's loop."""
+
+    def __init__(self, *, max_idle: int = MAX_IDLE, max_idle_seconds: float = MAX_IDLE_SECONDS) -> None:
+        self._max_idle = max_idle
+        self._max_idle_seconds = max_idle_seconds
+        self._lock = Lock()
+        self._kept: _LoopConnections | None = None
+
+    def take(self, key: Hashable, context: TlsContext | None) -> IdleConnection | None:
+        """Give the connection used last among those of a key and take it out; None when there is none to be used."""
+        kept = self._kept
+        if kept is None or kept.loop is not asyncio.get_running_loop():
+            return None
+        while (idle := kept.last(key)) is not None:
+            kept.forget(idle)
+            if idle.context is context and not idle.transport.is_closing():
+                return idle
+            idle.transport.abort()
+        return None
+
+    async def keep(self, idle: IdleConnection) -> None:
+        """Keep a connection on which nothing is under way."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            kept = self._kept
+            if kept is None or kept.loop is not loop:
+                kept = self._kept = _LoopConnections(loop, self._max_idle, self._max_idle_seconds)
+        await kept.watch_the_loop()
+        kept.add(idle)
+
+
+class _LoopConnections:
+    """Idle connections of one event loop; lives as long as the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_idle: int, max_idle_seconds: float) -> None:
+        self.loop = loop
+        self._max_idle = max_idle
+        self._max_idle_seconds = max_idle_seconds
+        self._oldest_first: dict[IdleConnection, None] = {}
+        self._by_key: dict[Hashable, list[IdleConnection]] = {}
+        self._expiry: asyncio.TimerHandle | None = None
+        self._end_of_loop: AsyncGenerator[None, None] | None = None
+
+    async def watch_the_loop(self) -> None:
+        """Have the connections closed when the loop ends: that is when asyncio closes the generators begun on it."""
+        if self._end_of_loop is None:
+            self._end_of_loop = self._closed_with_the_loop()
+            await anext(self._end_of_loop)
+
+    async def _closed_with_the_loop(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            if self._expiry is not None:
+                self._expiry.cancel()
+            for idle in list(self._oldest_first):
+                idle.end()
+            await asyncio.sleep(0)  # one more turn, in which the sockets are closed
+
+    def last(self, key: Hashable) -> IdleConnection | None:
+        """Give the connection of a key that was kept last."""
+        same = self._by_key.get(key)
+        return same[-1] if same else None
+
+    def add(self, idle: IdleConnection) -> None:
+        """Keep a connection; when there are too many the oldest goes."""
+        same = self._by_key.setdefault(idle.key, [])
+        same.append(idle)
+        self._oldest_first[idle] = None
+        idle.kept_by, idle.kept_at = self, self.loop.time()
+        idle.transport.set_protocol(idle)
+        if len(same) > MAX_IDLE_PER_KEY:
+            same[0].end()
+        elif len(self._oldest_first) > self._max_idle:
+            next(iter(self._oldest_first)).end()
+        self._expire_later()
+        if idle.session is not None:
+            idle.data_received(b"")  # what came after the answer
+
+    def forget(self, idle: IdleConnection) -> None:
+        """Keep a connection no longer."""
+        idle.kept_by = None
+        if idle in self._oldest_first:
+            del self._oldest_first[idle]
+            same = self._by_key[idle.key]
+            same.remove(idle)
+            if not same:
+                del self._by_key[idle.key]
+
+    def _expire_later(self) -> None:
+        if self._expiry is None and self._oldest_first:
+            oldest = next(iter(self._oldest_first))
+            # In a context of its own, because the timer outlives the attempt in whose context it would run.
+            self._expiry = self.loop.call_at(oldest.kept_at + self._max_idle_seconds, self._expire, context=Context())
+
+    def _expire(self) -> None:
+        self._expiry = None
+        for idle in list(self._oldest_first):
+            if idle.kept_at + self._max_idle_seconds > self.loop.time():
+                break
+            idle.end()
+        self._expire_later()

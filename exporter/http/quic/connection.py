@@ -1,0 +1,338 @@
+"""One QUIC connection over one UDP socket: the handshake, timers, and why it ended. Sources: RFC 9000 to 9002.
+
+aioquic keeps the states and does no input or output. Sockets, clocks, the judging of certificates and the telling of
+failures are here, because aioquic's own connections resolve names, keep tasks, and read authorities for each handshake.
+Where it has no public way to something, its attributes are read: above all to what ended a connection, which it tells
+only after a pause that is meant for packets still under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from functools import partial
+from hmac import compare_digest
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
+
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]  # it exports it without saying so
+from aioquic.h3.connection import ErrorCode
+from aioquic.quic.connection import QuicConnectionState
+from aioquic.quic.events import HandshakeCompleted
+from aioquic.quic.packet import QuicErrorCode, QuicFrameType, pull_quic_header
+from aioquic.tls import AlertDescription
+
+from exporter.errors import CheckFailed
+from exporter.http.quic.errors import closed_by_peer, closed_by_us, handshake_facts, presented_certificates
+from exporter.model import Reason
+from exporter.net.addresses import endpoint
+from exporter.net.errors import connection_failure
+from exporter.net.tls.handshake import handshake_failure, too_many_certificates
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from aioquic.quic.connection import QuicConnection
+    from aioquic.quic.events import QuicEvent
+
+    from exporter.net.connection_facts import ConnectionFacts
+    from exporter.net.tls.certificate_facts import Presented
+    from exporter.net.tls.verification import VerifiedChain
+
+    Verify = Callable[[Presented], VerifiedChain]
+
+_MAX_DATAGRAM_BYTES = 65535
+_DATAGRAMS_AT_ONCE = 16
+_MAX_HANDSHAKE_DATAGRAMS = 512
+_PING_SECONDS, _PINGS_WITHIN_IDLE_TIMEOUT = 5.0, 3
+_SHORTEST_PING_SECONDS = 0.02  # no connection is idle sooner than after 3 probe timeouts, RFC 9000 section 10.1
+_BAD_CERTIFICATE = QuicErrorCode.CRYPTO_ERROR + AlertDescription.bad_certificate
+_STATELESS_RESET_BYTES = 21  # at least, RFC 9000 section 10.3
+_ONLY_PEER = None
+"""The address that aioquic is told: none, so that it never turns to another one that the server would prefer."""
+
+
+class QuicUser(Protocol):
+    """What speaks over a connection. Whatever it raises CheckFailed for ends the connection."""
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        """Take what aioquic has to tell."""
+
+    def datagrams_received(self) -> None:
+        """Look at what came as a whole, after its events."""
+
+    def connection_lost(self, failure: CheckFailed) -> None:
+        """Learn that the connection has ended otherwise than by `close`."""
+
+
+class QuicChannel:
+    """One connection as a client; lives as long as its socket, on one event loop.
+
+    Attributes:
+        quic: aioquic's connection.
+        doing: What is under way, for texts of failures.
+        received_bytes: Bytes of all datagrams that came.
+        datagrams: How many came.
+    """
+
+    def __init__(
+        self,
+        quic: QuicConnection,
+        connected: socket.socket,
+        peer: tuple[str, int],
+        server_name: str,
+        facts: ConnectionFacts,
+        verify: Verify | None,
+    ) -> None:
+        """Begin the handshake.
+
+        Args:
+            quic: A connection not yet begun, which accepts any certificate.
+            connected: A connected UDP socket; the channel closes it.
+            peer: Where it is connected to.
+            server_name: Name or IP address, for texts.
+            facts: Told of the phases and the handshake.
+            verify: Gives the verified chain or raises ssl.SSLError; None accepts any certificate.
+        """
+        self.quic = quic
+        self.doing = f"connecting to {endpoint(*peer)}"
+        self.received_bytes = 0
+        self.datagrams = 0
+        self._socket = connected
+        self._server_name = server_name
+        self._facts = facts
+        self._verify = verify
+        self._user: QuicUser | None = None
+        self._failure: CheckFailed | None = None
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._answered: asyncio.Future[None] = self._loop.create_future()
+        self._ready: asyncio.Future[None] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._ping_timer: asyncio.TimerHandle | None = None
+        self._started_at = perf_counter()
+        self._answered_at = 0.0
+        self._loop.add_reader(connected, self._on_readable)
+        quic.connect(_ONLY_PEER, now=self._loop.time())
+        self.transmit()
+
+    async def answer(self) -> None:
+        """Wait for the first packet of the peer; one that comes before the handshake, such as a Retry, is one too.
+
+        Raises:
+            CheckFailed: `connect_refused` when the port is closed, and whatever else the system's errors stand for.
+        """
+        try:
+            await self._answered
+        except asyncio.CancelledError:
+            self._facts.connect_seconds = perf_counter() - self._started_at
+            raise
+        if self._failure is not None and not self._answered_at:
+            raise self._failure.anew()
+
+    async def shake_hands(self) -> None:
+        """Wait until the handshake, which starts by itself, is done.
+
+        Raises:
+            CheckFailed: `certificate` when the peer's was refused, `tls` when the handshake failed otherwise,
+                `protocol` when the peer breaks QUIC's rules or knows no version of it that is known here,
+                `connection_reset` when its port was closed meanwhile.
+        """
+        try:
+            await self._ready
+        except asyncio.CancelledError:
+            self._facts.tls_seconds = perf_counter() - self._answered_at
+            raise
+        if self._failure is not None:
+            raise self._failure.anew()
+
+    def start(self, user: QuicUser) -> None:
+        """Hand the connection to what speaks over it, with all that has come for it already, and send its first words.
+
+        They leave together with the end of the handshake: a packet less for everyone.
+        """
+        self._user = user
+        if self._failure is None:
+            self._guard(self._deliver)
+            self.transmit()
+        else:
+            user.connection_lost(self._failure)
+
+    def transmit(self) -> None:
+        """Send what is to be sent now."""
+        self._guard(self._send)
+        if self._closed:
+            return
+        at = self.quic.get_timer()
+        if at != self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = at
+            self._timer = None if at is None else self._loop.call_at(at, self._on_timer)
+
+    def close(self, error_code: int = ErrorCode.H3_NO_ERROR, frame_type: int | None = None) -> None:
+        """Tell the peer and close the socket, without waiting for anything; once more, it does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for timer in (self._timer, self._ping_timer):
+            if timer is not None:
+                timer.cancel()
+        self._loop.remove_reader(self._socket)
+        with self._socket, suppress(OSError):
+            self.quic.close(error_code=error_code, frame_type=frame_type)
+            self._send()
+
+    # What the event loop calls
+
+    def _on_readable(self) -> None:
+        self._guard(self._read)
+        self._guard(self._deliver)
+        if self._user is not None or not self._ready.done():
+            self.transmit()
+
+    def _on_timer(self) -> None:
+        due, self._timer, self._timer_at = self._timer_at, None, None
+        now = self._loop.time()
+        self._guard(partial(self.quic.handle_timer, now=now if due is None else max(now, due)))
+        if self.quic._state is QuicConnectionState.TERMINATED:  # noqa: SLF001 - aioquic has no public way to it
+            reason = Reason.TIMEOUT if self._answered_at else Reason.CONNECT_TIMEOUT
+            self._fail(CheckFailed(reason, f"nothing came for as long as a connection may be idle, while {self.doing}"))
+        self.transmit()
+
+    def _on_ping(self) -> None:
+        self.quic.send_ping(0)
+        self.transmit()
+        self._ping_later()
+
+    # Inside
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        """Take a step, unless the connection has ended; whatever goes wrong with it ends the connection."""
+        if self._closed:
+            return
+        try:
+            step()
+        except CheckFailed as failure:
+            self._fail(failure)
+        except OSError as error:
+            self._fail(self._socket_failure(error))
+        except Exception as error:  # noqa: BLE001 - what aioquic stumbles over is what the target sent
+            detail = f"{type(error).__name__} while {self.doing}, because of what the server sent"
+            self._fail(CheckFailed(Reason.PROTOCOL, detail))
+
+    def _read(self) -> None:
+        for _ in range(_DATAGRAMS_AT_ONCE):
+            try:
+                datagram = self._socket.recv(_MAX_DATAGRAM_BYTES)
+            except BlockingIOError:
+                return
+            self.received_bytes += len(datagram)
+            self.datagrams += 1
+            if not self._answered_at:
+                self._look_for_answer(datagram)
+            if not self._ready.done() and self.datagrams > _MAX_HANDSHAKE_DATAGRAMS:
+                raise CheckFailed(Reason.PROTOCOL, f"{self.datagrams} datagrams came while {self.doing}")
+            self._look_for_reset(datagram)
+            self.quic.receive_datagram(datagram, _ONLY_PEER, now=self._loop.time())
+
+    def _look_for_answer(self, datagram: bytes) -> None:
+        """Note the first packet that names our connection, which only the peer can know of."""
+        with suppress(ValueError):
+            header = pull_quic_header(Buffer(data=datagram), host_cid_length=len(self.quic.host_cid))
+            if header.destination_cid == self.quic.host_cid:
+                self._answered_at = perf_counter()
+                self._facts.connect_seconds = self._answered_at - self._started_at
+                self.doing = f"shaking hands with {self._server_name}"
+                _wake(self._answered)
+
+    def _look_for_reset(self, datagram: bytes) -> None:
+        """Recognize a stateless reset, which aioquic does not (RFC 9000 section 10.3.1)."""
+        token = self.quic._peer_cid.stateless_reset_token  # noqa: SLF001 - aioquic has no public way to it
+        if token and len(datagram) >= _STATELESS_RESET_BYTES and compare_digest(datagram[-len(token) :], token):
+            detail = f"the server knows nothing of the connection any more while {self.doing}"
+            raise CheckFailed(Reason.CONNECTION_RESET, detail)
+
+    def _deliver(self) -> None:
+        while (self._user is not None or not self._ready.done()) and (event := self.quic.next_event()) is not None:
+            if isinstance(event, HandshakeCompleted):
+                self._complete()
+            elif self._user is not None:
+                self._user.quic_event_received(event)
+        if self._user is not None:
+            self._user.datagrams_received()
+        end, state = self.quic._close_event, self.quic._state  # noqa: SLF001 - aioquic has no public way to them
+        if end is None or self._closed:
+            return
+        if state is QuicConnectionState.DRAINING:
+            raise closed_by_peer(end, self.doing)
+        if state is QuicConnectionState.TERMINATED:
+            raise CheckFailed(Reason.PROTOCOL, "the server speaks no version of QUIC that is known here")
+        raise closed_by_us(end)
+
+    def _complete(self) -> None:
+        presented = presented_certificates(self.quic)
+        verified = None
+        failure = too_many_certificates(presented, self._server_name)
+        if failure is None and self._verify is not None:
+            try:
+                verified = self._verify(presented)
+            except ssl.SSLError as error:
+                facts = handshake_facts(self.quic, presented, None)
+                failure = handshake_failure(error, facts, self._server_name, b"")
+        self._facts.tls = handshake_facts(self.quic, presented, verified)
+        if failure is not None:
+            self._fail(failure, _BAD_CERTIFICATE, QuicFrameType.CRYPTO)
+            return
+        if not self.quic._remote_max_idle_timeout:  # noqa: SLF001 - aioquic takes 0 for no time, where it means no limit
+            self.quic._remote_max_idle_timeout = None  # noqa: SLF001 - RFC 9000 section 18.2
+        self._facts.ready_at = perf_counter()
+        self._facts.tls_seconds = self._facts.ready_at - self._answered_at
+        self.doing = "waiting for the response"
+        self._ping_later()
+        _wake(self._ready)
+
+    def _ping_later(self) -> None:
+        """Keep the connection while the answer is awaited (RFC 9114 section 5.1)."""
+        idle_seconds = self.quic._remote_max_idle_timeout  # noqa: SLF001 - aioquic has no public way to it
+        pause_seconds = min(_PING_SECONDS, (idle_seconds or float("inf")) / _PINGS_WITHIN_IDLE_TIMEOUT)
+        if not self._closed:
+            self._ping_timer = self._loop.call_later(max(pause_seconds, _SHORTEST_PING_SECONDS), self._on_ping)
+
+    def _send(self) -> None:
+        for datagram, _ in self.quic.datagrams_to_send(now=self._loop.time()):
+            try:
+                self._socket.send(datagram)
+            except BlockingIOError:
+                return  # lost as if on its way, and sent again when that is noticed
+
+    def _socket_failure(self, error: OSError) -> CheckFailed:
+        failure = connection_failure(error, self.doing)
+        if failure.reason is Reason.CONNECT_REFUSED and self._answered_at:
+            return CheckFailed(Reason.CONNECTION_RESET, f"the server's port was closed while {self.doing}")
+        return failure
+
+    def _fail(
+        self, failure: CheckFailed, error_code: int = ErrorCode.H3_REQUEST_CANCELLED, frame_type: int | None = None
+    ) -> None:
+        if self._closed or self._failure is not None:
+            return
+        self._failure = failure
+        if not self._answered_at:
+            self._facts.connect_seconds = perf_counter() - self._started_at
+        elif not self._facts.ready_at:
+            self._facts.tls_seconds = perf_counter() - self._answered_at
+            self._facts.tls = self._facts.tls or handshake_facts(self.quic, presented_certificates(self.quic), None)
+        _wake(self._answered)
+        _wake(self._ready)
+        if self._user is not None:
+            self._user.connection_lost(failure)
+        self.close(error_code, frame_type)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,119 @@
+"""What the end of a QUIC connection means for the check. Sources: RFC 9000 section 20, RFC 9001 section 4.8."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aioquic.h3.connection import ErrorCode
+from aioquic.quic.packet import QuicErrorCode
+from aioquic.tls import AlertDescription
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.connection_facts import TlsFacts
+from exporter.net.tls.certificate_facts import MAX_PRESENTED, NOTHING_PRESENTED, Presented
+
+if TYPE_CHECKING:
+    from enum import IntEnum
+
+    from aioquic.quic.connection import QuicConnection
+    from aioquic.quic.events import ConnectionTerminated
+
+    from exporter.net.tls.verification import VerifiedChain
+
+_ALERTS = range(QuicErrorCode.CRYPTO_ERROR, QuicErrorCode.CRYPTO_ERROR + 0x100)
+
+_NO_PROTOCOL = QuicErrorCode.CRYPTO_ERROR + AlertDescription.no_application_protocol
+
+_SHOWN_CHARACTERS = 100
+
+
+def closed_by_peer(end: ConnectionTerminated, doing: str) -> CheckFailed:
+    """Tell why the peer closed the connection.
+
+    Args:
+        end: What its CONNECTION_CLOSE frame says.
+        doing: What was under way, completing "closed the connection while ...".
+    """
+    code, by_application = end.error_code, end.frame_type is None
+    if not by_application and code == _NO_PROTOCOL:
+        return _without_http3()
+    if not by_application and code in _ALERTS:
+        return CheckFailed(Reason.TLS, f"the server refused the handshake with the alert {end_name(end)}")
+    if not by_application and code == QuicErrorCode.CONNECTION_REFUSED:
+        return CheckFailed(Reason.CONNECT_REFUSED, f"the server refused the connection{_phrase(end)}")
+    return CheckFailed(
+        Reason.PROTOCOL, f"the server closed the connection while {doing} ({end_name(end)}){_phrase(end)}"
+    )
+
+
+def closed_by_us(end: ConnectionTerminated) -> CheckFailed:
+    """Tell which rule the peer broke, so that aioquic closed the connection."""
+    if end.frame_type is None:
+        return CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/3 ({end_name(end)}){_phrase(end)}")
+    if end.error_code == _NO_PROTOCOL:
+        return _without_http3()
+    if end.error_code in _ALERTS:
+        return CheckFailed(Reason.TLS, f"the server's handshake is wrong ({end_name(end)}){_phrase(end)}")
+    return CheckFailed(Reason.PROTOCOL, f"the server breaks QUIC ({end_name(end)}){_phrase(end)}")
+
+
+def end_name(end: ConnectionTerminated) -> str:
+    """Name the error code of a connection's end."""
+    if end.frame_type is None:
+        return http3_code_name(end.error_code)
+    if end.error_code in _ALERTS:
+        return _name(AlertDescription, end.error_code - QuicErrorCode.CRYPTO_ERROR)
+    return _name(QuicErrorCode, end.error_code)
+
+
+def http3_code_name(code: int) -> str:
+    """Name an error code of HTTP/3 (RFC 9114 section 8.1) or QPACK (RFC 9204 section 6)."""
+    return _name(ErrorCode, code)
+
+
+def _without_http3() -> CheckFailed:
+    return CheckFailed(Reason.TLS, "the server does not speak HTTP/3: it agreed on no application protocol")
+
+
+def _name(known: type[IntEnum], code: int) -> str:
+    try:
+        return known(code).name
+    except ValueError:
+        return f"error code {code:#x}"
+
+
+def _phrase(end: ConnectionTerminated) -> str:
+    return f": {end.reason_phrase[:_SHOWN_CHARACTERS]}" if end.reason_phrase else ""
+
+
+def presented_certificates(quic: QuicConnection) -> Presented:
+    """Give the certificates that the peer sent; also after a handshake that failed because of them."""
+    tls = quic.tls
+    own, others = tls._peer_certificate, tls._peer_certificate_chain  # noqa: SLF001 - aioquic has no public way to them
+    if own is None:
+        return NOTHING_PRESENTED
+    count = 1 + len(others)
+    certificates = (own, *others) if count <= MAX_PRESENTED else (own,)
+    return Presented.read([certificate.public_bytes(Encoding.DER) for certificate in certificates], count)
+
+
+def handshake_facts(quic: QuicConnection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts | None:
+    """Give what is known of a handshake, however far it came; None when the peer chose nothing.
+
+    Args:
+        quic: The connection; it must have begun.
+        presented: The certificates that came.
+        verified: The verified chain; None when nothing was verified.
+    """
+    schedule = quic.tls.key_schedule
+    if schedule is None:
+        return None
+    return TlsFacts(
+        version="TLS 1.3",
+        cipher=f"TLS_{schedule.cipher_suite.name}",
+        verified=verified is not None,
+        presented=presented.facts,
+        chain_expiry_timestamp_seconds=None if verified is None else verified.valid_until_seconds,
+    )

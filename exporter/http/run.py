@@ -1,0 +1,173 @@
+"""One run of an HTTP check: a request, and those that redirects ask for, each a hop with an exchange of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
+from exporter.http.client import ProbeClient, send, wire_request
+from exporter.http.contained import contained
+from exporter.http.cookies import RunCookies
+from exporter.http.message import Exchange
+from exporter.http.redirects import is_same_origin, left_behind, redirected_options, redirected_request, shown_url
+from exporter.http.request import new_request
+from exporter.model import Reason
+from exporter.net.proxy.tunnel import refused_by_proxy
+
+if TYPE_CHECKING:
+    from exporter.http.message import RequestOptions, WireRequest
+    from exporter.http.redirects import RedirectRules
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRequest:
+    """One request, kept as it is sent, because httpx's model of it takes ten times the memory; shared by runs.
+
+    Attributes:
+        url: The URL.
+        wire: The request.
+    """
+
+    url: str
+    wire: WireRequest
+
+    @property
+    def request(self) -> httpx.Request:
+        """The request as httpx models it, made anew each time."""
+        wire = self.wire
+        return new_request(wire.method, self.url, wire.fields, wire.content)
+
+
+def prepare(request: httpx.Request, options: RequestOptions) -> PreparedRequest:
+    """Make a request ready to be sent any number of times.
+
+    Raises:
+        ValueError: When it cannot be written as HTTP/1.1.
+    """
+    return PreparedRequest(str(request.url), wire_request(request, options))
+
+
+class HttpRun:
+    """What one run did; lives as long as the attempt, written by one task.
+
+    Attributes:
+        exchanges: The exchange of every request made, the last one's included however far it came.
+        redirects: Redirects followed.
+        url: The URL asked for last; empty before the first request.
+    """
+
+    __slots__ = ("exchanges", "redirects", "url")
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.redirects = 0
+        self.url = ""
+
+    async def fetch(
+        self,
+        client: httpx.AsyncClient,
+        first: PreparedRequest,
+        rules: RedirectRules | None,
+        auth: httpx.Auth | None = None,
+    ) -> None:
+        """Make a request and follow redirects.
+
+        Args:
+            client: Sends the requests.
+            first: The first request.
+            rules: How far redirects are followed; None leaves a redirect to be judged as it is.
+            auth: Answers challenges of the first request's origin, of no other and not after another.
+
+        Raises:
+            CheckFailed: As `send` and `redirected_request` do, with reason `redirect` after too many of them, and
+                `auth` when a challenge cannot be answered or a proxy wants other credentials.
+        """
+        if auth is None:
+            cookies, exchange = None, await self._send(client, first)
+        else:
+            cookies = RunCookies()
+            exchange = await self._authorized(client, first.request, first.wire.options, auth, cookies)
+        if rules is not None and exchange.redirects:
+            await self._follow(client, first, exchange, rules, auth, cookies or RunCookies())
+
+    async def _follow(
+        self,
+        client: httpx.AsyncClient,
+        first: PreparedRequest,
+        exchange: Exchange,
+        rules: RedirectRules,
+        auth: httpx.Auth | None,
+        cookies: RunCookies,
+    ) -> None:
+        """Follow redirects from the first request's answer to one that is none."""
+        request, options = first.request, first.wire.options
+        while exchange.redirects:
+            if self.redirects == rules.max_redirects:
+                raise CheckFailed(Reason.REDIRECT, f"more than {rules.max_redirects} redirects")
+            with contained(Reason.REDIRECT, "the redirect cannot be followed"):
+                cookies.keep(request.url, exchange)
+                before, request = request.url, redirected_request(request, exchange, rules)
+                _note_redirect(exchange.status, before, request.url, left_behind(rules, options))
+                options = redirected_options(options, before, request.url)
+                prepared = prepare(cookies.added_to(request), options)
+            if not is_same_origin(before, request.url):
+                auth = None
+            self.redirects += 1
+            if auth is None:
+                exchange = await self._send(client, prepared)
+            else:
+                exchange = await self._authorized(client, request, options, auth, cookies)
+
+    async def _authorized(
+        self,
+        client: httpx.AsyncClient,
+        request: httpx.Request,
+        options: RequestOptions,
+        auth: httpx.Auth,
+        cookies: RunCookies,
+    ) -> Exchange:
+        """Send a request, and again as often as `auth` answers what was answered."""
+        flow = auth.async_auth_flow(request)
+        try:
+            with contained(Reason.AUTH, "the request cannot be authorized"):
+                request = await anext(flow)
+            while True:
+                with contained(Reason.AUTH, "the request cannot be authorized"):
+                    prepared = prepare(cookies.added_to(request), options)
+                exchange = await self._send(client, prepared)
+                # No more than the flow reads: httpx would undo a content coding, of a body that is not there.
+                fields = [field for field in exchange.headers if field[0] == b"www-authenticate"]
+                with contained(Reason.AUTH, "the server's challenge cannot be answered"):
+                    try:
+                        answered = request
+                        request = await flow.asend(httpx.Response(exchange.status, headers=fields, request=answered))
+                    except StopAsyncIteration:
+                        return exchange
+                    cookies.keep(answered.url, exchange)
+        finally:
+            await flow.aclose()
+
+    async def _send(self, client: httpx.AsyncClient, prepared: PreparedRequest) -> Exchange:
+        exchange = Exchange(secure=prepared.wire.secure)
+        self.exchanges.append(exchange)
+        self.url = prepared.url
+        if isinstance(client, ProbeClient):
+            await client.transport.exchange(prepared.wire, exchange)
+        else:
+            await send(client, prepared.request, prepared.wire, exchange)
+        proxy = prepared.wire.proxy
+        if exchange.status == 407 and proxy is not None and not proxy.tunnels:
+            raise refused_by_proxy(with_credentials=proxy.username is not None)
+        return exchange
+
+
+def _note_redirect(status: int, before: httpx.URL, after: httpx.URL, left: str) -> None:
+    """Log where a redirect leads, and by name what another origin is not given."""
+    attempt = current_attempt()
+    attempt.note("redirected", status=status, to=shown_url(after))
+    if left and not is_same_origin(before, after):
+        attempt.note("left out of requests to another origin", what=left)

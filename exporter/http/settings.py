@@ -1,0 +1,202 @@
+"""The settings of the check types that fetch URLs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
+from importlib import import_module
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator, model_validator
+
+from exporter.http.message import DEFAULT_BODY_LIMIT_BYTES
+from exporter.http.url import parse_http_url
+from exporter.net.proxy.settings import ProxySettings, secret_line
+from exporter.settings import (
+    BasicAuth,
+    NetworkSettings,
+    ReadableFile,
+    SecretiveLine,
+    SettingsModel,
+    SingleLine,
+    Size,
+    TlsConfig,
+    TlsSettings,
+    parse_host,
+    parse_host_port,
+)
+
+MOST_REDIRECTS = 20
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_WEIGHT = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)")
+_OWN_HEADERS = ("content-length", "transfer-encoding", "trailer", "te")
+
+
+def _header_name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("is no name of a header")
+    if name.lower() in _OWN_HEADERS:
+        raise ValueError("is a header that follows from the body; leave it out")
+    return name
+
+
+def _method(method: str) -> str:
+    if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
+        raise ValueError("is no method that a URL can be asked with, such as GET, HEAD or POST")
+    return method.upper()
+
+
+def _accepts(accept_encoding: str, coding: str) -> bool:
+    """Return whether an Accept-Encoding field accepts a coding (RFC 9110 section 12.5.3)."""
+    weights: dict[str, bool] = {}
+    for item in accept_encoding.lower().split(","):
+        name, _, parameter = item.partition(";")
+        weight = _WEIGHT.fullmatch(parameter.strip())
+        weights[name.strip()] = weight is None or float(weight[1]) > 0
+    names = (coding, "x-gzip", "*") if coding == "gzip" else (coding, "*")
+    return next((weights[name] for name in names if name in weights), coding == "identity")
+
+
+def _bearer_token(token: SecretStr) -> SecretStr:
+    """Give a token back when there is one, and nothing besides.
+
+    Raises:
+        ValueError: When it is empty, has the scheme in front, or has a control character.
+    """
+    text = secret_line(token).get_secret_value()
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if text.lower().startswith("bearer "):
+        raise ValueError("begins with Bearer, which is sent in front of it anyway; leave it out")
+    return token
+
+
+def _token_url(text: str) -> str:
+    return str(parse_http_url(text))
+
+
+def ascii_host_header(text: str) -> str:
+    """Return the value of a Host header with its host in ASCII; what is ASCII or not a host stays as it is."""
+    host, colon, port = text.rpartition(":")
+    try:
+        return text if text.isascii() else f"{parse_host(host)}:{port}" if colon else parse_host(text)
+    except ValueError:
+        return text
+
+
+class OAuth2(SettingsModel):
+    """How a token is asked for (RFC 6749 section 4.4)."""
+
+    client_id: SingleLine = Field(description="Who asks")
+    client_secret: Annotated[SecretStr, AfterValidator(secret_line)] = Field(description="Secret of who asks")
+    token_url: Annotated[str, AfterValidator(_token_url)] = Field(description="URL of the token endpoint")
+    scopes: tuple[SingleLine, ...] = Field(default=(), description="What the token is for")
+    endpoint_params: Mapping[str, str] = Field(default_factory=dict, repr=False, description="Further fields sent")
+    auth_style: Literal["header", "params"] = Field(default="header", description="Where the credentials go")
+    tls_config: TlsConfig = Field(default=TlsConfig(), description="TLS options towards the token endpoint")
+
+    @model_validator(mode="after")
+    def _check_that_nothing_is_said_twice(self) -> Self:
+        own = {"scope"} if self.scopes else set()
+        own |= {"client_id", "client_secret"} if self.auth_style == "params" else set()
+        if twice := own & self.endpoint_params.keys():
+            raise ValueError(f"has {min(twice)} in endpoint_params as well; write it once")
+        return self
+
+
+class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
+    """Settings of the types `http` and `json-http`."""
+
+    method: Annotated[str, AfterValidator(_method)] = Field(default="GET", description="Request method")
+    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SecretiveLine] = Field(
+        default_factory=dict, repr=False, description="Request headers; Host is also the name sent as SNI and verified"
+    )
+    body: str | None = Field(default=None, repr=False, description="Request body")
+    body_file: ReadableFile | None = Field(default=None, description="File whose content is the request body")
+    json_body: JsonValue = Field(default=None, alias="json", repr=False, description="Request body, sent as JSON")
+    basic_auth: BasicAuth | None = Field(default=None, description="User name and password")
+    bearer_token: Annotated[SecretStr, AfterValidator(_bearer_token)] | None = Field(
+        default=None, description="Token sent as Authorization: Bearer"
+    )
+    keep_alive: bool = Field(
+        default=False,
+        description="Use a connection left open by an earlier request for the same, and leave it open: saves most of "
+        "the work of a check, and measures only requests",
+    )
+    http2: bool = Field(default=True, description="Speak HTTP/2 with servers that offer it over TLS; else HTTP/1.1")
+    http3: bool = Field(
+        default=False, description="Speak HTTP/3, and nothing else, with https targets; needs the extra http3"
+    )
+    digest_auth: BasicAuth | None = Field(
+        default=None, description="User name and password, given by digest when the server asks (RFC 7616)"
+    )
+    oauth2: OAuth2 | None = Field(default=None, description="Token asked for with client credentials, sent as bearer")
+    follow_redirects: bool = Field(default=True, description="Judge the response that redirects lead to")
+    max_redirects: int = Field(
+        default=10, ge=0, le=MOST_REDIRECTS, description="Most redirects followed; one more is a failure"
+    )
+    allow_downgrade: bool = Field(default=False, description="Follow redirects from https to http")
+    body_size_limit: Annotated[Size, Field(gt=0, le=1 << 30)] = Field(
+        default=DEFAULT_BODY_LIMIT_BYTES, description="A larger body, as sent or after decoding, is a failure"
+    )
+    compression: Literal["gzip", "deflate", "br", "zstd", "identity"] | None = Field(
+        default=None, description="Content coding asked for; none by default. Any known one is undone"
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _write_host_in_ascii(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: ascii_host_header(value) if name.lower() == "host" else value for name, value in headers.items()}
+
+    @model_validator(mode="after")
+    def _check_what_excludes_what(self) -> Self:
+        names = [name.lower() for name in self.headers]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"has the header {min(twice)} more than once")
+        bodies = [key for key, value in (("body", self.body), ("body_file", self.body_file)) if value is not None]
+        bodies += ["json"] if "json_body" in self.model_fields_set else []
+        if len(bodies) > 1:
+            raise ValueError(f"has {' and '.join(bodies)}; a request has one body")
+        ways = [
+            key for key in ("basic_auth", "bearer_token", "digest_auth", "oauth2") if getattr(self, key) is not None
+        ]
+        ways += ["an Authorization header"] if "authorization" in names else []
+        if len(ways) > 1:
+            raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")
+        if self.basic_auth is not None and ":" in self.basic_auth.username:
+            raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
+        accepted = next((value for name, value in self.headers.items() if name.lower() == "accept-encoding"), None)
+        if self.compression is not None and accepted is not None and not _accepts(accepted, self.compression):
+            raise ValueError(f"has compression {self.compression}, which its header Accept-Encoding does not accept")
+        if self.host_header is not None:
+            try:
+                parse_host_port(self.host_header, default_port=1)
+            except ValueError as error:
+                raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _check_what_http3_excludes(self) -> Self:
+        if not self.http3:
+            return self
+        if self.proxy is not None or self.proxy_from_environment:
+            raise ValueError("has http3 and a proxy; none of them leads to where HTTP/3 is spoken")
+        if self.happy_eyeballs:
+            raise ValueError("has http3 and happy_eyeballs; HTTP/3 is asked for at one address")
+        if self.keep_alive:
+            raise ValueError("has http3 and keep_alive; a connection of HTTP/3 is not kept")
+        if self.tls_config.max_version not in (None, "TLS13"):
+            raise ValueError(f"has http3 and max_version {self.tls_config.max_version}; HTTP/3 begins with TLS13")
+        if "upgrade" in (name.lower() for name in self.headers):
+            raise ValueError("has http3 and an Upgrade header, which HTTP/3 has no place for")
+        try:
+            import_module("aioquic.h3.connection")
+        except ImportError as error:
+            raise ValueError(f"has http3, which needs more: pip install 'nyxmon-exporter[http3]' ({error})") from error
+        return self
+
+    @property
+    def host_header(self) -> str | None:
+        """The configured Host header; None when the target's host is sent."""
+        return next((value for name, value in self.headers.items() if name.lower() == "host"), None)

@@ -1,0 +1,30 @@
+"""Access tokens by what they were granted for; lives as long as the process and keeps none beyond its time."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+_MOST_KEPT = 1024
+
+
+class TokenCache:
+    """Tokens that are good for a while yet; for any number of event loops, because each step is one of a dict."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, tuple[str, float]] = {}
+
+    def token(self, grant: Hashable) -> str | None:
+        """Give the token kept for a grant; None when there is none whose time has not passed."""
+        text, good_until = self._kept.get(grant, ("", 0.0))
+        return text if monotonic() < good_until else None
+
+    def keep(self, grant: Hashable, token: str, good_for_seconds: float) -> None:
+        """Keep a token for a while; when too many are kept, the oldest goes."""
+        self._kept.pop(grant, None)
+        while len(self._kept) >= _MOST_KEPT:
+            self._kept.pop(next(iter(self._kept)), None)
+        self._kept[grant] = (token, monotonic() + good_for_seconds)

@@ -1,0 +1,194 @@
+"""What was received, as expectations ask for it: text by its charset, JSON by its grammar, header fields by name.
+
+Each class is an observation that is worked out when it is asked for, knows its size beforehand, and can be sent to
+another process. Source: RFC 9110 section 5.5 (field values), RFC 8259 (JSON).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from jsonpath import JSONPathError
+
+from exporter.attempt import current_attempt
+from exporter.gc_tuning import collections_paused
+from exporter.judging.charset import charset_of, decode_text
+from exporter.judging.json_faults import json_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.model import Observed
+
+_LARGE_DOCUMENT_BYTES = 1 << 14
+
+
+class Path(Protocol):
+    """A compiled JSONPath (RFC 9535), such as `exporter.judging.json_path.JsonPath`."""
+
+    def findall(self, data: Any) -> list[object]:
+        """Return the values of all matches."""
+
+
+class Content:
+    """A body with its media type, read at most once in each way; lives as long as its exchange.
+
+    Attributes:
+        size_bytes: Length of the body.
+    """
+
+    def __init__(self, body: bytes, content_type: str) -> None:
+        self.size_bytes = len(body)
+        self._body = body
+        self._content_type = content_type
+        self._found: dict[int, tuple[Observed, str | None]] = {}
+
+    def __reduce__(self) -> tuple[type[Content], tuple[bytes, str]]:
+        return Content, (self._body, self._content_type)
+
+    @cached_property
+    def text(self) -> str:
+        """The body as text; a charset that does not exist is noted in the log."""
+        charset = charset_of(self._body, self._content_type)
+        if charset.unknown:
+            current_attempt().note("unknown charset", charset=charset.unknown, read_as=charset.name)
+        return decode_text(self._body, charset.name)
+
+    @property
+    def fault(self) -> str | None:
+        """Why the body is not JSON; None when it is."""
+        return self._parsed[1]
+
+    def find(self, path: Path) -> Observed:
+        """Return what a path finds, as `find_json` does; each path is followed once.
+
+        In a body that is not JSON, and where the path cannot be followed, it finds nothing, and the log says why.
+        """
+        known = self._found.get(id(path))
+        if known is None:
+            document, fault = self._parsed
+            try:
+                known = (find_json(document, path) if fault is None else None), fault
+            except ValueError as error:
+                known = None, str(error)
+            self._found[id(path)] = known
+        value, fault = known
+        if fault is not None:
+            current_attempt().note("no JSON value", why=fault)
+        return value
+
+    @cached_property
+    def _parsed(self) -> tuple[object, str | None]:
+        """The document, or why there is none: a hostile body is read once, however many expectations ask for it."""
+        try:
+            return parse_json(self._body), None
+        except ValueError as error:
+            return None, str(error)
+
+
+class OfContent:
+    """Base of the observations that are made from a body.
+
+    Attributes:
+        size_bytes: Length of the body.
+    """
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.size_bytes = content.size_bytes
+
+
+class BodyText(OfContent):
+    """The body as text."""
+
+    def __call__(self, _selector: object = None) -> str:
+        """Return the text."""
+        return self._content.text
+
+
+class JsonValue(OfContent):
+    """What a JSONPath finds in the body."""
+
+    def __call__(self, path: object) -> Observed:
+        """Return what a compiled path finds."""
+        return self._content.find(cast("Path", path))
+
+
+class JsonFault(OfContent):
+    """Why the body is not JSON; nothing when it is."""
+
+    def __call__(self, _selector: object = None) -> str | None:
+        """Return the reason in words."""
+        return self._content.fault
+
+
+class HeaderFields:
+    """The values of header fields, by name."""
+
+    def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take the fields in order, names in lower case."""
+        self._fields = fields
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Length of all names and values."""
+        return sum([len(name) + len(value) for name, value in self._fields])
+
+    def __call__(self, name: object) -> tuple[str, ...] | None:
+        """Return the values of a field in order; None when there is none of that name."""
+        wanted = str(name).lower().encode("utf-8", "replace")
+        return tuple([header_text(value) for known, value in self._fields if known == wanted]) or None
+
+
+def header_text(value: bytes) -> str:
+    """Read a header field's value, which may be in UTF-8 or in ISO 8859-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def parse_json(body: bytes) -> object:
+    """Read a body as JSON (UTF-8, also with a byte order mark; UTF-16 and UTF-32 too).
+
+    Of members with the same name the last counts, as nearly every reader has it. `NaN` and `Infinity` are not JSON.
+
+    Raises:
+        ValueError: When the body is not JSON, is nested deeper than Python's stack bears (some hundred levels), or has
+            a number of thousands of digits.
+    """
+    try:
+        if len(body) <= _LARGE_DOCUMENT_BYTES:
+            return json.loads(body, parse_constant=_refuse_constant)
+        with collections_paused():
+            return json.loads(body, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(str(json_fault(error))) from None
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
+
+
+def find_json(document: object, path: Path) -> Observed:
+    """Return what a path finds: the value of its only match, a list when there are several, None when there is none.
+
+    Lone surrogates, which JSON can carry and UTF-8 cannot, become U+FFFD.
+
+    Raises:
+        ValueError: When the path cannot be followed through this document.
+    """
+    # A text is given as JSON, because the library would take it for a document that has still to be read.
+    root = json.dumps(document) if isinstance(document, str) else document
+    try:
+        found = path.findall(root)
+    except (JSONPathError, RecursionError, TypeError) as error:
+        raise ValueError(f"the path cannot be followed: {type(error).__name__}") from error
+    value = found[0] if len(found) == 1 else found or None
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return cast("Observed", value)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"has {name}, which is no JSON")

@@ -1,0 +1,135 @@
+"""JSONPath (RFC 9535) with its two regular expression functions in linear time, compiled once per text.
+
+`match()` and `search()` of a filter look at what the target sent, so they get RE2 instead of a backtracking engine.
+RE2's syntax contains that of RFC 9485 (I-Regexp), which RFC 9535 asks for, but for its blocks of Unicode.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
+from jsonpath.function_extensions import ExpressionType, FilterFunction
+
+from exporter.judging.pattern import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jsonpath import CompoundJSONPath
+
+_NAME_OF_OTHERS = re.compile(r"\.([A-Za-z0-9_]*-[A-Za-z0-9_-]*|[0-9]+)(?=[.\[]|$)")
+"""A name that other dialects write after a dot and RFC 9535 in brackets: one with a hyphen, or a number."""
+
+_MAX_MEANT_CHARACTERS = 200
+
+
+class _RegexFunction(FilterFunction):
+    """A filter function that judges a text by a pattern; stateless but for a cache of patterns."""
+
+    arg_types: ClassVar[list[ExpressionType]] = [ExpressionType.VALUE, ExpressionType.VALUE]
+    return_type = ExpressionType.LOGICAL
+
+    def __init__(self, frame: str) -> None:
+        self._frame = frame
+
+    def __call__(self, value: object, pattern: object) -> bool:
+        if not isinstance(value, str) or not isinstance(pattern, str):
+            return False
+        try:
+            return _pattern(self._frame.replace("%", pattern)).found_in(value)
+        except ValueError:
+            return False  # RFC 9535 section 2.4.6: what is no I-Regexp matches nothing
+
+
+@lru_cache(maxsize=256)
+def _pattern(text: str) -> Pattern:
+    return Pattern(text)
+
+
+class _Environment(JSONPathEnvironment):
+    """The language of RFC 9535 and nothing besides."""
+
+    def __init__(self) -> None:
+        super().__init__(strict=True)
+
+    def setup_function_extensions(self) -> None:
+        """Put the linear functions in the place of the library's."""
+        super().setup_function_extensions()
+        self.function_extensions["match"] = _RegexFunction(r"\A(?:%)\z")
+        self.function_extensions["search"] = _RegexFunction("%")
+
+
+_ENVIRONMENT = _Environment()
+_BRANCHING = re.compile(r"\.\.|\*|\?|:[-0-9]*:?|\b(?:match|search)\(")
+
+
+class JsonPath:
+    """A compiled path that remembers its text; immutable, shared by checks and threads.
+
+    Attributes:
+        text: The path as written.
+        branches: How many of its parts look at many values each; 0 for a path that leads to one value. The work can
+            grow with the size of the document to this power.
+    """
+
+    __slots__ = ("_compiled", "branches", "text")
+
+    def __init__(self, text: str, compiled: JSONPath | CompoundJSONPath) -> None:
+        self.text = text
+        self._compiled = compiled
+        is_singular = isinstance(compiled, JSONPath) and compiled.singular_query()
+        self.branches = 0 if is_singular else max(len(_BRANCHING.findall(text)), 1)
+
+    def findall(self, data: Any) -> list[object]:
+        """Return the values of all matches."""
+        return self._compiled.findall(data)
+
+    def __reduce__(self) -> tuple[Callable[[str], JsonPath], tuple[str]]:
+        return compile_json_path, (self.text,)
+
+    def __repr__(self) -> str:
+        return f"JsonPath({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JsonPath) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+@lru_cache(maxsize=4096)
+def compile_json_path(text: str) -> JsonPath:
+    """Compile a path, once for all checks that have it.
+
+    Raises:
+        ValueError: When it is not a JSONPath.
+    """
+    try:
+        return JsonPath(text, _ENVIRONMENT.compile(text))
+    except (JSONPathError, RecursionError) as error:
+        meant = _meant(text)
+        if meant:
+            raise ValueError(f"is not a JSONPath (RFC 9535); write {meant}") from error
+        if not text.startswith("$"):
+            raise ValueError("is not a JSONPath (RFC 9535), which begins with $, such as $.status") from error
+        said = error.message if isinstance(error, JSONPathError) else "nested too deeply"
+        raise ValueError(f"is not a JSONPath (RFC 9535): {said}") from error
+
+
+def _meant(text: str) -> str:
+    """Give the path that was probably meant by one without `$`, one of jq, a JSON Pointer; empty when it is unclear."""
+    if text.startswith("/"):
+        text = text.replace("/", ".")
+    rest = text.removeprefix("$").removeprefix("@")
+    path = f"${rest}" if rest.startswith((".", "[")) else f"$.{rest}"
+    meant = _NAME_OF_OTHERS.sub(lambda match: f"[{match[1]}]" if match[1].isdigit() else f"['{match[1]}']", path)
+    if len(meant) > _MAX_MEANT_CHARACTERS:
+        return ""
+    try:
+        _ENVIRONMENT.compile(meant)
+    except (JSONPathError, RecursionError):
+        return ""
+    return meant

@@ -1,0 +1,158 @@
+"""What is known about one connection: how long each phase took, and to which address it went.
+
+`Network.connect` fills a ConnectionFacts while it works, so that a check that is cut off still has what came before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from exporter.model import Measurement, MetricSpec
+
+if TYPE_CHECKING:
+    from exporter.net.addresses import Address
+
+LOOKUP_TIME = MetricSpec(
+    name="probe_dns_lookup_time_seconds",
+    help="Seconds the lookup of the target's name took, also when it failed; about 0 when none was needed",
+    defaults=(((), 0.0),),
+)
+
+IP_PROTOCOL = MetricSpec(
+    name="probe_ip_protocol",
+    help="IP version of the target's address, 4 or 6; 0 when there was no address",
+    defaults=(((), 0.0),),
+)
+
+IP_ADDR_HASH = MetricSpec(
+    name="probe_ip_addr_hash",
+    help="32-bit FNV-1a hash of the target's address, to see it change; 0 when there was no address",
+    defaults=(((), 0.0),),
+)
+
+RESOLUTION_METRICS = (LOOKUP_TIME, IP_PROTOCOL, IP_ADDR_HASH)
+"""Metric families of every type that resolves its target."""
+
+
+class ConnectionFacts:
+    """Facts of one connection; lives as long as the attempt that made it and is written by one task.
+
+    Attributes:
+        resolve_seconds: How long this check waited for the address.
+        lookup_seconds: How long the lookup itself took; more than `resolve_seconds` for a check that joined it late.
+        connect_seconds: How long establishing TCP took, or was tried.
+        tls_seconds: How long the TLS handshake took, or was tried; 0 without one.
+        ip_protocol: 4 or 6; 0 when there is no address.
+        ip_addr_hash: FNV-1a of the address's bytes; 0 when there is none.
+        address: The address connected to, as text; empty when there is none.
+        tls: Facts of the TLS handshake, also of one refused because of its certificate; None without any.
+        ready_at: `perf_counter()` when the connection could be used; 0 when it never could.
+    """
+
+    __slots__ = (
+        "address",
+        "connect_seconds",
+        "ip_addr_hash",
+        "ip_protocol",
+        "lookup_seconds",
+        "ready_at",
+        "resolve_seconds",
+        "tls",
+        "tls_seconds",
+    )
+
+    def __init__(self) -> None:
+        self.resolve_seconds = 0.0
+        self.lookup_seconds = 0.0
+        self.connect_seconds = 0.0
+        self.tls_seconds = 0.0
+        self.ip_protocol = 0
+        self.ip_addr_hash = 0
+        self.address = ""
+        self.tls: TlsFacts | None = None
+        self.ready_at = 0.0
+
+    def set_address(self, address: Address) -> None:
+        """Note the address that was chosen."""
+        self.address, self.ip_protocol, self.ip_addr_hash = address
+
+    def reused(self) -> ConnectionFacts:
+        """Give the facts of the same connection for one more request: address and TLS as they are, no phases."""
+        facts = ConnectionFacts()
+        facts.address, facts.ip_protocol, facts.ip_addr_hash = self.address, self.ip_protocol, self.ip_addr_hash
+        facts.tls = self.tls
+        facts.ready_at = perf_counter()
+        return facts
+
+
+def resolution_measurements(facts: ConnectionFacts) -> tuple[Measurement, ...]:
+    """Give the values of RESOLUTION_METRICS."""
+    return (
+        Measurement(LOOKUP_TIME, facts.lookup_seconds),
+        shared_measurement(IP_PROTOCOL, float(facts.ip_protocol)),
+        shared_measurement(IP_ADDR_HASH, float(facts.ip_addr_hash)),
+    )
+
+
+@lru_cache(maxsize=4096)
+def shared_measurement(spec: MetricSpec, value: float, labels: tuple[str, ...] = ()) -> Measurement:
+    """Give a measurement of what is mostly the same for many checks, such as a status; one object does for all."""
+    return Measurement(spec, value, labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFacts:
+    """Facts of one certificate; what cannot be read from a malformed one is empty or None.
+
+    Attributes:
+        fingerprint_sha256: SHA-256 of the DER form, lower-case hex.
+        subject: Distinguished name as Go prints it.
+        issuer: Distinguished name as Go prints it.
+        names: DNS names of the subject alternative name extension.
+        addresses: IP addresses of the same extension.
+        serial_number: Lower-case hex of its bytes, as Go prints it.
+        not_before_timestamp_seconds: Unix time of the beginning of its validity.
+        not_after_timestamp_seconds: Unix time of the end of its validity.
+    """
+
+    fingerprint_sha256: str
+    subject: str = ""
+    issuer: str = ""
+    names: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    serial_number: str = ""
+    not_before_timestamp_seconds: float | None = None
+    not_after_timestamp_seconds: float | None = None
+
+
+def earliest_expiry(certificates: tuple[CertificateFacts, ...]) -> float | None:
+    """Give the first Unix time at which one of the certificates expires; None when none is known."""
+    times = [one.not_after_timestamp_seconds for one in certificates if one.not_after_timestamp_seconds is not None]
+    return min(times, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFacts:
+    """Facts of one handshake, successful or refused.
+
+    Attributes:
+        version: Such as `TLS 1.3`; empty when none was agreed on.
+        cipher: IANA name of the cipher suite; empty when none was agreed on.
+        verified: Whether chain and host name were both verified.
+        presented: Facts of the certificates as the server sent them, its own first.
+        chain_expiry_timestamp_seconds: Earliest expiry in the verified chain; None when nothing was verified.
+    """
+
+    version: str
+    cipher: str
+    verified: bool
+    presented: tuple[CertificateFacts, ...] = ()
+    chain_expiry_timestamp_seconds: float | None = None
+
+    @property
+    def earliest_expiry_timestamp_seconds(self) -> float | None:
+        """Earliest expiry of the presented certificates; None when there is none."""
+        return earliest_expiry(self.presented)

@@ -1,0 +1,156 @@
+"""What a DNS answer says, as metrics and as subjects of expectations.
+
+Metric names are blackbox_exporter's where it has them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dns.rcode
+import dns.rdatatype
+
+from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
+from exporter.net.dns.operands import forms_that_are_wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.model import Observation
+    from exporter.net.dns.reader import DnsAnswer
+
+ANSWER_RRS = MetricSpec(
+    name="probe_dns_answer_rrs", help="Records in the answer section; 0 without an answer", defaults=(((), 0.0),)
+)
+AUTHORITY_RRS = MetricSpec(
+    name="probe_dns_authority_rrs", help="Records in the authority section; 0 without an answer", defaults=(((), 0.0),)
+)
+ADDITIONAL_RRS = MetricSpec(
+    name="probe_dns_additional_rrs",
+    help="Records in the additional section, that of EDNS included; 0 without an answer",
+    defaults=(((), 0.0),),
+)
+QUERY_SUCCEEDED = MetricSpec(
+    name="probe_dns_query_succeeded",
+    help="1 when the server answered, whatever it said; 0 when it did not",
+    defaults=(((), 0.0),),
+)
+SERIAL = MetricSpec(
+    name="probe_dns_serial",
+    help="Serial number in the answer to a query for SOA, 0 when it has none; absent for other types and "
+    "without an answer",
+)
+RCODE_NUMBER = MetricSpec(
+    name="probe_dns_rcode", help="Response code, 0 for NOERROR, 3 for NXDOMAIN; absent without an answer"
+)
+ANSWER_TTL = MetricSpec(
+    name="probe_dns_answer_ttl_seconds",
+    help="Shortest time to live in the answer section; absent when it has no records",
+)
+ANSWER_METRICS = (ANSWER_RRS, AUTHORITY_RRS, ADDITIONAL_RRS, QUERY_SUCCEEDED, SERIAL, RCODE_NUMBER, ANSWER_TTL)
+"""Metric families of an answer."""
+
+
+def _spelled_rcode(text: str) -> str:
+    """Read a number as the name it stands for, and NOTIMPL, as some write it, as NOTIMP."""
+    if text.isascii() and text.isdigit() and int(text) in list(dns.rcode.Rcode):
+        return dns.rcode.Rcode(int(text)).name
+    return "NOTIMP" if text.upper() == "NOTIMPL" else text
+
+
+RCODE = Subject(
+    name="rcode",
+    kind=ValueKind.TEXT,
+    description="Response code, such as NOERROR or NXDOMAIN",
+    reason=Reason.RCODE,
+    choices=tuple(code.name for code in dns.rcode.Rcode),
+    spelled=_spelled_rcode,
+)
+ANSWERS = Subject(
+    name="answers",
+    kind=ValueKind.TEXTS,
+    description="Data of the records that answer the question: addresses, `10 mail.example`, the text of TXT records",
+)
+ANSWER_COUNT = Subject(
+    name="answer_count",
+    kind=ValueKind.NUMBER,
+    description="Records in the answer section, aliases included; not those that the question does not lead to",
+    bounds=(0, 65535),
+)
+AUTHORITY_COUNT = Subject(
+    name="authority_count", kind=ValueKind.NUMBER, description="Records in the authority section", bounds=(0, 65535)
+)
+ADDITIONAL_COUNT = Subject(
+    name="additional_count", kind=ValueKind.NUMBER, description="Records in the additional section", bounds=(0, 65535)
+)
+TTL = Subject(name="ttl", kind=ValueKind.DURATION, description="Shortest time to live in the answer section")
+SOA_SERIAL = Subject(
+    name="serial",
+    kind=ValueKind.NUMBER,
+    description="Serial number of the SOA record in the answer",
+    bounds=(0, 2**32 - 1),
+)
+AUTHORITATIVE = Subject(name="authoritative", kind=ValueKind.FLAG, description="The server answers for its own zone")
+AUTHENTICATED = Subject(
+    name="authenticated_data", kind=ValueKind.FLAG, description="The server has validated the answer with DNSSEC"
+)
+RECURSION = Subject(
+    name="recursion_available", kind=ValueKind.FLAG, description="The server asks others on behalf of its clients"
+)
+TRUNCATED = Subject(
+    name="truncated", kind=ValueKind.FLAG, description="The answer did not fit into a datagram, and TCP was needed"
+)
+ANSWER_SUBJECTS = (
+    RCODE, ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT, TTL, SOA_SERIAL, AUTHORITATIVE, AUTHENTICATED,
+    RECURSION, TRUNCATED,
+)  # fmt: skip
+"""Subjects of an answer."""
+
+
+def answers_compared_with(answer: DnsAnswer, wanted: object) -> tuple[str, ...]:
+    """Return the answers in the forms that they are compared with.
+
+    Args:
+        answer: The answer.
+        wanted: What they are compared with, as the selector of an expectation that has short forms; else None.
+    """
+    texts = answer.texts()
+    return forms_that_are_wanted(texts, wanted, answer.record_type) if isinstance(wanted, frozenset) else texts
+
+
+def answer_measurements(answer: DnsAnswer) -> list[Measurement]:
+    """Give the values of ANSWER_METRICS."""
+    found = [
+        Measurement(QUERY_SUCCEEDED, 1.0),
+        Measurement(ANSWER_RRS, float(answer.answer_count)),
+        Measurement(AUTHORITY_RRS, float(answer.authority_count)),
+        Measurement(ADDITIONAL_RRS, float(answer.additional_count)),
+        Measurement(RCODE_NUMBER, float(answer.rcode_number)),
+    ]
+    if answer.record_type == dns.rdatatype.SOA:
+        found.append(Measurement(SERIAL, float(answer.serial or 0)))
+    if answer.ttl_seconds is not None:
+        found.append(Measurement(ANSWER_TTL, float(answer.ttl_seconds)))
+    return found
+
+
+def answer_observations(answer: DnsAnswer, *, truncated: bool) -> Mapping[str, Observation]:
+    """Give the values of ANSWER_SUBJECTS.
+
+    Args:
+        answer: The answer.
+        truncated: Whether it did not fit into a datagram at first.
+    """
+    return {
+        RCODE.name: answer.rcode,
+        ANSWERS.name: lambda wanted: answers_compared_with(answer, wanted),
+        ANSWER_COUNT.name: answer.answer_count - answer.stray_count,
+        AUTHORITY_COUNT.name: answer.authority_count,
+        ADDITIONAL_COUNT.name: answer.additional_count,
+        TTL.name: answer.ttl_seconds,
+        SOA_SERIAL.name: answer.serial,
+        AUTHORITATIVE.name: answer.authoritative,
+        AUTHENTICATED.name: answer.authenticated_data,
+        RECURSION.name: answer.recursion_available,
+        TRUNCATED.name: truncated,
+    }

@@ -1,0 +1,273 @@
+"""One DNS question on the wire and its answer: a datagram and back, or a framed message on a stream.
+
+Kept apart from `name_query`, which finds addresses for other checks: here every detail of the answer is of interest,
+and what a hostile or broken server sends has to be told apart. A datagram that does not answer the question is ignored,
+not taken for a failure, so that nobody can end a check by a forgery (CVE-2023-29483); on a stream it is the server's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+
+from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.dns.message import HEADER_OCTETS, Question
+from exporter.net.dns.reader import DnsAnswer
+from exporter.net.errors import connection_failure
+
+if TYPE_CHECKING:
+    import socket
+
+    from exporter.attempt import Attempt
+
+_MAX_DATAGRAM_OCTETS = 65535
+_MOST_MALFORMED = 8
+"""A malformed datagram that repeats id and question may still be a forgery; so many are the server's."""
+
+_MOST_NOTED = 16
+_BURST, _PAUSE_SECONDS = 64, 0.02
+"""After so many datagrams that answer nothing there is a pause; a resolver that is only slow sends a few."""
+
+_MAY_LEAVE_OUT_QUESTION = frozenset((dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED))
+"""Servers that do not understand or want a query may answer with the header alone, as dnspython allows too."""
+
+
+class Reply(NamedTuple):
+    """What came back.
+
+    Attributes:
+        answer: The answer; None for a datagram that says it was cut short.
+        received_at: `perf_counter()` when it had arrived.
+    """
+
+    answer: DnsAnswer | None
+    received_at: float
+
+
+def prepare_question(
+    name: dns.name.Name,
+    record_type: dns.rdatatype.RdataType,
+    record_class: dns.rdataclass.RdataClass,
+    *,
+    recursion_desired: bool,
+    edns_payload_bytes: int | None,
+    dnssec_ok: bool,
+) -> Question:
+    """Build the message for a question, to be sent as often as wanted.
+
+    Args:
+        name: The absolute name asked for.
+        record_type: The type asked for.
+        record_class: The class asked for.
+        recursion_desired: The RD flag.
+        edns_payload_bytes: Size of the datagrams we accept, announced with EDNS (RFC 6891); None for a query without.
+        dnssec_ok: The DO flag of EDNS.
+    """
+    query = dns.message.make_query(
+        name,
+        record_type,
+        record_class,
+        use_edns=None if edns_payload_bytes is None else 0,
+        payload=edns_payload_bytes,
+        want_dnssec=dnssec_ok,
+        flags=dns.flags.RD if recursion_desired else 0,
+        id=0,
+    )
+    wire = query.to_wire()
+    section = wire[HEADER_OCTETS : HEADER_OCTETS + len(name.to_digestable()) + 4].lower()
+    return Question(wire[2:], section, record_type, section[:-4], int(record_class))
+
+
+def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
+    """Tell by header and question why a message is not the answer to a query; empty when it is."""
+    if len(wire) < HEADER_OCTETS:
+        return "it is shorter than a header"
+    if wire[:2] != identifier:
+        return "its id is another"
+    if not wire[2] & 0x80:
+        return "it is a query"
+    if wire[2] & 0x78:
+        return "it answers another kind of request"
+    if wire[4:6] == b"\x00\x00" and wire[3] & 0x0F in _MAY_LEAVE_OUT_QUESTION:
+        return ""
+    if (
+        wire[4:6] != b"\x00\x01"
+        or wire[HEADER_OCTETS : HEADER_OCTETS + len(question.section)].lower() != question.section
+    ):
+        return "its question is another"
+    return ""
+
+
+async def ask_datagram(question: Question, connected: socket.socket) -> Reply:
+    """Ask over UDP, once, and wait for the answer for as long as it takes.
+
+    Args:
+        question: What is asked.
+        connected: A socket as `open_datagram_socket` gives it; stays open.
+
+    Raises:
+        CheckFailed: When the query cannot be sent or is refused (ICMP port unreachable).
+    """
+    identifier = os.urandom(2)
+    datagrams = _Datagrams(connected, identifier, question, current_attempt())
+    try:
+        connected.send(identifier + question.wire)
+    except OSError as error:
+        raise connection_failure(error, "sending the query") from error
+    try:
+        return await datagrams.reply()
+    finally:
+        datagrams.close()
+
+
+class _Datagrams:
+    """Reads datagrams until one is the answer; lives as long as its question.
+
+    One datagram is looked at in each pass of the event loop. Whoever floods the socket is read in bursts with pauses
+    between them, and what the socket cannot hold meanwhile is lost.
+    """
+
+    __slots__ = ("_arrived", "_attempt", "_identifier", "_ignored", "_loop", "_pause", "_question", "_socket")
+
+    def __init__(self, connected: socket.socket, identifier: bytes, question: Question, attempt: Attempt) -> None:
+        self._socket = connected
+        self._identifier = identifier
+        self._question = question
+        self._attempt = attempt
+        self._loop = asyncio.get_running_loop()
+        self._arrived: asyncio.Future[tuple[bytes, float] | OSError]
+        self._pause: asyncio.TimerHandle | None = None
+        self._ignored = 0
+
+    async def reply(self) -> Reply:
+        """Wait for the answer.
+
+        Raises:
+            CheckFailed: When the query is refused, or the server has sent too many malformed answers to it.
+        """
+        malformed = 0
+        while True:
+            self._arrived = self._loop.create_future()
+            self._loop.add_reader(self._socket, self._on_readable)
+            outcome = await self._arrived
+            if isinstance(outcome, OSError):
+                raise connection_failure(outcome, "waiting for the answer") from outcome
+            wire, received_at = outcome
+            if wire[2] & 0x02:
+                return Reply(None, received_at)
+            try:
+                return Reply(await DnsAnswer.read(wire, self._question), received_at)
+            except CheckFailed as failure:
+                self._ignore(wire, failure.detail)
+                malformed += 1
+                if malformed == _MOST_MALFORMED:
+                    detail = f"the server sent {malformed} answers that cannot be read; {failure.detail}"
+                    raise CheckFailed(Reason.PROTOCOL, detail) from failure
+
+    def close(self) -> None:
+        """Read no more, and note how many datagrams were ignored without a line of their own."""
+        self._loop.remove_reader(self._socket)
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._ignored > _MOST_NOTED:
+            self._attempt.note("ignored more datagrams", count=self._ignored - _MOST_NOTED)
+
+    def _on_readable(self) -> None:
+        """Take one datagram."""
+        try:
+            wire = self._socket.recv(_MAX_DATAGRAM_OCTETS)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._settle(error)
+            return
+        received_at = perf_counter()
+        why = why_no_answer(wire, self._identifier, self._question)
+        if why:
+            self._ignore(wire, why)
+            if self._ignored % _BURST == 0:
+                self._loop.remove_reader(self._socket)
+                self._pause = self._loop.call_later(_PAUSE_SECONDS, self._go_on)
+        else:
+            self._settle((wire, received_at))
+
+    def _go_on(self) -> None:
+        self._loop.add_reader(self._socket, self._on_readable)
+
+    def _ignore(self, wire: bytes, why: str) -> None:
+        self._ignored += 1
+        if self._ignored <= _MOST_NOTED:
+            self._attempt.note("ignored a datagram", why=why, octets=len(wire))
+        self._attempt.timeout_reason = Reason.PROTOCOL
+
+    def _settle(self, outcome: tuple[bytes, float] | OSError) -> None:
+        """Hand over what came, and read no more until somebody asks for more."""
+        self._loop.remove_reader(self._socket)
+        if not self._arrived.done():
+            self._arrived.set_result(outcome)
+
+
+class DnsStream(asyncio.Protocol):
+    """Asks one question on a connection of its own (RFC 7766, RFC 7858); made for `Network.connect`."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._identifier = os.urandom(2)
+        self._received = bytearray()
+        self._outcome: asyncio.Future[bytes | CheckFailed] = asyncio.get_running_loop().create_future()
+        self._received_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for `ask`: the query's time must not begin before the connection's is over."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Collect the message that the two octets before it announce; what follows it does not matter."""
+        if self._outcome.done():
+            return
+        self._received += data
+        received, announced = len(self._received) - 2, int.from_bytes(self._received[:2])
+        if 0 <= received >= announced:
+            self._received_at = perf_counter()
+            self._outcome.set_result(bytes(self._received[2 : 2 + announced]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the waiting check that there will be no answer."""
+        if not self._outcome.done():
+            self._outcome.set_result(self._why_it_ended(exc))
+
+    def _why_it_ended(self, error: Exception | None) -> CheckFailed:
+        if error is not None:
+            return connection_failure(error, "waiting for the answer")
+        if not self._received:
+            return CheckFailed(Reason.CONNECTION_RESET, "the server closed the connection without an answer")
+        announced, received = int.from_bytes(self._received[:2]), max(len(self._received) - 2, 0)
+        detail = f"the server announced an answer of {announced} octets and closed after {received}"
+        return CheckFailed(Reason.PROTOCOL, detail)
+
+    async def ask(self) -> Reply:
+        """Send the question and wait for its answer.
+
+        Raises:
+            CheckFailed: When the connection ends before, or what comes is malformed or answers something else.
+        """
+        message = self._identifier + self._question.wire
+        self._transport.write(len(message).to_bytes(2) + message)  # type: ignore[attr-defined] # uvloop's has no base of asyncio's
+        wire = await self._outcome
+        if isinstance(wire, CheckFailed):
+            raise wire
+        why = why_no_answer(wire, self._identifier, self._question)
+        if why:
+            raise CheckFailed(Reason.PROTOCOL, f"what the server sent is no answer: {why}")
+        return Reply(await DnsAnswer.read(wire, self._question), self._received_at)

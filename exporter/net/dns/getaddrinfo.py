@@ -1,0 +1,191 @@
+"""Names as the system itself looks them up: getaddrinfo(3), in threads that are ours, few and counted.
+
+For names that only the name service switch knows of: multicast DNS, LDAP, the resolver of a VPN. Such a lookup cannot
+be cancelled. One that nobody waits for any more keeps its thread until the system gives up, and no thread of anybody
+else; whoever asks for its name again meanwhile waits for the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections import deque
+from concurrent.futures import Future
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.addresses import parse_address
+from exporter.net.dns.stub import Answer, address_question
+from exporter.net.errors import reason_of_errno
+
+if TYPE_CHECKING:
+    from exporter.net.addresses import Address
+    from exporter.net.dns.address_queue import Outcome
+
+MAX_RESOLVER_THREADS = 32
+
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_NO_SUCH_NAME = socket.EAI_NONAME
+_NO_ADDRESS = frozenset(getattr(socket, name) for name in ("EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name))
+_MEANINGS = {
+    socket.EAI_AGAIN: (Reason.RESOLVE, "no name server answered, or one failed for now (EAI_AGAIN)"),
+    socket.EAI_FAIL: (Reason.RESOLVE, "a name server refused or failed for good (EAI_FAIL)"),
+    socket.EAI_MEMORY: (Reason.LOCAL, "there was no memory for it (EAI_MEMORY)"),
+}
+"""Source: getaddrinfo(3)."""
+
+
+class _Key(NamedTuple):
+    name: str
+    version: int
+
+
+class _Lookup:
+    """One lookup, waiting for a thread or in one; lives until the system has told."""
+
+    __slots__ = ("begun", "key", "waiters")
+
+    def __init__(self, key: _Key, waiter: Future[Outcome]) -> None:
+        self.key = key
+        self.begun = False
+        self.waiters = [waiter]
+
+
+class ResolverThreads:
+    """Asks the system in threads that live while there is something to ask; shared by batches and event loops.
+
+    The threads are daemons: neither the end of a batch nor that of the process waits for one that hangs.
+    """
+
+    def __init__(self, limit: int = MAX_RESOLVER_THREADS) -> None:
+        """Make the pool; no thread is started yet.
+
+        Args:
+            limit: The most threads there are at once. Further names wait for one.
+        """
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._lookups: dict[_Key, _Lookup] = {}
+        self._queue: deque[_Lookup] = deque()
+        self._threads = 0
+
+    @property
+    def busy(self) -> int:
+        """Threads in which the system is being asked."""
+        with self._lock:
+            return sum(lookup.begun for lookup in self._lookups.values())
+
+    async def look_up(self, name: str, version: int) -> Answer:
+        """Ask the system for the addresses of a name, together with all who ask for the same.
+
+        Args:
+            name: ASCII name.
+            version: 4 or 6.
+
+        Raises:
+            CheckFailed: With reason `resolve` when the system could not tell, or the name is none; with `local` when
+                this host has not what the lookup needs.
+        """
+        if not (name.isascii() and name.isprintable()) or address_question(name, version) is None:
+            raise CheckFailed(Reason.RESOLVE, f"{name} is no domain name")
+        outcome = await asyncio.wrap_future(self._ask(_Key(name, version)))
+        if isinstance(outcome, CheckFailed):
+            raise outcome.anew()
+        return outcome
+
+    def obstacle(self, name: str) -> str:
+        """Tell what keeps the lookup of a name from beginning; empty when nothing does."""
+        with self._lock:
+            waits = any(not lookup.begun for key, lookup in self._lookups.items() if key.name == name)
+            if waits and self._threads == self._limit:
+                return f"all {self._limit} resolver threads are busy"
+        return ""
+
+    def _ask(self, key: _Key) -> Future[Outcome]:
+        waiter: Future[Outcome] = Future()
+        with self._lock:
+            lookup = self._lookups.get(key)
+            if lookup is not None:
+                lookup.waiters = [other for other in lookup.waiters if not other.cancelled()]
+                lookup.waiters.append(waiter)
+                return waiter
+            lookup = self._lookups[key] = _Lookup(key, waiter)
+            self._queue.append(lookup)
+            if self._threads == self._limit:
+                return waiter
+            self._threads += 1
+        self._start_thread(lookup)
+        return waiter
+
+    def _start_thread(self, lookup: _Lookup) -> None:
+        try:
+            threading.Thread(target=self._work, name="nyxmon-resolver", daemon=True).start()
+        except RuntimeError:
+            with self._lock:
+                self._threads -= 1
+                if self._threads or lookup not in self._queue:
+                    return  # another one has come to it, or will
+                self._queue.remove(lookup)
+            self._end(
+                lookup,
+                CheckFailed(Reason.LOCAL, f"{lookup.key.name} could not be looked up: there is no thread for it"),
+            )
+
+    def _work(self) -> None:
+        while (lookup := self._next()) is not None:
+            self._end(lookup, _ask_system(*lookup.key))
+
+    def _next(self) -> _Lookup | None:
+        """Give a lookup that somebody waits for; None when the thread is to end."""
+        with self._lock:
+            while self._queue:
+                lookup = self._queue.popleft()
+                if not all(waiter.cancelled() for waiter in lookup.waiters):
+                    lookup.begun = True
+                    return lookup
+                del self._lookups[lookup.key]
+            self._threads -= 1
+            return None
+
+    def _end(self, lookup: _Lookup, outcome: Outcome) -> None:
+        with self._lock:
+            del self._lookups[lookup.key]
+        for waiter in lookup.waiters:
+            if waiter.set_running_or_notify_cancel():
+                waiter.set_result(outcome)
+
+
+def _ask_system(name: str, version: int) -> Outcome:
+    started = perf_counter()
+    exists = True
+    addresses: tuple[Address, ...] = ()
+    try:
+        found = socket.getaddrinfo(name.encode("ascii"), None, family=_FAMILIES[version], type=socket.SOCK_STREAM)
+    except OSError as error:
+        exists = error.errno != _NO_SUCH_NAME
+        if not isinstance(error, socket.gaierror) or (exists and error.errno not in _NO_ADDRESS):
+            return system_failure(name, error)
+    else:
+        addresses = tuple(filter(None, (address_of(place) for *_, place in found)))
+    return Answer(addresses, exists, perf_counter() - started)
+
+
+def address_of(place: tuple[Any, ...]) -> Address | None:
+    """Give the address in a socket address; a link-local one with the number of its interface as zone (RFC 4007)."""
+    host, zone = place[0], place[3] if len(place) > 3 else 0
+    return parse_address(f"{host}%{zone}" if zone else host)
+
+
+def system_failure(name: str, error: OSError) -> CheckFailed:
+    """Tell what an error of getaddrinfo means that says neither that the name has no address nor that it is none."""
+    number = error.errno or 0
+    if not isinstance(error, socket.gaierror):  # EAI_SYSTEM, told by what the system said
+        local = reason_of_errno(number, Reason.LOCAL) is Reason.LOCAL
+        reason, says = Reason.LOCAL if local else Reason.RESOLVE, os.strerror(number).lower()
+    else:
+        reason, says = _MEANINGS.get(number, (Reason.RESOLVE, f"its error code is {number}"))
+    return CheckFailed(reason, f"{name} could not be looked up by the system: {says}")

@@ -1,0 +1,137 @@
+"""What a DNS question is made of, as configurations write it: a name, a type, a class, and a server to ask."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+import dns.exception
+import dns.name
+import dns.rdataclass
+import dns.rdatatype
+import dns.reversename
+
+from exporter.host_names import ascii_name
+from exporter.settings import parse_host_port
+
+_END_OF_AUTHORITY = re.compile(r"[/?#]")
+_WITH_PORT = re.compile(r"(?P<host>.+):[0-9]*")
+_TRANSPORTS_OF_SCHEMES = {"tls": "tls", "dot": "tls", "tcp": "tcp", "udp": "udp"}
+_NOT_SPOKEN = ("https", "h3", "quic", "doq")
+
+
+def parse_record_type(value: object) -> str:
+    """Read a record type by name or as RFC 3597 writes unknown ones (`TYPE65280`) and give its usual name.
+
+    Raises:
+        ValueError: When it is none, or one whose answer is no single message.
+    """
+    try:
+        number = dns.rdatatype.from_text(value if isinstance(value, str) else "")
+    except (dns.exception.DNSException, ValueError):
+        raise ValueError("is no record type; such as A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT, CAA, ANY") from None
+    if number != dns.rdatatype.ANY and (dns.rdatatype.is_metatype(number) or number == dns.rdatatype.NONE):
+        raise ValueError("is a type of queries that this check cannot make")
+    return dns.rdatatype.to_text(number)
+
+
+def parse_record_class(value: object) -> str:
+    """Read a record class and give its usual name.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    try:
+        number = dns.rdataclass.from_text(value if isinstance(value, str) else "")
+    except (dns.exception.DNSException, ValueError):
+        raise ValueError("is no record class; they are IN, CH and HS") from None
+    if dns.rdataclass.is_metaclass(number):
+        raise ValueError("is no class of records; they are IN, CH and HS")
+    return dns.rdataclass.to_text(number)
+
+
+def parse_server(value: object) -> str:
+    """Check a server's host with or without a port and give it as written.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    text = value if isinstance(value, str) else ""
+    scheme, separator, _ = text.partition("://")
+    try:
+        parse_host_port(text, default_port=53)
+    except ValueError as error:
+        if separator and scheme.lower() in _TRANSPORTS_OF_SCHEMES:
+            raise ValueError(f"{error} and transport: {_TRANSPORTS_OF_SCHEMES[scheme.lower()]}") from None
+        if separator and scheme.lower() in _NOT_SPOKEN:
+            raise ValueError(
+                "is a URL; DNS over HTTPS or QUIC cannot be checked, write a server for `transport`"
+            ) from None
+        raise
+    return text
+
+
+def name_of(target: str, record_type: str) -> dns.name.Name:
+    """Return the name that a question is about; for PTR records an address may stand for it."""
+    if record_type == "PTR" and _is_address(target):
+        return dns.reversename.from_address(target)
+    return dns.name.from_text(target if target.isascii() else ascii_name(target))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_name(target: str, record_type: str) -> str:
+    """Return the name to ask for in ASCII, without its final dot, or the address whose PTR records are asked for.
+
+    Raises:
+        ValueError: When it is none; the message says what to write.
+    """
+    address = target.removeprefix("[").removesuffix("]")
+    if _is_address(address):
+        if "%" in address:
+            raise ValueError("has a zone, which DNS knows nothing of")
+        if record_type == "PTR":
+            return address
+        raise ValueError("is an IP address; the target is the name asked for, the server's address goes to `server`")
+    _refuse_what_is_more_than_a_name(target)
+    if target == ".":
+        return target
+    name = target if target.isascii() else ascii_name(target)
+    if "\\" not in name:
+        ascii_name(name)
+    try:
+        dns.name.from_text(name)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise ValueError(f"is no name that can be asked for ({type(error).__name__})") from None
+    return name.removesuffix(".")
+
+
+def _refuse_what_is_more_than_a_name(target: str) -> None:
+    """Refuse URLs, places, mail addresses and blanks; where a name has such a character, RFC 1035 escapes it."""
+    scheme, is_url, rest = target.partition("://")
+    if is_url:
+        authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]
+        name = authority.rpartition("@")[2].partition(":")[0]
+        if scheme.lower() in ("http", "https") and name and name[0] != "[" and not _is_address(name):
+            raise ValueError(f"is a URL; write {name}")
+        raise ValueError("is a URL; the target is the name asked for, and the server goes to `server`")
+    if any(character.isspace() for character in target):
+        trimmed = target.strip()
+        wanted = "" if not trimmed or any(map(str.isspace, trimmed)) else f"; write {trimmed}"
+        raise ValueError(f"contains a blank{wanted}")
+    if place := _WITH_PORT.fullmatch(target):
+        if _is_address(place["host"].strip("[]")):
+            raise ValueError("is the address of a server, which goes to `server`; the target is the name asked for")
+        raise ValueError(f"has a port; write {place['host']}, and the port belongs in `server`")
+    if "/" in target and not target.lower().removesuffix(".").endswith(".arpa"):  # RFC 2317 names networks with slashes
+        raise ValueError(
+            f"has a path; write {target.partition('/')[0]}" if target[0] != "/" else "is a path, not a name"
+        )
+    if "@" in target:
+        raise ValueError(f"is a mail address; write {target.rpartition('@')[2]}" if target != "@" else "is not a name")

@@ -1,0 +1,113 @@
+"""The data of DNS records as text: what the subject `answers` is compared with.
+
+Host names are in lower case and without the final dot (`10 mail.example`), the strings of a TXT record joined (RFC 7208
+section 3.3) and without quotes, its bytes that are no UTF-8 escaped. All else is as in a master file. The types that
+answers consist of are read here, because a name server may send thousands of records and dnspython takes some 30 us
+for each; the others are left to dnspython, in sizes that do not keep it busy.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import dns.exception
+import dns.name
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.rdtypes.txtbase
+
+from exporter.net.dns.message import name_in_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.net.dns.message import Frame, Names
+
+_IN, _A, _AAAA = int(dns.rdataclass.IN), int(dns.rdatatype.A), int(dns.rdatatype.AAAA)
+_ONE_NAME = frozenset((dns.rdatatype.NS, dns.rdatatype.CNAME, dns.rdatatype.DNAME, dns.rdatatype.PTR))
+NUMBERED_NAMES: Mapping[int, int] = {
+    dns.rdatatype.MX: 1,
+    dns.rdatatype.KX: 1,
+    dns.rdatatype.AFSDB: 1,
+    dns.rdatatype.SRV: 3,
+}
+"""Types whose data is so many numbers of two octets, and a name."""
+
+NAMES_ONLY = frozenset((*_ONE_NAME, *NUMBERED_NAMES, dns.rdatatype.SOA, dns.rdatatype.RP))
+"""Types whose text is numbers and names, so that case means nothing in it (RFC 4343)."""
+
+TEXTS = frozenset((dns.rdatatype.TXT, dns.rdatatype.SPF))
+"""Types whose text is that of their strings, joined."""
+
+_WITH_TYPE_LISTS = frozenset((dns.rdatatype.NSEC, dns.rdatatype.NSEC3, dns.rdatatype.CSYNC))
+_BLOBS = frozenset(
+    (
+        dns.rdatatype.DNSKEY, dns.rdatatype.CDNSKEY, dns.rdatatype.KEY, dns.rdatatype.RRSIG, dns.rdatatype.SIG,
+        dns.rdatatype.CERT, dns.rdatatype.OPENPGPKEY, dns.rdatatype.TLSA, dns.rdatatype.SMIMEA,
+    )
+)  # fmt: skip
+_MAX_OCTETS, _MAX_TYPE_LIST_OCTETS = 1024, 256
+"""Longer data is not taken apart but for blobs: 9 KiB can list 65,536 types, for which dnspython takes 0.3 s."""
+
+
+def read_record(wire: bytes, frame: Frame, names: Names) -> dns.rdata.Rdata | str:
+    """Read the data of a record: as text, or as what `record_text` can make text of.
+
+    Raises:
+        dns.exception.DNSException: When it is malformed; ValueError, IndexError and struct.error likewise.
+    """
+    record_type, octets, offset = frame.record_type, frame.data_octets, frame.data_offset
+    if frame.record_class == _IN:
+        if record_type == _A and octets == 4:
+            return socket.inet_ntop(socket.AF_INET, wire[offset : offset + 4])
+        if record_type == _AAAA and octets == 16:
+            return socket.inet_ntop(socket.AF_INET6, wire[offset : offset + 16])
+        if numbers := NUMBERED_NAMES.get(record_type, 0):
+            name = names.text(name_in_data(names, frame, numbers * 2))
+            return " ".join([*(str(int.from_bytes(wire[at : at + 2])) for at in _pairs(offset, numbers)), name])
+    if record_type in _ONE_NAME:
+        return names.text(name_in_data(names, frame))
+    if record_type in TEXTS:
+        return _joined_strings(wire, offset, octets)
+    kind = dns.rdatatype.RdataType.make(record_type)
+    if octets > (_MAX_TYPE_LIST_OCTETS if kind in _WITH_TYPE_LISTS else _MAX_OCTETS) and kind not in _BLOBS:
+        return _unknown(wire[offset : offset + octets])
+    record_class = dns.rdataclass.RdataClass.make(frame.record_class)
+    return dns.rdata.from_wire(record_class, kind, wire, offset, octets)
+
+
+def record_text(record: dns.rdata.Rdata) -> str:
+    """Return the data of a record as text."""
+    if isinstance(record, dns.rdtypes.txtbase.TXTBase):
+        return b"".join(record.strings).decode("utf-8", "backslashreplace")
+    text = record.to_text(origin=dns.name.root, relativize=True)
+    if record.rdtype not in NAMES_ONLY:
+        return text
+    # The root itself, as in the MX record of a domain without mail (RFC 7505), has no name before its dot.
+    return " ".join("." if word == "@" else word for word in text.lower().split(" "))
+
+
+def _pairs(offset: int, count: int) -> range:
+    return range(offset, offset + 2 * count, 2)
+
+
+def _joined_strings(wire: bytes, offset: int, octets: int) -> str:
+    if not octets:
+        raise ValueError("there is no string")
+    strings = []
+    end = offset + octets
+    while offset < end:
+        length = wire[offset]
+        if length:
+            strings.append(wire[offset + 1 : offset + 1 + length])
+        offset += length + 1
+    if offset > end:
+        raise ValueError("a string reaches beyond its record")
+    return b"".join(strings).decode("utf-8", "backslashreplace")
+
+
+def _unknown(data: bytes) -> str:
+    """Return data as that of an unknown type is written (RFC 3597 section 5)."""
+    return f"\\# {len(data)} {data.hex()}"

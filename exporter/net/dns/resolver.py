@@ -1,0 +1,279 @@
+"""From a target's host to the address that is connected to, or the addresses that may be.
+
+An own stub resolver, because the system's takes a thread per name and cannot be cancelled: IP addresses are taken as
+they are, then the hosts file, then `localhost` (RFC 6761 section 6.3), then DNS with the system's servers and search
+domains. One address is chosen, the first of the answer, and tried once, so that a check tests one thing. The system's
+resolver, and all addresses, are for checks that ask for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
+from exporter.host_names import host_name
+from exporter.model import Reason
+from exporter.net.addresses import Address, parse_address
+from exporter.net.dns.address_queue import AddressQueue
+from exporter.net.dns.getaddrinfo import ResolverThreads
+from exporter.net.dns.stub import Answer, NotToldError, look_up, names_to_ask_for
+from exporter.net.dns.system_files import NameServer, ResolverConfig
+from exporter.net.singleflight import SingleFlight
+from exporter.settings import SYSTEM_RESOLVER, parse_host_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from exporter.net.connection_facts import ConnectionFacts
+    from exporter.net.dns.address_queue import Outcome
+    from exporter.net.dns.system_files import SystemConfig, SystemFiles
+    from exporter.settings import NetworkSettings
+
+    Ask = Callable[[int], Coroutine[Any, Any, Outcome]]
+    Told = tuple[int, Outcome]
+
+_VERSIONS = {"ip4": (4,), "ip6": (6,), "prefer_ip4": (4, 6), "prefer_ip6": (6, 4), "any": (4, 6)}
+_OTHERS_SECONDS = 1.0
+"""How long a check that has failed already waits to be told more about why."""
+
+_LOCALHOST = {4: "127.0.0.1", 6: "::1"}
+
+
+class Resolver:
+    """The lookups of one batch: each name, family and name server is asked for once, for all checks together."""
+
+    def __init__(self, system: SystemFiles, resolver_threads: ResolverThreads | None = None) -> None:
+        self._system = system
+        self._threads = resolver_threads or ResolverThreads()
+        self._configs: SingleFlight[None, SystemConfig] = SingleFlight()
+        self._answers: SingleFlight[tuple[str, int, str | None], Answer] = SingleFlight()
+
+    async def address(self, host: str, settings: NetworkSettings, facts: ConnectionFacts) -> Address:
+        """Find one address to speak to; note it in the facts, and in any case the time it took.
+
+        Raises:
+            CheckFailed: With reason `resolve` when there is none; with `local` when `source_ip` excludes the families
+                that the target and `ip_protocol` leave, or this host has nothing to look it up with.
+        """
+        with await self._find(host, settings, facts, several=False) as candidates:
+            return _first(candidates)
+
+    async def candidates(self, host: str, settings: NetworkSettings, facts: ConnectionFacts) -> AddressQueue:
+        """Find the addresses to connect to: one, or all with `happy_eyeballs`; note the first, and the time it took.
+
+        With `happy_eyeballs` there is at least one when this returns, and lookups may be under way for more.
+
+        Raises:
+            CheckFailed: As `address` does.
+        """
+        return await self._find(host, settings, facts, several=settings.happy_eyeballs)
+
+    async def name_servers(self) -> tuple[NameServer, ...]:
+        """Give the system's DNS servers, in the order they are to be asked in."""
+        system = await self._configs.result(None, self._read_system)
+        return system.resolver.servers
+
+    async def _find(
+        self, host: str, settings: NetworkSettings, facts: ConnectionFacts, *, several: bool
+    ) -> AddressQueue:
+        attempt = current_attempt()
+        reason_before, attempt.timeout_reason = attempt.timeout_reason, Reason.RESOLVE
+        literal = parse_address(host)
+        system = None if literal or settings.resolver else await self._configs.result(None, self._read_system)
+        started = perf_counter()
+        lookup_seconds = None
+        try:
+            versions = _allowed_versions(settings)
+            if literal is not None:
+                candidates = AddressQueue.of([_fitting(literal, versions, settings)])
+            else:
+                candidates = await self._look_up(resolvable_name(host), versions, settings, system, several=several)
+                lookup_seconds = candidates.lookup_seconds
+        except asyncio.CancelledError:
+            if settings.resolver == SYSTEM_RESOLVER:
+                attempt.timeout_detail = self._threads.obstacle(resolvable_name(host))
+            raise
+        finally:
+            facts.resolve_seconds = perf_counter() - started
+            facts.lookup_seconds = facts.resolve_seconds if lookup_seconds is None else lookup_seconds
+        facts.set_address(_first(candidates))
+        attempt.timeout_reason = reason_before
+        return candidates
+
+    async def _look_up(
+        self,
+        name: str,
+        versions: tuple[int, ...],
+        settings: NetworkSettings,
+        system: SystemConfig | None,
+        *,
+        several: bool,
+    ) -> AddressQueue:
+        if system is not None:
+            local = _local_addresses(name, versions, system)
+            if local:
+                return AddressQueue.of(local if several else local[:1])
+        config = _config(settings.resolver, system)
+        told: list[Told] = []
+        for candidate in [name] if config is None else names_to_ask_for(name, config):
+            ask = partial(self._outcome, candidate, settings.resolver, config)
+            find = self._ask_for_all if several else self._ask_for_one
+            found = await find(versions, settings, ask, told)
+            if found is not None:
+                return found
+            if any(isinstance(outcome, NotToldError) and outcome.silent for _, outcome in told):
+                break
+        if config is not None and len(versions) == 1 and not any(_may_exist(outcome) for _, outcome in told):
+            told += await self._ask_for_others(name, versions[0], settings, config)
+        raise _nothing_found(name, versions, told)
+
+    async def _read_system(self) -> SystemConfig:
+        return await anyio.to_thread.run_sync(self._system.read, abandon_on_cancel=True)
+
+    async def _ask_for_one(
+        self, versions: tuple[int, ...], settings: NetworkSettings, ask: Ask, told: list[Told]
+    ) -> AddressQueue | None:
+        """Ask for one family after the other until there is an address, or for all at once where none is preferred.
+
+        That a name does not exist is believed of the family that was asked for only: some servers say so of names that
+        have addresses of the other (RFC 4074 section 4.2).
+        """
+        at_once = [asyncio.create_task(ask(version)) for version in versions] if settings.ip_protocol == "any" else None
+        try:
+            for number, version in enumerate(versions):
+                outcome = await (at_once[number] if at_once else ask(version))
+                if isinstance(outcome, Answer) and outcome.addresses:
+                    return AddressQueue.of(outcome.addresses[:1], outcome.seconds)
+                told.append((version, outcome))
+        finally:
+            for task in at_once or ():
+                task.cancel()
+        return None
+
+    async def _ask_for_all(
+        self, versions: tuple[int, ...], _settings: NetworkSettings, ask: Ask, told: list[Told]
+    ) -> AddressQueue | None:
+        """Ask for all families at once, and give the addresses as soon as the first may be tried."""
+        candidates = AddressQueue(versions, {version: asyncio.create_task(ask(version)) for version in versions})
+        try:
+            await candidates.settle()
+        except BaseException:
+            candidates.close()
+            raise
+        if candidates.next is not None:
+            return candidates
+        told += [(version, candidates.outcomes[version]) for version in versions]
+        return None
+
+    async def _ask_for_others(
+        self, name: str, version: int, settings: NetworkSettings, config: ResolverConfig
+    ) -> list[Told]:
+        """Ask for the family that is of no use, to tell a name that does not exist from one that only has others."""
+        other = 10 - version
+        try:
+            async with asyncio.timeout(_OTHERS_SECONDS):
+                return [
+                    (other, await self._outcome(candidate, settings.resolver, config, other))
+                    for candidate in names_to_ask_for(name, config)
+                ]
+        except TimeoutError:
+            return []
+
+    async def _outcome(self, name: str, resolver: str | None, config: ResolverConfig | None, version: int) -> Outcome:
+        ask = (
+            partial(self._threads.look_up, name, version) if config is None else partial(look_up, name, version, config)
+        )
+        try:
+            return await self._answers.result((name, version, resolver), ask)
+        except CheckFailed as failure:
+            return failure
+
+
+def _first(candidates: AddressQueue) -> Address:
+    first = candidates.next
+    assert first is not None  # noqa: S101 - lookups that find none fail
+    return first
+
+
+def _config(resolver: str | None, system: SystemConfig | None) -> ResolverConfig | None:
+    """Give whom to ask, and how; None for the system itself."""
+    if system is not None:
+        return system.resolver
+    if resolver == SYSTEM_RESOLVER:
+        return None
+    address, port = parse_host_port(resolver, default_port=53)
+    return ResolverConfig(servers=(NameServer(address, port),))
+
+
+def _may_exist(outcome: Outcome) -> bool:
+    return not isinstance(outcome, Answer) or outcome.exists
+
+
+def _nothing_found(name: str, versions: tuple[int, ...], told: list[Told]) -> CheckFailed:
+    """Return why a name has no address, from what was told about its families in turn.
+
+    Args:
+        name: The name.
+        versions: The families that could be used.
+        told: What was told about these families, and perhaps about another.
+    """
+    for version, outcome in told:
+        if isinstance(outcome, CheckFailed) and version in versions:
+            return outcome.anew()
+    if len({version for version, _ in told}) > 1 and not any(_may_exist(outcome) for _, outcome in told):
+        return CheckFailed(Reason.RESOLVE, f"{name} does not exist")
+    return CheckFailed(Reason.RESOLVE, f"{name} has no {_families(versions)} address")
+
+
+def _allowed_versions(settings: NetworkSettings) -> tuple[int, ...]:
+    """Give the IP versions that may be used, the preferred one first."""
+    versions = _VERSIONS[settings.ip_protocol]
+    source = None if settings.source_ip is None else parse_address(settings.source_ip)
+    if source is None:
+        return versions
+    if source.version not in versions:
+        raise CheckFailed(
+            Reason.LOCAL, f"source_ip {source.text} cannot be used with ip_protocol {settings.ip_protocol}"
+        )
+    return (source.version,)
+
+
+def _fitting(address: Address, versions: tuple[int, ...], settings: NetworkSettings) -> Address:
+    if address.version in versions:
+        return address
+    if settings.source_ip is not None and address.version in _VERSIONS[settings.ip_protocol]:
+        raise CheckFailed(Reason.LOCAL, f"{address.text} cannot be reached from source_ip {settings.source_ip}")
+    raise CheckFailed(Reason.RESOLVE, f"{address.text} is no {_families(versions)} address")
+
+
+def resolvable_name(host: str) -> str:
+    """Return a host's name as DNS and certificates have it.
+
+    Raises:
+        CheckFailed: With reason `resolve` when it is not one.
+    """
+    try:
+        return host_name(host)
+    except ValueError as error:
+        raise CheckFailed(Reason.RESOLVE, f"{host!r} {error}") from error
+
+
+def _local_addresses(name: str, versions: tuple[int, ...], system: SystemConfig) -> list[Address]:
+    """Give what this system knows by itself about a name, preferred family first; nothing when DNS has to be asked."""
+    bare = name.removesuffix(".")
+    known = [address for address in map(parse_address, system.hosts.get(bare, ())) if address is not None]
+    fitting = [address for version in versions for address in known if address.version == version]
+    if not fitting and (bare == "localhost" or bare.endswith(".localhost")):
+        return [address for version in versions if (address := parse_address(_LOCALHOST[version])) is not None]
+    return fitting
+
+
+def _families(versions: tuple[int, ...]) -> str:
+    return " or ".join(f"IPv{version}" for version in sorted(versions))

@@ -1,0 +1,199 @@
+"""What DNS knows about a name in one address family, from servers in turn; which names a search leads to.
+
+Source: resolv.conf(5) for the order of names and servers. Beyond it a server that answers with an error is not asked
+again in the same lookup, and a silent one is waited for only shortly the first time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import lru_cache
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import dns.exception
+import dns.name
+import dns.rdataclass
+import dns.rdatatype
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.addresses import Address, parse_address
+from exporter.net.dns.exchange import DnsStream, ask_datagram, prepare_question
+from exporter.net.errors import connection_failure
+from exporter.net.udp import open_datagram_socket
+
+if TYPE_CHECKING:
+    from exporter.net.dns.message import Question
+    from exporter.net.dns.reader import DnsAnswer
+    from exporter.net.dns.system_files import NameServer, ResolverConfig
+
+_FIRST_WAIT_SECONDS = 1.0
+"""How long a server is waited for the first time, whatever the configuration says: a lost datagram or a dead first
+server then costs a second and not the five of resolv.conf(5), which are all the time a check has."""
+
+_MOST_ADDRESSES = 256
+"""A datagram of 64 KiB holds 4,000 addresses; nobody tries so many."""
+
+_NO_ERROR, _NO_SUCH_NAME = "NOERROR", "NXDOMAIN"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a name has in one address family.
+
+    Attributes:
+        addresses: In the order of the answer; empty when there are none.
+        exists: Whether the name exists, with records of other types perhaps.
+        seconds: How long finding out took.
+    """
+
+    addresses: tuple[Address, ...]
+    exists: bool
+    seconds: float
+
+
+class NotToldError(CheckFailed):
+    """Raised when no server could tell.
+
+    Attributes:
+        silent: Whether none answered at all, so that asking them for more is in vain.
+    """
+
+    def __init__(self, detail: str, *, silent: bool = False) -> None:
+        self.silent = silent
+        super().__init__(Reason.RESOLVE, detail)
+
+    def anew(self) -> NotToldError:
+        """Return the same failure, as `CheckFailed.anew` does."""
+        self.__traceback__ = None
+        return NotToldError(self.detail, silent=self.silent)
+
+
+def names_to_ask_for(name: str, config: ResolverConfig) -> list[str]:
+    """Return a name as it is and completed with search domains, in the order in which they are to be asked for.
+
+    Args:
+        name: ASCII name; one that ends with a dot is not completed.
+        config: The search domains, and how many dots make a name be asked for as it is first.
+    """
+    if name.endswith("."):
+        return [name]
+    completed = [f"{name}.{domain}" for domain in config.search]
+    fitting = [candidate for candidate in completed if address_question(candidate, 4) is not None]
+    return [name, *fitting] if name.count(".") >= config.ndots else [*fitting, name]
+
+
+async def look_up(name: str, version: int, config: ResolverConfig) -> Answer:
+    """Ask for the addresses of a name.
+
+    Args:
+        name: ASCII name, taken as absolute.
+        version: 4 or 6.
+        config: Whom to ask, and how.
+
+    Raises:
+        CheckFailed: With reason `resolve` when the servers could not tell, which is a NotToldError, or the name is
+            none; with `local` when this host has no socket to spare.
+    """
+    started = perf_counter()
+    question = address_question(name, version)
+    if question is None:
+        raise CheckFailed(Reason.RESOLVE, f"{name} is no domain name")
+    answer = await _ask_in_turn(name, question, config)
+    addresses = tuple(filter(None, map(parse_address, answer.texts(_MOST_ADDRESSES))))
+    exists = bool(addresses) or answer.is_alias or answer.rcode == _NO_ERROR
+    return Answer(addresses, exists, perf_counter() - started)
+
+
+async def _ask_in_turn(name: str, question: Question, config: ResolverConfig) -> DnsAnswer:
+    waits = [min(_FIRST_WAIT_SECONDS, config.timeout_seconds), *[config.timeout_seconds] * (config.attempts - 1)]
+    errors: dict[NameServer, str] = {}
+    for wait_seconds in waits:
+        for server in config.servers:
+            if server in errors:
+                continue
+            try:
+                answer = await ask(question, server, wait_seconds)
+            except TimeoutError:
+                continue
+            except CheckFailed as failure:
+                if failure.reason is Reason.LOCAL:
+                    raise
+                errors[server] = failure.detail
+                continue
+            if answer.rcode in (_NO_ERROR, _NO_SUCH_NAME):
+                return answer
+            errors[server] = f"{server} answered {answer.rcode}"
+    silence = f"did not answer within {sum(waits):g} s"
+    told = [errors.get(server, f"{server} {silence}") for server in dict.fromkeys(config.servers)]
+    raise NotToldError(f"{name} could not be looked up: {'; '.join(told)}", silent=not errors)
+
+
+_CACHED_QUESTIONS = 8192
+
+_RECORD_TYPES = {4: dns.rdatatype.A, 6: dns.rdatatype.AAAA}
+
+
+@lru_cache(maxsize=_CACHED_QUESTIONS)
+def address_question(name: str, version: int) -> Question | None:
+    """Give the question for the addresses of a name; None when the name is none.
+
+    Args:
+        name: The name in ASCII, taken as absolute.
+        version: The IP version of the addresses, 4 or 6.
+    """
+    try:
+        return prepare_question(
+            dns.name.from_text(name),
+            _RECORD_TYPES[version],
+            dns.rdataclass.IN,
+            recursion_desired=True,
+            edns_payload_bytes=None,  # addresses fit, and some old servers and firewalls do not know EDNS
+            dnssec_ok=False,
+        )
+    except dns.exception.DNSException:
+        return None
+
+
+async def ask(question: Question, server: NameServer, timeout_seconds: float) -> DnsAnswer:
+    """Ask a server and give its answer, whatever its code.
+
+    Raises:
+        TimeoutError: When the server is silent for `timeout_seconds`.
+        CheckFailed: With reason `resolve` when the server cannot be reached or talks nonsense; with `local` when this
+            host has no socket to spare.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            answer = await _ask_datagram(question, server)
+            return await _ask_stream(question, server) if answer is None else answer
+    except CheckFailed as failure:
+        if failure.reason is Reason.LOCAL:
+            raise
+        raise CheckFailed(Reason.RESOLVE, f"{server}: {failure.detail}") from failure
+
+
+async def _ask_datagram(question: Question, server: NameServer) -> DnsAnswer | None:
+    """Give the answer; None when it was cut short."""
+    address = parse_address(server.address)
+    if address is None:
+        raise CheckFailed(Reason.RESOLVE, "is no IP address")
+    with open_datagram_socket(address, server.port, None) as connected:
+        return (await ask_datagram(question, connected)).answer
+
+
+async def _ask_stream(question: Question, server: NameServer) -> DnsAnswer:
+    stream = DnsStream(question)
+    try:
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: stream, server.address, server.port)
+    except OSError as error:
+        raise connection_failure(error, "connecting over TCP") from error
+    try:
+        answer = (await stream.ask()).answer
+    finally:
+        transport.abort()
+    if answer is None:
+        raise CheckFailed(Reason.PROTOCOL, "the answer over TCP is cut short too")
+    return answer

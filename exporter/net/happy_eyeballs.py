@@ -1,0 +1,180 @@
+"""The first of several addresses to accept a connection: attempts that start one after another and overlap.
+
+Source: RFC 8305 ("Happy Eyeballs") section 5. The attempts of a race do not wait for turns of the batch's pacer: the
+first has had its turn, and those that follow it after the same pause are spread as the first ones were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
+from exporter.net.addresses import endpoint
+from exporter.net.errors import connection_failure
+
+if TYPE_CHECKING:
+    from exporter.net.addresses import Address
+    from exporter.net.dns.address_queue import AddressQueue
+
+_ATTEMPT_DELAY_SECONDS = 0.25
+"""Pause between the starts of two attempts, unless the first of them fails before: RFC 8305 section 8."""
+
+_MOST_TOLD = 32
+"""A name server may give thousands of addresses; so many are told of one by one."""
+
+
+class Winner(NamedTuple):
+    """The connection that was established first.
+
+    Attributes:
+        address: Where it leads.
+        transport: The connection; its protocol is connected.
+        arrived_at: `perf_counter()` when it was established.
+    """
+
+    address: Address
+    transport: asyncio.Transport
+    arrived_at: float
+
+
+class Race:
+    """Connects one protocol to one of several addresses; used once, on one event loop.
+
+    Attributes:
+        winner: The connection, once there is one.
+    """
+
+    def __init__(
+        self, protocol: asyncio.Protocol, candidates: AddressQueue, port: int, source_ip: str | None = None
+    ) -> None:
+        """Prepare a race; nothing is tried yet.
+
+        Args:
+            protocol: Connected to the winner alone, in the moment in which that is established.
+            candidates: The addresses.
+            port: The port of all of them.
+            source_ip: The local address of all attempts.
+        """
+        self.winner: Winner | None = None
+        self._protocol = protocol
+        self._candidates = candidates
+        self._port = port
+        self._source = None if source_ip is None else (source_ip, 0)
+        self._attempt = current_attempt()
+        self._tries: dict[asyncio.Task[OSError | None], Address] = {}
+        self._tried: dict[Address, CheckFailed | None] = {}
+        self._next_at = 0.0
+        self._open = True
+
+    async def run(self) -> Winner:
+        """Try the addresses until one answers; when this ends, however it does, no other connection is left.
+
+        Raises:
+            CheckFailed: When all failed: with the reason of the first that was tried, and a detail that tells of each.
+        """
+        try:
+            while self.winner is None or self.winner.address in self._tries.values():
+                self._start_what_is_due()
+                await self._wait()
+            await self._end_the_others()
+        except BaseException:
+            self._open = False
+            if self.winner is not None:
+                self.winner.transport.abort()
+            await self._end_the_others()
+            raise
+        return self.winner
+
+    def told(self) -> str:
+        """Tell what became of the addresses tried, and of lookups that failed."""
+        told = [
+            f"{self._place(address)} did not answer" if failure is None else failure.detail
+            for address, failure in islice(self._tried.items(), _MOST_TOLD)
+        ]
+        if len(self._tried) > _MOST_TOLD:
+            told.append(f"{len(self._tried) - _MOST_TOLD} more addresses failed")
+        return "; ".join((*told, *(failure.detail for failure in self._candidates.failures)))
+
+    def established(self, address: Address, transport: asyncio.Transport) -> None:
+        """Take the first connection that is established, and close every later one."""
+        if not self._open:
+            transport.abort()
+            return
+        self._open = False
+        self.winner = Winner(address, transport, perf_counter())
+        transport.set_protocol(self._protocol)
+        self._protocol.connection_made(transport)
+
+    def _start_what_is_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self._open or now < self._next_at:
+            return
+        address = self._candidates.take()
+        if address is None:
+            return
+        self._tried[address] = None
+        self._attempt.note("trying", address=self._place(address))
+        self._tries[asyncio.create_task(self._try(address))] = address
+        self._next_at = now + _ATTEMPT_DELAY_SECONDS
+
+    async def _try(self, address: Address) -> OSError | None:
+        """Connect to one address; give what went wrong."""
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: _FinishLine(self, address), address.text, self._port, local_addr=self._source
+            )
+        except OSError as error:
+            return error
+        return None
+
+    async def _wait(self) -> None:
+        """Wait until a try or a lookup ends, or the next try is due."""
+        lookups = self._candidates.under_way
+        if not self._tries and not lookups:
+            raise CheckFailed(next(failure.reason for failure in self._tried.values() if failure), self.told())
+        pause_seconds = None
+        if self._candidates.next is not None:
+            pause_seconds = max(self._next_at - asyncio.get_running_loop().time(), 0.0)
+        waiting: set[asyncio.Future[Any]] = {*self._tries, *lookups}
+        ended, _ = await asyncio.wait(waiting, timeout=pause_seconds, return_when=asyncio.FIRST_COMPLETED)
+        self._candidates.take_in(lookups & ended)
+        for task in [task for task in self._tries if task in ended]:
+            self._end_try(self._tries.pop(task), task.result())
+
+    def _end_try(self, address: Address, error: OSError | None) -> None:
+        if error is None:
+            return
+        failure = connection_failure(error, f"connecting to {self._place(address)}")
+        self._attempt.note("the attempt failed", address=self._place(address), why=failure.detail)
+        self._tried[address] = failure
+        if address == next(reversed(self._tried)):
+            self._next_at = 0.0  # the last one begun has failed, so that there is nothing to wait for
+
+    async def _end_the_others(self) -> None:
+        self._candidates.close()
+        for task in self._tries:
+            task.cancel()
+        if self._tries:
+            await asyncio.wait(self._tries)
+
+    def _place(self, address: Address) -> str:
+        return endpoint(address.text, self._port)
+
+
+class _FinishLine(asyncio.Protocol):
+    """Tells the race when its connection is established; lives until then.
+
+    Whoever waits for the event loop's `create_connection` learns of it later, and much later on a busy loop.
+    """
+
+    def __init__(self, race: Race, address: Address) -> None:
+        self._race = race
+        self._address = address
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand the connection to the race."""
+        self._race.established(self._address, cast("asyncio.Transport", transport))

@@ -1,0 +1,1 @@
+"""Connections through HTTP and SOCKS proxies."""

@@ -1,0 +1,81 @@
+"""Work that several checks of a batch want done: done once, given to all of them, dropped when nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from exporter.attempt import current_attempt
+from exporter.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Hashable
+
+K = TypeVar("K", bound="Hashable")
+V = TypeVar("V")
+
+
+class SingleFlight(Generic[K, V]):
+    """Results by key; lives as long as the batch, on one event loop.
+
+    Whoever asks for a key first starts its work; others wait for the same. A waiting check may be cancelled without
+    harm to the others; the work itself is cancelled with the last of them. Results stay. A failure is given to every
+    attempt that began before it happened, and to none that begins later, so that a retry asks anew.
+    """
+
+    def __init__(self) -> None:
+        self._work: dict[K, _Work[V]] = {}
+
+    async def result(self, key: K, start: Callable[[], Coroutine[Any, Any, V]]) -> V:
+        """Give the result for a key; `start` makes the work if there is none yet.
+
+        Raises:
+            CheckFailed: When the work raised it, for each who waits an exception of its own.
+        """
+        work = self._work.get(key)
+        if work is None or work.failed_before(current_attempt().started):
+            work = self._work[key] = _Work(start)
+        if not work.task.done():
+            await self._wait(key, work)
+        outcome = work.task.result()
+        if isinstance(outcome, CheckFailed):
+            raise outcome.anew()
+        return outcome
+
+    async def _wait(self, key: K, work: _Work[V]) -> None:
+        work.waiting += 1
+        try:
+            await asyncio.shield(work.task)
+        finally:
+            work.waiting -= 1
+            if not work.waiting and not work.task.done():
+                work.task.cancel()
+                if self._work.get(key) is work:
+                    del self._work[key]
+
+
+class _Work(Generic[V]):
+    """One piece of work under way or done."""
+
+    __slots__ = ("failed_at", "task", "waiting")
+
+    def __init__(self, start: Callable[[], Coroutine[Any, Any, V]]) -> None:
+        self.waiting = 0
+        self.failed_at = 0.0
+        # A context of its own: what is noted during the work must not land in the attempt of whoever came first.
+        self.task: asyncio.Task[V | CheckFailed] = asyncio.get_running_loop().create_task(
+            self._run(start), context=Context()
+        )
+
+    async def _run(self, start: Callable[[], Coroutine[Any, Any, V]]) -> V | CheckFailed:
+        try:
+            return await start()
+        except CheckFailed as failure:
+            self.failed_at = perf_counter()
+            return failure
+
+    def failed_before(self, moment: float) -> bool:
+        """Tell whether the work had failed before a `perf_counter()` value."""
+        return 0.0 < self.failed_at < moment

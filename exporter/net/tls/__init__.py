@@ -1,0 +1,1 @@
+"""TLS connections: contexts, handshakes, verification, certificate facts."""

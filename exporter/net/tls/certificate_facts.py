@@ -1,0 +1,170 @@
+"""Facts of single certificates, read from DER, so that they exist for certificates that were refused as well.
+
+What is read is bounded: a certificate is a target's, and what takes the loop long is left out.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from sys import getsizeof
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from cryptography import x509
+
+from exporter.net.connection_facts import CertificateFacts
+from exporter.net.tls.bounded_memory import BoundedMemory
+from exporter.net.tls.der import longest_name_bytes
+from exporter.net.tls.go_names import go_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+T = TypeVar("T")
+
+_REMEMBERED_BYTES = 1 << 25  # ten thousand targets with a leaf each, and their authorities
+
+_LARGEST_REMEMBERED_BYTES = 1 << 14
+"""Facts of most certificates are smaller than this. Those of larger ones are read each time, so that a target which
+presents another one of a hundred kilobytes each time makes nothing else be forgotten."""
+
+_FACTS_BYTES = 700  # of a CertificateFacts whose texts are empty, and of its place
+
+_LONGEST_NAME_BYTES = 1 << 10
+
+_LARGEST_WITH_NAMES_BYTES = 1 << 16
+
+_ISSUERS_BYTES = 1 << 14
+"""What is longer takes the loop longer than one target may: a distinguished name, a certificate whose host names are
+read, and all certificates of a chain but the first that are read whole. Usual ones are a tenth of it."""
+
+MAX_PRESENTED = 20
+"""Most certificates that a peer may present: far more than any chain needs, and few enough to look at at once."""
+
+
+def latest_start(certificates: tuple[CertificateFacts, ...]) -> float | None:
+    """Give the Unix time from which all of the certificates are valid; None when the dates of one are unknown."""
+    latest = 0.0
+    for one in certificates:
+        start = one.not_before_timestamp_seconds
+        if start is None or one.not_after_timestamp_seconds is None:
+            return None
+        latest = max(latest, start)
+    return latest
+
+
+def certificate_facts(der: bytes) -> CertificateFacts:
+    """Read the facts of a certificate; mostly remembered, because each scrape meets the same ones again.
+
+    A certificate that OpenSSL takes may still be malformed in a part that nobody verifies; such parts are left out.
+    """
+    known = _remembered.get(der)
+    if known is not None:
+        return known
+    facts = _read_facts(der, sha256(der).hexdigest())
+    size_bytes = len(der) + _size_bytes(facts)
+    if size_bytes <= _LARGEST_REMEMBERED_BYTES:
+        _remembered.put(der, facts, size_bytes)
+    return facts
+
+
+_remembered: BoundedMemory[bytes, CertificateFacts] = BoundedMemory(_REMEMBERED_BYTES)
+
+
+def _size_bytes(facts: CertificateFacts) -> int:
+    texts = (facts.fingerprint_sha256, facts.subject, facts.issuer, facts.serial_number, *facts.names, *facts.addresses)
+    return _FACTS_BYTES + sum(map(getsizeof, texts)) + getsizeof(facts.names) + getsizeof(facts.addresses)
+
+
+def _read_facts(der: bytes, fingerprint: str, *, named: bool = True) -> CertificateFacts:
+    certificate = _attempt(lambda: x509.load_der_x509_certificate(der), None)
+    if certificate is None:
+        return CertificateFacts(fingerprint_sha256=fingerprint)
+    subject = issuer = ""
+    names: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    if named and longest_name_bytes(der) <= _LONGEST_NAME_BYTES:
+        subject = _attempt(lambda: go_name(certificate.subject), "")
+        issuer = _attempt(lambda: go_name(certificate.issuer), "")
+    if named and len(der) <= _LARGEST_WITH_NAMES_BYTES:
+        alternatives = _attempt(lambda: _alternative_names(certificate), None)
+        if alternatives is not None:
+            names = tuple(alternatives.get_values_for_type(x509.DNSName))
+            addresses = tuple([str(one) for one in alternatives.get_values_for_type(x509.IPAddress)])
+    return CertificateFacts(
+        fingerprint_sha256=fingerprint,
+        subject=subject,
+        issuer=issuer,
+        names=names,
+        addresses=addresses,
+        serial_number=_attempt(lambda: go_serial_number(certificate.serial_number), ""),
+        not_before_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_before_utc),
+        not_after_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_after_utc),
+    )
+
+
+_UNREADABLE = (
+    ValueError,
+    TypeError,  # a bit string in a name
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises for certificates that OpenSSL takes."""
+
+
+def _attempt(read: Callable[[], T], otherwise: T) -> T:
+    try:
+        return read()
+    except _UNREADABLE:
+        return otherwise
+
+
+def go_serial_number(number: int) -> str:
+    """Write a serial number as blackbox_exporter does: the bytes of Go's big.Int in hex, two digits each, no sign."""
+    magnitude = abs(number)
+    return magnitude.to_bytes((magnitude.bit_length() + 7) // 8).hex()
+
+
+def _timestamp_seconds(read: Callable[[], datetime]) -> float | None:
+    date = _attempt(read, None)
+    return None if date is None else date.timestamp()
+
+
+def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
+    return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+
+class Presented(NamedTuple):
+    """The certificates that a peer sent, its own first: as DER, and what they say.
+
+    Attributes:
+        ders: The certificates; when there are more than MAX_PRESENTED, the peer's own alone.
+        facts: What they say.
+        sent: How many the peer sent.
+    """
+
+    ders: tuple[bytes, ...]
+    facts: tuple[CertificateFacts, ...]
+    sent: int
+
+    @classmethod
+    def read(cls, ders: Sequence[bytes], sent: int | None = None) -> Presented:
+        """Read certificates as they came; `sent` is how many came, if not all are at hand.
+
+        Of a chain of unusual size, the names of the last certificates are left out.
+        """
+        facts: list[CertificateFacts] = []
+        read_bytes = 0
+        for der in ders:
+            facts.append(
+                certificate_facts(der)
+                if read_bytes <= _ISSUERS_BYTES
+                else _read_facts(der, sha256(der).hexdigest(), named=False)
+            )
+            read_bytes += len(der) if len(facts) > 1 else 0
+        return cls(tuple(ders), tuple(facts), len(ders) if sent is None else sent)
+
+
+NOTHING_PRESENTED = Presented((), (), 0)

@@ -1,0 +1,181 @@
+"""One TLS configuration made ready for use: connections are made from it, and certificates judged by it.
+
+Two libraries share the work. OpenSSL as the package cryptography brings it, through pyOpenSSL, shakes hands: that takes
+about half the time of the OpenSSL that Python is linked with on most systems, it gives the certificates of whatever
+connection, and it is the same OpenSSL everywhere. Python's own `ssl` judges the certificates, so that authorities,
+names and purposes mean what they mean to other Python programs.
+
+A chain that was verified for a name is not verified again while all its certificates are valid: with the same
+authorities the verdict cannot change. That the peer has the key of its certificate is proved by each handshake anew.
+"""
+
+from __future__ import annotations
+
+import ssl
+from itertools import count
+from time import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from OpenSSL import SSL
+from OpenSSL._util import lib as openssl
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.tls.bounded_memory import BoundedMemory
+from exporter.net.tls.files import UnusableFileError, read_client_certificate, read_verifier
+from exporter.net.tls.verification import VerifiedChain, verify_chain
+
+if TYPE_CHECKING:
+    from exporter.net.tls.certificate_facts import Presented
+    from exporter.net.tls.files import ClientCertificate
+
+_VERSIONS = {
+    "TLS10": SSL.TLS1_VERSION,
+    "TLS11": SSL.TLS1_1_VERSION,
+    "TLS12": SSL.TLS1_2_VERSION,
+    "TLS13": SSL.TLS1_3_VERSION,
+}
+_LEGACY_VERSIONS = ("TLS10", "TLS11")
+_WEAK_SUITES = b"DEFAULT:@SECLEVEL=0"
+"""OpenSSL 3 and newer speak TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that. It is
+the level of handshakes alone: what is demanded of certificates stays the same."""
+
+_GROUPS = (b"X25519:P-256:P-384:P-521:X25519MLKEM768", b"X25519:P-256:P-384:P-521")
+"""Key exchange groups, in the order of preference, with and without the hybrid of RFC 9794 that only newer OpenSSL
+has. Only the first one's key is made beforehand: a server that insists on the hybrid asks for it, and the others are
+spared a key that takes as long to make as the rest of the ClientHello."""
+
+_CHAIN_BYTES = 350
+_CERTIFICATE_BYTES = 121
+"""What a remembered chain takes in memory, and each certificate in its key."""
+
+
+class ContextRecipe(NamedTuple):
+    """What a context is made from; equal recipes share a context."""
+
+    ca_file: str | None
+    cert_file: str | None
+    key_file: str | None
+    min_version: str
+    max_version: str | None
+    verifying: bool
+    legacy_renegotiation: bool
+    alpn: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that are named."""
+        return tuple([file for file in (self.ca_file, self.cert_file, self.key_file) if file is not None])
+
+
+VerifiedChains = BoundedMemory[tuple[int, str, tuple[str, ...]], VerifiedChain]
+"""Verified chains by the context that verified them, the name they were verified for, and their fingerprints."""
+
+_numbers = count()
+
+
+class TlsContext:
+    """Makes connections for one recipe and judges the certificates that come by them; used by one event loop.
+
+    Attributes:
+        verifier: Python's context for judging certificates; None when any certificate is accepted.
+        remembered: Verified chains, shared with the other contexts of the process.
+        allows_legacy_servers: Whether servers without secure renegotiation (RFC 5746) are accepted.
+        certificate: What is shown to servers that ask for a certificate.
+    """
+
+    def __init__(self, recipe: ContextRecipe, authorities: str | None, remembered: VerifiedChains) -> None:
+        """Read the files; blocks meanwhile.
+
+        Args:
+            recipe: The configuration.
+            authorities: PEM file of the authorities to trust; None to accept any certificate.
+            remembered: Where verified chains are remembered.
+
+        Raises:
+            CheckFailed: With reason `local` when a file cannot be read or holds nothing of use.
+        """
+        self.certificate: ClientCertificate | None = None
+        try:
+            self.verifier = None if authorities is None else read_verifier(authorities)
+            if recipe.cert_file is not None and recipe.key_file is not None:
+                self.certificate = read_client_certificate(recipe.cert_file, recipe.key_file)
+            self._handshakes = _handshakes(recipe, self.certificate)
+        except UnusableFileError as error:
+            raise unusable(error.file, error.why) from error
+        self.allows_legacy_servers = recipe.legacy_renegotiation
+        self._number = next(_numbers)
+        self.remembered = remembered
+
+    def connection(self, server_name: str, *, named: bool) -> SSL.Connection:
+        """Make a connection that has yet to shake hands and has no socket.
+
+        Args:
+            server_name: Name or address of the peer.
+            named: Whether it is a name, which is then sent (RFC 6066 section 3 allows no addresses).
+        """
+        connection = SSL.Connection(self._handshakes, None)
+        if named:
+            connection.set_tlsext_host_name(server_name.encode())
+        connection.set_connect_state()
+        return connection
+
+    def verify(self, server_name: str, presented: Presented) -> VerifiedChain:
+        """Verify a chain for a name, or recall that it was.
+
+        Args:
+            server_name: Name or IP address that the certificate has to be for.
+            presented: The certificates as they were sent.
+
+        Raises:
+            ssl.SSLCertVerificationError: When they are refused.
+            ssl.SSLError: When they cannot be judged.
+        """
+        key = (self._number, server_name, tuple([one.fingerprint_sha256 for one in presented.facts]))
+        known = self.remembered.get(key)
+        if known is not None and known.holds_at(time()):
+            return known
+        if self.verifier is None or not presented.ders:
+            raise ssl.SSLError("the peer presented no certificate")
+        verified = verify_chain(self.verifier, server_name, presented.ders)
+        size_bytes = _CHAIN_BYTES + len(server_name) + _CERTIFICATE_BYTES * len(presented.facts)
+        self.remembered.put(key, verified, size_bytes)
+        return verified
+
+
+def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_verify(SSL.VERIFY_NONE)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_options(SSL.OP_NO_TICKET)
+    # A server without secure renegotiation is refused later, when it has presented its certificates. OpenSSL never
+    # renegotiates with one, whatever is set here.
+    context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
+    _prefer_groups(context)
+    if recipe.min_version in _LEGACY_VERSIONS:
+        context.set_cipher_list(_WEAK_SUITES)
+    context.set_min_proto_version(_VERSIONS[recipe.min_version])
+    if recipe.max_version is not None:
+        context.set_max_proto_version(_VERSIONS[recipe.max_version])
+    if certificate is not None:
+        certificate.show(context)
+    if recipe.alpn:
+        context.set_alpn_protos([protocol.encode() for protocol in recipe.alpn])
+    return context
+
+
+def _prefer_groups(context: SSL.Context) -> None:
+    """Offer the first of _GROUPS that is known.
+
+    pyOpenSSL has no public call for it; should its library lose this one, handshakes take longer, no more.
+    """
+    set_groups = getattr(openssl, "SSL_CTX_set1_curves_list", None)
+    for groups in _GROUPS:
+        if set_groups is None or set_groups(context._context, groups) == 1:  # noqa: SLF001 - as above
+            return
+        openssl.ERR_clear_error()  # else it would be told as the reason of another failure
+
+
+def unusable(files: str, why: str) -> CheckFailed:
+    """Say that TLS cannot be set up, which is no fault of the target."""
+    return CheckFailed(Reason.LOCAL, f"TLS cannot be set up from {files}: {why}")

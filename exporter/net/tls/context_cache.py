@@ -1,0 +1,134 @@
+"""TLS contexts, built once per distinct TLS configuration, because building one reads some 140 authorities (26 ms).
+
+A context is built anew when one of its files was replaced, so that rotated certificates need no reload.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.tls.context import ContextRecipe, TlsContext, VerifiedChains, unusable
+from exporter.net.tls.pem_files import MAX_PEM_BYTES
+from exporter.regular_files import read_regular, reading_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.settings import TlsConfig
+
+_MAX_CONTEXTS = 1024
+_VERIFIED_CHAINS_BYTES = 1 << 24  # of some 25,000 usual chains
+
+SYSTEM_AUTHORITIES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # CentOS
+    "/etc/ssl/cert.pem",  # Alpine, BSD, macOS
+)
+"""Where systems keep the authorities they trust; the first that exists is used. The environment (SSL_CERT_FILE) is
+not asked, so that a check means the same wherever the exporter is started."""
+
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+class TlsContexts:
+    """The TLS contexts of the process, bounded in number; may be used by any thread."""
+
+    def __init__(
+        self, *, system_authorities: Sequence[str] = SYSTEM_AUTHORITIES, max_contexts: int = _MAX_CONTEXTS
+    ) -> None:
+        self._max_contexts = max_contexts
+        self._system_authorities = tuple(system_authorities)
+        self._lock = Lock()
+        self._verified: VerifiedChains = VerifiedChains(_VERIFIED_CHAINS_BYTES)
+        self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, TlsContext]] = OrderedDict()
+
+    def recipe(self, config: TlsConfig, alpn: tuple[str, ...] = ()) -> ContextRecipe:
+        """Give what a context for this configuration is made from; `server_name` is no part of it."""
+        return ContextRecipe(
+            config.ca_file,
+            config.cert_file,
+            config.key_file,
+            config.min_version,
+            config.max_version,
+            not config.insecure_skip_verify,
+            config.legacy_renegotiation,
+            alpn,
+        )
+
+    def has_any(self) -> bool:
+        """Tell whether there is any context to refresh."""
+        return bool(self._contexts)
+
+    def known(self, recipe: ContextRecipe) -> TlsContext | None:
+        """Give the context as it was last made, without looking at its files; None when there is none."""
+        known = self._contexts.get(recipe)
+        return None if known is None else known[1]
+
+    def refresh(self) -> None:
+        """Make the contexts anew whose files have changed, and forget those that cannot be made; blocks meanwhile."""
+        for recipe in self.recipes():
+            try:
+                self.context(recipe)
+            except CheckFailed:
+                self.forget(recipe)
+
+    def recipes(self) -> list[ContextRecipe]:
+        """Return what the contexts made so far are made from."""
+        with self._lock:
+            return list(self._contexts)
+
+    def forget(self, recipe: ContextRecipe) -> None:
+        """Drop a context."""
+        with self._lock:
+            self._contexts.pop(recipe, None)
+
+    def context(self, recipe: ContextRecipe) -> TlsContext:
+        """Give the context for a recipe, built anew only when a file it is made of has changed; blocks meanwhile.
+
+        Raises:
+            CheckFailed: With reason `local` when a file is missing or is not what it should be.
+        """
+        authorities = (recipe.ca_file or self._system_file()) if recipe.verifying else None
+        files = [file for file in (authorities, recipe.cert_file, recipe.key_file) if file is not None]
+        try:
+            stamp = tuple([_stamp(file) for file in files])
+            with self._lock:
+                known = self._contexts.get(recipe)
+                if known is not None and known[0] == stamp:
+                    self._contexts.move_to_end(recipe)
+                    return known[1]
+            context = TlsContext(recipe, authorities, self._verified)
+        except OSError as error:
+            raise unusable(error.filename or ", ".join(files), reading_failure(error)) from error
+        with self._lock:
+            self._contexts[recipe] = (stamp, context)
+            if len(self._contexts) > self._max_contexts:
+                self._contexts.popitem(last=False)
+        return context
+
+    def _system_file(self) -> str:
+        for file in self._system_authorities:
+            if Path(file).exists():
+                return file
+        raise CheckFailed(
+            Reason.LOCAL, "this system has no file of trusted authorities where one is known; set ca_file"
+        )
+
+
+def touch(file: str) -> None:
+    """Read a file as it is read for a context; blocks as long as that would."""
+    with suppress(OSError, ValueError):
+        read_regular(file, MAX_PEM_BYTES)
+
+
+def _stamp(file: str) -> tuple[int, int, int]:
+    status = Path(file).stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino

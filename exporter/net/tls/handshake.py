@@ -1,0 +1,160 @@
+"""What a TLS handshake, completed or refused, tells: its facts, and why it failed.
+
+The certificates of a connection can be read whatever became of its handshake, so the facts of refused ones need no
+second connection.
+"""
+
+from __future__ import annotations
+
+import ssl
+from functools import cache
+from typing import TYPE_CHECKING
+
+from OpenSSL import SSL, crypto
+from OpenSSL._util import ffi
+from OpenSSL._util import lib as openssl
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.connection_facts import TlsFacts
+from exporter.net.errors import connection_failure, openssl_reason
+from exporter.net.tls.certificate_facts import MAX_PRESENTED, NOTHING_PRESENTED, Presented
+from exporter.net.tls.cipher_suites import iana_cipher_name
+from exporter.net.tls.refused_certificates import certificate_phrase
+from exporter.net.tls.server_hello import read_server_hello
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.net.tls.verification import VerifiedChain
+
+_RECORD_TYPES = range(20, 25)
+"""First byte of every TLS record, RFC 8446 section 5.1 and RFC 6520."""
+
+_ALERT, _FATAL = 21, 2
+_ALERTS = {
+    40: "it has no cipher suite or other parameter in common with those offered (alert handshake_failure)",
+    70: "it speaks none of the TLS versions offered (alert protocol_version)",
+    71: "it finds all cipher suites offered too weak (alert insufficient_security)",
+    80: "it failed by itself (alert internal_error)",
+    112: "it does not know this name (alert unrecognized_name)",
+    120: "it speaks none of the protocols offered (alert no_application_protocol)",
+}
+"""What servers answer to a ClientHello instead of a ServerHello; RFC 8446 section 6."""
+
+_SHOWN_BYTES = 32
+
+
+def presented_certificates(connection: SSL.Connection) -> Presented:
+    """Give the certificates that came so far, whatever becomes of the handshake.
+
+    pyOpenSSL has no public way to count them without making an object of each.
+    """
+    stack = openssl.SSL_get_peer_cert_chain(connection._ssl)  # noqa: SLF001 - as above
+    if stack == ffi.NULL:
+        return NOTHING_PRESENTED
+    count = openssl.sk_X509_num(stack)
+    chain = connection.get_peer_cert_chain() if count <= MAX_PRESENTED else (connection.get_peer_certificate(),)
+    ders = [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain or () if certificate]
+    return Presented.read(ders, count)
+
+
+def too_many_certificates(presented: Presented, server_name: str) -> CheckFailed | None:
+    """Give the failure of a handshake in which more certificates came than anybody looks at; else None."""
+    if presented.sent <= MAX_PRESENTED:
+        return None
+    detail = f"{server_name} presented {presented.sent} certificates; at most {MAX_PRESENTED} are accepted"
+    return CheckFailed(Reason.CERTIFICATE, detail)
+
+
+def legacy_server(connection: SSL.Connection, head: bytes, server_name: str) -> CheckFailed | None:
+    """Give the failure of a handshake with a server that has no secure renegotiation (RFC 5746); else None.
+
+    Args:
+        connection: A connection on which the server has made its choice.
+        head: The first bytes that the server sent.
+        server_name: The name or address of the server.
+    """
+    if connection.get_protocol_version() >= SSL.TLS1_3_VERSION:
+        return None
+    hello = read_server_hello(head)
+    if hello is None or not hello.is_legacy:
+        return None
+    detail = f"{server_name} does not support secure renegotiation (RFC 5746)"
+    return CheckFailed(Reason.TLS, f"{detail}; set legacy_renegotiation: true in tls_config to accept that")
+
+
+def completed_facts(connection: SSL.Connection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts:
+    """Give the facts of a completed handshake.
+
+    Args:
+        connection: The connection.
+        presented: The certificates that came.
+        verified: The verified chain; None when nobody asked for that.
+    """
+    return TlsFacts(
+        version=_version_name(connection.get_protocol_version_name()),
+        cipher=iana_cipher_name(connection.get_cipher_name() or ""),
+        verified=verified is not None,
+        presented=presented.facts,
+        chain_expiry_timestamp_seconds=None if verified is None else verified.valid_until_seconds,
+    )
+
+
+def refused_facts(presented: Presented, head: bytes) -> TlsFacts | None:
+    """Give what is known of a handshake that failed or was given up; None when the peer chose nothing.
+
+    Args:
+        presented: The certificates that came.
+        head: The first bytes that the peer sent.
+    """
+    hello = read_server_hello(head)
+    if hello is None:
+        if not presented.facts:
+            return None
+        return TlsFacts(version="", cipher="", verified=False, presented=presented.facts)
+    suite = _suite_names().get(hello.cipher_suite)
+    return TlsFacts(
+        version=hello.version,
+        cipher=iana_cipher_name(suite) if suite else "",
+        verified=False,
+        presented=presented.facts,
+    )
+
+
+@cache
+def _suite_names() -> Mapping[int, str]:
+    """Give OpenSSL's names of cipher suites by their IANA numbers."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers("ALL:COMPLEMENTOFDEFAULT:@SECLEVEL=0")
+    return {suite["id"] & 0xFFFF: suite["name"] for suite in context.get_ciphers()}
+
+
+def handshake_failure(
+    error: ssl.SSLError | SSL.Error, facts: TlsFacts | None, server_name: str, head: bytes
+) -> CheckFailed:
+    """Tell why a handshake failed, with what the certificate says where it is to blame.
+
+    Args:
+        error: What OpenSSL raised.
+        facts: Facts of the refused handshake.
+        server_name: The name or address that the certificate had to be for.
+        head: The first bytes that the peer sent.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = certificate_phrase(error, facts.presented if facts else (), server_name)
+        return CheckFailed(Reason.CERTIFICATE, f"the certificate of {server_name} was refused: {why}")
+    if head and head[0] not in _RECORD_TYPES:
+        return CheckFailed(Reason.TLS, f"the peer does not speak TLS: it sent {head[:_SHOWN_BYTES]!r}")
+    if len(head) > 6 and (head[0], head[5]) == (_ALERT, _FATAL):
+        why = _ALERTS.get(head[6], f"alert {head[6]}")
+        return CheckFailed(Reason.TLS, f"{server_name} refused the handshake: {why}")
+    if openssl_reason(error) == "unsupported protocol" and facts is not None and facts.version:
+        return CheckFailed(Reason.TLS, f"{server_name} speaks {facts.version}, which tls_config does not allow")
+    return connection_failure(error, f"shaking hands with {server_name}")
+
+
+def _version_name(openssl_name: str) -> str:
+    """Turn `TLSv1.3` into `TLS 1.3`, and `TLSv1` into `TLS 1.0`."""
+    name = openssl_name.replace("TLSv", "TLS ")
+    return f"{name}.0" if name == "TLS 1" else name

@@ -1,0 +1,360 @@
+"""TLS on top of a connected socket: a transport for the protocol above, a protocol for the socket below.
+
+An own layer over OpenSSL instead of the event loop's, because the handshake is measured apart from TCP, and because
+the certificates of a refused handshake can only be read while its connection object is at hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast
+
+from OpenSSL import SSL
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.addresses import parse_address
+from exporter.net.errors import connection_failure
+from exporter.net.tls.certificate_facts import NOTHING_PRESENTED
+from exporter.net.tls.handshake import (
+    completed_facts,
+    handshake_failure,
+    legacy_server,
+    presented_certificates,
+    refused_facts,
+    too_many_certificates,
+)
+
+if TYPE_CHECKING:
+    from exporter.net.connection_facts import ConnectionFacts
+    from exporter.net.tls.context import TlsContext
+    from exporter.net.tls.verification import VerifiedChain
+
+_RECORD_BYTES = 16384  # the most plaintext that one record holds, RFC 8446 section 5.1
+_SENT_BYTES = 20000  # a flight of a handshake, or a record; the C library clears up after every buffer of 64 KiB
+_HEAD_BYTES = 1024  # a whole ServerHello, from which is read what was chosen
+
+
+class TlsTransport(asyncio.Transport, asyncio.Protocol):
+    """One TLS connection; lives as long as its socket, on one event loop.
+
+    The protocol above gets `connection_made` when the handshake is done, and nothing at all when it fails; then
+    `shake_hands` raises. Closing sends what is pending and a close_notify, and does not wait for the peer's.
+    """
+
+    def __init__(
+        self, protocol: asyncio.Protocol, context: TlsContext, server_name: str, facts: ConnectionFacts
+    ) -> None:
+        """Prepare to be the protocol of a socket.
+
+        Args:
+            protocol: The protocol above.
+            context: What the connection is made from and its certificates are judged by.
+            server_name: Name or IP address sent (names only) and verified.
+            facts: Told of the handshake.
+        """
+        super().__init__()
+        self._tls = context.connection(server_name, named=parse_address(server_name) is None)
+        self._context = context
+        self._protocol = protocol
+        self._server_name = server_name
+        self._facts = facts
+        self._presented = NOTHING_PRESENTED
+        self._verified: VerifiedChain | None = None
+        self._socket: asyncio.Transport | None = None
+        self._started_at = 0.0
+        self._head = b""
+        self._established = False
+        self._failure: CheckFailed | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._backlog: list[memoryview] = []
+        self._paused = False
+        self._closing = False
+        self._cut_off = False
+        self._broken: SSL.Error | CheckFailed | None = None
+
+    async def shake_hands(self) -> None:
+        """Wait until the handshake, which starts by itself with the connection, is done.
+
+        Raises:
+            CheckFailed: With reason `certificate` when the peer's was refused, `tls` when the handshake failed
+                otherwise, `connection_reset` when the peer reset the connection.
+        """
+        if not self._established and self._failure is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self._facts.tls_seconds = perf_counter() - self._started_at
+                raise
+        if self._failure is not None:
+            raise self._failure.anew()
+
+    # The protocol of the socket below.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the handshake."""
+        self._socket = cast("asyncio.Transport", transport)
+        self._started_at = perf_counter()
+        self._continue_handshake()
+
+    def data_received(self, data: bytes) -> None:
+        """Decrypt what came."""
+        self._tls.bio_write(data)
+        if not self._established:
+            if len(self._head) < _HEAD_BYTES:
+                self._head += data[:_HEAD_BYTES]
+            self._continue_handshake()
+        if self._established and not self._paused:
+            self._deliver()
+
+    def eof_received(self) -> None:
+        """Pass on that the peer sends no more; the socket closes itself then."""
+        if self._established:
+            self._cut_off = not self._tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+            self._protocol.eof_received()
+        else:
+            self._fail(CheckFailed(Reason.TLS, f"the peer closed the connection while {self._doing}"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on that the connection is gone."""
+        self._closing = True
+        if self._established:
+            self._protocol.connection_lost(self._broken or exc)
+        elif exc is None:
+            self._fail(CheckFailed(Reason.TLS, f"the connection ended while {self._doing}"))
+        else:
+            self._fail(connection_failure(exc, self._doing))
+
+    def pause_writing(self) -> None:
+        """Pass on that the socket's buffer is full."""
+        if self._established:
+            self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on that the socket's buffer has room again."""
+        if self._established:
+            self._protocol.resume_writing()
+
+    # The transport of the protocol above.
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Encrypt and send; after closing, drop."""
+        if data and not self._closing:
+            self._backlog.append(memoryview(bytes(data)))
+            self._flush_backlog()
+
+    def close(self) -> None:
+        """Send what is pending and close, without waiting for the peer."""
+        if self._closing or self._socket is None:
+            return
+        self._closing = True
+        with suppress(SSL.Error):  # a handshake that is not done has nothing to say goodbye with
+            self._tls.shutdown()
+        self._send_pending()
+        self._socket.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._closing = True
+        if self._socket is not None:
+            self._socket.abort()
+
+    def is_closing(self) -> bool:
+        """Tell whether the connection is closed or about to be."""
+        return self._closing
+
+    def pause_reading(self) -> None:
+        """Deliver no more data for now."""
+        if not self._paused and self._socket is not None:
+            self._paused = True
+            self._socket.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Deliver data again, what was received meanwhile first."""
+        if self._paused and self._socket is not None:
+            self._paused = False
+            self._socket.resume_reading()
+            asyncio.get_running_loop().call_soon(self._deliver)
+
+    def is_reading(self) -> bool:
+        """Tell whether data is delivered."""
+        return not self._paused and not self._closing
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Hand the connection to another protocol."""
+        self._protocol = cast("asyncio.Protocol", protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Give the protocol above."""
+        return self._protocol
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Give `alpn_protocol`, `cut_off`, or what the socket below knows.
+
+        `alpn_protocol` is the protocol agreed on, if any. `cut_off` is whether the connection ended without the peer's
+        close_notify (RFC 8446 section 6.1), so that nobody can tell whether it had more to say.
+        """
+        if name == "alpn_protocol":
+            return self._tls.get_alpn_proto_negotiated().decode() or None
+        if name == "cut_off":
+            return self._cut_off
+        return default if self._socket is None else self._socket.get_extra_info(name, default)
+
+    def get_write_buffer_size(self) -> int:
+        """Give the number of bytes not yet handed to the system."""
+        return 0 if self._socket is None else self._socket.get_write_buffer_size()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set when `pause_writing` and `resume_writing` are called."""
+        if self._socket is not None:
+            self._socket.set_write_buffer_limits(high, low)
+
+    def can_write_eof(self) -> bool:
+        """Tell that one direction cannot be closed alone."""
+        return False
+
+    # Both together.
+
+    @property
+    def _doing(self) -> str:
+        return f"shaking hands with {self._server_name}"
+
+    def _continue_handshake(self) -> None:
+        if self._failure is not None:
+            return
+        try:
+            self._tls.do_handshake()
+        except SSL.WantReadError:
+            if not self._head or self._judge(done=False):
+                self._send_pending()
+            return
+        except SSL.Error as error:
+            if self._judge(done=False):
+                self._send_pending()  # the alert that tells the peer why
+                self._refuse(error)
+            return
+        if not self._judge(done=True):
+            return
+        self._facts.ready_at = perf_counter()
+        self._facts.tls_seconds = self._facts.ready_at - self._started_at
+        self._facts.tls = completed_facts(self._tls, self._presented, self._verified)
+        self._established = True
+        self._protocol.connection_made(self)
+        self._wake()
+        # Whoever waited goes on before this call, so that what it has to say leaves together with the end of the
+        # handshake: a packet less for everyone, and less time spent in the system's network code.
+        asyncio.get_running_loop().call_soon(self._end_handshake)
+
+    def _judge(self, *, done: bool) -> bool:
+        """Tell whether the handshake may go on; nothing is sent to a peer once it was refused."""
+        if self._presented.sent:
+            return True
+        self._presented = presented_certificates(self._tls)
+        if not done and not self._presented.sent:
+            return True
+        failure = too_many_certificates(self._presented, self._server_name)
+        if failure is None and self._context.verifier is not None:
+            try:
+                self._verified = self._context.verify(self._server_name, self._presented)
+            except ssl.SSLError as error:
+                self._refuse(error)
+                return False
+        if failure is None and not self._context.allows_legacy_servers:
+            failure = legacy_server(self._tls, self._head, self._server_name)
+        if failure is not None:
+            self._facts.tls = refused_facts(self._presented, self._head)
+            self._fail(failure)
+        return failure is None
+
+    def _refuse(self, error: ssl.SSLError | SSL.Error) -> None:
+        self._facts.tls = refused_facts(self._presented, self._head)
+        self._fail(handshake_failure(error, self._facts.tls, self._server_name, self._head))
+
+    def _end_handshake(self) -> None:
+        if not self._closing:
+            self._send_pending()
+
+    def _fail(self, failure: CheckFailed) -> None:
+        if self._failure is None:
+            self._failure = failure
+            self._facts.tls_seconds = perf_counter() - self._started_at
+        self._closing = True
+        if self._socket is not None:
+            self._socket.close()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _deliver(self) -> None:
+        while not self._paused and not self._closing:
+            try:
+                chunk = self._tls.recv(_RECORD_BYTES)
+            except SSL.WantReadError:
+                break  # nothing, or half a record; the rest will come
+            except SSL.ZeroReturnError:
+                self._protocol.eof_received()
+                self.close()
+                return
+            except SSL.Error as error:
+                self._break(error)
+                return
+            if self._is_who_it_was():
+                self._protocol.data_received(chunk)
+        if self._backlog:
+            self._flush_backlog()
+        else:
+            self._send_pending()  # perhaps an answer to a key update
+
+    def _flush_backlog(self) -> None:
+        try:
+            while self._backlog:
+                sent = self._tls.send(self._backlog[0])  # a record at a time
+                if sent < len(self._backlog[0]):
+                    self._backlog[0] = self._backlog[0][sent:]
+                else:
+                    del self._backlog[0]
+        except SSL.WantReadError:
+            pass  # the peer renegotiates (TLS 1.2); sending goes on when it has answered
+        except SSL.Error as error:
+            self._break(error)
+            return
+        self._send_pending()
+
+    def _break(self, error: SSL.Error) -> None:
+        self._closing = True
+        self._broken = error.with_traceback(None)  # which refers to this connection
+        self._send_pending()
+        if self._socket is not None:
+            self._socket.close()
+
+    def _is_who_it_was(self) -> bool:
+        """Tell whether the peer still has the certificate that was verified; the connection of another one is aborted.
+
+        A renegotiation (TLS 1.2) may bring certificates that nobody has looked at.
+        """
+        if self._verified is None or not self._tls.total_renegotiations():
+            return True
+        presented = presented_certificates(self._tls)
+        if presented.ders[:1] in ((), self._presented.ders[:1]):
+            return True
+        self._broken = CheckFailed(
+            Reason.CERTIFICATE, f"{self._server_name} changed its certificate in the middle of the connection"
+        )
+        self.abort()
+        return False
+
+    def _send_pending(self) -> None:
+        if self._socket is None or not self._is_who_it_was():
+            return
+        with suppress(SSL.WantReadError):  # there is no more
+            while True:
+                pending = self._tls.bio_read(_SENT_BYTES)
+                self._socket.write(pending)
+                if len(pending) < _SENT_BYTES:
+                    return

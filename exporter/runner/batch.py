@@ -1,0 +1,148 @@
+"""One batch on the loop: what it opens, runs, closes and reports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter, thread_time
+from typing import TYPE_CHECKING
+
+from exporter.checks.base import BatchContext
+from exporter.http.client import create_client
+from exporter.model import Batch
+from exporter.runner.closing import Closings
+from exporter.runner.fan_out import FanOut
+from exporter.runner.pacing import Pacer, Pulse
+from exporter.runner.stuck import Leftovers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from exporter.model import Check
+    from exporter.net import Network
+    from exporter.runner.fan_out import ResultSink
+    from exporter.runner.pacing import Workload
+    from exporter.runner.registry import BatchExecutors, ExecutorRegistry
+    from exporter.runner.stuck import StuckChecks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all batches of a runner share.
+
+    Attributes:
+        registry: The check types.
+        network: What they share to reach their targets.
+        stuck: Checks of earlier batches that still run.
+        workload: What checks cost the loop.
+        buffer_size: Results that may wait in the stream of a batch.
+        cleanup_limit_seconds: Time that closing the executors, and then the client, may take.
+    """
+
+    registry: ExecutorRegistry
+    network: Network
+    stuck: StuckChecks
+    workload: Workload
+    buffer_size: int
+    cleanup_limit_seconds: float
+
+
+class BatchRun:
+    """The run of one batch; made by the calling thread, run once on the loop, reported from any thread.
+
+    Attributes:
+        pulse: The life signs of the loop meanwhile.
+        leftovers: Tasks that outlive the batch.
+    """
+
+    def __init__(
+        self,
+        checks: tuple[Check, ...],
+        delivery: ResultSink,
+        budget_seconds: float | None,
+        shared: Shared,
+        given_up: Future[None] | None = None,
+    ) -> None:
+        self.pulse = Pulse()
+        self.leftovers = Leftovers()
+        self._checks = checks
+        self._delivery = delivery
+        self._budget_seconds = budget_seconds
+        self._shared = shared
+        self._given_up = given_up
+        self._began = perf_counter()
+        self._pacer = Pacer(shared.workload, len(checks))
+        self._network = shared.network.for_batch(self._pacer)
+        self._closings = Closings(shared.cleanup_limit_seconds, self.leftovers.add)
+        self._has_client = False
+        self._executors: BatchExecutors | None = None
+        self._fan_out: FanOut | None = None
+
+    async def run(self) -> Batch:
+        """Make what the batch needs, run it, close everything whatever happened, and report."""
+        self.pulse.start()
+        busy_before = thread_time()
+        shared = self._shared
+        await self._network.refresh()
+        self._has_client = shared.registry.needs_http_client({check.check_type for check in self._checks})
+        client = create_client(self._network) if self._has_client else None
+        executors = shared.registry.for_batch(BatchContext(http_client=client, network=self._network))
+        self._executors = executors
+        self._fan_out = FanOut(
+            self._checks,
+            executors,
+            self._delivery,
+            shared.stuck,
+            self.leftovers,
+            pacer=self._pacer,
+            buffer_size=shared.buffer_size,
+            deadline=None if self._budget_seconds is None else self._began + self._budget_seconds,
+        )
+        if self._given_up is not None:
+            end = partial(_call_soon, asyncio.get_running_loop(), self._fan_out.stop)
+            self._given_up.add_done_callback(lambda _: end())
+        try:
+            await self._fan_out.run()
+        finally:
+            await executors.aclose_all(closings=self._closings)
+            if client is not None:
+                await self._closings.close("http_client", client.aclose)
+            self.pulse.stop()
+        shared.workload.learn(thread_time() - busy_before, len(self._checks), self._pacer.handshakes)
+        return self.report()
+
+    def report(self, *, cut_off: int = 0) -> Batch:
+        """Report on the batch as far as it has come.
+
+        Args:
+            cut_off: Checks that got a result with reason `deadline` because the batch is not waited for.
+        """
+        fan_out, closings, counts = self._fan_out, self._closings.so_far(), self._network.counts
+        return Batch(
+            checks=len(self._checks),
+            duration_seconds=perf_counter() - self._began,
+            budget_seconds=self._budget_seconds,
+            deadline_exceeded=cut_off + (fan_out.deadline_exceeded if fan_out else 0),
+            stuck_checks=tuple(sorted(self._shared.stuck.names())),
+            http_client_created=self._has_client,
+            http_requests=counts.requests,
+            http_connections_opened=counts.opened,
+            http_connections_reused=counts.reused,
+            executors_instantiated=dict(self._executors.instantiated) if self._executors else {},
+            cleanup_seconds={closing.resource: closing.seconds for closing in closings},
+            cleanup_errors=Counter(closing.resource for closing in closings if closing.failed),
+            stream_buffer_size=self._shared.buffer_size,
+            stream_high_water=fan_out.stream_high_water if fan_out else 0,
+            start_wait_seconds=tuple(self._pacer.start_wait_seconds),
+            loop_lag_seconds=self.pulse.longest_lag_seconds,
+        )
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+    """Call a function on a loop from another thread, unless the loop has ended and there is nothing left to do."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)

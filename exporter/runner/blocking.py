@@ -1,0 +1,41 @@
+"""Which check keeps the event loop from going on: read from the stack of the loop's thread."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.runner.execution import Execution
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+class Blocker(NamedTuple):
+    """What a thread is busy with.
+
+    Attributes:
+        execution: The check whose executor does not give way.
+        place: File and line of the executor, for people.
+    """
+
+    execution: Execution
+    place: str
+
+
+def find_blocker(thread_id: int) -> Blocker | None:
+    """Return the check whose code the thread is running right now; None when it runs no check's code.
+
+    A check that merely waits is not on the stack, so that an idle loop has no blocker.
+    """
+    frame: FrameType | None = sys._current_frames().get(thread_id)  # noqa: SLF001 - documented, and the only way
+    inner = frame
+    while frame is not None:
+        if frame.f_code is Execution.attempt_code():
+            execution = frame.f_locals.get("self")
+            is_foreign = inner is not None and inner.f_code.co_filename != frame.f_code.co_filename
+            if inner is not None and is_foreign and isinstance(execution, Execution):
+                return Blocker(execution, f"{Path(inner.f_code.co_filename).name}:{inner.f_lineno}")
+        inner, frame = frame, frame.f_back
+    return None

@@ -1,0 +1,253 @@
+"""One check under way: its attempts, its time limit, and what happens when it does not keep to it.
+
+Time limits cancel a check's task once, with asyncio's own cancellation, and not through an AnyIO cancel scope: a scope
+repeats the cancellation on every pass of the loop for as long as the task lives, which makes a check that swallows
+cancellation burn a whole processor. A check that is still there shortly after its cancellation is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from inspect import isawaitable
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from exporter.attempt import begin_attempt
+from exporter.errors import CheckFailed
+from exporter.foreign import repr_of
+from exporter.model import Reason
+from exporter.quantities import seconds_text
+from exporter.runner.answers import UnsoundAnswerError, failure_of, is_sound, mend, sound_answer
+from exporter.runner.verdict import finish, judge, unjudged, wants_retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+    from exporter.attempt import Attempt
+    from exporter.model import Check, LogLine, Result
+    from exporter.runner.registry import BatchExecutors
+
+logger = logging.getLogger(__name__)
+
+_PHASES = {Reason.RESOLVE: "resolve", Reason.CONNECT_TIMEOUT: "connect"}
+"""What a timeout would mean while the phases last that all types have in common."""
+
+_GRACE_SECONDS = 0.1
+"""How long a cancelled check may take to clean up before it counts as stuck."""
+
+LOOP_BROKE = "a check type stopped the event loop, or cancelled what runs on it, before the check was done"
+"""The detail of a check that was broken off and cannot know by whom."""
+
+
+class Execution:
+    """Runs one check of one batch; made when the check starts, done when its result is known.
+
+    Attributes:
+        check: The check.
+        abandoned: Whether the check ignored its cancellation and was left behind.
+        given_up: Whether its batch was given up, so that nobody waits for a result.
+        task: The task that runs it, once started.
+    """
+
+    def __init__(
+        self,
+        check: Check,
+        executors: BatchExecutors,
+        deadline: float | None,
+        on_abandoned: Callable[[Execution, Result], None],
+    ) -> None:
+        """Prepare to run a check.
+
+        Args:
+            check: The check.
+            executors: The executors of the batch.
+            deadline: `perf_counter()` value at which the batch ends; None for an unbounded batch.
+            on_abandoned: Called on the loop with the result when the check has to be left behind.
+        """
+        self.check = check
+        self.abandoned = False
+        self.given_up = False
+        self.task: asyncio.Task[object] | None = None
+        self._executors = executors
+        self._deadline = deadline
+        self._on_abandoned = on_abandoned
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._expired = False
+        self._limit_seconds = check.timeout_seconds
+        self._limit_reason = Reason.TIMEOUT
+        self._attempts = 0
+        self._attempt: Attempt | None = None
+        self._began = 0.0
+        self._began_timestamp_seconds = 0.0
+        self._log: list[LogLine] = []
+        self._held_seconds = 0.0
+
+    @classmethod
+    def attempt_code(cls) -> CodeType:
+        """Return the code that calls the executor, to recognise it on a stack."""
+        return cls._make_attempt.__code__
+
+    async def run(self) -> Result:
+        """Make attempts until one succeeds, none is left, or the batch's deadline comes.
+
+        Raises:
+            asyncio.CancelledError: When the batch was given up.
+        """
+        self.task = asyncio.current_task()
+        self._began = perf_counter()
+        self._began_timestamp_seconds = time.time()
+        try:
+            result = await self._attempts_until_done()
+        except BaseException as error:
+            if self.given_up:
+                raise
+            # What came here slipped past the handling of one attempt, and must not reach the batch.
+            logger.warning("check %s was broken off", self.check.name, exc_info=error)
+            result = unjudged(self.check, Reason.INTERNAL, f"the check was broken off by {repr_of(error)}")
+        return self._finished(result)
+
+    async def _attempts_until_done(self) -> Result:
+        while True:
+            result = await self._make_attempt()
+            self._log.extend(result.log)
+            if self._attempts > self.check.retries or self._limit_reason is Reason.DEADLINE:
+                return result
+            if self.abandoned or not wants_retry(self.check, result):
+                return result
+            if not self._time_left_after(self.check.retry_delay_seconds):
+                return result
+            await asyncio.sleep(self.check.retry_delay_seconds)
+
+    async def _make_attempt(self) -> Result:
+        self._attempt = attempt = begin_attempt()
+        self._attempts += 1
+        self._arm(attempt)
+        pending: object = None
+        try:
+            pending = self._executors.get_executor(self.check.check_type).execute(self.check)
+            answer = await pending
+        except asyncio.CancelledError as error:
+            return self._cancelled(attempt, error)
+        except CheckFailed as error:
+            if self._expired:
+                return self._timed_out(attempt)
+            return self._unjudged(attempt, *failure_of(error))
+        except BaseException as error:  # noqa: BLE001 - SystemExit of a check type must not reach the loop
+            if self._expired:
+                return self._timed_out(attempt)
+            return self._raised(attempt, error, pending)
+        finally:
+            self._disarm()
+            self._count_holding(attempt)
+        return self._timed_out(attempt) if self._expired else self._judged(attempt, answer)
+
+    def _judged(self, attempt: Attempt, answer: object) -> Result:
+        """Judge what the executor returned; what cannot be judged is a failure of its own check."""
+        try:
+            sound = sound_answer(self.check, attempt, answer, self._executors.declared(self.check.check_type))
+            return judge(self.check, attempt, sound, duration_seconds=self._duration_seconds())
+        except UnsoundAnswerError as error:
+            fault = str(error)
+        except BaseException as error:  # noqa: BLE001 - whatever an object of a stranger does while it is looked at
+            fault = f"the executor returned what cannot be judged: {repr_of(error)}"
+        logger.warning("check %s: %s", self.check.name, fault)
+        return self._unjudged(attempt, Reason.INTERNAL, fault)
+
+    def _raised(self, attempt: Attempt, error: BaseException, pending: object) -> Result:
+        if isinstance(error, TypeError) and pending is not None and not isawaitable(pending):
+            detail = f"the executor of type {self.check.check_type} must have an `async def execute`"
+        else:
+            detail = f"the executor raised {repr_of(error)}"
+        logger.warning("check %s: its executor raised", self.check.name, exc_info=error)
+        return self._unjudged(attempt, Reason.INTERNAL, detail)
+
+    def _unjudged(self, attempt: Attempt, reason: Reason, detail: str) -> Result:
+        self._mend(attempt)
+        return unjudged(self.check, reason, detail, attempt)
+
+    def _mend(self, attempt: Attempt) -> None:
+        declared = self._executors.declared(self.check.check_type)
+        if not is_sound(attempt, declared):
+            mend(attempt, declared)
+
+    def _cancelled(self, attempt: Attempt, error: asyncio.CancelledError) -> Result:
+        task = self.task
+        if self._expired:
+            if task is not None:
+                task.uncancel()
+            return self._timed_out(attempt)
+        if task is None or not task.cancelling():
+            return self._unjudged(attempt, Reason.INTERNAL, "the executor raised CancelledError by itself")
+        if self.given_up:
+            raise error
+        task.uncancel()
+        return self._unjudged(attempt, Reason.RUNNER, LOOP_BROKE)
+
+    def _timed_out(self, attempt: Attempt) -> Result:
+        self._mend(attempt)
+        reason = self._limit_reason if self._limit_reason is Reason.DEADLINE else attempt.timeout_reason
+        limit = seconds_text(self._limit_seconds)
+        if self._limit_reason is Reason.DEADLINE:
+            detail = f"cut off by the deadline of the batch after {limit}"
+        else:
+            detail = f"not done within the timeout of {limit}"
+        phase = _PHASES.get(attempt.timeout_reason) or attempt.phase
+        if phase:
+            detail = f"{detail}, in the phase {phase}"
+        if attempt.timeout_detail:
+            detail = f"{detail}: {attempt.timeout_detail}"
+        return unjudged(self.check, reason, detail, attempt)
+
+    def _arm(self, attempt: Attempt) -> None:
+        self._expired = False
+        self._limit_seconds, self._limit_reason = self.check.timeout_seconds, Reason.TIMEOUT
+        if self._deadline is not None:
+            left = max(self._deadline - perf_counter(), 0.0)
+            if left < self._limit_seconds:
+                self._limit_seconds, self._limit_reason = left, Reason.DEADLINE
+        attempt.ends_at = perf_counter() + self._limit_seconds
+        self._timer = self._loop.call_later(self._limit_seconds, self._expire)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._expired = True
+        if self.task is not None:
+            self.task.cancel()
+        self._timer = self._loop.call_later(_GRACE_SECONDS, self._abandon)
+
+    def _abandon(self) -> None:
+        self.abandoned = True
+        attempt = self._attempt
+        assert attempt is not None  # noqa: S101 - only an attempt arms the timer
+        logger.warning("check %s ignores cancellation and is left behind", self.check.name)
+        result = self._timed_out(attempt)
+        self._log.extend(result.log)
+        self._on_abandoned(self, self._finished(result))
+
+    def _time_left_after(self, delay_seconds: float) -> bool:
+        return self._deadline is None or perf_counter() + delay_seconds < self._deadline
+
+    def _count_holding(self, attempt: Attempt) -> None:
+        if type(attempt.held_seconds) is float:
+            self._held_seconds += attempt.held_seconds
+
+    def _duration_seconds(self) -> float:
+        return perf_counter() - self._began - self._held_seconds
+
+    def _finished(self, result: Result) -> Result:
+        return finish(
+            result,
+            duration_seconds=self._duration_seconds(),
+            attempts=self._attempts,
+            timeout_seconds=self._limit_seconds,
+            started_timestamp_seconds=self._began_timestamp_seconds,
+            log=self._log,
+        )

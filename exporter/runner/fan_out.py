@@ -1,0 +1,235 @@
+"""The middle of a batch: checks are started, their results streamed, and handed over while others still run.
+
+The producer and the consumer run side by side. Reading the stream only after the task group has ended would hang for
+ever as soon as there are more results than the stream has room for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from exporter.model import Reason
+from exporter.runner.execution import Execution
+from exporter.runner.verdict import unjudged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from exporter.model import Check, Result
+    from exporter.runner.pacing import Pacer
+    from exporter.runner.registry import BatchExecutors
+    from exporter.runner.stuck import Leftovers, StuckChecks
+
+    NumberedResult = tuple[int, Result]
+
+_GATHERING_SECONDS = 0.004
+"""How long further results are waited for before those that are there are handed over: a hop to a thread costs the loop
+as much as a tenth of a check."""
+
+_GATHERED_RESULTS = 50
+"""A stream with less room than this would be full before, and the checks would wait."""
+
+
+class FanOut:
+    """Runs the checks of one batch on the loop and hands over their results; used once.
+
+    Attributes:
+        deadline_exceeded: Checks that were cut off, or not started, because of the deadline.
+        stream_high_water: Most results that were seen waiting in the stream.
+    """
+
+    def __init__(
+        self,
+        checks: Sequence[Check],
+        executors: BatchExecutors,
+        delivery: ResultSink,
+        stuck: StuckChecks,
+        leftovers: Leftovers,
+        *,
+        pacer: Pacer,
+        buffer_size: int,
+        deadline: float | None,
+    ) -> None:
+        """Prepare a batch.
+
+        Args:
+            checks: What to run.
+            executors: Who runs it.
+            delivery: Where results go.
+            stuck: Where checks are remembered that ignore their cancellation.
+            leftovers: Takes the tasks that outlive the batch.
+            pacer: Holds back starts.
+            buffer_size: Results that may wait in the stream.
+            deadline: `perf_counter()` value at which all checks are cut off; None for no limit.
+        """
+        self.deadline_exceeded = 0
+        self.stream_high_water = 0
+        self._checks = checks
+        self._executors = executors
+        self._delivery = delivery
+        self._stuck = stuck
+        self._leftovers = leftovers
+        self._pacer = pacer
+        self._buffer_size = buffer_size
+        self._deadline = deadline
+        self._running: set[Execution] = set()
+        self._late_sends: set[asyncio.Task[None]] = set()
+        self._stopped = False
+
+    async def run(self) -> None:
+        """Run all checks; returns when every result has been handed over, even if a check was left behind."""
+        send, receive = anyio.create_memory_object_stream["NumberedResult"](self._buffer_size)
+        producer = asyncio.create_task(self._start_checks(send))
+        try:
+            async with receive:
+                await self._consume(receive)
+        finally:
+            self.stop()
+            if not any(execution.abandoned for execution in self._running):
+                await asyncio.shield(producer)
+
+    async def _start_checks(self, send: MemoryObjectSendStream[NumberedResult]) -> None:
+        stuck = self._stuck.names()
+        async with send, anyio.create_task_group() as task_group:
+            for position, check in enumerate(self._checks):
+                if check.name in stuck:
+                    detail = "an earlier run ignored its cancellation and has not ended yet"
+                    await self._send(send, position, unjudged(check, Reason.STUCK, detail))
+                    continue
+                if not self._is_over():
+                    await self._pacer.wait_for_turn()
+                if self._stopped:
+                    break
+                if self._is_over():
+                    detail = "not started before the deadline of the batch"
+                    await self._send(send, position, unjudged(check, Reason.DEADLINE, detail))
+                    continue
+                task_group.start_soon(self._run_one, position, check, send)
+
+    def _is_over(self) -> bool:
+        return self._deadline is not None and perf_counter() >= self._deadline
+
+    async def _run_one(self, position: int, check: Check, send: MemoryObjectSendStream[NumberedResult]) -> None:
+        """Run one check with the executor of its type and send its result, unless it had to be left behind."""
+
+        def leave_behind(abandoned: Execution, result: Result) -> None:
+            self._stuck.add(abandoned)
+            self._leftovers.add(abandoned.task)
+            late = asyncio.ensure_future(self._send(send, position, result))
+            self._late_sends.add(late)
+            late.add_done_callback(self._late_sends.discard)
+
+        execution = Execution(check, self._executors, self._deadline, leave_behind)
+        self._running.add(execution)
+        try:
+            result = await execution.run()
+        finally:
+            self._running.discard(execution)
+        if not execution.abandoned:
+            await self._send(send, position, result)
+
+    async def _send(self, send: MemoryObjectSendStream[NumberedResult], position: int, result: Result) -> None:
+        if result.reason is Reason.DEADLINE:
+            self.deadline_exceeded += 1
+        self._delivery.note(position, result)
+        try:
+            try:
+                send.send_nowait((position, result))
+            except anyio.WouldBlock:
+                await send.send((position, result))
+        except anyio.BrokenResourceError:
+            self._stopped = True  # nobody reads any more: the batch has been given up
+
+    async def _consume(self, receive: MemoryObjectReceiveStream[NumberedResult]) -> None:
+        """Hand over results in a worker thread, all that have queued up in one hop."""
+        one_thread = anyio.CapacityLimiter(1)
+        missing = len(self._checks)
+        while missing:
+            try:
+                ready = [await receive.receive()]
+            except anyio.EndOfStream:
+                return  # the producer failed, and says so when it is awaited
+            if missing > 1 and self._buffer_size >= _GATHERED_RESULTS:
+                await asyncio.sleep(_GATHERING_SECONDS)
+            self.stream_high_water = max(self.stream_high_water, receive.statistics().current_buffer_used + 1)
+            while True:
+                try:
+                    ready.append(receive.receive_nowait())
+                except (anyio.WouldBlock, anyio.EndOfStream):
+                    break
+            await anyio.to_thread.run_sync(self._delivery.hand_over, ready, limiter=one_thread)
+            missing -= len(ready)
+
+    def stop(self) -> None:
+        """End what is still under way when the batch is given up; nothing is left to end otherwise."""
+        self._stopped = True
+        for execution in self._running:
+            execution.given_up = True
+            if execution.task is not None and not execution.abandoned:
+                execution.task.cancel()
+
+
+class ResultSink:
+    """Exactly-once handing over of the results of one batch; shared by the calling thread and a worker thread.
+
+    Results are known by the position of their check, so that two checks of one name do not hide each other.
+
+    Attributes:
+        error: What `result_received` raised; None when it has not.
+    """
+
+    def __init__(self, checks: Sequence[Check], result_received: Callable[[Result], object]) -> None:
+        self._checks = checks
+        self._result_received = result_received
+        self._missing = set(range(len(checks)))
+        self._answered: dict[int, Result] = {}
+        self._lock = threading.Lock()
+        self.error: BaseException | None = None
+
+    def note(self, position: int, result: Result) -> None:
+        """Remember a result that is on its way, so that `close` finds it when the way is blocked."""
+        self._answered[position] = result
+
+    def hand_over(self, numbered_results: Iterable[NumberedResult]) -> None:
+        """Call `result_received` with each result whose check has none yet; what it raises is the caller's to know."""
+        with self._lock:
+            for position, result in numbered_results:
+                if position in self._missing:
+                    self._missing.remove(position)
+                    self._receive(result)
+
+    def close(self, substitute: Callable[[Check], Result]) -> int:
+        """Hand over what is still missing; what comes later is dropped.
+
+        Args:
+            substitute: Makes the result of a check that has not answered.
+
+        Returns:
+            How many substitutes there were.
+        """
+        with self._lock:
+            missing = sorted(self._missing)
+            self._missing.clear()
+            substitutes = 0
+            for position in missing:
+                result = self._answered.get(position)
+                if result is None:
+                    result = substitute(self._checks[position])
+                    substitutes += 1
+                self._receive(result)
+            return substitutes
+
+    def _receive(self, result: Result) -> None:
+        try:
+            self._result_received(result)
+        except BaseException as error:
+            self.error = error
+            raise

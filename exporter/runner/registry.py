@@ -1,0 +1,226 @@
+"""Which executor runs which check type: recipes for the life of the process, instances for the life of a batch.
+
+`ExecutorRegistry` holds recipes (an instance the caller owns, or a factory that gets the batch's context).
+`BatchExecutors` holds what one batch made of them, so that overlapping batches share no executor and none is closed
+under another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from exporter.checks import BUILTIN
+from exporter.checks.base import BatchContext, CheckExecutor, CheckType
+from exporter.errors import CheckFailed, UnknownCheckTypeError
+from exporter.foreign import repr_of
+from exporter.model import Reason
+from exporter.runner.answers import ANY_SERIES, DeclaredSeries
+from exporter.runner.closing import Closings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from exporter.runner.closing import Closing
+
+    ExecutorFactory = Callable[[BatchContext], CheckExecutor]
+
+__all__ = ["BatchContext", "BatchExecutors", "CheckExecutor", "ExecutorRegistry"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """How the executor of a type comes about: exactly one of `instance` and `factory` is set."""
+
+    instance: CheckExecutor | None = None
+    factory: ExecutorFactory | None = None
+    needs_http_client: bool = False
+
+
+class BatchExecutors:
+    """The executors of one batch, made on first use; lives as long as the batch and is used on its loop only.
+
+    Attributes:
+        instantiated: Check type to number of executors that were made from factories.
+    """
+
+    def __init__(
+        self, recipes: Mapping[str, _Recipe], context: BatchContext, declared: Mapping[str, DeclaredSeries]
+    ) -> None:
+        self._recipes = recipes
+        self._context = context
+        self._declared = declared
+        self._broken: dict[str, str] = {}
+        self._by_type: dict[str, CheckExecutor] = {}
+        self._by_factory: dict[ExecutorFactory, CheckExecutor] = {}
+        self._owned: list[tuple[str, CheckExecutor]] = []
+        self.instantiated: dict[str, int] = {}
+
+    def get_executor(self, check_type: str) -> CheckExecutor:
+        """Give the executor of a type, making it when the batch has none yet.
+
+        Two types registered with the same factory share one instance.
+
+        Raises:
+            UnknownCheckTypeError: When the type has no recipe.
+            CheckFailed: When the executor cannot be made; it is not tried again in this batch.
+        """
+        executor = self._by_type.get(check_type)
+        if executor is None:
+            if check_type in self._broken:
+                raise CheckFailed(Reason.INTERNAL, self._broken[check_type])
+            executor = self._by_type[check_type] = self._obtain(check_type)
+        return executor
+
+    def declared(self, check_type: str) -> DeclaredSeries:
+        """What checks of a type may measure."""
+        return self._declared.get(check_type, ANY_SERIES)
+
+    def _obtain(self, check_type: str) -> CheckExecutor:
+        recipe = self._recipes.get(check_type)
+        if recipe is None:
+            raise UnknownCheckTypeError(check_type, self._recipes)
+        if recipe.instance is not None:
+            return recipe.instance
+        factory = recipe.factory
+        assert factory is not None  # noqa: S101 - a recipe without instance has a factory
+        executor = self._by_factory.get(factory)
+        if executor is None:
+            executor = self._by_factory[factory] = self._make(check_type, factory)
+            self._owned.append((check_type, executor))
+            self.instantiated[check_type] = self.instantiated.get(check_type, 0) + 1
+        return executor
+
+    def _make(self, check_type: str, factory: ExecutorFactory) -> CheckExecutor:
+        try:
+            executor = factory(self._context)
+            if callable(getattr(executor, "execute", None)):
+                return executor
+            if inspect.iscoroutine(executor):
+                executor.close()
+            fault = f"the executor of type {check_type} has no execute"
+        except BaseException as error:
+            fault = f"the executor of type {check_type} cannot be made: {repr_of(error)}"
+            logger.warning("the executor of type %s cannot be made", check_type, exc_info=error)
+        self._broken[check_type] = fault
+        raise CheckFailed(Reason.INTERNAL, fault)
+
+    async def aclose_all(self, limit_seconds: float = 1.0, closings: Closings | None = None) -> tuple[Closing, ...]:
+        """Close what the batch made, side by side and each once, so that one that hangs holds up no other.
+
+        Instances registered by the caller are the caller's to close and are left alone.
+
+        Args:
+            limit_seconds: Time they have, where `closings` does not say it.
+            closings: Where to keep account of it.
+        """
+        closings = closings or Closings(limit_seconds)
+        owned, self._owned = self._owned, []
+        self._by_type.clear()
+        self._by_factory.clear()
+        return tuple(await asyncio.gather(*(closings.close(name, partial(_call_aclose, each)) for name, each in owned)))
+
+
+def _call_aclose(executor: CheckExecutor) -> object:
+    """Begin to close an executor; one that holds nothing need not have an `aclose`."""
+    aclose = getattr(executor, "aclose", None)
+    return None if aclose is None else aclose()
+
+
+class ExecutorRegistry:
+    """The check types the program knows and how their executors are made; lives for the process.
+
+    Registering is done at start-up by one thread; afterwards the registry may be read by any.
+    """
+
+    def __init__(self) -> None:
+        self._recipes: dict[str, _Recipe] = {}
+        self._check_types: dict[str, CheckType] = {}
+        self._self_run: dict[str, CheckType] = {}
+        self._declared: dict[str, DeclaredSeries] = {}
+        self._standing = BatchExecutors(self._recipes, BatchContext(), self._declared)
+
+    @classmethod
+    def with_builtins(cls) -> Self:
+        """Make a registry that knows the built-in check types."""
+        registry = cls()
+        for check_type in BUILTIN:
+            registry.register_type(check_type)
+            registry._declared[check_type.name] = DeclaredSeries(check_type.metrics, is_trusted=True)
+        return registry
+
+    def register(self, check_type: str, executor: CheckExecutor) -> None:
+        """Let an instance run all checks of a type, replacing what ran them; the caller keeps and closes it."""
+        self._replace(check_type, _Recipe(instance=executor))
+
+    def register_factory(self, check_type: str, factory: ExecutorFactory, *, needs_http_client: bool = False) -> None:
+        """Let a factory make the executor of a type anew for each batch, replacing what ran it.
+
+        Args:
+            check_type: The type.
+            factory: Gets the batch's context; the batch closes what it makes.
+            needs_http_client: Whether the context must carry the shared HTTP client.
+        """
+        self._replace(check_type, _Recipe(factory=factory, needs_http_client=needs_http_client))
+
+    def register_type(self, check_type: CheckType) -> None:
+        """Make a declared type known: its executor to the runner, its settings and metrics to everything else."""
+        self._check_types[check_type.name] = check_type
+        self.register_factory(check_type.name, check_type.executor, needs_http_client=check_type.needs_http_client)
+        self._self_run[check_type.name] = check_type
+
+    def _replace(self, check_type: str, recipe: _Recipe) -> None:
+        """Let something else run the checks of a type; what was known of who ran them before does not hold for it."""
+        self._recipes[check_type] = recipe
+        self._self_run.pop(check_type, None)
+        declaration = self._check_types.get(check_type)
+        self._declared[check_type] = DeclaredSeries(None if declaration is None else declaration.metrics)
+
+    def list_registered_types(self) -> list[str]:
+        """Give the names of all types that have an executor, sorted."""
+        return sorted(self._recipes)
+
+    @property
+    def check_types(self) -> Mapping[str, CheckType]:
+        """The declared types by name; types registered by executor alone declare nothing and are not among them."""
+        return self._check_types
+
+    @property
+    def self_run_types(self) -> Mapping[str, CheckType]:
+        """The declared types whose checks are run by the executor that they declare, by name."""
+        return self._self_run
+
+    def require(self, check_types: Iterable[str]) -> None:
+        """Make sure that every type has an executor, before anything is started.
+
+        Raises:
+            UnknownCheckTypeError: For the first one, in sorted order, that has none.
+        """
+        for check_type in sorted(set(check_types) - self._recipes.keys()):
+            raise UnknownCheckTypeError(check_type, self._recipes)
+
+    def needs_http_client(self, check_types: Iterable[str]) -> bool:
+        """Tell whether any of these types wants the shared HTTP client."""
+        return any(self._recipes[check_type].needs_http_client for check_type in check_types)
+
+    def for_batch(self, context: BatchContext) -> BatchExecutors:
+        """Open the executors of one batch on a snapshot of the recipes; the batch closes them."""
+        return BatchExecutors(dict(self._recipes), context, dict(self._declared))
+
+    def get_executor(self, check_type: str) -> CheckExecutor:
+        """Give an executor to a caller without a batch; it is kept until `aclose_all`.
+
+        Raises:
+            UnknownCheckTypeError: When the type has no recipe.
+        """
+        return self._standing.get_executor(check_type)
+
+    async def aclose_all(self) -> tuple[Closing, ...]:
+        """Close the executors that `get_executor` made; registered instances stay open."""
+        return await self._standing.aclose_all()

@@ -1,0 +1,240 @@
+"""Runs a batch of checks for a synchronous caller: AsyncCheckRunner and what it shares between batches.
+
+How a batch flows: the caller's thread waits. On the portal's loop a producer starts the checks, paced, in a task group;
+each sends its Result into a bounded memory stream; a consumer reads the stream while the producer is still starting
+checks and hands what has queued up to `result_received` in a worker thread. When the last result is through, the
+executors and the HTTP client of the batch are closed and the Batch report is returned. When time is up, the caller
+takes what is there and leaves, whatever the loop is doing.
+
+What this module leaves to others: what happens on the loop (`exporter.runner.batch`), which loop that is (`exporter.runner.loops`),
+the time limit and attempts of one check (`exporter.runner.execution`), the verdict (`exporter.runner.verdict`), the pace
+(`exporter.runner.pacing`), exactly-once delivery (`exporter.runner.fan_out`).
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import wait
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
+
+from exporter.model import Reason
+from exporter.net import Network
+from exporter.runner.batch import BatchRun, Shared
+from exporter.runner.blocking import find_blocker
+from exporter.runner.completion import Completion
+from exporter.runner.execution import LOOP_BROKE
+from exporter.runner.fan_out import ResultSink
+from exporter.runner.loops import BLOCKED_LIMIT_SECONDS, Loops
+from exporter.runner.pacing import Workload
+from exporter.runner.registry import ExecutorRegistry
+from exporter.runner.stuck import StuckChecks
+from exporter.runner.verdict import unjudged
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
+    from contextlib import AbstractContextManager
+
+    from anyio.from_thread import BlockingPortalProvider
+
+    from exporter.model import Batch, Check, Result
+    from exporter.runner.blocking import Blocker
+    from exporter.runner.loops import LoopCall
+
+logger = logging.getLogger(__name__)
+
+_LEAST_PATIENCE_SECONDS, _MOST_PATIENCE_SECONDS = 0.03, 0.2
+_PATIENCE_SHARE = 1 / 32
+"""How long after its deadline a batch is waited for, as a share of its budget: for cut-off checks to clean up, and for
+executors to be closed. Less than a third of what there is between deadline and answer at a scrape timeout of 1 s."""
+
+_LOOK_SECONDS = 1.0
+_CLOSING_LIMIT_SECONDS = 0.5
+
+_BLOCKED_BY_CHECK_SECONDS = 0.1
+_BLOCKED_SECONDS = 0.5
+"""A loop that has not run a timer for so long cannot, also when nobody is to be seen who blocks it."""
+
+
+class CheckRunner(Protocol):
+    """Runs checks and hands over each result; the contract between the synchronous callers and the runner."""
+
+    def run_all(
+        self,
+        checks: Iterable[Check],
+        result_received: Callable[[Result], object],
+        *,
+        budget_seconds: float | None = None,
+        given_up: Future[None] | None = None,
+    ) -> Batch:
+        """Run all checks, call `result_received` once per check, and report on the batch."""
+
+
+class AsyncCheckRunner:
+    """A CheckRunner that runs checks concurrently on an AnyIO event loop; lives for the process, shared by threads.
+
+    Batches may overlap; they share recipes, TLS contexts and the memory of stuck checks, and nothing else.
+    """
+
+    def __init__(
+        self,
+        portal_provider: BlockingPortalProvider,
+        registry: ExecutorRegistry | None = None,
+        *,
+        buffer_size: int = 100,
+        cleanup_limit_seconds: float = 0.25,
+        network: Network | None = None,
+        blocked_limit_seconds: float = BLOCKED_LIMIT_SECONDS,
+    ) -> None:
+        """Make a runner.
+
+        Args:
+            portal_provider: Where the event loop comes from. Whoever holds a lease of it keeps the loop warm between
+                batches; without one, each batch starts a loop and ends it.
+            registry: The check types; the built-in ones by default.
+            buffer_size: Results that may wait in the stream. Any size from 0 is correct; small ones hold checks back.
+            cleanup_limit_seconds: Time that closing the executors, and then the client, may take.
+            network: What batches share to reach their targets.
+            blocked_limit_seconds: How long the event loop may be blocked before later batches get a new one.
+        """
+        if buffer_size < 0:
+            raise ValueError(f"buffer_size is {buffer_size}; it must be 0 or more")
+        self.portal_provider = portal_provider
+        self.registry = registry if registry is not None else ExecutorRegistry.with_builtins()
+        self._completion = Completion(self.registry.self_run_types)
+        self._stuck = StuckChecks()
+        self._blocked_limit_seconds = blocked_limit_seconds
+        self._loops = Loops(portal_provider, self._abandoned, blocked_limit_seconds)
+        self._shared = Shared(
+            registry=self.registry,
+            network=network if network is not None else Network(),
+            stuck=self._stuck,
+            workload=Workload(),
+            buffer_size=buffer_size,
+            cleanup_limit_seconds=cleanup_limit_seconds,
+        )
+
+    @property
+    def stuck_checks(self) -> frozenset[str]:
+        """Names of the checks that ignored their cancellation and still run."""
+        return self._stuck.names()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that ran checks last; None before the first batch."""
+        return self._loops.loop
+
+    @property
+    def replaced_loops(self) -> int:
+        """How many event loops were given up because a check type stopped or blocked them."""
+        return self._loops.replaced
+
+    def hold_loop(self) -> AbstractContextManager[None]:
+        """Keep the event loop warm between batches, for the length of a `with` block."""
+        return self._loops.held()
+
+    def trouble(self) -> str:
+        """Return why no check can run right now, in one sentence; empty when they can.
+
+        Takes up to a second when the event loop does not answer.
+        """
+        return self._loops.trouble()
+
+    def run_all(
+        self,
+        checks: Iterable[Check],
+        result_received: Callable[[Result], object],
+        *,
+        budget_seconds: float | None = None,
+        given_up: Future[None] | None = None,
+    ) -> Batch:
+        """Run all checks and hand over each result exactly once, as the checks finish.
+
+        Args:
+            checks: What to run; an empty batch is a batch. Checks made by hand are given the default expectations of
+                their type.
+            result_received: Called with one result at a time, in a worker thread. An exception it raises ends the
+                batch and is raised here after everything has been closed.
+            budget_seconds: Time for all checks; those not done by then get a result with reason `deadline`.
+            given_up: Once it is done, the batch is ended, and checks that have no result yet get none of their own.
+
+        Raises:
+            UnknownCheckTypeError: When a type has no executor; nothing has been started then.
+            TypeError: When a check or its settings are of the wrong kind; nothing has been started then.
+            ValueError: When a number of a check is out of its range; nothing has been started then.
+        """
+        batch_checks = self._completion.complete(checks)
+        self.registry.require(check.check_type for check in batch_checks)
+        delivery = ResultSink(batch_checks, result_received)
+        run = BatchRun(batch_checks, delivery, budget_seconds, self._shared, given_up)
+        call = self._loops.start(run)
+        _wait(call, budget_seconds, self._blocked_limit_seconds)
+        if not call.outcome.done():
+            return self._give_up(call, run, delivery)
+        error = call.outcome.exception()
+        if delivery.error is not None:
+            raise delivery.error
+        if error is not None:
+            return self._fail(call, run, delivery, error)
+        if not run.leftovers:
+            call.closed.wait(_CLOSING_LIMIT_SECONDS)
+        delivery.close(lambda check: unjudged(check, Reason.RUNNER, "the check was lost by the event loop"))
+        return call.outcome.result()
+
+    def _give_up(self, call: LoopCall, run: BatchRun, delivery: ResultSink) -> Batch:
+        """Take what is there of a batch whose time is up, and leave the rest of it to itself."""
+        pulse = run.pulse
+        silent_seconds = pulse.silent_seconds()
+        blocker = find_blocker(pulse.thread_id) if pulse.loop is not None else None
+        blocked_seconds = _BLOCKED_SECONDS if blocker is None else _BLOCKED_BY_CHECK_SECONDS
+        if silent_seconds < blocked_seconds and pulse.loop is not None:
+            late = "not done before the deadline of the batch"
+            cut_off = delivery.close(lambda check: unjudged(check, Reason.DEADLINE, late))
+            return run.report(cut_off=cut_off)
+        self._loops.silent(call)
+        missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, _blocked_detail(check, blocker)))
+        culprit = f": the check {blocker.execution.check.name} blocks it at {blocker.place}" if blocker else ""
+        logger.error(
+            "the event loop has not answered for %.1f s, so that %d checks have no result of their own%s",
+            silent_seconds,
+            missing,
+            culprit,
+        )
+        return run.report()
+
+    def _fail(self, call: LoopCall, run: BatchRun, delivery: ResultSink, error: BaseException) -> Batch:
+        """Take what is there of a batch that broke, and let the next one have a new loop."""
+        missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, LOOP_BROKE))
+        logger.error("the batch broke; %d checks have no result of their own", missing, exc_info=error)
+        self._loops.died(call)
+        return run.report()
+
+    def _abandoned(self, blocker: Blocker, loop: asyncio.AbstractEventLoop) -> None:
+        self._stuck.add_blocking(blocker.execution, loop)
+
+
+def _wait(call: LoopCall, budget_seconds: float | None, blocked_limit_seconds: float) -> None:
+    """Return when the batch has ended, when its time is up, or when its loop has ended or is of no use any more."""
+    ends = None
+    if budget_seconds is not None:
+        patience = min(max(budget_seconds * _PATIENCE_SHARE, _LEAST_PATIENCE_SECONDS), _MOST_PATIENCE_SECONDS)
+        ends = perf_counter() + budget_seconds + patience
+    while not call.outcome.done():
+        left = _LOOK_SECONDS if ends is None else min(_LOOK_SECONDS, ends - perf_counter())
+        if left <= 0 or call.work.pulse.silent_seconds() > blocked_limit_seconds:
+            return
+        loop = call.work.pulse.loop
+        is_closed = loop is not None and loop.is_closed()
+        wait([call.outcome], left)
+        if is_closed:
+            return
+
+
+def _blocked_detail(check: Check, blocker: Blocker | None) -> str:
+    if blocker is None:
+        return "the event loop that runs the checks did not answer"
+    if blocker.execution.check is check:
+        return f"the check blocks the event loop at {blocker.place}"
+    return f"the check {blocker.execution.check.name} blocked the event loop at {blocker.place}"

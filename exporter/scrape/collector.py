@@ -1,0 +1,206 @@
+"""CheckCollector: prometheus_client's view of the checks, where one collection is one batch.
+
+`exporter.scrape.service` writes its pages straight from the blocks a collector gives; `describe` and `collect` are for programs
+that register the collector with prometheus_client themselves. Both show the same series.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from exporter.exposition import families as catalogue
+from exporter.exposition.families import Family, Kind
+from exporter.exposition.labels import NO_CHECK, OwnLabels
+from exporter.exposition.layout import SeriesLayout
+from exporter.exposition.probe_metrics import Outcome, probe_blocks
+from exporter.exposition.self_metrics import batch_blocks, check_blocks
+from exporter.exposition.series import Block, Rows
+from exporter.masking import masked_result
+from exporter.model import Reason, Result, ResultStatus
+from exporter.scrape.records import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
+
+    from exporter.exposition.families import MetricFamilies
+    from exporter.exposition.labels import CheckLabels
+    from exporter.exposition.series import HistogramTable, Table
+    from exporter.model import Batch, Check
+    from exporter.runner.runner import CheckRunner
+
+
+class CheckCollector(Collector):
+    """Runs checks when it is asked for their metrics; lives with the configuration, shared by threads.
+
+    Register it in a registry of its own, `CollectorRegistry(auto_describe=False)`. Collections may overlap; each runs
+    its own batch.
+
+    Attributes:
+        layout: The checks and their series.
+    """
+
+    def __init__(
+        self,
+        runner: CheckRunner,
+        checks: Iterable[Check],
+        known: MetricFamilies,
+        *,
+        records: Records | None = None,
+        budget_seconds: float | None = 10.0,
+        labelled: bool = True,
+    ) -> None:
+        """Prepare the collection of some checks; nothing is run.
+
+        Args:
+            runner: Runs them.
+            checks: What to run; their names must differ.
+            known: The families.
+            records: Where results are remembered; several collectors of one process share theirs.
+            budget_seconds: Time for one collection; None for no limit.
+            labelled: Whether series carry the labels of their check, and what is known besides its gauges is shown;
+                only a collector of one check can do without.
+
+        Raises:
+            ValueError: When two checks have the same name.
+        """
+        self.layout = SeriesLayout(checks, known, labelled=labelled)
+        self._runner = runner
+        self._known = known
+        self._records = records if records is not None else Records()
+        self._totals = self._records.totals.of_checks(self.layout.checks)
+        self._budget_seconds = budget_seconds
+
+    def describe(self) -> list[Metric]:
+        """Name the families that `collect` may give; runs nothing."""
+        families: Iterable[Family] = (*catalogue.UNIVERSAL, *self._known.of_types)
+        if self.layout.labelled:
+            families = (*families, *catalogue.CHECKS, *catalogue.BATCH)
+        return [_metric(family) for family in families]
+
+    def collect(self) -> list[Metric]:
+        """Run the checks as one batch and give their metrics.
+
+        Whatever becomes of a check is a metric, never an exception.
+
+        Raises:
+            UnknownCheckTypeError: When a type has no executor.
+        """
+        return [metric_of(block) for block in self.blocks(self.run(self._budget_seconds))]
+
+    def run(self, budget_seconds: float | None, given_up: Future[None] | None = None) -> Outcome:
+        """Run the checks that are due as one batch, and record what came of it.
+
+        Args:
+            budget_seconds: Time for all checks; None for no limit.
+            given_up: Once it is done, nobody waits for the outcome: checks that have no result yet are ended, and
+                nothing is recorded of them.
+
+        Raises:
+            UnknownCheckTypeError: When a type has no executor; nothing has been run then.
+        """
+        checks, started, mask = self.layout.checks, monotonic(), self._known.mask
+        reused = {check.name: last for check in checks if (last := self._records.reusable(check)) is not None}
+        received: dict[str, Result] = {}
+
+        def receive(result: Result) -> None:
+            if given_up is None or not given_up.done():
+                received[result.check_name] = masked_result(result, mask)
+
+        batch: Batch | None = None
+        try:
+            batch = self._runner.run_all(
+                [check for check in checks if check.name not in reused],
+                receive,
+                budget_seconds=budget_seconds,
+                given_up=given_up,
+            )
+        finally:
+            finished = [
+                (check, totals, received[check.name])
+                for check, totals in zip(checks, self._totals, strict=True)
+                if check.name in received
+            ]
+            self._records.record(finished, batch, started=started)
+        now = monotonic()
+        for name, last in reused.items():
+            received[name] = last.result
+        results = [received.get(check.name) or _no_result(check) for check in checks]
+        ages = [now - reused[check.name].received if check.name in reused else 0.0 for check in checks]
+        return Outcome(results, ages, batch)
+
+    def blocks(self, outcome: Outcome) -> Iterator[Block]:
+        """Give the series of an outcome, family by family, in the order of the catalogue."""
+        yield from probe_blocks(self.layout, outcome, self._known)
+        if self.layout.labelled:
+            yield from self._counted_blocks(outcome.batch)
+
+    def blocks_without_run(self) -> Iterator[Block]:
+        """Give the series of what was counted so far, and run nothing; for a collector with labels."""
+        totals = self._records.totals
+        with totals.lock:
+            batch = totals.batches.standing()
+        yield from self._counted_blocks(batch)
+
+    def _counted_blocks(self, batch: Batch) -> Iterator[Block]:
+        totals = self._records.totals
+        yield from check_blocks(self.layout, totals, self._totals, batch.stuck_checks)
+        yield from batch_blocks(batch, totals)
+
+
+def _no_result(check: Check) -> Result:
+    """Stand in for the result that a runner of someone else's making did not give."""
+    detail = "the runner gave no result"
+    return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.RUNNER, detail=detail)
+
+
+def metric_of(block: Block) -> Metric:
+    """Turn a block into prometheus_client's object, its samples in the order in which they are written."""
+    metric = _metric(block.family)
+    name = block.family.name
+    for table in block.tables:
+        _add_table(metric, name, table)
+    rows = block.rows
+    for labels, own, value in zip(rows.labels, rows.own, rows.values, strict=True):
+        metric.add_sample(name, _labels(labels, own), value)
+    for histograms in block.histograms:
+        _add_histograms(metric, histograms)
+    return metric
+
+
+def block_of(metric: Metric) -> Block:
+    """Turn one of prometheus_client's gauges or counters into a block."""
+    kind = Kind(metric.type)
+    name = f"{metric.name}_total" if kind is Kind.COUNTER else metric.name
+    rows = Rows()
+    for sample in metric.samples:
+        if sample.name == name:
+            rows.add(NO_CHECK, OwnLabels(sample.labels.items(), of_check=False), sample.value)
+    return Block(Family(name=name, kind=kind, help=metric.documentation), rows=rows)
+
+
+def _metric(family: Family) -> Metric:
+    name = family.name.removesuffix("_total") if family.kind is Kind.COUNTER else family.name
+    return Metric(name, family.help, family.kind.value)
+
+
+def _add_table(metric: Metric, name: str, table: Table) -> None:
+    for number, labels in enumerate(table.subjects.labels):
+        for own, values in table.columns:
+            metric.add_sample(name, _labels(labels, own), values[number])
+
+
+def _add_histograms(metric: Metric, table: HistogramTable) -> None:
+    for labels, counts, total in zip(table.subjects.labels, table.counts, table.sums, strict=True):
+        for bucket, count in zip(table.buckets, counts, strict=True):
+            metric.add_sample(f"{metric.name}_bucket", _labels(labels, bucket), count)
+        metric.add_sample(f"{metric.name}_count", _labels(labels, table.own), counts[-1])
+        metric.add_sample(f"{metric.name}_sum", _labels(labels, table.own), total)
+
+
+def _labels(check: CheckLabels, own: OwnLabels) -> dict[str, str]:
+    return dict((*check.pairs, *own.pairs))

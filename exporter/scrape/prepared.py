@@ -1,0 +1,134 @@
+"""What is prepared for scrapes while a configuration is in force: collectors and pages."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+from exporter.errors import UnknownCheckTypeError
+from exporter.exposition.families import MetricFamilies
+from exporter.masking import unmasked
+from exporter.scrape.collector import CheckCollector
+from exporter.scrape.in_flight import InFlightBatches
+from exporter.scrape.selection import Selection, selected_checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.checks.base import CheckType
+    from exporter.masking import Mask
+    from exporter.model import Check
+    from exporter.runner.runner import CheckRunner
+    from exporter.scrape.records import Records
+
+_SPARE_CHECKS = 1000
+"""Checks beyond twice the configuration for which prepared choices are kept, so that pages about single checks and odd
+selections are prepared once, but a stranger who tries all selections does not fill the memory."""
+
+
+class Configuration(Protocol):
+    """What the service reads of a configuration; `exporter.config.Config` is one."""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The configured checks; their names differ."""
+
+
+class PreparedScrape:
+    """Some of the checks of a configuration, as scrapes ask for them again and again.
+
+    Attributes:
+        collector: Runs them.
+        flights: Their batches.
+        writing_seconds: How long writing the page took the last time.
+    """
+
+    __slots__ = ("collector", "flights", "writing_seconds")
+
+    def __init__(self, collector: CheckCollector) -> None:
+        self.collector = collector
+        self.flights = InFlightBatches(
+            max((check.longest_run_seconds for check in collector.layout.checks), default=0.0)
+        )
+        self.writing_seconds = 0.0
+
+    @property
+    def size(self) -> int:
+        """How much memory it stands for, in checks."""
+        return len(self.collector.layout.checks) + 1
+
+
+class PreparedConfig:
+    """What is prepared for scrapes of one configuration; replaced as a whole by a reload, shared by threads.
+
+    Attributes:
+        config: The configuration.
+    """
+
+    def __init__(
+        self,
+        config: Configuration,
+        check_types: Mapping[str, CheckType],
+        runner: CheckRunner,
+        records: Records,
+        mask: Mask = unmasked,
+    ) -> None:
+        """Prepare for a configuration; what is remembered of checks that it does not have is forgotten.
+
+        Args:
+            config: The configuration.
+            check_types: The declared check types by name.
+            runner: Runs the checks.
+            records: Where results are remembered.
+            mask: Masks secrets in what is shown of results.
+
+        Raises:
+            ValueError: When a check type declares a metric that cannot be shown.
+        """
+        self.config = config
+        self._known = MetricFamilies(check_types, mask)
+        self._runner = runner
+        self._records = records
+        self._choices: OrderedDict[Selection | str, PreparedScrape] = OrderedDict()
+        self._lock = Lock()
+        records.retain(config.checks)
+
+    def choose(self, selection: Selection) -> PreparedScrape:
+        """Give the checks that a selection selects.
+
+        Raises:
+            UnknownCheckNameError: When it names checks that are not configured.
+            UnknownCheckTypeError: When it names a type that nobody has heard of.
+        """
+        return self._prepared(selection, lambda: self._selected(selection), labelled=True)
+
+    def choose_one(self, check_name: str) -> PreparedScrape:
+        """Give a single check, for a page without check labels.
+
+        Raises:
+            UnknownCheckNameError: When no check has the name.
+        """
+        selection = Selection(check_names=frozenset((check_name,)))
+        return self._prepared(check_name, lambda: self._selected(selection), labelled=False)
+
+    def _prepared(self, key: Selection | str, find: Callable[[], list[Check]], *, labelled: bool) -> PreparedScrape:
+        with self._lock:
+            choice = self._choices.get(key)
+            if choice is None:
+                collector = CheckCollector(self._runner, find(), self._known, records=self._records, labelled=labelled)
+                choice = self._choices[key] = PreparedScrape(collector)
+            self._choices.move_to_end(key)
+            self._forget_old_choices()
+            return choice
+
+    def _forget_old_choices(self) -> None:
+        kept = sum(choice.size for choice in self._choices.values())
+        while kept > 2 * len(self.config.checks) + _SPARE_CHECKS and len(self._choices) > 1:
+            kept -= self._choices.popitem(last=False)[1].size
+
+    def _selected(self, selection: Selection) -> list[Check]:
+        types = self._known.type_names | {check.check_type for check in self.config.checks}
+        for check_type in sorted(selection.check_types - types):
+            raise UnknownCheckTypeError(check_type, types)
+        return selected_checks(self.config.checks, selection)

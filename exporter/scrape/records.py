@@ -1,0 +1,139 @@
+"""What outlives a scrape: totals, history, and the last result of each check that must not run too often."""
+
+from __future__ import annotations
+
+import logging
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.exposition.counters import Counters
+from exporter.model import ResultStatus
+from exporter.scrape.history import History
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from exporter.exposition.counters import CheckCounters
+    from exporter.model import Batch, Check, Result
+
+
+_JITTER_SECONDS = 0.1
+
+_JITTER_SHARE = 0.05
+"""How much earlier than its minimum interval a check may run again: Prometheus' scrapes are not exact to the
+millisecond, and an interval as long as that of the scrapes must not skip every other one."""
+
+
+class LastResult(NamedTuple):
+    """The last result of a check that has a minimum interval.
+
+    Attributes:
+        check: The check as it was configured then.
+        result: The result.
+        started: `monotonic()` when the batch began in which it ran.
+        received: `monotonic()` when that batch had ended.
+    """
+
+    check: Check
+    result: Result
+    started: float
+    received: float
+
+
+class Records:
+    """The memory of the exporter; lives for the process, shared by threads.
+
+    Attributes:
+        history: Recent runs, for the pages that people look at.
+        totals: What is counted.
+    """
+
+    def __init__(self, history: History | None = None, changes: StatusChanges | None = None) -> None:
+        """Begin to remember.
+
+        Args:
+            history: Where recent runs are remembered; one of its own by default.
+            changes: Tells the log of changes; None for nothing.
+        """
+        self.history = history if history is not None else History()
+        self.totals = Counters()
+        self._changes = changes
+        self._last: dict[str, LastResult] = {}
+        self._configured: frozenset[str] | None = None
+        self._lock = Lock()
+
+    def retain(self, checks: Iterable[Check]) -> None:
+        """Follow a new configuration: what is remembered of checks that it does not have is forgotten."""
+        by_name = {check.name: check for check in checks}
+        self.totals.retain(by_name.values())
+        self.history.retain(by_name.keys())
+        with self._lock:
+            self._configured = frozenset(by_name)
+            if self._changes is not None:
+                self._changes.retain(by_name)
+            self._last = {name: last for name, last in self._last.items() if by_name.get(name) == last.check}
+
+    def reusable(self, check: Check) -> LastResult | None:
+        """Give the last result of a check whose minimum interval is not over yet; None when it has to run."""
+        interval = check.min_interval_seconds
+        last = self._last.get(check.name) if interval > 0 else None
+        if last is None or (last.check is not check and last.check != check):
+            return None
+        age = monotonic() - last.started
+        return last if age < interval - min(_JITTER_SECONDS, _JITTER_SHARE * interval) else None
+
+    def record(
+        self,
+        finished: Sequence[tuple[Check, CheckCounters, Result]],
+        batch: Batch | None,
+        *,
+        started: float,
+    ) -> None:
+        """Remember what a batch yielded; each result is to be recorded once.
+
+        Args:
+            finished: The checks that have run, with their totals and results.
+            batch: The report on the batch; None when the runner failed.
+            started: `monotonic()` when the batch began.
+        """
+        received = monotonic()
+        self.totals.count(((totals, result) for _, totals, result in finished), batch)
+        for check, _, result in finished:
+            if self._configured is not None and check.name not in self._configured:
+                continue  # a reload has removed it while it ran
+            self.history.record(check, result)
+            if self._changes is not None:
+                with self._lock:
+                    self._changes.see(check, result)
+            if check.min_interval_seconds > 0 and result.attempts:
+                self._last[check.name] = LastResult(check, result, started, received)
+
+
+logger = logging.getLogger(__name__)
+
+
+class StatusChanges:
+    """Remembers how each check was last and logs the difference; lives for the process, used by one thread at a time.
+
+    A check that fails in another way than before is told again, since somebody else may have to look at it.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[ResultStatus, str | None]] = {}
+
+    def see(self, check: Check, result: Result) -> None:
+        """Log what has changed since the check's last result; one that was never seen is taken to have been ok."""
+        before = self._last.get(check.name, (ResultStatus.OK, None))
+        now = (result.status, result.reason)
+        if now == before:
+            return
+        self._last[check.name] = now
+        if result.status is ResultStatus.OK:
+            logger.info("check %s is ok again", check.name)
+        else:
+            logger.warning("check %s is %s: %s: %s", check.name, result.status.state, result.reason, result.detail)
+
+    def retain(self, names: Collection[str]) -> None:
+        """Forget the checks that a new configuration does not have."""
+        self._last = {name: last for name, last in self._last.items() if name in names}

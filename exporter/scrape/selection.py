@@ -1,0 +1,51 @@
+"""Which checks a scrape runs: selections, and what is prepared for each while a configuration is in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exporter.errors import UnknownCheckNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.model import Check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which checks a scrape wants to be run; what is empty selects all.
+
+    Attributes:
+        check_names: Names of checks.
+        check_types: Their types.
+        labels: Users' labels with a value; of several values for one name any will do.
+    """
+
+    check_names: frozenset[str] = frozenset()
+    check_types: frozenset[str] = frozenset()
+    labels: frozenset[tuple[str, str]] = frozenset()
+
+    def selects(self, check: Check) -> bool:
+        """Tell whether a check is among those wanted."""
+        if self.check_names and check.name not in self.check_names:
+            return False
+        if self.check_types and check.check_type not in self.check_types:
+            return False
+        wanted: dict[str, set[str]] = {}
+        for name, value in self.labels:
+            wanted.setdefault(name, set()).add(value)
+        return all(check.labels.get(name) in values for name, values in wanted.items())
+
+
+def selected_checks(checks: Sequence[Check], selection: Selection) -> list[Check]:
+    """Give the checks that a selection selects, in their order.
+
+    Raises:
+        UnknownCheckNameError: When it names others.
+    """
+    names = [check.name for check in checks] if selection.check_names else []
+    if unknown := selection.check_names.difference(names):
+        raise UnknownCheckNameError(unknown, names)
+    return [check for check in checks if selection.selects(check)]

@@ -1,0 +1,271 @@
+"""ScrapeService: from what a scrape asks for to the page it gets.
+
+It follows the configuration, lets scrapes that ask for the same join the batch under way, and writes the page. How many
+scrapes may be under way at once is the server's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from dataclasses import dataclass, field
+from itertools import chain
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from exporter.errors import UnknownCheckNameError
+from exporter.exposition.negotiation import choose_format, wants_gzip
+from exporter.exposition.self_metrics import ExporterFacts, exporter_blocks
+from exporter.exposition.text_format import Page, write_page
+from exporter.net.dns.getaddrinfo import ResolverThreads
+from exporter.scrape.collector import block_of
+from exporter.scrape.prepared import PreparedConfig
+from exporter.scrape.records import Records
+from exporter.scrape.selection import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from prometheus_client.registry import Collector
+
+    from exporter.checks.base import CheckType
+    from exporter.exposition.probe_metrics import Outcome
+    from exporter.exposition.series import Block
+    from exporter.masking import Mask
+    from exporter.runner.runner import CheckRunner
+    from exporter.scrape.history import History
+    from exporter.scrape.in_flight import InFlightBatch, Ticket
+    from exporter.scrape.prepared import Configuration, PreparedScrape
+    from exporter.scrape.records import StatusChanges
+
+__all__ = ["LiveConfiguration", "Page", "ScrapeRequest", "ScrapeService", "Selection", "UnknownCheckNameError"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_SHARE_FOR_WRITING = 0.2
+
+
+class LiveConfiguration(Protocol):
+    """Where the configuration in force is found; `exporter.config.LiveConfig` is one."""
+
+    @property
+    def current(self) -> Configuration:
+        """The configuration in force; another object after each reload."""
+
+    @property
+    def last_reload_successful(self) -> bool:
+        """Whether it is what the file says."""
+
+    @property
+    def last_reload_success_timestamp_seconds(self) -> float:
+        """Unix time at which it was loaded."""
+
+    @property
+    def masks(self) -> Mask:
+        """What masks its secrets, and those of earlier ones, in what is shown of results."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrapeRequest:
+    """What a scrape asks for.
+
+    Attributes:
+        selection: Which checks to run.
+        runs_checks: Whether to run them; if not, what was counted about them is shown.
+        budget_seconds: Time until the page must be there.
+        accept: Value of the header Accept; empty when it was not sent.
+        accept_encoding: Value of the header Accept-Encoding; empty when it was not sent.
+        names: Families or samples to show; empty for all.
+    """
+
+    selection: Selection = field(default_factory=Selection)
+    runs_checks: bool = True
+    budget_seconds: float = 10.0
+    accept: str = ""
+    accept_encoding: str = ""
+    names: frozenset[str] = frozenset()
+
+
+class ScrapeService:
+    """Answers scrapes; lives for the process, shared by the threads of the server.
+
+    Attributes:
+        history: Recent runs of the checks.
+    """
+
+    def __init__(  # noqa: PLR0913 - every part of the program that a page says something about
+        self,
+        runner: CheckRunner,
+        live_config: LiveConfiguration,
+        check_types: Mapping[str, CheckType],
+        *,
+        history: History,
+        version: str,
+        process: Collector | None = None,
+        resolver_threads: ResolverThreads | None = None,
+        replaced_loops: Callable[[], int] = lambda: 0,
+        changes: StatusChanges | None = None,
+    ) -> None:
+        """Make the service.
+
+        Args:
+            runner: Runs the checks.
+            live_config: The configuration in force.
+            check_types: The declared check types by name.
+            history: Where runs are remembered.
+            version: Version of the exporter.
+            process: Gives the facts about the process; prometheus_client's collector by default.
+            resolver_threads: Those of the network that the runner has.
+            replaced_loops: Returns how many event loops the runner has given up.
+            changes: Logs which checks begin to fail or are ok again; None for nothing.
+
+        Raises:
+            ValueError: When a check type declares a metric that cannot be shown.
+        """
+        self.history = history
+        self._runner = runner
+        self._live_config = live_config
+        self._check_types = check_types
+        self._version = version
+        self._records = Records(history, changes)
+        self._process = CollectorRegistry(auto_describe=False)
+        self._process.register(process if process is not None else ProcessCollector(registry=None))
+        self._resolver_threads = resolver_threads or ResolverThreads()
+        self._replaced_loops = replaced_loops
+        self._lock = Lock()
+        self._view = PreparedConfig(live_config.current, check_types, runner, self._records, live_config.masks)
+
+    def metrics_page(self, request: ScrapeRequest) -> Page:
+        """Run the selected checks and give the page about them, the batch and the exporter.
+
+        Blocks for up to the budget; to be called in a worker thread. A request that runs no checks does not block.
+
+        Raises:
+            UnknownCheckNameError: When the selection names a check that is not configured.
+            UnknownCheckTypeError: When it names an unknown type, or a type has no executor.
+        """
+        choice = self.choose(request.selection)
+        if request.runs_checks:
+            return self._page(choice, request, whole=True)
+        return self._written(self._whole(choice.collector.blocks_without_run()), request)
+
+    def probe_page(self, check_name: str, request: ScrapeRequest) -> Page:
+        """Run one check and give its gauges as blackbox_exporter would, without labels of the check.
+
+        The selection of the request is not looked at. Blocks like `metrics_page`.
+
+        Raises:
+            UnknownCheckNameError: When no check has the name.
+            UnknownCheckTypeError: When its type has no executor.
+        """
+        return self._page(self.choose_one(check_name), request, whole=False)
+
+    def choose(self, selection: Selection) -> PreparedScrape:
+        """Return what is prepared for a selection of checks.
+
+        Raises:
+            UnknownCheckNameError: When it names a check that is not configured.
+            UnknownCheckTypeError: When it names an unknown type.
+        """
+        return self._current_view().choose(selection)
+
+    def choose_one(self, check_name: str) -> PreparedScrape:
+        """Return what is prepared for a page about one check.
+
+        Raises:
+            UnknownCheckNameError: When no check has the name.
+        """
+        return self._current_view().choose_one(check_name)
+
+    def board(self, choice: PreparedScrape, budget_seconds: float) -> Ticket:
+        """Join a batch of the checks that suits, or begin another; the ticket is to be given back.
+
+        Args:
+            choice: The checks.
+            budget_seconds: Time until the page must be there.
+        """
+        writing_seconds = min(choice.writing_seconds, _MAX_SHARE_FOR_WRITING * budget_seconds)
+        ticket = choice.flights.board(budget_seconds - writing_seconds)
+        if not ticket.is_first:
+            self._records.totals.count_joined_scrape()
+        return ticket
+
+    def fly(self, choice: PreparedScrape, flight: InFlightBatch) -> None:
+        """Run the batch of a flight; what comes of it is the flight's outcome. Blocks until then."""
+        budget_seconds = choice.flights.take_off(flight)
+        if budget_seconds is None:
+            return
+        try:
+            outcome = choice.collector.run(budget_seconds, flight.given_up)
+        except BaseException as error:  # noqa: BLE001 - raised again for those who wait
+            flight.outcome.set_exception(error)
+        else:
+            flight.outcome.set_result(outcome)
+
+    def write(self, choice: PreparedScrape, outcome: Outcome, request: ScrapeRequest, *, whole: bool) -> Page:
+        """Write the page about an outcome.
+
+        Args:
+            choice: The checks it is about.
+            outcome: What came of them.
+            request: How the page is wanted.
+            whole: Whether it is about the exporter as well.
+        """
+        started = monotonic()
+        blocks: Iterable[Block] = choice.collector.blocks(outcome)
+        page = self._written(self._whole(blocks) if whole else blocks, request)
+        choice.writing_seconds = monotonic() - started
+        return page
+
+    def _page(self, choice: PreparedScrape, request: ScrapeRequest, *, whole: bool) -> Page:
+        ticket = self.board(choice, request.budget_seconds)
+        try:
+            if ticket.is_first:
+                self.fly(choice, ticket.flight)
+            return self.write(choice, ticket.flight.outcome.result(), request, whole=whole)
+        finally:
+            choice.flights.leave(ticket)
+
+    def _whole(self, blocks: Iterable[Block]) -> Iterable[Block]:
+        """Add what is about the exporter."""
+        return chain(blocks, exporter_blocks(self._facts()), self._process_blocks())
+
+    def _written(self, blocks: Iterable[Block], request: ScrapeRequest) -> Page:
+        return write_page(
+            blocks,
+            choose_format(request.accept),
+            compress=wants_gzip(request.accept_encoding),
+            names=request.names,
+        )
+
+    def _current_view(self) -> PreparedConfig:
+        with self._lock:
+            # Read under the lock: a thread that was slow to get it must not bring an old configuration back.
+            config = self._live_config.current
+            if self._view.config is not config:
+                self._view = PreparedConfig(
+                    config, self._check_types, self._runner, self._records, self._live_config.masks
+                )
+            return self._view
+
+    def _facts(self) -> ExporterFacts:
+        live_config = self._live_config
+        return ExporterFacts(
+            self._version,
+            platform.python_version(),
+            live_config.last_reload_successful,
+            live_config.last_reload_success_timestamp_seconds,
+            self._resolver_threads.busy,
+            self._replaced_loops(),
+            len(live_config.current.checks),
+        )
+
+    def _process_blocks(self) -> list[Block]:
+        try:
+            return [block_of(metric) for metric in self._process.collect()]
+        except (IndexError, UnboundLocalError, ValueError):  # prometheus_client on a /proc that it does not expect
+            logger.debug("the facts about the process cannot be read", exc_info=True)
+            return []

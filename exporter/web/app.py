@@ -1,0 +1,304 @@
+"""The HTTP interface: routes and what each answers.
+
+Scrapes run in threads of their own (`exporter.web.scrapes`), pages and reloads in the server's other threads; nothing
+here blocks the server's loop. A check that fails is an answer like any other; only a scrape that could not be made is
+an error.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from exporter.errors import ConfigError, UnknownCheckNameError
+from exporter.exposition.negotiation import choose_format
+from exporter.generate.discovery import target_groups
+from exporter.scrape.selection import selected_checks
+from exporter.web.middleware import Guard
+from exporter.web.pages import State, StatusFilter, check_page, message_page, status_page
+from exporter.web.query import (
+    DISCOVERY_PARAMETERS,
+    METRICS_PARAMETERS,
+    PROBE_PARAMETERS,
+    BadParameterError,
+    parse_query,
+    refuse_unknown_parameters,
+    scrape_request,
+)
+from exporter.web.scrapes import BusyError, ClientGoneError, Scrapes, unless_client_leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from exporter.checks.base import CheckType
+    from exporter.config import LiveConfig
+    from exporter.exposition.text_format import Page
+    from exporter.scrape.history import History
+    from exporter.scrape.prepared import PreparedScrape
+    from exporter.scrape.service import ScrapeRequest, ScrapeService
+
+_RETRY_AFTER_SECONDS = 1
+_CLIENT_GONE = 499
+_MAX_FIND_CHARACTERS = 200
+_STATIC = Path(__file__).parent / "pages" / "static"
+_STATIC_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+_STATIC_CACHING = "public, max-age=3600"
+
+
+class Readiness:
+    """Whether scrapes are welcome: not before the server listens, and not once it is being stopped."""
+
+    def __init__(self) -> None:
+        self.ready = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the routes work with; lives as long as the process.
+
+    Attributes:
+        service: Makes the pages for Prometheus.
+        live_config: The configuration in force.
+        check_types: The check types that exist.
+        history: The recent runs, for the pages.
+        readiness: Whether scrapes are welcome.
+        runner_trouble: Returns why no check can run, or an empty text; may take a second.
+        timeout_offset_seconds: What is kept back from the time Prometheus allows.
+        version: The program's version.
+    """
+
+    service: ScrapeService
+    live_config: LiveConfig
+    check_types: Mapping[str, CheckType]
+    history: History
+    readiness: Readiness
+    runner_trouble: Callable[[], str]
+    timeout_offset_seconds: float
+    version: str
+
+
+def create_app(site: Site) -> Starlette:
+    """Give the ASGI application."""
+    routes = _Routes(site)
+    return Starlette(
+        routes=[
+            Route("/", routes.status),
+            Route("/metrics", routes.metrics),
+            Route("/probe", routes.probe),
+            Route("/sd", routes.discovery),
+            Route("/checks/{name:path}", routes.check),
+            Route("/config", routes.config),
+            Route("/static/{file}", routes.static),
+            Route("/-/healthy", routes.healthy),
+            Route("/-/ready", routes.ready),
+            Route("/-/reload", routes.reload, methods=["POST"]),
+        ],
+        middleware=[Middleware(Guard)],
+        exception_handlers={
+            HTTPException: routes.http_error,
+            BadParameterError: routes.bad_parameter,
+            UnknownCheckNameError: routes.unknown_check,
+            BusyError: routes.busy,
+            ClientGoneError: routes.client_gone,
+        },
+    )
+
+
+class _Routes:
+    """The endpoints; lives as long as the app."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._reload_thread = CapacityLimiter(1)
+        self._health_threads = CapacityLimiter(4)
+        self._static = {file.name: (_STATIC_TYPES[file.suffix], file.read_bytes()) for file in _STATIC.iterdir()}
+
+    @cached_property
+    def _scrapes(self) -> Scrapes:
+        return Scrapes(self._site.service)
+
+    async def metrics(self, request: Request) -> Response:
+        """Run the selected checks and show everything; without a run, what was counted so far.
+
+        A scrape that runs nothing waits for no worker, so that an exporter with too much to do can still be seen.
+        """
+        scrape = self._scrape_request(request, METRICS_PARAMETERS)
+        if scrape.runs_checks or request.method == "HEAD":
+            return await self._scrape(request, scrape, partial(self._site.service.choose, scrape.selection), whole=True)
+        return _page_response(await run_in_threadpool(self._site.service.metrics_page, scrape))
+
+    async def probe(self, request: Request) -> Response:
+        """Run one configured check and show it as blackbox_exporter would."""
+        scrape = self._scrape_request(request, PROBE_PARAMETERS)
+        if len(names := parse_query(request).get("check", [])) != 1:
+            raise BadParameterError("give the name of one configured check: /probe?check=NAME")
+        return await self._scrape(request, scrape, partial(self._site.service.choose_one, names[0]), whole=False)
+
+    def _scrape_request(self, request: Request, known_parameters: Sequence[str]) -> ScrapeRequest:
+        query = parse_query(request)
+        refuse_unknown_parameters(query, known_parameters)
+        checks = self._site.live_config.current.checks
+        return scrape_request(request, query, checks, self._site.check_types, self._site.timeout_offset_seconds)
+
+    async def _scrape(
+        self, request: Request, scrape: ScrapeRequest, choose: Callable[[], PreparedScrape], *, whole: bool
+    ) -> Response:
+        if request.method == "HEAD":
+            return _HeadResponse(media_type=choose_format(scrape.accept).value)
+        page = self._scrapes.page(choose, scrape, whole=whole)
+        return _page_response(await unless_client_leaves(request, page))
+
+    def discovery(self, request: Request) -> Response:
+        """Show every selected check as a target for Prometheus, under the address by which it reached us."""
+        scrape = self._scrape_request(request, DISCOVERY_PARAMETERS)
+        checks = selected_checks(self._site.live_config.current.checks, scrape.selection)
+        address = (request.headers.get("host") or request.url.netloc).removesuffix(":")
+        offset_seconds = self._site.timeout_offset_seconds
+        groups = target_groups(checks, address, scheme=request.url.scheme, timeout_offset_seconds=offset_seconds)
+        return JSONResponse(groups)
+
+    def status(self, request: Request) -> Response:
+        """Show how every check stands."""
+        query = parse_query(request)
+        site, current = self._site, self._site.live_config.current
+        return HTMLResponse(
+            status_page(
+                current.checks,
+                site.history,
+                _status_filter(query),
+                config_file=current.file,
+                version=site.version,
+                now_seconds=time.time(),
+            )
+        )
+
+    def check(self, request: Request) -> Response:
+        """Show one check with the log of its last runs."""
+        site, current = self._site, self._site.live_config.current
+        name = request.path_params["name"]
+        if not name:
+            return RedirectResponse("/")
+        for check in current.checks:
+            if check.name == name:
+                page = check_page(
+                    check,
+                    site.history.runs(name),
+                    mask=site.live_config.masks,
+                    config_file=current.file,
+                    version=site.version,
+                    now_seconds=time.time(),
+                )
+                return HTMLResponse(page)
+        raise UnknownCheckNameError([name], [check.name for check in current.checks])
+
+    def config(self, request: Request) -> Response:
+        """Show the configuration in force, secrets masked."""
+        return Response(self._site.live_config.current.rendered, media_type="text/yaml")
+
+    def static(self, request: Request) -> Response:
+        """Give a file the pages are made with."""
+        file = self._static.get(request.path_params["file"])
+        if file is None:
+            raise HTTPException(404)
+        content_type, content = file
+        return Response(content, headers={"Cache-Control": _STATIC_CACHING, "Content-Type": content_type})
+
+    async def healthy(self, request: Request) -> Response:
+        """Tell whether the process can do its work at all, however busy the threads for other pages are."""
+        trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
+        return PlainTextResponse(f"{trouble}\n", status_code=503) if trouble else PlainTextResponse("healthy\n")
+
+    async def ready(self, request: Request) -> Response:
+        """Tell whether scrapes are welcome: not while the exporter starts or stops, nor while no check can run."""
+        trouble = "starting or stopping"
+        if self._site.readiness.ready:
+            trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
+        if trouble:
+            return PlainTextResponse(f"not ready: {trouble}\n", status_code=503)
+        return PlainTextResponse("ready\n")
+
+    async def reload(self, request: Request) -> Response:
+        """Load the configuration anew; a bad one leaves the old one in force."""
+        try:
+            await to_thread.run_sync(self._site.live_config.reload, limiter=self._reload_thread)
+        except ConfigError as error:
+            return PlainTextResponse(f"{self._site.live_config.masks(str(error))}\n", status_code=500)
+        return PlainTextResponse(f"reloaded: {len(self._site.live_config.current.checks)} checks\n")
+
+    def bad_parameter(self, request: Request, error: Exception) -> Response:
+        """Say which parameter was not understood."""
+        return self._problem(request, 400, "Not understood", str(error))
+
+    def unknown_check(self, request: Request, error: Exception) -> Response:
+        """Say which check is not configured, and which was perhaps meant."""
+        return self._problem(request, 404, "No such check", str(error))
+
+    def busy(self, request: Request, error: Exception) -> Response:
+        """Turn a scrape away that has waited as long as it can afford."""
+        response = self._problem(request, 503, "Busy", "too many scrapes are running; try again later")
+        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+        return response
+
+    def client_gone(self, request: Request, error: Exception) -> Response:
+        """End a request whose client has left; nobody reads the answer."""
+        return Response(status_code=_CLIENT_GONE)
+
+    def http_error(self, request: Request, error: Exception) -> Response:
+        """Say that there is no such page, or that it takes another method."""
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+        message = f"{request.method} {request.url.path}: {error.detail.lower()}"
+        response = self._problem(request, error.status_code, error.detail, message)
+        response.headers.update(error.headers or {})
+        return response
+
+    def _problem(self, request: Request, status_code: int, title: str, message: str) -> Response:
+        """Say it in a page to a browser, in plain text to everything else."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return PlainTextResponse(f"{message}\n", status_code=status_code)
+        config_file = self._site.live_config.current.file
+        page = message_page(title, message, config_file=config_file, version=self._site.version)
+        return HTMLResponse(page, status_code=status_code)
+
+
+def _page_response(page: Page) -> Response:
+    headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
+    if page.content_encoding:
+        headers["Content-Encoding"] = page.content_encoding
+    return Response(page.body, headers=headers)
+
+
+class _HeadResponse(Response):
+    """An answer to HEAD where making the body would run checks, so that its length is unknown."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Leave the length out (RFC 9110, section 8.6)."""
+        super().init_headers(headers)
+        del self.headers["content-length"]
+
+
+def _status_filter(query: Mapping[str, list[str]]) -> StatusFilter:
+    """Read which checks the status page is to show.
+
+    Raises:
+        BadParameterError: When there is no such state, or the text to find is too long.
+    """
+    state = query.get("status", [""])[0]
+    text = query.get("find", [""])[0].strip()
+    if state and state not in list(State):
+        raise BadParameterError(f"unknown status {state!r}; known: {', '.join(State)}")
+    if len(text) > _MAX_FIND_CHARACTERS:
+        raise BadParameterError(f"find is longer than {_MAX_FIND_CHARACTERS} characters")
+    return StatusFilter(state=State(state) if state else None, text=text)

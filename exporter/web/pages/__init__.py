@@ -1,0 +1,10 @@
+"""The HTML pages: what is up, what failed and why, and how each check's last runs went. No script, nothing external."""
+
+from __future__ import annotations
+
+from exporter.web.pages.check import check_page
+from exporter.web.pages.message import message_page
+from exporter.web.pages.status import StatusFilter, status_page
+from exporter.web.pages.words import State
+
+__all__ = ["State", "StatusFilter", "check_page", "message_page", "status_page"]

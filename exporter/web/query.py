@@ -1,0 +1,160 @@
+"""From an HTTP request to a ScrapeRequest: the time budget from the header, the selection from the query.
+
+A parameter that is not known, or whose value cannot be meant, is refused with what is allowed: `?chek=shop` would
+otherwise run every check.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from exporter.model import LONGEST_SCRAPE_SECONDS
+from exporter.scrape.service import ScrapeRequest, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from exporter.model import Check
+
+TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+DEFAULT_BUDGET_SECONDS = 10.0
+"""Prometheus' own default for `scrape_timeout`."""
+
+_LEAST_BUDGET_SECONDS = 0.1
+_MOST_BUDGET_SECONDS = LONGEST_SCRAPE_SECONDS
+_LARGEST_OFFSET_SHARE = 0.2
+_MAX_PARAMETERS = 1000
+_MAX_LISTED = 20
+_SECONDS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?")
+_MAX_SHOWN_CHARACTERS = 100
+_LABEL_PREFIX = "label."
+
+_SELECTING = ("check", "check_type", "label.NAME")
+METRICS_PARAMETERS = (*_SELECTING, "name[]", "run")
+DISCOVERY_PARAMETERS = _SELECTING
+PROBE_PARAMETERS = ("check", "name[]")
+"""What each route takes; `label.NAME` stands for every label."""
+
+
+class BadParameterError(Exception):
+    """Raised when a query parameter has a value that cannot be meant; the text says what is allowed."""
+
+
+def scrape_budget(header: str | None, offset_seconds: float) -> float:
+    """Give the seconds that a scrape may take, so that the page is there before Prometheus gives up.
+
+    Args:
+        header: Value of `X-Prometheus-Scrape-Timeout-Seconds`; None when it was not sent. Anything but a plain
+            decimal counts as not sent, so that `nan`, `inf` or `1_0`, which Python would take, mean nothing.
+        offset_seconds: What is kept back for the way and the rendering, at most a fifth of the time allowed.
+    """
+    if header is None or not _SECONDS.fullmatch(header):
+        return DEFAULT_BUDGET_SECONDS
+    allowed = float(header)
+    budget = allowed - min(offset_seconds, allowed * _LARGEST_OFFSET_SHARE)
+    return min(max(budget, _LEAST_BUDGET_SECONDS), _MOST_BUDGET_SECONDS)
+
+
+def parse_query(request: Request) -> dict[str, list[str]]:
+    """Give the values of each parameter, in the order sent.
+
+    Raises:
+        BadParameterError: When there are too many parameters.
+    """
+    query = request.scope["query_string"].decode("latin-1")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+    except ValueError:
+        raise BadParameterError(f"more than {_MAX_PARAMETERS} parameters") from None
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def refuse_unknown_parameters(query: Mapping[str, list[str]], known: Sequence[str]) -> None:
+    """Check that a route takes every parameter.
+
+    Raises:
+        BadParameterError: When it does not; the text says what was perhaps meant, and what there is.
+    """
+    for name in query:
+        if name in known or (name.startswith(_LABEL_PREFIX) and "label.NAME" in known):
+            continue
+        shown = name if len(name) <= _MAX_SHOWN_CHARACTERS else name[: _MAX_SHOWN_CHARACTERS - 1] + "…"
+        close = get_close_matches(shown.lower(), known, n=1)
+        meant = f"did you mean {close[0]}? " if close else ""
+        raise BadParameterError(f"unknown parameter {shown!r}; {meant}parameters: {', '.join(known)}")
+
+
+def scrape_request(
+    request: Request,
+    query: Mapping[str, list[str]],
+    checks: Collection[Check],
+    check_types: Collection[str],
+    offset_seconds: float,
+) -> ScrapeRequest:
+    """Read what a scrape of `/metrics` or `/probe` asks for.
+
+    Args:
+        request: The HTTP request.
+        query: Its parameters.
+        checks: The configured checks.
+        check_types: The check types that exist.
+        offset_seconds: See `scrape_budget`.
+
+    Raises:
+        BadParameterError: When the type is unknown, no check has the label asked for, or `run` is not `none`.
+    """
+    return ScrapeRequest(
+        selection=Selection(
+            check_names=frozenset(query.get("check", ())),
+            check_types=_check_types(query.get("check_type", ()), check_types),
+            labels=_labels(query, checks),
+        ),
+        runs_checks=_runs_checks(query.get("run", ())),
+        budget_seconds=scrape_budget(request.headers.get(TIMEOUT_HEADER), offset_seconds),
+        accept=", ".join(request.headers.getlist("accept")),
+        accept_encoding=", ".join(request.headers.getlist("accept-encoding")),
+        names=frozenset(query.get("name[]", ())),
+    )
+
+
+def _check_types(wanted: Iterable[str], known: Collection[str]) -> frozenset[str]:
+    for check_type in wanted:
+        if check_type not in known:
+            raise BadParameterError(f"unknown check_type {check_type!r}; known types: {', '.join(sorted(known))}")
+    return frozenset(wanted)
+
+
+def _runs_checks(wanted: Iterable[str]) -> bool:
+    for value in wanted:
+        if value != "none":
+            raise BadParameterError(f"unknown run {value!r}; run=none shows what was counted and runs no checks")
+    return not wanted
+
+
+def _labels(query: Mapping[str, list[str]], checks: Collection[Check]) -> frozenset[tuple[str, str]]:
+    labels = set()
+    for parameter, values in query.items():
+        if not parameter.startswith(_LABEL_PREFIX):
+            continue
+        name = parameter.removeprefix(_LABEL_PREFIX)
+        known = {check.labels[name] for check in checks if name in check.labels}
+        for value in values:
+            if value not in known:
+                has = f"its values: {_listing(known)}" if known else "no check has a label of that name"
+                raise BadParameterError(f"no check has the label {name}={value!r}; {has}")
+            labels.add((name, value))
+    return frozenset(labels)
+
+
+def _listing(values: Iterable[str]) -> str:
+    """Name the values, as far as a message is the place for it."""
+    first = sorted(values)[: _MAX_LISTED + 1]
+    return ", ".join(first[:_MAX_LISTED]) + (", ..." if len(first) > _MAX_LISTED else "")

@@ -1,0 +1,327 @@
+"""Reading the command line: flags, their environment variables, commands, addresses, and the help about them."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import re
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.cli.arguments import HelpRequested, Options, UsageError, parse_arguments
+from exporter.cli.flags import FLAGS
+from exporter.cli.help import help_text
+from exporter.cli.listen import ListenAddress, listener_url, open_listeners, parse_listen_address
+from tests.servers.process import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def read(line: str, **environment: str) -> Options:
+    return parse_arguments(line.split(), environment)
+
+
+def test_no_arguments_serve_the_demo() -> None:
+    """The program starts without any argument."""
+    assert read("") == Options()
+    assert Options().listen_addresses == (ListenAddress("", 10115),)
+
+
+def test_every_flag_is_understood() -> None:
+    """Values go with the flag or after it; durations have a unit, but the offset may be seconds."""
+    line = (
+        "--config.file=checks.yml --config.check --no-config.enable-auto-reload --config.auto-reload-interval 1m"
+        " --web.listen-address=:1 --web.listen-address=[::1]:2 --timeout-offset=0.25 --history.limit 7"
+        " --runner.buffer-size=0 --log.level=debug --log.format=json"
+    )
+    assert read(line) == Options(
+        config_file="checks.yml",
+        config_check=True,
+        auto_reload=False,
+        auto_reload_interval_seconds=60.0,
+        listen_addresses=(ListenAddress("", 1), ListenAddress("::1", 2)),
+        timeout_offset_seconds=0.25,
+        history_limit=7,
+        buffer_size=0,
+        log_level="debug",
+        log_format="json",
+    )
+
+
+def test_flags_may_stand_on_either_side_of_the_command() -> None:
+    """Whoever adds a flag at the end of the line is understood; names may follow `--`."""
+    expected = Options(
+        command="run", check_names=("shop", "dns", "-odd"), config_file="c.yml", output="json", budget_seconds=2.5
+    )
+    assert read("--config.file=c.yml run shop --output=json dns --budget=2500ms -- -odd shop") == expected
+
+
+def test_generating_has_flags_of_its_own() -> None:
+    """Two words make the command; addresses are written as Prometheus wants them."""
+    line = (
+        "generate prometheus --config.file=c.yml --endpoint=sd --address=exporter.example --address=[2001:db8::1]:9"
+        " --job=nyxmon-east --scrape-interval=1m --timeout-offset=1 --shards=4 --shard=3 --output.file=p.yml"
+    )
+    assert read(line) == Options(
+        command="generate prometheus",
+        config_file="c.yml",
+        endpoint="sd",
+        addresses=("exporter.example:10115", "[2001:db8::1]:9"),
+        job="nyxmon-east",
+        scrape_interval_seconds=60.0,
+        timeout_offset_seconds=1.0,
+        shards=4,
+        shard=3,
+        output_file="p.yml",
+    )
+    assert read("--grafana.url=https://g.example/ generate rules --web.external-url=http://e.example:1/x/",
+                NYXMON_EXPORTER_CONFIG_FILE="c.yml") == Options(
+        command="generate rules", config_file="c.yml", grafana_url="https://g.example",
+        external_url="http://e.example:1/x",
+    )  # fmt: skip
+
+
+def test_a_variable_stands_in_for_an_absent_flag() -> None:
+    """The flag wins over its variable; lists are separated by blanks."""
+    options = read(
+        "--log.level=error",
+        NYXMON_EXPORTER_LOG_LEVEL="debug",
+        NYXMON_EXPORTER_CONFIG_FILE="from-environment.yml",
+        NYXMON_EXPORTER_CONFIG_ENABLE_AUTO_RELOAD="false",
+        NYXMON_EXPORTER_WEB_LISTEN_ADDRESS=":1 127.0.0.1:2",
+        NYXMON_EXPORTER_OUTPUT="not for serve",
+    )
+    assert options == Options(
+        log_level="error",
+        config_file="from-environment.yml",
+        auto_reload=False,
+        listen_addresses=(ListenAddress("", 1), ListenAddress("127.0.0.1", 2)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--config.flie=x", "unknown flag --config.flie; did you mean --config.file?"),
+        ("-config.file=x", "unknown flag -config.file; did you mean --config.file?"),
+        ("--zzz", "unknown flag --zzz"),
+        ("rum", "unknown command rum; did you mean run?"),
+        ("serve shop", "unexpected argument 'shop' after serve"),
+        ("--output=json", "--output belongs to run, not to serve"),
+        ("schema --web.listen-address=:1", "--web.listen-address belongs to serve and healthcheck, not to schema"),
+        ("--config.file", "--config.file needs a value"),
+        ("--config.file=", "--config.file: '' is no path"),
+        ("--config.check=yes", "--config.check takes no value"),
+        ("--log.level=loud", "--log.level: 'loud' is none of debug, info, warning, error"),
+        ("--history.limit=0", "--history.limit: '0' is no whole number from 1 to 1000"),
+        ("--history.limit=٣", "--history.limit: '٣' is no whole number from 1 to 1000"),
+        ("--timeout-offset=nan", "--timeout-offset: 'nan' is not a duration; write 0.5, 500ms or 1m30s"),
+        ("--timeout-offset=1e3", "--timeout-offset: '1e3' is not a duration; write 0.5, 500ms or 1m30s"),
+        ("--timeout-offset=", "--timeout-offset: '' is not a duration; write 0.5, 500ms or 1m30s"),
+        ("run --budget=5", "--budget: '5' is not a duration; write 5s"),
+        ("run --budget=0.5", "--budget: '0.5' is not a duration; write 500ms"),
+        ("run --budget=soon", "--budget: 'soon' is not a duration; write 500ms, 5s or 1m30s"),
+        ("run --budget=-5", "--budget: '-5' is not a duration; write 500ms, 5s or 1m30s"),
+        ("--config.auto-reload-interval=5", "--config.auto-reload-interval: '5' is not a duration; write 5s"),
+        (
+            "generate prometheus --config.file=c --scrape-interval=30",
+            "--scrape-interval: '30' is not a duration; write 30s",
+        ),
+        ("--config.check", "--config.check needs --config.file: without it there is nothing of yours to check"),
+        ("run --config.check", "--config.check needs --config.file: without it there is nothing of yours to check"),
+        (
+            "--web.listen-address=http://localhost:10115",
+            "--web.listen-address: 'http://localhost:10115' is a URL; write only host and port: localhost:10115",
+        ),
+        (
+            "--web.listen-address=http://localhost:10115/metrics",
+            (
+                "--web.listen-address: 'http://localhost:10115/metrics' is a URL; "
+                "write only host and port: localhost:10115"
+            ),
+        ),
+        (
+            "--web.listen-address=https://[::1]:1/",
+            "--web.listen-address: 'https://[::1]:1/' is a URL; write only host and port: [::1]:1",
+        ),
+        (
+            "--web.listen-address=http://exporter.example/",
+            "--web.listen-address: 'http://exporter.example/' is a URL; write only host and port: host:port or :port",
+        ),
+        (
+            "--web.listen-address=http://me:geheim@e.example:1",
+            "--web.listen-address: 'http://e.example:1' is a URL; write only host and port: e.example:1",
+        ),
+        (
+            "healthcheck --web.listen-address=http://:10115",
+            "--web.listen-address: 'http://:10115' is a URL; write only host and port: host:port or :port",
+        ),
+        (
+            "--web.listen-address=:10115/metrics",
+            "--web.listen-address: ':10115/metrics' is a URL; write only host and port: host:port or :port",
+        ),
+        (
+            "generate prometheus --config.file=c --address=http://exporter.example:10115/metrics",
+            (
+                "--address: 'http://exporter.example:10115/metrics' is a URL; "
+                "write only host and port: exporter.example:10115"
+            ),
+        ),
+        ("--timeout-offset=61", "--timeout-offset: '61' is not between 0 s and 60 s"),
+        ("--version=1", "--version takes no value"),
+        ("run --budget=0s", "--budget: '0s' is not between 0.1 s and 3600 s"),
+        ("generate", "generate needs to know what: generate rules or generate prometheus"),
+        ("generate ruls", "unknown command generate ruls; did you mean generate rules?"),
+        ("generate rules", "generate rules needs --config.file"),
+        ("generate rules x --config.file=c", "unexpected argument 'x' after generate rules"),
+        ("generate rules --config.file=c --job=x", "--job belongs to generate prometheus, not to generate rules"),
+        (
+            "generate rules --config.file=c --grafana.url=grafana.example",
+            "--grafana.url: 'grafana.example' is no URL such as https://monitoring.example/nyxmon",
+        ),
+        (
+            "generate rules --config.file=c --web.external-url=https://me:secret@e.example",
+            "--web.external-url: has a user name or password in it, which everybody would see who gets an alert",
+        ),
+        ("generate prometheus --config.file=c --address=:1", "--address: ':1' has no host before its port"),
+        ("generate prometheus --config.file=c --job=", "--job: '' is no name"),
+        ("generate prometheus --config.file=c --endpoint=x", "--endpoint: 'x' is none of metrics, sd, probe"),
+        (
+            "generate prometheus --config.file=c --shards=2",
+            "--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided",
+        ),
+        (
+            "generate prometheus --config.file=c --endpoint=sd --shards=2 --shard=2",
+            "--shard=2 must be less than --shards=2",
+        ),
+    ],
+)
+def test_what_is_not_understood_is_refused_in_one_line(line: str, message: str) -> None:
+    """The message names the flag and what is allowed, and suggests what was perhaps meant."""
+    with pytest.raises(UsageError) as caught:
+        read(line)
+    assert str(caught.value) == message
+
+
+def test_a_bad_variable_is_refused_by_its_name() -> None:
+    """Who set a variable wrongly is told which one."""
+    with pytest.raises(UsageError, match=r"^NYXMON_EXPORTER_LOG_FORMAT: 'xml' is none of logfmt, json$"):
+        read("", NYXMON_EXPORTER_LOG_FORMAT="xml")
+    with pytest.raises(UsageError, match=r"^NYXMON_EXPORTER_CONFIG_CHECK: 'yes' is neither true nor false$"):
+        read("", NYXMON_EXPORTER_CONFIG_CHECK="yes")
+
+
+@pytest.mark.parametrize(("line", "topic"), [("-h", "help"), ("run --help --zzz", "help"), ("--version", "version")])
+def test_help_ends_the_reading(line: str, topic: str) -> None:
+    """Help is given even when the rest of the line is wrong."""
+    with pytest.raises(HelpRequested) as caught:
+        read(line)
+    assert caught.value.topic == topic
+
+
+def test_the_help_names_every_flag_with_its_default() -> None:
+    """The help is complete, no wider than 80 characters, and the defaults it tells are the real ones."""
+    text = help_text()
+    assert max(map(len, text.splitlines())) <= 80
+    defaults = {entry.name: entry.default for entry in dataclasses.fields(Options)}
+    for flag in FLAGS:
+        assert f"  --{flag.name}" in text
+        if flag.parse is not None and not flag.default.startswith("the "):
+            value = flag.parse(flag.default)
+            assert defaults[flag.option] == ((value,) if flag.repeatable else value), flag.name
+
+
+@pytest.mark.parametrize("command", ["run", "schema", "healthcheck", "generate rules", "generate prometheus"])
+def test_commands_have_a_help_of_their_own(command: str) -> None:
+    """It names just their flags; that of `generate` alone names the two commands."""
+    with pytest.raises(HelpRequested) as caught:
+        read(f"{command} --help")
+    text = help_text(caught.value.command)
+    assert max(map(len, text.splitlines())) <= 80
+    named = set(re.findall(r"^  --([a-z.-]+)", text, re.MULTILINE))
+    assert named == {flag.name for flag in FLAGS if command in flag.commands}
+    assert text.startswith(f"usage: nyxmon-exporter {command} ")
+    assert not command.startswith("generate") or f" {command} --config.file=PATH" in help_text("generate")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":10115", ListenAddress("", 10115)),
+        ("127.0.0.1:0", ListenAddress("127.0.0.1", 0)),
+        ("[::1]:9115", ListenAddress("::1", 9115)),
+        ("localhost:80", ListenAddress("localhost", 80)),
+        ("[::]:1", ListenAddress("::", 1)),
+    ],
+)
+def test_listen_addresses_are_read_as_prometheus_writes_them(text: str, address: ListenAddress) -> None:
+    """A port alone, a host or an address in front of it; IPv6 in brackets."""
+    assert parse_listen_address(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("10115", "has no port; write :10115, 127.0.0.1:10115 or [::1]:10115"),
+        ("", "has no port"),
+        ("::1:10115", "needs brackets around its IPv6 address"),
+        (":70000", "has port '70000'; a port is a number from 0 to 65535"),
+        (":http", "has port 'http'"),
+        (":", "has port ''"),
+        ("a b:1", "'a b' is not a host name"),
+        ("[127.0.0.1:1", "is not a host name"),
+    ],
+)
+def test_bad_listen_addresses_are_refused(text: str, problem: str) -> None:
+    """The message quotes the address and tells what is wrong with it."""
+    with pytest.raises(ValueError, match=r"^'") as caught:
+        parse_listen_address(text)
+    assert str(caught.value).startswith(repr(text))
+    assert problem in str(caught.value)
+
+
+@pytest.fixture
+def taken() -> Iterator[ListenAddress]:
+    """An address that somebody else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield ListenAddress(*other.getsockname())
+
+
+def test_a_port_alone_takes_both_families() -> None:
+    """One socket answers on IPv4 and IPv6."""
+    (listener,) = open_listeners((ListenAddress("", 0),))
+    with listener:
+        port = listener.getsockname()[1]
+        assert listener_url(listener) == f"http://localhost:{port}/"
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port), timeout=5).close()
+
+
+def test_an_ipv6_address_does_not_take_ipv4() -> None:
+    """Whoever names a family gets that family."""
+    (listener,) = open_listeners((ListenAddress("::1", 0),))
+    with listener:
+        port = listener.getsockname()[1]
+        assert listener_url(listener) == f"http://[::1]:{port}/"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_all_addresses_are_listened_on_or_none(taken: ListenAddress) -> None:
+    """When one address is taken, the others are given back, and the message names the one."""
+    port = free_port()
+    with pytest.raises(OSError, match=rf"cannot listen on {taken}: Address already in use") as caught:
+        open_listeners((ListenAddress("127.0.0.1", port), taken))
+    assert caught.value.errno == errno.EADDRINUSE
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_an_address_that_is_not_here_is_named() -> None:
+    """An address of another machine, and a name without address, cannot be listened on."""
+    for host in ("192.0.2.1", "no-such-host.invalid"):
+        with pytest.raises(OSError, match=rf"^\[Errno -?\d+\] cannot listen on {host}:0: \w"):
+            open_listeners((ListenAddress(host, 0),))

@@ -1,0 +1,68 @@
+"""The composition root: what is put together for every command, and whether its event loop is alive."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter import ExecutorRegistry
+from exporter.checks.base import CheckType
+from exporter.cli.arguments import Options
+from exporter.cli.program import configuration_loader, open_program
+from exporter.errors import ConfigError
+from tests.servers.executors import Healthy
+from tests.threads import threads_left
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLUGIN = CheckType(name="healthy", description="Succeeds at once", executor=lambda context: Healthy())
+
+
+def test_a_loop_that_is_blocked_does_not_answer() -> None:
+    """The runner's loop is said to be alive before and after something blocks it, but not meanwhile."""
+    with open_program(Options()) as program:
+        wait_until(lambda: not program.runner.trouble())
+        released = threading.Event()
+        program.loop.call_soon_threadsafe(released.wait, 40.0)
+        started = time.perf_counter()
+        assert program.runner.trouble() == "the event loop that runs the checks has not answered for 1 s"
+        assert 0.5 < time.perf_counter() - started < 10
+        released.set()
+        wait_until(lambda: not program.runner.trouble())
+    assert program.runner.trouble() == "the event loop that runs the checks has ended"
+
+
+def test_the_demo_is_the_configuration_when_there_is_no_file() -> None:
+    """Its targets run as long as the program does, and loading it again gives the same checks."""
+    with open_program(Options()) as program:
+        before = [(check.name, check.target) for check in program.live_config.current.checks]
+        program.live_config.reload()
+        assert [(check.name, check.target) for check in program.live_config.current.checks] == before
+        assert program.is_demo
+
+
+def test_a_reload_brings_the_plugins_that_it_names(tmp_path: Path) -> None:
+    """A check type that the file did not name at the start is known after the reload that names it."""
+    file, registry = tmp_path / "checks.yml", ExecutorRegistry.with_builtins()
+    file.write_text("checks: [{name: a, type: tcp, target: 'a.example:1'}]\n", encoding="utf-8")
+    with ExitStack() as stack:
+        load = configuration_loader(str(file), registry, stack)
+        assert [check.check_type for check in load().checks] == ["tcp"]
+        plugins = 'plugins: ["tests.cli.test_program:PLUGIN"]\n'
+        file.write_text(plugins + "checks: [{name: a, type: healthy, target: x}]\n", encoding="utf-8")
+        assert [check.check_type for check in load().checks] == ["healthy"]
+    assert registry.check_types["healthy"].description == "Succeeds at once"
+
+
+def test_nothing_is_started_for_a_configuration_that_is_refused(tmp_path: Path) -> None:
+    """The problems come before any thread."""
+    before = threading.enumerate()
+    with pytest.raises(ConfigError), open_program(Options(config_file=str(tmp_path / "absent.yml"))):
+        pass
+    assert threads_left(before) == []

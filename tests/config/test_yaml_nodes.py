@@ -1,0 +1,103 @@
+"""YAML to nodes: which scalar is what, and the bounds that no document gets around."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config.problems import Node, Problems
+from exporter.config.yaml_nodes import load_document, read_scalar
+from exporter.errors import ConfigError
+
+
+def faults_of(text: str) -> list[str]:
+    problems = Problems()
+    load_document(text, "f", problems)
+    try:
+        problems.raise_if_any(())
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("true", True), ("False", False), ("null", None), ("~", None), ("", None),
+        ("0", 0), ("-17", -17), ("+5", 5), ("0x1F", 31), ("0o17", 15),
+        ("1.5", 1.5), (".5", 0.5), ("1.", 1.0), ("1e3", 1000.0), ("-0.0", 0.0),
+        ("on", "on"), ("yes", "yes"), ("22:22", "22:22"), ("1:30", "1:30"), ("017", "017"), ("1_000", "1_000"),
+        ("00.5", "00.5"), (".inf", ".inf"), (".nan", ".nan"), ("2024-01-01", "2024-01-01"), ("-", "-"), (".", "."),
+    ],
+)  # fmt: skip
+def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
+    """Only the forms of the core schema are flags, numbers and nulls; leading zeros and special floats are text."""
+    read = read_scalar(text)
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_every_value_knows_where_it_stands() -> None:
+    """Nodes carry line, column and path of the value, and the place of its key."""
+    root = load_document("a:\n  - b: [x, 5]\n", "f.yml", Problems())
+    assert root is not None
+    assert isinstance(root.value, dict)
+    [item] = root.value["a"].value
+    five = item.value["b"].value[1]
+    assert five == Node(5, "5", "f.yml", 2, 12, "a[0].b[1]")
+    assert (item.value["b"].key_line, item.value["b"].key_column) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("[" * 500_000, ["f:1:1001: is no valid YAML: while increasing flow level, exceeded maximum nesting depth"]),
+        ("a:\n\t- x", ["f:2:1: is no valid YAML: a tab cannot indent; use spaces"]),
+        ("a: x\n\tb: y", ["f:2:1: is no valid YAML: a tab cannot indent; use spaces"]),
+        (
+            "a: `x",
+            ["f:1:4: is no valid YAML: while scanning for the next token, found character that cannot start any token"],
+        ),
+        (
+            "a: [x",
+            ["f:2:1: is no valid YAML: while parsing a flow sequence, did not find expected ',' or ']'"],
+        ),
+        ("x: " + "[" * 70 + "]" * 70, ["f:1:66: is nested more than 64 levels deep"]),
+        ("a: &a [*a]", ["f: is nested more than 64 levels deep, aliases written out"]),
+        ("a: &a x\nb: [" + "*a," * 101 + "]", ["f: has more than 100 aliases"]),
+        (
+            "a: &a [" + "x," * 9_000 + "]\nb: [" + "*a," * 30 + "]",
+            ["f: has more than 200000 values, aliases written out; split it into several files"],
+        ),
+    ],
+)
+def test_no_document_outgrows_its_bounds(text: str, faults: list[str]) -> None:
+    """Nesting, aliases and what they unfold to are bounded, and refused within a second."""
+    started = time.thread_time()
+    assert faults_of(text) == faults
+    assert time.thread_time() - started < 1.0
+
+
+WRITTEN = 'a: [x, "y\\u00e9z", {b: |\n  text\n}]\nc: &d\n  - *d\n\t? e\n'
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\u2028"], ids=["lf", "crlf", "cr", "ls"])
+def test_a_file_that_is_half_written_is_told_as_a_fault(line_break: str) -> None:
+    """Wherever it is cut off, reading ends with what there is or with faults that have places."""
+    whole = WRITTEN.replace("\n", line_break)
+    for length in range(len(whole)):
+        assert all(fault.startswith("f:") for fault in faults_of(whole[:length]))
+
+
+def test_a_hundred_aliases_of_a_large_value_are_allowed() -> None:
+    """An alias counts once, however much it stands for."""
+    assert faults_of("a: &a [" + "x," * 1_000 + "]\nb: [" + "*a," * 100 + "]") == []
+
+
+@given(st.text())
+def test_no_text_breaks_the_loader(text: str) -> None:
+    """Whatever is in the file, there is a document or a problem, never an exception."""
+    problems = Problems()
+    load_document(text.encode("utf-8", "replace").decode(), "f", problems)

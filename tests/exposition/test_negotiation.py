@@ -1,0 +1,86 @@
+"""The choice of format and compression from what clients send."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.exposition.negotiation import choose_format, wants_gzip
+from exporter.exposition.text_format import Format
+
+TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;"
+    "q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        ("", TEXT),
+        (PROMETHEUS_2, OPENMETRICS),
+        (PROMETHEUS_3, OPENMETRICS),
+        (FIREFOX, TEXT),
+        ("*/*", TEXT),
+        ("text/*", TEXT),
+        ("application/*", OPENMETRICS),
+        ("application/json", TEXT),
+        ("text/plain", TEXT),
+        ("text/plain;version=1.0.0", TEXT),
+        ("application/openmetrics-text", OPENMETRICS),
+        ("Application/OpenMetrics-Text ; Version=1.0.0", OPENMETRICS),
+        ('application/openmetrics-text; version="1.0.0"', OPENMETRICS),
+        ("application/openmetrics-text;version=abc", OPENMETRICS),
+        ("application/openmetrics-text;version=99.0.0", OPENMETRICS),
+        ("application/openmetrics-text;version=0.0.1", TEXT),
+        ("application/openmetrics-text;q=0.5,text/plain;q=0.6", TEXT),
+        ("application/openmetrics-text;q=0.6,text/plain;q=0.5", OPENMETRICS),
+        ("text/plain,application/openmetrics-text", TEXT),
+        ("application/openmetrics-text,text/plain", OPENMETRICS),
+        ("application/openmetrics-text;q=0", TEXT),
+        ("application/openmetrics-text;q=0,*/*;q=0.1", TEXT),
+        ("application/openmetrics-text;q=nan", TEXT),
+        ("application/openmetrics-text;q=1e3,text/plain;q=0.1", TEXT),
+        (";;,=,;q=1,application/openmetrics-text;=;q", TEXT),
+    ],
+)
+def test_the_format_is_what_the_client_weighs_most(accept: str, chosen: Format) -> None:
+    """Weights decide, then the order; unknown versions get ours, and where nothing fits there is text."""
+    assert choose_format(accept) is chosen
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "compressed"),
+    [
+        ("", False),
+        ("gzip", True),
+        ("GZIP ; Q=0.5", True),
+        ("x-gzip", True),
+        ("*", True),
+        ("br, deflate", False),
+        ("br;q=1, gzip;q=0.1", True),
+        ("gzip;q=0", False),
+        ("gzip;q=0.0, *", False),
+        ("identity", False),
+        ("identity;q=0.5, gzip;q=0.4", False),
+        ("identity;q=0.5, gzip;q=0.6", True),
+        ("gzip;q=x", False),
+    ],
+)
+def test_gzip_is_used_for_who_wants_it(accept_encoding: str, compressed: bool) -> None:
+    """A client that refuses gzip, or likes the page as it is better, gets it as it is."""
+    assert wants_gzip(accept_encoding) is compressed
+
+
+@given(st.text(st.sampled_from("ag*/;,=q0.1 \"'\\\x00é٣") | st.characters()))
+def test_no_header_is_an_error(header: str) -> None:
+    """Whatever a client sends, there is an answer."""
+    assert choose_format(header) in Format
+    assert wants_gzip(header) in (True, False)

@@ -1,0 +1,317 @@
+"""From results to gauges: which series a check has, whatever became of it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.exposition.counters import Counters
+from exporter.exposition.families import MetricFamilies
+from exporter.exposition.layout import SeriesLayout
+from exporter.exposition.probe_metrics import Outcome, probe_blocks
+from exporter.exposition.self_metrics import ExporterFacts, batch_blocks, check_blocks, exporter_blocks
+from exporter.exposition.text_format import Format, write_page
+from exporter.model import (
+    Batch,
+    Expectation,
+    Measurement,
+    MetricSpec,
+    Reason,
+    Result,
+    ResultStatus,
+    Severity,
+    Subject,
+    ValueKind,
+)
+from tests.scraping import (
+    BODY_OK,
+    EXPIRY,
+    PHASES,
+    SIZE,
+    STATUS_OK,
+    TYPES,
+    VERSION,
+    check,
+    failed,
+    measured,
+    outcome_of,
+    parsed,
+    probe_text,
+    samples,
+)
+from tests.servers.prometheus import check_metrics
+
+GOLDEN = Path(__file__).parent / "golden"
+EXPECTING: dict[str, Any] = {"expectations": (STATUS_OK, BODY_OK)}
+
+
+def golden(name: str) -> str:
+    return (GOLDEN / name).read_text(encoding="utf-8")
+
+
+def judged(*, ok: bool, value: float = 200.0) -> dict[str, Any]:
+    return {"expectations": (outcome_of(STATUS_OK, ok=ok, value=value), outcome_of(BODY_OK, ok=ok))}
+
+
+PAIRS = (
+    (check("fine", **EXPECTING, labels={"team": "web"}), measured("fine", **judged(ok=True))),
+    (check("refused", **EXPECTING), failed("refused", expectations=(outcome_of(STATUS_OK, ok=False),))),
+    (check("other", check_type="undeclared"), measured("other", measurements=())),
+    (check("degraded"), measured("degraded", status=ResultStatus.WARNING, reason=Reason.EXPECTATION)),
+)
+
+
+def test_gauges_of_several_checks() -> None:
+    """A page about checks that succeeded, failed, only warned, and of a type that declares nothing."""
+    page = probe_text(*PAIRS)
+    assert page == golden("probes.prom")
+    check_metrics(page)
+
+
+def test_gauges_of_several_checks_in_openmetrics() -> None:
+    """The same in OpenMetrics, as prometheus_client's strict parser takes it."""
+    page = probe_text(*PAIRS, exposition_format=Format.OPENMETRICS)
+    assert page == golden("probes.openmetrics")
+    assert len(parsed(page, Format.OPENMETRICS)) == 13
+
+
+def test_gauges_of_one_check_without_its_labels() -> None:
+    """A page about one check is as blackbox_exporter's: nothing says which check it was."""
+    page = probe_text(PAIRS[0], labelled=False)
+    assert page == golden("probe.prom")
+    check_metrics(page)
+
+
+def test_what_is_known_about_checks_batches_and_the_exporter() -> None:
+    """The families that are ours, after a batch."""
+    checks = [pair[0] for pair in PAIRS[:2]]
+    layout, totals = SeriesLayout(checks, MetricFamilies(TYPES)), Counters()
+    batch = Batch(
+        checks=2,
+        duration_seconds=0.75,
+        budget_seconds=3.0,
+        deadline_exceeded=1,
+        executors_instantiated={"example": 1},
+        cleanup_seconds={"example": 0.002},
+        stream_high_water=2,
+        start_wait_seconds=(0.0, 0.02),
+        loop_lag_seconds=0.001,
+    )
+    of_checks = totals.of_checks(layout.checks)
+    totals.count(list(zip(of_checks, [pair[1] for pair in PAIRS[:2]], strict=True)), batch)
+    blocks = [
+        *check_blocks(layout, totals, of_checks, ["refused"]),
+        *batch_blocks(batch, totals),
+        *exporter_blocks(ExporterFacts("1.2.3", "3.11.7", last_reload_successful=True,
+                                       last_reload_success_timestamp_seconds=1.7e9, resolver_threads=3,
+                                       replaced_loops=2, checks=2)),
+    ]  # fmt: skip
+    page = write_page(blocks, Format.TEXT).body.decode()
+    assert page == golden("own.prom")
+    check_metrics(page)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        failed(reason=Reason.RESOLVE),
+        failed(reason=Reason.DEADLINE, attempts=0, timeout_seconds=0.0),
+        measured(status=ResultStatus.WARNING, reason=Reason.EXPECTATION, **judged(ok=False)),
+        measured(measurements=(Measurement(PHASES, 1.0, ("connect",)),), **judged(ok=True)),
+    ],
+)
+def test_the_series_of_a_check_are_always_the_same(result: Result) -> None:
+    """Whatever became of a check, it has the series of a success, but for facts without a default and the reason."""
+    subject = check(**EXPECTING)
+    come_and_go = {EXPIRY.name, VERSION.name, "probe_failure_info"}
+    success, other = (
+        {series for series in samples(probe_text((subject, each))) if series.partition("{")[0] not in come_and_go}
+        for each in (measured(**judged(ok=True)), result)
+    )
+    assert other == success
+
+
+def test_the_last_value_of_a_series_counts() -> None:
+    """A value measured again, after a redirect say, replaces the earlier one; of a series without default too."""
+    twice = (
+        Measurement(SIZE, 1.0), Measurement(EXPIRY, 1.0), Measurement(VERSION, 0.0, ("a", "b")),
+        Measurement(SIZE, 2.0), Measurement(EXPIRY, 2.0), Measurement(VERSION, 1.0, ("a", "b")),
+    )  # fmt: skip
+    page = samples(probe_text((check(), measured(measurements=twice)), labelled=False), "probe_example_.*")
+    assert [page[name] for name in (SIZE.name, EXPIRY.name)] == ["2.0", "2.0"]
+    assert page['probe_example_version_info{alpha="a",version="b"}'] == "1.0"
+
+
+def test_rubbish_is_left_out_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """What is no measurement costs only itself, and the log names the type and the metric."""
+    undeclared = MetricSpec(name="probe_undeclared", help="")
+    rubbish: Any = (
+        Measurement(SIZE, "big"),  # type: ignore[arg-type] # rubbish is the point
+        Measurement(EXPIRY, None),  # type: ignore[arg-type] # rubbish is the point
+        Measurement(VERSION, 1.0, ("one too few",)),
+        Measurement(PHASES, 1.0, (["not hashable"],)),  # type: ignore[arg-type] # rubbish is the point
+        Measurement(undeclared, 1.0),
+        "not even a measurement",
+        None,
+        Measurement(PHASES, 10**400, ("connect",)),
+        Measurement(PHASES, 0.5, ("answer",)),
+    )
+    with caplog.at_level(logging.WARNING):
+        pages = [probe_text((check(), measured(measurements=rubbish)), labelled=False) for _ in range(2)]
+    assert samples(pages[0], "probe_example_.*") == {
+        'probe_example_duration_seconds{phase="connect"}': "0.0",
+        'probe_example_duration_seconds{phase="answer"}': "0.5",
+        "probe_example_size_bytes": "0.0",
+    }
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2 * 6
+    shown = "check type example: a measurement of {} is not shown: {}".format
+    assert told[0] == shown("probe_example_size_bytes", "TypeError: must be real number, not str")
+    assert shown("probe_undeclared", "its type does not declare it") in told
+
+
+def test_hostile_label_values_pass_the_door() -> None:
+    """What a server sends becomes a label only cleaned: no line ends, bounded, escaped."""
+    hostile = Measurement(VERSION, 1.0, ('\n# TYPE x gauge\nx{y="', "x" * 10_000))
+    page = probe_text((check(), measured(measurements=(hostile,))), labelled=False)
+    (sample,) = [sample for family in parsed(page) for sample in family.samples if sample.name == VERSION.name]
+    assert sample.labels == {"alpha": '\ufffd# TYPE x gauge\ufffdx{y="', "version": "x" * 499 + "…"}
+
+
+def number_of(kind: ValueKind, operator: Any, operand: object) -> Expectation:
+    return Expectation(
+        label="it", subject=Subject(name="s", kind=kind, description=""), operator=operator, operand=operand
+    )
+
+
+@pytest.mark.parametrize(
+    ("expectation", "has_value"),
+    [
+        (number_of(ValueKind.NUMBER, "in", (1, 2)), True),
+        (number_of(ValueKind.DURATION, "lt", 1.0), True),
+        (number_of(ValueKind.STATUS, "in", ((200, 299),)), True),
+        (number_of(ValueKind.JSON, "lt", 100), True),
+        (number_of(ValueKind.JSON, "eq", 1), True),
+        (number_of(ValueKind.JSON, "eq", True), False),
+        (number_of(ValueKind.JSON, "eq", "ok"), False),
+        (number_of(ValueKind.TEXT, "eq", "1"), False),
+        (number_of(ValueKind.FLAG, "eq", True), False),
+    ],
+)
+def test_numbers_that_were_judged_are_shown(expectation: Expectation, has_value: bool) -> None:
+    """The configuration alone decides whether there is a value, so that the series does not come and go."""
+    for outcomes in ((outcome_of(expectation, ok=True, value=7.0),), (outcome_of(expectation, ok=False),), ()):
+        result = measured(expectations=outcomes)
+        page = samples(probe_text((check(expectations=(expectation,)), result), labelled=False))
+        assert ('probe_expectation_value{expectation="it"}' in page) is has_value
+        assert 'probe_expectation_ok{expectation="it",severity="error"}' in page
+
+
+def test_outcomes_find_their_expectations() -> None:
+    """A result that tells of some expectations only leaves the others not met."""
+    result = measured(expectations=(outcome_of(BODY_OK, ok=True),))
+    page = samples(probe_text((check(**EXPECTING), result), labelled=False), "probe_expectation_.*")
+    assert page == {
+        'probe_expectation_ok{expectation="status eq 200",severity="error"}': "0.0",
+        'probe_expectation_ok{expectation="body contains \\"ok\\"",severity="warning"}': "1.0",
+        'probe_expectation_value{expectation="status eq 200"}': "NaN",
+    }
+
+
+def test_expectations_of_one_label_are_numbered() -> None:
+    """Two expectations that are written the same way stay two series."""
+    twins = (STATUS_OK, Expectation(label="status eq 200", subject=STATUS_OK.subject, operator="eq", operand=200))
+    page = samples(probe_text((check(expectations=twins), measured()), labelled=False), "probe_expectation_ok")
+    assert list(page) == [
+        'probe_expectation_ok{expectation="status eq 200",severity="error"}',
+        'probe_expectation_ok{expectation="#2 status eq 200",severity="error"}',
+    ]
+
+
+def test_the_age_of_a_result_is_shown() -> None:
+    """A result that is given again says how old it is."""
+    layout, known = SeriesLayout([check()], MetricFamilies(TYPES), labelled=False), MetricFamilies(TYPES)
+    outcome = Outcome([measured()], [12.5], Batch(checks=0, duration_seconds=0.0, budget_seconds=None))
+    page = write_page(probe_blocks(layout, outcome, known), Format.TEXT).body.decode()
+    assert samples(page, "probe_result_age_seconds") == {"probe_result_age_seconds": "12.5"}
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_two_checks_of_one_name_are_refused(shared: bool) -> None:
+    """Their series could not be told apart."""
+    with pytest.raises(ValueError, match="two checks have the same name"):
+        SeriesLayout([check(), check(target="other" if shared else "one.example")], MetricFamilies(TYPES))
+
+
+def test_names_that_only_look_the_same_are_numbered() -> None:
+    """Names that differ in what cannot be shown are told apart by a number."""
+    one, two = check("a\x01"), check("a\x02")
+    page = samples(probe_text((one, measured(one.name)), (two, failed(two.name))), "probe_success")
+    assert [series.partition(",")[0] for series in page] == [
+        'probe_success{check="a\ufffd"',
+        'probe_success{check="#2 a\ufffd"',
+    ]
+
+
+def test_a_page_without_labels_is_about_one_check() -> None:
+    """Two checks without labels would be the same series twice."""
+    with pytest.raises(ValueError, match="is about one check, not 2"):
+        SeriesLayout([check("a"), check("b")], MetricFamilies(TYPES), labelled=False)
+
+
+@pytest.mark.parametrize(
+    ("labels", "series"),
+    [
+        ({}, 'check="one",check_type="example",target="one.example"'),
+        ({"zone": "b", "team": "a"}, 'check="one",check_type="example",target="one.example",team="a",zone="b"'),
+        ({"area": "a"}, 'area="a",check="one",check_type="example",target="one.example"'),
+        ({"check_id": "7"}, 'check="one",check_id="7",check_type="example",target="one.example"'),
+        ({"target": "x"}, 'check="one",check_type="example",label_target="x",target="one.example"'),
+        ({"a-b": "1", "a.b": "2"}, 'a_b="1",check="one",check_type="example",target="one.example"'),
+    ],
+)
+def test_user_labels_are_shown_on_the_info(labels: dict[str, str], series: str) -> None:
+    """Any label a user gives is shown, sorted among ours and without hiding one of them."""
+    layout, totals = SeriesLayout([check(labels=labels)], MetricFamilies(TYPES)), Counters()
+    page = write_page(check_blocks(layout, totals, totals.of_checks(layout.checks), ()), Format.TEXT).body.decode()
+    assert list(samples(page, "nyxmon_check_info")) == [f"nyxmon_check_info{{{series}}}"]
+
+
+def test_a_secret_target_is_shown_by_its_label() -> None:
+    """Where the target itself would tell a secret, the label stands for it."""
+    page = probe_text((check(target="https://u:p@h/", target_label="https://u:<secret>@h/"), measured()))
+    assert "u:p@h" not in page
+    assert 'target="https://u:<secret>@h/"' in page
+
+
+def test_phases_have_histograms_for_those_who_ask() -> None:
+    """Each phase of each check that asks for it has a histogram; the others have none."""
+    checks = [check("asking", phase_histograms=True), check("other")]
+    layout, totals = SeriesLayout(checks, MetricFamilies(TYPES)), Counters()
+    of_checks = totals.of_checks(layout.checks)
+    totals.count([(each, measured(each_check.name)) for each, each_check in zip(of_checks, checks, strict=True)], None)
+    page = write_page(check_blocks(layout, totals, of_checks, ()), Format.TEXT).body.decode()
+    labels = 'check="asking",check_type="example",phase="{}",target="asking.example"'
+    assert samples(page, "nyxmon_check_phase_duration_seconds_sum") == {
+        f"nyxmon_check_phase_duration_seconds_sum{{{labels.format(phase)}}}": value
+        for phase, value in (("connect", "0.25"), ("answer", "0.125"))
+    }
+    check_metrics(page)
+
+
+def test_severities_are_told_apart() -> None:
+    """Only an expectation that would fail the check has its reason counted from the start."""
+    warning = Expectation(label="w", subject=STATUS_OK.subject, operator="eq", operand=1, severity=Severity.WARNING)
+    totals = Counters()
+    assert list(totals.of_checks([check(expectations=(warning,))])[0].failures) == [Reason.TIMEOUT]
+
+
+def test_values_that_are_no_numbers_are_written() -> None:
+    """Infinity and NaN are values too."""
+    odd = (Measurement(SIZE, math.inf), Measurement(EXPIRY, -math.inf), Measurement(PHASES, math.nan, ("answer",)))
+    page = samples(probe_text((check(), measured(measurements=odd)), labelled=False), "probe_example_.*")
+    assert list(page.values()) == ["0.0", "NaN", "+Inf", "-Inf"]

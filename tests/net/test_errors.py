@@ -1,0 +1,71 @@
+"""Foreign exceptions are told in our words by their type and their codes."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+
+import pytest
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net import connection_failure
+from exporter.net.errors import verification_phrase
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.ECONNREFUSED, Reason.CONNECT_REFUSED),
+        (errno.ETIMEDOUT, Reason.CONNECT_TIMEOUT),
+        (errno.ECONNRESET, Reason.CONNECTION_RESET),
+        (errno.EPIPE, Reason.CONNECTION_RESET),
+        (errno.EHOSTUNREACH, Reason.UNREACHABLE),
+        (errno.ENETUNREACH, Reason.UNREACHABLE),
+        (errno.EPROTO, Reason.PROTOCOL),
+        (errno.EMFILE, Reason.LOCAL),
+        (errno.EADDRNOTAVAIL, Reason.LOCAL),
+        (errno.EACCES, Reason.LOCAL),
+        (errno.EPERM, Reason.LOCAL),
+        (errno.EINVAL, Reason.LOCAL),
+        (errno.ENOBUFS, Reason.LOCAL),
+    ],
+)
+def test_errors_of_the_system_have_reasons(number: int, reason: Reason) -> None:
+    """The number decides, not the text; what is not known to be the target's fault is this side's."""
+    failure = connection_failure(OSError(number, "misleading: connection refused"), "connecting to x")
+    assert failure.reason is reason
+    assert failure.detail.endswith(" while connecting to x")
+    assert "misleading" not in failure.detail
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "detail"),
+    [
+        (TimeoutError(), Reason.TIMEOUT, "timed out while reading"),
+        (OSError("no number"), Reason.LOCAL, "OSError while reading"),
+        (ssl.SSLError(), Reason.TLS, "SSLError while reading"),
+        (ssl.SSLEOFError(8, "text"), Reason.TLS, "SSLEOFError while reading"),
+        (EOFError(), Reason.PROTOCOL, "EOFError while reading"),
+    ],
+)
+def test_other_errors_have_reasons(error: Exception, reason: Reason, detail: str) -> None:
+    """Errors without a number are told by their type."""
+    failure = connection_failure(error, "reading")
+    assert (failure.reason, failure.detail) == (reason, detail)
+
+
+def test_what_is_told_already_stays() -> None:
+    """A CheckFailed is given back as it is."""
+    failure = CheckFailed(Reason.STATUS, "503")
+    assert connection_failure(failure, "reading") is failure
+
+
+def test_unknown_verification_codes_keep_openssls_words() -> None:
+    """A code that has no words of ours is shown with OpenSSL's own."""
+    error = ssl.SSLCertVerificationError()
+    error.verify_code, error.verify_message = 52, "name constraints minimum and maximum not supported"
+    assert verification_phrase(error) == (
+        "name constraints minimum and maximum not supported (OpenSSL verification code 52)"
+    )
+    assert connection_failure(error, "x").reason is Reason.CERTIFICATE

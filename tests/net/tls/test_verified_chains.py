@@ -1,0 +1,230 @@
+"""A chain that was verified is not verified again, and that never lets pass what would be refused."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+
+from exporter.model import Reason
+from exporter.net import Network
+from exporter.net.tls.certificate_facts import Presented
+from exporter.settings import TlsConfig
+from tests.net.connecting import connected, refused
+from tests.servers import certificates
+from tests.servers.certificates import Certificate, server_context
+from tests.servers.tcp import over_tls, serve
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.servers.nginx import CertificateFiles
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+def trusting(ca_file: Path, **options: str) -> TlsConfig:
+    return TlsConfig(ca_file=str(ca_file), **options)
+
+
+async def test_recalls_a_chain_with_all_its_facts(network: Network, ca: trustme.CA, ca_file: Path) -> None:
+    """The facts of a connection whose chain was verified before are those of the first."""
+    with serve(over_tls(server_context(certificates.with_intermediate(ca, "127.0.0.1")))) as server:
+        facts = []
+        for _ in range(3):
+            async with connected(server, network=network.for_batch(), tls=trusting(ca_file)) as connection:
+                facts.append(connection.facts.tls)
+    assert facts[0] is not None
+    assert facts[0].verified
+    assert facts == [facts[0]] * 3
+
+
+async def test_verifies_a_new_chain_of_a_known_server(network: Network, ca: trustme.CA, ca_file: Path) -> None:
+    """A server that presents another certificate is judged by that one."""
+    good, bad = certificates.valid(ca, "127.0.0.1"), certificates.valid(trustme.CA(), "127.0.0.1")
+    context = server_context(good)
+    with serve(over_tls(context)) as server:
+        async with connected(server, network=network, tls=trusting(ca_file)):
+            pass
+    with serve(over_tls(server_context(bad)), port=server.port) as again:
+        failure, facts = await refused(again.port, network=network, tls=trusting(ca_file))
+    assert failure.reason is Reason.CERTIFICATE
+    assert facts.tls is not None
+    assert not facts.tls.verified
+
+
+async def test_verifies_a_known_chain_for_another_name(network: Network, ca: trustme.CA, ca_file: Path) -> None:
+    """What was verified for one name says nothing about another."""
+    with serve(over_tls(server_context(certificates.valid(ca, "one.test")))) as server:
+        async with connected(server, network=network, tls=trusting(ca_file, server_name="one.test")):
+            pass
+        failure, _ = await refused(server.port, network=network, tls=trusting(ca_file, server_name="two.test"))
+    assert failure.detail == "the certificate of two.test was refused: it is for one.test, not for two.test"
+
+
+async def test_verifies_a_known_chain_by_other_authorities(network: Network, ca: trustme.CA, tmp_path: Path) -> None:
+    """What one configuration trusts says nothing about another."""
+    trusted, other = tmp_path / "trusted.pem", tmp_path / "other.pem"
+    ca.cert_pem.write_to_path(str(trusted))
+    trustme.CA().cert_pem.write_to_path(str(other))
+    with serve(over_tls(server_context(certificates.valid(ca, "127.0.0.1")))) as server:
+        async with connected(server, network=network, tls=trusting(trusted)):
+            pass
+        failure, _ = await refused(server.port, network=network, tls=trusting(other))
+    assert failure.reason is Reason.CERTIFICATE
+
+
+@pytest.mark.parametrize("ders", [(), (b"rubbish",)], ids=["nothing", "rubbish"])
+async def test_what_is_no_certificate_is_not_verified(ders: tuple[bytes, ...], network: Network, ca_file: Path) -> None:
+    """Neither an empty chain nor one that cannot be read is ever taken for a verified one."""
+    context = await network.context(trusting(ca_file))
+    for _ in range(2):
+        with pytest.raises(ssl.SSLError):
+            context.verify("127.0.0.1", Presented.read(ders))
+
+
+async def test_no_policy_for_connections_hinders_verifying(network: Network, ca_file: Path) -> None:
+    """Chains are put before Python's `ssl` with suites that it is told to take, whatever the system's policy is."""
+    context = await network.context(trusting(ca_file))
+    assert context.verifier is not None
+    suites = {suite["name"] for suite in context.verifier.get_ciphers() if suite["protocol"] == "TLSv1.2"}
+    assert suites == {"ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384"}
+
+
+@pytest.mark.parametrize("shape", [lambda one, _: one, certificates.as_version_2], ids=["usual", "unreadable"])
+async def test_refuses_a_known_chain_that_has_expired(
+    shape: Callable[[Certificate, trustme.CA], Certificate], network: Network, ca: trustme.CA, ca_file: Path
+) -> None:
+    """A chain that was fine a moment ago is refused once its time is over, whoever cannot read its dates."""
+    ends = datetime.now(UTC) + timedelta(seconds=3)
+    issued = ca.issue_cert("127.0.0.1", not_after=ends)
+    brief = shape(Certificate(issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes()), ca)
+    with serve(over_tls(server_context(brief))) as server:
+        async with connected(server, network=network, tls=trusting(ca_file)):
+            pass
+        await asyncio.sleep((ends - datetime.now(UTC)).total_seconds() + 1)
+        failure, _ = await refused(server.port, network=network, tls=trusting(ca_file))
+    assert failure.reason is Reason.CERTIFICATE
+    assert "expired" in failure.detail
+
+
+@pytest.fixture
+def shown(write_certificate: Callable[..., CertificateFiles]) -> dict[str, str]:
+    files = write_certificate("client.test")
+    return {"cert_file": str(files.cert_file), "key_file": str(files.key_file)}
+
+
+@pytest.mark.parametrize(
+    ("version", "addition"),
+    [(ssl.TLSVersion.TLSv1_2, b""), (ssl.TLSVersion.TLSv1_3, b""), (ssl.TLSVersion.TLSv1_2, b"\x16\3\3\0\4what")],
+    ids=["1.2", "1.3", "1.2 and a fault"],
+)
+async def test_shows_nothing_to_a_server_it_does_not_trust(
+    version: ssl.TLSVersion,
+    addition: bytes,
+    network: Network,
+    ca: trustme.CA,
+    ca_file: Path,
+    shown: dict[str, str],
+) -> None:
+    """A server whose certificate is refused gets neither the client's certificate nor the end of the handshake."""
+    heard: list[bytes] = []
+
+    def listen(connection: socket.socket) -> None:
+        context = server_context(certificates.valid(trustme.CA(), "127.0.0.1"), version=version)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(cadata=ca.cert_pem.bytes().decode())
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        while heard[-1:] != [b""]:
+            heard.append(connection.recv(65536))
+            incoming.write(heard[-1])
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            connection.sendall(outgoing.read() + addition)
+
+    with serve(listen) as server:
+        failure, _ = await refused(server.port, network=network, tls=trusting(ca_file, **shown))
+        await until(lambda: heard[-1:] == [b""])
+    assert (failure.reason, len(heard)) == (Reason.CERTIFICATE, 2)
+
+
+@pytest.mark.parametrize(
+    ("authority", "received", "why"),
+    [
+        ("same", b"before after", "None"),
+        ("other", b"before", "certificate: 127.0.0.1 changed its certificate in the middle of the connection"),
+    ],
+)
+async def test_another_certificate_in_mid_connection_ends_it(
+    authority: str, received: bytes, why: str, ca: trustme.CA, ca_file: Path
+) -> None:
+    """A renegotiation (TLS 1.2) may not bring a certificate that nobody verified; nothing that follows it is taken."""
+    first = certificates.valid(ca, "127.0.0.1")
+    second = first if authority == "same" else certificates.valid(trustme.CA(), "127.0.0.1")
+    with serve(partial(renegotiate, first, second)) as server:
+        async with connected(server, tls=trusting(ca_file)) as (_, protocol, _):
+            assert await protocol.until(len(b"before after")) == received
+            assert str(protocol.lost_because) == why
+
+
+def renegotiate(first: Certificate, second: Certificate, connection: socket.socket) -> None:
+    """Say something, present another certificate, and say more."""
+    context = SSL.Context(SSL.TLSv1_2_METHOD)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)  # else the certificate would not be presented again
+    tls = SSL.Connection(context, None)
+    tls.set_accept_state()
+    _present(tls, first)
+    _go_on(tls, connection, tls.do_handshake)
+    _go_on(tls, connection, partial(tls.send, b"before"))
+    _present(tls, second)
+    tls.renegotiate()
+    _go_on(tls, connection, tls.do_handshake)
+    for _ in range(2):  # the client's hello, and the end of its handshake
+        _hear(tls, connection)
+        with suppress(SSL.WantReadError):
+            tls.recv(1)
+        connection.sendall(tls.bio_read(65536))
+    _go_on(tls, connection, partial(tls.send, b" after"))
+
+
+def _present(tls: SSL.Connection, certificate: Certificate) -> None:
+    tls.use_certificate(certificate.leaf)
+    key = load_pem_private_key(certificate.key, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    tls.use_privatekey(key)
+
+
+def _go_on(tls: SSL.Connection, connection: socket.socket, step: Callable[[], object]) -> None:
+    """Repeat a step of TLS until it needs nothing more from the peer, and send what it has to say."""
+    done = False
+    while not done:
+        with suppress(SSL.WantReadError):
+            step()
+            done = True
+        with suppress(SSL.WantReadError):
+            connection.sendall(tls.bio_read(65536))
+        if not done:
+            _hear(tls, connection)
+
+
+def _hear(tls: SSL.Connection, connection: socket.socket) -> None:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("the client is gone")
+    tls.bio_write(data)

@@ -1,0 +1,89 @@
+"""Starts keep the pace that the event loop can bear, and the pace is learned."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+
+import pytest
+
+from exporter.runner.pacing import Pacer, Workload
+
+
+def workload(check_seconds: float = 0.0, handshake_seconds: float = 0.0) -> Workload:
+    work = Workload()
+    work.check_seconds, work.handshake_seconds = check_seconds, handshake_seconds
+    return work
+
+
+async def starts(pacer: Pacer, count: int) -> list[float]:
+    """Have as many checks wait at once; gives when each went on, from the asking."""
+    asked = perf_counter()
+
+    async def one() -> float:
+        await pacer.wait_for_turn()
+        return perf_counter() - asked
+
+    return await asyncio.gather(*[one() for _ in range(count)])
+
+
+async def test_starts_leave_the_loop_the_time_that_answers_take() -> None:
+    """A hundred checks of two milliseconds each do not start in less than the two hundred that they will take."""
+    assert max(await starts(Pacer(workload(0.002)), 100)) > 0.19
+
+
+async def test_few_checks_are_further_apart() -> None:
+    """Four checks of five milliseconds start ten apart, so that none waits for another."""
+    assert max(await starts(Pacer(workload(0.005), checks=4), 4)) > 0.022
+
+
+async def test_checks_that_cost_nothing_start_without_pause() -> None:
+    """Where the loop has nothing to do, a thousand checks wait for each other only."""
+    assert max(await starts(Pacer(workload()), 1000)) < 2
+
+
+async def test_everyone_gets_a_turn_in_the_order_of_asking() -> None:
+    """Nobody overtakes, and each wait is told."""
+    pacer = Pacer(workload(0.001))
+    times = await starts(pacer, 50)
+    assert times == sorted(times)
+    assert len(pacer.start_wait_seconds) == 50
+
+
+async def test_idle_time_is_not_saved_up() -> None:
+    """After a pause checks are paced as before it, instead of all at once."""
+    pacer = Pacer(workload(0.002))
+    await starts(pacer, 1)
+    await asyncio.sleep(0.3)
+    assert max(await starts(pacer, 50)) > 0.09
+
+
+async def test_handshakes_have_a_pace_of_their_own() -> None:
+    """A turn for a handshake reserves what handshakes cost, and is counted."""
+    pacer = Pacer(workload(0.0, 0.05))
+    began = perf_counter()
+    for _ in range(3):
+        await pacer.wait_for_handshake()
+    assert perf_counter() - began > 0.09
+    assert pacer.handshakes == 3
+
+
+@pytest.mark.parametrize(
+    ("busy_seconds", "checks", "handshakes", "learned"),
+    [
+        (3.0, 1000, 0, (0.002, 0.004)),
+        (3.0, 1000, 500, (0.001, 0.004)),
+        (0.03, 50, 0, (0.0009, 0.004)),
+        (0.0, 0, 0, (0.001, 0.004)),
+        (60.0, 100, 0, (0.003, 0.004)),
+        (0.1, 1000, 100, (0.001, 0.002)),
+    ],
+    ids=["checks", "handshakes", "few", "none", "incredible", "cheap"],
+)
+def test_learns_what_checks_cost(
+    busy_seconds: float, checks: int, handshakes: int, learned: tuple[float, float]
+) -> None:
+    """A batch moves what is known halfway to what it took; a small one less, an incredible one not beyond bounds."""
+    work = workload(0.001, 0.004)
+    work.learn(busy_seconds, checks, handshakes)
+    assert (work.check_seconds, work.handshake_seconds) == pytest.approx(learned)

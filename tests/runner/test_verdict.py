@@ -1,0 +1,189 @@
+"""The verdict on a run: which failure is told first, on what it is tried again, and how it is worded."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.checks import BUILTIN
+from exporter.config import parse_config
+from exporter.expect import evaluate
+from exporter.judging.pattern import Pattern
+from exporter.model import Expectation, Operator, Reason, Result, ResultStatus, Subject, ValueKind
+from tests.checks.running import warm_runner
+from tests.servers.dns import run_dns_server
+from tests.servers.http import drip, hold, respond, run_http_server
+from tests.servers.tcp import black_hole, keep_silent, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from exporter.runner.runner import AsyncCheckRunner
+
+TYPES = {check_type.name: check_type for check_type in BUILTIN}
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[AsyncCheckRunner]:
+    """A runner that knows the built-in types and whose loop stays warm."""
+    with warm_runner(*BUILTIN) as runner:
+        yield runner
+
+
+@pytest.fixture
+def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
+    """Run one check as a user writes it."""
+
+    def run_one(check_type: str, target: str, keys: str = "") -> Result:
+        results: list[Result] = []
+        text = f'checks: [{{name: it, type: {check_type}, target: "{target}", {keys}}}]'
+        runner.run_all(parse_config(text, "checks.yml", TYPES).checks, results.append)
+        return results[0]
+
+    return run_one
+
+
+@pytest.mark.parametrize(
+    ("keys", "status", "reason", "detail"),
+    [
+        ("expect: [{body: {contains: cart}}]", "error", Reason.STATUS, "expected status in 2xx, observed 500"),
+        ("expect: [{body: {contains: cart}}, {status: 200}]", "error", Reason.STATUS,
+         "expected status in 200, observed 500"),
+        ("expect: [{header: X, exists: true}, {body_size: {gt: 9}}]", "error", Reason.STATUS,
+         "expected status in 2xx, observed 500"),
+        ("expect: [{status: 200, severity: warning}, {body: {contains: cart}}]", "error", Reason.EXPECTATION,
+         "expected body contains cart, observed oops"),
+        ("expect: [{body: {contains: cart}, severity: warning}, {status: 200, severity: warning}]", "warning",
+         Reason.STATUS, "expected status in 200, observed 500"),
+        ("expect: [{status: 500}, {header: X, exists: true}]", "error", Reason.EXPECTATION,
+         "expected header X exists true, observed nothing"),
+        ("expect: [{status: 500}, {tls_version: TLS13}]", "error", Reason.TLS,
+         "expected tls_version eq TLS13, which could not be looked at"),
+    ],
+)  # fmt: skip
+def test_a_wrong_status_goes_before_everything_else(
+    run: Callable[..., Result], keys: str, status: str, reason: Reason, detail: str
+) -> None:
+    """Whatever else an error page lacks, the reason is its status, unless only something else is an error."""
+    with run_http_server({"/": respond(500, b"oops")}) as server:
+        result = run("http", server.url(), keys)
+    assert (result.status, result.reason, result.detail) == (ResultStatus(status), reason, detail)
+
+
+def test_a_wrong_response_code_goes_before_the_answers(run: Callable[..., Result]) -> None:
+    """A name that does not exist has no answers either, which says less."""
+    with run_dns_server() as server:
+        result = run("dns", "nxdomain.test", f'server: "{server.server}", expect: [{{answers: 192.0.2.1}}]')
+    assert (result.reason, result.detail) == (Reason.RCODE, "expected rcode eq NOERROR, observed NXDOMAIN")
+
+
+@pytest.mark.parametrize(
+    ("retry_on", "attempts"),
+    [("[status]", 2), ("[expectation]", 2), ("[timeout]", 1), ("[status, timeout]", 2), ("[{status: 5xx}]", 2)],
+)
+def test_it_is_tried_again_on_whatever_was_missed(run: Callable[..., Result], retry_on: str, attempts: int) -> None:
+    """An error page misses the status and the body, and either is a reason to try again."""
+    with run_http_server({"/": respond(500, b"oops")}) as server:
+        keys = f"expect: [{{body: {{contains: cart}}}}], retries: 1, retry_on: {retry_on}"
+        assert run("http", server.url(), keys).attempts == attempts
+
+
+def test_what_was_never_looked_at_is_no_reason_to_try_again(run: Callable[..., Result]) -> None:
+    """A timeout leaves the status unknown, which is not a wrong status."""
+    with run_http_server({"/": hold()}) as server:
+        assert run("http", server.url(), "timeout: 200ms, retries: 1, retry_on: [status]").attempts == 1
+
+
+def stall(connection: Any) -> None:
+    """Take what comes and say nothing, for a second."""
+    connection.recv(65536)
+    time.sleep(1)
+
+
+def test_a_timeout_says_in_which_phase_it_struck(run: Callable[..., Result]) -> None:
+    """Every type names the phase as its metric does; the time is written as people write it."""
+    banner = "expect: [{banner: {exists: true}}]"
+    for check_type, target, keys in (("http", "https://127.0.0.1:9/", ""), ("tcp", "127.0.0.1:9", "tls: true"),
+                                     ("dns", "x.test", 'server: "127.0.0.1:9", transport: tls')):  # fmt: skip
+        assert run(check_type, target, keys).reason is Reason.CONNECT_REFUSED  # the TLS contexts are made by now
+    with (
+        black_hole() as hole,
+        run_dns_server() as names,
+        serve(stall) as stalling,
+        serve(keep_silent) as silent,
+        run_http_server({"/": hold(), "/body": drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 100)}) as web,
+    ):
+        lost = f'resolver: "{names.server}"'
+        phases = {
+            ("http", "http://silent.test/", lost): "resolve",
+            ("tcp", "silent.test:1", lost): "resolve",
+            ("dns", "x.test", f"server: silent.test, {lost}"): "resolve",
+            ("http", f"http://127.0.0.1:{hole}/", ""): "connect",
+            ("tcp", f"127.0.0.1:{hole}", ""): "connect",
+            ("dns", "x.test", f'server: "127.0.0.1:{hole}", transport: tcp'): "connect",
+            ("http", f"https://{stalling.target}/", ""): "tls",
+            ("tcp", stalling.target, "tls: true"): "tls",
+            ("dns", "x.test", f'server: "{stalling.target}", transport: tls'): "tls",
+            ("http", web.url(), ""): "processing",
+            ("json-http", web.url("/body"), ""): "transfer",
+            ("tcp", silent.target, banner): "banner",
+            ("dns", "x.test", f'server: "{silent.target}", transport: tcp'): "request",
+        }  # fmt: skip
+        details = {case: run(*case[:2], f"timeout: 254ms, {case[2]}").detail for case in phases}
+    assert details == {case: f"not done within the timeout of 0.254 s, in the phase {phases[case]}" for case in phases}
+
+
+@pytest.mark.parametrize(
+    ("operator", "operand", "value", "observed"),
+    [
+        ("lt", 100, "42", '"42" (text)'),
+        ("lt", 100, 142, "142"),
+        ("lt", 100, 142.5, "142.5"),
+        ("ge", 5, 4.989999771118164, "4.99"),
+        ("ge", 5, True, "true (boolean)"),
+        ("ge", 5, [1, 2], "[1, 2] (array)"),
+        ("eq", 5, "5", '"5" (text)'),
+        ("eq", "5", 5, "5 (number)"),
+        ("eq", "ok", "down", "down"),
+        ("eq", True, "true", '"true" (text)'),
+        ("eq", True, 1, "1 (number)"),
+        ("eq", "ok", None, ""),
+        ("eq", {"a": 1}, [{"a": 1}], '[{"a": 1}] (array)'),
+        ("in", ["a", "b"], 1, "1 (number)"),
+        ("in", ["a", 2], 1, "1"),
+        ("any_of", ["a"], ["b"], '["b"]'),
+        ("all_of", [1], "1", '"1" (text)'),
+        ("contains", "x", 5, "5 (number)"),
+        ("contains", "x", ["y"], '["y"]'),
+        ("matches", Pattern("x"), 5, "5"),
+        ("matches", Pattern("x"), {"x": 1}, '{"x": 1} (object)'),
+        ("ne", 5, 5, "5"),
+        ("none_of", ["5"], "5", "5"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_kind_says_so(operator: Operator, operand: object, value: Any, observed: str) -> None:
+    """What looks right and is of the wrong kind of JSON is shown with its kind."""
+    subject = Subject(name="json", kind=ValueKind.JSON, description="")
+    expectation = Expectation(label="it", subject=subject, operator=operator, operand=operand)
+    [outcome] = evaluate([expectation], {"json": value})
+    assert (outcome.ok, outcome.observed) == (False, observed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "observed"),
+    [
+        (ValueKind.DURATION, 0.2541234, "0.254 s"), (ValueKind.DURATION, 2.0, "2 s"),
+        (ValueKind.DURATION, 1234.5678, "1234.568 s"), (ValueKind.DURATION, 0.00032149, "0.000321 s"),
+        (ValueKind.DURATION, 0.0, "0 s"), (ValueKind.DURATION, 3600, "3600 s"),
+        (ValueKind.NUMBER, 12345678.5, "12345678.5"),
+        (ValueKind.NUMBER, 0.1 + 0.2, "0.3"), (ValueKind.NUMBER, 1e-07, "0.0000001"), (ValueKind.NUMBER, -4.5, "-4.5"),
+        (ValueKind.NUMBER, 21.0, "21"),
+    ],
+)  # fmt: skip
+def test_numbers_are_written_as_people_write_them(kind: ValueKind, value: float, observed: str) -> None:
+    """No exponent, no digits that nobody measured, and the unit after a blank."""
+    subject = Subject(name="it", kind=kind, description="")
+    [outcome] = evaluate([Expectation(label="it", subject=subject, operator="exists", operand=True)], {"it": value})
+    assert outcome.observed == observed

@@ -1,0 +1,558 @@
+"""The HTTP interface: what every route answers, to whom, how soon, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortalProvider
+
+from exporter import AsyncCheckRunner, Check, ExecutorRegistry, Result
+from exporter.checks.base import CheckType
+from exporter.config import Config, LiveConfig
+from exporter.errors import ConfigError, ConfigProblem
+from exporter.scrape.history import History
+from exporter.scrape.service import ScrapeService
+from exporter.web.app import Readiness, Site, create_app
+from exporter.web.query import scrape_budget
+from tests.servers.executors import Healthy, Slow
+from tests.servers.web import run_web_server
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SLOW = CheckType(name="slow", description="Takes as long as its target says", executor=lambda context: Slow())
+CONFIG = Config(
+    checks=(
+        Check(name="quick", check_type="slow", target="0", labels={"team": "web"}),
+        Check(name="other", check_type="slow", target="0.001", labels={"team": "mail"}),
+        Check(name="a/b c", check_type="slow", target="0.002"),
+    ),
+    file="checks.yml",
+    shown=({"name": "quick", "type": "slow"},),
+)
+
+
+@dataclass
+class Served:
+    """An exporter whose server runs in the test."""
+
+    url: str
+    client: httpx.Client
+    history: History
+    readiness: Readiness
+    gate: threading.Event
+    gate_keeper: Held
+    runner_trouble: str = ""
+
+    def get(self, path: str, **options: object) -> httpx.Response:
+        return self.client.get(f"{self.url}{path}", **options)  # type: ignore[arg-type] # passed through as given
+
+
+class Held(Healthy):
+    """Holds its checks until the gate is opened."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        super().__init__()
+        self.gate = gate
+        self.under_way = 0
+
+    async def execute(self, check: Check) -> Result:
+        self.under_way += 1
+        try:
+            while not self.gate.is_set():  # noqa: ASYNC110 - the gate is opened by another thread
+                await asyncio.sleep(0.005)
+        finally:
+            self.under_way -= 1
+        return await super().execute(check)
+
+
+@contextmanager
+def serving(config: Config, load: Callable[[], Config] | None = None) -> Iterator[Served]:
+    registry, gate = ExecutorRegistry(), threading.Event()
+    registry.register_type(SLOW)
+    keeper = Held(gate)
+    registry.register("held", keeper)
+    live_config = LiveConfig(load or (lambda: config), config)
+    history, readiness = History(), Readiness()
+    provider = BlockingPortalProvider("asyncio")
+    with provider, httpx.Client(trust_env=False, timeout=60) as client:
+        runner = AsyncCheckRunner(provider, registry)
+        service = ScrapeService(runner, live_config, registry.check_types, history=history, version="1.2.3")
+        served = Served("", client, history, readiness, gate, keeper)
+        site = Site(
+            service=service,
+            live_config=live_config,
+            check_types=registry.check_types,
+            history=history,
+            readiness=readiness,
+            runner_trouble=lambda: served.runner_trouble,
+            timeout_offset_seconds=0.5,
+            version="1.2.3",
+        )
+        with run_web_server(create_app(site)) as served.url:
+            yield served
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """An exporter with three quick checks."""
+    with serving(CONFIG) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Served]:
+    """One for all tests that only look."""
+    with serving(CONFIG) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[Served]:
+    """One for all tests after which nothing may have run."""
+    with serving(CONFIG) as running:
+        yield running
+
+
+METRICS_PARAMETERS = "parameters: check, check_type, label.NAME, name[], run"
+
+
+def names_on(page: str) -> list[str]:
+    return [line.split('"')[1] for line in page.splitlines() if line.startswith("probe_success{")]
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "text"),
+    [
+        ("/", "text/html; charset=utf-8", "<h1>Checks</h1>"),
+        ("/checks/quick", "text/html; charset=utf-8", "quick"),
+        ("/checks/a%2Fb%20c", "text/html; charset=utf-8", "a/b c"),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8", 'probe_success{check="quick"'),
+        ("/probe?check=quick", "text/plain; version=0.0.4; charset=utf-8", "probe_success 1.0"),
+        ("/config", "text/yaml; charset=utf-8", "checks:\n- name: quick\n  type: slow\n"),
+        ("/-/healthy", "text/plain; charset=utf-8", "healthy\n"),
+        ("/static/style.css", "text/css; charset=utf-8", "prefers-color-scheme"),
+        ("/static/icon.svg", "image/svg+xml", "<svg"),
+    ],
+)
+def test_every_page_is_there(standing: Served, path: str, content_type: str, text: str) -> None:
+    """Each route answers 200 with its type of content, and with headers that keep browsers from guessing."""
+    answer = standing.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
+    assert text in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'; ")
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/probe?check=quick", "/config", "/-/healthy"])
+def test_head_is_answered_as_get_without_a_body(served: Served, path: str) -> None:
+    """HEAD gives status and type, and runs no check."""
+    answer = served.client.head(f"{served.url}{path}")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert served.history.latest("quick") is None
+    assert answer.headers["content-type"] == served.get(path).headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["quick", "other", "a/b c"]),
+        ("?check=other", ["other"]),
+        ("?check=other&check=quick", ["quick", "other"]),
+        ("?check_type=slow", ["quick", "other", "a/b c"]),
+        ("?label.team=mail", ["other"]),
+        ("?label.team=mail&label.team=web", ["quick", "other"]),
+        ("?check=quick&label.team=mail", []),
+    ],
+)
+def test_a_scrape_selects_before_anything_runs(served: Served, query: str, names: list[str]) -> None:
+    """Names, types and labels choose the checks; the others do not run."""
+    assert names_on(served.get(f"/metrics{query}").text) == names
+    assert [check.name for check in CONFIG.checks if served.history.latest(check.name)] == names
+
+
+def test_what_was_counted_is_shown_without_a_run(served: Served) -> None:
+    """`run=none` shows counters of the selected checks and the exporter's own metrics, and runs no check."""
+    served.get("/probe?check=quick")
+    lines = served.get("/metrics?run=none&check=quick&check=other").text.splitlines()
+    shown = ("nyxmon_check_runs_total{", "nyxmon_batch_checks", "nyxmon_batch_duration_seconds_count")
+    assert [line for line in lines if line.startswith(shown)] == [
+        'nyxmon_check_runs_total{check="quick",check_type="slow",target="0"} 1.0',
+        'nyxmon_check_runs_total{check="other",check_type="slow",target="0.001"} 0.0',
+        "nyxmon_batch_checks 0.0",
+        "nyxmon_batch_duration_seconds_count 1.0",
+    ]
+    assert [line for line in lines if line.startswith("probe_")] == []
+    assert served.history.latest("other") is None
+
+
+def test_names_of_metrics_limit_what_is_shown(served: Served) -> None:
+    """`name[]` may be repeated; every check runs all the same."""
+    lines = served.get("/metrics?name[]=probe_success&name[]=nyxmon_exporter_checks").text.splitlines()
+    assert {line.partition("{")[0].partition(" ")[0] for line in lines if line[0] != "#"} == {
+        "probe_success",
+        "nyxmon_exporter_checks",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "status_code", "text"),
+    [
+        ("/metrics?check=quik", 404, "no check is named 'quik'; did you mean 'quick'?\n"),
+        ("/metrics?check=zzz&check=", 404, "no check is named '', 'zzz'\n"),
+        ("/probe?check=qick", 404, "no check is named 'qick'; did you mean 'quick'?\n"),
+        ("/checks/quic", 404, "no check is named 'quic'; did you mean 'quick'?\n"),
+        ("/metrics?check_type=htp", 400, "unknown check_type 'htp'; known types: slow\n"),
+        ("/metrics?label.team=x", 400, "no check has the label team='x'; its values: mail, web\n"),
+        ("/metrics?label.a=x", 400, "no check has the label a='x'; no check has a label of that name\n"),
+        ("/metrics?run=all", 400, "unknown run 'all'; run=none shows what was counted and runs no checks\n"),
+        ("/metrics?run=none&check=quik", 404, "no check is named 'quik'; did you mean 'quick'?\n"),
+        ("/probe?check=quick&run=none", 400, "unknown parameter 'run'; parameters: check, name[]\n"),
+        ("/probe", 400, "give the name of one configured check: /probe?check=NAME\n"),
+        ("/probe?target=http://x/&module=http_2xx", 400, "unknown parameter 'target'; parameters: check, name[]\n"),
+        ("/probe?check=quick&label.team=web", 400, "unknown parameter 'label.team'; parameters: check, name[]\n"),
+        ("/metrics?chek=a", 400, f"unknown parameter 'chek'; did you mean check? {METRICS_PARAMETERS}\n"),
+        ("/metrics?Check=a", 400, f"unknown parameter 'Check'; did you mean check? {METRICS_PARAMETERS}\n"),
+        ("/metrics?check[]=a", 400, f"unknown parameter 'check[]'; did you mean check? {METRICS_PARAMETERS}\n"),
+        ("/metrics?name=a", 400, f"unknown parameter 'name'; did you mean name[]? {METRICS_PARAMETERS}\n"),
+        ("/metrics?labels.team=web", 400, f"unknown parameter 'labels.team'; {METRICS_PARAMETERS}\n"),
+        ("/metrics?check=quick&zzz", 400, f"unknown parameter 'zzz'; {METRICS_PARAMETERS}\n"),
+        ("/metrics?run=none&x=1", 400, f"unknown parameter 'x'; {METRICS_PARAMETERS}\n"),
+        ("/metrics?" + "y" * 2000, 400, f"unknown parameter '{'y' * 99}…'; {METRICS_PARAMETERS}\n"),
+        ("/sd?type=slow", 400, "unknown parameter 'type'; parameters: check, check_type, label.NAME\n"),
+        ("/sd?run=none", 400, "unknown parameter 'run'; parameters: check, check_type, label.NAME\n"),
+        ("/probe?check=quick&check=other", 400, "give the name of one configured check: /probe?check=NAME\n"),
+        ("/?status=bad", 400, "unknown status 'bad'; known: failing, degraded, not-run, ok\n"),
+        ("/?find=" + "x" * 201, 400, "find is longer than 200 characters\n"),
+        ("/metrics?" + "a&" * 1001, 400, "more than 1000 parameters\n"),
+        ("/metrics?check=" + "x" * 8192, 414, "the query is longer than 8192 bytes\n"),
+        ("/nowhere", 404, "GET /nowhere: not found\n"),
+        ("/static/../app.py", 404, "GET /app.py: not found\n"),
+        ("/static/%2e%2e%2fstatus.html", 404, "GET /static/../status.html: not found\n"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(refusing: Served, path: str, status_code: int, text: str) -> None:
+    """The answer says what is wrong and what is allowed, and nothing runs."""
+    answer = refusing.get(path)
+    assert (answer.status_code, answer.text) == (status_code, text)
+    assert [check.name for check in CONFIG.checks if refusing.history.latest(check.name)] == []
+
+
+HOSTS = [
+    "", "a b", "a/b", "a?b", "a#b", "user@a", "user:pass@a:1", "a:b", "a:0", "a:65536", "a:-1", "a:1:2", "::1",
+    "[::1", "::1]", "[::1]x", "[::g]:1", "[fe80::1%25eth0]:1", "1.2.3:1", "256.1.1.1", "a..b", "a,b", "a;b",
+    "<script>", 'a"b', "a\\b", "{{a}}", "a'b", "a:1/x", "http://a", "m\u00fcller.test", "a%2fb", "x" * 64, "a." * 130,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("path", ["/sd", "/checks", "/metrics/", "/-/ready", "/nowhere"])
+def test_a_host_that_is_none_is_refused(refusing: Served, path: str, host: str) -> None:
+    """What would become a part of addresses must be a host and a port."""
+    answer = refusing.get(path, headers={"Host": host.encode("latin-1")})
+    assert (answer.status_code, answer.text) == (400, "the header Host is not a host and a port\n")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("a", "a"),
+        ("exporter.example:10115", "exporter.example:10115"),
+        ("EXPORTER_1.example.:80", "EXPORTER_1.example.:80"),
+        ("192.0.2.1:10115", "192.0.2.1:10115"),
+        ("[2001:db8::1]:10115", "[2001:db8::1]:10115"),
+        ("[::1]", "[::1]"),
+        ("a:", "a"),
+        ("xn--mller-kva.test:1", "xn--mller-kva.test:1"),
+    ],
+)
+def test_discovery_names_the_address_it_was_asked_under(refusing: Served, host: str, address: str) -> None:
+    """Prometheus goes where it asked, whichever name or address that was."""
+    groups = refusing.get("/sd", headers={"Host": host}).json()
+    assert {tuple(group["targets"]) for group in groups} == {(address,)}
+
+
+def test_discovery_without_a_host_names_the_address_of_the_connection(refusing: Served) -> None:
+    """HTTP/1.0 knows no Host."""
+    host, port = refusing.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"GET /sd HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    assert answer.startswith("HTTP/1.1 200 ")
+    assert f'"targets":["127.0.0.1:{port}"]' in answer
+
+
+def test_the_folder_of_the_checks_is_the_list_of_them(refusing: Served) -> None:
+    """Who cuts the name off an address gets all checks."""
+    answer = refusing.get("/checks", follow_redirects=True)
+    assert (answer.status_code, answer.url.path) == (200, "/")
+
+
+def test_a_browser_gets_the_refusal_as_a_page(refusing: Served) -> None:
+    """Who accepts HTML gets HTML, escaped."""
+    answer = refusing.get("/metrics?check=<script>", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "&lt;script&gt;" in answer.text
+    assert "<script" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("GET", "/-/reload", "POST"), ("PUT", "/-/reload", "POST"), ("POST", "/metrics", "GET, HEAD")],
+)
+def test_a_wrong_method_is_told_the_right_ones(refusing: Served, method: str, path: str, allowed: str) -> None:
+    """405 comes with the methods allowed."""
+    answer = refusing.client.request(method, f"{refusing.url}{path}")
+    assert answer.status_code == 405
+    assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
+
+
+def test_a_reload_puts_the_new_configuration_in_force() -> None:
+    """POST loads anew; the next scrape runs what it says."""
+    new = Config(checks=(Check(name="new", check_type="slow", target="0"),), file="checks.yml")
+    with serving(CONFIG, lambda: new) as served:
+        answer = served.client.post(f"{served.url}/-/reload")
+        assert (answer.status_code, answer.text) == (200, "reloaded: 1 checks\n")
+        assert names_on(served.get("/metrics").text) == ["new"]
+
+
+def test_a_refused_configuration_leaves_the_old_one_in_force() -> None:
+    """The answer has every problem, one a line; the metric tells that the file is not what is in force."""
+
+    def refuse() -> Config:
+        raise ConfigError([ConfigProblem("checks.yml", line, 1, "checks[0]", "is bad") for line in (3, 7)])
+
+    with serving(CONFIG, refuse) as served:
+        answer = served.client.post(f"{served.url}/-/reload")
+        assert (answer.status_code, answer.text) == (
+            500,
+            "checks.yml:3:1: checks[0]: is bad\nchecks.yml:7:1: checks[0]: is bad\n",
+        )
+        page = served.get("/metrics").text
+        assert names_on(page) == ["quick", "other", "a/b c"]
+        assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page
+
+
+def test_readiness_and_health_tell_different_things(served: Served) -> None:
+    """Not ready means starting or stopping, or that checks cannot run; only the latter is not healthy."""
+
+    def answers() -> list[tuple[int, str]]:
+        return [(answer.status_code, answer.text) for answer in map(served.get, ("/-/ready", "/-/healthy"))]
+
+    assert answers() == [(503, "not ready: starting or stopping\n"), (200, "healthy\n")]
+    served.readiness.ready = True
+    assert answers() == [(200, "ready\n"), (200, "healthy\n")]
+    served.runner_trouble = "the loop is blocked"
+    assert answers() == [(503, "not ready: the loop is blocked\n"), (503, "the loop is blocked\n")]
+
+
+@pytest.mark.parametrize(
+    ("header", "offset_seconds", "budget_seconds"),
+    [
+        (None, 0.5, 10.0),
+        ("15", 0.5, 14.5),
+        ("10.000000000", 0.5, 9.5),
+        ("1", 0.5, 0.8),
+        ("2.5", 0.5, 2.0),
+        ("10", 0.0, 10.0),
+        ("0.05", 0.5, 0.1),
+        ("0", 0.5, 0.1),
+        ("9999", 0.5, 120.0),
+        *((nonsense, 0.5, 10.0) for nonsense in (
+            "", "nan", "inf", "-1", "+5", "1_0", " 5", "5 ", "5\n", "1e3", "0x10", "٣", "5,0", ".5", "5.", "12345",
+            "1.0000000000", "5;6", "infinity",
+        )),
+    ],
+)  # fmt: skip
+def test_the_budget_is_what_prometheus_allows_less_the_offset(
+    header: str | None, offset_seconds: float, budget_seconds: float
+) -> None:
+    """At most a fifth is kept back; the budget has bounds; anything but a plain decimal counts as not sent."""
+    assert scrape_budget(header, offset_seconds) == pytest.approx(budget_seconds)
+
+
+@pytest.fixture
+def sluggish() -> Iterator[Served]:
+    """An exporter with checks that take their time: half a minute, half a second, and until the test opens a gate."""
+    checks = (
+        Check(name="hanging", check_type="slow", target="30", timeout_seconds=60),
+        *(Check(name=f"held {number}", check_type="held", target="0", timeout_seconds=60) for number in range(8)),
+        Check(name="quick", check_type="slow", target="0"),
+        Check(name="other", check_type="slow", target="0"),
+        Check(name="slow", check_type="slow", target="0.5"),
+    )
+    with serving(Config(checks=checks, file="checks.yml")) as running:
+        yield running
+
+
+IN_A_MINUTE = {"X-Prometheus-Scrape-Timeout-Seconds": "60"}
+
+
+@contextmanager
+def all_workers_held(sluggish: Served) -> Iterator[list[Future[httpx.Response]]]:
+    """Eight scrapes of different checks that are held up, as many as run at once; they are let go and served."""
+
+    def turned_away() -> bool:
+        return sluggish.get("/metrics?check=quick", headers=hasty).status_code == 503
+
+    hasty = {"X-Prometheus-Scrape-Timeout-Seconds": "0.5"}
+    with ThreadPoolExecutor(8) as clients:
+        held = [clients.submit(sluggish.get, f"/probe?check=held {number}", headers=IN_A_MINUTE) for number in range(8)]
+        try:
+            wait_until(turned_away)
+            yield held
+        finally:
+            sluggish.gate.set()
+        assert [scrape.result().status_code for scrape in held] == [200] * 8
+
+
+def test_a_whole_page_is_there_when_its_time_is_up(sluggish: Served) -> None:
+    """What is unfinished then fails with the reason deadline; the others have their results."""
+    started = time.perf_counter()
+    page = sluggish.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": "1"}).text
+    assert 0.795 < time.perf_counter() - started < 9  # without the header it would be ten
+    assert 'probe_failure_info{check="hanging",check_type="slow",reason="deadline",target="30"} 1.0' in page
+    assert 'probe_success{check="quick",check_type="slow",target="0"} 1.0' in page
+
+
+def test_pages_are_served_while_scrapes_run(sluggish: Served) -> None:
+    """A scrape never blocks the server: with eight of them waiting for a check, other pages answer at once."""
+    with all_workers_held(sluggish) as scrapes:
+        assert sluggish.get("/").status_code == 200
+        assert not any(scrape.done() for scrape in scrapes)
+
+
+def test_more_scrapes_than_workers_wait_or_are_turned_away(sluggish: Served) -> None:
+    """The ninth scrape waits a quarter of its time, then it is told to come back; with enough time it is served."""
+    with ThreadPoolExecutor(1) as clients:
+        with all_workers_held(sluggish):
+            hasty = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.5"})
+            waiting = clients.submit(sluggish.get, "/metrics?check=quick", headers=IN_A_MINUTE)
+            time.sleep(0.1)
+            assert not waiting.done()
+        assert (hasty.status_code, hasty.headers["retry-after"]) == (503, "1")
+        patient = waiting.result()
+        assert (patient.status_code, names_on(patient.text)) == (200, ["quick"])
+
+
+def test_an_exporter_with_too_much_to_do_still_tells_about_itself(sluggish: Served) -> None:
+    """A scrape that runs nothing waits for none of the workers that others hold."""
+    with all_workers_held(sluggish) as scrapes:
+        page = sluggish.get("/metrics?run=none").text
+        assert not any(scrape.done() for scrape in scrapes)
+    assert "nyxmon_exporter_checks 12.0\n" in page
+
+
+def begin(served: Served, path: str, seconds: float = 60.0) -> socket.socket:
+    """A scrape that is asked for and not waited for."""
+    host, port = served.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    header = f"X-Prometheus-Scrape-Timeout-Seconds: {seconds}"
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n\r\n".encode())
+    return connection
+
+
+def finish(connection: socket.socket) -> str:
+    """The whole answer."""
+    with connection:
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+@pytest.mark.parametrize("number", [20, 200])
+@pytest.mark.parametrize("path", ["/metrics?check=held%200", "/probe?check=held%200"])
+def test_scrapes_of_the_same_are_one_batch_and_a_page_each(sluggish: Served, path: str, number: int) -> None:
+    """However many ask at once, nobody is turned away, the check runs once, and every page is whole."""
+    scrapes = [begin(sluggish, path) for _ in range(number)]
+    wait_until(
+        lambda: f"\nnyxmon_batch_joined_scrapes_total {number - 1}.0\n" in sluggish.get("/metrics?run=none").text
+    )
+    sluggish.gate.set()
+    pages = [finish(scrape) for scrape in scrapes]
+    assert {page.partition("\r\n")[0] for page in pages} == {"HTTP/1.1 200 OK"}
+    assert {page.count("\nprobe_success") for page in pages} == {1}
+    assert len(sluggish.history.runs("held 0")) == 1
+
+
+def test_a_waiting_scrape_joins_and_takes_no_place(sluggish: Served) -> None:
+    """While all workers are held, scrapes of what runs already are served by it, and those of one more wait for one."""
+    with ThreadPoolExecutor(40) as clients:
+        with all_workers_held(sluggish):
+            same = [clients.submit(sluggish.get, "/probe?check=held 1", headers=IN_A_MINUTE) for _ in range(20)]
+            more = [clients.submit(sluggish.get, "/probe?check=quick", headers=IN_A_MINUTE) for _ in range(20)]
+            wait_until(lambda: "\nnyxmon_batch_joined_scrapes_total 39.0\n" in sluggish.get("/metrics?run=none").text)
+        assert [scrape.result().status_code for scrape in (*same, *more)] == [200] * 40
+    assert len(sluggish.history.runs("held 1")) == 1
+
+
+def test_abandoned_scrapes_give_their_place_back(sluggish: Served) -> None:
+    """Eight clients that hang up on slow checks keep nobody waiting, and their checks are ended without a result."""
+    scrapes = [begin(sluggish, f"/probe?check=held%20{number}") for number in range(8)]
+    wait_until(lambda: sluggish.gate_keeper.under_way == 8)
+    for scrape in scrapes:
+        scrape.close()
+    wait_until(lambda: sluggish.gate_keeper.under_way == 0)
+    answer = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "2"})
+    assert (answer.status_code, names_on(answer.text)) == (200, ["quick"])
+    assert [len(sluggish.history.runs(f"held {number}")) for number in range(8)] == [0] * 8
+
+
+def test_a_batch_goes_on_for_those_who_stay(sluggish: Served) -> None:
+    """When the one who began it leaves, the others still get their page, with the result."""
+    first = begin(sluggish, "/probe?check=held%200")
+    wait_until(lambda: sluggish.gate_keeper.under_way == 1)
+    second = begin(sluggish, "/probe?check=held%200")
+    wait_until(lambda: "\nnyxmon_batch_joined_scrapes_total 1.0\n" in sluggish.get("/metrics?run=none").text)
+    first.close()
+    time.sleep(0.2)
+    assert sluggish.gate_keeper.under_way == 1
+    sluggish.gate.set()
+    assert "\nprobe_success 1.0\n" in finish(second)
+
+
+def test_a_scrape_that_left_while_it_waited_never_runs(sluggish: Served) -> None:
+    """Nothing is run for a client that hung up before there was a worker."""
+    with all_workers_held(sluggish):
+        begin(sluggish, "/probe?check=other").close()
+        time.sleep(0.2)
+    assert sluggish.get("/metrics?check=quick", headers=IN_A_MINUTE).status_code == 200
+    assert sluggish.history.latest("other") is None
+
+
+def test_a_patient_scrape_does_not_join_a_hasty_batch(sluggish: Served) -> None:
+    """What somebody else's hurry cuts off does not fail for those who have time."""
+    hasty = begin(sluggish, "/probe?check=slow", 0.4)
+    wait_until(lambda: sluggish.get("/metrics?run=none").status_code == 200)
+    patient = begin(sluggish, "/probe?check=slow", 60)
+    assert "\nprobe_success 1.0\n" in finish(patient)
+    assert "\nprobe_success 0.0\n" in finish(hasty)
+
+
+def test_a_client_that_leaves_costs_nothing(sluggish: Served) -> None:
+    """Twenty clients hang up in the middle of a scrape; the server goes on, and no thread stays behind."""
+    host, port = sluggish.url.removeprefix("http://").split(":")
+    threads = threading.active_count()
+    for _ in range(20):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"GET /metrics?check=slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "20"})
+    assert answer.status_code == 200
+    assert threading.active_count() <= threads + 16
+
+
+def test_the_page_is_compressed_and_openmetrics_when_asked(served: Served) -> None:
+    """Accept and Accept-Encoding decide, and caches are told so."""
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"}
+    answer = served.get("/metrics", headers=accept)
+    assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert (answer.headers["content-encoding"], answer.headers["vary"]) == ("gzip", "Accept, Accept-Encoding")
+    assert answer.text.endswith("# EOF\n")
