@@ -1,7 +1,7 @@
 """CheckCollector: prometheus_client's view of the checks, where one collection is one batch.
 
-`exporter.scrape.service` writes its pages straight from the blocks a collector gives; `describe` and `collect` are for programs
-that register the collector with prometheus_client themselves. Both show the same series.
+`exporter.scrape.service` writes its pages straight from the blocks that a collector yields; `describe` and `collect`
+are for programs that register the collector with prometheus_client themselves. Both show the same series.
 """
 
 from __future__ import annotations

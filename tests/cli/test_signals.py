@@ -153,7 +153,9 @@ def test_sighup_reloads(tmp_path: Path) -> None:
 def test_sighup_while_starting_is_remembered(tmp_path: Path) -> None:
     """A reload that is asked for while the configuration is being loaded comes after it, instead of the end."""
     (tmp_path / "early.py").write_text(
-        "import os, signal\nfrom tests.cli.test_program import PLUGIN as CHECK_TYPE\nos.kill(os.getpid(), signal.SIGHUP)\n",
+        "import os, signal\n"
+        "from tests.cli.test_program import PLUGIN as CHECK_TYPE\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n",
         encoding="utf-8",
     )
     config = f'plugins: ["early:CHECK_TYPE"]\n{config_of("one")}'

@@ -45,7 +45,7 @@ from tests.scraping import (
 )
 from tests.servers.prometheus import check_metrics
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 EXPECTING: dict[str, Any] = {"expectations": (STATUS_OK, BODY_OK)}
 
 

@@ -18,7 +18,7 @@ from tests.servers.prometheus import promtool
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 CONFIG = """
 checks:
   - name: shop
