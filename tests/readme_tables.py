@@ -22,7 +22,7 @@ from exporter.exposition import families as catalogue
 from exporter.http.settings import OAuth2
 from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
 from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
-from tests.test_layers import LAYERS
+from tests.test_layers import ROOMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -248,15 +248,15 @@ def types() -> str:
 
 
 def layout() -> str:
-    """Every part of the program, the top first, with the first line that it says about itself."""
-    names = [line[0].removeprefix("exporter.").partition(".")[0] for line in LAYERS if line[0] != "exporter"]
+    """Every room of the program, the top first, with the first line of its own description."""
+    names = [name.removeprefix("exporter.") for line in ROOMS for name in reversed(line) if name != "exporter"]
     rows = []
-    for name in dict.fromkeys(reversed(names)):
+    for name in reversed(names):
         package = PACKAGE / name
         source = package / "__init__.py" if package.is_dir() else PACKAGE / f"{name}.py"
         says = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
         rows.append((_code(f"{name}/" if package.is_dir() else f"{name}.py"), says.partition("\n")[0]))
-    return _table(("part", "what it is"), rows)
+    return _table(("room", "what it is"), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -1,8 +1,7 @@
-"""The architecture as a test: imports point down only, and each foreign library has its few doors.
+"""The architecture as a test: imports point down from room to room, and each foreign library has its few doors.
 
-A module that is not named in `LAYERS` fails too, so that the order stays a complete picture of the program. Imports
-under `TYPE_CHECKING` count: a type that a lower layer needs belongs to a lower layer. Their one exception is
-`ANNOTATION_ONLY`.
+A module that lies in no room fails too, so that `ROOMS` stays a complete picture of the program. Imports under
+`TYPE_CHECKING` count: a type that a lower room needs belongs to a lower room. `ANNOTATION_ONLY` lists the exceptions.
 """
 
 from __future__ import annotations
@@ -15,86 +14,65 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("exporter.version",),
-    ("exporter.foreign",),
-    ("exporter.model",),
-    ("exporter.errors",),
-    ("exporter.garbage",),
-    ("exporter.attempt",),
-    ("exporter.quantities", "exporter.json_faults"),
+ROOMS: tuple[tuple[str, ...], ...] = (
+    ("exporter.version", "exporter.foreign", "exporter.gc_tuning", "exporter.host_names", "exporter.quantities"),
+    ("exporter.model", "exporter.regular_files", "exporter.secrecy"),
+    ("exporter.errors", "exporter.masking"),
+    ("exporter.attempt", "exporter.logs", "exporter.settings"),
     ("exporter.expect",),
-    ("exporter.pattern",),
-    ("exporter.json_path",),
-    ("exporter.charset",),
-    ("exporter.content",),
-    ("exporter.judging", "exporter.judging.*"),
-    ("exporter.names",),
-    ("exporter.secrecy",),
-    ("exporter.settings",),
-    ("exporter.masking",),
-    ("exporter.regular_files",),
-    ("exporter.logs",),
-    ("exporter.pacing",),
-    ("exporter.net", "exporter.net.*"),
-    ("exporter.checks.base",),
-    ("exporter.checks.*",),
+    ("exporter.judging",),
+    ("exporter.net",),
+    ("exporter.http",),
     ("exporter.checks",),
-    ("exporter.labels",),
-    ("exporter.declarations",),
-    ("exporter.catalogue",),
-    ("exporter.answers",),
-    ("exporter.closing",),
-    ("exporter.registry",),
-    ("exporter.verdict",),
-    ("exporter.execution",),
-    ("exporter.stuck",),
-    ("exporter.delivery",),
-    ("exporter.fan_out",),
-    ("exporter.batch",),
-    ("exporter.blocking",),
-    ("exporter.loops",),
-    (
-        "exporter.config.problems",
-        "exporter.config.foreign_keys",
-        "exporter.config.operands",
-    ),
-    ("exporter.config.expectations",),
-    ("exporter.completion",),
+    ("exporter.exposition",),  # below the configuration, which refuses check types that no page could show
+    ("exporter.config",),
     ("exporter.runner",),
     ("exporter",),
-    ("exporter.config", "exporter.config.*"),
-    ("exporter.history", "exporter.changes"),
-    ("exporter.series",),
-    ("exporter.totals",),
-    ("exporter.layout",),
-    ("exporter.metrics",),
-    ("exporter.own_metrics",),
-    ("exporter.records",),
-    ("exporter.exposition",),
-    ("exporter.negotiation",),
-    ("exporter.collector",),
-    ("exporter.flights",),
-    ("exporter.selection",),
     ("exporter.scrape",),
-    ("exporter.discovery",),
-    ("exporter.generate", "exporter.generate.*"),
-    ("exporter.demo", "exporter.demo.*"),
-    ("exporter.pages", "exporter.pages.*"),
-    ("exporter.web", "exporter.web.*"),
-    ("exporter.app",),
-    ("exporter.cli", "exporter.cli.*"),
+    ("exporter.generate",),
+    ("exporter.demo",),
+    ("exporter.web",),
+    ("exporter.cli",),
     ("exporter.__main__",),
 )
-"""Bottom to top. `name.*` stands for every module of a package that no other line names."""
+"""Bottom to top. A package stands for everything in it; rooms on one line do not use each other."""
+
+INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "exporter.net": (
+        ("addresses", "errors", "field_lines", "file_access", "singleflight"),
+        ("connection_facts", "lenient_head", "spoken_lines", "udp"),
+        ("dns",),
+        ("tls",),
+        ("happy_eyeballs",),
+        ("connect",),
+        ("proxy",),
+        ("network",),
+        ("",),
+    ),
+    "exporter.http": (
+        ("binary_fields", "body_file", "challenges", "contained", "request", "set_cookie", "token_answer", "url"),
+        ("http1_body", "http1_chunks", "http1_head", "quic", "token_cache"),
+        ("digest", "http2_session", "http3_connection"),
+        ("content_coding", "message"),
+        ("cookies", "httpx_client", "metrics", "pool", "redirects", "response", "settings"),
+        ("http1", "http2", "shared"),
+        ("http3",),
+        ("client",),
+        ("oauth2", "run"),
+        ("",),
+    ),
+    "exporter.checks": (("base",), ("*",), ("",)),
+}
+"""The order within a room, bottom to top. Modules on one line may use each other, except that those of `*`, which
+stands for every module that no other line names, may not. The empty name is the package's own `__init__`."""
 
 GATES: dict[str, tuple[str, ...]] = {
-    "prometheus_client": ("metrics", "collector", "exposition", "scrape", "app"),
+    "prometheus_client": ("exposition", "scrape", "web"),
     "yaml": ("config",),
-    "httpx": ("net", "checks.http"),
-    "dns": ("net", "checks.dns", "demo"),
-    "idna": ("names",),
-    "aioquic": ("net",),
+    "httpx": ("http", "checks.http"),
+    "dns": ("net.dns", "checks.dns", "demo"),
+    "idna": ("host_names",),
+    "aioquic": ("http.quic", "http.http3", "http.http3_connection"),
 }
 """Foreign library to the parts of `exporter` that may import it."""
 
@@ -145,33 +123,52 @@ def imports_of(module: str, source: str, place: str) -> list[Import]:
     return found
 
 
-def layer_of(module: str) -> int | None:
-    """The height of a module; None when no line of the order names it."""
-    for height, names in enumerate(LAYERS):
-        if module in names:
-            return height
-    for height, names in enumerate(LAYERS):
-        if any(name.endswith(".*") and module.startswith(name[:-1]) for name in names):
-            return height
+def room_of(module: str) -> str | None:
+    """The room in which a module lies; None when it lies in none."""
+    for name in (name for line in ROOMS for name in line):
+        if module == name or (name != "exporter" and module.startswith(f"{name}.")):
+            return name
     return None
 
 
-def is_same_package(one: str, other: str) -> bool:
-    """Whether one line of the order holds both as parts of a package whose modules may use each other."""
-    return layer_of(one) == layer_of(other) and not one.startswith("exporter.checks.")
+def floor_of(room: str) -> int:
+    return next(floor for floor, line in enumerate(ROOMS) if room in line)
+
+
+def inner_place(room: str, module: str) -> tuple[int, str] | None:
+    """Floor and name of a module in the order of its room; None when the order does not name it."""
+    inner = module.removeprefix(room).removeprefix(".")
+    order = INNER_ORDERS[room]
+    for floor, names in enumerate(order):
+        for name in names:
+            if inner == name or (name and inner.startswith(f"{name}.")):
+                return floor, name
+    wildcard = [floor for floor, names in enumerate(order) if "*" in names]
+    return (wildcard[0], "*") if wildcard else None
+
+
+def relation(importer: str, imported: str) -> str | None:
+    """How what is imported lies to its importer where that is wrong: `above` or `beside`; None where it is right."""
+    upper, lower = room_of(importer), room_of(imported)
+    if upper is None or lower is None or importer == imported:
+        return None
+    if upper != lower:
+        height, depth = floor_of(upper), floor_of(lower)
+    elif upper in INNER_ORDERS:
+        (height, name), (depth, _) = inner_place(upper, importer) or (0, ""), inner_place(upper, imported) or (0, "")
+        if height == depth and name != "*":
+            return None
+    else:
+        return None
+    return "above" if depth > height else "beside" if depth == height else None
 
 
 def direction_violations(imports: list[Import]) -> list[str]:
-    problems = []
-    for entry in imports:
-        lower, upper = layer_of(entry.imported), layer_of(entry.module)
-        if not entry.imported.startswith("exporter") or lower is None or upper is None:
-            continue
-        if entry.imported == entry.module or lower < upper or is_same_package(entry.module, entry.imported):
-            continue
-        relation = "beside" if lower == upper else "above"
-        problems.append(f"{entry.place}: {entry.module} imports {entry.imported}, which lies {relation} it")
-    return problems
+    return [
+        f"{entry.place}: {entry.module} imports {entry.imported}, which lies {wrong} it"
+        for entry in imports
+        if (wrong := relation(entry.module, entry.imported))
+    ]
 
 
 def gate_violations(imports: list[Import]) -> list[str]:
@@ -195,21 +192,30 @@ def product_imports() -> list[Import]:
     ]
 
 
-def test_every_module_is_named_in_the_order() -> None:
-    """A new module has to take its place in the order."""
-    assert [module for module in PRODUCT if layer_of(module) is None] == []
+def test_every_module_lies_in_a_room() -> None:
+    """A new module takes its place in a room, and in the order of the room where it has one."""
+    assert [module for module in PRODUCT if room_of(module) is None] == []
+    ordered = [(room, module) for module in PRODUCT if (room := room_of(module)) in INNER_ORDERS]
+    assert [module for room, module in ordered if inner_place(room, module) is None] == []
 
 
-def test_every_line_of_the_order_names_a_module() -> None:
-    """A name in the order whose module has gone is removed from it."""
-    named = [name for names in LAYERS for name in names if not name.endswith(".*")]
+def test_every_room_has_a_module() -> None:
+    """A name whose module has gone is removed from the orders."""
+    named = [name for line in ROOMS for name in line]
+    named += [
+        f"{room}.{name}".removesuffix(".")
+        for room, order in INNER_ORDERS.items()
+        for line in order
+        for name in line
+        if name != "*"
+    ]
     assert [name for name in named if name not in PRODUCT] == []
 
 
 def test_imports_point_down_only() -> None:
-    """No module imports one above it, and check types do not import each other."""
+    """No module imports from a room above its own, and check types do not import each other."""
     problems = direction_violations(product_imports())
-    assert not problems, "imports must point down (see LAYERS in this file):\n" + "\n".join(problems)
+    assert not problems, "imports must point down (see ROOMS and INNER_ORDERS in this file):\n" + "\n".join(problems)
 
 
 def test_foreign_libraries_have_few_doors() -> None:
@@ -221,28 +227,35 @@ def test_foreign_libraries_have_few_doors() -> None:
 RUNNER = "from exporter.runner import x"
 SIBLING = "def f():\n    import exporter.checks.dns"
 ANNOTATION = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from exporter.attempt import Attempt"
-WITHIN = "from exporter.config.schema import x\nfrom exporter.checks import base"
+WITHIN = "from exporter.config.common_keys import x\nfrom exporter.checks import base"
 HTTPX_NAMED = "import typing as t\nif t.TYPE_CHECKING:\n    import httpx"
+NETWORK = "from exporter.net.network import Network"
 
 
 @pytest.mark.parametrize(
     ("module", "source", "problem"),
     [
-        ("exporter.net.tls", RUNNER, "x.py:1: exporter.net.tls imports exporter.runner, which lies above it"),
+        ("exporter.net.connect", RUNNER, "x.py:1: exporter.net.connect imports exporter.runner, which lies above it"),
         (
             "exporter.checks.tcp",
             SIBLING,
             "x.py:2: exporter.checks.tcp imports exporter.checks.dns, which lies beside it",
         ),
         ("exporter.model", ANNOTATION, "x.py:3: exporter.model imports exporter.attempt, which lies above it"),
-        ("exporter.config.loader", WITHIN, None),
-        ("exporter.app", "import yaml", "x.py:1: exporter.app imports yaml; only config may"),
-        ("exporter.dnssd", "import dns.name", "x.py:1: exporter.dnssd imports dns; only net, checks.dns, demo may"),
-        ("exporter.netting", "import httpx", "x.py:1: exporter.netting imports httpx; only net, checks.http may"),
+        (
+            "exporter.net.dns.stub",
+            NETWORK,
+            "x.py:1: exporter.net.dns.stub imports exporter.net.network, which lies above it",
+        ),
+        ("exporter.config.load", WITHIN, None),
+        ("exporter.http.client", NETWORK, None),
+        ("exporter.web.app", "import yaml", "x.py:1: exporter.web.app imports yaml; only config may"),
+        ("exporter.dnssd", "import dns.name", "x.py:1: exporter.dnssd imports dns; only net.dns, checks.dns, demo may"),
+        ("exporter.https", "import httpx", "x.py:1: exporter.https imports httpx; only http, checks.http may"),
         (
             "exporter.checks.base",
             "import httpx",
-            "x.py:1: exporter.checks.base imports httpx; only net, checks.http may",
+            "x.py:1: exporter.checks.base imports httpx; only http, checks.http may",
         ),
         ("exporter.checks.base", HTTPX_NAMED, None),
     ],

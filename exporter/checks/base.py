@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from exporter.http.shared import HttpShared
     from exporter.model import Check, Expectation, MetricSpec, Result, Subject
     from exporter.net import Network
 
@@ -43,10 +44,12 @@ class BatchContext:
 
     Attributes:
         http_client: The HTTP client shared by the batch; None when no type in the batch asked for one.
-        network: Resolver, TLS contexts and connection counts shared by the batch; None outside a runner.
+        http_shared: Kept connections, tokens and counts of HTTP; None outside a runner.
+        network: Resolver and TLS contexts shared by the batch; None outside a runner.
     """
 
     http_client: httpx.AsyncClient | None = None
+    http_shared: HttpShared | None = None
     network: Network | None = None
 
 

@@ -30,6 +30,7 @@ from exporter.http.redirects import RedirectRules
 from exporter.http.request import new_request, with_field
 from exporter.http.run import HttpRun, PreparedRequest, prepare
 from exporter.http.settings import MOST_REDIRECTS, HttpSettings
+from exporter.http.shared import HttpShared
 from exporter.http.url import parse_http_url
 from exporter.judging.apart import Unobservable, is_small, judged
 from exporter.judging.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
@@ -45,7 +46,6 @@ from exporter.model import (
     Subject,
     ValueKind,
 )
-from exporter.net import Network
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from exporter.http.message import Exchange
     from exporter.http.settings import OAuth2
     from exporter.model import Check, Observation
+    from exporter.net import Network
     from exporter.net.proxy.route import Proxies
     from exporter.settings import CheckSettings
 
@@ -176,12 +177,12 @@ class HttpCheckExecutor:
     Args:
         client: Sends the requests and is the caller's to close. Without one, the first check makes one, which
             `aclose` closes. With one that is not of `create_client`, connections are not measured.
-        network: Where a client of its own makes its connections.
+        shared: What its checks share with those of other batches; a client of its own makes its connections there.
     """
 
-    def __init__(self, client: httpx.AsyncClient | None = None, *, network: Network | None = None) -> None:
+    def __init__(self, client: httpx.AsyncClient | None = None, *, shared: HttpShared | None = None) -> None:
         self._client = client
-        self._network = network or Network()
+        self._shared = shared or HttpShared()
         self._own_client: httpx.AsyncClient | None = None
 
     async def execute(self, check: Check) -> Result:
@@ -191,9 +192,9 @@ class HttpCheckExecutor:
         plan: PreparedHttp | None = None
         observed: Mapping[str, Observation] = {}
         try:
-            plan = await _plan_of(check, self._network)
+            plan = await _plan_of(check, self._shared.network)
             client = self._usable_client()
-            await run.fetch(client, plan.first, plan.rules, _auth(check, client, self._network))
+            await run.fetch(client, plan.first, plan.rules, _auth(check, client, self._shared))
             observed = await _looked_at(run, plan.demands)
             if check.check_type == JSON_HTTP.name:
                 _demand_json(run.exchanges[-1], observed)
@@ -220,7 +221,7 @@ class HttpCheckExecutor:
         if self._client is not None:
             return self._client
         if self._own_client is None:
-            self._own_client = create_client(self._network)
+            self._own_client = create_client(self._shared)
         return self._own_client
 
 
@@ -438,12 +439,12 @@ def _withheld(settings: HttpSettings) -> tuple[str, ...]:
     return (*found, "Authorization") if any(way is not None for way in ways) else tuple(found)
 
 
-def _auth(check: Check, client: httpx.AsyncClient, network: Network) -> httpx.Auth | None:
+def _auth(check: Check, client: httpx.AsyncClient, shared: HttpShared) -> httpx.Auth | None:
     """Give what authorizes the requests of one run; it remembers challenges, and other runs have others."""
     settings = _settings_of(check)
     if settings.digest_auth is not None:
         return DigestAuth(settings.digest_auth.username, settings.digest_auth.password.get_secret_value())
-    return None if settings.oauth2 is None else ClientCredentials(_grant(settings, settings.oauth2), client, network)
+    return None if settings.oauth2 is None else ClientCredentials(_grant(settings, settings.oauth2), client, shared)
 
 
 def _grant(settings: HttpSettings, oauth2: OAuth2) -> TokenGrant:
@@ -484,7 +485,7 @@ def _expect_status(settings: CheckSettings, own: Sequence[Expectation]) -> tuple
 
 
 def _executor(context: BatchContext) -> HttpCheckExecutor:
-    return HttpCheckExecutor(context.http_client, network=context.network)
+    return HttpCheckExecutor(context.http_client, shared=context.http_shared)
 
 
 def _check_type(name: str, description: str) -> CheckType:

@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from exporter.checks.base import CheckType
-from exporter.checks.declarations import kind_faults, metric_faults, subject_faults
 from exporter.config.common_keys import CHECK_KEYS
 from exporter.config.expectations import ALL_OPERATORS, BESIDE
 from exporter.config.model_fields import fields_of
 from exporter.config.problems import quoted, suggest
 from exporter.expect import DURATION
+from exporter.exposition.declarations import kind_faults, metric_faults, subject_faults
 from exporter.exposition.families import OWN_NAMES
 from exporter.foreign import repr_of, text_of
 

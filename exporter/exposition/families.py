@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from exporter.checks.declarations import name_of, problem_of_metric
+from exporter.exposition.declarations import name_of, problem_of_metric
 from exporter.masking import unmasked
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """What a page is made of before it is text: blocks of series, one block per metric family.
 
 Both renderings start here: `exporter.exposition.text_format` writes the blocks as text, `exporter.scrape.collector`
-turns them into prometheus_client's objects. A block keeps the values of many checks in columns, because a page about ten thousand
-checks has several hundred thousand of them.
+turns them into prometheus_client's objects. A block keeps the values of many checks in columns, because a page about
+ten thousand checks has several hundred thousand of them.
 """
 
 from __future__ import annotations

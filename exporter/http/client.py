@@ -30,7 +30,7 @@ from exporter.version import __version__
 if TYPE_CHECKING:
     from exporter.http.http2 import Http2Protocol
     from exporter.http.http2_session import Http2Session
-    from exporter.net.network import Network
+    from exporter.http.shared import HttpShared
     from exporter.net.proxy.route import ProxyRoute
     from exporter.net.tls.context import TlsContext
 
@@ -56,13 +56,13 @@ _ALPN, _ALPN_WITH_HTTP2 = ("http/1.1",), ("h2", "http/1.1")
 
 
 class ProbeTransport(httpx.AsyncBaseTransport):
-    """Exchanges HTTP over connections of a Network; lives as long as its batch.
+    """Exchanges HTTP over connections of a network; lives as long as its batch.
 
     Every request has a fresh connection, so that every run measures all of it, unless its options keep connections.
     """
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, shared: HttpShared) -> None:
+        self._shared = shared
 
     async def exchange(self, request: WireRequest, exchange: Exchange) -> None:
         """Connect, send the request, take in the answer, and close or keep the connection.
@@ -78,16 +78,16 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         if options.http3 and request.secure:
             from exporter.http.http3 import exchange_over_http3  # noqa: PLC0415 - it needs the extra `http3`
 
-            await exchange_over_http3(self._network, request, exchange)
+            await exchange_over_http3(self._shared, request, exchange)
             return
         # Known before connecting, so that a connection is never taken for one made from files that changed meanwhile.
         context = await self._context(request) if options.keep_alive else None
         if options.keep_alive and await self._reuse(request, exchange, context):
             return
-        counts = self._network.counts
+        counts = self._shared.counts
         protocol: Http1Protocol | _Negotiation
         protocol = _Negotiation(request, exchange) if offered is _ALPN_WITH_HTTP2 else Http1Protocol(request, exchange)
-        transport, _ = await self._network.connect(
+        transport, _ = await self._shared.network.connect(
             lambda: protocol,
             request.host,
             request.port,
@@ -114,10 +114,10 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         """
         idle = None
         if request.method in _REPEATABLE:
-            idle = self._network.idle.take(connection_key(request), context)
+            idle = self._shared.pool.take(connection_key(request), context)
         if idle is None:
             return False
-        attempt, counts = current_attempt(), self._network.counts
+        attempt, counts = current_attempt(), self._shared.counts
         exchange.connection = idle.opening.reused()
         protocol = _next_protocol(request, exchange, idle.session)
         idle.transport.set_protocol(protocol)
@@ -137,10 +137,10 @@ class ProbeTransport(httpx.AsyncBaseTransport):
 
     async def _keep(self, idle: IdleConnection) -> None:
         if not idle.transport.is_closing():
-            await self._network.idle.keep(idle)
+            await self._shared.pool.keep(idle)
 
     async def _context(self, request: WireRequest) -> TlsContext | None:
-        return await self._network.context(request.options.tls, _offered(request)) if request.secure else None
+        return await self._shared.network.context(request.options.tls, _offered(request)) if request.secure else None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Serve httpx: the options are taken from the request's extensions, the exchange is put into the response's.
@@ -232,8 +232,8 @@ class ProbeClient(httpx.AsyncClient):
         transport: The transport, for whoever has a WireRequest.
     """
 
-    def __init__(self, network: Network) -> None:
-        self.transport = ProbeTransport(network)
+    def __init__(self, shared: HttpShared) -> None:
+        self.transport = ProbeTransport(shared)
         super().__init__(
             transport=self.transport,
             trust_env=False,
@@ -244,9 +244,9 @@ class ProbeClient(httpx.AsyncClient):
         )
 
 
-def create_client(network: Network) -> ProbeClient:
+def create_client(shared: HttpShared) -> ProbeClient:
     """Make the client that one batch shares; closing it is the caller's."""
-    return ProbeClient(network)
+    return ProbeClient(shared)
 
 
 async def send(client: httpx.AsyncClient, request: httpx.Request, wire: WireRequest, exchange: Exchange) -> None:

@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
     from exporter.http.message import Exchange, WireRequest
     from exporter.http.quic.connection import QuicChannel
-    from exporter.net.network import Network
+    from exporter.http.shared import HttpShared
 
 _FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_CONTENT_BYTE = 1 << 17, 16
 _FREE_DATAGRAMS, _CONTENT_BYTES_PER_DATAGRAM = 2048, 64  # a datagram costs time however little it carries
 
 
-async def exchange_over_http3(network: Network, request: WireRequest, exchange: Exchange) -> None:
+async def exchange_over_http3(shared: HttpShared, request: WireRequest, exchange: Exchange) -> None:
     """Connect over QUIC, send the request, take in the answer, and close the connection.
 
     Args:
-        network: Makes the connection and counts it.
+        shared: Makes the connection and counts it.
         request: What to send, and where.
         exchange: Filled as far as things went, whatever the outcome.
 
@@ -47,7 +47,7 @@ async def exchange_over_http3(network: Network, request: WireRequest, exchange: 
     """
     options = request.options
     channel = await connect_quic(
-        network,
+        shared.network,
         request.host,
         request.port,
         options.network,
@@ -56,8 +56,8 @@ async def exchange_over_http3(network: Network, request: WireRequest, exchange: 
         server_name=options.tls.server_name or options.server_name,
         tls_timeout_seconds=options.tls_timeout_seconds,
     )
-    network.counts.opened += 1
-    network.counts.requests += 1
+    shared.counts.opened += 1
+    shared.counts.requests += 1
     await Http3Protocol(request, exchange, channel).exchange()
 
 

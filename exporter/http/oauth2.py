@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from exporter.http.message import RequestOptions
-    from exporter.net.network import Network
+    from exporter.http.shared import HttpShared
 
 _ANSWER_LIMIT_BYTES = 1 << 18
 """Much more than a token has, and read in no time."""
@@ -62,10 +62,10 @@ class TokenGrant:
 class ClientCredentials(httpx.Auth):
     """Sends a token with the request; a kept one that is answered with 401 is replaced once."""
 
-    def __init__(self, grant: TokenGrant, client: httpx.AsyncClient, network: Network) -> None:
+    def __init__(self, grant: TokenGrant, client: httpx.AsyncClient, shared: HttpShared) -> None:
         self._grant = grant
         self._client = client
-        self._network = network
+        self._shared = shared
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Put the token into the request.
@@ -73,22 +73,22 @@ class ClientCredentials(httpx.Auth):
         Raises:
             CheckFailed: With reason `auth` when none is to be had.
         """
-        kept = self._network.tokens.token(self._grant)
+        kept = self._shared.tokens.token(self._grant)
         token = kept or await self._fetched("")
         response = yield _with_token(request, token)
         if response.status_code == 401 and kept:
             yield _with_token(request, await self._fetched(kept))
 
     async def _fetched(self, stale: str) -> str:
-        fetch = partial(_fetch, self._grant, self._client, self._network)
-        return await self._network.token_requests.result((self._grant, stale), fetch)
+        fetch = partial(_fetch, self._grant, self._client, self._shared)
+        return await self._shared.token_requests.result((self._grant, stale), fetch)
 
 
 def _with_token(request: httpx.Request, token: str) -> httpx.Request:
     return with_field(request, b"Authorization", b"Bearer " + token.encode("ascii"))
 
 
-async def _fetch(grant: TokenGrant, client: httpx.AsyncClient, network: Network) -> str:
+async def _fetch(grant: TokenGrant, client: httpx.AsyncClient, shared: HttpShared) -> str:
     with contained(Reason.AUTH, "no token: the request for it cannot be written"):
         request = _token_request(grant)
         place = shown_url(request.url)
@@ -102,7 +102,7 @@ async def _fetch(grant: TokenGrant, client: httpx.AsyncClient, network: Network)
     except NoTokenError as error:
         raise CheckFailed(Reason.AUTH, f"no token from {place}: {error}") from None
     if answer.good_for_seconds > 0:
-        network.tokens.keep(grant, answer.token, answer.good_for_seconds)
+        shared.tokens.keep(grant, answer.token, answer.good_for_seconds)
     return answer.token
 
 

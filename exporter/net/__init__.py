@@ -2,6 +2,6 @@
 
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.errors import connection_failure
-from exporter.net.network import ConnectionCounts, Network
+from exporter.net.network import Network
 
-__all__ = ["ConnectionCounts", "ConnectionFacts", "Network", "connection_failure"]
+__all__ = ["ConnectionFacts", "Network", "connection_failure"]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
-from exporter.http.pool import ConnectionPool
-from exporter.http.token_cache import TokenCache
 from exporter.model import Reason
 from exporter.net.addresses import endpoint, parse_address
 from exporter.net.connect import connect_plain, connect_tls
@@ -27,13 +24,12 @@ from exporter.net.tls.context_cache import TlsContexts, touch
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
     from exporter.attempt import Attempt
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.proxy.route import ProxyRoute
     from exporter.net.tls.context import ContextRecipe, TlsContext
-    from exporter.runner.pacing import Pacer
     from exporter.settings import NetworkSettings, TlsConfig
 
 _REFRESH_SECONDS = 0.3
@@ -50,33 +46,24 @@ _WAITED_SECONDS = 0.0002
 that shake hands always wait for their turn: a handshake is most of what keeps the loop busy."""
 
 
-@dataclass(slots=True)
-class ConnectionCounts:
-    """What a batch did with connections for HTTP; counted by whoever does it.
+class Pacer(Protocol):
+    """Holds a check back until the event loop has time for its next step; the runner's pacer is one."""
 
-    Attributes:
-        requests: HTTP requests sent.
-        opened: Connections opened for them.
-        reused: Requests that went over a connection opened earlier.
-    """
+    async def wait_for_turn(self) -> None:
+        """Return when one more check may go on."""
 
-    requests: int = 0
-    opened: int = 0
-    reused: int = 0
+    async def wait_for_handshake(self) -> None:
+        """Return when one more check may begin to connect for a TLS handshake."""
 
 
 class Network:
-    """Resolver, TLS contexts and counts; `Network()` lives as long as the process, `for_batch()` gives one per batch.
+    """Resolver and TLS contexts; `Network()` lives as long as the process, `for_batch()` returns one for each batch.
 
     Attributes:
         tls: TLS contexts, shared by all batches.
-        idle: Connections kept open between requests, shared by all batches.
         lookups: Lookups of this batch.
         resolver_threads: Where the system's resolver is asked, shared by all batches.
         files: Where files are read, shared by all batches.
-        counts: Connection counts of this batch.
-        tokens: Access tokens, shared by all batches.
-        token_requests: Requests for tokens that this batch has made.
     """
 
     def __init__(
@@ -84,28 +71,22 @@ class Network:
         *,
         tls: TlsContexts | None = None,
         system_names: SystemFiles | None = None,
-        idle: ConnectionPool | None = None,
         pacer: Pacer | None = None,
-        tokens: TokenCache | None = None,
         resolver_threads: ResolverThreads | None = None,
         files: FileAccess | None = None,
     ) -> None:
         self.tls = tls or TlsContexts()
-        self.idle = idle or ConnectionPool()
         self._system_names = system_names or SystemFiles()
         self.resolver_threads = resolver_threads or ResolverThreads()
         self.files = files or FileAccess()
         self.lookups = Resolver(self._system_names, self.resolver_threads)
-        self.counts = ConnectionCounts()
-        self.tokens = tokens or TokenCache()
-        self.token_requests: SingleFlight[Hashable, str] = SingleFlight()
         self._pacer = pacer
         self._contexts_are_current = False
         self._contexts: SingleFlight[ContextRecipe, TlsContext] = SingleFlight()
         self._refreshing: SingleFlight[str, None] = SingleFlight()
 
     def for_batch(self, pacer: Pacer | None = None) -> Network:
-        """Give a network with lookups and counts of its own, for one batch.
+        """Return a network with lookups of its own, for one batch.
 
         Args:
             pacer: What paces the batch.
@@ -113,9 +94,7 @@ class Network:
         return Network(
             tls=self.tls,
             system_names=self._system_names,
-            idle=self.idle,
             pacer=pacer,
-            tokens=self.tokens,
             resolver_threads=self.resolver_threads,
             files=self.files,
         )

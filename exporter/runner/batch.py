@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from exporter.http.shared import HttpShared
     from exporter.model import Check
-    from exporter.net import Network
     from exporter.runner.fan_out import ResultSink
     from exporter.runner.pacing import Workload
     from exporter.runner.registry import BatchExecutors, ExecutorRegistry
@@ -36,7 +36,7 @@ class Shared:
 
     Attributes:
         registry: The check types.
-        network: What they share to reach their targets.
+        http: What they share to reach their targets: the network, and what HTTP keeps on top of it.
         stuck: Checks of earlier batches that still run.
         workload: What checks cost the loop.
         buffer_size: Results that may wait in the stream of a batch.
@@ -44,7 +44,7 @@ class Shared:
     """
 
     registry: ExecutorRegistry
-    network: Network
+    http: HttpShared
     stuck: StuckChecks
     workload: Workload
     buffer_size: int
@@ -76,7 +76,8 @@ class BatchRun:
         self._given_up = given_up
         self._began = perf_counter()
         self._pacer = Pacer(shared.workload, len(checks))
-        self._network = shared.network.for_batch(self._pacer)
+        self._network = shared.http.network.for_batch(self._pacer)
+        self._http = shared.http.for_batch(self._network)
         self._closings = Closings(shared.cleanup_limit_seconds, self.leftovers.add)
         self._has_client = False
         self._executors: BatchExecutors | None = None
@@ -89,8 +90,10 @@ class BatchRun:
         shared = self._shared
         await self._network.refresh()
         self._has_client = shared.registry.needs_http_client({check.check_type for check in self._checks})
-        client = create_client(self._network) if self._has_client else None
-        executors = shared.registry.for_batch(BatchContext(http_client=client, network=self._network))
+        client = create_client(self._http) if self._has_client else None
+        executors = shared.registry.for_batch(
+            BatchContext(http_client=client, http_shared=self._http, network=self._network)
+        )
         self._executors = executors
         self._fan_out = FanOut(
             self._checks,
@@ -121,7 +124,7 @@ class BatchRun:
         Args:
             cut_off: Checks that got a result with reason `deadline` because the batch is not waited for.
         """
-        fan_out, closings, counts = self._fan_out, self._closings.so_far(), self._network.counts
+        fan_out, closings, counts = self._fan_out, self._closings.so_far(), self._http.counts
         return Batch(
             checks=len(self._checks),
             duration_seconds=perf_counter() - self._began,

@@ -6,9 +6,9 @@ checks and hands what has queued up to `result_received` in a worker thread. Whe
 executors and the HTTP client of the batch are closed and the Batch report is returned. When time is up, the caller
 takes what is there and leaves, whatever the loop is doing.
 
-What this module leaves to others: what happens on the loop (`exporter.runner.batch`), which loop that is (`exporter.runner.loops`),
-the time limit and attempts of one check (`exporter.runner.execution`), the verdict (`exporter.runner.verdict`), the pace
-(`exporter.runner.pacing`), exactly-once delivery (`exporter.runner.fan_out`).
+What this module leaves to its neighbours: what happens on the loop (`batch`), which loop that is (`loops`), the time
+limit and attempts of one check (`execution`), the verdict (`verdict`), the pace (`pacing`), exactly-once delivery
+(`fan_out`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from concurrent.futures import wait
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
+from exporter.http.shared import HttpShared
 from exporter.model import Reason
-from exporter.net import Network
 from exporter.runner.batch import BatchRun, Shared
 from exporter.runner.blocking import find_blocker
 from exporter.runner.completion import Completion
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortalProvider
 
     from exporter.model import Batch, Check, Result
+    from exporter.net import Network
     from exporter.runner.blocking import Blocker
     from exporter.runner.loops import LoopCall
 
@@ -109,7 +110,7 @@ class AsyncCheckRunner:
         self._loops = Loops(portal_provider, self._abandoned, blocked_limit_seconds)
         self._shared = Shared(
             registry=self.registry,
-            network=network if network is not None else Network(),
+            http=HttpShared(network),
             stuck=self._stuck,
             workload=Workload(),
             buffer_size=buffer_size,

@@ -17,8 +17,8 @@ from exporter.config.load import parse_config
 from exporter.errors import ConfigError
 from exporter.http.client import USER_AGENT, create_client
 from exporter.http.settings import HttpSettings
+from exporter.http.shared import HttpShared
 from exporter.model import Check, Reason, ResultStatus
-from exporter.net import Network
 from tests.checks.running import measured, warm_runner
 from tests.http.http_shapes import ODD
 from tests.servers.certificates import expired, server_context, valid
@@ -98,7 +98,7 @@ async def execute(act: Act, *, check_type: str = "http", **settings: object) -> 
         )
         attempt = begin_attempt()
         async with asyncio.timeout(30):
-            return await HttpCheckExecutor(network=Network()).execute(check), attempt
+            return await HttpCheckExecutor(shared=HttpShared()).execute(check), attempt
 
 
 PLAIN = respond(
@@ -714,7 +714,7 @@ async def test_an_executor_closes_only_what_it_made() -> None:
     """A client that was lent stays open; one of the executor's own is closed with it."""
     with run_http_server({"/": respond()}) as server:
         check = Check(name="it", check_type="http", target=server.url())
-        async with create_client(Network()) as client:
+        async with create_client(HttpShared()) as client:
             lent = HttpCheckExecutor(client)
             assert (await lent.execute(check)).status is ResultStatus.OK
             await lent.aclose()

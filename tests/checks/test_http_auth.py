@@ -10,7 +10,7 @@ import pytest
 from exporter.attempt import begin_attempt
 from exporter.checks.http import HTTP, HttpCheckExecutor
 from exporter.config.load import parse_config
-from exporter.net import Network
+from exporter.http.shared import HttpShared
 from tests.servers.certificates import server_context, valid
 from tests.servers.digest import answer_fields, demand_digest
 from tests.servers.http import echo_head, redirect, respond, run_http_server
@@ -41,7 +41,7 @@ async def run(target: str, keys: str) -> tuple[Result, Attempt]:
     config = parse_config(text, "checks.yml", {"http": HTTP})
     assert PASSWORD not in config.rendered
     attempt = begin_attempt()
-    result = await HttpCheckExecutor(network=Network()).execute(config.checks[0])
+    result = await HttpCheckExecutor(shared=HttpShared()).execute(config.checks[0])
     assert PASSWORD not in repr((result, attempt.log))
     return result, attempt
 

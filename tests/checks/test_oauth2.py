@@ -14,8 +14,8 @@ from exporter.attempt import begin_attempt
 from exporter.checks.http import HTTP, HttpCheckExecutor
 from exporter.config.load import parse_config
 from exporter.errors import ConfigError
+from exporter.http.shared import HttpShared
 from exporter.model import Result, ResultStatus
-from exporter.net import Network
 from tests.servers.http import redirect, respond, run_http_server
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def check(target: str, token_url: str, keys: str = "") -> Check:
     return config.checks[0]
 
 
-async def execute(one: Check, network: Network) -> tuple[Result, object]:
+async def execute(one: Check, shared: HttpShared) -> tuple[Result, object]:
     """Execute a check; give its result and the status it saw. Nothing it says holds secret or token."""
     attempt = begin_attempt()
-    result = await HttpCheckExecutor(network=network).execute(one)
+    result = await HttpCheckExecutor(shared=shared).execute(one)
     assert not re.search(f"CANARY|{BASIC}", repr((result, attempt.log)))
     return result, attempt.observed.get("status")
 
@@ -63,10 +63,10 @@ async def test_a_token_is_asked_for_once_and_kept() -> None:
     """Checks at the same time and in later batches share one request for a token."""
     script = {"/": demand("t0ken-CANARY"), "/token": granted(expires_in="3600")}
     with run_http_server(script) as server:
-        one, network = check(server.url(), server.url("/token"), "scopes: [a, b], endpoint_params: {x: y}"), Network()
-        batch = network.for_batch()
+        one, shared = check(server.url(), server.url("/token"), "scopes: [a, b], endpoint_params: {x: y}"), HttpShared()
+        batch = shared.for_batch()
         together = await asyncio.gather(*(asyncio.create_task(execute(one, batch)) for _ in range(5)))
-        later = await execute(one, network.for_batch())
+        later = await execute(one, shared.for_batch())
         asked = [request for request in server.requests if request.path == "/token"]
         assert [status for _, status in (*together, later)] == [200] * 6
         assert [request.body for request in asked] == [b"grant_type=client_credentials&scope=a+b&x=y"]
@@ -76,7 +76,7 @@ async def test_a_token_is_asked_for_once_and_kept() -> None:
 async def test_credentials_go_as_fields_when_asked_for() -> None:
     """`params` puts them into the body."""
     with run_http_server({"/": respond(200), "/token": granted()}) as server:
-        await execute(check(server.url(), server.url("/token"), "auth_style: params"), Network())
+        await execute(check(server.url(), server.url("/token"), "auth_style: params"), HttpShared())
         body = b"grant_type=client_credentials&client_id=m%3Ae&client_secret=s3cr3t-CANARY"
         assert [(one.body, "authorization" in one.headers) for one in server.requests[:1]] == [(body, False)]
 
@@ -86,7 +86,7 @@ async def test_no_field_is_sent_twice(style: str) -> None:
     """What stands among the endpoint's parameters takes the place of what is sent by default."""
     more = f"auth_style: {style}, endpoint_params: {{grant_type: password, username: me, password: {SECRET}, x: ö&=}}"
     with run_http_server({"/": respond(200), "/token": granted()}) as server:
-        await execute(check(server.url(), server.url("/token"), more), Network())
+        await execute(check(server.url(), server.url("/token"), more), HttpShared())
         sent = parse_qsl(server.requests[0].body.decode())
     ours = [] if style == "header" else [("client_id", "m:e"), ("client_secret", SECRET)]
     params = [("username", "me"), ("password", SECRET), ("x", "ö&=")]
@@ -146,19 +146,19 @@ TOKEN = "t0ken-CANARY"
 async def test_a_token_is_taken_as_other_clients_take_it(act: Act) -> None:
     """Any success, in JSON or as a form, with or without a type and a lifetime that can be read."""
     with run_http_server({"/": demand(TOKEN), "/token": act}) as server:
-        assert await execute(check(server.url(), server.url("/token")), Network()) == (ANY_OK, 200)
+        assert await execute(check(server.url(), server.url("/token")), HttpShared()) == (ANY_OK, 200)
 
 
 async def test_a_kept_token_that_is_refused_is_replaced_once() -> None:
     """A 401 with a kept token asks for another; one with a fresh token is the answer."""
     script = {"/": demand("t0ken-CANARY"), "/token": granted(expires_in=3600)}
     with run_http_server(script) as server:
-        one, network = check(server.url(), server.url("/token")), Network()
-        statuses = [(await execute(one, network.for_batch()))[1]]
+        one, shared = check(server.url(), server.url("/token")), HttpShared()
+        statuses = [(await execute(one, shared.for_batch()))[1]]
         script |= {"/": demand("second-CANARY"), "/token": granted(access_token="second-CANARY", expires_in=3600)}
-        statuses.append((await execute(one, network.for_batch()))[1])
+        statuses.append((await execute(one, shared.for_batch()))[1])
         script["/"] = respond(401)
-        statuses.append((await execute(one, network.for_batch()))[1])
+        statuses.append((await execute(one, shared.for_batch()))[1])
         assert statuses == [200, 200, 401]
         assert [request.path for request in server.requests] == ["/token", "/", "/", "/token", "/", "/", "/token", "/"]
 
@@ -166,9 +166,9 @@ async def test_a_kept_token_that_is_refused_is_replaced_once() -> None:
 async def test_a_token_that_expires_at_once_is_not_kept() -> None:
     """Each batch asks for its own."""
     with run_http_server({"/": respond(200), "/token": granted(expires_in=0)}) as server:
-        one, network = check(server.url(), server.url("/token")), Network()
+        one, shared = check(server.url(), server.url("/token")), HttpShared()
         for _ in range(2):
-            await execute(one, network.for_batch())
+            await execute(one, shared.for_batch())
         assert [request.path for request in server.requests] == ["/token", "/", "/token", "/"]
 
 
@@ -226,7 +226,7 @@ async def test_a_token_that_expires_at_once_is_not_kept() -> None:
 async def test_without_a_token_the_failure_is_one_of_auth(act: Act, detail: str) -> None:
     """What the endpoint did is told, without secrets; the target is not asked."""
     with run_http_server({"/token": act}) as server:
-        result, _ = await execute(check(server.url(), server.url("/token")), Network())
+        result, _ = await execute(check(server.url(), server.url("/token")), HttpShared())
         assert (result.reason, result.detail) == ("auth", f"no token from {server.url('/token')}: {detail}")
         assert [request.path for request in server.requests] == ["/token"]
 
@@ -235,5 +235,5 @@ async def test_a_token_is_given_to_no_other_origin() -> None:
     """A redirect elsewhere leaves the token behind."""
     with run_http_server({"/": respond(200)}) as other:
         with run_http_server({"/": redirect(other.url()), "/token": granted()}) as server:
-            await execute(check(server.url(), server.url("/token")), Network())
+            await execute(check(server.url(), server.url("/token")), HttpShared())
         assert [request.headers.get("authorization") for request in other.requests] == [None]

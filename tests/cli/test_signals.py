@@ -215,7 +215,9 @@ def test_sighup_is_harmless_while_the_program_is_imported_and_while_it_stops(tmp
 def test_a_command_that_does_not_serve_ends_by_sighup(tmp_path: Path, command: tuple[str, ...]) -> None:
     """A terminal that is closed ends what was started in it, as it does with other programs."""
     (tmp_path / "early.py").write_text(
-        "import os, signal\nfrom tests.cli.test_program import PLUGIN as CHECK_TYPE\nos.kill(os.getpid(), signal.SIGHUP)\n",
+        "import os, signal\n"
+        "from tests.cli.test_program import PLUGIN as CHECK_TYPE\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n",
         encoding="utf-8",
     )
     (tmp_path / "checks.yml").write_text(f'plugins: ["early:CHECK_TYPE"]\n{config_of("one")}', encoding="utf-8")

@@ -23,7 +23,7 @@ import trustme
 from exporter.errors import CheckFailed
 from exporter.http.client import ProbeTransport, wire_request
 from exporter.http.message import Exchange, RequestOptions
-from exporter.net import Network
+from exporter.http.shared import HttpShared
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.http.http_shapes import CLOSINGS, HTTP2_MALFORMED, HTTP2_ODD, MALFORMED, ODD, REFUSED, UNUSUAL
 from tests.servers.blackbox import run_blackbox
@@ -149,7 +149,7 @@ async def _exporter_says(url: str) -> str:
     exchange = Exchange(secure=url.startswith("https"))
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            await ProbeTransport(Network()).exchange(wire_request(httpx.Request("GET", url), options), exchange)
+            await ProbeTransport(HttpShared()).exchange(wire_request(httpx.Request("GET", url), options), exchange)
     except CheckFailed as failure:
         return f"{REFUSED_BY} ({failure.reason}: {failure.detail})"
     if exchange.oddities:

@@ -1,4 +1,4 @@
-"""Where redirects lead the exporter, blackbox_exporter and curl, and with what: `python -m tests.http.compare_redirects`.
+"""Where redirects lead the exporter, blackbox_exporter and curl: `python -m tests.http.compare_redirects`.
 
 One line per shape, the exporter's request last. Programs that are not installed are left out. All of them ask through
 a proxy that answers for every name, so that names need not exist.

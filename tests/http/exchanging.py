@@ -11,7 +11,7 @@ from exporter.attempt import begin_attempt
 from exporter.errors import CheckFailed
 from exporter.http.client import ProbeTransport, wire_request
 from exporter.http.message import Exchange, RequestOptions
-from exporter.net import Network
+from exporter.http.shared import HttpShared
 from exporter.settings import NetworkSettings, TlsConfig
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
 
 async def ask(
     url: str, ca_file: Path, *, method: str = "GET", content: bytes = b"", headers: Mapping[str, str] | None = None,
-    network: Network | None = None, patience_seconds: float = 20.0,
+    shared: HttpShared | None = None, patience_seconds: float = 20.0,
     enough: Callable[[Exchange], object] = lambda exchange: False, settings: Mapping[str, Any] | None = None,
     tls: Mapping[str, Any] | None = None, **options: Any,
 ) -> Outcome:  # fmt: skip
@@ -63,7 +63,7 @@ async def ask(
         method: The method.
         content: The request's body.
         headers: Its headers.
-        network: The network; a fresh one by default.
+        shared: The network; a fresh one by default.
         patience_seconds: As a check's timeout.
         enough: When this holds, patience ends as well.
         settings: NetworkSettings.
@@ -80,7 +80,7 @@ async def ask(
     try:
         async with asyncio.timeout(patience_seconds) as limit:
             _end_when(lambda: enough(exchange), limit)
-            await ProbeTransport(network or Network()).exchange(request, exchange)
+            await ProbeTransport(shared or HttpShared()).exchange(request, exchange)
     except CheckFailed as failure:
         return Outcome(exchange, failure, attempt, timed_out=False)
     except TimeoutError:

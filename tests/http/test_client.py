@@ -12,8 +12,8 @@ import pytest
 from exporter.errors import CheckFailed
 from exporter.http.client import EXCHANGE, OPTIONS, USER_AGENT, create_client, send, wire_request
 from exporter.http.message import Exchange, RequestOptions
+from exporter.http.shared import HttpShared
 from exporter.model import Reason
-from exporter.net import Network
 from exporter.net.proxy.route import Proxies, parse_proxy_url
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.servers.certificates import server_context, valid
@@ -118,16 +118,16 @@ def test_a_zone_is_left_out_of_the_request(headers: list[tuple[str, str]] | None
 
 async def test_the_client_is_an_httpx_client() -> None:
     """A response comes as httpx gives it, decoded, with the exchange that was measured."""
-    network = Network()
+    shared = HttpShared()
     with run_http_server({"/": encoded("gzip", gzipped(b"hello"))}) as server:
-        async with create_client(network) as client:
+        async with create_client(shared) as client:
             response = await client.get(server.url())
     exchange = response.extensions[EXCHANGE]
     assert (response.status_code, response.text, response.http_version) == (200, "hello", "HTTP/1.1")
     assert isinstance(exchange, Exchange)
     assert exchange.header_values("content-encoding") == ("gzip",)
     assert exchange.connection.ip_protocol == 4
-    assert (network.counts.requests, network.counts.opened, network.counts.reused) == (1, 1, 0)
+    assert (shared.counts.requests, shared.counts.opened, shared.counts.reused) == (1, 1, 0)
     assert server.requests[0].headers["user-agent"] == USER_AGENT
 
 
@@ -135,7 +135,7 @@ async def test_options_travel_with_a_request() -> None:
     """The options under their key say how a request is made and what its answer may cost."""
     options = RequestOptions(network=NetworkSettings(source_ip="127.0.0.9"), tls=TlsConfig(), body_limit_bytes=4)
     with run_http_server({"/": respond(200, b"hello")}) as server:
-        async with create_client(Network()) as client:
+        async with create_client(HttpShared()) as client:
             with pytest.raises(CheckFailed) as raised:
                 await client.get(server.url(), extensions={OPTIONS: options})
     assert raised.value.reason is Reason.TOO_LARGE
@@ -149,7 +149,7 @@ async def test_streamed_content_is_sent_with_its_length() -> None:
         yield b"two"
 
     with run_http_server({"/": respond()}) as server:
-        async with create_client(Network()) as client:
+        async with create_client(HttpShared()) as client:
             await client.post(server.url(), content=pieces())  # type: ignore[arg-type]  # an async iterator of bytes
     assert (server.requests[0].body, server.requests[0].headers["content-length"]) == (b"one two", "7")
     assert "transfer-encoding" not in server.requests[0].headers
@@ -158,7 +158,7 @@ async def test_streamed_content_is_sent_with_its_length() -> None:
 async def test_the_client_keeps_no_cookies_and_follows_nothing() -> None:
     """What one request was told is not told to the next, and a redirect is an answer."""
     with run_http_server({"/": redirect("/x", headers=[("Set-Cookie", "a=1")])}) as server:
-        async with create_client(Network()) as client:
+        async with create_client(HttpShared()) as client:
             responses = [await client.get(server.url()) for _ in range(2)]
     assert [response.status_code for response in responses] == [302, 302]
     assert ["cookie" in request.headers for request in server.requests] == [False, False]
@@ -169,7 +169,7 @@ async def test_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> 
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "SSL_CERT_FILE", "NETRC"):
         monkeypatch.setenv(name, "http://127.0.0.1:1/")
     with run_http_server({"/": echo_head}) as server:
-        async with create_client(Network()) as client:
+        async with create_client(HttpShared()) as client:
             response = await client.get(server.url())
     assert response.status_code == 200
     assert "authorization" not in server.requests[0].headers
@@ -178,10 +178,10 @@ async def test_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_tls_is_verified_by_the_name_asked_for(ca: trustme.CA, ca_file: Path) -> None:
     """Over https the certificate must be for the URL's host, or for the name that stands in for it."""
     tls = TlsConfig(ca_file=str(ca_file))
-    network = NetworkSettings(connect_to="127.0.0.1")
+    shared = NetworkSettings(connect_to="127.0.0.1")
     found: list[object] = []
     with run_http_server({"/": respond()}, context=server_context(valid(ca, "good.test"))) as server:
-        async with create_client(Network()) as client:
+        async with create_client(HttpShared()) as client:
             for host, server_name, own in (
                 ("good.test", None, None),
                 ("other.test", None, None),
@@ -189,7 +189,7 @@ async def test_tls_is_verified_by_the_name_asked_for(ca: trustme.CA, ca_file: Pa
                 ("other.test", "third.test", "good.test"),
             ):
                 named = tls.model_copy(update={"server_name": own})
-                options = RequestOptions(network=network, tls=named, server_name=server_name)
+                options = RequestOptions(network=shared, tls=named, server_name=server_name)
                 try:
                     response = await client.get(f"https://{host}:{server.port}/", extensions={OPTIONS: options})
                     found.append(response.status_code)
@@ -214,7 +214,7 @@ async def exchange_by(
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: create_client(Network()), lambda: httpx.AsyncClient(trust_env=False, verify=False)]
+    "make", [lambda: create_client(HttpShared()), lambda: httpx.AsyncClient(trust_env=False, verify=False)]
 )
 @pytest.mark.parametrize(
     ("act", "status", "body", "reason"),
@@ -272,15 +272,15 @@ async def test_a_made_up_response_counts_as_one() -> None:
 
 async def test_requests_that_fail_are_counted_as_far_as_they_came() -> None:
     """A connection that was never made is none; a request without an answer is one."""
-    network = Network()
+    shared = HttpShared()
     with closed_port() as port, run_http_server({"/": raw()}) as server:
-        async with create_client(network) as client:
+        async with create_client(shared) as client:
             with pytest.raises(CheckFailed):
                 await client.get(f"http://127.0.0.1:{port}/")
-            assert (network.counts.requests, network.counts.opened) == (0, 0)
+            assert (shared.counts.requests, shared.counts.opened) == (0, 0)
             with pytest.raises(CheckFailed):
                 await client.get(server.url())
-    assert (network.counts.requests, network.counts.opened) == (1, 1)
+    assert (shared.counts.requests, shared.counts.opened) == (1, 1)
 
 
 class _Unresolving(httpx.AsyncBaseTransport):

@@ -14,8 +14,8 @@ import pytest
 from exporter.errors import CheckFailed
 from exporter.http.client import ProbeTransport, wire_request
 from exporter.http.message import Exchange, RequestOptions
+from exporter.http.shared import HttpShared
 from exporter.model import Reason
-from exporter.net import Network
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.alone import alone
 from tests.http.http_shapes import CHUNKED, MALFORMED, ODD, OK, REFUSED, SHORT, UNUSUAL
@@ -42,7 +42,7 @@ async def exchange_with(
     exchange = Exchange(secure=False)
     request = httpx.Request(method, url, headers=headers)
     try:
-        await ProbeTransport(Network()).exchange(wire_request(request, options), exchange)
+        await ProbeTransport(HttpShared()).exchange(wire_request(request, options), exchange)
     except CheckFailed as failure:
         return exchange, failure
     return exchange, None
@@ -351,7 +351,7 @@ async def test_a_large_request_may_be_answered_before_it_was_read() -> None:
     with serve(refuse) as server:
         exchange = Exchange(secure=False)
         request = httpx.Request("POST", f"http://{server.target}/", content=bytes(16 << 20))
-        await asyncio.wait_for(ProbeTransport(Network()).exchange(wire_request(request, options), exchange), 10)
+        await asyncio.wait_for(ProbeTransport(HttpShared()).exchange(wire_request(request, options), exchange), 10)
         answered.set()
     assert exchange.status == 413
 
@@ -392,7 +392,7 @@ async def over_tls(ca: trustme.CA, sent: Act, *, close_notify: bool) -> tuple[Ex
     with run_http_server({"/": sent}, context=context, close_notify=close_notify) as server:
         request = wire_request(httpx.Request("GET", server.url()), options)
         try:
-            await ProbeTransport(Network()).exchange(request, exchange)
+            await ProbeTransport(HttpShared()).exchange(request, exchange)
         except CheckFailed as failure:
             return exchange, failure
     return exchange, None

@@ -22,8 +22,8 @@ from exporter.attempt import begin_attempt
 from exporter.errors import CheckFailed
 from exporter.http.client import ProbeTransport, wire_request
 from exporter.http.message import Exchange, RequestOptions
+from exporter.http.shared import HttpShared
 from exporter.model import Reason
-from exporter.net import Network
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.http.http_shapes import HTTP2_MALFORMED, HTTP2_ODD
 from tests.servers.http2 import data, frame, head, run_http2_server, settings
@@ -44,7 +44,7 @@ PING = frame(PingFrame(0, b"12345678"))
 
 async def ask(
     url: str, ca_file: Path, *, method: str = "GET", content: bytes = b"", headers: Mapping[str, str] | None = None,
-    network: Network | None = None, patience_seconds: float | None = None, **options: Any,
+    shared: HttpShared | None = None, patience_seconds: float | None = None, **options: Any,
 ) -> tuple[Exchange, CheckFailed | None]:  # fmt: skip
     """Make one exchange; give it, and how it failed."""
     made = RequestOptions(network=NetworkSettings(), tls=TlsConfig(ca_file=str(ca_file)), **options)
@@ -52,7 +52,7 @@ async def ask(
     exchange = Exchange(secure=True)
     try:
         async with asyncio.timeout(patience_seconds):
-            await ProbeTransport(network or Network()).exchange(request, exchange)
+            await ProbeTransport(shared or HttpShared()).exchange(request, exchange)
     except CheckFailed as failure:
         return exchange, failure
     return exchange, None

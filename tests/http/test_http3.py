@@ -10,8 +10,8 @@ import pytest
 from aioquic.h3.connection import ErrorCode, FrameType
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 
+from exporter.http.shared import HttpShared
 from exporter.model import Reason
-from exporter.net import Network
 from tests.http.exchanging import ask
 from tests.net.connecting import LOOP_NAMES, LOOPS
 from tests.servers.certificates import Certificate, valid
@@ -60,15 +60,15 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 async def test_a_request_and_its_answer(certificate: Certificate, ca_file: Path) -> None:
     """A server is asked over HTTP/3, and everything about its answer and its phases is known."""
-    network = Network()
+    shared = HttpShared()
     with run_http3_server(certificate, say(head("404", [("x", "y"), ("content-length", "2")]), data(b"hi"))) as server:
-        outcome = await ask(server.url("/a?b"), ca_file, headers={"Connection": "close", "X-Own": "1"}, network=network)
+        outcome = await ask(server.url("/a?b"), ca_file, headers={"Connection": "close", "X-Own": "1"}, network=shared)
     exchange, connection = outcome.exchange, outcome.exchange.connection
     assert outcome.answer == (None, 404, "3", b"hi")
     assert (exchange.header_values("x"), exchange.content_length, exchange.wire_body_bytes) == (("y",), 2, 2)
     assert min(connection.connect_seconds, connection.tls_seconds, exchange.processing_seconds) > 0
     assert exchange.transfer_seconds >= 0
-    assert (network.counts.opened, network.counts.requests, network.counts.reused) == (1, 1, 0)
+    assert (shared.counts.opened, shared.counts.requests, shared.counts.reused) == (1, 1, 0)
     authority = {":authority": f"127.0.0.1:{server.port}", ":scheme": "https", ":method": "GET", ":path": "/a?b"}
     assert server.requests == [Request({**authority, "x-own": "1"}, b"")]
 

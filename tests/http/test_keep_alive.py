@@ -14,7 +14,7 @@ import pytest
 from exporter.http.client import ProbeTransport, wire_request
 from exporter.http.message import Exchange, RequestOptions
 from exporter.http.pool import MAX_IDLE_PER_KEY, ConnectionPool
-from exporter.net import Network
+from exporter.http.shared import HttpShared
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.http.http_shapes import ODD
 from tests.net.connecting import LOOP_NAMES, LOOPS
@@ -58,24 +58,24 @@ def answering(*scripts: list[bytes]) -> Iterator[TcpServer]:
 
 
 async def ask(
-    network: Network, url: str, *, method: str = "GET", tls: TlsConfig | None = None, **settings: Any
+    shared: HttpShared, url: str, *, method: str = "GET", tls: TlsConfig | None = None, **settings: Any
 ) -> Exchange:
     """Make one exchange that keeps its connection."""
     options = RequestOptions(network=NetworkSettings(**settings), tls=tls or TlsConfig(), keep_alive=True)
     exchange = Exchange(secure=url.startswith("https"))
-    await ProbeTransport(network).exchange(wire_request(httpx.Request(method, url), options), exchange)
+    await ProbeTransport(shared).exchange(wire_request(httpx.Request(method, url), options), exchange)
     return exchange
 
 
-def counted(network: Network) -> tuple[int, int]:
+def counted(shared: HttpShared) -> tuple[int, int]:
     """Connections opened, and requests over those opened earlier."""
-    return network.counts.opened, network.counts.reused
+    return shared.counts.opened, shared.counts.reused
 
 
 @pytest.mark.parametrize("anyio_backend", LOOPS, ids=LOOP_NAMES)
 async def test_the_next_batch_uses_the_connection_again(start_nginx: Callable[..., Nginx]) -> None:
     """Connections outlive the batch; a request over an old one has its facts and no phases of connecting."""
-    nginx, root = start_nginx(), Network()
+    nginx, root = start_nginx(), HttpShared()
     first = await ask(root.for_batch(), nginx.url())
     batch = root.for_batch()
     second = await ask(batch, nginx.url())
@@ -90,9 +90,9 @@ async def test_a_reused_tls_connection_tells_of_its_handshake(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
     """What the handshake told at the opening is told again, as no second one tells it."""
-    nginx, network, tls = start_nginx(TLS_SERVER, certificate=certificate), Network(), TlsConfig(ca_file=str(ca_file))
-    first, second = [await ask(network, nginx.tls_url(), tls=tls) for _ in range(2)]
-    assert counted(network) == (1, 1)
+    nginx, shared, tls = start_nginx(TLS_SERVER, certificate=certificate), HttpShared(), TlsConfig(ca_file=str(ca_file))
+    first, second = [await ask(shared, nginx.tls_url(), tls=tls) for _ in range(2)]
+    assert counted(shared) == (1, 1)
     assert second.connection.tls is first.connection.tls is not None
     assert (first.connection.tls_seconds > 0, second.connection.tls_seconds) == (True, 0.0)
 
@@ -104,19 +104,19 @@ async def test_a_reused_tls_connection_tells_of_its_handshake(
 )
 async def test_only_the_same_connection_is_the_same(start_nginx: Callable[..., Nginx], other: dict[str, Any]) -> None:
     """Whoever wants another connection in any respect gets another one."""
-    nginx, network = start_nginx(), Network()
-    await ask(network, nginx.url())
-    await ask(network, nginx.url(), **other)
-    assert counted(network) == (2, 0)
+    nginx, shared = start_nginx(), HttpShared()
+    await ask(shared, nginx.url())
+    await ask(shared, nginx.url(), **other)
+    assert counted(shared) == (2, 0)
 
 
 async def test_a_connection_carries_one_request_at_a_time(start_nginx: Callable[..., Nginx]) -> None:
     """Requests at once have a connection each, of which no more stay than may."""
-    nginx, network = start_nginx(), Network()
-    await ask(network, nginx.url())
-    await asyncio.gather(*[ask(network, nginx.url()) for _ in range(5)])
+    nginx, shared = start_nginx(), HttpShared()
+    await ask(shared, nginx.url())
+    await asyncio.gather(*[ask(shared, nginx.url()) for _ in range(5)])
     await until(lambda: sockets_to(nginx.port) == MAX_IDLE_PER_KEY)
-    assert counted(network) == (5, 1)
+    assert counted(shared) == (5, 1)
 
 
 async def test_a_connection_that_its_server_closed_is_noticed() -> None:
@@ -129,21 +129,21 @@ async def test_a_connection_that_its_server_closed_is_noticed() -> None:
         patience_ends.wait(30)
 
     with serve(behave) as server:
-        network = Network()
-        await ask(network, f"http://{server.target}/")
+        shared = HttpShared()
+        await ask(shared, f"http://{server.target}/")
         assert sockets_to(server.port) == 1
         patience_ends.set()
         await until(lambda: sockets_to(server.port) == 0)
-        await ask(network, f"http://{server.target}/")
-    assert counted(network) == (2, 0)
+        await ask(shared, f"http://{server.target}/")
+    assert counted(shared) == (2, 0)
 
 
 async def test_a_server_may_end_a_connection_with_its_answer(start_nginx: Callable[..., Nginx]) -> None:
     """Connection: close, which nginx says after two requests, is heeded."""
-    nginx, network = start_nginx(TWO_REQUESTS), Network()
+    nginx, shared = start_nginx(TWO_REQUESTS), HttpShared()
     for _ in range(4):
-        await ask(network, nginx.url())
-    assert counted(network) == (2, 2)
+        await ask(shared, nginx.url())
+    assert counted(shared) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -168,20 +168,20 @@ async def test_a_server_may_end_a_connection_with_its_answer(start_nginx: Callab
 async def test_only_a_clean_connection_is_kept(answer: bytes) -> None:
     """A connection that ends with its answer, or has more than the answer on it, carries no other request."""
     with answering([answer], [ANSWER]) as server:
-        network = Network()
-        await ask(network, f"http://{server.target}/")
-        second = await ask(network, f"http://{server.target}/")
-    assert (second.body, counted(network)) == (b"hi", (2, 0))
+        shared = HttpShared()
+        await ask(shared, f"http://{server.target}/")
+        second = await ask(shared, f"http://{server.target}/")
+    assert (second.body, counted(shared)) == (b"hi", (2, 0))
 
 
 @pytest.mark.parametrize("name", ODD)
 async def test_a_connection_that_carried_something_odd_is_not_kept(name: str) -> None:
     """What could be read in two ways is followed by no other answer, which might then be part of it."""
     with answering([ODD[name][0]], [ANSWER]) as server:
-        network = Network()
-        await ask(network, f"http://{server.target}/")
-        second = await ask(network, f"http://{server.target}/")
-    assert (second.body, counted(network)) == (b"hi", (2, 0))
+        shared = HttpShared()
+        await ask(shared, f"http://{server.target}/")
+        second = await ask(shared, f"http://{server.target}/")
+    assert (second.body, counted(shared)) == (b"hi", (2, 0))
 
 
 @pytest.mark.parametrize(
@@ -197,55 +197,55 @@ async def test_a_connection_that_carried_something_odd_is_not_kept(name: str) ->
 async def test_a_well_formed_answer_leaves_its_connection_usable(answer: bytes) -> None:
     """However an answer says where it ends, the next one may follow it."""
     with answering([answer, ANSWER]) as server:
-        network = Network()
-        first, second = [await ask(network, f"http://{server.target}/") for _ in range(2)]
-    assert (first.body, second.body, counted(network)) == (b"hi", b"hi", (1, 1))
+        shared = HttpShared()
+        first, second = [await ask(shared, f"http://{server.target}/") for _ in range(2)]
+    assert (first.body, second.body, counted(shared)) == (b"hi", b"hi", (1, 1))
 
 
 async def test_a_request_whose_old_connection_breaks_is_made_anew() -> None:
     """A server that closes in the moment of the request is asked once more, over a fresh connection."""
     with answering([ANSWER, b""], [ANSWER]) as server:
-        network = Network()
-        await ask(network, f"http://{server.target}/")
-        second = await ask(network, f"http://{server.target}/")
+        shared = HttpShared()
+        await ask(shared, f"http://{server.target}/")
+        second = await ask(shared, f"http://{server.target}/")
     assert (second.body, second.connection.connect_seconds > 0) == (b"hi", True)
-    assert (network.counts.requests, *counted(network)) == (3, 2, 1)
+    assert (shared.counts.requests, *counted(shared)) == (3, 2, 1)
 
 
 async def test_what_may_not_be_repeated_has_a_fresh_connection(start_nginx: Callable[..., Nginx]) -> None:
     """A POST is never sent over a connection that its server may be closing."""
-    nginx, network = start_nginx(), Network()
-    await ask(network, nginx.url())
-    assert (await ask(network, nginx.url(), method="POST")).status == 200
-    assert counted(network) == (2, 0)
+    nginx, shared = start_nginx(), HttpShared()
+    await ask(shared, nginx.url())
+    assert (await ask(shared, nginx.url(), method="POST")).status == 200
+    assert counted(shared) == (2, 0)
 
 
 @pytest.mark.parametrize("options", [options for _, options in LOOPS], ids=LOOP_NAMES)
 def test_connections_end_with_their_loop(start_nginx: Callable[..., Nginx], options: dict[str, bool]) -> None:
     """When a loop ends its connections are closed, and the next loop makes its own."""
-    nginx, network = start_nginx(), Network()
+    nginx, shared = start_nginx(), HttpShared()
     for _ in range(2):
-        anyio.run(ask, network, nginx.url(), backend_options=options)
+        anyio.run(ask, shared, nginx.url(), backend_options=options)
         assert sockets_to(nginx.port) == 0
-    assert counted(network) == (2, 0)
+    assert counted(shared) == (2, 0)
 
 
 async def test_idle_connections_do_not_stay_for_ever(start_nginx: Callable[..., Nginx]) -> None:
     """A connection that nobody has wanted for some time is closed, one that is wanted all the time is not."""
-    nginx, network = start_nginx(), Network(idle=ConnectionPool(max_idle_seconds=1.0))
-    await ask(network, nginx.url())
-    await ask(network, nginx.url(), source_ip="127.0.0.2")
+    nginx, shared = start_nginx(), HttpShared(pool=ConnectionPool(max_idle_seconds=1.0))
+    await ask(shared, nginx.url())
+    await ask(shared, nginx.url(), source_ip="127.0.0.2")
     while sockets_to(nginx.port) == 2:
         await asyncio.sleep(0.05)
-        await ask(network, nginx.url(), source_ip="127.0.0.2")
-    opened, reused = counted(network)
+        await ask(shared, nginx.url(), source_ip="127.0.0.2")
+    opened, reused = counted(shared)
     assert (opened, reused > 1, sockets_to(nginx.port)) == (2, True, 1)
     await until(lambda: sockets_to(nginx.port) == 0)
 
 
 async def test_of_too_many_idle_connections_the_oldest_goes(start_nginx: Callable[..., Nginx]) -> None:
     """The number of idle connections is bounded in all, and those used last stay."""
-    nginx, network = start_nginx(), Network(idle=ConnectionPool(max_idle=2))
+    nginx, shared = start_nginx(), HttpShared(pool=ConnectionPool(max_idle=2))
     for last in (1, 2, 3, 3, 2, 1):
-        await ask(network, nginx.url(), source_ip=f"127.0.0.{last}")
-    assert counted(network) == (4, 2)
+        await ask(shared, nginx.url(), source_ip=f"127.0.0.{last}")
+    assert counted(shared) == (4, 2)

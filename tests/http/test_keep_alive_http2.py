@@ -19,8 +19,8 @@ from hyperframe.frame import (
 from exporter.errors import CheckFailed
 from exporter.http.client import ProbeTransport, wire_request
 from exporter.http.message import Exchange, RequestOptions
+from exporter.http.shared import HttpShared
 from exporter.model import Reason
-from exporter.net import Network
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.servers.http2 import data, frame, head, run_http2_conversations, settings
 from tests.servers.nginx import TLS_SERVER
@@ -49,7 +49,7 @@ FIRST = settings() + answer()
 
 
 async def ask(
-    network: Network, url: str, ca_file: Path, *, method: str = "GET", content: bytes = b"",
+    shared: HttpShared, url: str, ca_file: Path, *, method: str = "GET", content: bytes = b"",
     body_limit_bytes: int = 1 << 20, stop_at_redirect: bool = False,
 ) -> Exchange:  # fmt: skip
     """Make one exchange that keeps its connection."""
@@ -59,20 +59,20 @@ async def ask(
     )  # fmt: skip
     exchange = Exchange(secure=True)
     request = wire_request(httpx.Request(method, url, content=content or None), options)
-    await ProbeTransport(network).exchange(request, exchange)
+    await ProbeTransport(shared).exchange(request, exchange)
     return exchange
 
 
-def counted(network: Network) -> tuple[int, int]:
+def counted(shared: HttpShared) -> tuple[int, int]:
     """Connections opened, and requests over those opened earlier."""
-    return network.counts.opened, network.counts.reused
+    return shared.counts.opened, shared.counts.reused
 
 
 async def test_the_next_batch_uses_the_connection_again(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
     """A request over an old connection has its facts, no phases of connecting, and an answer of its own."""
-    nginx, root = start_nginx(HTTP2_SERVER, certificate=certificate), Network()
+    nginx, root = start_nginx(HTTP2_SERVER, certificate=certificate), HttpShared()
     first = await ask(root.for_batch(), nginx.tls_url(), ca_file)
     batch = root.for_batch()
     later = [await ask(batch, nginx.tls_url(), ca_file, method=method) for method in ("GET", "HEAD", "GET")]
@@ -88,10 +88,10 @@ async def test_a_connection_that_carried_something_odd_is_not_kept(ca: trustme.C
     """After a value with blanks around it the next request has a fresh connection."""
     odd = [head(fields=[("x", " a")]), data(b"hi")]
     with run_http2_conversations(ca, [odd], [[head(), data(b"hi")], [head(stream=3), data(b"hi", stream=3)]]) as served:
-        network = Network()
-        got = [await ask(network, f"https://{served.server.target}/", ca_file) for _ in range(3)]
+        shared = HttpShared()
+        got = [await ask(shared, f"https://{served.server.target}/", ca_file) for _ in range(3)]
     assert [one.oddities for one in got] == [("blanks around the value of x",), (), ()]
-    assert counted(network) == (2, 1)
+    assert counted(shared) == (2, 1)
 
 
 async def test_windows_stay_open_over_many_bodies(
@@ -101,11 +101,11 @@ async def test_windows_stay_open_over_many_bodies(
     body = bytes(range(256)) * 10_000
     tmp_path.joinpath("big").write_bytes(body)
     files = f"client_max_body_size 9m; location /big {{ root {tmp_path}; }} location /"
-    nginx, network = start_nginx(HTTP2_SERVER.replace("location /", files), certificate=certificate), Network()
-    got = [await ask(network, nginx.tls_url("/big"), ca_file, body_limit_bytes=len(body)) for _ in range(3)]
-    sent = [await ask(network, nginx.tls_url(), ca_file, method="PUT", content=bytes(20_000)) for _ in range(5)]
+    nginx, shared = start_nginx(HTTP2_SERVER.replace("location /", files), certificate=certificate), HttpShared()
+    got = [await ask(shared, nginx.tls_url("/big"), ca_file, body_limit_bytes=len(body)) for _ in range(3)]
+    sent = [await ask(shared, nginx.tls_url(), ca_file, method="PUT", content=bytes(20_000)) for _ in range(5)]
     assert ([one.body == body for one in got], [one.status for one in sent]) == ([True] * 3, [200] * 5)
-    assert counted(network) == (1, 7)
+    assert counted(shared) == (1, 7)
 
 
 async def test_a_server_may_end_a_connection_with_its_answer(
@@ -113,9 +113,9 @@ async def test_a_server_may_end_a_connection_with_its_answer(
 ) -> None:
     """GOAWAY, which nginx sends with its second answer here, is heeded."""
     http = HTTP2_SERVER.replace("location", "keepalive_requests 2; location")
-    nginx, network = start_nginx(http, certificate=certificate), Network()
-    assert [(await ask(network, nginx.tls_url(), ca_file)).status for _ in range(4)] == [200] * 4
-    assert counted(network) == (2, 2)
+    nginx, shared = start_nginx(http, certificate=certificate), HttpShared()
+    assert [(await ask(shared, nginx.tls_url(), ca_file)).status for _ in range(4)] == [200] * 4
+    assert counted(shared) == (2, 2)
 
 
 async def test_a_connection_that_its_server_closed_is_noticed(
@@ -123,11 +123,11 @@ async def test_a_connection_that_its_server_closed_is_noticed(
 ) -> None:
     """When the server's patience ends nothing is left of the connection, and the next request has a fresh one."""
     http = HTTP2_SERVER.replace("location", "keepalive_timeout 1s; location")
-    nginx, network = start_nginx(http, certificate=certificate), Network()
-    await ask(network, nginx.tls_url(), ca_file)
+    nginx, shared = start_nginx(http, certificate=certificate), HttpShared()
+    await ask(shared, nginx.tls_url(), ca_file)
     await until(lambda: sockets_to(nginx.tls_port) == 0)
-    await ask(network, nginx.tls_url(), ca_file)
-    assert counted(network) == (2, 0)
+    await ask(shared, nginx.tls_url(), ca_file)
+    assert counted(shared) == (2, 0)
 
 
 async def test_what_a_server_may_say_meanwhile_is_answered(ca: trustme.CA, ca_file: Path) -> None:
@@ -136,29 +136,29 @@ async def test_what_a_server_may_say_meanwhile_is_answered(ca: trustme.CA, ca_fi
     talk += frame(PriorityFrame(1)) + b"\x00\x00\x02\x0c\x00\x00\x00\x00\x00\x00\x00"  # ORIGIN, RFC 8336
     later = threading.Event()
     with run_http2_conversations(ca, [[FIRST + talk + PING, later, PING], [answer(3)]]) as (server, heard):
-        network, url = Network(), f"https://{server.target}/"
-        await ask(network, url, ca_file)
+        shared, url = HttpShared(), f"https://{server.target}/"
+        await ask(shared, url, ca_file)
         later.set()
         await until(lambda: heard[0].count(PING_ACK) == 2)
-        assert ((await ask(network, url, ca_file)).body, heard[0].count(SETTINGS_ACK)) == (b"hi", 2)
-    assert counted(network) == (1, 1)
+        assert ((await ask(shared, url, ca_file)).body, heard[0].count(SETTINGS_ACK)) == (b"hi", 2)
+    assert counted(shared) == (1, 1)
 
 
 async def test_a_frame_may_begin_in_one_exchange_and_end_in_the_next(ca: trustme.CA, ca_file: Path) -> None:
     """Half a frame after an answer is no reason to give the connection up."""
     with run_http2_conversations(ca, [[FIRST + PING[:11]], [PING[11:] + answer(3)]]) as (server, _):
-        network, url = Network(), f"https://{server.target}/"
-        assert [(await ask(network, url, ca_file)).body for _ in range(2)] == [b"hi"] * 2
-    assert counted(network) == (1, 1)
+        shared, url = HttpShared(), f"https://{server.target}/"
+        assert [(await ask(shared, url, ca_file)).body for _ in range(2)] == [b"hi"] * 2
+    assert counted(shared) == (1, 1)
 
 
 async def test_a_redirect_without_body_leaves_its_connection(ca: trustme.CA, ca_file: Path) -> None:
     """Where nothing of an answer is left unread, it is no matter that nobody would have read it."""
     sent = settings() + head("302", [("location", "/")], flags=["END_STREAM"])
     with run_http2_conversations(ca, [[sent], [answer(3)]]) as (server, _):
-        network, url = Network(), f"https://{server.target}/"
-        got = [await ask(network, url, ca_file, stop_at_redirect=True) for _ in range(2)]
-    assert ([one.status for one in got], counted(network)) == ([302, 200], (1, 1))
+        shared, url = HttpShared(), f"https://{server.target}/"
+        got = [await ask(shared, url, ca_file, stop_at_redirect=True) for _ in range(2)]
+    assert ([one.status for one in got], counted(shared)) == ([302, 200], (1, 1))
 
 
 UNASKED = {
@@ -179,12 +179,12 @@ async def test_what_comes_unasked_ends_a_connection(ca: trustme.CA, ca_file: Pat
     now = threading.Event()
     sent: list[bytes | threading.Event] = [FIRST, now, UNASKED[name]] if later else [FIRST + UNASKED[name]]
     with run_http2_conversations(ca, [sent], [[FIRST]]) as (server, _):
-        network, url = Network(), f"https://{server.target}/"
-        assert (await ask(network, url, ca_file)).body == b"hi"
+        shared, url = HttpShared(), f"https://{server.target}/"
+        assert (await ask(shared, url, ca_file)).body == b"hi"
         now.set()
         await until(lambda: sockets_to(server.port) == 0)
-        assert (await ask(network, url, ca_file)).body == b"hi"
-    assert counted(network) == (2, 0)
+        assert (await ask(shared, url, ca_file)).body == b"hi"
+    assert counted(shared) == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -202,11 +202,11 @@ async def test_a_request_whose_old_connection_breaks_is_made_anew(
 ) -> None:
     """A server that ends the connection in the moment of the request is asked once more, over a fresh one."""
     with run_http2_conversations(ca, script, [[FIRST]]) as (server, _):
-        network, url = Network(), f"https://{server.target}/"
-        await ask(network, url, ca_file)
-        second = await ask(network, url, ca_file)
+        shared, url = HttpShared(), f"https://{server.target}/"
+        await ask(shared, url, ca_file)
+        second = await ask(shared, url, ca_file)
     assert (second.body, second.connection.connect_seconds > 0) == (b"hi", True)
-    assert (network.counts.requests, *counted(network)) == (3, 2, 1)
+    assert (shared.counts.requests, *counted(shared)) == (3, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -221,11 +221,11 @@ async def test_a_request_whose_old_connection_breaks_is_made_anew(
 async def test_what_a_server_answers_is_its_answer(ca: trustme.CA, ca_file: Path, sent: bytes, reason: Reason) -> None:
     """Once an answer has begun its failure is the check's, also over an old connection."""
     with run_http2_conversations(ca, [[FIRST], [sent]]) as (server, _):
-        network, url = Network(), f"https://{server.target}/"
-        await ask(network, url, ca_file)
+        shared, url = HttpShared(), f"https://{server.target}/"
+        await ask(shared, url, ca_file)
         with pytest.raises(CheckFailed) as raised:
-            await ask(network, url, ca_file)
-    assert (raised.value.reason, *counted(network)) == (reason, 1, 1)
+            await ask(shared, url, ca_file)
+    assert (raised.value.reason, *counted(shared)) == (reason, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -242,17 +242,17 @@ async def test_only_a_connection_on_which_all_is_said_is_kept(
 ) -> None:
     """A connection whose server leaves, or whose stream is still open on either side, carries no other request."""
     with run_http2_conversations(ca, [[sent]], [[FIRST]]) as (server, _):
-        network, url = Network(), f"https://{server.target}/"
-        await ask(network, url, ca_file, method="PUT", content=content, stop_at_redirect=True)
-        assert (await ask(network, url, ca_file)).body == b"hi"
-    assert counted(network) == (2, 0)
+        shared, url = HttpShared(), f"https://{server.target}/"
+        await ask(shared, url, ca_file, method="PUT", content=content, stop_at_redirect=True)
+        assert (await ask(shared, url, ca_file)).body == b"hi"
+    assert counted(shared) == (2, 0)
 
 
 async def test_what_may_not_be_repeated_has_a_fresh_connection(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
     """A POST is never sent over a connection that its server may be closing, but leaves its own for others."""
-    nginx, network = start_nginx(HTTP2_SERVER, certificate=certificate), Network()
+    nginx, shared = start_nginx(HTTP2_SERVER, certificate=certificate), HttpShared()
     for method in ("GET", "POST", "GET"):
-        assert (await ask(network, nginx.tls_url(), ca_file, method=method)).status == 200
-    assert counted(network) == (2, 1)
+        assert (await ask(shared, nginx.tls_url(), ca_file, method=method)).status == 200
+    assert counted(shared) == (2, 1)

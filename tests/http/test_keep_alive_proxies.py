@@ -10,7 +10,7 @@ import pytest
 
 from exporter.http.client import ProbeTransport, wire_request
 from exporter.http.message import Exchange, RequestOptions
-from exporter.net import Network
+from exporter.http.shared import HttpShared
 from exporter.net.proxy.route import Proxies, parse_proxy_url
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.servers.certificates import server_context, valid
@@ -39,7 +39,7 @@ SERVERS = {
 VERSIONS = {"http": "1.1", "https": "1.1", "http2": "2"}
 
 
-async def ask(network: Network, url: str, ca_file: Path, proxy: ProxyRoute) -> Exchange:
+async def ask(shared: HttpShared, url: str, ca_file: Path, proxy: ProxyRoute) -> Exchange:
     """Make one exchange through a proxy that keeps its connection."""
     options = RequestOptions(
         network=NetworkSettings(),
@@ -48,13 +48,13 @@ async def ask(network: Network, url: str, ca_file: Path, proxy: ProxyRoute) -> E
         keep_alive=True,
     )
     exchange = Exchange(secure=url.startswith("https"))
-    await ProbeTransport(network).exchange(wire_request(httpx.Request("GET", url), options), exchange)
+    await ProbeTransport(shared).exchange(wire_request(httpx.Request("GET", url), options), exchange)
     return exchange
 
 
-def counted(network: Network) -> tuple[int, int]:
+def counted(shared: HttpShared) -> tuple[int, int]:
     """Connections opened, and requests over those opened earlier."""
-    return network.counts.opened, network.counts.reused
+    return shared.counts.opened, shared.counts.reused
 
 
 @pytest.fixture
@@ -86,10 +86,10 @@ async def test_a_connection_through_a_proxy_is_used_again(
         port = proxy.socks_port if kind == "socks5" else proxy.port
         route = replace(parse_proxy_url(f"{kind}://127.0.0.1:{port}"), username="me", password=PASSWORD)
         route = replace(route, tls=TlsConfig(ca_file=str(ca_file)))
-        network, url = Network(), url_of(server)
-        got = [await ask(network, url, ca_file, route) for _ in range(3)]
+        shared, url = HttpShared(), url_of(server)
+        got = [await ask(shared, url, ca_file, route) for _ in range(3)]
         assert [(one.body, one.http_version) for one in got] == [(b"hello\n", VERSIONS[server])] * 3
-        assert (counted(network), len(proxy.heads) + len(proxy.targets)) == ((1, 2), 1)
+        assert (counted(shared), len(proxy.heads) + len(proxy.targets)) == ((1, 2), 1)
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -97,11 +97,11 @@ async def test_squid_serves_request_after_request(
     squid: int, ca_file: Path, url_of: Callable[[str], str], server: str
 ) -> None:
     """With squid both a tunnel and the connection over which it is handed requests are used again."""
-    network, url = Network(), url_of(server)
+    shared, url = HttpShared(), url_of(server)
     route = parse_proxy_url(f"http://127.0.0.1:{squid}")
-    got = [await ask(network, url, ca_file, route) for _ in range(3)]
+    got = [await ask(shared, url, ca_file, route) for _ in range(3)]
     assert [(one.status, one.body, one.http_version) for one in got] == [(200, b"hello\n", VERSIONS[server])] * 3
-    assert counted(network) == (1, 2)
+    assert counted(shared) == (1, 2)
     facts = got[1].connection
     assert (facts.address, facts.connect_seconds, facts.tls_seconds) == (got[0].connection.address, 0.0, 0.0)
 
@@ -110,11 +110,11 @@ async def test_targets_share_no_connection_to_a_proxy(
     squid: int, ca_file: Path, start_nginx: Callable[..., Nginx]
 ) -> None:
     """A proxy is asked for another target, or without it, over another connection."""
-    network, nginx, route = Network(), start_nginx(), parse_proxy_url(f"http://127.0.0.1:{squid}")
-    await ask(network, nginx.url(host="localhost"), ca_file, route)
-    await ask(network, nginx.url(host="127.0.0.1"), ca_file, route)
-    await ask(network, nginx.url(host="localhost"), ca_file, replace(route, username="me", password=PASSWORD))
-    assert counted(network) == (3, 0)
+    shared, nginx, route = HttpShared(), start_nginx(), parse_proxy_url(f"http://127.0.0.1:{squid}")
+    await ask(shared, nginx.url(host="localhost"), ca_file, route)
+    await ask(shared, nginx.url(host="127.0.0.1"), ca_file, route)
+    await ask(shared, nginx.url(host="localhost"), ca_file, replace(route, username="me", password=PASSWORD))
+    assert counted(shared) == (3, 0)
 
 
 async def test_a_tunnel_that_the_target_closes_is_noticed(
@@ -122,8 +122,8 @@ async def test_a_tunnel_that_the_target_closes_is_noticed(
 ) -> None:
     """When the target's patience ends the way to the proxy ends too, and the next request has a fresh one."""
     nginx = start_nginx(TLS_SERVER.replace("location", "keepalive_timeout 1s; location"), certificate=certificate)
-    network, route = Network(), parse_proxy_url(f"http://127.0.0.1:{squid}")
-    await ask(network, nginx.tls_url(), ca_file, route)
+    shared, route = HttpShared(), parse_proxy_url(f"http://127.0.0.1:{squid}")
+    await ask(shared, nginx.tls_url(), ca_file, route)
     await until(lambda: sockets_to(squid) == 0)
-    assert (await ask(network, nginx.tls_url(), ca_file, route)).status == 200
-    assert counted(network) == (2, 0)
+    assert (await ask(shared, nginx.tls_url(), ca_file, route)).status == 200
+    assert counted(shared) == (2, 0)

@@ -1,0 +1,143 @@
+"""The structure of the program, drawn from its imports: `python -m tests.structure`.
+
+Prints the rooms of `exporter/` floor by floor, the arrows between them, the same within `net/` and `http/`, and which
+functions and modules are long. A room is a module or a package with all that is in it. It stands one floor above the
+highest room that it imports. `python -m tests.structure DIRECTORY` reads another checkout.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+LONG_FUNCTION_LINES, LONG_MODULE_LINES = 40, 300
+
+
+class Structure(NamedTuple):
+    """What the imports say.
+
+    Attributes:
+        floors: Rooms by floor, the ground first.
+        arrows: Importing room and imported room, with the number of imports.
+        upward: Arrows that belong to a circle of rooms.
+        lines: Lines of each room.
+    """
+
+    floors: list[list[str]]
+    arrows: dict[tuple[str, str], int]
+    upward: list[tuple[str, str]]
+    lines: dict[str, int]
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in sorted((root / "exporter").rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported(path: Path, known: dict[str, Path]) -> list[str]:
+    """The modules of the package that a module imports, those for annotations included."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "exporter":
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [name if name in known else str(node.module) for name in names]
+    return found
+
+
+def room_of(module: str, package: str) -> str | None:
+    """The part of a package in which a module lies; None for modules elsewhere."""
+    if module == package:
+        return f"{package}.__init__"
+    inner = module.removeprefix(f"{package}.")
+    return None if inner == module else f"{package}.{inner.partition('.')[0]}"
+
+
+def structure(root: Path, package: str = "exporter") -> Structure:
+    """Read the imports within a package of a checkout into rooms, floors and arrows."""
+    known = modules(root)
+    rooms = {module: room for module in known if (room := room_of(module, package))}
+    lines: dict[str, int] = defaultdict(int)
+    arrows: dict[tuple[str, str], int] = defaultdict(int)
+    for module, room in rooms.items():
+        lines[room] += len(known[module].read_text(encoding="utf-8").splitlines())
+        for target in imported(known[module], known):
+            if target in rooms and rooms[target] != room:
+                arrows[room, rooms[target]] += 1
+    below: dict[str, set[str]] = {room: set() for room in lines}
+    for upper, lower in arrows:
+        below[upper].add(lower)
+    floors, upward = stacked(below)
+    return Structure(floors, dict(sorted(arrows.items())), upward, dict(lines))
+
+
+def stacked(below: dict[str, set[str]]) -> tuple[list[list[str]], list[tuple[str, str]]]:
+    """Put rooms on floors; where rooms import each other in a circle, the one with the fewest arrows down gives way."""
+    left, floors, upward = dict(below), [], []
+    placed: set[str] = set()
+    while left:
+        floor = sorted(room for room, lower in left.items() if lower <= placed)
+        if not floor:
+            room = min(left, key=lambda each: (len(left[each] - placed), each))
+            upward += [(room, lower) for lower in sorted(left[room] - placed)]
+            floor = [room]
+        floors.append(floor)
+        placed.update(floor)
+        for room in floor:
+            del left[room]
+    return floors, upward
+
+
+def long_functions(root: Path, limit_lines: int = LONG_FUNCTION_LINES) -> list[str]:
+    """Functions with more lines than the limit, without their docstrings, longest first."""
+    found = []
+    for module, path in modules(root).items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+                length = body[-1].end_lineno - body[0].lineno + 1 if body and body[-1].end_lineno else 0
+                if length > limit_lines:
+                    found.append((length, f"{module}.{node.name}"))
+    return [f"{name} ({length})" for length, name in sorted(found, reverse=True)]
+
+
+def long_modules(root: Path, limit_lines: int = LONG_MODULE_LINES) -> list[str]:
+    """Modules with more lines than the limit, longest first."""
+    lengths = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in modules(root).items()}
+    return [
+        f"{name} ({lengths[name]})"
+        for name in sorted(lengths, key=lambda each: -lengths[each])
+        if lengths[name] > limit_lines
+    ]
+
+
+def drawing(root: Path, package: str) -> list[str]:
+    """The floors and arrows of one package as lines of text."""
+    seen = structure(root, package)
+    counts = f"{len(seen.lines)} rooms on {len(seen.floors)} floors, {len(seen.arrows)} arrows"
+    text = [f"{package}: {counts}, {len(seen.upward)} of them in circles"]
+    for number, rooms in reversed(list(enumerate(seen.floors, start=1))):
+        shown = (f"{room.removeprefix(f'{package}.')} ({seen.lines[room]})" for room in rooms)
+        text.append(f"  {number:2}  " + "  ".join(shown))
+    text += [f"  circle: {upper} -> {lower}" for upper, lower in seen.upward]
+    return text
+
+
+def report(root: Path) -> str:
+    """Everything as text."""
+    text = [line for package in ("exporter", "exporter.net", "exporter.http") for line in drawing(root, package)]
+    functions, large = long_functions(root), long_modules(root)
+    text.append(f"{len(functions)} functions over {LONG_FUNCTION_LINES} lines: {', '.join(functions) or 'none'}")
+    text.append(f"{len(large)} modules over {LONG_MODULE_LINES} lines: {', '.join(large) or 'none'}")
+    return "\n".join(text)
+
+
+if __name__ == "__main__":
+    print(report(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT))  # noqa: T201 - a report for people
