@@ -37,12 +37,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsyncCheckRunner": "runner",
-    "BatchContext": "registry",
-    "CheckExecutor": "registry",
+    "AsyncCheckRunner": "runner.runner",
+    "BatchContext": "runner.registry",
+    "CheckExecutor": "runner.registry",
     "CheckFailed": "errors",
-    "CheckRunner": "runner",
-    "ExecutorRegistry": "registry",
+    "CheckRunner": "runner.runner",
+    "ExecutorRegistry": "runner.registry",
     "UnknownCheckTypeError": "errors",
 }
 """The modules that define these names; `model` defines the rest."""

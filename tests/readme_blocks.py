@@ -1,30 +1,43 @@
-"""The fenced blocks of README.md, for the tests that run them."""
+"""The fenced blocks of the READMEs, for the tests that run them."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-from tests.readme_tables import README
+from tests.readme_tables import DOCUMENTS, ROOT
 
-TEXT = README.read_text(encoding="utf-8")
+TEXTS = {str(document.relative_to(ROOT)): document.read_text(encoding="utf-8") for document in DOCUMENTS}
+"""The text of each document by its path in the repository."""
 
 
 class Block(NamedTuple):
-    """A fenced block: its language, its text, and the line it stands at."""
+    """A fenced block: its language, its text, and the document and line it stands at."""
 
     language: str
     text: str
+    document: str
     line: int
+
+    @property
+    def place(self) -> str:
+        """The document and line as one word, such as `README.md:12`."""
+        return f"{self.document}:{self.line}"
 
 
 _BLOCKS = [
-    Block(match[1], match[2], TEXT.count("\n", 0, match.start()) + 1)
-    for match in re.finditer(r"^```([a-z]+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    Block(match[1], match[2], document, text.count("\n", 0, match.start()) + 1)
+    for document, text in TEXTS.items()
+    for match in re.finditer(r"^```([a-z]+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 ]
 
 
-def blocks(language: str, *, first_line: str | None = None) -> list[Block]:
-    """The blocks in a language, also only those that begin with a line."""
-    found = [block for block in _BLOCKS if block.language == language]
-    return [block for block in found if first_line is None or block.text.startswith(f"{first_line}\n")]
+def blocks(language: str, *, first_line: str | None = None, document: str | None = None) -> list[Block]:
+    """The blocks in a language, also only those that begin with a line or stand in one document."""
+    return [
+        block
+        for block in _BLOCKS
+        if block.language == language
+        and (first_line is None or block.text.startswith(f"{first_line}\n"))
+        and document in (None, block.document)
+    ]

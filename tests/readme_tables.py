@@ -1,4 +1,4 @@
-"""The tables of README.md, made from what they describe: `python -m tests.readme_tables` writes them anew.
+"""The tables of the READMEs, made from what they describe: `python -m tests.readme_tables` writes them anew.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; tests/test_readme.py fails when one is out of date.
 """
@@ -32,8 +32,21 @@ if TYPE_CHECKING:
     from exporter.exposition.families import Family
     from exporter.model import Subject
 
-README = Path(__file__).parent.parent / "README.md"
-PACKAGE = README.parent / "exporter"
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "exporter"
+DOCUMENTS = tuple(
+    ROOT / name
+    for name in (
+        "README.md",
+        "exporter/README.md",
+        "exporter/checks/README.md",
+        "exporter/cli/README.md",
+        "grafana/README.md",
+        "tests/README.md",
+    )
+)
+"""The front page, and the references beside what they describe."""
+
 BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n)(?P<table>.*?)(<!-- end -->)", re.DOTALL)
 
 _TYPES = {check_type.name: check_type for check_type in BUILTIN}
@@ -281,9 +294,10 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def with_tables(text: str) -> str:
-    """Give the text of the README with every table made anew."""
+    """The text of a document with every table made anew."""
     return BLOCK.sub(lambda match: f"{match[1]}{TABLES[match['name']]()}{match[4]}", text)
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for document in DOCUMENTS:
+        document.write_text(with_tables(document.read_text(encoding="utf-8")), encoding="utf-8")

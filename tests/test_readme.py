@@ -1,4 +1,4 @@
-"""README.md tells the truth: its tables are made from the code, its examples run, its numbers are the program's."""
+"""The READMEs tell the truth: tables are made from the code, examples run, numbers are the program's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from exporter.web.middleware import MAX_QUERY_BYTES
 from exporter.web.query import DEFAULT_BUDGET_SECONDS, scrape_budget
 from exporter.web.scrapes import BATCHES_AT_ONCE
 from exporter.web.server import GRACE_SECONDS
-from tests.readme_blocks import TEXT, blocks
+from tests.readme_blocks import TEXTS, blocks
 from tests.readme_tables import with_tables
 from tests.servers.exporter import ENVIRONMENT, ROOT, run_command
 from tests.servers.process import server_program
@@ -36,16 +36,13 @@ from tests.servers.process import server_program
 if TYPE_CHECKING:
     from tests.readme_blocks import Block
 
+TEXT = "\n".join(TEXTS.values())
 TYPES = {check_type.name: check_type for check_type in BUILTIN}
 NUMBER_WORDS = {5: "five", 8: "eight", 10: "ten"}
 
 
 def is_for_prometheus(block: Block) -> bool:
     return block.text.startswith("# prometheus.yml\n")
-
-
-def is_for_kubernetes(block: Block) -> bool:
-    return block.text.startswith(("# kubernetes.yml\n", "# prometheus-adapter\n"))
 
 
 def is_of_plugin(block: Block) -> bool:
@@ -60,9 +57,10 @@ def table_after(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[0].splitlines()[2:]]
 
 
-def test_the_tables_are_made_from_the_code() -> None:
+@pytest.mark.parametrize("document", TEXTS)
+def test_the_tables_are_made_from_the_code(document: str) -> None:
     """`python -m tests.readme_tables` would change nothing."""
-    assert with_tables(TEXT) == TEXT
+    assert with_tables(TEXTS[document]) == TEXTS[document]
 
 
 @pytest.fixture
@@ -81,11 +79,11 @@ def place(tmp_path: Path) -> Path:
 
 
 def configurations() -> list[Block]:
-    others = (is_for_prometheus, is_for_kubernetes, is_of_plugin)
+    others = (is_for_prometheus, is_of_plugin)
     return [block for block in blocks("yaml") if not any(is_other(block) for is_other in others)]
 
 
-@pytest.mark.parametrize("block", configurations(), ids=lambda block: f"line {block.line}")
+@pytest.mark.parametrize("block", configurations(), ids=lambda block: block.place)
 def test_the_configurations_load(place: Path, block: Block) -> None:
     """Every example of checks.yml is one."""
     file = place / "checks.yml"
@@ -107,7 +105,7 @@ def test_the_targets_of_files_become_these_checks(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "block", [block for block in blocks("yaml") if is_for_prometheus(block)], ids=lambda block: f"line {block.line}"
+    "block", [block for block in blocks("yaml") if is_for_prometheus(block)], ids=lambda block: block.place
 )
 def test_the_scrape_configurations_are_prometheus_own(tmp_path: Path, block: Block) -> None:
     """Prometheus accepts every example that is for it."""
@@ -182,15 +180,18 @@ def test_every_flag_that_is_named_exists() -> None:
     """No flag is invented, in the text, the shell or the unit."""
     named = set(re.findall(r"(?<![\w-])--([a-z][a-z.-]+[a-z])", TEXT))
     known = {flag.name for flag in FLAGS} | {"no-config.enable-auto-reload", "help"}
-    foreign = {"tag", "namespace", "from-file"}
+    foreign = {
+        "tag", "namespace", "from-file", "yes", "no-install-recommends", "storage.path", "storage.tsdb.path",
+        "cluster.listen-address", "alertmanager.url",
+    }  # fmt: skip
     assert named - known - foreign == set()
 
 
 def test_the_unit_starts_the_program() -> None:
     """The command of the systemd unit is understood."""
-    (unit,) = blocks("ini")
-    command = re.search(r"^ExecStart=(\S+) (.*)$", unit.text, re.MULTILINE)
-    stop = re.search(r"^TimeoutStopSec=(\d+)$", unit.text, re.MULTILINE)
+    unit = (ROOT / "grafana" / "nyxmon-exporter.service").read_text("utf-8")
+    command = re.search(r"^ExecStart=(\S+) (.*)$", unit, re.MULTILINE)
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert command is not None
     assert stop is not None
     assert parse_arguments(command[2].split(), {}).config_file == "/etc/nyxmon-exporter/checks.yml"
@@ -220,14 +221,23 @@ def test_the_numbers_are_the_programs(sentence: str) -> None:
     assert re.sub(r"\s+", " ", sentence) in re.sub(r"\s+", " ", TEXT)
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r'(?:\]\(|src="|srcset=")([^)"]+)[)"]', TEXT))))
-def test_the_links_lead_somewhere(link: str) -> None:
+def links() -> list[tuple[str, str]]:
+    """Every link with the document it stands in."""
+    pattern = re.compile(r'(?:\]\(|src="|srcset=")([^)"]+)[)"]')
+    return [(document, link) for document, text in TEXTS.items() for link in sorted(set(pattern.findall(text)))]
+
+
+@pytest.mark.parametrize(("document", "link"), links())
+def test_the_links_lead_somewhere(document: str, link: str) -> None:
     """Files and headings that are linked to exist."""
-    if link.startswith("#"):
-        headings = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
-        assert link[1:] in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    elif not link.startswith("https://"):
-        assert (ROOT / link).exists()
+    if link.startswith("https://"):
+        return
+    file, _, anchor = link.partition("#")
+    target = (ROOT / document).parent / file if file else ROOT / document
+    assert target.exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def blackbox_expectations() -> list[tuple[str, str]]:

@@ -188,7 +188,7 @@ class _CheckRules:
                 "description": kind.description,
                 "check_url": self._check_url(),
                 **self._dashboard_url(kind),
-                "runbook_url": _literal(terms.runbook_url) or f"README.md#{kind.name.lower()}",
+                "runbook_url": _literal(terms.runbook_url) or f"grafana/README.md#{kind.name.lower()}",
             },
         }
 

@@ -254,10 +254,10 @@ def test_the_readme_has_examples_of_both_ways() -> None:
     assert len(commands()) >= 3
 
 
-@pytest.mark.parametrize("command", commands(), ids=lambda block: f"line {block.line}")
+@pytest.mark.parametrize("command", commands(), ids=lambda block: block.place)
 def test_the_readme_shows_what_is_written(tmp_path: Path, command: Block) -> None:
     """Below the command is what it prints, but for the comment, of the configuration above it."""
-    yaml_blocks = blocks("yaml")
+    yaml_blocks = blocks("yaml", document=command.document)
     config = [block for block in yaml_blocks if block.line < command.line and block.text.startswith("checks:")][-1]
     shown = next(block for block in yaml_blocks if block.line > command.line)
     (tmp_path / "checks.yml").write_text(config.text, encoding="utf-8")

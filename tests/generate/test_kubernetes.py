@@ -1,4 +1,4 @@
-"""The manifests of README.md: valid, safe, about each other, and sharing the checks between the operator's shards."""
+"""The manifests for Kubernetes: valid, safe, about each other, and sharing the checks between the operator's shards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from exporter.config import parse_config
 from exporter.exposition import families as catalogue
 from exporter.web.server import GRACE_SECONDS
 from tests.manifests import Manifest, problems
-from tests.readme_blocks import blocks
 from tests.servers.exporter import ROOT, run_exporter
 from tests.servers.prometheus import promtool
 
@@ -32,8 +31,7 @@ KINDS = (
     "ConfigMap", "Deployment", "Service", "ScrapeConfig", "PodMonitor", "PodDisruptionBudget",
     "HorizontalPodAutoscaler",
 )  # fmt: skip
-(BLOCK,) = blocks("yaml", first_line="# kubernetes.yml")
-MANIFESTS: list[Manifest] = list(yaml.safe_load_all(BLOCK.text))
+MANIFESTS: list[Manifest] = list(yaml.safe_load_all((ROOT / "grafana" / "kubernetes.yml").read_text("utf-8")))
 BY_KIND = {manifest["kind"]: manifest for manifest in MANIFESTS}
 POD = BY_KIND["Deployment"]["spec"]["template"]
 (CONTAINER,) = POD["spec"]["containers"]
@@ -105,7 +103,9 @@ def test_volumes_are_those_that_exist() -> None:
     }
     assert volumes["configuration"]["configMap"]["name"] == BY_KIND["ConfigMap"]["metadata"]["name"]
     secret = volumes["secrets"]["secret"]["secretName"]
-    assert f"create secret generic {secret} --from-file=api-token" in (ROOT / "README.md").read_text("utf-8")
+    assert f"create secret generic {secret} --from-file=api-token" in (ROOT / "grafana" / "README.md").read_text(
+        "utf-8"
+    )
 
 
 def test_the_pod_may_do_no_more_than_it_must() -> None:
@@ -183,8 +183,7 @@ def test_jobs_have_names_that_the_rules_go_by() -> None:
 
 def test_the_autoscaler_gets_its_metric() -> None:
     """The adapter's rule is about the metric that is asked for, by namespace and pod, and its query is PromQL."""
-    (block,) = blocks("yaml", first_line="# prometheus-adapter")
-    (rule,) = yaml.safe_load(block.text)["rules"]
+    (rule,) = yaml.safe_load((ROOT / "grafana" / "prometheus-adapter.yml").read_text("utf-8"))["rules"]
     (wanted,) = BY_KIND["HorizontalPodAutoscaler"]["spec"]["metrics"]
     series = promql.parse(rule["seriesQuery"])
     assert isinstance(series, promql.VectorSelector)

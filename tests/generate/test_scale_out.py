@@ -1,4 +1,4 @@
-"""Two exporters behind one address, and two Prometheus servers that share their checks as README.md says."""
+"""Two exporters behind one address, and two Prometheus servers that share their checks as grafana/README.md says."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Scene(NamedTuple):
 
 
 def server_config(shard: int, front: Nginx, exporters: list[Exporter]) -> str:
-    """The example of README.md for one of the servers, with the addresses that there are, and in more of a hurry."""
+    """The documented example for one of the servers, with the addresses that there are, and in more of a hurry."""
     (block,) = (block for block in blocks("yaml", first_line="# prometheus.yml") if "hashmod" in block.text)
     text = block.text.replace('"0"', f'"{shard}"').replace("nyxmon.example:10115", f"127.0.0.1:{front.port}")
     text = re.sub(r"exporter-([12])\.example:10115", lambda found: exporters[int(found[1]) - 1].address, text)

@@ -198,7 +198,7 @@ def test_failing_checks_of_one_type_are_told_in_one_message(scene: Scene, job: s
                 "no exporter sees it succeed.",
                 "dashboard_url": f"http://localhost:3000/d/nyxmon-check?var-job={job}"
                 f"&var-instance={scene.instance.replace(':', '%3A')}&var-check={check}",
-                "runbook_url": "README.md#nyxmoncheckfailing",
+                "runbook_url": "grafana/README.md#nyxmoncheckfailing",
             },
         )
         for check in checks
