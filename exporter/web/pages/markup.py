@@ -1,53 +1,56 @@
-"""HTML templates that escape by construction: only text that is `Html` already goes in as it is.
+"""The templates of the pages: Jinja files beside this module, filled with autoescape and refusing undefined names.
 
-Templates are the `.html` files beside this module, with `$name` for a value. A value reaches the page either through
-`render`, which escapes it, or as the `Html` that an earlier `render` gave.
+Control characters and the like are made visible on their way in, so that no value can disturb a page or a terminal.
 """
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
 
 from exporter.logs import escape_unprintable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-
-class Html(str):
-    """Text that is HTML already; made by this module only."""
-
-    __slots__ = ()
+from exporter.quantities import number_text
+from exporter.web.pages.words import age_text, duration_text, exact_time, field_text, state_of, verdict_of
 
 
-EMPTY = Html()
-
-
-def render(template: str, **values: object) -> Html:
-    """Fill the values into the template file of this name, escaping each that is not Html.
+def render(template: str, **values: object) -> str:
+    """Fill values into the template file of this name.
 
     Raises:
-        KeyError: When the template names a value that is not given: a defect of the page.
+        jinja2.UndefinedError: When the template names a value that is not given: a defect of the page.
     """
-    return Html(_TEMPLATES[template].substitute({name: escape(value) for name, value in values.items()}))
+    return _ENVIRONMENT.get_template(template).render(values)
 
 
-def escape(value: object) -> Html:
-    """Give the value as HTML text, safe between tags and in quoted attributes; control characters are made visible."""
-    if isinstance(value, Html):
-        return value
-    return Html(html.escape(escape_unprintable(str(value))))
+def _visible(value: object) -> object:
+    """Make control characters visible in what goes into a page; what templates made goes in as it is."""
+    return value if isinstance(value, Markup) else escape_unprintable(str(value))
 
 
-def join(parts: Iterable[Html], separator: Html = EMPTY) -> Html:
-    """Put pieces of HTML together."""
-    return Html(separator.join(parts))
+def _environment() -> Environment:
+    # Read now, so that pages need no file when files run short.
+    sources = {file.name: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.html")}
+    environment = Environment(
+        loader=DictLoader(sources),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(zip=zip, field_text=field_text)
+    environment.filters.update(
+        age=age_text,
+        duration=duration_text,
+        exact_time=exact_time,
+        number=number_text,
+        state=state_of,
+        verdict=verdict_of,
+    )
+    return environment
 
 
-_TEMPLATES = {
-    file.stem: Template(file.read_text(encoding="utf-8").strip()) for file in Path(__file__).parent.glob("*.html")
-}
-"""Read once, so that pages need no file when files run short."""
+_ENVIRONMENT = _environment()

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from exporter.web.pages.markup import Html, render
+from exporter.web.pages.markup import render
 
 
-def message_page(title: str, message: str, *, config_file: str, version: str) -> Html:
+def message_page(title: str, message: str, *, config_file: str, version: str) -> str:
     """Render the page; each line of the message is a paragraph's line."""
-    return render(
-        "page",
-        title=title,
-        body=render("message", title=title, message=message),
-        config_file=config_file,
-        version=version,
-    )
+    return render("message.html", title=title, message=message, config_file=config_file, version=version)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.web.pages.markup import EMPTY, Html, join, render
 from exporter.web.pages.words import State, duration_text, state_of
 
 if TYPE_CHECKING:
@@ -20,26 +19,35 @@ _LOWEST = 3
 """Pixels of the shortest bar, so that a fast run can still be seen."""
 
 
-def sparkline(runs: Sequence[Run]) -> Html:
-    """Draw the last runs, oldest first, as inline SVG with a text for those who do not see it."""
+class Sparkline(NamedTuple):
+    """A picture as its template draws it.
+
+    Attributes:
+        summary: What it shows, for those who do not see it.
+        bars: A state, and the SVG path of all runs in it: a tenth of the text of one element for each bar.
+        width: Pixels.
+        height: Pixels.
+    """
+
+    summary: str
+    bars: tuple[tuple[str, str], ...]
+    width: int = _BARS * _BAR_WIDTH
+    height: int = _HEIGHT
+
+
+def sparkline(runs: Sequence[Run]) -> Sparkline | None:
+    """Draw the last runs, oldest first; None when there are none."""
     shown = runs[-_BARS:]
     if not shown:
-        return EMPTY
+        return None
     longest = max(run.duration_seconds for run in shown) or 1.0
     bars: dict[State, list[str]] = {}
     for position, run in enumerate(shown, _BARS - len(shown)):
         bars.setdefault(state_of(run), []).append(_bar(position, run.duration_seconds / longest))
-    return render(
-        "sparkline",
-        width=_BARS * _BAR_WIDTH,
-        height=_HEIGHT,
-        summary=_summary(shown, longest),
-        bars=join(render("bars", state=state.value, path="".join(paths)) for state, paths in bars.items()),
-    )
+    return Sparkline(_summary(shown, longest), tuple((state.value, "".join(paths)) for state, paths in bars.items()))
 
 
 def _bar(position: int, share: float) -> str:
-    """Give a bar as a piece of an SVG path; one path per state is a tenth of the text of one element per bar."""
     height = max(_LOWEST, round(_HEIGHT * share))
     width = _BAR_WIDTH - 1
     return f"M{position * _BAR_WIDTH} {_HEIGHT}v-{height}h{width}v{height}z"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode
 
-from exporter.web.pages.markup import EMPTY, Html, join, render
-from exporter.web.pages.sparkline import sparkline
-from exporter.web.pages.words import State, badge, duration_text, moment, state_of
+from exporter.web.pages.markup import render
+from exporter.web.pages.sparkline import Sparkline, sparkline
+from exporter.web.pages.words import State, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +44,26 @@ class _Row(NamedTuple):
     latest: Run | None
 
 
+class Tab(NamedTuple):
+    """A link to the checks in one state, or to all of them."""
+
+    key: str
+    label: str
+    checks: int
+    link: str
+    is_current: bool
+
+
+class StatusRow(NamedTuple):
+    """One line of the table."""
+
+    check: Check
+    state: State
+    latest: Run | None
+    link: str
+    picture: Sparkline | None
+
+
 def status_page(
     checks: Sequence[Check],
     history: History,
@@ -52,7 +72,7 @@ def status_page(
     config_file: str,
     version: str,
     now_seconds: float,
-) -> Html:
+) -> str:
     """Render the page.
 
     Args:
@@ -67,16 +87,18 @@ def status_page(
     counts = Counter(row.state for row in rows)
     order = list(State)
     found = sorted((row for row in rows if _matches(row, wanted)), key=lambda row: order.index(row.state))
-    body = render(
-        "status",
+    return render(
+        "status.html",
+        title=_title(counts),
         tabs=_tabs(counts, len(rows), wanted),
-        find=wanted.text,
-        status=wanted.state or "",
-        hint=_hint(rows, found),
-        rows=join(_row(row, history, now_seconds) for row in found),
-        hidden="" if found else "hidden",
+        wanted=wanted,
+        any_checks=bool(rows),
+        any_runs=any(row.state is not State.NOT_RUN for row in rows),
+        rows=[StatusRow(*row, _link(row.check), sparkline(history.runs(row.check.name))) for row in found],
+        config_file=config_file,
+        version=version,
+        now_seconds=now_seconds,
     )
-    return render("page", title=_title(counts), body=body, config_file=config_file, version=version)
 
 
 def _title(counts: Counter[State]) -> str:
@@ -95,49 +117,13 @@ def _matches(row: _Row, wanted: StatusFilter) -> bool:
     return any(wanted.text.lower() in text.lower() for text in texts)
 
 
-def _tabs(counts: Counter[State], total: int, wanted: StatusFilter) -> Html:
-    tabs = [("all", "all", total, None), *((state.value, state.label, counts[state], state) for state in State)]
-    return join(
-        render(
-            "tab",
-            state=key,
-            label=label,
-            count=count,
-            link=wanted.link(state),
-            current="true" if state is wanted.state else "false",
-        )
-        for key, label, count, state in tabs
-    )
+def _tabs(counts: Counter[State], total: int, wanted: StatusFilter) -> list[Tab]:
+    every = Tab("all", "all", total, wanted.link(None), wanted.state is None)
+    return [
+        every,
+        *(Tab(state.value, state.label, counts[state], wanted.link(state), wanted.state is state) for state in State),
+    ]
 
 
-def _hint(rows: Sequence[_Row], found: Sequence[_Row]) -> Html:
-    if not rows:
-        return render("no_checks")
-    if not found:
-        return render("nothing_found")
-    return render("no_run_yet") if all(row.state is State.NOT_RUN for row in rows) else EMPTY
-
-
-def _row(row: _Row, history: History, now_seconds: float) -> Html:
-    check, state, latest = row
-    return render(
-        "status_row",
-        state=state.value,
-        badge=badge(state),
-        name=check.name,
-        link=f"/checks/{quote(check.name, safe='', errors='replace')}",
-        labels=join(render("label", name=name, value=value) for name, value in check.labels.items()),
-        check_type=check.check_type,
-        target=check.shown_target,
-        failure=failure(latest),
-        duration=duration_text(latest.duration_seconds) if latest else "",
-        last_run=moment(latest.recorded_timestamp_seconds, now_seconds) if latest else "",
-        sparkline=sparkline(history.runs(check.name)),
-    )
-
-
-def failure(run: Run | None) -> Html:
-    """Give reason and detail of a run that is not ok; empty otherwise."""
-    if run is None or run.reason is None:
-        return EMPTY
-    return render("failure", reason=run.reason.value, detail=run.detail)
+def _link(check: Check) -> str:
+    return f"/checks/{quote(check.name, safe='', errors='replace')}"

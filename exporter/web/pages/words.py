@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.quantities import number_text
-from exporter.web.pages.markup import Html, render
 
 if TYPE_CHECKING:
+    from exporter.model import ExpectationOutcome
     from exporter.scrape.history import Run
 
 
@@ -35,9 +35,17 @@ def state_of(run: Run | None) -> State:
     return State.NOT_RUN if run is None else State(run.status.state)
 
 
-def badge(state: State) -> Html:
-    """Give the state as a coloured word; the word carries the meaning, the colour repeats it."""
-    return render("badge", state=state.value, label=state.label)
+class Verdict(NamedTuple):
+    """How an expectation fared: the word for it, and the class that colours it."""
+
+    word: str
+    css: str
+
+
+def verdict_of(outcome: ExpectationOutcome) -> Verdict:
+    """Return how an expectation fared."""
+    css = "ok" if outcome.ok else "failing" if outcome.expectation.severity == "error" else "degraded"
+    return Verdict("not evaluated" if not outcome.evaluated else "held" if outcome.ok else "missed", css)
 
 
 def duration_text(seconds: float) -> str:
@@ -51,6 +59,7 @@ def duration_text(seconds: float) -> str:
 
 def age_text(seconds: float) -> str:
     """Write how long ago something was, coarsely."""
+    seconds = max(0.0, seconds)
     if seconds < 1.5:
         return "just now"
     for unit_seconds, unit in ((86400, "d"), (3600, "h"), (60, "min")):
@@ -59,10 +68,9 @@ def age_text(seconds: float) -> str:
     return f"{seconds:.0f} s ago"
 
 
-def moment(timestamp_seconds: float, now_seconds: float) -> Html:
-    """Give a point in time as its age, with the exact time for machines and on hovering."""
-    exact = datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return render("moment", exact=exact, age=age_text(max(0.0, now_seconds - timestamp_seconds)))
+def exact_time(timestamp_seconds: float) -> str:
+    """Write a point in time to the second, in UTC."""
+    return datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def field_text(name: str, value: object) -> str:
