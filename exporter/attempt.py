@@ -96,6 +96,6 @@ def begin_attempt() -> Attempt:
 
 
 def current_attempt() -> Attempt:
-    """Give the attempt under way; outside a runner, a detached one that nobody reads."""
+    """Return the attempt under way; outside a runner, a detached one that nobody reads."""
     attempt = _attempt.get(None)
     return begin_attempt() if attempt is None else attempt

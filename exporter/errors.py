@@ -71,7 +71,7 @@ class CheckFailed(ExporterError):  # noqa: N818 - an outcome that a check report
         super().__init__(f"{reason}: {detail}")
 
     def anew(self) -> CheckFailed:
-        """Give the same failure, for whoever keeps this one to raise.
+        """Return the same failure, for whoever keeps this one to raise.
 
         What was raised refers to the frames that it passed; kept by one of them, it would only be freed by the garbage
         collector, together with the memory that a library has for the connection.

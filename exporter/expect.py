@@ -71,7 +71,7 @@ class TextPattern(Protocol):
     """What `matches` needs of its operand; `exporter.settings.Pattern` is one."""
 
     def found_in(self, text: str) -> bool:
-        """Tell whether the pattern matches anywhere in the text."""
+        """Return whether the pattern matches anywhere in the text."""
 
 
 def evaluate(
@@ -139,7 +139,7 @@ def _holds(kind: ValueKind, operator_name: Operator, value: Observed, operand: o
 
 
 def _in_order(compare: Callable[[float, float], bool], value: object, operand: object) -> bool:
-    """Compare numbers; JSON that is no number is in no order."""
+    """Compare numbers; JSON that is not a number is in no order."""
     return _is_number(value) and compare(cast("float", value), cast("float", operand))
 
 
@@ -315,7 +315,7 @@ _COMPARE: Mapping[ValueKind, Callable[[Operator, object, object], bool]] = {
 
 
 def _number(value: object) -> float:
-    """Give the value for `probe_expectation_value`: flags are 0 and 1, what is no number is NaN."""
+    """Return the value for `probe_expectation_value`: flags are 0 and 1, what is not a number is NaN."""
     if not isinstance(value, int | float):
         return math.nan
     try:
@@ -325,7 +325,7 @@ def _number(value: object) -> float:
 
 
 def _shown(kind: ValueKind, value: object) -> str:
-    """Give the value as text for log and page, bounded however large it is."""
+    """Return the value as text for log and page, bounded however large it is."""
     if value is None:
         return ""
     if isinstance(value, bool | int | float) and abs(value) < _MAX_PLAIN_INTEGER and kind is ValueKind.DURATION:
@@ -363,7 +363,7 @@ def _with_kind(expectation: Expectation, value: object, shown: str) -> str:
 
 
 def _wanted_kinds(expectation: Expectation) -> Collection[str]:
-    """Give the kinds of value that could meet an expectation; all where its kind is none that can be told."""
+    """Return the kinds of value that could meet an expectation; all where its kind is none that can be told."""
     if expectation.subject.kind is not ValueKind.JSON:
         return _KINDS_OF_SUBJECTS.get(expectation.subject.kind, _ALL_KINDS)
     match expectation.operator:

@@ -166,7 +166,7 @@ class LogfmtFormatter(MaskingFormatter):
     """Writes records as `ts=... level=... logger=... msg=...`, values quoted where needed."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line of a record."""
+        """Return the line of a record."""
         return " ".join(f"{key}={_logfmt_value(value)}" for key, value in self.fields(record).items())
 
 
@@ -174,7 +174,7 @@ class JsonFormatter(MaskingFormatter):
     """Writes records as one JSON object per line, in ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line of a record."""
+        """Return the line of a record."""
         return json.dumps(self.fields(record))
 
 
@@ -200,7 +200,7 @@ def log_what_nobody_catches() -> None:
 
 
 def escape_unprintable(text: str) -> str:
-    """Give the text with control characters, line separators and lone surrogates written as escapes."""
+    """Return the text with control characters, line separators and lone surrogates written as escapes."""
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 

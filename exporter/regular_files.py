@@ -40,5 +40,5 @@ def read_regular(path: str | Path, limit_bytes: int) -> bytes:
 
 
 def reading_failure(error: OSError | ValueError) -> str:
-    """Tell why a file could not be read, such as `No such file or directory`."""
+    """Return why a file could not be read, such as `No such file or directory`."""
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)

@@ -58,14 +58,14 @@ def parse_duration(value: object) -> float:
     Source: Prometheus, "Configuration", the placeholder `<duration>`; fractions (`0.5s`) are allowed besides.
 
     Raises:
-        ValueError: When the text is no duration (a bare number is refused because its unit is a guess), or one of
+        ValueError: When the text is not a duration (a bare number is refused because its unit is a guess), or one of
             more than a hundred years, which no clock takes.
     """
     text = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
     if text == "0":
         return 0.0
     if not _DURATION.fullmatch(text):
-        raise ValueError("is no duration; write it with a unit, such as 500ms, 5s, 1m30s")
+        raise ValueError("is not a duration; write it with a unit, such as 500ms, 5s, 1m30s")
     seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))
     if seconds > _MAX_DURATION_SECONDS:
         raise ValueError("is longer than a hundred years")
@@ -76,12 +76,12 @@ def parse_size(value: object) -> int:
     """Read a size such as `512KiB` or `1MiB` (powers of 1024, as Prometheus does) and give bytes.
 
     Raises:
-        ValueError: When the text is no size.
+        ValueError: When the text is not a size.
     """
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     match = _SIZE.fullmatch(text)
     if match is None or match[2].upper() not in _SIZE_UNITS:
-        raise ValueError("is no size; write bytes or a unit, such as 65536, 512KiB, 1MiB")
+        raise ValueError("is not a size; write bytes or a unit, such as 65536, 512KiB, 1MiB")
     return int(match[1]) * _SIZE_UNITS[match[2].upper()]
 
 
@@ -94,7 +94,7 @@ def parse_ip(value: object) -> str:
     try:
         return str(ipaddress.ip_address(str(value)))
     except ValueError:
-        raise ValueError("is no IP address") from None
+        raise ValueError("is not an IP address") from None
 
 
 def parse_host(value: object) -> str:
@@ -193,7 +193,7 @@ def parse_resolver(value: object) -> str:
 
 
 def refuse_control_characters(value: str) -> str:
-    """Give the text back when it has no control character, so that it cannot smuggle protocol lines.
+    """Return the text back when it has no control character, so that it cannot smuggle protocol lines.
 
     Raises:
         ValueError: When it has one.

@@ -87,7 +87,7 @@ class Board:
 
 
 def all_panels(dashboard: Dashboard) -> Iterator[Panel | RowPanel]:
-    """Give its rows and panels, also those in closed rows."""
+    """Return its rows and panels, also those in closed rows."""
     for panel in dashboard.panels or ():
         yield panel
         if isinstance(panel, RowPanel):

@@ -15,7 +15,7 @@ DIRECTORY = Path(__file__).parent / "dashboards"
 
 
 def files() -> Mapping[Path, str]:
-    """Give the files there are to be, with their text."""
+    """Return the files there are to be, with their text."""
     boards = [module.board() for module in (overview, check, runner, certificates, dns)]
     return {DIRECTORY / f"{board.name}.json": as_json(board.build()) for board in boards}
 

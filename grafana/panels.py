@@ -164,13 +164,13 @@ def rows(title: str, text: str, expressions: Sequence[str], size: Size) -> table
 
 
 def link(title: str, address: str) -> DashboardLink:
-    """Give what a click offers; what is not a page of Grafana opens beside it."""
+    """Return what a click offers; what is not a page of Grafana opens beside it."""
     outside = not address.startswith("/")
     return DashboardLink(title).type(DashboardLinkType.LINK).url(address).target_blank(outside)
 
 
 def _described(panel: AnyPanel, title: str, text: str, queries: Sequence[Query], size: Size) -> AnyPanel:
-    """Give a panel what all have: title, description, size and queries, lettered in their order."""
+    """Return a panel what all have: title, description, size and queries, lettered in their order."""
     width, height = size
     panel.title(title).description(text).span(width).height(height).datasource(DATASOURCE)
     for letter, query in zip(ascii_uppercase[: len(queries)], queries, strict=True):

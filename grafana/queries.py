@@ -36,22 +36,22 @@ def selected(metric: str, *matchers: str) -> str:
 
 
 def highest(metric: str, by: str = "check") -> str:
-    """Give the highest value that any exporter sees."""
+    """Return the highest value that any exporter sees."""
     return f"max by ({by}) ({selected(metric)})"
 
 
 def lowest(metric: str, by: str = "check") -> str:
-    """Give the lowest value that any exporter sees."""
+    """Return the lowest value that any exporter sees."""
     return f"min by ({by}) ({selected(metric)})"
 
 
 def status(by: str = "check") -> str:
-    """Give the verdict on a check: 0 ok, 1 degraded or failing for some exporters only, 2 failing."""
+    """Return the verdict on a check: 0 ok, 1 degraded or failing for some exporters only, 2 failing."""
     return _verdict(selected("probe_status"), by)
 
 
 def status_missing_none(by: str = "check") -> str:
-    """Give the verdict on each step, made of the worst that each exporter saw in it; see `highest_missing_none`."""
+    """Return the verdict on each step, made of the worst that each exporter saw in it; see `highest_missing_none`."""
     worst = f"max_over_time({selected('probe_status')}[$__interval])"
     return f"({_verdict(worst, by)}) or ({status(by)})"
 
@@ -61,7 +61,7 @@ def _verdict(statuses: str, by: str) -> str:
 
 
 def highest_missing_none(metric: str, by: str = "check") -> str:
-    """Give the highest value of each step, so that a short failure shows however long the step is.
+    """Return the highest value of each step, so that a short failure shows however long the step is.
 
     A step may also be shorter than the scrape interval; then the latest value stands.
     """
@@ -69,32 +69,32 @@ def highest_missing_none(metric: str, by: str = "check") -> str:
 
 
 def lowest_missing_none(metric: str, by: str = "check") -> str:
-    """Give the lowest value of each step in the same way."""
+    """Return the lowest value of each step in the same way."""
     return f"min by ({by}) (min_over_time({selected(metric)}[$__interval])) or {lowest(metric, by)}"
 
 
 def availability(by: str = "check", window: str = "$__range") -> str:
-    """Give the share of runs that succeeded, degraded ones included: 0 to 1."""
+    """Return the share of runs that succeeded, degraded ones included: 0 to 1."""
     return f"avg by ({by}) (avg_over_time({selected('probe_success')}[{window}]))"
 
 
 def budget_left(available: str) -> str:
-    """Give the share of the error budget that is left: 1 untouched, 0 spent, negative overdrawn."""
+    """Return the share of the error budget that is left: 1 untouched, 0 spent, negative overdrawn."""
     return f"1 - (1 - {available}) / (1 - $objective / 100)"
 
 
 def slow_duration(by: str = "check") -> str:
-    """Give the duration that 95 % of the runs in the time range stayed below."""
+    """Return the duration that 95 % of the runs in the time range stayed below."""
     return f"max by ({by}) (quantile_over_time(0.95, {selected('probe_duration_seconds')}[$__range]))"
 
 
 def days_left(by: str = "check", metric: str = EARLIEST_EXPIRY) -> str:
-    """Give the days until a certificate expires, by default the first presented one; negative afterwards."""
+    """Return the days until a certificate expires, by default the first presented one; negative afterwards."""
     return f"({lowest(metric, by)} - time()) / 86400"
 
 
 def unmet(by: str = "check") -> str:
-    """Give how many expectations are not met; nothing where all are."""
+    """Return how many expectations are not met; nothing where all are."""
     return f"count by ({by}) ({lowest('probe_expectation_ok', f'{by}, expectation')} == 0)"
 
 
@@ -104,22 +104,22 @@ def failures(by: str = "check, reason") -> str:
 
 
 def at_quantile(quantile: float, histogram: str, by: str) -> str:
-    """Give what observations of a histogram of the selected exporters stay below, for a share of them."""
+    """Return what observations of a histogram of the selected exporters stay below, for a share of them."""
     buckets = f"sum by (le, {by}) (rate({histogram}_bucket{{{EXPORTERS}}}[$__rate_interval]))"
     return f"histogram_quantile({quantile}, {buckets})"
 
 
 def once(of_exporters: str) -> str:
-    """Give what exporters tell, once for each: several jobs may scrape one, for checks with intervals of their own."""
+    """Return what exporters tell, once for each: several jobs may scrape one, for checks with intervals of their own."""
     return f"max without (job) ({of_exporters})"
 
 
 def growth(counter: str, by: str, function: str = "rate") -> str:
-    """Give how much a counter of the selected exporters grows in a second, or with `increase` in a step."""
+    """Return how much a counter of the selected exporters grows in a second, or with `increase` in a step."""
     return f"sum by ({by}) ({once(f'{function}({counter}{{{EXPORTERS}}}[$__rate_interval])')})"
 
 
 def per_batch(counter: str, by: str = "instance") -> str:
-    """Give how much a counter of the selected exporters grows in one batch; `by` has the instance."""
+    """Return how much a counter of the selected exporters grows in one batch; `by` has the instance."""
     batches = growth("nyxmon_batch_duration_seconds_count", "instance")
     return f"{growth(counter, by)} / on (instance) group_left () {batches}"

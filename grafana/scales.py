@@ -75,7 +75,7 @@ STATUS_COLOURS: Mapping[str, str] = {word: colour for _, word, colour in STATUS}
 
 
 def thresholds(steps: Steps) -> ThresholdsConfig:
-    """Give the colours that numbers have."""
+    """Return the colours that numbers have."""
     return (
         ThresholdsConfig()
         .mode(ThresholdsMode.ABSOLUTE)
@@ -84,7 +84,7 @@ def thresholds(steps: Steps) -> ThresholdsConfig:
 
 
 def mappings(words: Words) -> list[ValueMapping]:
-    """Give the words that stand for numbers."""
+    """Return the words that stand for numbers."""
     results = {
         value: ValueMappingResult(text=word, color=colour, index=index)
         for index, (value, word, colour) in enumerate(words)

@@ -60,7 +60,7 @@ def table(
 
 
 def _value_fields(count: int) -> list[str]:
-    """Give the names that Grafana gives to the values of queries: with a letter when there are several."""
+    """Return the names that Grafana gives to the values of queries: with a letter when there are several."""
     return ["Value"] if count == 1 else [f"Value #{letter}" for letter in ascii_uppercase[:count]]
 
 

@@ -42,7 +42,7 @@ def datasource() -> Builder[VariableModel]:
 
 
 def query(name: str, label: str, text: str) -> builders.QueryVariable:
-    """Give a variable whose values Prometheus knows, one to choose."""
+    """Return a variable whose values Prometheus knows, one to choose."""
     return (
         builders.QueryVariable(name)
         .label(label)
@@ -55,7 +55,7 @@ def query(name: str, label: str, text: str) -> builders.QueryVariable:
 
 
 def several(name: str, label: str, text: str, *, all_value: str | None = ANY) -> builders.QueryVariable:
-    """Give a variable of which several values may be chosen, at first all.
+    """Return a variable of which several values may be chosen, at first all.
 
     Args:
         name: Its name.
@@ -69,7 +69,7 @@ def several(name: str, label: str, text: str, *, all_value: str | None = ANY) ->
 
 
 def of_exporters(metric: str) -> list[Builder[VariableModel]]:
-    """Give the variables that choose exporters: those with series of the metric."""
+    """Return the variables that choose exporters: those with series of the metric."""
     return [
         datasource(),
         several("job", "Job", f"label_values({metric}, job)"),
@@ -79,7 +79,7 @@ def of_exporters(metric: str) -> list[Builder[VariableModel]]:
 
 
 def of_checks(metric: str, *, single: bool = False) -> list[Builder[VariableModel]]:
-    """Give the variables that choose checks: by type, by a label of the reader's choice, and by name.
+    """Return the variables that choose checks: by type, by a label of the reader's choice, and by name.
 
     The labels which the configuration gives a check are on `nyxmon_check_info` in a scrape of `/metrics`, and on all
     series of a discovered target. Both are looked at; the name `check` itself is always among the labels.

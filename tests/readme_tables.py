@@ -110,7 +110,7 @@ def document_keys() -> str:
 
 
 def _properties(model: type[BaseModel]) -> dict[str, Mapping[str, Any]]:
-    """Give the keys of a model with the schema of each; a secret may be in a file."""
+    """Return the keys of a model with the schema of each; a secret may be in a file."""
     found: dict[str, Mapping[str, Any]] = model.model_json_schema(by_alias=True)["properties"]
     for key in sorted(fields_of(model).single_secrets):
         found[f"{key}_file"] = {"type": "string", "description": f"File that holds {key}"}

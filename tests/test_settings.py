@@ -61,15 +61,15 @@ def test_a_text_means_this(parse: Callable[[object], object], text: object, valu
 @pytest.mark.parametrize(
     ("parse", "values", "fault"),
     [
-        (parse_duration, ["5", 5, 1.5, "", "s", "30s1m", "1s1s", "-1s", "1S", "\u0661s", True], "is no duration"),
+        (parse_duration, ["5", 5, 1.5, "", "s", "30s1m", "1s1s", "-1s", "1S", "\u0661s", True], "is not a duration"),
         (parse_duration, ["101y", "9" * 400 + "s"], "is longer than a hundred years"),
-        (parse_size, ["", "1XB", "-1", "1.5MiB", "1KK", True, None, "\u0661"], "is no size"),
+        (parse_size, ["", "1XB", "-1", "1.5MiB", "1KK", True, None, "\u0661"], "is not a size"),
         (parse_host, ["", ".", "a..b", "1.2.3", "300.1.1.1", "a b", "[192.0.2.1]", "x" * 64, 5, None],
          "is not a host name"),
         (parse_host_port, ["a.example", "[::1]", "::1", ""], "needs a port"),
         (parse_host_port, ["a:0", "a:65536", "a:x", "a:\u0661", "a:"], "has port"),
-        (parse_ip, ["a.example", "", "1.2.3", None], "is no IP address"),
-        (parse_ip_port, ["a.example:53", "a.example"], "is no IP address"),
+        (parse_ip, ["a.example", "", "1.2.3", None], "is not an IP address"),
+        (parse_ip_port, ["a.example:53", "a.example"], "is not an IP address"),
         (Pattern, ["(", "a(?=b)", r"(a)\1", "a{1001}"], "is no RE2 regular expression"),
     ],
 )  # fmt: skip
@@ -90,7 +90,7 @@ def test_no_text_makes_a_pattern_fail(text: str) -> None:
 def test_python_code_gives_seconds_and_documents_give_units() -> None:
     """A number is a duration only where the name beside it carries the unit."""
     assert NetworkSettings(connect_timeout_seconds=2.5).connect_timeout_seconds == 2.5
-    with pytest.raises(ValidationError, match="is no duration"):
+    with pytest.raises(ValidationError, match="is not a duration"):
         NetworkSettings.model_validate_json('{"connect_timeout": 2.5}')
     for seconds in (-1.0, 0.0, float("nan"), float("inf")):
         with pytest.raises(ValidationError):

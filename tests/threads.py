@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def threads_left(before: Collection[threading.Thread]) -> list[str]:
-    """Give the names of the threads that were not there before, once they have had time to end."""
+    """Return the names of the threads that were not there before, once they have had time to end."""
     until = time.monotonic() + PATIENCE_SECONDS
     while (new := set(threading.enumerate()) - set(before)) and time.monotonic() < until:
         time.sleep(0.005)

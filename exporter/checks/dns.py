@@ -127,7 +127,7 @@ def _question(
 
 
 def validate_name(target: str, settings: CheckSettings) -> str:
-    """Give the name to ask for without its final dot, in ASCII; for PTR records an address may stand for its name.
+    """Return the name to ask for without its final dot, in ASCII; for PTR records an address may stand for its name.
 
     Raises:
         ValueError: When it is none; the message says what to write.
@@ -137,7 +137,7 @@ def validate_name(target: str, settings: CheckSettings) -> str:
 
 
 def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
-    """Give an expectation in the form that answers of the type asked for have.
+    """Return an expectation in the form that answers of the type asked for have.
 
     Raises:
         ValueError: When no answer can meet it.
@@ -239,7 +239,7 @@ class DnsAttempt:
         return "request" if self._settings.transport == "udp" or self._facts.ready_at else ""
 
     def report(self) -> None:
-        """Tell how far things went."""
+        """Return how far things went."""
         self._attempt.measure_all(
             (
                 Measurement(PHASES, self._resolve_seconds, ("resolve",)),

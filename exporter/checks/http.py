@@ -226,7 +226,7 @@ class HttpCheckExecutor:
 
 
 def _phase(run: HttpRun) -> str:
-    """Give the phase that a run is in: empty before its connection is made, `token` before there is a request."""
+    """Return the phase that a run is in: empty before its connection is made, `token` before there is a request."""
     if not run.exchanges:
         return "token"
     last = run.exchanges[-1]
@@ -295,7 +295,7 @@ def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> Non
     (outcome,) = evaluate((_IS_JSON,), observed)
     if outcome.ok or not 200 <= exchange.status < 300:
         return
-    detail = outcome.detail or f"the body is no JSON: {outcome.observed}"
+    detail = outcome.detail or f"the body is not JSON: {outcome.observed}"
     raise CheckFailed(outcome.reason or Reason.DECODE, detail)
 
 
@@ -440,7 +440,7 @@ def _withheld(settings: HttpSettings) -> tuple[str, ...]:
 
 
 def _auth(check: Check, client: httpx.AsyncClient, shared: HttpShared) -> httpx.Auth | None:
-    """Give what authorizes the requests of one run; it remembers challenges, and other runs have others."""
+    """Return what authorizes the requests of one run; it remembers challenges, and other runs have others."""
     settings = _settings_of(check)
     if settings.digest_auth is not None:
         return DigestAuth(settings.digest_auth.username, settings.digest_auth.password.get_secret_value())
@@ -472,7 +472,7 @@ def _proxies(settings: HttpSettings) -> Proxies:
 def _validate_target(target: str, settings: CheckSettings) -> str:
     url = parse_http_url(target)
     if isinstance(settings, HttpSettings) and settings.http3 and url.scheme != "https":
-        raise ValueError("is no https URL, as http3 needs")
+        raise ValueError("is not an https URL, as http3 needs")
     return target
 
 

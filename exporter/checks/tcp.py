@@ -210,7 +210,7 @@ def _host_and_port(target: str) -> tuple[str, int]:
 
 
 def _proxies(settings: TcpSettings) -> Proxies:
-    """Give the proxies to use.
+    """Return the proxies to use.
 
     Raises:
         CheckFailed: With reason `local` when the environment was to be asked and makes no sense.

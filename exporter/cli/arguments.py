@@ -127,7 +127,7 @@ def _check_what_belongs_together(options: Options) -> None:
 
 
 def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, object], list[str]]:
-    """Give the values of the flags by name, and the words that are no flags."""
+    """Return the values of the flags by name, and the words that are no flags."""
     try:
         found, words = _parser().parse_known_args(arguments)
     except argparse.ArgumentError as error:
@@ -150,7 +150,7 @@ def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, object], list[str]
 
 
 def _parse_words(words: Sequence[str], after_dashes: Sequence[str]) -> tuple[Command, tuple[str, ...]]:
-    """Give the command and the names of checks; what follows `--` is always a name."""
+    """Return the command and the names of checks; what follows `--` is always a name."""
     name = words[0] if words else "serve"
     length = 2 if name == "generate" else 1
     if words[:length] == ["generate"]:

@@ -60,11 +60,11 @@ class Flag:
 
 
 def read_integer(low: int, high: int) -> Callable[[str], int]:
-    """Give a reader of whole numbers from `low` to `high`."""
+    """Return a reader of whole numbers from `low` to `high`."""
 
     def read(text: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
-            raise ValueError(f"{text!r} is no whole number from {low} to {high}")
+            raise ValueError(f"{text!r} is not a whole number from {low} to {high}")
         return int(text)
 
     return read
@@ -93,7 +93,7 @@ def read_seconds(low: float, high: float, *, bare: bool = False) -> Callable[[st
 
 
 def _with_unit(text: str) -> str:
-    """Give a bare number as a duration of so many seconds; empty for what is no number."""
+    """Return a bare number as a duration of so many seconds; empty for what is not a number."""
     try:
         seconds = parse_duration(f"{text}s")
     except ValueError:
@@ -102,7 +102,7 @@ def _with_unit(text: str) -> str:
 
 
 def read_choice(allowed: object) -> Callable[[str], str]:
-    """Give a reader of the values of a Literal type."""
+    """Return a reader of the values of a Literal type."""
     choices = get_args(allowed)
 
     def read(text: str) -> str:
@@ -120,7 +120,7 @@ def read_path(text: str) -> str:
         ValueError: When no file can be called so.
     """
     if not text or "\0" in text:
-        raise ValueError(f"{text!r} is no path")
+        raise ValueError(f"{text!r} is not a path")
     return text
 
 
@@ -150,7 +150,7 @@ def read_url(text: str) -> str:
         parts = urlsplit("")
     is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
     if not is_whole or not text.isprintable() or " " in text:
-        raise ValueError(f"{text!r} is no URL such as https://monitoring.example/nyxmon")
+        raise ValueError(f"{text!r} is not a URL such as https://monitoring.example/nyxmon")
     if "@" in parts.netloc:
         raise ValueError("has a user name or password in it, which everybody would see who gets an alert")
     return text.rstrip("/")
@@ -163,7 +163,7 @@ def read_name(text: str) -> str:
         ValueError: When it is empty or cannot be printed.
     """
     if not text or not text.isprintable():
-        raise ValueError(f"{text!r} is no name")
+        raise ValueError(f"{text!r} is not a name")
     return text
 
 

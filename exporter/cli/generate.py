@@ -89,7 +89,7 @@ def _jobs(config: Config, options: Options) -> str:
 
 
 def _command(options: Options, flags: Mapping[str, str | list[str]]) -> str:
-    """Give the command line that makes the same file again; flags without a value are left out."""
+    """Return the command line that makes the same file again; flags without a value are left out."""
     words = ["nyxmon-exporter", *options.command.split(), f"--config.file={options.config_file}"]
     for name, value in flags.items():
         words += [f"--{name}={each}" for each in (value if isinstance(value, list) else [value]) if each]

@@ -61,7 +61,7 @@ exit status:
 
 
 def help_text(command: str = "") -> str:
-    """Give the help, at most 80 characters wide.
+    """Return the help, at most 80 characters wide.
 
     Args:
         command: The command that help is wanted for; for one without a page of its own it is that of the program.

@@ -63,7 +63,7 @@ def refuse_url(text: str, instead: str) -> None:
 
 
 def without_user_info(text: str) -> str:
-    """Give a URL without user name and password."""
+    """Return a URL without user name and password."""
     scheme, separator, rest = text.partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
@@ -88,7 +88,7 @@ def open_listeners(addresses: tuple[ListenAddress, ...]) -> list[socket.socket]:
 
 
 def listener_url(listener: socket.socket) -> str:
-    """Give a URL at which a listener can be reached from this machine."""
+    """Return a URL at which a listener can be reached from this machine."""
     host, port = listener.getsockname()[:2]
     return f"http://{ListenAddress('localhost' if host in _EVERY_ADDRESS else host, port)}/"
 

@@ -86,7 +86,7 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
 
 
 def configuration_loader(config_file: str | None, registry: ExecutorRegistry, stack: ExitStack) -> Callable[[], Config]:
-    """Give what loads the configuration, at the start and again for each reload.
+    """Return what loads the configuration, at the start and again for each reload.
 
     Args:
         config_file: The file; None starts the demo and loads its checks.

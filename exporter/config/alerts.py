@@ -19,7 +19,7 @@ _MOST_SUMMARY_CHARACTERS = 200
 
 
 def _check_web_url(text: str) -> str:
-    """Give a URL that a browser can follow back as it is written.
+    """Return a URL that a browser can follow back as it is written.
 
     Raises:
         ValueError: When it is none, or tells a password to everybody who gets the alert.
@@ -30,7 +30,7 @@ def _check_web_url(text: str) -> str:
         parts = urlsplit("")
     is_whole = parts.scheme in ("http", "https") and bool(parts.hostname)
     if not is_whole or any(character.isspace() for character in text):
-        raise ValueError("is no URL; write it whole, such as https://wiki.example/shop")
+        raise ValueError("is not a URL; write it whole, such as https://wiki.example/shop")
     if "@" in parts.netloc:
         raise ValueError("has a user name or password in it, which everybody would see who gets the alert")
     return text
@@ -69,7 +69,7 @@ class CertificateKeys(SettingsModel):
         return self
 
     def seconds_left(self) -> dict[AlertSeverity, float]:
-        """Give the times that are set, the most severe first."""
+        """Return the times that are set, the most severe first."""
         times = ((severity, getattr(self, severity)) for severity in AlertSeverity)
         return {severity: seconds for severity, seconds in times if seconds is not None}
 
@@ -112,7 +112,7 @@ _KEYS = tuple(info.alias or name for name, info in AlertKeys.model_fields.items(
 
 
 def _references(value: object, place: Location) -> list[Location]:
-    """Give the places of all texts that came out of references."""
+    """Return the places of all texts that came out of references."""
     if isinstance(value, dict):
         return [found for key, item in value.items() for found in _references(item, (*place, key))]
     return [place] if isinstance(value, SecretText) else []

@@ -112,7 +112,7 @@ class CheckBuilder:
         return check
 
     def check_given(self, whole: Node, entries: dict[str, Node]) -> None:
-        """Tell what is wrong with keys that make no check, such as defaults that perhaps no check uses."""
+        """Return what is wrong with keys that make no check, such as defaults that perhaps no check uses."""
         data = {key: self._reader.read(node) for key, node in entries.items()}
         common = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
         settings = self._settings_values(entries, data)
@@ -197,7 +197,7 @@ class CheckBuilder:
     def _default_expectations(
         self, whole: Node, settings: CheckSettings, reader: ExpectationReader, own: tuple[Expectation, ...]
     ) -> tuple[Expectation, ...]:
-        """Give those of the type's expectations about whose subjects the check says nothing."""
+        """Return those of the type's expectations about whose subjects the check says nothing."""
         try:
             found = reader.read([dict(item) for item in self._type.default_expectations(settings, own)])
         except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
@@ -255,6 +255,6 @@ def _keep(shared: dict[Key, Kept], key: Key, value: Kept) -> None:
 
 
 def _target_label(target: str, written: object) -> str:
-    """Give the label `target` where the target itself would tell a secret; else nothing."""
+    """Return the label `target` where the target itself would tell a secret; else nothing."""
     shown = mask_url_password(written.shown if isinstance(written, SecretText) else target)
     return "" if shown == target else shown

@@ -16,12 +16,12 @@ _TAKEN_LABELS = frozenset(
 
 
 def _check_label_name(name: str) -> str:
-    """Refuse what is no label name, or would hide a label that the exporter or Prometheus sets.
+    """Refuse what is not a label name, or would hide a label that the exporter or Prometheus sets.
 
     Source: Prometheus, "Data model", metric names and labels: the names that every version reads.
     """
     if not _LABEL_NAME.fullmatch(name):
-        raise ValueError("is no label name; it has letters, digits and _, and starts with no digit")
+        raise ValueError("is not a label name; it has letters, digits and _, and starts with no digit")
     if name.startswith("__") or name in _TAKEN_LABELS:
         taken = ", ".join(sorted(_TAKEN_LABELS))
         raise ValueError(f"is a label that is taken, as are {taken} and all that start with __")

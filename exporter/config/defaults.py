@@ -25,7 +25,7 @@ class Defaults(NamedTuple):
     by_type: dict[str, dict[str, Node]]
 
     def layers(self, check_type: CheckType) -> tuple[dict[str, Node], ...]:
-        """Give what holds for the checks of a type, the more general first."""
+        """Return what holds for the checks of a type, the more general first."""
         known = COMMON_DEFAULT_KEYS | fields_of(check_type.settings).keys
         return (
             {key: node for key, node in self.common.items() if _without_suffix(key, known) in known},
@@ -70,5 +70,5 @@ def _meant(key: str, known: set[str] | frozenset[str]) -> str:
 
 
 def _without_suffix(key: str, known: set[str] | frozenset[str]) -> str:
-    """Give the key that a `*_file` key stands for."""
+    """Return the key that a `*_file` key stands for."""
     return key if key in known else key.removesuffix("_file")

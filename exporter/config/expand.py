@@ -64,7 +64,7 @@ class Expanded(NamedTuple):
 def expand_each(
     check: Node, own: Entries, known_keys: Collection[str], target_files: TargetFiles, problems: Problems
 ) -> Iterator[Expanded]:
-    """Give the keys of each check that one item stands for.
+    """Return the keys of each check that one item stands for.
 
     Args:
         check: The item, for its place.
@@ -103,7 +103,7 @@ def expand_each(
 
 
 def _axes(own: Entries, problems: Problems) -> dict[str, list[Node]]:
-    """Give the values of each key of `each`."""
+    """Return the values of each key of `each`."""
     axes: dict[str, list[Node]] = {}
     each = own.get("each")
     if each is None:
@@ -121,7 +121,7 @@ def _axes(own: Entries, problems: Problems) -> dict[str, list[Node]]:
 def _targets(
     own: Entries, axes: Mapping[str, object], target_files: TargetFiles, problems: Problems
 ) -> list[Node | FileTarget] | None:
-    """Give the targets of `targets` and `target_files`, perhaps none; None when the check has neither key."""
+    """Return the targets of `targets` and `target_files`, perhaps none; None when the check has neither key."""
     written, files = own.get("targets"), own.get("target_files")
     for node in (written, files):
         if node and "target" in own and not has_placeholder(own["target"], "target"):
@@ -137,7 +137,7 @@ def _targets(
 
 
 def _values_of(own: dict[str, Node], choice: Node | FileTarget | None) -> Values:
-    """Give what the placeholders stand for, given the values of `each` and the target."""
+    """Return what the placeholders stand for, given the values of `each` and the target."""
     if choice is None:
         return Values(own)
     if not isinstance(choice, FileTarget):

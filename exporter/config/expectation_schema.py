@@ -59,7 +59,7 @@ _MEANINGS: Mapping[Operator, str] = {
 
 
 def expectation_schema(check_type: CheckType) -> Schema:
-    """Give the schema of an item of `expect` for a check type."""
+    """Return the schema of an item of `expect` for a check type."""
     return {"anyOf": [_about(subject) for subject in (*check_type.subjects, DURATION)]}
 
 
@@ -105,7 +105,7 @@ def _operand(subject: Subject, operator: Operator) -> Schema:
 
 
 def _choices(subject: Subject) -> Schema:
-    """Give the schema of one value; names are suggested, but read without regard to case."""
+    """Return the schema of one value; names are suggested, but read without regard to case."""
     scalar = {"type": ["string", "number"]} if subject.choices else _SCALARS[subject.kind]
     return {"anyOf": [{"enum": list(subject.choices)}, scalar]} if subject.choices else scalar
 

@@ -83,7 +83,7 @@ class ExpectationReader:
                 reasons.add(Reason(cast("str", item)))
             else:
                 known = suggest(str(getattr(item, "shown", item)), RETRY_REASONS, kind="reasons")
-                self._fault((index,), f"{quoted(item)} is no reason to try again; {known}")
+                self._fault((index,), f"{quoted(item)} is not a reason to try again; {known}")
         return frozenset(reasons), tuple(conditions)
 
     def _fault(self, location: Location, message: str, *, on_key: bool = False) -> None:
@@ -96,7 +96,9 @@ class ExpectationReader:
         known = [*self._subjects, *ALL_OPERATORS, *BESIDE]
         for key in item:
             if key not in known:
-                message = f"is no subject of type {self._check_type} and no operator; {meant_subject(key, known)}"
+                message = (
+                    f"is neither a subject of type {self._check_type} nor an operator; {meant_subject(key, known)}"
+                )
                 self._fault((*location, key), message, on_key=True)
         named = [key for key in item if key in self._subjects]
         if len(named) != 1:
@@ -132,7 +134,7 @@ class ExpectationReader:
         return found
 
     def _selector(self, location: Location, subject: Subject, item: dict[str, object]) -> tuple[object, str]:
-        """Give the compiled selector and its text; nothing for a subject without one."""
+        """Return the compiled selector and its text; nothing for a subject without one."""
         if subject.selector is SelectorKind.NONE:
             return None, ""
         value = item[subject.name]
@@ -170,7 +172,7 @@ class ExpectationReader:
         """Compile an operand; None when it has a fault (no operand compiles to None)."""
         fitting = OPERATORS[subject.kind]
         if operator not in fitting:
-            message = f"is no operator for {subject.name}; {meant_operator(operator, fitting)}"
+            message = f"is not an operator for {subject.name}; {meant_operator(operator, fitting)}"
             self._fault(location, message, on_key=True)
             return None
         try:
@@ -183,11 +185,11 @@ class ExpectationReader:
         value = item.get("severity", "error")
         if value in list(Severity):
             return Severity(cast("str", value))
-        self._fault((*location, "severity"), f"{quoted(value)} is no severity; write error or warning")
+        self._fault((*location, "severity"), f"{quoted(value)} is not a severity; write error or warning")
         return Severity.ERROR
 
     def _label(self, location: Location, item: dict[str, object], words: list[str], *, is_only: bool) -> str:
-        """Give a label of its own: the name given, else the expectation in words, cut, and numbered if need be."""
+        """Return a label of its own: the name given, else the expectation in words, cut, and numbered if need be."""
         if "name" in item:
             text = self._name(location, item["name"])
             text = text if is_only else f"{text} {words[2]}"

@@ -36,7 +36,7 @@ class Files:
         self._paths[path] = None
 
     def find(self, directory: Path, pattern: str) -> list[Path]:
-        """Give the files that a pattern names, sorted, and note the directories in which there may be more later.
+        """Return the files that a pattern names, sorted, and note the directories in which there may be more later.
 
         Args:
             directory: What the pattern is relative to.

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def meant_key(key: str, known: Collection[str]) -> str:
-    """Say which key was probably meant, or which there are; the text completes "is no key here; "."""
+    """Say which key was probably meant, or which there are; the text completes "is not a key here; "."""
     return _hint(_KEYS, key, known) or suggest(key, known, kind="keys")
 
 
 def is_understood(key: str, known: Collection[str]) -> bool:
-    """Tell whether it is clear which key was meant."""
+    """Return whether it is clear which key was meant."""
     return bool(_hint(_KEYS, key, known)) or suggest(key, known, kind="keys").endswith("?")
 
 

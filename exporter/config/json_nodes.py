@@ -36,16 +36,16 @@ def load_json(text: str, file: str, problems: Problems) -> Node | None:
         problems: Takes everything that is wrong with it as JSON.
 
     Returns:
-        The root; None when the text is no JSON, or beyond the bounds.
+        The root; None when the text is not JSON, or beyond the bounds.
     """
     try:
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
         return _Tree(text, file, problems).grow()
     except json.JSONDecodeError as error:
         fault = json_fault(error)
-        problems.add_at(file, fault.line, fault.column, "", f"is no valid JSON: {fault.what}")
+        problems.add_at(file, fault.line, fault.column, "", f"is not valid JSON: {fault.what}")
     except ValueError as error:
-        problems.add_at(file, 0, 0, "", f"is no valid JSON: {error}")
+        problems.add_at(file, 0, 0, "", f"is not valid JSON: {error}")
     except RecursionError:
         problems.add_at(file, 0, 0, "", f"is nested more than {MAX_DEPTH} levels deep")
     except _BeyondBoundsError as error:
@@ -55,7 +55,7 @@ def load_json(text: str, file: str, problems: Problems) -> Node | None:
 
 def _refuse_constant(name: str) -> None:
     """Refuse what Python writes and JSON does not have: NaN and the infinities."""
-    raise ValueError(f"{name} is no value")
+    raise ValueError(f"{name} is not a value")
 
 
 class _Tree:

@@ -33,7 +33,7 @@ _REFERENCE: Schema = {"type": "string", "pattern": r"\$\{|\{[A-Za-z_][A-Za-z0-9_
 
 
 def json_schema(check_types: Mapping[str, CheckType]) -> Schema:
-    """Give the schema of a document whose checks have these types (JSON Schema draft 2020-12)."""
+    """Return the schema of a document whose checks have these types (JSON Schema draft 2020-12)."""
     types = [check_types[name] for name in sorted(check_types)]
     models: list[type[BaseModel]] = [CommonKeys, AlertKeys, *dict.fromkeys(check_type.settings for check_type in types)]
     places, generated = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
@@ -106,7 +106,7 @@ def _add_secret_files(definition: Schema, fields: ModelFields, definitions: dict
 
 
 def _keys_of_type(check_type: CheckType, common: Schema, settings: Schema) -> Schema:
-    """Give every key that checks of a type may have, none of them required."""
+    """Return every key that checks of a type may have, none of them required."""
     expectations = {"$ref": f"#/$defs/expectations-{check_type.name}"}
     read_apart: Schema = {
         "type": {"const": check_type.name},
@@ -131,7 +131,7 @@ def _keys_of_type(check_type: CheckType, common: Schema, settings: Schema) -> Sc
 
 
 def _check(check_type: CheckType, keys: Schema) -> Schema:
-    """Give the schema of a check: its keys, and which of them it cannot do without."""
+    """Return the schema of a check: its keys, and which of them it cannot do without."""
     return {
         **keys,
         "required": ["name", "type"],

@@ -191,7 +191,7 @@ class _Load:
             self._look_through(check, own, builder)
 
     def _look_through_common(self, check: Node, own: dict[str, Node]) -> None:
-        """Tell what else is wrong with a check of no known type, as far as its keys are those of every type."""
+        """Return what else is wrong with a check of no known type, as far as its keys are those of every type."""
         plain = CHECK_KEYS.keys() - READ_APART.keys()
         given = {key: node for key, node in own.items() if key in plain and not has_placeholders(node)}
         _, faults = validate(CommonKeys, {key: self._reader.read(node) for key, node in given.items()})
@@ -203,7 +203,7 @@ class _Load:
             self._problems.add(check._replace(path=f"{check.path}.name"), "is required")
 
     def _look_through(self, check: Node, own: dict[str, Node], builder: CheckBuilder) -> None:
-        """Tell what else is wrong with a check that cannot be expanded, as far as no placeholder stands in the way."""
+        """Return what else is wrong with a check that cannot be expanded, as far as no placeholder stands in the way."""
         self._tell_missing_name(check, own)
         builder.check_given(check, {key: node for key, node in own.items() if not has_placeholders(node)})
         each = own.get("each")
@@ -221,11 +221,11 @@ class _Load:
             place = check._replace(path=f"{check.path}.type")
             self._problems.add(place, f"is required; types: {', '.join(sorted(self._types))}")
         else:
-            self._problems.add(type_node, f"{quoted(name)} is no check type; {meant_type(str(name), self._types)}")
+            self._problems.add(type_node, f"{quoted(name)} is not a check type; {meant_type(str(name), self._types)}")
         return None
 
     def _take_name(self, check: Node, own: dict[str, Node], origin: Node | None, name_node: Node | None) -> None:
-        """Tell when a name is taken already, by another check or by one that the same item stands for."""
+        """Return when a name is taken already, by another check or by one that the same item stands for."""
         if name_node is None or not isinstance(name_node.value, str):
             return
         name = name_node.value

@@ -46,7 +46,7 @@ class ModelFields:
     lists: frozenset[str] = frozenset()
 
     def at(self, location: Location) -> ModelFields | None:
-        """Give the fields of the model at a location below this one; None where there is no model."""
+        """Return the fields of the model at a location below this one; None where there is no model."""
         fields: ModelFields | None = self
         is_name = False
         for step in location:
@@ -60,14 +60,14 @@ class ModelFields:
         return fields
 
     def is_secret(self, location: Location) -> bool:
-        """Tell whether what stands at a location is a secret, or a part of one."""
+        """Return whether what stands at a location is a secret, or a part of one."""
         return any(
             isinstance(step, str) and (fields := self.at(location[:depth])) is not None and step in fields.secrets
             for depth, step in enumerate(location)
         )
 
     def holds_secret(self, location: Location) -> bool:
-        """Tell whether a secret may stand at a location or anywhere below it."""
+        """Return whether a secret may stand at a location or anywhere below it."""
         below = self.at(location)
         return self.is_secret(location) or (below is not None and below.has_secrets)
 
@@ -77,7 +77,7 @@ class ModelFields:
         return bool(self.secrets) or any(below.has_secrets for below in self.models.values())
 
     def takes_list(self, location: Location) -> bool:
-        """Tell whether a list may stand at a location; within what is no model it may."""
+        """Return whether a list may stand at a location; within what is not a model it may."""
         if not location or not isinstance(location[-1], str):
             return True
         here = self.at(location[:-1])
@@ -118,7 +118,7 @@ def fields_of(model: type[BaseModel]) -> ModelFields:
 
 
 def _parts(annotation: object) -> Iterator[object]:
-    """Give an annotation and everything it is made of: origins, arguments, marks."""
+    """Return an annotation and everything it is made of: origins, arguments, marks."""
     origin = get_origin(annotation)
     if origin is None:
         yield annotation

@@ -1,7 +1,7 @@
 """What an expectation compares with: YAML values to compiled operands, checked against the kind of the subject.
 
 Every function gives the compiled form that `exporter.expect` works on, or raises ValueError with a sentence that
-follows the value: "is no duration; ...".
+follows the value: "is not a duration; ...".
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _compile_number(subject: Subject, operator: Operator, value: object) -> obje
 
 
 def _can_hold(operator: Operator, number: float, least: float, most: float) -> bool:
-    """Tell whether a whole number within bounds can be in this relation to another number."""
+    """Return whether a whole number within bounds can be in this relation to another number."""
     match operator:
         case "lt":
             return number > least
@@ -159,7 +159,7 @@ def _compile_status(_subject: Subject, operator: Operator, value: object) -> obj
     if operator in _ORDER:
         match = _BOUND.fullmatch(str(value))
         if isinstance(value, bool) or match is None:
-            raise ValueError("is no status; write one such as 500")
+            raise ValueError("is not a status; write one such as 500")
         if not _can_hold(operator, int(match[0]), *_STATUSES):
             raise ValueError(f"can never hold; {_STATUSES_TEXT}")
         return int(match[0])
@@ -173,7 +173,7 @@ def _status_range(value: object) -> tuple[int, int]:
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     match = _STATUS_RANGE.fullmatch(text)
     if match is None:
-        raise ValueError("is no status; write 200, 2xx, 200-299 or a list of them")
+        raise ValueError("is not a status; write 200, 2xx, 200-299 or a list of them")
     if match["one"]:
         low = high = int(match["one"])
     elif match["class"]:
@@ -194,7 +194,7 @@ def _compile_text(subject: Subject, operator: Operator, value: object) -> object
 
 
 def _choice(subject: Subject, value: object) -> str:
-    """Give a text as it would be observed: in the spelling of the subject's choices, where it has any."""
+    """Return a text as it would be observed: in the spelling of the subject's choices, where it has any."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     text = str(value) if subject.choices and is_number else str(_text(value))
     if subject.spelled is not None:
@@ -215,7 +215,7 @@ def _compile_texts(subject: Subject, operator: Operator, value: object) -> objec
 
 
 def _canonical(text: str) -> str:
-    """Give an IP address in its canonical text (RFC 5952), as name servers' answers are shown; others unchanged."""
+    """Return an IP address in its canonical text (RFC 5952), as name servers' answers are shown; others unchanged."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
@@ -237,7 +237,7 @@ def _compile_json(_subject: Subject, operator: Operator, value: object) -> objec
 
 
 def _plain(value: object) -> object:
-    """Give a JSON value free of the marks of secrets."""
+    """Return a JSON value free of the marks of secrets."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -259,7 +259,7 @@ _COMPILE: Mapping[ValueKind, Callable[[Subject, Operator, object], object]] = {
 
 
 def shorthand_operator(kind: ValueKind, value: object) -> Operator | None:
-    """Give the operator meant by `subject: value`; None where it would be a guess."""
+    """Return the operator meant by `subject: value`; None where it would be a guess."""
     match kind:
         case ValueKind.STATUS:
             return "in"
@@ -272,7 +272,7 @@ def shorthand_operator(kind: ValueKind, value: object) -> Operator | None:
 
 
 def operand_text(value: object) -> str:
-    """Give an operand as a label shows it: as written, secrets masked."""
+    """Return an operand as a label shows it: as written, secrets masked."""
     if isinstance(value, list):
         return ", ".join(map(operand_text, value))
     if isinstance(value, dict):

@@ -39,12 +39,12 @@ class Values(NamedTuple):
 
 
 def has_placeholder(node: Node, key: str) -> bool:
-    """Tell whether a node is a text with a placeholder for a key."""
+    """Return whether a node is a text with a placeholder for a key."""
     return isinstance(node.value, str) and any(match[2] == key for match in _PLACEHOLDER.finditer(node.value))
 
 
 def has_placeholders(node: Node) -> bool:
-    """Tell whether there is a placeholder anywhere within a value."""
+    """Return whether there is a placeholder anywhere within a value."""
     if isinstance(node.value, str):
         return any(match[2] for match in _PLACEHOLDER.finditer(node.value))
     below = node.value.values() if isinstance(node.value, dict) else node.value
@@ -81,7 +81,7 @@ class Substitution:
         self._labels = labels
 
     def apply(self, entries: Mapping[str, Node], values: Values) -> dict[str, Node]:
-        """Give the keys of the item with their placeholders replaced."""
+        """Return the keys of the item with their placeholders replaced."""
         return {key: self._apply(node, values, key) for key, node in entries.items()}
 
     def _apply(self, node: Node, values: Values, key: str) -> Node:
@@ -155,7 +155,7 @@ class Substitution:
             self._problems.add(values.origin, f"has no label {quoted(key)}, which {{{key}}} at {place} stands for")
             return
         kind = "keys of each" if values.origin is None else "keys of each and labels"
-        no_key = "is no key of each" if values.origin is None else "is no key of each and no label of a target"
+        no_key = "is not a key of each" if values.origin is None else "is neither a key of each nor a label of a target"
         meant = suggest(key, {*values.by_key, *self._labels}, kind=kind)
         so = " Write" if meant.endswith("?") else "; write"
         self._problems.add(node, f"{{{key}}} {no_key}; {meant}{so} {{{{{key}}}}} for the text {{{key}}}")

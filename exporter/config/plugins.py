@@ -69,7 +69,7 @@ def _load(name: str) -> CheckType:
     module, colon, attribute = name.partition(":")
     entry_points = importlib.metadata.entry_points(group=GROUP)
     if not colon and name not in entry_points.names:
-        raise ValueError(f"is no entry point; {suggest(name, entry_points.names, kind=f'plugins in {GROUP}')}")
+        raise ValueError(f"is not an entry point; {suggest(name, entry_points.names, kind=f'plugins in {GROUP}')}")
     try:
         loaded = getattr(importlib.import_module(module), attribute) if colon else entry_points[name].load()
     except BaseException as error:

@@ -34,7 +34,7 @@ class Node(NamedTuple):
         line: Line, from 1.
         column: Column, from 1.
         path: Where in the document, such as `checks[3].timeout`.
-        key_line: Line of its key; 0 for what is no value of a mapping.
+        key_line: Line of its key; 0 for what is not a value of a mapping.
         key_column: Column of its key.
     """
 
@@ -149,7 +149,7 @@ def suggest(word: str, known: Iterable[str], *, kind: str) -> str:
 
 
 def quoted(value: object) -> str:
-    """Give a value as a message may show it: text in quotes, cut, on one line; what holds a secret, masked."""
+    """Return a value as a message may show it: text in quotes, cut, on one line; what holds a secret, masked."""
     shown = getattr(value, "shown", value)
     if isinstance(shown, bool) or shown is None:
         return {True: "true", False: "false", None: "null"}[shown]
@@ -171,7 +171,7 @@ def kind_of(value: object) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """Give a text as a message may quote it: without the password of a URL, or the user name that stands for one.
+    """Return a text as a message may quote it: without the password of a URL, or the user name that stands for one.
 
     More is masked than where a URL is shown that was accepted: a password may hold what no URL has unescaped, and the
     scheme may be missing.

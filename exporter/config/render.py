@@ -19,7 +19,7 @@ _KEY_ORDER = {key: place for place, key in enumerate(("name", "type", "target"))
 
 
 def shown_check(entries: Mapping[str, Node], fields: ModelFields) -> dict[str, object]:
-    """Give the keys of a check as they may be shown, those that tell which check it is first.
+    """Return the keys of a check as they may be shown, those that tell which check it is first.
 
     Args:
         entries: The keys, nothing left to expand.
@@ -30,7 +30,7 @@ def shown_check(entries: Mapping[str, Node], fields: ModelFields) -> dict[str, o
 
 
 def _shown(node: Node, location: Location, fields: ModelFields | None, *, is_secret: bool) -> object:
-    """Give a value with its secrets masked; without fields nothing is looked for but passwords in URLs."""
+    """Return a value with its secrets masked; without fields nothing is looked for but passwords in URLs."""
     if fields is not None and not is_secret:
         is_secret = fields.is_secret(location) or _names_credential(location)
     value = node.value
@@ -44,7 +44,7 @@ def _shown(node: Node, location: Location, fields: ModelFields | None, *, is_sec
 
 
 def _names_credential(location: Location) -> bool:
-    """Tell whether a key sounds like that of a credential; one that names a file holds none."""
+    """Return whether a key sounds like that of a credential; one that names a file holds none."""
     key = location[-1]
     return isinstance(key, str) and not key.endswith("_file") and is_credential_name(key)
 

@@ -51,7 +51,7 @@ class Secrets:
         self.found: set[str] = set()
 
     def expand(self, text: str, directory: Path) -> str:
-        """Give a text with its references resolved: a `SecretText` when there were any.
+        """Return a text with its references resolved: a `SecretText` when there were any.
 
         Args:
             text: The text as written.
@@ -80,7 +80,7 @@ class Secrets:
         return SecretText("".join(parts), "".join(shown)) if has_secret else "".join(parts)
 
     def read(self, path_text: str, directory: Path) -> SecretText:
-        """Give the content of a file that holds one secret, without its final line end.
+        """Return the content of a file that holds one secret, without its final line end.
 
         Raises:
             ValueError: When it cannot be read, or holds nothing: whoever was to write it has not yet done so.
@@ -122,22 +122,22 @@ class Secrets:
 
 
 def escaped(text: str) -> str:
-    """Give the text that stands for another one in which nothing is a reference."""
+    """Return the text that stands for another one in which nothing is a reference."""
     return text.replace("${", "$${")
 
 
 def references(text: str) -> list[str]:
-    """Give the references in a text, malformed ones too, as written."""
+    """Return the references in a text, malformed ones too, as written."""
     return [match[0] for match in _REFERENCE.finditer(text) if match[0] != "$${"]
 
 
 def is_credential_path(path: str) -> bool:
-    """Tell whether a place such as `checks[0].basic_auth.password` holds a credential, as far as names say so."""
+    """Return whether a place such as `checks[0].basic_auth.password` holds a credential, as far as names say so."""
     return any(step in _HOLDERS or is_credential_name(step) for step in _STEPS.split(path))
 
 
 def shown_key(key: str) -> str:
-    """Give a key as a message may show it: whoever forgot the blank after a colon made a key of the value as well."""
+    """Return a key as a message may show it: whoever forgot the blank after a colon made a key of the value as well."""
     first = _FIRST_WORD.match(key)
     word = first[0] if first else ""
     is_whole = len(key) <= _LONGEST_KEY and ":" not in key
@@ -147,7 +147,7 @@ def shown_key(key: str) -> str:
 
 
 def mask_credential(text: str) -> str:
-    """Give a credential as `/config` may show it: its scheme and its references, nothing that was written out."""
+    """Return a credential as `/config` may show it: its scheme and its references, nothing that was written out."""
     scheme = _SCHEME.match(text)
     position = scheme.end() if scheme else 0
     shown = [text[:position]]
@@ -160,7 +160,7 @@ def mask_credential(text: str) -> str:
 
 
 def mask_url_password(text: str) -> str:
-    """Give a text with the password of a URL in it masked."""
+    """Return a text with the password of a URL in it masked."""
     return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
 
 

@@ -46,7 +46,7 @@ class TargetFiles:
         self._read: dict[Path, list[FileTarget]] = {}
 
     def read(self, patterns: Node) -> list[FileTarget]:
-        """Give the targets of all files that the patterns name; of targets with the same labels the first.
+        """Return the targets of all files that the patterns name; of targets with the same labels the first.
 
         Args:
             patterns: The value of `target_files`: globs relative to the file it stands in.
@@ -111,7 +111,7 @@ class TargetFiles:
             return
         for key, node in group.value.items():
             if key not in _GROUP_KEYS:
-                message = f"is no key here; {suggest(key, _GROUP_KEYS, kind='keys')}"
+                message = f"is not a key here; {suggest(key, _GROUP_KEYS, kind='keys')}"
                 self._problems.add(node, message, on_key=True)
         targets, labels = (group.value.get(key) for key in _GROUP_KEYS)
         given: dict[str, Node] = {}
@@ -129,7 +129,7 @@ class TargetFiles:
             self._problems.add(targets, "must be a list of targets")
 
     def _text(self, node: Node) -> Node | None:
-        """Give a scalar as the text it was written as, as Prometheus takes it, so that nothing in it is a reference."""
+        """Return a scalar as the text it was written as, as Prometheus takes it, so that nothing in it is a reference."""
         if node.value is None or isinstance(node.value, dict | list):
             self._problems.add(node, f"must be text, not {quoted(node.value)}")
             return None

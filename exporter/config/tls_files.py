@@ -27,7 +27,7 @@ class TlsFiles:
         self._unusable: dict[tuple[str | None, ...], list[UnusableFileError]] = {}
 
     def faults(self, settings: BaseModel, location: Location = ()) -> Iterator[Fault]:
-        """Give what is wrong with the files of all TLS options in settings, each at its key."""
+        """Return what is wrong with the files of all TLS options in settings, each at its key."""
         if isinstance(settings, TlsConfig):
             yield from self._faults_of(settings, location)
             return

@@ -53,7 +53,7 @@ _SCALAR_TYPES = frozenset(("int_type", "float_type", "bool_type"))
 def validate(
     model: type[Model], data: dict[str, object], known_keys: Collection[str] = ()
 ) -> tuple[Model | None, list[Fault]]:
-    """Make a model of plain values, strictly: a text is no number and 1 is not true.
+    """Make a model of plain values, strictly: a text is not a number and 1 is not true.
 
     Only a text that a reference gave is read as the number or flag that is wanted, because references give texts only.
 
@@ -120,7 +120,7 @@ def _faults(
         if error["type"] == "missing":
             location, message = (*location, error["loc"][-1]), "is required"
         elif error["type"] == "extra_forbidden":
-            message = f"is no key here; {meant_key(str(location[-1]), _known(fields, location, known_keys))}"
+            message = f"is not a key here; {meant_key(str(location[-1]), _known(fields, location, known_keys))}"
         elif on_key:
             message = _message(error, quoted(shown_key(str(location[-1]))), "")
         elif isinstance(value, list) and not fields.takes_list(location):
@@ -139,19 +139,19 @@ def _faults(
 
 
 def _known(fields: ModelFields, location: Location, known_keys: Collection[str]) -> frozenset[str]:
-    """Give the keys that could stand where an unknown one stands."""
+    """Return the keys that could stand where an unknown one stands."""
     here = fields.at(location[:-1])
     return (here.keys if here else frozenset()) | (frozenset(known_keys) if len(location) == 1 else frozenset())
 
 
 def _may_be_secret(fields: ModelFields, known_keys: Collection[str], location: Location) -> bool:
-    """Tell whether an unknown key may be a credential itself, as in `basic_auth: {me, geheim}`."""
+    """Return whether an unknown key may be a credential itself, as in `basic_auth: {me, geheim}`."""
     is_within = len(location) > 1 and fields.holds_secret(location[:-1])
     return is_within and not is_understood(str(location[-1]), _known(fields, location, known_keys))
 
 
 def _shown(value: object, fields: ModelFields, location: Location, kind: str) -> str:
-    """Give a value as a message may show it; empty for what may be a secret and is only told by its kind."""
+    """Return a value as a message may show it; empty for what may be a secret and is only told by its kind."""
     if fields.is_secret(location) or any(is_credential_name(str(step)) for step in location):
         return ""
     if isinstance(value, str) and (kind in _WANTS_MAPPING or (fields.holds_secret(location) and "@" in value)):

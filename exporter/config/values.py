@@ -29,7 +29,7 @@ class Reader:
         self._problems = problems
 
     def read(self, node: Node) -> object:
-        """Give the value of a node; texts with references come as `SecretText`."""
+        """Return the value of a node; texts with references come as `SecretText`."""
         value = node.value
         if isinstance(value, str):
             return self._read_text(node, value) if "${" in value else value
@@ -120,5 +120,5 @@ class Reader:
 
 
 def _shown_path(path: str) -> str:
-    """Give a path as a message may show it; what has several lines is a key or a token, and no path."""
+    """Return a path as a message may show it; what has several lines is a key or a token, and no path."""
     return quoted(path) if path.isprintable() and len(path) <= _LONGEST_SHOWN_PATH else MASK

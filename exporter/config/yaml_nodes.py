@@ -65,7 +65,7 @@ class _Composer(CParser):
         self._depth -= 1
 
     def resolve(self, kind: type[yaml.nodes.Node], value: str, implicit: tuple[bool, bool]) -> str:
-        """Give the tag of a node that has none of its own; the parser calls it."""
+        """Return the tag of a node that has none of its own; the parser calls it."""
         if kind is ScalarNode:
             return _scalar_tag(value) if implicit[0] else _TEXT
         return _TAG + ("seq" if kind is SequenceNode else "map")
@@ -85,7 +85,7 @@ def _scalar_tag(text: str) -> str:
 
 
 def read_scalar(text: str) -> Value:
-    """Read a plain scalar as YAML 1.2 does; what is no null, flag or number is text.
+    """Read a plain scalar as YAML 1.2 does; what is not a null, flag or number is text.
 
     Raises:
         ValueError: When it is a number too large to be one.
@@ -119,7 +119,7 @@ def load_document(text: str, file: str, problems: Problems) -> Node | None:
         problems: Takes everything that is wrong with it as YAML.
 
     Returns:
-        The root; None when there is none, or when the text is no YAML at all.
+        The root; None when there is none, or when the text is not YAML at all.
     """
     try:
         root = _Composer(text).get_single_node()
@@ -128,13 +128,13 @@ def load_document(text: str, file: str, problems: Problems) -> Node | None:
         problems.add_at(file, mark.line + 1, mark.column + 1, "", f"is nested more than {MAX_DEPTH} levels deep")
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        problems.add_at(file, line, 1, "", f"is no valid YAML: {error.reason}")
+        problems.add_at(file, line, 1, "", f"is not valid YAML: {error.reason}")
     except MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         line, column = (place.line + 1, place.column + 1) if place else (0, 0)
-        problems.add_at(file, line, column, "", f"is no valid YAML: {_fault(text, line, column, error)}")
+        problems.add_at(file, line, column, "", f"is not valid YAML: {_fault(text, line, column, error)}")
     except YAMLError as error:
-        problems.add_at(file, 0, 0, "", f"is no valid YAML: {error}")
+        problems.add_at(file, 0, 0, "", f"is not valid YAML: {error}")
     else:
         return None if root is None else _Tree(file, problems).grow(root)
     return None
@@ -150,7 +150,7 @@ def _fault(text: str, line: int, column: int, error: MarkedYAMLError) -> str:
 
 
 def _is_merge(key: ScalarNode) -> bool:
-    """Tell whether a key is the merge key; in quotes it is a text like any other."""
+    """Return whether a key is the merge key; in quotes it is a text like any other."""
     return key.value == "<<" and key.style not in ("'", '"')
 
 
@@ -238,7 +238,7 @@ class _Tree:
                 shown = key if isinstance(key, str) else "a collection"
                 shown = MASK if is_credential_path(path) else shown
                 self._problems.add_at(
-                    self._file, line, column, path, f"{shown} is no key; a key is text, in quotes if need be"
+                    self._file, line, column, path, f"{shown} is not a key; a key is text, in quotes if need be"
                 )
                 continue
             step = shown_key(key)

@@ -37,7 +37,7 @@ class DemoNameServer(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Answer one query; what is no query is dropped, as name servers do."""
+        """Answer one query; what is not a query is dropped, as name servers do."""
         try:
             query = dns.message.from_wire(data)
             answer = self._answer(query).to_wire()

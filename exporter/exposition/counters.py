@@ -42,13 +42,13 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, value: float) -> None:
-        """Count a value in the first bucket whose bound is not below it; what is no number is not counted."""
+        """Count a value in the first bucket whose bound is not below it; what is not a number is not counted."""
         if value == value:  # noqa: PLR0124 - NaN is the number that is not itself
             self.counts[bisect_left(self.bounds, value)] += 1
             self.sum += value
 
     def cumulated(self) -> list[int]:
-        """Give the counts as the exposition formats want them: each with all below it."""
+        """Return the counts as the exposition formats want them: each with all below it."""
         return list(accumulate(self.counts))
 
 
@@ -67,7 +67,7 @@ class RecentPeak:
         self._slots[slot] = max(value, self._slots.get(slot, value))
 
     def at(self, now: float) -> float:
-        """Give the highest value; 0 when there was none."""
+        """Return the highest value; 0 when there was none."""
         slot = int(now // _SLOT_SECONDS)
         return max((peak for each, peak in self._slots.items() if each > slot - _SLOTS), default=0.0)
 
@@ -116,7 +116,7 @@ class CheckCounters:
 
 
 def likely_reasons(check: Check) -> Iterable[Reason]:
-    """Give the reasons whose counters start at 0, so that `increase()` sees the first failure too.
+    """Return the reasons whose counters start at 0, so that `increase()` sees the first failure too.
 
     All 22 would be most of a page; these are the ones that every check can have and those it was configured for.
     """
@@ -217,7 +217,7 @@ class Counters:
         self._of_checks: dict[tuple[str, str, str], CheckCounters] = {}
 
     def of_checks(self, checks: Iterable[Check]) -> tuple[CheckCounters, ...]:
-        """Give the totals of each check, new ones at zero."""
+        """Return the totals of each check, new ones at zero."""
         with self.lock:
             return tuple(self._of_check(check) for check in checks)
 

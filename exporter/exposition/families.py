@@ -240,5 +240,5 @@ class MetricFamilies:
         self.families = (*UNIVERSAL, *self.of_types, *CHECKS, *BATCH, *EXPORTER)
 
     def specs_of(self, check_type: str) -> tuple[MetricSpec, ...]:
-        """Give the metrics that a type declares; none for a type that was registered by its executor alone."""
+        """Return the metrics that a type declares; none for a type that was registered by its executor alone."""
         return self._specs_of_type.get(check_type, ())

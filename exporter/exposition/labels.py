@@ -26,18 +26,18 @@ _RESERVED = frozenset((*CHECK_LABELS, "le", "quantile"))
 
 
 def clean_value(value: object) -> str:
-    """Give the text a label may carry: control characters and lone surrogates replaced, the length bounded."""
+    """Return the text a label may carry: control characters and lone surrogates replaced, the length bounded."""
     text = _HARMFUL.sub("\ufffd", value if isinstance(value, str) else str(value))
     return text if len(text) <= MAX_VALUE_CHARACTERS else text[: MAX_VALUE_CHARACTERS - 1] + "…"
 
 
 def is_label_name(name: str) -> bool:
-    """Tell whether a series may have a label of this name: Prometheus' classic characters, and not one of ours."""
+    """Return whether a series may have a label of this name: Prometheus' classic characters, and not one of ours."""
     return bool(_NAME.fullmatch(name)) and not name.startswith("__") and name not in _RESERVED
 
 
 def fits_beside_check(name: str) -> bool:
-    """Tell whether `OwnLabels` can print the label together with those of a check.
+    """Return whether `OwnLabels` can print the label together with those of a check.
 
     It cannot between `check` and `check_type`, because it prints nothing there.
     """

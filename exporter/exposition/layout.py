@@ -111,7 +111,7 @@ _series: WeakKeyDictionary[MetricFamilies, dict[tuple[str, bool], TypeSeries]] =
 
 
 def _series_of_type(check_type: str, known: MetricFamilies, *, labelled: bool) -> TypeSeries:
-    """Give the series of a type, drawn up once for each catalogue because pages about single checks are many."""
+    """Return the series of a type, drawn up once for each catalogue because pages about single checks are many."""
     of_catalogue = _series.setdefault(known, {})
     key = (check_type, labelled)
     if key not in of_catalogue:
@@ -182,7 +182,7 @@ class SeriesLayout:
 
 
 def _distinct_labels(checks: Sequence[Check]) -> list[CheckLabels]:
-    """Give the labels of each check; names that are the same once they are clean are numbered."""
+    """Return the labels of each check; names that are the same once they are clean are numbered."""
     if len({check.name for check in checks}) != len(checks):
         raise ValueError("two checks have the same name")
     taken: set[str] = set()

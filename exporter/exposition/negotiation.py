@@ -34,7 +34,7 @@ class _Choice(NamedTuple):
 
 
 def choose_format(accept: str) -> Format:
-    """Give the format that the client weighs most; of equals the one it names first.
+    """Return the format that the client weighs most; of equals the one it names first.
 
     Args:
         accept: Value of the header; several are joined with commas; empty when it was not sent.
@@ -50,7 +50,7 @@ def choose_format(accept: str) -> Format:
 
 
 def wants_gzip(accept_encoding: str) -> bool:
-    """Tell whether the client takes gzip and does not rather have the page as it is.
+    """Return whether the client takes gzip and does not rather have the page as it is.
 
     Args:
         accept_encoding: Value of the header; empty when it was not sent.

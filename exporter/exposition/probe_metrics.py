@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
 
 
 def probe_blocks(layout: SeriesLayout, outcome: Outcome, known: MetricFamilies) -> Iterator[Block]:
-    """Give the gauges that tell what the checks yielded, family by family."""
+    """Return the gauges that tell what the checks yielded, family by family."""
     results = outcome.results
     columns = (
         (catalogue.SUCCESS, [result.status is not ResultStatus.ERROR for result in results]),
@@ -85,7 +85,7 @@ def _expectation_blocks(layout: SeriesLayout, results: Sequence[Result]) -> Iter
 
 
 def _outcomes_of(check: Check, result: Result) -> Sequence[ExpectationOutcome | None]:
-    """Give an outcome for each expectation of the check; None for one that the result says nothing about."""
+    """Return an outcome for each expectation of the check; None for one that the result says nothing about."""
     if len(result.expectations) == len(check.expectations):
         return result.expectations
     outcomes = {id(outcome.expectation): outcome for outcome in result.expectations}

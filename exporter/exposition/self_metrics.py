@@ -46,7 +46,7 @@ class ExporterFacts(NamedTuple):
 def check_blocks(
     layout: SeriesLayout, totals: Counters, of_checks: Sequence[CheckCounters], stuck: Iterable[str]
 ) -> list[Block]:
-    """Give what is known about the checks over time.
+    """Return what is known about the checks over time.
 
     It is made at once, because it is read under the lock of the totals.
 
@@ -108,7 +108,7 @@ def _phase_histograms(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) 
 
 
 def batch_blocks(batch: Batch, totals: Counters) -> list[Block]:
-    """Give what running the checks took: gauges about this batch, histograms and counters over all."""
+    """Return what running the checks took: gauges about this batch, histograms and counters over all."""
     with totals.lock:
         counted = totals.batches
         return [
@@ -138,7 +138,7 @@ def _batch_histograms(counted: BatchTotals) -> Iterator[Block]:
 
 
 def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
-    """Give what the exporter says about itself."""
+    """Return what the exporter says about itself."""
     versions = (("python_version", facts.python_version), ("version", facts.version))
     yield single(catalogue.BUILD_INFO, 1.0, versions)
     yield single(catalogue.RELOAD_SUCCESSFUL, facts.last_reload_successful)
@@ -149,7 +149,7 @@ def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
 
 
 def _by_name(family: Family, values: Mapping[str, float]) -> Iterator[Block]:
-    """Give a block with a series for each value of the family's one label."""
+    """Return a block with a series for each value of the family's one label."""
     (label,) = family.labels
     rows = Rows()
     for name, value in values.items():

@@ -120,7 +120,7 @@ def shown(
     rows: Rows | None = None,
     histograms: Sequence[HistogramTable] = (),
 ) -> Iterator[Block]:
-    """Give the block of a family, or none when no series of it is there to be shown."""
+    """Return the block of a family, or none when no series of it is there to be shown."""
     tables = [table for table in tables if table.subjects.labels]
     histograms = [table for table in histograms if table.subjects.labels]
     rows = Rows() if rows is None else rows
@@ -129,7 +129,7 @@ def shown(
 
 
 def single(family: Family, value: float, pairs: Iterable[tuple[str, str]] = ()) -> Block:
-    """Give a block of one series that is about no check."""
+    """Return a block of one series that is about no check."""
     rows = Rows()
     rows.add(NO_CHECK, OwnLabels(pairs, of_check=False), value)
     return Block(family, rows=rows)

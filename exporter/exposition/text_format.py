@@ -104,7 +104,7 @@ def _chunks(blocks: Iterable[Block], exposition_format: Format, names: frozenset
 
 
 def _wanted(family: Family, names: frozenset[str]) -> frozenset[str]:
-    """Give the sample names of the family that are to be shown."""
+    """Return the sample names of the family that are to be shown."""
     samples = frozenset(family.sample_names)
     if not names or family.name in names or family.name.removesuffix("_total") in names:
         return samples

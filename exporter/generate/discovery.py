@@ -31,7 +31,7 @@ class TargetGroup(TypedDict):
 def target_groups(
     checks: Iterable[Check], address: str, *, scheme: str = "http", timeout_offset_seconds: float = 0.5
 ) -> list[TargetGroup]:
-    """Give the target groups of checks, one for each.
+    """Return the target groups of checks, one for each.
 
     Args:
         checks: The checks.

@@ -26,7 +26,7 @@ def quote_label_value(value: str) -> str:
 
 
 def series_of_check(metric: str, check: Check, *, within_seconds: float = 0.0) -> str:
-    """Give an expression for a metric of a check, by the labels that it has however it is scraped.
+    """Return an expression for a metric of a check, by the labels that it has however it is scraped.
 
     Type and target are asked for as well as the name, so that a check of another exporter that happens to have the
     same name is not meant.

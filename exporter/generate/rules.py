@@ -102,7 +102,7 @@ class Links:
 
 
 def alert_rules(checks: Iterable[Check], links: Links) -> dict[str, list[dict[str, object]]]:
-    """Give the content of a rule file for Prometheus 2.42 and newer, in groups by check type.
+    """Return the content of a rule file for Prometheus 2.42 and newer, in groups by check type.
 
     A check that is not there, because its exporter is down or has not got it any more, is no business of these rules:
     the general ones tell of exporters that cannot be scraped.
@@ -134,7 +134,7 @@ class _CheckRules:
         self._success = series_of_check("probe_success", check)
 
     def rules(self) -> Iterator[Rule]:
-        """Give everything that the policy asks for."""
+        """Return everything that the policy asks for."""
         policy = self._policy
         yield self._marker(_FAILING)
         yield self._alert(
@@ -150,7 +150,7 @@ class _CheckRules:
             yield from self._certificate_alerts()
 
     def _certificate_alerts(self) -> Iterator[Rule]:
-        """Give an alert for each severity, each until the next more severe one takes over."""
+        """Return an alert for each severity, each until the next more severe one takes over."""
         expiry = series_of_check(
             "probe_ssl_earliest_cert_expiry", self._check, within_seconds=_CERTIFICATE_COUNTS_SECONDS
         )

@@ -74,7 +74,7 @@ class ScrapeJobs(NamedTuple):
 
 
 def scrape_jobs(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
-    """Give the jobs that run each check as often as it asks for, with time for the slowest of them.
+    """Return the jobs that run each check as often as it asks for, with time for the slowest of them.
 
     Args:
         checks: All checks of the exporters.
@@ -86,7 +86,7 @@ def scrape_jobs(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
 
 
 def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
-    """Give one job for each interval that is asked for, where a parameter can tell its checks from the others."""
+    """Return one job for each interval that is asked for, where a parameter can tell its checks from the others."""
     usual = _usual_interval(checks, scraping)
     groups = _by_interval(checks, usual) or {usual: []}  # target files may be empty for now
     remarks: list[str] = []
@@ -115,7 +115,7 @@ def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
 
 
 def _params_that_choose(group: Sequence[Check], checks: Sequence[Check]) -> Params | None:
-    """Give the parameter of /metrics with the fewest values that chooses just this group; None when there is none.
+    """Return the parameter of /metrics with the fewest values that chooses just this group; None when there is none.
 
     By their names any checks could be chosen, but then a check that is renamed would end the scrape of all others.
     """
@@ -135,7 +135,7 @@ def _label(name: str, check: Check) -> str | None:
 
 
 def _job_of_targets(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
-    """Give a job in which every check is a target, and one target more that tells about all of them and runs none."""
+    """Return a job in which every check is a target, and one target more that tells about all of them and runs none."""
     usual = _usual_interval(checks, scraping)
     remarks: list[str] = []
     groups = {usual: [], **_by_interval(checks, usual)}
@@ -176,7 +176,7 @@ def _sharding(scraping: Scraping) -> list[dict[str, object]]:
 
 
 def _usual_interval(checks: Sequence[Check], scraping: Scraping) -> float:
-    """Give how often the checks are scraped that ask for no interval."""
+    """Return how often the checks are scraped that ask for no interval."""
     if scraping.interval_seconds is not None:
         return scraping.interval_seconds
     needed = _needed_seconds([check for check in checks if not check.interval_seconds], scraping)
@@ -191,7 +191,7 @@ def _by_interval(checks: Iterable[Check], usual_seconds: float) -> dict[float, l
 
 
 def _needed_seconds(checks: Iterable[Check], scraping: Scraping) -> float:
-    """Give the timeout with which a scrape of checks, all at once, is never over before the slowest of them."""
+    """Return the timeout with which a scrape of checks, all at once, is never over before the slowest of them."""
     longest = max((check.longest_run_seconds for check in checks), default=0.0)
     kept_back = min(scraping.timeout_offset_seconds, longest * _LARGEST_OFFSET_PART)
     return float(math.ceil(longest + kept_back + WAY_SECONDS))

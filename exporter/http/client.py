@@ -200,7 +200,7 @@ class _Negotiation(asyncio.Protocol):
 def _next_protocol(
     request: WireRequest, exchange: Exchange, session: Http2Session | None
 ) -> Http1Protocol | Http2Protocol:
-    """Give the protocol that goes on where a session was left."""
+    """Return the protocol that goes on where a session was left."""
     if session is None:
         return Http1Protocol(request, exchange)
     from exporter.http.http2 import Http2Protocol  # noqa: PLC0415 - it is loaded where there is a session
@@ -209,7 +209,7 @@ def _next_protocol(
 
 
 def _offered(request: WireRequest) -> tuple[str, ...]:
-    """Give the protocols offered in the handshake; HTTP/2 has no switching to others (RFC 9113 section 8.6)."""
+    """Return the protocols offered in the handshake; HTTP/2 has no switching to others (RFC 9113 section 8.6)."""
     if not request.secure:
         return ()
     return _ALPN_WITH_HTTP2 if request.options.http2 and not request.upgrades else _ALPN

@@ -112,7 +112,7 @@ class Http1Protocol(asyncio.Protocol):
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell how the connection ended, unless the answer was complete."""
+        """Return how the connection ended, unless the answer was complete."""
         if self._settled:
             return
         if exc is not None:
@@ -226,7 +226,7 @@ class Http1Protocol(asyncio.Protocol):
 
 
 def _is_chunked(exchange: Exchange) -> bool:
-    """Tell whether the body is chunked; other transfer codings leave open where it ends (RFC 9112 section 6.1)."""
+    """Return whether the body is chunked; other transfer codings leave open where it ends (RFC 9112 section 6.1)."""
     codings = exchange.header_values("transfer-encoding")
     if not codings:
         return False

@@ -83,7 +83,7 @@ class HeadReader:
     # What the parser calls
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header field (RFC 9110 section 5.5: blanks around a value are no part of it)."""
+        """Keep a header field (RFC 9110 section 5.5: blanks around a value are not a part of it)."""
         self.fields.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:

@@ -139,7 +139,7 @@ class Http2Protocol(asyncio.Protocol):
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell how the connection ended, unless the answer was complete."""
+        """Return how the connection ended, unless the answer was complete."""
         if self._done.done():
             return
         got_bytes, status = self._exchange.wire_body_bytes, self._exchange.status

@@ -73,7 +73,7 @@ class Http2Session:
         self.connection.increment_flow_control_window(_WINDOW_BYTES)
 
     def begin_request(self) -> int:
-        """Give the stream for the next request."""
+        """Return the stream for the next request."""
         self._idle_frames = 0
         self._decoder.oddities = Oddities()
         return self.connection.get_next_available_stream_id()

@@ -131,7 +131,7 @@ class Http3Protocol:
             raise self._out_of_proportion(f"{framing_bytes} bytes of framing")
 
     def connection_lost(self, failure: CheckFailed) -> None:
-        """Tell how the connection ended, unless the answer was complete."""
+        """Return how the connection ended, unless the answer was complete."""
         self._settle(failure)
 
     # Inside

@@ -87,7 +87,7 @@ def _check_size(exchange: Exchange, limit_bytes: int) -> None:
 
 
 def _failure(error: httpx.HTTPError, host: str) -> CheckFailed:
-    """Tell what httpx's exception means, by the system's error behind it where there is one."""
+    """Return what httpx's exception means, by the system's error behind it where there is one."""
     cause: BaseException | None = error
     for _ in range(_MAX_CAUSES):
         cause = _behind(cause)
@@ -100,7 +100,7 @@ def _failure(error: httpx.HTTPError, host: str) -> CheckFailed:
 
 
 def _behind(error: BaseException | None) -> BaseException | None:
-    """Give what led to an exception; of several attempts that failed, the first."""
+    """Return what led to an exception; of several attempts that failed, the first."""
     if isinstance(error, BaseExceptionGroup):
         return error.exceptions[0]
     return None if error is None else error.__cause__ or error.__context__

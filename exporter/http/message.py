@@ -88,7 +88,7 @@ class WireRequest:
     proxy: ProxyRoute | None = None
 
     def binary_head(self) -> list[tuple[bytes, bytes]]:
-        """Give the head as HTTP/2 and HTTP/3 have it (RFC 9113 section 8.3.1, RFC 9114 section 4.3.1)."""
+        """Return the head as HTTP/2 and HTTP/3 have it (RFC 9113 section 8.3.1, RFC 9114 section 4.3.1)."""
         fields = [(name.lower(), value) for name, value in self.fields]
         hosts = [value for name, value in fields if name == b"host"]
         return [
@@ -138,7 +138,7 @@ class Exchange:
         self.ended_at = 0.0
 
     def header_values(self, name: str) -> tuple[str, ...]:
-        """Give the values of a header field, in order; empty when the answer has none of that name.
+        """Return the values of a header field, in order; empty when the answer has none of that name.
 
         Bytes beyond ASCII are read as UTF-8 where they are, else as ISO 8859-1, which RFC 9110 section 5.5 has had.
         """

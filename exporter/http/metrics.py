@@ -47,7 +47,7 @@ HTTP_METRICS = (DURATION, STATUS_CODE, CONTENT_LENGTH, BODY_LENGTH, REDIRECTS, S
 
 
 def http_measurements(exchanges: Sequence[Exchange], redirects: int) -> list[Measurement]:
-    """Give the values of HTTP_METRICS that are known.
+    """Return the values of HTTP_METRICS that are known.
 
     Args:
         exchanges: Those of one run in order: first request, answered challenges, redirects; at least one.

@@ -35,7 +35,7 @@ _SHAPING_SETTINGS = tuple(NetworkSettings.model_fields)
 
 
 def connection_key(request: WireRequest) -> Hashable:
-    """Give all that shapes the connection for a request; equal keys may share connections."""
+    """Return all that shapes the connection for a request; equal keys may share connections."""
     options = request.options
     settings = [getattr(options.network, name) for name in _SHAPING_SETTINGS]
     settings += [getattr(options, name) for name in _SHAPING_OPTIONS]
@@ -101,7 +101,7 @@ class ConnectionPool:
         self._kept: _LoopConnections | None = None
 
     def take(self, key: Hashable, context: TlsContext | None) -> IdleConnection | None:
-        """Give the connection used last among those of a key and take it out; None when there is none to be used."""
+        """Return the connection used last among those of a key and take it out; None when there is none to be used."""
         kept = self._kept
         if kept is None or kept.loop is not asyncio.get_running_loop():
             return None
@@ -152,7 +152,7 @@ class _LoopConnections:
             await asyncio.sleep(0)  # one more turn, in which the sockets are closed
 
     def last(self, key: Hashable) -> IdleConnection | None:
-        """Give the connection of a key that was kept last."""
+        """Return the connection of a key that was kept last."""
         same = self._by_key.get(key)
         return same[-1] if same else None
 

@@ -90,7 +90,7 @@ def redirect_target(base: httpx.URL, locations: Sequence[bytes], status: int) ->
     except NotHttpError as error:
         raise _refused(f"leads to {_shown_location(location)}, which is neither http nor https") from error
     except ValueError as error:
-        raise _refused(f"leads to {_shown_location(location)}, which is no URL that can be followed") from error
+        raise _refused(f"leads to {_shown_location(location)}, which is not a URL that can be followed") from error
     if url.userinfo:
         raise _refused("leads to a URL with a user name or password in it")
     return url

@@ -132,7 +132,7 @@ class Intake:
         self._exchange.ended_at = perf_counter()
 
     def settle(self) -> None:
-        """Give the exchange what of the body has come; whatever happened, this is the last thing."""
+        """Return the exchange what of the body has come; whatever happened, this is the last thing."""
         self._exchange.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     def _too_large(self, what: str) -> CheckFailed:

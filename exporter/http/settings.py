@@ -35,7 +35,7 @@ _OWN_HEADERS = ("content-length", "transfer-encoding", "trailer", "te")
 
 def _header_name(name: str) -> str:
     if not _TOKEN.fullmatch(name):
-        raise ValueError("is no name of a header")
+        raise ValueError("is not a name of a header")
     if name.lower() in _OWN_HEADERS:
         raise ValueError("is a header that follows from the body; leave it out")
     return name
@@ -43,7 +43,7 @@ def _header_name(name: str) -> str:
 
 def _method(method: str) -> str:
     if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
-        raise ValueError("is no method that a URL can be asked with, such as GET, HEAD or POST")
+        raise ValueError("is not a method that a URL can be asked with, such as GET, HEAD or POST")
     return method.upper()
 
 
@@ -59,7 +59,7 @@ def _accepts(accept_encoding: str, coding: str) -> bool:
 
 
 def _bearer_token(token: SecretStr) -> SecretStr:
-    """Give a token back when there is one, and nothing besides.
+    """Return a token back when there is one, and nothing besides.
 
     Raises:
         ValueError: When it is empty, has the scheme in front, or has a control character.

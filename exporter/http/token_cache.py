@@ -18,7 +18,7 @@ class TokenCache:
         self._kept: dict[Hashable, tuple[str, float]] = {}
 
     def token(self, grant: Hashable) -> str | None:
-        """Give the token kept for a grant; None when there is none whose time has not passed."""
+        """Return the token kept for a grant; None when there is none whose time has not passed."""
         text, good_until = self._kept.get(grant, ("", 0.0))
         return text if monotonic() < good_until else None
 

@@ -191,4 +191,4 @@ def find_json(document: object, path: Path) -> Observed:
 
 
 def _refuse_constant(name: str) -> object:
-    raise ValueError(f"has {name}, which is no JSON")
+    raise ValueError(f"has {name}, which is not JSON")

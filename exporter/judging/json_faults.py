@@ -35,7 +35,7 @@ def json_fault(error: JSONDecodeError) -> JsonFault:
 
 
 def _comma_before_end(text: str, position: int) -> tuple[int, str] | None:
-    """Give the place of a comma that nothing follows: Python 3.13 reports the comma, others what comes after it."""
+    """Return the place of a comma that nothing follows: Python 3.13 reports the comma, others what comes after it."""
     comma = position if text[position : position + 1] == "," else len(text[:position].rstrip(_BLANKS)) - 1
     after = text[comma + 1 :].lstrip(_BLANKS)[:1] if comma >= 0 and text[comma] == "," else ""
     before = text[:comma].rstrip(_BLANKS)[-1:]

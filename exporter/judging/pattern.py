@@ -30,7 +30,7 @@ class Pattern:
         self.instructions: int = self._compiled.programsize
 
     def found_in(self, text: str) -> bool:
-        """Tell whether the pattern matches anywhere in the text."""
+        """Return whether the pattern matches anywhere in the text."""
         return self._compiled.search(text.encode("utf-8", "replace")) is not None
 
     def __reduce__(self) -> tuple[type[Pattern], tuple[str]]:

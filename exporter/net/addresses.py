@@ -35,7 +35,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def fnv1a(octets: bytes) -> int:
-    """Give the 32-bit FNV-1a hash.
+    """Return the 32-bit FNV-1a hash.
 
     Source: draft-eastlake-fnv section 2; blackbox_exporter defines `probe_ip_addr_hash` by it.
     """

@@ -40,7 +40,7 @@ async def connect_plain(
 async def _connect(
     protocol: asyncio.Protocol, candidates: AddressQueue, port: int, settings: NetworkSettings, facts: ConnectionFacts
 ) -> tuple[asyncio.Transport, float]:
-    """Give the connected transport, and when it was connected."""
+    """Return the connected transport, and when it was connected."""
     attempt = current_attempt()
     reason_before, attempt.timeout_reason = attempt.timeout_reason, Reason.CONNECT_TIMEOUT
     only = candidates.only
@@ -174,5 +174,5 @@ _unbounded: AbstractAsyncContextManager[None] = nullcontext()
 
 
 def bounded(limit_seconds: float | None) -> AbstractAsyncContextManager[object]:
-    """Give a block that TimeoutError ends when a limit has passed; None for no limit."""
+    """Return a block that TimeoutError ends when a limit has passed; None for no limit."""
     return _unbounded if limit_seconds is None else asyncio.timeout(limit_seconds)

@@ -80,7 +80,7 @@ class ConnectionFacts:
         self.address, self.ip_protocol, self.ip_addr_hash = address
 
     def reused(self) -> ConnectionFacts:
-        """Give the facts of the same connection for one more request: address and TLS as they are, no phases."""
+        """Return the facts of the same connection for one more request: address and TLS as they are, no phases."""
         facts = ConnectionFacts()
         facts.address, facts.ip_protocol, facts.ip_addr_hash = self.address, self.ip_protocol, self.ip_addr_hash
         facts.tls = self.tls
@@ -89,7 +89,7 @@ class ConnectionFacts:
 
 
 def resolution_measurements(facts: ConnectionFacts) -> tuple[Measurement, ...]:
-    """Give the values of RESOLUTION_METRICS."""
+    """Return the values of RESOLUTION_METRICS."""
     return (
         Measurement(LOOKUP_TIME, facts.lookup_seconds),
         shared_measurement(IP_PROTOCOL, float(facts.ip_protocol)),
@@ -99,7 +99,7 @@ def resolution_measurements(facts: ConnectionFacts) -> tuple[Measurement, ...]:
 
 @lru_cache(maxsize=4096)
 def shared_measurement(spec: MetricSpec, value: float, labels: tuple[str, ...] = ()) -> Measurement:
-    """Give a measurement of what is mostly the same for many checks, such as a status; one object does for all."""
+    """Return a measurement of what is mostly the same for many checks, such as a status; one object does for all."""
     return Measurement(spec, value, labels)
 
 
@@ -129,7 +129,7 @@ class CertificateFacts:
 
 
 def earliest_expiry(certificates: tuple[CertificateFacts, ...]) -> float | None:
-    """Give the first Unix time at which one of the certificates expires; None when none is known."""
+    """Return the first Unix time at which one of the certificates expires; None when none is known."""
     times = [one.not_after_timestamp_seconds for one in certificates if one.not_after_timestamp_seconds is not None]
     return min(times, default=None)
 

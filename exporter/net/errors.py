@@ -42,7 +42,7 @@ _VERIFICATION = {
     21: "its issuer is unknown and no intermediate certificate was sent",
     22: "its chain is too long",
     23: "it is revoked",
-    24: "its issuer is no certificate authority",
+    24: "its issuer is not a certificate authority",
     26: "it is not meant for servers",
     28: "its issuer is not trusted for servers",
     62: "it is for another host",
@@ -50,7 +50,7 @@ _VERIFICATION = {
     66: "its key is too weak",
     67: "a key in its chain is too weak",
     68: "a signature in its chain uses a weak digest",
-    79: "its issuer is no certificate authority",
+    79: "its issuer is not a certificate authority",
 }
 """Source: OpenSSL, X509_STORE_CTX_get_error(3)."""
 
@@ -59,7 +59,7 @@ EXPIRED, NOT_YET_VALID, OTHER_HOST, OTHER_ADDRESS, UNKNOWN_ISSUER = 10, 9, 62, 6
 
 
 def connection_failure(error: Exception, doing: str) -> CheckFailed:
-    """Tell what an exception of a socket or of TLS means for the check.
+    """Return what an exception of a socket or of TLS means for the check.
 
     Args:
         error: An OSError (ssl.SSLError is one) or an earlier CheckFailed, which is given back as it is.
@@ -80,7 +80,7 @@ def connection_failure(error: Exception, doing: str) -> CheckFailed:
 
 
 def reason_of_errno(number: int, otherwise: Reason) -> Reason:
-    """Give the reason that an error number of a connection stands for, or the other when it stands for none."""
+    """Return the reason that an error number of a connection stands for, or the other when it stands for none."""
     return _REASON_OF_ERRNO.get(number, otherwise)
 
 

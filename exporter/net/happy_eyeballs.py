@@ -90,7 +90,7 @@ class Race:
         return self.winner
 
     def told(self) -> str:
-        """Tell what became of the addresses tried, and of lookups that failed."""
+        """Return what became of the addresses tried, and of lookups that failed."""
         told = [
             f"{self._place(address)} did not answer" if failure is None else failure.detail
             for address, failure in islice(self._tried.items(), _MOST_TOLD)

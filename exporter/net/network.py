@@ -227,7 +227,7 @@ class Network:
         return transport, protocol
 
     async def context(self, tls: TlsConfig, alpn: tuple[str, ...] = ()) -> TlsContext:
-        """Give the TLS context for a configuration; one that does not exist yet is made in a worker thread.
+        """Return the TLS context for a configuration; one that does not exist yet is made in a worker thread.
 
         Waiting for that is no fault of the target and counts as time the check was held.
 
@@ -277,11 +277,11 @@ class Network:
 
 
 def place_to_find(host: str, port: int, settings: NetworkSettings) -> tuple[str, int]:
-    """Give host and port to connect to: those of the target, unless `connect_to` names others."""
+    """Return host and port to connect to: those of the target, unless `connect_to` names others."""
     return (host, port) if settings.connect_to is None else parse_host_port(settings.connect_to, default_port=port)
 
 
 def verifiable_name(name: str) -> str:
-    """Give the name as certificates have it: without the final dot, an address without its zone."""
+    """Return the name as certificates have it: without the final dot, an address without its zone."""
     address = parse_address(name)
     return resolvable_name(name).removesuffix(".") if address is None else address.text.partition("%")[0]

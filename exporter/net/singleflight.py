@@ -29,7 +29,7 @@ class SingleFlight(Generic[K, V]):
         self._work: dict[K, _Work[V]] = {}
 
     async def result(self, key: K, start: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """Give the result for a key; `start` makes the work if there is none yet.
+        """Return the result for a key; `start` makes the work if there is none yet.
 
         Raises:
             CheckFailed: When the work raised it, for each who waits an exception of its own.
@@ -77,5 +77,5 @@ class _Work(Generic[V]):
             return failure
 
     def failed_before(self, moment: float) -> bool:
-        """Tell whether the work had failed before a `perf_counter()` value."""
+        """Return whether the work had failed before a `perf_counter()` value."""
         return 0.0 < self.failed_at < moment

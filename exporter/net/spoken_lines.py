@@ -1,6 +1,6 @@
 """What a peer says, line by line, bounded in every way, and how long it is listened to for what is expected of it.
 
-A line ends with a line feed; a carriage return before it is no part of it. What follows the last line feed is a line
+A line ends with a line feed; a carriage return before it is not a part of it. What follows the last line feed is a line
 that may yet go on.
 """
 
@@ -167,7 +167,7 @@ async def _goes_on(spoken: SpokenLines, unsettled: Sequence[Expectation], *, is_
 
 
 def _unsettled(expected: Sequence[Expectation], line: str, *, may_be_refused: bool) -> Sequence[Expectation]:
-    """Give what a line leaves open: whatever it does not meet, without what the first line alone is judged by."""
+    """Return what a line leaves open: whatever it does not meet, without what the first line alone is judged by."""
     return [
         one
         for one in expected

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def open_datagram_socket(server: Address, port: int, source_ip: str | None) -> socket.socket:
-    """Give a socket for datagrams of one exchange: connected, so that the kernel drops those of others.
+    """Return a socket for datagrams of one exchange: connected, so that the kernel drops those of others.
 
     The kernel also tells of refusals (ICMP), and chooses the port for this exchange alone, so it is not to be guessed.
 

@@ -247,7 +247,7 @@ class Loops:
 
 
 def _release(provider: BlockingPortalProvider) -> threading.Thread:
-    """Give a lease back in a thread of its own, because the loop may have to be waited for, perhaps for ever."""
+    """Return a lease back in a thread of its own, because the loop may have to be waited for, perhaps for ever."""
     thread = threading.Thread(target=provider.__exit__, args=(None, None, None), name="nyxmon-release", daemon=True)
     thread.start()
     return thread

@@ -63,7 +63,7 @@ class BatchExecutors:
         self.instantiated: dict[str, int] = {}
 
     def get_executor(self, check_type: str) -> CheckExecutor:
-        """Give the executor of a type, making it when the batch has none yet.
+        """Return the executor of a type, making it when the batch has none yet.
 
         Two types registered with the same factory share one instance.
 
@@ -183,7 +183,7 @@ class ExecutorRegistry:
         self._declared[check_type] = DeclaredSeries(None if declaration is None else declaration.metrics)
 
     def list_registered_types(self) -> list[str]:
-        """Give the names of all types that have an executor, sorted."""
+        """Return the names of all types that have an executor, sorted."""
         return sorted(self._recipes)
 
     @property
@@ -206,7 +206,7 @@ class ExecutorRegistry:
             raise UnknownCheckTypeError(check_type, self._recipes)
 
     def needs_http_client(self, check_types: Iterable[str]) -> bool:
-        """Tell whether any of these types wants the shared HTTP client."""
+        """Return whether any of these types wants the shared HTTP client."""
         return any(self._recipes[check_type].needs_http_client for check_type in check_types)
 
     def for_batch(self, context: BatchContext) -> BatchExecutors:
@@ -214,7 +214,7 @@ class ExecutorRegistry:
         return BatchExecutors(dict(self._recipes), context, dict(self._declared))
 
     def get_executor(self, check_type: str) -> CheckExecutor:
-        """Give an executor to a caller without a batch; it is kept until `aclose_all`.
+        """Return an executor to a caller without a batch; it is kept until `aclose_all`.
 
         Raises:
             UnknownCheckTypeError: When the type has no recipe.

@@ -66,7 +66,7 @@ def judge(
 
 
 def _weight(outcome: ExpectationOutcome) -> tuple[int, bool]:
-    """Give how much a missed expectation counts for the verdict; of equal ones the first is told."""
+    """Return how much a missed expectation counts for the verdict; of equal ones the first is told."""
     expectation = outcome.expectation
     explains = expectation.is_default or expectation.subject.reason in _EXPLAINING
     return _WORSE[_VERDICTS[expectation.severity]], explains
@@ -80,7 +80,7 @@ def _told(outcome: ExpectationOutcome) -> str:
 
 
 def unjudged(check: Check, reason: Reason, detail: str, attempt: Attempt | None = None) -> Result:
-    """Give the result of a check that did not end by itself; what it measured and observed before still counts."""
+    """Return the result of a check that did not end by itself; what it measured and observed before still counts."""
     return Result(
         check_name=check.name,
         status=ResultStatus.ERROR,
@@ -93,7 +93,7 @@ def unjudged(check: Check, reason: Reason, detail: str, attempt: Attempt | None 
 
 
 def wants_retry(check: Check, result: Result) -> bool:
-    """Tell whether a failed attempt may be followed by another, by its reason and the check's retry conditions."""
+    """Return whether a failed attempt may be followed by another, by its reason and the check's retry conditions."""
     if result.status is not ResultStatus.ERROR:
         return False
     if not check.retry_reasons and not check.retry_expectations:
@@ -106,7 +106,7 @@ def wants_retry(check: Check, result: Result) -> bool:
 
 
 def _is_missed(outcome: ExpectationOutcome, reasons: frozenset[Reason]) -> bool:
-    """Tell whether an expectation was looked at and missed, and its reason is among these."""
+    """Return whether an expectation was looked at and missed, and its reason is among these."""
     is_missed = outcome.evaluated and not outcome.ok and outcome.expectation.severity is Severity.ERROR
     return is_missed and outcome.expectation.subject.reason in reasons
 

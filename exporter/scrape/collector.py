@@ -134,13 +134,13 @@ class CheckCollector(Collector):
         return Outcome(results, ages, batch)
 
     def blocks(self, outcome: Outcome) -> Iterator[Block]:
-        """Give the series of an outcome, family by family, in the order of the catalogue."""
+        """Return the series of an outcome, family by family, in the order of the catalogue."""
         yield from probe_blocks(self.layout, outcome, self._known)
         if self.layout.labelled:
             yield from self._counted_blocks(outcome.batch)
 
     def blocks_without_run(self) -> Iterator[Block]:
-        """Give the series of what was counted so far, and run nothing; for a collector with labels."""
+        """Return the series of what was counted so far, and run nothing; for a collector with labels."""
         totals = self._records.totals
         with totals.lock:
             batch = totals.batches.standing()

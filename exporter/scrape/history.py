@@ -105,13 +105,13 @@ class History:
             ring.append(run, size, max_runs=self._runs_per_check, max_bytes=share)
 
     def latest(self, name: str) -> Run | None:
-        """Give the newest run of a check; None when it has not run yet."""
+        """Return the newest run of a check; None when it has not run yet."""
         with self._lock:
             ring = self._rings.get(name)
             return ring.runs[-1] if ring else None
 
     def runs(self, name: str) -> tuple[Run, ...]:
-        """Give the remembered runs of a check, oldest first."""
+        """Return the remembered runs of a check, oldest first."""
         with self._lock:
             ring = self._rings.get(name)
             return (*ring.points_as_runs(), *ring.runs) if ring else ()
@@ -165,7 +165,7 @@ class _Ring:
             self.bytes -= self.sizes.pop(0)
 
     def points_as_runs(self) -> Iterator[Run]:
-        """Give the points as runs, oldest first."""
+        """Return the points as runs, oldest first."""
         place = 0
         while place < len(self.points):
             recorded, started, duration, timeout, attempts, status, reason, length = _POINT.unpack_from(
@@ -263,7 +263,7 @@ def _bytes_of(log: tuple[LogLine, ...]) -> int | None:
 
 
 def _bounded(line: LogLine) -> LogLine:
-    """Give the line with long texts cut and objects turned into text, so that it keeps no body alive."""
+    """Return the line with long texts cut and objects turned into text, so that it keeps no body alive."""
     fields: Mapping[str, object] = {
         name: value if value.__class__ in _SMALL else text_of(value) for name, value in line.fields.items()
     }

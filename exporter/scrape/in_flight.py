@@ -51,7 +51,7 @@ class InFlightBatch:
         return not self._deadlines
 
     def suits(self, deadline: float, needed_seconds: float) -> bool:
-        """Tell whether a scrape may wait for it: it ends in time, and is not in too much of a hurry."""
+        """Return whether a scrape may wait for it: it ends in time, and is not in too much of a hurry."""
         if self.outcome.done() or self.given_up.done() or self._deadline > deadline:
             return False
         return self._budget_seconds >= _LEAST_SHARE * needed_seconds
@@ -113,7 +113,7 @@ class InFlightBatches:
             return None if flight.given_up.done() else flight.take_off()
 
     def leave(self, ticket: Ticket) -> None:
-        """Give a place back; without passengers the flight is given up."""
+        """Return a place back; without passengers the flight is given up."""
         flight = ticket.flight
         with self._lock:
             is_over = flight.leave(ticket)

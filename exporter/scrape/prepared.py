@@ -95,7 +95,7 @@ class PreparedConfig:
         records.retain(config.checks)
 
     def choose(self, selection: Selection) -> PreparedScrape:
-        """Give the checks that a selection selects.
+        """Return the checks that a selection selects.
 
         Raises:
             UnknownCheckNameError: When it names checks that are not configured.
@@ -104,7 +104,7 @@ class PreparedConfig:
         return self._prepared(selection, lambda: self._selected(selection), labelled=True)
 
     def choose_one(self, check_name: str) -> PreparedScrape:
-        """Give a single check, for a page without check labels.
+        """Return a single check, for a page without check labels.
 
         Raises:
             UnknownCheckNameError: When no check has the name.

@@ -75,7 +75,7 @@ class Records:
             self._last = {name: last for name, last in self._last.items() if by_name.get(name) == last.check}
 
     def reusable(self, check: Check) -> LastResult | None:
-        """Give the last result of a check whose minimum interval is not over yet; None when it has to run."""
+        """Return the last result of a check whose minimum interval is not over yet; None when it has to run."""
         interval = check.min_interval_seconds
         last = self._last.get(check.name) if interval > 0 else None
         if last is None or (last.check is not check and last.check != check):

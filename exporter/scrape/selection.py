@@ -28,7 +28,7 @@ class Selection:
     labels: frozenset[tuple[str, str]] = frozenset()
 
     def selects(self, check: Check) -> bool:
-        """Tell whether a check is among those wanted."""
+        """Return whether a check is among those wanted."""
         if self.check_names and check.name not in self.check_names:
             return False
         if self.check_types and check.check_type not in self.check_types:
@@ -40,7 +40,7 @@ class Selection:
 
 
 def selected_checks(checks: Sequence[Check], selection: Selection) -> list[Check]:
-    """Give the checks that a selection selects, in their order.
+    """Return the checks that a selection selects, in their order.
 
     Raises:
         UnknownCheckNameError: When it names others.

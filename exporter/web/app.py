@@ -91,7 +91,7 @@ class Site:
 
 
 def create_app(site: Site) -> Starlette:
-    """Give the ASGI application."""
+    """Return the ASGI application."""
     routes = _Routes(site)
     return Starlette(
         routes=[
@@ -209,7 +209,7 @@ class _Routes:
         return Response(self._site.live_config.current.rendered, media_type="text/yaml")
 
     def static(self, request: Request) -> Response:
-        """Give a file the pages are made with."""
+        """Return a file the pages are made with."""
         file = self._static.get(request.path_params["file"])
         if file is None:
             raise HTTPException(404)
@@ -217,12 +217,12 @@ class _Routes:
         return Response(content, headers={"Cache-Control": _STATIC_CACHING, "Content-Type": content_type})
 
     async def healthy(self, request: Request) -> Response:
-        """Tell whether the process can do its work at all, however busy the threads for other pages are."""
+        """Return whether the process can do its work at all, however busy the threads for other pages are."""
         trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
         return PlainTextResponse(f"{trouble}\n", status_code=503) if trouble else PlainTextResponse("healthy\n")
 
     async def ready(self, request: Request) -> Response:
-        """Tell whether scrapes are welcome: not while the exporter starts or stops, nor while no check can run."""
+        """Return whether scrapes are welcome: not while the exporter starts or stops, nor while no check can run."""
         trouble = "starting or stopping"
         if self._site.readiness.ready:
             trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)

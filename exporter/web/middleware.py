@@ -64,9 +64,9 @@ class Guard:
 
 
 def is_host(text: str) -> bool:
-    """Tell whether a field value is `host`, `host:port` or `[v6]:port`, as Host must be (RFC 9112, section 3.2).
+    """Return whether a field value is `host`, `host:port` or `[v6]:port`, as Host must be (RFC 9112, section 3.2).
 
-    Addresses are made of it, and where it is no host, somebody wants them to lead elsewhere. A port may be empty
+    Addresses are made of it, and where it is not a host, somebody wants them to lead elsewhere. A port may be empty
     (RFC 3986, section 3.2.3).
     """
     address = text.removesuffix(":")

@@ -46,7 +46,7 @@ class BadParameterError(Exception):
 
 
 def scrape_budget(header: str | None, offset_seconds: float) -> float:
-    """Give the seconds that a scrape may take, so that the page is there before Prometheus gives up.
+    """Return the seconds that a scrape may take, so that the page is there before Prometheus gives up.
 
     Args:
         header: Value of `X-Prometheus-Scrape-Timeout-Seconds`; None when it was not sent. Anything but a plain
@@ -61,7 +61,7 @@ def scrape_budget(header: str | None, offset_seconds: float) -> float:
 
 
 def parse_query(request: Request) -> dict[str, list[str]]:
-    """Give the values of each parameter, in the order sent.
+    """Return the values of each parameter, in the order sent.
 
     Raises:
         BadParameterError: When there are too many parameters.

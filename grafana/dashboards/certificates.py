@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def board() -> Board:
-    """Give the dashboard."""
+    """Return the dashboard."""
     return Board(
         name="certificates",
         title="Nyxmon / Certificates",
@@ -39,7 +39,7 @@ def board() -> Board:
 
 
 def certificate_columns() -> list[Column]:
-    """Give the columns of a table of certificates; the first three name the check."""
+    """Return the columns of a table of certificates; the first three name the check."""
     names = "subject, issuer, subjectalternative, serialnumber, fingerprint_sha256"
     return [
         CHECK,

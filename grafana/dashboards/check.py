@@ -36,7 +36,7 @@ _OBSERVED = highest("probe_expectation_value", "expectation")
 
 
 def board() -> Board:
-    """Give the dashboard."""
+    """Return the dashboard."""
     return Board(
         name="check",
         title="Nyxmon / Check",

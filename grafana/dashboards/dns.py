@@ -32,7 +32,7 @@ _ANSWERED = "probe_dns_query_succeeded"
 
 
 def board() -> Board:
-    """Give the dashboard."""
+    """Return the dashboard."""
     return Board(
         name="dns",
         title="Nyxmon / DNS",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def board() -> Board:
-    """Give the dashboard."""
+    """Return the dashboard."""
     return Board(
         name="overview",
         title="Nyxmon / Overview",

@@ -19,7 +19,7 @@ _COUNT = Look(decimals=0)
 
 
 def board() -> Board:
-    """Give the dashboard."""
+    """Return the dashboard."""
     return Board(
         name="runner",
         title="Nyxmon / Runner",

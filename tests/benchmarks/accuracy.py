@@ -91,7 +91,7 @@ class Quantiles(NamedTuple):
 
 
 def quantiles(errors: list[float]) -> Quantiles:
-    """Give the median and the 99th percentile."""
+    """Return the median and the 99th percentile."""
     return Quantiles(statistics.median(errors), sorted(errors)[int(len(errors) * 0.99)])
 
 

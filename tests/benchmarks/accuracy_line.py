@@ -36,7 +36,7 @@ _IP_HEADER_BYTES = 20  # the kernel sends no options
 
 
 def address_of(number: int) -> bytes:
-    """Give the IPv4 address by which a check reaches the server over the line."""
+    """Return the IPv4 address by which a check reaches the server over the line."""
     return _THERE + bytes([_FIRST_NET + number // _NET_SIZE, 1 + number % _NET_SIZE])
 
 

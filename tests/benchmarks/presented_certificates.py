@@ -63,7 +63,7 @@ async def held_seconds(port: int, tls: TlsConfig) -> float:
 
 
 def measure(count: int, *, linked: bool, verified: bool) -> list[float]:
-    """Give the times of all rounds, in milliseconds, each with certificates of its own."""
+    """Return the times of all rounds, in milliseconds, each with certificates of its own."""
     ca = trustme.CA()
     times = []
     for round_number in range(_ROUNDS):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def warm_runner(*check_types: CheckType) -> Iterator[AsyncCheckRunner]:
-    """Give a runner that knows these types alone and whose loop stays warm for the length of the block."""
+    """Return a runner that knows these types alone and whose loop stays warm for the length of the block."""
     registry = ExecutorRegistry()
     for check_type in check_types:
         registry.register_type(check_type)

@@ -502,7 +502,7 @@ def test_dnsmasq_agrees(start_dnsmasq: Callable[..., Dnsmasq], run: Callable[...
         ("a..test", {}, "is not a host name: it has an empty label"),
         ("x" * 64 + ".test", {}, f"is not a host name: its label {'x' * 20}… has 64 characters, and 63 are allowed"),
         ("a." * 127 + "test", {}, "is not a host name: it has 258 characters, and 253 are allowed"),
-        ("a\\300.test", {}, "is no name that can be asked for (BadEscape)"),
+        ("a\\300.test", {}, "is not a name that can be asked for (BadEscape)"),
         ("https://www.example/path?a=b", {}, "is a URL; write www.example"),
         ("http://me:secret@www.example:8080", {}, "is a URL; write www.example"),
         ("dns://1.1.1.1", {}, "is a URL; the target is the name asked for, and the server goes to `server`"),
@@ -538,7 +538,7 @@ def test_dnsmasq_agrees(start_dnsmasq: Callable[..., Dnsmasq], run: Callable[...
     ],
 )
 def test_names_that_cannot_be_asked_for(target: str, settings: dict[str, object], problem: str) -> None:
-    """A target that is no name is refused when the configuration is loaded."""
+    """A target that is not a name is refused when the configuration is loaded."""
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - the whole text is compared
         validate_name(target, DnsSettings.model_validate(settings))
     assert str(raised.value) == problem
@@ -560,7 +560,7 @@ def test_names_that_cannot_be_asked_for(target: str, settings: dict[str, object]
     ],
 )
 def test_names_that_can_be_asked_for(target: str, settings: dict[str, object], name: str) -> None:
-    """Whatever DNS has names for can be asked for, and what is no host's name too."""
+    """Whatever DNS has names for can be asked for, and what is not a host's name too."""
     assert validate_name(target, DnsSettings.model_validate(settings)) == name
 
 

@@ -29,7 +29,7 @@ OWN_ZONE = {
 
 @pytest.fixture(scope="module")
 def holds() -> Iterator[Callable[[str, str, str], bool]]:
-    """Tell whether an expectation about the answers for a name and type holds."""
+    """Return whether an expectation about the answers for a name and type holds."""
     ZONE.update(OWN_ZONE)
     with run_dns_server() as server, warm_runner(DNS) as runner:
 

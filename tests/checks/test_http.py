@@ -603,7 +603,7 @@ async def test_an_unreadable_body_file_is_no_fault_of_the_target(tmp_path: Path)
 def test_json_http_demands_json(
     run: Callable[..., Result], act: Act, status: ResultStatus, reason: Reason | None
 ) -> None:
-    """A body that is no JSON fails a `json-http` check, but an error page fails it because of its status."""
+    """A body that is not JSON fails a `json-http` check, but an error page fails it because of its status."""
     with run_http_server({"/": act}) as server:
         result = run(server.url(), check_type="json-http")
     assert (result.status, result.reason) == (status, reason)
@@ -663,9 +663,12 @@ def test_targets_stay_as_they_were_written(target: str) -> None:
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ("method: 'G T'", 'method: "G T" is no method that a URL can be asked with, such as GET, HEAD or POST'),
-        ("method: CONNECT", 'method: "CONNECT" is no method that a URL can be asked with, such as GET, HEAD or POST'),
-        ("headers: {'a b': x}", 'headers.a b: "a b" is no name of a header'),
+        ("method: 'G T'", 'method: "G T" is not a method that a URL can be asked with, such as GET, HEAD or POST'),
+        (
+            "method: CONNECT",
+            'method: "CONNECT" is not a method that a URL can be asked with, such as GET, HEAD or POST',
+        ),
+        ("headers: {'a b': x}", 'headers.a b: "a b" is not a name of a header'),
         (
             "headers: {Content-Length: '1'}",
             'headers.Content-Length: "Content-Length" is a header that follows from the body; leave it out',

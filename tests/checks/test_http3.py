@@ -92,7 +92,7 @@ def test_a_refused_certificate_is_shown(run: Callable[..., tuple[Result, Batch]]
 
 
 def test_nobody_listening_is_refused(run: Callable[..., tuple[Result, Batch]]) -> None:
-    """A closed port is no timeout."""
+    """A closed port is not a timeout."""
     with closed_datagram_port() as port:
         result, batch = run(f"https://127.0.0.1:{port}/")
     assert (result.reason, batch.http_connections_opened) == (Reason.CONNECT_REFUSED, 0)

@@ -52,7 +52,7 @@ NONCE = 'realm="r", nonce="n"'
 @pytest.mark.parametrize("algorithm", ["MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess"])
 @pytest.mark.parametrize("qop", ["", ", qop=auth", ', qop="auth"', ', qop="auth-int, auth"', ', qop="AUTH-INT"'])
 async def test_digest_authentication_is_answered(algorithm: str, qop: str) -> None:
-    """A challenge costs one more request, which is no redirect."""
+    """A challenge costs one more request, which is not a redirect."""
     challenge = f'Digest realm="r", nonce="n0nce", algorithm={algorithm}, opaque="o"{qop}'
     act = demand_digest(challenge, password=PASSWORD, algorithm=algorithm, body=b"content")
     with run_http_server({"/a?b=c": act}) as server:

@@ -237,7 +237,7 @@ def test_a_secret_that_the_server_repeats_is_not_shown(world: World, caplog: pyt
 def test_octets_go_over_http2_as_well(
     runner: AsyncCheckRunner, start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """Cookies, names of users and what is configured, in headers that are no text to HTTP/2."""
+    """Cookies, names of users and what is configured, in headers that are not a text to HTTP/2."""
     places = """
         location = / { add_header Set-Cookie "city=Köln-CANARY" always; return 302 /in; }
         location = /in { add_header WWW-Authenticate 'Digest realm="Köln", nonce="n"' always; add_header X-Given

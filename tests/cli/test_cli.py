@@ -99,7 +99,7 @@ def test_every_problem_of_a_configuration_has_its_line(tmp_path: Path) -> None:
     [
         ("absent.yml", "absent.yml: cannot be read: No such file or directory\n"),
         ("directory", "directory: cannot be read: it is not a regular file\n"),
-        ("bad.yml", "bad.yml:2:1: is no valid YAML: "),
+        ("bad.yml", "bad.yml:2:1: is not valid YAML: "),
         ("binary.yml", "binary.yml: is not UTF-8 (line 1)\n"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, messa
     ("arguments", "message"),
     [
         (["--config.flie=x"], "unknown flag --config.flie; did you mean --config.file? (see --help)"),
-        (["--history.limit=0"], "--history.limit: '0' is no whole number from 1 to 1000 (see --help)"),
+        (["--history.limit=0"], "--history.limit: '0' is not a whole number from 1 to 1000 (see --help)"),
         (["run", "shp"], "no check is named 'shp'; did you mean 'shop'?"),
         (["run", "\x1b[2J"], "no check is named '\\x1b[2J'"),
     ],

@@ -288,7 +288,7 @@ def test_targets_of_files_are_followed(tmp_path: Path) -> None:
         _, page = exporter.get("/metrics")
         assert 'target="127.0.0.1:1",team="web"} 1.0\n' in page
         targets.write_text('[{"targets": ["127.0.0.1:2"', encoding="utf-8")
-        wait_until(lambda: "is no valid JSON" in exporter.process.log())
+        wait_until(lambda: "is not valid JSON" in exporter.process.log())
         _, page = exporter.get("/metrics")
         assert runs.format(1, 2) in page
         assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page

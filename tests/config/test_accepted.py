@@ -153,7 +153,7 @@ def test_included_files_add_their_checks_and_share_the_defaults(tmp_path: Path) 
 
 
 def test_five_thousand_checks_load_in_seconds() -> None:
-    """Loading is no reason to split a large installation."""
+    """Loading is not a reason to split a large installation."""
     lines = (f"  - {{name: c{n}, type: http, target: 'http://host{n}.example/'}}" for n in range(5000))
     started = time.thread_time()
     config = parse_config("checks:\n" + "\n".join(lines), "checks.yml", TYPES)

@@ -86,7 +86,7 @@ def test_a_wrong_value_of_each_is_told_where_it_stands() -> None:
         load(
             "checks:\n- {name: 'a-{ip}', type: tcp, target: 'a.example:1', source_ip: '{ip}', each: {ip: [1.1.1.1, x]}}"
         )
-    assert str(caught.value) == 'f.yml:2:94: checks[0].each.ip[1]: "x" is no IP address'
+    assert str(caught.value) == 'f.yml:2:94: checks[0].each.ip[1]: "x" is not an IP address'
 
 
 def test_defaults_hold_for_the_checks_that_know_them() -> None:

@@ -1,4 +1,4 @@
-"""JSON read with places: what a JSON writer writes, and what is no JSON."""
+"""JSON read with places: what a JSON writer writes, and what is not JSON."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def test_every_value_knows_where_it_stands() -> None:
 @pytest.mark.parametrize(
     ("text", "faults"),
     [
-        ('["a",]', ["f.json:1:5: is no valid JSON: a comma before the ]"]),
-        ('[\n  {"a": "b"', ["f.json:2:12: is no valid JSON: it ends too early"]),
-        ("[] # no comment", ["f.json:1:4: is no valid JSON: unexpected '#'"]),
-        ("[NaN]", ["f.json: is no valid JSON: NaN is no value"]),
+        ('["a",]', ["f.json:1:5: is not valid JSON: a comma before the ]"]),
+        ('[\n  {"a": "b"', ["f.json:2:12: is not valid JSON: it ends too early"]),
+        ("[] # no comment", ["f.json:1:4: is not valid JSON: unexpected '#'"]),
+        ("[NaN]", ["f.json: is not valid JSON: NaN is not a value"]),
         ('{"a": 1,\n"a": 2}', ["f.json:2:1: a: is a duplicate key, first in line 1"]),
         ("[1e999]", ['f.json:1:2: [0]: "1e999" is too large a number']),
         ('["\\ud83d\\ude00", "\\ud83d"]', ['f.json:1:18: [1]: "\\ud83d" has half a character in it']),

@@ -54,7 +54,7 @@ checks:
 """)
     assert dict(getattr(config.checks[0].settings, "headers", {})) == {"A": "1", "B": "3"}
     assert refusal_of("checks: [{name: a, type: tcp, target: 'a.example:1', labels: {\"<<\": x}}]") == [
-        'f.yml:1:63: checks[0].labels.<<: "<<" is no label name; it has letters, digits and _, and starts with no digit'
+        'f.yml:1:63: checks[0].labels.<<: "<<" is not a label name; it has letters, digits and _, and starts with no digit'
     ]
 
 
@@ -67,7 +67,7 @@ checks:
   - {<<: *base, name: c}
 """)
     assert refusal == [
-        "f.yml:3:64: checks[0].timeout: 5 is no duration; write it with a unit, such as 500ms, 5s, 1m30s"
+        "f.yml:3:64: checks[0].timeout: 5 is not a duration; write it with a unit, such as 500ms, 5s, 1m30s"
     ]
 
 

@@ -37,66 +37,69 @@ def faults_of_check(keys: str) -> list[str]:
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
-        (f"{HTTP}, url: x", "url: is no key here; write target"),
-        (f"{HTTP}, hostname: x", "hostname: is no key here; write target"),
-        (f"{HTTP}, verify: false", "verify: is no key here; write tls_config: {insecure_skip_verify: true}"),
-        (f"{TCP}, insecure: true", "insecure: is no key here; write tls_config: {insecure_skip_verify: true}"),
+        (f"{HTTP}, url: x", "url: is not a key here; write target"),
+        (f"{HTTP}, hostname: x", "hostname: is not a key here; write target"),
+        (f"{HTTP}, verify: false", "verify: is not a key here; write tls_config: {insecure_skip_verify: true}"),
+        (f"{TCP}, insecure: true", "insecure: is not a key here; write tls_config: {insecure_skip_verify: true}"),
         (
             f"{TCP}, insecure_skip_verify: true",
-            "insecure_skip_verify: is no key here; write tls_config: {insecure_skip_verify: true}",
+            "insecure_skip_verify: is not a key here; write tls_config: {insecure_skip_verify: true}",
         ),
         (
             f"{HTTP}, tls_config: {{verify: false}}",
-            "tls_config.verify: is no key here; write insecure_skip_verify: true",
+            "tls_config.verify: is not a key here; write insecure_skip_verify: true",
         ),
-        (f"{HTTP}, user: me", "user: is no key here; write basic_auth: {username: .., password: ..}"),
-        (f"{HTTP}, auth: me", "auth: is no key here; write basic_auth: {username: .., password: ..}"),
-        (f"{HTTP}, token: me", "token: is no key here; write bearer_token"),
+        (f"{HTTP}, user: me", "user: is not a key here; write basic_auth: {username: .., password: ..}"),
+        (f"{HTTP}, auth: me", "auth: is not a key here; write basic_auth: {username: .., password: ..}"),
+        (f"{HTTP}, token: me", "token: is not a key here; write bearer_token"),
         (
             f"{TCP}, starttls: true",
-            "starttls: is no key here; STARTTLS is not supported; tls: true speaks TLS from the start",
+            "starttls: is not a key here; STARTTLS is not supported; tls: true speaks TLS from the start",
         ),
         (
             f"{HTTP}, module: http_2xx",
             (
-                "module: is no key here; a module is part of blackbox.yml, which is another format; "
+                "module: is not a key here; a module is part of blackbox.yml, which is another format; "
                 "its keys become keys of the check"
             ),
         ),
         (
             f"{HTTP}, prober: http",
-            "prober: is no key here; write type; a module of blackbox.yml becomes keys of the check",
+            "prober: is not a key here; write type; a module of blackbox.yml becomes keys of the check",
         ),
-        (f"{HTTP}, scrape_timeout: 5s", "scrape_timeout: is no key here; write timeout"),
-        (f"{HTTP}, scrape_interval: 5s", "scrape_interval: is no key here; write interval"),
-        (f"{HTTP}, expected_status: 200", "expected_status: is no key here; write expect: [{status: ..}]"),
-        (f"{HTTP}, valid_status_codes: [200]", "valid_status_codes: is no key here; write expect: [{status: ..}]"),
+        (f"{HTTP}, scrape_timeout: 5s", "scrape_timeout: is not a key here; write timeout"),
+        (f"{HTTP}, scrape_interval: 5s", "scrape_interval: is not a key here; write interval"),
+        (f"{HTTP}, expected_status: 200", "expected_status: is not a key here; write expect: [{status: ..}]"),
+        (f"{HTTP}, valid_status_codes: [200]", "valid_status_codes: is not a key here; write expect: [{status: ..}]"),
         (
             f"{HTTP}, fail_if_body_matches_regexp: [x]",
-            "fail_if_body_matches_regexp: is no key here; write expect: [{body: {not_matches: ..}}]",
+            "fail_if_body_matches_regexp: is not a key here; write expect: [{body: {not_matches: ..}}]",
         ),
-        (f"{DNS}, query_type: A", "query_type: is no key here; write record_type"),
-        (f"{DNS}, valid_rcodes: [NOERROR]", "valid_rcodes: is no key here; write expect: [{rcode: ..}]"),
-        (f"{HTTP}, source_ip_address: 10.0.0.1", "source_ip_address: is no key here; write source_ip"),
-        (f"{HTTP}, enabled: false", "enabled: is no key here; leave the check out to switch it off"),
+        (f"{DNS}, query_type: A", "query_type: is not a key here; write record_type"),
+        (f"{DNS}, valid_rcodes: [NOERROR]", "valid_rcodes: is not a key here; write expect: [{rcode: ..}]"),
+        (f"{HTTP}, source_ip_address: 10.0.0.1", "source_ip_address: is not a key here; write source_ip"),
+        (f"{HTTP}, enabled: false", "enabled: is not a key here; leave the check out to switch it off"),
         (
             f"{HTTP}, expect: [{{status_code: 200}}]",
-            "expect[0].status_code: is no subject of type http and no operator; write status",
+            "expect[0].status_code: is neither a subject of type http nor an operator; write status",
         ),
         (
             f"{HTTP}, expect: [{{response_time: {{lt: 1s}}}}]",
-            "expect[0].response_time: is no subject of type http and no operator; write duration",
+            "expect[0].response_time: is neither a subject of type http nor an operator; write duration",
         ),
-        (f"{HTTP}, expect: [{{body: {{regex: x}}}}]", "expect[0].body.regex: is no operator for body; write matches"),
+        (
+            f"{HTTP}, expect: [{{body: {{regex: x}}}}]",
+            "expect[0].body.regex: is not an operator for body; write matches",
+        ),
         (
             f"{HTTP}, expect: [{{body_size: {{'>=': 5}}}}]",
-            "expect[0].body_size.>=: is no operator for body_size; write ge",
+            "expect[0].body_size.>=: is not an operator for body_size; write ge",
         ),
-        ("name: it, type: https, target: 'https://a.example/'", 'type: "https" is no check type; write http'),
-        ("name: it, type: json, target: 'https://a.example/'", 'type: "json" is no check type; write json-http'),
+        ("name: it, type: https, target: 'https://a.example/'", 'type: "https" is not a check type; write http'),
+        ("name: it, type: json, target: 'https://a.example/'", 'type: "json" is not a check type; write json-http'),
         (
             "name: it, type: icmp, target: a.example",
-            'type: "icmp" is no check type; there is no such type; types: dns, http, json-http, tcp',
+            'type: "icmp" is not a check type; there is no such type; types: dns, http, json-http, tcp',
         ),
     ],
 )
@@ -252,14 +255,14 @@ checks:
             "modules: {http_2xx: {prober: http}}",
             [
                 (
-                    "modules: is no key here; this is blackbox.yml, which is another format; write "
+                    "modules: is not a key here; this is blackbox.yml, which is another format; write "
                     "checks, each with name, "
                     "type "
                     "and target (the README has a table)"
                 )
             ],
         ),
-        ("endpoints: []", ["endpoints: is no key here; write checks, each with name, type and target"]),
+        ("endpoints: []", ["endpoints: is not a key here; write checks, each with name, type and target"]),
     ],
 )
 def test_files_of_other_formats_and_wrong_defaults_say_where_things_go(text: str, faults: list[str]) -> None:
@@ -276,10 +279,10 @@ def test_files_of_other_formats_and_wrong_defaults_say_where_things_go(text: str
                 "each: {x: [], timeout: [7], name: [a]}"
             ),
             [
-                "timeout: 5 is no duration; write it with a unit, such as 500ms, 5s, 1m30s",
-                'mthod: is no key here; did you mean "method"?',
+                "timeout: 5 is not a duration; write it with a unit, such as 500ms, 5s, 1m30s",
+                'mthod: is not a key here; did you mean "method"?',
                 "each.x: must be a list of at least one value",
-                "each.timeout[0]: 7 is no duration; write it with a unit, such as 500ms, 5s, 1m30s",
+                "each.timeout[0]: 7 is not a duration; write it with a unit, such as 500ms, 5s, 1m30s",
                 'each.name: "name" cannot be a key of each',
             ],
         ),
@@ -288,14 +291,14 @@ def test_files_of_other_formats_and_wrong_defaults_say_where_things_go(text: str
             [
                 "name: is required",
                 "targets: must be a list of at least one value",
-                "expect[0].status: 99 is no status; write 200, 2xx, 200-299 or a list of them",
+                "expect[0].status: 99 is not a status; write 200, 2xx, 200-299 or a list of them",
             ],
         ),
         (
             "name: 'a {x}', type: htp, timeout: 5, retries: many, each: {x: [1]}",
             [
-                'type: "htp" is no check type; did you mean "http"?',
-                "timeout: 5 is no duration; write it with a unit, such as 500ms, 5s, 1m30s",
+                'type: "htp" is not a check type; did you mean "http"?',
+                "timeout: 5 is not a duration; write it with a unit, such as 500ms, 5s, 1m30s",
                 'retries: must be a whole number, not "many"',
             ],
         ),
@@ -316,7 +319,7 @@ def test_mistakes_are_told_together_with_those_of_each(keys: str, faults: list[s
     ],
 )
 def test_an_empty_secret_file_is_refused(tmp_path: Path, content: str, keys: str, fault: str) -> None:
-    """A file that nothing has been written into yet is no secret."""
+    """A file that nothing has been written into yet is not a secret."""
     (tmp_path / "token").write_text(content)
     (tmp_path / "checks.yml").write_text(f"checks: [{{{HTTP}, {keys}}}]")
     with pytest.raises(ConfigError) as caught:

@@ -65,7 +65,7 @@ def test_a_plugin_is_found_by_entry_point_and_by_attribute(name: str) -> None:
 @pytest.mark.usefixtures("packages")
 def test_a_plugin_that_is_not_named_is_not_imported() -> None:
     """Being installed is not enough."""
-    with pytest.raises(ConfigError, match='"ping" is no check type'):
+    with pytest.raises(ConfigError, match='"ping" is not a check type'):
         parse_config(CHECKS, "f.yml", {"http": BUILTIN[0]})
 
 
@@ -73,7 +73,7 @@ def test_a_plugin_that_is_not_named_is_not_imported() -> None:
 @pytest.mark.parametrize(
     ("names", "fault"),
     [
-        ("[pong]", '"pong" is no entry point; did you mean "ping"?'),
+        ("[pong]", '"pong" is not an entry point; did you mean "ping"?'),
         ("[broken_check:X]", '"broken_check:X" cannot be imported: SystemExit: 3'),
         ("[pingcheck:MODULE]", '"pingcheck:MODULE" is no CheckType but a str'),
         ("[ping, pingcheck:AGAIN]", '"pingcheck:AGAIN" gives the check type ping, as another plugin does'),

@@ -75,7 +75,7 @@ def test_an_alias_bomb_is_refused_at_once() -> None:
 
 
 def test_a_document_that_is_nested_without_end_is_refused() -> None:
-    """A thousand brackets are no reason to run out of stack."""
+    """A thousand brackets are not a reason to run out of stack."""
     assert "checks.yml:1:" in refusal_of("checks: " + "[" * 1000 + "]" * 1000)
 
 

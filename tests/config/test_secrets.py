@@ -64,7 +64,7 @@ def test_a_reference_may_stand_for_a_number_or_a_flag() -> None:
 
 
 def test_a_value_that_was_quoted_stays_text() -> None:
-    """Only references are read as what is wanted: a text is no number."""
+    """Only references are read as what is wanted: a text is not a number."""
     assert refusal_of("max_redirects: '5'") == 'f.yml:1:76: checks[0].max_redirects: must be a whole number, not "5"'
 
 

@@ -53,16 +53,18 @@ def test_every_value_knows_where_it_stands() -> None:
 @pytest.mark.parametrize(
     ("text", "faults"),
     [
-        ("[" * 500_000, ["f:1:1001: is no valid YAML: while increasing flow level, exceeded maximum nesting depth"]),
-        ("a:\n\t- x", ["f:2:1: is no valid YAML: a tab cannot indent; use spaces"]),
-        ("a: x\n\tb: y", ["f:2:1: is no valid YAML: a tab cannot indent; use spaces"]),
+        ("[" * 500_000, ["f:1:1001: is not valid YAML: while increasing flow level, exceeded maximum nesting depth"]),
+        ("a:\n\t- x", ["f:2:1: is not valid YAML: a tab cannot indent; use spaces"]),
+        ("a: x\n\tb: y", ["f:2:1: is not valid YAML: a tab cannot indent; use spaces"]),
         (
             "a: `x",
-            ["f:1:4: is no valid YAML: while scanning for the next token, found character that cannot start any token"],
+            [
+                "f:1:4: is not valid YAML: while scanning for the next token, found character that cannot start any token"
+            ],
         ),
         (
             "a: [x",
-            ["f:2:1: is no valid YAML: while parsing a flow sequence, did not find expected ',' or ']'"],
+            ["f:2:1: is not valid YAML: while parsing a flow sequence, did not find expected ',' or ']'"],
         ),
         ("x: " + "[" * 70 + "]" * 70, ["f:1:66: is nested more than 64 levels deep"]),
         ("a: &a [*a]", ["f: is nested more than 64 levels deep, aliases written out"]),

@@ -373,6 +373,8 @@ def test_a_configuration_that_is_wrong_is_told_as_elsewhere(tmp_path: Path) -> N
     """Each problem with its line, exit status 2, and the file of before stays."""
     (tmp_path / "own.yml").write_text("before", encoding="utf-8")
     config = "checks:\n- {name: a, type: tcp, target: 'a.example:1', alert: {for: 5}}\n"
-    problem = "checks.yml:2:60: checks[0].alert.for: 5 is no duration; write it with a unit, such as 500ms, 5s, 1m30s\n"
+    problem = (
+        "checks.yml:2:60: checks[0].alert.for: 5 is not a duration; write it with a unit, such as 500ms, 5s, 1m30s\n"
+    )
     assert generate(tmp_path, config, "--output.file=own.yml") == Outcome(2, "", problem)
     assert (tmp_path / "own.yml").read_text("utf-8") == "before"

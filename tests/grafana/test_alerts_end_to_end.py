@@ -42,7 +42,7 @@ class Receiver:
         self.messages: list[Message] = []
 
     def wait_for(self, is_meant: Callable[[Message], bool]) -> Message:
-        """Give the first message that is meant, once it has come.
+        """Return the first message that is meant, once it has come.
 
         Raises:
             AssertionError: When it did not; the text holds all messages.

@@ -96,7 +96,7 @@ def test_corrupt_bodies_are_refused(coding: str) -> None:
 
 @pytest.mark.parametrize("coding", ["deflate", "Deflate", "zstd"])
 def test_data_behind_the_end_is_refused(coding: str) -> None:
-    """What follows the end of a body that can have no second part is no part of it."""
+    """What follows the end of a body that can have no second part is not a part of it."""
     reason, _ = failure_of(coding, CODINGS[coding](b"hello") + b"junk")
     assert reason is Reason.DECODE
 

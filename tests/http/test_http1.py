@@ -114,7 +114,7 @@ async def test_unusual_responses_are_well_formed(name: str) -> None:
     ],
 )
 async def test_values_lose_the_blanks_around_them(head: bytes, values: tuple[str, ...]) -> None:
-    """Blanks at both ends are no part of a value, and a folded value is one line with a blank at each fold."""
+    """Blanks at both ends are not a part of a value, and a folded value is one line with a blank at each fold."""
     exchange, _ = await answer_to(raw(OK + head + SHORT))
     assert (exchange.header_values("x"), exchange.body) == (values, b"hi")
 
@@ -194,7 +194,7 @@ async def test_an_exchange_keeps_what_was_said_and_when() -> None:
 
 
 async def test_headers_in_an_older_charset_are_read() -> None:
-    """A header that is no UTF-8 is read as ISO 8859-1."""
+    """A header that is not UTF-8 is read as ISO 8859-1."""
     exchange, _ = await answer_to(raw(OK + b"X: caf\xe9\r\n" + SHORT))
     assert exchange.header_values("x") == ("café",)
 
@@ -281,7 +281,7 @@ async def test_endless_framing_is_cut_off(start: bytes, repeated: bytes) -> None
 
 
 async def test_a_body_in_the_smallest_chunks_is_read() -> None:
-    """Framing that is five times the body is what some servers send, and is no reason to refuse it."""
+    """Framing that is five times the body is what some servers send, and is not a reason to refuse it."""
     exchange, failure = await answer_to(raw(chunked(*[b"x"] * 50_000)))
     assert (failure, exchange.body) == (None, b"x" * 50_000)
 

@@ -60,7 +60,7 @@ async def ask(
 
 @pytest.mark.parametrize("name", HTTP2_ODD)
 async def test_odd_responses_are_taken_and_noted(ca: trustme.CA, ca_file: Path, name: str) -> None:
-    """Blanks around values are no part of them, and the exchange says that they were there."""
+    """Blanks around values are not a part of them, and the exchange says that they were there."""
     sent, oddities = HTTP2_ODD[name]
     with run_http2_server(ca, settings(), sent) as server:
         exchange, failure = await ask(f"https://{server.target}/", ca_file)

@@ -125,7 +125,7 @@ async def test_an_answer_is_taken_however_it_comes(certificate: Certificate, ca_
 async def test_blanks_around_values_are_taken_and_noted(
     certificate: Certificate, ca_file: Path, steps: list[Step], oddities: tuple[str, ...]
 ) -> None:
-    """Blanks around values are no part of them, and the exchange says that they were there."""
+    """Blanks around values are not a part of them, and the exchange says that they were there."""
     with run_http3_server(certificate, *steps) as server:
         outcome = await ask(server.url(), ca_file)
     assert (outcome.answer, outcome.exchange.oddities) == ((None, 200, "3", b"hi"), oddities), outcome.why

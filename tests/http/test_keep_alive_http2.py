@@ -145,7 +145,7 @@ async def test_what_a_server_may_say_meanwhile_is_answered(ca: trustme.CA, ca_fi
 
 
 async def test_a_frame_may_begin_in_one_exchange_and_end_in_the_next(ca: trustme.CA, ca_file: Path) -> None:
-    """Half a frame after an answer is no reason to give the connection up."""
+    """Half a frame after an answer is not a reason to give the connection up."""
     with run_http2_conversations(ca, [[FIRST + PING[:11]], [PING[11:] + answer(3)]]) as (server, _):
         shared, url = HttpShared(), f"https://{server.target}/"
         assert [(await ask(shared, url, ca_file)).body for _ in range(2)] == [b"hi"] * 2

@@ -22,9 +22,9 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "two documents": (b"{} {}", "unexpected '{' (line 1, column 4)"),
     "a trailing comma": (b"[1,]", "a comma before the ] (line 1, column 3)"),
     "single quotes": (b"{'a': 1}", 'unexpected "\'" (line 1, column 2)'),
-    "NaN": (b"[NaN]", "has NaN, which is no JSON"),
-    "Infinity": (b'{"a": Infinity}', "has Infinity, which is no JSON"),
-    "minus Infinity": (b"-Infinity", "has -Infinity, which is no JSON"),
+    "NaN": (b"[NaN]", "has NaN, which is not JSON"),
+    "Infinity": (b'{"a": Infinity}', "has Infinity, which is not JSON"),
+    "minus Infinity": (b"-Infinity", "has -Infinity, which is not JSON"),
     "a mebibyte of brackets": (b"[" * (1 << 20), "is nested too deep"),
     "a mebibyte of objects": (b'{"a":' * 200_000, "is nested too deep"),
     "nesting that closes": (b"[" * 50_000 + b"]" * 50_000, "is nested too deep"),
@@ -111,7 +111,7 @@ def test_any_bytes_are_json_or_a_value_error(body: bytes) -> None:
 
 
 def test_an_answer_reads_its_body_once() -> None:
-    """A body that is no JSON is tried once, and every question about it is answered with None and a note."""
+    """A body that is not JSON is tried once, and every question about it is answered with None and a note."""
     attempt = begin_attempt()
     answer = JsonValue(Content(b"[" + b"{}," * 1_000_000, ""))
     started = time.thread_time()
@@ -134,5 +134,5 @@ def test_an_answer_reads_its_body_once() -> None:
     ],
 )
 def test_dates_of_http_are_read(text: str, timestamp: float | None) -> None:
-    """The three forms of RFC 9110 are read, everything else is no date."""
+    """The three forms of RFC 9110 are read, everything else is not a date."""
     assert http_date_timestamp_seconds(text) == timestamp

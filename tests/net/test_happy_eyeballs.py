@@ -338,7 +338,7 @@ async def test_takes_all_addresses_of_the_hosts_file(site: Site) -> None:
 
 
 async def test_an_address_is_no_race(site: Site) -> None:
-    """What is no name, or was given as connect_to, is connected to as ever."""
+    """What is not a name, or was given as connect_to, is connected to as ever."""
     site.listen("127.0.0.2")
     assert await site.connect({}, host="127.0.0.2") == "127.0.0.2"
     assert await site.connect({}, connect_to="127.0.0.2") == "127.0.0.2"

@@ -265,7 +265,7 @@ def run_datagram_server(answer: Callable[[bytes], Iterable[bytes]], host: str = 
 
 @contextmanager
 def lossy_relay(port: int, every: int) -> Iterator[int]:
-    """Give a port that passes datagrams of one client to a server on 127.0.0.1 and back, and loses every so many."""
+    """Return a port that passes datagrams of one client to a server on 127.0.0.1 and back, and loses every so many."""
 
     class Relay(asyncio.DatagramProtocol):
         def __init__(self) -> None:
@@ -291,7 +291,7 @@ def lossy_relay(port: int, every: int) -> Iterator[int]:
 
 @contextmanager
 def closed_datagram_port(host: str = "127.0.0.1") -> Iterator[int]:
-    """Give a port that refuses datagrams: it is taken by a socket that is connected to somebody else."""
+    """Return a port that refuses datagrams: it is taken by a socket that is connected to somebody else."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
         holder.bind((host, 0))
         holder.connect(("127.255.255.1", 9))

@@ -165,7 +165,7 @@ def server_program(name: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """Give a port that no TCP or UDP socket on any address holds at the moment."""
+    """Return a port that no TCP or UDP socket on any address holds at the moment."""
     while True:
         port = _random.choice(_PORTS)
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):

@@ -85,7 +85,7 @@ def closed_port(host: str = "127.0.0.1") -> Iterator[int]:
 
 @contextmanager
 def black_hole(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """Give a port that answers no connection attempt, because its queue of connections is full."""
+    """Return a port that answers no connection attempt, because its queue of connections is full."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(family))
@@ -101,7 +101,7 @@ def black_hole(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
 
 @contextmanager
 def deaf_port() -> Iterator[int]:
-    """Give a port that takes connections and never says anything, with which no thread has anything to do."""
+    """Return a port that takes connections and never says anything, with which no thread has anything to do."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         yield listener.getsockname()[1]
 

@@ -63,7 +63,7 @@ def connect(url: str) -> socket.socket:
 
 
 def receive(connection: socket.socket) -> bytes:
-    """Give an answer whose body is the greeting."""
+    """Return an answer whose body is the greeting."""
     received = b""
     while not received.endswith(b"hello"):
         received += connection.recv(1024)

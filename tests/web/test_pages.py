@@ -308,7 +308,7 @@ def test_ages_are_written_coarsely(seconds: float, text: str) -> None:
     [(503.0, "503"), (0.12345678, "0.123457"), (float("nan"), "nan"), (float("inf"), "inf"), (1e20, "1e+20")],
 )
 def test_numbers_are_written_shortly(value: float, text: str) -> None:
-    """Whole numbers have no fraction; what is no number is told as it is."""
+    """Whole numbers have no fraction; what is not a number is told as it is."""
     assert number_text(value) == text
 
 

@@ -30,7 +30,7 @@ _SHOWN_CHARACTERS = 100
 
 
 def closed_by_peer(end: ConnectionTerminated, doing: str) -> CheckFailed:
-    """Tell why the peer closed the connection.
+    """Return why the peer closed the connection.
 
     Args:
         end: What its CONNECTION_CLOSE frame says.
@@ -49,7 +49,7 @@ def closed_by_peer(end: ConnectionTerminated, doing: str) -> CheckFailed:
 
 
 def closed_by_us(end: ConnectionTerminated) -> CheckFailed:
-    """Tell which rule the peer broke, so that aioquic closed the connection."""
+    """Return which rule the peer broke, so that aioquic closed the connection."""
     if end.frame_type is None:
         return CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/3 ({end_name(end)}){_phrase(end)}")
     if end.error_code == _NO_PROTOCOL:
@@ -89,7 +89,7 @@ def _phrase(end: ConnectionTerminated) -> str:
 
 
 def presented_certificates(quic: QuicConnection) -> Presented:
-    """Give the certificates that the peer sent; also after a handshake that failed because of them."""
+    """Return the certificates that the peer sent; also after a handshake that failed because of them."""
     tls = quic.tls
     own, others = tls._peer_certificate, tls._peer_certificate_chain  # noqa: SLF001 - aioquic has no public way to them
     if own is None:
@@ -100,7 +100,7 @@ def presented_certificates(quic: QuicConnection) -> Presented:
 
 
 def handshake_facts(quic: QuicConnection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts | None:
-    """Give what is known of a handshake, however far it came; None when the peer chose nothing.
+    """Return what is known of a handshake, however far it came; None when the peer chose nothing.
 
     Args:
         quic: The connection; it must have begun.

@@ -119,7 +119,7 @@ def answers_compared_with(answer: DnsAnswer, wanted: object) -> tuple[str, ...]:
 
 
 def answer_measurements(answer: DnsAnswer) -> list[Measurement]:
-    """Give the values of ANSWER_METRICS."""
+    """Return the values of ANSWER_METRICS."""
     found = [
         Measurement(QUERY_SUCCEEDED, 1.0),
         Measurement(ANSWER_RRS, float(answer.answer_count)),
@@ -135,7 +135,7 @@ def answer_measurements(answer: DnsAnswer) -> list[Measurement]:
 
 
 def answer_observations(answer: DnsAnswer, *, truncated: bool) -> Mapping[str, Observation]:
-    """Give the values of ANSWER_SUBJECTS.
+    """Return the values of ANSWER_SUBJECTS.
 
     Args:
         answer: The answer.

@@ -91,14 +91,14 @@ class ResolverThreads:
                 this host has not what the lookup needs.
         """
         if not (name.isascii() and name.isprintable()) or address_question(name, version) is None:
-            raise CheckFailed(Reason.RESOLVE, f"{name} is no domain name")
+            raise CheckFailed(Reason.RESOLVE, f"{name} is not a domain name")
         outcome = await asyncio.wrap_future(self._ask(_Key(name, version)))
         if isinstance(outcome, CheckFailed):
             raise outcome.anew()
         return outcome
 
     def obstacle(self, name: str) -> str:
-        """Tell what keeps the lookup of a name from beginning; empty when nothing does."""
+        """Return what keeps the lookup of a name from beginning; empty when nothing does."""
         with self._lock:
             waits = any(not lookup.begun for key, lookup in self._lookups.items() if key.name == name)
             if waits and self._threads == self._limit:
@@ -140,7 +140,7 @@ class ResolverThreads:
             self._end(lookup, _ask_system(*lookup.key))
 
     def _next(self) -> _Lookup | None:
-        """Give a lookup that somebody waits for; None when the thread is to end."""
+        """Return a lookup that somebody waits for; None when the thread is to end."""
         with self._lock:
             while self._queue:
                 lookup = self._queue.popleft()
@@ -175,13 +175,13 @@ def _ask_system(name: str, version: int) -> Outcome:
 
 
 def address_of(place: tuple[Any, ...]) -> Address | None:
-    """Give the address in a socket address; a link-local one with the number of its interface as zone (RFC 4007)."""
+    """Return the address in a socket address; a link-local one with the number of its interface as zone (RFC 4007)."""
     host, zone = place[0], place[3] if len(place) > 3 else 0
     return parse_address(f"{host}%{zone}" if zone else host)
 
 
 def system_failure(name: str, error: OSError) -> CheckFailed:
-    """Tell what an error of getaddrinfo means that says neither that the name has no address nor that it is none."""
+    """Return what an error of getaddrinfo means that says neither that the name has no address nor that it is none."""
     number = error.errno or 0
     if not isinstance(error, socket.gaierror):  # EAI_SYSTEM, told by what the system said
         local = reason_of_errno(number, Reason.LOCAL) is Reason.LOCAL

@@ -125,7 +125,7 @@ def forms_that_are_wanted(
 
 
 def _is_short_form(operand: str, record_type: dns.rdatatype.RdataType) -> bool:
-    """Tell whether an operand is one that answers only equal in another form than their full one."""
+    """Return whether an operand is one that answers only equal in another form than their full one."""
     if record_type in TEXTS:
         return _QUOTED.fullmatch(operand) is not None
     return record_type in NUMBERED_NAMES and " " not in operand

@@ -29,7 +29,7 @@ def parse_record_type(value: object) -> str:
     try:
         number = dns.rdatatype.from_text(value if isinstance(value, str) else "")
     except (dns.exception.DNSException, ValueError):
-        raise ValueError("is no record type; such as A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT, CAA, ANY") from None
+        raise ValueError("is not a record type such as A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT, CAA, ANY") from None
     if number != dns.rdatatype.ANY and (dns.rdatatype.is_metatype(number) or number == dns.rdatatype.NONE):
         raise ValueError("is a type of queries that this check cannot make")
     return dns.rdatatype.to_text(number)
@@ -44,9 +44,9 @@ def parse_record_class(value: object) -> str:
     try:
         number = dns.rdataclass.from_text(value if isinstance(value, str) else "")
     except (dns.exception.DNSException, ValueError):
-        raise ValueError("is no record class; they are IN, CH and HS") from None
+        raise ValueError("is not a record class; they are IN, CH and HS") from None
     if dns.rdataclass.is_metaclass(number):
-        raise ValueError("is no class of records; they are IN, CH and HS")
+        raise ValueError("is not a class of records; they are IN, CH and HS")
     return dns.rdataclass.to_text(number)
 
 
@@ -108,7 +108,7 @@ def parse_name(target: str, record_type: str) -> str:
     try:
         dns.name.from_text(name)
     except (dns.exception.DNSException, ValueError) as error:
-        raise ValueError(f"is no name that can be asked for ({type(error).__name__})") from None
+        raise ValueError(f"is not a name that can be asked for ({type(error).__name__})") from None
     return name.removesuffix(".")
 
 

@@ -76,7 +76,7 @@ class Resolver:
         return await self._find(host, settings, facts, several=settings.happy_eyeballs)
 
     async def name_servers(self) -> tuple[NameServer, ...]:
-        """Give the system's DNS servers, in the order they are to be asked in."""
+        """Return the system's DNS servers, in the order they are to be asked in."""
         system = await self._configs.result(None, self._read_system)
         return system.resolver.servers
 
@@ -233,7 +233,7 @@ def _nothing_found(name: str, versions: tuple[int, ...], told: list[Told]) -> Ch
 
 
 def _allowed_versions(settings: NetworkSettings) -> tuple[int, ...]:
-    """Give the IP versions that may be used, the preferred one first."""
+    """Return the IP versions that may be used, the preferred one first."""
     versions = _VERSIONS[settings.ip_protocol]
     source = None if settings.source_ip is None else parse_address(settings.source_ip)
     if source is None:
@@ -266,7 +266,7 @@ def resolvable_name(host: str) -> str:
 
 
 def _local_addresses(name: str, versions: tuple[int, ...], system: SystemConfig) -> list[Address]:
-    """Give what this system knows by itself about a name, preferred family first; nothing when DNS has to be asked."""
+    """Return what this system knows by itself about a name, preferred family first; nothing when DNS has to be asked."""
     bare = name.removesuffix(".")
     known = [address for address in map(parse_address, system.hosts.get(bare, ())) if address is not None]
     fitting = [address for version in versions for address in known if address.version == version]

@@ -100,7 +100,7 @@ async def look_up(name: str, version: int, config: ResolverConfig) -> Answer:
     started = perf_counter()
     question = address_question(name, version)
     if question is None:
-        raise CheckFailed(Reason.RESOLVE, f"{name} is no domain name")
+        raise CheckFailed(Reason.RESOLVE, f"{name} is not a domain name")
     answer = await _ask_in_turn(name, question, config)
     addresses = tuple(filter(None, map(parse_address, answer.texts(_MOST_ADDRESSES))))
     exists = bool(addresses) or answer.is_alias or answer.rcode == _NO_ERROR
@@ -138,7 +138,7 @@ _RECORD_TYPES = {4: dns.rdatatype.A, 6: dns.rdatatype.AAAA}
 
 @lru_cache(maxsize=_CACHED_QUESTIONS)
 def address_question(name: str, version: int) -> Question | None:
-    """Give the question for the addresses of a name; None when the name is none.
+    """Return the question for the addresses of a name; None when the name is none.
 
     Args:
         name: The name in ASCII, taken as absolute.
@@ -176,10 +176,10 @@ async def ask(question: Question, server: NameServer, timeout_seconds: float) ->
 
 
 async def _ask_datagram(question: Question, server: NameServer) -> DnsAnswer | None:
-    """Give the answer; None when it was cut short."""
+    """Return the answer; None when it was cut short."""
     address = parse_address(server.address)
     if address is None:
-        raise CheckFailed(Reason.RESOLVE, "is no IP address")
+        raise CheckFailed(Reason.RESOLVE, "is not an IP address")
     with open_datagram_socket(address, server.port, None) as connected:
         return (await ask_datagram(question, connected)).answer
 

@@ -44,7 +44,7 @@ class ProxyRoute:
     tunnels: bool = True
 
     def forwarding(self) -> ProxyRoute:
-        """Give the same proxy to be handed requests; one that only knows tunnels stays as it is."""
+        """Return the same proxy to be handed requests; one that only knows tunnels stays as it is."""
         return self if self.kind == "socks5" else replace(self, tunnels=False)
 
 
@@ -61,7 +61,7 @@ def parse_proxy_url(text: str, *, credentials: bool = False) -> ProxyRoute:
     scheme, separator, _ = text.partition("://")
     kind = _KINDS.get(scheme.lower()) if separator else None
     if kind is None:
-        raise ValueError("is no URL of a proxy; write http://, https:// or socks5://, host and port")
+        raise ValueError("is not a URL of a proxy; write http://, https:// or socks5://, host and port")
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -109,7 +109,7 @@ class Exemption(NamedTuple):
     port: int
 
     def covers(self, host: str, port: int) -> bool:
-        """Tell whether a target is meant; names are not resolved for that."""
+        """Return whether a target is meant; names are not resolved for that."""
         if self.port not in (0, port):
             return False
         if self.network is not None:
@@ -137,7 +137,7 @@ def parse_exemption(text: str) -> Exemption:
     host, colon, port_text = text.rpartition(":")
     port = int(port_text) if colon and port_text.isascii() and port_text.isdigit() else 0
     if colon and not 1 <= port <= 65535:
-        raise ValueError("is no domain, address or network with or without a port")
+        raise ValueError("is not a domain, address or network with or without a port")
     name = host if colon else text
     try:
         return Exemption(None, ipaddress.ip_network(name.strip("[]"), strict=False), port)
@@ -151,7 +151,7 @@ class Proxies:
 
     Attributes:
         plain: The proxy for http; None for none.
-        secure: The proxy for https, and for what is no HTTP at all.
+        secure: The proxy for https, and for what is not HTTP at all.
         exemptions: What goes past them.
     """
 
@@ -160,7 +160,7 @@ class Proxies:
     exemptions: tuple[Exemption, ...] = ()
 
     def route(self, host: str, port: int, *, secure: bool) -> ProxyRoute | None:
-        """Give the proxy that leads to a target; None when it is connected to directly."""
+        """Return the proxy that leads to a target; None when it is connected to directly."""
         proxy = self.secure if secure else self.plain
         if proxy is None or any(exemption.covers(host, port) for exemption in self.exemptions):
             return None

@@ -30,13 +30,13 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
 
 
 def header_name(name: str) -> str:
-    """Give the name back when a header field can have it.
+    """Return the name back when a header field can have it.
 
     Raises:
         ValueError: When none can.
     """
     if not _TOKEN.fullmatch(name):
-        raise ValueError("is no name of a header")
+        raise ValueError("is not a name of a header")
     return name
 
 
@@ -51,7 +51,7 @@ def _exemption(text: str) -> str:
 
 
 def secret_line(secret: SecretStr) -> SecretStr:
-    """Give a secret back when it has no control character.
+    """Return a secret back when it has no control character.
 
     Raises:
         ValueError: When it has one.
@@ -91,7 +91,7 @@ class ProxyConfig(SettingsModel):
         return self
 
     def route(self) -> ProxyRoute:
-        """Give the proxy as connections need it."""
+        """Return the proxy as connections need it."""
         return replace(
             parse_proxy_url(self.url),
             username=self.username,
@@ -130,7 +130,7 @@ class ProxySettings(CheckSettings):
         return self
 
     def proxies(self) -> Proxies:
-        """Give the proxies to use.
+        """Return the proxies to use.
 
         Raises:
             ValueError: When the environment is asked and has one that cannot be understood.

@@ -204,7 +204,7 @@ class Tunnel(asyncio.Protocol):
 
 
 def basic_credentials(username: str, password: str) -> str:
-    """Give the value of an Authorization or Proxy-Authorization field (RFC 7617, in UTF-8)."""
+    """Return the value of an Authorization or Proxy-Authorization field (RFC 7617, in UTF-8)."""
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
 
 

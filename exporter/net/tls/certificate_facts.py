@@ -43,7 +43,7 @@ MAX_PRESENTED = 20
 
 
 def latest_start(certificates: tuple[CertificateFacts, ...]) -> float | None:
-    """Give the Unix time from which all of the certificates are valid; None when the dates of one are unknown."""
+    """Return the Unix time from which all of the certificates are valid; None when the dates of one are unknown."""
     latest = 0.0
     for one in certificates:
         start = one.not_before_timestamp_seconds

@@ -133,7 +133,7 @@ TLS_SUBJECTS = (
 
 
 def tls_measurements(facts: TlsFacts) -> tuple[Measurement, ...]:
-    """Give the values of TLS_METRICS that are known."""
+    """Return the values of TLS_METRICS that are known."""
     found = [Measurement(TLS_VERIFIED, float(facts.verified))] if facts.presented or facts.verified else []
     if (expiry := facts.earliest_expiry_timestamp_seconds) is not None:
         found.append(Measurement(EARLIEST_EXPIRY, expiry))
@@ -151,7 +151,7 @@ def tls_measurements(facts: TlsFacts) -> tuple[Measurement, ...]:
 
 
 def tls_observations(facts: TlsFacts, now: Callable[[], float] = time) -> Mapping[str, Observation]:
-    """Give the values of TLS_SUBJECTS.
+    """Return the values of TLS_SUBJECTS.
 
     Args:
         facts: Facts of the handshake.

@@ -20,7 +20,7 @@ pre-shared key exchanges are not offered and therefore not here."""
 
 @cache
 def iana_cipher_name(openssl_name: str) -> str:
-    """Give the IANA name of a cipher suite, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256."""
+    """Return the IANA name of a cipher suite, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256."""
     if openssl_name.startswith("TLS_"):
         return openssl_name  # the suites of TLS 1.3 have one name everywhere
     exchange, cipher = "RSA", openssl_name

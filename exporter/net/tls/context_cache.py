@@ -51,7 +51,7 @@ class TlsContexts:
         self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, TlsContext]] = OrderedDict()
 
     def recipe(self, config: TlsConfig, alpn: tuple[str, ...] = ()) -> ContextRecipe:
-        """Give what a context for this configuration is made from; `server_name` is no part of it."""
+        """Return what a context for this configuration is made from; `server_name` is not a part of it."""
         return ContextRecipe(
             config.ca_file,
             config.cert_file,
@@ -64,11 +64,11 @@ class TlsContexts:
         )
 
     def has_any(self) -> bool:
-        """Tell whether there is any context to refresh."""
+        """Return whether there is any context to refresh."""
         return bool(self._contexts)
 
     def known(self, recipe: ContextRecipe) -> TlsContext | None:
-        """Give the context as it was last made, without looking at its files; None when there is none."""
+        """Return the context as it was last made, without looking at its files; None when there is none."""
         known = self._contexts.get(recipe)
         return None if known is None else known[1]
 
@@ -91,7 +91,7 @@ class TlsContexts:
             self._contexts.pop(recipe, None)
 
     def context(self, recipe: ContextRecipe) -> TlsContext:
-        """Give the context for a recipe, built anew only when a file it is made of has changed; blocks meanwhile.
+        """Return the context for a recipe, built anew only when a file it is made of has changed; blocks meanwhile.
 
         Raises:
             CheckFailed: With reason `local` when a file is missing or is not what it should be.

@@ -46,7 +46,7 @@ _SHOWN_BYTES = 32
 
 
 def presented_certificates(connection: SSL.Connection) -> Presented:
-    """Give the certificates that came so far, whatever becomes of the handshake.
+    """Return the certificates that came so far, whatever becomes of the handshake.
 
     pyOpenSSL has no public way to count them without making an object of each.
     """
@@ -60,7 +60,7 @@ def presented_certificates(connection: SSL.Connection) -> Presented:
 
 
 def too_many_certificates(presented: Presented, server_name: str) -> CheckFailed | None:
-    """Give the failure of a handshake in which more certificates came than anybody looks at; else None."""
+    """Return the failure of a handshake in which more certificates came than anybody looks at; else None."""
     if presented.sent <= MAX_PRESENTED:
         return None
     detail = f"{server_name} presented {presented.sent} certificates; at most {MAX_PRESENTED} are accepted"
@@ -68,7 +68,7 @@ def too_many_certificates(presented: Presented, server_name: str) -> CheckFailed
 
 
 def legacy_server(connection: SSL.Connection, head: bytes, server_name: str) -> CheckFailed | None:
-    """Give the failure of a handshake with a server that has no secure renegotiation (RFC 5746); else None.
+    """Return the failure of a handshake with a server that has no secure renegotiation (RFC 5746); else None.
 
     Args:
         connection: A connection on which the server has made its choice.
@@ -85,7 +85,7 @@ def legacy_server(connection: SSL.Connection, head: bytes, server_name: str) -> 
 
 
 def completed_facts(connection: SSL.Connection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts:
-    """Give the facts of a completed handshake.
+    """Return the facts of a completed handshake.
 
     Args:
         connection: The connection.
@@ -102,7 +102,7 @@ def completed_facts(connection: SSL.Connection, presented: Presented, verified: 
 
 
 def refused_facts(presented: Presented, head: bytes) -> TlsFacts | None:
-    """Give what is known of a handshake that failed or was given up; None when the peer chose nothing.
+    """Return what is known of a handshake that failed or was given up; None when the peer chose nothing.
 
     Args:
         presented: The certificates that came.
@@ -133,7 +133,7 @@ def _suite_names() -> Mapping[int, str]:
 def handshake_failure(
     error: ssl.SSLError | SSL.Error, facts: TlsFacts | None, server_name: str, head: bytes
 ) -> CheckFailed:
-    """Tell why a handshake failed, with what the certificate says where it is to blame.
+    """Return why a handshake failed, with what the certificate says where it is to blame.
 
     Args:
         error: What OpenSSL raised.

@@ -33,7 +33,7 @@ _LABELS_AFTER_WILDCARD = 2
 def certificate_phrase(
     error: ssl.SSLCertVerificationError, presented: Sequence[CertificateFacts], server_name: str
 ) -> str:
-    """Tell why a certificate was refused.
+    """Return why a certificate was refused.
 
     Args:
         error: What OpenSSL raised.
@@ -96,7 +96,7 @@ def _dns_name_fault(dns_name: str, name: str) -> str:
 
 
 def _resembles(pattern: str, name: str) -> bool:
-    """Tell whether a name would fit a pattern if each * stood for anything."""
+    """Return whether a name would fit a pattern if each * stood for anything."""
     start, *others = pattern.split("*")
     if not others:
         return pattern == name

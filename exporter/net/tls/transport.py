@@ -164,7 +164,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._socket.abort()
 
     def is_closing(self) -> bool:
-        """Tell whether the connection is closed or about to be."""
+        """Return whether the connection is closed or about to be."""
         return self._closing
 
     def pause_reading(self) -> None:
@@ -181,7 +181,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._deliver)
 
     def is_reading(self) -> bool:
-        """Tell whether data is delivered."""
+        """Return whether data is delivered."""
         return not self._paused and not self._closing
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -189,7 +189,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._protocol = cast("asyncio.Protocol", protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Give the protocol above."""
+        """Return the protocol above."""
         return self._protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -205,7 +205,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return default if self._socket is None else self._socket.get_extra_info(name, default)
 
     def get_write_buffer_size(self) -> int:
-        """Give the number of bytes not yet handed to the system."""
+        """Return the number of bytes not yet handed to the system."""
         return 0 if self._socket is None else self._socket.get_write_buffer_size()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
@@ -250,7 +250,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self._end_handshake)
 
     def _judge(self, *, done: bool) -> bool:
-        """Tell whether the handshake may go on; nothing is sent to a peer once it was refused."""
+        """Return whether the handshake may go on; nothing is sent to a peer once it was refused."""
         if self._presented.sent:
             return True
         self._presented = presented_certificates(self._tls)
@@ -334,7 +334,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._socket.close()
 
     def _is_who_it_was(self) -> bool:
-        """Tell whether the peer still has the certificate that was verified; the connection of another one is aborted.
+        """Return whether the peer still has the certificate that was verified; the connection of another one is aborted.
 
         A renegotiation (TLS 1.2) may bring certificates that nobody has looked at.
         """

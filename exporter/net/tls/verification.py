@@ -45,7 +45,7 @@ class VerifiedChain(NamedTuple):
     valid_until_seconds: float | None
 
     def holds_at(self, timestamp_seconds: float) -> bool:
-        """Tell whether the chain is certain to be valid at a Unix time."""
+        """Return whether the chain is certain to be valid at a Unix time."""
         begins, ends = self
         return begins is not None and ends is not None and begins <= timestamp_seconds <= ends
 

@@ -31,7 +31,7 @@ class StatusFilter:
     text: str = ""
 
     def link(self, state: State | None) -> str:
-        """Give the address of the page limited to another state and the same text."""
+        """Return the address of the page limited to another state and the same text."""
         query = urlencode([("status", state)] * (state is not None) + [("find", self.text)] * bool(self.text))
         return f"/?{query}" if query else "/"
 

@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 def state_of(run: Run | None) -> State:
-    """Give the state that a last run stands for; None means that there was none."""
+    """Return the state that a last run stands for; None means that there was none."""
     return State.NOT_RUN if run is None else State(run.status.state)
 
 

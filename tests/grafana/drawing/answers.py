@@ -31,7 +31,7 @@ class Span(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One series of an answer; `points` are times and values, without those that are no number."""
+    """One series of an answer; `points` are times and values, without those that are not a number."""
 
     letter: str
     name: str

@@ -301,7 +301,7 @@ def silence(_: bytes) -> list[bytes]:
 
 
 def rubbish(datagram: bytes) -> list[bytes]:
-    """What is no QUIC, what is QUIC for somebody else, and the client's own words."""
+    """What is not QUIC, what is QUIC for somebody else, and the client's own words."""
     header = header_of(datagram)
     other = encode_quic_version_negotiation(header.destination_cid, bytes(8), [0x1A2A3A4A])
     return [b"", os.urandom(1200), other, datagram]

@@ -209,9 +209,9 @@ def test_all_addresses_of_the_system_can_be_tried(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a..test", "x" * 64 + ".test", "a\0.test", "a b\n.test", "bücher.test"])
 async def test_asks_the_system_for_no_nonsense(name: str) -> None:
-    """What is no domain name is told to be none, and takes no thread."""
+    """What is not a domain name is told to be none, and takes no thread."""
     threads = ResolverThreads()
-    with pytest.raises(CheckFailed, match="is no domain name"):
+    with pytest.raises(CheckFailed, match="is not a domain name"):
         await threads.look_up(name, 4)
     assert threads.busy == 0
 

@@ -274,14 +274,14 @@ def test_the_environment_is_read_as_other_programs_read_it() -> None:
     assert (found.plain.host, found.plain.username, found.plain.password) == ("up", "me", "p@")
     assert (found.secure, found.exemptions) == (parse_proxy_url("http://low:2"), (parse_exemption("a"),))
     assert proxies_of_environment({"HTTP_PROXY": "http://up:1", "REQUEST_METHOD": "GET"}) == Proxies()
-    with pytest.raises(ValueError, match="the environment's https_proxy is no URL of a proxy"):
+    with pytest.raises(ValueError, match="the environment's https_proxy is not a URL of a proxy"):
         proxies_of_environment({"https_proxy": "ftp://secret"})
 
 
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ("proxy: 'p.test:1'", 'proxy: "p.test:1" is no URL of a proxy; write http://'),
+        ("proxy: 'p.test:1'", 'proxy: "p.test:1" is not a URL of a proxy; write http://'),
         (f"proxy: 'http://me:{PASSWORD}@p.test'", "has a user name or password in it; write them as username"),
         ("proxy: {url: 'http://p.test', username: me}", "needs username and password together"),
         ("proxy: {url: 'http://p.test', username: 'm:e', password: x}", "has a colon in username"),

@@ -105,7 +105,7 @@ def test_reads_a_certificate_without_names_and_with_the_last_date() -> None:
 
 @given(st.binary(max_size=80))
 def test_anything_has_at_least_a_fingerprint(octets: bytes) -> None:
-    """What is no certificate gives its digest and nothing else."""
+    """What is not a certificate gives its digest and nothing else."""
     assert certificate_facts(octets) == CertificateFacts(fingerprint_sha256=sha256(octets).hexdigest())
 
 

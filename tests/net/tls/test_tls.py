@@ -278,7 +278,7 @@ async def test_minds_no_signature_of_an_authority_itself(min_version: str, tmp_p
 async def test_names_what_ended_a_handshake(
     behave: Callable[[socket.socket], None], reason: Reason, detail: str | None
 ) -> None:
-    """What is no TLS, or too little of it, fails with reason tls; a reset is told as a reset."""
+    """What is not TLS, or too little of it, fails with reason tls; a reset is told as a reset."""
     patience_seconds = 0.2 if (detail or "").endswith(" in 0.2 s") else 10
     with serve(behave) as server:
         failure, facts = await refused(server.port, tls=TlsConfig(), tls_timeout_seconds=patience_seconds)

@@ -106,7 +106,7 @@ async def test_a_certificate_in_the_file_must_be_good_all_the_same(
 
 
 async def test_a_certificate_in_the_file_must_be_for_the_name(tmp_path: Path, ca: trustme.CA) -> None:
-    """The server's own certificate, trusted by the file, is no certificate for other names."""
+    """The server's own certificate, trusted by the file, is not a certificate for other names."""
     certificate, file = certificates.valid(ca, "good.test"), tmp_path / "ca.pem"
     file.write_bytes(certificate.chain)
     with serve(over_tls(server_context(certificate))) as server:
