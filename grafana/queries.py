@@ -110,7 +110,7 @@ def at_quantile(quantile: float, histogram: str, by: str) -> str:
 
 
 def once(of_exporters: str) -> str:
-    """Return what exporters tell, once for each: several jobs may scrape one, for checks with intervals of their own."""
+    """Return what exporters report, once for each: several jobs may scrape one, each with its own interval."""
     return f"max without (job) ({of_exporters})"
 
 

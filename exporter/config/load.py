@@ -203,7 +203,7 @@ class _Load:
             self._problems.add(check._replace(path=f"{check.path}.name"), "is required")
 
     def _look_through(self, check: Node, own: dict[str, Node], builder: CheckBuilder) -> None:
-        """Return what else is wrong with a check that cannot be expanded, as far as no placeholder stands in the way."""
+        """Return what else is wrong with a check that cannot be expanded, where no placeholder stands in the way."""
         self._tell_missing_name(check, own)
         builder.check_given(check, {key: node for key, node in own.items() if not has_placeholders(node)})
         each = own.get("each")

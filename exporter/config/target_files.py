@@ -129,7 +129,7 @@ class TargetFiles:
             self._problems.add(targets, "must be a list of targets")
 
     def _text(self, node: Node) -> Node | None:
-        """Return a scalar as the text it was written as, as Prometheus takes it, so that nothing in it is a reference."""
+        """Return a scalar as the text it was written as, like Prometheus, so that nothing in it is a reference."""
         if node.value is None or isinstance(node.value, dict | list):
             self._problems.add(node, f"must be text, not {quoted(node.value)}")
             return None

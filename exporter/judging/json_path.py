@@ -120,7 +120,7 @@ def compile_json_path(text: str) -> JsonPath:
 
 
 def _meant(text: str) -> str:
-    """Return the path that was probably meant by one without `$`, one of jq, a JSON Pointer; empty when it is unclear."""
+    """Return the path that one without `$`, of jq, or a JSON Pointer probably means; empty when it is unclear."""
     if text.startswith("/"):
         text = text.replace("/", ".")
     rest = text.removeprefix("$").removeprefix("@")

@@ -160,7 +160,7 @@ class _OnlyHealth:
 
 
 def _has_two_lengths(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Return whether a request says in two ways where it ends, so that it may smuggle another (RFC 9112, section 6.3)."""
+    """Return whether a request says in two ways where it ends, and may smuggle another (RFC 9112, section 6.3)."""
     return {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}
 
 

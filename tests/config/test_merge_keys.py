@@ -54,7 +54,10 @@ checks:
 """)
     assert dict(getattr(config.checks[0].settings, "headers", {})) == {"A": "1", "B": "3"}
     assert refusal_of("checks: [{name: a, type: tcp, target: 'a.example:1', labels: {\"<<\": x}}]") == [
-        'f.yml:1:63: checks[0].labels.<<: "<<" is not a label name; it has letters, digits and _, and starts with no digit'
+        (
+            'f.yml:1:63: checks[0].labels.<<: "<<" is not a label name;'
+            " it has letters, digits and _, and starts with no digit"
+        )
     ]
 
 

@@ -59,7 +59,10 @@ def test_every_value_knows_where_it_stands() -> None:
         (
             "a: `x",
             [
-                "f:1:4: is not valid YAML: while scanning for the next token, found character that cannot start any token"
+                (
+                    "f:1:4: is not valid YAML:"
+                    " while scanning for the next token, found character that cannot start any token"
+                )
             ],
         ),
         (

@@ -53,7 +53,7 @@ def test_any_value_comes_out_printable_in_utf8(value: str) -> None:
     ],
 )
 def test_label_names_are_of_the_classic_kind(name: str, is_one: bool) -> None:
-    """A trailing line feed, other characters than Prometheus' classic ones, and reserved names are not a label names."""
+    """A trailing line feed, characters besides Prometheus' classic ones, and reserved names make no label name."""
     assert is_label_name(name) is is_one
 
 

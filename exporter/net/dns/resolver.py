@@ -266,7 +266,7 @@ def resolvable_name(host: str) -> str:
 
 
 def _local_addresses(name: str, versions: tuple[int, ...], system: SystemConfig) -> list[Address]:
-    """Return what this system knows by itself about a name, preferred family first; nothing when DNS has to be asked."""
+    """Return what this system itself knows about a name, preferred family first; nothing when DNS must be asked."""
     bare = name.removesuffix(".")
     known = [address for address in map(parse_address, system.hosts.get(bare, ())) if address is not None]
     fitting = [address for version in versions for address in known if address.version == version]

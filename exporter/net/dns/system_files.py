@@ -79,7 +79,7 @@ class SystemFiles:
         self._config: SystemConfig | None = None
 
     def read(self) -> SystemConfig:
-        """Return what the files say now; blocks while they are looked at. A file that cannot be read counts as empty."""
+        """Return what the files say now; blocks while they are read. A file that cannot be read counts as empty."""
         with self._lock:
             stamp = (_stamp(self._hosts_file), _stamp(self._resolv_conf))
             if self._config is None or stamp != self._stamp:

@@ -9,7 +9,7 @@ _VERSION = 0xA0
 
 
 def longest_name_bytes(der: bytes) -> int:
-    """Return the length of the longer one of issuer and subject; the length of everything when it is not a certificate."""
+    """Return the length of the longer of issuer and subject, or of everything when it is not a certificate."""
     try:
         _, at, _ = _element(der, 0)  # the certificate
         _, at, _ = _element(der, at)  # what is signed

@@ -48,7 +48,7 @@ def read_server_hello(head: bytes) -> ServerHello | None:
 
 
 def _first_message(head: bytes) -> bytes:
-    """Return the first handshake message out of its records, as much of it as there is; warnings before it are passed."""
+    """Return the first handshake message out of its records, as much as there is; warnings before it are skipped."""
     message = b""
     while len(head) >= _RECORD_HEAD_BYTES:
         end = _RECORD_HEAD_BYTES + int.from_bytes(head[3:5])

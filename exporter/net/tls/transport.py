@@ -334,7 +334,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._socket.close()
 
     def _is_who_it_was(self) -> bool:
-        """Return whether the peer still has the certificate that was verified; the connection of another one is aborted.
+        """Return whether the peer still has the certificate that was verified; with another one, abort.
 
         A renegotiation (TLS 1.2) may bring certificates that nobody has looked at.
         """
