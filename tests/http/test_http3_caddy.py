@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.http.content_coding import decode_later
 from tests.http.exchanging import ask
 from tests.servers.caddy import run_caddy
 
@@ -49,6 +50,7 @@ async def test_large_and_coded_answers(tmp_path: Path, certificate: CertificateF
     assert (plain.why, plain.exchange.body == body) == ("", True)
     assert (announced.why, announced.exchange.content_length, announced.exchange.body) == ("", len(body), b"")
     assert (coded.why, coded.exchange.header_values("content-encoding")) == ("", ("gzip",))
+    await decode_later(coded.exchange)
     assert coded.exchange.body == body
     assert coded.exchange.wire_body_bytes < len(body)
     assert missing.exchange.status == 404

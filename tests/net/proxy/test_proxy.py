@@ -176,7 +176,7 @@ async def test_a_proxy_may_answer_oddly(head: bytes) -> None:
         keys = f"proxy: 'http://{server.target}', timeout: 5s, expect: [{{banner: '220 hello'}}]"
         result = await TcpCheckExecutor().execute(load("inside.test:9", keys).checks[0])
     notes = [line.message for line in attempt.log]
-    assert (result.detail, attempt.observed["banner"]) == ("", "220 hello")
+    assert (result.detail, attempt.observed["banner"]) == ("", ("220 hello",))
     assert "the proxy's answer is not well-formed" in notes
 
 
@@ -187,7 +187,7 @@ async def test_an_open_tunnel_has_no_body(fields: bytes) -> None:
         attempt = begin_attempt()
         keys = f"proxy: 'http://{server.target}', expect: [{{banner: '220 hello'}}]"
         result = await TcpCheckExecutor().execute(load("inside.test:9", keys).checks[0])
-    assert (result.detail, attempt.observed["banner"]) == ("", "220 hello")
+    assert (result.detail, attempt.observed["banner"]) == ("", ("220 hello",))
 
 
 @pytest.mark.parametrize(
