@@ -283,6 +283,7 @@ class Check:
         alert: The alerts it has of its own; None leaves it to those that all checks have.
         is_complete: Whether the default expectations of its type are among its expectations, and all of it has been
             checked, as a configuration does; a runner completes the others.
+        prepared: What its type worked out for every run (`CheckType.prepare`); None where a run works it out.
     """
 
     name: str
@@ -302,6 +303,7 @@ class Check:
     target_label: str = ""
     alert: AlertPolicy | None = None
     is_complete: bool = field(default=False, repr=False, compare=False)
+    prepared: object = field(default=None, repr=False, compare=False)
 
     @property
     def longest_run_seconds(self) -> float:

@@ -54,7 +54,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("http1_body", "http1_chunks", "http1_head", "quic", "token_cache"),
         ("digest", "http2_session", "http3_connection"),
         ("content_coding", "message"),
-        ("cookies", "httpx_client", "metrics", "pool", "redirects", "response", "settings"),
+        ("cookies", "defaults", "httpx_client", "metrics", "pool", "redirects", "response", "settings"),
         ("http1", "http2", "shared"),
         ("http3",),
         ("client",),

@@ -70,7 +70,7 @@ def test_a_text_means_this(parse: Callable[[object], object], text: object, valu
         (parse_host_port, ["a:0", "a:65536", "a:x", "a:\u0661", "a:"], "has port"),
         (parse_ip, ["a.example", "", "1.2.3", None], "is not an IP address"),
         (parse_ip_port, ["a.example:53", "a.example"], "is not an IP address"),
-        (Pattern, ["(", "a(?=b)", r"(a)\1", "a{1001}"], "is no RE2 regular expression"),
+        (Pattern, ["(", "a(?=b)", r"(a)\1", "a{1001}"], "is not an RE2 regular expression"),
     ],
 )  # fmt: skip
 def test_what_is_none_is_refused(parse: Callable[[object], object], values: list[object], fault: str) -> None:

@@ -70,6 +70,8 @@ class CheckType:
             Raises ValueError when it can never be met with them.
         validate_target: Gives the target in the form the executor wants.
             Raises ValueError with what is allowed when it cannot be one.
+        prepare: Works out what every run of a check does, once, when the configuration is loaded; the check keeps it as
+            `prepared`. May raise CheckFailed, which a run then raises again.
         min_interval_seconds: Default of `min_interval`.
         needs_http_client: Whether the batch must make the shared HTTP client for it.
     """
@@ -87,5 +89,6 @@ class CheckType:
         default=lambda expectation, settings: expectation
     )
     validate_target: Callable[[str, CheckSettings], str] = field(default=lambda target, settings: target)
+    prepare: Callable[[Check], object] = field(default=lambda check: None)
     min_interval_seconds: float = 0.0
     needs_http_client: bool = False

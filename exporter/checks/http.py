@@ -10,23 +10,22 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
 from exporter.http.body_file import read_body_file
-from exporter.http.client import USER_AGENT, create_client
+from exporter.http.client import create_client
 from exporter.http.contained import contained
 from exporter.http.content_coding import decode_later
 from exporter.http.digest import DigestAuth
 from exporter.http.message import RequestOptions
 from exporter.http.metrics import HTTP_METRICS, http_measurements
 from exporter.http.oauth2 import ClientCredentials, TokenGrant
-from exporter.http.redirects import RedirectRules
 from exporter.http.request import new_request, with_field
 from exporter.http.run import HttpRun, PreparedRequest, prepare
 from exporter.http.settings import MOST_REDIRECTS, HttpSettings
@@ -47,10 +46,10 @@ from exporter.model import (
     ValueKind,
 )
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.proxy.settings import usable_proxies
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
-from exporter.secrecy import SecretText, is_credential_name
-from exporter.settings import NetworkSettings, parse_host_port
+from exporter.settings import NetworkSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,15 +59,11 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
     from exporter.http.message import Exchange
+    from exporter.http.redirects import RedirectRules
     from exporter.http.settings import OAuth2
     from exporter.model import Check, Observation
     from exporter.net import Network
-    from exporter.net.proxy.route import Proxies
     from exporter.settings import CheckSettings
-
-Keyed = TypeVar("Keyed")
-
-_CACHED_PLANS = 16384
 
 FAILED_DUE_TO_REGEX = MetricSpec(
     name="probe_failed_due_to_regex",
@@ -163,14 +158,6 @@ class PreparedHttp(NamedTuple):
     demands: _Demands
 
 
-class RequestDefaults(NamedTuple):
-    """How checks with the same settings make their requests; shared by plans and never changed."""
-
-    fields: tuple[tuple[bytes, bytes], ...]
-    options: RequestOptions
-    rules: RedirectRules | None
-
-
 class HttpCheckExecutor:
     """Runs checks of both types; lives as long as its batch.
 
@@ -189,13 +176,13 @@ class HttpCheckExecutor:
         """Fetch the target's URL and tell what came of it."""
         attempt = current_attempt()
         run = HttpRun()
-        plan: PreparedHttp | None = None
+        prepared: PreparedHttp | None = None
         observed: Mapping[str, Observation] = {}
         try:
-            plan = await _plan_of(check, self._shared.network)
+            prepared = await _prepared(check, self._shared.network)
             client = self._usable_client()
-            await run.fetch(client, plan.first, plan.rules, _auth(check, client, self._shared))
-            observed = await _looked_at(run, plan.demands)
+            await run.fetch(client, prepared.first, prepared.rules, _auth(check, client, self._shared))
+            observed = await _looked_at(run, prepared.demands)
             if check.check_type == JSON_HTTP.name:
                 _demand_json(run.exchanges[-1], observed)
         except CheckFailed as failure:
@@ -206,8 +193,8 @@ class HttpCheckExecutor:
             attempt.phase = attempt.phase or _phase(run)
             raise
         finally:
-            if plan is not None and run.exchanges:
-                attempt.observe(observed or _seen_so_far(run, plan.demands))
+            if prepared is not None and run.exchanges:
+                attempt.observe(observed or _seen_so_far(run, prepared.demands))
                 _measure(check, run, attempt)
         return Result(check_name=check.name, status=ResultStatus.OK)
 
@@ -318,42 +305,35 @@ def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
 _REGULAR = ("matches", "not_matches")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _ByIdentity(Generic[Keyed]):
-    """Something as a key: by which object it is, because comparing its values would cost more than what is kept."""
-
-    what: Keyed
-
-    def __hash__(self) -> int:
-        return id(self.what)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and other.what is self.what
-
-
-async def _plan_of(check: Check, network: Network) -> PreparedHttp:
+async def _prepared(check: Check, network: Network) -> PreparedHttp:
+    """Return what was prepared when the configuration was loaded, or prepare it now."""
+    if isinstance(check.prepared, PreparedHttp):
+        return check.prepared
     settings = _settings_of(check)
     if settings.body_file is None:
-        return _kept_plan(_ByIdentity(check))
+        return _prepare_with(check, settings, _content(settings))
     file = settings.body_file
     content = await network.files.result(("body_file", file), f"the body_file {file}", partial(read_body_file, file))
-    return _plan(check, settings, content)
+    return _prepare_with(check, settings, content)
 
 
-@lru_cache(maxsize=_CACHED_PLANS)
-def _kept_plan(key: _ByIdentity[Check]) -> PreparedHttp:
-    settings = _settings_of(key.what)
-    content = b"" if settings.body is None else settings.body.encode()
+def _prepare(check: Check) -> PreparedHttp | None:
+    """Work out what every run of a check does; None for one whose body is read anew for each run."""
+    settings = _settings_of(check)
+    return _prepare_with(check, settings, _content(settings)) if settings.body_file is None else None
+
+
+def _content(settings: HttpSettings) -> bytes:
     if "json_body" in settings.model_fields_set:
-        content = json.dumps(settings.json_body, ensure_ascii=False, separators=(",", ":")).encode()
-    return _plan(key.what, settings, content)
+        return json.dumps(settings.json_body, ensure_ascii=False, separators=(",", ":")).encode()
+    return b"" if settings.body is None else settings.body.encode()
 
 
 def _settings_of(check: Check) -> HttpSettings:
     return check.settings if isinstance(check.settings, HttpSettings) else _DEFAULTS
 
 
-def _plan(check: Check, settings: HttpSettings, content: bytes) -> PreparedHttp:
+def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> PreparedHttp:
     """Work out the first request and the rules for those that may follow.
 
     The URL is kept as the target's own text where it is the same.
@@ -366,14 +346,14 @@ def _plan(check: Check, settings: HttpSettings, content: bytes) -> PreparedHttp:
         url = parse_http_url(target)
     except ValueError as error:
         raise CheckFailed(Reason.LOCAL, f"the target {error}") from error
-    manner = _manner_of(_ByIdentity(settings))
+    defaults = settings.request_defaults
     with contained(Reason.LOCAL, "the request cannot be written"):
-        request = new_request(settings.method, url, manner.fields, content)
+        request = new_request(settings.method, url, defaults.fields, content)
         if settings.basic_auth is not None:
             user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
             request = with_field(request, b"Authorization", basic_credentials(user, password).encode())
-        first = prepare(request, manner.options)
-    return PreparedHttp(replace(first, url=target) if first.url == target else first, manner.rules, _demands(check))
+        first = prepare(request, defaults.options)
+    return PreparedHttp(replace(first, url=target) if first.url == target else first, defaults.rules, _demands(check))
 
 
 def _demands(check: Check) -> _Demands:
@@ -381,62 +361,6 @@ def _demands(check: Check) -> _Demands:
     expectations = (*own, _IS_JSON) if check.check_type == JSON_HTTP.name else own
     costs = byte_costs(expectations)
     return _Demands(expectations, costs, not costs.keys().isdisjoint(_OF_BODY))
-
-
-@lru_cache(maxsize=_CACHED_PLANS)
-def _manner_of(key: _ByIdentity[HttpSettings]) -> RequestDefaults:
-    """Work out what the plans of all checks with the same settings share."""
-    settings = key.what
-    defaults = {
-        b"User-Agent": USER_AGENT.encode(),
-        b"Accept": b"*/*",
-        b"Accept-Encoding": (settings.compression or "identity").encode(),
-        b"Connection": b"close",
-    }
-    configured = {name.encode(): value.encode() for name, value in settings.headers.items()}
-    if "json_body" in settings.model_fields_set:
-        defaults[b"Content-Type"] = b"application/json"
-    fields = _overridden(defaults, configured)
-    if settings.bearer_token is not None:
-        fields += ((b"Authorization", f"Bearer {settings.bearer_token.get_secret_value()}".encode()),)
-    withheld = _withheld(settings)
-    open_fields = {
-        name: value for name, value in configured.items() if name.decode() not in withheld and name.lower() != b"host"
-    }
-    options = RequestOptions(
-        network=settings,
-        tls=settings.tls_config,
-        server_name=None if settings.host_header is None else parse_host_port(settings.host_header, default_port=1)[0],
-        tls_timeout_seconds=settings.tls_timeout_seconds,
-        body_limit_bytes=settings.body_size_limit,
-        stop_at_redirect=settings.follow_redirects,
-        proxies=_proxies(settings),
-        keep_alive=settings.keep_alive,
-        http2=settings.http2,
-        http3=settings.http3,
-    )
-    rules = RedirectRules(
-        max_redirects=settings.max_redirects,
-        allow_downgrade=settings.allow_downgrade,
-        fields_elsewhere=_overridden(defaults, open_fields),
-        withheld=withheld,
-    )
-    return RequestDefaults(fields, options, rules if settings.follow_redirects else None)
-
-
-def _overridden(defaults: Mapping[bytes, bytes], configured: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the default header fields that are not configured, then the configured ones."""
-    names = {name.lower() for name in configured}
-    return (*((name, value) for name, value in defaults.items() if name.lower() not in names), *configured.items())
-
-
-def _withheld(settings: HttpSettings) -> tuple[str, ...]:
-    """Return the names of the header fields that only the configured origin is sent: credentials, by name or source."""
-    found = [
-        name for name, value in settings.headers.items() if isinstance(value, SecretText) or is_credential_name(name)
-    ]
-    ways = (settings.basic_auth, settings.bearer_token, settings.digest_auth, settings.oauth2)
-    return (*found, "Authorization") if any(way is not None for way in ways) else tuple(found)
 
 
 def _auth(check: Check, client: httpx.AsyncClient, shared: HttpShared) -> httpx.Auth | None:
@@ -457,16 +381,9 @@ def _grant(settings: HttpSettings, oauth2: OAuth2) -> TokenGrant:
         params=tuple(oauth2.endpoint_params.items()),
         by_header=oauth2.auth_style == "header",
         options=RequestOptions(
-            network=NetworkSettings(**network), tls=oauth2.tls_config, proxies=_proxies(settings), http2=False
+            network=NetworkSettings(**network), tls=oauth2.tls_config, proxies=usable_proxies(settings), http2=False
         ),
     )
-
-
-def _proxies(settings: HttpSettings) -> Proxies:
-    try:
-        return settings.proxies()
-    except ValueError as error:
-        raise CheckFailed(Reason.LOCAL, str(error)) from error
 
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
@@ -493,6 +410,7 @@ def _check_type(name: str, description: str) -> CheckType:
         name=name,
         description=description,
         executor=_executor,
+        prepare=_prepare,
         settings=HttpSettings,
         metrics=(*RESOLUTION_METRICS, *HTTP_METRICS, FAILED_DUE_TO_REGEX, *TLS_METRICS),
         subjects=SUBJECTS,

@@ -21,11 +21,11 @@ from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
 from exporter.judging.estimate import IN_PLACE_SECONDS, byte_costs
-from exporter.model import MetricSpec, Reason, Result, ResultStatus, Subject, ValueKind
+from exporter.model import MetricSpec, Result, ResultStatus, Subject, ValueKind
 from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import endpoint
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
-from exporter.net.proxy.settings import ProxySettings
+from exporter.net.proxy.settings import ProxySettings, usable_proxies
 from exporter.net.spoken_lines import MAX_SPOKEN_BYTES, SpokenLines, listen
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.model import Check, Expectation
-    from exporter.net.proxy.route import Proxies
     from exporter.settings import CheckSettings
 
 _MARGIN = 0.05
@@ -144,7 +143,7 @@ class TcpCheckExecutor:
             facts,
             tls=settings.tls_config if settings.tls else None,
             tls_timeout_seconds=settings.tls_timeout_seconds,
-            proxy=_proxies(settings).route(host, port, secure=True),
+            proxy=usable_proxies(settings).route(host, port, secure=True),
         )
         try:
             if (sent := settings.sent) is not None:
@@ -207,18 +206,6 @@ _REGULAR = ("matches", "not_matches")
 @lru_cache(maxsize=8192)
 def _host_and_port(target: str) -> tuple[str, int]:
     return parse_host_port(target)
-
-
-def _proxies(settings: TcpSettings) -> Proxies:
-    """Return the proxies to use.
-
-    Raises:
-        CheckFailed: With reason `local` when the environment was to be asked and makes no sense.
-    """
-    try:
-        return settings.proxies()
-    except ValueError as error:
-        raise CheckFailed(Reason.LOCAL, str(error)) from error
 
 
 def _validate_target(target: str, settings: CheckSettings) -> str:

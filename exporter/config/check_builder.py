@@ -109,7 +109,14 @@ class CheckBuilder:
         )
         if check.retries:
             tell_retries_that_do_not_fit(check, entries.get("retries", whole), self._problems)
-        return check
+        return self._prepared(check)
+
+    def _prepared(self, check: Check) -> Check:
+        """Return the check with what its type works out for every run; what fails now fails again in a run."""
+        try:
+            return replace(check, prepared=self._type.prepare(check))
+        except Exception:  # noqa: BLE001 - whatever a plugin raises here becomes the result of its check
+            return check
 
     def check_given(self, whole: Node, entries: dict[str, Node]) -> None:
         """Return what is wrong with keys that make no check, such as defaults that perhaps no check uses."""

@@ -204,7 +204,7 @@ def _choice(subject: Subject, value: object) -> str:
     for choice in subject.choices:
         if choice.lower() == text.lower():
             return choice
-    raise ValueError(f"is no {subject.name}; {suggest(text, subject.choices, kind='known')}")
+    raise ValueError(f"is not a known {subject.name}; {suggest(text, subject.choices, kind='known')}")
 
 
 def _compile_texts(subject: Subject, operator: Operator, value: object) -> object:

@@ -77,7 +77,7 @@ def _load(name: str) -> CheckType:
             raise  # a person pressed Ctrl-C during the start; in a reload it can only come from the module
         raise ValueError(f"cannot be imported: {type(error).__name__}: {text_of(error)}") from error
     if not isinstance(loaded, CheckType):
-        raise ValueError(f"is no CheckType but a {type(loaded).__name__}")  # noqa: TRY004 - a fault of the document
+        raise ValueError(f"is not a CheckType but a {type(loaded).__name__}")  # noqa: TRY004 - a fault of the document
     return loaded
 
 

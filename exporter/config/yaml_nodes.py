@@ -107,7 +107,7 @@ def _scalar(tag: str, text: str) -> Value:
         if math.isinf(number):
             raise ValueError("is too large a number")
         return number
-    raise ValueError(f"is no {tag.removeprefix(_TAG)}")
+    raise ValueError(f"is not a value of the tag {tag.removeprefix(_TAG)}")
 
 
 def load_document(text: str, file: str, problems: Problems) -> Node | None:

@@ -18,14 +18,13 @@ from exporter.errors import CheckFailed
 from exporter.http.content_coding import decode_later
 from exporter.http.http1 import Http1Protocol
 from exporter.http.httpx_client import exchange_by_foreign_client
-from exporter.http.message import Exchange, RequestOptions, WireRequest
+from exporter.http.message import USER_AGENT, Exchange, RequestOptions, WireRequest
 from exporter.http.pool import IdleConnection, connection_key
 from exporter.http.url import effective_port
 from exporter.model import Reason
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.settings import NetworkSettings, TlsConfig
-from exporter.version import __version__
 
 if TYPE_CHECKING:
     from exporter.http.http2 import Http2Protocol
@@ -39,8 +38,6 @@ OPTIONS = "exporter.options"
 
 EXCHANGE = "exporter.exchange"
 """Key of the Exchange in `httpx.Response.extensions`."""
-
-USER_AGENT = f"nyxmon-exporter/{__version__}"
 
 _FRAMING = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"content-length"))
 _WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 section 8.6: these say so when it is empty

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from exporter.judging.content import header_text
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.proxy.route import NO_PROXIES
+from exporter.version import __version__
 
 if TYPE_CHECKING:
     from exporter.http.content_coding import Decoder
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 REDIRECT_STATUSES = frozenset((301, 302, 303, 307, 308))
 """Statuses whose Location says where to ask next (RFC 9110 section 15.4); 300 and 304 leave it to the reader."""
+
+USER_AGENT = f"nyxmon-exporter/{__version__}"
 
 DEFAULT_BODY_LIMIT_BYTES = 1 << 20
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
+from functools import cached_property
 from importlib import import_module
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator, model_validator
 
+from exporter.http.defaults import RequestDefaults, request_defaults
 from exporter.http.message import DEFAULT_BODY_LIMIT_BYTES
 from exporter.http.url import parse_http_url
 from exporter.net.proxy.settings import ProxySettings, secret_line
@@ -200,3 +202,12 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     def host_header(self) -> str | None:
         """The configured Host header; None when the target's host is sent."""
         return next((value for name, value in self.headers.items() if name.lower() == "host"), None)
+
+    @cached_property
+    def request_defaults(self) -> RequestDefaults:
+        """What the requests of all checks with these settings share; lives as long as the settings.
+
+        Raises:
+            CheckFailed: As `exporter.http.defaults.request_defaults` does.
+        """
+        return request_defaults(self)

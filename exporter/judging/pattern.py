@@ -25,7 +25,7 @@ class Pattern:
         except re2.error as error:
             said = error.args[0]
             reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-            raise ValueError(f"is no RE2 regular expression: {reason}") from error
+            raise ValueError(f"is not an RE2 regular expression: {reason}") from error
         self.text = text
         self.instructions: int = self._compiled.programsize
 

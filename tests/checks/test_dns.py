@@ -218,8 +218,8 @@ async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
         ("tcp-reset.test", Reason.CONNECTION_RESET, "connection reset by peer while waiting for the answer"),
         ("tcp-long-lie.test", Reason.PROTOCOL, "the server announced an answer of 151 octets and closed after 51"),
         ("tcp-short-lie.test", Reason.PROTOCOL, "the answer is malformed: it ends before its last record does"),
-        ("tcp-zero.test", Reason.PROTOCOL, "what the server sent is no answer: it is shorter than a header"),
-        ("tcp-wrong-id.test", Reason.PROTOCOL, "what the server sent is no answer: its id is another"),
+        ("tcp-zero.test", Reason.PROTOCOL, "what the server sent is not an answer: it is shorter than a header"),
+        ("tcp-wrong-id.test", Reason.PROTOCOL, "what the server sent is not an answer: its id is another"),
         (
             "stray.test",
             Reason.EXPECTATION,

@@ -15,7 +15,8 @@ from exporter.attempt import begin_attempt
 from exporter.checks.http import HTTP, JSON_HTTP, HttpCheckExecutor
 from exporter.config.load import parse_config
 from exporter.errors import ConfigError
-from exporter.http.client import USER_AGENT, create_client
+from exporter.http.client import create_client
+from exporter.http.message import USER_AGENT
 from exporter.http.settings import HttpSettings
 from exporter.http.shared import HttpShared
 from exporter.model import Check, Reason, ResultStatus

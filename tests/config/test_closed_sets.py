@@ -56,11 +56,15 @@ STATUS = "a status is a number from 100 to 599 (RFC 9110)"
 @pytest.mark.parametrize(
     ("check_type", "item", "fault"),
     [
-        ("http", {"http_version": "4"}, '"4" is no http_version; known: 1.0, 1.1, 2, 3'),
+        ("http", {"http_version": "4"}, '"4" is not a known http_version; known: 1.0, 1.1, 2, 3'),
         ("http", {"http_version": {"matches": r"^2\.0$"}}, rf'"^2\.0$" can never hold; {VERSIONS}'),
         ("http", {"http_version": {"contains": "HTTP"}}, f'"HTTP" can never hold; {VERSIONS}'),
         ("http", {"http_version": {"not_matches": "."}}, f'"." can never hold; {VERSIONS}'),
-        ("tcp", {"tls_version": "SSLv3"}, '"SSLv3" is no tls_version; known: TLS 1.0, TLS 1.1, TLS 1.2, TLS 1.3'),
+        (
+            "tcp",
+            {"tls_version": "SSLv3"},
+            '"SSLv3" is not a known tls_version; known: TLS 1.0, TLS 1.1, TLS 1.2, TLS 1.3',
+        ),
         ("tcp", {"tls_version": {"matches": "^1"}}, f'"^1" can never hold; {TLS_VERSIONS}'),
         ("tcp", {"tls_cipher": "strong"}, '"strong" is not the name of a cipher suite, such as TLS_AES_128_GCM_SHA256'),
         ("dns", {"answer_count": -1},

@@ -75,7 +75,7 @@ def test_a_plugin_that_is_not_named_is_not_imported() -> None:
     [
         ("[pong]", '"pong" is not an entry point; did you mean "ping"?'),
         ("[broken_check:X]", '"broken_check:X" cannot be imported: SystemExit: 3'),
-        ("[pingcheck:MODULE]", '"pingcheck:MODULE" is no CheckType but a str'),
+        ("[pingcheck:MODULE]", '"pingcheck:MODULE" is not a CheckType but a str'),
         ("[ping, pingcheck:AGAIN]", '"pingcheck:AGAIN" gives the check type ping, as another plugin does'),
         (
             "[ping, pingcheck:WRONG]",

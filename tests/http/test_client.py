@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from exporter.errors import CheckFailed
-from exporter.http.client import EXCHANGE, OPTIONS, USER_AGENT, create_client, send, wire_request
-from exporter.http.message import Exchange, RequestOptions
+from exporter.http.client import EXCHANGE, OPTIONS, create_client, send, wire_request
+from exporter.http.message import USER_AGENT, Exchange, RequestOptions
 from exporter.http.shared import HttpShared
 from exporter.model import Reason
 from exporter.net.proxy.route import Proxies, parse_proxy_url

@@ -116,8 +116,8 @@ async def test_connects_to_the_address_given_instead_of_the_name() -> None:
             Reason.LOCAL,
             "source_ip ::1 cannot be used with ip_protocol ip4",
         ),
-        ("::1", {"ip_protocol": "ip4"}, Reason.RESOLVE, "::1 is no IPv4 address"),
-        ("127.0.0.1", {"ip_protocol": "ip6"}, Reason.RESOLVE, "127.0.0.1 is no IPv6 address"),
+        ("::1", {"ip_protocol": "ip4"}, Reason.RESOLVE, "::1 is not an IPv4 address"),
+        ("127.0.0.1", {"ip_protocol": "ip6"}, Reason.RESOLVE, "127.0.0.1 is not an IPv6 address"),
         (
             "127.0.0.1",
             {"source_ip": "203.0.113.9"},

@@ -269,5 +269,5 @@ class DnsStream(asyncio.Protocol):
             raise wire
         why = why_no_answer(wire, self._identifier, self._question)
         if why:
-            raise CheckFailed(Reason.PROTOCOL, f"what the server sent is no answer: {why}")
+            raise CheckFailed(Reason.PROTOCOL, f"what the server sent is not an answer: {why}")
         return Reply(await DnsAnswer.read(wire, self._question), self._received_at)

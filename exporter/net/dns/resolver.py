@@ -250,7 +250,7 @@ def _fitting(address: Address, versions: tuple[int, ...], settings: NetworkSetti
         return address
     if settings.source_ip is not None and address.version in _VERSIONS[settings.ip_protocol]:
         raise CheckFailed(Reason.LOCAL, f"{address.text} cannot be reached from source_ip {settings.source_ip}")
-    raise CheckFailed(Reason.RESOLVE, f"{address.text} is no {_families(versions)} address")
+    raise CheckFailed(Reason.RESOLVE, f"{address.text} is not an {_families(versions)} address")
 
 
 def resolvable_name(host: str) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from exporter.errors import CheckFailed
+from exporter.model import Reason
 from exporter.net.proxy.route import (
     NO_PROXIES,
     Proxies,
@@ -147,3 +149,15 @@ class ProxySettings(CheckSettings):
             None if route is None else replace(route, connect_headers=headers) for route in (found.plain, found.secure)
         )
         return Proxies(plain, secure, (*found.exemptions, *exemptions))
+
+
+def usable_proxies(settings: ProxySettings) -> Proxies:
+    """Return the proxies of a check.
+
+    Raises:
+        CheckFailed: With reason `local` when those that the environment names make no sense.
+    """
+    try:
+        return settings.proxies()
+    except ValueError as error:
+        raise CheckFailed(Reason.LOCAL, str(error)) from error

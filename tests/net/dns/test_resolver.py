@@ -248,11 +248,11 @@ def zoo() -> Iterator[DnsServer]:
         ),
         (
             "tcp-zero.test",
-            "UNTOLD: what the server sent is no answer: it is shorter than a header",
+            "UNTOLD: what the server sent is not an answer: it is shorter than a header",
         ),
         (
             "tcp-wrong-id.test",
-            "UNTOLD: what the server sent is no answer: its id is another",
+            "UNTOLD: what the server sent is not an answer: its id is another",
         ),
         ("bücher.test", "resolve: xn--bcher-kva.test does not exist"),
         ("straße.test", "resolve: xn--strae-oqa.test does not exist"),

@@ -1,0 +1,52 @@
+"""What a reload leaves behind: nothing of the configurations before it."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+from anyio.from_thread import BlockingPortalProvider
+
+from exporter import AsyncCheckRunner, Check, ExecutorRegistry
+from exporter.config import LiveConfig, load_config
+from exporter.http.message import WireRequest
+from exporter.scrape.history import History
+from exporter.scrape.service import ScrapeRequest, ScrapeService
+from tests.servers.tcp import closed_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHECKS, RELOADS = 500, 3
+
+
+def configuration(generation: int, port: int) -> str:
+    """Five hundred checks with a token of their own."""
+    lines = [
+        f"- {{name: check-{number}, type: http, target: 'http://127.0.0.1:{port}/{number}',"
+        f" bearer_token: token-{generation}-{number}, timeout: 2s}}"
+        for number in range(CHECKS)
+    ]
+    return "\n".join(["checks:", *lines, ""])
+
+
+def alive(kind: type) -> int:
+    gc.collect()
+    return sum(type(each) is kind for each in gc.get_objects())
+
+
+def test_a_reload_leaves_nothing_of_earlier_configurations(tmp_path: Path) -> None:
+    """After three reloads, each scraped, only the checks in force and their requests are alive."""
+    file, registry = tmp_path / "checks.yml", ExecutorRegistry.with_builtins()
+    before = alive(Check), alive(WireRequest)
+    with closed_port() as port:
+        file.write_text(configuration(0, port), encoding="utf-8")
+        live = LiveConfig(lambda: load_config(file, registry.check_types), load_config(file, registry.check_types))
+        runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
+        service = ScrapeService(runner, live, registry.check_types, history=History(), version="0")
+        for generation in range(1, RELOADS + 1):
+            service.metrics_page(ScrapeRequest())
+            file.write_text(configuration(generation, port), encoding="utf-8")
+            live.reload()
+        service.metrics_page(ScrapeRequest())
+    assert (alive(Check) - before[0], alive(WireRequest) - before[1]) == (CHECKS, CHECKS)
