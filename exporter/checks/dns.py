@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from functools import lru_cache
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import dns.rdataclass
 import dns.rdatatype
@@ -20,6 +20,9 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
+from exporter.judging.apart import judged
+from exporter.judging.content import TextForms
+from exporter.judging.estimate import byte_costs
 from exporter.model import Measurement, MetricSpec, Reason, Result, ResultStatus
 from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import endpoint
@@ -35,6 +38,7 @@ from exporter.net.dns.answer import (
     SOA_SERIAL,
     answer_measurements,
     answer_observations,
+    answers_compared_with,
 )
 from exporter.net.dns.exchange import DnsStream, ask_datagram, prepare_question
 from exporter.net.dns.operands import fit_answers
@@ -54,7 +58,8 @@ if TYPE_CHECKING:
     from exporter.net.dns.reader import DnsAnswer
     from exporter.settings import CheckSettings
 
-_CACHED_QUESTIONS = 16384  # the questions of a large configuration; a few hundred bytes each
+_CACHED_SERVERS = 4096
+_SMALL_ANSWER_OCTETS = 1024  # smaller ones are judged on the event loop, whatever is expected of them
 _DNSSEC_PAYLOAD_BYTES = 1232  # what passes any path unfragmented: DNS flag day 2020
 _SHOWN_ANSWERS = 10
 _DEFAULT_PORTS = {"udp": 53, "tcp": 53, "tls": 853}
@@ -105,25 +110,34 @@ class DnsSettings(NetworkSettings, TlsSettings):
 _DEFAULTS = DnsSettings()
 
 
-@lru_cache(maxsize=_CACHED_QUESTIONS)
-def _question(
-    target: str,
-    record_type: str,
-    record_class: str,
-    *,
-    recursion_desired: bool,
-    edns_payload_bytes: int | None,
-    dnssec_ok: bool,
-) -> Question:
-    """Make a question ready; remembered, because every scrape asks the same ones."""
-    return prepare_question(
-        name_of(target, record_type),
-        dns.rdatatype.from_text(record_type),
-        dns.rdataclass.from_text(record_class),
-        recursion_desired=recursion_desired,
-        edns_payload_bytes=_DNSSEC_PAYLOAD_BYTES if dnssec_ok and edns_payload_bytes is None else edns_payload_bytes,
-        dnssec_ok=dnssec_ok,
+class PreparedDns(NamedTuple):
+    """What a check does on every run, worked out once; shared by runs and never changed.
+
+    Attributes:
+        question: What is asked.
+        judging: All expectations that the answer is judged by.
+        costs: What judging a byte of each of their subjects can cost, in seconds.
+    """
+
+    question: Question
+    judging: tuple[Expectation, ...]
+    costs: Mapping[str, float]
+
+
+def _prepare(check: Check) -> PreparedDns:
+    """Work out the question and what judging its answer costs."""
+    settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
+    judging = (*check.expectations, *check.retry_expectations)
+    payload_bytes = settings.edns_payload_bytes
+    question = prepare_question(
+        name_of(check.target, settings.record_type),
+        dns.rdatatype.from_text(settings.record_type),
+        dns.rdataclass.from_text(settings.record_class),
+        recursion_desired=settings.recursion_desired,
+        edns_payload_bytes=_DNSSEC_PAYLOAD_BYTES if settings.dnssec_ok and payload_bytes is None else payload_bytes,
+        dnssec_ok=settings.dnssec_ok,
     )
+    return PreparedDns(question, judging, byte_costs(judging))
 
 
 def validate_name(target: str, settings: CheckSettings) -> str:
@@ -165,7 +179,8 @@ class DnsCheckExecutor:
         """Ask the server for the target and tell what came of it."""
         settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
         attempt = current_attempt()
-        inquiry = DnsAttempt(self._network, settings, check.target, attempt)
+        prepared = check.prepared if isinstance(check.prepared, PreparedDns) else _prepare(check)
+        inquiry = DnsAttempt(self._network, settings, prepared.question, attempt)
         try:
             answer = await inquiry.answer(check.timeout_seconds)
         except CheckFailed as failure:
@@ -178,7 +193,12 @@ class DnsCheckExecutor:
         finally:
             inquiry.report()
         attempt.measure_all(answer_measurements(answer))
-        attempt.observe(answer_observations(answer, truncated=inquiry.truncated))
+        observed = {**answer_observations(answer, truncated=inquiry.truncated)}
+        if answer.octets > _SMALL_ANSWER_OCTETS:
+            forms = {None, *(one.selector for one in prepared.judging if one.subject is ANSWERS)}
+            observed[ANSWERS.name] = TextForms({form: answers_compared_with(answer, form) for form in forms})
+            observed = {**await judged(prepared.judging, prepared.costs, observed)}
+        attempt.observe(observed)
         return _judge_presence(check, settings, answer)
 
     async def aclose(self) -> None:
@@ -188,18 +208,11 @@ class DnsCheckExecutor:
 class DnsAttempt:
     """One attempt to get one answer, and how long each phase of it took so far."""
 
-    def __init__(self, network: Network, settings: DnsSettings, target: str, attempt: Attempt) -> None:
+    def __init__(self, network: Network, settings: DnsSettings, question: Question, attempt: Attempt) -> None:
         self._network = network
         self._settings = settings
         self._attempt = attempt
-        self._question = _question(
-            target,
-            settings.record_type,
-            settings.record_class,
-            recursion_desired=settings.recursion_desired,
-            edns_payload_bytes=settings.edns_payload_bytes,
-            dnssec_ok=settings.dnssec_ok,
-        )
+        self._question = question
         self._facts = ConnectionFacts()
         self._resolve_seconds = 0.0
         self._connect_seconds = 0.0
@@ -315,7 +328,7 @@ class DnsAttempt:
         return reply
 
 
-@lru_cache(maxsize=_CACHED_QUESTIONS)
+@lru_cache(maxsize=_CACHED_SERVERS)
 def _host_port(server: str, default_port: int) -> tuple[str, int]:
     return parse_host_port(server, default_port)
 
@@ -346,6 +359,7 @@ DNS = CheckType(
     name="dns",
     description="Asks a name server for records of a name, over UDP, TCP or TLS",
     executor=_make_executor,
+    prepare=_prepare,
     settings=DnsSettings,
     metrics=(PHASES, *ANSWER_METRICS, *RESOLUTION_METRICS, *TLS_METRICS),
     subjects=(*ANSWER_SUBJECTS, *TLS_SUBJECTS),

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from functools import lru_cache
 from math import isfinite
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -132,9 +131,10 @@ class TcpCheckExecutor:
         """Do nothing: every connection ends with its check."""
 
     async def _talk(self, check: Check, settings: TcpSettings, attempt: Attempt, facts: ConnectionFacts) -> None:
-        host, port = _host_and_port(check.target)
-        expected = [expectation for expectation in check.expectations if expectation.subject is BANNER]
-        spoken = SpokenLines(_kept_bytes(expected))
+        host, port, expected, kept_bytes = (
+            check.prepared if isinstance(check.prepared, PreparedTcp) else _prepare(check)
+        )
+        spoken = SpokenLines(kept_bytes)
         transport, _ = await self._network.connect(
             lambda: spoken,
             host,
@@ -158,12 +158,6 @@ class TcpCheckExecutor:
             transport.abort()
         else:
             transport.close()
-
-
-def _kept_bytes(expected: Sequence[Expectation]) -> int:
-    """Return how much of what the server says is kept: what the event loop can judge in a few milliseconds."""
-    byte_seconds = sum(byte_costs(expected).values()) * _JUDGED_TIMES
-    return MAX_SPOKEN_BYTES if not byte_seconds else min(MAX_SPOKEN_BYTES, int(IN_PLACE_SECONDS / byte_seconds))
 
 
 async def _hear_banner(
@@ -203,9 +197,27 @@ _JUDGED_TIMES = 3  # as it is heard, by the runner, and for FAILED_DUE_TO_REGEX
 _REGULAR = ("matches", "not_matches")
 
 
-@lru_cache(maxsize=8192)
-def _host_and_port(target: str) -> tuple[str, int]:
-    return parse_host_port(target)
+class PreparedTcp(NamedTuple):
+    """What a check does on every run, worked out once; shared by runs and never changed.
+
+    Attributes:
+        host: Where it connects to.
+        port: The port.
+        expected: Expectations about what the server says.
+        kept_bytes: How much of that is kept: what the event loop can judge in a few milliseconds.
+    """
+
+    host: str
+    port: int
+    expected: tuple[Expectation, ...]
+    kept_bytes: int
+
+
+def _prepare(check: Check) -> PreparedTcp:
+    expected = tuple(expectation for expectation in check.expectations if expectation.subject is BANNER)
+    byte_seconds = sum(byte_costs(expected).values()) * _JUDGED_TIMES
+    kept_bytes = MAX_SPOKEN_BYTES if not byte_seconds else min(MAX_SPOKEN_BYTES, int(IN_PLACE_SECONDS / byte_seconds))
+    return PreparedTcp(*parse_host_port(check.target), expected, kept_bytes)
 
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
@@ -217,6 +229,7 @@ TCP = CheckType(
     name="tcp",
     description="Connects to a TCP port, with TLS if asked for, and can judge what the server says",
     executor=lambda context: TcpCheckExecutor(context.network),
+    prepare=_prepare,
     settings=TcpSettings,
     metrics=(*RESOLUTION_METRICS, PHASES, FAILED_DUE_TO_REGEX, *TLS_METRICS),
     subjects=(BANNER, *TLS_SUBJECTS),

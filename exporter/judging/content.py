@@ -18,7 +18,7 @@ from exporter.judging.charset import charset_of, decode_text
 from exporter.judging.json_faults import json_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from exporter.model import Observed
 
@@ -140,6 +140,18 @@ class HeaderFields:
         """Return the values of a field in order; None when there is none of that name."""
         wanted = str(name).lower().encode("utf-8", "replace")
         return tuple([header_text(value) for known, value in self._fields if known == wanted]) or None
+
+
+class TextForms:
+    """Texts in each of the forms that expectations select."""
+
+    def __init__(self, forms: Mapping[object, tuple[str, ...]]) -> None:
+        self._forms = forms
+        self.size_bytes = sum([len(text) for texts in forms.values() for text in texts])
+
+    def __call__(self, selector: object) -> tuple[str, ...]:
+        """Return the texts in a form."""
+        return self._forms[selector]
 
 
 def header_text(value: bytes) -> str:
