@@ -157,6 +157,11 @@ def test_the_reasons_are_all_of_them() -> None:
     assert [row[0].strip("`") for row in table_after("### Reasons")] == list(Reason)
 
 
+def test_the_troubleshooting_is_about_all_of_them() -> None:
+    """The table of what to look at first has a line for each reason, in the same order."""
+    assert [row[0].strip("`") for row in table_after("## Troubleshooting")] == list(Reason)
+
+
 def test_the_endpoints_are_all_of_them() -> None:
     """The table of endpoints has every route but that of the style sheet, with its method."""
     told = {(row[0].strip("`").partition("?")[0], row[1]) for row in table_after("## Endpoints")}
@@ -212,7 +217,7 @@ def test_the_unit_starts_the_program() -> None:
         f"it is {DEFAULT_BUDGET_SECONDS:g} s.",
         "`--timeout-offset` (at most a fifth of it)",
         f"at most {MAX_TARGET_FILE_BYTES // 1024**2} MiB each",
-        f"at most {MAX_COMBINATIONS:,} targets of a check",
+        f"a check at most {MAX_COMBINATIONS:,} targets",
         f"take at most {inspect.signature(History).parameters['max_bytes'].default // 1024**2} MiB",
     ],
 )
