@@ -1,8 +1,8 @@
 # Build from the top of the repository: docker build --tag nyxmon-exporter .
-# Without arguments the container serves the built-in demo. For checks of your own:
+# Without arguments the container serves the built-in demo. To run your own checks:
 #   docker run --publish 10115:10115 --volume ./checks.yml:/etc/nyxmon-exporter/checks.yml:ro nyxmon-exporter \
 #     --config.file=/etc/nyxmon-exporter/checks.yml
-# It needs no rights and no file system to write to: --read-only --cap-drop=ALL, and --tmpfs /tmp for the demo.
+# It needs no capabilities and no writable file system: --read-only --cap-drop=ALL, and --tmpfs /tmp for the demo.
 
 FROM python:3.13-slim-trixie AS builder
 
@@ -10,11 +10,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 
 WORKDIR /build
-# The environment has the same place in both stages, because its programs name their interpreter by path.
+# The environment has the same path in both stages, because its scripts contain the path of their interpreter.
 RUN python -m venv /opt/nyxmon-exporter
 
-# Dependencies first: they change less often than what follows. Only what is locked, by its hash, and nothing that runs
-# code of its own while it is installed.
+# Dependencies first, because they change less often than the rest. Only locked versions, verified by hash, and only
+# wheels, which run no code during installation.
 COPY requirements.lock ./
 RUN /opt/nyxmon-exporter/bin/pip install --no-compile --require-hashes --only-binary=:all: \
     --requirement requirements.lock
@@ -23,7 +23,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY exporter/ exporter/
 RUN /opt/nyxmon-exporter/bin/pip install --no-compile --no-deps . \
     && /opt/nyxmon-exporter/bin/pip uninstall --yes pip
-# Compiled here, because nothing can be written where it runs; valid whatever time the files are said to be of.
+# Compiled here, because the container's file system may be read-only; unchecked-hash ignores the files' timestamps.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/nyxmon-exporter/lib
 
 FROM python:3.13-slim-trixie
@@ -41,11 +41,11 @@ COPY --from=builder /opt/nyxmon-exporter /opt/nyxmon-exporter
 ENV PATH=/opt/nyxmon-exporter/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 
-# Of nobody: owns nothing, is in no group, and is not root's 0 for those who check.
+# A user who owns nothing and is in no other group. Numeric, so that Kubernetes can verify that it is not root.
 USER 65532:65532
 EXPOSE 10115
 STOPSIGNAL SIGTERM
-# A server that listens elsewhere is found when NYXMON_EXPORTER_WEB_LISTEN_ADDRESS says so rather than a flag.
+# To listen elsewhere, set NYXMON_EXPORTER_WEB_LISTEN_ADDRESS rather than the flag: the health check reads it too.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 \
     CMD ["nyxmon-exporter", "healthcheck"]
 ENTRYPOINT ["nyxmon-exporter"]

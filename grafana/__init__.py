@@ -1,1 +1,1 @@
-"""What Prometheus, Alertmanager and Grafana need to work with the exporter; the dashboards are written from here."""
+"""Configuration for Prometheus, Alertmanager and Grafana, and the code that generates the dashboards."""

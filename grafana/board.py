@@ -1,4 +1,4 @@
-"""A dashboard: its rows of panels laid out, numbered, and written as the JSON that Grafana imports."""
+"""Builds a dashboard: lays out and numbers the panels, and writes the JSON that Grafana imports."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Row:
     """Panels below a heading.
 
     Attributes:
-        title: The heading; empty for none, which only the first row can do without.
-        panels: From left to right and from top to bottom; their widths fill whole lines.
-        collapsed: Whether it is closed at first: for what only some checks have.
+        title: The heading. Only the first row may have none, as an empty string.
+        panels: From left to right and top to bottom; their widths fill whole lines.
+        collapsed: Whether it is closed at first, for panels that only some checks have data for.
     """
 
     title: str
@@ -42,13 +42,13 @@ class Board:
     """One dashboard.
 
     Attributes:
-        name: Name of its file; its uid is this with `nyxmon-` before it.
-        title: Its title.
-        text: What it is for.
-        variables: At its head, in order.
-        rows: Its panels.
-        annotations: What is marked on all panels.
-        of_one_check: Whether it is about the check that the variable `check` names.
+        name: Name of the file; the uid is `nyxmon-` followed by this name.
+        title: Title of the dashboard.
+        text: What the dashboard is for.
+        variables: The variables at the top, in order.
+        rows: The panels.
+        annotations: Marks shown on all panels.
+        of_one_check: Whether it shows the one check that the variable `check` names.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Board:
     of_one_check: bool = False
 
     def build(self) -> Dashboard:
-        """Put it together."""
+        """Return the dashboard as the SDK's model."""
         dashboard = builders.Dashboard(self.title).uid(f"nyxmon-{self.name}").description(self.text).tags([TAG])
         dashboard.time("now-6h", "now").refresh("1m").timezone("browser").editable()
         dashboard.tooltip(DashboardCursorSync.CROSSHAIR).variables([*self.variables])
@@ -87,7 +87,7 @@ class Board:
 
 
 def all_panels(dashboard: Dashboard) -> Iterator[Panel | RowPanel]:
-    """Return its rows and panels, also those in closed rows."""
+    """Return the rows and panels of a dashboard, including panels in collapsed rows."""
     for panel in dashboard.panels or ():
         yield panel
         if isinstance(panel, RowPanel):
@@ -95,12 +95,12 @@ def all_panels(dashboard: Dashboard) -> Iterator[Panel | RowPanel]:
 
 
 def as_json(dashboard: Dashboard) -> str:
-    """Write it as it is committed."""
+    """Return the JSON text of a dashboard, as it is committed."""
     return json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _show_in_the_open(dashboard: Dashboard) -> None:
-    """Undo the SDK's constant that hides links and annotations in a menu; Grafana knows no value for the opposite."""
+    """Remove the SDK's constant that hides links and annotations in a menu; Grafana has no value for the opposite."""
     for hidden in (*(dashboard.links or ()), *(dashboard.annotations.list_val or ())):
         hidden.placement = None
 

@@ -1,4 +1,4 @@
-"""Writes the dashboards: `python -m grafana.build` after a change to what stands here."""
+"""Writes the dashboards' JSON: run `python -m grafana.build` after a change to the code here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DIRECTORY = Path(__file__).parent / "dashboards"
 
 
 def files() -> Mapping[Path, str]:
-    """Return the files there are to be, with their text."""
+    """Return the path and text of each dashboard's JSON file."""
     boards = [module.board() for module in (overview, check, runner, certificates, dns)]
     return {DIRECTORY / f"{board.name}.json": as_json(board.build()) for board in boards}
 

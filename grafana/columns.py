@@ -1,4 +1,4 @@
-"""What tables and panels about checks have in common: columns, looks, and where a click leads."""
+"""Columns, looks and links that tables and panels about checks share."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ CHECK = Column(title="Check", label="check", look=Look(links=(("About this check
 
 
 def status_column(expression: str) -> Column:
-    """Show a verdict as a coloured word that leads to the log."""
+    """Return a column with the verdict as a coloured word that links to the log."""
     look = Look(words=scales.STATUS, links=LOG)
     return Column(title="Status", expression=expression, look=look, filled=True, width=90)
 
 
 def reason_column(expression: str, *, width: int) -> Column:
-    """Show why a check is failing; it leads to the log."""
+    """Return a column with the reason why a check is failing, linked to the log."""
     return Column(title="Reason", label="reason", expression=expression, look=Look(links=LOG), width=width)
 
 
 def duration_column(title: str, expression: str, *, width: int = 95) -> Column:
-    """Show a duration."""
+    """Return a column with a duration."""
     return Column(title=title, expression=expression, look=SECONDS, width=width)
 
 
 def availability_column(expression: str, *, title: str = "Availability", width: int = 100) -> Column:
-    """Show a share of runs."""
+    """Return a column with the share of runs that succeeded."""
     return Column(title=title, expression=expression, look=AVAILABLE, width=width)

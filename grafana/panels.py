@@ -1,7 +1,7 @@
-"""Makes panels: numbers, curves, bars, states and heat maps. Tables are made in `grafana.tables`.
+"""Makes panels: numbers, curves, bars, states and heat maps. `grafana.tables` makes tables.
 
-Each takes a title, a description of what is seen (with what absence means, where that is not plain), its queries, a
-size (columns of 24, rows), and how its values look.
+Each function takes a title, a description (including what missing values mean, where that is not obvious), the queries,
+a size (columns of 24, rows), and how values are shown.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Query:
 
     Attributes:
         expression: PromQL.
-        legend: What its series are called.
-        instant: Whether only the end of the time range is asked for.
-        form: What Grafana makes of the answer.
+        legend: Names of the series.
+        instant: Whether to query only the end of the time range.
+        form: The format that Grafana converts the answer to.
     """
 
     expression: str
@@ -53,7 +53,7 @@ class Query:
 
 
 def now(expression: str, legend: str = "") -> Query:
-    """Ask for the end of the time range only."""
+    """Return a query for the end of the time range only."""
     return Query(expression, legend, instant=True)
 
 
@@ -62,13 +62,13 @@ class Look:
     """How values are shown.
 
     Attributes:
-        unit: Of the values; empty for none.
+        unit: Unit of the values; empty for none.
         decimals: Digits after the point; None leaves it to Grafana.
-        steps: Colours by value; empty where the kind of panel has colours of its own.
-        words: Words for values.
+        steps: Colours by value; empty for the panel's default colours.
+        words: Words shown instead of values.
         least: Where an axis or a bar begins; None leaves it to Grafana.
-        most: Where it ends.
-        links: Titles and addresses a click offers.
+        most: Where an axis or a bar ends; None leaves it to Grafana.
+        links: Titles and addresses offered on a click.
     """
 
     unit: str = ""
@@ -83,7 +83,7 @@ class Look:
 def numbers(
     title: str, text: str, query: Query, size: Size, look: Look, *, named: bool = False, without: str = ""
 ) -> stat.Panel:
-    """Show one big number; or, `named`, the names of the series instead. `without` stands where there is none."""
+    """Return a panel with one big number or, if `named`, the names of the series. `without` is shown without data."""
     panel = _latest(_shown(_described(stat.Panel(), title, text, [query], size), look))
     panel.color_scheme(_coloured(FieldColorModeId.THRESHOLDS)).graph_mode(options.BigValueGraphMode.NONE)
     panel.thresholds(scales.thresholds(look.steps or scales.PLAINLY))
@@ -103,7 +103,7 @@ def curves(
     stacked: bool = False,
     colours: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
-    """Show how numbers went over time, `stacked` where they add up; series have colours by their names."""
+    """Return a panel with numbers over time, `stacked` if they add up; `colours` maps names of series to colours."""
     panel = _shown(_described(timeseries.Panel(), title, text, queries, size), look)
     panel.color_scheme(_coloured(FieldColorModeId.PALETTE_CLASSIC_BY_NAME)).axis_soft_min(0)
     panel.draw_style(options.GraphDrawStyle.LINE).line_width(1).fill_opacity(60 if stacked else 8)
@@ -117,7 +117,7 @@ def curves(
 
 
 def ranking(title: str, text: str, query: Query, size: Size, look: Look) -> bargauge.Panel:
-    """Show a few numbers as bars with names, in the order in which the query gives them."""
+    """Return a panel with a few numbers as named bars, in the order that the query returns them."""
     panel = _latest(_shown(_described(bargauge.Panel(), title, text, [query], size), look))
     panel.color_scheme(_coloured(FieldColorModeId.THRESHOLDS)).orientation(options.VizOrientation.HORIZONTAL)
     panel.thresholds(scales.thresholds(look.steps or scales.CALMLY))
@@ -135,7 +135,7 @@ def states(
     *,
     words_of: Mapping[str, scales.Words] | None = None,
 ) -> statetimeline.Panel:
-    """Show the states each series was in as a band of colours; `words_of` has the words of single queries by letter."""
+    """Return a panel with each series' states as a coloured band; `words_of` has words by the letter of a query."""
     panel = _shown(_described(statetimeline.Panel(), title, text, queries, size), look)
     panel.color_scheme(_coloured(FieldColorModeId.THRESHOLDS))
     panel.thresholds(scales.thresholds(look.steps or scales.PLAINLY))
@@ -147,7 +147,7 @@ def states(
 
 
 def heat(title: str, text: str, expression: str, size: Size) -> heatmap.Panel:
-    """Show how many observations of a histogram of seconds fell where; the expression gives counts by `le`."""
+    """Return a heat map of a histogram in seconds; the expression returns counts by `le`."""
     query = Query(expression, "{{le}}", form=PromQueryFormat.HEATMAP)
     panel = _described(heatmap.Panel(), title, text, [query], size).calculate(calculate=False)
     panel.y_axis(heatmap.YAxisConfig().unit(scales.SECONDS)).cell_gap(1).show_legend()
@@ -158,19 +158,19 @@ def heat(title: str, text: str, expression: str, size: Size) -> heatmap.Panel:
 
 
 def rows(title: str, text: str, expressions: Sequence[str], size: Size) -> table.Panel:
-    """Show the answers to instant queries as a table, each with its labels; `grafana.tables` arranges it."""
+    """Return a table of the answers to instant queries, with all labels; `grafana.tables` arranges it."""
     queries = [Query(expression, instant=True, form=PromQueryFormat.TABLE) for expression in expressions]
     return _described(table.Panel(), title, text, queries, size)
 
 
 def link(title: str, address: str) -> DashboardLink:
-    """Return what a click offers; what is not a page of Grafana opens beside it."""
+    """Return a link offered on a click; pages outside Grafana open in a new tab."""
     outside = not address.startswith("/")
     return DashboardLink(title).type(DashboardLinkType.LINK).url(address).target_blank(outside)
 
 
 def _described(panel: AnyPanel, title: str, text: str, queries: Sequence[Query], size: Size) -> AnyPanel:
-    """Return a panel what all have: title, description, size and queries, lettered in their order."""
+    """Return the panel with title, description, size and queries, lettered in order."""
     width, height = size
     panel.title(title).description(text).span(width).height(height).datasource(DATASOURCE)
     for letter, query in zip(ascii_uppercase[: len(queries)], queries, strict=True):

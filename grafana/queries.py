@@ -1,36 +1,37 @@
 """The PromQL that dashboards share.
 
-A check may be seen by several exporters, and comes to Prometheus in one of two ways: with all others from `/metrics`,
-where its labels are on the series, or by discovery, where they are on the target. Both give `check`, `check_type` and
-`target`; everything else about where a series comes from is aggregated away. A check is failing when no exporter sees
-it succeed, and degraded when some do and some do not; of everything else, the worst that any exporter sees is shown.
+Several exporters may run a check, and it reaches Prometheus in one of two ways: with all others from `/metrics`, where
+its labels are on the series, or by discovery, where they are on the target. Both set the labels `check`, `check_type`
+and `target`; all other labels about the source of a series are aggregated away. A check is failing when no exporter
+sees it succeed, and degraded when some do and some do not; for everything else, the worst value of any exporter is
+shown.
 """
 
 from __future__ import annotations
 
 CHECKS = 'job=~"$job",instance=~"$instance",check_type=~"$check_type",check=~"$check"'
-"""Chooses the series of the selected checks."""
+"""Matchers for the series of the selected checks."""
 
 EXPORTERS = 'job=~"$job",instance=~"$instance"'
-"""Chooses the series of the selected exporters."""
+"""Matchers for the series of the selected exporters."""
 
 CHECK_LABELS = ("check", "check_type", "target")
 IDENTITY = ", ".join(CHECK_LABELS)
-"""The labels of a row in a table of checks."""
+"""The labels that identify a row in a table of checks."""
 
 PHASES = "probe_[a-z]+_duration_seconds"
-"""Names of the metrics that give the duration of a run phase by phase, one for each protocol."""
+"""Names of the metrics with the duration of each phase of a run, one metric per protocol."""
 
 EARLIEST_EXPIRY = "probe_ssl_earliest_cert_expiry"
 CHAIN_EXPIRY = "probe_ssl_last_chain_expiry_timestamp_seconds"
 
 
 def selected(metric: str, *matchers: str) -> str:
-    """Select the series that a metric has for the selected checks.
+    """Return a selector for the series of a metric, limited to the selected checks.
 
     Args:
-        metric: Its name; empty when a matcher names it.
-        matchers: Further ones, such as `phase="tls"`.
+        metric: Name of the metric; empty when a matcher selects it.
+        matchers: Further matchers, such as `phase="tls"`.
     """
     return f"{metric}{{{','.join((CHECKS, *matchers))}}}"
 
@@ -51,7 +52,7 @@ def status(by: str = "check") -> str:
 
 
 def status_missing_none(by: str = "check") -> str:
-    """Return the verdict on each step, made of the worst that each exporter saw in it; see `highest_missing_none`."""
+    """Return the verdict for each step, from the worst status of each exporter in it; see `highest_missing_none`."""
     worst = f"max_over_time({selected('probe_status')}[$__interval])"
     return f"({_verdict(worst, by)}) or ({status(by)})"
 
@@ -61,25 +62,25 @@ def _verdict(statuses: str, by: str) -> str:
 
 
 def highest_missing_none(metric: str, by: str = "check") -> str:
-    """Return the highest value of each step, so that a short failure shows however long the step is.
+    """Return the highest value of each step, so that a short failure shows even when steps are long.
 
-    A step may also be shorter than the scrape interval; then the latest value stands.
+    If the step is shorter than the scrape interval, the query uses the latest value.
     """
     return f"max by ({by}) (max_over_time({selected(metric)}[$__interval])) or {highest(metric, by)}"
 
 
 def lowest_missing_none(metric: str, by: str = "check") -> str:
-    """Return the lowest value of each step in the same way."""
+    """Return the lowest value of each step; see `highest_missing_none`."""
     return f"min by ({by}) (min_over_time({selected(metric)}[$__interval])) or {lowest(metric, by)}"
 
 
 def availability(by: str = "check", window: str = "$__range") -> str:
-    """Return the share of runs that succeeded, degraded ones included: 0 to 1."""
+    """Return the share of runs that succeeded, including degraded ones: 0 to 1."""
     return f"avg by ({by}) (avg_over_time({selected('probe_success')}[{window}]))"
 
 
 def budget_left(available: str) -> str:
-    """Return the share of the error budget that is left: 1 untouched, 0 spent, negative overdrawn."""
+    """Return the share of the error budget that is left: 1 untouched, 0 spent, negative when overspent."""
     return f"1 - (1 - {available}) / (1 - $objective / 100)"
 
 
@@ -94,32 +95,32 @@ def days_left(by: str = "check", metric: str = EARLIEST_EXPIRY) -> str:
 
 
 def unmet(by: str = "check") -> str:
-    """Return how many expectations are not met; nothing where all are."""
+    """Return the number of expectations that are not met; no series when all are met."""
     return f"count by ({by}) ({lowest('probe_expectation_ok', f'{by}, expectation')} == 0)"
 
 
 def failures(by: str = "check, reason") -> str:
-    """Give 1 for each reason why a check is failing."""
+    """Return 1 for each reason why a check is failing."""
     return highest("probe_failure_info", by)
 
 
 def at_quantile(quantile: float, histogram: str, by: str) -> str:
-    """Return what observations of a histogram of the selected exporters stay below, for a share of them."""
+    """Return the quantile (0 to 1) of a histogram of the selected exporters."""
     buckets = f"sum by (le, {by}) (rate({histogram}_bucket{{{EXPORTERS}}}[$__rate_interval]))"
     return f"histogram_quantile({quantile}, {buckets})"
 
 
 def once(of_exporters: str) -> str:
-    """Return what exporters report, once for each: several jobs may scrape one, each with its own interval."""
+    """Return each exporter's value once, because several jobs may scrape an exporter, each with its own interval."""
     return f"max without (job) ({of_exporters})"
 
 
 def growth(counter: str, by: str, function: str = "rate") -> str:
-    """Return how much a counter of the selected exporters grows in a second, or with `increase` in a step."""
+    """Return how much a counter of the selected exporters grows per second, or with `increase`, per step."""
     return f"sum by ({by}) ({once(f'{function}({counter}{{{EXPORTERS}}}[$__rate_interval])')})"
 
 
 def per_batch(counter: str, by: str = "instance") -> str:
-    """Return how much a counter of the selected exporters grows in one batch; `by` has the instance."""
+    """Return how much a counter of the selected exporters grows per batch; `by` must include `instance`."""
     batches = growth("nyxmon_batch_duration_seconds_count", "instance")
     return f"{growth(counter, by)} / on (instance) group_left () {batches}"

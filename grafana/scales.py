@@ -1,4 +1,4 @@
-"""Units, colours and words: what numbers mean to the eye, the same on all dashboards."""
+"""Units, colours and words for numbers, the same on all dashboards."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FAIR = "orange"
 BAD = "red"
 
 Steps = tuple[tuple[float | None, str], ...]
-"""Colours from a value upwards; the first is for everything below, its value None."""
+"""Each colour applies from its value upwards; the first, with the value None, to everything below."""
 
 Words = tuple[tuple[str, str, str], ...]
-"""Value, the word for it, its colour."""
+"""Triples of a value, its word and its colour."""
 
 PLAINLY: Steps = ((None, "text"),)
 CALMLY: Steps = ((None, "blue"),)
@@ -69,13 +69,13 @@ PHASE_COLOURS: Mapping[str, str] = {
     "banner": "green",
     "transfer": "yellow",
 }
-"""Colours of the phases of runs; what comes late in them is never mixed up with what comes early."""
+"""Colours of the phases of runs. Only phases at the same place in a run share a colour."""
 
 STATUS_COLOURS: Mapping[str, str] = {word: colour for _, word, colour in STATUS}
 
 
 def thresholds(steps: Steps) -> ThresholdsConfig:
-    """Return the colours that numbers have."""
+    """Return the steps as Grafana's thresholds."""
     return (
         ThresholdsConfig()
         .mode(ThresholdsMode.ABSOLUTE)
@@ -84,7 +84,7 @@ def thresholds(steps: Steps) -> ThresholdsConfig:
 
 
 def mappings(words: Words) -> list[ValueMapping]:
-    """Return the words that stand for numbers."""
+    """Return the words as Grafana's value mappings."""
     results = {
         value: ValueMappingResult(text=word, color=colour, index=index)
         for index, (value, word, colour) in enumerate(words)

@@ -1,4 +1,4 @@
-"""Makes tables: one row for each check (or whatever the queries tell apart), one query for each column."""
+"""Makes tables: one row per check (or other set of labels), one query per column."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Column:
     """One column: the value of a query, or a label.
 
     Attributes:
-        title: Its head.
+        title: Title of the column.
         label: The label it shows; empty for a value.
-        expression: The query that gives the value, or that brings the label; empty when another column's query does.
+        expression: The query for the value or the label; empty when another column's query returns it.
         look: How the values are shown.
-        filled: Whether the cell has the colour, and not its text.
-        width: In pixels; None leaves it to Grafana.
+        filled: Whether the cell is coloured instead of its text.
+        width: Width in pixels; None leaves it to Grafana.
     """
 
     title: str
@@ -43,9 +43,9 @@ class Column:
 def table(
     title: str, text: str, columns: Sequence[Column], size: Size, *, sort: str, downwards: bool = False
 ) -> builders.Panel:
-    """Show a table, sorted by the column with the title `sort`.
+    """Return a table, sorted by the column with the title `sort`.
 
-    The queries of the columns share the labels that make a row; what one of them has besides, only a column may show.
+    All queries must have the labels that identify a row. A query's other labels must be shown by a column.
     """
     queried = [column for column in columns if column.expression]
     panel = rows(title, text, [column.expression for column in queried], size).show_header(show_header=True)
@@ -60,7 +60,7 @@ def table(
 
 
 def _value_fields(count: int) -> list[str]:
-    """Return the names that Grafana gives to the values of queries: with a letter when there are several."""
+    """Return Grafana's names for the values of queries: with a letter when there are several."""
     return ["Value"] if count == 1 else [f"Value #{letter}" for letter in ascii_uppercase[:count]]
 
 

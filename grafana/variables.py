@@ -1,4 +1,4 @@
-"""The variables at the head of a dashboard, and the links and annotations that work with them."""
+"""The variables at the top of a dashboard, and the links and annotations that use them."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _OBJECTIVES = ("99.9", "90", "95", "99", "99.5", "99.95", "99.99")
 TAG = "nyxmon"
 
 SCOPE = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${exporter:queryparam}"
-"""What other dashboards are told of the choices made."""
+"""Query string that passes the selection on to other dashboards."""
 
 _SAME_TIME = f"{SCOPE}&${{__url_time_range}}"
 CHECK_DASHBOARD = f"/d/nyxmon-check?var-check=${{__data.fields.check:percentencode}}&{_SAME_TIME}"
-"""Address of the dashboard about the check of a table's row."""
+"""Address of the check dashboard for the check in a table's row."""
 
 CHECK_DASHBOARD_OF_SERIES = f"/d/nyxmon-check?var-check=${{__field.labels.check:percentencode}}&{_SAME_TIME}"
-"""Address of the dashboard about the check of a series, by its label `check`."""
+"""Address of the check dashboard for the check of a series, by its label `check`."""
 
 EXPORTER_PAGE = "${exporter}/checks/${__data.fields.check:percentencode}"
-"""Address of the exporter's own page about the check of a table's row: the log of its latest runs."""
+"""Address of the exporter's page for the check in a table's row, with the log of its latest runs."""
 
 EXPORTER_PAGE_OF_CHECK = "${exporter}/checks/${check:percentencode}"
-"""The same about the check that the dashboard is about."""
+"""Address of the exporter's page for the check that the dashboard shows."""
 
 
 def datasource() -> Builder[VariableModel]:
-    """Let the reader choose the Prometheus."""
+    """Return the variable that selects the Prometheus."""
     return builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
 def query(name: str, label: str, text: str) -> builders.QueryVariable:
-    """Return a variable whose values Prometheus knows, one to choose."""
+    """Return a variable with values from a Prometheus query, of which one is selected."""
     return (
         builders.QueryVariable(name)
         .label(label)
@@ -55,13 +55,13 @@ def query(name: str, label: str, text: str) -> builders.QueryVariable:
 
 
 def several(name: str, label: str, text: str, *, all_value: str | None = ANY) -> builders.QueryVariable:
-    """Return a variable of which several values may be chosen, at first all.
+    """Return a variable of which several values can be selected, all by default.
 
     Args:
-        name: Its name.
-        label: What it is called on the dashboard.
+        name: Name of the variable.
+        label: Its label on the dashboard.
         text: The query for its values.
-        all_value: What stands for all in a regular expression; None for all the values there are, one by one.
+        all_value: Regular expression for all values; None for an alternation of the existing ones.
     """
     variable = query(name, label, text).multi(multi=True).include_all(include_all=True)
     variable.current(VariableOption(selected=True, text=["All"], value=["$__all"]))
@@ -69,7 +69,7 @@ def several(name: str, label: str, text: str, *, all_value: str | None = ANY) ->
 
 
 def of_exporters(metric: str) -> list[Builder[VariableModel]]:
-    """Return the variables that choose exporters: those with series of the metric."""
+    """Return the variables that select exporters, from those with series of the metric."""
     return [
         datasource(),
         several("job", "Job", f"label_values({metric}, job)"),
@@ -79,14 +79,14 @@ def of_exporters(metric: str) -> list[Builder[VariableModel]]:
 
 
 def of_checks(metric: str, *, single: bool = False) -> list[Builder[VariableModel]]:
-    """Return the variables that choose checks: by type, by a label of the reader's choice, and by name.
+    """Return the variables that select checks: by type, by any label, and by name.
 
-    The labels which the configuration gives a check are on `nyxmon_check_info` in a scrape of `/metrics`, and on all
-    series of a discovered target. Both are looked at; the name `check` itself is always among the labels.
+    The configured labels of a check are on `nyxmon_check_info` in a scrape of `/metrics`, and on all series of a
+    discovered target. The variables offer both; the label `check` is always among them.
 
     Args:
-        metric: The checks offered have series of it.
-        single: Whether the dashboard is about one check.
+        metric: Only checks with series of this metric are offered.
+        single: Whether the dashboard shows a single check.
     """
     scope = 'job=~"$job",instance=~"$instance"'
     variables = of_exporters("probe_status")
@@ -105,7 +105,7 @@ def of_checks(metric: str, *, single: bool = False) -> list[Builder[VariableMode
 
 
 def objective() -> Builder[VariableModel]:
-    """Let the reader choose the availability that is aimed at, in percent."""
+    """Return the variable that selects the objective: an availability in percent."""
     options = [
         VariableOption(selected=value == _OBJECTIVES[0], text=f"{value} %", value=value) for value in _OBJECTIVES
     ]
@@ -120,7 +120,7 @@ def objective() -> Builder[VariableModel]:
 
 
 def exporter() -> Builder[VariableModel]:
-    """Ask where the exporter is found by a browser; Prometheus may know it by another name."""
+    """Return the variable with the exporter's address for browsers, which may differ from Prometheus' target."""
     address = "http://localhost:10115"
     return (
         builders.TextBoxVariable("exporter")
@@ -137,10 +137,10 @@ def _chosen(value: str) -> VariableOption:
 
 
 def alerts(*matchers: str) -> builders.AnnotationQuery:
-    """Mark the times at which alerts were firing.
+    """Return annotations that mark when alerts were firing.
 
     Args:
-        matchers: Which ones, such as `check=~"$check"`.
+        matchers: Matchers that select the alerts, such as `check=~"$check"`.
     """
     firing = ",".join(('alertstate="firing"', *matchers))
     return (

@@ -1,1 +1,1 @@
-"""The dashboards, one module each; beside it, under the same name, the JSON that Grafana reads."""
+"""The dashboards: one module each, with the JSON generated from it under the same name."""

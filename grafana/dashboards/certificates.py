@@ -1,4 +1,4 @@
-"""Certificates: when they expire, whether they are verified, and what TLS was agreed on."""
+"""The certificates dashboard: when they expire, whether they are verified, and the negotiated TLS parameters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def board() -> Board:
 
 
 def certificate_columns() -> list[Column]:
-    """Return the columns of a table of certificates; the first three name the check."""
+    """Return the columns of a table of certificates; the first three identify the check."""
     names = "subject, issuer, subjectalternative, serialnumber, fingerprint_sha256"
     return [
         CHECK,

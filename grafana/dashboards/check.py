@@ -1,4 +1,4 @@
-"""Check: everything about one check."""
+"""The check dashboard: everything about one check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DNS: what name servers answer, how fast, and how long targets' names take to look up."""
+"""The DNS dashboard: the answers of name servers, how fast they are, and how long lookups of targets' names take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Overview: which checks are ok, degraded and failing, why, and how much of the error budget that has cost."""
+"""The overview dashboard: which checks are ok, degraded or failing, why, and how much error budget they used up."""
 
 from __future__ import annotations
 

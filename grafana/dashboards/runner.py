@@ -1,4 +1,4 @@
-"""Runner: what running the checks costs, and how well the exporter keeps up. Only scrapes of /metrics tell."""
+"""The runner dashboard: what running the checks costs, and whether the exporter keeps up. Needs scrapes of /metrics."""
 
 from __future__ import annotations
 
