@@ -265,7 +265,7 @@ def test_a_bad_file_leaves_the_old_configuration_in_force(tmp_path: Path) -> Non
     """The log has every problem, the metric turns 0, and the next good file is taken."""
     with run_exporter(tmp_path, config_of("one"), "--config.auto-reload-interval=100ms") as exporter:
         exporter.config_file.write_text("checks:\n- {name: bad, type: tcpp, target: x}\n", encoding="utf-8")
-        wait_until(lambda: 'no check type; did you mean \\"tcp\\"?' in exporter.process.log())
+        wait_until(lambda: 'not a check type; did you mean \\"tcp\\"?' in exporter.process.log())
         assert configured_checks(exporter) == ["one"]
         _, page = exporter.get("/metrics")
         assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page

@@ -178,7 +178,7 @@ async def test_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_tls_is_verified_by_the_name_asked_for(ca: trustme.CA, ca_file: Path) -> None:
     """Over https the certificate must be for the URL's host, or for the name that stands in for it."""
     tls = TlsConfig(ca_file=str(ca_file))
-    shared = NetworkSettings(connect_to="127.0.0.1")
+    network = NetworkSettings(connect_to="127.0.0.1")
     found: list[object] = []
     with run_http_server({"/": respond()}, context=server_context(valid(ca, "good.test"))) as server:
         async with create_client(HttpShared()) as client:
@@ -189,7 +189,7 @@ async def test_tls_is_verified_by_the_name_asked_for(ca: trustme.CA, ca_file: Pa
                 ("other.test", "third.test", "good.test"),
             ):
                 named = tls.model_copy(update={"server_name": own})
-                options = RequestOptions(network=shared, tls=named, server_name=server_name)
+                options = RequestOptions(network=network, tls=named, server_name=server_name)
                 try:
                     response = await client.get(f"https://{host}:{server.port}/", extensions={OPTIONS: options})
                     found.append(response.status_code)

@@ -62,7 +62,7 @@ async def test_a_request_and_its_answer(certificate: Certificate, ca_file: Path)
     """A server is asked over HTTP/3, and everything about its answer and its phases is known."""
     shared = HttpShared()
     with run_http3_server(certificate, say(head("404", [("x", "y"), ("content-length", "2")]), data(b"hi"))) as server:
-        outcome = await ask(server.url("/a?b"), ca_file, headers={"Connection": "close", "X-Own": "1"}, network=shared)
+        outcome = await ask(server.url("/a?b"), ca_file, headers={"Connection": "close", "X-Own": "1"}, shared=shared)
     exchange, connection = outcome.exchange, outcome.exchange.connection
     assert outcome.answer == (None, 404, "3", b"hi")
     assert (exchange.header_values("x"), exchange.content_length, exchange.wire_body_bytes) == (("y",), 2, 2)

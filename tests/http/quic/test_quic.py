@@ -27,6 +27,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.http.quic.connect import connect_quic
+from exporter.http.shared import HttpShared
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
 from exporter.net.tls.certificate_facts import certificate_facts
@@ -174,7 +175,7 @@ async def test_presents_a_client_certificate(
     good: Certificate, ca_file: Path, write_certificate: Callable[..., CertificateFiles]
 ) -> None:
     """A server that asks for a certificate gets the configured one, and a replaced one from the next batch on."""
-    network, files = Network(), write_certificate("one.test")
+    shared, files = HttpShared(), write_certificate("one.test")
     tls = {"cert_file": str(files.cert_file), "key_file": str(files.key_file)}
     with run_http3_server(good, ANSWER, adjust=demand_certificate) as server:
         for name in ("one.test", "one.test", "two.test"):
@@ -182,7 +183,7 @@ async def test_presents_a_client_certificate(
             if name == "two.test":
                 files.cert_file.write_bytes(other.cert_file.read_bytes())
                 files.key_file.write_bytes(other.key_file.read_bytes())
-            assert (await ask(server.url(), ca_file, network=network.for_batch(), tls=tls)).why == ""
+            assert (await ask(server.url(), ca_file, shared=shared.for_batch(), tls=tls)).why == ""
         assert (await ask(server.url(), ca_file)).why == ""
     presented = [own and certificate_facts(own.public_bytes(Encoding.DER)).names for _, own in server.peers]
     assert presented == [("one.test",), ("one.test",), ("two.test",), None]
@@ -490,10 +491,10 @@ async def test_nothing_is_left_behind(good: Certificate, ca_file: Path) -> None:
 
 async def test_no_descriptor_left_is_no_fault_of_the_server(good: Certificate, ca_file: Path) -> None:
     """A host without descriptors says so."""
-    network = Network()
+    shared = HttpShared()
     with run_http3_server(good, ANSWER) as server:
-        await ask(server.url(), ca_file, network=network)
+        await ask(server.url(), ca_file, shared=shared)
         with no_descriptors_left():
-            outcome = await ask(server.url(), ca_file, network=network)
+            outcome = await ask(server.url(), ca_file, shared=shared)
     assert outcome.failure is not None
     assert outcome.failure.reason is Reason.LOCAL
