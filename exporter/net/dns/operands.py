@@ -1,4 +1,4 @@
-"""Convert expected DNS answers to the form that `dns_records` uses for received ones.
+"""Convert expected DNS answers to the form that `exporter.net.dns.records` uses for received ones.
 
 Source: RFC 1035 section 5.1 for how data is written. The case and the final dot of names do not matter (RFC 4343);
 names may be written in any script, addresses in any notation, a mail server with or without its preference, TXT with or
