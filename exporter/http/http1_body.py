@@ -33,7 +33,7 @@ class SizedBody:
         self.has_surplus = False
 
     def feed(self, data: bytes) -> None:
-        """Take in what came."""
+        """Process received data."""
         if len(data) > self._left_bytes:
             self.has_surplus = True
             data = data[: self._left_bytes]
@@ -55,5 +55,5 @@ class BodyUntilTheEnd:
         self._take = take
 
     def feed(self, data: bytes) -> None:
-        """Take in what came."""
+        """Process received data."""
         self._take(data)

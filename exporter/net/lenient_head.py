@@ -24,7 +24,7 @@ class LenientHead:
     Attributes:
         status: The status.
         version: `1.0` or `1.1`; a newer version is read as 1.1 (RFC 9110 section 2.5).
-        rest: What came after the empty line.
+        rest: The data after the empty line.
         oddities: The oddities found.
     """
 

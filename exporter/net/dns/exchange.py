@@ -1,8 +1,9 @@
 """One DNS question and its answer, over UDP or as a framed message on a stream.
 
-Separate from `exporter.net.dns.stub`, which finds addresses for other checks: here every detail of the answer matters, and the
-errors of a hostile or broken server must be distinguished. A datagram that does not answer the question is ignored
-rather than a failure, so that a forged one cannot end a check (CVE-2023-29483); on a stream it comes from the server.
+Separate from `exporter.net.dns.stub`, which finds addresses for other checks: here every detail of the answer matters,
+and the errors of a hostile or broken server must be distinguished. A datagram that does not answer the question is
+ignored rather than a failure, so that a forged one cannot end a check (CVE-2023-29483); on a stream it comes from the
+server.
 """
 
 from __future__ import annotations

@@ -352,7 +352,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def _send_pending(self) -> None:
         if self._socket is None or not self._is_who_it_was():
             return
-        with suppress(SSL.WantReadError):  # there is no more
+        with suppress(SSL.WantReadError):  # no more data
             while True:
                 pending = self._tls.bio_read(_SENT_BYTES)
                 self._socket.write(pending)
