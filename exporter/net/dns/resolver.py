@@ -1,6 +1,6 @@
 """Resolve a target's host to the address to connect to, or to all candidates.
 
-A separate stub resolver, because the system's needs a thread per name and cannot be cancelled: IP addresses are used as
+A built-in stub resolver, because the system's needs a thread per name and cannot be cancelled: IP addresses are used as
 they are, then come the hosts file, `localhost` (RFC 6761 section 6.3), and DNS with the system's servers and search
 domains. The first address of the answer is chosen and tried once, so that a check tests one thing. The system's
 resolver and the use of all addresses are options of a check.
