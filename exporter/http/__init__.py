@@ -1,1 +1,1 @@
-"""HTTP/1.1, 2 and 3 on top of `exporter.net`: requests, responses, redirects, kept connections."""
+"""HTTP/1.1, 2 and 3 on top of `exporter.net`: requests, responses, redirects, persistent connections."""

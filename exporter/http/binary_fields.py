@@ -1,6 +1,6 @@
-"""Field sections of HTTP/2 and HTTP/3 as they come, read as curl, Go and browsers read them.
+"""Read HTTP/2 and HTTP/3 field sections as curl, Go and browsers do.
 
-Sources: RFC 9113 section 8.2.1 and RFC 9114 section 10.3, which call values with blanks around them malformed.
+Sources: RFC 9113 section 8.2.1 and RFC 9114 section 10.3, according to which values surrounded by blanks are malformed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def without_blanks(
     fields: Iterable[Field], oddities: Oddities, make_field: Callable[[bytes, bytes], Field]
 ) -> list[Field]:
-    """Return the fields without blanks around their values; pseudo-header fields stay as they are.
+    """Return the fields with blanks around their values stripped; pseudo-header fields are unchanged.
 
     Args:
         fields: One field section.
-        oddities: Gets what is odd.
+        oddities: Receives the oddities.
         make_field: Makes a field from its name and value.
     """
     trimmed = []

@@ -1,4 +1,4 @@
-"""A request body kept in a file, read anew on every run, so that the file may change without a reload."""
+"""Read a request body from a file on every run, so that the file may change without a reload."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Challenges as servers write them in WWW-Authenticate: one or several in a field, in one field or in several.
+"""Parse WWW-Authenticate challenges: one or several per field, in one or several fields.
 
-Source: RFC 9110 section 11.6.1. A pure reader that raises nothing: what follows no grammar is passed over. Texts stand
-for octets, one character for each (ISO 8859-1), because a realm may be in any charset and has to be sent back as it is.
+Source: RFC 9110 section 11.6.1. A pure parser that raises nothing: what does not follow the grammar is skipped. Texts
+represent octets, one character each (ISO 8859-1), because a realm may be in any charset and must be sent back
+unchanged.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _MOST_ITEMS = 200
-"""Words and parameters that are looked at, in one field; a server that sends more wants to keep its reader busy."""
+"""Maximum words and parameters read per field; a server that sends more wants to keep the parser busy."""
 
 _BETWEEN = re.compile(r"[ \t\r\n,=\"]*")
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _WORD = re.compile(r"[^ \t\r\n,=\"]+")
 _EQUALS = re.compile(r"[ \t]*=[ \t]*")
-_QUOTED = re.compile(r'(?s)"((?:[^"\\]|\\.)*)(?:"|\\?\Z)')  # one that is not closed goes on to the end
+_QUOTED = re.compile(r'(?s)"((?:[^"\\]|\\.)*)(?:"|\\?\Z)')  # an unclosed one extends to the end
 _PLAIN = re.compile(r"[^ \t\r\n,]*")
 _ESCAPED = re.compile(r"(?s)\\(.)")
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a server asks for.
+    """One challenge of a server.
 
     Attributes:
         scheme: The scheme in lower case.
-        parameters: The parameters by name in lower case, unquoted; the last of a name counts.
+        parameters: The parameters by name in lower case, unquoted; the last one of a name counts.
     """
 
     scheme: str
@@ -51,7 +52,7 @@ def parse_challenges(values: Iterable[bytes]) -> list[Challenge]:
         for word, parameter, stands_alone in islice(_items(value.decode("latin-1")), _MOST_ITEMS):
             if parameter is None:
                 found.append(Challenge(word.lower()))
-                # `NTLM, Negotiate` are two; what follows a word and a comma belongs to the challenge before.
+                # `NTLM, Negotiate` are two challenges; other items after a comma belong to the previous one.
                 current = current if stands_alone and current is not None else found[-1]
             elif current is not None:
                 current.parameters[word.lower()] = parameter
@@ -59,7 +60,7 @@ def parse_challenges(values: Iterable[bytes]) -> list[Challenge]:
 
 
 def _items(text: str) -> Iterator[tuple[str, str | None, bool]]:
-    """Go through names with their values, and words without one: whether such a word stands alone before a comma."""
+    """Yield names with their values, and words without one, with whether such a word stands alone before a comma."""
     position, behind_scheme = 0, False
     while True:
         start, position = position, _skip(_BETWEEN, text, position)
@@ -75,7 +76,7 @@ def _items(text: str) -> Iterator[tuple[str, str | None, bool]]:
             continue
         position = _skip(_BLANKS, text, word.end())
         stands_alone = position == len(text) or text[position] == ","
-        # `Digest realm, nonce=...`: directly behind a scheme there is no other, so the word is a name without a value.
+        # `Digest realm, nonce=...`: no scheme directly follows another, so the word is a name without a value.
         if not (behind_scheme and stands_alone):
             yield word[0], None, stands_alone
         behind_scheme = not stands_alone

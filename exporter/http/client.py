@@ -1,7 +1,7 @@
-"""httpx on our own connections: httpx models URLs, requests and cookies, `Network` makes connections and measures them.
+"""Send httpx requests over connections made and measured by `Network`.
 
-The shortest way is `ProbeTransport.exchange` with a WireRequest that was made beforehand: httpx's client costs more
-processor time than everything else a check does. The same transport serves `httpx.AsyncClient` for whoever wants it.
+The fast path is `ProbeTransport.exchange` with a WireRequest prepared in advance: httpx's client costs more processor
+time than everything else a check does. The same transport also works with `httpx.AsyncClient`.
 """
 
 from __future__ import annotations
@@ -40,33 +40,33 @@ EXCHANGE = "exporter.exchange"
 """Key of the Exchange in `httpx.Response.extensions`."""
 
 _FRAMING = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"content-length"))
-_WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 section 8.6: these say so when it is empty
+_WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 section 8.6: these declare an empty body too
 _LINE_BREAKING = re.compile(rb"[\x00\r\n]")
 _ZONE = re.compile(rb"%[^\]]*\]")
-"""The zone of an address, which means nothing to other machines (RFC 6874 section 4)."""
+"""The zone of an address, which means nothing to other hosts (RFC 6874 section 4)."""
 
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
-"""Methods that may be repeated when nobody knows whether the server has acted already (RFC 9110 section 9.2.2). Others
-always go over a fresh connection, which cannot have been closed unnoticed."""
+"""Methods that may be repeated when it is unknown whether the server has acted (RFC 9110 section 9.2.2). Other requests
+always use a new connection, which cannot have been closed unnoticed."""
 
 _ALPN, _ALPN_WITH_HTTP2 = ("http/1.1",), ("h2", "http/1.1")
 
 
 class ProbeTransport(httpx.AsyncBaseTransport):
-    """Exchanges HTTP over connections of a network; lives as long as its batch.
+    """Performs HTTP exchanges over connections of a network; lives as long as its batch.
 
-    Every request has a fresh connection, so that every run measures all of it, unless its options keep connections.
+    Every request uses a new connection, so that every run measures all phases, unless its options keep connections.
     """
 
     def __init__(self, shared: HttpShared) -> None:
         self._shared = shared
 
     async def exchange(self, request: WireRequest, exchange: Exchange) -> None:
-        """Connect, send the request, take in the answer, and close or keep the connection.
+        """Connect, send the request, receive the answer, and close or keep the connection.
 
         Args:
             request: What to send, and where.
-            exchange: Filled as far as things went, whatever the outcome.
+            exchange: Filled as the exchange progresses, whatever the outcome.
 
         Raises:
             CheckFailed: As `Network.connect` and `Http1Protocol.exchange` do, or `exchange_over_http3`.
@@ -77,7 +77,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
 
             await exchange_over_http3(self._shared, request, exchange)
             return
-        # Known before connecting, so that a connection is never taken for one made from files that changed meanwhile.
+        # Determined before connecting, so that a connection never counts as made from files that changed since.
         context = await self._context(request) if options.keep_alive else None
         if options.keep_alive and await self._reuse(request, exchange, context):
             return
@@ -104,10 +104,10 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             await self._keep(IdleConnection(key, transport, opening, context, protocol.session))
 
     async def _reuse(self, request: WireRequest, exchange: Exchange, context: TlsContext | None) -> bool:
-        """Exchange over a connection opened earlier; False when there is none, or it broke before the answer began.
+        """Exchange over an existing connection; return False when there is none or it broke before the answer began.
 
-        Then its server has most likely closed it in that moment, and the request may be made anew (RFC 9112 section
-        9.3.1, RFC 9113 section 8.7).
+        In that case the server has most likely just closed it, and the request may be repeated (RFC 9112 section 9.3.1,
+        RFC 9113 section 8.7).
         """
         idle = None
         if request.method in _REPEATABLE:
@@ -140,10 +140,10 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         return await self._shared.network.context(request.options.tls, _offered(request)) if request.secure else None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Serve httpx: the options are taken from the request's extensions, the exchange is put into the response's.
+        """Handle a request from httpx: options are in the request's extensions, the exchange in the response's.
 
-        The body comes decoded, within its limit; the fields that described its coding are left out of the response,
-        and stay in the exchange.
+        The body is decoded, within its limit; the fields that described its coding are dropped from the response but
+        stay in the exchange.
 
         Raises:
             CheckFailed: As `exchange` does, and with reason `decode` when the body cannot be decoded.
@@ -162,7 +162,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
 
 
 class _Negotiation(asyncio.Protocol):
-    """Makes way for the protocol that the handshake agreed on; lives as long as the exchange."""
+    """Hands over to the protocol negotiated in the handshake; lives as long as the exchange."""
 
     def __init__(self, request: WireRequest, exchange: Exchange) -> None:
         self._request = request
@@ -170,9 +170,9 @@ class _Negotiation(asyncio.Protocol):
         self._agreed: Http1Protocol | Http2Protocol | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Put the protocol in place before anything can come."""
+        """Install the protocol before any data can arrive."""
         if transport.get_extra_info("alpn_protocol") == "h2":
-            from exporter.http.http2 import Http2Protocol  # noqa: PLC0415 - whoever never meets HTTP/2 need not load it
+            from exporter.http.http2 import Http2Protocol  # noqa: PLC0415 - loaded only when HTTP/2 is used
 
             self._agreed = Http2Protocol(self._request, self._exchange)
         else:
@@ -181,11 +181,11 @@ class _Negotiation(asyncio.Protocol):
 
     @property
     def session(self) -> Http2Session | None:
-        """What of the connection outlives the exchange, if anything."""
+        """The state of the connection that outlives the exchange, if any."""
         return None if self._agreed is None else self._agreed.session
 
     async def exchange(self, transport: asyncio.Transport) -> None:
-        """Exchange by the protocol that was agreed on.
+        """Perform the exchange with the negotiated protocol.
 
         Raises:
             CheckFailed: As its `exchange` does.
@@ -197,23 +197,23 @@ class _Negotiation(asyncio.Protocol):
 def _next_protocol(
     request: WireRequest, exchange: Exchange, session: Http2Session | None
 ) -> Http1Protocol | Http2Protocol:
-    """Return the protocol that goes on where a session was left."""
+    """Return the protocol that continues a session."""
     if session is None:
         return Http1Protocol(request, exchange)
-    from exporter.http.http2 import Http2Protocol  # noqa: PLC0415 - it is loaded where there is a session
+    from exporter.http.http2 import Http2Protocol  # noqa: PLC0415 - already loaded when there is a session
 
     return Http2Protocol(request, exchange, session)
 
 
 def _offered(request: WireRequest) -> tuple[str, ...]:
-    """Return the protocols offered in the handshake; HTTP/2 has no switching to others (RFC 9113 section 8.6)."""
+    """Return the protocols offered in the handshake; HTTP/2 cannot switch to others (RFC 9113 section 8.6)."""
     if not request.secure:
         return ()
     return _ALPN_WITH_HTTP2 if request.options.http2 and not request.upgrades else _ALPN
 
 
 class _NoCookies(CookieJar):
-    """Keeps no cookies and does not even read them: reading is where the library stumbles over strange ones."""
+    """Keeps no cookies and does not parse them, because the library fails to parse unusual ones."""
 
     def extract_cookies(self, response: object, request: object) -> None:
         """Keep nothing."""
@@ -223,10 +223,10 @@ class _NoCookies(CookieJar):
 
 
 class ProbeClient(httpx.AsyncClient):
-    """An httpx client over a ProbeTransport; it keeps no cookies, follows no redirects and asks no environment.
+    """An httpx client over a ProbeTransport; it keeps no cookies, follows no redirects and ignores the environment.
 
     Attributes:
-        transport: The transport, for whoever has a WireRequest.
+        transport: The transport, for sending a WireRequest directly.
     """
 
     def __init__(self, shared: HttpShared) -> None:
@@ -242,18 +242,18 @@ class ProbeClient(httpx.AsyncClient):
 
 
 def create_client(shared: HttpShared) -> ProbeClient:
-    """Make the client that one batch shares; closing it is the caller's."""
+    """Create the client that one batch shares; the caller closes it."""
     return ProbeClient(shared)
 
 
 async def send(client: httpx.AsyncClient, request: httpx.Request, wire: WireRequest, exchange: Exchange) -> None:
-    """Send a request by the shortest way its client has.
+    """Send a request by the fastest path that the client has.
 
     Args:
-        client: Ours, or any other.
+        client: A ProbeClient, or any other.
         request: The request.
         wire: The same request, ready to be sent.
-        exchange: Filled as far as things went.
+        exchange: Filled as the exchange progresses.
 
     Raises:
         CheckFailed: As `ProbeTransport.exchange` does.
@@ -265,17 +265,17 @@ async def send(client: httpx.AsyncClient, request: httpx.Request, wire: WireRequ
 
 
 def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest:
-    """Write a request as HTTP/1.1 sends it (RFC 9112 sections 3 and 5).
+    """Serialize a request for HTTP/1.1 (RFC 9112 sections 3 and 5).
 
-    Unless connections are kept, this one is closed after the answer, so nothing of it can be taken for the next one's;
-    a request that offers to switch protocols keeps its own Connection field.
+    Unless connections are kept, the request asks to close this one, so that no leftover data can be taken for the next
+    answer; a request that offers to switch protocols keeps its own Connection field.
 
     Args:
         request: The request; its content must have been read.
-        options: How to connect and what to accept.
+        options: How to connect and which answers to accept.
 
     Raises:
-        ValueError: When the method or a header field has a line break or a NUL in it.
+        ValueError: When the method or a header field contains a line break or a NUL.
     """
     content = request.content
     upgrades = "upgrade" in request.headers

@@ -1,7 +1,7 @@
-"""The net at the edges to libraries that were not written for what hostile peers send.
+"""Contain exceptions from libraries that were not written for hostile input.
 
-What httpx, idna and codecs raise about a name, a header field or a challenge depends on the version, and its text may
-quote a credential. Behind the net it is a failure of the check with one reason and a sentence of ours.
+What httpx, idna and codecs raise for a name, a header field or a challenge depends on the version, and its text may
+quote a credential. Here it becomes a check failure with a fixed reason and detail.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _OCTETS = re.compile(r"(?s)[: ]*(?:bytearray\()?\bb['\"].*")
 
 
 def without_octets(error: Exception) -> str:
-    """Return what a protocol library says of what came, without the octets that it quotes: they may be a cookie's.
+    """Return a protocol library's error message without the received octets it quotes, which may be from a cookie.
 
-    A control character that it names is escaped.
+    A control character in it is escaped.
     """
     return printable(_OCTETS.sub("", str(error)))
 
 
 @contextmanager
 def contained(reason: Reason, detail: str) -> Iterator[None]:
-    """Turn whatever is raised inside into a failure of the check; the log names its type and quotes nothing.
+    """Convert whatever is raised inside to a check failure; the log names its type and quotes nothing.
 
     Args:
         reason: What kind of failure it is.
-        detail: One sentence for the page of the check.
+        detail: One sentence for the check's page.
 
     Raises:
         CheckFailed: With this reason and detail, or the one that was raised inside.
@@ -45,6 +45,6 @@ def contained(reason: Reason, detail: str) -> Iterator[None]:
         yield
     except CheckFailed:
         raise
-    except Exception as error:  # noqa: BLE001 - what they raise is nobody's promise; bugs show by their type in the log
+    except Exception as error:  # noqa: BLE001 - what they raise is undocumented; bugs show by their type in the log
         current_attempt().note("a library refused it", error=type(error).__name__)
         raise CheckFailed(reason, detail) from None

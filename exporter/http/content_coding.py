@@ -1,7 +1,7 @@
-"""Content codings, undone step by step and never beyond a limit, because a target may send a bomb.
+"""Decode content codings step by step, within a limit, because a target may send a decompression bomb.
 
-A body that is not in the coding it says it is in is a failure. One in an unknown coding is kept as it came, and fails
-only whoever asks what is in it: it may be a label such as `none` or `utf-8`, which browsers pass over.
+A body that does not match its declared coding is a failure. One in an unknown coding is kept undecoded, and only
+expectations about its content fail: the label may be `none` or `utf-8`, which browsers ignore.
 
 Source: RFC 9110 section 8.4.1 (codings), RFC 1950 to 1952, RFC 7932, RFC 9659.
 """
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 _ALIASES = {"x-gzip": "gzip"}
 _GZIP_WINDOW, _ZLIB_WINDOW, _RAW_WINDOW = 31, 15, -15
-_MAX_GZIP_MEMBERS = 64  # each costs a copy of what follows it
+_MAX_GZIP_MEMBERS = 64  # each costs a copy of the rest
 _BROTLI_STEP_BYTES = 1 << 16
-_ZSTD_STEP_BYTES = 64  # four bytes can stand for a block of 128 KiB, and zstandard knows no limit on its output
+_ZSTD_STEP_BYTES = 64  # four bytes can expand to a block of 128 KiB, and zstandard cannot limit its output
 _ZSTD_WINDOW_BYTES = 8 << 20  # RFC 9659 section 3
 _AT_ONCE_BYTES = 1 << 20
-"""Most bytes that are decoded while they arrive; with a higher limit, one packet could keep the loop for seconds."""
+"""Maximum bytes decoded on arrival; with a higher limit, one packet could block the loop for seconds."""
 _LATER_STEP_BYTES = 1 << 16
 
 
 class Decoder(Protocol):
-    """Undoes one coding of one body; lives as long as its answer."""
+    """Decodes one coding of one body; lives as long as its answer."""
 
     def feed(self, data: bytes) -> bytes:
         """Decode the next piece.
 
         Raises:
-            CheckFailed: `too_large` when more than the limit came out, `decode` when the data is corrupt.
+            CheckFailed: `too_large` when the output exceeds the limit, `decode` when the data is corrupt.
         """
 
     def finish(self) -> None:
@@ -54,10 +54,10 @@ class Decoder(Protocol):
 
 
 def body_decoder(exchange: Exchange, limit_bytes: int) -> Decoder | None:
-    """Return what decodes the body of an exchange while it arrives; None when it is kept as it comes.
+    """Return the decoder for the body of an exchange as it arrives; None when it is kept undecoded.
 
     Args:
-        exchange: Its head has arrived. It is told when the coding is unknown.
+        exchange: The exchange, whose head has arrived. An unknown coding is recorded in it.
         limit_bytes: Most bytes that may come out.
     """
     try:
@@ -72,7 +72,7 @@ def body_decoder(exchange: Exchange, limit_bytes: int) -> Decoder | None:
 
 
 async def decode_later(exchange: Exchange) -> None:
-    """Decode a body that was kept as it came, in a thread that stops when nobody waits for it any more.
+    """Decode a body that was kept undecoded, in a thread that stops when its result is no longer awaited.
 
     Raises:
         CheckFailed: As `Decoder.feed` and `Decoder.finish` do.
@@ -100,15 +100,15 @@ def _decoded(decoder: Decoder, body: bytes, stopped: Event) -> bytes:
 
 
 def decoder_for(content_encodings: Iterable[str], limit_bytes: int) -> Decoder | None:
-    """Return the decoder for a body; None when the body is as it is.
+    """Return the decoder for a body; None when the body has no coding.
 
     Args:
         content_encodings: Values of the Content-Encoding fields.
         limit_bytes: Most bytes that may come out.
 
     Raises:
-        CheckFailed: With reason `decode` for a coding that is unknown here, and for more than one, because each
-            multiplies the work of the next.
+        CheckFailed: With reason `decode` for an unsupported coding, and for more than one, because each multiplies the
+            work of the next.
     """
     listed = [coding.strip().lower() for value in content_encodings for coding in value.split(",")]
     codings = [coding for coding in listed if coding not in ("", "identity")]
@@ -124,7 +124,7 @@ def decoder_for(content_encodings: Iterable[str], limit_bytes: int) -> Decoder |
 
 
 class _Zlib:
-    """gzip and deflate. Of deflate both kinds are known: RFC 9110 means zlib's, many servers send it bare."""
+    """gzip and deflate, the latter in both forms: RFC 9110 means the zlib format, many servers send raw deflate."""
 
     def __init__(self, coding: str, limit_bytes: int) -> None:
         self._coding = coding
@@ -151,9 +151,9 @@ class _Zlib:
             raise _truncated(self._coding)
 
     def _begin_member(self, data: bytes) -> bytes:
-        """Open the stream for the member that the data begins, and give the data to put into it; none: wait for more.
+        """Start decoding the next member, and return the data to feed to it; empty when more is needed.
 
-        RFC 1952 section 2.2: members may follow each other, and what they hold is one body; zeros may pad the last.
+        RFC 1952 section 2.2: members may be concatenated and form one body; zeros may pad the last.
         """
         if self._members:
             data = data.lstrip(b"\0")
@@ -186,7 +186,7 @@ class _Zlib:
 
 
 def _is_zlib_header(data: bytes) -> bool:
-    """Tell zlib's format from bare deflate by its first two bytes (RFC 1950 section 2.2)."""
+    """Whether data is in zlib format, not raw deflate, by its first two bytes (RFC 1950 section 2.2)."""
     return data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
 
 
@@ -207,7 +207,7 @@ class _Brotli:
                 self._left_bytes -= len(part)
                 if self._left_bytes < 0:
                     raise _too_large(self._limit_bytes)
-                if not part:  # a step stops at its size; only one without output says that there is no more
+                if not part:  # a step ends at its size limit; only one without output means that there is no more
                     return b"".join(parts)
                 data = b""
         except brotli.error as error:

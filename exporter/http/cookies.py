@@ -1,4 +1,4 @@
-"""Cookies of one run of one check, so that a login that redirects works; as many of them as curl keeps and sends."""
+"""Cookies of one run of a check, so that a login with redirects works; limited in number as in curl."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MOST_PER_ANSWER, _MOST_KEPT, _SENT_LIMIT_BYTES = 50, 150, 8190
 
 
 class RunCookies:
-    """The cookies of one run; never outlives it."""
+    """The cookies of one run; discarded after it."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[bytes, str, bytes], Cookie] = {}
 
     def keep(self, url: httpx.URL, exchange: Exchange) -> None:
-        """Keep the cookies that the answer for a URL sets; the log says why others are not kept."""
+        """Store the cookies that the answer for a URL sets; rejected ones are logged with the reason."""
         values = [value for name, value in exchange.headers if name == b"set-cookie"]
         if not values:
             return
@@ -40,11 +40,11 @@ class RunCookies:
             current_attempt().note("a cookie was not kept", why="; ".join(sorted(set(refused))))
 
     def added_to(self, request: httpx.Request) -> httpx.Request:
-        """Return the request with the cookies that belong to its URL, after those it was configured with."""
+        """Return the request with the cookies for its URL added after the configured ones."""
         if not self._kept:
             return request
         now = time()
-        # The longest path first, and the older one of two as long (RFC 6265 section 5.4): the sort is stable.
+        # Longest path first, then oldest first (RFC 6265 section 5.4): the sort is stable.
         chosen = sorted(
             (cookie for cookie in self._kept.values() if cookie.belongs_to(request.url, now)),
             key=lambda cookie: -len(cookie.path),

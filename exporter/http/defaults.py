@@ -1,4 +1,4 @@
-"""What the requests of checks with the same settings have in common: header fields, options, rules for redirects."""
+"""Header fields, options and redirect rules shared by the requests of checks with the same settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestDefaults:
-    """How checks with the same settings make their requests; shared by their runs and never changed."""
+    """How checks with the same settings make their requests; immutable, shared by their runs."""
 
     fields: tuple[tuple[bytes, bytes], ...]
     options: RequestOptions
@@ -27,10 +27,10 @@ class RequestDefaults:
 
 
 def request_defaults(settings: HttpSettings) -> RequestDefaults:
-    """Work out what the requests of all checks with the same settings share.
+    """Return what the requests of all checks with the same settings share.
 
     Raises:
-        CheckFailed: With reason `local` when the proxies that the environment names make no sense.
+        CheckFailed: With reason `local` when the proxies in the environment are invalid.
     """
     defaults = {
         b"User-Agent": USER_AGENT.encode(),
@@ -70,13 +70,13 @@ def request_defaults(settings: HttpSettings) -> RequestDefaults:
 
 
 def _overridden(defaults: Mapping[bytes, bytes], configured: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the default header fields that are not configured, then the configured ones."""
+    """Return the default header fields that are not overridden, then the configured ones."""
     names = {name.lower() for name in configured}
     return (*((name, value) for name, value in defaults.items() if name.lower() not in names), *configured.items())
 
 
 def _withheld(settings: HttpSettings) -> tuple[str, ...]:
-    """Return the names of the header fields that only the configured origin is sent: credentials, by name or source."""
+    """Return the names of header fields sent only to the configured origin: credentials, by name or source."""
     found = [
         name for name, value in settings.headers.items() if isinstance(value, SecretText) or is_credential_name(name)
     ]

@@ -1,4 +1,4 @@
-"""Digest authentication: a challenge is chosen and answered.
+"""Digest authentication: choose and answer a challenge.
 
 Source: RFC 7616, and RFC 2069 for challenges without qop.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.http.challenges import Challenge
 
 _HASHES = {"md5": "md5", "sha-256": "sha256", "sha-512-256": "sha512_256"}
-"""hashlib's names of the algorithms in the registry of RFC 7616 section 6.1; each of them also with `-sess`."""
+"""hashlib names of the algorithms registered by RFC 7616 section 6.1; each of them also with `-sess`."""
 
 _MOST_FAULTS_SHOWN = 3
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -35,9 +35,9 @@ _QUOTABLE = re.compile(rb'(["\\])')
 
 
 class DigestAuth(httpx.Auth):
-    """Answers digest challenges; lives as long as a run and goes on with the nonce it was given.
+    """Answers digest challenges; lives as long as a run and keeps using the nonce it received.
 
-    A second challenge is answered only when it says that nothing but the nonce was wrong (`stale`), and once.
+    A second challenge is answered only when it says that just the nonce was wrong (`stale`), and only once.
 
     Args:
         username: The user's name.
@@ -52,7 +52,7 @@ class DigestAuth(httpx.Auth):
         self._session: _Session | None = None
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send the request, and again with the answer to what it is challenged with.
+        """Send the request, and again with the answer to a challenge.
 
         Raises:
             CheckFailed: With reason `auth` when no digest challenge can be answered.
@@ -73,17 +73,17 @@ class DigestAuth(httpx.Auth):
 
 
 def digest_challenges(values: Sequence[bytes]) -> list[Challenge]:
-    """Return the digest challenges among those of WWW-Authenticate fields, in order."""
+    """Return the digest challenges in WWW-Authenticate fields, in order."""
     return [challenge for challenge in parse_challenges(values) if challenge.scheme == "digest"]
 
 
 def answerable(challenges: Sequence[Challenge]) -> Challenge:
-    """Return the first challenge that can be answered: servers put the one they prefer first (RFC 7616 section 3.7).
+    """Return the first challenge that can be answered: servers list the preferred one first (RFC 7616 section 3.7).
 
-    The log says what is wrong about those before it.
+    What is wrong with those before it is logged.
 
     Raises:
-        CheckFailed: With reason `auth` when none can; the detail says what is wrong about them.
+        CheckFailed: With reason `auth` when none can; the detail says what is wrong with them.
     """
     chosen, faults = None, []
     for challenge in challenges:
@@ -117,14 +117,14 @@ def _fault(challenge: Challenge) -> str:
 
 
 def _quality(offered: str) -> str | None:
-    """Return the quality of protection to use among those offered; None when there is no known one."""
+    """Return which of the offered qualities of protection to use; None when none is supported."""
     known = [option.strip().lower() for option in offered.split(",")]
     return next((option for option in ("auth", "auth-int") if option in known), None)
 
 
 @dataclass(slots=True)
 class _Session:
-    """The answers to one challenge: the client's nonce stays, the count goes up (RFC 7616 section 3.4)."""
+    """The answers to one challenge: the client nonce stays the same, the count increases (RFC 7616 section 3.4)."""
 
     username: bytes
     password: bytes
@@ -133,7 +133,7 @@ class _Session:
     client_nonce: bytes = b""
 
     def authorize(self, request: httpx.Request) -> httpx.Request:
-        """Return the request with its Authorization."""
+        """Return the request with its Authorization field."""
         self.count += 1
         self.client_nonce = self.client_nonce or secrets.token_hex(16).encode()
         return with_field(request, b"Authorization", b"Digest " + b", ".join(self._fields(request)))
@@ -161,10 +161,10 @@ class _Session:
         return fields
 
     def _user(self, realm: bytes) -> list[bytes]:
-        """Return the fields that name the user (RFC 7616 sections 3.4 and 3.4.4).
+        """Return the fields with the user name (RFC 7616 sections 3.4 and 3.4.4).
 
-        A name beyond ASCII is sent in the extended notation to servers that say they read UTF-8; the others, which
-        are older than that notation, are sent its octets.
+        A non-ASCII name is sent in the extended notation to servers that announce UTF-8 support; the others, which
+        predate that notation, are sent its octets.
         """
         parameters = self.challenge.parameters
         if parameters.get("userhash", "").lower() == "true":

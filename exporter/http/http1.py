@@ -1,7 +1,7 @@
-"""HTTP/1.1 on one connection: send one request, take in one answer. Source: RFC 9112.
+"""HTTP/1.1 on one connection: send one request, receive one answer. Source: RFC 9112.
 
-Heads and the framing of bodies are read elsewhere. What they let pass is refused here: transfer codings besides
-`chunked`, and everything that goes on for longer than a response has reason to.
+Heads and body framing are parsed elsewhere. What those parsers accept is limited here: transfer codings other than
+`chunked` are rejected, and so is everything that goes on longer than a response needs.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 16, 16  # a body in chu
 class Http1Protocol(asyncio.Protocol):
     """One exchange over one connection; lives as long as the exchange.
 
-    No StreamReader and no tasks: bytes go from the event loop into the readers, and one future is resolved at the end.
+    No StreamReader and no tasks: bytes go from the event loop to the parsers, and one future is resolved at the end.
 
     Attributes:
-        session: What of the connection outlives the exchange; nothing does.
+        session: State that outlives the exchange; always None.
     """
 
     session: ClassVar[None] = None
@@ -54,19 +54,19 @@ class Http1Protocol(asyncio.Protocol):
 
     @property
     def answer_began(self) -> bool:
-        """Whether anything of an answer has come."""
+        """Whether any part of an answer has arrived."""
         return self._fed_bytes > 0
 
     async def exchange(self, transport: asyncio.Transport) -> None:
         """Send the request and wait for the end of its answer.
 
-        The connection is closed afterwards, unless the request wants it kept and it can carry another exchange: both
-        sides said so, and all of the answer and nothing else has come (RFC 9112 section 9.3).
+        The connection is closed afterwards, unless the request keeps it and it can carry another exchange: both sides
+        allow it, and exactly the whole answer has arrived (RFC 9112 section 9.3).
 
         Raises:
             CheckFailed: `protocol` when the answer is not HTTP/1 or ends too early, `connection_reset` when the
                 connection broke, `too_large` when head or body exceed their limits, `decode` when the body's coding
-                cannot be undone. The exchange has what came before.
+                cannot be decoded. The exchange keeps what arrived before.
         """
         self._transport = transport
         try:
@@ -81,7 +81,7 @@ class Http1Protocol(asyncio.Protocol):
             raise self._failure.anew() if isinstance(self._failure, CheckFailed) else self._failure
         if self._persistent and not (self._surplus or transport.is_closing() or transport.get_write_buffer_size()):
             return
-        # Who answers before having read the whole request may never read it, and closing would wait for that.
+        # A server that answers before reading the whole request may never read it, and closing would wait for that.
         if transport.get_write_buffer_size():
             transport.abort()
         else:
@@ -90,7 +90,7 @@ class Http1Protocol(asyncio.Protocol):
     # What the event loop calls
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came."""
+        """Parse received data."""
         if self._settled:
             self._surplus = True
             return
@@ -108,11 +108,11 @@ class Http1Protocol(asyncio.Protocol):
             self._finish()
 
     def eof_received(self) -> None:
-        """Take the end of the connection for the end of the answer where it can be that."""
+        """Treat the end of the connection as the end of the answer where that is possible."""
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Return how the connection ended, unless the answer was complete."""
+        """Report how the connection ended, unless the answer was complete."""
         if self._settled:
             return
         if exc is not None:
@@ -132,7 +132,7 @@ class Http1Protocol(asyncio.Protocol):
     # Inside
 
     def _take_heads(self, data: bytes) -> bytes:
-        """Take in heads, and return what came after the last one."""
+        """Parse heads, and return the data after the last one."""
         heads = self._heads
         while heads.feed(data):
             data = heads.rest
@@ -146,7 +146,7 @@ class Http1Protocol(asyncio.Protocol):
         return b""
 
     def _begin_answer(self, head: HeadReader) -> None:
-        """Decide what follows the head."""
+        """Determine what follows the head."""
         self._in_head = False
         exchange, intake = self._exchange, self._intake
         has_body = intake.take_head(head.status, head.version, head.fields)
@@ -158,7 +158,7 @@ class Http1Protocol(asyncio.Protocol):
         )
         if not has_body:
             self._complete = True
-            # An answer whose body is left unread has one; others may still be followed by bytes without a meaning.
+            # An answer whose body is left unread has one; others may still be followed by meaningless bytes.
             self._persistent = self._persistent and not intake.stops_here
         elif chunked:
             self._body = ChunkedBody(intake.take_body, intake.check_chunk)
@@ -179,7 +179,7 @@ class Http1Protocol(asyncio.Protocol):
             self._check_framing()
 
     def _check_framing(self) -> None:
-        """Refuse endless chunk extensions and trailers, which no limit on the body would ever meet."""
+        """Reject endless chunk extensions and trailers, which never reach a limit on the body."""
         body_bytes = self._exchange.wire_body_bytes
         framing_bytes = self._fed_bytes - body_bytes - self._framing_base_bytes
         if framing_bytes > _FREE_FRAMING_BYTES + _FRAMING_BYTES_PER_BODY_BYTE * body_bytes:
@@ -199,7 +199,7 @@ class Http1Protocol(asyncio.Protocol):
         return f"the server closed the connection after {got_bytes}{of} bytes of the body, before its end"
 
     def _was_cut_off(self) -> bool:
-        """Whether TLS was ended by the socket alone, which whoever is in between can bring about (section 9.8)."""
+        """Whether the socket closed without a TLS close, which anyone on the path can cause (section 9.8)."""
         return self._transport is not None and bool(self._transport.get_extra_info("cut_off"))
 
     def _cut_off(self) -> str:
@@ -207,7 +207,7 @@ class Http1Protocol(asyncio.Protocol):
         return f"{ended}, which may not be all of it"
 
     def _settle(self, failure: Exception | None = None) -> None:
-        """Close the books; what the readers and this object hold of each other is let go of."""
+        """Finish; drop the references between the parsers and this object."""
         if self._settled:
             return
         self._settled = True
@@ -226,7 +226,7 @@ class Http1Protocol(asyncio.Protocol):
 
 
 def _is_chunked(exchange: Exchange) -> bool:
-    """Return whether the body is chunked; other transfer codings leave open where it ends (RFC 9112 section 6.1)."""
+    """Whether the body is chunked; with other transfer codings its end is undefined (RFC 9112 section 6.1)."""
     codings = exchange.header_values("transfer-encoding")
     if not codings:
         return False

@@ -1,4 +1,4 @@
-"""Bodies of HTTP/1.1 that are not in chunks: of a known length, or until the connection ends.
+"""HTTP/1.1 bodies without chunks: of a known length, or until the connection ends.
 
 Source: RFC 9112 section 6.3.
 """
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class SizedBody:
-    """A body whose length the head says; lives as long as its answer.
+    """A body whose length is in the head; lives as long as its answer.
 
     Attributes:
-        is_complete: Whether all of it has come.
-        has_surplus: Whether more has come, which belongs to no answer.
-        oddities: What was odd; never anything.
+        is_complete: Whether all of it has arrived.
+        has_surplus: Whether more has arrived, which belongs to no answer.
+        oddities: Always empty.
     """
 
     __slots__ = ("_left_bytes", "_take", "has_surplus", "is_complete")
@@ -33,7 +33,7 @@ class SizedBody:
         self.has_surplus = False
 
     def feed(self, data: bytes) -> None:
-        """Take in what came."""
+        """Process received data."""
         if len(data) > self._left_bytes:
             self.has_surplus = True
             data = data[: self._left_bytes]
@@ -55,5 +55,5 @@ class BodyUntilTheEnd:
         self._take = take
 
     def feed(self, data: bytes) -> None:
-        """Take in what came."""
+        """Process received data."""
         self._take(data)

@@ -1,7 +1,7 @@
-"""A body in chunks, as HTTP/1.1 frames it. Source: RFC 9112 section 7.
+"""Parse chunked HTTP/1.1 bodies. Source: RFC 9112 section 7.
 
-Chunks are read here because httptools does not say how large one is announced to be. Framing that breaks the grammar
-is read as curl and Go read it where only one reading is possible, and noted as odd.
+Chunks are parsed here because httptools does not report the announced size of one. Malformed framing is accepted as in
+curl and Go when it is unambiguous, and recorded as odd.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Take = Callable[[bytes], None]
 
 _MANY_PIECES = 64
-_FREE_LINES, _BODY_BYTES_PER_LINE = 4096, 32  # for lines that cost more time than those of plain chunks
+_FREE_LINES, _BODY_BYTES_PER_LINE = 4096, 32  # for lines that take longer than those of plain chunks
 _WHAT = "the response"
 _LINE_LIMIT_BYTES = 1 << 16
 _SIZE_LIMIT = 1 << 64
@@ -33,14 +33,14 @@ _EXTENSIONS = re.compile(rb"(?:;%b+(?:=(?:%b*|%b))?)*" % (_TOKEN, _TOKEN, _QUOTE
 _ONLY_A_SIZE = re.compile(rb"[0-9A-Fa-f]*[ \t]*(?:;.*)?\r?", re.DOTALL)
 
 _SIZE, _DATA, _END_OF_DATA, _TRAILER, _NOTHING = range(5)
-"""What comes next of a chunked body."""
+"""The next part of a chunked body."""
 
 
 class ChunkedBody:
-    """A body in chunks; lives as long as its answer.
+    """A chunked body; lives as long as its answer.
 
     Attributes:
-        has_surplus: Whether more has come than the body and its trailers.
+        has_surplus: Whether more has arrived than the body and its trailers.
     """
 
     __slots__ = (
@@ -49,11 +49,11 @@ class ChunkedBody:
     )  # fmt: skip
 
     def __init__(self, take: Take, announce: Callable[[int], None]) -> None:
-        """Prepare to read.
+        """Prepare to parse.
 
         Args:
-            take: Gets the body, piece by piece.
-            announce: Told of the size of a chunk before all of it has come; may raise.
+            take: Receives the body, piece by piece.
+            announce: Called with the size of a chunk before all of it has arrived; may raise.
         """
         self._take = take
         self._announce = announce
@@ -68,19 +68,19 @@ class ChunkedBody:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the last chunk and the trailers have come."""
+        """Whether the last chunk and the trailers have arrived."""
         return self._next == _NOTHING
 
     @property
     def oddities(self) -> tuple[str, ...]:
-        """What was odd."""
+        """The oddities found."""
         return () if self._oddities is None else self._oddities.found()
 
     def feed(self, data: bytes) -> None:
-        """Take in what came.
+        """Parse received data.
 
         Raises:
-            CheckFailed: With reason `protocol` when it is not chunked, or as `take` and `announce` do.
+            CheckFailed: With reason `protocol` when the data is not chunked, or as `take` and `announce` do.
         """
         if self._unread:
             data, self._unread = self._unread + data, b""
@@ -108,16 +108,16 @@ class ChunkedBody:
                 at = end + 1
 
     def _take_chunks(self, data: bytes, plain: re.Match[bytes]) -> int:
-        """Take the chunks that follow each other by the grammar, all but the last of them whole.
+        """Parse a run of well-formed chunks, all complete except the last.
 
-        Most bodies have come in large reads, and a server can make a read of 40,000 chunks.
+        Most bodies arrive in large reads, and a server can send 40,000 chunks in one.
 
         Args:
-            data: What has come.
-            plain: The first size in it.
+            data: The received data.
+            plain: The match of the first size in it.
 
         Returns:
-            Where the data of the last one begins.
+            The offset of the last one's data.
         """
         match, pieces, sizes, have_bytes = _NEXT_SIZE_LINE.match, [], _SIZES_OF_DIGITS, len(data)
         while True:
@@ -137,7 +137,7 @@ class ChunkedBody:
         return start
 
     def _take_data(self, data: bytes, at: int) -> int:
-        """Take what has come of a chunk, and return its end."""
+        """Take the received part of a chunk, and return its end."""
         piece = data[at : at + self._left_bytes]
         self._left_bytes -= len(piece)
         if not self._left_bytes:
@@ -157,7 +157,7 @@ class ChunkedBody:
         self._next = _DATA if size_bytes else _TRAILER
 
     def _wait(self, unread: bytes) -> None:
-        """Keep half a line; refuse at once what no end of the line can mend."""
+        """Keep a partial line; reject at once one that cannot become valid."""
         if self._next == _END_OF_DATA and unread != b"\r":
             raise _data_goes_on()
         if len(unread) > _LINE_LIMIT_BYTES:
@@ -180,7 +180,7 @@ class ChunkedBody:
             if line:
                 raise _data_goes_on()
             if is_bare and self._last_piece.endswith(b"\r"):
-                raise malformed(_WHAT, "a chunk is shorter than its size")  # or CR is part of it: nobody can tell
+                raise malformed(_WHAT, "a chunk is shorter than its size")  # or CR is part of it, ambiguous
             self._next = _SIZE
         elif line:
             self._take_trailer(line)
@@ -202,7 +202,7 @@ class ChunkedBody:
         return size
 
     def _take_trailer(self, line: bytes) -> None:
-        """Read a trailer only to see that it is one; nobody looks at trailers."""
+        """Check that a trailer is valid; its content is ignored."""
         if self._trailers is None:
             self._oddities = self._oddities or Oddities()
             self._trailers = FieldLines(_WHAT, self._oddities)

@@ -1,7 +1,7 @@
-"""The heads of one HTTP/1.1 answer: by the grammar where they follow it, else as others read them. Source: RFC 9112.
+"""Parse the heads of one HTTP/1.1 answer, strictly or else leniently. Source: RFC 9112.
 
-httptools (llhttp, in its strict mode) reads the syntax. What it refuses is read again, leniently; how it differs from
-the grammar is then known.
+httptools (llhttp, in strict mode) does the parsing. What it rejects is parsed again leniently, which shows how it
+differs from the grammar.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _VERSIONS = ("1.0", "1.1")
 
 
 class HeadReader:
-    """Reads the heads of one answer; lives until the last of them is complete.
+    """Parses the heads of one answer; lives until the last one is complete.
 
     Attributes:
-        status: The status, 100 or above; of the head that is complete, as all that follows.
+        status: The status, 100 or above; like all the following, of the completed head.
         version: `1.0` or `1.1`.
-        fields: Names in lower case and values without blanks at their ends, in order.
-        keeps_open: Whether another exchange may follow on the connection; never after what was odd.
+        fields: Names in lower case and values without surrounding blanks, in order.
+        keeps_open: Whether another exchange may follow on the connection; never after an oddity.
         oddities: How it differs from the grammar.
-        rest: What came after it.
+        rest: The data after it.
     """
 
     __slots__ = (
@@ -57,10 +57,10 @@ class HeadReader:
         return self.status < 200 and self.status != 101
 
     def feed(self, data: bytes) -> bool:
-        """Take in what came.
+        """Parse received data.
 
         Returns:
-            Whether a head is complete; `rest` is then what came after it.
+            Whether a head is complete; `rest` is then the data after it.
 
         Raises:
             CheckFailed: With reason `protocol` when the head is not one of HTTP/1, or too large.
@@ -77,17 +77,17 @@ class HeadReader:
         return complete
 
     def close(self) -> None:
-        """Let go of what the parser and this object hold of each other."""
+        """Drop the references between the parser and this object."""
         self._parser = None
 
     # What the parser calls
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header field (RFC 9110 section 5.5: blanks around a value are not a part of it)."""
+        """Store a header field (RFC 9110 section 5.5: blanks around a value are not part of it)."""
         self.fields.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        """Note the end of the head, and what the parser forgets when there is no body."""
+        """Record the end of the head, and what the parser discards when there is no body."""
         assert self._parser is not None  # noqa: S101 - it is calling
         self._is_done = True
         self.keeps_open = self._parser.should_keep_alive()

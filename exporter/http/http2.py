@@ -1,8 +1,8 @@
 """HTTP/2, one exchange: one stream, one request, one answer. Source: RFC 9113.
 
-h2 keeps the states, windows and header tables. Frames are told apart here first, because h2 ends a connection with the
-first GOAWAY, even one that lets the request under way complete. h2 itself refuses header lists beyond 64 KiB and more
-than 64 CONTINUATION frames; here everything is refused that goes on for longer than a response has reason to.
+h2 keeps the states, windows and header tables. Frames are inspected here first, because h2 ends a connection at the
+first GOAWAY, even one that lets the current request complete. h2 itself rejects header lists beyond 64 KiB and more
+than 64 CONTINUATION frames; this module rejects everything that goes on longer than a response needs.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ if TYPE_CHECKING:
     from exporter.http.message import Exchange, WireRequest
 
 _FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 17, 16
-_FREE_FRAMES, _BODY_BYTES_PER_FRAME = 2048, 64  # a frame costs time however little it carries
+_FREE_FRAMES, _BODY_BYTES_PER_FRAME = 2048, 64  # a frame costs time however little it contains
 
 
 class Http2Protocol(asyncio.Protocol):
     """One exchange over one connection; lives as long as the exchange.
 
     Attributes:
-        session: What of the connection outlives the exchange.
-        answer_began: Whether anything of an answer has come, a refusal by the stream's reset included.
+        session: The state of the connection that outlives the exchange.
+        answer_began: Whether any part of an answer has arrived, including a refusal by stream reset.
     """
 
     def __init__(self, request: WireRequest, exchange: Exchange, session: Http2Session | None = None) -> None:
         """Prepare the exchange.
 
         Args:
-            request: What is sent.
-            exchange: Filled as far as things go.
-            session: That of the exchanges before; None for the first one of a connection.
+            request: The request.
+            exchange: Filled as the exchange progresses.
+            session: The session of earlier exchanges; None for the first one of a connection.
         """
         self.session = session or Http2Session()
         self.answer_began = False
@@ -75,14 +75,14 @@ class Http2Protocol(asyncio.Protocol):
     async def exchange(self, transport: asyncio.Transport) -> None:
         """Send the request and wait for the end of its answer.
 
-        The connection is closed afterwards, unless the request wants it kept and both sides have said all on the
-        stream, so that the next one can be opened.
+        The connection is closed afterwards, unless the request keeps it and both sides have ended the stream, so that
+        the next one can be opened.
 
         Raises:
             CheckFailed: `protocol` when the answer breaks the rules of HTTP/2, is refused by the server or ends too
                 early, `connection_reset` when the connection broke or the server reset the stream, `too_large` when
-                head or body exceed their limits, `decode` when the body's coding cannot be undone. The exchange has
-                what came before.
+                head or body exceed their limits, `decode` when the body cannot be decoded. The exchange keeps what
+                arrived before.
         """
         self._transport = transport
         try:
@@ -108,9 +108,9 @@ class Http2Protocol(asyncio.Protocol):
     # What the event loop calls
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came, frame by frame."""
+        """Parse received data, frame by frame."""
         if self._done.done():
-            self.session.buffer += data  # it is looked at when the connection is kept
+            self.session.buffer += data  # it is inspected when the connection is kept
             return
         if not (self._fed_bytes or self.session.buffer) and data.startswith(b"HTTP/"):
             self._settle(CheckFailed(Reason.PROTOCOL, "the server agreed on HTTP/2 and answers in HTTP/1"))
@@ -135,11 +135,11 @@ class Http2Protocol(asyncio.Protocol):
         self._flush()
 
     def eof_received(self) -> None:
-        """Tell that the answer cannot be completed any more."""
+        """Fail: the answer can no longer be completed."""
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Return how the connection ended, unless the answer was complete."""
+        """Report how the connection ended, unless the answer was complete."""
         if self._done.done():
             return
         got_bytes, status = self._exchange.wire_body_bytes, self._exchange.status
@@ -163,7 +163,7 @@ class Http2Protocol(asyncio.Protocol):
         self._flush()
 
     def _send_body(self) -> None:
-        """Send what the server's windows have room for."""
+        """Send as much as the server's windows allow."""
         connection = self._connection
         while self._unsent and not self._done.done() and self._transport is not None:
             window = connection.local_flow_control_window(self._stream)
@@ -185,7 +185,7 @@ class Http2Protocol(asyncio.Protocol):
         )
 
     def _go_away(self, frame: bytes) -> None:
-        """Heed that the server takes no more requests; one it has taken goes on (section 6.8)."""
+        """Handle that the server takes no more requests; one it has accepted continues (section 6.8)."""
         self.session.goes_away = True
         payload = frame[FRAME_HEAD_BYTES:]
         last_stream, code = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF, int.from_bytes(payload[4:8], "big")
@@ -233,7 +233,7 @@ class Http2Protocol(asyncio.Protocol):
             raise CheckFailed(Reason.PROTOCOL, f"{self._frames} frames carry a body of {body_bytes} bytes")
 
     def _check_framing(self) -> None:
-        """Refuse endless frames that carry nothing, which no limit on head or body would ever meet."""
+        """Reject endless empty frames, which never reach a limit on head or body."""
         body_bytes = self._exchange.wire_body_bytes
         framing_bytes = self._fed_bytes - body_bytes - len(self.session.buffer)
         if framing_bytes > _FREE_FRAMING_BYTES + _FRAMING_BYTES_PER_BODY_BYTE * body_bytes:

@@ -1,4 +1,4 @@
-"""What of an HTTP/2 connection outlives an exchange: its states, windows and header tables, and what came of frames.
+"""HTTP/2 connection state that outlives an exchange: streams, windows, header tables, buffered frames.
 
 Source: RFC 9113.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import asyncio
 
 DATA, HEADERS, PUSH_PROMISE, GOAWAY, CONTINUATION = 0, 1, 5, 7, 9
-"""Types of frames, section 6."""
+"""Frame types, section 6."""
 
 FRAME_HEAD_BYTES, _FRAME_LIMIT_BYTES = 9, 1 << 14  # sections 4.1 and 4.2
 _HEAD_LIMIT_BYTES = 1 << 16
@@ -32,26 +32,26 @@ _UNASKED = frozenset((DATA, HEADERS, PUSH_PROMISE, GOAWAY, CONTINUATION))
 
 
 class _Connection(H2Connection):
-    MAX_CLOSED_STREAMS = 8  # h2 remembers 65536 otherwise, which is megabytes for a connection that is kept for days
+    MAX_CLOSED_STREAMS = 8  # h2 remembers 65536 by default, which is megabytes for a connection kept for days
 
 
 class _TrimmingDecoder(Decoder):
-    """Decodes heads without the blanks around values, which h2 refuses as RFC 9113 section 8.2.1 does."""
+    """Strips blanks around values from decoded heads, because h2 rejects them as RFC 9113 section 8.2.1 requires."""
 
     def __init__(self, max_head_bytes: int) -> None:
         super().__init__(max_head_bytes)
         self.oddities = Oddities()
 
-    def decode(self, data: bytes, raw: bool = False) -> list[HeaderTuple]:  # noqa: FBT001, FBT002 - as hpack has it
+    def decode(self, data: bytes, raw: bool = False) -> list[HeaderTuple]:  # noqa: FBT001, FBT002 - as in hpack
         return without_blanks(super().decode(data, raw=raw), self.oddities, HeaderTuple)
 
 
 class Http2Session:
-    """One HTTP/2 connection; lives as long as its transport. Requests go over it one after the other.
+    """One HTTP/2 connection; lives as long as its transport and carries one request at a time.
 
     Attributes:
-        connection: h2's view of it.
-        buffer: The beginning of a frame that has not come whole, or frames that nobody has looked at yet.
+        connection: The h2 connection.
+        buffer: The beginning of an incomplete frame, or frames that have not been processed yet.
         goes_away: Whether the server has said that it takes no more requests (section 6.8).
     """
 
@@ -80,11 +80,11 @@ class Http2Session:
 
     @property
     def oddities(self) -> tuple[str, ...]:
-        """What was odd in the heads since the request began."""
+        """Oddities in the heads since the request began."""
         return self._decoder.oddities.found()
 
     def next_frame(self) -> bytes | None:
-        """Take the next frame out of the buffer; None when it has not come whole.
+        """Remove and return the next frame in the buffer; None when it is incomplete.
 
         Raises:
             CheckFailed: With reason `protocol` when it is larger than allowed.
@@ -103,11 +103,11 @@ class Http2Session:
         return frame
 
     def stays_usable(self, data: bytes, transport: asyncio.Transport) -> bool:
-        """Take in what comes while no request is under way, and answer it (sections 6.5.3 and 6.7).
+        """Process and answer what arrives between requests (sections 6.5.3 and 6.7).
 
         Returns:
-            Whether another request can be made; not when the server goes away, sends an answer that nobody has asked
-            for, breaks the rules, or does not leave the connection in peace.
+            Whether another request can be made; not when the server goes away, sends an unrequested answer, breaks the
+            rules, or keeps sending frames.
         """
         self.buffer += data
         try:

@@ -1,8 +1,8 @@
 """HTTP/3 on one connection: one stream, one request, one answer. Source: RFC 9114.
 
-aioquic reads frames and field sections. It demands of every answer that its Content-Length is what came as its body,
-also of those that have none, so the end of the stream is told to it apart from what came before it, and only where
-there is a body to end. What goes on for longer than a response has reason to is refused here.
+aioquic parses frames and field sections. It requires of every answer that its Content-Length matches the body, even of
+those that have none, so the end of the stream is passed to it separately from the data before it, and only where there
+is a body to end. What goes on longer than a response needs is rejected here.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from exporter.http.shared import HttpShared
 
 _FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_CONTENT_BYTE = 1 << 17, 16
-_FREE_DATAGRAMS, _CONTENT_BYTES_PER_DATAGRAM = 2048, 64  # a datagram costs time however little it carries
+_FREE_DATAGRAMS, _CONTENT_BYTES_PER_DATAGRAM = 2048, 64  # a datagram costs time however little it contains
 
 
 async def exchange_over_http3(shared: HttpShared, request: WireRequest, exchange: Exchange) -> None:
-    """Connect over QUIC, send the request, take in the answer, and close the connection.
+    """Connect over QUIC, send the request, receive the answer, and close the connection.
 
     Args:
         shared: Makes the connection and counts it.
         request: What to send, and where.
-        exchange: Filled as far as things went, whatever the outcome.
+        exchange: Filled as the exchange progresses, whatever the outcome.
 
     Raises:
         CheckFailed: As `connect_quic` and `Http3Protocol.exchange` do.
@@ -62,7 +62,7 @@ async def exchange_over_http3(shared: HttpShared, request: WireRequest, exchange
 
 
 class Http3Protocol:
-    """One exchange over one connection; lives as long as the connection, which is never kept."""
+    """One exchange over one connection; lives as long as the connection, which is never reused."""
 
     def __init__(self, request: WireRequest, exchange: Exchange, channel: QuicChannel) -> None:
         self._request = request
@@ -80,14 +80,14 @@ class Http3Protocol:
         """Send the request and wait for the end of its answer; the connection is closed afterwards.
 
         Raises:
-            CheckFailed: `protocol` when the answer breaks the rules of HTTP/3 or QUIC, is refused by the server or
-                ends too early, `connection_reset` when the server reset the stream or is gone, `timeout` when the
-                connection was idle for too long, `too_large` when the body exceeds its limit, `decode` when its coding
-                cannot be undone. The exchange has what came before.
+            CheckFailed: `protocol` when the answer breaks the rules of HTTP/3 or QUIC, is refused by the server or ends
+                too early, `connection_reset` when the server reset the stream or disappeared, `timeout` when the
+                connection was idle for too long, `too_large` when the body exceeds its limit, `decode` when it cannot
+                be decoded. The exchange keeps what arrived before.
         """
         try:
             content = self._request.content
-            if not self._channel.quic._remote_max_streams_bidi:  # noqa: SLF001 - aioquic has no public way to it
+            if not self._channel.quic._remote_max_streams_bidi:  # noqa: SLF001 - aioquic has no public access to it
                 self._attempt.note("the server admits no requests: its limit of streams is 0")
             self._http.send_headers(self._stream, self._request.binary_head(), end_stream=not content)
             if content:
@@ -103,7 +103,7 @@ class Http3Protocol:
     # What the connection calls
 
     def quic_event_received(self, event: QuicEvent) -> None:
-        """Take in what came."""
+        """Handle a QUIC event."""
         if self._done.done():
             return
         if isinstance(event, StreamReset) and event.stream_id == self._stream:
@@ -119,7 +119,7 @@ class Http3Protocol:
             self._feed(StreamDataReceived(data=b"", end_stream=True, stream_id=event.stream_id))
 
     def datagrams_received(self) -> None:
-        """Refuse an endless stream of what carries nothing, which no limit on head or body would ever meet."""
+        """Reject endless empty datagrams, which never reach a limit on head or body."""
         if self._done.done():
             return
         content_bytes = self._exchange.wire_body_bytes + len(self._request.content)
@@ -131,7 +131,7 @@ class Http3Protocol:
             raise self._out_of_proportion(f"{framing_bytes} bytes of framing")
 
     def connection_lost(self, failure: CheckFailed) -> None:
-        """Return how the connection ended, unless the answer was complete."""
+        """Report how the connection ended, unless the answer was complete."""
         self._settle(failure)
 
     # Inside
@@ -155,7 +155,7 @@ class Http3Protocol:
                 self._intake.take_body(event.data)
             if event.stream_ended:
                 self._end()
-        elif not self._exchange.status:  # else they are trailers, which are not looked at
+        elif not self._exchange.status:  # else they are trailers, which are ignored
             self._take_head(event.headers)
 
     def _take_head(self, fields: Headers) -> None:

@@ -1,14 +1,14 @@
-"""aioquic's HTTP/3 connection, narrowed to what one request wants of it. Sources: RFC 9114 and RFC 9204.
+"""aioquic's HTTP/3 connection, reduced to what one request needs. Sources: RFC 9114 and RFC 9204.
 
-It lets nothing be pushed and has no dynamic table, which one answer gains nothing by, so no head ever waits for another
-stream. It bounds heads before it looks at them, and heeds GOAWAY, which aioquic passes over.
+It allows no pushes and has no dynamic table, which is useless for one answer, so no head ever waits for another stream.
+It limits heads before decoding them, and handles GOAWAY, which aioquic ignores.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aioquic.buffer import Buffer, BufferReadError  # type: ignore[attr-defined]  # it exports them without saying so
+from aioquic.buffer import Buffer, BufferReadError  # type: ignore[attr-defined]  # exported implicitly
 from aioquic.h3.connection import FrameType, H3Connection, Setting
 from aioquic.quic.events import StreamDataReceived
 from pylsqpack import Decoder
@@ -32,8 +32,8 @@ class Http3Connection(H3Connection):
     """One connection as a client; lives as long as its QUIC connection.
 
     Attributes:
-        refused_from: The first stream whose request the server does not take, as a GOAWAY says; None without one.
-        oddities: What was odd in the heads.
+        refused_from: The first stream whose request the server refuses, from its GOAWAY; None without one.
+        oddities: Oddities in the heads.
     """
 
     def __init__(self, quic: QuicConnection) -> None:
@@ -45,7 +45,7 @@ class Http3Connection(H3Connection):
         self._left_to_skip_bytes = 0
 
     def handle_event(self, event: QuicEvent) -> list[H3Event]:
-        """Take what QUIC has to tell.
+        """Handle a QUIC event.
 
         Raises:
             CheckFailed: With reason `protocol` when a head is too large or a GOAWAY is malformed. Other faults end the
@@ -86,7 +86,7 @@ class Http3Connection(H3Connection):
         elif self._peer_control_stream_id == event.stream_id:
             if self._unread is None:
                 whole = Buffer(data=self._beginnings.get(event.stream_id, b"") + event.data)
-                whole.pull_uint_var()  # the stream's type, which aioquic has read too
+                whole.pull_uint_var()  # the stream type, which aioquic reads too
                 self._unread = whole.data_slice(whole.tell(), whole.capacity)
             else:
                 self._unread += event.data
@@ -94,7 +94,7 @@ class Http3Connection(H3Connection):
                 pass
 
     def _skip_frame(self, unread: bytes) -> bool:
-        """Go on to the next frame of the control stream, or as far as it has come; False when nothing is left."""
+        """Skip to the next frame of the control stream, or the end of the data; return False when nothing is left."""
         skipped_bytes = min(self._left_to_skip_bytes, len(unread))
         self._left_to_skip_bytes -= skipped_bytes
         frame = Buffer(data=unread[skipped_bytes:])

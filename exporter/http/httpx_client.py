@@ -1,6 +1,6 @@
-"""An exchange by an httpx client that is not ours: for embedders who bring their own.
+"""Perform an exchange with a third-party httpx client that an embedder provides.
 
-Its connections are its own affair: nothing of them is measured but the waiting for the answer.
+The client manages its own connections, so that only the wait for the answer is measured.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _MAX_CAUSES = 10
 async def exchange_by_foreign_client(
     client: httpx.AsyncClient, request: httpx.Request, exchange: Exchange, limit_bytes: int
 ) -> None:
-    """Send a request and take in its answer.
+    """Send a request and receive its answer.
 
     Args:
         client: The client.
         request: The request.
-        exchange: Filled as far as things went.
-        limit_bytes: Most bytes of body that are taken, on the wire and after decoding.
+        exchange: Filled as the exchange progresses.
+        limit_bytes: Maximum bytes of body, on the wire and after decoding.
 
     Raises:
-        CheckFailed: With the reason that the client's exception stands for; `too_large` and `decode` as with our own.
+        CheckFailed: With the reason that the client's exception means; `too_large` and `decode` as with ProbeClient.
     """
     exchange.connection.ready_at = perf_counter()
     try:
@@ -54,8 +54,8 @@ async def exchange_by_foreign_client(
     except httpx.HTTPError as error:
         raise _failure(error, request.url.raw_host.decode("ascii")) from error
     except (httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, ValueError, LookupError) as error:
-        # Names, fields and cookies that the client cannot read: it looks at them also when it follows no redirect.
-        # What it says may quote them.
+        # Names, fields and cookies that the client cannot parse: it reads them even when it follows no redirect.
+        # Its message may quote them.
         raise CheckFailed(Reason.PROTOCOL, f"the HTTP client raised {type(error).__name__}") from None
 
 
@@ -64,7 +64,7 @@ async def _take_in(response: httpx.Response, exchange: Exchange, limit_bytes: in
     exchange.status = response.status_code
     exchange.http_version = response.http_version.removeprefix("HTTP/")
     exchange.headers = [(name.lower(), value) for name, value in response.headers.raw]
-    if response.is_stream_consumed:  # a transport that makes responses up gives them read and decoded
+    if response.is_stream_consumed:  # a mock transport returns responses already read and decoded
         exchange.body = response.content
         exchange.wire_body_bytes = len(exchange.body)
         _check_size(exchange, limit_bytes)
@@ -87,7 +87,7 @@ def _check_size(exchange: Exchange, limit_bytes: int) -> None:
 
 
 def _failure(error: httpx.HTTPError, host: str) -> CheckFailed:
-    """Return what httpx's exception means, by the system's error behind it where there is one."""
+    """Return the failure for an httpx exception, by the underlying system error where there is one."""
     cause: BaseException | None = error
     for _ in range(_MAX_CAUSES):
         cause = _behind(cause)
@@ -100,7 +100,7 @@ def _failure(error: httpx.HTTPError, host: str) -> CheckFailed:
 
 
 def _behind(error: BaseException | None) -> BaseException | None:
-    """Return what led to an exception; of several attempts that failed, the first."""
+    """Return the cause of an exception; the first of several failed attempts."""
     if isinstance(error, BaseExceptionGroup):
         return error.exceptions[0]
     return None if error is None else error.__cause__ or error.__context__

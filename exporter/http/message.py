@@ -1,7 +1,7 @@
-"""One HTTP request as it is sent and one exchange as it is remembered, whatever version of HTTP carries them.
+"""HTTP requests and exchanges, independent of the HTTP version.
 
-A WireRequest is made once per check and sent on every run, because building a request costs more than sending it. An
-Exchange is filled while its answer arrives, so that a check that is cut off still has what came before.
+A WireRequest is built once per check and sent on every run, because building a request costs more than sending it. An
+Exchange is filled while its answer arrives, so that a check that is cut off keeps what arrived before.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     from exporter.settings import NetworkSettings, TlsConfig
 
 REDIRECT_STATUSES = frozenset((301, 302, 303, 307, 308))
-"""Statuses whose Location says where to ask next (RFC 9110 section 15.4); 300 and 304 leave it to the reader."""
+"""Statuses whose Location is followed (RFC 9110 section 15.4); 300 and 304 leave the choice to the client."""
 
 USER_AGENT = f"nyxmon-exporter/{__version__}"
 
 DEFAULT_BODY_LIMIT_BYTES = 1 << 20
 
 _OF_THE_CONNECTION = frozenset((b"host", b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te"))
-"""Fields that only HTTP/1 has a place for (RFC 9113 section 8.2.2, RFC 9114 section 4.2), and Host: `:authority`."""
+"""Fields that only HTTP/1 allows (RFC 9113 section 8.2.2, RFC 9114 section 4.2), and Host: `:authority` replaces it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOptions:
-    """How a request reaches its server and what its answer may cost; lives with the configuration.
+    """How a request reaches its server, and the limits of its answer; lives with the configuration.
 
     Attributes:
-        network: How the host's name becomes a connection.
-        tls: TLS options, looked at when the URL says https.
-        server_name: Name sent as SNI and verified when `tls` names none; None stands for the URL's host.
-        tls_timeout_seconds: Bound of the handshake alone.
-        body_limit_bytes: Most bytes of body that are taken, counted on the wire and after decoding.
-        proxies: The proxies that lead to hosts.
-        stop_at_redirect: Whether the body of an answer that redirects is left unread.
-        http2: Whether HTTP/2 is spoken with a server that offers it during the TLS handshake.
-        http3: Whether HTTP/3 is spoken, and nothing else, wherever the URL says https; there is no proxy then.
-        keep_alive: Whether a connection opened earlier is used, and left open for the next request.
+        network: How to resolve and connect to the host.
+        tls: TLS options, used when the scheme is https.
+        server_name: Name sent as SNI and verified when `tls` sets none; None means the URL's host.
+        tls_timeout_seconds: Limit of the handshake alone.
+        body_limit_bytes: Maximum bytes of body, both on the wire and after decoding.
+        proxies: The proxies to use.
+        stop_at_redirect: Whether the body of a redirect is left unread.
+        http2: Whether to use HTTP/2 with a server that offers it in the TLS handshake.
+        http3: Whether to use HTTP/3, and nothing else, for https URLs; proxies are not used then.
+        keep_alive: Whether to use an existing connection, and leave it open for the next request.
     """
 
     network: NetworkSettings
@@ -67,15 +67,15 @@ class WireRequest:
     Attributes:
         host: Where to connect: a name in ASCII, or an address without brackets.
         port: Port to connect to.
-        secure: Whether TLS is spoken.
-        method: The method; it decides whether the answer can have a body.
+        secure: Whether TLS is used.
+        method: The method, which determines whether the answer can have a body.
         upgrades: Whether the request offers to switch protocols, so that 101 is an answer to it.
         path: Path and query.
         fields: Header fields in order.
         content: The body.
-        wire: Head and body as HTTP/1.1 sends them.
-        options: How to connect and what to accept.
-        proxy: The proxy that leads to the host; None for none.
+        wire: Head and body serialized for HTTP/1.1.
+        options: How to connect and which answers to accept.
+        proxy: The proxy to the host; None for none.
     """
 
     host: str
@@ -91,7 +91,7 @@ class WireRequest:
     proxy: ProxyRoute | None = None
 
     def binary_head(self) -> list[tuple[bytes, bytes]]:
-        """Return the head as HTTP/2 and HTTP/3 have it (RFC 9113 section 8.3.1, RFC 9114 section 4.3.1)."""
+        """Return the head for HTTP/2 and HTTP/3 (RFC 9113 section 8.3.1, RFC 9114 section 4.3.1)."""
         fields = [(name.lower(), value) for name, value in self.fields]
         hosts = [value for name, value in fields if name == b"host"]
         return [
@@ -104,19 +104,19 @@ class WireRequest:
 
 
 class Exchange:
-    """What is known about one request and its answer; lives as long as the attempt, written by one task.
+    """Facts about one request and its answer; lives as long as the attempt, written by one task.
 
     Attributes:
         connection: Facts of the connection.
-        secure: Whether it was to be over TLS.
-        http_version: Of the answer, such as `1.1`; empty before there is one.
+        secure: Whether TLS was to be used.
+        http_version: Version of the answer, such as `1.1`; empty before there is one.
         status: Status of the answer; 0 before there is one.
         headers: Header fields in order, names in lower case.
-        body: The body after decoding; what of it had come when the exchange failed.
-        body_fault: Why nobody knows how to decode the body, which is then as it came; else empty.
-        undecoded: What decodes the body when that has still to be done; None when nothing has.
-        oddities: How the answer differed from the grammar of HTTP; empty for one that is well-formed.
-        wire_body_bytes: Bytes of the body as they came, without framing.
+        body: The decoded body; the part that had arrived if the exchange failed.
+        body_fault: Why the body cannot be decoded and is as received; else empty.
+        undecoded: The decoder of a body that is still to be decoded; else None.
+        oddities: How the answer deviates from the grammar of HTTP; empty for a well-formed one.
+        wire_body_bytes: Bytes of the body as received, without framing.
         first_byte_at: `perf_counter()` at the first byte of the answer; 0 before.
         ended_at: `perf_counter()` when the answer was complete; 0 before.
     """
@@ -141,31 +141,32 @@ class Exchange:
         self.ended_at = 0.0
 
     def header_values(self, name: str) -> tuple[str, ...]:
-        """Return the values of a header field, in order; empty when the answer has none of that name.
+        """Return the values of a header field, in order; empty when the answer does not have it.
 
-        Bytes beyond ASCII are read as UTF-8 where they are, else as ISO 8859-1, which RFC 9110 section 5.5 has had.
+        Non-ASCII bytes are decoded as UTF-8 if valid, else as ISO 8859-1, the historical default (RFC 9110 section
+        5.5).
         """
         wanted = name.lower().encode("utf-8", "replace")
         return tuple([header_text(value) for known, value in self.headers if known == wanted])
 
     @property
     def redirects(self) -> bool:
-        """Whether the answer says to ask elsewhere."""
+        """Whether the answer is a redirect."""
         return self.status in REDIRECT_STATUSES
 
     @property
     def content_length(self) -> int:
-        """What the answer declares as the length of its body; -1 when it does not say."""
+        """The body length that the answer declares; -1 when it declares none."""
         values = self.header_values("content-length")
         return int(values[0]) if values and values[0].isdecimal() else -1
 
     @property
     def processing_seconds(self) -> float:
-        """From the connection being ready to the first byte of the answer; until now while none has come."""
+        """Seconds from the connection being ready to the first byte of the answer, or until now without one."""
         ready_at = self.connection.ready_at
         return max((self.first_byte_at or perf_counter()) - ready_at, 0.0) if ready_at else 0.0
 
     @property
     def transfer_seconds(self) -> float:
-        """From the first byte of the answer to its end; until now while it has not come."""
+        """Seconds from the first byte of the answer to its end, or until now before that."""
         return (self.ended_at or perf_counter()) - self.first_byte_at if self.first_byte_at else 0.0

@@ -1,4 +1,4 @@
-"""Metric families of HTTP exchanges. Names, phases and what 0 means follow blackbox_exporter, for its dashboards."""
+"""Metric families of HTTP exchanges, compatible with blackbox_exporter in names, phases and the meaning of 0."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ LAST_MODIFIED = MetricSpec(
 )
 
 HTTP_METRICS = (DURATION, STATUS_CODE, CONTENT_LENGTH, BODY_LENGTH, REDIRECTS, SSL, VERSION, LAST_MODIFIED)
-"""Metric families of every type that speaks HTTP."""
+"""Metric families of every check type that uses HTTP."""
 
 
 def http_measurements(exchanges: Sequence[Exchange], redirects: int) -> list[Measurement]:
     """Return the values of HTTP_METRICS that are known.
 
     Args:
-        exchanges: Those of one run in order: first request, answered challenges, redirects; at least one.
+        exchanges: The exchanges of one run in order: first request, answered challenges, redirects; at least one.
         redirects: How many redirects were followed.
     """
     last = exchanges[-1]
@@ -80,7 +80,7 @@ def http_measurements(exchanges: Sequence[Exchange], redirects: int) -> list[Mea
 
 @lru_cache(maxsize=4096)
 def http_date_timestamp_seconds(text: str) -> float | None:
-    """Read a date of HTTP (RFC 9110 section 5.6.7) as Unix time; None when it is none."""
+    """Parse an HTTP date (RFC 9110 section 5.6.7) as Unix time; None when it is not a date."""
     try:
         date = parsedate_to_datetime(text)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

@@ -1,4 +1,4 @@
-"""OAuth 2.0 client credentials (RFC 6749 section 4.4): a token is asked for once and shared until it expires."""
+"""OAuth 2.0 client credentials (RFC 6749 section 4.4): a token is requested once and shared until it expires."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
     from exporter.http.shared import HttpShared
 
 _ANSWER_LIMIT_BYTES = 1 << 18
-"""Much more than a token has, and read in no time."""
+"""Much more than a token answer has, and quick to read."""
 
 _NO_SECRETS = frozenset(("grant_type", "scope", "client_id", "audience", "resource", "requested_token_type"))
-"""Fields of a request for a token that an endpoint's error may name; any other may be a credential."""
+"""Token request fields that may appear in an endpoint's error; any other may be a credential."""
 
 _SHORTEST_SECRET = 4
-"""Shorter values stand in every other word, and keep nothing."""
+"""Shorter values occur in many words, and hiding them protects nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenGrant:
-    """What a token is asked for with; a value, so that checks with the same share the token.
+    """Parameters of a token request; a value, so that checks with equal parameters share the token.
 
     Attributes:
         url: The token endpoint.
-        client_id: Who asks.
-        client_secret: The secret of who asks.
-        scopes: What for.
-        params: Further fields of the request.
-        by_header: Whether the credentials go as basic authentication, else as fields.
-        options: How the endpoint is reached.
+        client_id: The client's identifier.
+        client_secret: The client's secret.
+        scopes: Requested scopes.
+        params: Additional fields of the request.
+        by_header: Whether the credentials are sent as basic authentication, else as fields.
+        options: How to reach the endpoint.
     """
 
     url: str
@@ -60,7 +60,7 @@ class TokenGrant:
 
 
 class ClientCredentials(httpx.Auth):
-    """Sends a token with the request; a kept one that is answered with 401 is replaced once."""
+    """Sends a token with the request; a cached one that gets a 401 is replaced once."""
 
     def __init__(self, grant: TokenGrant, client: httpx.AsyncClient, shared: HttpShared) -> None:
         self._grant = grant
@@ -68,10 +68,10 @@ class ClientCredentials(httpx.Auth):
         self._shared = shared
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Put the token into the request.
+        """Send the request with a token.
 
         Raises:
-            CheckFailed: With reason `auth` when none is to be had.
+            CheckFailed: With reason `auth` when no token can be obtained.
         """
         kept = self._shared.tokens.token(self._grant)
         token = kept or await self._fetched("")
@@ -107,7 +107,7 @@ async def _fetch(grant: TokenGrant, client: httpx.AsyncClient, shared: HttpShare
 
 
 def _token_request(grant: TokenGrant) -> httpx.Request:
-    """Build the request; what the configuration writes among its own fields takes the place of ours."""
+    """Build the token request; configured fields override the default ones."""
     fields = {"grant_type": "client_credentials"}
     if grant.scopes:
         fields["scope"] = " ".join(grant.scopes)
@@ -121,12 +121,12 @@ def _token_request(grant: TokenGrant) -> httpx.Request:
 
 
 def _client_credentials(grant: TokenGrant) -> str:
-    """Return the value of Authorization: RFC 6749 section 2.3.1 has both encoded as in forms first."""
+    """Return the Authorization value: RFC 6749 section 2.3.1 requires both parts to be form-encoded first."""
     return basic_credentials(quote_plus(grant.client_id), quote_plus(grant.client_secret))
 
 
 def _never_shown(grant: TokenGrant) -> list[str]:
-    """Return what an endpoint may repeat of what it was sent: the secrets, in every form they were sent in."""
+    """Return the secrets that an endpoint may repeat, in every form in which they were sent."""
     params = [value for name, value in grant.params if name not in _NO_SECRETS and len(value) >= _SHORTEST_SECRET]
     secrets = [secret for secret in (grant.client_secret, *params) if secret]
     return [*secrets, *map(quote_plus, secrets), _client_credentials(grant).removeprefix("Basic ")]

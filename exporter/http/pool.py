@@ -1,8 +1,8 @@
-"""Connections kept open between requests: idle ones wait here for the next request that wants just such a connection.
+"""Keep idle connections open for the next request that needs an identical connection.
 
-An idle connection is watched: one that its server closes, or on which something comes unasked, is dropped at once.
-What a server of HTTP/2 may say meanwhile is heard and answered.
-Connections belong to the event loop that made them and end with it.
+Idle connections are watched: one that the server closes, or that receives unsolicited data, is dropped at once.
+Legitimate HTTP/2 frames are processed and answered.
+Connections belong to the event loop that made them and are closed with it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ MAX_IDLE_PER_KEY, MAX_IDLE, MAX_IDLE_SECONDS = 2, 1024, 300.0
 
 _NOT_OF_THE_CONNECTION = ("network", "tls_timeout_seconds", "body_limit_bytes", "stop_at_redirect", "keep_alive")
 _SHAPING_OPTIONS = tuple(field.name for field in fields(RequestOptions) if field.name not in _NOT_OF_THE_CONNECTION)
-"""Options that tell connections apart: all but those known not to, so that a new one never mixes connections."""
+"""Options that distinguish connections: all but those known not to, so that a new option is safe by default."""
 
 _SHAPING_SETTINGS = tuple(NetworkSettings.model_fields)
 
 
 def connection_key(request: WireRequest) -> Hashable:
-    """Return all that shapes the connection for a request; equal keys may share connections."""
+    """Return everything that determines the connection for a request; requests with equal keys may share one."""
     options = request.options
     settings = [getattr(options.network, name) for name in _SHAPING_SETTINGS]
     settings += [getattr(options, name) for name in _SHAPING_OPTIONS]
@@ -43,16 +43,16 @@ def connection_key(request: WireRequest) -> Hashable:
 
 
 class IdleConnection(asyncio.Protocol):
-    """One connection while nobody uses it; it is its protocol meanwhile.
+    """One idle connection; serves as its protocol while it is idle.
 
     Attributes:
         transport: The connection.
         opening: Facts of its opening.
-        context: The TLS context it was made with; another one, made from changed files, asks for a new connection.
-        session: What HTTP/2 keeps of it; None for HTTP/1.1.
-        key: All that shaped it.
-        kept_at: Time of the loop when it became idle.
-        kept_by: Where it is kept; None when it is not.
+        context: The TLS context it was made with; a rebuilt context requires a new connection.
+        session: Its HTTP/2 state; None for HTTP/1.1.
+        key: Its connection key.
+        kept_at: Loop time when it became idle.
+        kept_by: What keeps it; None when it is not kept.
     """
 
     def __init__(
@@ -72,16 +72,16 @@ class IdleConnection(asyncio.Protocol):
         self.opening = opening
 
     def data_received(self, data: bytes) -> None:
-        """Give up a connection on which something comes unasked."""
+        """Drop a connection that receives unsolicited data."""
         if self.session is None or not self.session.stays_usable(data, self.transport):
             self.end()
 
     def eof_received(self) -> None:
-        """Give up a connection that its server closes."""
+        """Drop a connection that the server closes."""
         self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget a connection that is gone."""
+        """Forget a lost connection."""
         self.end()
 
     def end(self) -> None:
@@ -92,7 +92,7 @@ class IdleConnection(asyncio.Protocol):
 
 
 class ConnectionPool:
-    """The idle connections of the process; bounded in number per key and in all. May be used by any thread's loop."""
+    """The idle connections of the process; limited per key and in total. Event loops of any thread may use it."""
 
     def __init__(self, *, max_idle: int = MAX_IDLE, max_idle_seconds: float = MAX_IDLE_SECONDS) -> None:
         self._max_idle = max_idle
@@ -101,7 +101,7 @@ class ConnectionPool:
         self._kept: _LoopConnections | None = None
 
     def take(self, key: Hashable, context: TlsContext | None) -> IdleConnection | None:
-        """Return the connection used last among those of a key and take it out; None when there is none to be used."""
+        """Remove and return the most recently used connection with a key; None when there is no usable one."""
         kept = self._kept
         if kept is None or kept.loop is not asyncio.get_running_loop():
             return None
@@ -113,7 +113,7 @@ class ConnectionPool:
         return None
 
     async def keep(self, idle: IdleConnection) -> None:
-        """Keep a connection on which nothing is under way."""
+        """Keep a connection without a request in progress."""
         loop = asyncio.get_running_loop()
         with self._lock:
             kept = self._kept
@@ -136,7 +136,7 @@ class _LoopConnections:
         self._end_of_loop: AsyncGenerator[None, None] | None = None
 
     async def watch_the_loop(self) -> None:
-        """Have the connections closed when the loop ends: that is when asyncio closes the generators begun on it."""
+        """Close the connections when the loop ends: asyncio then closes the generators started on it."""
         if self._end_of_loop is None:
             self._end_of_loop = self._closed_with_the_loop()
             await anext(self._end_of_loop)
@@ -149,15 +149,15 @@ class _LoopConnections:
                 self._expiry.cancel()
             for idle in list(self._oldest_first):
                 idle.end()
-            await asyncio.sleep(0)  # one more turn, in which the sockets are closed
+            await asyncio.sleep(0)  # one more pass, in which the sockets are closed
 
     def last(self, key: Hashable) -> IdleConnection | None:
-        """Return the connection of a key that was kept last."""
+        """Return the most recently kept connection with a key."""
         same = self._by_key.get(key)
         return same[-1] if same else None
 
     def add(self, idle: IdleConnection) -> None:
-        """Keep a connection; when there are too many the oldest goes."""
+        """Keep a connection; when there are too many, the oldest is closed."""
         same = self._by_key.setdefault(idle.key, [])
         same.append(idle)
         self._oldest_first[idle] = None
@@ -169,10 +169,10 @@ class _LoopConnections:
             next(iter(self._oldest_first)).end()
         self._expire_later()
         if idle.session is not None:
-            idle.data_received(b"")  # what came after the answer
+            idle.data_received(b"")  # what arrived after the answer
 
     def forget(self, idle: IdleConnection) -> None:
-        """Keep a connection no longer."""
+        """Stop keeping a connection."""
         idle.kept_by = None
         if idle in self._oldest_first:
             del self._oldest_first[idle]
@@ -184,7 +184,7 @@ class _LoopConnections:
     def _expire_later(self) -> None:
         if self._expiry is None and self._oldest_first:
             oldest = next(iter(self._oldest_first))
-            # In a context of its own, because the timer outlives the attempt in whose context it would run.
+            # In a separate context, because the timer outlives the attempt in whose context it would run.
             self._expiry = self.loop.call_at(oldest.kept_at + self._max_idle_seconds, self._expire, context=Context())
 
     def _expire(self) -> None:

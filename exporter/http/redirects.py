@@ -1,7 +1,7 @@
-"""Where a redirect leads and what may be taken along: pure rules over requests and answers.
+"""Redirect rules: where a redirect leads and what the next request may contain.
 
-Source: RFC 9110 sections 10.2.2 (Location) and 15.4 (redirection). Stricter than they are where following would hand
-something to somebody else: credentials and bodies that were configured stay with the origin they were configured for.
+Source: RFC 9110 sections 10.2.2 (Location) and 15.4 (redirection). Stricter than these where following would disclose
+something: configured credentials and bodies are sent only to the origin they were configured for.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class RedirectRules:
     """How far redirects are followed; lives with the configuration.
 
     Attributes:
-        max_redirects: Most redirects followed in one run.
-        allow_downgrade: Whether one may lead from https to http.
-        fields_elsewhere: Header fields sent to an origin other than the one the check is configured for.
-        withheld: Names of the configured fields that are credentials and therefore not among them.
+        max_redirects: Maximum redirects followed in one run.
+        allow_downgrade: Whether a redirect may lead from https to http.
+        fields_elsewhere: Header fields sent to other origins than the configured one.
+        withheld: Names of configured fields excluded from these because they are credentials.
     """
 
     max_redirects: int
@@ -47,15 +47,15 @@ class RedirectRules:
 
 
 def redirected_request(request: httpx.Request, exchange: Exchange, rules: RedirectRules) -> httpx.Request:
-    """Return the request that an answer says to make next.
+    """Return the next request after a redirect.
 
     Args:
         request: The request that was answered; its content must have been read.
-        exchange: Its answer, a redirect.
+        exchange: Its answer, which is a redirect.
         rules: What is allowed.
 
     Raises:
-        CheckFailed: With reason `redirect` when the answer does not say where to, or says what is not allowed.
+        CheckFailed: With reason `redirect` when the answer has no target, or one that is not allowed.
     """
     locations = [value for name, value in exchange.headers if name == b"location"]
     url = redirect_target(request.url, locations, exchange.status)
@@ -97,17 +97,17 @@ def redirect_target(base: httpx.URL, locations: Sequence[bytes], status: int) ->
 
 
 def redirected_method(method: str, status: int) -> str:
-    """Return the method of the next request: 303 asks for a GET, 301 and 302 have always turned POST into GET."""
+    """Return the method of the next request: 303 means GET, and 301 and 302 traditionally turn POST into GET."""
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         return "GET"
     return method
 
 
 def redirected_options(options: RequestOptions, before: httpx.URL, after: httpx.URL) -> RequestOptions:
-    """Return the options for the next request: what was said about one host or origin holds for no other.
+    """Return the options for the next request: options for one host or origin apply to no other.
 
-    A fixed address stays for the same host, its port only for the same origin; the name to verify and the client
-    certificate stay with the origin.
+    A fixed address is kept for the same host, its port only for the same origin; the name to verify and the client
+    certificate are kept for the same origin.
     """
     if is_same_origin(before, after):
         return options
@@ -121,23 +121,23 @@ def redirected_options(options: RequestOptions, before: httpx.URL, after: httpx.
 
 
 def left_behind(rules: RedirectRules, options: RequestOptions) -> str:
-    """Return what another origin is not given, by name; empty when there is nothing of the kind."""
+    """Return the names of what is not sent to another origin; empty when there is nothing."""
     return ", ".join((*rules.withheld, *(("the client certificate",) if options.tls.cert_file else ())))
 
 
 def is_same_origin(one: httpx.URL, other: httpx.URL) -> bool:
-    """Return whether scheme, host and port are the same (RFC 6454 section 4)."""
+    """Whether scheme, host and port are the same (RFC 6454 section 4)."""
     return (one.scheme, one.raw_host, effective_port(one)) == (other.scheme, other.raw_host, effective_port(other))
 
 
 def shown_url(url: httpx.URL) -> str:
-    """Return a URL as logs may show it: without its query, which may carry a token."""
+    """Return a URL for logs: without its query, which may contain a token."""
     shown = str(url.copy_with(query=None, fragment=None, username=None, password=None))[:_SHOWN_CHARACTERS]
     return f"{shown}?…" if url.query else shown
 
 
 def _shown_location(location: bytes) -> str:
-    """Return a Location as details may show it: without user, password, query and fragment, which may be secret."""
+    """Return a Location for failure details: without user, password, query and fragment, which may be secret."""
     return repr(_NOT_SHOWN.sub("", header_text(location))[:_SHOWN_CHARACTERS])
 
 

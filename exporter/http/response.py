@@ -1,4 +1,4 @@
-"""An answer as it is taken in, whatever its version: the head, then the body within its limits, then the end."""
+"""Receive an answer of any HTTP version: the head, the body within its limits, the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Intake:
     """Fills one exchange; lives as long as its answer.
 
     Attributes:
-        declared_bytes: What the head declares as the length of the body; -1 when it does not say.
+        declared_bytes: The body length that the head declares; -1 when it declares none.
     """
 
     def __init__(self, request: WireRequest, exchange: Exchange) -> None:
@@ -37,19 +37,19 @@ class Intake:
 
     @property
     def wants_no_body(self) -> bool:
-        """Whether the head is all there is of the answer (RFC 9110 section 6.4.1)."""
+        """Whether the answer consists of the head alone (RFC 9110 section 6.4.1)."""
         return self._request.method == "HEAD" or self._exchange.status in _WITHOUT_BODY
 
     @property
     def stops_here(self) -> bool:
-        """Whether the body is left unread, because the answer only says where to ask next."""
+        """Whether the body is left unread because the answer is a redirect."""
         exchange = self._exchange
         return (
             self._request.options.stop_at_redirect and exchange.redirects and bool(exchange.header_values("location"))
         )
 
     def skip_informational(self) -> None:
-        """Pass over an informational response.
+        """Skip an informational response.
 
         Raises:
             CheckFailed: With reason `protocol` when there are too many.
@@ -59,14 +59,14 @@ class Intake:
             raise CheckFailed(Reason.PROTOCOL, f"more than {_MAX_INFORMATIONAL} informational responses came")
 
     def take_binary_head(self, fields: Sequence[tuple[bytes, bytes]], version: str) -> None:
-        """Take a head of HTTP/2 or HTTP/3.
+        """Process a head of HTTP/2 or HTTP/3.
 
         Args:
-            fields: Its fields with `:status` among them.
+            fields: Its fields, including `:status`.
             version: The version of HTTP.
 
         Raises:
-            CheckFailed: `protocol` when the status is none, else as `take_head` does.
+            CheckFailed: `protocol` when the status is invalid, else as `take_head` does.
         """
         self._exchange.first_byte_at = perf_counter()
         status = dict(fields)[b":status"]
@@ -76,7 +76,7 @@ class Intake:
         self.take_head(int(status), version, regular)
 
     def take_head(self, status: int, version: str, fields: list[tuple[bytes, bytes]]) -> bool:
-        """Take the head.
+        """Process the head.
 
         Args:
             status: The status.
@@ -84,10 +84,10 @@ class Intake:
             fields: Its fields, names in lower case.
 
         Returns:
-            Whether a body follows that is to be read.
+            Whether a body follows that should be read.
 
         Raises:
-            CheckFailed: With reason `too_large` when the body is announced as too large.
+            CheckFailed: With reason `too_large` when the declared body length is too large.
         """
         exchange = self._exchange
         exchange.status, exchange.http_version, exchange.headers = status, version, fields
@@ -100,7 +100,7 @@ class Intake:
         return True
 
     def check_chunk(self, size_bytes: int) -> None:
-        """Refuse a chunk that cannot be taken, before any of it has come.
+        """Reject a chunk that exceeds the limit, before any of it arrives.
 
         Raises:
             CheckFailed: With reason `too_large`.
@@ -111,10 +111,11 @@ class Intake:
             raise self._too_large("is")
 
     def take_body(self, data: bytes) -> None:
-        """Take a piece of the body.
+        """Process a piece of the body.
 
         Raises:
-            CheckFailed: `too_large` when the body is, as it came or decoded, `decode` when it cannot be decoded.
+            CheckFailed: `too_large` when the body is too large, on the wire or decoded, `decode` when it cannot be
+                decoded.
         """
         self._exchange.wire_body_bytes += len(data)
         if self._exchange.wire_body_bytes > self._limit_bytes:
@@ -122,17 +123,17 @@ class Intake:
         self._parts.append(data if self._decoder is None else self._decoder.feed(data))
 
     def finish(self) -> None:
-        """Take the end.
+        """Process the end.
 
         Raises:
-            CheckFailed: With reason `decode` when a coded body ends too early.
+            CheckFailed: With reason `decode` when an encoded body ends too early.
         """
         if self._decoder is not None and self._exchange.wire_body_bytes:
             self._decoder.finish()
         self._exchange.ended_at = perf_counter()
 
     def settle(self) -> None:
-        """Return the exchange what of the body has come; whatever happened, this is the last thing."""
+        """Store the received part of the body in the exchange; the last step, whatever happened."""
         self._exchange.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     def _too_large(self, what: str) -> CheckFailed:

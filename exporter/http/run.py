@@ -1,4 +1,4 @@
-"""One run of an HTTP check: a request, and those that redirects ask for, each a hop with an exchange of its own."""
+"""One run of an HTTP check: a request and its redirects, each with a separate exchange."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """One request, kept as it is sent, because httpx's model of it takes ten times the memory; shared by runs.
+    """One request, stored in wire form because httpx's model takes ten times the memory; shared by runs.
 
     Attributes:
         url: The URL.
@@ -37,27 +37,27 @@ class PreparedRequest:
 
     @property
     def request(self) -> httpx.Request:
-        """The request as httpx models it, made anew each time."""
+        """The request as an httpx request, built on each access."""
         wire = self.wire
         return new_request(wire.method, self.url, wire.fields, wire.content)
 
 
 def prepare(request: httpx.Request, options: RequestOptions) -> PreparedRequest:
-    """Make a request ready to be sent any number of times.
+    """Prepare a request for being sent any number of times.
 
     Raises:
-        ValueError: When it cannot be written as HTTP/1.1.
+        ValueError: When it cannot be serialized for HTTP/1.1.
     """
     return PreparedRequest(str(request.url), wire_request(request, options))
 
 
 class HttpRun:
-    """What one run did; lives as long as the attempt, written by one task.
+    """The record of one run; lives as long as the attempt, written by one task.
 
     Attributes:
-        exchanges: The exchange of every request made, the last one's included however far it came.
+        exchanges: The exchange of every request made, including the last one even if incomplete.
         redirects: Redirects followed.
-        url: The URL asked for last; empty before the first request.
+        url: The URL of the last request; empty before the first.
     """
 
     __slots__ = ("exchanges", "redirects", "url")
@@ -79,12 +79,12 @@ class HttpRun:
         Args:
             client: Sends the requests.
             first: The first request.
-            rules: How far redirects are followed; None leaves a redirect to be judged as it is.
-            auth: Answers challenges of the first request's origin, of no other and not after another.
+            rules: How far redirects are followed; None returns a redirect as the final answer.
+            auth: Answers challenges of the first request's origin only, until a redirect leads to another.
 
         Raises:
             CheckFailed: As `send` and `redirected_request` do, with reason `redirect` after too many of them, and
-                `auth` when a challenge cannot be answered or a proxy wants other credentials.
+                `auth` when a challenge cannot be answered or a proxy rejects the credentials.
         """
         if auth is None:
             cookies, exchange = None, await self._send(client, first)
@@ -103,7 +103,7 @@ class HttpRun:
         auth: httpx.Auth | None,
         cookies: RunCookies,
     ) -> None:
-        """Follow redirects from the first request's answer to one that is none."""
+        """Follow redirects from the first request's answer to one that is not a redirect."""
         request, options = first.request, first.wire.options
         while exchange.redirects:
             if self.redirects == rules.max_redirects:
@@ -130,7 +130,7 @@ class HttpRun:
         auth: httpx.Auth,
         cookies: RunCookies,
     ) -> Exchange:
-        """Send a request, and again as often as `auth` answers what was answered."""
+        """Send a request, and again as often as `auth` responds to the answer."""
         flow = auth.async_auth_flow(request)
         try:
             with contained(Reason.AUTH, "the request cannot be authorized"):
@@ -139,7 +139,7 @@ class HttpRun:
                 with contained(Reason.AUTH, "the request cannot be authorized"):
                     prepared = prepare(cookies.added_to(request), options)
                 exchange = await self._send(client, prepared)
-                # No more than the flow reads: httpx would undo a content coding, of a body that is not there.
+                # Only what the flow reads: httpx would try to decode the content coding of a body that is missing.
                 fields = [field for field in exchange.headers if field[0] == b"www-authenticate"]
                 with contained(Reason.AUTH, "the server's challenge cannot be answered"):
                     try:
@@ -166,7 +166,7 @@ class HttpRun:
 
 
 def _note_redirect(status: int, before: httpx.URL, after: httpx.URL, left: str) -> None:
-    """Log where a redirect leads, and by name what another origin is not given."""
+    """Log where a redirect leads, and the names of what is not sent to another origin."""
     attempt = current_attempt()
     attempt.note("redirected", status=status, to=shown_url(after))
     if left and not is_same_origin(before, after):

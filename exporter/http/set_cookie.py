@@ -1,8 +1,8 @@
-"""One Set-Cookie field: the cookie it asks to keep, and which requests carry it, as curl and browsers see it.
+"""Parse a Set-Cookie field, and decide which requests carry the cookie, as curl and browsers do.
 
-Source: RFC 6265, and where browsers have moved on, draft-ietf-httpbis-rfc6265bis: a Secure cookie is taken from and
-sent to secure origins only, loopback among them, and the prefixes `__Secure-` and `__Host-` are heeded. There is no
-list of public suffixes: a Domain of one label counts as one. Values are octets and stay as they came.
+Source: RFC 6265, and where browsers have moved on, draft-ietf-httpbis-rfc6265bis: a Secure cookie is accepted from and
+sent to secure origins only, including loopback, and the prefixes `__Secure-` and `__Host-` are enforced. There is no
+public suffix list: a Domain of one label counts as a public suffix. Values are octets and stay as received.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Cookie:
 
     Attributes:
         name: Its name.
-        value: Its value, as it came.
+        value: Its value, as received.
         domain: The host it belongs to, in ASCII and lower case.
-        host_only: Whether it belongs to that host alone, not to those below.
+        host_only: Whether it belongs to that host alone, not to its subdomains.
         path: The path it belongs to.
-        secure: Whether it goes to secure origins only.
+        secure: Whether it is sent to secure origins only.
         expires: Unix time at which it expires; None for the end of the run.
     """
 
@@ -54,7 +54,7 @@ class Cookie:
     expires: float | None
 
     def belongs_to(self, url: httpx.URL, now: float) -> bool:
-        """Return whether a request for a URL carries it (RFC 6265 section 5.4)."""
+        """Whether a request for a URL carries it (RFC 6265 section 5.4)."""
         host = _host(url)
         return (
             (host == self.domain or (not self.host_only and host.endswith(f".{self.domain}")))
@@ -65,19 +65,19 @@ class Cookie:
 
 
 class CookieRefusedError(ValueError):
-    """Raised for a Set-Cookie that asks for nothing that can be kept; its text says why and quotes nothing."""
+    """Raised for a Set-Cookie that must be ignored; its text says why and quotes nothing."""
 
 
 def read_set_cookie(url: httpx.URL, value: bytes, now: float) -> Cookie:
-    """Read one Set-Cookie field (RFC 6265 sections 5.2 and 5.3).
+    """Parse one Set-Cookie field (RFC 6265 sections 5.2 and 5.3).
 
     Args:
         url: The URL whose answer has the field.
         value: The field's value.
-        now: Unix time, which `Max-Age` counts from.
+        now: Unix time from which `Max-Age` counts.
 
     Raises:
-        CookieRefusedError: When the cookie is to be ignored.
+        CookieRefusedError: When the cookie must be ignored.
     """
     if _CONTROL.search(value):
         raise CookieRefusedError("it has a control character")
@@ -108,7 +108,7 @@ def read_set_cookie(url: httpx.URL, value: bytes, now: float) -> Cookie:
 
 
 def parse_cookie_date(text: str) -> float | None:
-    """Read the date of an `Expires` attribute, however it is written (RFC 6265 section 5.1.1); None when it is none."""
+    """Parse the date of an `Expires` attribute in any format (RFC 6265 section 5.1.1); None when it is not a date."""
     clock = day = month = year = None
     for token in _DATE_DELIMITERS.split(text):
         if clock is None and (found := _TIME.match(token)):
@@ -130,7 +130,7 @@ def parse_cookie_date(text: str) -> float | None:
 
 
 def _attributes(parts: list[bytes]) -> dict[bytes, bytes]:
-    """Return the attributes by name in lower case; the last of a name counts, and an empty Domain does not."""
+    """Return the attributes by lower-case name; the last one of a name counts, and an empty Domain is ignored."""
     found: dict[bytes, bytes] = {}
     for part in parts:
         name, _, value = part.partition(b"=")
@@ -141,7 +141,7 @@ def _attributes(parts: list[bytes]) -> dict[bytes, bytes]:
 
 
 def _scope(host: str, domain: bytes) -> tuple[str, bool]:
-    """Return the domain a cookie belongs to and whether it belongs to that host alone."""
+    """Return the domain that a cookie belongs to, and whether it belongs to that host alone."""
     try:
         wanted = domain.decode().removeprefix(".").lower()
         if not wanted.isascii():
@@ -187,7 +187,7 @@ def _path_matches(asked: bytes, path: bytes) -> bool:
 
 
 def _is_secure(url: httpx.URL) -> bool:
-    """Return whether nobody between can read along: https, or http that does not leave the machine."""
+    """Whether the connection cannot be read in transit: https, or http that does not leave the machine."""
     host = _host(url)
     if url.scheme == "https" or host == "localhost" or host.endswith(".localhost"):
         return True

@@ -1,4 +1,4 @@
-"""The settings of the check types that fetch URLs."""
+"""Settings of the check types that fetch URLs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _method(method: str) -> str:
 
 
 def _accepts(accept_encoding: str, coding: str) -> bool:
-    """Return whether an Accept-Encoding field accepts a coding (RFC 9110 section 12.5.3)."""
+    """Whether an Accept-Encoding field accepts a coding (RFC 9110 section 12.5.3)."""
     weights: dict[str, bool] = {}
     for item in accept_encoding.lower().split(","):
         name, _, parameter = item.partition(";")
@@ -61,10 +61,10 @@ def _accepts(accept_encoding: str, coding: str) -> bool:
 
 
 def _bearer_token(token: SecretStr) -> SecretStr:
-    """Return a token back when there is one, and nothing besides.
+    """Return a token unchanged when it is nothing but a token.
 
     Raises:
-        ValueError: When it is empty, has the scheme in front, or has a control character.
+        ValueError: When it is empty, starts with the scheme, or has a control character.
     """
     text = secret_line(token).get_secret_value()
     if not text.strip():
@@ -79,7 +79,7 @@ def _token_url(text: str) -> str:
 
 
 def ascii_host_header(text: str) -> str:
-    """Return the value of a Host header with its host in ASCII; what is ASCII or not a host stays as it is."""
+    """Return the value of a Host header with its host in ASCII; ASCII or anything but a host is unchanged."""
     host, colon, port = text.rpartition(":")
     try:
         return text if text.isascii() else f"{parse_host(host)}:{port}" if colon else parse_host(text)
@@ -88,7 +88,7 @@ def ascii_host_header(text: str) -> str:
 
 
 class OAuth2(SettingsModel):
-    """How a token is asked for (RFC 6749 section 4.4)."""
+    """How to request a token (RFC 6749 section 4.4)."""
 
     client_id: SingleLine = Field(description="Who asks")
     client_secret: Annotated[SecretStr, AfterValidator(secret_line)] = Field(description="Secret of who asks")
@@ -205,7 +205,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
 
     @cached_property
     def request_defaults(self) -> RequestDefaults:
-        """What the requests of all checks with these settings share; lives as long as the settings.
+        """What the requests of all checks with these settings share; cached as long as the settings live.
 
         Raises:
             CheckFailed: As `exporter.http.defaults.request_defaults` does.

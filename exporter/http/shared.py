@@ -1,4 +1,4 @@
-"""What HTTP checks share: kept connections, access tokens, and what a batch counts of its connections."""
+"""State shared by HTTP checks: idle connections, access tokens, and connection counts per batch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ConnectionCounts:
-    """What a batch did with connections for HTTP; counted by whoever does it.
+    """Counts of a batch's HTTP requests and connections.
 
     Attributes:
         requests: HTTP requests sent.
-        opened: Connections opened for them.
-        reused: Requests that went over a connection opened earlier.
+        opened: Connections opened for these.
+        reused: Requests sent over an existing connection.
     """
 
     requests: int = 0
@@ -30,13 +30,13 @@ class ConnectionCounts:
 
 
 class HttpShared:
-    """Connections and tokens that outlive a batch, and the counts of one; `for_batch()` returns one for each batch.
+    """Connections and tokens that outlive a batch, and the counts of one; `for_batch()` derives one per batch.
 
     Attributes:
         network: Makes the connections.
         pool: Connections kept open between requests, shared by all batches.
         tokens: Access tokens, shared by all batches.
-        token_requests: Requests for tokens that this batch has under way.
+        token_requests: Token requests in progress in this batch.
         counts: Connection counts of this batch.
     """
 
@@ -50,9 +50,9 @@ class HttpShared:
         self.counts = ConnectionCounts()
 
     def for_batch(self, network: Network | None = None) -> HttpShared:
-        """Return one with counts of its own, for one batch.
+        """Return one with separate counts, for one batch.
 
         Args:
-            network: The network of the batch; by default one is derived from this one's.
+            network: The batch's network; derived from this one's by default.
         """
         return HttpShared(network or self.network.for_batch(), pool=self.pool, tokens=self.tokens)

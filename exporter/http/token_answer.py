@@ -1,7 +1,8 @@
-"""What a token endpoint answers: a token and how long it may be kept, or why there is none.
+"""Parse a token endpoint's answer: a token and how long to keep it, or why there is none.
 
-Source: RFC 6749 sections 5.1 and 5.2, and what other clients take besides: any 2xx, a form instead of JSON, a token
-type in any case or none, a lifetime written as text. A pure reader: whatever the endpoint sends, it raises one error.
+Source: RFC 6749 sections 5.1 and 5.2, and what other clients also accept: any 2xx, a form instead of JSON, a token type
+in any case or none, a lifetime written as text. A pure parser: whatever the endpoint sends, it raises only
+NoTokenError.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Grant(NamedTuple):
 
     Attributes:
         token: The token.
-        good_for_seconds: How long it may be kept; 0 for not at all.
+        good_for_seconds: How long to keep it; 0 for not at all.
     """
 
     token: str
@@ -36,16 +37,16 @@ class Grant(NamedTuple):
 
 
 class NoTokenError(ValueError):
-    """Raised when an answer grants no token; its text completes a sentence and holds no secret."""
+    """Raised when an answer grants no token; its text completes a sentence and contains no secret."""
 
 
 def read_token_answer(status: int, body: bytes, secrets: Collection[str]) -> Grant:
-    """Read the answer of a token endpoint.
+    """Parse the answer of a token endpoint.
 
     Args:
         status: Its status.
         body: Its body.
-        secrets: What must not be shown though the endpoint may repeat it.
+        secrets: What must not be shown even if the endpoint repeats it.
 
     Raises:
         NoTokenError: When no bearer token was granted.
@@ -62,7 +63,7 @@ def read_token_answer(status: int, body: bytes, secrets: Collection[str]) -> Gra
 
 
 def _fields(body: bytes) -> Mapping[str, object]:
-    """Return the fields of an answer: a JSON object, or a form as some endpoints send it; none of anything else."""
+    """Return the fields of an answer: a JSON object, or a form as some endpoints send; else empty."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -78,7 +79,7 @@ def _form(body: bytes) -> Mapping[str, object]:
 
 
 def _said(known: Mapping[str, object], secrets: Collection[str]) -> str:
-    """Return the error and its description in brackets, unless they repeat what was sent."""
+    """Return the error and its description in brackets, unless they repeat a secret."""
     texts = [value for name in ("error", "error_description") if isinstance(value := known.get(name), str)]
     shown = ": ".join(_NOT_SHOWN.sub(" ", text).strip()[:_SHOWN_CHARACTERS] for text in texts if text.strip())
     heard = "\n".join(texts).casefold()
@@ -86,11 +87,11 @@ def _said(known: Mapping[str, object], secrets: Collection[str]) -> str:
 
 
 def _good_for_seconds(expires_in: object) -> float:
-    """Return how long a token may be kept: a little less than it lives, and not at all when that is not a time."""
+    """Return how long to keep a token: a little less than its lifetime, and not at all if that is invalid."""
     seconds = _UNSTATED_SECONDS
     if isinstance(expires_in, str) and _SECONDS.fullmatch(expires_in.strip()):
         expires_in = float(expires_in)
     if isinstance(expires_in, int | float) and not isinstance(expires_in, bool):
-        # The comparison is written so that NaN, which JSON parsers let pass, is less than a time.
+        # The comparison is written so that NaN, which JSON parsers accept, counts as less than a time.
         seconds = min(expires_in, _LONGEST_SECONDS) if expires_in > 0 else 0.0
     return seconds - min(_MARGIN_SECONDS, seconds * _MARGIN_PART)

@@ -1,4 +1,4 @@
-"""Access tokens by what they were granted for; lives as long as the process and keeps none beyond its time."""
+"""Cache access tokens by grant until they expire; lives as long as the process."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _MOST_KEPT = 1024
 
 
 class TokenCache:
-    """Tokens that are good for a while yet; for any number of event loops, because each step is one of a dict."""
+    """Unexpired tokens; safe for any number of event loops, because each step is one dict operation."""
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, tuple[str, float]] = {}
 
     def token(self, grant: Hashable) -> str | None:
-        """Return the token kept for a grant; None when there is none whose time has not passed."""
+        """Return the token cached for a grant; None when there is no unexpired one."""
         text, good_until = self._kept.get(grant, ("", 0.0))
         return text if monotonic() < good_until else None
 
     def keep(self, grant: Hashable, token: str, good_for_seconds: float) -> None:
-        """Keep a token for a while; when too many are kept, the oldest goes."""
+        """Cache a token for a while; when there are too many, the oldest is dropped."""
         self._kept.pop(grant, None)
         while len(self._kept) >= _MOST_KEPT:
             self._kept.pop(next(iter(self._kept)), None)

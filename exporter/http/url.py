@@ -1,7 +1,7 @@
-"""URLs that a check can ask: read from a configuration or from a Location, and refused with what is wrong about them.
+"""Parse http and https URLs from configurations and Location fields, or say what is wrong with them.
 
-httpx models them. What it would misread, or hand on to a codec that raises what it likes, is dealt with before: hosts
-are read by `parse_host` alone, so that httpx only meets ASCII, ports are digits, and octets of a Location stay octets.
+httpx models them. What it would misparse, or pass to a codec that raises arbitrary exceptions, is handled first: hosts
+are parsed by `parse_host` alone, so that httpx sees only ASCII, ports are digits, and octets of a Location stay octets.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import httpx
 from exporter.settings import parse_host, refuse_control_characters
 
 _USER_INFO = re.compile(r"[^:]+://(?:[^/?#]*@|[^/?#@:\[]*:(?![0-9]{0,5}[/?#])\S*@)")
-"""A user name or password, also one with characters that end it: what it breaks into must not be told as a port."""
+"""A user name or password, even with characters that would end it: a part of it must not be reported as a port."""
 
 _HAS_USER_INFO = "has a user name or password in it; write them as basic_auth"
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-"""Ports of the schemes that can be checked."""
+"""Default ports of the supported schemes."""
 
 _REFERENCE = re.compile(r"(?s)(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?(.*)")  # RFC 3986 appendix B
 _AUTHORITY = re.compile(r"(?s)(.*@)?(\[[^\]]*\]|[^:]*)(?::(.*))?")
@@ -32,10 +32,10 @@ class NotHttpError(ValueError):
 
 
 def parse_http_url(text: str) -> httpx.URL:
-    """Read the URL of a check.
+    """Parse the URL of a check.
 
     Raises:
-        ValueError: When it is no http or https URL with a host; the message completes a sentence about the text.
+        ValueError: When it is not an http or https URL with a host; the message completes a sentence about the text.
     """
     refuse_control_characters(text)
     if any(character.isspace() for character in text):
@@ -55,10 +55,9 @@ def parse_http_url(text: str) -> httpx.URL:
 
 
 def resolve_reference(base: httpx.URL, reference: bytes) -> httpx.URL:
-    """Resolve what a Location says against the URL that was asked for, and drop its fragment (RFC 3986 section 5.2).
+    """Resolve a Location against the requested URL, and drop its fragment (RFC 3986 section 5.2).
 
-    Octets beyond ASCII are sent as they came, percent-encoded, whatever charset they are in; only a host has to be
-    UTF-8.
+    Non-ASCII octets are sent as received, percent-encoded, whatever their charset; only a host must be UTF-8.
 
     Raises:
         NotHttpError: When it leads out of HTTP.
@@ -76,10 +75,10 @@ def resolve_reference(base: httpx.URL, reference: bytes) -> httpx.URL:
 
 
 def check_host_and_port(url: httpx.URL) -> None:
-    """Check what httpx leaves to others.
+    """Check the host and port, which httpx does not.
 
     Raises:
-        ValueError: When the URL has no host, one that is not a host, or a port beyond 1 to 65535.
+        ValueError: When the URL has no host, an invalid host, or a port outside 1 to 65535.
     """
     host = url.raw_host.decode("ascii")
     if not host:
@@ -118,7 +117,7 @@ def _joined(base: httpx.URL | None, text: str) -> httpx.URL:
 
 
 def _ascii_authority(authority: str) -> str:
-    """Return the authority with its host in ASCII: as it is where it is ASCII already, an A-label included."""
+    """Return the authority with its host in ASCII; a host already in ASCII, including A-labels, is unchanged."""
     match = _AUTHORITY.fullmatch(authority)
     user, host, port = match.groups() if match else (None, authority, None)
     if host.startswith("[") and not host.endswith("]"):

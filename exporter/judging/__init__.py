@@ -1,4 +1,4 @@
-"""Judging what is large in processes that can be given up, so that no answer keeps the event loop.
+"""Judge large observations in processes that can be killed, so that no answer blocks the event loop.
 
-RE2 and the JSONPath library hold Python's global lock, and a thread can neither be ended nor be limited in memory.
+RE2 and the JSONPath library hold Python's global lock, and a thread can be neither killed nor limited in memory.
 """

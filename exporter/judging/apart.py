@@ -1,4 +1,4 @@
-"""What is large, judged apart: whoever has observed something hands it in here before anybody evaluates it."""
+"""Judge large observations in a separate process before expectations are evaluated."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Unobservable:
-    """An observation that cannot be had: whatever is expected of it fails with the same reason."""
+    """An observation that is not available: every expectation about it fails with the same reason."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         self._reason = reason
         self._detail = detail
 
     def __call__(self, _selector: object = None) -> Observed:
-        """Say why.
+        """Raise the reason.
 
         Raises:
             CheckFailed: Always.
@@ -37,10 +37,10 @@ class Unobservable:
 
 
 def is_small(costs: Mapping[str, float], observed: Mapping[str, Observation]) -> bool:
-    """Return whether what was observed can be judged in place, whatever it holds.
+    """Whether the observations can be judged in place, whatever they contain.
 
     Args:
-        costs: What `byte_costs` says of the expectations.
+        costs: What `byte_costs` returned for the expectations.
         observed: Subject to observation.
     """
     seconds = 0.0
@@ -52,14 +52,14 @@ def is_small(costs: Mapping[str, float], observed: Mapping[str, Observation]) ->
 async def judged(
     expectations: Sequence[Expectation], costs: Mapping[str, float], observed: Mapping[str, Observation]
 ) -> Mapping[str, Observation]:
-    """Return what was observed, with outcomes in the place of what is too large to be judged in place.
+    """Return the observations, with those too large to be judged in place replaced by their outcomes.
 
-    The time it takes is the exporter's own and counts as nobody's duration.
+    The time it takes is the exporter's own and is not part of any check's duration.
 
     Args:
-        expectations: All that will be judged by it.
-        costs: What `byte_costs` says of them.
-        observed: Subject to observation; those that have costs can be pickled.
+        expectations: All expectations that will be evaluated.
+        costs: What `byte_costs` returned for them.
+        observed: Subject to observation; those with costs can be pickled.
     """
     if is_small(costs, observed):
         return observed
@@ -68,12 +68,12 @@ async def judged(
     try:
         verdict = await _verdict(asked, apart)
     except (pickle.PicklingError, AttributeError, TypeError):
-        return observed  # an operand that an embedder made, which cannot be sent
+        return observed  # an embedder's operand that cannot be pickled
     return {**observed, **dict.fromkeys(apart, verdict)}
 
 
 async def _verdict(asked: Sequence[Expectation], apart: Mapping[str, Observation]) -> Judged | Unobservable:
-    """Return how the expectations fared, or why nobody knows."""
+    """Return the outcomes of the expectations, or why they are unknown."""
     attempt, started = current_attempt(), perf_counter()
     size_bytes = max(map(_size_bytes, apart.values()))
     attempt.note("judging apart", size_bytes=size_bytes)
@@ -100,7 +100,7 @@ async def _verdict(asked: Sequence[Expectation], apart: Mapping[str, Observation
 
 
 def _plain(expectation: Expectation) -> Expectation:
-    """Return what judging needs of an expectation, so that no process loads the module of a check type."""
+    """Return the parts of an expectation that judging needs, so that no process loads a check type's module."""
     subject = expectation.subject
     return Expectation(
         label="",
@@ -129,7 +129,7 @@ def _outcomes(asked: Sequence[Expectation], answer: Answer) -> dict[int, Expecta
 
 
 def _size_bytes(observation: object) -> int:
-    """Return the size of what an expectation will look at; numbers and flags are taken for nothing."""
+    """Return the size of what an expectation will examine; numbers and flags count as 0."""
     if isinstance(observation, str):
         return len(observation)
     if isinstance(observation, tuple):

@@ -1,4 +1,4 @@
-"""The text of a body, read as browsers read it.
+"""Decode the text of a body as browsers do.
 
 Source: WHATWG Encoding standard (labels and decoders, by the library webencodings); WHATWG HTML standard, "Determining
 the character encoding" (the order of sources, and the search for `meta` within the first 1024 bytes).
@@ -25,18 +25,18 @@ _MARKUP = re.compile(
     rb"""|<[!/?][^>]*+>""",
     re.DOTALL,
 )
-"""Possessive throughout: a hostile document must not make it backtrack."""
+"""Possessive throughout, so that a hostile document cannot make it backtrack."""
 
 _ATTRIBUTE = re.compile(rb"""([^\s/>=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""")
-_PYTHON_NAMES = {"gbk": "gb18030"}  # its decoder is that of gb18030
+_PYTHON_NAMES = {"gbk": "gb18030"}  # both use the decoder of gb18030
 
 
 class Charset(NamedTuple):
-    """How a body is read.
+    """How a body is decoded.
 
     Attributes:
         name: Name of the encoding in the WHATWG standard.
-        unknown: The first label that named no encoding; empty when every label did.
+        unknown: The first label that is not the name of an encoding; empty when there is none.
     """
 
     name: str
@@ -46,11 +46,11 @@ class Charset(NamedTuple):
 def charset_of(body: bytes, content_type: str) -> Charset:
     """Find the encoding of a body.
 
-    A byte order mark counts most, then the Content-Type, then what an HTML or XML document says about itself. All
-    other bodies are read as UTF-8, because browsers choose their default by the language of the reader.
+    A byte order mark takes precedence, then the Content-Type, then the document's own declaration (HTML or XML). All
+    other bodies are decoded as UTF-8, because the default of browsers depends on the user's language.
 
     Args:
-        body: The body; its first 1024 bytes are looked at.
+        body: The body; only its first 1024 bytes are examined.
         content_type: Value of the Content-Type field; empty when there is none.
     """
     for mark, name in _MARKS:
@@ -72,7 +72,7 @@ def charset_of(body: bytes, content_type: str) -> Charset:
 
 
 def decode_text(body: bytes, charset: str) -> str:
-    """Read a body in an encoding; bytes that are not text in it become U+FFFD, and a byte order mark is left out.
+    """Decode a body; invalid bytes become U+FFFD, and a byte order mark is dropped.
 
     Args:
         body: The body.
@@ -84,7 +84,7 @@ def decode_text(body: bytes, charset: str) -> str:
     table = _single_byte_table(charset)
     if table is not None:
         return codecs.charmap_decode(body, "replace", table)[0]
-    if charset == "replacement":  # encodings that must not be read, because they hide markup (Encoding standard)
+    if charset == "replacement":  # encodings that must not be decoded, because they hide markup (Encoding standard)
         return "\ufffd" if body else ""
     if charset in _PYTHON_NAMES:
         return body.decode(_PYTHON_NAMES[charset], "replace")
@@ -96,10 +96,10 @@ def decode_text(body: bytes, charset: str) -> str:
 
 @lru_cache(maxsize=64)
 def _single_byte_table(charset: str) -> str | None:
-    """Return the characters of all bytes for an encoding of single bytes; None for others.
+    """Return the character of every byte of a single-byte encoding; None for other encodings.
 
-    Python's tables leave out bytes below 0xA0 that the standard reads as control characters. With the others left out
-    as U+FFFD nothing is an error, and errors are what takes long: 0.4 s for a mebibyte.
+    Python's tables omit bytes below 0xA0 that the standard decodes as control characters. With all other omitted bytes
+    as U+FFFD there are no decoding errors, which are slow: 0.4 s for a mebibyte.
     """
     if not charset.startswith(("windows-", "iso-8859-", "koi8-", "macintosh", "x-mac-", "ibm866")):
         return None
@@ -110,19 +110,19 @@ def _single_byte_table(charset: str) -> str | None:
 
 
 def _is_markup(media_type: str) -> bool:
-    """Return whether a document of the type can say its encoding; without a type it may be HTML."""
+    """Whether a document of this type can declare its encoding; without a type it may be HTML."""
     return media_type in ("", "text/html", "text/xml", "application/xml") or media_type.endswith("+xml")
 
 
 def _within_markup(name: str) -> str:
-    """Correct what cannot be true, since the declaration was readable as ASCII (HTML standard, prescan)."""
+    """Correct a label that must be wrong, since the declaration was readable as ASCII (HTML standard, prescan)."""
     if name in ("utf-16le", "utf-16be"):
         return "utf-8"
     return "windows-1252" if name == "x-user-defined" else name
 
 
 def _declared(start: bytes) -> str:
-    """Return the label that an XML declaration or a `meta` element names; empty when none does."""
+    """Return the label declared by an XML declaration or a `meta` element; empty when there is none."""
     declaration = _XML_DECLARATION.match(start)
     if declaration is not None:
         return (declaration[1] or declaration[2] or b"").decode("latin-1")
@@ -135,7 +135,7 @@ def _declared(start: bytes) -> str:
 
 
 def _of_meta(attributes: bytes) -> str:
-    """Return the label that a `meta` element names: in `charset`, or in `content` when it stands for Content-Type."""
+    """Return the label in a `meta` element: in `charset`, or in `content` when it stands for Content-Type."""
     values: dict[bytes, str] = {}
     for match in _ATTRIBUTE.finditer(attributes):
         values.setdefault(match[1].lower(), (match[2] or match[3] or match[4] or b"").decode("latin-1"))

@@ -1,8 +1,8 @@
-"""The process that judges: questions arrive on standard input, answers leave on standard output.
+"""The judging process: reads questions from standard input and writes answers to standard output.
 
-It takes no more memory and processor time than the size of a question allows, ends when its input does, and imports no
-more than it needs. A question is pickled by the exporter; an answer is JSON, because what answers has read what a
-target sent.
+Its memory and processor time are limited by the size of the question. It exits when its input ends, and imports only
+what it needs. A question is pickled by the exporter; an answer is JSON, because the process has read what a target
+sent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import exporter.judging.content
-import exporter.judging.json_path  # noqa: F401 - loaded at the start, so that no question pays for it
+import exporter.judging.json_path  # noqa: F401 - loaded at startup, so that no question pays for it
 from exporter.attempt import begin_attempt
 from exporter.expect import evaluate
 from exporter.judging.question import LENGTH_BYTES
@@ -34,7 +34,7 @@ _NICENESS = 5
 
 
 def serve() -> None:
-    """Answer questions until there are no more; signals that are meant for the exporter are left to it."""
+    """Answer questions until there are no more; signals meant for the exporter are ignored."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
@@ -44,12 +44,12 @@ def serve() -> None:
 
 
 def processor_seconds(question_bytes: int) -> float:
-    """Return the processor time that a question of this size may take; the kernel then ends the process."""
+    """Return the processor seconds that a question of this size may take before the kernel kills the process."""
     return _FREE_PROCESSOR_SECONDS + question_bytes / _BYTES_PER_PROCESSOR_SECOND
 
 
 def _answer(length: int, questions: BinaryIO, answers: BinaryIO) -> bool:
-    """Answer a question; returns whether the process is fit for another, which it is not when it has grown large."""
+    """Answer a question; return whether the process can take another, which it cannot once it has grown large."""
     _limit_memory(_FREE_MEMORY_BYTES + length * _MEMORY_BYTES_PER_BYTE)
     signal.setitimer(signal.ITIMER_PROF, processor_seconds(length))
     answer: dict[str, object] = {"outcomes": None, "log": []}
@@ -79,9 +79,9 @@ def _judge(expectations: Sequence[Expectation], observed: Mapping[str, Observati
 
 
 def _memory_bytes() -> int:
-    """Return the memory in use; 0 where the system does not say.
+    """Return the bytes of memory in use; 0 where the system does not report it.
 
-    Not by `getrusage`, whose maximum begins with that of the process that started this one.
+    `getrusage` is of no use: its maximum starts at that of the parent process.
     """
     try:
         with Path("/proc/self/statm").open(encoding="ascii") as file:
@@ -91,7 +91,7 @@ def _memory_bytes() -> int:
 
 
 def _limit_memory(limit_bytes: int) -> None:
-    """Limit what the process may allocate; where the system refuses that, the kernel's own limits hold."""
+    """Limit the memory that the process may allocate; if the system refuses, the kernel's own limits apply."""
     _, hard_bytes = resource.getrlimit(resource.RLIMIT_DATA)
     if hard_bytes != resource.RLIM_INFINITY:
         limit_bytes = min(limit_bytes, hard_bytes)

@@ -1,7 +1,7 @@
-"""What was received, as expectations ask for it: text by its charset, JSON by its grammar, header fields by name.
+"""Received content as expectations use it: decoded text, parsed JSON, header fields by name.
 
-Each class is an observation that is worked out when it is asked for, knows its size beforehand, and can be sent to
-another process. Source: RFC 9110 section 5.5 (field values), RFC 8259 (JSON).
+Each class is an observation that is computed on demand, knows its size beforehand, and can be sent to another process.
+Source: RFC 9110 section 5.5 (field values), RFC 8259 (JSON).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Path(Protocol):
 
 
 class Content:
-    """A body with its media type, read at most once in each way; lives as long as its exchange.
+    """A body with its media type, decoded and parsed at most once; lives as long as its exchange.
 
     Attributes:
         size_bytes: Length of the body.
@@ -50,7 +50,7 @@ class Content:
 
     @cached_property
     def text(self) -> str:
-        """The body as text; a charset that does not exist is noted in the log."""
+        """The body as text; an unknown charset is logged."""
         charset = charset_of(self._body, self._content_type)
         if charset.unknown:
             current_attempt().note("unknown charset", charset=charset.unknown, read_as=charset.name)
@@ -62,9 +62,9 @@ class Content:
         return self._parsed[1]
 
     def find(self, path: Path) -> Observed:
-        """Return what a path finds, as `find_json` does; each path is followed once.
+        """Return what a path finds, as `find_json` does; each path is evaluated once.
 
-        In a body that is not JSON, and where the path cannot be followed, it finds nothing, and the log says why.
+        When the body is not JSON or the path cannot be evaluated, it finds nothing, and the reason is logged.
         """
         known = self._found.get(id(path))
         if known is None:
@@ -81,7 +81,7 @@ class Content:
 
     @cached_property
     def _parsed(self) -> tuple[object, str | None]:
-        """The document, or why there is none: a hostile body is read once, however many expectations ask for it."""
+        """The document, or why there is none: a hostile body is parsed once, however many expectations use it."""
         try:
             return parse_json(self._body), None
         except ValueError as error:
@@ -89,7 +89,7 @@ class Content:
 
 
 class OfContent:
-    """Base of the observations that are made from a body.
+    """Base class of observations made from a body.
 
     Attributes:
         size_bytes: Length of the body.
@@ -109,15 +109,15 @@ class BodyText(OfContent):
 
 
 class JsonValue(OfContent):
-    """What a JSONPath finds in the body."""
+    """The value that a JSONPath finds in the body."""
 
     def __call__(self, path: object) -> Observed:
-        """Return what a compiled path finds."""
+        """Return the value that a compiled path finds."""
         return self._content.find(cast("Path", path))
 
 
 class JsonFault(OfContent):
-    """Why the body is not JSON; nothing when it is."""
+    """Why the body is not JSON; None when it is."""
 
     def __call__(self, _selector: object = None) -> str | None:
         """Return the reason in words."""
@@ -128,7 +128,7 @@ class HeaderFields:
     """The values of header fields, by name."""
 
     def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
-        """Take the fields in order, names in lower case."""
+        """Store the fields in order, with names in lower case."""
         self._fields = fields
 
     @cached_property
@@ -137,7 +137,7 @@ class HeaderFields:
         return sum([len(name) + len(value) for name, value in self._fields])
 
     def __call__(self, name: object) -> tuple[str, ...] | None:
-        """Return the values of a field in order; None when there is none of that name."""
+        """Return the values of a field in order; None when there is no field of that name."""
         wanted = str(name).lower().encode("utf-8", "replace")
         return tuple([header_text(value) for known, value in self._fields if known == wanted]) or None
 
@@ -155,7 +155,7 @@ class TextForms:
 
 
 def header_text(value: bytes) -> str:
-    """Read a header field's value, which may be in UTF-8 or in ISO 8859-1."""
+    """Decode the value of a header field, which may be UTF-8 or ISO 8859-1."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -163,13 +163,13 @@ def header_text(value: bytes) -> str:
 
 
 def parse_json(body: bytes) -> object:
-    """Read a body as JSON (UTF-8, also with a byte order mark; UTF-16 and UTF-32 too).
+    """Parse a body as JSON (UTF-8 with or without a byte order mark, UTF-16 or UTF-32).
 
-    Of members with the same name the last counts, as nearly every reader has it. `NaN` and `Infinity` are not JSON.
+    Of members with the same name the last one counts, as in nearly every parser. `NaN` and `Infinity` are not JSON.
 
     Raises:
-        ValueError: When the body is not JSON, is nested deeper than Python's stack bears (some hundred levels), or has
-            a number of thousands of digits.
+        ValueError: When the body is not JSON, is nested too deeply for Python's stack (some hundred levels), or has a
+            number with thousands of digits.
     """
     try:
         if len(body) <= _LARGE_DOCUMENT_BYTES:
@@ -183,14 +183,14 @@ def parse_json(body: bytes) -> object:
 
 
 def find_json(document: object, path: Path) -> Observed:
-    """Return what a path finds: the value of its only match, a list when there are several, None when there is none.
+    """Return what a path finds: the value of its only match, a list of several, or None without a match.
 
-    Lone surrogates, which JSON can carry and UTF-8 cannot, become U+FFFD.
+    Lone surrogates, which JSON can contain and UTF-8 cannot, become U+FFFD.
 
     Raises:
-        ValueError: When the path cannot be followed through this document.
+        ValueError: When the path cannot be evaluated on this document.
     """
-    # A text is given as JSON, because the library would take it for a document that has still to be read.
+    # A string is passed as JSON, because the library would take it for a document that is still to be parsed.
     root = json.dumps(document) if isinstance(document, str) else document
     try:
         found = path.findall(root)

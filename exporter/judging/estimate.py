@@ -1,7 +1,7 @@
-"""How long judging an answer takes at worst, known from the expectations before anything arrives.
+"""Estimate how long judging an answer takes at worst, from the expectations alone.
 
-The figures were measured on hostile input: patterns that make RE2 go through its whole program at each character,
-arrays of small values, fields of one character. An ordinary answer takes a hundredth of it.
+The figures were measured on hostile input: patterns that make RE2 run its whole program at each character,
+arrays of small values, fields of one character. An ordinary answer takes a hundredth of that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exporter.model import Expectation
 
 IN_PLACE_SECONDS = 0.004
-"""What takes longer is judged apart. It leaves room for several checks whose answers arrive together."""
+"""Longer work is judged in a separate process. Leaves room for several answers that arrive at once."""
 
 _OF_ONE_SIZE = (ValueKind.NUMBER, ValueKind.DURATION, ValueKind.STATUS, ValueKind.FLAG)
 _READ_SECONDS: Mapping[ValueKind, float] = {ValueKind.TEXT: 2e-8, ValueKind.JSON: 6e-8}
@@ -31,7 +31,7 @@ _ELEMENT_SECONDS = 2e-7
 
 
 def byte_costs(expectations: Iterable[Expectation]) -> dict[str, float]:
-    """Return the seconds that a byte of each subject can cost; subjects whose values have one size are left out."""
+    """Return the seconds that a byte of each subject can cost; subjects of fixed size are left out."""
     costs: dict[str, float] = {}
     for expectation in expectations:
         subject = expectation.subject
@@ -55,7 +55,7 @@ def _judging_seconds(expectation: Expectation) -> float:
 
 
 def _following_seconds(path: object) -> float:
-    """Return what following a path costs; the work of one with several branches has no bound in seconds per byte."""
+    """Return what evaluating a path costs per byte; with several branches it has no bound in seconds per byte."""
     if not isinstance(path, JsonPath) or path.branches > 1:
         return _STEEP_SECONDS
     return _BRANCH_SECONDS if path.branches else 0.0

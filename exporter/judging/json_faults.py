@@ -1,4 +1,4 @@
-"""What is wrong with a text that is not JSON, in words and at a place that do not depend on the version of Python."""
+"""Describe why a text is not JSON, and where, independently of the Python version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WHOLE_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class JsonFault(NamedTuple):
-    """The first fault of a text: where it is, from 1, and what it is."""
+    """The first fault in a text: its position, counted from 1, and what it is."""
 
     line: int
     column: int
@@ -24,9 +24,9 @@ class JsonFault(NamedTuple):
 
 
 def json_fault(error: JSONDecodeError) -> JsonFault:
-    """Say what is wrong, given what Python's decoder ran into.
+    """Describe the error that Python's decoder raised.
 
-    Nothing of the text is quoted but the character that cannot stand where it stands.
+    Nothing of the text is quoted except the character that is not allowed.
     """
     text, position = error.doc, error.pos
     position, what = _comma_before_end(text, position) or (position, _what(text, position))
@@ -35,7 +35,7 @@ def json_fault(error: JSONDecodeError) -> JsonFault:
 
 
 def _comma_before_end(text: str, position: int) -> tuple[int, str] | None:
-    """Return the place of a comma that nothing follows: Python 3.13 reports the comma, others what comes after it."""
+    """Return the position of a trailing comma: Python 3.13 reports the comma, others what comes after it."""
     comma = position if text[position : position + 1] == "," else len(text[:position].rstrip(_BLANKS)) - 1
     after = text[comma + 1 :].lstrip(_BLANKS)[:1] if comma >= 0 and text[comma] == "," else ""
     before = text[:comma].rstrip(_BLANKS)[-1:]

@@ -1,7 +1,7 @@
-"""JSONPath (RFC 9535) with its two regular expression functions in linear time, compiled once per text.
+"""JSONPath (RFC 9535) with linear-time regular expression functions, each path compiled once.
 
-`match()` and `search()` of a filter look at what the target sent, so they get RE2 instead of a backtracking engine.
-RE2's syntax contains that of RFC 9485 (I-Regexp), which RFC 9535 asks for, but for its blocks of Unicode.
+`match()` and `search()` in a filter run on what the target sent, so they use RE2 instead of a backtracking engine.
+RE2's syntax includes that of RFC 9485 (I-Regexp), which RFC 9535 requires, except for Unicode blocks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAX_MEANT_CHARACTERS = 200
 
 
 class _RegexFunction(FilterFunction):
-    """A filter function that judges a text by a pattern; stateless but for a cache of patterns."""
+    """A filter function that matches a text against a pattern; stateless except for a cache of patterns."""
 
     arg_types: ClassVar[list[ExpressionType]] = [ExpressionType.VALUE, ExpressionType.VALUE]
     return_type = ExpressionType.LOGICAL
@@ -41,7 +41,7 @@ class _RegexFunction(FilterFunction):
         try:
             return _pattern(self._frame.replace("%", pattern)).found_in(value)
         except ValueError:
-            return False  # RFC 9535 section 2.4.6: what is no I-Regexp matches nothing
+            return False  # RFC 9535 section 2.4.6: what is not an I-Regexp matches nothing
 
 
 @lru_cache(maxsize=256)
@@ -50,13 +50,13 @@ def _pattern(text: str) -> Pattern:
 
 
 class _Environment(JSONPathEnvironment):
-    """The language of RFC 9535 and nothing besides."""
+    """The language of RFC 9535 and nothing else."""
 
     def __init__(self) -> None:
         super().__init__(strict=True)
 
     def setup_function_extensions(self) -> None:
-        """Put the linear functions in the place of the library's."""
+        """Replace the library's functions with the linear-time ones."""
         super().setup_function_extensions()
         self.function_extensions["match"] = _RegexFunction(r"\A(?:%)\z")
         self.function_extensions["search"] = _RegexFunction("%")
@@ -67,12 +67,12 @@ _BRANCHING = re.compile(r"\.\.|\*|\?|:[-0-9]*:?|\b(?:match|search)\(")
 
 
 class JsonPath:
-    """A compiled path that remembers its text; immutable, shared by checks and threads.
+    """A compiled path with its text; immutable, shared by checks and threads.
 
     Attributes:
         text: The path as written.
-        branches: How many of its parts look at many values each; 0 for a path that leads to one value. The work can
-            grow with the size of the document to this power.
+        branches: How many of its parts visit many values each; 0 for a path to a single value. The work can grow with
+            the size of the document to this power.
     """
 
     __slots__ = ("_compiled", "branches", "text")
@@ -102,7 +102,7 @@ class JsonPath:
 
 @lru_cache(maxsize=4096)
 def compile_json_path(text: str) -> JsonPath:
-    """Compile a path, once for all checks that have it.
+    """Compile a path, once for all checks that use it.
 
     Raises:
         ValueError: When it is not a JSONPath.
@@ -120,7 +120,7 @@ def compile_json_path(text: str) -> JsonPath:
 
 
 def _meant(text: str) -> str:
-    """Return the path that one without `$`, of jq, or a JSON Pointer probably means; empty when it is unclear."""
+    """Return the path that is probably meant (`$` missing, jq, JSON Pointer); empty when unclear."""
     if text.startswith("/"):
         text = text.replace("/", ".")
     rest = text.removeprefix("$").removeprefix("@")

@@ -1,4 +1,4 @@
-"""Regular expressions in linear time, because they are run on whatever a target sends."""
+"""Linear-time regular expressions, because they run on whatever a target sends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re2
 
 
 class Pattern:
-    """A compiled RE2 pattern that remembers its text; immutable and shared by threads.
+    """A compiled RE2 pattern with its text; immutable and shared by threads.
 
     Attributes:
         text: The pattern as written.
@@ -20,7 +20,7 @@ class Pattern:
         options = re2.Options()
         options.log_errors = False
         try:
-            # Bytes, because for text the library maps the offsets of every match back to characters nobody asks for.
+            # Bytes, because for text the library needlessly maps the offsets of every match back to characters.
             self._compiled = re2.compile(text.encode(), options)
         except re2.error as error:
             said = error.args[0]
@@ -30,7 +30,7 @@ class Pattern:
         self.instructions: int = self._compiled.programsize
 
     def found_in(self, text: str) -> bool:
-        """Return whether the pattern matches anywhere in the text."""
+        """Whether the pattern matches anywhere in the text."""
         return self._compiled.search(text.encode("utf-8", "replace")) is not None
 
     def __reduce__(self) -> tuple[type[Pattern], tuple[str]]:

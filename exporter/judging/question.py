@@ -1,4 +1,4 @@
-"""What the exporter and the processes that judge for it say to each other, besides the questions themselves."""
+"""Framing shared by the exporter and its judging processes."""
 
 LENGTH_BYTES = 8
-"""Length of the length that precedes every question and every answer."""
+"""Bytes of the length prefix of every question and answer."""

@@ -1,7 +1,7 @@
-"""The processes that judge, and the threads that ask them: few, started when needed, ended when idle or too slow.
+"""A few judging processes and the threads that use them, started on demand, ended when idle or too slow.
 
-Processes are started with `subprocess` and spoken to from threads, not by an event loop, because they outlive the loop
-of a batch, and because starting them must not depend on which loop it is.
+Processes are started with `subprocess` and used from threads, not from an event loop, because they outlive the loop of
+a batch, and because starting them must not depend on the kind of loop.
 """
 
 from __future__ import annotations
@@ -34,13 +34,12 @@ _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from exporter.judging.child 
 
 
 class Answer(TypedDict):
-    """What a process answers.
+    """The answer of a process.
 
     Attributes:
         outcomes: For each expectation whether it holds, the observed number, what was observed, whether it was
-            evaluated, the reason when not, and the detail; None when the memory did not suffice for reading the
-            question.
-        log: Message and fields of each line that was logged.
+            evaluated, the reason when not, and the detail; None when there was too little memory to read the question.
+        log: Message and fields of each logged line.
         fit: Whether the process can take another question.
     """
 
@@ -50,7 +49,7 @@ class Answer(TypedDict):
 
 
 class _Question:
-    """What one check wants judged; lives until it is answered or given up."""
+    """One check's question; lives until it is answered or given up."""
 
     def __init__(self, written: Callable[[], bytes], key: int) -> None:
         self.written = written
@@ -61,20 +60,20 @@ class _Question:
         self._lock = threading.Lock()
 
     def begin(self, process: subprocess.Popen[bytes]) -> None:
-        """Note which process works on it, or end that when it was given up meanwhile."""
+        """Record the process that works on it, or kill that process if the question has been given up."""
         with self._lock:
             self._process = process
             if self._given_up:
                 process.kill()
 
     def finish(self) -> bool:
-        """Note that no process works on it any more; returns whether it was given up, which has ended the process."""
+        """Record that no process works on it; return whether it was given up, which has ended the process."""
         with self._lock:
             self._process = None
             return self._given_up
 
     def give_up(self) -> None:
-        """End the process that works on it."""
+        """Kill the process that works on it."""
         with self._lock:
             self._given_up = True
             if self._process is not None:
@@ -92,7 +91,7 @@ class _Worker:
 
         Raises:
             CheckFailed: `local` when no process can be started or it does not work, `timeout` when the answer takes too
-                much processor time, `too_large` when a signal ends the process, which is mostly for want of memory.
+                much processor time, `too_large` when a signal kills the process, usually because it ran out of memory.
         """
         written = question.written()
         try:
@@ -111,7 +110,7 @@ class _Worker:
         return answer
 
     def end(self) -> int:
-        """End the process, if there is one; returns its exit status."""
+        """Kill the process, if there is one; return its exit status."""
         process, self._process = self._process, None
         if process is None:
             return 0
@@ -139,7 +138,7 @@ def _exchanged(process: subprocess.Popen[bytes], question: bytes) -> Answer:
 
     Raises:
         OSError: When the process has ended.
-        EOFError: The same.
+        EOFError: Likewise.
     """
     assert process.stdin is not None  # noqa: S101 - it was started with pipes
     assert process.stdout is not None  # noqa: S101
@@ -155,7 +154,7 @@ def _exchanged(process: subprocess.Popen[bytes], question: bytes) -> Answer:
 
 
 def _ended(status: int) -> CheckFailed:
-    """Return what the end of a process means: by a signal, it took too much; otherwise it could not work at all."""
+    """Return what the end of a process means: killed by a signal, it used too much; otherwise it never worked."""
     if status == -signal.SIGPROF:
         return CheckFailed(Reason.TIMEOUT, "judging the answer takes more processor time than it may")
     if status < 0:
@@ -167,7 +166,7 @@ def _ended(status: int) -> CheckFailed:
 class JudgeWorkers:
     """The workers of the exporter; shared by threads and loops.
 
-    Questions that took too long the last time wait until there are no others, so that they hold up nobody else.
+    Questions that took too long last time wait until there are no others, so that they do not delay those.
     """
 
     def __init__(self) -> None:
@@ -179,11 +178,11 @@ class JudgeWorkers:
         self._workers: set[_Worker] = set()
 
     async def answer_to(self, written: Callable[[], bytes], key: int) -> Answer:
-        """Have a question answered; cancelling gives it up at once, also when a process works on it.
+        """Return the answer to a question; cancelling gives it up at once, even when a process is working on it.
 
         Args:
-            written: Makes the question, in a thread.
-            key: The same whenever the same is asked about another answer.
+            written: Makes the question; called in a thread.
+            key: Equal for the same expectations on different answers.
 
         Raises:
             CheckFailed: As `_Worker.ask` does.
@@ -197,7 +196,7 @@ class JudgeWorkers:
             raise
 
     def close(self) -> None:
-        """End all processes; for the end of the program."""
+        """End all processes; called when the program ends."""
         with self._lock:
             for worker in self._workers:
                 worker.end()
@@ -212,7 +211,7 @@ class JudgeWorkers:
                 threading.Thread(target=self._work, args=(worker,), name="nyxmon-judge", daemon=True).start()
 
     def _work(self, worker: _Worker) -> None:
-        """Answer questions until there are none for a while."""
+        """Answer questions until none has come for a while."""
         while (question := self._next(worker)) is not None:
             if question.answer.set_running_or_notify_cancel():
                 try:
@@ -228,7 +227,7 @@ class JudgeWorkers:
         worker.end()
 
     def _next(self, worker: _Worker) -> _Question | None:
-        """Wait for a question; None, with the worker signed off, when there was none for long."""
+        """Wait for a question; None, with the worker removed, when none came for long."""
         try:
             return self._questions.get(timeout=_IDLE_SECONDS)[-1]
         except Empty:

@@ -1,4 +1,4 @@
-"""From a host name to a measured connection: resolving, connecting, TLS, certificate facts, HTTP."""
+"""From a host name to a measured connection: resolving, connecting, TLS, certificate facts, proxies."""
 
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.errors import connection_failure

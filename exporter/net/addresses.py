@@ -1,4 +1,4 @@
-"""IP addresses as text and what is needed of them on every check, worked out once per address."""
+"""Parsed IP addresses, with what every check needs of them computed once per address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Address(NamedTuple):
     """One IP address.
 
     Attributes:
-        text: Canonical text; for a link-local one with its zone.
+        text: Canonical text; a link-local address includes its zone.
         version: 4 or 6.
         fnv1a: 32-bit FNV-1a hash of its 4 or 16 bytes.
     """
@@ -26,7 +26,7 @@ class Address(NamedTuple):
 
 @lru_cache(maxsize=_CACHED_ADDRESSES)
 def parse_address(text: str) -> Address | None:
-    """Read an IP address; None when the text is something else, such as a name."""
+    """Parse an IP address; None when the text is something else, such as a name."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -46,10 +46,10 @@ def fnv1a(octets: bytes) -> int:
 
 
 def endpoint(address: str, port: int) -> str:
-    """Write address (or name) and port as people and URLs do."""
+    """Format an address (or name) and a port as in a URL."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def without_zone(host: str) -> str:
-    """Return an address without its zone, which means nothing to other machines (RFC 6874 section 4); names as is."""
+    """Return an address without its zone, which means nothing to other hosts (RFC 6874 section 4); names as is."""
     return host.partition("%")[0] if ":" in host else host

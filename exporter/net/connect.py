@@ -1,4 +1,4 @@
-"""Establish a connection, to one address or the first that answers; TCP and TLS each measured and bounded by itself."""
+"""Connect to one address or the first that answers; TCP and TLS are measured and limited separately."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 async def connect_plain(
     protocol: asyncio.Protocol, candidates: AddressQueue, port: int, settings: NetworkSettings, facts: ConnectionFacts
 ) -> asyncio.Transport:
-    """Connect a protocol to an address; when there are several, to the first that answers.
+    """Connect a protocol to an address, or to the first of several that answers.
 
     Raises:
-        CheckFailed: With the reason that the system's error stands for, or `connect_timeout` when `connect_timeout`
+        CheckFailed: With the reason that the system's error maps to, or `connect_timeout` when `connect_timeout`
             has passed.
     """
     transport, facts.ready_at = await _connect(protocol, candidates, port, settings, facts)
@@ -90,16 +90,16 @@ async def _connect_to_first(
 
 
 def _failure(error: OSError, place: str, limit_seconds: float | None) -> CheckFailed:
-    own_limit = isinstance(error, TimeoutError) and error.errno is None  # the system's limit comes as ETIMEDOUT
+    own_limit = isinstance(error, TimeoutError) and error.errno is None  # the system's own limit is ETIMEDOUT
     if own_limit and limit_seconds is not None:
         return CheckFailed(Reason.CONNECT_TIMEOUT, f"{place} did not answer within {limit_seconds:g} s")
     return connection_failure(error, f"connecting to {place}")
 
 
 class _Arrival(asyncio.Protocol):
-    """Notes when TCP was established and makes way for the real protocol.
+    """Records when TCP was established, then hands over to the real protocol.
 
-    Whoever waits for the event loop's `create_connection` learns of it later, and much later on a busy loop.
+    The event loop's `create_connection` returns later than that, and much later on a busy loop.
     """
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
@@ -123,21 +123,21 @@ async def connect_tls(
     server_name: str,
     timeout_seconds: float | None,
 ) -> TlsTransport:
-    """Connect a protocol to an address over TLS; when there are several, to the first that answers.
+    """Connect a protocol over TLS to an address, or to the first of several that answers.
 
     Args:
         protocol: The protocol that speaks over TLS.
         candidates: The addresses.
         port: Port.
-        settings: Source address and bound of connecting.
-        facts: Filled as far as things went.
+        settings: Source address and connect timeout.
+        facts: Filled as the connection progresses.
         context: TLS context.
         server_name: Name or IP address sent and verified.
-        timeout_seconds: Bound of the handshake alone.
+        timeout_seconds: Limit of the handshake alone.
 
     Raises:
-        CheckFailed: As `connect_plain` and `TlsTransport.shake_hands` do; with reason `tls` as well when
-            `timeout_seconds` has passed.
+        CheckFailed: As `connect_plain` and `TlsTransport.shake_hands` do; also with reason `tls` when `timeout_seconds`
+            has passed.
     """
     transport = TlsTransport(protocol, context, server_name, facts)
     try:
@@ -150,7 +150,7 @@ async def connect_tls(
 
 
 async def shake_hands(transport: TlsTransport, server_name: str, timeout_seconds: float | None) -> None:
-    """Wait for a handshake that has begun; the connection does not outlive its failure.
+    """Wait for a handshake that has begun; close the connection if it fails.
 
     Raises:
         CheckFailed: As `TlsTransport.shake_hands` does, and with reason `tls` when `timeout_seconds` has passed.
@@ -174,5 +174,5 @@ _unbounded: AbstractAsyncContextManager[None] = nullcontext()
 
 
 def bounded(limit_seconds: float | None) -> AbstractAsyncContextManager[object]:
-    """Return a block that TimeoutError ends when a limit has passed; None for no limit."""
+    """Return a context manager that raises TimeoutError after a limit in seconds; None for no limit."""
     return _unbounded if limit_seconds is None else asyncio.timeout(limit_seconds)

@@ -1,6 +1,6 @@
-"""What is known about one connection: how long each phase took, and to which address it went.
+"""Facts about one connection: how long each phase took, and which address it went to.
 
-`Network.connect` fills a ConnectionFacts while it works, so that a check that is cut off still has what came before.
+`Network.connect` fills a ConnectionFacts as it goes, so that a check that is cut off keeps what was known by then.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ IP_ADDR_HASH = MetricSpec(
 )
 
 RESOLUTION_METRICS = (LOOKUP_TIME, IP_PROTOCOL, IP_ADDR_HASH)
-"""Metric families of every type that resolves its target."""
+"""Metric families of every check type that resolves its target."""
 
 
 class ConnectionFacts:
@@ -42,14 +42,14 @@ class ConnectionFacts:
 
     Attributes:
         resolve_seconds: How long this check waited for the address.
-        lookup_seconds: How long the lookup itself took; more than `resolve_seconds` for a check that joined it late.
-        connect_seconds: How long establishing TCP took, or was tried.
-        tls_seconds: How long the TLS handshake took, or was tried; 0 without one.
-        ip_protocol: 4 or 6; 0 when there is no address.
-        ip_addr_hash: FNV-1a of the address's bytes; 0 when there is none.
-        address: The address connected to, as text; empty when there is none.
-        tls: Facts of the TLS handshake, also of one refused because of its certificate; None without any.
-        ready_at: `perf_counter()` when the connection could be used; 0 when it never could.
+        lookup_seconds: How long the lookup itself took; longer than `resolve_seconds` for a check that joined it late.
+        connect_seconds: How long establishing TCP took, or was attempted.
+        tls_seconds: How long the TLS handshake took, or was attempted; 0 without one.
+        ip_protocol: 4 or 6; 0 without an address.
+        ip_addr_hash: FNV-1a hash of the bytes of the address; 0 without one.
+        address: The address connected to, as text; empty without one.
+        tls: Facts of the TLS handshake, including one that failed because of its certificate; None without one.
+        ready_at: `perf_counter()` when the connection was ready to use; 0 when it never was.
     """
 
     __slots__ = (
@@ -76,11 +76,11 @@ class ConnectionFacts:
         self.ready_at = 0.0
 
     def set_address(self, address: Address) -> None:
-        """Note the address that was chosen."""
+        """Record the chosen address."""
         self.address, self.ip_protocol, self.ip_addr_hash = address
 
     def reused(self) -> ConnectionFacts:
-        """Return the facts of the same connection for one more request: address and TLS as they are, no phases."""
+        """Return the facts for another request on the same connection: same address and TLS, no phases."""
         facts = ConnectionFacts()
         facts.address, facts.ip_protocol, facts.ip_addr_hash = self.address, self.ip_protocol, self.ip_addr_hash
         facts.tls = self.tls
@@ -99,13 +99,13 @@ def resolution_measurements(facts: ConnectionFacts) -> tuple[Measurement, ...]:
 
 @lru_cache(maxsize=4096)
 def shared_measurement(spec: MetricSpec, value: float, labels: tuple[str, ...] = ()) -> Measurement:
-    """Return a measurement of what is mostly the same for many checks, such as a status; one object does for all."""
+    """Return a measurement whose value is the same for many checks, such as a status, as one shared object."""
     return Measurement(spec, value, labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFacts:
-    """Facts of one certificate; what cannot be read from a malformed one is empty or None.
+    """Facts of one certificate; fields that a malformed one lacks are empty or None.
 
     Attributes:
         fingerprint_sha256: SHA-256 of the DER form, lower-case hex.
@@ -114,8 +114,8 @@ class CertificateFacts:
         names: DNS names of the subject alternative name extension.
         addresses: IP addresses of the same extension.
         serial_number: Lower-case hex of its bytes, as Go prints it.
-        not_before_timestamp_seconds: Unix time of the beginning of its validity.
-        not_after_timestamp_seconds: Unix time of the end of its validity.
+        not_before_timestamp_seconds: Unix time at which its validity begins.
+        not_after_timestamp_seconds: Unix time at which its validity ends.
     """
 
     fingerprint_sha256: str
@@ -139,10 +139,10 @@ class TlsFacts:
     """Facts of one handshake, successful or refused.
 
     Attributes:
-        version: Such as `TLS 1.3`; empty when none was agreed on.
-        cipher: IANA name of the cipher suite; empty when none was agreed on.
-        verified: Whether chain and host name were both verified.
-        presented: Facts of the certificates as the server sent them, its own first.
+        version: Such as `TLS 1.3`; empty when none was negotiated.
+        cipher: IANA name of the cipher suite; empty when none was negotiated.
+        verified: Whether the chain and the host name were both verified.
+        presented: Facts of the certificates in the order the server sent them, its own first.
         chain_expiry_timestamp_seconds: Earliest expiry in the verified chain; None when nothing was verified.
     """
 
@@ -154,5 +154,5 @@ class TlsFacts:
 
     @property
     def earliest_expiry_timestamp_seconds(self) -> float | None:
-        """Earliest expiry of the presented certificates; None when there is none."""
+        """Earliest expiry of the presented certificates; None when none is known."""
         return earliest_expiry(self.presented)

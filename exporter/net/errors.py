@@ -1,4 +1,4 @@
-"""Foreign exceptions of sockets and TLS, told in our words: by type, errno and OpenSSL's codes, never by message text.
+"""Translate socket and TLS exceptions by type, errno and OpenSSL code, never by message text.
 
 `exporter.net` and the protocols built on it are the only places where OSError and ssl.SSLError are handled.
 """
@@ -28,8 +28,8 @@ _REASON_OF_ERRNO = {
     errno.ENETDOWN: Reason.UNREACHABLE,
     errno.EPROTO: Reason.PROTOCOL,
 }
-"""Everything else is `local`: no descriptors or ports left, a source address or family this host has not, a rule of
-its own firewall. A target must never be blamed for those."""
+"""Everything else is `local`: no descriptors or ports left, a source address or family this host does not have,
+a rule of its own firewall. A target must never be blamed for those."""
 
 _VERIFICATION = {
     2: "its issuer is unknown",
@@ -55,14 +55,14 @@ _VERIFICATION = {
 """Source: OpenSSL, X509_STORE_CTX_get_error(3)."""
 
 EXPIRED, NOT_YET_VALID, OTHER_HOST, OTHER_ADDRESS, UNKNOWN_ISSUER = 10, 9, 62, 64, 20
-"""Verification codes whose details name facts of the certificate."""
+"""Verification codes whose failure details include facts of the certificate."""
 
 
 def connection_failure(error: Exception, doing: str) -> CheckFailed:
-    """Return what an exception of a socket or of TLS means for the check.
+    """Return the failure that a socket or TLS exception means for the check.
 
     Args:
-        error: An OSError (ssl.SSLError is one) or an earlier CheckFailed, which is given back as it is.
+        error: An OSError (ssl.SSLError is one) or an earlier CheckFailed, which is returned unchanged.
         doing: What was under way, completing "failed while ...", such as "connecting to 192.0.2.1:80".
     """
     if isinstance(error, CheckFailed):
@@ -80,18 +80,18 @@ def connection_failure(error: Exception, doing: str) -> CheckFailed:
 
 
 def reason_of_errno(number: int, otherwise: Reason) -> Reason:
-    """Return the reason that an error number of a connection stands for, or the other when it stands for none."""
+    """Return the failure reason for a connection's error number, or the default when there is none."""
     return _REASON_OF_ERRNO.get(number, otherwise)
 
 
 def verification_phrase(error: ssl.SSLCertVerificationError) -> str:
-    """Tell in words why OpenSSL refused a certificate; codes without words of ours keep OpenSSL's."""
+    """Return why OpenSSL rejected a certificate; codes without wording here keep OpenSSL's."""
     code = error.verify_code
     return _VERIFICATION.get(code) or f"{error.verify_message} (OpenSSL verification code {code})"
 
 
 def openssl_reason(error: ssl.SSLError | SSL.Error) -> str:
-    """Give OpenSSL's name for what is wrong, such as `unsupported protocol`; empty for what it did not raise."""
+    """Return OpenSSL's name of an error, such as `unsupported protocol`; empty when OpenSSL did not raise it."""
     if isinstance(error, ssl.SSLError):
         return (getattr(error, "reason", None) or "").replace("_", " ").lower()
     stack = error.args[0] if error.args else ()

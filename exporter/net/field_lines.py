@@ -1,6 +1,6 @@
-"""Field lines of HTTP/1.1 that break the grammar, read as curl, Go and browsers read them. Source: RFC 9112 section 5.
+"""Parse malformed HTTP/1.1 field lines as curl, Go and browsers do. Source: RFC 9112 section 5.
 
-llhttp reads what follows the grammar, and much faster; this is for what it refuses.
+llhttp parses well-formed lines, much faster; this handles what it rejects.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(rb"[\x01-\x08\x0a-\x1f\x7f]")
 _SHOWN_CHARACTERS = 40
 _MAX_ODDITIES = 8
-_MAX_LINES = 1000  # they cost much more than by llhttp, and a peer could send 30,000 in one head
+_MAX_LINES = 1000  # they cost much more than with llhttp, and a peer could send 30,000 in one head
 
 
 class Oddities:
-    """What was odd about an answer, each thing once and no more than a page can show; lives as long as its reading."""
+    """Oddities of an answer, each once and no more than a page can show; lives while the answer is read."""
 
     __slots__ = ("_found",)
 
@@ -28,20 +28,20 @@ class Oddities:
         self._found: dict[str, None] = {}
 
     def add(self, what: str) -> None:
-        """Note that something was odd."""
+        """Record an oddity."""
         if len(self._found) < _MAX_ODDITIES:
             self._found[what] = None
 
     def found(self) -> tuple[str, ...]:
-        """Return all that was odd, in order."""
+        """Return all oddities, in order."""
         return tuple(self._found)
 
 
 class FieldLines:
-    """The fields of one head or of trailers, read line by line; lives until the empty line.
+    """The fields of one head or trailer section, parsed line by line; lives until the empty line.
 
     Attributes:
-        fields: Names in lower case and values, in order; a folded value is one line.
+        fields: Names in lower case and values, in order; folded values are joined.
     """
 
     __slots__ = ("_left_lines", "_name", "_oddities", "_what", "fields")
@@ -50,8 +50,8 @@ class FieldLines:
         """Prepare to read.
 
         Args:
-            what: Whose fields they are, such as `the response`, for the details of failures.
-            oddities: Gets what is odd.
+            what: Whose fields they are, such as `the response`, for failure details.
+            oddities: Receives the oddities.
         """
         self.fields: list[tuple[bytes, bytes]] = []
         self._what = what
@@ -60,11 +60,11 @@ class FieldLines:
         self._left_lines = _MAX_LINES
 
     def take(self, line: bytes) -> None:
-        """Take one line, without its end and not empty.
+        """Parse one line, which is not empty and has no line ending.
 
         Raises:
-            CheckFailed: With reason `protocol` for what nobody can read: a line without a colon, a NUL, a first line
-                that continues nothing; and for too many lines.
+            CheckFailed: With reason `protocol` for a line without a colon, a NUL, a first line that is a continuation,
+                or too many lines.
         """
         self._left_lines -= 1
         if self._left_lines < 0:
@@ -79,7 +79,7 @@ class FieldLines:
             return
         name, colon, value = line.partition(b":")
         if not colon:
-            # No more than its first word: what follows may be the value of a cookie.
+            # Only its first word: what follows may be the value of a cookie.
             raise malformed(self._what, f"a header field without a colon: {shown(line.partition(b' ')[0])}")
         self._note_name(name)
         name = name.rstrip(BLANKS)
@@ -88,7 +88,7 @@ class FieldLines:
         self.fields.append((name.lower(), value.strip(BLANKS)))
 
     def _continue(self, line: bytes) -> None:
-        """Join a line to the value it continues (section 5.2)."""
+        """Append a line to the value it continues (section 5.2)."""
         if not self.fields:
             raise malformed(self._what, "its first header field begins with a blank")
         name, value = self.fields[-1]
@@ -113,15 +113,15 @@ class FieldLines:
 
 
 def shown(octets: bytes) -> str:
-    """Return the beginning of what was sent, with escapes for what is not printable ASCII."""
+    """Return the beginning of what was sent, with everything but printable ASCII escaped."""
     return repr(octets[:_SHOWN_CHARACTERS])[2:-1]
 
 
 def printable(text: str) -> str:
-    """Return a text that quotes what was sent, with escapes for what a terminal or a log would not show."""
+    """Return a text that quotes what was sent, with characters that a terminal or log would not show escaped."""
     return "".join([character if character.isprintable() else repr(character)[1:-1] for character in text])
 
 
 def malformed(what: str, why: str) -> CheckFailed:
-    """Return the failure of an answer that cannot be read."""
+    """Return the failure for an answer that cannot be parsed."""
     return CheckFailed(Reason.PROTOCOL, f"{what} is malformed: {why}")

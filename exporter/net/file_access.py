@@ -1,7 +1,7 @@
-"""Files that checks need, read in threads of their own, so that a file system that does not answer stops nobody else.
+"""Read files for checks in separate threads, so that a hung file system blocks only the checks that use it.
 
-A file on a dead mount blocks whoever reads it, for minutes or for good. Such a thread is left behind: the checks that
-need this file fail, at once while it is still blocked, and no second thread is sent after it.
+Reading a file on a dead mount blocks for minutes or forever. A blocked thread is abandoned: the checks that need the
+file fail, immediately while the thread is still blocked, and no second thread tries the same file.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 2.0
-"""How long a thread may read; one of a system that is merely busy takes milliseconds."""
+"""How long a thread may read; on a system that is merely busy it takes milliseconds."""
 
 _MAX_THREADS = 32
 
 
 class _Job:
-    """One piece of reading, waiting for a thread or in one."""
+    """One read, waiting for a thread or running in one."""
 
     __slots__ = ("begun_at", "future", "key", "patience_seconds", "work")
 
@@ -42,21 +42,21 @@ class _Job:
 
     @property
     def left_seconds(self) -> float:
-        """How much longer it may take; as long as all of it while it waits for a thread."""
+        """Seconds it may still take; the full time while it waits for a thread."""
         if self.begun_at is None:
             return self.patience_seconds
         return max(self.begun_at + self.patience_seconds - perf_counter(), 0.0)
 
 
 class FileAccess:
-    """Reads files in few daemon threads that live while there is something to read; shared by batches and loops."""
+    """Reads files in a few daemon threads that live while there is something to read; shared by batches and loops."""
 
     def __init__(self, max_threads: int = _MAX_THREADS, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        """Start nothing yet.
+        """Set the limits; no thread is started yet.
 
         Args:
-            max_threads: The most threads there are at once; more reading waits for one.
-            patience_seconds: How long a thread may read before whoever waits for it fails.
+            max_threads: Maximum number of threads; further reads wait for one.
+            patience_seconds: How long a thread may read before the checks that wait for it fail.
         """
         self._max_threads = max_threads
         self._patience_seconds = patience_seconds
@@ -67,20 +67,20 @@ class FileAccess:
 
     @property
     def busy(self) -> int:
-        """Threads that read."""
+        """Number of threads that are reading."""
         return self._threads
 
     async def result(self, key: Hashable, what: str, work: Callable[[], T], patience_seconds: float | None = None) -> T:
-        """Read in a thread, together with all who read the same.
+        """Return the result of reading in a thread; callers with the same key share one read.
 
         Args:
-            key: What is read; the same for the same work.
-            what: What is read, as a failure calls it.
-            work: Reads it; blocks meanwhile, and raises CheckFailed for what is wrong.
+            key: Identifies what is read.
+            what: What is read, for failure details.
+            work: Reads it; blocks, and raises CheckFailed when something is wrong.
             patience_seconds: How long the thread may take instead of the usual.
 
         Raises:
-            CheckFailed: With reason `local` when it takes too long, and what the work raises.
+            CheckFailed: With reason `local` when it takes too long, or as `work` raises it.
         """
         attempt = current_attempt()
         before = attempt.timeout_reason, attempt.timeout_detail
@@ -124,11 +124,11 @@ class FileAccess:
             self._threads += 1
         try:
             threading.Thread(target=self._read, name="nyxmon-files", daemon=True).start()
-        except RuntimeError:  # there are too many threads in the system
+        except RuntimeError:  # the system has too many threads
             with self._lock:
                 self._threads -= 1
                 if self._threads or job not in self._queue:
-                    return job  # another one has come to it, or will
+                    return job  # another thread has taken it, or will
                 self._queue.remove(job)
             self._end(job, CheckFailed(Reason.LOCAL, "there is no thread to read files in"))
         return job
@@ -139,7 +139,7 @@ class FileAccess:
                 outcome = job.work()
             except CheckFailed as failure:
                 outcome = failure
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
                 outcome = CheckFailed(Reason.INTERNAL, f"reading files raised {error!r}")
             self._end(job, outcome)
 
@@ -149,7 +149,7 @@ class FileAccess:
         job.future.set_result(outcome)
 
     def _next(self) -> _Job | None:
-        """Return what is to be read next; None when the thread is to end."""
+        """Return the next read; None when the thread should end."""
         with self._lock:
             if self._queue:
                 job = self._queue.popleft()

@@ -1,7 +1,7 @@
-"""The first of several addresses to accept a connection: attempts that start one after another and overlap.
+"""Connect to the first of several addresses that accepts: staggered attempts that overlap.
 
-Source: RFC 8305 ("Happy Eyeballs") section 5. The attempts of a race do not wait for turns of the batch's pacer: the
-first has had its turn, and those that follow it after the same pause are spread as the first ones were.
+Source: RFC 8305 ("Happy Eyeballs") section 5. The attempts of a race do not wait for the batch's pacer: the first has
+had its turn, and the later ones, each after the same delay, are spread out as the first ones were.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from exporter.net.dns.address_queue import AddressQueue
 
 _ATTEMPT_DELAY_SECONDS = 0.25
-"""Pause between the starts of two attempts, unless the first of them fails before: RFC 8305 section 8."""
+"""Seconds between the starts of two attempts, unless the first fails sooner: RFC 8305 section 8."""
 
 _MOST_TOLD = 32
-"""A name server may give thousands of addresses; so many are told of one by one."""
+"""A name server may return thousands of addresses; this many are reported individually."""
 
 
 class Winner(NamedTuple):
     """The connection that was established first.
 
     Attributes:
-        address: Where it leads.
+        address: The address it is connected to.
         transport: The connection; its protocol is connected.
         arrived_at: `perf_counter()` when it was established.
     """
@@ -51,12 +51,12 @@ class Race:
     def __init__(
         self, protocol: asyncio.Protocol, candidates: AddressQueue, port: int, source_ip: str | None = None
     ) -> None:
-        """Prepare a race; nothing is tried yet.
+        """Prepare a race; no attempt starts yet.
 
         Args:
-            protocol: Connected to the winner alone, in the moment in which that is established.
+            protocol: Connected to the winner alone, as soon as that is established.
             candidates: The addresses.
-            port: The port of all of them.
+            port: Their port.
             source_ip: The local address of all attempts.
         """
         self.winner: Winner | None = None
@@ -71,10 +71,10 @@ class Race:
         self._open = True
 
     async def run(self) -> Winner:
-        """Try the addresses until one answers; when this ends, however it does, no other connection is left.
+        """Try the addresses until one answers; on return or error no other connection is left.
 
         Raises:
-            CheckFailed: When all failed: with the reason of the first that was tried, and a detail that tells of each.
+            CheckFailed: When all failed: with the reason of the first attempt, and a detail that describes each.
         """
         try:
             while self.winner is None or self.winner.address in self._tries.values():
@@ -90,7 +90,7 @@ class Race:
         return self.winner
 
     def told(self) -> str:
-        """Return what became of the addresses tried, and of lookups that failed."""
+        """Return the outcome of each address tried and each failed lookup."""
         told = [
             f"{self._place(address)} did not answer" if failure is None else failure.detail
             for address, failure in islice(self._tried.items(), _MOST_TOLD)
@@ -100,7 +100,7 @@ class Race:
         return "; ".join((*told, *(failure.detail for failure in self._candidates.failures)))
 
     def established(self, address: Address, transport: asyncio.Transport) -> None:
-        """Take the first connection that is established, and close every later one."""
+        """Keep the first connection that is established, and close every later one."""
         if not self._open:
             transport.abort()
             return
@@ -122,7 +122,7 @@ class Race:
         self._next_at = now + _ATTEMPT_DELAY_SECONDS
 
     async def _try(self, address: Address) -> OSError | None:
-        """Connect to one address; give what went wrong."""
+        """Connect to one address; return the failure, if any."""
         try:
             await asyncio.get_running_loop().create_connection(
                 lambda: _FinishLine(self, address), address.text, self._port, local_addr=self._source
@@ -132,7 +132,7 @@ class Race:
         return None
 
     async def _wait(self) -> None:
-        """Wait until a try or a lookup ends, or the next try is due."""
+        """Wait until an attempt or a lookup ends, or the next attempt is due."""
         lookups = self._candidates.under_way
         if not self._tries and not lookups:
             raise CheckFailed(next(failure.reason for failure in self._tried.values() if failure), self.told())
@@ -152,7 +152,7 @@ class Race:
         self._attempt.note("the attempt failed", address=self._place(address), why=failure.detail)
         self._tried[address] = failure
         if address == next(reversed(self._tried)):
-            self._next_at = 0.0  # the last one begun has failed, so that there is nothing to wait for
+            self._next_at = 0.0  # the latest attempt has failed, so there is nothing to wait for
 
     async def _end_the_others(self) -> None:
         self._candidates.close()
@@ -166,9 +166,9 @@ class Race:
 
 
 class _FinishLine(asyncio.Protocol):
-    """Tells the race when its connection is established; lives until then.
+    """Notifies the race when its connection is established; lives until then.
 
-    Whoever waits for the event loop's `create_connection` learns of it later, and much later on a busy loop.
+    The event loop's `create_connection` returns later than that, and much later on a busy loop.
     """
 
     def __init__(self, race: Race, address: Address) -> None:

@@ -1,6 +1,6 @@
-"""The head of an HTTP/1.1 answer that breaks the grammar, read as curl and Go read it. Source: RFC 9112.
+"""Parse the malformed head of an HTTP/1.1 answer as curl and Go do. Source: RFC 9112.
 
-What they take is taken, and noted as odd. What they refuse, and what could be read in two ways, is refused.
+What they accept is accepted and recorded as odd. What they reject, and what is ambiguous, is rejected.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class LenientHead:
 
     Attributes:
         status: The status.
-        version: `1.0` or `1.1`; what claims to be newer is read as 1.1 (RFC 9110 section 2.5).
-        rest: What came after the empty line.
-        oddities: What was odd.
+        version: `1.0` or `1.1`; a newer version is read as 1.1 (RFC 9110 section 2.5).
+        rest: The data after the empty line.
+        oddities: The oddities found.
     """
 
     def __init__(self, what: str = "the response") -> None:
@@ -43,13 +43,13 @@ class LenientHead:
         return self._lines.fields
 
     def feed(self, data: bytes) -> bool:
-        """Take in what came.
+        """Parse received data.
 
         Returns:
             Whether the head is complete.
 
         Raises:
-            CheckFailed: With reason `protocol` for what nobody can read, as soon as its line is complete.
+            CheckFailed: With reason `protocol` for a line that cannot be parsed, as soon as it is complete.
         """
         unread, start = self._unread, 0
         searched_bytes = len(unread)
@@ -75,12 +75,12 @@ class LenientHead:
         return [value for known, value in self.fields if known == name]
 
     def settle_framing(self) -> None:
-        """Leave one reading of where the body ends: at most one Content-Length, and none beside `chunked`.
+        """Make the end of the body unambiguous: at most one Content-Length, and none with `chunked`.
 
         Sources: RFC 9112 section 6.3 and RFC 9110 section 8.6.
 
         Raises:
-            CheckFailed: With reason `protocol` when the lengths differ or are none.
+            CheckFailed: With reason `protocol` when the lengths differ or are invalid.
         """
         values = self.values(b"content-length")
         if not values:
@@ -122,6 +122,6 @@ class LenientHead:
 
 
 def begins_like_http(start: bytes) -> bool:
-    """Whether what came so far can be the beginning of a status line, in upper case or not."""
+    """Whether the data so far can be the beginning of a status line, in any case."""
     whole = (start + b"HTTP/1."[len(start) :])[:_START_BYTES]
     return _START.match(whole) is not None

@@ -1,4 +1,4 @@
-"""The network as checks see it: one call from host and port to a measured connection."""
+"""The network as checks see it: one call turns host and port into a measured connection."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ _REFRESH_SECONDS = 0.3
 """How long a batch waits for the files of TLS contexts before it starts its checks."""
 
 _QUICK_SECONDS = 0.2
-"""How long the look at all of them together may take, before each is looked at by itself."""
+"""How long checking all of them together may take, before each is checked separately."""
 
 _BUILD_SECONDS = 60.0
-"""How long a context may take to be made, of files that were just read: many take the processor for a while."""
+"""How long building a context from files just read may take: many of them keep the processor busy for a while."""
 
 _WAITED_SECONDS = 0.0002
-"""A lookup that took longer was waited for, perhaps by many checks that now all go on in one pass of the loop. Checks
-that shake hands always wait for their turn: a handshake is most of what keeps the loop busy."""
+"""After a longer lookup the check waits for its turn, because many checks may have waited for the same lookup and
+would all continue in one pass of the loop. TLS checks always wait: handshakes are most of the loop's work."""
 
 
 class Pacer(Protocol):
-    """Holds a check back until the event loop has time for its next step; the runner's pacer is one."""
+    """Holds a check back until the event loop has time for its next step; implemented by the runner's pacer."""
 
     async def wait_for_turn(self) -> None:
-        """Return when one more check may go on."""
+        """Wait until one more check may continue."""
 
     async def wait_for_handshake(self) -> None:
-        """Return when one more check may begin to connect for a TLS handshake."""
+        """Wait until one more check may begin to connect for a TLS handshake."""
 
 
 class Network:
-    """Resolver and TLS contexts; `Network()` lives as long as the process, `for_batch()` returns one for each batch.
+    """Resolver and TLS contexts; `Network()` lives as long as the process, `for_batch()` derives one per batch.
 
     Attributes:
         tls: TLS contexts, shared by all batches.
         lookups: Lookups of this batch.
-        resolver_threads: Where the system's resolver is asked, shared by all batches.
-        files: Where files are read, shared by all batches.
+        resolver_threads: Threads that call the system's resolver, shared by all batches.
+        files: Reads files, shared by all batches.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Network:
         self._refreshing: SingleFlight[str, None] = SingleFlight()
 
     def for_batch(self, pacer: Pacer | None = None) -> Network:
-        """Return a network with lookups of its own, for one batch.
+        """Return a network with separate lookups, for one batch.
 
         Args:
             pacer: What paces the batch.
@@ -100,10 +100,10 @@ class Network:
         )
 
     async def refresh(self) -> None:
-        """Look at the files of all TLS contexts made so far; those that changed are made anew.
+        """Rebuild the TLS contexts whose files have changed.
 
-        Done before a batch starts its checks, so that none of them has to wait for it. When it takes long, the checks
-        that need a context wait for it, and no others.
+        Called before a batch starts its checks, so that none of them has to wait. When it takes long, only the checks
+        that need a context wait.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_REFRESH_SECONDS):
@@ -113,7 +113,7 @@ class Network:
         if self.tls.has_any():
             try:
                 await self.files.result("TLS", "a file for TLS", self.tls.refresh, _QUICK_SECONDS)
-            except CheckFailed:  # one of the files does not answer, and it must not be in the way of the others
+            except CheckFailed:  # reading one of the files hangs, and it must not hold up the others
                 await asyncio.gather(*[self._refresh_one(recipe) for recipe in self.tls.recipes()])
         self._contexts_are_current = True
 
@@ -121,9 +121,9 @@ class Network:
         try:
             await self._build(recipe)
         except CheckFailed:
-            self.tls.forget(recipe)  # who needs it will be told why
+            self.tls.forget(recipe)  # the checks that need it will fail with the reason
 
-    async def connect(  # noqa: PLR0913 - every protocol states what it wants of its connection in this one place
+    async def connect(  # noqa: PLR0913 - the one place where every protocol says what connection it needs
         self,
         protocol_factory: Callable[[], asyncio.Protocol],
         host: str,
@@ -140,16 +140,16 @@ class Network:
         """Resolve, connect and, with `tls`, shake hands.
 
         Args:
-            protocol_factory: Makes the protocol; it is connected when the handshake, if any, is done.
+            protocol_factory: Makes the protocol, which is connected once the handshake, if any, is done.
             host: Name or IP address (IPv6 without brackets).
             port: Port.
             settings: Address family, source address, name server, fixed address, how many to try, and time limit.
-            facts: Filled as far as things went, whatever the outcome.
+            facts: Filled as the connection progresses, whatever the outcome.
             tls: TLS options; None for a plain connection.
-            server_name: Name sent and verified when `tls` names none; the host by default.
-            tls_timeout_seconds: Bound of the handshake alone.
+            server_name: Name sent and verified when `tls` sets none; the host by default.
+            tls_timeout_seconds: Limit of the handshake alone.
             alpn: Application protocols offered, preferred one first.
-            proxy: The proxy that leads to the host; it resolves the name, and `settings` are for reaching the proxy.
+            proxy: The proxy to the host; it resolves the name, and `settings` apply to reaching the proxy.
 
         Raises:
             CheckFailed: When a step fails.
@@ -199,7 +199,7 @@ class Network:
         context: TlsContext | None,
         handshake: tuple[str, float | None],
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-        """Connect to a proxy and, where it tunnels, through it; `handshake` is the name to verify and its bound."""
+        """Connect to a proxy and, if it tunnels, through it; `handshake` is the name to verify and the time limit."""
 
         async def connect(make: Callable[[], asyncio.Protocol], hop: ConnectionFacts) -> asyncio.Transport:
             tls = proxy.tls if proxy.kind == "https" else None
@@ -227,12 +227,12 @@ class Network:
         return transport, protocol
 
     async def context(self, tls: TlsConfig, alpn: tuple[str, ...] = ()) -> TlsContext:
-        """Return the TLS context for a configuration; one that does not exist yet is made in a worker thread.
+        """Return the TLS context for a configuration; a new one is built in a worker thread.
 
-        Waiting for that is no fault of the target and counts as time the check was held.
+        The target is not to blame for that wait, which counts as time the check was held.
 
         Raises:
-            CheckFailed: With reason `local` when a file is missing or is not what it should be.
+            CheckFailed: With reason `local` when a file is missing or unusable.
         """
         recipe = self.tls.recipe(tls, alpn)
         if self._contexts_are_current:
@@ -255,7 +255,7 @@ class Network:
         return context
 
     async def wait_for_turn(self, attempt: Attempt, *, handshake: bool) -> None:
-        """Let checks that waited together for one lookup or context go on one by one, or shake hands so."""
+        """Let checks that waited together for one lookup or context continue, or shake hands, one by one."""
         if self._pacer is None:
             return
         started = perf_counter()
@@ -268,7 +268,7 @@ class Network:
             attempt.held_seconds += perf_counter() - started
 
     async def _build(self, recipe: ContextRecipe) -> TlsContext:
-        """Make a context; each file is read first, so that of many contexts only one thread waits for it."""
+        """Build a context; each file is read first, so that only one thread waits for it, not one per context."""
         for file in recipe.files:
             await self.files.result(("TLS", file), f"TLS cannot be set up from {file}: it", partial(touch, file))
         named = ", ".join(recipe.files) or "the system's authorities"
@@ -277,11 +277,11 @@ class Network:
 
 
 def place_to_find(host: str, port: int, settings: NetworkSettings) -> tuple[str, int]:
-    """Return host and port to connect to: those of the target, unless `connect_to` names others."""
+    """Return the host and port to connect to: those of the target, unless `connect_to` overrides them."""
     return (host, port) if settings.connect_to is None else parse_host_port(settings.connect_to, default_port=port)
 
 
 def verifiable_name(name: str) -> str:
-    """Return the name as certificates have it: without the final dot, an address without its zone."""
+    """Return the name as it appears in certificates: without the final dot, an address without its zone."""
     address = parse_address(name)
     return resolvable_name(name).removesuffix(".") if address is None else address.text.partition("%")[0]

@@ -1,4 +1,4 @@
-"""Work that several checks of a batch want done: done once, given to all of them, dropped when nobody waits for it."""
+"""Do work that several checks of a batch need once, and cancel it when no check waits for it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ V = TypeVar("V")
 class SingleFlight(Generic[K, V]):
     """Results by key; lives as long as the batch, on one event loop.
 
-    Whoever asks for a key first starts its work; others wait for the same. A waiting check may be cancelled without
-    harm to the others; the work itself is cancelled with the last of them. Results stay. A failure is given to every
-    attempt that began before it happened, and to none that begins later, so that a retry asks anew.
+    The first caller for a key starts its work; later ones wait for the same result. A waiting check may be cancelled
+    without affecting the others; the work itself is cancelled with the last of them. Results are kept. A failure is
+    raised in every attempt that began before it happened, and in none that begins later, so that a retry does the work
+    again.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class SingleFlight(Generic[K, V]):
         """Return the result for a key; `start` makes the work if there is none yet.
 
         Raises:
-            CheckFailed: When the work raised it, for each who waits an exception of its own.
+            CheckFailed: When the work raised it; every waiting caller gets a separate exception.
         """
         work = self._work.get(key)
         if work is None or work.failed_before(current_attempt().started):
@@ -57,14 +58,14 @@ class SingleFlight(Generic[K, V]):
 
 
 class _Work(Generic[V]):
-    """One piece of work under way or done."""
+    """One piece of work, running or done."""
 
     __slots__ = ("failed_at", "task", "waiting")
 
     def __init__(self, start: Callable[[], Coroutine[Any, Any, V]]) -> None:
         self.waiting = 0
         self.failed_at = 0.0
-        # A context of its own: what is noted during the work must not land in the attempt of whoever came first.
+        # A separate context: what is logged during the work must not end up in the attempt of the first caller.
         self.task: asyncio.Task[V | CheckFailed] = asyncio.get_running_loop().create_task(
             self._run(start), context=Context()
         )
@@ -77,5 +78,5 @@ class _Work(Generic[V]):
             return failure
 
     def failed_before(self, moment: float) -> bool:
-        """Return whether the work had failed before a `perf_counter()` value."""
+        """Whether the work had failed before a `perf_counter()` value."""
         return 0.0 < self.failed_at < moment

@@ -1,7 +1,7 @@
-"""What a peer says, line by line, bounded in every way, and how long it is listened to for what is expected of it.
+"""Read lines from a peer, within limits, until the expectations about them are settled.
 
-A line ends with a line feed; a carriage return before it is not a part of it. What follows the last line feed is a line
-that may yet go on.
+A line ends with a line feed; a carriage return before it is dropped. What follows the last line feed is an unfinished
+line.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from exporter.model import Expectation
 
 MAX_LINE_BYTES = 8192
-"""What is kept of a line; the rest of a longer one is dropped."""
+"""Bytes kept of a line; the rest of a longer one is dropped."""
 
 MAX_LINES = 500
 MAX_SPOKEN_BYTES = 16384
-"""What is kept of all lines together at most; less where it is searched for patterns that take long."""
+"""Bytes kept of all lines together at most; fewer when they are searched for slow patterns."""
 
 _MAX_HEARD_BYTES = 1 << 20
 
 _PAUSE_SECONDS = 0.5
-"""Binary protocols end no line: where a server pauses this long, a line that meets what is expected need not end."""
+"""Binary protocols have no line ends: after a pause this long, an unfinished line may meet an expectation."""
 
 _LONG_PAUSE_SECONDS = 2.0
-"""A first line that goes on no sooner counts as complete for what must not be in it."""
+"""After a pause this long, the first line counts as complete for what it must not contain."""
 
 _FORBIDDING = ("ne", "not_matches", "none_of")
 
@@ -39,11 +39,12 @@ class SpokenLines(asyncio.Protocol):
     """Collects lines; lives as long as its connection.
 
     Args:
-        limit_bytes: What is kept of all lines together.
+        limit_bytes: Bytes kept of all lines together.
 
     Attributes:
-        lines: The lines that are complete, without their ends.
-        is_over: Whether nothing more will be heard: the peer has closed, the connection is broken, or enough was said.
+        lines: The complete lines, without their line ends.
+        is_over: Whether nothing more will be read: the peer has closed, the connection is broken, or the limit is
+            reached.
         failure: What broke the connection, if anything did.
     """
 
@@ -60,7 +61,7 @@ class SpokenLines(asyncio.Protocol):
 
     @property
     def unfinished(self) -> str | None:
-        """What was heard so far of a line that may go on; None when there is none."""
+        """The unfinished line so far; None when there is none."""
         return _text(self._unfinished) if self._has_unfinished else None
 
     @property
@@ -70,7 +71,7 @@ class SpokenLines(asyncio.Protocol):
         return (*self.lines,) if unfinished is None else (*self.lines, unfinished)
 
     async def news(self, limit_seconds: float | None) -> bool:
-        """Wait until something more is heard or nothing more will be; tell whether that was within the limit."""
+        """Wait for more data or the end of it; return whether that came within the time limit."""
         try:
             async with asyncio.timeout(limit_seconds):
                 await self._something_new.wait()
@@ -80,7 +81,7 @@ class SpokenLines(asyncio.Protocol):
         return True
 
     def data_received(self, data: bytes) -> None:
-        """Cut what was heard into lines."""
+        """Split received data into lines."""
         if self.is_over:
             return
         self._heard_bytes += len(data)
@@ -101,12 +102,12 @@ class SpokenLines(asyncio.Protocol):
         self._something_new.set()
 
     def eof_received(self) -> None:
-        """Note that the peer has said what it says."""
+        """Record that the peer sends no more."""
         self.is_over = True
         self._something_new.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the connection is gone."""
+        """Record that the connection is lost."""
         if not self.is_over:
             self.failure = exc
             self.is_over = True
@@ -124,16 +125,16 @@ def _text(line: bytearray) -> str:
 
 
 async def listen(spoken: SpokenLines, expected: Sequence[Expectation]) -> None:
-    """Wait until all that is expected is settled, or nothing more will be heard.
+    """Wait until all expectations are settled, or nothing more will be read.
 
-    What must be is settled by a line that meets it; what must not be, by the first line, whatever it is.
+    A positive expectation is settled by a line that meets it, a negative one by the first line, whatever it is.
 
     Args:
-        spoken: What is listened to.
+        spoken: The lines read.
         expected: Expectations about lines.
 
     Raises:
-        CheckFailed: When the connection breaks before.
+        CheckFailed: When the connection breaks before that.
     """
     unsettled = expected
     seen = 0
@@ -152,7 +153,7 @@ async def listen(spoken: SpokenLines, expected: Sequence[Expectation]) -> None:
 
 
 async def _goes_on(spoken: SpokenLines, unsettled: Sequence[Expectation], *, is_first: bool) -> bool:
-    """Wait for more; tell whether it came before a pause in the midst of a line settled what is expected."""
+    """Wait for more; return whether it came before a pause within a line settled the expectations."""
     line = spoken.unfinished
     if line is not None:
         if await spoken.news(_PAUSE_SECONDS):
@@ -167,7 +168,7 @@ async def _goes_on(spoken: SpokenLines, unsettled: Sequence[Expectation], *, is_
 
 
 def _unsettled(expected: Sequence[Expectation], line: str, *, may_be_refused: bool) -> Sequence[Expectation]:
-    """Return what a line leaves open: whatever it does not meet, without what the first line alone is judged by."""
+    """Return the expectations that a line leaves open: those not met, without those that the first line settles."""
     return [
         one
         for one in expected

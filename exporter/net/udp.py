@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def open_datagram_socket(server: Address, port: int, source_ip: str | None) -> socket.socket:
-    """Return a socket for datagrams of one exchange: connected, so that the kernel drops those of others.
+    """Return a socket for the datagrams of one exchange: connected, so that the kernel drops those of other peers.
 
-    The kernel also tells of refusals (ICMP), and chooses the port for this exchange alone, so it is not to be guessed.
+    The kernel also reports refusals (ICMP) and chooses a port for this exchange alone, so that it is hard to guess.
 
     Args:
         server: The peer.
@@ -23,7 +23,7 @@ def open_datagram_socket(server: Address, port: int, source_ip: str | None) -> s
         source_ip: Local address to send from; None for the system's choice.
 
     Raises:
-        CheckFailed: When this host cannot send from or to there.
+        CheckFailed: When this host cannot send from that address or to the peer.
     """
     family = socket.AF_INET if server.version == 4 else socket.AF_INET6
     try:

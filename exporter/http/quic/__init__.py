@@ -1,1 +1,1 @@
-"""QUIC under HTTP/3: connections over a socket of our own."""
+"""QUIC connections for HTTP/3."""

@@ -1,8 +1,8 @@
-"""From host and port to a measured QUIC connection: what `Network.connect` is for TCP.
+"""Turn host and port into a measured QUIC connection, as `Network.connect` does for TCP.
 
-The phase `connect` is the time from the first datagram sent to the first packet that came back, `tls` the time from
-there until the handshake is complete and the certificate is verified. QUIC does both at once, so what the peer's first
-packets bring is counted where it is worked on.
+The phase `connect` is the time from the first datagram sent to the first packet received, `tls` the time from then
+until the handshake is complete and the certificate is verified. QUIC does both at once, so the contents of the peer's
+first packets count towards the phase in which they are processed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from exporter.settings import NetworkSettings, TlsConfig
 
 _IDLE_SECONDS = 3600.0
-"""The limit of a check ends it; the server's own bound on idle connections counts besides."""
+"""The time limit of the check ends the connection; the server's own idle timeout applies as well."""
 
 
 async def connect_quic(
@@ -52,17 +52,17 @@ async def connect_quic(
         host: Name or IP address (IPv6 without brackets).
         port: Port.
         settings: Address family, source address, name server, fixed address and time limit.
-        facts: Filled as far as things went, whatever the outcome.
-        tls: TLS options; the versions are QUIC's.
-        server_name: Name sent and verified when `tls` names none; the host by default.
-        tls_timeout_seconds: Bound of the handshake alone.
+        facts: Filled as the connection progresses, whatever the outcome.
+        tls: TLS options; QUIC determines the versions.
+        server_name: Name sent and verified when `tls` sets none; the host by default.
+        tls_timeout_seconds: Limit of the handshake alone.
 
     Returns:
-        The connection; closing it is the caller's.
+        The connection, which the caller closes.
 
     Raises:
         CheckFailed: When a step fails: as `Resolver.address`, `QuicChannel.answer` and `QuicChannel.shake_hands` do;
-            `local` when a file cannot be used; `connect_timeout` and `tls` when a bound has passed.
+            `local` when a file is unusable; `connect_timeout` and `tls` when a limit has passed.
     """
     attempt = current_attempt()
     context = await network.context(tls)

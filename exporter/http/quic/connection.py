@@ -1,9 +1,9 @@
 """One QUIC connection over one UDP socket: the handshake, timers, and why it ended. Sources: RFC 9000 to 9002.
 
-aioquic keeps the states and does no input or output. Sockets, clocks, the judging of certificates and the telling of
-failures are here, because aioquic's own connections resolve names, keep tasks, and read authorities for each handshake.
-Where it has no public way to something, its attributes are read: above all to what ended a connection, which it tells
-only after a pause that is meant for packets still under way.
+aioquic keeps the state and does no I/O. Sockets, clocks, certificate verification and failure reports are here, because
+aioquic's own connections resolve names, keep tasks, and read authorities for each handshake. Where it has no public
+interface, its private attributes are read: above all for what ended a connection, which it reports only after a delay
+meant for packets still in flight.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hmac import compare_digest
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from aioquic.buffer import Buffer  # type: ignore[attr-defined]  # it exports it without saying so
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]  # exported implicitly
 from aioquic.h3.connection import ErrorCode
 from aioquic.quic.connection import QuicConnectionState
 from aioquic.quic.events import HandshakeCompleted
@@ -47,24 +47,24 @@ _MAX_DATAGRAM_BYTES = 65535
 _DATAGRAMS_AT_ONCE = 16
 _MAX_HANDSHAKE_DATAGRAMS = 512
 _PING_SECONDS, _PINGS_WITHIN_IDLE_TIMEOUT = 5.0, 3
-_SHORTEST_PING_SECONDS = 0.02  # no connection is idle sooner than after 3 probe timeouts, RFC 9000 section 10.1
+_SHORTEST_PING_SECONDS = 0.02  # the idle timeout is at least 3 probe timeouts, RFC 9000 section 10.1
 _BAD_CERTIFICATE = QuicErrorCode.CRYPTO_ERROR + AlertDescription.bad_certificate
 _STATELESS_RESET_BYTES = 21  # at least, RFC 9000 section 10.3
 _ONLY_PEER = None
-"""The address that aioquic is told: none, so that it never turns to another one that the server would prefer."""
+"""The address passed to aioquic: none, so that it never migrates to the server's preferred address."""
 
 
 class QuicUser(Protocol):
-    """What speaks over a connection. Whatever it raises CheckFailed for ends the connection."""
+    """The user of a connection. A CheckFailed that it raises ends the connection."""
 
     def quic_event_received(self, event: QuicEvent) -> None:
-        """Take what aioquic has to tell."""
+        """Handle an event from aioquic."""
 
     def datagrams_received(self) -> None:
-        """Look at what came as a whole, after its events."""
+        """Examine the received datagrams as a whole, after their events."""
 
     def connection_lost(self, failure: CheckFailed) -> None:
-        """Learn that the connection has ended otherwise than by `close`."""
+        """Handle that the connection has ended other than by `close`."""
 
 
 class QuicChannel:
@@ -72,9 +72,9 @@ class QuicChannel:
 
     Attributes:
         quic: aioquic's connection.
-        doing: What is under way, for texts of failures.
-        received_bytes: Bytes of all datagrams that came.
-        datagrams: How many came.
+        doing: What is in progress, for failure details.
+        received_bytes: Bytes of all datagrams received.
+        datagrams: How many were received.
     """
 
     def __init__(
@@ -86,15 +86,15 @@ class QuicChannel:
         facts: ConnectionFacts,
         verify: Verify | None,
     ) -> None:
-        """Begin the handshake.
+        """Start the handshake.
 
         Args:
-            quic: A connection not yet begun, which accepts any certificate.
+            quic: A connection not yet started, which accepts any certificate.
             connected: A connected UDP socket; the channel closes it.
-            peer: Where it is connected to.
-            server_name: Name or IP address, for texts.
-            facts: Told of the phases and the handshake.
-            verify: Gives the verified chain or raises ssl.SSLError; None accepts any certificate.
+            peer: The address it is connected to.
+            server_name: Name or IP address, for failure details.
+            facts: Updated with the phases and the handshake.
+            verify: Returns the verified chain or raises ssl.SSLError; None accepts any certificate.
         """
         self.quic = quic
         self.doing = f"connecting to {endpoint(*peer)}"
@@ -120,10 +120,11 @@ class QuicChannel:
         self.transmit()
 
     async def answer(self) -> None:
-        """Wait for the first packet of the peer; one that comes before the handshake, such as a Retry, is one too.
+        """Wait for the peer's first packet; one before the handshake, such as a Retry, counts.
 
         Raises:
-            CheckFailed: `connect_refused` when the port is closed, and whatever else the system's errors stand for.
+            CheckFailed: `connect_refused` when the port is closed, and any other reason that the system's errors map
+                to.
         """
         try:
             await self._answered
@@ -134,12 +135,12 @@ class QuicChannel:
             raise self._failure.anew()
 
     async def shake_hands(self) -> None:
-        """Wait until the handshake, which starts by itself, is done.
+        """Wait for the handshake, which starts by itself.
 
         Raises:
-            CheckFailed: `certificate` when the peer's was refused, `tls` when the handshake failed otherwise,
-                `protocol` when the peer breaks QUIC's rules or knows no version of it that is known here,
-                `connection_reset` when its port was closed meanwhile.
+            CheckFailed: `certificate` when the peer's was rejected, `tls` when the handshake failed otherwise,
+                `protocol` when the peer breaks QUIC's rules or supports no version supported here, `connection_reset`
+                when its port was closed in the meantime.
         """
         try:
             await self._ready
@@ -150,9 +151,9 @@ class QuicChannel:
             raise self._failure.anew()
 
     def start(self, user: QuicUser) -> None:
-        """Hand the connection to what speaks over it, with all that has come for it already, and send its first words.
+        """Pass the connection to its user, with everything already received for it, and send its first data.
 
-        They leave together with the end of the handshake: a packet less for everyone.
+        It is sent together with the end of the handshake, which saves a packet.
         """
         self._user = user
         if self._failure is None:
@@ -162,7 +163,7 @@ class QuicChannel:
             user.connection_lost(self._failure)
 
     def transmit(self) -> None:
-        """Send what is to be sent now."""
+        """Send pending data now."""
         self._guard(self._send)
         if self._closed:
             return
@@ -174,7 +175,7 @@ class QuicChannel:
             self._timer = None if at is None else self._loop.call_at(at, self._on_timer)
 
     def close(self, error_code: int = ErrorCode.H3_NO_ERROR, frame_type: int | None = None) -> None:
-        """Tell the peer and close the socket, without waiting for anything; once more, it does nothing."""
+        """Notify the peer and close the socket, without waiting; does nothing when closed already."""
         if self._closed:
             return
         self._closed = True
@@ -211,7 +212,7 @@ class QuicChannel:
     # Inside
 
     def _guard(self, step: Callable[[], None]) -> None:
-        """Take a step, unless the connection has ended; whatever goes wrong with it ends the connection."""
+        """Run a step, unless the connection has ended; any error in it ends the connection."""
         if self._closed:
             return
         try:
@@ -220,7 +221,7 @@ class QuicChannel:
             self._fail(failure)
         except OSError as error:
             self._fail(self._socket_failure(error))
-        except Exception as error:  # noqa: BLE001 - what aioquic stumbles over is what the target sent
+        except Exception as error:  # noqa: BLE001 - what aioquic fails on is what the target sent
             detail = f"{type(error).__name__} while {self.doing}, because of what the server sent"
             self._fail(CheckFailed(Reason.PROTOCOL, detail))
 
@@ -240,7 +241,7 @@ class QuicChannel:
             self.quic.receive_datagram(datagram, _ONLY_PEER, now=self._loop.time())
 
     def _look_for_answer(self, datagram: bytes) -> None:
-        """Note the first packet that names our connection, which only the peer can know of."""
+        """Record the first packet with this connection's ID, which only the peer can know."""
         with suppress(ValueError):
             header = pull_quic_header(Buffer(data=datagram), host_cid_length=len(self.quic.host_cid))
             if header.destination_cid == self.quic.host_cid:
@@ -250,7 +251,7 @@ class QuicChannel:
                 _wake(self._answered)
 
     def _look_for_reset(self, datagram: bytes) -> None:
-        """Recognize a stateless reset, which aioquic does not (RFC 9000 section 10.3.1)."""
+        """Detect a stateless reset, which aioquic does not (RFC 9000 section 10.3.1)."""
         token = self.quic._peer_cid.stateless_reset_token  # noqa: SLF001 - aioquic has no public way to it
         if token and len(datagram) >= _STATELESS_RESET_BYTES and compare_digest(datagram[-len(token) :], token):
             detail = f"the server knows nothing of the connection any more while {self.doing}"
@@ -287,7 +288,7 @@ class QuicChannel:
         if failure is not None:
             self._fail(failure, _BAD_CERTIFICATE, QuicFrameType.CRYPTO)
             return
-        if not self.quic._remote_max_idle_timeout:  # noqa: SLF001 - aioquic takes 0 for no time, where it means no limit
+        if not self.quic._remote_max_idle_timeout:  # noqa: SLF001 - aioquic reads 0 as no time instead of no limit
             self.quic._remote_max_idle_timeout = None  # noqa: SLF001 - RFC 9000 section 18.2
         self._facts.ready_at = perf_counter()
         self._facts.tls_seconds = self._facts.ready_at - self._answered_at
@@ -296,7 +297,7 @@ class QuicChannel:
         _wake(self._ready)
 
     def _ping_later(self) -> None:
-        """Keep the connection while the answer is awaited (RFC 9114 section 5.1)."""
+        """Keep the connection alive while waiting for the answer (RFC 9114 section 5.1)."""
         idle_seconds = self.quic._remote_max_idle_timeout  # noqa: SLF001 - aioquic has no public way to it
         pause_seconds = min(_PING_SECONDS, (idle_seconds or float("inf")) / _PINGS_WITHIN_IDLE_TIMEOUT)
         if not self._closed:
@@ -307,7 +308,7 @@ class QuicChannel:
             try:
                 self._socket.send(datagram)
             except BlockingIOError:
-                return  # lost as if on its way, and sent again when that is noticed
+                return  # counts as lost in transit, and is sent again when that is detected
 
     def _socket_failure(self, error: OSError) -> CheckFailed:
         failure = connection_failure(error, self.doing)

@@ -1,4 +1,4 @@
-"""What the end of a QUIC connection means for the check. Sources: RFC 9000 section 20, RFC 9001 section 4.8."""
+"""Check failures for the end of a QUIC connection. Sources: RFC 9000 section 20, RFC 9001 section 4.8."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def closed_by_peer(end: ConnectionTerminated, doing: str) -> CheckFailed:
     """Return why the peer closed the connection.
 
     Args:
-        end: What its CONNECTION_CLOSE frame says.
-        doing: What was under way, completing "closed the connection while ...".
+        end: Its CONNECTION_CLOSE frame.
+        doing: What was in progress, completing "closed the connection while ...".
     """
     code, by_application = end.error_code, end.frame_type is None
     if not by_application and code == _NO_PROTOCOL:
@@ -49,7 +49,7 @@ def closed_by_peer(end: ConnectionTerminated, doing: str) -> CheckFailed:
 
 
 def closed_by_us(end: ConnectionTerminated) -> CheckFailed:
-    """Return which rule the peer broke, so that aioquic closed the connection."""
+    """Return which rule the peer broke when aioquic closed the connection."""
     if end.frame_type is None:
         return CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/3 ({end_name(end)}){_phrase(end)}")
     if end.error_code == _NO_PROTOCOL:
@@ -60,7 +60,7 @@ def closed_by_us(end: ConnectionTerminated) -> CheckFailed:
 
 
 def end_name(end: ConnectionTerminated) -> str:
-    """Name the error code of a connection's end."""
+    """Return the name of the error code of a connection's end."""
     if end.frame_type is None:
         return http3_code_name(end.error_code)
     if end.error_code in _ALERTS:
@@ -69,7 +69,7 @@ def end_name(end: ConnectionTerminated) -> str:
 
 
 def http3_code_name(code: int) -> str:
-    """Name an error code of HTTP/3 (RFC 9114 section 8.1) or QPACK (RFC 9204 section 6)."""
+    """Return the name of an error code of HTTP/3 (RFC 9114 section 8.1) or QPACK (RFC 9204 section 6)."""
     return _name(ErrorCode, code)
 
 
@@ -89,7 +89,7 @@ def _phrase(end: ConnectionTerminated) -> str:
 
 
 def presented_certificates(quic: QuicConnection) -> Presented:
-    """Return the certificates that the peer sent; also after a handshake that failed because of them."""
+    """Return the certificates that the peer sent, even after a handshake that failed because of them."""
     tls = quic.tls
     own, others = tls._peer_certificate, tls._peer_certificate_chain  # noqa: SLF001 - aioquic has no public way to them
     if own is None:
@@ -100,11 +100,11 @@ def presented_certificates(quic: QuicConnection) -> Presented:
 
 
 def handshake_facts(quic: QuicConnection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts | None:
-    """Return what is known of a handshake, however far it came; None when the peer chose nothing.
+    """Return what is known about a handshake, complete or not; None when the peer chose nothing.
 
     Args:
-        quic: The connection; it must have begun.
-        presented: The certificates that came.
+        quic: The connection, which must have been started.
+        presented: The certificates received.
         verified: The verified chain; None when nothing was verified.
     """
     schedule = quic.tls.key_schedule

@@ -1,1 +1,1 @@
-"""From a name to addresses: hosts file, search domains, queries, the system's resolver on request."""
+"""Resolve names to addresses: hosts file, search domains, queries, the system's resolver on request."""

@@ -1,6 +1,6 @@
-"""The addresses of one host in the order in which they are tried, while lookups may still bring more.
+"""The addresses of one host in the order they are tried, while lookups may still add more.
 
-Source: RFC 8305 section 3 for how long the preferred family is waited for, section 4 for the order.
+Source: RFC 8305 section 3 for the wait for the preferred family, section 4 for the order.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 
 Outcome = Answer | CheckFailed
-"""What a lookup told: an answer, if only that there is none, or why it cannot tell."""
+"""The outcome of a lookup: an answer, possibly without addresses, or why it failed."""
 
 _RESOLUTION_DELAY_SECONDS = 0.05
-"""How long addresses of the other family wait for those of the preferred one: RFC 8305 section 8."""
+"""Seconds that addresses of the other family wait for those of the preferred one: RFC 8305 section 8."""
 
 
 class AddressQueue:
-    """Addresses that wait to be tried; ends the lookups still under way when its block ends.
+    """Addresses waiting to be tried; a context manager that cancels the lookups still running when it exits.
 
     Attributes:
-        outcomes: What the lookups that have ended told, by IP version.
-        lookup_seconds: How long the longest lookup took that has told; None when none has.
+        outcomes: Outcomes of the finished lookups, by IP version.
+        lookup_seconds: Duration of the longest finished lookup; None when none has finished.
     """
 
     def __init__(self, versions: tuple[int, ...], lookups: Mapping[int, asyncio.Future[Outcome]]) -> None:
-        """Begin with no address.
+        """Start without addresses.
 
         Args:
-            versions: The IP versions that may be used, the preferred one first.
-            lookups: The lookup that is under way for each of them.
+            versions: The allowed IP versions, the preferred one first.
+            lookups: The running lookup for each of them.
         """
         self.outcomes: dict[int, Outcome] = {}
         self.lookup_seconds: float | None = None
@@ -50,7 +50,7 @@ class AddressQueue:
 
     @classmethod
     def of(cls, addresses: Sequence[Address], lookup_seconds: float | None = None) -> Self:
-        """Give candidates that are all known, at least one; the first is of the preferred family."""
+        """Return a queue of known addresses, at least one; the family of the first is the preferred one."""
         candidates = cls(tuple(dict.fromkeys(address.version for address in addresses)), {})
         candidates.lookup_seconds = lookup_seconds
         candidates._add(addresses)
@@ -65,33 +65,33 @@ class AddressQueue:
         self.close()
 
     def close(self) -> None:
-        """Give up the lookups that are still under way."""
+        """Cancel the lookups that are still running."""
         for lookup in self._under_way:
             lookup.cancel()
 
     @property
     def under_way(self) -> frozenset[asyncio.Future[Outcome]]:
-        """The lookups that may still bring addresses."""
+        """The lookups that may still return addresses."""
         return frozenset(self._under_way)
 
     @property
     def next(self) -> Address | None:
-        """The address whose turn it is; None when none waits."""
+        """The next address; None when none is waiting."""
         return next((self._waiting[version][0] for version in self._turns if self._waiting[version]), None)
 
     @property
     def only(self) -> Address | None:
-        """The one address there is; None when there are others, may be, or cannot be told of."""
+        """The only address; None when there are others, may still be, or a lookup failed."""
         several = self._under_way or self.failures or sum(map(len, self._waiting.values())) > 1
         return None if several else self.next
 
     @property
     def failures(self) -> list[CheckFailed]:
-        """The lookups that failed, in the order in which they did."""
+        """The failed lookups, in the order they failed."""
         return [outcome for outcome in self.outcomes.values() if isinstance(outcome, CheckFailed)]
 
     def take(self) -> Address | None:
-        """Take out the address whose turn it is; the other family is next. None when none waits."""
+        """Remove and return the next address; the other family is next. None when none is waiting."""
         address = self.next
         if address is not None:
             self._waiting[address.version].popleft()
@@ -99,7 +99,7 @@ class AddressQueue:
         return address
 
     def take_in(self, ended: Iterable[asyncio.Future[Outcome]]) -> None:
-        """Add what lookups have brought that have ended."""
+        """Add the results of finished lookups."""
         for lookup in ended:
             outcome = self.outcomes[self._under_way.pop(lookup)] = lookup.result()
             if isinstance(outcome, Answer):
@@ -107,7 +107,7 @@ class AddressQueue:
                 self._add(outcome.addresses)
 
     async def settle(self) -> None:
-        """Wait until the first address may be tried: it is of the preferred family, or that keeps others waiting."""
+        """Wait until the first address may be tried: one of the preferred family, or another after the delay."""
         while self._under_way and not self._waiting[self._preferred]:
             if self.next is not None and self._preferred not in self._under_way.values():
                 return

@@ -1,4 +1,4 @@
-"""What a DNS answer says, as metrics and as subjects of expectations.
+"""DNS answers as metrics and as subjects of expectations.
 
 Metric names are blackbox_exporter's where it has them.
 """
@@ -48,11 +48,11 @@ ANSWER_TTL = MetricSpec(
     help="Shortest time to live in the answer section; absent when it has no records",
 )
 ANSWER_METRICS = (ANSWER_RRS, AUTHORITY_RRS, ADDITIONAL_RRS, QUERY_SUCCEEDED, SERIAL, RCODE_NUMBER, ANSWER_TTL)
-"""Metric families of an answer."""
+"""Metric families of a DNS answer."""
 
 
 def _spelled_rcode(text: str) -> str:
-    """Read a number as the name it stands for, and NOTIMPL, as some write it, as NOTIMP."""
+    """Return the name of a response code; a number is translated, and the variant NOTIMPL becomes NOTIMP."""
     if text.isascii() and text.isdigit() and int(text) in list(dns.rcode.Rcode):
         return dns.rcode.Rcode(int(text)).name
     return "NOTIMP" if text.upper() == "NOTIMPL" else text
@@ -104,15 +104,15 @@ ANSWER_SUBJECTS = (
     RCODE, ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT, TTL, SOA_SERIAL, AUTHORITATIVE, AUTHENTICATED,
     RECURSION, TRUNCATED,
 )  # fmt: skip
-"""Subjects of an answer."""
+"""Subjects of a DNS answer."""
 
 
 def answers_compared_with(answer: DnsAnswer, wanted: object) -> tuple[str, ...]:
-    """Return the answers in the forms that they are compared with.
+    """Return the answers in the forms that expectations use.
 
     Args:
         answer: The answer.
-        wanted: What they are compared with, as the selector of an expectation that has short forms; else None.
+        wanted: The selector of an expectation that uses short forms: the values compared with; else None.
     """
     texts = answer.texts()
     return forms_that_are_wanted(texts, wanted, answer.record_type) if isinstance(wanted, frozenset) else texts
@@ -139,7 +139,7 @@ def answer_observations(answer: DnsAnswer, *, truncated: bool) -> Mapping[str, O
 
     Args:
         answer: The answer.
-        truncated: Whether it did not fit into a datagram at first.
+        truncated: Whether the answer was first truncated to fit a datagram.
     """
     return {
         RCODE.name: answer.rcode,

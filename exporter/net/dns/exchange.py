@@ -1,8 +1,9 @@
-"""One DNS question on the wire and its answer: a datagram and back, or a framed message on a stream.
+"""One DNS question and its answer, over UDP or as a framed message on a stream.
 
-Kept apart from `name_query`, which finds addresses for other checks: here every detail of the answer is of interest,
-and what a hostile or broken server sends has to be told apart. A datagram that does not answer the question is ignored,
-not taken for a failure, so that nobody can end a check by a forgery (CVE-2023-29483); on a stream it is the server's.
+Separate from `exporter.net.dns.stub`, which finds addresses for other checks: here every detail of the answer matters,
+and the errors of a hostile or broken server must be distinguished. A datagram that does not answer the question is
+ignored rather than a failure, so that a forged one cannot end a check (CVE-2023-29483); on a stream it comes from the
+server.
 """
 
 from __future__ import annotations
@@ -33,22 +34,22 @@ if TYPE_CHECKING:
 
 _MAX_DATAGRAM_OCTETS = 65535
 _MOST_MALFORMED = 8
-"""A malformed datagram that repeats id and question may still be a forgery; so many are the server's."""
+"""A malformed datagram with the right id and question may be forged; this many come from the server."""
 
 _MOST_NOTED = 16
 _BURST, _PAUSE_SECONDS = 64, 0.02
-"""After so many datagrams that answer nothing there is a pause; a resolver that is only slow sends a few."""
+"""Reading pauses after this many datagrams that answer nothing; a resolver that is merely slow sends a few."""
 
 _MAY_LEAVE_OUT_QUESTION = frozenset((dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED))
-"""Servers that do not understand or want a query may answer with the header alone, as dnspython allows too."""
+"""Servers that do not understand or refuse a query may answer with the header alone, as dnspython allows too."""
 
 
 class Reply(NamedTuple):
-    """What came back.
+    """A received answer.
 
     Attributes:
-        answer: The answer; None for a datagram that says it was cut short.
-        received_at: `perf_counter()` when it had arrived.
+        answer: The answer; None for a truncated datagram.
+        received_at: `perf_counter()` when it arrived.
     """
 
     answer: DnsAnswer | None
@@ -64,14 +65,14 @@ def prepare_question(
     edns_payload_bytes: int | None,
     dnssec_ok: bool,
 ) -> Question:
-    """Build the message for a question, to be sent as often as wanted.
+    """Build the message for a question, which can be sent any number of times.
 
     Args:
         name: The absolute name asked for.
         record_type: The type asked for.
         record_class: The class asked for.
         recursion_desired: The RD flag.
-        edns_payload_bytes: Size of the datagrams we accept, announced with EDNS (RFC 6891); None for a query without.
+        edns_payload_bytes: Maximum datagram size, announced with EDNS (RFC 6891); None for a query without EDNS.
         dnssec_ok: The DO flag of EDNS.
     """
     query = dns.message.make_query(
@@ -90,7 +91,7 @@ def prepare_question(
 
 
 def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
-    """Tell by header and question why a message is not the answer to a query; empty when it is."""
+    """Return why a message's header or question does not match a query; empty when it answers the query."""
     if len(wire) < HEADER_OCTETS:
         return "it is shorter than a header"
     if wire[:2] != identifier:
@@ -110,11 +111,11 @@ def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
 
 
 async def ask_datagram(question: Question, connected: socket.socket) -> Reply:
-    """Ask over UDP, once, and wait for the answer for as long as it takes.
+    """Send a question over UDP, once, and wait for the answer without a time limit.
 
     Args:
-        question: What is asked.
-        connected: A socket as `open_datagram_socket` gives it; stays open.
+        question: The question.
+        connected: A socket from `open_datagram_socket`; it stays open.
 
     Raises:
         CheckFailed: When the query cannot be sent or is refused (ICMP port unreachable).
@@ -132,10 +133,10 @@ async def ask_datagram(question: Question, connected: socket.socket) -> Reply:
 
 
 class _Datagrams:
-    """Reads datagrams until one is the answer; lives as long as its question.
+    """Reads datagrams until one is the answer; lives as long as the question.
 
-    One datagram is looked at in each pass of the event loop. Whoever floods the socket is read in bursts with pauses
-    between them, and what the socket cannot hold meanwhile is lost.
+    One datagram is read per pass of the event loop. A flood is read in bursts with pauses between them, and what the
+    socket cannot buffer in between is lost.
     """
 
     __slots__ = ("_arrived", "_attempt", "_identifier", "_ignored", "_loop", "_pause", "_question", "_socket")
@@ -176,7 +177,7 @@ class _Datagrams:
                     raise CheckFailed(Reason.PROTOCOL, detail) from failure
 
     def close(self) -> None:
-        """Read no more, and note how many datagrams were ignored without a line of their own."""
+        """Stop reading, and log how many datagrams were ignored without a separate line."""
         self._loop.remove_reader(self._socket)
         if self._pause is not None:
             self._pause.cancel()
@@ -184,7 +185,7 @@ class _Datagrams:
             self._attempt.note("ignored more datagrams", count=self._ignored - _MOST_NOTED)
 
     def _on_readable(self) -> None:
-        """Take one datagram."""
+        """Read one datagram."""
         try:
             wire = self._socket.recv(_MAX_DATAGRAM_OCTETS)
         except BlockingIOError:
@@ -212,14 +213,14 @@ class _Datagrams:
         self._attempt.timeout_reason = Reason.PROTOCOL
 
     def _settle(self, outcome: tuple[bytes, float] | OSError) -> None:
-        """Hand over what came, and read no more until somebody asks for more."""
+        """Deliver the result, and stop reading until more is wanted."""
         self._loop.remove_reader(self._socket)
         if not self._arrived.done():
             self._arrived.set_result(outcome)
 
 
 class DnsStream(asyncio.Protocol):
-    """Asks one question on a connection of its own (RFC 7766, RFC 7858); made for `Network.connect`."""
+    """Asks one question on a separate connection (RFC 7766, RFC 7858); for use with `Network.connect`."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
@@ -229,11 +230,11 @@ class DnsStream(asyncio.Protocol):
         self._received_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for `ask`: the query's time must not begin before the connection's is over."""
+        """Send nothing before `ask`: the query time must not begin until the connection is established."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Collect the message that the two octets before it announce; what follows it does not matter."""
+        """Collect the message, whose length is in the two octets before it; ignore what follows it."""
         if self._outcome.done():
             return
         self._received += data
@@ -243,7 +244,7 @@ class DnsStream(asyncio.Protocol):
             self._outcome.set_result(bytes(self._received[2 : 2 + announced]))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the waiting check that there will be no answer."""
+        """Fail the waiting check: there will be no answer."""
         if not self._outcome.done():
             self._outcome.set_result(self._why_it_ended(exc))
 
@@ -260,10 +261,10 @@ class DnsStream(asyncio.Protocol):
         """Send the question and wait for its answer.
 
         Raises:
-            CheckFailed: When the connection ends before, or what comes is malformed or answers something else.
+            CheckFailed: When the connection ends first, or the message is malformed or answers another question.
         """
         message = self._identifier + self._question.wire
-        self._transport.write(len(message).to_bytes(2) + message)  # type: ignore[attr-defined] # uvloop's has no base of asyncio's
+        self._transport.write(len(message).to_bytes(2) + message)  # type: ignore[attr-defined] # uvloop's lacks asyncio's base
         wire = await self._outcome
         if isinstance(wire, CheckFailed):
             raise wire

@@ -1,8 +1,8 @@
-"""Names as the system itself looks them up: getaddrinfo(3), in threads that are ours, few and counted.
+"""Look up names with the system's getaddrinfo(3), in a limited number of threads.
 
-For names that only the name service switch knows of: multicast DNS, LDAP, the resolver of a VPN. Such a lookup cannot
-be cancelled. One that nobody waits for any more keeps its thread until the system gives up, and no thread of anybody
-else; whoever asks for its name again meanwhile waits for the same.
+For names that only the name service switch knows: multicast DNS, LDAP, the resolver of a VPN. Such a lookup cannot be
+cancelled. When no check waits for it any more, it keeps its one thread until the system gives up; a new request for the
+same name joins it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Key(NamedTuple):
 
 
 class _Lookup:
-    """One lookup, waiting for a thread or in one; lives until the system has told."""
+    """One lookup, waiting for a thread or running in one; lives until the system answers."""
 
     __slots__ = ("begun", "key", "waiters")
 
@@ -56,16 +56,16 @@ class _Lookup:
 
 
 class ResolverThreads:
-    """Asks the system in threads that live while there is something to ask; shared by batches and event loops.
+    """Calls getaddrinfo in threads that live while there are lookups; shared by batches and event loops.
 
     The threads are daemons: neither the end of a batch nor that of the process waits for one that hangs.
     """
 
     def __init__(self, limit: int = MAX_RESOLVER_THREADS) -> None:
-        """Make the pool; no thread is started yet.
+        """Create the pool; no thread is started yet.
 
         Args:
-            limit: The most threads there are at once. Further names wait for one.
+            limit: Maximum number of threads. Further names wait for one.
         """
         self._limit = limit
         self._lock = threading.Lock()
@@ -75,20 +75,20 @@ class ResolverThreads:
 
     @property
     def busy(self) -> int:
-        """Threads in which the system is being asked."""
+        """Number of threads with a running lookup."""
         with self._lock:
             return sum(lookup.begun for lookup in self._lookups.values())
 
     async def look_up(self, name: str, version: int) -> Answer:
-        """Ask the system for the addresses of a name, together with all who ask for the same.
+        """Ask the system for the addresses of a name; concurrent requests for the same name share a lookup.
 
         Args:
             name: ASCII name.
             version: 4 or 6.
 
         Raises:
-            CheckFailed: With reason `resolve` when the system could not tell, or the name is none; with `local` when
-                this host has not what the lookup needs.
+            CheckFailed: With reason `resolve` when the system could not answer or the name is invalid; with `local`
+                when this host lacks what the lookup needs.
         """
         if not (name.isascii() and name.isprintable()) or address_question(name, version) is None:
             raise CheckFailed(Reason.RESOLVE, f"{name} is not a domain name")
@@ -98,7 +98,7 @@ class ResolverThreads:
         return outcome
 
     def obstacle(self, name: str) -> str:
-        """Return what keeps the lookup of a name from beginning; empty when nothing does."""
+        """Return why a lookup of the name cannot start; empty when nothing prevents it."""
         with self._lock:
             waits = any(not lookup.begun for key, lookup in self._lookups.items() if key.name == name)
             if waits and self._threads == self._limit:
@@ -128,7 +128,7 @@ class ResolverThreads:
             with self._lock:
                 self._threads -= 1
                 if self._threads or lookup not in self._queue:
-                    return  # another one has come to it, or will
+                    return  # another thread has taken it, or will
                 self._queue.remove(lookup)
             self._end(
                 lookup,
@@ -140,7 +140,7 @@ class ResolverThreads:
             self._end(lookup, _ask_system(*lookup.key))
 
     def _next(self) -> _Lookup | None:
-        """Return a lookup that somebody waits for; None when the thread is to end."""
+        """Return a lookup that a check waits for; None when the thread should end."""
         with self._lock:
             while self._queue:
                 lookup = self._queue.popleft()
@@ -175,15 +175,15 @@ def _ask_system(name: str, version: int) -> Outcome:
 
 
 def address_of(place: tuple[Any, ...]) -> Address | None:
-    """Return the address in a socket address; a link-local one with the number of its interface as zone (RFC 4007)."""
+    """Return the address in a socket address; a link-local one has its interface number as zone (RFC 4007)."""
     host, zone = place[0], place[3] if len(place) > 3 else 0
     return parse_address(f"{host}%{zone}" if zone else host)
 
 
 def system_failure(name: str, error: OSError) -> CheckFailed:
-    """Return what an error of getaddrinfo means that says neither that the name has no address nor that it is none."""
+    """Return the failure for a getaddrinfo error other than a missing address or an invalid name."""
     number = error.errno or 0
-    if not isinstance(error, socket.gaierror):  # EAI_SYSTEM, told by what the system said
+    if not isinstance(error, socket.gaierror):  # EAI_SYSTEM, reported as the system's error
         local = reason_of_errno(number, Reason.LOCAL) is Reason.LOCAL
         reason, says = Reason.LOCAL if local else Reason.RESOLVE, os.strerror(number).lower()
     else:

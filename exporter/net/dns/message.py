@@ -1,7 +1,7 @@
-"""A DNS message as it is on the wire: its names, the frames of its records, and which of them answer the question.
+"""DNS wire format: names, record frames, and which records answer the question.
 
-Source: RFC 1035 section 4.1. Only what is looked at is parsed: a whole `dns.message` costs as much as all the rest of a
-check. Nothing here takes more time or memory than the octets of the message account for, whatever they are.
+Source: RFC 1035 section 4.1. Only what is needed is parsed: a whole `dns.message` costs as much as the rest of a check.
+Time and memory are bounded by the length of the message, whatever it contains.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _FURTHER_ALIASES = 16
 """A DNAME record may apply more than once on the way to an answer, other records only once."""
 
 _PLAIN = re.compile(rb"[!#%&'*+,\-./0-9:<=>?A-Z\[\]^_`a-z{|}~]+")
-"""Names that master files have as they are (RFC 1035 section 5.1)."""
+"""Names that master files contain unescaped (RFC 1035 section 5.1)."""
 
 
 class BadNameError(ValueError):
-    """Raised for a name that is none; the text says why."""
+    """Raised for an invalid name; the text says why."""
 
 
 class Question(NamedTuple):
-    """A query, ready but for its id.
+    """A query, complete except for its id.
 
     Attributes:
         wire: The message from its flags on, after the two octets of the id.
-        section: The question section as an answer has to repeat it, in lower case.
+        section: The question section that an answer must repeat, in lower case.
         record_type: The type asked for.
-        name: The name asked for, as `Names` has names.
+        name: The name asked for, in the form of `Names`.
         record_class: The class asked for.
     """
 
@@ -53,12 +53,12 @@ class Frame(NamedTuple):
     """A record without its data.
 
     Attributes:
-        owner: Name of its owner, as `Names` has names.
+        owner: Name of its owner, in the form of `Names`.
         record_type: Its type.
         record_class: Its class.
-        ttl: Its time to live as it was sent.
-        data_octets: Length of its data.
-        data_offset: Where its data begins.
+        ttl: Its time to live as sent, in seconds.
+        data_octets: Length of its data in octets.
+        data_offset: Offset of its data.
     """
 
     owner: bytes
@@ -70,33 +70,33 @@ class Frame(NamedTuple):
 
 
 class Names:
-    """The names of one message, in lower case and uncompressed: labels with their lengths, and the root's at the end.
+    """The names of one message, in lower case and uncompressed: length-prefixed labels, with the root's at the end.
 
-    What pointers lead to is read once, so that reading all names takes time by the length of the message.
+    The target of a pointer is read once, so that reading all names takes time linear in the message's length.
     """
 
     __slots__ = ("_known", "_texts", "_wire")
 
     def __init__(self, wire: bytes, question: bytes) -> None:
-        """Take the message.
+        """Prepare to read a message's names.
 
         Args:
-            wire: All of it.
-            question: The name it has right after its header; empty when it has none.
+            wire: The whole message.
+            question: The name right after its header; empty when there is none.
         """
         self._wire = wire
         self._known: dict[int, bytes] = {HEADER_OCTETS: question} if question else {}
         self._texts: dict[bytes, str] = {}
 
     def at(self, offset: int) -> tuple[bytes, int]:
-        """Return the name at an offset, and the offset behind it.
+        """Return the name at an offset, and the offset after it.
 
         Raises:
-            BadNameError: When there is no name.
+            BadNameError: When there is no valid name.
             IndexError: When the message ends before the name does.
         """
         wire = self._wire
-        if wire[offset] >= _POINTER:  # nearly all names are one that has been before
+        if wire[offset] >= _POINTER:  # nearly all names have occurred before
             known = self._known.get((wire[offset] & 0x3F) << 8 | wire[offset + 1])
             if known is not None:
                 return known, offset + 2
@@ -144,10 +144,10 @@ class Names:
 
 
 def frame_at(wire: bytes, names: Names, offset: int) -> tuple[Frame, int]:
-    """Return the frame of the record at an offset, and the offset behind the record.
+    """Return the frame of the record at an offset, and the offset after the record.
 
     Raises:
-        BadNameError: When its owner has no name.
+        BadNameError: When its owner is not a valid name.
         IndexError: When the message ends before the record does; struct.error likewise.
     """
     owner, offset = names.at(offset)
@@ -159,12 +159,12 @@ def frame_at(wire: bytes, names: Names, offset: int) -> tuple[Frame, int]:
 
 
 def name_in_data(names: Names, frame: Frame, skipped_octets: int = 0) -> bytes:
-    """Return the name that a record's data ends with, or consists of.
+    """Return the name that a record's data consists of or ends with.
 
     Args:
         names: The names of the message.
         frame: The record.
-        skipped_octets: How much comes before the name.
+        skipped_octets: Number of octets before the name.
 
     Raises:
         BadNameError: When the data does not end with a name.
@@ -177,17 +177,17 @@ def name_in_data(names: Names, frame: Frame, skipped_octets: int = 0) -> bytes:
 
 
 def reached_names(question: Question, links: Iterable[Frame], names: Names) -> set[bytes]:
-    """Return the names whose records answer a question: its own, and those that aliases lead to from there.
+    """Return the names whose records answer a question: its own, and those that aliases lead to.
 
-    An alias that leads back ends the way, and so does one that would make a name too long (RFC 6672 section 2.2).
+    The chain ends at an alias loop, or at one that would make a name too long (RFC 6672 section 2.2).
 
     Args:
-        question: What was asked.
+        question: The question.
         links: The CNAME and DNAME records of the answer section.
         names: The names of the message.
 
     Raises:
-        BadNameError: When one of them leads to no name.
+        BadNameError: When the target of one of them is not a valid name.
     """
     aliases: dict[bytes, bytes] = {}
     subtrees: dict[bytes, bytes] = {}
@@ -208,7 +208,7 @@ def reached_names(question: Question, links: Iterable[Frame], names: Names) -> s
 
 
 def _redirected(name: bytes, subtrees: dict[bytes, bytes]) -> bytes | None:
-    """Return where the DNAME record of a name above leads a name to; None when there is none."""
+    """Return the name that a DNAME record of a parent domain redirects a name to; None without one."""
     if not subtrees:
         return None
     start = 0
@@ -221,7 +221,7 @@ def _redirected(name: bytes, subtrees: dict[bytes, bytes]) -> bytes | None:
 
 
 def name_text(name: bytes) -> str:
-    """Return a name as a master file has it, without the final dot; the root is a dot."""
+    """Return a name in master file format, without the final dot; the root is a dot."""
     labels = []
     start = 0
     while length := name[start]:

@@ -1,8 +1,8 @@
-"""What answers of a name server are expected to be, in the form in which `dns_records` has what they are.
+"""Convert expected DNS answers to the form that `exporter.net.dns.records` uses for received ones.
 
-Source: RFC 1035 section 5.1 for how data is written. Case and final dot of names mean nothing (RFC 4343), names may be
-written in any script, addresses in any spelling, a mail server with its preference or without, TXT with quotes or
-without.
+Source: RFC 1035 section 5.1 for how data is written. The case and the final dot of names do not matter (RFC 4343);
+names may be written in any script, addresses in any notation, a mail server with or without its preference, TXT with or
+without quotes.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _EXAMPLES = {
 def fit_answers(
     expectation: Expectation, record_type: dns.rdatatype.RdataType, record_class: dns.rdataclass.RdataClass
 ) -> Expectation:
-    """Return an expectation about answers that compares with them in the form they have.
+    """Return an expectation with its operands in the form that answers have.
 
-    Where answers have a short form too, what they are compared with becomes the selector: see `forms_that_are_wanted`.
+    Where answers also have a short form, the values compared with become the selector: see `forms_that_are_wanted`.
 
     Raises:
         ValueError: When no record of the type can meet it.
@@ -76,15 +76,15 @@ def _answer_operand(
 def answer_operand(
     text: str, record_type: dns.rdatatype.RdataType, record_class: dns.rdataclass.RdataClass = dns.rdataclass.IN
 ) -> str:
-    """Return what an answer is compared with, in the form that answers have.
+    """Return an operand in the form that answers have.
 
     Args:
-        text: As somebody wrote it.
-        record_type: The type of the records asked for; nothing is known of what ANY brings.
+        text: The operand as configured.
+        record_type: The type of the records asked for; the types that ANY returns are unknown.
         record_class: Their class.
 
     Raises:
-        ValueError: When no record of the type can be that; the message completes a sentence about the text.
+        ValueError: When no record of the type can have this value; the message completes a sentence about the text.
     """
     if record_type == dns.rdatatype.ANY:
         return text
@@ -110,11 +110,11 @@ def answer_operand(
 def forms_that_are_wanted(
     answers: Iterable[str], wanted: frozenset[str], record_type: dns.rdatatype.RdataType
 ) -> tuple[str, ...]:
-    """Return answers in those of their forms that something is compared with: a mail server without its preference.
+    """Return answers in the forms they are compared in, such as a mail server without its preference.
 
     Args:
-        answers: The answers in their full form, in which those that are not wanted stay.
-        wanted: What they are compared with, each as `answer_operand` has it.
+        answers: The answers in their full form, which those not in `wanted` keep.
+        wanted: The values compared with, each from `answer_operand`.
         record_type: The type of the records asked for.
     """
     found: list[str] = []
@@ -125,7 +125,7 @@ def forms_that_are_wanted(
 
 
 def _is_short_form(operand: str, record_type: dns.rdatatype.RdataType) -> bool:
-    """Return whether an operand is one that answers only equal in another form than their full one."""
+    """Whether an operand can equal only the short form of an answer."""
     if record_type in TEXTS:
         return _QUOTED.fullmatch(operand) is not None
     return record_type in NUMBERED_NAMES and " " not in operand
@@ -141,7 +141,7 @@ def _address(text: str, record_type: dns.rdatatype.RdataType) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return quoted strings as one, without the escapes within them."""
+    """Return quoted strings joined and unescaped."""
     joined = b"".join(_ESCAPE.sub(_unescaped, string.encode()) for string in _STRING.findall(text))
     return f'"{joined.decode("utf-8", "backslashreplace")}"'
 
@@ -152,5 +152,5 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
 
 
 def _with_ascii_names(text: str) -> str:
-    """Return data with those of its words in ASCII that are not; the others are names or numbers as they are."""
+    """Return data with its non-ASCII words converted to ASCII names; other words stay unchanged."""
     return " ".join(word if word.isascii() else ascii_name(word) for word in text.split())

@@ -1,4 +1,4 @@
-"""What a DNS question is made of, as configurations write it: a name, a type, a class, and a server to ask."""
+"""Parse the parts of a DNS question in a configuration: name, type, class and server."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NOT_SPOKEN = ("https", "h3", "quic", "doq")
 
 
 def parse_record_type(value: object) -> str:
-    """Read a record type by name or as RFC 3597 writes unknown ones (`TYPE65280`) and give its usual name.
+    """Parse a record type, by name or in the RFC 3597 form of unknown ones (`TYPE65280`), and return its usual name.
 
     Raises:
-        ValueError: When it is none, or one whose answer is no single message.
+        ValueError: When it is not a record type, or is one whose answer is not a single message.
     """
     try:
         number = dns.rdatatype.from_text(value if isinstance(value, str) else "")
@@ -36,10 +36,10 @@ def parse_record_type(value: object) -> str:
 
 
 def parse_record_class(value: object) -> str:
-    """Read a record class and give its usual name.
+    """Parse a record class and return its usual name.
 
     Raises:
-        ValueError: When it is none.
+        ValueError: When it is not a record class.
     """
     try:
         number = dns.rdataclass.from_text(value if isinstance(value, str) else "")
@@ -51,10 +51,10 @@ def parse_record_class(value: object) -> str:
 
 
 def parse_server(value: object) -> str:
-    """Check a server's host with or without a port and give it as written.
+    """Check a server's host, with or without a port, and return it as written.
 
     Raises:
-        ValueError: When it is none.
+        ValueError: When it is not valid.
     """
     text = value if isinstance(value, str) else ""
     scheme, separator, _ = text.partition("://")
@@ -72,7 +72,7 @@ def parse_server(value: object) -> str:
 
 
 def name_of(target: str, record_type: str) -> dns.name.Name:
-    """Return the name that a question is about; for PTR records an address may stand for it."""
+    """Return the name that a question asks for; for PTR records the target may be an address."""
     if record_type == "PTR" and _is_address(target):
         return dns.reversename.from_address(target)
     return dns.name.from_text(target if target.isascii() else ascii_name(target))
@@ -90,7 +90,7 @@ def parse_name(target: str, record_type: str) -> str:
     """Return the name to ask for in ASCII, without its final dot, or the address whose PTR records are asked for.
 
     Raises:
-        ValueError: When it is none; the message says what to write.
+        ValueError: When it is not a name; the message says what to write.
     """
     address = target.removeprefix("[").removesuffix("]")
     if _is_address(address):
@@ -113,7 +113,7 @@ def parse_name(target: str, record_type: str) -> str:
 
 
 def _refuse_what_is_more_than_a_name(target: str) -> None:
-    """Refuse URLs, places, mail addresses and blanks; where a name has such a character, RFC 1035 escapes it."""
+    """Reject URLs, paths, mail addresses and blanks; such a character in a name must be escaped (RFC 1035)."""
     scheme, is_url, rest = target.partition("://")
     if is_url:
         authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]

@@ -1,4 +1,4 @@
-"""A DNS answer as facts. Pure: octets in, facts out, in turns of a few records where there are many."""
+"""Extract the facts of a DNS answer. Pure; a large answer is read a few records at a time."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class DnsAnswer:
     Attributes:
         record_type: The type asked for.
         rcode: Name of the response code.
-        rcode_number: Its number, with EDNS's upper bits.
+        rcode_number: Its number, including the upper bits from EDNS.
         answer_count: Records in the answer section.
         authority_count: Records in the authority section.
-        additional_count: Records in the additional section, that of EDNS included.
+        additional_count: Records in the additional section, including the EDNS record.
         authoritative: The AA flag.
         recursion_available: The RA flag.
         authenticated_data: The AD flag.
-        ttl_seconds: Shortest time to live in the answer section; None without records.
+        ttl_seconds: Shortest time to live in the answer section; None when it has no records.
         serial: Serial number of the first SOA record that answers the question; None without one.
         is_alias: Whether the name asked for is an alias of another.
-        stray_count: Records of the type asked for that belong to names the question does not lead to.
-        octets: Length of the message.
+        stray_count: Records of the type asked for whose owner the question does not lead to.
+        octets: Length of the message in octets.
     """
 
     __slots__ = (
@@ -71,11 +71,11 @@ class DnsAnswer:
     )
 
     def __init__(self, wire: bytes, question: Question) -> None:
-        """Read an answer at once, however long that takes; see `read`.
+        """Read an answer in one go, however long that takes; see `read`.
 
         Args:
             wire: The message.
-            question: What was asked; the type ANY stands for all.
+            question: The question; the type ANY matches all types.
 
         Raises:
             CheckFailed: With reason `protocol` when it is malformed.
@@ -85,7 +85,7 @@ class DnsAnswer:
 
     @classmethod
     async def read(cls, wire: bytes, question: Question) -> DnsAnswer:
-        """Read an answer without keeping the event loop; arguments and exceptions as for the constructor."""
+        """Read an answer without blocking the event loop; arguments and exceptions as for the constructor."""
         if len(wire) <= _READ_AT_ONCE_OCTETS:
             return cls(wire, question)
         answer = cls.__new__(cls)
@@ -97,7 +97,7 @@ class DnsAnswer:
         return answer
 
     def _steps(self, wire: bytes, question: Question) -> Iterator[None]:
-        """Read an answer, with a stop after each few records."""
+        """Read an answer, yielding every few records."""
         try:
             names, offset = self._read_head(wire, question)
             frames: list[Frame] = []
@@ -127,7 +127,7 @@ class DnsAnswer:
             _refuse(f"a record's data cannot be read ({type(error).__name__})", error)
 
     def _read_head(self, wire: bytes, question: Question) -> tuple[Names, int]:
-        """Read what comes before the records; return the names of the message and the offset of the first record."""
+        """Read everything before the records; return the names of the message and the offset of the first record."""
         flags, questions, self.answer_count, self.authority_count, self.additional_count = _HEADER.unpack_from(wire, 2)
         self.octets = len(wire)
         self.record_type = question.record_type
@@ -147,7 +147,7 @@ class DnsAnswer:
         return names, offset
 
     def _take_in(self, frames: list[Frame], extra: list[Frame]) -> None:
-        """Take in what the frames of the answer section and of the additional one say."""
+        """Record the facts in the frames of the answer and additional sections."""
         for frame in extra:
             if frame.record_type == _OPT:
                 self.rcode_number |= frame.ttl >> 24 << 4  # RFC 6891 section 6.1.3
@@ -158,9 +158,9 @@ class DnsAnswer:
     def _read_records(
         self, wire: bytes, question: Question, names: Names, frames: list[Frame], reached: set[bytes]
     ) -> None:
-        """Read the data of those records that answer the question."""
+        """Read the data of the records that answer the question."""
         wanted, record_class = int(question.record_type), question.record_class
-        as_text = self.answer_count > _RECORDS_AT_ONCE  # else only when somebody looks
+        as_text = self.answer_count > _RECORDS_AT_ONCE  # else only on demand
         for frame in frames:
             if wanted not in (frame.record_type, _ANY):
                 continue
@@ -176,14 +176,14 @@ class DnsAnswer:
 
     @property
     def record_count(self) -> int:
-        """How many of the answer's records are of the type asked for, and of the name or one that it leads to."""
+        """Number of answer records of the type asked for, owned by the name or one that it leads to."""
         return len(self._records)
 
     def texts(self, limit: int | None = None) -> tuple[str, ...]:
-        """Return the data of the records that `record_count` counts as texts, in the order they came.
+        """Return the data of the records that `record_count` counts, as texts in the order received.
 
         Args:
-            limit: At most so many; all when None.
+            limit: Maximum number of texts; all when None.
         """
         return tuple([one if isinstance(one, str) else record_text(one) for one in self._records[:limit]])
 
@@ -193,7 +193,7 @@ def _refuse(why: str, cause: Exception | None = None) -> NoReturn:
 
 
 def _read_frames(wire: bytes, names: Names, offset: int, count: int, kept: list[Frame] | None) -> int:
-    """Add the frames of so many records to a list, if there is one, and return the offset behind them."""
+    """Read the frames of a number of records, into a list if there is one, and return the offset after them."""
     for _ in range(count):
         frame, offset = frame_at(wire, names, offset)
         if kept is not None:

@@ -1,9 +1,9 @@
-"""The data of DNS records as text: what the subject `answers` is compared with.
+"""Format the data of DNS records as text, as the subject `answers` is compared.
 
-Host names are in lower case and without the final dot (`10 mail.example`), the strings of a TXT record joined (RFC 7208
-section 3.3) and without quotes, its bytes that are no UTF-8 escaped. All else is as in a master file. The types that
-answers consist of are read here, because a name server may send thousands of records and dnspython takes some 30 us
-for each; the others are left to dnspython, in sizes that do not keep it busy.
+Host names are in lower case and without the final dot (`10 mail.example`); the strings of a TXT record are joined (RFC
+7208 section 3.3) and unquoted, and bytes that are not UTF-8 are escaped. Everything else is in master file format. The
+common types are parsed here, because a name server may send thousands of records and dnspython takes some 30 us for
+each; the others are left to dnspython, up to a size that does not keep it busy.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ NUMBERED_NAMES: Mapping[int, int] = {
     dns.rdatatype.AFSDB: 1,
     dns.rdatatype.SRV: 3,
 }
-"""Types whose data is so many numbers of two octets, and a name."""
+"""Types whose data is this many two-octet numbers and a name."""
 
 NAMES_ONLY = frozenset((*_ONE_NAME, *NUMBERED_NAMES, dns.rdatatype.SOA, dns.rdatatype.RP))
-"""Types whose text is numbers and names, so that case means nothing in it (RFC 4343)."""
+"""Types whose text is numbers and names, so that its case does not matter (RFC 4343)."""
 
 TEXTS = frozenset((dns.rdatatype.TXT, dns.rdatatype.SPF))
-"""Types whose text is that of their strings, joined."""
+"""Types whose text is their strings, joined."""
 
 _WITH_TYPE_LISTS = frozenset((dns.rdatatype.NSEC, dns.rdatatype.NSEC3, dns.rdatatype.CSYNC))
 _BLOBS = frozenset(
@@ -49,11 +49,11 @@ _BLOBS = frozenset(
     )
 )  # fmt: skip
 _MAX_OCTETS, _MAX_TYPE_LIST_OCTETS = 1024, 256
-"""Longer data is not taken apart but for blobs: 9 KiB can list 65,536 types, for which dnspython takes 0.3 s."""
+"""Longer data is not parsed, except for blobs: 9 KiB can list 65,536 types, which take dnspython 0.3 s."""
 
 
 def read_record(wire: bytes, frame: Frame, names: Names) -> dns.rdata.Rdata | str:
-    """Read the data of a record: as text, or as what `record_text` can make text of.
+    """Read the data of a record: as text, or as a value that `record_text` converts to text.
 
     Raises:
         dns.exception.DNSException: When it is malformed; ValueError, IndexError and struct.error likewise.
@@ -85,7 +85,7 @@ def record_text(record: dns.rdata.Rdata) -> str:
     text = record.to_text(origin=dns.name.root, relativize=True)
     if record.rdtype not in NAMES_ONLY:
         return text
-    # The root itself, as in the MX record of a domain without mail (RFC 7505), has no name before its dot.
+    # The root, as in the MX record of a domain without mail (RFC 7505), has no name before its dot.
     return " ".join("." if word == "@" else word for word in text.lower().split(" "))
 
 
@@ -109,5 +109,5 @@ def _joined_strings(wire: bytes, offset: int, octets: int) -> str:
 
 
 def _unknown(data: bytes) -> str:
-    """Return data as that of an unknown type is written (RFC 3597 section 5)."""
+    """Return data in the format of unknown types (RFC 3597 section 5)."""
     return f"\\# {len(data)} {data.hex()}"

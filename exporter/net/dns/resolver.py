@@ -1,9 +1,9 @@
-"""From a target's host to the address that is connected to, or the addresses that may be.
+"""Resolve a target's host to the address to connect to, or to all candidates.
 
-An own stub resolver, because the system's takes a thread per name and cannot be cancelled: IP addresses are taken as
-they are, then the hosts file, then `localhost` (RFC 6761 section 6.3), then DNS with the system's servers and search
-domains. One address is chosen, the first of the answer, and tried once, so that a check tests one thing. The system's
-resolver, and all addresses, are for checks that ask for them.
+A built-in stub resolver, because the system's needs a thread per name and cannot be cancelled: IP addresses are used as
+they are, then come the hosts file, `localhost` (RFC 6761 section 6.3), and DNS with the system's servers and search
+domains. The first address of the answer is chosen and tried once, so that a check tests one thing. The system's
+resolver and the use of all addresses are options of a check.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 _VERSIONS = {"ip4": (4,), "ip6": (6,), "prefer_ip4": (4, 6), "prefer_ip6": (6, 4), "any": (4, 6)}
 _OTHERS_SECONDS = 1.0
-"""How long a check that has failed already waits to be told more about why."""
+"""How long a check that has already failed waits for a more precise reason."""
 
 _LOCALHOST = {4: "127.0.0.1", 6: "::1"}
 
 
 class Resolver:
-    """The lookups of one batch: each name, family and name server is asked for once, for all checks together."""
+    """The lookups of one batch: each combination of name, family and name server is looked up once for all checks."""
 
     def __init__(self, system: SystemFiles, resolver_threads: ResolverThreads | None = None) -> None:
         self._system = system
@@ -56,19 +56,19 @@ class Resolver:
         self._answers: SingleFlight[tuple[str, int, str | None], Answer] = SingleFlight()
 
     async def address(self, host: str, settings: NetworkSettings, facts: ConnectionFacts) -> Address:
-        """Find one address to speak to; note it in the facts, and in any case the time it took.
+        """Return one address to use; record it in the facts, and the time taken in any case.
 
         Raises:
             CheckFailed: With reason `resolve` when there is none; with `local` when `source_ip` excludes the families
-                that the target and `ip_protocol` leave, or this host has nothing to look it up with.
+                that the target and `ip_protocol` allow, or this host lacks the means to look it up.
         """
         with await self._find(host, settings, facts, several=False) as candidates:
             return _first(candidates)
 
     async def candidates(self, host: str, settings: NetworkSettings, facts: ConnectionFacts) -> AddressQueue:
-        """Find the addresses to connect to: one, or all with `happy_eyeballs`; note the first, and the time it took.
+        """Return the addresses to connect to: one, or all with `happy_eyeballs`; record the first, and the time taken.
 
-        With `happy_eyeballs` there is at least one when this returns, and lookups may be under way for more.
+        With `happy_eyeballs` there is at least one on return, and lookups for more may still be running.
 
         Raises:
             CheckFailed: As `address` does.
@@ -76,7 +76,7 @@ class Resolver:
         return await self._find(host, settings, facts, several=settings.happy_eyeballs)
 
     async def name_servers(self) -> tuple[NameServer, ...]:
-        """Return the system's DNS servers, in the order they are to be asked in."""
+        """Return the system's DNS servers, in the order to query them."""
         system = await self._configs.result(None, self._read_system)
         return system.resolver.servers
 
@@ -140,10 +140,10 @@ class Resolver:
     async def _ask_for_one(
         self, versions: tuple[int, ...], settings: NetworkSettings, ask: Ask, told: list[Told]
     ) -> AddressQueue | None:
-        """Ask for one family after the other until there is an address, or for all at once where none is preferred.
+        """Look up one family after the other until there is an address, or all at once when none is preferred.
 
-        That a name does not exist is believed of the family that was asked for only: some servers say so of names that
-        have addresses of the other (RFC 4074 section 4.2).
+        NXDOMAIN is believed only for the family that was looked up: some servers return it for names that have
+        addresses of the other family (RFC 4074 section 4.2).
         """
         at_once = [asyncio.create_task(ask(version)) for version in versions] if settings.ip_protocol == "any" else None
         try:
@@ -160,7 +160,7 @@ class Resolver:
     async def _ask_for_all(
         self, versions: tuple[int, ...], _settings: NetworkSettings, ask: Ask, told: list[Told]
     ) -> AddressQueue | None:
-        """Ask for all families at once, and give the addresses as soon as the first may be tried."""
+        """Look up all families at once, and return the addresses as soon as the first may be tried."""
         candidates = AddressQueue(versions, {version: asyncio.create_task(ask(version)) for version in versions})
         try:
             await candidates.settle()
@@ -175,7 +175,7 @@ class Resolver:
     async def _ask_for_others(
         self, name: str, version: int, settings: NetworkSettings, config: ResolverConfig
     ) -> list[Told]:
-        """Ask for the family that is of no use, to tell a name that does not exist from one that only has others."""
+        """Look up the unusable family, to distinguish a name that does not exist from one with other addresses only."""
         other = 10 - version
         try:
             async with asyncio.timeout(_OTHERS_SECONDS):
@@ -203,7 +203,7 @@ def _first(candidates: AddressQueue) -> Address:
 
 
 def _config(resolver: str | None, system: SystemConfig | None) -> ResolverConfig | None:
-    """Give whom to ask, and how; None for the system itself."""
+    """Return which servers to query, and how; None for the system's resolver."""
     if system is not None:
         return system.resolver
     if resolver == SYSTEM_RESOLVER:
@@ -217,12 +217,12 @@ def _may_exist(outcome: Outcome) -> bool:
 
 
 def _nothing_found(name: str, versions: tuple[int, ...], told: list[Told]) -> CheckFailed:
-    """Return why a name has no address, from what was told about its families in turn.
+    """Return why a name has no address, from the lookups of its families.
 
     Args:
         name: The name.
         versions: The families that could be used.
-        told: What was told about these families, and perhaps about another.
+        told: Outcomes for these families, and perhaps for another.
     """
     for version, outcome in told:
         if isinstance(outcome, CheckFailed) and version in versions:
@@ -233,7 +233,7 @@ def _nothing_found(name: str, versions: tuple[int, ...], told: list[Told]) -> Ch
 
 
 def _allowed_versions(settings: NetworkSettings) -> tuple[int, ...]:
-    """Return the IP versions that may be used, the preferred one first."""
+    """Return the allowed IP versions, the preferred one first."""
     versions = _VERSIONS[settings.ip_protocol]
     source = None if settings.source_ip is None else parse_address(settings.source_ip)
     if source is None:
@@ -254,7 +254,7 @@ def _fitting(address: Address, versions: tuple[int, ...], settings: NetworkSetti
 
 
 def resolvable_name(host: str) -> str:
-    """Return a host's name as DNS and certificates have it.
+    """Return a host name in the form that DNS and certificates use.
 
     Raises:
         CheckFailed: With reason `resolve` when it is not one.
@@ -266,7 +266,7 @@ def resolvable_name(host: str) -> str:
 
 
 def _local_addresses(name: str, versions: tuple[int, ...], system: SystemConfig) -> list[Address]:
-    """Return what this system itself knows about a name, preferred family first; nothing when DNS must be asked."""
+    """Return the addresses this system knows without DNS, preferred family first; empty when DNS must be queried."""
     bare = name.removesuffix(".")
     known = [address for address in map(parse_address, system.hosts.get(bare, ())) if address is not None]
     fitting = [address for version in versions for address in known if address.version == version]

@@ -1,7 +1,7 @@
-"""What DNS knows about a name in one address family, from servers in turn; which names a search leads to.
+"""DNS lookups of a name's addresses in one family, from servers in turn, and search list expansion.
 
-Source: resolv.conf(5) for the order of names and servers. Beyond it a server that answers with an error is not asked
-again in the same lookup, and a silent one is waited for only shortly the first time.
+Source: resolv.conf(5) for the order of names and servers. In addition, a server that answers with an error is not
+queried again in the same lookup, and the first wait for a silent one is short.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
     from exporter.net.dns.system_files import NameServer, ResolverConfig
 
 _FIRST_WAIT_SECONDS = 1.0
-"""How long a server is waited for the first time, whatever the configuration says: a lost datagram or a dead first
-server then costs a second and not the five of resolv.conf(5), which are all the time a check has."""
+"""The first timeout for a server, whatever the configuration says: a lost datagram or a dead first server then costs
+one second, not the five of resolv.conf(5), which are all the time a check has."""
 
 _MOST_ADDRESSES = 256
-"""A datagram of 64 KiB holds 4,000 addresses; nobody tries so many."""
+"""A datagram of 64 KiB holds 4,000 addresses, far more than are ever tried."""
 
 _NO_ERROR, _NO_SUCH_NAME = "NOERROR", "NXDOMAIN"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a name has in one address family.
+    """A name's addresses in one family.
 
     Attributes:
         addresses: In the order of the answer; empty when there are none.
-        exists: Whether the name exists, with records of other types perhaps.
-        seconds: How long finding out took.
+        exists: Whether the name exists, perhaps only with records of other types.
+        seconds: How long the lookup took.
     """
 
     addresses: tuple[Address, ...]
@@ -55,10 +55,10 @@ class Answer:
 
 
 class NotToldError(CheckFailed):
-    """Raised when no server could tell.
+    """Raised when no server could answer.
 
     Attributes:
-        silent: Whether none answered at all, so that asking them for more is in vain.
+        silent: Whether none responded at all, so that further queries are useless.
     """
 
     def __init__(self, detail: str, *, silent: bool = False) -> None:
@@ -72,11 +72,11 @@ class NotToldError(CheckFailed):
 
 
 def names_to_ask_for(name: str, config: ResolverConfig) -> list[str]:
-    """Return a name as it is and completed with search domains, in the order in which they are to be asked for.
+    """Return a name as it is and completed with search domains, in the order to query them.
 
     Args:
         name: ASCII name; one that ends with a dot is not completed.
-        config: The search domains, and how many dots make a name be asked for as it is first.
+        config: The search domains, and how many dots a name needs to be queried as it is first.
     """
     if name.endswith("."):
         return [name]
@@ -86,16 +86,16 @@ def names_to_ask_for(name: str, config: ResolverConfig) -> list[str]:
 
 
 async def look_up(name: str, version: int, config: ResolverConfig) -> Answer:
-    """Ask for the addresses of a name.
+    """Look up the addresses of a name.
 
     Args:
         name: ASCII name, taken as absolute.
         version: 4 or 6.
-        config: Whom to ask, and how.
+        config: Which servers to query, and how.
 
     Raises:
-        CheckFailed: With reason `resolve` when the servers could not tell, which is a NotToldError, or the name is
-            none; with `local` when this host has no socket to spare.
+        CheckFailed: With reason `resolve` when the servers could not answer, which is a NotToldError, or the name is
+            invalid; with `local` when this host has no socket to spare.
     """
     started = perf_counter()
     question = address_question(name, version)
@@ -138,7 +138,7 @@ _RECORD_TYPES = {4: dns.rdatatype.A, 6: dns.rdatatype.AAAA}
 
 @lru_cache(maxsize=_CACHED_QUESTIONS)
 def address_question(name: str, version: int) -> Question | None:
-    """Return the question for the addresses of a name; None when the name is none.
+    """Return the question for the addresses of a name; None when the name is invalid.
 
     Args:
         name: The name in ASCII, taken as absolute.
@@ -150,7 +150,7 @@ def address_question(name: str, version: int) -> Question | None:
             _RECORD_TYPES[version],
             dns.rdataclass.IN,
             recursion_desired=True,
-            edns_payload_bytes=None,  # addresses fit, and some old servers and firewalls do not know EDNS
+            edns_payload_bytes=None,  # addresses fit without it, and some old servers and firewalls do not support EDNS
             dnssec_ok=False,
         )
     except dns.exception.DNSException:
@@ -158,12 +158,12 @@ def address_question(name: str, version: int) -> Question | None:
 
 
 async def ask(question: Question, server: NameServer, timeout_seconds: float) -> DnsAnswer:
-    """Ask a server and give its answer, whatever its code.
+    """Query a server and return its answer, whatever its response code.
 
     Raises:
         TimeoutError: When the server is silent for `timeout_seconds`.
-        CheckFailed: With reason `resolve` when the server cannot be reached or talks nonsense; with `local` when this
-            host has no socket to spare.
+        CheckFailed: With reason `resolve` when the server cannot be reached or its answer is malformed; with `local`
+            when this host has no socket to spare.
     """
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -176,7 +176,7 @@ async def ask(question: Question, server: NameServer, timeout_seconds: float) ->
 
 
 async def _ask_datagram(question: Question, server: NameServer) -> DnsAnswer | None:
-    """Return the answer; None when it was cut short."""
+    """Return the answer; None when it was truncated."""
     address = parse_address(server.address)
     if address is None:
         raise CheckFailed(Reason.RESOLVE, "is not an IP address")

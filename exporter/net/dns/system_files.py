@@ -1,7 +1,7 @@
-"""What this system says about names: its hosts file and its resolver configuration.
+"""Read the system's hosts file and resolver configuration.
 
-Source: hosts(5), resolv.conf(5). Of the options those that change an answer or a wait are honoured: ndots, timeout,
-attempts. The name service switch is not: files first, then DNS.
+Source: hosts(5), resolv.conf(5). The options that change an answer or a wait are supported: ndots, timeout, attempts.
+The name service switch is not: files come first, then DNS.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from exporter.regular_files import read_regular
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_DEFAULT_SERVER = "127.0.0.1"  # resolv.conf(5): the one on this machine when none is named
-_MAX_FILE_BYTES = 64 << 20  # lists of hosts to block have megabytes
-_MAX_SERVERS = 3  # MAXNS in resolv.h: more are ignored by every program of the system
+_DEFAULT_SERVER = "127.0.0.1"  # resolv.conf(5): the local one when none is listed
+_MAX_FILE_BYTES = 64 << 20  # blocklists have megabytes
+_MAX_SERVERS = 3  # MAXNS in resolv.h: every program of the system ignores further ones
 
 
 class NameServer(NamedTuple):
@@ -35,14 +35,14 @@ class NameServer(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolverConfig:
-    """How names are asked for.
+    """How names are looked up.
 
     Attributes:
         servers: Tried in this order.
         search: Domains that a name with few dots is completed with.
-        ndots: A name with as many dots is first asked for as it is.
-        timeout_seconds: How long a server is waited for.
-        attempts: How often each server is asked.
+        ndots: A name with at least this many dots is first looked up as it is.
+        timeout_seconds: How long to wait for a server.
+        attempts: How often each server is queried.
     """
 
     servers: tuple[NameServer, ...]
@@ -57,8 +57,8 @@ class SystemConfig:
     """The two files as they were read together.
 
     Attributes:
-        hosts: Lower-case name to its addresses, in the order of the file.
-        resolver: How other names are asked for.
+        hosts: Lower-case names with their addresses, in the order of the file.
+        resolver: How other names are looked up.
     """
 
     hosts: Mapping[str, tuple[str, ...]] = field(repr=False)
@@ -66,20 +66,20 @@ class SystemConfig:
 
 
 class SystemFiles:
-    """Reads the two files when they have changed; lives as long as the process and may be used by any thread."""
+    """Reads the two files when they have changed; lives as long as the process, and any thread may use it."""
 
     def __init__(
         self, *, hosts_file: str = "/etc/hosts", resolv_conf: str = "/etc/resolv.conf", dns_port: int = 53
     ) -> None:
         self._hosts_file = Path(hosts_file)
         self._resolv_conf = Path(resolv_conf)
-        self._dns_port = dns_port  # the file has no place for it
+        self._dns_port = dns_port  # the file cannot specify it
         self._lock = Lock()
         self._stamp: tuple[object, object] | None = None
         self._config: SystemConfig | None = None
 
     def read(self) -> SystemConfig:
-        """Return what the files say now; blocks while they are read. A file that cannot be read counts as empty."""
+        """Return the current contents; blocks while the files are read. A file that cannot be read counts as empty."""
         with self._lock:
             stamp = (_stamp(self._hosts_file), _stamp(self._resolv_conf))
             if self._config is None or stamp != self._stamp:
@@ -91,7 +91,7 @@ class SystemFiles:
 
 
 def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
-    """Read a hosts file; addresses are checked only when their name is asked for, because block lists are long."""
+    """Parse a hosts file; addresses are checked only when their name is looked up, because blocklists are long."""
     hosts: dict[str, tuple[str, ...]] = {}
     for words in _lines(text, "#"):
         for name in words[1:]:
@@ -101,7 +101,7 @@ def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def parse_resolv_conf(text: str, port: int = 53) -> ResolverConfig:
-    """Read a resolver configuration; what it does not say has resolv.conf(5)'s defaults."""
+    """Parse a resolver configuration; missing options have the defaults of resolv.conf(5)."""
     servers: list[NameServer] = []
     search: tuple[str, ...] = ()
     options: dict[str, int] = {}
@@ -123,7 +123,7 @@ def parse_resolv_conf(text: str, port: int = 53) -> ResolverConfig:
 
 
 def _ascii(name: str) -> str:
-    """Return a name in ASCII; one that has no such form stays as it is, and is the name of nothing."""
+    """Return a name in ASCII; one without an ASCII form is unchanged, and matches nothing."""
     try:
         return name if name.isascii() else ascii_name(name)
     except ValueError:
@@ -140,7 +140,7 @@ def _options(words: list[str]) -> Iterator[tuple[str, int]]:
 def _lines(text: str, comment_signs: str) -> Iterator[list[str]]:
     for line in text.splitlines():
         for sign in comment_signs:
-            line = line.partition(sign)[0]  # noqa: PLW2901 - the line is cut down step by step
+            line = line.partition(sign)[0]  # noqa: PLW2901 - the line is stripped step by step
         if words := line.split():
             yield words
 

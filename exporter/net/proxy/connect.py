@@ -1,4 +1,4 @@
-"""One connection through a proxy: to the proxy, the tunnel, and TLS with the target inside of it."""
+"""One connection through a proxy: to the proxy, the tunnel, and TLS with the target inside it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 async def connect_to_proxy(
     connect: Connect, protocol_factory: Callable[[], asyncio.Protocol], route: ProxyRoute, facts: ConnectionFacts
 ) -> asyncio.Transport:
-    """Connect to a proxy; its phases are told as those of the connection, its TLS as part of connecting.
+    """Connect to a proxy; its phases are reported as the connection's, its TLS as part of connecting.
 
     Args:
         connect: Makes the connection to the proxy.
         protocol_factory: Makes the protocol that speaks to it.
         route: The proxy.
-        facts: Filled as far as things went; what they say of TLS is said of the target alone.
+        facts: Filled as the connection progresses; their TLS facts describe the target alone.
 
     Raises:
         CheckFailed: As `connect` does, with a detail that names the proxy.
@@ -61,18 +61,18 @@ async def open_tunnel(
     limit_seconds: float | None,
     facts: ConnectionFacts,
 ) -> None:
-    """Have the proxy connect to a target; how long that takes is time spent connecting.
+    """Have the proxy connect to a target; the time this takes counts as connecting.
 
     Args:
         transport: The connection to the proxy.
         tunnel: Its protocol.
         route: The proxy.
         target: Host and port of the target; the proxy resolves the name.
-        limit_seconds: Bound of it.
-        facts: Told how long it took.
+        limit_seconds: How long it may take.
+        facts: Updated with the time it took.
 
     Raises:
-        CheckFailed: As `Tunnel.open` does, and with reason `connect_timeout` when the bound has passed.
+        CheckFailed: As `Tunnel.open` does, and with reason `connect_timeout` when `limit_seconds` has passed.
     """
     attempt = current_attempt()
     reason_before, attempt.timeout_reason = attempt.timeout_reason, Reason.CONNECT_TIMEOUT
@@ -105,7 +105,7 @@ async def speak_through(
     server_name: str,
     tls_timeout_seconds: float | None,
 ) -> asyncio.Transport:
-    """Put a protocol at the near end of an open tunnel, over TLS when there is a context.
+    """Connect a protocol through an open tunnel, over TLS when there is a context.
 
     Raises:
         CheckFailed: As `connect_tls` does.

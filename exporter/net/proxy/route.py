@@ -1,4 +1,4 @@
-"""Which proxy, if any, leads to a target: settings, the environment where it is asked, and what goes past a proxy."""
+"""Choose the proxy for a target, if any, from settings, exemptions and, on request, the environment."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _SOCKS_FIELD_BYTES = 255  # RFC 1929 section 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyRoute:
-    """One proxy and how it is spoken to; a value, so that connections through it can be told apart.
+    """One proxy and how to use it; a value, so that connections through different proxies compare unequal.
 
     Attributes:
         kind: HTTP over TCP, HTTP over TLS, or SOCKS 5.
         host: Name or address of the proxy, without brackets.
         port: Its port.
-        username: Name it is given; None when it is given no credentials.
-        password: Password it is given.
-        tls: How TLS is spoken to a proxy of the kind `https`.
+        username: User name sent to it; None when no credentials are sent.
+        password: Password sent to it.
+        tls: TLS options for a proxy of the kind `https`.
         connect_headers: Fields sent with CONNECT.
-        tunnels: Whether a tunnel is asked for; False when the proxy is handed requests, RFC 9112 section 3.2.2.
+        tunnels: Whether to request a tunnel; False when requests are sent to the proxy itself, RFC 9112 section 3.2.2.
     """
 
     kind: ProxyKind
@@ -44,19 +44,19 @@ class ProxyRoute:
     tunnels: bool = True
 
     def forwarding(self) -> ProxyRoute:
-        """Return the same proxy to be handed requests; one that only knows tunnels stays as it is."""
+        """Return the same proxy for forwarding requests; one that only tunnels is returned unchanged."""
         return self if self.kind == "socks5" else replace(self, tunnels=False)
 
 
 def parse_proxy_url(text: str, *, credentials: bool = False) -> ProxyRoute:
-    """Read the URL of a proxy.
+    """Parse the URL of a proxy.
 
     Args:
-        text: Such as `http://proxy.example:3128`; the port is 80, 443 or 1080 when none is written.
-        credentials: Whether a user name and a password may stand in it, as they do in the environment.
+        text: Such as `http://proxy.example:3128`; the port defaults to 80, 443 or 1080.
+        credentials: Whether it may contain a user name and a password, as in the environment.
 
     Raises:
-        ValueError: When it is none; the message completes a sentence and quotes nothing that may be secret.
+        ValueError: When it is not one; the message completes a sentence and quotes nothing that may be secret.
     """
     scheme, separator, _ = text.partition("://")
     kind = _KINDS.get(scheme.lower()) if separator else None
@@ -81,10 +81,10 @@ def parse_proxy_url(text: str, *, credentials: bool = False) -> ProxyRoute:
 
 
 def check_credentials(kind: ProxyKind, username: str | None, password: str) -> None:
-    """Look whether a proxy of a kind can be given such credentials.
+    """Check that such credentials can be sent to a proxy of this kind.
 
     Raises:
-        ValueError: When it cannot: RFC 7617 section 2 and RFC 1929 section 2.
+        ValueError: When they cannot: RFC 7617 section 2 and RFC 1929 section 2.
     """
     if username is None:
         return
@@ -96,12 +96,12 @@ def check_credentials(kind: ProxyKind, username: str | None, password: str) -> N
 
 
 class Exemption(NamedTuple):
-    """Targets that no proxy is used for.
+    """Targets that bypass the proxy.
 
     Attributes:
-        name: A domain in lower case, with all below it; empty for every target; None when a network is meant.
-        network: Addresses; None when a name is meant.
-        port: The only port that is meant; 0 for all.
+        name: A domain in lower case, including its subdomains; empty for every target; None for a network.
+        network: Addresses; None for a name.
+        port: The only port that bypasses the proxy; 0 for all.
     """
 
     name: str | None
@@ -109,7 +109,7 @@ class Exemption(NamedTuple):
     port: int
 
     def covers(self, host: str, port: int) -> bool:
-        """Return whether a target is meant; names are not resolved for that."""
+        """Whether a target bypasses the proxy; names are not resolved for that."""
         if self.port not in (0, port):
             return False
         if self.network is not None:
@@ -123,7 +123,7 @@ class Exemption(NamedTuple):
 
 
 def parse_exemption(text: str) -> Exemption:
-    """Read what goes past a proxy: `*`, a domain, an address or a network, the last three with a port if wanted.
+    """Parse a proxy exemption: `*`, or a domain, an address or a network, optionally with a port.
 
     Raises:
         ValueError: When it is none of them.
@@ -147,12 +147,12 @@ def parse_exemption(text: str) -> Exemption:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxies of a check; lives with the configuration, a value.
+    """The proxies of a check; a value that lives with the configuration.
 
     Attributes:
         plain: The proxy for http; None for none.
         secure: The proxy for https, and for what is not HTTP at all.
-        exemptions: What goes past them.
+        exemptions: Targets that bypass them.
     """
 
     plain: ProxyRoute | None = None
@@ -160,7 +160,7 @@ class Proxies:
     exemptions: tuple[Exemption, ...] = ()
 
     def route(self, host: str, port: int, *, secure: bool) -> ProxyRoute | None:
-        """Return the proxy that leads to a target; None when it is connected to directly."""
+        """Return the proxy for a target; None when it is connected to directly."""
         proxy = self.secure if secure else self.plain
         if proxy is None or any(exemption.covers(host, port) for exemption in self.exemptions):
             return None
@@ -173,7 +173,7 @@ NO_PROXIES = Proxies()
 def proxies_of_environment(environment: Mapping[str, str]) -> Proxies:
     """Read `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in lower case before upper case.
 
-    HTTP_PROXY in upper case counts only where no CGI request could have set it.
+    HTTP_PROXY in upper case is used only where no CGI request could have set it.
 
     Raises:
         ValueError: When one of them cannot be understood; the message does not quote it.
@@ -198,5 +198,5 @@ def proxies_of_environment(environment: Mapping[str, str]) -> Proxies:
             try:
                 exemptions.append(parse_exemption(entry.strip()))
             except ValueError:
-                continue  # other programs' dialects have more forms, and those mean no target of ours
+                continue  # other programs accept more forms, which match no target here
     return Proxies(route("http_proxy", "all_proxy"), route("https_proxy", "all_proxy"), tuple(exemptions))

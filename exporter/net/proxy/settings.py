@@ -1,6 +1,6 @@
-"""The settings `proxy`, `no_proxy` and their like, for every type that can reach its target through a proxy.
+"""The proxy settings of every check type that can reach its target through a proxy.
 
-A URL of a proxy holds no credentials, as no URL in a configuration does: they have keys of their own, which are masked.
+A proxy URL contains no credentials, like every URL in a configuration: they have separate keys, which are masked.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
 
 
 def header_name(name: str) -> str:
-    """Return the name back when a header field can have it.
+    """Return the name unchanged when it is valid for a header field.
 
     Raises:
-        ValueError: When none can.
+        ValueError: When it is not.
     """
     if not _TOKEN.fullmatch(name):
         raise ValueError("is not a name of a header")
@@ -53,7 +53,7 @@ def _exemption(text: str) -> str:
 
 
 def secret_line(secret: SecretStr) -> SecretStr:
-    """Return a secret back when it has no control character.
+    """Return a secret unchanged when it has no control character.
 
     Raises:
         ValueError: When it has one.
@@ -93,7 +93,7 @@ class ProxyConfig(SettingsModel):
         return self
 
     def route(self) -> ProxyRoute:
-        """Return the proxy as connections need it."""
+        """Return the route that connections use."""
         return replace(
             parse_proxy_url(self.url),
             username=self.username,
@@ -103,7 +103,7 @@ class ProxyConfig(SettingsModel):
 
 
 class ProxySettings(CheckSettings):
-    """How a proxy leads to the target; without these settings none is used, whatever the environment says."""
+    """How to reach the target through a proxy; without these settings none is used, whatever the environment says."""
 
     proxy: Annotated[ProxyConfig | None, BeforeValidator(_spelled_out)] = Field(
         default=None,
@@ -135,7 +135,7 @@ class ProxySettings(CheckSettings):
         """Return the proxies to use.
 
         Raises:
-            ValueError: When the environment is asked and has one that cannot be understood.
+            ValueError: When the environment is used and contains one that cannot be parsed.
         """
         exemptions = tuple(parse_exemption(entry) for entry in self.no_proxy)
         headers = tuple(self.proxy_connect_headers.items())
@@ -155,7 +155,7 @@ def usable_proxies(settings: ProxySettings) -> Proxies:
     """Return the proxies of a check.
 
     Raises:
-        CheckFailed: With reason `local` when those that the environment names make no sense.
+        CheckFailed: With reason `local` when those in the environment are invalid.
     """
     try:
         return settings.proxies()

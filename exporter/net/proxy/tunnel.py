@@ -1,6 +1,6 @@
-"""A way through a proxy: HTTP CONNECT (RFC 9110 section 9.3.6) and SOCKS 5 (RFC 1928, RFC 1929).
+"""Open a tunnel through a proxy: HTTP CONNECT (RFC 9110 section 9.3.6) or SOCKS 5 (RFC 1928, RFC 1929).
 
-The target's name is handed to the proxy as it is. What the proxy says of the target becomes the reason it stands for.
+The target's name is sent to the proxy unresolved. The proxy's error about the target becomes the failure reason.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _IPV4, _NAME, _IPV6 = 1, 3, 4
 
 
 class Tunnel(asyncio.Protocol):
-    """The protocol of a connection to a proxy until the tunnel is open; then another takes its place."""
+    """The protocol of a connection to a proxy until the tunnel is open; then another replaces it."""
 
     def __init__(self) -> None:
         self._heard = bytearray()
@@ -75,8 +75,8 @@ class Tunnel(asyncio.Protocol):
         """Have the proxy connect to a target.
 
         Raises:
-            CheckFailed: With the reason that the proxy's answer stands for: `auth` when it wants other credentials or
-                any, `resolve`, `connect_refused`, `connect_timeout` or `unreachable` when it tells so, else `protocol`;
+            CheckFailed: With the reason that the proxy's answer means: `auth` when credentials are missing or wrong,
+                `resolve`, `connect_refused`, `connect_timeout` or `unreachable` when it says so, else `protocol`;
                 `connection_reset` when the connection to the proxy broke.
         """
         self._transport = transport
@@ -86,7 +86,7 @@ class Tunnel(asyncio.Protocol):
             await self._open_by_connect(route, endpoint(without_zone(host), port))
 
     def hand_over(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
-        """Let a protocol take over, and tell it what has come for it already."""
+        """Let a protocol take over, and pass it what has already been received for it."""
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if self._heard:
@@ -100,17 +100,17 @@ class Tunnel(asyncio.Protocol):
     # What the event loop calls
 
     def data_received(self, data: bytes) -> None:
-        """Keep what came."""
+        """Buffer what was received."""
         self._heard += data
         self._something_new.set()
 
     def eof_received(self) -> None:
-        """Note that no more comes."""
+        """Record that the proxy sends no more."""
         self._ended = True
         self._something_new.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the connection is gone."""
+        """Record that the connection is lost."""
         self._ended = self._lost = True
         self._failure = exc
         self._something_new.set()
@@ -140,7 +140,7 @@ class Tunnel(asyncio.Protocol):
         return (await self._take(1))[0]
 
     async def _expect(self, version: int, otherwise: str) -> None:
-        """Refuse what begins with another version, without waiting for the rest of it."""
+        """Reject an answer that begins with another version, without waiting for the rest."""
         began = await self._take_octet()
         if began != version:
             raise CheckFailed(Reason.PROTOCOL, f"{otherwise}: it began with {began:#04x}")
@@ -209,7 +209,7 @@ def basic_credentials(username: str, password: str) -> str:
 
 
 def refused_by_proxy(*, with_credentials: bool) -> CheckFailed:
-    """Tell that a proxy answered with 407."""
+    """Return the failure for a proxy's 407 answer."""
     what = "refused the user name or password" if with_credentials else "demands a user name and password"
     return CheckFailed(Reason.AUTH, f"the proxy {what} (407)")
 

@@ -1,4 +1,4 @@
-"""Values remembered up to so many bytes: the oldest are forgotten first."""
+"""A cache limited in bytes: the oldest values are dropped first."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ V = TypeVar("V")
 
 
 class BoundedMemory(Generic[K, V]):
-    """Values by key; may be used by any thread."""
+    """Cached values by key; any thread may use it."""
 
     def __init__(self, limit_bytes: int) -> None:
-        """Remember nothing yet.
+        """Create an empty cache.
 
         Args:
-            limit_bytes: What all values with their keys may take together.
+            limit_bytes: Total size limit of all values with their keys.
         """
         self._limit_bytes = limit_bytes
         self._lock = Lock()
@@ -28,21 +28,21 @@ class BoundedMemory(Generic[K, V]):
 
     @property
     def used_bytes(self) -> int:
-        """What the values take, as told by whoever put them here."""
+        """Total size of the values, as passed to `put`."""
         return self._bytes
 
     def get(self, key: K) -> V | None:
-        """Return the value of a key; None when there is none."""
+        """Return the value of a key; None when it is not cached."""
         entry = self._values.get(key)
         return None if entry is None else entry[0]
 
     def put(self, key: K, value: V, size_bytes: int) -> None:
-        """Remember a value, in the place of an older one of the same key.
+        """Store a value, replacing an older one with the same key.
 
         Args:
             key: The key.
             value: The value.
-            size_bytes: What both take.
+            size_bytes: Size of both.
         """
         with self._lock:
             self._forget(key)

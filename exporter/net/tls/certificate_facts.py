@@ -1,6 +1,6 @@
-"""Facts of single certificates, read from DER, so that they exist for certificates that were refused as well.
+"""Facts of single certificates, read from DER, so that rejected certificates have them too.
 
-What is read is bounded: a certificate is a target's, and what takes the loop long is left out.
+Reading is bounded: certificates come from targets, and what would block the loop for long is left out.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ T = TypeVar("T")
 _REMEMBERED_BYTES = 1 << 25  # ten thousand targets with a leaf each, and their authorities
 
 _LARGEST_REMEMBERED_BYTES = 1 << 14
-"""Facts of most certificates are smaller than this. Those of larger ones are read each time, so that a target which
-presents another one of a hundred kilobytes each time makes nothing else be forgotten."""
+"""Facts of most certificates are smaller than this. Larger ones are not cached, so that a target that presents a new
+certificate of a hundred kilobytes each time does not evict the others."""
 
-_FACTS_BYTES = 700  # of a CertificateFacts whose texts are empty, and of its place
+_FACTS_BYTES = 700  # of a CertificateFacts with empty texts, and of its cache entry
 
 _LONGEST_NAME_BYTES = 1 << 10
 
 _LARGEST_WITH_NAMES_BYTES = 1 << 16
 
 _ISSUERS_BYTES = 1 << 14
-"""What is longer takes the loop longer than one target may: a distinguished name, a certificate whose host names are
-read, and all certificates of a chain but the first that are read whole. Usual ones are a tenth of it."""
+"""Anything longer would block the loop longer than one target may: a distinguished name, a certificate whose host
+names are read, and all certificates of a chain but the first that are read whole. Usual sizes are a tenth of these."""
 
 MAX_PRESENTED = 20
-"""Most certificates that a peer may present: far more than any chain needs, and few enough to look at at once."""
+"""Maximum certificates that a peer may present: far more than any chain needs, and few enough to read at once."""
 
 
 def latest_start(certificates: tuple[CertificateFacts, ...]) -> float | None:
-    """Return the Unix time from which all of the certificates are valid; None when the dates of one are unknown."""
+    """Return the Unix time from which all the certificates are valid; None when the dates of one are unknown."""
     latest = 0.0
     for one in certificates:
         start = one.not_before_timestamp_seconds
@@ -54,9 +54,9 @@ def latest_start(certificates: tuple[CertificateFacts, ...]) -> float | None:
 
 
 def certificate_facts(der: bytes) -> CertificateFacts:
-    """Read the facts of a certificate; mostly remembered, because each scrape meets the same ones again.
+    """Return the facts of a certificate; usually cached, because every scrape sees the same certificates again.
 
-    A certificate that OpenSSL takes may still be malformed in a part that nobody verifies; such parts are left out.
+    A certificate that OpenSSL accepts may still be malformed in a part that is not verified; such parts are left out.
     """
     known = _remembered.get(der)
     if known is not None:
@@ -111,7 +111,7 @@ _UNREADABLE = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
-"""What cryptography raises for certificates that OpenSSL takes."""
+"""What cryptography raises for certificates that OpenSSL accepts."""
 
 
 def _attempt(read: Callable[[], T], otherwise: T) -> T:
@@ -122,7 +122,7 @@ def _attempt(read: Callable[[], T], otherwise: T) -> T:
 
 
 def go_serial_number(number: int) -> str:
-    """Write a serial number as blackbox_exporter does: the bytes of Go's big.Int in hex, two digits each, no sign."""
+    """Format a serial number like blackbox_exporter: the bytes of Go's big.Int in hex, two digits each, no sign."""
     magnitude = abs(number)
     return magnitude.to_bytes((magnitude.bit_length() + 7) // 8).hex()
 
@@ -137,11 +137,11 @@ def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternative
 
 
 class Presented(NamedTuple):
-    """The certificates that a peer sent, its own first: as DER, and what they say.
+    """The certificates that a peer sent, its own first: as DER, and their facts.
 
     Attributes:
-        ders: The certificates; when there are more than MAX_PRESENTED, the peer's own alone.
-        facts: What they say.
+        ders: The certificates; only the peer's own when there are more than MAX_PRESENTED.
+        facts: Their facts.
         sent: How many the peer sent.
     """
 
@@ -151,9 +151,9 @@ class Presented(NamedTuple):
 
     @classmethod
     def read(cls, ders: Sequence[bytes], sent: int | None = None) -> Presented:
-        """Read certificates as they came; `sent` is how many came, if not all are at hand.
+        """Read certificates as received; `sent` is how many the peer sent, if not all are given.
 
-        Of a chain of unusual size, the names of the last certificates are left out.
+        In an unusually large chain, the names of the last certificates are left out.
         """
         facts: list[CertificateFacts] = []
         read_bytes = 0

@@ -1,6 +1,6 @@
-"""Facts of TLS handshakes and of the certificates presented in them, as metrics and as subjects of expectations.
+"""Facts of TLS handshakes and certificates as metrics and as subjects of expectations.
 
-They are read from DER, so they exist for certificates that were refused as well. Names and forms follow
+They are read from DER, so rejected certificates have them too. Names and forms follow
 blackbox_exporter (its Go types pkix.Name, big.Int), so that dashboards and alerts made for it keep working.
 """
 
@@ -52,7 +52,7 @@ TLS_VERIFIED = MetricSpec(
 )
 
 TLS_METRICS = (EARLIEST_EXPIRY, LAST_CHAIN_EXPIRY, LAST_CHAIN_INFO, TLS_VERSION_INFO, TLS_CIPHER_INFO, TLS_VERIFIED)
-"""Metric families of every type that can speak TLS."""
+"""Metric families of every check type that can use TLS."""
 
 CERTIFICATE = Subject(
     name="certificate",
@@ -91,13 +91,13 @@ CERTIFICATE_NAMES = Subject(
 
 
 def _spelled_version(text: str) -> str:
-    """Read `TLS13`, `TLSv1.3` and `1.3` as `TLS 1.3`."""
+    """Return `TLS 1.3` for `TLS13`, `TLSv1.3` and `1.3`."""
     digits = text.upper().removeprefix("TLS").strip(" _-V").replace(".", "").replace("_", "")
     return f"TLS {digits[0]}.{digits[1]}" if re.fullmatch("1[0-3]", digits) else text
 
 
 def _spelled_cipher(text: str) -> str:
-    """Read an OpenSSL name as the IANA name of the suite.
+    """Return the IANA name of a suite, given that or the OpenSSL name.
 
     Raises:
         ValueError: When it is neither.
@@ -129,7 +129,7 @@ TLS_CIPHER = Subject(
 TLS_SUBJECTS = (
     CERTIFICATE, DAYS_LEFT, CERTIFICATE_SUBJECT, CERTIFICATE_ISSUER, CERTIFICATE_NAMES, TLS_VERSION, TLS_CIPHER,
 )  # fmt: skip
-"""Subjects of every type that can speak TLS."""
+"""Subjects of every check type that can use TLS."""
 
 
 def tls_measurements(facts: TlsFacts) -> tuple[Measurement, ...]:
@@ -155,7 +155,7 @@ def tls_observations(facts: TlsFacts, now: Callable[[], float] = time) -> Mappin
 
     Args:
         facts: Facts of the handshake.
-        now: Gives the Unix time that the days left are counted from.
+        now: Returns the Unix time from which the days left are counted.
     """
     expiry = facts.chain_expiry_timestamp_seconds
     if expiry is None:

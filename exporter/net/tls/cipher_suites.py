@@ -1,4 +1,4 @@
-"""Names of cipher suites: the IANA name for what OpenSSL calls by its own.
+"""Translate OpenSSL's cipher suite names to IANA names.
 
 Source: the IANA registry "TLS Cipher Suites"; OpenSSL, ciphers(1).
 """
@@ -15,14 +15,14 @@ _KEY_EXCHANGES = {
     "DHE-DSS": "DHE_DSS",
 }
 """OpenSSL's prefix to IANA's key exchange, longer ones first; a name with none of them means RSA. Anonymous and
-pre-shared key exchanges are not offered and therefore not here."""
+pre-shared key exchanges are not offered and therefore not listed."""
 
 
 @cache
 def iana_cipher_name(openssl_name: str) -> str:
     """Return the IANA name of a cipher suite, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256."""
     if openssl_name.startswith("TLS_"):
-        return openssl_name  # the suites of TLS 1.3 have one name everywhere
+        return openssl_name  # TLS 1.3 suites have the same name everywhere
     exchange, cipher = "RSA", openssl_name
     for prefix, iana in _KEY_EXCHANGES.items():
         if openssl_name.startswith(f"{prefix}-"):

@@ -1,12 +1,12 @@
-"""One TLS configuration made ready for use: connections are made from it, and certificates judged by it.
+"""A TLS context: makes connections for one configuration and verifies their certificates.
 
-Two libraries share the work. OpenSSL as the package cryptography brings it, through pyOpenSSL, shakes hands: that takes
-about half the time of the OpenSSL that Python is linked with on most systems, it gives the certificates of whatever
-connection, and it is the same OpenSSL everywhere. Python's own `ssl` judges the certificates, so that authorities,
-names and purposes mean what they mean to other Python programs.
+Two libraries share the work. The OpenSSL of the package cryptography, through pyOpenSSL, performs the handshake: that
+takes about half the time of the OpenSSL that Python is linked with on most systems, it provides the certificates of any
+connection, and it is the same OpenSSL everywhere. Python's own `ssl` verifies the certificates, so that authorities,
+names and purposes mean the same as in other Python programs.
 
-A chain that was verified for a name is not verified again while all its certificates are valid: with the same
-authorities the verdict cannot change. That the peer has the key of its certificate is proved by each handshake anew.
+A chain verified for a name is not verified again while all its certificates are valid: with the same authorities the
+verdict cannot change. Every handshake proves that the peer has the key of its certificate.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _VERSIONS = {
 }
 _LEGACY_VERSIONS = ("TLS10", "TLS11")
 _WEAK_SUITES = b"DEFAULT:@SECLEVEL=0"
-"""OpenSSL 3 and newer speak TLS 1.0 and 1.1 only at security level 0; whoever lowers the version asks for that. It is
-the level of handshakes alone: what is demanded of certificates stays the same."""
+"""OpenSSL 3 and newer support TLS 1.0 and 1.1 only at security level 0, which lowering the version implies. The level
+applies to handshakes alone: the requirements for certificates stay the same."""
 
 _GROUPS = (b"X25519:P-256:P-384:P-521:X25519MLKEM768", b"X25519:P-256:P-384:P-521")
 """Key exchange groups, in the order of preference, with and without the hybrid of RFC 9794 that only newer OpenSSL
-has. Only the first one's key is made beforehand: a server that insists on the hybrid asks for it, and the others are
-spared a key that takes as long to make as the rest of the ClientHello."""
+has. Only the first one's key is generated in advance: a server that insists on the hybrid asks for it, and for other
+servers there is no key that takes as long to generate as the rest of the ClientHello."""
 
 _CHAIN_BYTES = 350
 _CERTIFICATE_BYTES = 121
-"""What a remembered chain takes in memory, and each certificate in its key."""
+"""Memory that a remembered chain takes, and each certificate in its key."""
 
 
 class ContextRecipe(NamedTuple):
@@ -64,28 +64,28 @@ class ContextRecipe(NamedTuple):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that are named."""
+        """The files that the configuration names."""
         return tuple([file for file in (self.ca_file, self.cert_file, self.key_file) if file is not None])
 
 
 VerifiedChains = BoundedMemory[tuple[int, str, tuple[str, ...]], VerifiedChain]
-"""Verified chains by the context that verified them, the name they were verified for, and their fingerprints."""
+"""Verified chains by the verifying context, the name they were verified for, and their fingerprints."""
 
 _numbers = count()
 
 
 class TlsContext:
-    """Makes connections for one recipe and judges the certificates that come by them; used by one event loop.
+    """Makes connections for one recipe and verifies their certificates; used by one event loop.
 
     Attributes:
-        verifier: Python's context for judging certificates; None when any certificate is accepted.
+        verifier: Python's context for verifying certificates; None when any certificate is accepted.
         remembered: Verified chains, shared with the other contexts of the process.
         allows_legacy_servers: Whether servers without secure renegotiation (RFC 5746) are accepted.
-        certificate: What is shown to servers that ask for a certificate.
+        certificate: The client certificate for servers that ask for one.
     """
 
     def __init__(self, recipe: ContextRecipe, authorities: str | None, remembered: VerifiedChains) -> None:
-        """Read the files; blocks meanwhile.
+        """Read the files; blocks.
 
         Args:
             recipe: The configuration.
@@ -93,7 +93,7 @@ class TlsContext:
             remembered: Where verified chains are remembered.
 
         Raises:
-            CheckFailed: With reason `local` when a file cannot be read or holds nothing of use.
+            CheckFailed: With reason `local` when a file cannot be read or has no usable content.
         """
         self.certificate: ClientCertificate | None = None
         try:
@@ -108,11 +108,11 @@ class TlsContext:
         self.remembered = remembered
 
     def connection(self, server_name: str, *, named: bool) -> SSL.Connection:
-        """Make a connection that has yet to shake hands and has no socket.
+        """Make a connection without a socket, before its handshake.
 
         Args:
             server_name: Name or address of the peer.
-            named: Whether it is a name, which is then sent (RFC 6066 section 3 allows no addresses).
+            named: Whether it is a name, which is then sent as SNI (RFC 6066 section 3 does not allow addresses).
         """
         connection = SSL.Connection(self._handshakes, None)
         if named:
@@ -121,15 +121,15 @@ class TlsContext:
         return connection
 
     def verify(self, server_name: str, presented: Presented) -> VerifiedChain:
-        """Verify a chain for a name, or recall that it was.
+        """Verify a chain for a name, unless it is remembered as verified.
 
         Args:
-            server_name: Name or IP address that the certificate has to be for.
-            presented: The certificates as they were sent.
+            server_name: Name or IP address that the certificate must match.
+            presented: The certificates as sent.
 
         Raises:
-            ssl.SSLCertVerificationError: When they are refused.
-            ssl.SSLError: When they cannot be judged.
+            ssl.SSLCertVerificationError: When they are rejected.
+            ssl.SSLError: When they cannot be verified.
         """
         key = (self._number, server_name, tuple([one.fingerprint_sha256 for one in presented.facts]))
         known = self.remembered.get(key)
@@ -148,7 +148,7 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     context.set_verify(SSL.VERIFY_NONE)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
-    # A server without secure renegotiation is refused later, when it has presented its certificates. OpenSSL never
+    # A server without secure renegotiation is rejected later, once it has presented its certificates. OpenSSL never
     # renegotiates with one, whatever is set here.
     context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
     _prefer_groups(context)
@@ -165,17 +165,17 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
 
 
 def _prefer_groups(context: SSL.Context) -> None:
-    """Offer the first of _GROUPS that is known.
+    """Offer the first entry of _GROUPS that OpenSSL supports.
 
-    pyOpenSSL has no public call for it; should its library lose this one, handshakes take longer, no more.
+    pyOpenSSL has no public call for it; if its library drops this one, handshakes merely take longer.
     """
     set_groups = getattr(openssl, "SSL_CTX_set1_curves_list", None)
     for groups in _GROUPS:
         if set_groups is None or set_groups(context._context, groups) == 1:  # noqa: SLF001 - as above
             return
-        openssl.ERR_clear_error()  # else it would be told as the reason of another failure
+        openssl.ERR_clear_error()  # else it would be reported as the reason of another failure
 
 
 def unusable(files: str, why: str) -> CheckFailed:
-    """Say that TLS cannot be set up, which is no fault of the target."""
+    """Return the failure that TLS cannot be set up, which is not the target's fault."""
     return CheckFailed(Reason.LOCAL, f"TLS cannot be set up from {files}: {why}")

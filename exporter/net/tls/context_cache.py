@@ -1,6 +1,6 @@
-"""TLS contexts, built once per distinct TLS configuration, because building one reads some 140 authorities (26 ms).
+"""TLS contexts, built once per TLS configuration, because each one reads some 140 authorities (26 ms).
 
-A context is built anew when one of its files was replaced, so that rotated certificates need no reload.
+A context is rebuilt when one of its files is replaced, so that rotated certificates need no reload.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ SYSTEM_AUTHORITIES = (
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # CentOS
     "/etc/ssl/cert.pem",  # Alpine, BSD, macOS
 )
-"""Where systems keep the authorities they trust; the first that exists is used. The environment (SSL_CERT_FILE) is
-not asked, so that a check means the same wherever the exporter is started."""
+"""Where systems keep the authorities they trust; the first file that exists is used. The environment (SSL_CERT_FILE)
+is ignored, so that a check means the same wherever the exporter is started."""
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
 class TlsContexts:
-    """The TLS contexts of the process, bounded in number; may be used by any thread."""
+    """The TLS contexts of the process, limited in number; any thread may use it."""
 
     def __init__(
         self, *, system_authorities: Sequence[str] = SYSTEM_AUTHORITIES, max_contexts: int = _MAX_CONTEXTS
@@ -51,7 +51,7 @@ class TlsContexts:
         self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, TlsContext]] = OrderedDict()
 
     def recipe(self, config: TlsConfig, alpn: tuple[str, ...] = ()) -> ContextRecipe:
-        """Return what a context for this configuration is made from; `server_name` is not a part of it."""
+        """Return the recipe of a context for this configuration, which does not include `server_name`."""
         return ContextRecipe(
             config.ca_file,
             config.cert_file,
@@ -64,16 +64,16 @@ class TlsContexts:
         )
 
     def has_any(self) -> bool:
-        """Return whether there is any context to refresh."""
+        """Whether there is any context to refresh."""
         return bool(self._contexts)
 
     def known(self, recipe: ContextRecipe) -> TlsContext | None:
-        """Return the context as it was last made, without looking at its files; None when there is none."""
+        """Return the context as last built, without checking its files; None when there is none."""
         known = self._contexts.get(recipe)
         return None if known is None else known[1]
 
     def refresh(self) -> None:
-        """Make the contexts anew whose files have changed, and forget those that cannot be made; blocks meanwhile."""
+        """Rebuild the contexts whose files have changed, and drop those that cannot be built; blocks."""
         for recipe in self.recipes():
             try:
                 self.context(recipe)
@@ -81,7 +81,7 @@ class TlsContexts:
                 self.forget(recipe)
 
     def recipes(self) -> list[ContextRecipe]:
-        """Return what the contexts made so far are made from."""
+        """Return the recipes of the contexts built so far."""
         with self._lock:
             return list(self._contexts)
 
@@ -91,10 +91,10 @@ class TlsContexts:
             self._contexts.pop(recipe, None)
 
     def context(self, recipe: ContextRecipe) -> TlsContext:
-        """Return the context for a recipe, built anew only when a file it is made of has changed; blocks meanwhile.
+        """Return the context for a recipe, rebuilt only when one of its files has changed; blocks.
 
         Raises:
-            CheckFailed: With reason `local` when a file is missing or is not what it should be.
+            CheckFailed: With reason `local` when a file is missing or unusable.
         """
         authorities = (recipe.ca_file or self._system_file()) if recipe.verifying else None
         files = [file for file in (authorities, recipe.cert_file, recipe.key_file) if file is not None]
@@ -124,7 +124,7 @@ class TlsContexts:
 
 
 def touch(file: str) -> None:
-    """Read a file as it is read for a context; blocks as long as that would."""
+    """Read a file as a context does; blocks for as long."""
     with suppress(OSError, ValueError):
         read_regular(file, MAX_PEM_BYTES)
 

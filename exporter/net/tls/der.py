@@ -1,4 +1,4 @@
-"""How long the distinguished names in a certificate are, without reading them: what is long is not worth its time.
+"""Measure the distinguished names in a certificate without parsing them, so that long ones can be skipped.
 
 Source: RFC 5280 section 4.1 for the fields, X.690 section 8.1 for tags and lengths.
 """
@@ -9,7 +9,7 @@ _VERSION = 0xA0
 
 
 def longest_name_bytes(der: bytes) -> int:
-    """Return the length of the longer of issuer and subject, or of everything when it is not a certificate."""
+    """Return the length in bytes of the longer of issuer and subject, or of the data when it is not a certificate."""
     try:
         _, at, _ = _element(der, 0)  # the certificate
         _, at, _ = _element(der, at)  # what is signed
@@ -27,10 +27,10 @@ def longest_name_bytes(der: bytes) -> int:
 
 
 def _element(der: bytes, at: int) -> tuple[int, int, int]:
-    """Return tag, start of the content and end of the element at a place.
+    """Return the tag, content offset and end offset of the element at an offset.
 
     Raises:
-        IndexError: When the octets end before it begins.
+        IndexError: When the data ends before the element begins.
     """
     tag, length, start = der[at], der[at + 1], at + 2
     if length & 0x80:

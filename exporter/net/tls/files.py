@@ -1,4 +1,4 @@
-"""The files of a TLS configuration made ready for use, or which of them is of no use and why."""
+"""Load the files of a TLS configuration, or report which one is unusable and why."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class UnusableFileError(Exception):
-    """Raised when a file is of no use for TLS.
+    """Raised when a file is unusable for TLS.
 
     Attributes:
         file: The file.
@@ -36,7 +36,7 @@ class UnusableFileError(Exception):
 
 
 class ClientCertificate(NamedTuple):
-    """A client certificate: its chain, its own certificate first, its key, and the files that they are from."""
+    """A client certificate: its chain, starting with its own certificate, its key, and their files."""
 
     chain: tuple[x509.Certificate, ...]
     key: PrivateKeyTypes
@@ -44,10 +44,10 @@ class ClientCertificate(NamedTuple):
     key_file: str
 
     def show(self, context: SSL.Context) -> None:
-        """Have connections of a context present it.
+        """Make connections of a context present it.
 
         Raises:
-            UnusableFileError: When the certificate is refused, or the key is not its own.
+            UnusableFileError: When the certificate is rejected, or the key does not belong to it.
         """
         own, *others = self.chain
         try:
@@ -57,8 +57,8 @@ class ClientCertificate(NamedTuple):
         except SSL.Error as error:
             raise UnusableFileError(self.cert_file, f"OpenSSL refuses it ({openssl_reason(error)})") from error
         try:
-            context.use_privatekey(self.key)  # type: ignore[arg-type] # kinds of no use for TLS are a TypeError
-            context.check_privatekey()  # of another kind than the certificate's, a key would be kept for another one
+            context.use_privatekey(self.key)  # type: ignore[arg-type] # kinds unusable for TLS raise TypeError
+            context.check_privatekey()  # a key of another kind would be kept for another certificate
         except TypeError as error:
             raise UnusableFileError(self.key_file, UNKNOWN_KIND_OF_KEY) from error
         except SSL.Error as error:
@@ -66,19 +66,19 @@ class ClientCertificate(NamedTuple):
 
 
 def read_client_certificate(cert_file: str, key_file: str) -> ClientCertificate:
-    """Read a certificate and its key; blocks meanwhile.
+    """Read a certificate and its key; blocks.
 
     Raises:
-        UnusableFileError: When one of the files cannot be read or holds nothing of use.
+        UnusableFileError: When one of the files cannot be read or has no usable content.
     """
     return ClientCertificate(_of_file(cert_file, read_chain), _of_file(key_file, read_key), cert_file, key_file)
 
 
 def read_verifier(ca_file: str) -> ssl.SSLContext:
-    """Read the certificates to trust; blocks meanwhile.
+    """Read the certificates to trust; blocks.
 
     Raises:
-        UnusableFileError: When the file cannot be read or holds nothing of use.
+        UnusableFileError: When the file cannot be read or has no usable content.
     """
     text = _of_file(ca_file, read_certificates)
     try:
@@ -88,7 +88,7 @@ def read_verifier(ca_file: str) -> ssl.SSLContext:
 
 
 def unusable_files(ca_file: str | None, cert_file: str | None, key_file: str | None) -> list[UnusableFileError]:
-    """Say which files of a configuration are of no use; blocks while they are read."""
+    """Return which files of a configuration are unusable, and why; blocks while they are read."""
     found = []
     if ca_file is not None:
         try:

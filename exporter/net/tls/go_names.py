@@ -1,7 +1,7 @@
-"""Distinguished names as Go prints them, because those are what `probe_ssl_last_chain_info` has always held.
+"""Format distinguished names as Go does, as `probe_ssl_last_chain_info` has always contained them.
 
-Source: RFC 2253 for order and escapes; Go's crypto/x509/pkix for the rest: values of one type stand together, other
-types than the nine it knows come last, as number and DER in hex.
+Source: RFC 2253 for order and escapes; Go's crypto/x509/pkix for the rest: values of one type are grouped, and types
+other than the nine it knows come last, as number and DER in hex.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _TYPES = {
     "2.5.4.8": "ST",
     "2.5.4.6": "C",
 }
-"""Object identifier to short name, in the order of printing."""
+"""Object identifiers to short names, in output order."""
 
-_SINGLE_VALUED = ("2.5.4.5", "2.5.4.3")  # of several, the last one counts
+_SINGLE_VALUED = ("2.5.4.5", "2.5.4.3")  # the last of several counts
 _ESCAPED = frozenset(',+"\\<>;')
 _PRINTABLE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 '()+,-./:=?")
 _PRINTABLE_STRING, _UTF8_STRING = 0x13, 0x0C
 
 
 def go_name(name: Name) -> str:
-    r"""Print a name, such as `CN=www.example,O=Example\\, Inc.,C=US`."""
+    r"""Return a name as Go prints it, such as `CN=www.example,O=Example\\, Inc.,C=US`."""
     known: dict[str, list[str]] = {oid: [] for oid in _TYPES}
     others: list[str] = []
     for attribute in name:

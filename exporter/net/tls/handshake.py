@@ -1,7 +1,7 @@
-"""What a TLS handshake, completed or refused, tells: its facts, and why it failed.
+"""Facts of a TLS handshake, completed or failed, and why it failed.
 
-The certificates of a connection can be read whatever became of its handshake, so the facts of refused ones need no
-second connection.
+The certificates can be read whatever the outcome of the handshake, so the facts of rejected ones need no second
+connection.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ _ALERTS = {
     112: "it does not know this name (alert unrecognized_name)",
     120: "it speaks none of the protocols offered (alert no_application_protocol)",
 }
-"""What servers answer to a ClientHello instead of a ServerHello; RFC 8446 section 6."""
+"""Alerts that servers send instead of a ServerHello; RFC 8446 section 6."""
 
 _SHOWN_BYTES = 32
 
 
 def presented_certificates(connection: SSL.Connection) -> Presented:
-    """Return the certificates that came so far, whatever becomes of the handshake.
+    """Return the certificates received so far, whatever the state of the handshake.
 
-    pyOpenSSL has no public way to count them without making an object of each.
+    pyOpenSSL has no public way to count them without creating an object for each.
     """
     stack = openssl.SSL_get_peer_cert_chain(connection._ssl)  # noqa: SLF001 - as above
     if stack == ffi.NULL:
@@ -60,7 +60,7 @@ def presented_certificates(connection: SSL.Connection) -> Presented:
 
 
 def too_many_certificates(presented: Presented, server_name: str) -> CheckFailed | None:
-    """Return the failure of a handshake in which more certificates came than anybody looks at; else None."""
+    """Return the failure of a handshake with more certificates than are read; else None."""
     if presented.sent <= MAX_PRESENTED:
         return None
     detail = f"{server_name} presented {presented.sent} certificates; at most {MAX_PRESENTED} are accepted"
@@ -68,7 +68,7 @@ def too_many_certificates(presented: Presented, server_name: str) -> CheckFailed
 
 
 def legacy_server(connection: SSL.Connection, head: bytes, server_name: str) -> CheckFailed | None:
-    """Return the failure of a handshake with a server that has no secure renegotiation (RFC 5746); else None.
+    """Return the failure of a handshake with a server without secure renegotiation (RFC 5746); else None.
 
     Args:
         connection: A connection on which the server has made its choice.
@@ -89,8 +89,8 @@ def completed_facts(connection: SSL.Connection, presented: Presented, verified: 
 
     Args:
         connection: The connection.
-        presented: The certificates that came.
-        verified: The verified chain; None when nobody asked for that.
+        presented: The certificates received.
+        verified: The verified chain; None when verification was not wanted.
     """
     return TlsFacts(
         version=_version_name(connection.get_protocol_version_name()),
@@ -102,10 +102,10 @@ def completed_facts(connection: SSL.Connection, presented: Presented, verified: 
 
 
 def refused_facts(presented: Presented, head: bytes) -> TlsFacts | None:
-    """Return what is known of a handshake that failed or was given up; None when the peer chose nothing.
+    """Return what is known about a handshake that failed or was aborted; None when the peer chose nothing.
 
     Args:
-        presented: The certificates that came.
+        presented: The certificates received.
         head: The first bytes that the peer sent.
     """
     hello = read_server_hello(head)
@@ -124,7 +124,7 @@ def refused_facts(presented: Presented, head: bytes) -> TlsFacts | None:
 
 @cache
 def _suite_names() -> Mapping[int, str]:
-    """Give OpenSSL's names of cipher suites by their IANA numbers."""
+    """Return OpenSSL's names of cipher suites by IANA number."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_ciphers("ALL:COMPLEMENTOFDEFAULT:@SECLEVEL=0")
     return {suite["id"] & 0xFFFF: suite["name"] for suite in context.get_ciphers()}
@@ -133,12 +133,12 @@ def _suite_names() -> Mapping[int, str]:
 def handshake_failure(
     error: ssl.SSLError | SSL.Error, facts: TlsFacts | None, server_name: str, head: bytes
 ) -> CheckFailed:
-    """Return why a handshake failed, with what the certificate says where it is to blame.
+    """Return why a handshake failed, with the facts of the certificate when that is the cause.
 
     Args:
-        error: What OpenSSL raised.
-        facts: Facts of the refused handshake.
-        server_name: The name or address that the certificate had to be for.
+        error: The error from OpenSSL.
+        facts: Facts of the failed handshake.
+        server_name: The name or address that the certificate had to match.
         head: The first bytes that the peer sent.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -155,6 +155,6 @@ def handshake_failure(
 
 
 def _version_name(openssl_name: str) -> str:
-    """Turn `TLSv1.3` into `TLS 1.3`, and `TLSv1` into `TLS 1.0`."""
+    """Convert `TLSv1.3` to `TLS 1.3`, and `TLSv1` to `TLS 1.0`."""
     name = openssl_name.replace("TLSv", "TLS ")
     return f"{name}.0" if name == "TLS 1" else name

@@ -1,4 +1,4 @@
-"""PEM files of certificates and keys: what is in them, or what stands there instead and what to do about it.
+"""Read PEM files of certificates and keys, or report what they contain instead and how to fix it.
 
 Source: RFC 7468 for the form and the labels.
 """
@@ -40,11 +40,11 @@ UNKNOWN_KIND_OF_KEY = "its key is of a kind that TLS has no use for"
 
 
 def read_certificates(path: str) -> str:
-    """Return the certificates of a file as PEM; blocks meanwhile.
+    """Return the certificates in a file as PEM; blocks.
 
     Raises:
         OSError: When the system refuses to read it.
-        ValueError: When it holds none; says what it holds, following "it ".
+        ValueError: When it contains none; the message completes "it " with what it contains.
     """
     content = _read(path)
     blocks = [block[0].decode("ascii", "replace") for block in _CERTIFICATE.finditer(content)]
@@ -54,11 +54,11 @@ def read_certificates(path: str) -> str:
 
 
 def read_chain(path: str) -> tuple[x509.Certificate, ...]:
-    """Return the certificates of a file, read; blocks meanwhile.
+    """Return the parsed certificates in a file; blocks.
 
     Raises:
         OSError: When the system refuses to read it.
-        ValueError: When it holds none, or one that cannot be read.
+        ValueError: When it contains none, or one that cannot be parsed.
     """
     text = read_certificates(path)
     try:
@@ -68,11 +68,11 @@ def read_chain(path: str) -> tuple[x509.Certificate, ...]:
 
 
 def read_key(path: str) -> PrivateKeyTypes:
-    """Return the private key of a file; blocks meanwhile.
+    """Return the private key in a file; blocks.
 
     Raises:
         OSError: When the system refuses to read it.
-        ValueError: When it holds none, or one that needs a password.
+        ValueError: When it contains none, or one that needs a password.
     """
     content = _read(path)
     try:
@@ -95,7 +95,7 @@ def _read(path: str) -> bytes:
 
 
 def _found_instead(content: bytes, wanted: str) -> str:
-    """Say what a file holds instead of what is wanted, and how to make that of it where that is possible."""
+    """Return what a file contains instead of what is wanted, and how to convert it where that is possible."""
     labels = [match[1] for match in _LABEL.finditer(content)]
     if not labels:
         kind = _kind_of_der(content)

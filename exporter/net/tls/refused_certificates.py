@@ -1,7 +1,7 @@
-"""Why a certificate was refused, in words: what OpenSSL objects to, and what the certificate says about it.
+"""Explain why a certificate was rejected: OpenSSL's objection and the relevant facts of the certificate.
 
-Source of how names match: RFC 9525 section 6.3, and OpenSSL, X509_check_host(3). A name counts only as a subject
-alternative name; a wildcard stands for exactly one label, the leftmost, and needs two labels behind it.
+Source of how names match: RFC 9525 section 6.3, and OpenSSL, X509_check_host(3). Only subject alternative names count;
+a wildcard matches exactly one label, the leftmost, and needs two labels after it.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _LABELS_AFTER_WILDCARD = 2
 def certificate_phrase(
     error: ssl.SSLCertVerificationError, presented: Sequence[CertificateFacts], server_name: str
 ) -> str:
-    """Return why a certificate was refused.
+    """Return why a certificate was rejected.
 
     Args:
-        error: What OpenSSL raised.
+        error: The error from OpenSSL.
         presented: Facts of the certificates that were sent, the peer's own first.
-        server_name: The name or address that the certificate had to be for.
+        server_name: The name or address that the certificate had to match.
     """
     code = error.verify_code
     if code == EXPIRED:
@@ -96,7 +96,7 @@ def _dns_name_fault(dns_name: str, name: str) -> str:
 
 
 def _resembles(pattern: str, name: str) -> bool:
-    """Return whether a name would fit a pattern if each * stood for anything."""
+    """Whether a name would match a pattern if each * matched anything."""
     start, *others = pattern.split("*")
     if not others:
         return pattern == name

@@ -1,8 +1,7 @@
-"""What a server chose, from the first bytes that it sent: a ServerHello is in clear, however the handshake ends.
+"""Read a server's choices from its ServerHello, which is in clear text even when the handshake fails.
 
-OpenSSL tells version and cipher suite only of handshakes that succeeded, and pyOpenSSL never tells whether the server
-knows of secure renegotiation.
-Source: RFC 8446 sections 4.1.3 and 5.1, RFC 5746 section 3.4.
+OpenSSL reports version and cipher suite only for successful handshakes, and pyOpenSSL never reports whether the server
+supports secure renegotiation. Source: RFC 8446 sections 4.1.3 and 5.1, RFC 5746 section 3.4.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class ServerHello(NamedTuple):
     Attributes:
         version: The TLS version, such as `TLS 1.2`.
         cipher_suite: The number of the cipher suite.
-        is_legacy: Whether it is certain that the server does not know of secure renegotiation (RFC 5746); TLS 1.3 has
+        is_legacy: Whether it is certain that the server does not support secure renegotiation (RFC 5746); TLS 1.3 has
             no renegotiation.
     """
 
@@ -33,7 +32,7 @@ class ServerHello(NamedTuple):
 
 
 def read_server_hello(head: bytes) -> ServerHello | None:
-    """Read the first bytes of a server, as many as there are; None when they hold no choice."""
+    """Parse the first bytes from a server, as many as there are; None when they contain no choice."""
     message = _first_message(head)
     if len(message) <= _SESSION_LENGTH_AT or message[0] != _SERVER_HELLO:
         return None
@@ -48,7 +47,7 @@ def read_server_hello(head: bytes) -> ServerHello | None:
 
 
 def _first_message(head: bytes) -> bytes:
-    """Return the first handshake message out of its records, as much as there is; warnings before it are skipped."""
+    """Return the first handshake message from its records, as far as received; warnings before it are skipped."""
     message = b""
     while len(head) >= _RECORD_HEAD_BYTES:
         end = _RECORD_HEAD_BYTES + int.from_bytes(head[3:5])

@@ -1,7 +1,7 @@
 """TLS on top of a connected socket: a transport for the protocol above, a protocol for the socket below.
 
-An own layer over OpenSSL instead of the event loop's, because the handshake is measured apart from TCP, and because
-the certificates of a refused handshake can only be read while its connection object is at hand.
+A separate layer over OpenSSL instead of the event loop's, because the handshake is measured apart from TCP, and because
+the certificates of a failed handshake can only be read from its connection object.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ if TYPE_CHECKING:
 
 _RECORD_BYTES = 16384  # the most plaintext that one record holds, RFC 8446 section 5.1
 _SENT_BYTES = 20000  # a flight of a handshake, or a record; the C library clears up after every buffer of 64 KiB
-_HEAD_BYTES = 1024  # a whole ServerHello, from which is read what was chosen
+_HEAD_BYTES = 1024  # a whole ServerHello, with the server's choices
 
 
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
     """One TLS connection; lives as long as its socket, on one event loop.
 
-    The protocol above gets `connection_made` when the handshake is done, and nothing at all when it fails; then
-    `shake_hands` raises. Closing sends what is pending and a close_notify, and does not wait for the peer's.
+    The protocol above gets `connection_made` when the handshake is done, and no call when it fails; then `shake_hands`
+    raises. Closing sends pending data and a close_notify, and does not wait for the peer's.
     """
 
     def __init__(
         self, protocol: asyncio.Protocol, context: TlsContext, server_name: str, facts: ConnectionFacts
     ) -> None:
-        """Prepare to be the protocol of a socket.
+        """Prepare to serve as the protocol of a socket.
 
         Args:
             protocol: The protocol above.
-            context: What the connection is made from and its certificates are judged by.
+            context: Makes the connection and verifies its certificates.
             server_name: Name or IP address sent (names only) and verified.
-            facts: Told of the handshake.
+            facts: Updated with the facts of the handshake.
         """
         super().__init__()
         self._tls = context.connection(server_name, named=parse_address(server_name) is None)
@@ -77,10 +77,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._broken: SSL.Error | CheckFailed | None = None
 
     async def shake_hands(self) -> None:
-        """Wait until the handshake, which starts by itself with the connection, is done.
+        """Wait for the handshake, which starts when the connection is made.
 
         Raises:
-            CheckFailed: With reason `certificate` when the peer's was refused, `tls` when the handshake failed
+            CheckFailed: With reason `certificate` when the peer's was rejected, `tls` when the handshake failed
                 otherwise, `connection_reset` when the peer reset the connection.
         """
         if not self._established and self._failure is None:
@@ -102,7 +102,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._continue_handshake()
 
     def data_received(self, data: bytes) -> None:
-        """Decrypt what came."""
+        """Decrypt received data."""
         self._tls.bio_write(data)
         if not self._established:
             if len(self._head) < _HEAD_BYTES:
@@ -112,7 +112,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._deliver()
 
     def eof_received(self) -> None:
-        """Pass on that the peer sends no more; the socket closes itself then."""
+        """Pass on that the peer sends no more; the socket then closes by itself."""
         if self._established:
             self._cut_off = not self._tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN
             self._protocol.eof_received()
@@ -120,7 +120,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._fail(CheckFailed(Reason.TLS, f"the peer closed the connection while {self._doing}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass on that the connection is gone."""
+        """Pass on that the connection is lost."""
         self._closing = True
         if self._established:
             self._protocol.connection_lost(self._broken or exc)
@@ -142,50 +142,50 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     # The transport of the protocol above.
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        """Encrypt and send; after closing, drop."""
+        """Encrypt and send data; after closing, drop it."""
         if data and not self._closing:
             self._backlog.append(memoryview(bytes(data)))
             self._flush_backlog()
 
     def close(self) -> None:
-        """Send what is pending and close, without waiting for the peer."""
+        """Send pending data and close, without waiting for the peer."""
         if self._closing or self._socket is None:
             return
         self._closing = True
-        with suppress(SSL.Error):  # a handshake that is not done has nothing to say goodbye with
+        with suppress(SSL.Error):  # an unfinished handshake cannot send close_notify
             self._tls.shutdown()
         self._send_pending()
         self._socket.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         self._closing = True
         if self._socket is not None:
             self._socket.abort()
 
     def is_closing(self) -> bool:
-        """Return whether the connection is closed or about to be."""
+        """Whether the connection is closed or closing."""
         return self._closing
 
     def pause_reading(self) -> None:
-        """Deliver no more data for now."""
+        """Stop delivering data."""
         if not self._paused and self._socket is not None:
             self._paused = True
             self._socket.pause_reading()
 
     def resume_reading(self) -> None:
-        """Deliver data again, what was received meanwhile first."""
+        """Deliver data again, starting with what was received in between."""
         if self._paused and self._socket is not None:
             self._paused = False
             self._socket.resume_reading()
             asyncio.get_running_loop().call_soon(self._deliver)
 
     def is_reading(self) -> bool:
-        """Return whether data is delivered."""
+        """Whether data is delivered."""
         return not self._paused and not self._closing
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Hand the connection to another protocol."""
+        """Switch the connection to another protocol."""
         self._protocol = cast("asyncio.Protocol", protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
@@ -193,10 +193,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return self._protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Give `alpn_protocol`, `cut_off`, or what the socket below knows.
+        """Return `alpn_protocol`, `cut_off`, or the extra info of the socket below.
 
-        `alpn_protocol` is the protocol agreed on, if any. `cut_off` is whether the connection ended without the peer's
-        close_notify (RFC 8446 section 6.1), so that nobody can tell whether it had more to say.
+        `alpn_protocol` is the negotiated protocol, if any. `cut_off` is whether the connection ended without the peer's
+        close_notify (RFC 8446 section 6.1), so that it is unknown whether there was more to come.
         """
         if name == "alpn_protocol":
             return self._tls.get_alpn_proto_negotiated().decode() or None
@@ -205,7 +205,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return default if self._socket is None else self._socket.get_extra_info(name, default)
 
     def get_write_buffer_size(self) -> int:
-        """Return the number of bytes not yet handed to the system."""
+        """Return the number of bytes not yet passed to the system."""
         return 0 if self._socket is None else self._socket.get_write_buffer_size()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
@@ -214,10 +214,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._socket.set_write_buffer_limits(high, low)
 
     def can_write_eof(self) -> bool:
-        """Tell that one direction cannot be closed alone."""
+        """Return False: one direction cannot be closed alone."""
         return False
 
-    # Both together.
+    # Shared by both.
 
     @property
     def _doing(self) -> str:
@@ -234,7 +234,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             return
         except SSL.Error as error:
             if self._judge(done=False):
-                self._send_pending()  # the alert that tells the peer why
+                self._send_pending()  # the alert with the reason
                 self._refuse(error)
             return
         if not self._judge(done=True):
@@ -245,12 +245,12 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._established = True
         self._protocol.connection_made(self)
         self._wake()
-        # Whoever waited goes on before this call, so that what it has to say leaves together with the end of the
-        # handshake: a packet less for everyone, and less time spent in the system's network code.
+        # The waiting task continues before this call, so that its first data is sent together with the end of the
+        # handshake: one packet less, and less time spent in the system's network code.
         asyncio.get_running_loop().call_soon(self._end_handshake)
 
     def _judge(self, *, done: bool) -> bool:
-        """Return whether the handshake may go on; nothing is sent to a peer once it was refused."""
+        """Whether the handshake may continue; nothing is sent to a peer once it has been rejected."""
         if self._presented.sent:
             return True
         self._presented = presented_certificates(self._tls)
@@ -296,7 +296,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             try:
                 chunk = self._tls.recv(_RECORD_BYTES)
             except SSL.WantReadError:
-                break  # nothing, or half a record; the rest will come
+                break  # nothing, or a partial record; the rest will come
             except SSL.ZeroReturnError:
                 self._protocol.eof_received()
                 self.close()
@@ -320,7 +320,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                 else:
                     del self._backlog[0]
         except SSL.WantReadError:
-            pass  # the peer renegotiates (TLS 1.2); sending goes on when it has answered
+            pass  # the peer renegotiates (TLS 1.2); sending continues when it has answered
         except SSL.Error as error:
             self._break(error)
             return
@@ -334,9 +334,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._socket.close()
 
     def _is_who_it_was(self) -> bool:
-        """Return whether the peer still has the certificate that was verified; with another one, abort.
+        """Whether the peer still has the certificate that was verified; abort if it has another one.
 
-        A renegotiation (TLS 1.2) may bring certificates that nobody has looked at.
+        A renegotiation (TLS 1.2) may bring certificates that have not been verified.
         """
         if self._verified is None or not self._tls.total_renegotiations():
             return True
@@ -352,7 +352,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def _send_pending(self) -> None:
         if self._socket is None or not self._is_who_it_was():
             return
-        with suppress(SSL.WantReadError):  # there is no more
+        with suppress(SSL.WantReadError):  # no more data
             while True:
                 pending = self._tls.bio_read(_SENT_BYTES)
                 self._socket.write(pending)

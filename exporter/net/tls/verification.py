@@ -1,8 +1,8 @@
-"""Whether Python's `ssl` takes certificates that came by a handshake which is not its own.
+"""Verify certificates from another library's handshake with Python's `ssl`.
 
-The certificates are put before it as a server of TLS 1.2 would send them, in clear: it judges them before it asks for
-anything that needs the server's key. So authorities, host names, purposes, and the words for what is wrong are the same
-for every protocol. Whether the peer has the key of its certificate is for the handshake they came by to prove.
+The certificates are passed to it as a TLS 1.2 server would send them, in clear text: it verifies them before it needs
+anything that depends on the server's key. So authorities, host names, purposes and error texts are the same for every
+protocol. The original handshake proves that the peer has the key of its certificate.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 _DER = 2  # _ssl.ENCODING_DER
 _RECORD_BYTES = 16384
 _SERVER_HELLO, _CERTIFICATE = b"\x02", b"\x0b"  # RFC 5246 section 7.4
-_NO_RENEGOTIATION = b"\xff\x01\x00\x01\x00"  # RFC 5746 section 3.2, without which OpenSSL 3 ends the handshake
+_NO_RENEGOTIATION = b"\xff\x01\x00\x01\x00"  # RFC 5746 section 3.2; without it OpenSSL 3 ends the handshake
 _ECDHE_RSA, _ECDHE_ECDSA = b"\xc0\x30", b"\xc0\x2c"  # with AES_256_GCM_SHA384, RFC 5289
 _RSA_KEYS = (crypto.TYPE_RSA, 912)  # the latter is EVP_PKEY_RSA_PSS
 
 _VERIFYING_SUITES = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384:@SECLEVEL=2"
-"""The cipher suites that verify_chain speaks, and OpenSSL's security level, whatever a system wants for connections.
-Level 2 demands keys of 112 bits of security (RSA with 2048 bits) and no signature by MD5 or SHA-1 but that of an
-authority that is trusted. It is Python's own; the versions of TLS that connections may have do not lower it."""
+"""The cipher suites that verify_chain uses, and OpenSSL's security level, whatever the system sets for connections.
+Level 2 requires keys of 112 bits of security (RSA with 2048 bits) and no signature with MD5 or SHA-1 except that of a
+trusted authority. It is Python's default; the TLS versions allowed for connections do not lower it."""
 
 
 class VerifiedChain(NamedTuple):
-    """A chain that was verified: the Unix times between which all its certificates are valid.
+    """A verified chain: the Unix times between which all its certificates are valid.
 
     Attributes:
         valid_from_seconds: The beginning; None when the dates of one of them cannot be read.
@@ -45,7 +45,7 @@ class VerifiedChain(NamedTuple):
     valid_until_seconds: float | None
 
     def holds_at(self, timestamp_seconds: float) -> bool:
-        """Return whether the chain is certain to be valid at a Unix time."""
+        """Whether the chain is certain to be valid at a Unix time."""
         begins, ends = self
         return begins is not None and ends is not None and begins <= timestamp_seconds <= ends
 
@@ -53,8 +53,8 @@ class VerifiedChain(NamedTuple):
 def verifying_context(authorities: str) -> ssl.SSLContext:
     """Make a context for verify_chain.
 
-    Each certificate is trusted by itself, whether it is a root, an intermediate or the peer's own: a chain that ends at
-    it is complete. Names in a certificate's subject do not count (RFC 9525 section 2).
+    Each certificate is a trust anchor, whether it is a root, an intermediate or the peer's own: a chain that ends at it
+    is complete. Names in a certificate's subject do not count (RFC 9525 section 2).
 
     Args:
         authorities: The certificates to trust, as PEM.
@@ -67,31 +67,31 @@ def verifying_context(authorities: str) -> ssl.SSLContext:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.hostname_checks_common_name = False
     context.set_ciphers(_VERIFYING_SUITES)
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2  # what verify_chain speaks
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2  # what verify_chain uses
     return context
 
 
 def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[bytes]) -> VerifiedChain:
-    """Verify chain and name as `context` does in handshakes.
+    """Verify the chain and the name as `context` does in handshakes.
 
     Args:
-        context: What verifying_context made.
-        server_name: Name or IP address that the certificate has to be for.
-        presented: The certificates as they were sent, in DER, the peer's own first; at least one.
+        context: A context from verifying_context.
+        server_name: Name or IP address that the certificate must match.
+        presented: The certificates as sent, in DER, the peer's own first; at least one.
 
     Returns:
         When the verified chain, from the peer's certificate to the authority, is valid.
 
     Raises:
-        ssl.SSLCertVerificationError: When they are refused.
-        ssl.SSLError: When they cannot be judged: too many, or of a kind that OpenSSL does not know.
+        ssl.SSLCertVerificationError: When they are rejected.
+        ssl.SSLError: When they cannot be verified: too many, or of a kind that OpenSSL does not support.
     """
     incoming = ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, ssl.MemoryBIO(), server_hostname=server_name)
     with suppress(ssl.SSLWantReadError):
         tls.do_handshake()
     incoming.write(_first_flight(presented))
-    with suppress(ssl.SSLWantReadError):  # it took the certificates and waits for what proves the key
+    with suppress(ssl.SSLWantReadError):  # it accepted the certificates and waits for proof of the key
         tls.do_handshake()
     chain = _verified_chain(tls)
     if not chain:
@@ -110,9 +110,9 @@ def _first_flight(presented: Sequence[bytes]) -> bytes:
 
 
 def _key_type(der: bytes) -> int:
-    """Give OpenSSL's number for the kind of a certificate's key; 0 for one that it will refuse.
+    """Return OpenSSL's number for the kind of a certificate's key; 0 for one that it will reject.
 
-    By OpenSSL's own reader, which takes certificates that cryptography does not.
+    Uses OpenSSL's own parser, which accepts certificates that cryptography does not.
     """
     try:
         return crypto.load_certificate(crypto.FILETYPE_ASN1, der).get_pubkey().type()
@@ -121,7 +121,7 @@ def _key_type(der: bytes) -> int:
 
 
 def _vector(content: bytes, length_octets: int) -> bytes:
-    """Write what TLS calls a vector: a length and that much (RFC 5246 section 4.3)."""
+    """Encode a TLS vector: a length and that many bytes (RFC 5246 section 4.3)."""
     return len(content).to_bytes(length_octets) + content
 
 
