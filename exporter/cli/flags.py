@@ -152,7 +152,7 @@ def read_url(text: str) -> str:
     if not is_whole or not text.isprintable() or " " in text:
         raise ValueError(f"{text!r} is not a URL such as https://monitoring.example/nyxmon")
     if "@" in parts.netloc:
-        raise ValueError("has a user name or password in it, which everybody would see who gets an alert")
+        raise ValueError("contains a user name or password, which everyone who gets an alert would see")
     return text.rstrip("/")
 
 

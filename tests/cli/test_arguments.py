@@ -184,7 +184,7 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ),
         (
             "generate rules --config.file=c --web.external-url=https://me:secret@e.example",
-            "--web.external-url: has a user name or password in it, which everybody would see who gets an alert",
+            "--web.external-url: contains a user name or password, which everyone who gets an alert would see",
         ),
         ("generate prometheus --config.file=c --address=:1", "--address: ':1' has no host before its port"),
         ("generate prometheus --config.file=c --job=", "--job: '' is not a name"),
