@@ -59,7 +59,7 @@ class CommonKeys(SettingsModel):
 
 READ_APART = {
     "type": "The check type",
-    "targets": "Several targets; short for each: {target: [..]}",
+    "targets": "Several targets, short for each: {target: [..]}",
     "target_files": "Files in Prometheus' file_sd format that list targets with labels, as globs relative to this file",
     "each": "Keys and their values: one check for each combination; {key} stands for the value",
     "expect": "Expectations about what is observed",
