@@ -146,7 +146,7 @@ def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expect
         return expectation
     if expectation.operator not in _MET_BY_NOTHING:
         if expectation.subject is SOA_SERIAL and settings.record_type not in ("SOA", "ANY"):
-            raise ValueError(f"can never be met: records of type {settings.record_type} have no serial, SOA has")
+            raise ValueError(f"can never be met: records of type {settings.record_type} have no serial, only SOA has")
         if expectation.subject in TLS_SUBJECTS and settings.transport != "tls":
             raise ValueError(f"can never be met with transport: {settings.transport}, only with tls")
     if expectation.subject is not ANSWERS:

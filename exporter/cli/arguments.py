@@ -119,7 +119,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
 
 def _check_what_belongs_together(options: Options) -> None:
     if options.config_check and options.config_file is None:
-        raise UsageError("--config.check needs --config.file: without it there is nothing of yours to check")
+        raise UsageError("--config.check needs --config.file: without a file there is nothing to check")
     if options.endpoint == "metrics" and options.shards > 1:
         raise UsageError("--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided")
     if options.shard >= options.shards:
@@ -154,7 +154,7 @@ def _parse_words(words: Sequence[str], after_dashes: Sequence[str]) -> tuple[Com
     name = words[0] if words else "serve"
     length = 2 if name == "generate" else 1
     if words[:length] == ["generate"]:
-        raise UsageError("generate needs to know what: generate rules or generate prometheus")
+        raise UsageError("generate needs a subcommand: generate rules or generate prometheus")
     name = " ".join(words[:length]) or name
     if name not in get_args(Command):
         raise UsageError(_unknown("command", name, get_args(Command)))

@@ -31,7 +31,7 @@ def healthcheck(addresses: Sequence[ListenAddress]) -> int:
     except OSError as error:
         raise OSError(error.errno, f"{address}: {error.strerror or error}") from error
     except http.client.HTTPException as error:
-        sys.stderr.write(f"nyxmon-exporter: {address}: no HTTP: {escape_unprintable(str(error))}\n")
+        sys.stderr.write(f"nyxmon-exporter: {address}: not HTTP: {escape_unprintable(str(error))}\n")
         return 1
     sys.stdout.write(f"{escape_unprintable(answer)}\n")
     return 0 if status == http.client.OK else 1

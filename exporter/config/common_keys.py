@@ -21,10 +21,10 @@ def _check_label_name(name: str) -> str:
     Source: Prometheus, "Data model", metric names and labels: the names that every version accepts.
     """
     if not _LABEL_NAME.fullmatch(name):
-        raise ValueError("is not a label name; it has letters, digits and _, and starts with no digit")
+        raise ValueError("is not a label name; it has letters, digits and _, and does not start with a digit")
     if name.startswith("__") or name in _TAKEN_LABELS:
         taken = ", ".join(sorted(_TAKEN_LABELS))
-        raise ValueError(f"is a label that is taken, as are {taken} and all that start with __")
+        raise ValueError(f"is a reserved label, as are {taken} and all that start with __")
     return name
 
 

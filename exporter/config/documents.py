@@ -112,7 +112,7 @@ class DocumentReader:
         for path in self._files.find(directory, text):
             real = Path(os.path.realpath(path))
             if real in self._open:
-                self._problems.add(pattern, f"includes {path}, which is being read already")
+                self._problems.add(pattern, f"includes {path}, which is already being read")
             elif len(self._documents) >= MAX_DOCUMENTS:
                 self._problems.add(pattern, f"leads to more than {MAX_DOCUMENTS} files")
                 return

@@ -86,7 +86,7 @@ def expand_each(
         return
     choices: Sequence[Node | FileTarget | None] = [None] if targets is None else targets
     if math.prod(len(values) for values in (*axes.values(), choices)) > MAX_COMBINATIONS:
-        problems.add(check, f"stands for more than {MAX_COMBINATIONS} checks")
+        problems.add(check, f"expands to more than {MAX_COMBINATIONS} checks")
         return
     labels = {label for choice in choices if isinstance(choice, FileTarget) for label in choice.labels}
     substitution = Substitution(problems, labels)
@@ -125,9 +125,9 @@ def _targets(
     written, files = own.get("targets"), own.get("target_files")
     for node in (written, files):
         if node and "target" in own and not has_placeholder(own["target"], "target"):
-            problems.add(node, "cannot stand beside target, unless that has {target} in it", on_key=True)
+            problems.add(node, "cannot be used with target, unless that has {target} in it", on_key=True)
         elif node and "target" in axes:
-            problems.add(node, "cannot stand beside each.target", on_key=True)
+            problems.add(node, "cannot be used with each.target", on_key=True)
     if written is None and files is None:
         return None
     return [

@@ -164,7 +164,7 @@ class _Load:
                     builder.check_given(node, layer)
         for layer in (defaults.common, *defaults.by_type.values()):
             if "labels" in layer and has_placeholders(layer["labels"]):
-                message = "has a placeholder, which nothing fills in defaults; write the label into the checks"
+                message = "has a placeholder, which has no value in defaults; write the label into the checks"
                 self._problems.add(layer["labels"], message)
 
     def _read_check(self, check: Node, defaults: list[Defaults]) -> None:
@@ -243,7 +243,7 @@ class _Load:
             message = f"{quoted(name)} would name several checks; tell them apart by a placeholder, such as {{{key}}}"
             self._problems.add(name_node, message)
         else:
-            message = f"gives a check named {quoted(name)}, as does the target at {place.file}:{place.line}"
+            message = f"produces a check named {quoted(name)}, as does the target at {place.file}:{place.line}"
             self._problems.add(origin, message)
 
 

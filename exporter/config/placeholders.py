@@ -59,7 +59,7 @@ def refuse_placeholders(node: Node, problems: Problems) -> None:
     elif isinstance(node.value, str) and "{" in node.value:
         for match in _PLACEHOLDER.finditer(node.value):
             if match[2]:
-                problems.add(node, f"has {match[0]}, which nothing fills; add each, targets or target_files")
+                problems.add(node, f"has {match[0]}, which has no value; add each, targets or target_files")
 
 
 class Substitution:
@@ -144,7 +144,7 @@ class Substitution:
         if value is None:
             self._tell_missing(key, node, values)
         elif isinstance(value.value, dict | list):
-            self._problems.add(value, f"cannot stand within a text, as {{{key}}} does")
+            self._problems.add(value, f"cannot be part of a text, as {{{key}}} does")
         else:
             return value.value if isinstance(value.value, str) else value.text
         return ""

@@ -52,9 +52,9 @@ def load_plugins(
             continue
         faults = contract_faults(check_type, {**known, **found}.values())
         if any(check_type.name == other for other in found):
-            problems.add(node, f"{quoted(node.value)} gives the check type {check_type.name}, as another plugin does")
+            problems.add(node, f"{quoted(node.value)} provides the type {check_type.name}, as another plugin does")
         for fault in faults:
-            problems.add(node, f"{quoted(node.value)} gives a check type that {fault}")
+            problems.add(node, f"{quoted(node.value)} provides a check type that {fault}")
         if not faults or _can_be_configured(check_type):
             found[check_type.name] = check_type
     return tuple(found.values())

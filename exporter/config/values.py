@@ -77,7 +77,7 @@ class Reader:
     def _read_secret(self, key: str, data: dict[str, object], node: Node) -> None:
         path = data.pop(f"{key}{FILE_SUFFIX}")
         if key in data:
-            self._problems.add(node, f"cannot stand beside {key}", on_key=True)
+            self._problems.add(node, f"cannot be used with {key}", on_key=True)
         elif not isinstance(path, str) or not path:
             self._problems.add(node, "must be the path of a file")
             data[key] = ""

@@ -238,7 +238,7 @@ class _Tree:
                 shown = key if isinstance(key, str) else "a collection"
                 shown = MASK if is_credential_path(path) else shown
                 self._problems.add_at(
-                    self._file, line, column, path, f"{shown} is not a key; a key is text, in quotes if need be"
+                    self._file, line, column, path, f"{shown} is not a key; a key is text, in quotes if necessary"
                 )
                 continue
             step = shown_key(key)
