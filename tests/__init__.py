@@ -1,1 +1,1 @@
-"""The tests; `tests/run` is the one command that runs everything."""
+"""The tests; `tests/run` runs everything."""

@@ -1,4 +1,4 @@
-"""Calling a function in a process of its own, where nothing else opens files, takes memory or uses the processor."""
+"""Calls a function in a separate process, where nothing else opens files, uses memory or takes CPU time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _T = TypeVar("_T")
 
 
 def alone(function: Callable[..., _T], *arguments: object) -> _T:
-    """Call a function of a test module and give what it returns.
+    """Call a function of a test module in a new process and return its result.
 
     Args:
-        function: Stands in its module by its name.
-        arguments: What it is called with; they and the result are numbers, texts, and tuples or lists of such.
+        function: A module-level function.
+        arguments: Its arguments; they and the result are numbers, texts, and tuples or lists of these.
 
     Raises:
-        AssertionError: When it fails; the text holds everything it said.
+        AssertionError: When it fails; the message contains its output.
     """
     name = function.__name__
     call = f"from {function.__module__} import {name}; print(repr({name}(*{arguments!r})))"

@@ -1,4 +1,4 @@
-"""Fixtures every test may use: real servers on demand, certificates, and a watch on the event loop."""
+"""Fixtures for every test: real servers on demand, certificates, and detection of blocking calls on the event loop."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")  # a busy machine is no fault of what is tested
+settings.load_profile("patient")  # a busy machine must not fail a test
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Asynchronous tests run as the product does: asyncio on uvloop."""
+    """Run asynchronous tests as the product runs: asyncio on uvloop."""
     return ("asyncio", {"use_uvloop": True})
 
 
@@ -34,7 +34,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 def blockbuster() -> Iterator[None]:
     """Fail a test in which code of the exporter makes a blocking call on an event loop.
 
-    Loading a configuration blocks, as it says, and tests do so wherever it suits them.
+    Loading a configuration blocks by design, and tests may do so anywhere.
     """
     with blockbuster_ctx(scanned_modules=[exporter]) as watch:
         watch.functions["io.BufferedReader.read"].can_block_in("exporter/config/check_builder.py", "_settings")
@@ -43,7 +43,7 @@ def blockbuster() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def ca() -> trustme.CA:
-    """An authority that only the tests trust, when they name its file."""
+    """An authority that is trusted only by tests that name its file."""
     return trustme.CA()
 
 
@@ -57,7 +57,7 @@ def ca_file(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def write_certificate(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., CertificateFiles]:
-    """Make a certificate for the names given (trustme's keywords too) and write it to files."""
+    """Make a certificate for the given names (and trustme keywords) and write it to files."""
 
     def write(*names: str, authority: trustme.CA = ca, **options: Any) -> CertificateFiles:
         directory = tmp_path_factory.mktemp("certificate")
@@ -79,7 +79,7 @@ def certificate(write_certificate: Callable[..., CertificateFiles]) -> Certifica
 
 @pytest.fixture
 def servers() -> Iterator[ExitStack]:
-    """Holds what a test has started and stops it afterwards."""
+    """Holds the servers that a test starts and stops them afterwards."""
     with ExitStack() as stack:
         yield stack
 

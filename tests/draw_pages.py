@@ -1,6 +1,6 @@
-"""Makes the pictures of the status page: `python -m tests.draw_pages`. Needs Chromium.
+"""Takes the screenshots of the status page: `python -m tests.draw_pages`. Needs Chromium.
 
-They show what a newcomer sees: the built-in demo after some scrapes, on a light and on a dark desktop.
+They show what a new user sees: the built-in demo after some scrapes, on a light and on a dark desktop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _THEMES = {"light": "1", "dark": "0"}
 
 
 def main() -> None:
-    """Run the demo for a moment, then take the pictures."""
+    """Run the demo for a moment, then take the screenshots."""
     chromium = server_program("chromium", "chromium")
     with tempfile.TemporaryDirectory() as place, run_exporter(Path(place)) as exporter:
         for _ in range(SCRAPES):

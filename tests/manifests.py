@@ -1,4 +1,4 @@
-"""Kubernetes manifests held against the schemas of their kinds, as strictly as `kubectl apply --validate=strict` does.
+"""Validates Kubernetes manifests against the schemas of their kinds, as strictly as `kubectl apply --validate=strict`.
 
 The schemas are those of the packages cloudcoil-models-kubernetes and cloudcoil-models-prometheus-operator, which are
 generated from Kubernetes' OpenAPI description and from the operator's custom resource definitions.
@@ -26,7 +26,7 @@ _MODELS = {
 
 
 def problems(manifest: Manifest) -> list[str]:
-    """What is wrong with a manifest: where, and what; unknown fields count as wrong.
+    """Return the errors of a manifest with their places; unknown fields are errors.
 
     Raises:
         KeyError: When there are no schemas for its `apiVersion`.
@@ -37,7 +37,7 @@ def problems(manifest: Manifest) -> list[str]:
 
 
 def _told(context: Any, message: str) -> str:
-    """The errors inside a field that may be absent, where the schema says so by two alternatives."""
+    """Return the errors inside a field that may be absent, which the schema expresses as two alternatives."""
     inner = [_told(each.context, f"{each.json_path}: {each.message}") for each in context or ()]
     return "; ".join(each for each in inner if not each.endswith("is not of type 'null'")) or message
 

@@ -12,7 +12,7 @@ TEXTS = {str(document.relative_to(ROOT)): document.read_text(encoding="utf-8") f
 
 
 class Block(NamedTuple):
-    """A fenced block: its language, its text, and the document and line it stands at."""
+    """A fenced block: its language, its text, and its document and line."""
 
     language: str
     text: str
@@ -33,7 +33,7 @@ _BLOCKS = [
 
 
 def blocks(language: str, *, first_line: str | None = None, document: str | None = None) -> list[Block]:
-    """The blocks in a language, also only those that begin with a line or stand in one document."""
+    """Return the blocks in a language, optionally only those that begin with a line or are in one document."""
     return [
         block
         for block in _BLOCKS

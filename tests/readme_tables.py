@@ -1,6 +1,6 @@
-"""The tables of the READMEs, made from what they describe: `python -m tests.readme_tables` writes them anew.
+"""Generates the tables of the READMEs from what they describe: `python -m tests.readme_tables` rewrites them.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`; tests/test_readme.py fails when one is out of date.
+A table is between `<!-- table: NAME -->` and `<!-- end -->`; tests/test_readme.py fails when one is out of date.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DOCUMENTS = tuple(
         "tests/README.md",
     )
 )
-"""The front page, and the references beside what they describe."""
+"""The front page, and the references next to what they describe."""
 
 BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n)(?P<table>.*?)(<!-- end -->)", re.DOTALL)
 
@@ -59,7 +59,7 @@ _READ_APART = {
     "alert": "object",
     "retry_on": "array",
 }
-"""The kind of value of the keys that are no fields of a model."""
+"""The kind of value of the keys that are not fields of a model."""
 
 _VALUE_KINDS = {
     ValueKind.NUMBER: "number",
@@ -81,7 +81,7 @@ _SELECTORS = {
 
 
 class _Connection(NetworkSettings, TlsSettings):
-    """What the settings of every type that opens connections have."""
+    """The settings of every type that opens connections."""
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -110,7 +110,7 @@ def document_keys() -> str:
 
 
 def _properties(model: type[BaseModel]) -> dict[str, Mapping[str, Any]]:
-    """Return the keys of a model with the schema of each; a secret may be in a file."""
+    """Return the keys of a model with their schemas; a secret may be in a file."""
     found: dict[str, Mapping[str, Any]] = model.model_json_schema(by_alias=True)["properties"]
     for key in sorted(fields_of(model).single_secrets):
         found[f"{key}_file"] = {"type": "string", "description": f"File that holds {key}"}
@@ -156,7 +156,7 @@ def _keys_table(properties: Mapping[str, Mapping[str, Any]], required: tuple[str
 
 
 def _kind(key: str, schema: Mapping[str, Any]) -> str:
-    """Name the kind of value that a schema describes."""
+    """Return the kind of value that a schema describes."""
     if "anyOf" in schema:
         kinds = [_kind(key, option) for option in schema["anyOf"] if option.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))
@@ -192,7 +192,7 @@ def _default(schema: Mapping[str, Any]) -> str:
 
 
 def subjects() -> str:
-    """What expectations can be about, and for which types."""
+    """The subjects of expectations, and their types."""
     found: dict[str, tuple[Subject, list[str]]] = {DURATION.name: (DURATION, list(_TYPES))}
     for check_type in BUILTIN:
         for subject in check_type.subjects:
@@ -228,17 +228,17 @@ def _families(families: Iterable[Family]) -> str:
 
 
 def check_metrics() -> str:
-    """What every check yields."""
+    """The metrics of every check."""
     return _families((*catalogue.UNIVERSAL, *catalogue.CHECKS))
 
 
 def own_metrics() -> str:
-    """What the exporter tells about batches and itself."""
+    """The metrics about batches and the exporter itself."""
     return _families((*catalogue.BATCH, *catalogue.EXPORTER))
 
 
 def type_metrics() -> str:
-    """What checks of a type yield besides."""
+    """The additional metrics of each check type."""
     found: dict[str, tuple[Any, list[str]]] = {}
     for check_type in BUILTIN:
         for spec in check_type.metrics:
@@ -261,7 +261,7 @@ def types() -> str:
 
 
 def layout() -> str:
-    """Every room of the program, the top first, with the first line of its own description."""
+    """Every part of the program, the top first, with the first line of its docstring."""
     names = [name.removeprefix("exporter.") for line in ROOMS for name in reversed(line) if name != "exporter"]
     rows = []
     for name in reversed(names):
@@ -294,7 +294,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def with_tables(text: str) -> str:
-    """The text of a document with every table made anew."""
+    """Return the text of a document with every table regenerated."""
     return BLOCK.sub(lambda match: f"{match[1]}{TABLES[match['name']]()}{match[4]}", text)
 
 

@@ -1,4 +1,4 @@
-"""A small check type with every sort of series, and checks, results and runners of prepared results to go with it."""
+"""A small check type with every kind of series, and checks, results and runners of prepared results to go with it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def outcome_of(expectation: Expectation, *, ok: bool, value: float = float("nan"
 
 
 class Prepared:
-    """A CheckRunner that hands out results it was given, and reports a batch it was given."""
+    """A CheckRunner that returns given results, and reports a given batch."""
 
     def __init__(self, *results: Result, **batch: Any) -> None:
         self.results = {result.check_name: result for result in results}
@@ -121,7 +121,7 @@ class Prepared:
 
 
 class Config(NamedTuple):
-    """A configuration with nothing but checks."""
+    """A configuration with only checks."""
 
     checks: tuple[Check, ...]
 
@@ -148,13 +148,13 @@ def probe_text(*pairs: tuple[Check, Result], labelled: bool = True, exposition_f
 
 
 def samples(page: str, name: str = "") -> dict[str, str]:
-    """The samples of a page in the text format: series to value, as they are written."""
+    """The samples of a page in the text format: series to value, as written."""
     pairs = (line.rpartition(" ") for line in page.splitlines() if not line.startswith("#"))
     return {series: value for series, _, value in pairs if re.match(rf"{name}(\{{|$)", series) or not name}
 
 
 def reference(collector: Collector, exposition_format: Format) -> str:
-    """What prometheus_client prints for a collector."""
+    """The output of prometheus_client for a collector."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     if exposition_format is Format.TEXT:
@@ -164,14 +164,14 @@ def reference(collector: Collector, exposition_format: Format) -> str:
 
 
 def parsed(page: str, exposition_format: Format = Format.TEXT) -> list[Metric]:
-    """The families prometheus_client's parser finds on a page."""
+    """The families that prometheus_client's parser finds on a page."""
     parse = parse_text if exposition_format is Format.TEXT else parse_openmetrics
     families: Iterable[Metric] = parse(page)
     return list(families)
 
 
 class Blocks:
-    """A prometheus_client collector of the blocks it was given."""
+    """A prometheus_client collector of the given blocks."""
 
     def __init__(self, convert: Callable[[Block], Metric], *blocks: Block) -> None:
         self.metrics = [convert(block) for block in blocks]

@@ -1,7 +1,7 @@
 """The structure of the program, drawn from its imports: `python -m tests.structure`.
 
 Prints the rooms of `exporter/` floor by floor, the arrows between them, the same within `net/` and `http/`, and which
-functions and modules are long. A room is a module or a package with all that is in it. It stands one floor above the
+functions and modules are long. A room is a module, or a package with everything in it. It is one floor above the
 highest room that it imports. `python -m tests.structure DIRECTORY` reads another checkout.
 """
 
@@ -18,12 +18,12 @@ LONG_FUNCTION_LINES, LONG_MODULE_LINES = 40, 300
 
 
 class Structure(NamedTuple):
-    """What the imports say.
+    """The structure that follows from the imports.
 
     Attributes:
-        floors: Rooms by floor, the ground first.
+        floors: Rooms by floor, the ground floor first.
         arrows: Importing room and imported room, with the number of imports.
-        upward: Arrows that belong to a circle of rooms.
+        upward: Arrows that are part of an import cycle.
         lines: Lines of each room.
     """
 
@@ -53,7 +53,7 @@ def imported(path: Path, known: dict[str, Path]) -> list[str]:
 
 
 def room_of(module: str, package: str) -> str | None:
-    """The part of a package in which a module lies; None for modules elsewhere."""
+    """The part of a package that a module is in; None for modules elsewhere."""
     if module == package:
         return f"{package}.__init__"
     inner = module.removeprefix(f"{package}.")
@@ -79,7 +79,7 @@ def structure(root: Path, package: str = "exporter") -> Structure:
 
 
 def stacked(below: dict[str, set[str]]) -> tuple[list[list[str]], list[tuple[str, str]]]:
-    """Put rooms on floors; where rooms import each other in a circle, the one with the fewest arrows down gives way."""
+    """Put rooms on floors; import cycles are broken at the room with the fewest arrows down."""
     left, floors, upward = dict(below), [], []
     placed: set[str] = set()
     while left:
@@ -131,7 +131,7 @@ def drawing(root: Path, package: str) -> list[str]:
 
 
 def report(root: Path) -> str:
-    """Everything as text."""
+    """The whole report as text."""
     text = [line for package in ("exporter", "exporter.net", "exporter.http") for line in drawing(root, package)]
     functions, large = long_functions(root), long_modules(root)
     text.append(f"{len(functions)} functions over {LONG_FUNCTION_LINES} lines: {', '.join(functions) or 'none'}")

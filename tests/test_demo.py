@@ -36,14 +36,14 @@ def demo() -> Iterator[Demo]:
 
 @pytest.fixture(scope="module")
 def checks(demo: Demo) -> dict[str, Check]:
-    """Its checks, read as any configuration is."""
+    """Its checks, read like any configuration."""
     config = parse_config(demo.configuration, DEMO_FILE, ExecutorRegistry.with_builtins().check_types)
     return {check.name: check for check in config.checks}
 
 
 @pytest.fixture(scope="module")
 def results(checks: dict[str, Check]) -> dict[str, Result]:
-    """What came of running them all."""
+    """The results of running them all."""
     found: dict[str, Result] = {}
     runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"))
     runner.run_all(checks.values(), lambda result: found.__setitem__(result.check_name, result), budget_seconds=10.0)
@@ -56,7 +56,7 @@ def test_the_demo_shows_every_type(checks: dict[str, Check]) -> None:
 
 
 def test_the_demo_shows_every_verdict(results: dict[str, Result]) -> None:
-    """What is fine, what is degraded and what fails on purpose, each for the reason it is meant to."""
+    """Checks that succeed, are degraded or fail on purpose, each for the intended reason."""
     assert {name: (result.status, result.reason) for name, result in results.items()} == {
         "shop": (ResultStatus.OK, None),
         "shop-slow-page": (ResultStatus.WARNING, Reason.EXPECTATION),
@@ -81,7 +81,7 @@ def test_the_demo_is_told_truthfully_in_its_file(demo: Demo, results: dict[str, 
 
 
 def test_the_web_site_answers(checks: dict[str, Check]) -> None:
-    """Pages that are there are found, and others are not."""
+    """Existing pages are found, and others are not."""
     with urllib.request.urlopen(checks["shop"].target) as page:
         assert b"Add to cart" in page.read()
     with pytest.raises(urllib.error.HTTPError, match="HTTP Error 404: Not Found") as caught:
@@ -90,7 +90,7 @@ def test_the_web_site_answers(checks: dict[str, Check]) -> None:
 
 
 def test_the_certificate_is_trusted_with_the_demos_authority(demo: Demo, checks: dict[str, Check]) -> None:
-    """Whoever names the demo's authority gets a verified connection, and the key is for its owner only."""
+    """With the demo's authority the connection is verified, and only the owner can read the key."""
     ca_file = re.search(r"ca_file: ([^}]*)}", demo.configuration)
     assert ca_file is not None
     context = ssl.create_default_context(cafile=ca_file[1])
@@ -117,14 +117,14 @@ def name_server(demo: Demo) -> tuple[str, int]:
 def test_the_name_server_knows_its_zone(
     demo: Demo, name: str, record_type: str, rcode: dns.rcode.Rcode, sections: tuple[int, int]
 ) -> None:
-    """Names it has, names without such records, names it has not, and names it is not asked about by anyone."""
+    """Names it has, names without such records, missing names, and names outside its zone."""
     host, port = name_server(demo)
     answer = dns.query.udp(dns.message.make_query(name, record_type), host, timeout=5, port=port)
     assert (answer.rcode(), (len(answer.answer), len(answer.authority))) == (rcode, sections)
 
 
 def test_the_targets_shrug_off_nonsense(demo: Demo, checks: dict[str, Check]) -> None:
-    """Garbage on any port costs the sender its connection, and the next one is served."""
+    """Garbage on any port only ends that connection; the next one is served."""
     host, port = name_server(demo)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         datagrams.sendto(b"\x00", (host, port))

@@ -1,4 +1,4 @@
-"""The Dockerfile: linted, true to the project, and its steps carried out without Docker, up to the running server."""
+"""The Dockerfile: linted, consistent with the project, and its steps run without Docker, up to the running server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Instruction(NamedTuple):
 
     @property
     def command(self) -> list[str]:
-        """Its words when they are written as a JSON array, behind options or none."""
+        """Its words when they are written as a JSON array, with or without options before it."""
         words: list[str] = json.loads(self.text[self.text.index("[") :])
         return words
 
@@ -55,7 +55,7 @@ BUILDER, FINAL = stages()
 
 
 def only(name: str) -> Instruction:
-    """The one instruction of that name in the final stage."""
+    """The only instruction of that name in the final stage."""
     (found,) = (instruction for instruction in FINAL if instruction.name == name)
     return found
 
@@ -80,7 +80,7 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 
 def test_both_stages_have_the_same_python_and_it_is_one_we_support() -> None:
-    """An environment made with one interpreter does not work with another."""
+    """An environment created with one interpreter does not work with another."""
     images = [stage[0].text.split()[0] for stage in (BUILDER, FINAL)]
     version = re.fullmatch(r"python:(\d+\.\d+)-slim-\w+", images[0])
     assert images[0] == images[1]
@@ -89,7 +89,7 @@ def test_both_stages_have_the_same_python_and_it_is_one_we_support() -> None:
 
 
 def test_the_image_runs_the_program_as_nobody() -> None:
-    """User, port, signal, program and health check, each in the form in which no shell gets between."""
+    """User, port, signal, program and health check, each in the form that runs without a shell."""
     assert only("USER").text == "65532:65532"
     assert only("EXPOSE").text == str(DEFAULT_PORT)
     assert only("STOPSIGNAL").text == signal.SIGTERM.name
@@ -101,7 +101,7 @@ def test_the_image_runs_the_program_as_nobody() -> None:
 
 
 def test_the_labels_tell_the_version_and_the_licence() -> None:
-    """Those of the OCI image specification, of this version."""
+    """The labels of the OCI image specification, with this version."""
     (version,) = (each.text for each in FINAL if each.text.startswith("VERSION="))
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', only("LABEL").text))
     assert version == f"VERSION={__version__}"
@@ -115,7 +115,7 @@ def test_the_labels_tell_the_version_and_the_licence() -> None:
 
 
 def test_the_build_gets_what_it_copies_and_nothing_else() -> None:
-    """.dockerignore shuts everything out but the sources of the image."""
+    """.dockerignore excludes everything but the sources of the image."""
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     let_in = [line[1:] for line in lines if line.startswith("!")]
     assert lines[1] == "*"
@@ -125,7 +125,7 @@ def test_the_build_gets_what_it_copies_and_nothing_else() -> None:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the builder leaves: its steps carried out with this interpreter, below a directory of this test."""
+    """The result of the builder: its steps, run with this interpreter below a directory of this test."""
     place = tmp_path_factory.mktemp("image")
     context, prefix = place / "build", place / "opt"
     (context).mkdir()
@@ -149,14 +149,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(directory: Path) -> dict[str, int]:
-    """Every file below a directory and when it was changed, in nanoseconds."""
+    """Every file below a directory and its modification time in nanoseconds."""
     return {str(path): path.lstat().st_mtime_ns for path in directory.rglob("*")}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * INSTALL_TIMEOUT_SECONDS)
 def test_what_is_built_serves_tells_its_health_and_stops(built: Path, tmp_path: Path) -> None:
-    """With the environment of the image alone: the demo is served, the health check is content, SIGTERM ends with 0."""
+    """With only the image's environment: the demo is served, the health check passes, SIGTERM ends it with 0."""
     port = free_port()
     program = built / "bin" / only("ENTRYPOINT").command[0]
     environment = {"NYXMON_EXPORTER_WEB_LISTEN_ADDRESS": f"127.0.0.1:{port}", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -179,7 +179,7 @@ def test_what_is_built_serves_tells_its_health_and_stops(built: Path, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * INSTALL_TIMEOUT_SECONDS)
 def test_what_is_built_is_compiled_and_holds_no_installer(built: Path) -> None:
-    """Every module that can be compiled is, as valid whatever the time; pip is gone; nothing is missing."""
+    """Every module that can be compiled is, with time-independent caches; pip is gone; nothing is missing."""
     packages = next((built / "lib").glob("python3.*/site-packages"))
     modules = [path for path in packages.rglob("*.py") if path.parent.parent == packages / "exporter"]
     caches = [path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc" for path in modules]

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - the table of checks has a line for each
-"""The whole of it: checks.yml in, a real Prometheus scraping, and queries that return what is true."""
+"""End to end: from checks.yml through a real Prometheus that scrapes, to queries that return what is true."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ OK, WARNING, ERROR = 0, 1, 2
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[ExitStack]:
-    """Everything this module runs, for as long as it runs."""
+    """All servers of this module, running as long as it does."""
     with ExitStack() as stack:
         yield stack
 
@@ -60,7 +60,7 @@ def stack() -> Iterator[ExitStack]:
 def checks(
     stack: ExitStack, tmp_path_factory: pytest.TempPathFactory, certificate: CertificateFiles, ca_file: Path
 ) -> dict[str, tuple[str, int, str]]:
-    """Name of each check to its YAML, its status, and the reason of its failure."""
+    """The name of each check with its YAML, its status, and the reason of its failure."""
     directory = tmp_path_factory.mktemp("targets")
     nginx: Nginx = stack.enter_context(run_nginx(directory / "nginx", NGINX, certificate=certificate))
     records = [
@@ -132,14 +132,14 @@ def by_check(prometheus: Prometheus, expression: str) -> dict[str, float]:
 
 
 def wait_for_values(prometheus: Prometheus, expression: str, values: Mapping[str, float]) -> None:
-    """Wait for a scrape that shows these values by check; the last one may have come at a busy moment."""
+    """Wait for a scrape with these values by check; the last one may have run on a busy machine."""
     prometheus.wait_for(expression, lambda found: {each.labels["check"]: each.value for each in found} == values)
 
 
 def test_every_check_has_the_status_it_should_have(
     prometheus: Prometheus, checks: dict[str, tuple[str, int, str]]
 ) -> None:
-    """Ok, warning and error arrive in Prometheus as they are, and only errors are no success."""
+    """Ok, warning and error arrive in Prometheus as they are, and only errors are not successful."""
     assert len(checks) >= 20
     wait_for_values(prometheus, "probe_status", {name: status for name, (_, status, _) in checks.items()})
     succeeding = {name: int(status != ERROR) for name, (_, status, _) in checks.items()}
@@ -147,7 +147,7 @@ def test_every_check_has_the_status_it_should_have(
 
 
 def test_every_failure_has_its_reason(prometheus: Prometheus, checks: dict[str, tuple[str, int, str]]) -> None:
-    """Each failing check says why, as a label of a metric, and no other check does."""
+    """Each failing check, and no other, has its reason as a label of a metric."""
     expected = {name: reason for name, (_, _, reason) in checks.items() if reason}
     prometheus.wait_for(
         "probe_failure_info", lambda found: {each.labels["check"]: each.labels["reason"] for each in found} == expected
@@ -155,7 +155,7 @@ def test_every_failure_has_its_reason(prometheus: Prometheus, checks: dict[str, 
 
 
 def test_what_is_measured_is_true(prometheus: Prometheus) -> None:
-    """Samples of what only a real answer can tell."""
+    """Samples of values that only a real answer can produce."""
     for expression, values in (
         ('probe_http_status_code{check=~"plain|gone|redirect"}', {"plain": 200, "gone": 410, "redirect": 200}),
         ('probe_http_redirects{check="redirect"}', {"redirect": 1}),
@@ -169,7 +169,7 @@ def test_what_is_measured_is_true(prometheus: Prometheus) -> None:
 
 
 def test_the_timeouts_are_kept(prometheus: Prometheus) -> None:
-    """A check that hangs takes as long as its timeout, and the batch no longer than its slowest check."""
+    """A hanging check takes as long as its timeout, and the batch no longer than its slowest check."""
     hanging = 'probe_duration_seconds{check=~"hang|tcp-hole"}'
     assert min(by_check(prometheus, f"min_over_time({hanging}[1m])").values()) > 0.195
     prometheus.wait_for(hanging, lambda found: max(sample.value for sample in found) < 0.6)
@@ -177,7 +177,7 @@ def test_the_timeouts_are_kept(prometheus: Prometheus) -> None:
 
 
 def test_every_family_of_the_catalogue_reaches_prometheus(prometheus: Prometheus) -> None:
-    """No metric is declared that a scrape does not bring."""
+    """Every declared metric appears in a scrape."""
     declared = {spec.name for check_type in BUILTIN for spec in check_type.metrics}
     for module in (catalogue, own_metrics):
         declared |= {family.name for family in vars(module).values() if isinstance(family, catalogue.Family)}
@@ -188,9 +188,9 @@ def test_every_family_of_the_catalogue_reaches_prometheus(prometheus: Prometheus
 
 
 def test_the_batch_tells_about_itself(prometheus: Prometheus) -> None:
-    """One HTTP client per batch, an executor for each of its types, and no connection reused by default."""
+    """A batch has one HTTP client, an executor for each of its types, and reuses no connection by default."""
     [without] = prometheus.query("nyxmon_batch_duration_seconds_count - nyxmon_batch_http_clients_created_total")
-    assert without.value <= 1  # the batch of another test, which is of DNS alone
+    assert without.value <= 1  # the batch of another test, which has only DNS checks
     assert prometheus.query("nyxmon_batch_checks")[0].value == 26
     assert prometheus.query("nyxmon_batch_http_connections_reused_total")[0].value == 0
     made = {sample.labels["check_type"] for sample in prometheus.query("nyxmon_batch_executors_instantiated_total")}
@@ -198,15 +198,15 @@ def test_the_batch_tells_about_itself(prometheus: Prometheus) -> None:
 
 
 def test_counters_and_histograms_grow_from_scrape_to_scrape(prometheus: Prometheus) -> None:
-    """What lives as long as the process adds up, so that rates and error budgets can be had."""
+    """Values that live as long as the process accumulate, so that rates and error budgets work."""
     [first] = prometheus.query('nyxmon_check_failures_total{check="gone",reason="status"}')
     prometheus.wait_for(f'nyxmon_check_failures_total{{check="gone",reason="status"}} > {first.value}')
     timed = by_check(prometheus, "nyxmon_check_duration_seconds_count > nyxmon_check_runs_total / 2")
-    assert len(timed) == 26  # all but runs that a busy machine did not get to start
+    assert len(timed) == 26  # all but runs that a busy machine could not start
 
 
 def test_the_page_is_well_formed(exporter: Exporter) -> None:
-    """Prometheus' own linter finds nothing to say, about the whole page and about the page of one check."""
+    """Prometheus' own linter reports nothing, for the whole page and for the page of one check."""
     for path in ("/metrics", "/probe?check=https"):
         status, page = exporter.get(path)
         assert status == 200
@@ -214,7 +214,7 @@ def test_the_page_is_well_formed(exporter: Exporter) -> None:
 
 
 def test_a_selection_runs_only_what_it_selects(exporter: Exporter) -> None:
-    """Parameters choose before anything runs."""
+    """Parameters select the checks before anything runs."""
     _, page = exporter.get("/metrics?check_type=dns&label.team=web&name[]=probe_success")
     samples = [line for line in page.splitlines() if not line.startswith("#")]
     assert [line.partition('"')[2].partition('"')[0] for line in samples] == [
@@ -226,7 +226,7 @@ def test_a_selection_runs_only_what_it_selects(exporter: Exporter) -> None:
 
 
 def test_up_stays_1_when_every_target_hangs(tmp_path: Path) -> None:
-    """A page comes in time for every scrape timeout, with all series, when nothing answers at all."""
+    """The page meets every scrape timeout and has all series, even when nothing answers."""
     with serve(keep_silent) as silent, ExitStack() as stack:
         lines = (f"  - {{name: h{n}, type: http, target: 'http://{silent.target}/{n}'}}\n" for n in range(40))
         exporter = stack.enter_context(run_exporter(tmp_path / "exporter", "checks:\n" + "".join(lines)))
@@ -238,7 +238,7 @@ def test_up_stays_1_when_every_target_hangs(tmp_path: Path) -> None:
 
 
 def test_names_are_looked_up_once_per_batch(start_dnsmasq: Callable[..., Dnsmasq], tmp_path: Path) -> None:
-    """Fifty checks of one name ask its name server once."""
+    """Fifty checks of one name query its name server once."""
     names = start_dnsmasq(["--host-record=shop.test,127.0.0.1", "--log-queries", "--log-facility=-"])
     with serve(keep_silent) as server:
         port = server.target.rpartition(":")[2]

@@ -108,13 +108,13 @@ def judge(kind: ValueKind, operator: Operator, operand: object, value: Any) -> b
 def test_each_operator_holds_for_these_values_and_for_no_others(
     kind: ValueKind, operator: Operator, operand: object, holds: list[object], fails: list[object]
 ) -> None:
-    """The meaning of each operator, wrong kinds, missing values and NaN among them."""
+    """The meaning of each operator, including for wrong kinds, missing values and NaN."""
     assert [value for value in holds if not judge(kind, operator, operand, value)] == []
     assert [value for value in fails if judge(kind, operator, operand, value)] == []
 
 
 def test_an_outcome_carries_the_number_and_the_text_observed() -> None:
-    """What was seen is told as a number, for the metric, and as text, for people."""
+    """The observation is reported as a number, for the metric, and as text, for people."""
     wanted = expectation(ValueKind.STATUS, "in", RANGES)
     assert evaluate([wanted], {"thing": 503}) == (
         ExpectationOutcome(expectation=wanted, ok=False, value=503.0, observed="503"),
@@ -122,7 +122,7 @@ def test_an_outcome_carries_the_number_and_the_text_observed() -> None:
 
 
 def test_what_was_never_looked_at_is_not_evaluated() -> None:
-    """A run that ended early fails every expectation, even those that want nothing to be there."""
+    """A run that ended early fails every expectation, even those that something is absent."""
     wanted = expectation(ValueKind.TEXT, "exists", operand=False)
     [outcome] = evaluate([wanted], {})
     assert (outcome.ok, outcome.evaluated) == (False, False)
@@ -137,7 +137,7 @@ def test_a_selector_is_given_to_what_observes() -> None:
 
 
 def test_an_observation_that_raises_fails_its_own_expectation() -> None:
-    """A value that cannot be produced costs the other expectations nothing."""
+    """A value that cannot be produced does not affect the other expectations."""
 
     def broken(_: object) -> str:
         raise ValueError("broken")
@@ -165,7 +165,7 @@ def deep_list(levels: int) -> list[object]:
     ids=["text", "surrogates", "texts", "list", "nested", "key", "number", "negative"],
 )  # fmt: skip
 def test_large_values_are_cut(value: Any, start: str) -> None:
-    """A megabyte that was observed, however it is built, does not become a megabyte of log."""
+    """An observed megabyte, however it is structured, does not become a megabyte of log."""
     [outcome] = evaluate([expectation(ValueKind.JSON, "ne", "x")], {"thing": value})
     assert (outcome.ok, outcome.observed[: len(start)]) == (True, start)
     assert len(outcome.observed.encode()) <= 202
@@ -188,7 +188,7 @@ def test_large_values_are_cut(value: Any, start: str) -> None:
 def test_what_was_observed_is_told_as_number_and_text(
     kind: ValueKind, value: Any, number: float | None, text: str
 ) -> None:
-    """Numbers and flags have a value for the metric, everything has a text for people."""
+    """Numbers and flags have a value for the metric; everything has a text for people."""
     [outcome] = evaluate([expectation(kind, "exists", operand=True)], {"thing": value})
     assert outcome.observed == text
     assert math.isnan(outcome.value) if number is None else outcome.value == number
@@ -207,7 +207,7 @@ OPERANDS: dict[str, list[object]] = {
 
 @given(value=VALUES, kind=st.sampled_from(ValueKind), operator=st.sampled_from(get_args(Operator)))
 def test_no_value_makes_judging_fail(value: Any, kind: ValueKind, operator: Operator) -> None:
-    """Whatever a target makes a check observe, each expectation has an outcome."""
+    """Each expectation has an outcome, whatever a check observes."""
     if operator not in OPERATORS[kind]:
         return
     sets: list[object] = [RANGES] if kind is ValueKind.STATUS else [(1, 2)] if kind is ValueKind.NUMBER else [("a",)]
@@ -237,14 +237,14 @@ def endless(_selector: object) -> str:
 def test_what_cannot_be_observed_fails_with_its_own_reason(
     operator: Operator, observation: Callable[[object], str], reason: Reason, detail: str
 ) -> None:
-    """Even what says that something must not be does not hold for a value that nobody could look at."""
+    """Even a negative expectation does not hold for a value that could not be observed."""
     asked = expectation(ValueKind.TEXT, operator, {"exists": False, "not_matches": Pattern("x")}.get(operator, ("x",)))
     [outcome] = evaluate([asked], {"thing": observation})
     assert (outcome.ok, outcome.evaluated, outcome.reason, outcome.detail) == (False, False, reason, detail)
 
 
 def test_what_was_judged_elsewhere_is_not_judged_again() -> None:
-    """The outcome that is known is the outcome; of an expectation that nobody judged there is none."""
+    """A known outcome is kept; an expectation that was not judged has none."""
     asked, forgotten = (expectation(ValueKind.TEXT, "eq", text) for text in "ab")
     known = ExpectationOutcome(expectation=asked, ok=True, observed="a")
     outcomes = evaluate([asked, forgotten], {"thing": Judged({id(asked): known})})

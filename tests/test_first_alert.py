@@ -32,7 +32,7 @@ def commands() -> list[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The files of the project, with rules that wait for a second instead of minutes."""
+    """The files of the project, with rules that wait a second instead of minutes."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     tracked = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in tracked.splitlines():
@@ -47,7 +47,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run(command: str, directory: Path) -> str:
-    """Run a command that ends, and return what it prints."""
+    """Run a command to its end, and return its output."""
     done = subprocess.run(command, shell=True, cwd=directory, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout

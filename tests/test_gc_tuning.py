@@ -1,4 +1,4 @@
-"""When the garbage collector runs: not within a large document, and seldom while serving."""
+"""When the garbage collector runs: not while a large document is read, and seldom while serving."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def collector_as_it_was() -> Iterator[None]:
-    """What a test changes about the collector ends with it."""
+    """Restore the collector's settings after a test."""
     threshold = gc.get_threshold()
     yield
     gc.set_threshold(*threshold)
@@ -25,7 +25,7 @@ def collector_as_it_was() -> Iterator[None]:
 
 
 def test_nothing_is_collected_within_and_everything_afterwards(collector_as_it_was: None) -> None:
-    """The collector runs again after the pause, also when that ended with an exception."""
+    """The collector runs again after the pause, even if it ended with an exception."""
     with suppress(KeyError), collections_paused():
         within = gc.isenabled()
         raise KeyError
@@ -41,7 +41,7 @@ def test_a_collector_that_was_off_stays_off(collector_as_it_was: None) -> None:
 
 
 def test_what_is_alive_is_not_looked_through_again(collector_as_it_was: None) -> None:
-    """Objects of before are set aside, cycles made since are still found."""
+    """Earlier objects are set aside; cycles made since are still found."""
     keep_collections_short()
     cycle: list[object] = []
     cycle.append(cycle)

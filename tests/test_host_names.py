@@ -1,4 +1,4 @@
-"""One name is one host, wherever it is written: what is asked of DNS, sent as Host and SNI, and verified."""
+"""One name is one host, wherever it is written: in DNS queries, Host, SNI and certificate verification."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NAMES = {
     "a\u00adb.test": "ab.test",
     "single": "single",
 }
-"""A name as it may be written to the form that everybody has to see."""
+"""Names as they may be written, with the form that is sent."""
 
 PLACES = {
     "http": 'type: http, target: "http://{}/"',
@@ -65,7 +65,7 @@ PLACES = {
     'oauth2: {{client_id: a, client_secret: b, token_url: "http://{}/token"}}',
     "redirect": 'type: http, target: "REDIRECT"',
 }  # fmt: skip
-"""Every place in a configuration where the name of a host leads to a question for its addresses."""
+"""Every place in a configuration where a host name leads to a query for its addresses."""
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +83,14 @@ def run() -> Iterator[Callable[..., Result]]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[DnsServer]:
-    """A name server that knows none of these names."""
+    """A name server that has none of these names."""
     with run_dns_server() as running:
         yield running
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_every_place_asks_for_the_same_name(run: Callable[..., Result], server: DnsServer, place: str) -> None:
-    """A name leads to the same question, whichever type of check or setting it is written in."""
+    """A name leads to the same query, whichever check type or setting it is in."""
     asked = {}
     for name in NAMES:
         server.asked.clear()
@@ -107,7 +107,7 @@ def test_every_place_asks_for_the_same_name(run: Callable[..., Result], server: 
 
 @pytest.fixture(scope="module")
 def trusted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for all of the names, as a file and as a server's."""
+    """A certificate for all of the names, as a file and in a server context."""
     certificate = self_signed(*sorted(set(NAMES.values())))
     file = tmp_path_factory.mktemp("trusted") / "ca.pem"
     file.write_bytes(certificate.chain)
@@ -115,7 +115,7 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLCont
 
 
 def test_the_name_is_sent_and_verified_alike(run: Callable[..., Result], trusted: tuple[Path, ssl.SSLContext]) -> None:
-    """SNI, Host and the name that the certificate must have are the same for all ways to write a name."""
+    """SNI, Host and the verified name are the same for all ways to write a name."""
     ca_file, context = trusted
     sent: list[object] = []
     context.sni_callback = lambda _socket, name, _context: sent.append(name)
@@ -157,7 +157,7 @@ REFUSED = {
     "1א.test": "it has a label that mixes directions of writing (RFC 5893)",
     "xn--ü.test": "it has a label that begins with xn-- and is not ASCII",
 }
-"""What is the name of nothing, and what is said about it."""
+"""Texts that are not names, and what is reported about them."""
 
 LOADED = {
     "http": 'type: http, target: "http://{}/"',
@@ -173,7 +173,7 @@ LOADED = {
 
 @pytest.mark.parametrize("place", LOADED)
 def test_what_is_not_a_name_is_refused_everywhere(place: str) -> None:
-    """A name that cannot be is refused when the configuration is loaded, and the refusal says why."""
+    """An impossible name is refused when the configuration is loaded, and the error says why."""
     said = {}
     for name in REFUSED:
         with pytest.raises(ConfigError) as raised:
@@ -183,6 +183,6 @@ def test_what_is_not_a_name_is_refused_everywhere(place: str) -> None:
 
 
 def test_agrees_with_the_standard_where_that_has_a_say() -> None:
-    """Names that IDNA 2008 allows have the form that the package idna gives them."""
+    """Names that IDNA 2008 allows have the form that the package idna returns."""
     allowed = ["straße.test", "Bücher.Test", "βόλος.test", "日本語。jp", "faß.de", "ÖBB.at", "a.test.", "\uff21.test"]
     assert [host_name(name) for name in allowed] == [idna.encode(name, uts46=True).decode() for name in allowed]

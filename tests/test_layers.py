@@ -1,6 +1,6 @@
-"""The architecture as a test: imports point down from room to room, and each foreign library has its few doors.
+"""The architecture as a test: imports point down from room to room, and few modules import each foreign library.
 
-A module that lies in no room fails too, so that `ROOMS` stays a complete picture of the program. Imports under
+A module that is in no room fails too, so that `ROOMS` stays a complete picture of the program. Imports under
 `TYPE_CHECKING` count: a type that a lower room needs belongs to a lower room. `ANNOTATION_ONLY` lists the exceptions.
 """
 
@@ -24,7 +24,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.net",),
     ("exporter.http",),
     ("exporter.checks",),
-    ("exporter.exposition",),  # below the configuration, which refuses check types that no page could show
+    ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
     ("exporter.config",),
     ("exporter.runner",),
     ("exporter",),
@@ -77,11 +77,11 @@ GATES: dict[str, tuple[str, ...]] = {
 """Foreign library to the parts of `exporter` that may import it."""
 
 ANNOTATION_ONLY = {("exporter.checks.base", "httpx")}
-"""Imports that are no dependency, because they only name a type in the contract that lends it."""
+"""Imports that are not dependencies, because they only name a type in the contract that provides it."""
 
 
 class Import(NamedTuple):
-    """One import statement's effect: who imports what, where, and whether only the type checker sees it."""
+    """The effect of an import statement: importer, imported, place, and whether only the type checker sees it."""
 
     module: str
     imported: str
@@ -124,7 +124,7 @@ def imports_of(module: str, source: str, place: str) -> list[Import]:
 
 
 def room_of(module: str) -> str | None:
-    """The room in which a module lies; None when it lies in none."""
+    """The room of a module; None when it is in none."""
     for name in (name for line in ROOMS for name in line):
         if module == name or (name != "exporter" and module.startswith(f"{name}.")):
             return name
@@ -136,7 +136,7 @@ def floor_of(room: str) -> int:
 
 
 def inner_place(room: str, module: str) -> tuple[int, str] | None:
-    """Floor and name of a module in the order of its room; None when the order does not name it."""
+    """Level and name of a module in the order of its room; None when the order does not name it."""
     inner = module.removeprefix(room).removeprefix(".")
     order = INNER_ORDERS[room]
     for floor, names in enumerate(order):
@@ -148,7 +148,7 @@ def inner_place(room: str, module: str) -> tuple[int, str] | None:
 
 
 def relation(importer: str, imported: str) -> str | None:
-    """How what is imported lies to its importer where that is wrong: `above` or `beside`; None where it is right."""
+    """Where the imported module wrongly lies relative to its importer: `above` or `beside`; None if it is allowed."""
     upper, lower = room_of(importer), room_of(imported)
     if upper is None or lower is None or importer == imported:
         return None
@@ -193,14 +193,14 @@ def product_imports() -> list[Import]:
 
 
 def test_every_module_lies_in_a_room() -> None:
-    """A new module takes its place in a room, and in the order of the room where it has one."""
+    """A new module has to be in a room, and in the order of the room if there is one."""
     assert [module for module in PRODUCT if room_of(module) is None] == []
     ordered = [(room, module) for module in PRODUCT if (room := room_of(module)) in INNER_ORDERS]
     assert [module for room, module in ordered if inner_place(room, module) is None] == []
 
 
 def test_every_room_has_a_module() -> None:
-    """A name whose module has gone is removed from the orders."""
+    """The name of a deleted module must be removed from the orders."""
     named = [name for line in ROOMS for name in line]
     named += [
         f"{room}.{name}".removesuffix(".")
@@ -219,7 +219,7 @@ def test_imports_point_down_only() -> None:
 
 
 def test_foreign_libraries_have_few_doors() -> None:
-    """Each gated library is imported only where its doors are."""
+    """Each gated library is imported only by the modules listed for it."""
     problems = gate_violations(product_imports())
     assert not problems, "a library is used outside its doors (see GATES in this file):\n" + "\n".join(problems)
 

@@ -1,4 +1,4 @@
-"""requirements.lock: what the image is built from fits what the package asks for, and nothing can be slipped in."""
+"""requirements.lock: the image's packages satisfy the project's requirements, and all of them are pinned by hash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOCKED = [block for block in re.split(r"\n(?=\S)", LOCK) if not block.startswith
 
 
 def test_every_dependency_is_locked_in_a_version_that_fits() -> None:
-    """A dependency, of the package or an extra, that was added or raised without a new lock is found."""
+    """A dependency of the package or an extra that was added or raised without updating the lock is found."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     versions = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", LOCK, re.MULTILINE))
     extras = {name: lines for name, lines in project["optional-dependencies"].items() if name not in ("all", "test")}
@@ -25,6 +25,6 @@ def test_every_dependency_is_locked_in_a_version_that_fits() -> None:
 
 
 def test_every_package_is_named_with_its_version_and_hashes() -> None:
-    """Every entry is pinned, has a hash, and says nothing of where it is to be had."""
+    """Every entry is pinned, has a hash, and does not name an index or URL."""
     entry = re.compile(r"[a-z0-9-]+==\S+(?: ; [^\\\n]+)? (?:\\\n    --hash=sha256:[0-9a-f]{64} ?)+\n?")
     assert [block for block in LOCKED if not entry.fullmatch(block)] == []

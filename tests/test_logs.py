@@ -24,7 +24,7 @@ HOSTILE = 'a "b"\x1b[2J\nlevel=error\u2028\ud800\\'
 
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
-    """Give logging back as it was found."""
+    """Restore logging after a test."""
     root = logging.getLogger()
     handlers, level, raises = root.handlers[:], root.level, logging.raiseExceptions
     yield
@@ -33,7 +33,7 @@ def restored_logging() -> Iterator[None]:
 
 
 def written(stream: io.StringIO) -> str:
-    """What stands in the stream once the writer has caught up."""
+    """The content of the stream once the writer has caught up."""
     for handler in logging.getLogger().handlers:
         handler.flush()
     return stream.getvalue()
@@ -65,13 +65,13 @@ def test_json_is_one_object_a_line() -> None:
 
 
 def test_a_long_message_is_cut() -> None:
-    """A banner of a megabyte costs a line of bounded length."""
+    """A banner of a megabyte becomes a line of bounded length."""
     message = json.loads(logged("x" * 1_000_000, "json"))["msg"]
     assert message == "x" * (LINE_LIMIT - 1) + "…"
 
 
 def test_an_exception_stays_on_the_line() -> None:
-    """The end of a traceback goes into the same line."""
+    """The end of a traceback is on the same line."""
     stream = io.StringIO()
     configure_logging("info", "logfmt", stream)
     try:
@@ -86,13 +86,13 @@ def test_an_exception_stays_on_the_line() -> None:
 
 @pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("warning", 1), ("error", 0)])
 def test_the_level_decides_what_is_logged(level: LogLevel, lines: int) -> None:
-    """What is less severe than the level is left out."""
+    """Messages less severe than the level are dropped."""
     assert logged("something", level=level).count("\n") == lines
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpcore", "uvicorn.error"])
 def test_libraries_stay_quiet_even_when_debugging(library: str) -> None:
-    """Libraries that log URLs, which may hold a secret, do not below warnings."""
+    """Libraries that log URLs, which may contain a secret, log only warnings and errors."""
     stream = io.StringIO()
     configure_logging("debug", "logfmt", stream)
     logging.getLogger(library).info("HTTP Request: GET http://shop.example/?token=secret")
@@ -100,7 +100,7 @@ def test_libraries_stay_quiet_even_when_debugging(library: str) -> None:
 
 
 def test_clients_cannot_flood_the_log() -> None:
-    """The server's library warns of every request that is none; only its errors are told."""
+    """The server's library warns about every malformed request; only its errors are logged."""
     stream = io.StringIO()
     configure_logging("debug", "logfmt", stream)
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
@@ -109,7 +109,7 @@ def test_clients_cannot_flood_the_log() -> None:
 
 
 def test_a_closed_stream_costs_nothing() -> None:
-    """When nobody can read the log any more, logging goes on without an error."""
+    """When the log can no longer be read, logging continues without an error."""
     stream = io.StringIO()
     configure_logging("info", "logfmt", stream)
     stream.close()
@@ -118,7 +118,7 @@ def test_a_closed_stream_costs_nothing() -> None:
 
 
 def test_lines_that_were_dropped_are_counted() -> None:
-    """Who reads again is told how many lines are missing."""
+    """When reading resumes, the log says how many lines are missing."""
     reader, writer = os.pipe()
     with os.fdopen(reader) as log, io.TextIOWrapper(io.FileIO(writer, "w"), write_through=True) as stream:
         configure_logging("info", "logfmt", stream)
@@ -131,7 +131,7 @@ def test_lines_that_were_dropped_are_counted() -> None:
 
 
 def test_a_log_that_nobody_reads_delays_nothing() -> None:
-    """With the pipe full, lines are dropped instead of waiting for a reader; so is the end of the program."""
+    """With the pipe full, lines are dropped instead of waiting for a reader, at the end of the program too."""
     reader, writer = os.pipe()
     with io.TextIOWrapper(io.FileIO(writer, "w"), write_through=True) as stream:
         configure_logging("info", "logfmt", stream)

@@ -1,4 +1,4 @@
-"""Masks: every form of a secret is found in whatever text, and nothing else is touched."""
+"""Masks: every form of a secret is found in any text, and nothing else is changed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def masks(*secrets: str) -> Masks:
     ],
 )
 def test_a_secret_is_masked_in_every_form(form: str) -> None:
-    """Encoded and escaped as targets, libraries and logs do, in the middle of a text and as the whole of it."""
+    """Encoded and escaped as in targets, libraries and logs, within a text and as the whole text."""
     mask = masks(SECRET, "another one")
     assert [mask(form), mask(f"a {form} b"), mask(f"{form}{form}")] == ["<secret>", "a <secret> b", "<secret><secret>"]
 
@@ -56,7 +56,7 @@ def test_a_secret_is_masked_in_every_form(form: str) -> None:
 @pytest.mark.parametrize("before", ["", "u:", "user:", "jörg:", "Bearer "])
 @pytest.mark.parametrize("after", ["", "x", "xy", "xyz"])
 def test_a_secret_is_masked_within_base64(before: str, after: str) -> None:
-    """Wherever in what was encoded it stands; at most the characters it shares with its neighbours are left."""
+    """Wherever it is in the encoded text; at most the characters shared with its neighbours remain."""
     shown = masks(PLAIN)(base64.b64encode(f"{before}{PLAIN}{after}".encode()).decode())
     assert "<secret>" in shown
     around = base64.b64encode(before.encode()) + base64.b64encode(after.encode())
@@ -95,7 +95,7 @@ def test_what_is_masked_and_what_is_not(secrets: list[str], text: str, shown: st
 
 
 def test_old_secrets_stay_masked_and_are_bounded() -> None:
-    """After a reload the history still has those of before; of very many, the newest thousand are kept."""
+    """After a reload the history still has the old ones; of very many, the newest thousand are kept."""
     mask = masks("first-secret")
     mask.learn(["second-secret"])
     assert mask("first-secret second-secret") == "<secret> <secret>"
@@ -106,7 +106,7 @@ def test_old_secrets_stay_masked_and_are_bounded() -> None:
 
 
 def test_many_secrets_cost_no_more_than_few() -> None:
-    """Ten thousand secrets, and a long text of what begins like them, are no trouble."""
+    """Ten thousand secrets, and a long text of their prefixes, are handled quickly."""
     mask = masks(*(f"token-{number:05}-of-a-check" for number in range(10_000)))
     began = time.perf_counter()
     assert mask("tok token-04711-of-a-check " * 100) == "tok <secret> " * 100
@@ -114,7 +114,7 @@ def test_many_secrets_cost_no_more_than_few() -> None:
 
 
 def test_a_healthy_result_is_not_touched() -> None:
-    """It is the same object; what is not ok has its detail masked."""
+    """It is the same object; results that are not ok have their detail masked."""
     well = Result(check_name="a", status=ResultStatus.OK)
     assert masked_result(well, masks(PLAIN)) is well
     failed = Result(check_name="a", status=ResultStatus.ERROR, reason=Reason.INTERNAL, detail=f"it is {PLAIN}")

@@ -1,4 +1,4 @@
-"""The READMEs tell the truth: tables are made from the code, examples run, numbers are the program's."""
+"""The READMEs are true: tables are generated from the code, examples run, numbers are the program's."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def configurations() -> list[Block]:
 
 @pytest.mark.parametrize("block", configurations(), ids=lambda block: block.place)
 def test_the_configurations_load(place: Path, block: Block) -> None:
-    """Every example of checks.yml is one."""
+    """Every example of checks.yml can be loaded."""
     file = place / "checks.yml"
     file.write_text(block.text, encoding="utf-8")
     assert load_config(file, TYPES).checks
 
 
 def test_the_targets_of_files_become_these_checks(place: Path) -> None:
-    """The example of a target file is one, and its check takes names and labels from it."""
+    """The example of a target file can be read, and its check takes names and labels from it."""
     (block,) = (block for block in configurations() if "target_files" in block.text)
     (place / "checks.yml").write_text(block.text, encoding="utf-8")
     assert [
@@ -108,7 +108,7 @@ def test_the_targets_of_files_become_these_checks(place: Path) -> None:
     "block", [block for block in blocks("yaml") if is_for_prometheus(block)], ids=lambda block: block.place
 )
 def test_the_scrape_configurations_are_prometheus_own(tmp_path: Path, block: Block) -> None:
-    """Prometheus accepts every example that is for it."""
+    """Prometheus accepts every example for it."""
     file = tmp_path / "prometheus.yml"
     file.write_text(block.text, encoding="utf-8")
     done = subprocess.run(
@@ -118,7 +118,7 @@ def test_the_scrape_configurations_are_prometheus_own(tmp_path: Path, block: Blo
 
 
 def test_the_errors_are_told_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example of refused files is what the program says."""
+    """The example of errors is the program's output."""
     (shown,) = (block.text for block in blocks("text") if block.text.startswith("checks.yml:"))
     monkeypatch.chdir(tmp_path)
     bad = "checks:\n  - name: shop\n    type: http\n    timeout:  3\n    expct: []\n    target: http://shop.example/\n"
@@ -129,7 +129,7 @@ def test_the_errors_are_told_as_shown(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_runner_works_as_embedded() -> None:
-    """The example runs as it is, and prints what it promises."""
+    """The example runs as it is, and prints what it says."""
     (example,) = (block for block in blocks("python") if not block.text.startswith("# greeting.py"))
     done = subprocess.run(
         [sys.executable, "-c", example.text], env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=100
@@ -142,7 +142,7 @@ def test_the_runner_works_as_embedded() -> None:
 
 
 def test_the_check_type_works_as_added(place: Path) -> None:
-    """The example of a check type of one's own runs from its configuration."""
+    """The example of a custom check type runs from its configuration."""
     (configuration,) = (block for block in blocks("yaml") if is_of_plugin(block))
     (place / "checks.yml").write_text(configuration.text, encoding="utf-8")
     outcome = run_command(
@@ -153,7 +153,7 @@ def test_the_check_type_works_as_added(place: Path) -> None:
 
 
 def test_the_reasons_are_all_of_them() -> None:
-    """The table of reasons has each, in the order of the code."""
+    """The table of reasons has each of them, in the order of the code."""
     assert [row[0].strip("`") for row in table_after("### Reasons")] == list(Reason)
 
 
@@ -163,9 +163,9 @@ def test_the_troubleshooting_is_about_all_of_them() -> None:
 
 
 def test_the_endpoints_are_all_of_them() -> None:
-    """The table of endpoints has every route but that of the style sheet, with its method."""
+    """The table of endpoints has every route except the style sheet's, with its method."""
     told = {(row[0].strip("`").partition("?")[0], row[1]) for row in table_after("## Endpoints")}
-    app = create_app(cast("Site", None))  # making the routes asks nothing of the site
+    app = create_app(cast("Site", None))  # creating the routes does not use the site
     routes = [route for route in app.routes if isinstance(route, Route) and "static" not in route.path]
     assert told == {
         (route.path.replace("{name:path}", "NAME"), method)
@@ -175,14 +175,14 @@ def test_the_endpoints_are_all_of_them() -> None:
 
 
 def test_the_usage_is_that_of_the_help() -> None:
-    """The commands are those that `--help` names."""
+    """The commands are those in `--help`."""
     (usage,) = (block.text for block in blocks("text") if block.text.startswith("nyxmon-exporter"))
     told = [line.strip().removeprefix("usage: ") for line in help_text().splitlines() if " nyxmon-exporter" in line]
     assert usage.splitlines() == told[: len(usage.splitlines())]
 
 
 def test_every_flag_that_is_named_exists() -> None:
-    """No flag is invented, in the text, the shell or the unit."""
+    """Every flag in the text, the shell examples and the unit exists."""
     named = set(re.findall(r"(?<![\w-])--([a-z][a-z.-]+[a-z])", TEXT))
     known = {flag.name for flag in FLAGS} | {"no-config.enable-auto-reload", "help"}
     foreign = {
@@ -193,7 +193,7 @@ def test_every_flag_that_is_named_exists() -> None:
 
 
 def test_the_unit_starts_the_program() -> None:
-    """The command of the systemd unit is understood."""
+    """The command of the systemd unit can be parsed."""
     unit = (ROOT / "grafana" / "nyxmon-exporter.service").read_text("utf-8")
     command = re.search(r"^ExecStart=(\S+) (.*)$", unit, re.MULTILINE)
     stop = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
@@ -222,19 +222,19 @@ def test_the_unit_starts_the_program() -> None:
     ],
 )
 def test_the_numbers_are_the_programs(sentence: str) -> None:
-    """What the text says about limits is what the constants say."""
+    """Limits in the text match the constants."""
     assert re.sub(r"\s+", " ", sentence) in re.sub(r"\s+", " ", TEXT)
 
 
 def links() -> list[tuple[str, str]]:
-    """Every link with the document it stands in."""
+    """Every link with its document."""
     pattern = re.compile(r'(?:\]\(|src="|srcset=")([^)"]+)[)"]')
     return [(document, link) for document, text in TEXTS.items() for link in sorted(set(pattern.findall(text)))]
 
 
 @pytest.mark.parametrize(("document", "link"), links())
 def test_the_links_lead_somewhere(document: str, link: str) -> None:
-    """Files and headings that are linked to exist."""
+    """Linked files and headings exist."""
     if link.startswith("https://"):
         return
     file, _, anchor = link.partition("#")
@@ -246,7 +246,7 @@ def test_the_links_lead_somewhere(document: str, link: str) -> None:
 
 
 def blackbox_expectations() -> list[tuple[str, str]]:
-    """The expectations of the table for those who come from blackbox_exporter, with the check type they are for."""
+    """The expectations of the table for users of blackbox_exporter, with their check type."""
     found = []
     for theirs, ours in table_after("## Coming from blackbox_exporter"):
         prober = theirs.strip("`").partition(".")[0]
@@ -256,7 +256,7 @@ def blackbox_expectations() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("check_type", "expectation"), blackbox_expectations())
 def test_the_expectations_for_newcomers_are_understood(tmp_path: Path, check_type: str, expectation: str) -> None:
-    """What the table offers in the place of a module's key is configuration."""
+    """What the table offers instead of a module's key is valid configuration."""
     target = {"http": "http://shop.example/", "tcp": "shop.example:1", "dns": "shop.example"}[check_type]
     expect = expectation.replace("..", "x")
     text = f"checks:\n- name: a\n  type: {check_type}\n  target: {target}\n  {expect}\n"
@@ -266,7 +266,7 @@ def test_the_expectations_for_newcomers_are_understood(tmp_path: Path, check_typ
 
 
 def test_the_keys_for_newcomers_exist() -> None:
-    """Single words that the table offers are keys, or values of keys, of some check type."""
+    """Single words in the table are keys, or values of keys, of some check type."""
     schema = run_command("schema").stdout
     offered = {
         word for row in table_after("## Coming from blackbox_exporter") for word in re.findall(r"`([a-z_]+)`", row[1])

@@ -1,4 +1,4 @@
-"""What counts as secret, by name and by where it came from."""
+"""What counts as secret, by name and by origin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from exporter.secrecy import SecretText, is_credential_name, secret_texts
     ],
 )  # fmt: skip
 def test_names_of_credentials_are_known(name: str) -> None:
-    """However they are written."""
+    """Names of credentials are recognised in any spelling."""
     assert is_credential_name(name)
 
 
@@ -31,11 +31,11 @@ def test_names_of_credentials_are_known(name: str) -> None:
     ],
 )  # fmt: skip
 def test_other_names_are_not(name: str) -> None:
-    """What is not a credential may be shown and sent."""
+    """Anything that is not a credential may be shown and sent."""
     assert not is_credential_name(name)
 
 
 def test_secret_texts_are_found_however_deep() -> None:
-    """Those of lists and mappings too; other texts are none."""
+    """They are found in lists and mappings too; other texts are not."""
     value = {"a": [SecretText("one"), "two", 3, None], "b": {"c": {"d": SecretText("four")}}, "e": "five"}
     assert secret_texts(value) == {"one", "four"}

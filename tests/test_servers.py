@@ -1,4 +1,4 @@
-"""The servers of the tests themselves: they start, answer, log, stop, and say so when they cannot."""
+"""The tests' own servers: they start, answer, log, stop, and report when they cannot."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BLACKBOX_CONFIG = "modules: {web: {prober: http, timeout: 5s, http: {preferred_i
 
 
 def test_nginx_answers_on_every_loopback_address(start_nginx: Callable[..., Nginx]) -> None:
-    """One nginx stands for many targets: each 127.x address has it on the same port."""
+    """One nginx acts as many targets: every 127.x address reaches it on the same port."""
     nginx = start_nginx(PLAIN_SERVER)
     assert accepts_tcp(nginx.port, "127.0.1.200")
     assert http_get(nginx.port, "/") == (200, "hello\n")
@@ -37,7 +37,7 @@ def test_nginx_answers_on_every_loopback_address(start_nginx: Callable[..., Ngin
 def test_nginx_shows_the_certificate_it_was_given(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """A client that trusts the authority of the tests can verify the server."""
+    """A client that trusts the tests' authority can verify the server."""
     nginx = start_nginx(TLS_SERVER, certificate=certificate)
     context = ssl.create_default_context(cafile=str(ca_file))
     presented = ssl.get_server_certificate(("localhost", nginx.tls_port), ca_certs=str(ca_file))
@@ -54,13 +54,13 @@ def test_dnsmasq_knows_what_it_was_told(start_dnsmasq: Callable[..., Dnsmasq]) -
 
 
 def test_prometheus_scrapes_what_it_is_told(start_prometheus: Callable[..., Prometheus]) -> None:
-    """A query gives samples with their labels."""
+    """A query returns samples with their labels."""
     prometheus = start_prometheus("scrape_configs: []")
     assert prometheus.query("vector(3)") == [({}, 3.0)]
 
 
 def test_blackbox_probes_nginx(start_blackbox: Callable[..., Blackbox], start_nginx: Callable[..., Nginx]) -> None:
-    """The exporter that ours is compared with runs against the same servers."""
+    """The exporter used for comparison runs against the same servers."""
     nginx, blackbox = start_nginx(), start_blackbox(BLACKBOX_CONFIG)
     page = blackbox.probe(nginx.url(), "web")
     assert "probe_success 1" in page.splitlines()
@@ -68,7 +68,7 @@ def test_blackbox_probes_nginx(start_blackbox: Callable[..., Blackbox], start_ng
 
 
 def test_promtool_refuses_a_broken_page() -> None:
-    """A page that is no exposition fails the test that checks it."""
+    """A page that is not in the exposition format fails the test that checks it."""
     with pytest.raises(AssertionError, match="promtool check metrics"):
         check_metrics("# TYPE broken gauge\nbroken{ 1\n")
 
@@ -81,7 +81,7 @@ def test_a_server_that_ends_early_is_reported_with_its_log(tmp_path: Path) -> No
 
 
 def test_a_server_that_ignores_its_end_is_killed(tmp_path: Path) -> None:
-    """Stopping is bounded even when the process does not listen."""
+    """Stopping takes bounded time even when the process ignores signals."""
     command = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done"]
     process = ServerProcess(
         command, directory=tmp_path, is_ready=lambda: "up" in process.log(), stop_timeout_seconds=0.2
@@ -102,7 +102,7 @@ def test_a_missing_server_fails_in_ci_and_skips_elsewhere(
 
 
 async def test_blocking_the_loop_from_the_exporter_fails_a_test() -> None:
-    """The watch on the event loop sees blocking calls made by the exporter's code, and those only."""
+    """Blocking calls on the event loop are detected when the exporter's code makes them, and only then."""
     slow = _SlowMapping(status=200)
     assert slow["status"] == 200
     with pytest.raises(BlockingError):

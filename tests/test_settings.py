@@ -1,4 +1,4 @@
-"""The vocabulary of settings: what is a duration, a size, a pattern, an address, and what is said when it is none."""
+"""The types of settings: what is a duration, a size, a pattern, an address, and the error for what is not."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_text_means_this(parse: Callable[[object], object], text: object, valu
     ],
 )  # fmt: skip
 def test_what_is_none_is_refused(parse: Callable[[object], object], values: list[object], fault: str) -> None:
-    """Each of these is refused with a sentence that follows the value."""
+    """Each of these is refused with a message that follows the value."""
     for value in values:
         with pytest.raises(ValueError, match=f"^{fault}"):
             parse(value)
@@ -82,13 +82,13 @@ def test_what_is_none_is_refused(parse: Callable[[object], object], values: list
 
 @given(st.text(st.characters()))
 def test_no_text_makes_a_pattern_fail(text: str) -> None:
-    """A pattern judges whatever a target sends, lone surrogates and zero bytes too."""
+    """A pattern can be applied to anything a target sends, including lone surrogates and zero bytes."""
     assert Pattern("").found_in(text)
     assert Pattern("^a").found_in(text) == text.startswith("a")
 
 
 def test_python_code_gives_seconds_and_documents_give_units() -> None:
-    """A number is a duration only where the name beside it carries the unit."""
+    """A bare number is a duration only where its name has the unit."""
     assert NetworkSettings(connect_timeout_seconds=2.5).connect_timeout_seconds == 2.5
     with pytest.raises(ValidationError, match="is not a duration"):
         NetworkSettings.model_validate_json('{"connect_timeout": 2.5}')
@@ -98,7 +98,7 @@ def test_python_code_gives_seconds_and_documents_give_units() -> None:
 
 
 def test_tls_options_that_contradict_each_other_are_refused() -> None:
-    """A certificate without its key, and a highest version below the lowest, are told at load."""
+    """A certificate without its key, and a maximum version below the minimum, are reported at load."""
     with pytest.raises(ValidationError, match="needs cert_file and key_file together"):
         TlsConfig(cert_file="cert.pem")
     with pytest.raises(ValidationError, match="has max_version TLS11 below min_version TLS12"):
@@ -108,4 +108,4 @@ def test_tls_options_that_contradict_each_other_are_refused() -> None:
 def test_settings_cannot_be_changed() -> None:
     """Settings are shared by threads, so they are frozen."""
     with pytest.raises(ValidationError, match="frozen"):
-        TlsConfig().insecure_skip_verify = True  # type: ignore[misc] # what is forbidden
+        TlsConfig().insecure_skip_verify = True  # type: ignore[misc] # this is what is forbidden

@@ -1,4 +1,4 @@
-"""Telling which threads something left behind, whatever other threads of the test run come to their end meanwhile."""
+"""Finds the threads that something left behind, whatever other threads of the test run end at the same time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def threads_left(before: Collection[threading.Thread]) -> list[str]:
-    """Return the names of the threads that were not there before, once they have had time to end."""
+    """Return the names of the threads that did not exist before, after giving them time to end."""
     until = time.monotonic() + PATIENCE_SECONDS
     while (new := set(threading.enumerate()) - set(before)) and time.monotonic() < until:
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Waiting for what another thread, another process or the kernel is about to do: no longer than it takes."""
+"""Waits for what another thread, another process or the kernel is about to do, no longer than it takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def wait_until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds.
 
     Raises:
-        AssertionError: When it never did.
+        AssertionError: When it never does.
     """
     give_up = time.monotonic() + PATIENCE_SECONDS
     while not condition():
@@ -33,7 +33,7 @@ async def until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds, while the event loop goes on.
 
     Raises:
-        AssertionError: When it never did.
+        AssertionError: When it never does.
     """
     give_up = time.monotonic() + PATIENCE_SECONDS
     while not condition():
@@ -42,7 +42,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def at_last(look: Callable[[], _T], wanted: object) -> _T:
-    """Look again and again until what is seen is as wanted, or has had its time; give what was seen last."""
+    """Call `look` until it returns the wanted value or the time is up; return the last value."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while (seen := look()) != wanted and time.monotonic() < give_up:
         time.sleep(0.1)

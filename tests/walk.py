@@ -1,4 +1,4 @@
-"""The walk of one HTTP check through the program: `python -m tests.walk`.
+"""Traces one HTTP check through the program: `python -m tests.walk`.
 
 Counts the files and functions of `exporter/` that are entered while a configuration with one check is loaded, while a
 prepared check runs, and from the YAML text to the page of a scrape. `--functions` lists those of the run.
@@ -30,18 +30,18 @@ PACKAGE = str(Path(__file__).parent.parent / "exporter")
 
 
 class Walk(NamedTuple):
-    """What was entered: functions as file and first line, so that those of one name stay apart."""
+    """The functions entered, by file and first line, so that those with the same name are distinct."""
 
     functions: frozenset[tuple[str, int, str]]
 
     @property
     def files(self) -> frozenset[str]:
-        """The files that the functions stand in."""
+        """The files of the functions."""
         return frozenset(file for file, _, _ in self.functions)
 
 
 def walked(act: Callable[[], object]) -> Walk:
-    """Note every function of the program that is entered meanwhile, in this thread and in those it starts."""
+    """Record every function of the program that is entered during `act`, in this thread and in those it starts."""
     entered: set[tuple[str, int, str]] = set()
 
     def note(frame: FrameType, event: str, _argument: Any) -> None:
@@ -75,7 +75,7 @@ def walk_of_one_check() -> dict[str, Walk]:
             service = ScrapeService(runner, load(), registry.check_types, history=History(), version="0")
             service.metrics_page(ScrapeRequest())
 
-        scrape()  # whatever is imported or made on first use has been by now
+        scrape()  # so that first-use imports and objects are already there
         check = load().current.checks[0]
         runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
         runner.run_all([check], results.append)

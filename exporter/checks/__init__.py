@@ -1,4 +1,4 @@
-"""The check types: one file each, and the names of the built-in ones."""
+"""The check types, one file each, and the list of built-in ones."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from exporter.checks.http import HTTP, JSON_HTTP
 from exporter.checks.tcp import TCP
 
 BUILTIN = (HTTP, JSON_HTTP, DNS, TCP)
-"""Every built-in check type; a new one is its file and its name here."""
+"""Every built-in check type; to add one, add its file and list it here."""

@@ -1,4 +1,4 @@
-"""What a check type declares about itself, and the contract its executor fulfils.
+"""What a check type declares, and the contract that its executor fulfils.
 
 One check type is one file in this package: a settings model, metric families as data, pure judgement functions, an
 executor, and a `CheckType` that ties them together.
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 class CheckExecutor(Protocol):
-    """Runs checks of one or more types; lives for one batch (or as long as the caller who registered it wants).
+    """Runs checks of one or more types; lives for one batch, or as long as the caller that registered it wants.
 
     `execute` runs concurrently for many checks on one event loop. It owns the protocol and the reason of a failure;
     the runner owns timeout, retries, duration and the judging of expectations.
 
-    An executor that holds something also has `async def aclose(self) -> None`, which releases it; the runner calls it
+    An executor that holds resources also has `async def aclose(self) -> None` to release them; the runner calls it
     once, after its last check.
     """
 
     async def execute(self, check: Check) -> Result:
-        """Run the check once and tell what came of it.
+        """Run the check once and return its result.
 
         A failure of the target is a Result with `ResultStatus.ERROR` and a reason, or a raised `CheckFailed`.
         """
@@ -40,11 +40,11 @@ class CheckExecutor(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchContext:
-    """What a batch lends to its executors; lives as long as the batch.
+    """What a batch provides to its executors; lives as long as the batch.
 
     Attributes:
-        http_client: The HTTP client shared by the batch; None when no type in the batch asked for one.
-        http_shared: Kept connections, tokens and counts of HTTP; None outside a runner.
+        http_client: The HTTP client shared by the batch; None when no type in the batch needs one.
+        http_shared: Kept-alive connections, tokens and counters of HTTP; None outside a runner.
         network: Resolver and TLS contexts shared by the batch; None outside a runner.
     """
 
@@ -55,25 +55,25 @@ class BatchContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckType:
-    """The declaration of a check type; a constant, read by configuration, registry, metrics and documentation.
+    """The declaration of a check type; a constant, used by configuration, registry, metrics and documentation.
 
     Attributes:
         name: The YAML value of `type` and the label `check_type`.
         description: One sentence for `--help`, the schema and the README.
-        executor: Makes the executor of one batch; two types with the same callable share one instance.
+        executor: Creates the executor of one batch; two types with the same callable share one instance.
         settings: The settings model.
-        metrics: Every gauge family its executor may measure, in the order of the page.
-        subjects: What expectations of this type can be about, besides `duration`.
-        default_expectations: Gives the expectations that hold when none of the check's own, which it is told, has the
-            same subject; in the form of the YAML key `expect`.
-        fit_expectation: Gives an expectation in the form that the settings ask for, such as names as answers have them.
-            Raises ValueError when it can never be met with them.
-        validate_target: Gives the target in the form the executor wants.
-            Raises ValueError with what is allowed when it cannot be one.
-        prepare: Works out what every run of a check does, once, when the configuration is loaded; the check keeps it as
-            `prepared`. May raise CheckFailed, which a run then raises again.
+        metrics: Every gauge family its executor may measure, in the order of the metrics page.
+        subjects: The subjects of this type's expectations, in addition to `duration`.
+        default_expectations: Returns, from the settings and the check's own expectations, those that apply unless one
+            of the check's own has the same subject; in the form of the YAML key `expect`.
+        fit_expectation: Returns an expectation in the form that the settings require, such as names as they appear in
+            answers. Raises ValueError when it can never be met with these settings.
+        validate_target: Returns the target in the form that the executor expects.
+            Raises ValueError, naming what is allowed, when it is not a valid target.
+        prepare: Prepares, once when the configuration is loaded, what every run of a check needs; the check keeps it as
+            `prepared`. May raise CheckFailed, which each run then raises again.
         min_interval_seconds: Default of `min_interval`.
-        needs_http_client: Whether the batch must make the shared HTTP client for it.
+        needs_http_client: Whether the batch must create the shared HTTP client for it.
     """
 
     name: str

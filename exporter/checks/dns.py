@@ -1,9 +1,9 @@
-"""Type `dns`: a name server answers a question, and the answer is what it should be.
+"""Type `dns`: asks a name server a question and judges the answer.
 
-The target is the name asked for, the server a setting. One query is sent over UDP and, when its answer is cut short,
-another over TCP (RFC 7766 section 5); or everything goes over TCP or TLS (RFC 7858). Nothing is sent again: a lost
-packet is a finding, and `retries` are there for who wants them. The system's servers, which are asked when no server is
-named, take turns as resolv.conf(5) has it. How answers become texts is described in `exporter.net.dns.records`.
+The target is the name to query; the server is a setting. One query is sent over UDP and, if its answer is truncated,
+another over TCP (RFC 7766 section 5); or everything goes over TCP or TLS (RFC 7858). Nothing is resent: a lost packet
+is a finding, and `retries` can be set. Without a server in the settings, the system's servers are tried in turn as in
+resolv.conf(5). How answers become texts is described in `exporter.net.dns.records`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _MET_BY_NOTHING = frozenset(("ne", "not_matches", "none_of", "exists"))
 _HAND_OVER = frozenset(
     (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.CONNECTION_RESET, Reason.UNREACHABLE, Reason.TIMEOUT)
 )
-"""Failures after which the next of the system's servers is asked."""
+"""Failures after which the next of the system's servers is tried."""
 
 PHASES = MetricSpec(
     name="probe_dns_duration_seconds",
@@ -77,11 +77,11 @@ PHASES = MetricSpec(
     defaults=((("resolve",), 0.0), (("connect",), 0.0), (("request",), 0.0)),
 )
 _SPEAK_OF_ABSENCE = frozenset((RCODE, ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT))
-"""Who expects something of these has said what an empty answer means."""
+"""A check with an expectation about one of these has said what an empty answer means."""
 
 
 class DnsSettings(NetworkSettings, TlsSettings):
-    """Settings of type `dns`; what is said of the target's address and connection is meant of the server's."""
+    """Settings of type `dns`; those for the target's address and connection apply to the server's."""
 
     record_type: Annotated[
         str, BeforeValidator(parse_record_type), WithJsonSchema({"type": "string", "examples": ["A", "AAAA", "MX"]})
@@ -94,16 +94,16 @@ class DnsSettings(NetworkSettings, TlsSettings):
         | None
     ) = Field(default=None, description="Name server (host or host:port); the system's by default")
     transport: Literal["udp", "tcp", "tls"] = Field(
-        default="udp", description="How the server is asked; udp goes on to tcp when the answer is cut short"
+        default="udp", description="How the server is queried; udp falls back to tcp when the answer is truncated"
     )
-    recursion_desired: bool = Field(default=True, description="Ask the server to ask others for what it does not know")
+    recursion_desired: bool = Field(default=True, description="Ask the server to resolve recursively")
     dnssec_ok: bool = Field(default=False, description="Ask for DNSSEC records, and for the server's validation")
     edns_payload_bytes: int | None = Field(
         default=None,
         alias="edns_payload",
         ge=512,
         le=65535,
-        description="Bytes of the largest datagram accepted, announced with EDNS; no EDNS by default",
+        description="Largest datagram accepted, in bytes, announced with EDNS; no EDNS by default",
     )
 
 
@@ -141,17 +141,17 @@ def _prepare(check: Check) -> PreparedDns:
 
 
 def validate_name(target: str, settings: CheckSettings) -> str:
-    """Return the name to ask for without its final dot, in ASCII; for PTR records an address may stand for its name.
+    """Return the name to query in ASCII, without its final dot; for PTR records the target may be an address.
 
     Raises:
-        ValueError: When it is none; the message says what to write.
+        ValueError: When it is not a name; the message says what to write.
     """
     chosen = settings if isinstance(settings, DnsSettings) else _DEFAULTS
     return parse_name(target, chosen.record_type)
 
 
 def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
-    """Return an expectation in the form that answers of the type asked for have.
+    """Return an expectation in the form of answers of the record type.
 
     Raises:
         ValueError: When no answer can meet it.
@@ -160,7 +160,7 @@ def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expect
         return expectation
     if expectation.operator not in _MET_BY_NOTHING:
         if expectation.subject is SOA_SERIAL and settings.record_type not in ("SOA", "ANY"):
-            raise ValueError(f"can never be met: records of type {settings.record_type} have no serial, SOA has")
+            raise ValueError(f"can never be met: records of type {settings.record_type} have no serial, only SOA has")
         if expectation.subject in TLS_SUBJECTS and settings.transport != "tls":
             raise ValueError(f"can never be met with transport: {settings.transport}, only with tls")
     if expectation.subject is not ANSWERS:
@@ -170,13 +170,13 @@ def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expect
 
 
 class DnsCheckExecutor:
-    """Asks one question per check, each on a socket of its own; lives as long as its batch."""
+    """Asks one question per check, each on its own socket; lives as long as its batch."""
 
     def __init__(self, network: Network | None = None) -> None:
         self._network = network or Network()
 
     async def execute(self, check: Check) -> Result:
-        """Ask the server for the target and tell what came of it."""
+        """Query the server for the target and return the result."""
         settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
         attempt = current_attempt()
         prepared = check.prepared if isinstance(check.prepared, PreparedDns) else _prepare(check)
@@ -202,11 +202,11 @@ class DnsCheckExecutor:
         return _judge_presence(check, settings, answer)
 
     async def aclose(self) -> None:
-        """Do nothing: every socket ends with its check."""
+        """Do nothing: every socket is closed with its check."""
 
 
 class DnsAttempt:
-    """One attempt to get one answer, and how long each phase of it took so far."""
+    """One attempt to get one answer, and how long each of its phases took so far."""
 
     def __init__(self, network: Network, settings: DnsSettings, question: Question, attempt: Attempt) -> None:
         self._network = network
@@ -220,13 +220,13 @@ class DnsAttempt:
         self.truncated = False
 
     async def answer(self, timeout_seconds: float) -> DnsAnswer:
-        """Ask until there is an answer.
+        """Query until there is an answer.
 
         Args:
-            timeout_seconds: What the check has in all; the system's servers share it.
+            timeout_seconds: The check's time limit in seconds, shared by the system's servers.
 
         Raises:
-            CheckFailed: When no server gave one.
+            CheckFailed: When no server returned one.
         """
         settings = self._settings
         default_port = _DEFAULT_PORTS[settings.transport]
@@ -248,11 +248,11 @@ class DnsAttempt:
 
     @property
     def phase(self) -> str:
-        """The phase that it is in: empty before there is a connection to send the request over."""
+        """The current phase; empty before there is a connection to send the request over."""
         return "request" if self._settings.transport == "udp" or self._facts.ready_at else ""
 
     def report(self) -> None:
-        """Return how far things went."""
+        """Report the phases and the facts measured so far."""
         self._attempt.measure_all(
             (
                 Measurement(PHASES, self._resolve_seconds, ("resolve",)),
@@ -277,7 +277,7 @@ class DnsAttempt:
         else:
             reply = await self._ask_stream(host, port, self._facts)
         answer = reply.answer
-        assert answer is not None  # noqa: S101 - only datagrams are cut short
+        assert answer is not None  # noqa: S101 - only datagrams are truncated
         self._attempt.note("answered", rcode=answer.rcode, answers=answer.texts(_SHOWN_ANSWERS), octets=answer.octets)
         return answer
 
@@ -334,7 +334,7 @@ def _host_port(server: str, default_port: int) -> tuple[str, int]:
 
 
 def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> Result:
-    """Fail an answer that is no error and holds nothing, unless the check says itself what it wants to find there."""
+    """Fail an answer without an error and without records, unless the check itself expects something of it."""
     if (
         answer.record_count
         or answer.rcode != "NOERROR"
@@ -357,7 +357,7 @@ def _make_executor(context: BatchContext) -> DnsCheckExecutor:
 
 DNS = CheckType(
     name="dns",
-    description="Asks a name server for records of a name, over UDP, TCP or TLS",
+    description="Queries a name server for records of a name, over UDP, TCP or TLS",
     executor=_make_executor,
     prepare=_prepare,
     settings=DnsSettings,

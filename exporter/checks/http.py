@@ -1,8 +1,7 @@
-"""Types `http` and `json-http`: a URL is fetched as a client would, and everything about the answer can be judged.
+"""Types `http` and `json-http`: fetch a URL as a client would and judge anything about the response.
 
-Each run makes new connections, so that all of it is measured, unless `keep_alive` is set. Redirects are followed with
-care: credentials that were configured for one origin are sent to no other. What expectations are about is observed
-here and judged by the runner.
+Each run makes new connections, so that every phase is measured, unless `keep_alive` is set. Credentials configured for
+one origin are not sent to another after a redirect. Observations are made here and judged by the runner.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ FAILED_DUE_TO_REGEX = MetricSpec(
 
 
 def _spelled_version(text: str) -> str:
-    """Read `HTTP/2`, `2.0` and `h2` as `2`."""
+    """Return `HTTP/2`, `2.0` and `h2` as `2`."""
     version = text.lower().removeprefix("http/").removeprefix("h")
     return version.removesuffix(".0") if version in ("2.0", "3.0") else version
 
@@ -88,23 +87,23 @@ HEADER = Subject(
     name="header",
     kind=ValueKind.TEXTS,
     selector=SelectorKind.HEADER_NAME,
-    description="The values of a header field, named without regard to case",
+    description="The values of a header field, named case-insensitively",
 )
 BODY = Subject(name="body", kind=ValueKind.TEXT, description="The body as text")
 BODY_SIZE = Subject(
     name="body_size",
     kind=ValueKind.NUMBER,
-    description="Bytes of the body after decoding",
+    description="Size of the body in bytes, after decoding",
     bounds=(0, math.inf),
 )
 JSON = Subject(
     name="json",
     kind=ValueKind.JSON,
     selector=SelectorKind.JSON_PATH,
-    description="What a JSONPath finds in the body: the value of one match, a list of several",
+    description="What a JSONPath finds in the body: the value of a single match, a list of several",
 )
 LOCATION = Subject(
-    name="location", kind=ValueKind.TEXT, description="Where the last response redirects to, as its Location says"
+    name="location", kind=ValueKind.TEXT, description="Where the last response redirects to, as in its Location"
 )
 REDIRECTS_FOLLOWED = Subject(
     name="redirects",
@@ -119,11 +118,11 @@ HTTP_VERSION = Subject(
     choices=("1.0", "1.1", "2", "3"),
     spelled=_spelled_version,
 )
-FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL that the last response is about")
+FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL of the last response")
 WELL_FORMED = Subject(
     name="well_formed",
     kind=ValueKind.FLAG,
-    description="Whether every response follows the grammar of HTTP; false for what clients take nevertheless",
+    description="Whether every response follows the HTTP grammar; false for violations that clients tolerate",
     reason=Reason.PROTOCOL,
 )
 SUBJECTS = (
@@ -137,12 +136,12 @@ _OF_BODY = (BODY.name, BODY_SIZE.name, JSON.name, _DOCUMENT.name)
 
 
 class _Demands(NamedTuple):
-    """What a check asks of an answer, worked out once; shared by runs and never changed.
+    """What a check expects of a response, worked out once; shared by runs and never changed.
 
     Attributes:
-        expectations: All that will be judged by what is observed.
+        expectations: All expectations that will be judged.
         costs: What judging a byte of each of their subjects can cost.
-        of_body: Whether any is about what the body says.
+        of_body: Whether any is about the content of the body.
     """
 
     expectations: tuple[Expectation, ...]
@@ -151,7 +150,7 @@ class _Demands(NamedTuple):
 
 
 class PreparedHttp(NamedTuple):
-    """What a check does on every run, worked out once; shared by runs and never changed."""
+    """What every run of a check needs, worked out once; shared by runs and never changed."""
 
     first: PreparedRequest
     rules: RedirectRules | None
@@ -162,9 +161,9 @@ class HttpCheckExecutor:
     """Runs checks of both types; lives as long as its batch.
 
     Args:
-        client: Sends the requests and is the caller's to close. Without one, the first check makes one, which
-            `aclose` closes. With one that is not of `create_client`, connections are not measured.
-        shared: What its checks share with those of other batches; a client of its own makes its connections there.
+        client: Sends the requests; the caller closes it. Without one, the first check creates one, which `aclose`
+            closes. With a client that is not from `create_client`, connections are not measured.
+        shared: What its checks share with those of other batches; the executor's own client connects through it.
     """
 
     def __init__(self, client: httpx.AsyncClient | None = None, *, shared: HttpShared | None = None) -> None:
@@ -173,7 +172,7 @@ class HttpCheckExecutor:
         self._own_client: httpx.AsyncClient | None = None
 
     async def execute(self, check: Check) -> Result:
-        """Fetch the target's URL and tell what came of it."""
+        """Fetch the target's URL and return the result."""
         attempt = current_attempt()
         run = HttpRun()
         prepared: PreparedHttp | None = None
@@ -199,7 +198,7 @@ class HttpCheckExecutor:
         return Result(check_name=check.name, status=ResultStatus.OK)
 
     async def aclose(self) -> None:
-        """Close the client, if it is the executor's own."""
+        """Close the executor's own client, if there is one."""
         if self._own_client is not None:
             client, self._own_client = self._own_client, None
             await client.aclose()
@@ -213,7 +212,7 @@ class HttpCheckExecutor:
 
 
 def _phase(run: HttpRun) -> str:
-    """Return the phase that a run is in: empty before its connection is made, `token` before there is a request."""
+    """Return the current phase of a run: empty before its connection is made, `token` before there is a request."""
     if not run.exchanges:
         return "token"
     last = run.exchanges[-1]
@@ -223,7 +222,7 @@ def _phase(run: HttpRun) -> str:
 
 
 async def _looked_at(run: HttpRun, demands: _Demands) -> Mapping[str, Observation]:
-    """Return what expectations can be about, with what is large already judged."""
+    """Return the observations, with large ones already judged."""
     last = run.exchanges[-1]
     await decode_later(last)
     observed = _head(run)
@@ -239,7 +238,7 @@ async def _looked_at(run: HttpRun, demands: _Demands) -> Mapping[str, Observatio
 
 
 def _head(run: HttpRun) -> dict[str, Observation]:
-    """Return what can be expected of a head and of the way to it, as far as there is any of it."""
+    """Return the observations about the response head and the connection, as far as they exist."""
     last = run.exchanges[-1]
     observed = {} if last.connection.tls is None else dict(tls_observations(last.connection.tls))
     if last.status:
@@ -262,20 +261,20 @@ def _oddities(run: HttpRun) -> str:
 
 
 def _seen_so_far(run: HttpRun, demands: _Demands) -> dict[str, Observation]:
-    """Return the same of a run that failed; what is large is left out, because judging it would take a while."""
+    """Return the observations of a failed run, without large ones, which would take a while to judge."""
     head = _head(run)
     return head if is_small(demands.costs, head) else {name: head[name] for name in head if name not in demands.costs}
 
 
 def _body(exchange: Exchange) -> dict[str, Observation]:
-    """Return what can be expected of what a body says; of several Content-Type fields the first counts."""
+    """Return the observations about the content of a body; of several Content-Type fields the first counts."""
     content_types = exchange.header_values("content-type")
     content = Content(exchange.body, content_types[0] if content_types else "")
     return {BODY.name: BodyText(content), JSON.name: JsonValue(content), _DOCUMENT.name: JsonFault(content)}
 
 
 def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> None:
-    """Refuse a body that is not JSON; that of an error page is left to the expectation about the status."""
+    """Refuse a body that is not JSON; an error page is left to the expectation about the status."""
     document = observed[_DOCUMENT.name]
     if isinstance(document, JsonFault) and document() is None:
         return
@@ -287,7 +286,7 @@ def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> Non
 
 
 def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
-    """Hand over and log what was measured, however far the run came."""
+    """Report and log what was measured, however far the run got."""
     last = run.exchanges[-1]
     if oddities := _oddities(run):
         attempt.note("not well-formed", what=oddities)
@@ -318,7 +317,7 @@ async def _prepared(check: Check, network: Network) -> PreparedHttp:
 
 
 def _prepare(check: Check) -> PreparedHttp | None:
-    """Work out what every run of a check does; None for one whose body is read anew for each run."""
+    """Prepare what every run of a check needs; None for a check whose body is read again for each run."""
     settings = _settings_of(check)
     return _prepare_with(check, settings, _content(settings)) if settings.body_file is None else None
 
@@ -336,10 +335,10 @@ def _settings_of(check: Check) -> HttpSettings:
 def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> PreparedHttp:
     """Work out the first request and the rules for those that may follow.
 
-    The URL is kept as the target's own text where it is the same.
+    The URL is the target's own string when the two are equal.
 
     Raises:
-        CheckFailed: With reason `local` when the target is none; the configuration would have refused it.
+        CheckFailed: With reason `local` when the target is not a URL, which the configuration would have refused.
     """
     target = check.target
     try:
@@ -364,7 +363,7 @@ def _demands(check: Check) -> _Demands:
 
 
 def _auth(check: Check, client: httpx.AsyncClient, shared: HttpShared) -> httpx.Auth | None:
-    """Return what authorizes the requests of one run; it remembers challenges, and other runs have others."""
+    """Return the authentication for the requests of one run; it keeps challenges, so runs do not share it."""
     settings = _settings_of(check)
     if settings.digest_auth is not None:
         return DigestAuth(settings.digest_auth.username, settings.digest_auth.password.get_secret_value())
@@ -394,7 +393,7 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
 
 
 def _expect_status(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
-    """Expect success, or a redirect where none is followed and something is expected that only a Location can meet."""
+    """Expect success, or a redirect if redirects are not followed and an expectation needs a Location."""
     of_location = [one for one in own if one.subject is LOCATION]
     meets_all = all(one.ok for one in evaluate(of_location, {LOCATION.name: None}))
     followed = not isinstance(settings, HttpSettings) or settings.follow_redirects
@@ -423,4 +422,4 @@ def _check_type(name: str, description: str) -> CheckType:
 _DEFAULTS = HttpSettings()
 
 HTTP = _check_type("http", "Fetches a URL and judges status, headers, body, certificate and timing")
-JSON_HTTP = _check_type("json-http", "Fetches a URL that must answer with JSON, and judges values in it")
+JSON_HTTP = _check_type("json-http", "Fetches a URL that must return JSON, and judges values in it")

@@ -1,8 +1,8 @@
-"""Type `tcp`: a connection can be made, with TLS if asked for; what the server says can be judged line by line.
+"""Type `tcp`: connects, with TLS if configured, and can judge what the server says line by line.
 
-The banner is what the server says on its own, or in answer to what was sent. It is read only when an expectation is
-about it: until each is met by some line, the server closes, or the time of the check is nearly up. Greetings may have
-several lines (RFC 5321 section 4.2.1). Expectations that say what must not be are about the first line.
+The banner is what the server says unprompted, or in reply to what was sent. It is read only if an expectation is about
+it: until some line meets each expectation, the server closes, or the check's time is nearly up. Greetings may have
+several lines (RFC 5321 section 4.2.1). Negative expectations apply to the first line.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _MARGIN = 0.05
 _MAX_MARGIN_SECONDS = 0.1
-"""Listening ends this part of the time limit before it, so that what was heard is judged and not cut off."""
+"""Reading ends this fraction of the time limit early, so that what was read is judged and not cut off."""
 
 PHASES = MetricSpec(
     name="probe_tcp_duration_seconds",
@@ -55,7 +55,7 @@ FAILED_DUE_TO_REGEX = MetricSpec(
 BANNER = Subject(
     name="banner",
     kind=ValueKind.LINES,
-    description="What the server says, as lines without their ends: one of them, or the first for what must not be",
+    description="What the server says, as lines without line breaks: any of them; for negative operators, the first",
 )
 
 
@@ -63,7 +63,7 @@ _UNREAD_ESCAPE = re.compile(r"\\r\\n|\\[rn0]$|\\x[0-9A-Fa-f]{2}")
 
 
 def _refuse_unread_escapes(text: str) -> str:
-    """Refuse a text with escapes that YAML reads in double quotes only; it was meant to hold what they stand for."""
+    """Refuse a text with escapes that YAML interprets only in double quotes, which is surely what was meant."""
     if _UNREAD_ESCAPE.search(text):
         raise ValueError(f'holds a backslash and letters, as written; put it in double quotes: "{text}"')
     return text
@@ -86,12 +86,12 @@ Octets = Annotated[
 class TcpSettings(NetworkSettings, TlsSettings, ProxySettings):
     """Settings of type `tcp`."""
 
-    tls: bool = Field(default=False, description="Speak TLS from the start and verify the certificate")
+    tls: bool = Field(default=False, description="Use TLS from the start and verify the certificate")
     send: Annotated[str, AfterValidator(_refuse_unread_escapes)] | None = Field(
-        default=None, max_length=4096, description="Text sent at once when connected, such as `PING\\r\\n`"
+        default=None, max_length=4096, description="Text sent as soon as connected, such as `PING\\r\\n`"
     )
     send_bytes: Octets | None = Field(
-        default=None, max_length=4096, description="Bytes sent in its place, in hex, such as `00 ff 0d 0a`"
+        default=None, max_length=4096, description="Bytes to send instead, in hex, such as `00 ff 0d 0a`"
     )
 
     @model_validator(mode="after")
@@ -102,18 +102,18 @@ class TcpSettings(NetworkSettings, TlsSettings, ProxySettings):
 
     @property
     def sent(self) -> bytes | None:
-        """What is sent when connected; None for nothing."""
+        """The bytes sent when connected; None for nothing."""
         return self.send_bytes if self.send is None else self.send.encode()
 
 
 class TcpCheckExecutor:
-    """Connects, looks at what it was asked to look at, and hangs up; lives as long as its batch."""
+    """Connects, observes what the check asks for, and disconnects; lives as long as its batch."""
 
     def __init__(self, network: Network | None = None) -> None:
         self._network = network or Network()
 
     async def execute(self, check: Check) -> Result:
-        """Connect to the target and tell what came of it."""
+        """Connect to the target and return the result."""
         settings = check.settings if isinstance(check.settings, TcpSettings) else _DEFAULTS
         attempt = current_attempt()
         facts = ConnectionFacts()
@@ -128,7 +128,7 @@ class TcpCheckExecutor:
         return Result(check_name=check.name, status=ResultStatus.OK)
 
     async def aclose(self) -> None:
-        """Do nothing: every connection ends with its check."""
+        """Do nothing: every connection is closed with its check."""
 
     async def _talk(self, check: Check, settings: TcpSettings, attempt: Attempt, facts: ConnectionFacts) -> None:
         host, port, expected, kept_bytes = (
@@ -153,7 +153,7 @@ class TcpCheckExecutor:
         except BaseException:
             transport.abort()
             raise
-        # Hanging up politely must not wait for a server that does not take what it was sent.
+        # A clean close must not wait for a server that does not read what it was sent.
         if transport.get_write_buffer_size():
             transport.abort()
         else:
@@ -171,7 +171,7 @@ async def _hear_banner(
             await listen(spoken, expected)
     except TimeoutError:
         if not spoken.spoken:
-            await listen(spoken, expected)  # until the check is cut off, because silence is a timeout
+            await listen(spoken, expected)  # until the check times out, because silence is a timeout
     finally:
         attempt.measure(PHASES, perf_counter() - facts.ready_at, ("banner",))
         attempt.observe({BANNER.name: spoken.spoken})
@@ -179,7 +179,7 @@ async def _hear_banner(
 
 
 def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
-    """Hand over what is known about the connection, however far it came."""
+    """Report what is known about the connection, however far it got."""
     attempt.measure_all(resolution_measurements(facts))
     attempt.measure(PHASES, facts.resolve_seconds, ("resolve",))
     attempt.measure(PHASES, facts.connect_seconds, ("connect",))
@@ -193,7 +193,7 @@ def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
 
 
 _DEFAULTS = TcpSettings()
-_JUDGED_TIMES = 3  # as it is heard, by the runner, and for FAILED_DUE_TO_REGEX
+_JUDGED_TIMES = 3  # while reading, by the runner, and for FAILED_DUE_TO_REGEX
 _REGULAR = ("matches", "not_matches")
 
 
@@ -227,7 +227,7 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
 
 TCP = CheckType(
     name="tcp",
-    description="Connects to a TCP port, with TLS if asked for, and can judge what the server says",
+    description="Connects to a TCP port, with TLS if configured, and can judge what the server says",
     executor=lambda context: TcpCheckExecutor(context.network),
     prepare=_prepare,
     settings=TcpSettings,

@@ -1,7 +1,7 @@
-"""The command line: which command runs, how problems are told, and the exit status.
+"""The command line: runs the command, reports problems and returns the exit status.
 
-0: done, and with `run` no check failed. 1: a check failed, or the server could not be started. 2: the command line or
-the configuration is wrong.
+0: success, and with `run` no check failed. 1: a check failed, or the server could not be started. 2: the command line
+or the configuration is wrong.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status.
 
     Args:
-        arguments: What follows the program's name; None means that of the process, which then ends here.
+        arguments: The arguments after the program's name; None means those of the process, which then exits here.
     """
     status = _status_of(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
@@ -65,13 +65,13 @@ def _status_of(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return _WRONG
     except BrokenPipeError:
-        # Whoever read the output has left; Python would complain once more when it flushes at the end.
+        # The reader of the output is gone; Python would report that again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     except OSError as error:
         return _complain(error.strerror or str(error), _FAILED)
     except KeyboardInterrupt:
-        # Checks may still be running, and leaving in order would wait for them.
+        # Checks may still be running, and a normal exit would wait for them.
         sys.stdout.flush()
         os._exit(_INTERRUPTED)
     return status
@@ -84,7 +84,7 @@ def _obey(arguments: Sequence[str]) -> int:
         sys.stdout.write(help_text(request.command) if request.topic == "help" else f"nyxmon-exporter {__version__}\n")
         return 0
     serves = options.command == "serve" and not options.config_check
-    # Before there are threads, which inherit what is blocked; `serve` unblocks it when it can reload.
+    # Before there are threads, which inherit blocked signals; `serve` unblocks it when it can reload.
     signal.pthread_sigmask(signal.SIG_BLOCK if serves else signal.SIG_UNBLOCK, {signal.SIGHUP})
     masks = Masks()
     configure_logging(options.log_level, options.log_format, mask=masks)
@@ -117,7 +117,7 @@ def _check_configuration(options: Options) -> int:
 
 
 def _print_schema(options: Options) -> int:
-    """Print the schema; with a configuration file, its plugins' check types are part of it."""
+    """Print the schema; with a configuration file, including its plugins' check types."""
     registry = ExecutorRegistry.with_builtins()
     with ExitStack() as stack:
         if options.config_file is not None:
@@ -127,7 +127,7 @@ def _print_schema(options: Options) -> int:
 
 
 def _prepare_streams() -> None:
-    """Put something in the place of standard streams that are missing, and escape what a terminal cannot show."""
+    """Replace missing standard streams, and escape what a terminal cannot show."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the end

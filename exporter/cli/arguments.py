@@ -1,4 +1,4 @@
-"""Reading the command line: flags before or after the command, environment variables where a flag is absent."""
+"""Parses the command line: flags before or after the command, environment variables where a flag is absent."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class UsageError(Exception):
-    """Raised when the command line, or a variable that stands in for a flag, cannot be understood."""
+    """Raised when the command line, or a variable used instead of a flag, is invalid."""
 
 
-class HelpRequested(Exception):  # noqa: N818 - asking for help is no error
-    """Raised when help or the version is asked for, which ends the reading of the command line.
+class HelpRequested(Exception):  # noqa: N818 - asking for help is not an error
+    """Raised when help or the version is requested, which ends parsing.
 
     Attributes:
         topic: What to print.
-        command: The command that it was asked for; empty for all.
+        command: The command that help is for; empty for the program.
     """
 
     def __init__(self, topic: Literal["help", "version"], command: str = "") -> None:
@@ -38,32 +38,32 @@ class HelpRequested(Exception):  # noqa: N818 - asking for help is no error
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line asks for; lives as long as the process.
+    """The options of the command line; live as long as the process.
 
     Attributes:
-        command: What to do.
+        command: The command to run.
         check_names: Checks that `run` is limited to; empty means all.
         config_file: Path of the configuration; None means the built-in demo.
-        config_check: Load the configuration, report, and do nothing else.
-        auto_reload: Whether changed configuration files are noticed.
-        auto_reload_interval_seconds: How often they are looked at.
+        config_check: Whether to only load the configuration and report its problems.
+        auto_reload: Whether a changed configuration file causes a reload.
+        auto_reload_interval_seconds: How often files are checked for changes.
         listen_addresses: Where the web server listens.
-        timeout_offset_seconds: What is kept back from the time Prometheus allows for a scrape.
+        timeout_offset_seconds: Subtracted from the time that Prometheus allows for a scrape.
         history_limit: Runs kept per check for the pages.
-        buffer_size: Capacity of the stream that carries results out of a batch.
-        log_level: Least severe level that is logged.
-        log_format: How log lines are written.
-        output: How `run` tells the results.
-        budget_seconds: Time that `run` has for all checks together; None means their own timeouts.
-        output_file: Where a generated file goes; None means standard output.
-        external_url: Where people find the exporter's pages; empty means the address that Prometheus scrapes.
-        grafana_url: Where people find the dashboards; empty means nowhere.
-        endpoint: What Prometheus is to scrape.
+        buffer_size: Capacity of the stream of a batch's results.
+        log_level: The least severe level that is logged.
+        log_format: The format of log lines.
+        output: The output format of `run`.
+        budget_seconds: Time limit of `run` for all checks together; None means their own timeouts.
+        output_file: Path of the generated file; None means standard output.
+        external_url: URL of the exporter's pages; empty means the address that Prometheus scrapes.
+        grafana_url: URL of the Grafana that has the dashboards; empty means none.
+        endpoint: What Prometheus scrapes.
         addresses: Where Prometheus reaches the exporters.
         job: The name of the job.
-        scrape_interval_seconds: How often checks without interval are scraped; None lets their timeouts decide.
+        scrape_interval_seconds: How often checks without an interval are scraped; None derives it from their timeouts.
         shards: Number of Prometheus servers that share the checks.
-        shard: Which of them this one is.
+        shard: Index of this server among them.
     """
 
     command: Command = "serve"
@@ -92,11 +92,11 @@ class Options:
 
 
 def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
-    """Read the command line, and the environment where a flag is absent.
+    """Parse the command line, and the environment where a flag is absent.
 
     Raises:
-        UsageError: When something is unknown, malformed or does not belong to the command.
-        HelpRequested: When help or the version is asked for.
+        UsageError: When something is unknown, malformed or not allowed with the command.
+        HelpRequested: When help or the version is requested.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     given, words = _parse_flags(arguments[:end])
@@ -119,7 +119,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
 
 def _check_what_belongs_together(options: Options) -> None:
     if options.config_check and options.config_file is None:
-        raise UsageError("--config.check needs --config.file: without it there is nothing of yours to check")
+        raise UsageError("--config.check needs --config.file: without a file there is nothing to check")
     if options.endpoint == "metrics" and options.shards > 1:
         raise UsageError("--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided")
     if options.shard >= options.shards:
@@ -127,7 +127,7 @@ def _check_what_belongs_together(options: Options) -> None:
 
 
 def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, object], list[str]]:
-    """Return the values of the flags by name, and the words that are no flags."""
+    """Return the values of the flags by name, and the words that are not flags."""
     try:
         found, words = _parser().parse_known_args(arguments)
     except argparse.ArgumentError as error:
@@ -150,11 +150,11 @@ def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, object], list[str]
 
 
 def _parse_words(words: Sequence[str], after_dashes: Sequence[str]) -> tuple[Command, tuple[str, ...]]:
-    """Return the command and the names of checks; what follows `--` is always a name."""
+    """Return the command and the names of checks; a word after `--` is always a name."""
     name = words[0] if words else "serve"
     length = 2 if name == "generate" else 1
     if words[:length] == ["generate"]:
-        raise UsageError("generate needs to know what: generate rules or generate prometheus")
+        raise UsageError("generate needs a subcommand: generate rules or generate prometheus")
     name = " ".join(words[:length]) or name
     if name not in get_args(Command):
         raise UsageError(_unknown("command", name, get_args(Command)))
@@ -184,7 +184,7 @@ def _read_variable(flag: Flag, text: str) -> object:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells a problem by raising it, so that one place decides how problems are shown."""
+    """Raises problems instead of printing them, so that one place decides how they are shown."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)

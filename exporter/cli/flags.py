@@ -1,6 +1,6 @@
-"""The flags of the command line as data, and the readers of their values.
+"""The command-line flags as data, and the readers of their values.
 
-Each flag has an environment variable that stands in when the flag is absent: `NYXMON_EXPORTER_` and the flag's name
+Each flag has an environment variable that is used when the flag is absent: `NYXMON_EXPORTER_` and the flag's name
 in capitals, dots and dashes as underscores.
 """
 
@@ -32,14 +32,14 @@ class Flag:
     Attributes:
         name: The flag without dashes, such as `config.file`.
         option: The attribute of `Options` it sets.
-        help: What it does.
-        group: The heading it stands under in the help.
+        help: What the flag does.
+        group: Its heading in the help.
         default: The default as the help shows it.
-        parse: Reads the text after it, raising ValueError with what is allowed; None for a switch.
-        metavar: How the help calls its value.
+        parse: Parses its value, raising ValueError with what is allowed; None for a switch.
+        metavar: The name of its value in the help.
         repeatable: Whether it may be given several times.
-        commands: The commands it means something to.
-        required_by: Those of them that cannot do without.
+        commands: The commands that accept it.
+        required_by: The commands that require it.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Flag:
 
     @property
     def environment_variable(self) -> str:
-        """The variable that stands in for the flag."""
+        """The variable that is used when the flag is absent."""
         return ENVIRONMENT_PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
 
 
@@ -93,7 +93,7 @@ def read_seconds(low: float, high: float, *, bare: bool = False) -> Callable[[st
 
 
 def _with_unit(text: str) -> str:
-    """Return a bare number as a duration of so many seconds; empty for what is not a number."""
+    """Return a bare number of seconds with a unit; empty if the text is not a number."""
     try:
         seconds = parse_duration(f"{text}s")
     except ValueError:
@@ -107,7 +107,7 @@ def read_choice(allowed: object) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text not in choices:
-            raise ValueError(f"{text!r} is none of {', '.join(choices)}")
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
         return text
 
     return read
@@ -117,7 +117,7 @@ def read_path(text: str) -> str:
     """Read a path; it need not exist.
 
     Raises:
-        ValueError: When no file can be called so.
+        ValueError: When it cannot be the name of a file.
     """
     if not text or "\0" in text:
         raise ValueError(f"{text!r} is not a path")
@@ -125,7 +125,7 @@ def read_path(text: str) -> str:
 
 
 def read_address(text: str) -> str:
-    """Read `host:port` or `[v6]:port` as Prometheus writes it; without a port it is ours.
+    """Read `host:port` or `[v6]:port` and return it as Prometheus writes it; the port defaults to the exporter's.
 
     Raises:
         ValueError: When it is none of these.
@@ -139,10 +139,10 @@ def read_address(text: str) -> str:
 
 
 def read_url(text: str) -> str:
-    """Read the URL that others begin with.
+    """Read a base URL for links.
 
     Raises:
-        ValueError: When it is no http or https URL, has parameters, or would tell a password to all who see the link.
+        ValueError: When it is not an http or https URL, has parameters, or has credentials, which links would show.
     """
     try:
         parts = urlsplit(text)
@@ -152,15 +152,15 @@ def read_url(text: str) -> str:
     if not is_whole or not text.isprintable() or " " in text:
         raise ValueError(f"{text!r} is not a URL such as https://monitoring.example/nyxmon")
     if "@" in parts.netloc:
-        raise ValueError("has a user name or password in it, which everybody would see who gets an alert")
+        raise ValueError("contains a user name or password, which everyone who gets an alert would see")
     return text.rstrip("/")
 
 
 def read_name(text: str) -> str:
-    """Read a name that is shown.
+    """Read a printable name.
 
     Raises:
-        ValueError: When it is empty or cannot be printed.
+        ValueError: When it is empty or not printable.
     """
     if not text or not text.isprintable():
         raise ValueError(f"{text!r} is not a name")
@@ -168,7 +168,7 @@ def read_name(text: str) -> str:
 
 
 def read_switch(text: str) -> bool:
-    """Read what a variable says for a switch.
+    """Read the value of a switch's environment variable.
 
     Raises:
         ValueError: When it is neither true nor false.
@@ -193,15 +193,16 @@ FLAGS = (
     ),
     Flag(
         name="config.check", option="config_check", group="configuration", commands=_RUNNING, default="off",
-        help="Load the configuration, say what is wrong with it, and exit with 0 or 2.",
+        help="Load the configuration, report what is wrong with it, and exit with 0 or 2.",
     ),
     Flag(
         name="config.enable-auto-reload", option="auto_reload", group="configuration", default="on",
-        help="Reload when a configuration file has changed. --no-config.enable-auto-reload turns it off.",
+        help="Reload when a configuration file changes. --no-config.enable-auto-reload turns this off.",
     ),
     Flag(
         name="config.auto-reload-interval", option="auto_reload_interval_seconds", group="configuration",
-        parse=read_seconds(0.1, 86400), metavar="DURATION", default="5s", help="How often the files are looked at.",
+        parse=read_seconds(0.1, 86400), metavar="DURATION", default="5s",
+        help="How often the files are checked for changes.",
     ),
     Flag(
         name="web.listen-address", option="listen_addresses", group="web", repeatable=True,
@@ -212,7 +213,7 @@ FLAGS = (
         name="timeout-offset", option="timeout_offset_seconds", group="scrape",
         commands=("serve", "generate prometheus"),
         parse=read_seconds(0, 60, bare=True), metavar="DURATION", default="500ms",
-        help="Kept back from the time that Prometheus allows for a scrape, but at most a fifth of it.",
+        help="Subtracted from the time that Prometheus allows for a scrape, but at most a fifth of it.",
     ),
     Flag(
         name="history.limit", option="history_limit", group="scrape",
@@ -221,7 +222,7 @@ FLAGS = (
     Flag(
         name="runner.buffer-size", option="buffer_size", group="scrape", commands=_RUNNING,
         parse=read_integer(0, 1_000_000), metavar="RESULTS", default="100",
-        help="Results that may wait to be handed over while others are still running. Any number is correct.",
+        help="Results that may be buffered while other checks are still running. Any number is correct.",
     ),
     Flag(
         name="log.level", option="log_level", group="log", commands=_EVERY_COMMAND,
@@ -238,21 +239,21 @@ FLAGS = (
     Flag(
         name="budget", option="budget_seconds", group="run", commands=("run",),
         parse=read_seconds(0.1, 3600), metavar="DURATION", default="the checks' own timeouts",
-        help="Time for all checks together. What is unfinished then fails with reason deadline.",
+        help="Time for all checks together. Checks unfinished by then fail with reason deadline.",
     ),
     Flag(
         name="output.file", option="output_file", group="generate", commands=_GENERATING,
-        parse=read_path, metavar="PATH", default="the standard output", help="Where the generated file goes.",
+        parse=read_path, metavar="PATH", default="the standard output", help="Path of the generated file.",
     ),
     Flag(
         name="web.external-url", option="external_url", group="generate", commands=_FOR_RULES,
         parse=read_url, metavar="URL", default="the address that Prometheus scrapes",
-        help="Where people find the pages of the exporter, for links in alerts.",
+        help="URL of the exporter's pages, for links in alerts.",
     ),
     Flag(
         name="grafana.url", option="grafana_url", group="generate", commands=_FOR_RULES,
         parse=read_url, metavar="URL", default="the alerts have no link to it",
-        help="Where people find Grafana with the dashboards, for links in alerts.",
+        help="URL of the Grafana that has the dashboards, for links in alerts.",
     ),
     Flag(
         name="endpoint", option="endpoint", group="generate", commands=_FOR_PROMETHEUS,
@@ -273,17 +274,17 @@ FLAGS = (
     Flag(
         name="scrape-interval", option="scrape_interval_seconds", group="generate", commands=_FOR_PROMETHEUS,
         parse=read_seconds(1, 86400), metavar="DURATION", default="the time the checks can take, at least 30s",
-        help="How often checks are scraped that have no interval of their own.",
+        help="How often checks without an interval are scraped.",
     ),
     Flag(
         name="shards", option="shards", group="generate", commands=_FOR_PROMETHEUS,
         parse=read_integer(1, 1000), metavar="NUMBER", default="1",
-        help="Prometheus servers that share the checks, with sd or probe.",
+        help="Number of Prometheus servers that share the checks, with sd or probe.",
     ),
     Flag(
         name="shard", option="shard", group="generate", commands=_FOR_PROMETHEUS,
         parse=read_integer(0, 999), metavar="NUMBER", default="0",
-        help="Which of them this one is, from 0.",
+        help="Index of this server among them, from 0.",
     ),
 )  # fmt: skip
 """Every flag, in the order of the help."""

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from exporter.config import Config
 
 _ABOUT_RULES = (
-    "For Prometheus 2.42 and newer, beside the general rules: those leave these checks out where this file is loaded."
-    " Exporters that are down and checks that are gone are their business."
+    "For Prometheus 2.42 and newer, along with the general rules, which skip these checks where this file is loaded."
+    " The general rules cover exporters that are down and checks that are gone."
 )
 
 _ABOUT_JOBS = (
-    "A part of prometheus.yml, or a file that its scrape_config_files names. The alerts of these checks are made by"
-    " nyxmon-exporter generate rules; they and the general ones belong into rule_files."
+    "A part of prometheus.yml, or a file that its scrape_config_files names. The alerts of these checks come from"
+    " nyxmon-exporter generate rules; they and the general ones belong in rule_files."
 )
 
 
 def generate(options: Options) -> int:
-    """Write the file that the command asks for; give the exit status.
+    """Write the file that the command generates; return the exit status.
 
     Raises:
         ConfigError: When the configuration is refused.
@@ -89,7 +89,7 @@ def _jobs(config: Config, options: Options) -> str:
 
 
 def _command(options: Options, flags: Mapping[str, str | list[str]]) -> str:
-    """Return the command line that makes the same file again; flags without a value are left out."""
+    """Return the command line that regenerates the same file; flags without a value are left out."""
     words = ["nyxmon-exporter", *options.command.split(), f"--config.file={options.config_file}"]
     for name, value in flags.items():
         words += [f"--{name}={each}" for each in (value if isinstance(value, list) else [value]) if each]
@@ -97,20 +97,20 @@ def _command(options: Options, flags: Mapping[str, str | list[str]]) -> str:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Put a text into a file; one that is there keeps its permissions, and a link to it stays a link.
+    """Write a text to a file atomically; an existing file keeps its permissions, and a link to it stays a link.
 
     Args:
-        path: The file. What is there and is no regular file, such as a terminal, is written to.
-        text: What it is to hold, in UTF-8.
+        path: The file. Something other than a regular file, such as a terminal, is written to directly.
+        text: The new content, written as UTF-8.
 
     Raises:
-        OSError: When it cannot be written; what was there before stays.
+        OSError: When it cannot be written; the old content stays.
     """
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return
     place = path.resolve()
-    # a name that no `*.yml` in the configuration of Prometheus finds
+    # a name that no `*.yml` in the configuration of Prometheus matches
     draft = place.with_name(f".{place.name}.{os.getpid()}.new")
     try:
         draft.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The command `healthcheck`: ask the server that runs here whether it can do its work, for images without curl."""
+"""The command `healthcheck`: asks the server on this machine whether it is healthy, for images without curl."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from exporter.logs import escape_unprintable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TIMEOUT_SECONDS = 4.0  # within the five that the image gives it
+_TIMEOUT_SECONDS = 4.0  # within the five that the image allows
 _OWN_ADDRESSES = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound
 _MAX_ANSWER_BYTES = 1000
 
 
 def healthcheck(addresses: Sequence[ListenAddress]) -> int:
-    """Ask the server that listens on the first of the addresses; give 0 when it is healthy, else 1.
+    """Ask the server that listens on the first of the addresses; return 0 when it is healthy, else 1.
 
     Raises:
         OSError: When nobody answers there in time.
@@ -31,7 +31,7 @@ def healthcheck(addresses: Sequence[ListenAddress]) -> int:
     except OSError as error:
         raise OSError(error.errno, f"{address}: {error.strerror or error}") from error
     except http.client.HTTPException as error:
-        sys.stderr.write(f"nyxmon-exporter: {address}: no HTTP: {escape_unprintable(str(error))}\n")
+        sys.stderr.write(f"nyxmon-exporter: {address}: not HTTP: {escape_unprintable(str(error))}\n")
         return 1
     sys.stdout.write(f"{escape_unprintable(answer)}\n")
     return 0 if status == http.client.OK else 1

@@ -24,13 +24,13 @@ it is scraped. Without --config.file it serves a built-in demo.
 commands:
   serve                           Serve /metrics, /probe and the status page.
   run [NAME...]                   Run all checks, or the named ones, once, and
-                                  tell the results.
+                                  print the results.
   schema                          Print the JSON Schema of the configuration.
-  generate rules                  Print alert rules for the checks with alerts
-                                  of their own.
+  generate rules                  Print alert rules for the checks that have
+                                  the key alert.
   generate prometheus             Print the scrape configuration that fits the
                                   checks.
-  healthcheck                     Ask the server running here whether it is
+  healthcheck                     Ask the server on this machine whether it is
                                   healthy.
 
 general flags:
@@ -39,8 +39,8 @@ general flags:
 """
 
 _TAIL = f"""\
-Commands have a --help of their own. Flags may stand before or after the
-command. Each has an environment variable that is used when the flag is absent:
+Each command has its own --help. Flags may come before or after the command.
+Each has an environment variable that is used when the flag is absent:
 {ENVIRONMENT_PREFIX} and its name in capitals, dots and dashes as underscores.
 
 examples:
@@ -53,8 +53,8 @@ examples:
   {FLAGS[0].environment_variable}=checks.yml nyxmon-exporter
 
 exit status:
-  0  the work was done, and with run no check failed (a warning is no failure)
-  1  with run: a check failed; with serve: the address cannot be listened on;
+  0  success; with run: no check failed (a warning is not a failure)
+  1  with run: a check failed; with serve: the address cannot be bound;
      with healthcheck: the server is not healthy or does not answer
   2  the command line or the configuration is wrong, or a check is unknown
 """
@@ -64,7 +64,7 @@ def help_text(command: str = "") -> str:
     """Return the help, at most 80 characters wide.
 
     Args:
-        command: The command that help is wanted for; for one without a page of its own it is that of the program.
+        command: The command; one without its own page gets the program's help.
     """
     pages = {**COMMAND_PAGES, **GENERATE_PAGES}
     if command in pages:

@@ -1,12 +1,12 @@
-"""What `--help` says about the commands that run checks once or print what is known, around the list of their flags."""
+"""The `--help` pages of the commands other than `serve`: the text before and after the list of flags."""
 
 from __future__ import annotations
 
 _RUN_HEAD = """\
 usage: nyxmon-exporter run [NAME...] [flags]
 
-Run all checks, or the named ones, once, and tell the results: without a server
-and without Prometheus.
+Run all checks, or the named ones, once, and print the results, without a server
+or Prometheus.
 
 outputs:
   table                           One line per check, for people, grep and awk.
@@ -22,7 +22,7 @@ examples:
   nyxmon-exporter run --config.file=checks.yml --budget=30s
 
 exit status:
-  0  no check failed (a warning is no failure)
+  0  no check failed (a warning is not a failure)
   1  a check failed
   2  the command line or the configuration is wrong, or a check is unknown
 """
@@ -30,8 +30,8 @@ exit status:
 _SCHEMA_HEAD = """\
 usage: nyxmon-exporter schema [flags]
 
-Print the JSON Schema of the configuration, with which an editor completes and
-checks it. With --config.file, the check types of its plugins are part of it.
+Print the JSON Schema of the configuration, which lets an editor complete and
+validate it. With --config.file, it includes the check types of the plugins.
 """
 
 _SCHEMA_TAIL = """\
@@ -47,9 +47,9 @@ exit status:
 _HEALTHCHECK_HEAD = """\
 usage: nyxmon-exporter healthcheck [flags]
 
-Ask the server running here whether it is healthy, for images without curl. It
-is asked at the first address that it listens on: give the flag or the variable
-that the server has.
+Ask the server on this machine whether it is healthy, for images without curl.
+The request goes to the first address that it listens on: set the same flag or
+variable as for the server.
 """
 
 _HEALTHCHECK_TAIL = """\
@@ -58,8 +58,8 @@ examples:
   nyxmon-exporter healthcheck --web.listen-address=127.0.0.1:10116
 
 exit status:
-  0  it is healthy
-  1  it is not, or does not answer
+  0  the server is healthy
+  1  it is not healthy, or does not answer
   2  the command line is wrong
 """
 
@@ -68,44 +68,44 @@ COMMAND_PAGES = {
     "schema": (_SCHEMA_HEAD, _SCHEMA_TAIL),
     "healthcheck": (_HEALTHCHECK_HEAD, _HEALTHCHECK_TAIL),
 }
-"""What goes before and after the flags, by command."""
+"""The text before and after the flags, by command."""
 
 GENERATE_PAGE = """\
 usage: nyxmon-exporter generate rules --config.file=PATH [flags]
        nyxmon-exporter generate prometheus --config.file=PATH [flags]
 
 Print a file for Prometheus that fits the configuration. The same configuration
-and flags give the same file, so that it can be kept under version control.
+and flags produce the same file, so it can be kept under version control.
 
-  generate rules                  Alert rules for the checks with alerts of
-                                  their own.
+  generate rules                  Alert rules for the checks that have the key
+                                  alert.
   generate prometheus             The scrape configuration.
 
-Each has a --help of its own.
+Each has its own --help.
 """
 
 _RULES_HEAD = """\
 usage: nyxmon-exporter generate rules --config.file=PATH [flags]
 
-Print alert rules for Prometheus 2.42 and newer: those of the checks that have
-the key alert. They have the names of the general alerts, with the terms of the
-check, and carry its labels.
+Print alert rules for Prometheus 2.42 and newer, for the checks that have the
+key alert. They have the names of the general alerts, the severities and times
+of the check, and its labels.
 
-Load the file beside the general rules. Those leave out the checks that have
-rules of their own, as long as these are loaded; all other checks, and exporters
-that are down, remain theirs. Generate it anew when checks.yml has changed: a
-check whose type or target is another meanwhile falls to the general rules.
+Load the file along with the general rules. Those skip the checks in this file
+as long as it is loaded; they still cover all other checks, and exporters that
+are down. Regenerate the file when checks.yml changes: until then, the general
+rules cover a check whose type or target has changed.
 
-keys of alert, with their defaults (certificate has none, but an example here):
+keys of alert, with their defaults (for certificate, an example):
   for: 2m                         How long the check must fail.
   severity: critical              Or warning, or info.
   runbook: URL                    What to do.
-  summary: TEXT                   What is the matter, in one line.
-  labels: {}                      Labels besides those of the check.
+  summary: TEXT                   What is wrong, in one line.
+  labels: {}                      Labels in addition to those of the check.
   degraded: {for: 10m, severity: warning}
                                   The same for a degraded check.
   certificate: {warning: 14d, critical: 3d}
-                                  Time left of a certificate, by severity.
+                                  Time left on a certificate, by severity.
 """
 
 _RULES_TAIL = """\
@@ -126,22 +126,22 @@ exit status:
 _PROMETHEUS_HEAD = """\
 usage: nyxmon-exporter generate prometheus --config.file=PATH [flags]
 
-Print scrape_configs for Prometheus 2.42 and newer, with timeouts in which the
-slowest check can end and intervals as the checks ask for them.
+Print scrape_configs for Prometheus 2.42 and newer, with timeouts that are long
+enough for the slowest check and the intervals that the checks ask for.
 
 endpoints:
   metrics                         One scrape runs all checks. When checks have
-                                  intervals of their own, there is a job for
-                                  each interval, if check types or labels tell
-                                  which checks it is for.
-  sd                              Every check is a target that Prometheus asks
-                                  /sd for, at its own interval; new checks need
-                                  no new configuration.
-  probe                           The same with the targets in the file, for
-                                  where discovery is not wanted.
+                                  their own intervals, there is a job for each
+                                  interval, if check types or labels can select
+                                  its checks.
+  sd                              Every check is a target, discovered through
+                                  /sd and scraped at its own interval; new
+                                  checks need no new configuration.
+  probe                           The same with the targets listed in the file,
+                                  for use without discovery.
 
-The checks of sd and probe can be shared by several Prometheus servers: each
-gets the same number of shards and another shard.
+With sd and probe, several Prometheus servers can share the checks: give each
+the same number of shards and a different shard.
 """
 
 _PROMETHEUS_TAIL = """\
@@ -163,4 +163,4 @@ GENERATE_PAGES = {
     "generate rules": (_RULES_HEAD, _RULES_TAIL),
     "generate prometheus": (_PROMETHEUS_HEAD, _PROMETHEUS_TAIL),
 }
-"""What goes before and after the flags, by command."""
+"""The text before and after the flags, by command."""

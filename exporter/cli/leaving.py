@@ -1,7 +1,7 @@
-"""Ending the process in time, whatever a check type has left running.
+"""Ends the process in time, whatever a check type has left running.
 
-Python waits at its end for threads, child processes and whatever was registered with `atexit`. A check type may have
-left any of these, and none of them is worth a stop that hangs.
+At exit, Python waits for threads, child processes and whatever was registered with `atexit`. A check type may have left
+any of these, and none of them is worth a hanging stop.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from contextlib import suppress
 from typing import NoReturn
 
 _LOG_LIMIT_SECONDS = 0.6
-"""A little more than the log takes to give up on a reader."""
+"""A little longer than the log takes to give up on a reader."""
 
 
 def leave(status: int) -> NoReturn:
-    """End the process with this exit status as soon as its output and its log are written."""
+    """End the process with this exit status once its output and its log are written."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
@@ -30,7 +30,7 @@ def leave(status: int) -> NoReturn:
 
 
 def leave_within(seconds: float, status: int) -> None:
-    """End the process after this time, if it has not ended in order before."""
+    """End the process after this many seconds, unless it has exited normally before."""
     timer = threading.Timer(seconds, os._exit, (status,))
     timer.daemon = True
     timer.start()

@@ -27,7 +27,7 @@ def parse_listen_address(text: str) -> ListenAddress:
     """Read `:port`, `host:port` or `[v6]:port`; port 0 lets the system choose one.
 
     Raises:
-        ValueError: When it is none of these.
+        ValueError: When it has none of these forms.
     """
     refuse_url(text, "host:port or :port")
     host, colon, port = text.rpartition(":")
@@ -47,11 +47,11 @@ def refuse_url(text: str, instead: str) -> None:
     """Refuse a URL where only host and port belong.
 
     Args:
-        text: What was given.
-        instead: What to write when it is no better known.
+        text: The given value.
+        instead: What to suggest when the URL has no usable part.
 
     Raises:
-        ValueError: When it is one; the message says which part of it to write.
+        ValueError: When it is a URL; the message says which part of it to write.
     """
     scheme, separator, rest = text.partition("://")
     if not separator and "/" not in text:
@@ -70,10 +70,10 @@ def without_user_info(text: str) -> str:
 
 
 def open_listeners(addresses: tuple[ListenAddress, ...]) -> list[socket.socket]:
-    """Bind and listen on every address, or on none.
+    """Bind and listen on every address, or on none of them.
 
     Raises:
-        OSError: When one cannot be listened on, with the address in its text; sockets opened before are closed.
+        OSError: When one cannot be listened on, with the address in the message; sockets already open are closed.
     """
     listeners: list[socket.socket] = []
     for address in addresses:
@@ -108,13 +108,13 @@ def _open(address: ListenAddress) -> socket.socket:
 
 
 def _open_every_address(port: int) -> socket.socket:
-    """One socket for both families; where IPv6 is missing or switched off, one for IPv4."""
+    """Return one socket for both families; where IPv6 is missing or disabled, one for IPv4."""
     try:
         return _bind(socket.AF_INET6, ("::", port), dual_stack=True)
     except OSError as error:
         if error.errno not in _NO_IPV6:
             raise
-    return _bind(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104 - an exporter is there to be reached
+    return _bind(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104 - an exporter has to be reachable
 
 
 def _bind(family: int, name: tuple[object, ...], *, dual_stack: bool = False) -> socket.socket:

@@ -1,4 +1,4 @@
-"""The composition root: which parts there are and how long each lives."""
+"""The composition root: creates the parts of the program and determines how long each lives."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """The parts that every command works with; lives as long as the command.
+    """The parts that every command uses; lives as long as the command.
 
     Attributes:
         registry: The check types, those of plugins included.
         live_config: The configuration in force.
-        network: What all batches share to reach their targets.
+        network: Resolver, TLS contexts and connections shared by all batches.
         runner: Runs the checks.
         is_demo: Whether the configuration is the built-in demo.
     """
@@ -50,19 +50,19 @@ class Program:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that the runner runs checks on."""
         loop = self.runner.loop
-        assert loop is not None  # noqa: S101 - it is held from the start
+        assert loop is not None  # noqa: S101 - a lease is held from the start
         return loop
 
 
 @contextmanager
 def open_program(options: Options, masks: Masks | None = None) -> Iterator[Program]:
-    """Load the configuration, start the event loop for the checks, and the demo's targets if need be.
+    """Load the configuration, start the event loop for the checks and, for the demo, its targets.
 
     One lease of the loop is held until the end, so that it stays warm between batches.
 
     Args:
         options: The command line.
-        masks: Learns the secrets of the configuration; new ones by default.
+        masks: Receives the secrets of the configuration; new masks by default.
 
     Raises:
         ConfigError: When the configuration is refused.
@@ -86,12 +86,12 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
 
 
 def configuration_loader(config_file: str | None, registry: ExecutorRegistry, stack: ExitStack) -> Callable[[], Config]:
-    """Return what loads the configuration, at the start and again for each reload.
+    """Return a function that loads the configuration, at the start and for each reload.
 
     Args:
         config_file: The file; None starts the demo and loads its checks.
-        registry: Gets to know the check types of the plugins that a configuration names.
-        stack: What is left, the demo's targets stop.
+        registry: Receives the check types of the plugins that a configuration names.
+        stack: Stops the demo's targets when it is closed.
     """
     if config_file is not None:
         path = Path(config_file)
@@ -114,7 +114,7 @@ def _register_plugins(config: Config, registry: ExecutorRegistry) -> None:
 
 
 def allow_open_files() -> None:
-    """Raise the soft limit of open files to the hard one; where the system refuses, all stays as it is."""
+    """Raise the soft limit on open files to the hard one; if the system refuses, nothing changes."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # some systems refuse a soft limit that is unlimited
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

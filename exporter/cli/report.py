@@ -27,7 +27,7 @@ _COLUMNS = ("state", "check", "type", "target", "seconds", "reason", "detail")
 
 
 def print_table(checks: Sequence[Check], results: Sequence[Result], batch: Batch) -> None:
-    """Print one row per check and a line that sums up: coloured on a terminal, plain lines otherwise."""
+    """Print one row per check and a summary line: coloured on a terminal, plain lines otherwise."""
     rows = [_cells(check, result) for check, result in zip(checks, results, strict=True)]
     console = Console(highlight=False)
     if console.is_terminal:
@@ -40,7 +40,7 @@ def print_table(checks: Sequence[Check], results: Sequence[Result], batch: Batch
 
 
 def json_report(checks: Sequence[Check], results: Sequence[Result], batch: Batch, mask: Mask) -> str:
-    """Return everything that is known about each check as a JSON document, secrets masked."""
+    """Return everything known about each check as a JSON document, secrets masked."""
     document = {
         "duration_seconds": batch.duration_seconds,
         "results": [_facts(check, result, mask) for check, result in zip(checks, results, strict=True)],

@@ -1,4 +1,4 @@
-"""The command `run`: run checks once, tell the results, and let the exit status say how it went."""
+"""The command `run`: runs checks once and prints the results; the exit status says whether one failed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def run_once(program: Program, options: Options) -> int:
-    """Run the checks and print what came of them; give 1 when one failed, 0 otherwise.
+    """Run the checks and print their results; return 1 when one failed, 0 otherwise.
 
     Raises:
-        UnknownCheckNameError: When a name is no configured check; nothing has been run then.
+        UnknownCheckNameError: When a name is not a configured check; nothing is run then.
     """
     mask = program.live_config.masks
     checks = _select(program.live_config.current.checks, options.check_names)
@@ -51,7 +51,7 @@ def run_once(program: Program, options: Options) -> int:
 
 
 class _WatchedRunner:
-    """A CheckRunner that tells how far another one is."""
+    """A CheckRunner that reports the progress of another one."""
 
     def __init__(self, runner: CheckRunner, advance: Callable[[], None]) -> None:
         self._runner = runner
@@ -65,7 +65,7 @@ class _WatchedRunner:
         budget_seconds: float | None = None,
         given_up: Future[None] | None = None,
     ) -> Batch:
-        """Run all checks, and advance with each result."""
+        """Run all checks, and advance the progress with each result."""
 
         def received(result: Result) -> None:
             result_received(result)
@@ -84,7 +84,7 @@ def _select(checks: tuple[Check, ...], names: tuple[str, ...]) -> tuple[Check, .
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show on a terminal how many checks are done; give what is to be called for each."""
+    """Show on a terminal how many checks are done; yield a function to call after each."""
     console = Console(stderr=True)
     columns = (TextColumn("running checks"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

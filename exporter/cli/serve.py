@@ -1,7 +1,7 @@
 """The command `serve`: the web server, reloads and signals.
 
-SIGTERM and SIGINT stop: no new connections, running scrapes get a grace period, then the process ends with 0; a second
-one ends it at once. SIGHUP reloads the configuration, and so does a change of its files.
+SIGTERM and SIGINT stop it: no new connections, running scrapes get a grace period, then the process exits with 0; a
+second one ends it at once. SIGHUP or a change of its files reloads the configuration.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ logger = logging.getLogger(__name__)
 
 _DEMO_BUDGET_SECONDS = 5.0
 _SPARE_SECONDS = 0.4
-"""What ending may take beyond the grace of running scrapes."""
+"""How long shutdown may take beyond the grace period of running scrapes."""
 
 
 def serve(program: Program, options: Options) -> int:
-    """Serve until a signal says to stop; give the exit status.
+    """Serve until a signal stops it; return the exit status.
 
     Raises:
         OSError: When an address cannot be listened on.
@@ -76,7 +76,7 @@ def serve(program: Program, options: Options) -> int:
 
 
 class _Serving:
-    """One run of the server with what goes on beside it; lives on the server's loop."""
+    """One run of the server and its background tasks; lives on the server's loop."""
 
     def __init__(self, program: Program, options: Options, site: Site, listeners: list[socket.socket]) -> None:
         self._program = program
@@ -87,7 +87,7 @@ class _Serving:
         self._server = WebServer(create_app(site), on_started=self._started)
 
     async def run(self) -> None:
-        """Serve until a signal says to stop."""
+        """Serve until a signal stops it."""
         async with anyio.create_task_group() as tasks:
             self._install_signals()
             tasks.start_soon(self._reload_when_asked)
@@ -96,7 +96,7 @@ class _Serving:
             if self._program.is_demo:
                 tasks.start_soon(self._run_demo_once)
             await self._server.serve(sockets=self._listeners)
-            # There is nobody to reload for, and without a handler it would end the process by the signal.
+            # There is nothing left to reload for, and without a handler the signal would kill the process.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             tasks.cancel_scope.cancel()
 
@@ -118,7 +118,7 @@ class _Serving:
             )
 
     def _install_signals(self) -> None:
-        """Take over the signals; a SIGHUP that came while the program was starting arrives now."""
+        """Install the signal handlers; a SIGHUP sent while the program was starting is delivered now."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
@@ -135,7 +135,7 @@ class _Serving:
         leave_within(GRACE_SECONDS + _SPARE_SECONDS, 0)
 
     async def _reload_when_asked(self) -> None:
-        """Reload after each SIGHUP; those that come before a reload begins are met by that one."""
+        """Reload after each SIGHUP; several before a reload starts cause only one."""
         while True:
             await self._reload_asked.wait()
             self._reload_asked.clear()
@@ -147,12 +147,12 @@ class _Serving:
             await self._load(self._program.live_config.reload_if_changed)
 
     async def _load(self, load: Callable[[], object]) -> None:
-        """Load in a worker thread; whatever goes wrong has been logged there, and the old configuration stays."""
+        """Load in a worker thread; errors have been logged there, and the old configuration stays in force."""
         with suppress(Exception):
             await anyio.to_thread.run_sync(load, abandon_on_cancel=True)
 
     async def _run_demo_once(self) -> None:
-        """Run the demo's checks, so that its pages have something to show before the first scrape."""
+        """Run the demo's checks once, so that its pages have something to show before the first scrape."""
         request = ScrapeRequest(budget_seconds=_DEMO_BUDGET_SECONDS)
         await anyio.to_thread.run_sync(self._site.service.metrics_page, request, abandon_on_cancel=True)
 

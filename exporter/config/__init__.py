@@ -1,4 +1,4 @@
-"""YAML to a frozen configuration: nodes with marks, references, expansion, models, expectations, live reload."""
+"""From YAML to a frozen configuration: nodes with marks, references, expansion, models, expectations, live reload."""
 
 from exporter.config.json_schema import json_schema
 from exporter.config.live import LiveConfig

@@ -1,4 +1,4 @@
-"""The key `alert` of a check: when its trouble is told, how bad it is, and what to do then."""
+"""The key `alert` of a check: when it alerts, how severe the alert is, and what to do about it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MOST_SUMMARY_CHARACTERS = 200
 
 
 def _check_web_url(text: str) -> str:
-    """Return a URL that a browser can follow back as it is written.
+    """Return the URL unchanged if a browser can follow it.
 
     Raises:
-        ValueError: When it is none, or tells a password to everybody who gets the alert.
+        ValueError: When it is not a URL, or would show a password to everyone who gets the alert.
     """
     try:
         parts = urlsplit(text)
@@ -32,7 +32,7 @@ def _check_web_url(text: str) -> str:
     if not is_whole or any(character.isspace() for character in text):
         raise ValueError("is not a URL; write it whole, such as https://wiki.example/shop")
     if "@" in parts.netloc:
-        raise ValueError("has a user name or password in it, which everybody would see who gets the alert")
+        raise ValueError("contains a user name or password, which everyone who gets the alert would see")
     return text
 
 
@@ -48,8 +48,8 @@ class DegradedKeys(SettingsModel):
 
     for_seconds: Duration = Field(default=600.0, alias="for", description="How long it must be degraded")
     severity: AlertSeverity = Field(default=AlertSeverity.WARNING, description="The label severity of the alert")
-    runbook: WebUrl | None = Field(default=None, description="URL that tells what to do; that of alert by default")
-    summary: Summary | None = Field(default=None, description="One line that tells what is the matter")
+    runbook: WebUrl | None = Field(default=None, description="URL of the instructions; by default that of alert")
+    summary: Summary | None = Field(default=None, description="One line that says what is wrong")
 
 
 class CertificateKeys(SettingsModel):
@@ -69,7 +69,7 @@ class CertificateKeys(SettingsModel):
         return self
 
     def seconds_left(self) -> dict[AlertSeverity, float]:
-        """Return the times that are set, the most severe first."""
+        """Return the times that are set, in seconds, most severe first."""
         times = ((severity, getattr(self, severity)) for severity in AlertSeverity)
         return {severity: seconds for severity, seconds in times if seconds is not None}
 
@@ -79,16 +79,16 @@ class AlertKeys(SettingsModel):
 
     for_seconds: Duration = Field(default=120.0, alias="for", description="How long the check must fail")
     severity: AlertSeverity = Field(default=AlertSeverity.CRITICAL, description="The label severity of the alert")
-    runbook: WebUrl | None = Field(default=None, description="URL that tells what to do")
-    summary: Summary | None = Field(default=None, description="One line that tells what is the matter")
+    runbook: WebUrl | None = Field(default=None, description="URL of the instructions")
+    summary: Summary | None = Field(default=None, description="One line that says what is wrong")
     labels: dict[LabelName, SingleLine] = Field(
-        default_factory=dict, description="Labels of the alerts, besides those of the check"
+        default_factory=dict, description="Labels of the alerts, in addition to those of the check"
     )
     degraded: DegradedKeys | None = Field(
-        default=None, description="The same for a degraded check: for (10m), severity (warning), runbook, summary"
+        default=None, description="The same keys for a degraded check: for (10m), severity (warning), runbook, summary"
     )
     certificate: CertificateKeys | None = Field(
-        default=None, description="Time left at which a certificate is told, by severity, such as warning: 14d"
+        default=None, description="Time left at which a certificate alerts, by severity, such as warning: 14d"
     )
 
 
@@ -96,7 +96,7 @@ def read_alert(value: object) -> tuple[AlertPolicy | None, list[Fault]]:
     """Read the value of `alert`: true, false or a mapping.
 
     Returns:
-        The policy, None where the check has none or there are faults; and what is wrong, located from the value on.
+        The policy, None when the check has none or there are faults; and the faults, located relative to the value.
     """
     faults = [Fault(place, "is shown in alerts, so it cannot have references") for place in _references(value, ())]
     if faults or value is False:
@@ -112,7 +112,7 @@ _KEYS = tuple(info.alias or name for name, info in AlertKeys.model_fields.items(
 
 
 def _references(value: object, place: Location) -> list[Location]:
-    """Return the places of all texts that came out of references."""
+    """Return the locations of all texts that were resolved from references."""
     if isinstance(value, dict):
         return [found for key, item in value.items() for found in _references(item, (*place, key))]
     return [place] if isinstance(value, SecretText) else []

@@ -1,4 +1,4 @@
-"""The keys of one check to a Check: models, expectations, target, everything compiled and checked."""
+"""Builds a Check from its keys: validates the models, compiles the expectations, checks the target."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ Kept = TypeVar("Kept")
 
 _SHOWN = ("name", "labels")
 _MAX_SHARED = 100
-"""Different settings that are kept at a time to be shared by the checks that have the same."""
+"""How many different settings are kept at a time, to be shared by checks with equal settings."""
 
 
 class Expected(NamedTuple):
-    """The expectations of a check and on what it is tried again."""
+    """The expectations of a check and the conditions on which it is retried."""
 
     expectations: tuple[Expectation, ...] = ()
     retry_reasons: frozenset[Reason] = frozenset()
@@ -49,8 +49,8 @@ class Expected(NamedTuple):
 class CheckBuilder:
     """Builds the checks of one type; lives as long as a load.
 
-    Checks with the same settings share them, and those with the same settings and the same `expect`, such as that of
-    the defaults, share their expectations: for ten thousand checks they would be most of the configuration's memory.
+    Checks with equal settings share one object, and checks that also have an equal `expect`, such as that of the
+    defaults, share their expectations: with ten thousand checks, copies would take most of the configuration's memory.
     """
 
     def __init__(self, check_type: CheckType, reader: Reader, problems: Problems) -> None:
@@ -65,15 +65,15 @@ class CheckBuilder:
 
     @property
     def known_keys(self) -> frozenset[str]:
-        """Every key that a check of the type may have."""
+        """Every key that a check of this type may have."""
         return self._fields.keys | CHECK_KEYS.keys()
 
     def build(self, whole: Node, entries: dict[str, Node]) -> Check | None:
-        """Make a check; None when it has problems, which are then told.
+        """Return the check; None when it has problems, which are then reported.
 
         Args:
-            whole: The item, for the place of what is missing.
-            entries: Its keys, defaults and all, nothing left to expand.
+            whole: The item, to locate what is missing.
+            entries: Its keys with defaults, fully expanded.
         """
         before = len(self._problems)
         data = {key: self._reader.read(node) for key, node in entries.items()}
@@ -112,14 +112,14 @@ class CheckBuilder:
         return self._prepared(check)
 
     def _prepared(self, check: Check) -> Check:
-        """Return the check with what its type works out for every run; what fails now fails again in a run."""
+        """Return the check with what its type prepares for every run; a failure here is raised again by each run."""
         try:
             return replace(check, prepared=self._type.prepare(check))
         except Exception:  # noqa: BLE001 - whatever a plugin raises here becomes the result of its check
             return check
 
     def check_given(self, whole: Node, entries: dict[str, Node]) -> None:
-        """Return what is wrong with keys that make no check, such as defaults that perhaps no check uses."""
+        """Report what is wrong with keys that are not a whole check, such as defaults that no check may use."""
         data = {key: self._reader.read(node) for key, node in entries.items()}
         common = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
         settings = self._settings_values(entries, data)
@@ -190,7 +190,7 @@ class CheckBuilder:
         if settings is not None:
             expectations += self._default_expectations(whole, settings, reader, expectations)
         if len(self._problems) == before:
-            # What the identities are of is kept too, because others could get the same once it is gone.
+            # The objects are kept too: once they are freed, new ones could get the same identity.
             _keep(self._shared_expectations, key, (entries.get("expect"), settings, expectations))
         return expectations
 
@@ -204,7 +204,7 @@ class CheckBuilder:
     def _default_expectations(
         self, whole: Node, settings: CheckSettings, reader: ExpectationReader, own: tuple[Expectation, ...]
     ) -> tuple[Expectation, ...]:
-        """Return those of the type's expectations about whose subjects the check says nothing."""
+        """Return the type's default expectations for subjects that no expectation of the check covers."""
         try:
             found = reader.read([dict(item) for item in self._type.default_expectations(settings, own)])
         except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
@@ -221,10 +221,10 @@ class CheckBuilder:
         return ExpectationReader(self._subjects, self._type.name, lambda expectation: self._fit(expectation, settings))
 
     def _fit(self, expectation: Expectation, settings: CheckSettings) -> Expectation:
-        """Return an expectation in the form that the settings ask for.
+        """Return the expectation in the form that the settings require.
 
         Raises:
-            ValueError: When it can never be met with them, or the type fails at it.
+            ValueError: When it can never be met with these settings, or the type raises an error.
         """
         try:
             fitted = self._type.fit_expectation(expectation, settings)
@@ -251,7 +251,7 @@ class CheckBuilder:
         return None
 
     def _raised(self, what: str, error: Exception) -> str:
-        """Say that the type failed, but not with which values: there may be secrets among them."""
+        """Return a message that the type failed, without the values, which may contain secrets."""
         return f"the type {self._type.name} failed at {what}: {type(error).__name__}"
 
 
@@ -262,6 +262,6 @@ def _keep(shared: dict[Key, Kept], key: Key, value: Kept) -> None:
 
 
 def _target_label(target: str, written: object) -> str:
-    """Return the label `target` where the target itself would tell a secret; else nothing."""
+    """Return the label `target` when the target itself would reveal a secret; else an empty text."""
     shown = mask_url_password(written.shown if isinstance(written, SecretText) else target)
     return "" if shown == target else shown

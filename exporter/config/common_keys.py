@@ -1,4 +1,4 @@
-"""The keys that checks of every type have, as a model; with the settings of its type they make up a check."""
+"""The keys that checks of every type have, as a model; the settings of the type are the rest of a check."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _TAKEN_LABELS = frozenset(
 
 
 def _check_label_name(name: str) -> str:
-    """Refuse what is not a label name, or would hide a label that the exporter or Prometheus sets.
+    """Refuse a text that is not a label name, or that would hide a label set by the exporter or Prometheus.
 
-    Source: Prometheus, "Data model", metric names and labels: the names that every version reads.
+    Source: Prometheus, "Data model", metric names and labels: the names that every version accepts.
     """
     if not _LABEL_NAME.fullmatch(name):
-        raise ValueError("is not a label name; it has letters, digits and _, and starts with no digit")
+        raise ValueError("is not a label name; it has letters, digits and _, and does not start with a digit")
     if name.startswith("__") or name in _TAKEN_LABELS:
         taken = ", ".join(sorted(_TAKEN_LABELS))
-        raise ValueError(f"is a label that is taken, as are {taken} and all that start with __")
+        raise ValueError(f"is a reserved label, as are {taken} and all that start with __")
     return name
 
 
 LabelName = Annotated[str, AfterValidator(_check_label_name)]
-"""A label name in the characters that every version of Prometheus reads."""
+"""A label name in the characters that every version of Prometheus accepts."""
 
 CheckName = Annotated[SingleLine, Field(min_length=1, max_length=200)]
 """The name of a check."""
 
 
 class CommonKeys(SettingsModel):
-    """The keys of every check that are plain values; `expect`, `retry_on` and what expands are read apart from them."""
+    """The keys of every check that are plain values; `expect`, `retry_on` and keys that expand are read separately."""
 
     name: CheckName = Field(description="Unique name of the check, its label check")
     target: Annotated[SingleLine, Field(min_length=1, max_length=4096)] = Field(description="What is checked")
@@ -46,27 +46,27 @@ class CommonKeys(SettingsModel):
         default=0.0, alias="retry_delay", description="Pause before each further attempt"
     )
     labels: dict[LabelName, SingleLine] = Field(
-        default_factory=dict, description="Labels of nyxmon_check_info and of the target that /sd gives"
+        default_factory=dict, description="Labels of nyxmon_check_info and of the target that /sd returns"
     )
     interval_seconds: Duration = Field(
-        default=0.0, alias="interval", description="How often Prometheus is asked to scrape the check, by /sd"
+        default=0.0, alias="interval", description="How often /sd asks Prometheus to scrape the check"
     )
     min_interval_seconds: Duration | None = Field(
-        default=None, alias="min_interval", description="Within it the last result is given again"
+        default=None, alias="min_interval", description="Time within which the last result is returned again"
     )
     phase_histograms: bool = Field(default=False, description="Keep a histogram of the duration of each phase")
 
 
 READ_APART = {
     "type": "The check type",
-    "targets": "Several targets: short for each: {target: [..]}",
+    "targets": "Several targets, short for each: {target: [..]}",
     "target_files": "Files in Prometheus' file_sd format that list targets with labels, as globs relative to this file",
-    "each": "Keys and their values: one check for every combination, {key} stands for the value",
-    "expect": "What is expected of what is observed",
-    "alert": "Alerts of its own, in the place of the general ones: true, or how bad what is and when it is told",
-    "retry_on": "Reasons and conditions on which a failed attempt is made again; without it, all failures",
+    "each": "Keys and their values: one check for each combination; {key} stands for the value",
+    "expect": "Expectations about what is observed",
+    "alert": "Own alerts instead of the general ones: true, or their severity and timing",
+    "retry_on": "Reasons and conditions on which a failed attempt is retried; by default, all failures",
 }
-"""Keys of a check that are no fields of `CommonKeys`."""
+"""Keys of a check that are not fields of `CommonKeys`."""
 
 CHECK_KEYS = {
     **{info.alias or name: info.description or "" for name, info in CommonKeys.model_fields.items()},
@@ -75,4 +75,4 @@ CHECK_KEYS = {
 """Every key that checks of all types have, and what it holds."""
 
 COMMON_DEFAULT_KEYS = frozenset(CHECK_KEYS) - {"name", "type", "target", "targets", "target_files", "each", "expect"}
-"""Keys that `defaults` may have for every type; within a type, `expect` besides."""
+"""Keys that `defaults` may have for every type; within a type, also `expect`."""

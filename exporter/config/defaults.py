@@ -1,6 +1,6 @@
-"""The key `defaults`: values for every check that knows their key, and under the name of a type for its checks only.
+"""The key `defaults`: values for every check that has the key, or, under the name of a type, for its checks only.
 
-A file's defaults go before those of the file that includes it; within a file, those of the type before the others.
+A file's defaults override those of the file that includes it; within a file, those of the type override the others.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Defaults(NamedTuple):
-    """One `defaults` mapping, told apart."""
+    """One `defaults` mapping, split into general and typed keys."""
 
     common: dict[str, Node]
     by_type: dict[str, dict[str, Node]]
 
     def layers(self, check_type: CheckType) -> tuple[dict[str, Node], ...]:
-        """Return what holds for the checks of a type, the more general first."""
+        """Return the defaults that apply to checks of a type, the more general first."""
         known = COMMON_DEFAULT_KEYS | fields_of(check_type.settings).keys
         return (
             {key: node for key, node in self.common.items() if _without_suffix(key, known) in known},
@@ -34,7 +34,7 @@ class Defaults(NamedTuple):
 
 
 def split_defaults(node: Node, check_types: Mapping[str, CheckType], problems: Problems) -> Defaults:
-    """Tell the keys of `defaults` apart and refuse those that no check type knows."""
+    """Split the keys of `defaults` and refuse those that no check type has."""
     keys = node.value if isinstance(node.value, dict) else {}
     common: dict[str, Node] = {}
     by_type: dict[str, dict[str, Node]] = {}
@@ -63,7 +63,7 @@ def _of_type(node: Node, check_type: CheckType, problems: Problems) -> dict[str,
 
 
 def _meant(key: str, known: set[str] | frozenset[str]) -> str:
-    """Say what to write instead of a key that is no default, or whose is none."""
+    """Return what to write instead of a key that cannot be a default."""
     if key == "expect":
         return "what can be expected depends on the type: write it under the name of one, such as http: {expect: [..]}"
     return "it belongs to a check" if key in CHECK_KEYS else meant_key(key, known)

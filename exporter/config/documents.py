@@ -1,4 +1,4 @@
-"""The documents a configuration consists of: the main file and what it includes, their keys told apart."""
+"""Reads the documents of a configuration: the main file and what it includes, split into their keys."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
 MAX_DOCUMENTS = 1000
 ANCHORS_PREFIX = "x-"
-"""How the top-level keys begin that are not read: a place for what anchors name and merge keys take up."""
+"""Prefix of the top-level keys that are not read: a place for anchors and the values that merge keys use."""
 
 DOCUMENT_KEYS = {
-    "include": "Further files, as globs relative to this file; they hold checks and defaults of their own",
-    "defaults": "Keys that every check of the file has unless it says otherwise; under the name of a check type,"
+    "include": "Further files, as globs relative to this file, with their own checks and defaults",
+    "defaults": "Keys that every check of the file has unless it sets them itself; under the name of a check type,"
     " keys of the checks of this type",
     "plugins": "Check types from outside: names of entry points in the group nyxmon_exporter.check_types,"
     " or module:attribute",
     "checks": "What is checked",
 }
-"""The top-level keys and what they hold."""
+"""The top-level keys and their descriptions."""
 
 
 class Document(NamedTuple):
-    """One file: its checks, and the defaults in force for them, the outermost file's first."""
+    """One file: its checks, and the defaults that apply to them, the outermost file's first."""
 
     checks: tuple[Node, ...]
     defaults: tuple[Node, ...]
 
 
 class Documents(NamedTuple):
-    """What the documents of one load hold; `plugins` are the items of the main file's list."""
+    """The documents of one load; `plugins` are the items of the main file's list."""
 
     documents: tuple[Document, ...]
     plugins: tuple[Node, ...]
@@ -112,7 +112,7 @@ class DocumentReader:
         for path in self._files.find(directory, text):
             real = Path(os.path.realpath(path))
             if real in self._open:
-                self._problems.add(pattern, f"includes {path}, which is being read already")
+                self._problems.add(pattern, f"includes {path}, which is already being read")
             elif len(self._documents) >= MAX_DOCUMENTS:
                 self._problems.add(pattern, f"leads to more than {MAX_DOCUMENTS} files")
                 return

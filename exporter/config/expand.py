@@ -1,9 +1,9 @@
-"""From the checks as written to the checks that run: `each`, `targets`, `defaults`. Works on nodes, so places stay.
+"""Expands the checks as written into the checks that run: `each`, `targets`, `defaults`. Nodes keep their place.
 
 In a check with `each`, `targets` or `target_files`, `{key}` in any text stands for the value of that key, or for that
-label of the target in its file; `each` goes before. In other checks it is refused in the texts that say which check it
-is, and is nothing special elsewhere. A key of `each` that is a key of the check as well sets it; a label
-never does. The labels of a target become labels of the check, beneath those that the check has itself.
+label of the target in its file; `each` wins. In other checks it is refused in the texts that identify the check and
+has no meaning elsewhere. A key of `each` that is also a key of the check sets it; a label never
+does. The labels of a target become labels of the check; the check's own labels override them.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _AXIS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXPANDING = ("each", "targets", "target_files")
 
 _TELLING = {"name", "target", "labels"}
-"""The keys of a check in which `{key}` is always meant as a placeholder."""
+"""The keys of a check in which `{key}` is always a placeholder."""
 
 Entries = dict[str, "Node"]
 """The keys of a check with their values."""
 
 
 def merge_defaults(layers: Iterable[Mapping[str, Node]], own: Mapping[str, Node]) -> Entries:
-    """Lay a check's own keys over the defaults: labels are merged, everything else is replaced.
+    """Override the defaults with a check's own keys: labels are merged, everything else is replaced.
 
     Args:
         layers: Defaults, the most general first.
@@ -55,7 +55,7 @@ def merge_defaults(layers: Iterable[Mapping[str, Node]], own: Mapping[str, Node]
 
 
 class Expanded(NamedTuple):
-    """The keys of one check, and where its target stands in a target file; None when it is from none."""
+    """The keys of one check, and where its target is in a target file; None when it is not from one."""
 
     entries: Entries
     origin: Node | None = None
@@ -64,7 +64,7 @@ class Expanded(NamedTuple):
 def expand_each(
     check: Node, own: Entries, known_keys: Collection[str], target_files: TargetFiles, problems: Problems
 ) -> Iterator[Expanded]:
-    """Return the keys of each check that one item stands for.
+    """Return the keys of each check that one item expands to.
 
     Args:
         check: The item, for its place.
@@ -86,7 +86,7 @@ def expand_each(
         return
     choices: Sequence[Node | FileTarget | None] = [None] if targets is None else targets
     if math.prod(len(values) for values in (*axes.values(), choices)) > MAX_COMBINATIONS:
-        problems.add(check, f"stands for more than {MAX_COMBINATIONS} checks")
+        problems.add(check, f"expands to more than {MAX_COMBINATIONS} checks")
         return
     labels = {label for choice in choices if isinstance(choice, FileTarget) for label in choice.labels}
     substitution = Substitution(problems, labels)
@@ -121,13 +121,13 @@ def _axes(own: Entries, problems: Problems) -> dict[str, list[Node]]:
 def _targets(
     own: Entries, axes: Mapping[str, object], target_files: TargetFiles, problems: Problems
 ) -> list[Node | FileTarget] | None:
-    """Return the targets of `targets` and `target_files`, perhaps none; None when the check has neither key."""
+    """Return the targets of `targets` and `target_files`, possibly empty; None when the check has neither key."""
     written, files = own.get("targets"), own.get("target_files")
     for node in (written, files):
         if node and "target" in own and not has_placeholder(own["target"], "target"):
-            problems.add(node, "cannot stand beside target, unless that has {target} in it", on_key=True)
+            problems.add(node, "cannot be used with target, unless that has {target} in it", on_key=True)
         elif node and "target" in axes:
-            problems.add(node, "cannot stand beside each.target", on_key=True)
+            problems.add(node, "cannot be used with each.target", on_key=True)
     if written is None and files is None:
         return None
     return [
@@ -137,7 +137,7 @@ def _targets(
 
 
 def _values_of(own: dict[str, Node], choice: Node | FileTarget | None) -> Values:
-    """Return what the placeholders stand for, given the values of `each` and the target."""
+    """Return the values of the placeholders, from `each` and the target."""
     if choice is None:
         return Values(own)
     if not isinstance(choice, FileTarget):
@@ -147,7 +147,7 @@ def _values_of(own: dict[str, Node], choice: Node | FileTarget | None) -> Values
 
 
 def _of_file(entries: Entries, target: FileTarget) -> Expanded:
-    """Add the labels of a target's group, and put what is wrong with the target where it is written."""
+    """Add the labels of a target's group, and report faults of the target where it is written."""
     own = entries.get("labels")
     if own is None and target.labels:
         entries["labels"] = target.node._replace(value=target.labels, text="")

@@ -1,4 +1,4 @@
-"""The JSON Schema of an expectation, by subject: what `exporter.config.expectations` reads, for editors."""
+"""The JSON Schema of an expectation, by subject, for editors: what `exporter.config.expectations` reads."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _operand(subject: Subject, operator: Operator) -> Schema:
 
 
 def _choices(subject: Subject) -> Schema:
-    """Return the schema of one value; names are suggested, but read without regard to case."""
+    """Return the schema of one value; names are suggested, but read case-insensitively."""
     scalar = {"type": ["string", "number"]} if subject.choices else _SCALARS[subject.kind]
     return {"anyOf": [{"enum": list(subject.choices)}, scalar]} if subject.choices else scalar
 

@@ -1,6 +1,6 @@
-"""The YAML of `expect` and `retry_on` to compiled expectations, with every fault at the value that has it.
+"""Compiles the YAML of `expect` and `retry_on` into expectations and locates every fault at its value.
 
-An item is about one subject: `{subject: {operator: operand}}`, `{subject: operand}` with the operator that is meant,
+An item is about one subject: `{subject: {operator: operand}}`, `{subject: operand}` with the implied operator,
 or, where the subject needs a selector, `{subject: selector, operator: operand}`. Several operators in one item are
 several expectations, each exported by itself.
 """
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 
 ALL_OPERATORS: tuple[Operator, ...] = get_args(Operator)
 RETRY_REASONS = tuple(reason for reason in Reason if reason not in (Reason.DEADLINE, Reason.RUNNER, Reason.STUCK))
-"""The reasons a further attempt can change anything about."""
+"""The reasons for which a further attempt can help."""
 
 _REASONS_OF_SUBJECTS = (Reason.STATUS, Reason.RCODE)
-"""Reasons that only an expectation about a certain subject gives."""
+"""Reasons that only an expectation about a certain subject can cause."""
 
 BESIDE = ("name", "severity")
-"""What an item of `expect` may have besides a subject and operators."""
+"""The keys of an item of `expect` other than a subject and operators."""
 
 _MAX_LABEL_CHARACTERS = 100
 _UNPRINTABLE = re.compile(r"\s+|[^ -~\u00a1-\ud7ff\ue000-\U0010ffff]")
 
 
 class ExpectationReader:
-    """Reads the items of one check; lives as long as that takes.
+    """Reads the items of one check; lives only for that.
 
     Args:
-        subjects: What the items can be about, by name.
+        subjects: The subjects of the items, by name.
         check_type: The name of the check type, for messages.
-        fit: Gives an expectation in the form that the check's settings ask for, or raises ValueError.
+        fit: Returns an expectation in the form that the check's settings require, or raises ValueError.
 
     Attributes:
-        faults: What is wrong so far, located from the list of items on.
+        faults: The faults so far, located relative to the list of items.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ExpectationReader:
         self._labels: set[str] = set()
 
     def read(self, items: object) -> tuple[Expectation, ...]:
-        """Read the value of `expect`; what has a fault is left out."""
+        """Read the value of `expect`; items with a fault are left out."""
         if not isinstance(items, list):
             self._fault((), f"must be a list of expectations, not {quoted(items)}")
             return ()
@@ -134,7 +134,7 @@ class ExpectationReader:
         return found
 
     def _selector(self, location: Location, subject: Subject, item: dict[str, object]) -> tuple[object, str]:
-        """Return the compiled selector and its text; nothing for a subject without one."""
+        """Return the compiled selector and its text; None and an empty text for a subject without one."""
         if subject.selector is SelectorKind.NONE:
             return None, ""
         value = item[subject.name]
@@ -147,7 +147,7 @@ class ExpectationReader:
     def _operands(
         self, location: Location, subject: Subject, item: dict[str, object]
     ) -> dict[str, tuple[object, Location]]:
-        """Give operand and place of each operator, whichever way the item is written."""
+        """Return operand and location by operator, however the item is written."""
         within = (*location, subject.name)
         value = item[subject.name]
         beside: dict[str, tuple[object, Location]] = {
@@ -189,7 +189,7 @@ class ExpectationReader:
         return Severity.ERROR
 
     def _label(self, location: Location, item: dict[str, object], words: list[str], *, is_only: bool) -> str:
-        """Return a label of its own: the name given, else the expectation in words, cut, and numbered if need be."""
+        """Return a unique label: the given name, else the expectation in words, cut and, if necessary, numbered."""
         if "name" in item:
             text = self._name(location, item["name"])
             text = text if is_only else f"{text} {words[2]}"
@@ -214,5 +214,5 @@ class ExpectationReader:
 
 
 def _told(value: object, error: ValueError) -> str:
-    """Put the value before what is wrong with it, where it is short enough to be told."""
+    """Prefix a fault with its value if that is short enough to show."""
     return str(error) if isinstance(value, dict | list) else f"{quoted(value)} {error}"

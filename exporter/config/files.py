@@ -1,4 +1,4 @@
-"""Files a configuration is made of: read once, bounded, remembered, so that a change to any of them is seen later."""
+"""The files of a configuration: read once, with a size limit, and remembered so that later changes are noticed."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Files:
         self._paths[path] = None
 
     def find(self, directory: Path, pattern: str) -> list[Path]:
-        """Return the files that a pattern names, sorted, and note the directories in which there may be more later.
+        """Return the files that match a pattern, sorted, and note the directories in which more may appear.
 
         Args:
-            directory: What the pattern is relative to.
-            pattern: A glob, or the name of a file, which is then given and noted whether there is one or not.
+            directory: The directory that the pattern is relative to.
+            pattern: A glob, or the name of a file, which is returned and noted even if it does not exist.
         """
         if not glob.has_magic(pattern):
             self.note(directory / pattern)
@@ -59,8 +59,8 @@ class Files:
         """Read a UTF-8 file; the same file is read only once in a load.
 
         Raises:
-            ValueError: When it is missing, unreadable, no regular file, too large or not UTF-8. The text says so and
-                quotes nothing of the content.
+            ValueError: When it is missing, unreadable, not a regular file, too large or not UTF-8. The message says so
+                without quoting the content.
         """
         self.note(path)
         if path not in self._texts:
@@ -68,10 +68,10 @@ class Files:
         return self._texts[path]
 
     def check_readable(self, path: Path) -> None:
-        """Make sure that a file can be read when it is needed.
+        """Check that a file can be read.
 
         Raises:
-            ValueError: When it is missing, unreadable or no regular file.
+            ValueError: When it is missing, unreadable or not a regular file.
         """
         self.note(path)
         os.close(_open(path))

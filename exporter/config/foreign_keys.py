@@ -1,6 +1,6 @@
-"""What people write who come from other tools, and what it is called here: hints for unknown keys, subjects and types.
+"""Hints for unknown keys, subjects and types: the names that other tools use, and what they are called here.
 
-A hint is only given where the key that it names exists. Everything else is left to `suggest`, which finds misspellings.
+A hint is shown only where the key that it names exists. `suggest`, which finds misspellings, handles everything else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def meant_key(key: str, known: Collection[str]) -> str:
-    """Say which key was probably meant, or which there are; the text completes "is not a key here; "."""
+    """Return which key was probably meant, or which keys exist; the text completes "is not a key here; "."""
     return _hint(_KEYS, key, known) or suggest(key, known, kind="keys")
 
 
@@ -24,23 +24,23 @@ def is_understood(key: str, known: Collection[str]) -> bool:
 
 
 def meant_document_key(key: str, known: Collection[str]) -> str:
-    """Say the same of a key at the top of a file."""
+    """Return the same for a key at the top level of a file."""
     return _DOCUMENT_KEYS.get(key.lower()) or suggest(key, known, kind="keys")
 
 
 def meant_type(name: str, known: Collection[str]) -> str:
-    """Say which check type was probably meant, or which there are."""
+    """Return which check type was probably meant, or which types exist."""
     return _hint(_TYPES, name, known) or suggest(name, known, kind="types")
 
 
 def meant_subject(key: str, known: Iterable[str]) -> str:
-    """Say which subject or operator of an expectation was probably meant, or which there are."""
+    """Return which subject or operator of an expectation was probably meant, or which ones exist."""
     names = set(known)
     return _hint(_SUBJECTS, key, names) or _hint(_OPERATORS, key, names) or suggest(key, names, kind=_SUBJECT_KIND)
 
 
 def meant_operator(name: str, known: Iterable[str]) -> str:
-    """Say which operator was probably meant, or which there are."""
+    """Return which operator was probably meant, or which ones exist."""
     names = set(known)
     return _hint(_OPERATORS, name, names) or suggest(name, names, kind="operators")
 
@@ -56,7 +56,7 @@ def _hint(table: Mapping[str, tuple[tuple[str, str], ...]], word: str, known: Co
 
 
 def _table(*rows: tuple[str, str, str]) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Make a table of rows: words, the key that the hint needs, the hint; empty for `write KEY`."""
+    """Build the table from rows: words, the key that the hint needs, the hint (empty for `write KEY`)."""
     table: dict[str, tuple[tuple[str, str], ...]] = {}
     for words, needed, hint in rows:
         for word in words.split():

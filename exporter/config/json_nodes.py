@@ -1,7 +1,7 @@
-"""JSON text to nodes that know where they stand, within the bounds that hold for YAML.
+"""Parses JSON text into nodes with positions, within the same bounds as YAML.
 
-JSON is nearly a part of YAML, and the differences are real: tabs before a value, characters beyond U+FFFF as pairs of
-escapes, line breaks before a colon. What a JSON writer gives is read as JSON.
+JSON is almost a subset of YAML, but the differences occur in practice: tabs before a value, characters beyond U+FFFF as
+pairs of escapes, line breaks before a colon. The output of a JSON writer is therefore read as JSON.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _HALF_OF_PAIR = re.compile(r"[\ud800-\udfff]")
-"""What JSON can escape and no other encoding has (RFC 8259, section 8.2)."""
+"""What JSON can escape but no encoding can represent (RFC 8259, section 8.2)."""
 
 
 class _BeyondBoundsError(Exception):
-    """Raised when a document is nested too deep or has too many values."""
+    """Raised when a document is nested too deeply or has too many values."""
 
 
 def load_json(text: str, file: str, problems: Problems) -> Node | None:
@@ -32,11 +32,11 @@ def load_json(text: str, file: str, problems: Problems) -> Node | None:
 
     Args:
         text: The document.
-        file: The name its problems are told under.
-        problems: Takes everything that is wrong with it as JSON.
+        file: The file name in its problems.
+        problems: Receives everything that is wrong with it as JSON.
 
     Returns:
-        The root; None when the text is not JSON, or beyond the bounds.
+        The root; None when the text is not JSON or exceeds the bounds.
     """
     try:
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
@@ -54,12 +54,12 @@ def load_json(text: str, file: str, problems: Problems) -> Node | None:
 
 
 def _refuse_constant(name: str) -> None:
-    """Refuse what Python writes and JSON does not have: NaN and the infinities."""
+    """Refuse NaN and the infinities, which Python writes but JSON does not have."""
     raise ValueError(f"{name} is not a value")
 
 
 class _Tree:
-    """Turns the tokens of a text that is known to be JSON into nodes; lives for one document."""
+    """Turns the tokens of valid JSON into nodes; lives for one document."""
 
     def __init__(self, text: str, file: str, problems: Problems) -> None:
         self._tokens = _TOKEN.finditer(text)
@@ -138,7 +138,7 @@ class _Tree:
         return text
 
     def _place(self, token: re.Match[str]) -> tuple[int, int]:
-        """Give line and column of a token, from 1."""
+        """Return line and column of a token, from 1."""
         start = token.start()
         line = bisect_left(self._line_ends, start)
         return line + 1, start - (self._line_ends[line - 1] if line else -1)

@@ -1,7 +1,7 @@
 """The JSON Schema of `checks.yml`, for editors: every key with its description, expectations by check type.
 
-It says what an editor can use. The loader decides: it knows what a schema cannot say, such as which placeholder has
-a value or which file exists. Whatever the loader takes, the schema allows.
+It is there to help an editor. The loader has the last word: it knows what a schema cannot express, such as which
+placeholder has a value or which file exists. The schema allows whatever the loader accepts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Schema = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
 _REFERENCE: Schema = {"type": "string", "pattern": r"\$\{|\{[A-Za-z_][A-Za-z0-9_]*\}"}
-"""A text with a reference or a placeholder: it may stand where another value is wanted."""
+"""A text with a reference or a placeholder, allowed where another type of value is expected."""
 
 
 def json_schema(check_types: Mapping[str, CheckType]) -> Schema:
@@ -63,7 +63,7 @@ def json_schema(check_types: Mapping[str, CheckType]) -> Schema:
 
 
 def _as_written(definition: Schema) -> Schema:
-    """Turn the schema of a model into that of what is written for it."""
+    """Turn the schema of a model into the schema of the YAML written for it."""
     described = {key: value for key, value in definition.items() if key != "title"}
     if "properties" in definition:
         described["properties"] = {key: _property(value) for key, value in definition["properties"].items()}
@@ -71,7 +71,7 @@ def _as_written(definition: Schema) -> Schema:
 
 
 def _property(schema: Schema) -> Schema:
-    """Allow a reference or a placeholder wherever another value than text is wanted."""
+    """Allow a reference or a placeholder wherever a value other than text is expected."""
     outer = {key: schema[key] for key in ("description", "default") if schema.get(key) is not None}
     inner = {key: value for key, value in schema.items() if key not in ("description", "default", "title", "writeOnly")}
     if isinstance(outer.get("default"), float) and "pattern" in str(inner):
@@ -91,7 +91,7 @@ def _below(schema: Schema) -> Schema:
 
 
 def _add_secret_files(definition: Schema, fields: ModelFields, definitions: dict[str, Schema]) -> None:
-    """Add the `*_file` keys that stand for secrets, to a model and to those within it; in place."""
+    """Add the `*_file` keys that stand for secrets to a model and its nested models, in place."""
     properties = definition["properties"]
     for key in sorted(fields.single_secrets):
         file_key = f"{key}{FILE_SUFFIX}"
@@ -106,7 +106,7 @@ def _add_secret_files(definition: Schema, fields: ModelFields, definitions: dict
 
 
 def _keys_of_type(check_type: CheckType, common: Schema, settings: Schema) -> Schema:
-    """Return every key that checks of a type may have, none of them required."""
+    """Return the schema of every key that checks of a type may have, none of them required."""
     expectations = {"$ref": f"#/$defs/expectations-{check_type.name}"}
     read_apart: Schema = {
         "type": {"const": check_type.name},
@@ -131,7 +131,7 @@ def _keys_of_type(check_type: CheckType, common: Schema, settings: Schema) -> Sc
 
 
 def _check(check_type: CheckType, keys: Schema) -> Schema:
-    """Return the schema of a check: its keys, and which of them it cannot do without."""
+    """Return the schema of a check: its keys, and which of them are required."""
     return {
         **keys,
         "required": ["name", "type"],
@@ -140,7 +140,7 @@ def _check(check_type: CheckType, keys: Schema) -> Schema:
 
 
 def _one_of(types: Sequence[CheckType]) -> Schema:
-    """Choose the schema of a check by its type, so that an editor speaks of that type only."""
+    """Select the schema of a check by its type, so that an editor mentions only that type."""
     names = [check_type.name for check_type in types]
     return {
         "type": "object",

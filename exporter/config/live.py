@@ -29,11 +29,11 @@ logger = logging.getLogger(__name__)
 _SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 _PATIENCE_SECONDS = 30.0
-"""How long files are waited for before they count as out of reach; ten thousand checks are read in seconds."""
+"""How long to wait for files before they count as unreachable; ten thousand checks are read in seconds."""
 
 
 class _Loaded(NamedTuple):
-    """What came of a load, and the digests of the files that this depends on."""
+    """The outcome of a load, and the digests of the files that it depends on."""
 
     outcome: Config | Exception
     digests: dict[Path, bytes]
@@ -42,10 +42,10 @@ class _Loaded(NamedTuple):
 class LiveConfig:
     """Holds the configuration in force; lives for the process, shared by threads.
 
-    Whoever takes `current` keeps a whole, immutable configuration, whatever is loaded meanwhile.
+    A caller of `current` keeps a complete, immutable configuration, even if another is loaded while it is in use.
 
     Attributes:
-        masks: The mask over the secrets of this configuration and of earlier ones.
+        masks: Masks the secrets of this configuration and of earlier ones.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class LiveConfig:
 
         Args:
             load: Loads the configuration anew; raises ConfigError when it is refused.
-            initial: What is in force until then.
-            masks: Learns the secrets of each configuration before it is in force.
-            patience_seconds: How long its files are waited for.
+            initial: The configuration in force until the first reload.
+            masks: Receives the secrets of each configuration before it comes into force.
+            patience_seconds: How long to wait for its files.
         """
         self.masks = masks if masks is not None else Masks()
         self._load = load
@@ -89,7 +89,7 @@ class LiveConfig:
         return self._success_timestamp_seconds
 
     def reload(self) -> None:
-        """Load the configuration anew and put it in force.
+        """Reload the configuration and put it in force.
 
         Raises:
             ConfigError: When it is refused, or a file system does not answer; the old one stays in force.
@@ -98,9 +98,9 @@ class LiveConfig:
             self._take_or_refuse(self._in_time(self._load_anew))
 
     def reload_if_changed(self) -> bool:
-        """Reload when any file of the configuration, or of the one refused last, is not what it was; tell whether.
+        """Reload if any file of the configuration, or of the last refused one, has changed; return whether it has.
 
-        A refused configuration is tried again only after a further change, and one that could not be read only when
+        A refused configuration is retried only after another change, and one that could not be read only when
         its file system answers again.
 
         Raises:
@@ -118,14 +118,14 @@ class LiveConfig:
     def _load_if_changed(self) -> _Loaded | None:
         try:
             is_unchanged = self._digest_all(self._digests) == self._digests
-        except OSError:  # files have run short; the next look tells more
+        except OSError:  # out of file descriptors; the next look tries again
             return None
         return None if is_unchanged else self._load_anew()
 
     def _load_anew(self) -> _Loaded:
-        """Load, and digest what the outcome depends on; where a digest was taken before, it counts.
+        """Load, and digest the files that the outcome depends on; a digest taken before the load takes precedence.
 
-        So no change slips in between.
+        That way no change between the two goes unnoticed.
         """
         before = self._digest_all(self._digests)
         outcome: Config | Exception
@@ -136,12 +136,12 @@ class LiveConfig:
         except ConfigError as error:
             outcome = error
             files += error.files
-        except Exception as error:  # noqa: BLE001 - raised again, and not tried again before a change
+        except Exception as error:  # noqa: BLE001 - raised again, and not retried before a change
             outcome = error
         return _Loaded(outcome, {file: before.get(file, digest) for file, digest in self._digest_all(files).items()})
 
     def _take_or_refuse(self, loaded: _Loaded) -> None:
-        """Put in force what was loaded, and log what came of it, whoever asked."""
+        """Put the loaded configuration in force or refuse it, and log the outcome, whoever asked."""
         self._digests = loaded.digests
         if isinstance(loaded.outcome, Exception):
             self._successful = False
@@ -152,7 +152,7 @@ class LiveConfig:
         self.log_warnings()
 
     def log_warnings(self) -> None:
-        """Log what the configuration in force allows and probably does not mean."""
+        """Log the warnings of the configuration in force."""
         for warning in self._current.warnings:
             logger.warning("%s", warning)
 
@@ -163,7 +163,7 @@ class LiveConfig:
         self._success_timestamp_seconds = time.time()
 
     def _in_time(self, work: Callable[[], T]) -> T:
-        """Do what reads files, in a thread that is left behind when they do not answer, and not repeated meanwhile.
+        """Run work that reads files in a thread that is abandoned, and not started again, when they do not answer.
 
         Raises:
             ConfigError: When they do not answer.
@@ -175,7 +175,7 @@ class LiveConfig:
         def read() -> None:
             try:
                 outcome.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
                 outcome.set_exception(error)
 
         thread = threading.Thread(target=read, name="nyxmon-config", daemon=True)
@@ -187,7 +187,7 @@ class LiveConfig:
                 raise
             self._blocked = thread
             self._successful = False
-            gc.enable()  # it may be paused for as long as the load takes
+            gc.enable()  # it may have been paused for the load
             unanswered = self._unanswered()
             _log_refusal(unanswered)
             raise unanswered from None
@@ -216,12 +216,12 @@ def _log_refusal(error: Exception) -> None:
 
 
 def _digest(file: Path) -> bytes:
-    """Digest the content of a file or the names in a directory; what cannot be read counts as such.
+    """Return a digest of a file's content or a directory's names; what cannot be read has a digest that says why.
 
-    Content, not times: Kubernetes swaps the links of a ConfigMap without touching what they lead to.
+    Content, not times: Kubernetes swaps the links of a ConfigMap without touching their targets.
 
     Raises:
-        OSError: When the process or the system has no file to spare, which says nothing about this one.
+        OSError: When the process or the system is out of file descriptors, which says nothing about this file.
     """
     try:
         if file.is_dir():

@@ -1,4 +1,4 @@
-"""A configuration from its file: read, expanded, built, refused as a whole with everything that is wrong."""
+"""Loads a configuration from its file: reads, expands and builds it, or refuses all of it and lists every problem."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Config:
 
     Attributes:
         checks: The checks, in the order of the files, each expanded.
-        file: The main file, as it was named.
+        file: The main file, as the user named it.
         files: Every file read and every directory searched: a change to one of them may change the configuration.
-        plugins: The check types it brought along.
+        plugins: The check types of its plugins.
         shown: The keys of each check as `/config` shows them.
-        warnings: What is allowed and probably not meant.
-        secrets: What must not be shown, wherever it turns up.
+        warnings: What is allowed but probably not intended.
+        secrets: Texts that must not be shown anywhere.
     """
 
     checks: tuple[Check, ...]
@@ -68,7 +68,7 @@ class Config:
 def load_config(
     path: Path, check_types: Mapping[str, CheckType], *, environment: Mapping[str, str] = os.environ
 ) -> Config:
-    """Load a configuration and everything that belongs to it.
+    """Load a configuration and all its files.
 
     Args:
         path: The main file.
@@ -76,7 +76,7 @@ def load_config(
         environment: The variables that references may name.
 
     Raises:
-        ConfigError: When anything is wrong with it; has all that is.
+        ConfigError: When anything is wrong with it; lists every problem.
     """
     return _Load(environment, check_types).run(path, None)
 
@@ -93,7 +93,7 @@ def parse_config(
         environment: The variables that references may name.
 
     Raises:
-        ConfigError: When anything is wrong with it; has all that is.
+        ConfigError: When anything is wrong with it; lists every problem.
     """
     return _Load(environment, check_types).run(Path(file), text)
 
@@ -164,7 +164,7 @@ class _Load:
                     builder.check_given(node, layer)
         for layer in (defaults.common, *defaults.by_type.values()):
             if "labels" in layer and has_placeholders(layer["labels"]):
-                message = "has a placeholder, which nothing fills in defaults; write the label into the checks"
+                message = "has a placeholder, which has no value in defaults; write the label into the checks"
                 self._problems.add(layer["labels"], message)
 
     def _read_check(self, check: Node, defaults: list[Defaults]) -> None:
@@ -191,7 +191,7 @@ class _Load:
             self._look_through(check, own, builder)
 
     def _look_through_common(self, check: Node, own: dict[str, Node]) -> None:
-        """Return what else is wrong with a check of no known type, as far as its keys are those of every type."""
+        """Report what else is wrong with a check of unknown type, in the keys that every type has."""
         plain = CHECK_KEYS.keys() - READ_APART.keys()
         given = {key: node for key, node in own.items() if key in plain and not has_placeholders(node)}
         _, faults = validate(CommonKeys, {key: self._reader.read(node) for key, node in given.items()})
@@ -203,7 +203,7 @@ class _Load:
             self._problems.add(check._replace(path=f"{check.path}.name"), "is required")
 
     def _look_through(self, check: Node, own: dict[str, Node], builder: CheckBuilder) -> None:
-        """Return what else is wrong with a check that cannot be expanded, where no placeholder stands in the way."""
+        """Report what else is wrong with a check that cannot be expanded, except in values with placeholders."""
         self._tell_missing_name(check, own)
         builder.check_given(check, {key: node for key, node in own.items() if not has_placeholders(node)})
         each = own.get("each")
@@ -225,12 +225,12 @@ class _Load:
         return None
 
     def _take_name(self, check: Node, own: dict[str, Node], origin: Node | None, name_node: Node | None) -> None:
-        """Return when a name is taken already, by another check or by one that the same item stands for."""
+        """Report a name that is already taken, by another check or by one from the same item."""
         if name_node is None or not isinstance(name_node.value, str):
             return
         name = name_node.value
         if (name_node.line, name_node.column) < (check.line, check.column) and name_node.file == check.file:
-            name_node = check._replace(path=name_node.path)  # merged, or an alias: the place is another check's
+            name_node = check._replace(path=name_node.path)  # merged, or an alias: the place belongs to another check
         if name not in self._names:
             self._names[name] = check, origin
             return
@@ -243,7 +243,7 @@ class _Load:
             message = f"{quoted(name)} would name several checks; tell them apart by a placeholder, such as {{{key}}}"
             self._problems.add(name_node, message)
         else:
-            message = f"gives a check named {quoted(name)}, as does the target at {place.file}:{place.line}"
+            message = f"produces a check named {quoted(name)}, as does the target at {place.file}:{place.line}"
             self._problems.add(origin, message)
 
 

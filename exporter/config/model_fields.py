@@ -1,4 +1,4 @@
-"""What a settings model says about its fields that the configuration acts on: secrets, files, models within models."""
+"""The properties of a settings model's fields that the configuration acts on: secrets, files, nested models."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ModelFields:
     Attributes:
         model_name: Name of the model.
         keys: Every key.
-        secrets: Keys whose values, or whose elements, are secrets.
-        single_secrets: Those of them that hold one text, so that `<key>_file` can stand for them.
+        secrets: Keys whose values or elements are secrets.
+        single_secrets: Those of `secrets` that hold one text, so that `<key>_file` can replace them.
         files: Keys that name a file.
-        models: Keys whose values, or whose elements, are models.
-        model_maps: Those of them that hold models by a name of the user's.
+        models: Keys whose values or elements are models.
+        model_maps: Those of `models` that hold models by user-chosen names.
         lists: Keys whose values may be lists.
     """
 
@@ -60,24 +60,24 @@ class ModelFields:
         return fields
 
     def is_secret(self, location: Location) -> bool:
-        """Return whether what stands at a location is a secret, or a part of one."""
+        """Return whether the value at a location is a secret or part of one."""
         return any(
             isinstance(step, str) and (fields := self.at(location[:depth])) is not None and step in fields.secrets
             for depth, step in enumerate(location)
         )
 
     def holds_secret(self, location: Location) -> bool:
-        """Return whether a secret may stand at a location or anywhere below it."""
+        """Return whether there may be a secret at a location or anywhere below it."""
         below = self.at(location)
         return self.is_secret(location) or (below is not None and below.has_secrets)
 
     @property
     def has_secrets(self) -> bool:
-        """Whether the model, or one within it, has a secret."""
+        """Whether the model or a nested one has a secret."""
         return bool(self.secrets) or any(below.has_secrets for below in self.models.values())
 
     def takes_list(self, location: Location) -> bool:
-        """Return whether a list may stand at a location; within what is not a model it may."""
+        """Return whether a list is allowed at a location; outside models it always is."""
         if not location or not isinstance(location[-1], str):
             return True
         here = self.at(location[:-1])
@@ -86,7 +86,7 @@ class ModelFields:
 
 @lru_cache(maxsize=256)
 def fields_of(model: type[BaseModel]) -> ModelFields:
-    """Read the fields of a model; cached, because every check of a type asks."""
+    """Return the fields of a model; cached, because every check of a type needs them."""
     secrets, single_secrets, files, model_maps, lists = set(), set(), set(), set(), set()
     models: dict[str, ModelFields] = {}
     keys = {info.alias or name: info for name, info in model.model_fields.items()}
@@ -118,7 +118,7 @@ def fields_of(model: type[BaseModel]) -> ModelFields:
 
 
 def _parts(annotation: object) -> Iterator[object]:
-    """Return an annotation and everything it is made of: origins, arguments, marks."""
+    """Yield an annotation and all its parts: origins, arguments, metadata."""
     origin = get_origin(annotation)
     if origin is None:
         yield annotation

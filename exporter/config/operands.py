@@ -1,6 +1,6 @@
-"""What an expectation compares with: YAML values to compiled operands, checked against the kind of the subject.
+"""Compiles the YAML values of an expectation into operands, checked against the kind of the subject.
 
-Every function gives the compiled form that `exporter.expect` works on, or raises ValueError with a sentence that
+Every function returns the compiled form that `exporter.expect` uses, or raises ValueError with a message that
 follows the value: "is not a duration; ...".
 """
 
@@ -35,10 +35,10 @@ _SETS = ("in", "any_of", "all_of", "none_of")
 
 
 def compile_selector(subject: Subject, value: object) -> object:
-    """Compile what a subject needs to be told besides: a JSONPath, the name of a header.
+    """Compile the selector of a subject: a JSONPath or the name of a header.
 
     Raises:
-        ValueError: When the value is none.
+        ValueError: When the value is not a valid selector.
     """
     if not isinstance(value, str) or not value:
         what = "a JSONPath" if subject.selector is SelectorKind.JSON_PATH else "text"
@@ -55,7 +55,7 @@ def compile_operand(subject: Subject, operator: Operator, value: object) -> obje
     """Compile the operand of an operator that fits the subject.
 
     Raises:
-        ValueError: When the value is none for this operator and this kind of subject.
+        ValueError: When the value is not valid for this operator and kind of subject.
     """
     if operator == "exists":
         return _flag(value)
@@ -69,10 +69,10 @@ def compile_operand(subject: Subject, operator: Operator, value: object) -> obje
 
 
 def _refuse_what_never_holds(subject: Subject, operator: Operator, operand: object) -> None:
-    """Refuse an expectation that holds for none of the values there can be.
+    """Refuse an expectation that no possible value can meet.
 
     Raises:
-        ValueError: When it does.
+        ValueError: When no value can meet it.
     """
     expectation = Expectation(label="", subject=subject, operator=operator, operand=operand)
     if not any(evaluate((expectation,), {subject.name: choice})[0].ok for choice in subject.choices):
@@ -118,7 +118,7 @@ def _compile_number(subject: Subject, operator: Operator, value: object) -> obje
 
 
 def _can_hold(operator: Operator, number: float, least: float, most: float) -> bool:
-    """Return whether a whole number within bounds can be in this relation to another number."""
+    """Return whether some whole number within the bounds satisfies the operator for `number`."""
     match operator:
         case "lt":
             return number > least
@@ -137,7 +137,7 @@ def _compile_duration(_subject: Subject, _operator: Operator, value: object) -> 
 
 
 def _compile_days(_subject: Subject, operator: Operator, value: object) -> object:
-    """Compile days, written as a number or as a duration; they are compared whole where order is no matter."""
+    """Compile days, written as a number or a duration; equality and sets take whole days only."""
     days = tuple([_days(item) for item in (_list(value) if operator in _SETS else [value])])
     if operator not in _ORDER and not all(one.is_integer() for one in days):
         raise ValueError("is not a number of whole days; compare with lt, le, gt or ge")
@@ -194,7 +194,7 @@ def _compile_text(subject: Subject, operator: Operator, value: object) -> object
 
 
 def _choice(subject: Subject, value: object) -> str:
-    """Return a text as it would be observed: in the spelling of the subject's choices, where it has any."""
+    """Return a text as it would be observed: in the spelling of the subject's choices, if it has any."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     text = str(value) if subject.choices and is_number else str(_text(value))
     if subject.spelled is not None:
@@ -215,7 +215,7 @@ def _compile_texts(subject: Subject, operator: Operator, value: object) -> objec
 
 
 def _canonical(text: str) -> str:
-    """Return an IP address in its canonical text (RFC 5952), as name servers' answers are shown; others unchanged."""
+    """Return an IP address in canonical form (RFC 5952), as in observed DNS answers; other texts unchanged."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
@@ -237,7 +237,7 @@ def _compile_json(_subject: Subject, operator: Operator, value: object) -> objec
 
 
 def _plain(value: object) -> object:
-    """Return a JSON value free of the marks of secrets."""
+    """Return a JSON value with `SecretText` replaced by plain text."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -259,7 +259,7 @@ _COMPILE: Mapping[ValueKind, Callable[[Subject, Operator, object], object]] = {
 
 
 def shorthand_operator(kind: ValueKind, value: object) -> Operator | None:
-    """Return the operator meant by `subject: value`; None where it would be a guess."""
+    """Return the operator implied by `subject: value`; None where it would be a guess."""
     match kind:
         case ValueKind.STATUS:
             return "in"

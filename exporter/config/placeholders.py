@@ -1,8 +1,8 @@
-"""Values in the place of `{key}` in the texts of a check; `{{key}}` stands for the text `{key}`.
+"""Replaces `{key}` in the texts of a check by values; `{{key}}` stands for the text `{key}`.
 
-Other braces are left alone: patterns, JSON and JSONPath are full of them. A text that is nothing but a placeholder
-becomes the value itself, whatever its kind. What a target file says never becomes part of a reference or the name of a
-file: who writes targets would otherwise choose which of the exporter's files are sent to them.
+Other braces are left alone: patterns, JSON and JSONPath are full of them. A text that is only a placeholder becomes the
+value itself, whatever its type. A value from a target file never becomes part of a reference or a file name: otherwise
+the author of the targets could choose which of the exporter's files are sent to them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _SHELL_FORM = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Values(NamedTuple):
-    """What the placeholders of one check stand for.
+    """The values of the placeholders of one check.
 
     Attributes:
         by_key: The values.
-        foreign: The keys whose values are from a target file.
-        origin: Where the target stands in a target file; None when it is from none.
+        foreign: The keys whose values come from a target file.
+        origin: Where the target is in a target file; None when it is not from one.
     """
 
     by_key: Mapping[str, Node]
@@ -52,29 +52,29 @@ def has_placeholders(node: Node) -> bool:
 
 
 def refuse_placeholders(node: Node, problems: Problems) -> None:
-    """Tell of placeholders in a check that has nothing to put in their place."""
+    """Report placeholders in a check that has no values for them."""
     if isinstance(node.value, dict):
         for item in node.value.values():
             refuse_placeholders(item, problems)
     elif isinstance(node.value, str) and "{" in node.value:
         for match in _PLACEHOLDER.finditer(node.value):
             if match[2]:
-                problems.add(node, f"has {match[0]}, which nothing fills; add each, targets or target_files")
+                problems.add(node, f"has {match[0]}, which has no value; add each, targets or target_files")
 
 
 class Substitution:
-    """Puts values in the place of placeholders; lives for one item of `checks`.
+    """Replaces placeholders by values; lives for one item of `checks`.
 
     Attributes:
-        used: The keys that were met.
+        used: The keys that occurred.
     """
 
     def __init__(self, problems: Problems, labels: Collection[str] = ()) -> None:
-        """Begin with an item.
+        """Start with an item.
 
         Args:
-            problems: Takes what is wrong with the placeholders.
-            labels: The labels that any target of its target files has.
+            problems: Receives what is wrong with the placeholders.
+            labels: The labels that targets in its target files have.
         """
         self.used: set[str] = set()
         self._problems = problems
@@ -85,7 +85,7 @@ class Substitution:
         return {key: self._apply(node, values, key) for key, node in entries.items()}
 
     def _apply(self, node: Node, values: Values, key: str) -> Node:
-        """Replace within a value; the same node when there are no placeholders."""
+        """Return a value with its placeholders replaced; the same node when there are none."""
         if isinstance(node.value, str):
             return self._apply_to_text(node, node.value, values, key) if "{" in node.value else node
         if isinstance(node.value, list):
@@ -111,7 +111,7 @@ class Substitution:
         return node if values.foreign and self._decides_what_is_read(node, text, replaced, values, key) else replaced
 
     def _look_for_shell_form(self, node: Node, text: str, values: Values) -> None:
-        """Refuse `${key}`, which could be meant as the value of the key or as a variable."""
+        """Refuse `${key}`, which could mean the value of the key or a variable."""
         for match in _SHELL_FORM.finditer(text):
             if match[1] in values.by_key or match[1] in self._labels:
                 name = match[1]
@@ -123,7 +123,7 @@ class Substitution:
                 self._problems.add(node, message)
 
     def _decides_what_is_read(self, node: Node, text: str, replaced: Node, values: Values, key: str) -> bool:
-        """Refuse a text in which what a target file says would name a file or be part of a reference; tell whether."""
+        """Refuse a target file's value as a file name or in a reference; return whether there was one."""
         foreign = [match[2] for match in _PLACEHOLDER.finditer(text) if match[2] in values.foreign]
         if foreign and key.endswith(FILE_SUFFIX):
             self._problems.add(node, f"cannot name a file by {{{foreign[0]}}}, which is from a target file")
@@ -144,7 +144,7 @@ class Substitution:
         if value is None:
             self._tell_missing(key, node, values)
         elif isinstance(value.value, dict | list):
-            self._problems.add(value, f"cannot stand within a text, as {{{key}}} does")
+            self._problems.add(value, f"cannot be part of a text, as {{{key}}} does")
         else:
             return value.value if isinstance(value.value, str) else value.text
         return ""

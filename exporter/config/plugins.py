@@ -1,4 +1,4 @@
-"""Check types from outside the package: only those that the configuration names are imported."""
+"""Imports check types from outside the package: only those that the configuration names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.config.problems import Node, Problems
 
 GROUP = "nyxmon_exporter.check_types"
-"""The entry point group in which packages announce their check types."""
+"""The entry point group in which packages register their check types."""
 
 NO_TYPES: Mapping[str, CheckType] = MappingProxyType({})
 
@@ -40,8 +40,8 @@ def load_plugins(
 
     Args:
         names: The items of `plugins`.
-        known: The types there are already, by name.
-        problems: Takes what cannot be imported, and what is not a proper check type.
+        known: The types that already exist, by name.
+        problems: Receives what cannot be imported, and what is not a valid check type.
     """
     found: dict[str, CheckType] = {}
     for node in names:
@@ -52,16 +52,16 @@ def load_plugins(
             continue
         faults = contract_faults(check_type, {**known, **found}.values())
         if any(check_type.name == other for other in found):
-            problems.add(node, f"{quoted(node.value)} gives the check type {check_type.name}, as another plugin does")
+            problems.add(node, f"{quoted(node.value)} provides the type {check_type.name}, as another plugin does")
         for fault in faults:
-            problems.add(node, f"{quoted(node.value)} gives a check type that {fault}")
+            problems.add(node, f"{quoted(node.value)} provides a check type that {fault}")
         if not faults or _can_be_configured(check_type):
             found[check_type.name] = check_type
     return tuple(found.values())
 
 
 def _can_be_configured(check_type: CheckType) -> bool:
-    """Whether checks of a type that is refused can be read all the same, so that their own faults are reported too."""
+    """Return whether checks of a refused type can still be read, so that their own faults are reported too."""
     return type(check_type) is CheckType and not contract_faults(replace(check_type, metrics=()))
 
 
@@ -74,7 +74,7 @@ def _load(name: str) -> CheckType:
         loaded = getattr(importlib.import_module(module), attribute) if colon else entry_points[name].load()
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-            raise  # a person pressed Ctrl-C during the start; in a reload it can only come from the module
+            raise  # someone pressed Ctrl-C during the start; in a reload it can only come from the module
         raise ValueError(f"cannot be imported: {type(error).__name__}: {text_of(error)}") from error
     if not isinstance(loaded, CheckType):
         raise ValueError(f"is not a CheckType but a {type(loaded).__name__}")  # noqa: TRY004 - a fault of the document
@@ -82,14 +82,14 @@ def _load(name: str) -> CheckType:
 
 
 def contract_faults(check_type: CheckType, others: Iterable[CheckType] = ()) -> list[str]:
-    """Return where a check type breaks the rules that keep its YAML unambiguous and its series fit to be shown.
+    """Return how a check type breaks the rules that keep its YAML unambiguous and its series valid.
 
     Args:
         check_type: The type.
-        others: The types that it will stand beside.
+        others: The types that it will be used with.
 
     Returns:
-        Sentences that follow its name.
+        Messages that follow its name.
     """
     try:
         return list(_contract_faults(check_type, others))

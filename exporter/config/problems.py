@@ -1,4 +1,4 @@
-"""Where a value stands in a configuration, and everything that is found wrong on the way through it."""
+"""Positions of values in a configuration, and the collection of everything wrong with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Value = str | int | float | bool | None
 """A YAML scalar, by the core schema of YAML 1.2."""
 
 Location = tuple[str | int, ...]
-"""The way from a value down to a part of it: keys and indices."""
+"""The path from a value to a part of it: keys and indices."""
 
 _MAX_PROBLEMS = 1000
 _MASK = "<secret>"
@@ -25,16 +25,16 @@ _PASSWORD = re.compile(r"((?:(?<=://)|^)[^/?#@\s:\[]*):(?!//|[0-9]{1,5}[/?#])\S*
 
 
 class Node(NamedTuple):
-    """A value of a document and where it stands; immutable, lives as long as the load.
+    """A value of a document and its position; immutable, lives as long as the load.
 
     Attributes:
         value: A scalar, a list of nodes, or nodes by key.
-        text: A scalar as it was written, without quotes; empty for the others.
-        file: The file it was read from, as it was named.
+        text: A scalar as it was written, without quotes; empty for other values.
+        file: The file it was read from, as the user named it.
         line: Line, from 1.
         column: Column, from 1.
-        path: Where in the document, such as `checks[3].timeout`.
-        key_line: Line of its key; 0 for what is not a value of a mapping.
+        path: The path in the document, such as `checks[3].timeout`.
+        key_line: Line of its key; 0 when it is not in a mapping.
         key_column: Column of its key.
     """
 
@@ -52,9 +52,9 @@ class Fault(NamedTuple):
     """Something wrong with a part of a value.
 
     Attributes:
-        location: The way down to the part.
+        location: The path to the part.
         message: What is wrong.
-        on_key: Whether its key is meant.
+        on_key: Whether the key is at fault, not the value.
         hides_key: Whether its key may be a secret, so that the path ends before it.
     """
 
@@ -65,10 +65,10 @@ class Fault(NamedTuple):
 
 
 class Problems:
-    """Collects what is wrong, all of it; lives as long as a load, used by one thread.
+    """Collects everything that is wrong; lives as long as a load, used by one thread.
 
     Attributes:
-        secrets: Texts that came out of references: no message shows them, whoever wrote it.
+        secrets: Texts resolved from references, which no message shows, wherever the message comes from.
     """
 
     def __init__(self) -> None:
@@ -90,8 +90,8 @@ class Problems:
     def add_at(self, file: str, line: int, column: int, path: str, message: str) -> None:
         """Record what is wrong at a place; line 0 means the whole file.
 
-        Only the first problem of a value is kept: what is found later mostly follows from it. So is only the first of
-        a value that stands in several places through aliases.
+        Only the first problem of a value is kept: later ones mostly follow from it. The same applies to a value that
+        aliases put in several places.
         """
         for secret in sorted(self.secrets, key=len, reverse=True):
             message = message.replace(secret, _MASK)
@@ -102,17 +102,17 @@ class Problems:
         self._found.setdefault((file, line, column, path), ConfigProblem(file, line, column, path, message))
 
     def warn(self, node: Node, message: str) -> None:
-        """Record what is allowed and probably not meant; once for a place."""
+        """Record what is allowed but probably not intended; once per position."""
         problem = ConfigProblem(node.file, node.line, node.column, node.path, message)
         self._warnings.setdefault((node.file, node.line, node.column), problem)
 
     @property
     def warnings(self) -> tuple[ConfigProblem, ...]:
-        """What is allowed and probably not meant, in the order of the files and lines."""
+        """What is allowed but probably not intended, in the order of the files and lines."""
         return tuple(warning for _, warning in sorted(self._warnings.items(), key=lambda item: item[0]))
 
     def raise_if_any(self, files: Iterable[Path]) -> None:
-        """End the load when anything was found.
+        """Abort the load if there are problems.
 
         Raises:
             ConfigError: With all problems in the order of the files, lines and columns.
@@ -123,9 +123,9 @@ class Problems:
 
 
 def follow(entries: Mapping[str, Node], location: Location) -> tuple[Node | None, Location]:
-    """Walk down from a mapping as far as nodes go.
+    """Walk down from a mapping as far as there are nodes.
 
-    Gives the last node reached, None when not even the first step has one, and the steps that are left.
+    Returns the last node reached, None when not even the first step has one, and the remaining steps.
     """
     node: Node | None = None
     value: object = entries
@@ -139,7 +139,7 @@ def follow(entries: Mapping[str, Node], location: Location) -> tuple[Node | None
 
 
 def suggest(word: str, known: Iterable[str], *, kind: str) -> str:
-    """Say what was probably meant, or else what there is: `did you mean "timeout"?`, `known keys: a, b`."""
+    """Return what was probably meant, or else what exists: `did you mean "timeout"?`, `known keys: a, b`."""
     names = sorted(known)
     close = difflib.get_close_matches(word.lower(), [name.lower() for name in names], n=1)
     if close:
@@ -149,7 +149,7 @@ def suggest(word: str, known: Iterable[str], *, kind: str) -> str:
 
 
 def quoted(value: object) -> str:
-    """Return a value as a message may show it: text in quotes, cut, on one line; what holds a secret, masked."""
+    """Return a value as a message may show it: text in quotes, cut, on one line; values with secrets masked."""
     shown = getattr(value, "shown", value)
     if isinstance(shown, bool) or shown is None:
         return {True: "true", False: "false", None: "null"}[shown]
@@ -163,7 +163,7 @@ def quoted(value: object) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Say what kind of value something is, for a message that must not quote it."""
+    """Return the kind of a value, for a message that must not quote it."""
     if isinstance(value, bool):
         return "true or false"
     kinds = {dict: "a mapping", list: "a list", type(None): "null", int: "a number", float: "a number"}
@@ -171,9 +171,9 @@ def kind_of(value: object) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """Return a text as a message may quote it: without the password of a URL, or the user name that stands for one.
+    """Return a text as a message may quote it: without the password of a URL, or a user name used as one.
 
-    More is masked than where a URL is shown that was accepted: a password may hold what no URL has unescaped, and the
-    scheme may be missing.
+    More is masked than in accepted URLs: the password may contain characters that a URL must escape, and the scheme may
+    be missing.
     """
     return _USER.sub(f"{_MASK}@", _PASSWORD.sub(rf"\1:{_MASK}@", text))

@@ -19,10 +19,10 @@ _KEY_ORDER = {key: place for place, key in enumerate(("name", "type", "target"))
 
 
 def shown_check(entries: Mapping[str, Node], fields: ModelFields) -> dict[str, object]:
-    """Return the keys of a check as they may be shown, those that tell which check it is first.
+    """Return the keys of a check as they may be shown, those that identify the check first.
 
     Args:
-        entries: The keys, nothing left to expand.
+        entries: The keys, fully expanded.
         fields: The fields of the settings of its type.
     """
     keys = sorted(entries, key=lambda key: _KEY_ORDER.get(key, len(_KEY_ORDER)))
@@ -30,7 +30,7 @@ def shown_check(entries: Mapping[str, Node], fields: ModelFields) -> dict[str, o
 
 
 def _shown(node: Node, location: Location, fields: ModelFields | None, *, is_secret: bool) -> object:
-    """Return a value with its secrets masked; without fields nothing is looked for but passwords in URLs."""
+    """Return a value with its secrets masked; without fields, only passwords in URLs are masked."""
     if fields is not None and not is_secret:
         is_secret = fields.is_secret(location) or _names_credential(location)
     value = node.value
@@ -44,11 +44,11 @@ def _shown(node: Node, location: Location, fields: ModelFields | None, *, is_sec
 
 
 def _names_credential(location: Location) -> bool:
-    """Return whether a key sounds like that of a credential; one that names a file holds none."""
+    """Return whether a key's name suggests a credential; a key that names a file does not hold one."""
     key = location[-1]
     return isinstance(key, str) and not key.endswith("_file") and is_credential_name(key)
 
 
 def render(checks: Sequence[Mapping[str, object]]) -> str:
-    """Write checks as a YAML document that this program would read."""
+    """Return checks as a YAML document that this program can read."""
     return dump_yaml({"checks": [dict(check) for check in checks]})

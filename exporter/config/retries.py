@@ -1,4 +1,4 @@
-"""Whether the attempts of a check fit into a scrape: refused where they never can, remarked on where they seldom do."""
+"""Checks whether the attempts of a check fit into a scrape: an error if they never can, a warning if they seldom do."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _USUAL_SCRAPE_SECONDS = 10.0
 
 
 def tell_retries_that_do_not_fit(check: Check, node: Node, problems: Problems) -> None:
-    """Refuse retries that no scrape has the time for, and warn of those that need a longer one than usual.
+    """Refuse retries that do not fit into any scrape, and warn of those that need a longer one than usual.
 
     Args:
         check: A check with retries.
-        node: Where they are written.
-        problems: Takes what is wrong.
+        node: The retries as written.
+        problems: Receives the errors and warnings.
     """
     longest_seconds = check.longest_run_seconds
     attempts = f"{check.retries + 1} attempts of {seconds_text(check.timeout_seconds)}"

@@ -1,4 +1,4 @@
-"""The secrets that a check works with, as they are sent: what its settings declare as such, or names give away."""
+"""Finds the secrets that a check sends: those declared as such by its settings, or recognised by their names."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]* +")
 
 
 def secret_values(value: object) -> Iterator[str]:
-    """Find the secrets in settings, a part of them, or a target, resolved as they are.
+    """Yield the secrets in settings, a part of them, or a target, with references resolved.
 
-    A user name with its password is given as a whole besides, since that is what is sent.
+    A user name is also yielded together with its password, since that is what is sent.
     """
     if isinstance(value, str):
         yield from _of_url(value)
@@ -47,7 +47,7 @@ def secret_values(value: object) -> Iterator[str]:
 
 
 def _of_item(key: str, value: object) -> Iterator[str]:
-    """Find the secrets in a value that has a name of the user's, such as that of a header."""
+    """Yield the secrets in a value with a user-chosen name, such as a header."""
     yield from secret_values(value)
     if not isinstance(value, str) or not is_credential_name(key):
         return

@@ -1,7 +1,7 @@
-"""References to secrets in texts: `${env:NAME}`, `${env:NAME:-default}`, `${file:PATH}`; `$${` stands for `${`.
+"""Resolves references to secrets: `${env:NAME}`, `${env:NAME:-default}`, `${file:PATH}`; `$${` stands for `${`.
 
-Everything a reference gives is taken for a secret. It travels in a `SecretText`, which knows how it may be shown, and
-every such text is told to the problems, so that no message quotes it.
+The value of every reference is treated as a secret. It is kept in a `SecretText`, which knows how it may be shown, and
+registered with the problems, so that no message quotes it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Secrets:
     Args:
         environment: The variables `${env:..}` may name.
         files: Reads the files `${file:..}` names.
-        problems: Is told every secret found.
+        problems: Receives every secret found.
 
     Attributes:
         found: Every secret found, however short.
@@ -51,14 +51,14 @@ class Secrets:
         self.found: set[str] = set()
 
     def expand(self, text: str, directory: Path) -> str:
-        """Return a text with its references resolved: a `SecretText` when there were any.
+        """Return a text with its references resolved, as a `SecretText` if there were any.
 
         Args:
             text: The text as written.
-            directory: What `${file:..}` is relative to.
+            directory: The directory that `${file:..}` is relative to.
 
         Raises:
-            ValueError: When a reference is malformed or leads nowhere.
+            ValueError: When a reference is malformed or its value does not exist.
         """
         parts: list[str] = []
         shown: list[str] = []
@@ -80,10 +80,10 @@ class Secrets:
         return SecretText("".join(parts), "".join(shown)) if has_secret else "".join(parts)
 
     def read(self, path_text: str, directory: Path) -> SecretText:
-        """Return the content of a file that holds one secret, without its final line end.
+        """Return the content of a file that holds one secret, without its final line break.
 
         Raises:
-            ValueError: When it cannot be read, or holds nothing: whoever was to write it has not yet done so.
+            ValueError: When it cannot be read, or is empty, which usually means that it has not been written yet.
         """
         content = self._files.read_text(directory / path_text, MAX_SECRET_BYTES)
         if not content.strip():
@@ -100,7 +100,7 @@ class Secrets:
         variable = _VARIABLE.fullmatch(what)
         if kind != "env" or variable is None:
             shell = _SHELL_VARIABLE.fullmatch(body)
-            # A name in capitals is that of a variable; anything else could be a part of a password.
+            # A name in capitals is a variable; anything else could be part of a password.
             if shell is None or not shell["name"].isupper():
                 raise ValueError(f"has a malformed reference; {_FORMS}")
             raise ValueError(
@@ -116,28 +116,28 @@ class Secrets:
 
     def _found(self, text: str) -> SecretText:
         self.found.add(text)
-        if len(text) >= 4:  # a shorter one would punch holes into every message, and is none that keeps anything
+        if len(text) >= 4:  # a shorter one would mask parts of every message, and protects nothing
             self._problems.secrets.add(text)
         return SecretText(text)
 
 
 def escaped(text: str) -> str:
-    """Return the text that stands for another one in which nothing is a reference."""
+    """Return a text escaped so that nothing in it is read as a reference."""
     return text.replace("${", "$${")
 
 
 def references(text: str) -> list[str]:
-    """Return the references in a text, malformed ones too, as written."""
+    """Return the references in a text as written, malformed ones included."""
     return [match[0] for match in _REFERENCE.finditer(text) if match[0] != "$${"]
 
 
 def is_credential_path(path: str) -> bool:
-    """Return whether a place such as `checks[0].basic_auth.password` holds a credential, as far as names say so."""
+    """Return whether a path such as `checks[0].basic_auth.password` holds a credential, judging by its names."""
     return any(step in _HOLDERS or is_credential_name(step) for step in _STEPS.split(path))
 
 
 def shown_key(key: str) -> str:
-    """Return a key as a message may show it: whoever forgot the blank after a colon made a key of the value as well."""
+    """Return a key as a message may show it: without a space after the colon, it contains the value too."""
     first = _FIRST_WORD.match(key)
     word = first[0] if first else ""
     is_whole = len(key) <= _LONGEST_KEY and ":" not in key
@@ -147,7 +147,7 @@ def shown_key(key: str) -> str:
 
 
 def mask_credential(text: str) -> str:
-    """Return a credential as `/config` may show it: its scheme and its references, nothing that was written out."""
+    """Return a credential as `/config` may show it: its scheme and references, no literal text."""
     scheme = _SCHEME.match(text)
     position = scheme.end() if scheme else 0
     shown = [text[:position]]
@@ -160,7 +160,7 @@ def mask_credential(text: str) -> str:
 
 
 def mask_url_password(text: str) -> str:
-    """Return a text with the password of a URL in it masked."""
+    """Return a text with the passwords of its URLs masked."""
     return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
 
 

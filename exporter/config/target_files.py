@@ -1,7 +1,7 @@
-"""Targets from files in the format of Prometheus' file_sd: lists of groups of targets that share labels.
+"""Reads targets from files in Prometheus' file_sd format: lists of groups of targets that share labels.
 
-Whoever writes such a file chooses targets and labels, and nothing else: its texts are taken as they are, so that no
-reference in them reads a variable or a file of the exporter's.
+The author of such a file chooses targets and labels, and nothing else: its texts are taken literally, so that no
+reference in them reads one of the exporter's variables or files.
 Source: Prometheus, "Configuration", `file_sd_config`.
 """
 
@@ -27,18 +27,18 @@ MAX_TARGET_FILES = 1000
 _SUFFIXES = (".json", ".yml", ".yaml")
 _GROUP_KEYS = ("targets", "labels")
 _DROPPED_PREFIX = "__"
-"""How the labels begin that Prometheus uses within itself and drops."""
+"""Prefix of the labels that Prometheus uses internally and drops."""
 
 
 class FileTarget(NamedTuple):
-    """A target of a file: the nodes of its text and of the labels of its group, neither with references."""
+    """A target from a file: the nodes of its text and of its group's labels, both free of references."""
 
     node: Node
     labels: dict[str, Node]
 
 
 class TargetFiles:
-    """Reads target files, each once however many checks name it; lives as long as a load."""
+    """Reads target files, each only once even if several checks name it; lives as long as a load."""
 
     def __init__(self, files: Files, problems: Problems) -> None:
         self._files = files
@@ -46,10 +46,10 @@ class TargetFiles:
         self._read: dict[Path, list[FileTarget]] = {}
 
     def read(self, patterns: Node) -> list[FileTarget]:
-        """Return the targets of all files that the patterns name; of targets with the same labels the first.
+        """Return the targets of all files that match the patterns; duplicates with the same labels only once.
 
         Args:
-            patterns: The value of `target_files`: globs relative to the file it stands in.
+            patterns: The value of `target_files`: globs relative to the file that contains it.
         """
         found: dict[tuple[object, ...], FileTarget] = {}
         for path in self._paths(patterns):
@@ -101,7 +101,7 @@ class TargetFiles:
             return load_json(text, str(path), self._problems)
         root = load_document(text, str(path), self._problems)
         if root is None and len(self._problems) == before:
-            # it may be half written, so that nothing is no way to say that there are no targets
+            # it may be only half written, so an empty file does not mean that there are no targets
             self._problems.add_at(str(path), 0, 0, "", "is empty; a file without targets has the text []")
         return root
 
@@ -129,7 +129,7 @@ class TargetFiles:
             self._problems.add(targets, "must be a list of targets")
 
     def _text(self, node: Node) -> Node | None:
-        """Return a scalar as the text it was written as, like Prometheus, so that nothing in it is a reference."""
+        """Return a scalar as the text that was written, as Prometheus does, with references escaped."""
         if node.value is None or isinstance(node.value, dict | list):
             self._problems.add(node, f"must be text, not {quoted(node.value)}")
             return None

@@ -1,4 +1,4 @@
-"""Whether the files that a check names for TLS hold what they should, before the check runs for the first time."""
+"""Checks, when the configuration is loaded, that the TLS files of a check hold what they should."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _KEYS = ("ca_file", "cert_file", "key_file")
 
 
 class TlsFiles:
-    """Looks at files, at the same ones only once; lives as long as a load."""
+    """Checks TLS files, the same ones only once; lives as long as a load."""
 
     def __init__(self) -> None:
         self._unusable: dict[tuple[str | None, ...], list[UnusableFileError]] = {}
 
     def faults(self, settings: BaseModel, location: Location = ()) -> Iterator[Fault]:
-        """Return what is wrong with the files of all TLS options in settings, each at its key."""
+        """Yield what is wrong with the files of all TLS options in settings, each at its key."""
         if isinstance(settings, TlsConfig):
             yield from self._faults_of(settings, location)
             return

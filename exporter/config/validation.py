@@ -1,4 +1,4 @@
-"""Pydantic over the plain values of a document, and its errors in our words, each at the value that has it."""
+"""Validates the plain values of a document with pydantic and translates its errors, each located at its value."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ _SCALAR_TYPES = frozenset(("int_type", "float_type", "bool_type"))
 def validate(
     model: type[Model], data: dict[str, object], known_keys: Collection[str] = ()
 ) -> tuple[Model | None, list[Fault]]:
-    """Make a model of plain values, strictly: a text is not a number and 1 is not true.
+    """Make a model from plain values, strictly: a text is not a number and 1 is not true.
 
-    Only a text that a reference gave is read as the number or flag that is wanted, because references give texts only.
+    Only text from a reference is read as the expected number or flag, because references always yield text.
 
     Args:
         model: The model.
         data: Its values by YAML key.
-        known_keys: Keys besides its own to suggest for unknown ones.
+        known_keys: Further keys to suggest for unknown ones.
 
     Returns:
-        The model, or None and what is wrong.
+        The model and no faults, or None and the faults.
     """
     errors: list[ErrorDetails] = []
     for _ in range(2):
@@ -78,7 +78,7 @@ def validate(
 
 
 def _read_referenced_scalars(data: dict[str, object], errors: list[ErrorDetails]) -> bool:
-    """Turn texts from references into the scalars that were wanted; tell whether there were any."""
+    """Turn texts from references into the expected scalars, in place; return whether there were any."""
     changed = False
     for error in errors:
         location, value = _reach(data, error["loc"])
@@ -95,7 +95,7 @@ def _read_referenced_scalars(data: dict[str, object], errors: list[ErrorDetails]
 
 
 def _reach(data: object, location: Location) -> tuple[Location, Any]:
-    """Walk down as far as there are values; pydantic puts the names of a union's members into the way."""
+    """Walk down as far as there are values; pydantic's locations also contain the names of union members."""
     walked: list[str | int] = []
     value: Any = data
     for step in location:
@@ -109,7 +109,7 @@ def _reach(data: object, location: Location) -> tuple[Location, Any]:
 def _faults(
     model: type[SettingsModel], data: dict[str, object], errors: list[ErrorDetails], known_keys: Collection[str]
 ) -> list[Fault]:
-    """Translate errors; those of the members of a union become one fault that lists what would do."""
+    """Translate errors; those of a union's members become one fault that lists what is allowed."""
     fields = fields_of(model)
     messages: dict[tuple[Location, bool], list[str]] = {}
     lists: set[Location] = set()
@@ -139,19 +139,19 @@ def _faults(
 
 
 def _known(fields: ModelFields, location: Location, known_keys: Collection[str]) -> frozenset[str]:
-    """Return the keys that could stand where an unknown one stands."""
+    """Return the keys that are allowed in place of an unknown one."""
     here = fields.at(location[:-1])
     return (here.keys if here else frozenset()) | (frozenset(known_keys) if len(location) == 1 else frozenset())
 
 
 def _may_be_secret(fields: ModelFields, known_keys: Collection[str], location: Location) -> bool:
-    """Return whether an unknown key may be a credential itself, as in `basic_auth: {me, geheim}`."""
+    """Return whether an unknown key may itself be a credential, as in `basic_auth: {me, geheim}`."""
     is_within = len(location) > 1 and fields.holds_secret(location[:-1])
     return is_within and not is_understood(str(location[-1]), _known(fields, location, known_keys))
 
 
 def _shown(value: object, fields: ModelFields, location: Location, kind: str) -> str:
-    """Return a value as a message may show it; empty for what may be a secret and is only told by its kind."""
+    """Return a value as a message may show it; empty if it may be a secret, of which a message shows only the kind."""
     if fields.is_secret(location) or any(is_credential_name(str(step)) for step in location):
         return ""
     if isinstance(value, str) and (kind in _WANTS_MAPPING or (fields.holds_secret(location) and "@" in value)):
@@ -160,7 +160,7 @@ def _shown(value: object, fields: ModelFields, location: Location, kind: str) ->
 
 
 def _several(location: Location, lists: Collection[Location]) -> str:
-    """Say how to make several checks of a list, where that can be meant."""
+    """Return how to make several checks from a list, where that may be what was meant."""
     if location not in lists or len(location) > 1 or location == ("name",):
         return ""
     return (

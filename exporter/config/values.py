@@ -1,4 +1,4 @@
-"""Nodes to plain values: references resolved, `*_file` keys read, paths made absolute, faults put where they belong."""
+"""Turns nodes into plain values: resolves references, reads `*_file` keys, makes paths absolute, locates faults."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Reader:
         self._problems = problems
 
     def read(self, node: Node) -> object:
-        """Return the value of a node; texts with references come as `SecretText`."""
+        """Return the value of a node; texts with references are returned as `SecretText`."""
         value = node.value
         if isinstance(value, str):
             return self._read_text(node, value) if "${" in value else value
@@ -47,12 +47,12 @@ class Reader:
             return text
 
     def resolve_files(self, fields: ModelFields, data: dict[str, object], nodes: Mapping[str, Node]) -> None:
-        """Put absolute paths where files are named, and what `*_file` keys name where secrets belong; in place.
+        """Make paths of files absolute, and replace `*_file` keys by the secrets in the files they name; in place.
 
         Args:
             fields: The fields of the model that the values are for.
             data: The values.
-            nodes: Where they stand.
+            nodes: Their nodes.
         """
         for key in sorted(fields.single_secrets):
             if f"{key}{FILE_SUFFIX}" in data and f"{key}{FILE_SUFFIX}" not in fields.keys:
@@ -77,7 +77,7 @@ class Reader:
     def _read_secret(self, key: str, data: dict[str, object], node: Node) -> None:
         path = data.pop(f"{key}{FILE_SUFFIX}")
         if key in data:
-            self._problems.add(node, f"cannot stand beside {key}", on_key=True)
+            self._problems.add(node, f"cannot be used with {key}", on_key=True)
         elif not isinstance(path, str) or not path:
             self._problems.add(node, "must be the path of a file")
             data[key] = ""
@@ -100,12 +100,12 @@ class Reader:
         data[key] = str(full_path)
 
     def report(self, entries: Mapping[str, Node], whole: Node, at: Location, faults: Iterable[Fault]) -> None:
-        """Put faults where they belong.
+        """Report faults at the nodes they concern.
 
         Args:
-            entries: The nodes that the first steps of the locations name.
-            whole: Where to put what belongs to no single entry.
-            at: What to put before the locations of the faults.
+            entries: The nodes for the first steps of the locations.
+            whole: The node for faults that belong to no single entry.
+            at: Prefix of the faults' locations.
             faults: What is wrong.
         """
         for fault in faults:
@@ -120,5 +120,5 @@ class Reader:
 
 
 def _shown_path(path: str) -> str:
-    """Return a path as a message may show it; what has several lines is a key or a token, and no path."""
+    """Return a path as a message may show it; a text with several lines is a key or a token, not a path."""
     return quoted(path) if path.isprintable() and len(path) <= _LONGEST_SHOWN_PATH else MASK

@@ -1,4 +1,4 @@
-"""Values to YAML text that reads the same by the rules of YAML 1.1 and 1.2."""
+"""Writes values as YAML that reads the same under the rules of YAML 1.1 and 1.2."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Block(str):
-    """A text of several lines that is written as such, line by line."""
+    """A text of several lines that is written as a block, line by line."""
 
     __slots__ = ()
 
 
 class _Dumper(CSafeDumper):
-    """Puts in quotes what is text to us but a number to YAML 1.1, and the other way round."""
+    """Quotes what is text in YAML 1.2 but not in YAML 1.1, and the other way round."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Write everything out: an anchor would tie together what is the same by chance."""
+        """Write everything out: an anchor would tie together values that are equal only by chance."""
         return True
 
 
@@ -38,6 +38,6 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"(?:0o[0-7]+|
 
 
 def dump_yaml(document: object) -> str:
-    """Write a value of mappings, lists and scalars as a YAML document; mappings keep their order."""
+    """Return a value of mappings, lists and scalars as a YAML document; mappings keep their order."""
     text: str = dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text

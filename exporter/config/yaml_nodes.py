@@ -1,11 +1,11 @@
-"""YAML text to nodes that know where they stand, within bounds that no document can talk its way out of.
+"""Parses YAML text into nodes with positions, within bounds that no document can evade.
 
 Scalars follow the core schema of YAML 1.2 (section 10.3.2), so that `on`, `no`, `22:22` and `1:30` are text. Numbers
-with leading zeros are text besides, because readers disagree on what they mean. Merge keys (`<<`) are of YAML 1.1 and
-taken all the same, because people are used to them; a merged value keeps the place where it was written.
+with leading zeros are text too, because parsers disagree on what they mean. Merge keys (`<<`) are YAML 1.1 but are
+accepted because people are used to them; a merged value keeps the position where it was written.
 
-PyYAML's C parser composes; the bounds on nesting, aliases and merged values keep a small file from becoming a large
-document.
+PyYAML's C parser composes the nodes; the bounds on nesting, aliases and merged values keep a small file from becoming a
+large document.
 Source: YAML 1.1, "Merge Key Language-Independent Type".
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 MAX_ALIASES = 100
 MAX_NODES = 200_000
-"""Nodes of one file with its aliases written out: more than a file of the allowed size needs for its checks."""
+"""Maximum nodes of one file, aliases written out: more than the checks of a file of the allowed size need."""
 
 _TAG = "tag:yaml.org,2002:"
 _NULL, _BOOL, _INT, _FLOAT, _TEXT = (_TAG + name for name in ("null", "bool", "int", "float", "str"))
@@ -44,7 +44,7 @@ _MAYBE_NUMBER = frozenset("+-.0123456789")
 
 
 class _TooDeepError(Exception):
-    """Raised out of the parser, before it recurses further; its argument is the node that is too deep."""
+    """Raised out of the parser before it recurses further; its argument is the node that is too deep."""
 
 
 class _Composer(CParser):
@@ -55,17 +55,17 @@ class _Composer(CParser):
         self._depth = 0
 
     def descend_resolver(self, parent: yaml.nodes.Node | None, _index: object) -> None:
-        """Count a level down; the parser calls it for each node."""
+        """Enter a level; the parser calls this for each node."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise _TooDeepError(parent)
 
     def ascend_resolver(self) -> None:
-        """Count a level up."""
+        """Leave a level."""
         self._depth -= 1
 
     def resolve(self, kind: type[yaml.nodes.Node], value: str, implicit: tuple[bool, bool]) -> str:
-        """Return the tag of a node that has none of its own; the parser calls it."""
+        """Return the tag of a node without an explicit one; called by the parser."""
         if kind is ScalarNode:
             return _scalar_tag(value) if implicit[0] else _TEXT
         return _TAG + ("seq" if kind is SequenceNode else "map")
@@ -85,10 +85,10 @@ def _scalar_tag(text: str) -> str:
 
 
 def read_scalar(text: str) -> Value:
-    """Read a plain scalar as YAML 1.2 does; what is not a null, flag or number is text.
+    """Return the value of a plain scalar by YAML 1.2; whatever is not null, a flag or a number is text.
 
     Raises:
-        ValueError: When it is a number too large to be one.
+        ValueError: When it is a number that is too large.
     """
     return _scalar(_scalar_tag(text), text)
 
@@ -115,11 +115,11 @@ def load_document(text: str, file: str, problems: Problems) -> Node | None:
 
     Args:
         text: The document.
-        file: The name its problems are told under.
-        problems: Takes everything that is wrong with it as YAML.
+        file: The file name in its problems.
+        problems: Receives everything that is wrong with it as YAML.
 
     Returns:
-        The root; None when there is none, or when the text is not YAML at all.
+        The root; None when there is none, or when the text is not YAML.
     """
     try:
         root = _Composer(text).get_single_node()
@@ -141,8 +141,8 @@ def load_document(text: str, file: str, problems: Problems) -> Node | None:
 
 
 def _fault(text: str, line: int, column: int, error: MarkedYAMLError) -> str:
-    """Say what is wrong; of tabs the parser only tells which of its rules they break."""
-    # a file that ends too soon is told with the line after its last
+    """Return what is wrong; for tabs, the parser only reports which of its rules they break."""
+    # a file that ends too soon is reported at the line after its last one
     is_tab = any(each[column - 1 : column] == "\t" for each in text.split("\n")[line - 1 : line])
     if is_tab and ("tab" in str(error.problem) or "cannot start any token" in str(error.problem)):
         return "a tab cannot indent; use spaces"
@@ -150,7 +150,7 @@ def _fault(text: str, line: int, column: int, error: MarkedYAMLError) -> str:
 
 
 def _is_merge(key: ScalarNode) -> bool:
-    """Return whether a key is the merge key; in quotes it is a text like any other."""
+    """Return whether a key is the merge key; in quotes it is ordinary text."""
     return key.value == "<<" and key.style not in ("'", '"')
 
 
@@ -159,7 +159,7 @@ class _TooLargeError(Exception):
 
 
 class _Tree:
-    """Turns composed nodes into ours, aliases written out; lives for one document."""
+    """Turns composed nodes into `Node`s, aliases written out; lives for one document."""
 
     def __init__(self, file: str, problems: Problems) -> None:
         self._file = file
@@ -196,7 +196,7 @@ class _Tree:
         return Node(value, text, self._file, line, column, path, key_line, key_column)
 
     def _aliased(self, node: yaml.nodes.Node, path: str, key_line: int, key_column: int) -> Node:
-        """Grow a node met before: it is there through an alias, and so is all that it holds."""
+        """Return a copy of a node that was met before, through an alias, with everything in it."""
         self._aliases += 1
         if self._aliases > MAX_ALIASES:
             raise _TooLargeError(f"has more than {MAX_ALIASES} aliases")
@@ -218,7 +218,7 @@ class _Tree:
             return _scalar(node.tag, node.value)
         except ValueError as error:
             message = f"{quoted(node.value)} {error}"
-            if is_credential_path(path):  # the tag may be a part of it: that of a password that begins with !
+            if is_credential_path(path):  # the tag may be part of it, if a password begins with !
                 message = f"{MASK} is not what its tag says, or too large a number"
             self._problems.add_at(self._file, line, column, path, message)
             return str(node.value)
@@ -238,7 +238,7 @@ class _Tree:
                 shown = key if isinstance(key, str) else "a collection"
                 shown = MASK if is_credential_path(path) else shown
                 self._problems.add_at(
-                    self._file, line, column, path, f"{shown} is not a key; a key is text, in quotes if need be"
+                    self._file, line, column, path, f"{shown} is not a key; a key is text, in quotes if necessary"
                 )
                 continue
             step = shown_key(key)
@@ -256,7 +256,7 @@ class _Tree:
         return entries if merged is None else {**self._merged(*merged, path), **entries}
 
     def _merged(self, key_node: yaml.nodes.Node, value_node: yaml.nodes.Node, path: str) -> dict[str, Node]:
-        """Grow what a merge key stands for; of several mappings the first goes before the others."""
+        """Return what a merge key merges; with several mappings, the first wins."""
         sources = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
         entries: dict[str, Node] = {}
         for source in sources:
@@ -267,7 +267,7 @@ class _Tree:
                     self._file, mark.line + 1, mark.column + 1, f"{path}.<<" if path else "<<", message
                 )
                 continue
-            # The bound on aliases is not for merges: a hundred checks may share a base. The one on values holds.
+            # The limit on aliases does not apply to merges: a hundred checks may share a base. The one on values does.
             was_in_alias, self._in_alias = self._in_alias, self._in_alias or id(source) in self._seen
             self._seen.add(id(source))
             entries = {**self._merge_source(source, path), **entries}

@@ -1,6 +1,6 @@
-"""The built-in demo: targets inside the process and checks of them, for a start without a configuration file.
+"""The built-in demo: targets inside the process and checks for them, used without a configuration file.
 
-Every check type occurs, and every verdict: checks that are fine, degraded ones, and ones that fail on purpose.
+It has every check type and every verdict: checks that succeed, degraded ones, and ones that fail on purpose.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["DEMO_FILE", "Demo", "run_demo"]
 
 DEMO_FILE = "demo/checks.yml"
-"""How the demo's configuration is called in messages and on the `/config` page."""
+"""The name of the demo's configuration in messages and on the `/config` page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Demo:
     """A running demo.
 
     Attributes:
-        configuration: The text of its checks, in the language of `checks.yml`.
+        configuration: The text of its `checks.yml`.
     """
 
     configuration: str
@@ -39,12 +39,12 @@ class Demo:
 
 @contextmanager
 def run_demo() -> Iterator[Demo]:
-    """Keep the demo's targets running on 127.0.0.1, on a thread and an event loop of their own.
+    """Keep the demo's targets running on 127.0.0.1, on their own thread and event loop.
 
-    A loop of their own, so that what a check measures contains no waiting for the program that runs it.
+    Their own loop, so that measurements do not include waiting for the program that runs the checks.
 
     Raises:
-        OSError: When there is no writable temporary directory or no port left.
+        OSError: When there is no writable temporary directory or no free port.
     """
     with (
         tempfile.TemporaryDirectory(prefix="nyxmon-exporter-demo-") as directory,

@@ -1,4 +1,4 @@
-"""Certificates for the demo's HTTPS target: an authority of its own and a server certificate that ends soon."""
+"""Certificates for the demo's HTTPS target: its own authority and a server certificate that expires soon."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 _CA_DAYS = 365
 _SERVER_DAYS = 14
-"""Short, so that a check of the days left is degraded while the verification of the certificate succeeds."""
+"""Short, so that a check of the days left is degraded while the certificate is still valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoCertificates:
-    """Where the PEM files lie; they live as long as the demo.
+    """The paths of the PEM files; they live as long as the demo.
 
     Attributes:
         ca_file: The authority, for checks that trust it.
@@ -34,7 +34,7 @@ class DemoCertificates:
 
 
 def write_certificates(directory: Path) -> DemoCertificates:
-    """Make the authority and the server certificate and write them into the directory.
+    """Create the authority and the server certificate and write them to the directory.
 
     Raises:
         OSError: When the directory cannot be written to.

@@ -26,18 +26,18 @@ mail  300 IN A   192.0.2.25
 
 
 class DemoNameServer(asyncio.DatagramProtocol):
-    """Answers for `shop.example` with authority and refuses every other name; lives as long as the demo."""
+    """Answers authoritatively for `shop.example` and refuses every other name; lives as long as the demo."""
 
     def __init__(self) -> None:
         self._zone = dns.zone.from_text(_ZONE, origin="shop.example.", relativize=False)
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport that answers are sent over."""
+        """Keep the transport for sending answers."""
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Answer one query; what is not a query is dropped, as name servers do."""
+        """Answer one query; anything else is dropped, as name servers do."""
         try:
             query = dns.message.from_wire(data)
             answer = self._answer(query).to_wire()

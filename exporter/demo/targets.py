@@ -1,4 +1,4 @@
-"""The demo's targets: web server with and without TLS, name server, mail port, and a port where nobody listens."""
+"""The demo's targets: web server with and without TLS, name server, mail port, and a closed port."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class DemoTargets:
         self._deaf = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 
     async def start(self) -> dict[str, str]:
-        """Start every target on a free port and give their addresses, by the names that `checks.yml` uses.
+        """Start every target on a free port and return their addresses, by the names that `checks.yml` uses.
 
         Raises:
-            OSError: When no port is left.
+            OSError: When there is no free port.
         """
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(self._certificates.chain_file)
@@ -71,7 +71,7 @@ class DemoTargets:
 
 
 async def _serve_mail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Greet as a mail server does and say goodbye to whatever comes."""
+    """Greet as a mail server does and answer any input with a goodbye."""
     try:
         writer.write(b"220 mail.shop.example ESMTP demo\r\n")
         async with asyncio.timeout(5):
@@ -79,7 +79,7 @@ async def _serve_mail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         writer.write(b"221 2.0.0 Bye\r\n")
         await writer.drain()
     except OSError:
-        pass  # a peer that leaves or falls silent is no concern of the demo; TimeoutError is an OSError
+        pass  # a peer that leaves or falls silent does not matter to the demo; TimeoutError is an OSError
     finally:
         writer.close()
 

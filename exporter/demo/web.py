@@ -10,7 +10,7 @@ _SLOW_SECONDS = 0.25
 
 
 class _Answer(NamedTuple):
-    """What a path answers, and after how long."""
+    """The response of a path, and its delay in seconds."""
 
     status: str
     content_type: str
@@ -38,7 +38,7 @@ async def serve_web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         writer.write(_render(answer, with_body=method != b"HEAD"))
         await writer.drain()
     except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        pass  # a peer that leaves or talks nonsense is no concern of the demo; TimeoutError is an OSError
+        pass  # a peer that leaves or talks nonsense does not matter to the demo; TimeoutError is an OSError
     finally:
         writer.close()
 

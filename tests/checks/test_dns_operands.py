@@ -108,7 +108,7 @@ def test_the_same_answer_may_be_written_in_many_ways(
         ("record_type: CAA, expect: [{answers: letsencrypt.org}]",
          'expect[0].answers: "letsencrypt.org" is not the data of a record of type CAA, such as 0 issue "ca.example"'),
         ("expect: [{serial: {gt: 5}}]",
-         "expect[0].serial.gt: 5 can never be met: records of type A have no serial, SOA has"),
+         "expect[0].serial.gt: 5 can never be met: records of type A have no serial, only SOA has"),
         ("expect: [{certificate_days_left: {gt: 5}}]",
          "expect[0].certificate_days_left.gt: 5 can never be met with transport: udp, only with tls"),
         ("retry_on: [{answers: {eq: x.test}}]",

@@ -115,7 +115,7 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ("--config.file", "--config.file needs a value"),
         ("--config.file=", "--config.file: '' is not a path"),
         ("--config.check=yes", "--config.check takes no value"),
-        ("--log.level=loud", "--log.level: 'loud' is none of debug, info, warning, error"),
+        ("--log.level=loud", "--log.level: 'loud' is not one of debug, info, warning, error"),
         ("--history.limit=0", "--history.limit: '0' is not a whole number from 1 to 1000"),
         ("--history.limit=٣", "--history.limit: '٣' is not a whole number from 1 to 1000"),
         ("--timeout-offset=nan", "--timeout-offset: 'nan' is not a duration; write 0.5, 500ms or 1m30s"),
@@ -130,8 +130,8 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
             "generate prometheus --config.file=c --scrape-interval=30",
             "--scrape-interval: '30' is not a duration; write 30s",
         ),
-        ("--config.check", "--config.check needs --config.file: without it there is nothing of yours to check"),
-        ("run --config.check", "--config.check needs --config.file: without it there is nothing of yours to check"),
+        ("--config.check", "--config.check needs --config.file: without a file there is nothing to check"),
+        ("run --config.check", "--config.check needs --config.file: without a file there is nothing to check"),
         (
             "--web.listen-address=http://localhost:10115",
             "--web.listen-address: 'http://localhost:10115' is a URL; write only host and port: localhost:10115",
@@ -173,7 +173,7 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ("--timeout-offset=61", "--timeout-offset: '61' is not between 0 s and 60 s"),
         ("--version=1", "--version takes no value"),
         ("run --budget=0s", "--budget: '0s' is not between 0.1 s and 3600 s"),
-        ("generate", "generate needs to know what: generate rules or generate prometheus"),
+        ("generate", "generate needs a subcommand: generate rules or generate prometheus"),
         ("generate ruls", "unknown command generate ruls; did you mean generate rules?"),
         ("generate rules", "generate rules needs --config.file"),
         ("generate rules x --config.file=c", "unexpected argument 'x' after generate rules"),
@@ -184,11 +184,11 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ),
         (
             "generate rules --config.file=c --web.external-url=https://me:secret@e.example",
-            "--web.external-url: has a user name or password in it, which everybody would see who gets an alert",
+            "--web.external-url: contains a user name or password, which everyone who gets an alert would see",
         ),
         ("generate prometheus --config.file=c --address=:1", "--address: ':1' has no host before its port"),
         ("generate prometheus --config.file=c --job=", "--job: '' is not a name"),
-        ("generate prometheus --config.file=c --endpoint=x", "--endpoint: 'x' is none of metrics, sd, probe"),
+        ("generate prometheus --config.file=c --endpoint=x", "--endpoint: 'x' is not one of metrics, sd, probe"),
         (
             "generate prometheus --config.file=c --shards=2",
             "--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided",
@@ -208,7 +208,7 @@ def test_what_is_not_understood_is_refused_in_one_line(line: str, message: str) 
 
 def test_a_bad_variable_is_refused_by_its_name() -> None:
     """Who set a variable wrongly is told which one."""
-    with pytest.raises(UsageError, match=r"^NYXMON_EXPORTER_LOG_FORMAT: 'xml' is none of logfmt, json$"):
+    with pytest.raises(UsageError, match=r"^NYXMON_EXPORTER_LOG_FORMAT: 'xml' is not one of logfmt, json$"):
         read("", NYXMON_EXPORTER_LOG_FORMAT="xml")
     with pytest.raises(UsageError, match=r"^NYXMON_EXPORTER_CONFIG_CHECK: 'yes' is neither true nor false$"):
         read("", NYXMON_EXPORTER_CONFIG_CHECK="yes")

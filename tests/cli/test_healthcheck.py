@@ -50,7 +50,7 @@ def test_something_else_is_not_healthy() -> None:
     """An answer that is not HTTP is told as one."""
     with run_http_server({"/-/healthy": raw(b"220 mail.example ESMTP\r\n")}) as server:
         done = run_command("healthcheck", f"--web.listen-address=127.0.0.1:{server.port}")
-    assert done == Outcome(1, "", f"nyxmon-exporter: 127.0.0.1:{server.port}: no HTTP: 220 mail.example ESMTP\\r\\n\n")
+    assert done == Outcome(1, "", f"nyxmon-exporter: 127.0.0.1:{server.port}: not HTTP: 220 mail.example ESMTP\\r\\n\n")
 
 
 def test_a_server_that_hangs_is_not_healthy(tmp_path: Path) -> None:

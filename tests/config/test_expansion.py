@@ -134,7 +134,7 @@ def test_a_circle_of_includes_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ConfigError) as caught:
         load_config(tmp_path / "a.yml", TYPES)
     messages = [problem.message for problem in caught.value.problems]
-    assert messages == [f"includes {tmp_path / 'a.yml'}, which is being read already"]
+    assert messages == [f"includes {tmp_path / 'a.yml'}, which is already being read"]
 
 
 def test_plugins_belong_into_the_main_file(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ checks:
     assert refusal_of("checks: [{name: a, type: tcp, target: 'a.example:1', labels: {\"<<\": x}}]") == [
         (
             'f.yml:1:63: checks[0].labels.<<: "<<" is not a label name;'
-            " it has letters, digits and _, and starts with no digit"
+            " it has letters, digits and _, and does not start with a digit"
         )
     ]
 

@@ -194,15 +194,15 @@ def test_a_list_where_one_value_is_wanted_is_refused_as_such(keys: str, fault: s
         ),
         (
             "name: 'a {target}', type: tcp, target: 'a.example:1'",
-            ("name: has {target}, which nothing fills; add each, targets or target_files"),
+            ("name: has {target}, which has no value; add each, targets or target_files"),
         ),
         (
             "name: it, type: http, target: 'http://{host}/'",
-            ("target: has {host}, which nothing fills; add each, targets or target_files"),
+            ("target: has {host}, which has no value; add each, targets or target_files"),
         ),
         (
             f"{HTTP}, labels: {{team: '{{team}}'}}",
-            ("labels.team: has {team}, which nothing fills; add each, targets or target_files"),
+            ("labels.team: has {team}, which has no value; add each, targets or target_files"),
         ),
     ],
 )
@@ -249,7 +249,7 @@ checks:
         ),
         (
             "defaults: {labels: {team: '{team}'}}\nchecks: [{name: it, type: tcp, target: 'a.example:1'}]",
-            ["defaults.labels: has a placeholder, which nothing fills in defaults; write the label into the checks"],
+            ["defaults.labels: has a placeholder, which has no value in defaults; write the label into the checks"],
         ),
         (
             "modules: {http_2xx: {prober: http}}",

@@ -97,7 +97,7 @@ def test_the_schema_allows_secret_files_at_every_depth() -> None:
     ("keys", "faults"),
     [
         ("steps: []", [(3, "checks[0].token", "is required")]),
-        ("token: a, token_file: b", [(48, "checks[0].token_file", "cannot stand beside token")]),
+        ("token: a, token_file: b", [(48, "checks[0].token_file", "cannot be used with token")]),
         ("token_file: [a]", [(50, "checks[0].token_file", "must be the path of a file")]),
         ("token_file: absent", [(50, "checks[0].token_file", '"absent" cannot be read: No such file or directory')]),
         ("token: a, steps: [{script: [a]}]", [(65, "checks[0].steps[0].script", "must be text, not a list")]),

@@ -76,10 +76,10 @@ def test_a_plugin_that_is_not_named_is_not_imported() -> None:
         ("[pong]", '"pong" is not an entry point; did you mean "ping"?'),
         ("[broken_check:X]", '"broken_check:X" cannot be imported: SystemExit: 3'),
         ("[pingcheck:MODULE]", '"pingcheck:MODULE" is not a CheckType but a str'),
-        ("[ping, pingcheck:AGAIN]", '"pingcheck:AGAIN" gives the check type ping, as another plugin does'),
+        ("[ping, pingcheck:AGAIN]", '"pingcheck:AGAIN" provides the type ping, as another plugin does'),
         (
             "[ping, pingcheck:WRONG]",
-            '"pingcheck:WRONG" gives a check type that cannot be named timeout, as a key of every check is',
+            '"pingcheck:WRONG" provides a check type that cannot be named timeout, as a key of every check is',
         ),
     ],
 )
@@ -235,7 +235,7 @@ def fail(*arguments): raise KeyError("s3cr3t")
 ODD = CheckType(name="odd", description="Fails", executor=lambda context: None, validate_target=fail)
 RASH = CheckType(name="rash", description="Fails", executor=lambda context: None, default_expectations=fail)
 """
-COLLIDES = "gives a check type that has the metric 'probe_success', which has the name of one of the exporter's own"
+COLLIDES = "provides a check type that has the metric 'probe_success', which has the name of one of the exporter's own"
 
 
 @pytest.mark.parametrize(

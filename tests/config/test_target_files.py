@@ -169,7 +169,7 @@ def test_keys_that_name_files_are_known_by_their_names() -> None:
 def test_labels_that_are_taken_are_refused_where_they_stand() -> None:
     """A label that Prometheus or the exporter sets is as impossible as in the check itself."""
     Path("targets/a.json").write_text('[{"targets": ["a.example:1"],\n  "labels": {"job": "shop"}}]', encoding="utf-8")
-    assert refusal_of(PORTS).startswith('targets/a.json:2:14: [0].labels.job: "job" is a label that is taken, as are')
+    assert refusal_of(PORTS).startswith('targets/a.json:2:14: [0].labels.job: "job" is a reserved label, as are')
 
 
 def test_files_that_are_no_lists_are_refused() -> None:
@@ -191,7 +191,7 @@ def test_files_that_are_no_lists_are_refused() -> None:
 def test_too_many_targets_are_refused() -> None:
     """The bound on the checks of one item holds for those of files."""
     write_targets("targets/a.json", group(*(f"a.example:{port}" for port in range(1, 10_002))))
-    assert refusal_of(PORTS) == "checks.yml:1:10: checks[0]: stands for more than 10000 checks"
+    assert refusal_of(PORTS) == "checks.yml:1:10: checks[0]: expands to more than 10000 checks"
 
 
 def test_too_many_files_are_refused() -> None:

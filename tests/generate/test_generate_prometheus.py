@@ -51,7 +51,7 @@ def remarks_of(directory: Path, config: str, *flags: str) -> str:
     """The comment on top, on one line, without what is always there."""
     lines = generate(directory, config, *flags).stdout.splitlines()
     text = " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
-    return text.partition("belong into rule_files.")[2].strip()
+    return text.partition("belong in rule_files.")[2].strip()
 
 
 def check(name: str, kind: str = "tcp", interval: str = "", **labels: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Debian's Alertmanager 0.25 as the judge of who is told what, and amtool as the judge of its configuration."""
+"""Debian's Alertmanager 0.25, to show who is notified of what, and amtool, to validate its configuration."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Alertmanager(NamedTuple):
     port: int
 
     def api(self, path: str) -> Any:
-        """What an endpoint below /api/v2/ answers."""
+        """The response of an endpoint below /api/v2/."""
         status, body = http_get(self.port, f"/api/v2/{path}")
         assert status == 200, body
         return json.loads(body)
 
     def fire(self, alerts: Iterable[Mapping[str, str]]) -> None:
-        """Tell it, as Prometheus would, that alerts with these labels have been firing for a while."""
+        """Post alerts with these labels, firing for a while already, as Prometheus would."""
         now = datetime.now(UTC)
         body = [
             {
@@ -49,13 +49,13 @@ class Alertmanager(NamedTuple):
             assert response.status == 200, response.read()
 
     def told(self) -> list[dict[str, str]]:
-        """The labels of the alerts that are firing and not held back by another."""
+        """The labels of the alerts that are firing and not inhibited by another."""
         return [alert["labels"] for alert in self.api("alerts?inhibited=false")]
 
 
 @contextmanager
 def run_alertmanager(directory: Path, config: str) -> Iterator[Alertmanager]:
-    """Run Alertmanager with the text of its configuration for the length of the block; wait until it is ready."""
+    """Run Alertmanager with this configuration text for the duration of the block; wait until it is ready."""
     program = server_program("prometheus-alertmanager", PACKAGE)
     port = free_port()
     directory.mkdir(parents=True, exist_ok=True)
@@ -75,10 +75,10 @@ def run_alertmanager(directory: Path, config: str) -> Iterator[Alertmanager]:
 
 
 def amtool(*arguments: str) -> str:
-    """Run amtool and give what it prints.
+    """Run amtool and return its output.
 
     Raises:
-        AssertionError: When it is not content; the text holds everything it said.
+        AssertionError: When it fails; the message contains its output.
     """
     program = server_program("amtool", PACKAGE)
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)

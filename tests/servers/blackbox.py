@@ -1,4 +1,4 @@
-"""Debian's blackbox_exporter, with which ours is compared."""
+"""Debian's blackbox_exporter, for comparison with this exporter."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Blackbox(NamedTuple):
         return f"/probe?{urllib.parse.urlencode({'target': target, 'module': module})}"
 
     def probe(self, target: str, module: str) -> str:
-        """Probe a target and give the page."""
+        """Probe a target and return the page."""
         return http_get(self.port, self.probe_path(target, module))[1]
 
 
 @contextmanager
 def run_blackbox(directory: Path, config: str) -> Iterator[Blackbox]:
-    """Run blackbox_exporter with the text of its configuration for the length of the block."""
+    """Run blackbox_exporter with this configuration text for the duration of the block."""
     program = server_program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter")
     port = free_port()
     directory.mkdir(parents=True, exist_ok=True)

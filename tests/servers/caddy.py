@@ -1,4 +1,4 @@
-"""Caddy, which speaks HTTP/3 by another implementation than ours (quic-go), on 127.0.0.1."""
+"""Caddy on 127.0.0.1, which speaks HTTP/3 with a different implementation than the exporter's (quic-go)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CONFIG = """
     }}
 }}
 """
-"""Its names are not held against the requests' hosts: Debian's Caddy does not learn them from QUIC."""
+"""Server names are not compared with the requests' hosts: Debian's Caddy does not get them from QUIC."""
 
 _SITE = """
 https://{host}:{port} {{
@@ -42,7 +42,7 @@ SITE = 'respond "hello"'
 
 
 class Caddy(NamedTuple):
-    """A running Caddy; it listens for TCP on the same port as well."""
+    """A running Caddy; it also listens for TCP on the same port."""
 
     process: ServerProcess
     port: int
@@ -56,13 +56,13 @@ class Caddy(NamedTuple):
 def run_caddy(
     directory: Path, certificates: Mapping[str, CertificateFiles], site: str = SITE, *, tls: str = ""
 ) -> Iterator[Caddy]:
-    """Run Caddy for the length of the block.
+    """Run Caddy for the duration of the block.
 
     Args:
-        directory: Where it keeps what it keeps.
-        certificates: What it presents, by the name it is asked for.
-        site: What stands in the block of each site.
-        tls: What stands in each block `tls`.
+        directory: Where its files are kept.
+        certificates: The certificates it presents, by requested name.
+        site: The directives of each site's block.
+        tls: The directives of each `tls` block.
     """
     program = server_program("caddy", "caddy")
     port = free_port()

@@ -1,4 +1,4 @@
-"""Certificates with every fault that certificates have, and server contexts that present them."""
+"""Certificates with every fault a certificate can have, and server contexts that present them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONG_AHEAD = datetime(2199, 12, 31, 23, 59, 58, tzinfo=UTC)
 
 
 class Certificate(NamedTuple):
-    """A chain as a server presents it, its own certificate first, and the key of that; both PEM."""
+    """A chain as a server presents it, its own certificate first, and that certificate's key; both PEM."""
 
     chain: bytes
     key: bytes
@@ -45,12 +45,12 @@ def valid(ca: trustme.CA, *names: str) -> Certificate:
 
 
 def expired(ca: trustme.CA, *names: str) -> Certificate:
-    """One whose time is over."""
+    """One that has expired."""
     return _chain_of(ca.issue_cert(*names, not_before=LONG_AGO - timedelta(days=90), not_after=LONG_AGO))
 
 
 def not_yet_valid(ca: trustme.CA, *names: str) -> Certificate:
-    """One whose time has not come."""
+    """One that is not valid yet."""
     return _chain_of(ca.issue_cert(*names, not_before=LONG_AHEAD, not_after=LONG_AHEAD + timedelta(days=90)))
 
 
@@ -66,13 +66,13 @@ def without_intermediate(ca: trustme.CA, *names: str) -> Certificate:
 
 
 def with_junk(ca: trustme.CA, *names: str, count: int = 21) -> Certificate:
-    """A good one that is presented with others that nobody asked for, so many that there are `count` of them."""
+    """A valid one presented with unrelated ones, `count` in total."""
     good = valid(ca, *names)
     return good._replace(chain=good.chain + b"".join([junk(number) for number in range(1, count)]))
 
 
 def junk(number: int, *, linked: bool = False) -> bytes:
-    """A small certificate that nobody asked for, in PEM; linked ones name the next one as their issuer."""
+    """A small unrelated certificate, in PEM; linked ones name the next one as their issuer."""
     key = ed25519.Ed25519PrivateKey.generate()
     subject, issuer = (
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{one:x}")] if linked else [])
@@ -83,24 +83,24 @@ def junk(number: int, *, linked: bool = False) -> bytes:
 
 
 def with_weak_key(ca: trustme.CA, *names: str) -> Certificate:
-    """One whose key is of RSA with 1024 bits."""
+    """One with a 1024-bit RSA key."""
     key = rsa.generate_private_key(65537, 1024)
     return _issued(ca, key, [x509.DNSName(name) for name in names])
 
 
 def without_names(ca: trustme.CA, *names: str) -> Certificate:
-    """One that has its name in its subject alone."""
+    """One that has its name only in its subject."""
     return _issued(ca, ec.generate_private_key(ec.SECP256R1()), [], common_name=names[0])
 
 
 def naming_no_host(ca: trustme.CA, *names: str) -> Certificate:
-    """One whose subject alternative names are those of a person, and whose subject is that of a host."""
+    """One whose subject alternative names are those of a person, while its subject is that of a host."""
     names_of_nobody = [x509.RFC822Name("root@good.test"), x509.UniformResourceIdentifier("https://good.test/")]
     return _issued(ca, ec.generate_private_key(ec.SECP256R1()), names_of_nobody, common_name=names[0])
 
 
 def with_dns_names(ca: trustme.CA, *names: str) -> Certificate:
-    """One whose names are all DNS names, whatever they look like."""
+    """One whose names are all DNS names, even those that look like addresses."""
     return _issued(ca, ec.generate_private_key(ec.SECP256R1()), [x509.DNSName(name) for name in names])
 
 
@@ -110,7 +110,7 @@ def with_weak_signature(ca: trustme.CA, *names: str) -> Certificate:
 
 
 def with_broken_signature_and_weak_key(ca: trustme.CA, *names: str) -> Certificate:
-    """One of RSA with 1024 bits, signed with MD5 by an intermediate authority, which is presented too."""
+    """One with a 1024-bit RSA key, signed with MD5 by an intermediate authority, which is presented too."""
     return _weakly_signed(ca, names, "md5", rsa_bits=1024)
 
 
@@ -167,11 +167,11 @@ _WEAK_DIGESTS = {
     "sha1": (b"\x05", "3021300906052b0e03021a05000414"),
     "md5": (b"\x04", "3020300c06082a864886f70d020505000410"),
 }
-"""Last octet of the algorithm's identifier with RSA, and what stands before the digest (RFC 8017 section 9.2)."""
+"""Last octet of the algorithm's identifier with RSA, and the prefix of the digest (RFC 8017 section 9.2)."""
 
 
 def sign_weakly(certificate: x509.Certificate, key: rsa.RSAPrivateKey, digest: str) -> x509.Certificate:
-    """Replace a signature of RSA and SHA-256; by hand, as cryptography refuses to (RFC 8017 sections 8.2 and 9.2)."""
+    """Replace an RSA signature with SHA-256; by hand, as cryptography refuses to (RFC 8017 sections 8.2 and 9.2)."""
     number, prefix = _WEAK_DIGESTS[digest]
     usual, weak = (bytes.fromhex("2a864886f70d0101") + last for last in (b"\x0b", number))
     body = certificate.tbs_certificate_bytes.replace(usual, weak)
@@ -185,7 +185,7 @@ def sign_weakly(certificate: x509.Certificate, key: rsa.RSAPrivateKey, digest: s
 
 
 def as_version_2(certificate: Certificate, ca: trustme.CA) -> Certificate:
-    """Make one of ECDSA, issued by `ca`, one of X.509's version 2: OpenSSL takes it, cryptography does not."""
+    """Turn an ECDSA certificate issued by `ca` into X.509 version 2: OpenSSL accepts it, cryptography does not."""
     key = load_pem_private_key(ca.private_key_pem.bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     version_3, version_2 = bytes.fromhex("a003020102"), bytes.fromhex("a003020101")
@@ -203,7 +203,7 @@ def self_signed(
     serial_number: int = 0xABCDEF0123,
     extensions: tuple[x509.ExtensionType, ...] = (),
 ) -> Certificate:
-    """One that nobody but itself vouches for."""
+    """One that is signed with its own key."""
     key = ec.generate_private_key(ec.SECP256R1())
     if subject is None:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
@@ -229,13 +229,13 @@ def long_name(attributes: int) -> x509.Name:
 
 
 EVEN_WEAK = "DEFAULT:@SECLEVEL=0"
-"""Cipher suites of a server that minds no weak keys, digests and versions of its own."""
+"""Cipher suites of a server that accepts its own weak keys, digests and versions."""
 
 
 def server_context(
     certificate: Certificate, *, version: ssl.TLSVersion | None = None, ciphers: str | None = None
 ) -> ssl.SSLContext:
-    """A server's context that presents the certificate; it may speak one version only, and have other ciphers."""
+    """A server context that presents the certificate, optionally with a single TLS version or other ciphers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if ciphers is not None:
         context.set_ciphers(ciphers)

@@ -1,6 +1,6 @@
-"""A file system that can stop answering: a directory, mounted through FUSE by a process that can be stopped.
+"""A file system that can stop responding: a directory mounted through FUSE by a process that can be stopped.
 
-Whoever looks at a file in it while the process is stopped is blocked, as on a dead NFS mount. Needs root and /dev/fuse.
+Any access to a file in it blocks while the process is stopped, as on a dead NFS mount. Needs root and /dev/fuse.
 Source: the kernel's include/uapi/linux/fuse.h.
 """
 
@@ -36,24 +36,24 @@ _DIRECT_IO = 1
 
 
 class DeadMount(NamedTuple):
-    """A mounted directory; what is written to `source` appears in `directory`, without subdirectories."""
+    """A mounted directory; files written to `source` appear in `directory`, without subdirectories."""
 
     directory: Path
     source: Path
     process: ServerProcess
 
     def die(self) -> None:
-        """Answer nobody."""
+        """Stop responding."""
         self.process.send_signal(signal.SIGSTOP)
 
     def revive(self) -> None:
-        """Answer again, those who wait too."""
+        """Respond again, to pending requests too."""
         self.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
 def run_dead_mount(directory: Path) -> Iterator[DeadMount]:
-    """Mount a directory for the length of the block; it is alive at first.
+    """Mount a directory for the duration of the block; it responds at first.
 
     Ends the test where that is not possible: skipped on a developer's machine, failed where CI=true.
     """

@@ -1,4 +1,4 @@
-"""A server that demands digest authentication and works the answer out by itself (RFC 7616 section 3.4)."""
+"""A server that demands digest authentication and computes the response independently (RFC 7616 section 3.4)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIELD = re.compile(r'([\w*]+)=(?:"((?:[^"\\]|\\.)*)"|([^",]*))')
 
 
 def answer_fields(request: Request) -> dict[str, str]:
-    """The fields of the Authorization that a request has, unquoted; each of them stands there once."""
+    """The fields of a request's Authorization header, unquoted; each occurs once."""
     value = request.headers.get("authorization", "")
     found = [(name, re.sub(r"\\(.)", r"\1", quoted) or plain) for name, quoted, plain in _FIELD.findall(value)]
     assert len({name for name, _ in found}) == len(found)
@@ -28,13 +28,13 @@ def answer_fields(request: Request) -> dict[str, str]:
 def demand_digest(
     *challenges: str, username: str = "me", password: str, realm: str = "r", algorithm: str = "MD5", body: bytes = b""
 ) -> Act:
-    """Answer with these challenges to whoever has not worked out the right response, else with 200.
+    """Respond with these challenges unless the request has the right response; then with 200.
 
     Args:
         challenges: The WWW-Authenticate fields.
-        username: Who may come in.
-        password: With which password.
-        realm: The realm of the challenge that is to be answered.
+        username: The user.
+        password: The user's password.
+        realm: The realm of the challenge to respond to.
         algorithm: Its algorithm.
         body: The body of the requests.
     """
@@ -71,7 +71,7 @@ def _response(request: Request, given: dict[str, str], key: list[bytes], algorit
 
 
 def _names(given: dict[str, str], username: str, realm: str, algorithm: str) -> bool:
-    """Whether the answer names the user in one of the ways of RFC 7616 section 3.4."""
+    """Whether the response names the user in one of the ways of RFC 7616 section 3.4."""
     if given.get("userhash") == "true":
         return given.get("username") == _hash(algorithm, username.encode(), realm.encode())
     if "username*" in given:

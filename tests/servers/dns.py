@@ -1,7 +1,7 @@
-"""A little name server on UDP, TCP and TLS that answers what its zone says and misbehaves where a name asks for it.
+"""A small name server on UDP, TCP and TLS that answers from its zone and misbehaves for certain names.
 
-The first label of a name decides: one in `RCODES` gives that code, one that `datagrams` or `stream` below knows
-its misbehaviour, every other name what `ZONE` holds.
+The first label of a name decides: one in `RCODES` returns that code, one in `datagrams` or `stream` below its
+misbehaviour, and every other name the records in `ZONE`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SLOW_SECONDS = 0.2
 GARBAGE = b"\x00\x01\x00\x01\x00\x00\x00\x00\xff\xff\xff"
-"""What follows the id and the flags of a broken answer: a header that promises records which are not there."""
+"""What follows the id and the flags of a broken answer: a header that announces records which are missing."""
 
 _SOA = "3600 IN SOA ns.test. hostmaster.test. 2024010203 7200 3600 1209600 300"
 _ADDRESS = "300 IN A 192.0.2.10"
@@ -58,7 +58,7 @@ ZONE: dict[str, list[str]] = {
     "newlines.test.": ['300 IN TXT "a\\010b\\013c\\"\\\\"'],
     "long.test.": ["300 IN TXT " + " ".join(['"' + "x" * 255 + '"'] * 200)],
 }
-"""Owner name to its records, as in a zone file. Names with a script of their own below have `_ADDRESS`."""
+"""Owner name to its records, as in a zone file. Names with a script below have `_ADDRESS`."""
 
 RCODES = {
     "nxdomain": dns.rcode.NXDOMAIN,
@@ -69,11 +69,11 @@ RCODES = {
     "badvers": dns.rcode.BADVERS,
     "nodata": dns.rcode.NOERROR,
 }
-"""First label to the code of an answer without records; refused and notimp leave the question out, as some do."""
+"""First label to the code of an answer without records; refused and notimp omit the question, as some servers do."""
 
 
 ADDRESSED = frozenset(["authentic", "slow", "spoofed", "stray", "trailing", "truncated"])
-"""First labels that have an address besides their script; so have all that begin with `tcp-`."""
+"""First labels that have an address in addition to their script; so do all that begin with `tcp-`."""
 
 
 class Asked(NamedTuple):
@@ -85,7 +85,7 @@ class Asked(NamedTuple):
 
 
 class Datagram(NamedTuple):
-    """What is sent in answer over UDP, and how long after what came before."""
+    """A datagram sent in answer over UDP, and its delay after the previous one."""
 
     wire: bytes
     delay_seconds: float = 0.0
@@ -101,7 +101,7 @@ class DnsServer(NamedTuple):
 
     @property
     def server(self) -> str:
-        """Address and port as a check's `server` has it."""
+        """Address and port, as in a check's `server`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -110,7 +110,7 @@ def first_label(query: dns.message.Message) -> str:
 
 
 def answer(query: dns.message.Message) -> dns.message.Message:
-    """The right answer to a query: authoritative, unless its first label is `authentic`."""
+    """The correct answer to a query: authoritative, unless its first label is `authentic`."""
     name, rdtype, label = query.question[0].name, query.question[0].rdtype, first_label(query)
     response = dns.message.make_response(query, recursion_available=True)
     response.flags |= dns.flags.AD if label == "authentic" else dns.flags.AA
@@ -119,7 +119,7 @@ def answer(query: dns.message.Message) -> dns.message.Message:
         if label in ("refused", "notimp"):
             response.question.clear()
         return response
-    if label == "only-six" and rdtype == dns.rdatatype.A:  # as servers do that RFC 4074 section 4.2 warns of
+    if label == "only-six" and rdtype == dns.rdatatype.A:  # like the servers that RFC 4074 section 4.2 warns of
         response.set_rcode(dns.rcode.NXDOMAIN)
         return response
     records = ZONE.get(name.to_text().lower(), [_ADDRESS] if label in ADDRESSED or label.startswith("tcp-") else None)
@@ -146,7 +146,7 @@ def _matching(owner: dns.name.Name, rdtype: dns.rdatatype.RdataType, records: li
 
 
 def datagrams(query: dns.message.Message) -> list[Datagram]:
-    """What is sent over UDP: nothing, nonsense, forgeries, a cut answer, or the right one."""
+    """What is sent over UDP: nothing, nonsense, forgeries, a truncated answer, or the correct one."""
     right = answer(query).to_wire(max_size=65535)
     wrong_id = bytes((right[0] ^ 0xFF,)) + right[1:]
     other = dns.message.make_query("other.test", "A", id=query.id)
@@ -181,7 +181,7 @@ def datagrams(query: dns.message.Message) -> list[Datagram]:
 
 
 async def stream(query: dns.message.Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """What is sent over TCP and TLS: nothing, nonsense, lies about its length, single bytes, or the right answer."""
+    """What is sent over TCP and TLS: nothing, nonsense, a wrong length, single bytes, or the correct answer."""
     right = answer(query).to_wire(max_size=65535)
     framed = len(right).to_bytes(2) + right
     match first_label(query):
@@ -265,13 +265,13 @@ async def _serve(server: DnsServer, started: threading.Event, stop: asyncio.Even
 def run_dns_server(
     host: str = "127.0.0.1", *, port: int | None = None, tcp: bool = True, certificate: CertificateFiles | None = None
 ) -> Iterator[DnsServer]:
-    """Run the server in a thread of its own for the length of the block.
+    """Run the server in its own thread for the duration of the block.
 
     Args:
         host: The address it listens on.
         port: The port; a free one by default.
-        tcp: Whether it listens on TCP as well; without, connections are refused.
-        certificate: With one, DNS over TLS is spoken on `tls_port`.
+        tcp: Whether it also listens on TCP; otherwise connections are refused.
+        certificate: If given, the server speaks DNS over TLS on `tls_port`.
     """
     server = DnsServer(host, port or free_port(), free_port(), [])
     context = None

@@ -1,4 +1,4 @@
-"""dnsmasq that knows the names the test gives it and nothing else."""
+"""dnsmasq that knows only the names that the test configures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Dnsmasq(NamedTuple):
-    """A running dnsmasq; `server` is what a check's `server` or `resolver` is set to."""
+    """A running dnsmasq; `server` is the value for a check's `server` or `resolver`."""
 
     process: ServerProcess
     port: int
@@ -30,11 +30,11 @@ class Dnsmasq(NamedTuple):
 
 @contextmanager
 def run_dnsmasq(directory: Path, options: Sequence[str]) -> Iterator[Dnsmasq]:
-    """Run dnsmasq for the length of the block, on UDP and TCP of one port of 127.0.0.1.
+    """Run dnsmasq for the duration of the block, on UDP and TCP of one port of 127.0.0.1.
 
     Args:
         directory: Where its log is kept.
-        options: What it knows, such as `--host-record=www.test,192.0.2.1,2001:db8::1` or `--txt-record=www.test,hi`.
+        options: Its records, such as `--host-record=www.test,192.0.2.1,2001:db8::1` or `--txt-record=www.test,hi`.
     """
     program = server_program("dnsmasq", "dnsmasq-base")
     port = free_port()

@@ -1,4 +1,4 @@
-"""Executors that misbehave in every way an executor can, to show that the runner holds."""
+"""Executors that misbehave in every way an executor can, to test that the runner copes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def ok(check: Check) -> Result:
 
 
 class Healthy:
-    """Succeeds at once; counts its closings."""
+    """Succeeds at once; counts how often it is closed."""
 
     def __init__(self) -> None:
         self.closed = 0
@@ -32,7 +32,7 @@ class Healthy:
 
 
 class Slow(Healthy):
-    """Succeeds after the number of seconds that its target says."""
+    """Succeeds after the number of seconds in its target."""
 
     async def execute(self, check: Check) -> Result:
         await asyncio.sleep(float(check.target))
@@ -40,7 +40,7 @@ class Slow(Healthy):
 
 
 class Raising(Healthy):
-    """Raises what it was made with."""
+    """Raises the given error."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Raising(Healthy):
 
 
 class Giving(Healthy):
-    """Gives back what it was made with instead of a Result."""
+    """Returns the given object instead of a Result."""
 
     def __init__(self, rubbish: Any) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Giving(Healthy):
 
 
 class Never(Healthy):
-    """Never ends, but obeys its cancellation."""
+    """Never ends, but can be cancelled."""
 
     async def execute(self, check: Check) -> Result:
         await asyncio.Event().wait()
@@ -88,7 +88,7 @@ class Defiant(Healthy):
 
 
 class Blocking(Healthy):
-    """Blocks the event loop for the number of seconds that its target says, or until it is released."""
+    """Blocks the event loop for the number of seconds in its target, or until it is released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class FailingToClose(Healthy):
 
 
 class NeverClosing(Healthy):
-    """Swallows every cancellation of its closing until it is released."""
+    """Swallows every cancellation of its `aclose` until it is released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class NeverClosing(Healthy):
 
 
 class Flaky(Healthy):
-    """Fails a number of times before it succeeds."""
+    """Fails a given number of times before it succeeds."""
 
     def __init__(self, failures: int) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class Flaky(Healthy):
 
 
 def registry_of(**executors: Any) -> ExecutorRegistry:
-    """Make a registry of instances by type name; they stay the caller's."""
+    """Make a registry of instances by type name; the caller keeps them."""
     registry = ExecutorRegistry()
     for name, executor in executors.items():
         registry.register(name, executor)

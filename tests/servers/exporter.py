@@ -20,7 +20,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
 
 
 class Exporter(NamedTuple):
-    """A running exporter; `config_file` may be written anew."""
+    """A running exporter; `config_file` may be rewritten."""
 
     process: ServerProcess
     port: int
@@ -28,7 +28,7 @@ class Exporter(NamedTuple):
 
     @property
     def address(self) -> str:
-        """What Prometheus is given as a target."""
+        """The target for Prometheus."""
         return f"127.0.0.1:{self.port}"
 
     def get(self, path: str, *, timeout_seconds: float = 30.0) -> tuple[int, str]:
@@ -37,7 +37,7 @@ class Exporter(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a finished run of the program left."""
+    """The exit status and output of a finished run of the program."""
 
     status: int
     stdout: str
@@ -48,13 +48,13 @@ class Outcome(NamedTuple):
 def run_exporter(
     directory: Path, config: str | None = None, *flags: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[Exporter]:
-    """Run the exporter for the length of the block.
+    """Run the exporter for the duration of the block.
 
     Args:
         directory: Where its configuration and its log are kept.
         config: The text of its configuration; None for the built-in demo.
         flags: Further flags.
-        environment: Variables besides those of the test run.
+        environment: Variables in addition to those of the test run.
     """
     directory.mkdir(parents=True, exist_ok=True)
     config_file = directory / "checks.yml"
@@ -75,7 +75,7 @@ def run_exporter(
 
 
 def run_command(*arguments: str, directory: Path | None = None, **environment: str) -> Outcome:
-    """Run the program until it ends by itself."""
+    """Run the program until it exits by itself."""
     done = subprocess.run(
         [*COMMAND, *arguments],
         cwd=directory,

@@ -1,4 +1,4 @@
-"""GnuTLS' server, which can be told to know nothing of secure renegotiation (RFC 5746)."""
+"""GnuTLS' server, which can be configured without secure renegotiation (RFC 5746)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ WITHOUT_RFC_5746 = "%DISABLE_SAFE_RENEGOTIATION"
 
 @contextmanager
 def run_gnutls(directory: Path, certificate: CertificateFiles, *priorities: str) -> Iterator[int]:
-    """Run an HTTP server for the length of the block; give its port.
+    """Run an HTTP server for the duration of the block; yield its port.
 
     Args:
         directory: Where its log goes.
-        certificate: What it presents.
-        priorities: What its handshakes are like besides the usual, such as `-VERS-TLS1.3`.
+        certificate: The certificate it presents.
+        priorities: Changes to the usual handshake priorities, such as `-VERS-TLS1.3`.
     """
     port = free_port()
     command = [

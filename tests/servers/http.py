@@ -1,7 +1,7 @@
-"""A little HTTP server that answers each path as its script says, byte for byte, well or badly.
+"""A small HTTP server that answers each path as scripted, byte for byte, correctly or not.
 
-A script maps paths to acts. An act gets the connection and the request, which was read whole; the connection is closed
-when it returns. What is on no path is answered with 404.
+A script maps paths to acts. An act gets the connection and the request, which was read completely; the connection is
+closed when it returns. Other paths are answered with 404.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class HttpServer:
 
     Attributes:
         port: Its port.
-        requests: What it was asked, in order.
+        requests: The requests it received, in order.
     """
 
     def __init__(self, host: str, port: int, *, secure: bool) -> None:
@@ -62,13 +62,13 @@ def run_http_server(
     *,
     close_notify: bool = True,
 ) -> Iterator[HttpServer]:
-    """Serve for the length of the block; the script may be changed meanwhile.
+    """Serve for the duration of the block; the script may be changed while it runs.
 
     Args:
         script: Acts by path, queries included.
         host: The address to listen on.
-        context: Serves TLS with it.
-        close_notify: Whether TLS is ended as it should be.
+        context: If given, serves TLS with it.
+        close_notify: Whether TLS is closed properly.
     """
 
     def behave(connection: socket.socket) -> None:
@@ -113,7 +113,7 @@ def raw(*pieces: bytes, pause_seconds: float = 0.0) -> Act:
 
 
 def respond(status: int = 200, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()) -> Act:
-    """Answer as one should."""
+    """Send a well-formed response."""
     lines = [
         f"HTTP/1.1 {status} Said",
         f"Content-Length: {len(body)}",
@@ -123,7 +123,7 @@ def respond(status: int = 200, body: bytes = b"", headers: Iterable[tuple[str, s
 
 
 def redirect(location: str, status: int = 302, headers: Iterable[tuple[str, str]] = ()) -> Act:
-    """Send elsewhere."""
+    """Redirect to a location."""
     return respond(status, b"elsewhere", [("Location", location), *headers])
 
 
@@ -149,7 +149,7 @@ def drip(start: bytes, rest: bytes, interval_seconds: float = 0.1) -> Act:
 
 
 def endless(start: bytes, repeated: bytes) -> Act:
-    """Send the start, then the same again and again until the peer is gone."""
+    """Send the start, then repeat the same bytes until the peer is gone."""
 
     def act(connection: socket.socket, _request: Request) -> None:
         connection.sendall(start)
@@ -173,7 +173,7 @@ def reset_after(start: bytes) -> Act:
 
 
 def encoded(coding: str, body: bytes) -> Act:
-    """Answer with a body that is said to have a content coding."""
+    """Answer with a body and a Content-Encoding."""
     return respond(200, body, [("Content-Encoding", coding)])
 
 
@@ -192,7 +192,7 @@ class Always(dict[str, "Act"]):
     """A script with one act for every path, those of a request to a proxy included.
 
     Attributes:
-        answers: The bytes of responses in order; the last one is given again and again.
+        answers: The bytes of responses in order; the last one is repeated.
     """
 
     def __init__(self) -> None:
@@ -207,7 +207,7 @@ class Always(dict[str, "Act"]):
 
 
 def gzip_bomb(decoded_bytes: int) -> bytes:
-    """So many zeros, a thousandth of that as gzip."""
+    """This many zeros as gzip, a thousandth of that in size."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, 31)
     block = bytes(1 << 20)
     parts = [deflate.compress(block) for _ in range(decoded_bytes >> 20)]

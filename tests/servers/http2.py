@@ -1,4 +1,4 @@
-"""Servers that agree on HTTP/2 and then send the frames of their scripts, well or badly, whatever they are asked."""
+"""Servers that negotiate HTTP/2 and then send scripted frames, correct or not, whatever the request."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def frame(made: Frame) -> bytes:
 def head(
     status: str = "200", fields: Iterable[tuple[str, str]] = (), *, flags: Iterable[str] = (), stream: int = 1
 ) -> bytes:
-    """The HEADERS frame of an answer; more follows unless the flags say otherwise."""
+    """The HEADERS frame of a response; more follows unless the flags say otherwise."""
     block = Encoder().encode([(":status", status), *fields])
     return frame(HeadersFrame(stream, block, flags=["END_HEADERS", *flags]))
 
 
 def trailers(fields: Iterable[tuple[str, str]], *, stream: int = 1) -> bytes:
-    """The HEADERS frame that ends an answer after its body."""
+    """The HEADERS frame that ends a response after its body."""
     return frame(HeadersFrame(stream, Encoder().encode(list(fields)), flags=["END_HEADERS", "END_STREAM"]))
 
 
@@ -53,12 +53,12 @@ def data(body: bytes = b"", *, end: bool = True, stream: int = 1) -> bytes:
 
 @contextmanager
 def run_http2_server(ca: trustme.CA, *sent: bytes, closes: bool = False) -> Iterator[TcpServer]:
-    """Serve for the length of the block.
+    """Serve for the duration of the block.
 
     Args:
         ca: Issues the certificate, which is for 127.0.0.1.
-        sent: What is sent when a request's head has come.
-        closes: Whether the connection is closed then.
+        sent: What is sent after a request's head has arrived.
+        closes: Whether the connection is closed afterwards.
     """
 
     def behave(connection: socket.socket) -> None:
@@ -79,7 +79,7 @@ class Conversations(NamedTuple):
 
     Attributes:
         server: The server.
-        heard: Type and flags of every frame that came before a request's head or is one, per connection.
+        heard: Type and flags of every frame up to each request's head, per connection.
     """
 
     server: TcpServer
@@ -90,12 +90,12 @@ class Conversations(NamedTuple):
 def run_http2_conversations(
     ca: trustme.CA, *scripts: Sequence[Sequence[bytes | threading.Event]]
 ) -> Iterator[Conversations]:
-    """Serve for the length of the block.
+    """Serve for the duration of the block.
 
     Args:
         ca: Issues the certificate, which is for 127.0.0.1.
-        scripts: For the n-th connection, what is sent for its requests, one after the other: frames, and events that
-            are waited for. A connection is closed when one more request comes than its script has answers for.
+        scripts: For the n-th connection, what is sent for its requests in turn: frames, and events to wait for. A
+            connection is closed when it gets more requests than its script has answers.
     """
     left = list(scripts)
     heard: list[list[tuple[int, int]]] = []
@@ -118,7 +118,7 @@ def run_http2_conversations(
 
 
 def _request_heads(connection: socket.socket, heard: list[tuple[int, int]] | None = None) -> Iterator[None]:
-    """Read on to the end of a request's head, each time; note the frames on the way."""
+    """Read up to the end of the next request's head, each time; record the frames on the way."""
     received = b""
 
     def take(size: int) -> bytes:

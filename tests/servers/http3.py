@@ -1,6 +1,6 @@
-"""A server that agrees on HTTP/3 and then takes the steps of its script, well or badly, whatever it is asked.
+"""A server that negotiates HTTP/3 and then follows its script, correct or not, whatever the request.
 
-QUIC and TLS are aioquic's. What is sent over HTTP/3 is put together here, so that it can be wrong.
+QUIC and TLS are aioquic's. What is sent over HTTP/3 is built here, so that it can be wrong.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Request(NamedTuple):
-    """One request as it came, its pseudo-headers among the fields."""
+    """One request as received, its pseudo-headers among the fields."""
 
     fields: dict[str, str]
     body: bytes
@@ -48,8 +48,8 @@ class Http3Server:
     Attributes:
         host: The address it listens on.
         port: Its port.
-        requests: What it was asked, in order.
-        peers: Address and certificate of everyone who asked, in order.
+        requests: The requests it received, in order.
+        peers: Address and certificate of each client, in order.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -59,7 +59,7 @@ class Http3Server:
         self.peers: list[tuple[str, x509.Certificate | None]] = []
 
     def url(self, path: str = "/", host: str | None = None) -> str:
-        """The URL of a path, with another name for the host if one is given."""
+        """The URL of a path, with another host name if one is given."""
         shown = host or (f"[{self.host}]" if ":" in self.host else self.host)
         return f"https://{shown}:{self.port}{path}"
 
@@ -80,22 +80,22 @@ class Connection(QuicConnectionProtocol):
 
     @property
     def http(self) -> H3Connection:
-        """Aioquic's connection, as long as steps play by its rules."""
+        """Aioquic's connection, for steps that follow its rules."""
         assert self._http is not None
         return self._http
 
     def send_datagram(self, datagram: bytes) -> None:
-        """Send a datagram that is not QUIC's own."""
+        """Send a datagram that is not from QUIC."""
         assert self._transport is not None
         self._transport.sendto(datagram, self.quic.get_peer_address())
 
     def fall_silent(self) -> None:
-        """Be gone for the client, as if the machine had been switched off."""
-        self.datagram_received = lambda data, addr: None  # type: ignore[method-assign]  # nothing is heard any more
-        self.transmit = lambda: None  # type: ignore[method-assign]  # nor said
+        """Disappear for the client, as if the machine had been switched off."""
+        self.datagram_received = lambda data, addr: None  # type: ignore[method-assign]  # nothing is received any more
+        self.transmit = lambda: None  # type: ignore[method-assign]  # or sent
 
     def close_port(self) -> None:
-        """Be gone for the client, as if the process had ended."""
+        """Disappear for the client, as if the process had ended."""
         self.fall_silent()
         assert self._transport is not None
         self._transport.abort()
@@ -161,7 +161,7 @@ def say_on_control_stream(sent: bytes) -> Step:
 
 
 def open_stream(kind: int, sent: bytes = b"", *, bidirectional: bool = False) -> Step:
-    """Open a stream and send bytes on it, a unidirectional one begins with its kind."""
+    """Open a stream and send bytes on it; a unidirectional one begins with its kind."""
 
     def step(connection: Connection) -> None:
         stream = connection.quic.get_next_available_stream_id(is_unidirectional=not bidirectional)
@@ -181,12 +181,12 @@ def reset(code: int) -> Step:
 
 
 def stop(code: int) -> Step:
-    """Want no more of the request."""
+    """Stop reading the request."""
     return lambda connection: connection.quic.stop_stream(connection.stream, code)
 
 
 def transmit(connection: Connection) -> None:
-    """Send what was said so far, before a close drops it."""
+    """Send what is queued, before a close drops it."""
     connection.transmit()
 
 
@@ -196,7 +196,7 @@ def close(code: int, phrase: str = "", *, frame_type: int | None = None) -> Step
 
 
 def reset_statelessly(connection: Connection) -> None:
-    """Know nothing of the connection any more (RFC 9000 section 10.3)."""
+    """Send a stateless reset, as if the connection had been forgotten (RFC 9000 section 10.3)."""
     connection.send_datagram(b"\x41" + os.urandom(40) + connection.quic._host_cids[0].stateless_reset_token)
     connection.fall_silent()
 
@@ -212,17 +212,17 @@ def run_http3_server(
     adjust: Callable[[QuicConnection], None] = lambda quic: None,
     **configuration: Any,
 ) -> Iterator[Http3Server]:
-    """Serve for the length of the block.
+    """Serve for the duration of the block.
 
     Args:
-        certificate: What is presented.
-        steps: What is done about every request, in order.
+        certificate: The certificate it presents.
+        steps: The steps taken for every request, in order.
         host: Address to listen on.
         port: Port to listen on; a free one by default.
-        at_head: Whether requests are answered before their body has come.
+        at_head: Whether requests are answered before their body has arrived.
         retry: Whether clients have to prove their address first.
         adjust: Changes a connection before it begins.
-        configuration: Of QUIC, as QuicConfiguration has it.
+        configuration: Options of QuicConfiguration.
     """
     own, *chain = x509.load_pem_x509_certificates(certificate.chain)
     key = load_pem_private_key(certificate.key, None)
@@ -247,7 +247,7 @@ def run_http3_server(
 
 @contextmanager
 def run_datagram_server(answer: Callable[[bytes], Iterable[bytes]], host: str = "127.0.0.1") -> Iterator[Http3Server]:
-    """Answer each datagram with others for the length of the block."""
+    """Answer each datagram with others for the duration of the block."""
 
     class Answering(asyncio.DatagramProtocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -265,7 +265,7 @@ def run_datagram_server(answer: Callable[[bytes], Iterable[bytes]], host: str = 
 
 @contextmanager
 def lossy_relay(port: int, every: int) -> Iterator[int]:
-    """Return a port that passes datagrams of one client to a server on 127.0.0.1 and back, and loses every so many."""
+    """Yield a port that relays datagrams between one client and a server on 127.0.0.1, and loses every n-th."""
 
     class Relay(asyncio.DatagramProtocol):
         def __init__(self) -> None:
@@ -291,7 +291,7 @@ def lossy_relay(port: int, every: int) -> Iterator[int]:
 
 @contextmanager
 def closed_datagram_port(host: str = "127.0.0.1") -> Iterator[int]:
-    """Return a port that refuses datagrams: it is taken by a socket that is connected to somebody else."""
+    """Yield a port that refuses datagrams: it belongs to a socket that is connected to another peer."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
         holder.bind((host, 0))
         holder.connect(("127.255.255.1", 9))

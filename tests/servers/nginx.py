@@ -1,6 +1,6 @@
-"""nginx with a configuration of the test's own, plain and TLS, on every 127.x address.
+"""nginx with the test's configuration, plain and TLS, on every 127.x address.
 
-It runs as one process (no workers), so that its CPU time is its process's and nothing outlives it.
+It runs as one process (no workers), so that its CPU time is that of the process and nothing outlives it.
 """
 
 from __future__ import annotations
@@ -83,11 +83,11 @@ def run_nginx(
     certificate: CertificateFiles | None = None,
     access_log: str = "off",
 ) -> Iterator[Nginx]:
-    """Run nginx for the length of the block.
+    """Run nginx for the duration of the block.
 
     Args:
         directory: Its prefix: relative file names in the configuration are in it.
-        http: What stands in the `http` block. `{port}`, `{tls_port}`, `{cert_file}` and `{key_file}` are filled in.
+        http: The content of the `http` block. `{port}`, `{tls_port}`, `{cert_file}` and `{key_file}` are filled in.
         certificate: The files for `{cert_file}` and `{key_file}`.
         access_log: The value of the directive, such as `access.log`; off by default.
     """

@@ -1,6 +1,6 @@
-"""A server process under test: started on a free port, awaited until it answers, stopped surely, its log kept.
+"""A server process for a test: started on a free port, ready when it answers, always stopped, its log kept.
 
-The log is printed when the process is stopped, so that pytest shows it beside a failed test and nowhere else.
+The log is printed when the process is stopped, so that pytest shows it only with a failed test.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.005
 _PORTS = range(15000, 32000)
-"""Below the kernel's range for outgoing connections, so that nobody is given such a port by chance."""
+"""Below the kernel's range for outgoing connections, so that no connection gets such a port by chance."""
 
 _random = random.SystemRandom()
 
 
-class ServerFailed(Exception):  # noqa: N818 - it tells what happened to a server
-    """Raised when a server ended before it answered, or did not answer in time; the text holds its log."""
+class ServerFailed(Exception):  # noqa: N818 - it says what happened to a server
+    """Raised when a server ended before it answered, or did not answer in time; the message contains its log."""
 
 
 class ServerProcess:
@@ -39,9 +39,9 @@ class ServerProcess:
 
     Args:
         command: Program and arguments.
-        directory: Where it runs and where its log is kept; made when missing.
-        is_ready: Tells whether the server answers by now; asked until it does.
-        environment: Variables besides those of the test run.
+        directory: Where it runs and where its log is kept; created when missing.
+        is_ready: Returns whether the server answers; called until it does.
+        environment: Variables in addition to those of the test run.
         start_timeout_seconds: How long it may take to answer.
         stop_timeout_seconds: How long it may take to end before it is killed.
     """
@@ -92,7 +92,7 @@ class ServerProcess:
         """Start the process and wait until it answers.
 
         Raises:
-            ServerFailed: When it ends or stays silent; it is stopped then.
+            ServerFailed: When it exits or does not answer; it is stopped then.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
@@ -111,7 +111,7 @@ class ServerProcess:
             raise
 
     def stop(self) -> None:
-        """End the process, by force when it does not go; print its log."""
+        """Stop the process, by force if necessary; print its log."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -126,11 +126,11 @@ class ServerProcess:
             print(f"--- log of {self._name} (ended with {process.returncode}) ---\n{self.log()}")  # noqa: T201 - pytest shows it beside a failure
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal; SIGSTOP and SIGCONT make a server that is silent for a while."""
+        """Send a signal; SIGSTOP and SIGCONT make a server silent for a while."""
         self._running().send_signal(number)
 
     def wait(self, timeout_seconds: float) -> int:
-        """Wait until the process has ended by itself and give its exit code."""
+        """Wait until the process exits by itself and return its exit code."""
         return self._running().wait(timeout_seconds)
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -152,8 +152,8 @@ def server_program(name: str, package: str) -> str:
     """Find a server's program, or end the test: skipped on a developer's machine, failed where CI=true.
 
     Args:
-        name: The program as it is called in PATH or in the system's sbin directories.
-        package: The Debian package that brings it.
+        name: The program's name in PATH or in the system's sbin directories.
+        package: The Debian package that contains it.
     """
     path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
     if path is not None:
@@ -184,7 +184,7 @@ def accepts_tcp(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def http_get(port: int, path: str, *, timeout_seconds: float = 30.0) -> tuple[int, str]:
-    """GET from a server on 127.0.0.1, past any proxy the environment names; give status and body."""
+    """GET from a server on 127.0.0.1, bypassing any proxy in the environment; return status and body."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)) as connection:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -192,7 +192,7 @@ def http_get(port: int, path: str, *, timeout_seconds: float = 30.0) -> tuple[in
 
 
 def answers_http(port: int, path: str) -> bool:
-    """Whether a GET gives status 200."""
+    """Whether a GET returns status 200."""
     try:
         return http_get(port, path, timeout_seconds=2.0)[0] == 200
     except (OSError, http.client.HTTPException):
@@ -200,13 +200,13 @@ def answers_http(port: int, path: str) -> bool:
 
 
 def _die_with_parent() -> list[str]:
-    """The command prefix that ends a server when a test run is killed; nothing where util-linux is missing."""
+    """The command prefix that ends a server when a test run is killed; empty where util-linux is missing."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def children_of(process: int) -> list[int]:
-    """The processes that a process has started and that have not ended."""
+    """The child processes of a process that are still running."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Debian's Prometheus 2.42 as the judge of what it can scrape, and promtool as the judge of a page."""
+"""Debian's Prometheus 2.42, to scrape the exporter, and promtool, to validate its pages."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class Prometheus(NamedTuple):
         return json.loads(body)["data"]
 
     def query(self, expression: str) -> list[Sample]:
-        """The instant vector an expression gives now; labels include `__name__`."""
+        """The current instant vector of an expression; labels include `__name__`."""
         found = self.api("query", query=expression)["result"]
         return [Sample(entry["metric"], float(entry["value"][1])) for entry in found]
 
     def wait_for(
         self, expression: str, is_enough: Callable[[list[Sample]], bool] = bool, *, timeout_seconds: float = 40.0
     ) -> list[Sample]:
-        """Ask again until the vector is enough (by default: not empty) and give it.
+        """Repeat the query until the vector is enough (by default: not empty) and return it.
 
         Raises:
-            AssertionError: When it never was; the text holds the last vector and the state of the targets.
+            AssertionError: When it never is; the message has the last vector and the state of the targets.
         """
         give_up = time.monotonic() + timeout_seconds
         while not is_enough(vector := self.query(expression)):
@@ -64,7 +64,7 @@ class Prometheus(NamedTuple):
 
 @contextmanager
 def run_prometheus(directory: Path, config: str) -> Iterator[Prometheus]:
-    """Run Prometheus with the text of its configuration for the length of the block; wait until it is ready."""
+    """Run Prometheus with this configuration text for the duration of the block; wait until it is ready."""
     program = server_program("prometheus", PACKAGE)
     port = free_port()
     directory.mkdir(parents=True, exist_ok=True)
@@ -84,10 +84,10 @@ def run_prometheus(directory: Path, config: str) -> Iterator[Prometheus]:
 
 
 def promtool(*arguments: str, directory: Path | None = None, standard_input: str = "") -> str:
-    """Run promtool and give what it prints.
+    """Run promtool and return its output.
 
     Raises:
-        AssertionError: When it is not content; the text holds everything it said.
+        AssertionError: When it fails; the message contains its output.
     """
     program = server_program("promtool", PACKAGE)
     done = subprocess.run(
@@ -110,7 +110,7 @@ def check_metrics(page: str) -> None:
     """Have promtool parse and lint a page in the text format.
 
     Raises:
-        AssertionError: When it finds anything to say.
+        AssertionError: When it reports anything.
     """
     said = promtool("check", "metrics", standard_input=page)
     if said.strip():

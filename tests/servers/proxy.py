@@ -1,4 +1,4 @@
-"""A little proxy: HTTP requests and CONNECT on one port, SOCKS 5 on another, both with a password if wanted."""
+"""A small proxy: HTTP requests and CONNECT on one port, SOCKS 5 on another, both optionally with a password."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PATIENCE_SECONDS = 30.0
 
 
 class Proxy(NamedTuple):
-    """A running proxy: its ports, the heads of HTTP requests it got, and the targets that SOCKS asked for."""
+    """A running proxy: its ports, the heads of the HTTP requests it received, and the requested SOCKS targets."""
 
     port: int
     socks_port: int
@@ -30,15 +30,15 @@ class Proxy(NamedTuple):
 
 
 @contextmanager
-def run_proxy(  # noqa: PLR0915 - both protocols share what the proxy was told
+def run_proxy(  # noqa: PLR0915 - both protocols share the proxy's settings
     hosts: Mapping[str, str] | None = None, password: str = "", context: ssl.SSLContext | None = None
 ) -> Iterator[Proxy]:
-    """Serve for the length of the block.
+    """Serve for the duration of the block.
 
     Args:
-        hosts: Addresses of the names it knows; addresses it knows without.
-        password: What it demands besides the user name `me`; empty for nothing.
-        context: Serves HTTP over TLS with it.
+        hosts: Addresses of the names it knows; literal addresses always work.
+        password: The password it demands, with the user name `me`; empty for none.
+        context: If given, serves HTTP over TLS with it.
     """
     known = hosts or {}
     heads: list[str] = []
@@ -148,7 +148,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 def _join_tls(client: ssl.SSLSocket, upstream: socket.socket) -> None:
-    """Pass bytes both ways until either ends (half of TLS cannot be closed), in one thread: OpenSSL bears no two."""
+    """Pass bytes both ways until either side ends (TLS has no half-close), in one thread: OpenSSL allows only one."""
     while True:
         ready = [client] if client.pending() else select.select([client, upstream], [], [], _PATIENCE_SECONDS)[0]
         if not ready:

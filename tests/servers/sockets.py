@@ -1,4 +1,4 @@
-"""The sockets of this process by the ports at their ends: those of one server, whatever others are open."""
+"""Finds the sockets of this process by the ports at both ends: those of one server, whatever others are open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Ends(NamedTuple):
-    """One connected socket: its port, that of its peer, and what has arrived and was not read yet."""
+    """One connected socket: its port, its peer's port, and the bytes received but not read yet."""
 
     port: int
     peer_port: int
@@ -24,12 +24,12 @@ class Ends(NamedTuple):
 
 
 def sockets_to(port: int) -> int:
-    """The number of sockets, TCP and UDP, that this process holds and that are connected to a port."""
+    """The number of this process's sockets, TCP and UDP, that are connected to a port."""
     return sum(ends.peer_port == port for ends in _connected_sockets())
 
 
 def wait_until_read(connection: socket.socket) -> None:
-    """Wait until the peer has read all that was sent to it, if it is in this process as well."""
+    """Wait until the peer, if it is in this process too, has read everything sent to it."""
     here, peer = connection.getsockname()[1], connection.getpeername()[1]
     wait_until(lambda: not any(ends.unread_bytes for ends in _connected_sockets() if ends[:2] == (peer, here)))
 
@@ -39,12 +39,12 @@ def _connected_sockets() -> Iterator[Ends]:
         try:
             borrowed = socket.socket(fileno=int(name))
         except OSError:
-            continue  # no socket, or gone meanwhile
+            continue  # not a socket, or already closed
         try:
             if borrowed.family in (socket.AF_INET, socket.AF_INET6):
                 (unread_bytes,) = struct.unpack("i", fcntl.ioctl(borrowed, termios.FIONREAD, bytes(4)))
                 yield Ends(borrowed.getsockname()[1], borrowed.getpeername()[1], unread_bytes)
         except OSError:
-            continue  # connected to nobody
+            continue  # not connected
         finally:
             borrowed.detach()

@@ -1,4 +1,4 @@
-"""Debian's squid, which lets everything through and keeps nothing."""
+"""Debian's squid, configured to allow everything and cache nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def run_squid(directory: Path) -> Iterator[int]:
-    """Run squid for the length of the block; give its port.
+    """Run squid for the duration of the block; yield its port.
 
     Args:
         directory: Where its configuration goes.

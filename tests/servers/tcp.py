@@ -1,7 +1,7 @@
-"""Little TCP and TLS servers, each with one behaviour: speaking, or failing in a way that servers fail.
+"""Small TCP and TLS servers, each with one behaviour: talking, or failing in a way that servers fail.
 
 A behaviour is a function that gets the accepted connection; the connection is closed when it returns. Each connection
-has a thread of its own, so behaviours may block, and servers serve tests of any kind.
+has its own thread, so behaviours may block, and tests of any kind can use these servers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TcpServer:
         host: The address it listens on.
         port: Its port.
         peers: Address of every connection accepted, in order.
-        received: What behaviours that listen have received, in order.
+        received: The bytes that reading behaviours have received, in order.
     """
 
     def __init__(self, listener: socket.socket) -> None:
@@ -42,13 +42,13 @@ class TcpServer:
 
     @property
     def target(self) -> str:
-        """Host and port as a check's `target` has them."""
+        """Host and port, as in a check's `target`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @contextmanager
 def serve(behave: Behaviour, host: str = "127.0.0.1", port: int = 0) -> Iterator[TcpServer]:
-    """Accept connections for the length of the block and treat each as the behaviour says."""
+    """Accept connections for the duration of the block and handle each with the behaviour."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=1024) as listener:
         server = TcpServer(listener)
@@ -77,7 +77,7 @@ def _treat(connection: socket.socket, behave: Behaviour) -> None:
 
 @contextmanager
 def closed_port(host: str = "127.0.0.1") -> Iterator[int]:
-    """Hold a port on which nobody listens."""
+    """Reserve a port on which nothing listens."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as holder:
         holder.bind((host, 0))
         yield holder.getsockname()[1]
@@ -85,7 +85,7 @@ def closed_port(host: str = "127.0.0.1") -> Iterator[int]:
 
 @contextmanager
 def black_hole(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """Return a port that answers no connection attempt, because its queue of connections is full."""
+    """Yield a port that answers no connection attempt, because its accept queue is full."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(family))
@@ -101,13 +101,13 @@ def black_hole(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
 
 @contextmanager
 def deaf_port() -> Iterator[int]:
-    """Return a port that takes connections and never says anything, with which no thread has anything to do."""
+    """Yield a port that accepts connections and never sends anything, without using a thread."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         yield listener.getsockname()[1]
 
 
 def keep_silent(connection: socket.socket) -> None:
-    """Say nothing until the peer is gone."""
+    """Send nothing until the peer is gone."""
     while connection.recv(65536):
         pass
 
@@ -122,18 +122,18 @@ def reset(connection: socket.socket) -> None:
 
 
 def reset_when_spoken_to(connection: socket.socket) -> None:
-    """Reset the connection when the peer has said something."""
+    """Reset the connection when the peer has sent something."""
     connection.recv(65536)
     reset(connection)
 
 
 def close_when_spoken_to(connection: socket.socket) -> None:
-    """Close when the peer has said something."""
+    """Close when the peer has sent something."""
     connection.recv(65536)
 
 
 def say(words: bytes) -> Behaviour:
-    """Say something, then listen until the peer is gone."""
+    """Send something, then read until the peer is gone."""
 
     def behave(connection: socket.socket) -> None:
         connection.sendall(words)
@@ -143,12 +143,12 @@ def say(words: bytes) -> Behaviour:
 
 
 def say_and_close(words: bytes) -> Behaviour:
-    """Say something and close."""
+    """Send something and close."""
     return lambda connection: connection.sendall(words)
 
 
 def answer(words: bytes) -> Behaviour:
-    """Say something when spoken to, then listen until the peer is gone."""
+    """Reply to the peer's first bytes, then read until the peer is gone."""
 
     def behave(connection: socket.socket) -> None:
         connection.recv(65536)
@@ -158,7 +158,7 @@ def answer(words: bytes) -> Behaviour:
 
 
 def drip(words: bytes, interval_seconds: float) -> Behaviour:
-    """Say something one byte at a time."""
+    """Send something one byte at a time."""
 
     def behave(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -171,13 +171,13 @@ def drip(words: bytes, interval_seconds: float) -> Behaviour:
 
 
 def echo(connection: socket.socket) -> None:
-    """Say again what the peer says."""
+    """Send back what the peer sends."""
     while data := connection.recv(65536):
         connection.sendall(data)
 
 
 def over_tls(context: ssl.SSLContext, behave: Behaviour = keep_silent, *, close_notify: bool = True) -> Behaviour:
-    """Shake hands, then behave over TLS; closes with close_notify unless told otherwise."""
+    """Do the TLS handshake, then behave over TLS; closes with close_notify by default."""
 
     def behave_over_tls(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as tls:
@@ -189,7 +189,7 @@ def over_tls(context: ssl.SSLContext, behave: Behaviour = keep_silent, *, close_
 
 
 def relay_slowly(port: int, chunk_bytes: int = 1) -> Behaviour:
-    """Pass everything to and from a server on 127.0.0.1, what it says in small pieces."""
+    """Relay to and from a server on 127.0.0.1, its replies in small pieces."""
 
     def behave(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,4 +1,4 @@
-"""The exporter's web server around any ASGI app, on a thread of the test and a free port."""
+"""Runs any ASGI app in the exporter's web server, on a thread of the test and a free port."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def run_web_server(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol) -> Iterator[str]:
-    """Serve the app for the length of the block; gives its URL without the last slash."""
+    """Serve the app for the duration of the block; yield its URL without the trailing slash."""
     listeners = open_listeners((ListenAddress("127.0.0.1", 0),))
     url = listener_url(listeners[0]).removesuffix("/")
     started = threading.Event()

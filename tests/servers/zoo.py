@@ -1,4 +1,4 @@
-"""Check types that break every rule a check type can break; the target of a check says which one it breaks."""
+"""Check types that break every rule a check type can break; the target of a check selects the rule."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOUND = Subject(name="sound", kind=ValueKind.TEXT, description="What the animal 
 
 
 class Shy:
-    """Raises whenever it is looked at."""
+    """Raises whenever it is converted to text."""
 
     def __str__(self) -> str:
         raise RuntimeError("do not look")
@@ -54,7 +54,7 @@ class Deceiver:
 
 @dataclass(frozen=True, kw_only=True)
 class Puzzle(Result):
-    """A Result whose measurements cannot be had."""
+    """A Result whose measurements cannot be read."""
 
     def __getattribute__(self, name: str) -> Any:
         if name == "measurements":
@@ -120,7 +120,7 @@ ANIMALS: dict[str, Callable[[Check], Any]] = {
     "not-a-number": measured(Measurement(SIZE, math.nan)),
     "infinite": measured(Measurement(SIZE, math.inf)),
     "twice": measured(Measurement(SIZE, 1.0), Measurement(SIZE, 2.0), *_many(2), *_many(2)),
-    "text-value": measured(Measurement(SIZE, "abc")),  # type: ignore[arg-type] # as are those below, rubbish
+    "text-value": measured(Measurement(SIZE, "abc")),  # type: ignore[arg-type] # rubbish, as are those below
     "huge-value": measured(Measurement(SIZE, 10**400)),
     "complex-value": measured(Measurement(SIZE, 1j)),  # type: ignore[arg-type]
     "too-many-labels": measured(Measurement(SIZE, 1.0, ("left",))),
@@ -169,11 +169,11 @@ ANIMALS: dict[str, Callable[[Check], Any]] = {
     "raises-stop-async": raising(StopAsyncIteration()),
     "raises-group": raising(BaseExceptionGroup("several", [KeyboardInterrupt(), ShyError()])),
 }
-"""What an animal does by its name."""
+"""Behaviours by name."""
 
 
 class Keeper:
-    """Lets the animal loose that the target names; holds nothing, and has no `aclose`."""
+    """Runs the behaviour that the target names; holds nothing, and has no `aclose`."""
 
     def __init__(self, context: BatchContext) -> None:
         """Need nothing of the batch."""
@@ -184,7 +184,7 @@ class Keeper:
 
 
 class TimedOut(Keeper):
-    """Leaves rubbish in its attempt and never ends."""
+    """Puts rubbish into its attempt and never ends."""
 
     async def execute(self, check: Check) -> Any:
         attempt: Any = current_attempt()
@@ -194,42 +194,42 @@ class TimedOut(Keeper):
 
 
 class SoundKeeper(Keeper):
-    """Succeeds; those below do so too, and are wrong in another way."""
+    """Succeeds; its subclasses below also succeed, and are wrong in another way."""
 
     async def execute(self, check: Check) -> Any:
         return ok(check)
 
 
 class PlainAclose(SoundKeeper):
-    """Has a close that is not asynchronous."""
+    """Has an `aclose` that is not asynchronous."""
 
     def aclose(self) -> None:
         """Do nothing."""
 
 
 class RaisingAclose(SoundKeeper):
-    """Raises what cannot be shown when it is closed."""
+    """Raises an exception that cannot be shown when it is closed."""
 
     async def aclose(self) -> None:
         raise ShyError
 
 
 class ExitingAclose(SoundKeeper):
-    """Would end the process when it is closed."""
+    """Tries to end the process when it is closed."""
 
     def aclose(self) -> None:
         raise SystemExit(3)
 
 
 class HangingAclose(SoundKeeper):
-    """Never ends closing."""
+    """Never finishes closing."""
 
     async def aclose(self) -> None:
         await asyncio.Event().wait()
 
 
 class DefiantAclose(SoundKeeper):
-    """Swallows the cancellation of its closing, for longer than any test takes."""
+    """Swallows the cancellation of its `aclose` for longer than any test takes."""
 
     async def aclose(self) -> None:
         ends = time.monotonic() + 100
@@ -249,21 +249,21 @@ class ShyAclose(SoundKeeper):
 
 
 class PlainExecute(Keeper):
-    """Has an execute that is not asynchronous."""
+    """Has an `execute` that is not asynchronous."""
 
     def execute(self, check: Check) -> Any:
         return ok(check)
 
 
 class Unmakeable(Keeper):
-    """Cannot be made."""
+    """Raises when it is created."""
 
     def __init__(self, context: BatchContext) -> None:
         raise ShyError
 
 
 class Exiting(Keeper):
-    """Would end the process when it is made."""
+    """Tries to end the process when it is created."""
 
     def __init__(self, context: BatchContext) -> None:
         raise SystemExit(3)
@@ -274,11 +274,11 @@ async def _make_later(context: BatchContext) -> Keeper:
 
 
 class LoopStopper(Keeper):
-    """Does to the loop what its target says."""
+    """Does what its target says to the event loop."""
 
     async def execute(self, check: Check) -> Any:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(0.05)  # for its neighbours to answer
+        await asyncio.sleep(0.05)  # so that other checks finish
         match check.target.partition(":")[0]:
             case "stop":
                 loop.stop()
@@ -314,7 +314,7 @@ async def _exit() -> None:
 
 
 LITTER_KEPT: list[object] = []
-"""Keeps what was left behind from being found as garbage."""
+"""Keeps what was left behind from being garbage-collected."""
 
 
 def start_child() -> subprocess.Popen[bytes]:
@@ -322,7 +322,7 @@ def start_child() -> subprocess.Popen[bytes]:
 
 
 class Litterer(Keeper):
-    """Leaves something running that its target names."""
+    """Leaves running what its target names."""
 
     async def execute(self, check: Check) -> Any:
         match check.target:
@@ -374,11 +374,11 @@ OTHERS = {
         _type("no-arguments", lambda: Keeper(BatchContext())),
     )
 }
-"""Types whose executors are wrong, by name."""
+"""Types with broken executors, by name."""
 
 
 def __getattr__(name: str) -> CheckType:
-    """Find the others as attributes, so that a configuration can name them."""
+    """Return the others as attributes, so that a configuration can name them."""
     try:
         return OTHERS[name.replace("_", "-")]
     except KeyError:
