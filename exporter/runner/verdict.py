@@ -80,7 +80,7 @@ def _told(outcome: ExpectationOutcome) -> str:
 
 
 def unjudged(check: Check, reason: Reason, detail: str, attempt: Attempt | None = None) -> Result:
-    """Return the result of a check that was interrupted or failed; what it measured and observed still counts."""
+    """Return the result of a check that gave no sound answer; what it measured and observed still counts."""
     return Result(
         check_name=check.name,
         status=ResultStatus.ERROR,

@@ -1,4 +1,4 @@
-"""What is prepared for scrapes while a configuration is in force: collectors and pages."""
+"""Prepares and caches the collectors that scrapes use while a configuration is in force."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from exporter.scrape.records import Records
 
 _SPARE_CHECKS = 1000
-"""Checks beyond twice the configuration for which prepared choices are kept, so that pages about single checks and odd
-selections are prepared once, but a stranger who tries all selections does not fill the memory."""
+"""How many checks beyond twice the configuration the prepared scrapes may hold, so that pages about single checks and
+unusual selections are prepared once, but a client that tries all selections cannot fill the memory."""
 
 
 class Configuration(Protocol):
@@ -36,12 +36,12 @@ class Configuration(Protocol):
 
 
 class PreparedScrape:
-    """Some of the checks of a configuration, as scrapes ask for them again and again.
+    """What is prepared for repeated scrapes of the same selection of checks.
 
     Attributes:
-        collector: Runs them.
+        collector: Runs the checks.
         flights: Their batches.
-        writing_seconds: How long writing the page took the last time.
+        writing_seconds: How long writing the page took last time.
     """
 
     __slots__ = ("collector", "flights", "writing_seconds")
@@ -55,12 +55,12 @@ class PreparedScrape:
 
     @property
     def size(self) -> int:
-        """How much memory it stands for, in checks."""
+        """How much memory it takes, in checks."""
         return len(self.collector.layout.checks) + 1
 
 
 class PreparedConfig:
-    """What is prepared for scrapes of one configuration; replaced as a whole by a reload, shared by threads.
+    """What is prepared for scrapes of one configuration; a reload replaces it as a whole. Shared by threads.
 
     Attributes:
         config: The configuration.
@@ -74,14 +74,14 @@ class PreparedConfig:
         records: Records,
         mask: Mask = unmasked,
     ) -> None:
-        """Prepare for a configuration; what is remembered of checks that it does not have is forgotten.
+        """Prepare for a configuration, and forget the records of checks that it does not contain.
 
         Args:
             config: The configuration.
             check_types: The declared check types by name.
             runner: Runs the checks.
-            records: Where results are remembered.
-            mask: Masks secrets in what is shown of results.
+            records: Where results are recorded.
+            mask: Masks secrets in results that are shown.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
@@ -95,16 +95,16 @@ class PreparedConfig:
         records.retain(config.checks)
 
     def choose(self, selection: Selection) -> PreparedScrape:
-        """Return the checks that a selection selects.
+        """Return what is prepared for the checks of a selection.
 
         Raises:
-            UnknownCheckNameError: When it names checks that are not configured.
-            UnknownCheckTypeError: When it names a type that nobody has heard of.
+            UnknownCheckNameError: When it names a check that is not configured.
+            UnknownCheckTypeError: When it names an unknown type.
         """
         return self._prepared(selection, lambda: self._selected(selection), labelled=True)
 
     def choose_one(self, check_name: str) -> PreparedScrape:
-        """Return a single check, for a page without check labels.
+        """Return what is prepared for a single check, on a page without check labels.
 
         Raises:
             UnknownCheckNameError: When no check has the name.
