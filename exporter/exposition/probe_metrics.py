@@ -1,7 +1,7 @@
-"""Turns what a batch yielded into gauges: the blocks of a page that tell how the checks went.
+"""Converts the results of a batch to gauges: the blocks of a page about the results of checks.
 
-The set of series of a check is the same on every page: what could not be measured has the default its type declares.
-Only what a type declares without a default (facts about a certificate, say) and the reason of a failure come and go.
+A check has the same series on every page: a value that could not be measured has the default that its type declares.
+Only series declared without a default (such as facts about a certificate) and the failure reason come and go.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     Extras = dict[MetricSpec, dict[OwnLabels, dict[int, float]]]
 
 _RUBBISH = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
-"""What a measurement raises that is none: not declared, no number, the wrong labels, not even a tuple."""
+"""What an invalid measurement raises: it is not declared, not a number, has the wrong labels, or is not a tuple."""
 
 
 class Outcome(NamedTuple):
-    """What a scrape has to show; immutable, shared by the scrapes that joined it.
+    """The outcome of running checks for a scrape; immutable, shared by the scrapes that joined it.
 
     Attributes:
-        results: The result of each check of the layout, in its order.
-        ages: How old each result is, in seconds.
-        batch: The report on the batch that was run for it.
+        results: The result of each check, in the order of the layout.
+        ages: The age of each result, in seconds.
+        batch: The report on the batch.
     """
 
     results: Sequence[Result]
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
 
 
 def probe_blocks(layout: SeriesLayout, outcome: Outcome, known: MetricFamilies) -> Iterator[Block]:
-    """Return the gauges that tell what the checks yielded, family by family."""
+    """Yield the gauges about the results of the checks, family by family."""
     results = outcome.results
     columns = (
         (catalogue.SUCCESS, [result.status is not ResultStatus.ERROR for result in results]),
@@ -85,7 +85,7 @@ def _expectation_blocks(layout: SeriesLayout, results: Sequence[Result]) -> Iter
 
 
 def _outcomes_of(check: Check, result: Result) -> Sequence[ExpectationOutcome | None]:
-    """Return an outcome for each expectation of the check; None for one that the result says nothing about."""
+    """Return the outcome of each expectation of the check; None for an expectation missing from the result."""
     if len(result.expectations) == len(check.expectations):
         return result.expectations
     outcomes = {id(outcome.expectation): outcome for outcome in result.expectations}
@@ -112,7 +112,7 @@ def _type_blocks(layout: SeriesLayout, results: Sequence[Result], known: MetricF
 
 
 def _measured(group: TypeLayout, results: Sequence[Result]) -> tuple[list[array[float]], Extras]:
-    """Sort what was measured into the columns that all checks of the type have, and what only some have."""
+    """Sort the measurements into the columns that all checks of the type have, and the series that only some have."""
     series = group.series
     columns = [array("d", [standing.default]) * len(results) for standing in series.standing]
     by_spec = {

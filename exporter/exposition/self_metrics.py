@@ -1,4 +1,4 @@
-"""The families that are ours: what is known about checks over time, about batches and about the exporter itself."""
+"""Builds the blocks of the exporter's own metrics: about checks over time, batches and the exporter itself."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _WITHOUT_CHECK = CheckColumn([NO_CHECK])
 
 
 class ExporterFacts(NamedTuple):
-    """What the exporter says about itself.
+    """What the exporter reports about itself.
 
     Attributes:
         version: Its version.
-        python_version: That of the interpreter.
-        last_reload_successful: Whether the configuration in force is what the file says.
-        last_reload_success_timestamp_seconds: Unix time at which it was loaded.
-        resolver_threads: Threads in which the system is being asked for a name.
+        python_version: Version of the interpreter.
+        last_reload_successful: Whether the configuration in force matches the file.
+        last_reload_success_timestamp_seconds: Unix time when it was loaded.
+        resolver_threads: Threads in which the system is resolving a name.
         replaced_loops: Event loops of the checks that were given up.
         checks: Checks in the configuration.
     """
@@ -46,14 +46,14 @@ class ExporterFacts(NamedTuple):
 def check_blocks(
     layout: SeriesLayout, totals: Counters, of_checks: Sequence[CheckCounters], stuck: Iterable[str]
 ) -> list[Block]:
-    """Return what is known about the checks over time.
+    """Return the metrics about the checks over time.
 
-    It is made at once, because it is read under the lock of the totals.
+    They are built in one go, because they are read under the lock of the counters.
 
     Args:
         layout: The page.
         totals: Holds the lock.
-        of_checks: The totals of the checks of the page, in its order.
+        of_checks: The counters of the checks of the page, in page order.
         stuck: Names of the checks that ignored their cancellation.
     """
     subjects, stuck_names = layout.subjects, frozenset(stuck)
@@ -108,7 +108,7 @@ def _phase_histograms(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) 
 
 
 def batch_blocks(batch: Batch, totals: Counters) -> list[Block]:
-    """Return what running the checks took: gauges about this batch, histograms and counters over all."""
+    """Return the metrics about running the checks: gauges about this batch, histograms and counters of all batches."""
     with totals.lock:
         counted = totals.batches
         return [
@@ -138,7 +138,7 @@ def _batch_histograms(counted: BatchTotals) -> Iterator[Block]:
 
 
 def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
-    """Return what the exporter says about itself."""
+    """Yield the metrics about the exporter itself."""
     versions = (("python_version", facts.python_version), ("version", facts.version))
     yield single(catalogue.BUILD_INFO, 1.0, versions)
     yield single(catalogue.RELOAD_SUCCESSFUL, facts.last_reload_successful)
@@ -149,7 +149,7 @@ def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
 
 
 def _by_name(family: Family, values: Mapping[str, float]) -> Iterator[Block]:
-    """Return a block with a series for each value of the family's one label."""
+    """Yield a block with one series for each value of the family's only label."""
     (label,) = family.labels
     rows = Rows()
     for name, value in values.items():
