@@ -138,7 +138,7 @@ class BoundedProtocol(H11Protocol):
 
 
 def close_longest_idle(connections: Iterable[BoundedProtocol]) -> bool:
-    """Close the best idle connection to close; return whether any was idle."""
+    """Close the idle connection that sorts first by `idleness`; return whether any was idle."""
     idle = min((each for each in connections if each.is_idle), key=lambda each: each.idleness, default=None)
     if idle is not None:
         idle.give_way()
