@@ -136,7 +136,7 @@ def _phases(measurements: Iterable[Measurement]) -> dict[str, float]:
     }
 
 
-class BatchTotals:
+class BatchCounters:
     """The counters of batches; live for the process, guarded by the lock of the counters.
 
     Attributes:
@@ -213,7 +213,7 @@ class Counters:
     def __init__(self) -> None:
         self.lock = RLock()
         self._joining = Lock()
-        self.batches = BatchTotals()
+        self.batches = BatchCounters()
         self._of_checks: dict[tuple[str, str, str], CheckCounters] = {}
 
     def of_checks(self, checks: Iterable[Check]) -> tuple[CheckCounters, ...]:
@@ -226,11 +226,11 @@ class Counters:
         with self.lock:
             self._of_checks = {_meaning(check): self._of_check(check) for check in checks}
 
-    def count(self, totals_and_results: Iterable[tuple[CheckCounters, Result]], batch: Batch | None) -> None:
+    def count(self, counters_and_results: Iterable[tuple[CheckCounters, Result]], batch: Batch | None) -> None:
         """Count the results of a batch, and the batch itself, in one step."""
         with self.lock:
-            for totals, result in totals_and_results:
-                totals.count(result)
+            for counters, result in counters_and_results:
+                counters.count(result)
             if batch is not None:
                 self.batches.count(batch)
 
@@ -240,12 +240,12 @@ class Counters:
             self.batches.counters[catalogue.BATCH_JOINED] += 1
 
     def _of_check(self, check: Check) -> CheckCounters:
-        totals = self._of_checks.get(_meaning(check))
-        if totals is None:
-            totals = self._of_checks[_meaning(check)] = CheckCounters(check)
+        counters = self._of_checks.get(_meaning(check))
+        if counters is None:
+            counters = self._of_checks[_meaning(check)] = CheckCounters(check)
         else:
-            totals.configure(check)
-        return totals
+            counters.configure(check)
+        return counters
 
 
 def _meaning(check: Check) -> tuple[str, str, str]:

@@ -57,17 +57,17 @@ class TypeSeries:
         columns: For each declared metric, maps label values to the index in `standing`.
     """
 
-    def __init__(self, check_type: str, known: MetricFamilies, *, labelled: bool) -> None:
+    def __init__(self, check_type: str, families: MetricFamilies, *, labelled: bool) -> None:
         self.standing: list[Standing] = []
         self.columns: dict[MetricSpec, dict[tuple[str, ...], int]] = {}
         self._check_type = check_type
         self._labelled = labelled
-        self._mask = known.mask
+        self._mask = families.mask
         self._own: dict[tuple[MetricSpec, tuple[str, ...]], OwnLabels] = {}
         self._complained: set[str] = set()
         indices: dict[tuple[Family, tuple[tuple[str, str], ...]], int] = {}
-        for spec in known.specs_of(check_type):
-            family = known.by_spec[spec]
+        for spec in families.specs_of(check_type):
+            family = families.by_spec[spec]
             columns = self.columns[spec] = {}
             for values, default in spec.defaults:
                 own = self._rendered(spec, values)
@@ -110,12 +110,12 @@ class TypeSeries:
 _series: WeakKeyDictionary[MetricFamilies, dict[tuple[str, bool], TypeSeries]] = WeakKeyDictionary()
 
 
-def _series_of_type(check_type: str, known: MetricFamilies, *, labelled: bool) -> TypeSeries:
+def _series_of_type(check_type: str, families: MetricFamilies, *, labelled: bool) -> TypeSeries:
     """Return the series of a type, created once per catalogue because there are many pages about single checks."""
-    of_catalogue = _series.setdefault(known, {})
+    of_catalogue = _series.setdefault(families, {})
     key = (check_type, labelled)
     if key not in of_catalogue:
-        of_catalogue[key] = TypeSeries(check_type, known, labelled=labelled)
+        of_catalogue[key] = TypeSeries(check_type, families, labelled=labelled)
     return of_catalogue[key]
 
 
@@ -149,12 +149,12 @@ class SeriesLayout:
         labelled: Whether series carry the labels of their check.
     """
 
-    def __init__(self, checks: Iterable[Check], known: MetricFamilies, *, labelled: bool = True) -> None:
+    def __init__(self, checks: Iterable[Check], families: MetricFamilies, *, labelled: bool = True) -> None:
         """Lay out a page.
 
         Args:
             checks: The checks on it.
-            known: The metric families.
+            families: The metric families.
             labelled: Whether series carry the labels of their check; only a page about one check can omit them.
 
         Raises:
@@ -172,7 +172,7 @@ class SeriesLayout:
         start = 0
         for check_type, group in by_type.items():
             stop = start + len(group)
-            series = _series_of_type(check_type, known, labelled=labelled)
+            series = _series_of_type(check_type, families, labelled=labelled)
             types.append(TypeLayout(series, start, stop, CheckColumn(labels[start:stop])))
             start = stop
         self.types = tuple(types)

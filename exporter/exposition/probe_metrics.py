@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
     batch: Batch
 
 
-def probe_blocks(layout: SeriesLayout, outcome: Outcome, known: MetricFamilies) -> Iterator[Block]:
+def probe_blocks(layout: SeriesLayout, outcome: Outcome, families: MetricFamilies) -> Iterator[Block]:
     """Yield the gauges about the results of the checks, family by family."""
     results = outcome.results
     columns = (
@@ -68,7 +68,7 @@ def probe_blocks(layout: SeriesLayout, outcome: Outcome, known: MetricFamilies) 
             failures.add(labels, layout.reasons[result.reason or Reason.INTERNAL], 1.0)
     yield from shown(catalogue.FAILURE_INFO, rows=failures)
     yield from _expectation_blocks(layout, results)
-    yield from _type_blocks(layout, results, known)
+    yield from _type_blocks(layout, results, families)
 
 
 def _expectation_blocks(layout: SeriesLayout, results: Sequence[Result]) -> Iterator[Block]:
@@ -92,7 +92,7 @@ def _outcomes_of(check: Check, result: Result) -> Sequence[ExpectationOutcome | 
     return [outcomes.get(id(expectation)) for expectation in check.expectations]
 
 
-def _type_blocks(layout: SeriesLayout, results: Sequence[Result], known: MetricFamilies) -> Iterator[Block]:
+def _type_blocks(layout: SeriesLayout, results: Sequence[Result], families: MetricFamilies) -> Iterator[Block]:
     tables: dict[Family, list[Table]] = {}
     rows: dict[Family, Rows] = {}
     for group in layout.types:
@@ -103,11 +103,11 @@ def _type_blocks(layout: SeriesLayout, results: Sequence[Result], known: MetricF
         for family, family_columns in by_family.items():
             tables.setdefault(family, []).append(Table(group.subjects, family_columns))
         for spec, label_sets in extras.items():
-            family_rows = rows.setdefault(known.by_spec[spec], Rows())
+            family_rows = rows.setdefault(families.by_spec[spec], Rows())
             for own, values_by_check in label_sets.items():
                 for number, value in values_by_check.items():
                     family_rows.add(group.subjects.labels[number], own, value)
-    for family in known.of_types:
+    for family in families.of_types:
         yield from shown(family, tables=tables.get(family, ()), rows=rows.get(family))
 
 

@@ -13,7 +13,7 @@ from exporter.exposition.series import Block, CheckColumn, Column, HistogramTabl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from exporter.exposition.counters import BatchTotals, CheckCounters, Counters, Histogram
+    from exporter.exposition.counters import BatchCounters, CheckCounters, Counters, Histogram
     from exporter.exposition.families import Family
     from exporter.exposition.layout import SeriesLayout
     from exporter.model import Batch
@@ -44,7 +44,7 @@ class ExporterFacts(NamedTuple):
 
 
 def check_blocks(
-    layout: SeriesLayout, totals: Counters, of_checks: Sequence[CheckCounters], stuck: Iterable[str]
+    layout: SeriesLayout, counters: Counters, of_checks: Sequence[CheckCounters], stuck: Iterable[str]
 ) -> list[Block]:
     """Return the metrics about the checks over time.
 
@@ -52,13 +52,13 @@ def check_blocks(
 
     Args:
         layout: The page.
-        totals: Holds the lock.
+        counters: Holds the lock.
         of_checks: The counters of the checks of the page, in page order.
         stuck: Names of the checks that ignored their cancellation.
     """
     subjects, stuck_names = layout.subjects, frozenset(stuck)
     stuck_flags = [check.name in stuck_names for check in layout.checks]
-    with totals.lock:
+    with counters.lock:
         durations = _histograms(catalogue.CHECK_DURATION, subjects, [each.duration for each in of_checks])
         phases = _phase_histograms(layout, of_checks)
         runs = [each.runs for each in of_checks]
@@ -93,8 +93,8 @@ def _histograms(
 
 def _phase_histograms(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) -> list[HistogramTable]:
     by_phase: dict[str, list[int]] = {}
-    for number, totals in enumerate(of_checks):
-        for phase in totals.phases:
+    for number, counters in enumerate(of_checks):
+        for phase in counters.phases:
             by_phase.setdefault(phase, []).append(number)
     return [
         _histograms(
@@ -107,10 +107,10 @@ def _phase_histograms(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) 
     ]
 
 
-def batch_blocks(batch: Batch, totals: Counters) -> list[Block]:
+def batch_blocks(batch: Batch, counters: Counters) -> list[Block]:
     """Return the metrics about running the checks: gauges about this batch, histograms and counters of all batches."""
-    with totals.lock:
-        counted = totals.batches
+    with counters.lock:
+        counted = counters.batches
         return [
             single(catalogue.BATCH_CHECKS, batch.checks),
             single(catalogue.BATCH_DEADLINE_EXCEEDED, batch.deadline_exceeded),
@@ -123,7 +123,7 @@ def batch_blocks(batch: Batch, totals: Counters) -> list[Block]:
         ]
 
 
-def _batch_histograms(counted: BatchTotals) -> Iterator[Block]:
+def _batch_histograms(counted: BatchCounters) -> Iterator[Block]:
     for family, histogram in (
         (catalogue.BATCH_DURATION, counted.duration),
         (catalogue.BATCH_START_WAIT, counted.start_wait),

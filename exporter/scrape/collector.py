@@ -48,7 +48,7 @@ class CheckCollector(Collector):
         self,
         runner: CheckRunner,
         checks: Iterable[Check],
-        known: MetricFamilies,
+        families: MetricFamilies,
         *,
         records: Records | None = None,
         budget_seconds: float | None = 10.0,
@@ -59,7 +59,7 @@ class CheckCollector(Collector):
         Args:
             runner: Runs the checks.
             checks: The checks; their names must differ.
-            known: The metric families.
+            families: The metric families.
             records: Where results are recorded; the collectors of one process share it.
             budget_seconds: Time for one collection; None for no limit.
             labelled: Whether series carry the labels of their check, and more than its gauges is shown; only a
@@ -68,16 +68,16 @@ class CheckCollector(Collector):
         Raises:
             ValueError: When two checks have the same name.
         """
-        self.layout = SeriesLayout(checks, known, labelled=labelled)
+        self.layout = SeriesLayout(checks, families, labelled=labelled)
         self._runner = runner
-        self._known = known
+        self._families = families
         self._records = records if records is not None else Records()
-        self._totals = self._records.totals.of_checks(self.layout.checks)
+        self._check_counters = self._records.counters.of_checks(self.layout.checks)
         self._budget_seconds = budget_seconds
 
     def describe(self) -> list[Metric]:
         """Return the families that `collect` may return; runs nothing."""
-        families: Iterable[Family] = (*catalogue.UNIVERSAL, *self._known.of_types)
+        families: Iterable[Family] = (*catalogue.UNIVERSAL, *self._families.of_types)
         if self.layout.labelled:
             families = (*families, *catalogue.CHECKS, *catalogue.BATCH)
         return [_metric(family) for family in families]
@@ -103,7 +103,7 @@ class CheckCollector(Collector):
         Raises:
             UnknownCheckTypeError: When a type has no executor; nothing has been run.
         """
-        checks, started, mask = self.layout.checks, monotonic(), self._known.mask
+        checks, started, mask = self.layout.checks, monotonic(), self._families.mask
         reused = {check.name: last for check in checks if (last := self._records.reusable(check)) is not None}
         received: dict[str, Result] = {}
 
@@ -121,8 +121,8 @@ class CheckCollector(Collector):
             )
         finally:
             finished = [
-                (check, totals, received[check.name])
-                for check, totals in zip(checks, self._totals, strict=True)
+                (check, counters, received[check.name])
+                for check, counters in zip(checks, self._check_counters, strict=True)
                 if check.name in received
             ]
             self._records.record(finished, batch, started=started)
@@ -135,21 +135,21 @@ class CheckCollector(Collector):
 
     def blocks(self, outcome: Outcome) -> Iterator[Block]:
         """Yield the series of an outcome, family by family, in the order of the catalogue."""
-        yield from probe_blocks(self.layout, outcome, self._known)
+        yield from probe_blocks(self.layout, outcome, self._families)
         if self.layout.labelled:
             yield from self._counted_blocks(outcome.batch)
 
     def blocks_without_run(self) -> Iterator[Block]:
         """Yield the series counted so far without running anything; for a collector with labels."""
-        totals = self._records.totals
-        with totals.lock:
-            batch = totals.batches.standing()
+        counters = self._records.counters
+        with counters.lock:
+            batch = counters.batches.standing()
         yield from self._counted_blocks(batch)
 
     def _counted_blocks(self, batch: Batch) -> Iterator[Block]:
-        totals = self._records.totals
-        yield from check_blocks(self.layout, totals, self._totals, batch.stuck_checks)
-        yield from batch_blocks(batch, totals)
+        counters = self._records.counters
+        yield from check_blocks(self.layout, counters, self._check_counters, batch.stuck_checks)
+        yield from batch_blocks(batch, counters)
 
 
 def _no_result(check: Check) -> Result:

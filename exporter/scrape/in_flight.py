@@ -66,14 +66,14 @@ class Ticket:
     """The place of one scrape in a batch.
 
     Attributes:
-        flight: The batch.
+        in_flight: The batch.
         is_first: Whether its holder has to start the batch.
     """
 
-    __slots__ = ("flight", "is_first")
+    __slots__ = ("in_flight", "is_first")
 
-    def __init__(self, flight: InFlightBatch, *, is_first: bool) -> None:
-        self.flight = flight
+    def __init__(self, in_flight: InFlightBatch, *, is_first: bool) -> None:
+        self.in_flight = in_flight
         self.is_first = is_first
 
 
@@ -99,25 +99,25 @@ class InFlightBatches:
         deadline = monotonic() + budget_seconds
         needed_seconds = min(budget_seconds, self._longest_run_seconds)
         with self._lock:
-            flight = self._newest
-            is_first = flight is None or not flight.suits(deadline, needed_seconds)
-            if flight is None or is_first:
-                flight = self._newest = InFlightBatch()
-            ticket = Ticket(flight, is_first=is_first)
-            flight.board(ticket, deadline, budget_seconds)
+            in_flight = self._newest
+            is_first = in_flight is None or not in_flight.suits(deadline, needed_seconds)
+            if in_flight is None or is_first:
+                in_flight = self._newest = InFlightBatch()
+            ticket = Ticket(in_flight, is_first=is_first)
+            in_flight.board(ticket, deadline, budget_seconds)
         return ticket
 
-    def take_off(self, flight: InFlightBatch) -> float | None:
+    def take_off(self, in_flight: InFlightBatch) -> float | None:
         """Begin a batch and return the seconds left; None when every scrape has left it."""
         with self._lock:
-            return None if flight.given_up.done() else flight.take_off()
+            return None if in_flight.given_up.done() else in_flight.take_off()
 
     def leave(self, ticket: Ticket) -> None:
         """Give a place back; a batch that no scrape waits for is given up."""
-        flight = ticket.flight
+        in_flight = ticket.in_flight
         with self._lock:
-            is_over = flight.leave(ticket)
-            if self._newest is flight and (is_over or flight.outcome.done()):
+            is_over = in_flight.leave(ticket)
+            if self._newest is in_flight and (is_over or in_flight.outcome.done()):
                 self._newest = None
         if is_over:
-            flight.given_up.set_result(None)
+            in_flight.given_up.set_result(None)

@@ -40,15 +40,15 @@ class PreparedScrape:
 
     Attributes:
         collector: Runs the checks.
-        flights: Their batches.
+        in_flight: Their batches.
         writing_seconds: How long writing the page took last time.
     """
 
-    __slots__ = ("collector", "flights", "writing_seconds")
+    __slots__ = ("collector", "in_flight", "writing_seconds")
 
     def __init__(self, collector: CheckCollector) -> None:
         self.collector = collector
-        self.flights = InFlightBatches(
+        self.in_flight = InFlightBatches(
             max((check.longest_run_seconds for check in collector.layout.checks), default=0.0)
         )
         self.writing_seconds = 0.0
@@ -87,10 +87,10 @@ class PreparedConfig:
             ValueError: When a check type declares a metric that cannot be shown.
         """
         self.config = config
-        self._known = MetricFamilies(check_types, mask)
+        self._families = MetricFamilies(check_types, mask)
         self._runner = runner
         self._records = records
-        self._choices: OrderedDict[Selection | str, PreparedScrape] = OrderedDict()
+        self._prepared_scrapes: OrderedDict[Selection | str, PreparedScrape] = OrderedDict()
         self._lock = Lock()
         records.retain(config.checks)
 
@@ -114,21 +114,23 @@ class PreparedConfig:
 
     def _prepared(self, key: Selection | str, find: Callable[[], list[Check]], *, labelled: bool) -> PreparedScrape:
         with self._lock:
-            choice = self._choices.get(key)
-            if choice is None:
-                collector = CheckCollector(self._runner, find(), self._known, records=self._records, labelled=labelled)
-                choice = self._choices[key] = PreparedScrape(collector)
-            self._choices.move_to_end(key)
-            self._forget_old_choices()
-            return choice
+            prepared_scrape = self._prepared_scrapes.get(key)
+            if prepared_scrape is None:
+                collector = CheckCollector(
+                    self._runner, find(), self._families, records=self._records, labelled=labelled
+                )
+                prepared_scrape = self._prepared_scrapes[key] = PreparedScrape(collector)
+            self._prepared_scrapes.move_to_end(key)
+            self._forget_old_scrapes()
+            return prepared_scrape
 
-    def _forget_old_choices(self) -> None:
-        kept = sum(choice.size for choice in self._choices.values())
-        while kept > 2 * len(self.config.checks) + _SPARE_CHECKS and len(self._choices) > 1:
-            kept -= self._choices.popitem(last=False)[1].size
+    def _forget_old_scrapes(self) -> None:
+        kept = sum(prepared_scrape.size for prepared_scrape in self._prepared_scrapes.values())
+        while kept > 2 * len(self.config.checks) + _SPARE_CHECKS and len(self._prepared_scrapes) > 1:
+            kept -= self._prepared_scrapes.popitem(last=False)[1].size
 
     def _selected(self, selection: Selection) -> list[Check]:
-        types = self._known.type_names | {check.check_type for check in self.config.checks}
+        types = self._families.type_names | {check.check_type for check in self.config.checks}
         for check_type in sorted(selection.check_types - types):
             raise UnknownCheckTypeError(check_type, types)
         return selected_checks(self.config.checks, selection)

@@ -46,7 +46,7 @@ class Records:
 
     Attributes:
         history: Recent runs, for the HTML pages.
-        totals: The counters.
+        counters: The counters.
     """
 
     def __init__(self, history: History | None = None, changes: StatusChanges | None = None) -> None:
@@ -57,7 +57,7 @@ class Records:
             changes: Logs changes of status; None logs nothing.
         """
         self.history = history if history is not None else History()
-        self.totals = Counters()
+        self.counters = Counters()
         self._changes = changes
         self._last: dict[str, LastResult] = {}
         self._configured: frozenset[str] | None = None
@@ -66,7 +66,7 @@ class Records:
     def retain(self, checks: Iterable[Check]) -> None:
         """Apply a new configuration: forget the records of checks that it does not contain."""
         by_name = {check.name: check for check in checks}
-        self.totals.retain(by_name.values())
+        self.counters.retain(by_name.values())
         self.history.retain(by_name.keys())
         with self._lock:
             self._configured = frozenset(by_name)
@@ -98,7 +98,7 @@ class Records:
             started: `monotonic()` when the batch began.
         """
         received = monotonic()
-        self.totals.count(((totals, result) for _, totals, result in finished), batch)
+        self.counters.count(((counters, result) for _, counters, result in finished), batch)
         for check, _, result in finished:
             if self._configured is not None and check.name not in self._configured:
                 continue  # a reload removed it while it ran

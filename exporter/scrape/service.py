@@ -136,7 +136,7 @@ class ScrapeService:
         self._resolver_threads = resolver_threads or ResolverThreads()
         self._replaced_loops = replaced_loops
         self._lock = Lock()
-        self._view = PreparedConfig(live_config.current, check_types, runner, self._records, live_config.masks)
+        self._prepared = PreparedConfig(live_config.current, check_types, runner, self._records, live_config.masks)
 
     def metrics_page(self, request: ScrapeRequest) -> Page:
         """Run the selected checks and return the page about them, the batch and the exporter.
@@ -147,10 +147,10 @@ class ScrapeService:
             UnknownCheckNameError: When the selection names a check that is not configured.
             UnknownCheckTypeError: When it names an unknown type, or a type has no executor.
         """
-        choice = self.choose(request.selection)
+        prepared_scrape = self.choose(request.selection)
         if request.runs_checks:
-            return self._page(choice, request, whole=True)
-        return self._written(self._whole(choice.collector.blocks_without_run()), request)
+            return self._page(prepared_scrape, request, whole=True)
+        return self._written(self._whole(prepared_scrape.collector.blocks_without_run()), request)
 
     def probe_page(self, check_name: str, request: ScrapeRequest) -> Page:
         """Run one check and return its gauges as blackbox_exporter would, without labels of the check.
@@ -170,7 +170,7 @@ class ScrapeService:
             UnknownCheckNameError: When it names a check that is not configured.
             UnknownCheckTypeError: When it names an unknown type.
         """
-        return self._current_view().choose(selection)
+        return self._current().choose(selection)
 
     def choose_one(self, check_name: str) -> PreparedScrape:
         """Return what is prepared for a page about one check.
@@ -178,56 +178,56 @@ class ScrapeService:
         Raises:
             UnknownCheckNameError: When no check has the name.
         """
-        return self._current_view().choose_one(check_name)
+        return self._current().choose_one(check_name)
 
-    def board(self, choice: PreparedScrape, budget_seconds: float) -> Ticket:
+    def board(self, prepared_scrape: PreparedScrape, budget_seconds: float) -> Ticket:
         """Join a suitable batch of the checks or create one; the caller must return the ticket.
 
         Args:
-            choice: The checks.
+            prepared_scrape: The checks.
             budget_seconds: Time until the page must be ready.
         """
-        writing_seconds = min(choice.writing_seconds, _MAX_SHARE_FOR_WRITING * budget_seconds)
-        ticket = choice.flights.board(budget_seconds - writing_seconds)
+        writing_seconds = min(prepared_scrape.writing_seconds, _MAX_SHARE_FOR_WRITING * budget_seconds)
+        ticket = prepared_scrape.in_flight.board(budget_seconds - writing_seconds)
         if not ticket.is_first:
-            self._records.totals.count_joined_scrape()
+            self._records.counters.count_joined_scrape()
         return ticket
 
-    def fly(self, choice: PreparedScrape, flight: InFlightBatch) -> None:
+    def fly(self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch) -> None:
         """Run a batch that was boarded and set its outcome. Blocks until then."""
-        budget_seconds = choice.flights.take_off(flight)
+        budget_seconds = prepared_scrape.in_flight.take_off(in_flight)
         if budget_seconds is None:
             return
         try:
-            outcome = choice.collector.run(budget_seconds, flight.given_up)
+            outcome = prepared_scrape.collector.run(budget_seconds, in_flight.given_up)
         except BaseException as error:  # noqa: BLE001 - raised again for the scrapes that wait
-            flight.outcome.set_exception(error)
+            in_flight.outcome.set_exception(error)
         else:
-            flight.outcome.set_result(outcome)
+            in_flight.outcome.set_result(outcome)
 
-    def write(self, choice: PreparedScrape, outcome: Outcome, request: ScrapeRequest, *, whole: bool) -> Page:
+    def write(self, prepared_scrape: PreparedScrape, outcome: Outcome, request: ScrapeRequest, *, whole: bool) -> Page:
         """Write the page about an outcome.
 
         Args:
-            choice: The checks.
+            prepared_scrape: The checks.
             outcome: Their outcome.
             request: The requested format, encoding and names.
             whole: Whether to include the metrics about the exporter.
         """
         started = monotonic()
-        blocks: Iterable[Block] = choice.collector.blocks(outcome)
+        blocks: Iterable[Block] = prepared_scrape.collector.blocks(outcome)
         page = self._written(self._whole(blocks) if whole else blocks, request)
-        choice.writing_seconds = monotonic() - started
+        prepared_scrape.writing_seconds = monotonic() - started
         return page
 
-    def _page(self, choice: PreparedScrape, request: ScrapeRequest, *, whole: bool) -> Page:
-        ticket = self.board(choice, request.budget_seconds)
+    def _page(self, prepared_scrape: PreparedScrape, request: ScrapeRequest, *, whole: bool) -> Page:
+        ticket = self.board(prepared_scrape, request.budget_seconds)
         try:
             if ticket.is_first:
-                self.fly(choice, ticket.flight)
-            return self.write(choice, ticket.flight.outcome.result(), request, whole=whole)
+                self.fly(prepared_scrape, ticket.in_flight)
+            return self.write(prepared_scrape, ticket.in_flight.outcome.result(), request, whole=whole)
         finally:
-            choice.flights.leave(ticket)
+            prepared_scrape.in_flight.leave(ticket)
 
     def _whole(self, blocks: Iterable[Block]) -> Iterable[Block]:
         """Add the metrics about the exporter and its process."""
@@ -241,15 +241,15 @@ class ScrapeService:
             names=request.names,
         )
 
-    def _current_view(self) -> PreparedConfig:
+    def _current(self) -> PreparedConfig:
         with self._lock:
             # Read under the lock, so that a thread that waited for it does not bring back an old configuration.
             config = self._live_config.current
-            if self._view.config is not config:
-                self._view = PreparedConfig(
+            if self._prepared.config is not config:
+                self._prepared = PreparedConfig(
                     config, self._check_types, self._runner, self._records, self._live_config.masks
                 )
-            return self._view
+            return self._prepared
 
     def _facts(self) -> ExporterFacts:
         live_config = self._live_config

@@ -67,46 +67,47 @@ class Scrapes:
         Raises:
             BusyError: When its batch has not begun after a quarter of its budget.
         """
-        choice = await anyio.to_thread.run_sync(choose, limiter=self._writer_threads)
-        ticket = self._service.board(choice, scrape.budget_seconds)
-        flight = ticket.flight
+        prepared_scrape = await anyio.to_thread.run_sync(choose, limiter=self._writer_threads)
+        ticket = self._service.board(prepared_scrape, scrape.budget_seconds)
+        in_flight = ticket.in_flight
         try:
             if ticket.is_first:
-                task = asyncio.create_task(self._fly(choice, flight))
+                task = asyncio.create_task(self._fly(prepared_scrape, in_flight))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
-            if not flight.took_off.done():
-                await self._wait_for_take_off(flight, scrape.budget_seconds * _LONGEST_WAIT_SHARE)
-            await _done(flight.outcome)
-            return await self._written(choice, flight, scrape, whole=whole)
+            if not in_flight.took_off.done():
+                await self._wait_for_take_off(in_flight, scrape.budget_seconds * _LONGEST_WAIT_SHARE)
+            await _done(in_flight.outcome)
+            return await self._written(prepared_scrape, in_flight, scrape, whole=whole)
         finally:
-            choice.flights.leave(ticket)
+            prepared_scrape.in_flight.leave(ticket)
 
-    async def _fly(self, choice: PreparedScrape, flight: InFlightBatch) -> None:
+    async def _fly(self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch) -> None:
         """Run a batch in a thread as soon as one is free; the thread ends with the batch, even if nothing waits."""
         async with self._slots:
-            if not flight.given_up.done():
+            if not in_flight.given_up.done():
                 await anyio.to_thread.run_sync(
-                    self._service.fly, choice, flight, abandon_on_cancel=True, limiter=self._batch_threads
+                    self._service.fly, prepared_scrape, in_flight, abandon_on_cancel=True, limiter=self._batch_threads
                 )
 
-    async def _wait_for_take_off(self, flight: InFlightBatch, limit_seconds: float) -> None:
+    async def _wait_for_take_off(self, in_flight: InFlightBatch, limit_seconds: float) -> None:
         try:
-            await asyncio.wait_for(_done(flight.took_off), limit_seconds)
+            await asyncio.wait_for(_done(in_flight.took_off), limit_seconds)
         except TimeoutError:
             raise BusyError from None
 
     async def _written(
-        self, choice: PreparedScrape, flight: InFlightBatch, scrape: ScrapeRequest, *, whole: bool
+        self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch, scrape: ScrapeRequest, *, whole: bool
     ) -> Page:
         """Write the page in a thread; scrapes that ask for the same page share it."""
-        outcome = flight.outcome.result()
-        pages = self._pages.setdefault(flight, {})
+        outcome = in_flight.outcome.result()
+        pages = self._pages.setdefault(in_flight, {})
         key = (whole, choose_format(scrape.accept), wants_gzip(scrape.accept_encoding), scrape.names)
         if key not in pages:
             pages[key] = asyncio.create_task(
                 anyio.to_thread.run_sync(
-                    lambda: self._service.write(choice, outcome, scrape, whole=whole), limiter=self._writer_threads
+                    lambda: self._service.write(prepared_scrape, outcome, scrape, whole=whole),
+                    limiter=self._writer_threads,
                 )
             )
         return await asyncio.shield(pages[key])
