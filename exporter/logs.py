@@ -124,7 +124,7 @@ class _Writer(QueueListener):
         dropped = self._handler.dropped - self._told
         if dropped and self._lines.empty():
             self._told += dropped
-            text = f"{dropped} lines before this one were dropped: they came faster than they are read"
+            text = f"{dropped} lines before this one were dropped: they arrived faster than they could be written"
             self._write(self._handler.format(logging.LogRecord(__name__, logging.WARNING, "", 0, text, None, None)))
 
     def _write(self, line: str) -> None:
@@ -185,7 +185,7 @@ def log_what_nobody_catches() -> None:
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, trace)
         else:
-            logger.critical("nobody caught this", exc_info=(kind, error, trace))
+            logger.critical("uncaught exception", exc_info=(kind, error, trace))
 
     def ended_thread(ended: threading.ExceptHookArgs) -> None:
         if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):

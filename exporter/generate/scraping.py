@@ -97,7 +97,7 @@ def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
         often = min(groups)
         asked = ", ".join(map(duration_text, sorted(groups)))
         remarks.append(
-            f"Checks are to be scraped at different intervals ({asked}), but no check type and no label tells which:"
+            f"Checks are to be scraped at different intervals ({asked}), but no check type or label separates them:"
             f" all are run every {duration_text(often)}. With --endpoint=sd each has its own."
         )
         groups, params = {often: list(checks)}, {often: {}}

@@ -238,7 +238,10 @@ def _member(members: type[_Member], value: object) -> _Member | None:
 def _fault_of_attempt(attempt: Attempt, declared: DeclaredSeries) -> str:
     if type(attempt.measurements) is not list:
         return _left("measurements", attempt.measurements)
-    return declared.fault_of(attempt.measurements) or "the executor left something else in the place of its attempt"
+    return (
+        declared.fault_of(attempt.measurements)
+        or "the executor replaced an attribute of its attempt with an invalid value"
+    )
 
 
 def _left(what: str, value: object) -> str:

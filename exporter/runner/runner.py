@@ -197,7 +197,7 @@ class AsyncCheckRunner:
         missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, _blocked_detail(check, blocker)))
         culprit = f": the check {blocker.execution.check.name} blocks it at {blocker.place}" if blocker else ""
         logger.error(
-            "the event loop has not answered for %.1f s, so that %d checks have no result of their own%s",
+            "the event loop has not answered for %.1f s; %d checks did not finish%s",
             silent_seconds,
             missing,
             culprit,
@@ -207,7 +207,7 @@ class AsyncCheckRunner:
     def _fail(self, call: LoopCall, run: BatchRun, delivery: ResultSink, error: BaseException) -> Batch:
         """Report on a batch that broke with the results that exist, and replace the loop for the next batch."""
         missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, LOOP_BROKE))
-        logger.error("the batch broke; %d checks have no result of their own", missing, exc_info=error)
+        logger.error("the batch broke; %d checks did not finish", missing, exc_info=error)
         self._loops.died(call)
         return run.report()
 
