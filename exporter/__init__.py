@@ -1,7 +1,7 @@
 """nyxmon-exporter: synthetic checks, run when Prometheus scrapes.
 
-What people who embed the runner import stands here; everything else is internal to the program. Each name is loaded
-when it is first used, because the program must have blocked a signal before it spends time on imports.
+This module exports what programs that embed the runner import; everything else is internal. Each name is loaded on
+first use, because the program must block a signal before it spends time on imports.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _HOMES = {
     "ExecutorRegistry": "runner.registry",
     "UnknownCheckTypeError": "errors",
 }
-"""The modules that define these names; `model` defines the rest."""
+"""The module that defines each name; `model` defines the rest."""
 
 
 def __getattr__(name: str) -> object:

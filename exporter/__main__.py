@@ -1,4 +1,4 @@
-"""Where the program starts: `nyxmon-exporter`, and `python -m exporter`."""
+"""The entry point of the program: `nyxmon-exporter`, and `python -m exporter`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import sys
 def main() -> int:
     """Run the command line and return the exit status.
 
-    SIGHUP, which asks for a reload, would end the process while the program is being imported. It is blocked first, and
-    stays pending until the server can reload.
+    SIGHUP asks for a reload, but would end the process while the program is still being imported. It is therefore
+    blocked first and stays pending until the server can reload.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    from exporter.cli import main as run  # noqa: PLC0415 - takes most of a second, see above
+    from exporter.cli import main as run  # noqa: PLC0415 - takes most of a second; see above
 
     return run()
 

@@ -1,7 +1,7 @@
-"""The attempt under way: what one execution of one check has measured and said so far.
+"""The current attempt: what one execution of one check has measured, observed and logged so far.
 
 The runner opens an Attempt around every `execute`. Executors and `exporter.net` write to it as facts become known,
-so that an attempt that is cut off by a timeout still shows how far it came. It travels in a context variable, because
+so that an attempt cut off by a timeout still shows how far it got. It is passed in a context variable, because
 `execute(check)` is the whole contract between the runner and an executor.
 """
 
@@ -24,19 +24,19 @@ _MAX_LOG_LINES = 200
 
 
 class Attempt:
-    """Facts of one attempt; lives from its start to its result and is written by one task only.
+    """The facts of one attempt; lives from its start to its result and is written by one task only.
 
     Attributes:
         started: `perf_counter()` at the start.
-        ends_at: `perf_counter()` at which the attempt is cut off.
-        timeout_reason: What a timeout would mean now: `connect_timeout` while connecting, else `timeout`.
-        phase: The phase in which the attempt was cut off, as far as whoever was cut off knows it: `tls`, and what comes
-            after it. Those before are known by `timeout_reason`.
-        timeout_detail: What is to be told of a timeout besides its limit; empty for nothing.
+        ends_at: `perf_counter()` when the attempt will be cut off.
+        timeout_reason: The reason a timeout would have now: `connect_timeout` while connecting, else `timeout`.
+        phase: The phase in which the attempt was cut off, if the interrupted code knows it: `tls` or a later one.
+            `timeout_reason` identifies the earlier phases.
+        timeout_detail: What to report about a timeout besides its limit; empty for nothing.
         measurements: Values measured so far, in order.
         observed: Values observed so far, by subject.
         log: Lines logged so far.
-        held_seconds: Time that the exporter itself made the check wait; it counts as nobody's duration.
+        held_seconds: Time the exporter itself made the check wait; it is part of no duration.
     """
 
     __slots__ = (
@@ -67,17 +67,17 @@ class Attempt:
         self.measurements.append(Measurement(spec, value, labels))
 
     def measure_all(self, measurements: Iterable[Measurement]) -> None:
-        """Record many values at once."""
+        """Record several values at once."""
         self.measurements.extend(measurements)
 
     def observe(self, observed: Mapping[str, Observation]) -> None:
-        """Record values that expectations may be about."""
+        """Record values that expectations may judge."""
         self.observed.update(observed)
 
     def note(self, message: str, **fields: object) -> None:
-        """Log what happened, with its facts; the count of lines is bounded, so a talkative peer costs nothing.
+        """Log an event with its facts; the number of lines is bounded, so that a chatty peer cannot fill memory.
 
-        Fields must not carry secrets: the page of the check shows them.
+        Fields must not contain secrets: the page of the check shows them.
         """
         if len(self.log) < _MAX_LOG_LINES:
             if message.__class__ is not str:
@@ -89,13 +89,13 @@ _attempt: ContextVar[Attempt] = ContextVar("attempt")
 
 
 def begin_attempt() -> Attempt:
-    """Open a fresh attempt for the current task; for the runner."""
+    """Open a new attempt for the current task; only the runner calls this."""
     attempt = Attempt()
     _attempt.set(attempt)
     return attempt
 
 
 def current_attempt() -> Attempt:
-    """Return the attempt under way; outside a runner, a detached one that nobody reads."""
+    """Return the current attempt; outside a runner, a detached one that nobody reads."""
     attempt = _attempt.get(None)
     return begin_attempt() if attempt is None else attempt

@@ -1,7 +1,7 @@
-"""Every exception the exporter raises on purpose, in one small tree.
+"""All exceptions that the exporter raises on purpose, in one small hierarchy.
 
-Library exceptions (OSError, ssl, httpx, dnspython) are mapped to these in `exporter.net` and in the check types;
-nothing above them branches on a foreign exception or on the text of a message.
+`exporter.net` and the check types map library exceptions (OSError, ssl, httpx, dnspython) to these; code above them
+never branches on a library's exception or on the text of a message.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 _MOST_LOOKED_UP = 3
 _LONGEST_LOOKED_UP = 200
-"""Whoever reaches the port may ask for any names, and likening two takes time that grows with their length."""
+"""Any client may ask for any names, and the time to compare two names grows with their length."""
 
 
 class ExporterError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base class of all errors raised on purpose."""
 
 
 class UnknownCheckTypeError(ExporterError):
     """Raised before a batch starts when no executor is registered for one of its check types.
 
     Attributes:
-        check_type: The type that was asked for.
-        registered_types: The types that could have been asked for, sorted.
+        check_type: The requested type.
+        registered_types: The types that are registered, sorted.
     """
 
     def __init__(self, check_type: str, registered_types: Iterable[str]) -> None:
@@ -42,10 +42,10 @@ class UnknownCheckTypeError(ExporterError):
 class UnknownCheckNameError(ExporterError):
     """Raised before anything runs when a scrape asks for checks that are not configured.
 
-    The text suggests the configured names that come close.
+    The message suggests similar configured names.
 
     Attributes:
-        check_names: The names that no check has, sorted.
+        check_names: The unknown names, sorted.
     """
 
     def __init__(self, check_names: Iterable[str], configured_names: Iterable[str]) -> None:
@@ -57,12 +57,12 @@ class UnknownCheckNameError(ExporterError):
         super().__init__(f"no check is named {', '.join(map(repr, self.check_names))}{suggestion}")
 
 
-class CheckFailed(ExporterError):  # noqa: N818 - an outcome that a check reports, not a fault of the program
+class CheckFailed(ExporterError):  # noqa: N818 - an outcome of a check, not a fault of the program
     """Raised by protocol code and executors when a target did not do what it should.
 
     Attributes:
-        reason: What kind of failure it was, from the closed set.
-        detail: One sentence for the log and the page of the check; never used as a label.
+        reason: The kind of failure, from the closed set.
+        detail: One sentence for the log and the page of the check; never a label.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -71,23 +71,23 @@ class CheckFailed(ExporterError):  # noqa: N818 - an outcome that a check report
         super().__init__(f"{reason}: {detail}")
 
     def anew(self) -> CheckFailed:
-        """Return the same failure, for whoever keeps this one to raise.
+        """Return a copy of this failure to raise, for code that keeps the original.
 
-        What was raised refers to the frames that it passed; kept by one of them, it would only be freed by the garbage
-        collector, together with the memory that a library has for the connection.
+        A raised exception refers to the frames it passed through. If one of these frames kept it, only the garbage
+        collector could free it, along with the memory that a library holds for the connection.
         """
         self.__traceback__ = None
         return CheckFailed(self.reason, self.detail)
 
 
 class ConfigProblem(ExporterError):  # noqa: N818 - collected and shown together, raised only inside ConfigError
-    """One thing that is wrong with a configuration file.
+    """One error in a configuration file.
 
     Attributes:
-        file: The file as it was named on the command line or in `include`.
-        line: Line, from 1; 0 when the file as a whole is meant.
-        column: Column, from 1; 0 when the file as a whole is meant.
-        path: Where in the document, such as `checks[3].timeout`; empty for the document itself.
+        file: The file as named on the command line or in `include`.
+        line: Line, from 1; 0 for the file as a whole.
+        column: Column, from 1; 0 for the file as a whole.
+        path: Place in the document, such as `checks[3].timeout`; empty for the document itself.
         message: What is wrong and what is allowed.
     """
 
@@ -106,7 +106,7 @@ class ConfigError(ExporterError):
 
     Attributes:
         problems: At least one problem, ordered by file, line and column.
-        files: Every file that was read or missed on the way: a change to one of them may mend the configuration.
+        files: Every file that was read or not found: a change to one of them may fix the configuration.
     """
 
     def __init__(self, problems: Sequence[ConfigProblem], files: Sequence[Path] = ()) -> None:

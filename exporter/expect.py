@@ -1,22 +1,22 @@
-"""The expectation language: whether what was observed is what was asked for. Pure; the same for every check type.
+"""The expectation language: judges whether observed values are as expected. Pure; the same for every check type.
 
-An expectation is a subject, an operator and an operand that was compiled when the configuration was loaded. Which
-operators fit which kind of value is `OPERATORS`. What an operator means:
+An expectation is a subject, an operator and an operand that was compiled when the configuration was loaded.
+`OPERATORS` lists the operators for each kind of value. They mean:
 
 - `eq ne lt le gt ge` compare; `in` holds when the value is one of the operand's, `none_of` when it is none of them.
 - `contains` looks for a text within the text (JSON: for an element of an array, a key of an object).
 - `matches`, `not_matches` search a text with an RE2 pattern, unanchored.
 - `exists: true` holds when there is a value, `exists: false` when there is none.
-- Where there are several values (the answers of a name server, a JSON array), `eq` compares them as a set, `in` wants
-  all of them among the operand's, `any_of` wants one of the operand's among them, `all_of` all of the operand's,
-  `none_of` none; `contains` and `matches` hold when they hold for one of the values, `not_matches` when for none.
-- Of lines (what a server says), `eq`, `in`, `contains` and `matches` hold when they hold for one of them, while `ne`,
-  `none_of` and `not_matches` are about the first.
-- Days are counted to the second by `lt le gt ge`; `eq ne in none_of` compare whole days, of which a part is none.
+- With several values (the answers of a name server, a JSON array), `eq` compares them as a set, `in` requires all of
+  them to be among the operand's, `any_of` requires at least one of the operand's to be among them, `all_of` all of the
+  operand's, `none_of` none; `contains` and `matches` hold when they hold for one value, `not_matches` when for none.
+- With lines (what a server sends), `eq`, `in`, `contains` and `matches` hold when they hold for one of them, while
+  `ne`, `none_of` and `not_matches` judge the first.
+- `lt le gt ge` count days to the second; `eq ne in none_of` compare whole days, rounded down.
 
-A value that is not there (None, JSON null, no answers) or is of the wrong kind fails everything but `ne`,
-`not_matches`, `none_of` and, when it is not there, `exists: false`: those say what must not be, and it is not.
-NaN is a number that equals nothing and is in no order. What the run never came to look at fails as not evaluated.
+A missing value (None, JSON null, no answers) or one of the wrong kind fails every operator except `ne`, `not_matches`,
+`none_of` and, when it is missing, `exists: false`: these exclude values, and none of those was observed.
+NaN equals no number and has no order. A subject that the run did not reach fails as not evaluated.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DURATION = Subject(
     kind=ValueKind.DURATION,
     description="How long the check took, further attempts and the pauses between them included",
 )
-"""The subject of every check type; observed by the runner."""
+"""The subject that every check type has; the runner observes it."""
 
 OPERATORS: Mapping[ValueKind, tuple[Operator, ...]] = {
     ValueKind.NUMBER: ("eq", "ne", "lt", "le", "gt", "ge", "in", "none_of", "exists"),
@@ -56,7 +56,7 @@ OPERATORS: Mapping[ValueKind, tuple[Operator, ...]] = {
         "exists",
     ),
 }  # fmt: skip
-"""The operators that make sense for each kind of value."""
+"""The operators allowed for each kind of value."""
 
 _HOLD_FOR_NOTHING = frozenset(("ne", "not_matches", "none_of"))
 _MAX_OBSERVED_CHARACTERS = 200
@@ -68,7 +68,7 @@ _ORDER: Mapping[str, Callable[[float, float], bool]] = {
 
 
 class TextPattern(Protocol):
-    """What `matches` needs of its operand; `exporter.settings.Pattern` is one."""
+    """What `matches` needs from its operand; `exporter.judging.pattern.Pattern` is one."""
 
     def found_in(self, text: str) -> bool:
         """Return whether the pattern matches anywhere in the text."""
@@ -77,11 +77,11 @@ class TextPattern(Protocol):
 def evaluate(
     expectations: Iterable[Expectation], observed: Mapping[str, Observation]
 ) -> tuple[ExpectationOutcome, ...]:
-    """Judge each expectation by itself, in the order given. Never raises, whatever was observed.
+    """Judge each expectation on its own, in the order given. Never raises, whatever was observed.
 
     Args:
-        expectations: What is demanded.
-        observed: Subject name to value; a subject that is absent was not looked at and counts as not evaluated.
+        expectations: The expectations.
+        observed: Subject name to value; a missing subject was not observed and counts as not evaluated.
     """
     return tuple(_judge(expectation, observed) for expectation in expectations)
 
@@ -121,7 +121,7 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
             reason=Reason.TOO_LARGE,
             detail=f"judging {subject.name} takes more memory than it may",
         )
-    except Exception as error:  # noqa: BLE001 - one value that a plugin cannot produce must not take the others along
+    except Exception as error:  # noqa: BLE001 - a plugin's failure to produce one value must not affect the others
         return ExpectationOutcome(
             expectation=expectation, ok=False, observed=f"<{type(error).__name__}>", evaluated=False
         )
@@ -139,7 +139,7 @@ def _holds(kind: ValueKind, operator_name: Operator, value: Observed, operand: o
 
 
 def _in_order(compare: Callable[[float, float], bool], value: object, operand: object) -> bool:
-    """Compare numbers; JSON that is not a number is in no order."""
+    """Compare numbers; JSON that is not a number has no order."""
     return _is_number(value) and compare(cast("float", value), cast("float", operand))
 
 
@@ -291,7 +291,7 @@ def _has_element(elements: Iterable[object], wanted: object) -> bool:
 
 
 def _same_json(left: object, right: object) -> bool:
-    """Compare as JSON does: true is not 1, but 1 is 1.0. Recursion is bounded by the flatter side, the operand."""
+    """Compare as JSON does: true is not 1, but 1 is 1.0. The shallower side, the operand, bounds the recursion."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(_same_json(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
@@ -315,7 +315,7 @@ _COMPARE: Mapping[ValueKind, Callable[[Operator, object, object], bool]] = {
 
 
 def _number(value: object) -> float:
-    """Return the value for `probe_expectation_value`: flags are 0 and 1, what is not a number is NaN."""
+    """Return the value for `probe_expectation_value`: flags are 0 and 1, anything but a number is NaN."""
     if not isinstance(value, int | float):
         return math.nan
     try:
@@ -325,7 +325,7 @@ def _number(value: object) -> float:
 
 
 def _shown(kind: ValueKind, value: object) -> str:
-    """Return the value as text for log and page, bounded however large it is."""
+    """Return the value as text of bounded length, for the log and the page."""
     if value is None:
         return ""
     if isinstance(value, bool | int | float) and abs(value) < _MAX_PLAIN_INTEGER and kind is ValueKind.DURATION:
@@ -355,7 +355,7 @@ _KIND_NAMES: Mapping[type, str] = {
 
 
 def _with_kind(expectation: Expectation, value: object, shown: str) -> str:
-    """Add of what kind a value is, where that is what keeps the expectation from holding: `"42" (text)`."""
+    """Add the kind of a value where its kind is why the expectation does not hold: `"42" (text)`."""
     kind = _KIND_NAMES.get(type(value))
     if kind is None or kind in _wanted_kinds(expectation):
         return shown
@@ -363,7 +363,7 @@ def _with_kind(expectation: Expectation, value: object, shown: str) -> str:
 
 
 def _wanted_kinds(expectation: Expectation) -> Collection[str]:
-    """Return the kinds of value that could meet an expectation; all where its kind is none that can be told."""
+    """Return the kinds of value that could meet an expectation; all kinds when they cannot be narrowed down."""
     if expectation.subject.kind is not ValueKind.JSON:
         return _KINDS_OF_SUBJECTS.get(expectation.subject.kind, _ALL_KINDS)
     match expectation.operator:
@@ -396,7 +396,7 @@ _KINDS_OF_SUBJECTS: Mapping[ValueKind, Collection[str]] = {
 
 
 def _start_of_json(value: object) -> str:
-    """Write as much JSON as will be shown; a deep or huge document is never written out whole."""
+    """Return as much JSON as will be shown, so that a deep or huge document is never serialized whole."""
     parts: list[str] = []
     length = 0
     try:

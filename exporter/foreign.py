@@ -1,7 +1,7 @@
-"""Text about things that strangers made: bounded, printable, and never an exception of its own.
+"""Converts objects of plugins to text: bounded, printable, and without ever raising.
 
 An object of a check type may raise from `__str__`, `__repr__` or a property, and its text may have any length and any
-characters. Whoever writes such an object into a result, a log or a page does it through here.
+characters. All code that writes such an object to a result, a log or a page uses this module.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def text_of(value: object) -> str:
-    """Return `str(value)`, bounded and without lone surrogates; a stand-in when it cannot be had."""
+    """Return `str(value)`, bounded and without lone surrogates; a placeholder when it raises."""
     try:
         text = value if value.__class__ is str else str(value)
         return clean_text(str.__str__(text))
-    except BaseException:  # noqa: BLE001 - whatever an object of a stranger does while it is written costs its text only
+    except BaseException:  # noqa: BLE001 - whatever a plugin's object raises, only its text is lost
         return f"<{_class_name(value)} that cannot be shown>"
 
 
 def repr_of(value: object) -> str:
-    """Return `repr(value)`, bounded and without lone surrogates; a stand-in when it cannot be had."""
+    """Return `repr(value)`, bounded and without lone surrogates; a placeholder when it raises."""
     try:
         return clean_text(str.__str__(repr(value)))
     except BaseException:  # noqa: BLE001 - as above
@@ -30,7 +30,7 @@ def repr_of(value: object) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Return the text cut to a bounded length, each lone surrogate replaced."""
+    """Return the text cut to a bounded length, with lone surrogates replaced."""
     cut = text if len(text) <= MAX_TEXT_CHARACTERS else text[: MAX_TEXT_CHARACTERS - 1] + "…"
     return cut if cut.isascii() else _SURROGATE.sub("\ufffd", cut)
 

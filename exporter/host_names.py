@@ -1,9 +1,9 @@
-"""Names of hosts: the one ASCII form that a name has in DNS, in Host, in SNI, in certificates and in settings.
+"""Converts host names to the one ASCII form used in DNS, Host, SNI, certificates and settings.
 
-Every check type and every setting reads names through this module, so that one name is one host everywhere. Source:
-UTS #46 section 4, non-transitional, as browsers and curl apply it: CheckBidi and CheckJoiners are on, and hyphens,
-underscores and symbols such as emoji are left to whoever runs the name's zone. Labels that are ASCII already stay as
-they are, A-labels included, even where IDNA 2008 would refuse them.
+Every check type and every setting reads names through this module, so that a name means the same host everywhere.
+Source: UTS #46 section 4, non-transitional, as browsers and curl apply it: CheckBidi and CheckJoiners are on; hyphens,
+underscores and symbols such as emoji are left to the operator of the name's zone. Labels that are already ASCII stay
+as they are, A-labels included, even where IDNA 2008 would refuse them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _RIGHT_TO_LEFT = frozenset(("R", "AL", "AN"))
 
 @lru_cache(maxsize=_CACHED_NAMES)
 def host_name(text: str) -> str:
-    """Return the lower-case ASCII form of a host's name; a final dot stays, because it forbids search domains.
+    """Return the lower-case ASCII form of a host name; a final dot stays, because it disables search domains.
 
     Raises:
-        ValueError: When it is not the name of a host; the message completes a sentence about the text.
+        ValueError: When it is not a host name; the message completes a sentence about the text.
     """
     name = ascii_name(text)
     wrong = _NOT_IN_HOSTS.search(name)
@@ -39,10 +39,10 @@ def host_name(text: str) -> str:
 
 
 def ascii_name(text: str) -> str:
-    """Return the lower-case ASCII form of any name in DNS; a final dot stays. ASCII may be anything but blanks.
+    """Return the lower-case ASCII form of any DNS name; a final dot stays. Any ASCII but blanks is accepted.
 
     Raises:
-        ValueError: When there is no such form; the message completes a sentence about the text.
+        ValueError: When the name has no such form; the message completes a sentence about the text.
     """
     if len(text) > _MAX_READ_CHARACTERS:
         raise _refusal(f"it has {len(text)} characters, and {_MAX_NAME_OCTETS} are allowed")
@@ -68,7 +68,7 @@ def _refusal(why: str) -> ValueError:
 
 
 def _mapped(text: str) -> str:
-    """Map a name with characters beyond ASCII and turn its labels into A-labels where they need it."""
+    """Map a name with non-ASCII characters and convert its labels to A-labels where needed."""
     try:
         mapped = idna.uts46_remap(text, std3_rules=False)
     except idna.IDNAError:
@@ -86,7 +86,7 @@ def _can_be_mapped(character: str) -> bool:
 
 
 def _a_label(label: str) -> str:
-    """Return the A-label of a mapped label, by the validity criteria of UTS #46 section 4.1."""
+    """Return the A-label of a mapped label, applying the validity criteria of UTS #46 section 4.1."""
     if label.startswith("xn--"):
         raise _refusal("it has a label that begins with xn-- and is not ASCII")
     if unicodedata.category(label[0]).startswith("M"):
@@ -105,5 +105,5 @@ def _a_label(label: str) -> str:
 def _may_join(label: str, position: int) -> bool:
     try:
         return idna.valid_contextj(label, position)
-    except ValueError:  # a neighbour that this Python's Unicode does not know
+    except ValueError:  # an adjacent character unknown to this Python's Unicode version
         return False

@@ -1,12 +1,11 @@
-"""Masks secrets in texts that go out, whether a target, a library or a plugin says them.
+"""Masks secrets in all text that the exporter shows, whether it comes from a target, a library or a plugin.
 
-A target may echo what it was sent, plain or encoded, and an exception may quote it. So each secret is looked for in
-every form in which it travels: percent-encoded, in base64 (on its own and within, say, `user:password`), in hex, and
-as JSON, HTML, Python and zone files escape it; ASCII letters without regard to case. What was cut off within a secret
-counts too.
+A target may echo what it was sent, plain or encoded, and an exception may quote it. Each secret is therefore masked in
+every form it may appear in: percent-encoded, in base64 (alone and within, say, `user:password`), in hex, and as JSON,
+HTML, Python and zone files escape it; the case of ASCII letters is ignored. A secret that was cut off is masked too.
 
-A secret of fewer than four characters is masked only where it is the whole text: elsewhere it would punch holes into
-everything and thereby tell what it is.
+A secret of fewer than four characters is masked only where it is the whole text: masking it everywhere would riddle
+all output with gaps and thereby reveal it.
 """
 
 from __future__ import annotations
@@ -30,34 +29,35 @@ if TYPE_CHECKING:
     Mask = Callable[[str], str]
 
 LEAST_CHARACTERS = 4
-"""A shorter secret is masked only where it is all there is."""
+"""A shorter secret is masked only where it is the whole text."""
 
 _LEAST_CUT_CHARACTERS = 6
-"""So much of the beginning of a secret is masked where the text ends within it."""
+"""Where a text is cut within a secret, a beginning of at least this many characters is masked."""
 
 _LEAST_LINE_CHARACTERS = 8
 _LEAST_BASE64_CHARACTERS = 6
 _SHORTEST_CUT_TEXT = 100
-"""No text is cut to less."""
+"""No text is cut to fewer characters."""
 
 _MOST_OLD_SECRETS = 1000
 _CUT = "…"
 _PUBLIC = frozenset(("true", "false", "null", "none"))
-"""Values that references may stand for and that keep nothing."""
+"""Values of references that are not secret."""
 
 _URL_SAFE = ("", "/", "!$&'()*+,;=:@/?")
 _LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 def unmasked(text: str) -> str:
-    """Return the text as it is: the mask of those who know no secrets."""
+    """Return the text unchanged: the mask used where no secrets are known."""
     return text
 
 
 class Masks:
-    """The secrets of the process and the mask over them; lives as long as it, shared by threads.
+    """The secrets of the process and the mask for them; lives for the process, shared by threads.
 
-    Forms are found by their first four characters, so that a text takes the same time however many secrets there are.
+    Forms are indexed by their first four characters, so that the time per text does not grow with the number of
+    secrets.
     """
 
     def __init__(self) -> None:
@@ -67,9 +67,9 @@ class Masks:
         self._lock = Lock()
 
     def learn(self, secrets: Collection[str]) -> None:
-        """Mask these from now on; those of earlier configurations still are, because what they were in is remembered.
+        """Mask these secrets from now on, and those of earlier configurations too: their results are still shown.
 
-        Of earlier ones, the newest thousand are kept.
+        Only the newest thousand earlier secrets are kept.
         """
         with self._lock:
             old = [secret for secret in self._secrets if secret not in secrets]
@@ -112,7 +112,7 @@ class Masks:
         return "".join(pieces)
 
     def _length_at(self, lower: str, place: int, forms: list[str]) -> int:
-        """Return how long the secret is that stands at a place; 0 when none does."""
+        """Return the length of the secret at a place; 0 when there is none."""
         for form in forms:
             if lower.startswith(form, place):
                 return len(form)
@@ -125,7 +125,7 @@ class Masks:
 
 
 def masked_result(result: Result, mask: Mask) -> Result:
-    """Return a result with the texts masked that say why it is not ok; one that is ok has nothing to say."""
+    """Return a result with the texts that explain a failure masked; a result that is ok has none."""
     if not result.detail and result.status is ResultStatus.OK:
         return result
     expectations = tuple(replace(outcome, observed=mask(outcome.observed)) for outcome in result.expectations)
@@ -133,12 +133,12 @@ def masked_result(result: Result, mask: Mask) -> Result:
 
 
 def forms_of(secret: str) -> set[str]:
-    """Return every form of a secret that is looked for, in lower case; none for one that is too short or public."""
+    """Return every form in which a secret is masked, in lower case; none when it is too short or public."""
     if len(secret) < LEAST_CHARACTERS or secret.lower() in _PUBLIC:
         return set()
     texts = {secret, secret.strip()}
     texts.update(line for line in secret.splitlines() if len(line) >= _LEAST_LINE_CHARACTERS)
-    # A check sends a secret as it is, in JSON, or percent-encoded, and a target may encode any of that.
+    # A check sends a secret unchanged, in JSON, or percent-encoded, and a target may encode any of these.
     sent = {way(text) for text in texts for way in (str, _as_json, _as_ascii_json, quote_plus)}
     forms = {form.translate(_LOWER) for text in texts for form in _escaped(text)}
     forms |= {form.translate(_LOWER) for text in sent for form in _encoded(text)}
@@ -181,7 +181,7 @@ def _encoded(text: str) -> Iterator[str]:
     yield base64.b64encode(octets).decode()
     yield base64.urlsafe_b64encode(octets).decode()
     for before in range(3):
-        # What is the same whatever stands before and after: the characters that only bits of the secret make.
+        # The part that is the same whatever comes before and after: characters made only of bits of the secret.
         whole = base64.b64encode(bytes(before) + octets).decode()
         inner = whole[(before * 8 + 5) // 6 : (before + len(octets)) * 8 // 6]
         if len(inner) >= _LEAST_BASE64_CHARACTERS:

@@ -1,6 +1,6 @@
-"""What is asked (Check), what came of it (Result, Batch), and the closed vocabularies both are told in.
+"""The data model: what to check (Check), what happened (Result, Batch), and the enums that both use.
 
-Everything here is immutable and free of I/O, so that overlapping batches, worker threads and pages may share it.
+Everything here is immutable and does no I/O, so that overlapping batches, worker threads and pages may share it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ResultStatus(StrEnum):
-    """The verdict on one check; the number in `probe_status` is `code`."""
+    """The verdict on one check; `probe_status` shows its `code`."""
 
     OK = "ok"
     WARNING = "warning"
@@ -23,12 +23,12 @@ class ResultStatus(StrEnum):
 
     @property
     def code(self) -> int:
-        """0 for ok, 1 for warning, 2 for error."""
+        """The verdict as a number: 0 for ok, 1 for warning, 2 for error."""
         return _STATUS_CODES[self]
 
     @property
     def state(self) -> str:
-        """The state of the check as people read it: ok, degraded, failing."""
+        """The state of the check for people: ok, degraded or failing."""
         return _STATES[self]
 
 
@@ -72,14 +72,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class MetricSpec:
-    """The declaration of one gauge family that a check yields; compared by identity, declared once as a constant.
+    """The declaration of one gauge family of a check type; compared by identity, declared once as a constant.
 
     Attributes:
         name: Full metric name with its base unit, such as `probe_http_duration_seconds`.
         help: What the value means, and what 0 and absence mean.
         labels: Names of the labels besides check, check_type and target.
-        defaults: Label values and value of every series that a check of this type always has: given out
-            whenever a run ended before the value could be measured. Series not named here may be absent.
+        defaults: Label values and value of every series that a check of this type always has: shown when a run
+            ended before the value could be measured. Other series may be absent.
     """
 
     name: str
@@ -92,7 +92,7 @@ class MetricSpec:
 
 
 class Measurement(NamedTuple):
-    """One value of one series of a check: the family, its value, and the values of the family's own labels."""
+    """The value of one series of a check: its family, the value, and the values of the family's labels."""
 
     spec: MetricSpec
     value: float
@@ -100,7 +100,7 @@ class Measurement(NamedTuple):
 
 
 class SelectorKind(StrEnum):
-    """What a subject needs beside its name to say which value is meant."""
+    """What a subject needs besides its name to select a value."""
 
     NONE = "none"
     TEXT = "text"
@@ -109,7 +109,7 @@ class SelectorKind(StrEnum):
 
 
 class ValueKind(StrEnum):
-    """The kind of value a subject yields; it decides which operators and operands fit."""
+    """The kind of value a subject has; it decides which operators and operands are allowed."""
 
     NUMBER = "number"
     DAYS = "days"
@@ -124,18 +124,18 @@ class ValueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Something an expectation can be about, declared by the check type that can observe it.
+    """Something that expectations can judge, declared by the check type that observes it.
 
     Attributes:
         name: The key in `expect`, such as `status` or `json`.
         kind: The kind of value observed.
         description: One line for the JSON Schema and the README.
-        selector: What the subject needs to be told besides: a header's name, a JSONPath.
+        selector: What the subject needs besides its name: a header's name, a JSONPath.
         reason: The reason of a check that fails because of this subject.
-        choices: The only texts there can be, such as the rcodes of DNS; empty when there is no such list.
-        spelled: Gives a text in the spelling in which it would be observed. Raises ValueError, with what to write, for
-            one that never is.
-        bounds: The least and the greatest number there can be, both whole; None for any number.
+        choices: The only possible texts, such as the rcodes of DNS; empty when there is no such list.
+        spelled: Returns a text in the spelling in which it would be observed. Raises ValueError, with what to write,
+            for a text that is never observed.
+        bounds: The least and the greatest possible number, both whole; None for any number.
     """
 
     name: str
@@ -156,16 +156,16 @@ Operator = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """One demand on one observed value, compiled when the configuration was loaded.
+    """One condition on one observed value, compiled when the configuration was loaded.
 
     Attributes:
         label: Value of the label `expectation`; unique within its check.
-        subject: What is looked at.
+        subject: What is judged.
         operator: How it is compared.
         operand: What it is compared with, compiled: a number, a pattern, a tuple of texts, a set of ranges.
         selector: The compiled selector (JSONPath) or its text (header name); None for subjects without one.
-        severity: Whether missing it is an error or a warning.
-        is_default: Whether it is one that the check type has by itself; when it is missed, it is the reason.
+        severity: Whether a missed expectation is an error or a warning.
+        is_default: Whether the check type adds it by default; when missed, it takes precedence as the reason.
     """
 
     label: str
@@ -179,7 +179,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectationOutcome:
-    """How one expectation fared in one run.
+    """The outcome of one expectation in one run.
 
     Attributes:
         expectation: The expectation judged.
@@ -187,8 +187,8 @@ class ExpectationOutcome:
         value: The observed number for `probe_expectation_value`; NaN when nothing numeric was observed.
         observed: The observed value as text, cut to a bounded length, for the log and the page.
         evaluated: False when the run ended before the value could be observed.
-        reason: Why the value could not be observed, where that is known; it is then the reason of the failure.
-        detail: The same in a sentence.
+        reason: Why the value could not be observed, if known; it is then the reason of the failure.
+        detail: The same as a sentence.
     """
 
     expectation: Expectation
@@ -202,23 +202,23 @@ class ExpectationOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An observation that was judged elsewhere because it is large: only what came of it is known.
+    """An observation that was judged elsewhere because it is large: only its outcomes are known.
 
     Attributes:
-        outcomes: `id()` of an expectation to its outcome.
+        outcomes: Maps the `id()` of each expectation to its outcome.
     """
 
     outcomes: Mapping[int, ExpectationOutcome]
 
 
 LONGEST_SCRAPE_SECONDS = 120.0
-"""No scrape is given more time than this, whatever it asks for."""
+"""The longest time for a scrape, whatever it asks for."""
 
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 class AlertSeverity(StrEnum):
-    """How bad an alert is: the label that the shipped Alertmanager configuration routes by, the worst first."""
+    """How severe an alert is: the label by which the shipped Alertmanager configuration routes, worst first."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -227,13 +227,13 @@ class AlertSeverity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertTerms:
-    """On which terms one state of a check is told.
+    """When and how to alert on one state of a check.
 
     Attributes:
         for_seconds: How long the state must last.
-        severity: How bad it is.
-        runbook_url: Where it stands what to do; empty for the general advice.
-        summary: One line for people; empty for a general one.
+        severity: How severe the alert is.
+        runbook_url: Where to read what to do; empty for the general advice.
+        summary: One line for people; empty for the general one.
     """
 
     for_seconds: float
@@ -244,13 +244,13 @@ class AlertTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertPolicy:
-    """The alerts that a check has of its own, in the place of those that all checks have.
+    """The alerts specific to a check, which replace the general ones.
 
     Attributes:
-        failing: The terms for a check that fails.
-        degraded: The terms for one that is degraded; None leaves that to the general alert.
-        certificate_seconds_left: Severity to the time left of a certificate below which it is told; empty leaves
-            certificates to the general alerts.
+        failing: The terms for a failing check.
+        degraded: The terms for a degraded check; None leaves it to the general alert.
+        certificate_seconds_left: Severity to the remaining validity of a certificate, in seconds, below which it
+            alerts; empty leaves certificates to the general alerts.
         labels: Labels of these alerts besides those of the check.
     """
 
@@ -266,24 +266,24 @@ class Check:
 
     Attributes:
         name: Unique name, the label `check`.
-        check_type: The type that decides which executor runs it, the label `check_type`.
-        target: What is checked, in the form the executor wants; may carry a secret (a token in a URL's query).
-        target_label: The label `target` where it must differ from the target, to hide a secret; empty: the target.
+        check_type: The type, which decides which executor runs it; the label `check_type`.
+        target: What is checked, in the form the executor expects; may contain a secret (a token in a URL's query).
+        target_label: The label `target` where it must differ from the target, to hide a secret; empty for the target.
         timeout_seconds: Upper bound of one attempt.
-        settings: The frozen settings model of the type; None stands for the type's defaults.
-        expectations: Demands on the observed values, each exported by itself.
+        settings: The frozen settings model of the type; None for the type's defaults.
+        expectations: Conditions on the observed values, each exported separately.
         retries: Further attempts after a failed one.
         retry_delay_seconds: Pause before each further attempt.
         retry_reasons: Only failures with these reasons are retried; empty with no `retry_expectations` means all.
-        retry_expectations: A failed attempt is retried as well when one of these conditions holds for it.
+        retry_expectations: A failed attempt is also retried when one of these conditions holds for it.
         labels: User labels, shown on `nyxmon_check_info`.
         interval_seconds: How often discovery asks Prometheus to scrape the check; 0 leaves it to Prometheus.
-        min_interval_seconds: Within it the last result is given again instead of running the check.
+        min_interval_seconds: For this long the last result is reused instead of running the check again.
         phase_histograms: Whether the duration of each phase is kept in a histogram.
-        alert: The alerts it has of its own; None leaves it to those that all checks have.
-        is_complete: Whether the default expectations of its type are among its expectations, and all of it has been
-            checked, as a configuration does; a runner completes the others.
-        prepared: What its type worked out for every run (`CheckType.prepare`); None where a run works it out.
+        alert: The alerts specific to it; None for the general ones.
+        is_complete: Whether it has the default expectations of its type and has been fully validated, as in a
+            configuration; a runner completes other checks.
+        prepared: What its type computed once for all runs (`CheckType.prepare`); None when each run computes it.
     """
 
     name: str
@@ -307,17 +307,17 @@ class Check:
 
     @property
     def longest_run_seconds(self) -> float:
-        """How long a run can take when every attempt uses up its time."""
+        """How long a run can take when every attempt uses its whole timeout."""
         return (self.retries + 1) * self.timeout_seconds + self.retries * self.retry_delay_seconds
 
     @property
     def shown_target(self) -> str:
-        """The target as labels, logs and pages may show it."""
+        """The target as shown in labels, logs and pages."""
         return self.target_label or self.target
 
 
 class LogLine(NamedTuple):
-    """One line of the log of a run: seconds since the run began, what happened, and the facts of it."""
+    """One line in the log of a run: seconds since the attempt began, what happened, and its facts."""
 
     offset_seconds: float
     message: str
@@ -326,11 +326,11 @@ class LogLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """An observed flag with what made it so, which is shown beside it.
+    """An observed flag with its explanation, which is shown beside it.
 
     Attributes:
         value: The flag.
-        why: What made it so.
+        why: Why it has this value.
     """
 
     value: bool
@@ -338,16 +338,16 @@ class Explained:
 
 
 Observed = float | int | bool | str | tuple[str, ...] | list[object] | dict[str, object] | Explained | None
-"""A value an expectation can judge; None means that the thing looked at is not there."""
+"""A value that an expectation can judge; None when there is no such value."""
 
 Observation: TypeAlias = "Observed | Callable[[object], Observed] | Judged"
-"""An observed value, or a function that finds it for a selector (or for None, where finding it is costly), or what
-came of it. A function raises CheckFailed to fail with a reason of its own."""
+"""An observed value, or a function that returns it for a selector (or for None, where finding it is costly), or its
+outcomes. A function raises CheckFailed to fail with a specific reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of one check in one batch.
+    """The result of one check in one batch.
 
     Executors fill in `check_name`, `status`, `reason`, `detail`, `measurements` and `observed`; the runner judges the
     expectations and adds everything below them.
@@ -357,13 +357,13 @@ class Result:
         status: The verdict.
         reason: Why it is not ok; None when it is.
         detail: One sentence about the failure, for people; may quote the target, so never a label value.
-        measurements: Values of the series of this type; later ones win over earlier ones of the same series.
+        measurements: Values of the series of this type; a later value replaces an earlier one of the same series.
         observed: Subject name to observed value, for the expectations.
-        expectations: How each expectation of the check fared, in the order of the check.
-        duration_seconds: Wall time of all attempts, waiting between them included.
+        expectations: The outcome of each expectation, in the order of the check.
+        duration_seconds: Wall time of all attempts, including the waits between them.
         attempts: Attempts made; 0 when the check was not started.
-        timeout_seconds: The bound that was in force for the last attempt.
-        started_timestamp_seconds: Unix time at which the first attempt began; 0 when none did.
+        timeout_seconds: The time limit of the last attempt.
+        started_timestamp_seconds: Unix time when the first attempt began; 0 when none did.
         log: What happened, in order.
     """
 
@@ -383,25 +383,25 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The report on one batch: how many checks it ran and what running them took.
+    """The report on one batch: how many checks it ran and what that took.
 
     Attributes:
         checks: Checks in the batch.
         duration_seconds: From the call until the last result was handed over and everything was closed.
-        budget_seconds: Time the batch was given; None when it was unbounded.
+        budget_seconds: Time allowed for the batch; None when it was unbounded.
         deadline_exceeded: Checks that were cut off by the batch's deadline.
         stuck_checks: Names of checks that ignored cancellation and were left behind, in this or an earlier batch.
         http_client_created: Whether the batch needed an HTTP client.
-        http_requests: Requests sent, those after redirects included.
+        http_requests: Requests sent, including those after redirects.
         http_connections_opened: Connections opened for them.
-        http_connections_reused: Requests that went over a connection opened earlier.
-        executors_instantiated: Check type to number of executors made for the batch.
-        cleanup_seconds: Resource (an executor's check type, or `http_client`) to seconds its closing took.
-        cleanup_errors: Resource to number of closings that failed or ran out of time.
+        http_connections_reused: Requests sent over a connection opened earlier.
+        executors_instantiated: Check type to number of executors created for the batch.
+        cleanup_seconds: Resource (an executor's check type, or `http_client`) to the seconds that closing it took.
+        cleanup_errors: Resource to number of closings that failed or timed out.
         stream_buffer_size: Capacity of the result stream.
-        stream_high_water: Most results that were waiting in it.
+        stream_high_water: Most results waiting in it at once.
         start_wait_seconds: For each started check, how long pacing held it back.
-        loop_lag_seconds: Longest time the event loop was seen to be late.
+        loop_lag_seconds: Longest observed delay of the event loop.
     """
 
     checks: int

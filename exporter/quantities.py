@@ -1,4 +1,4 @@
-"""How numbers and durations are written where people read them: short, with an exponent only where they must."""
+"""Formats numbers and durations for people: short, and with an exponent only where necessary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LARGE = 1000
 
 
 def number_text(value: float) -> str:
-    """Write a number: whole ones without a fraction, others to the thousandth or with six significant digits."""
+    """Format a number: whole ones without a fraction, others to the thousandth or with six significant digits."""
     if not math.isfinite(value) or abs(value) >= _LARGEST_PLAIN:
         return f"{value:.6g}"
     if value == int(value):
@@ -19,7 +19,7 @@ def number_text(value: float) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Write a duration in seconds, to the millisecond or with three significant digits: `0.254 s`, `0.00032 s`."""
+    """Format a duration in seconds, to the millisecond or with three significant digits: `0.254 s`, `0.00032 s`."""
     if not math.isfinite(seconds):
         return f"{seconds} s"
     is_tiny = 0 < abs(seconds) < 0.01
@@ -27,7 +27,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def _trimmed(text: str) -> str:
-    """Leave out the zeros at the end of a fraction."""
+    """Remove the trailing zeros of a fraction."""
     return text.rstrip("0").rstrip(".")
 
 

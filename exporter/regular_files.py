@@ -1,7 +1,7 @@
-"""The one door to files that are read again while the program runs: regular ones only, bounded, never waiting to open.
+"""Reads files that are reread while the program runs: regular files only, bounded, never blocking on open.
 
-A pipe or a device is refused before it can block. A regular file on a file system that does not answer blocks all the
-same, so whoever must not wait reads in a thread that can be left behind.
+A pipe or a device is refused before it can block. A regular file on a file system that does not respond still blocks,
+so code that must not wait reads in a thread that can be abandoned.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def open_regular(path: str | Path) -> int:
-    """Open a file for reading, and return its descriptor.
+    """Open a file for reading and return its descriptor.
 
     Raises:
-        OSError: When the system refuses.
-        ValueError: When it is not a regular file, or the path is none.
+        OSError: When the system cannot open it.
+        ValueError: When it is not a regular file, or the path is invalid.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -29,11 +29,11 @@ def open_regular(path: str | Path) -> int:
 
 
 def read_regular(path: str | Path, limit_bytes: int) -> bytes:
-    """Return the content of a file, and one byte more than the limit when it is larger.
+    """Return the content of a file, cut to one byte more than the limit.
 
     Raises:
-        OSError: When the system refuses.
-        ValueError: When it is not a regular file, or the path is none.
+        OSError: When the system cannot open or read it.
+        ValueError: When it is not a regular file, or the path is invalid.
     """
     with os.fdopen(open_regular(path), "rb") as file:
         return file.read(limit_bytes + 1)

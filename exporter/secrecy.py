@@ -1,6 +1,6 @@
-"""What counts as secret: texts that came out of references, and names that say what they hold.
+"""Defines what counts as secret: texts that came from references, and names that indicate a credential.
 
-Below everything that acts on it: the configuration masks what is secret, checks hand it to nobody it is not meant for.
+Other modules act on it: the configuration masks secrets, and checks send them only where they are meant to go.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ MASK = "<secret>"
 """Shown instead of a secret."""
 
 SECRET_TEXTS = "exporter.secret_texts"  # noqa: S105 - the name of a key
-"""Key of pydantic's validation context that holds the texts of a document that came out of references."""
+"""Key in pydantic's validation context for the texts of a document that came from references."""
 
 _CREDENTIAL_NAME = re.compile(
     r"(?:proxy-)?authorization|(?:set-)?cookie"
@@ -24,17 +24,17 @@ _CREDENTIAL_NAME = re.compile(
 
 
 class SecretText(str):
-    """A text that came out of a reference, wholly or in part.
+    """A text that came from a reference, wholly or in part.
 
     Attributes:
-        shown: The text with `<secret>` where the reference stood.
+        shown: The text with `<secret>` in place of the reference.
     """
 
     __slots__ = ("shown",)
     shown: str
 
     def __new__(cls, text: str, shown: str = MASK) -> Self:
-        """Make a text that is shown as another."""
+        """Make a text that is shown as another text."""
         made = super().__new__(cls, text)
         made.shown = shown
         return made
@@ -44,12 +44,12 @@ class SecretText(str):
 
 
 def is_credential_name(name: str) -> bool:
-    """Return whether a header field or key of this name carries a credential, whatever the schema says about it."""
+    """Return whether a header field or key of this name holds a credential, whatever the schema says about it."""
     return _CREDENTIAL_NAME.fullmatch(name) is not None
 
 
 def secret_texts(value: object) -> frozenset[str]:
-    """Return every text in a plain value, however deep, that came out of a reference."""
+    """Return every text in a plain value, at any depth, that came from a reference."""
     if isinstance(value, SecretText):
         return frozenset((str(value),))
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -1,8 +1,8 @@
-"""The vocabulary that settings models are written in: durations, sizes, patterns, addresses, TLS, address choice.
+"""Building blocks of settings models: durations, sizes, addresses, TLS and network options.
 
-A check type's settings model derives from `CheckSettings` and, where it opens connections, from `NetworkSettings` and
-`TlsSettings`, so that one word means one thing in every type. All models are frozen and refuse unknown keys. Field
-names carry their unit; the YAML key is the alias.
+A check type's settings model derives from `CheckSettings` and, if it opens connections, from `NetworkSettings` and
+`TlsSettings`, so that a key means the same in every type. All models are frozen and reject unknown keys. Field names
+include their unit; the YAML key is the alias.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ _URL_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 SYSTEM_RESOLVER = "system"
-"""Value of `resolver` that stands for the system's own resolver instead of a DNS server."""
+"""Value of `resolver` that selects the system's resolver instead of a DNS server."""
 
 
 def parse_duration(value: object) -> float:
-    """Read a duration as Prometheus writes it (`1m30s`, `250ms`) and give seconds.
+    """Parse a duration as Prometheus writes it (`1m30s`, `250ms`) and return seconds.
 
-    Source: Prometheus, "Configuration", the placeholder `<duration>`; fractions (`0.5s`) are allowed besides.
+    Source: Prometheus, "Configuration", the placeholder `<duration>`; fractions (`0.5s`) are also allowed.
 
     Raises:
-        ValueError: When the text is not a duration (a bare number is refused because its unit is a guess), or one of
-            more than a hundred years, which no clock takes.
+        ValueError: When the text is not a duration (a bare number is refused because its unit would be a guess), or
+            is longer than a hundred years, which no clock accepts.
     """
     text = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
     if text == "0":
@@ -73,7 +73,7 @@ def parse_duration(value: object) -> float:
 
 
 def parse_size(value: object) -> int:
-    """Read a size such as `512KiB` or `1MiB` (powers of 1024, as Prometheus does) and give bytes.
+    """Parse a size such as `512KiB` or `1MiB` (powers of 1024, as in Prometheus) and return bytes.
 
     Raises:
         ValueError: When the text is not a size.
@@ -86,10 +86,10 @@ def parse_size(value: object) -> int:
 
 
 def parse_ip(value: object) -> str:
-    """Read an IPv4 or IPv6 address and give its canonical text.
+    """Parse an IPv4 or IPv6 address and return its canonical text.
 
     Raises:
-        ValueError: When it is none.
+        ValueError: When it is not an IP address.
     """
     try:
         return str(ipaddress.ip_address(str(value)))
@@ -98,7 +98,7 @@ def parse_ip(value: object) -> str:
 
 
 def parse_host(value: object) -> str:
-    """Return a host: an IP address in canonical text without brackets, or a name in ASCII as `host_name` reads it.
+    """Return a host: an IP address in canonical text without brackets, or a name in ASCII as `host_name` returns it.
 
     Args:
         value: A DNS name or an IP address (IPv6 with or without brackets), without port.
@@ -119,16 +119,16 @@ def parse_host(value: object) -> str:
     if not bare.rpartition(".")[2].isdigit():
         return text if text.isascii() else name
     try:
-        return str(ipaddress.IPv4Address(bare))  # its digits and dots may have been written in full width
+        return str(ipaddress.IPv4Address(bare))  # its digits and dots may have been full-width characters
     except ValueError:
         raise ValueError("is not a host name: its last label is a number, and it is not an IP address") from None
 
 
 def parse_host_port(value: object, default_port: int | None = None) -> tuple[str, int]:
-    """Read `host:port`, `[v6]:port` or, when there is a default port, a bare host.
+    """Parse `host:port`, `[v6]:port` or, when there is a default port, a bare host.
 
     Raises:
-        ValueError: When the host is none, or the port is missing or not in 1..65535.
+        ValueError: When the host is not valid, or the port is missing or not in 1..65535.
     """
     text = value if isinstance(value, str) else ""
     if url := _URL.match(text):
@@ -155,10 +155,10 @@ def _place_in_url(url: re.Match[str], *, port_needed: bool) -> str:
 
 
 def parse_ip_port(value: object) -> str:
-    """Check an IP address with or without a port (`192.0.2.1`, `192.0.2.1:53`, `[2001:db8::1]:53`); give it as written.
+    """Return an IP address with or without a port (`192.0.2.1`, `192.0.2.1:53`, `[2001:db8::1]:53`) as written.
 
     Raises:
-        ValueError: When it is none; a name is refused, because it would have to be resolved first.
+        ValueError: When it is not one; a name is refused, because it would have to be resolved first.
     """
     if isinstance(value, str) and (url := _URL.match(value)):
         raise ValueError(f"is a URL; write {_ip_place(url['place']) or 'an IP address'}")
@@ -168,7 +168,7 @@ def parse_ip_port(value: object) -> str:
 
 
 def _ip_place(place: str) -> str:
-    """Return a place in a URL when it is an IP address with or without a port; else nothing."""
+    """Return the host and port of a URL when the host is an IP address; otherwise an empty text."""
     try:
         return parse_ip_port(place)
     except ValueError:
@@ -176,7 +176,7 @@ def _ip_place(place: str) -> str:
 
 
 def parse_resolver(value: object) -> str:
-    """Check what names are looked up with, an address as `parse_ip_port` takes it or `system`; give it as written.
+    """Return the resolver for names as written: an address that `parse_ip_port` accepts, or `system`.
 
     Raises:
         ValueError: When it is neither.
@@ -193,10 +193,10 @@ def parse_resolver(value: object) -> str:
 
 
 def refuse_control_characters(value: str) -> str:
-    """Return the text back when it has no control character, so that it cannot smuggle protocol lines.
+    """Return the text if it has no control characters, so that it cannot smuggle protocol lines.
 
     Raises:
-        ValueError: When it has one.
+        ValueError: When it has a control character.
     """
     if _CONTROL.search(value):
         raise ValueError("contains a control character")
@@ -204,7 +204,7 @@ def refuse_control_characters(value: str) -> str:
 
 
 def _read_duration(value: object, info: ValidationInfo) -> object:
-    """Take seconds from Python code, whose field names carry the unit; documents must write it."""
+    """Accept plain seconds from Python code, whose field names include the unit; documents must state it."""
     if info.mode == "python" and isinstance(value, int | float) and not isinstance(value, bool):
         return value
     return parse_duration(value)
@@ -219,7 +219,7 @@ Duration = Annotated[
 """Seconds, written `1m30s`."""
 
 PositiveDuration = Annotated[Duration, Field(gt=0)]
-"""Seconds, more than none, written `1m30s`."""
+"""Seconds, more than 0, written `1m30s`."""
 
 Size = Annotated[
     int,
@@ -251,31 +251,31 @@ SingleLine = Annotated[str, AfterValidator(refuse_control_characters)]
 
 
 def _remember_secret(value: str, info: ValidationInfo) -> str:
-    """Return the text as a SecretText when it came out of a reference: pydantic reads JSON, which has plain texts."""
+    """Return the text as a SecretText when it came from a reference: pydantic reads JSON, whose texts are plain."""
     return SecretText(value) if info.context and value in info.context.get(SECRET_TEXTS, ()) else value
 
 
 SecretiveLine = Annotated[SingleLine, AfterValidator(_remember_secret)]
-"""Text without control characters; a SecretText when it came out of a reference."""
+"""Text without control characters; a SecretText when it came from a reference."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileReference:
-    """The mark of a field that names a file: its path is relative to the configuration, and it must be readable."""
+    """Marks a field that names a file: its path is relative to the configuration, and it must be readable."""
 
 
 ReadableFile = Annotated[str, FileReference()]
-"""Path of a file that was readable when the configuration was loaded; a change to it reloads the configuration."""
+"""Path of a file that was readable when the configuration was loaded; changing it reloads the configuration."""
 
 IpProtocol = Literal["any", "ip4", "ip6", "prefer_ip4", "prefer_ip6"]
 """Which addresses of a name may be used: one family only, or one first and the other when it has none."""
 
 TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
-"""TLS versions as blackbox_exporter and the Prometheus exporter toolkit write them."""
+"""TLS versions, named as in blackbox_exporter and the Prometheus exporter toolkit."""
 
 
 class SettingsModel(BaseModel):
-    """Base of everything read from YAML: frozen, unknown keys refused, fields reachable by alias or name."""
+    """Base of everything read from YAML: frozen, rejects unknown keys, fields accepted by alias or name."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, populate_by_name=True, arbitrary_types_allowed=True, hide_input_in_errors=True
@@ -283,7 +283,7 @@ class SettingsModel(BaseModel):
 
 
 class TlsConfig(SettingsModel):
-    """How TLS is spoken and what is demanded of the peer's certificate; files are relative to the configuration."""
+    """TLS options and requirements on the peer's certificate; file paths are relative to the configuration."""
 
     ca_file: ReadableFile | None = Field(
         default=None,
@@ -309,11 +309,11 @@ class TlsConfig(SettingsModel):
 
 
 class CheckSettings(SettingsModel):
-    """Base of the settings of a check type: what only this type understands."""
+    """Base of the settings specific to a check type."""
 
 
 class NetworkSettings(CheckSettings):
-    """How the target's name becomes an address and a connection is made, for every type that opens one."""
+    """How to resolve and connect to the target, for every type that opens connections."""
 
     ip_protocol: IpProtocol = Field(default="prefer_ip4", description="Address family of the target")
     happy_eyeballs: bool = Field(
@@ -335,7 +335,7 @@ class NetworkSettings(CheckSettings):
 
 
 class TlsSettings(CheckSettings):
-    """TLS options, for every type that can speak TLS."""
+    """TLS options, for every type that can use TLS."""
 
     tls_config: TlsConfig = Field(default=TlsConfig(), description="TLS options")
     tls_timeout_seconds: PositiveDuration | None = Field(
@@ -344,17 +344,17 @@ class TlsSettings(CheckSettings):
 
 
 class BasicAuth(SettingsModel):
-    """A user name and a password for HTTP basic authentication (RFC 7617)."""
+    """User name and password for HTTP basic authentication (RFC 7617)."""
 
     username: SingleLine
     password: SecretStr
 
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
-"""Units of durations in milliseconds, the largest first."""
+"""Units of durations in milliseconds, largest first."""
 
 
 def duration_text(seconds: float) -> str:
-    """Write a duration as Prometheus reads it, in the largest unit that holds it: it knows no fractions."""
+    """Format a duration for Prometheus, which knows no fractions, in the largest unit that divides it."""
     milliseconds = max(1, math.ceil(round(seconds * 1000, 6)))
     return next(f"{milliseconds // size}{unit}" for unit, size in _UNITS if milliseconds % size == 0)

@@ -1,7 +1,7 @@
-"""What is counted over the life of the process: histograms and counters per check, and those about batches.
+"""Histograms and counters kept for the life of the process, per check and for batches.
 
-Gauges are made anew for every page; these must not be, because a histogram that starts over with each scrape looks
-like a restarted exporter to `rate()`.
+Gauges are created anew for every page. Counters and histograms must not be, because to `rate()` a histogram that
+starts over with each scrape looks like a restarted exporter.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 _PHASE_LABELS = ("phase",)
 _PHASE_SUFFIX = "_duration_seconds"
 _MAX_PHASES = 20
-"""More phases than any protocol has; a plugin that invents them by the run must not fill the memory."""
+"""More phases than any protocol has; a plugin that invents new ones in every run must not fill the memory."""
 
 _SLOT_SECONDS = 5.0
 _SLOTS = 12
-"""A minute: longer than scrapes are apart, and over soon after what it tells of."""
+"""A minute: longer than the usual scrape interval, and short enough to show only recent lag."""
 
 
 class Histogram:
-    """Counts of one histogram; guarded by the lock of the totals."""
+    """The counts of one histogram; guarded by the lock of the counters."""
 
     __slots__ = ("bounds", "counts", "sum")
 
@@ -42,18 +42,18 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, value: float) -> None:
-        """Count a value in the first bucket whose bound is not below it; what is not a number is not counted."""
+        """Count a value in the first bucket whose bound is not below it; NaN is not counted."""
         if value == value:  # noqa: PLR0124 - NaN is the number that is not itself
             self.counts[bisect_left(self.bounds, value)] += 1
             self.sum += value
 
     def cumulated(self) -> list[int]:
-        """Return the counts as the exposition formats want them: each with all below it."""
+        """Return the cumulative counts, as the exposition formats require."""
         return list(accumulate(self.counts))
 
 
 class RecentPeak:
-    """The highest of the values of the last minute; guarded by the lock of the totals."""
+    """The highest value of the last minute; guarded by the lock of the counters."""
 
     __slots__ = ("_slots",)
 
@@ -61,7 +61,7 @@ class RecentPeak:
         self._slots: dict[int, float] = {}
 
     def see(self, value: float, now: float) -> None:
-        """Take in a value; `now` is one of `monotonic()`."""
+        """Record a value; `now` is the value of `monotonic()`."""
         slot = int(now // _SLOT_SECONDS)
         self._slots = {each: peak for each, peak in self._slots.items() if each > slot - _SLOTS}
         self._slots[slot] = max(value, self._slots.get(slot, value))
@@ -73,11 +73,11 @@ class RecentPeak:
 
 
 class CheckCounters:
-    """What is counted about one check; lives as long as the check is configured, guarded by the lock of the totals.
+    """The counters of one check; live as long as the check is configured, guarded by the lock of the counters.
 
     Attributes:
-        runs: Results.
-        failures: Failed results by reason; a reason that has been told is told from then on.
+        runs: Number of results.
+        failures: Number of failed results by reason; a reason that was shown once is always shown.
         duration: Durations of the runs that were started.
         phases: Durations by phase; empty unless the check asks for them.
     """
@@ -92,7 +92,7 @@ class CheckCounters:
         self.configure(check)
 
     def configure(self, check: Check) -> None:
-        """Follow the check as it is configured now; what was counted is kept."""
+        """Apply the current configuration of the check; the counts are kept."""
         self._phase_histograms = check.phase_histograms
         for reason in likely_reasons(check):
             self.failures.setdefault(reason, 0)
@@ -116,16 +116,16 @@ class CheckCounters:
 
 
 def likely_reasons(check: Check) -> Iterable[Reason]:
-    """Return the reasons whose counters start at 0, so that `increase()` sees the first failure too.
+    """Return the reasons whose counters start at 0, so that `increase()` also sees the first failure.
 
-    All 22 would be most of a page; these are the ones that every check can have and those it was configured for.
+    All 22 would take up most of a page; these are the reason that every check can have and those of its expectations.
     """
     demanded = (each.subject.reason for each in check.expectations if each.severity is Severity.ERROR)
     return dict.fromkeys((Reason.TIMEOUT, *demanded))
 
 
 def _phases(measurements: Iterable[Measurement]) -> dict[str, float]:
-    """Find the durations of phases among what was measured; the last value of a phase counts, rubbish does not."""
+    """Return the phase durations among the measurements; the last value of a phase counts, invalid ones are skipped."""
     return {
         clean_value(labels[0]): float(value)
         for spec, value, labels in measurements
@@ -136,12 +136,12 @@ def _phases(measurements: Iterable[Measurement]) -> dict[str, float]:
     }
 
 
-class BatchTotals:
-    """What is counted about batches; lives for the process, guarded by the lock of the totals.
+class BatchCounters:
+    """The counters of batches; live for the process, guarded by the lock of the counters.
 
     Attributes:
         counters: Counters without labels.
-        executors: Executors made, by check type.
+        executors: Executors created, by check type.
         cleanup_errors: Closings that failed, by resource.
         duration: Durations of batches.
         start_wait: How long checks were held back.
@@ -170,7 +170,7 @@ class BatchTotals:
         self.stuck_checks: tuple[str, ...] = ()
 
     def standing(self) -> Batch:
-        """Stand in for the batch of a scrape that runs no checks."""
+        """Return a substitute for the batch of a scrape that runs no checks."""
         return Batch(
             checks=0,
             duration_seconds=0.0,
@@ -203,51 +203,51 @@ class BatchTotals:
 
 
 class Counters:
-    """Everything that is counted; lives for the process, shared by threads.
+    """All counters; live for the process, shared by threads.
 
     Attributes:
-        lock: Held while counting and while a page reads, so that a page never shows a result half counted.
-        batches: What is counted about batches.
+        lock: Held while counting and while a page is read, so that no page shows a partly counted result.
+        batches: The counters of batches.
     """
 
     def __init__(self) -> None:
         self.lock = RLock()
         self._joining = Lock()
-        self.batches = BatchTotals()
+        self.batches = BatchCounters()
         self._of_checks: dict[tuple[str, str, str], CheckCounters] = {}
 
     def of_checks(self, checks: Iterable[Check]) -> tuple[CheckCounters, ...]:
-        """Return the totals of each check, new ones at zero."""
+        """Return the counters of each check; those of a new check start at zero."""
         with self.lock:
             return tuple(self._of_check(check) for check in checks)
 
     def retain(self, checks: Iterable[Check]) -> None:
-        """Keep the totals of these checks, which are all that are configured now, and drop those of all others."""
+        """Keep the counters of these checks, which are all that are configured now, and drop all others."""
         with self.lock:
             self._of_checks = {_meaning(check): self._of_check(check) for check in checks}
 
-    def count(self, totals_and_results: Iterable[tuple[CheckCounters, Result]], batch: Batch | None) -> None:
-        """Count what a batch yielded, all at once."""
+    def count(self, counters_and_results: Iterable[tuple[CheckCounters, Result]], batch: Batch | None) -> None:
+        """Count the results of a batch, and the batch itself, in one step."""
         with self.lock:
-            for totals, result in totals_and_results:
-                totals.count(result)
+            for counters, result in counters_and_results:
+                counters.count(result)
             if batch is not None:
                 self.batches.count(batch)
 
     def count_joined_scrape(self) -> None:
         """Count a scrape that was answered from the batch of another."""
-        with self._joining:  # not the other one, which is held for long when there are many checks
+        with self._joining:  # not `lock`, which is held for long when there are many checks
             self.batches.counters[catalogue.BATCH_JOINED] += 1
 
     def _of_check(self, check: Check) -> CheckCounters:
-        totals = self._of_checks.get(_meaning(check))
-        if totals is None:
-            totals = self._of_checks[_meaning(check)] = CheckCounters(check)
+        counters = self._of_checks.get(_meaning(check))
+        if counters is None:
+            counters = self._of_checks[_meaning(check)] = CheckCounters(check)
         else:
-            totals.configure(check)
-        return totals
+            counters.configure(check)
+        return counters
 
 
 def _meaning(check: Check) -> tuple[str, str, str]:
-    """What makes a check the same one after a reload; its other settings may change."""
+    """Return what identifies a check across a reload; its other settings may change."""
     return (check.name, check.check_type, check.target)

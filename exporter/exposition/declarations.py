@@ -1,6 +1,6 @@
-"""Whether a check type declares what can be shown and judged: the metrics and subjects of one type, and beside others.
+"""Validates what a check type declares: its metrics and subjects, alone and alongside those of other types.
 
-A declaration comes from a plugin, so that everything in it may be of any kind.
+A declaration comes from a plugin, so any value in it may have any type.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OWN_PREFIXES = ("nyxmon_", "process_")
 _LARGEST_NUMBER = 10**308
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _OF_PROMETHEUS = frozenset(("up", "ALERTS", "ALERTS_FOR_STATE"))
-"""Series that Prometheus adds by itself, as it does those that begin with `scrape_`."""
+"""Series that Prometheus itself adds, besides those that begin with `scrape_`."""
 
 
 def problem_of_metric(spec: Any, own_names: Collection[str]) -> str:
@@ -32,13 +32,13 @@ def problem_of_metric(spec: Any, own_names: Collection[str]) -> str:
 
     Args:
         spec: The declaration.
-        own_names: The names that the exporter's own series have.
+        own_names: The names of the exporter's own series.
     """
     try:
         if not isinstance(spec, MetricSpec):
             return "is not a MetricSpec"
         return _problem_of_name(spec.name, own_names) or _problem_of_labels(spec) or _problem_of_texts(spec)
-    except Exception as error:  # noqa: BLE001 - a stranger's class may raise from anything
+    except Exception as error:  # noqa: BLE001 - a plugin's class may raise from anything
         return f"cannot be read: {repr_of(error)}"
 
 
@@ -55,8 +55,8 @@ def metric_faults(check_type: Any, others: Iterable[CheckType], own_names: Colle
 
     Args:
         check_type: The type.
-        others: The types that it will stand beside.
-        own_names: The names that the exporter's own series have.
+        others: The types it will be registered alongside.
+        own_names: The names of the exporter's own series.
     """
     if not isinstance(check_type.metrics, tuple):
         yield "has metrics that are not a tuple"
@@ -84,7 +84,7 @@ def subject_faults(check_type: Any, taken: Iterable[str]) -> Iterator[str]:
 
     Args:
         check_type: The type.
-        taken: Names that mean something else where subjects stand.
+        taken: Names that have another meaning where subjects are written.
     """
     if not isinstance(check_type.subjects, tuple):
         yield "has subjects that are not a tuple"
@@ -106,7 +106,7 @@ def subject_faults(check_type: Any, taken: Iterable[str]) -> Iterator[str]:
 
 
 def kind_faults(check_type: Any) -> Iterator[str]:
-    """Yield which parts of a type are not of the kind they must be, in sentences that follow its name."""
+    """Yield which parts of a type have the wrong type, in sentences that follow its name."""
     if not isinstance(check_type.description, str) or _SURROGATE.search(check_type.description):
         yield "has a description that is not text"
     for name in ("executor", "default_expectations", "fit_expectation", "validate_target"):

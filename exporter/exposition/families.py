@@ -1,7 +1,7 @@
-"""Every metric family the exporter can show: name, kind, help and labels as data, in the order of the page.
+"""The catalogue of metric families that the exporter can show: name, kind, help and labels, in page order.
 
-The families about the working of one type come from its declaration (`CheckType.metrics`); all others stand here.
-Names follow blackbox_exporter where it has the same thing, so that its dashboards work.
+The families specific to a check type come from its declaration (`CheckType.metrics`); all others are defined here.
+Names follow blackbox_exporter where it has the same metric, so that its dashboards work.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """The type of a family, as the exposition formats call it."""
+    """The type of a family, as named in the exposition formats."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -34,7 +34,7 @@ class Family:
     """One metric family; a constant, compared by identity.
 
     Attributes:
-        name: Name in the text format; that of a counter ends in `_total`.
+        name: Name in the text format; a counter's name ends in `_total`.
         help: What the value means, and what 0 and absence mean.
         kind: Gauge, counter or histogram.
         labels: Names of the labels besides check, check_type and target.
@@ -51,7 +51,7 @@ class Family:
 
     @property
     def sample_names(self) -> tuple[str, ...]:
-        """The names its samples have."""
+        """The names of its samples."""
         if self.kind is Kind.HISTOGRAM:
             return (f"{self.name}_bucket", f"{self.name}_count", f"{self.name}_sum")
         return (self.name,)
@@ -82,7 +82,7 @@ EXPECTATION_VALUE = _probe(
 UNIVERSAL = (
     SUCCESS, DURATION, TIMEOUT, STATUS, ATTEMPTS, RESULT_AGE, FAILURE_INFO, EXPECTATION_OK, EXPECTATION_VALUE,
 )  # fmt: skip
-"""What every check yields, whatever its type."""
+"""The families of every check, whatever its type."""
 
 _DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _WAIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -113,7 +113,7 @@ CHECK_STUCK = Family(
 )  # fmt: skip
 
 CHECKS = (CHECK_INFO, CHECK_DURATION, PHASE_DURATION, CHECK_RUNS, CHECK_FAILURES, CHECK_STUCK)
-"""What is ours about checks, over time."""
+"""The exporter's own families about checks over time."""
 
 BATCH_CHECKS = Family(name="nyxmon_batch_checks", help="Checks that were run for this scrape.")
 BATCH_DEADLINE_EXCEEDED = Family(
@@ -169,7 +169,7 @@ BATCH = (
     BATCH_CLEANUP_DURATION, BATCH_HTTP_CLIENTS, BATCH_HTTP_REQUESTS, BATCH_HTTP_OPENED, BATCH_HTTP_REUSED,
     BATCH_JOINED, BATCH_EXECUTORS, BATCH_CLEANUP_ERRORS,
 )  # fmt: skip
-"""What running the checks took: gauges about this scrape, histograms and counters since the exporter started."""
+"""The families about running the checks: gauges about this scrape, histograms and counters since the start."""
 
 BUILD_INFO = Family(
     name="nyxmon_exporter_build_info", labels=("python_version", "version"), help="1 with the versions in use."
@@ -194,17 +194,17 @@ LOOPS_REPLACED = Family(
 EXPORTER_CHECKS = Family(name="nyxmon_exporter_checks", help="Checks in the configuration.")
 
 EXPORTER = (BUILD_INFO, RELOAD_SUCCESSFUL, RELOAD_TIMESTAMP, RESOLVER_THREADS, LOOPS_REPLACED, EXPORTER_CHECKS)
-"""What is about the program itself."""
+"""The families about the program itself."""
 
 OWN_NAMES = frozenset(name for family in (*UNIVERSAL, *CHECKS, *BATCH, *EXPORTER) for name in family.sample_names)
-"""The names of the samples that no check type may have."""
+"""The sample names that no check type may use."""
 
 
 class MetricFamilies:
-    """The families of a program that knows certain check types; immutable, shared by threads.
+    """All families for a set of check types; immutable, shared by threads.
 
     Attributes:
-        families: All of them, in the order of the page.
+        families: All of them, in page order.
         of_types: Those that check types declare.
         by_spec: The family of each metric that a check type declares.
         type_names: The check types.
@@ -212,16 +212,16 @@ class MetricFamilies:
     """
 
     def __init__(self, check_types: Mapping[str, CheckType], mask: Mask = unmasked) -> None:
-        """Draw up the catalogue.
+        """Build the catalogue.
 
-        Two types may declare metrics of one name; the help text of the first is shown.
+        Two types may declare metrics of the same name; the help text of the first is shown.
 
         Args:
             check_types: The check types by name.
             mask: Masks secrets in label values that were measured.
 
         Raises:
-            ValueError: When a type declares a metric that Prometheus would not take or that is one of ours.
+            ValueError: When a type declares a metric that Prometheus would reject or that is one of the exporter's.
         """
         by_name: dict[str, Family] = {}
         self.by_spec: dict[MetricSpec, Family] = {}
@@ -240,5 +240,5 @@ class MetricFamilies:
         self.families = (*UNIVERSAL, *self.of_types, *CHECKS, *BATCH, *EXPORTER)
 
     def specs_of(self, check_type: str) -> tuple[MetricSpec, ...]:
-        """Return the metrics that a type declares; none for a type that was registered by its executor alone."""
+        """Return the metrics that a type declares; none for a type registered by executor alone."""
         return self._specs_of_type.get(check_type, ())

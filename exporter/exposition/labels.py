@@ -1,8 +1,7 @@
-"""The one door through which label names and values pass, and the text of label sets, rendered once.
+"""Cleans all label names and values, and renders label sets to text once.
 
-Prometheus sorts nothing for us: prometheus_client prints labels in the order of their names, and so must we. The
-three labels of a check are therefore kept as two pieces of text, and a family's own labels as the pieces that go
-before, between and after them.
+prometheus_client prints labels sorted by name, and so must this module. The three labels of a check are therefore kept
+as two pieces of text, and a family's own labels as the pieces that go before, between and after them.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CHECK_LABELS = ("check", "check_type", "target")
-"""The labels that every series about a check has on a page about many checks."""
+"""The labels of every series about a check on a page about several checks."""
 
 MAX_VALUE_CHARACTERS = 500
-"""A longer label value is cut and ends in an ellipsis; long enough for the URLs that people check."""
+"""A longer label value is cut and ends in an ellipsis; long enough for the URLs that are usually checked."""
 
 _HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -26,13 +25,13 @@ _RESERVED = frozenset((*CHECK_LABELS, "le", "quantile"))
 
 
 def clean_value(value: object) -> str:
-    """Return the text a label may carry: control characters and lone surrogates replaced, the length bounded."""
+    """Return a value as label text: control characters and lone surrogates replaced, the length bounded."""
     text = _HARMFUL.sub("\ufffd", value if isinstance(value, str) else str(value))
     return text if len(text) <= MAX_VALUE_CHARACTERS else text[: MAX_VALUE_CHARACTERS - 1] + "…"
 
 
 def is_label_name(name: str) -> bool:
-    """Return whether a series may have a label of this name: Prometheus' classic characters, and not one of ours."""
+    """Return whether a series may have a label of this name: in Prometheus' classic characters and not reserved."""
     return bool(_NAME.fullmatch(name)) and not name.startswith("__") and name not in _RESERVED
 
 
@@ -45,18 +44,18 @@ def fits_beside_check(name: str) -> bool:
 
 
 def clean_name(name: str) -> str:
-    """Turn a user's label name into one that Prometheus takes; what is none gets the prefix `label_`."""
+    """Convert a user's label name to one that Prometheus accepts; an invalid result gets the prefix `label_`."""
     text = _NOT_IN_NAME.sub("_", name)
     return text if is_label_name(text) else f"label_{text}"
 
 
 def pairs_text(pairs: Iterable[tuple[str, str]]) -> str:
-    """Write labels as Prometheus' text format does, without braces; the pairs must be sorted and clean."""
+    """Return labels as in Prometheus' text format, without braces; the pairs must be sorted and clean."""
     return ",".join(f'{name}="{_escape(value)}"' for name, value in pairs)
 
 
 def _escape(value: str) -> str:
-    """Escape what the text format wants escaped; line feeds are none of it, they did not pass the door."""
+    """Escape a value for the text format; clean values contain no line feeds."""
     return value.replace("\\", r"\\").replace('"', r"\"")
 
 
@@ -67,7 +66,7 @@ class CheckLabels:
         pairs: Names and clean values.
         head: Text of `check` and `check_type`.
         tail: Text of `target`, with the comma before it.
-        whole: Both, for series that have nothing to put between.
+        whole: Both, for series that have no label between them.
     """
 
     __slots__ = ("head", "pairs", "tail", "whole")
@@ -81,7 +80,7 @@ class CheckLabels:
 
 
 class _NoCheck(CheckLabels):
-    """Stands for the check where series carry no labels of one."""
+    """The empty labels of series that are not labelled with a check."""
 
     __slots__ = ()
 
@@ -91,7 +90,7 @@ class _NoCheck(CheckLabels):
 
 
 NO_CHECK = _NoCheck()
-"""The labels of series that are about no check, or about the only one on the page."""
+"""The labels of series that are about no check, or about the only check on the page."""
 
 
 class OwnLabels:
@@ -112,7 +111,7 @@ class OwnLabels:
         """Render the pieces.
 
         Args:
-            pairs: Names and values; the values pass the door here.
+            pairs: Names and values; the values are cleaned here.
             of_check: Whether the labels of a check go between the pieces.
         """
         self.pairs = tuple(sorted((name, clean_value(value)) for name, value in pairs))

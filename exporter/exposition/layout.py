@@ -1,7 +1,7 @@
-"""Which series a page has: everything about them that does not change from scrape to scrape.
+"""Lays out the series of a page: everything about them that does not change between scrapes.
 
-A layout is drawn up once for a configuration and a choice of its checks. It puts the checks of a type next to each
-other, so that a series which all of them have is one column, and renders every label set once.
+A layout is created once for a selection of a configuration's checks. It groups the checks by type, so that a series
+that all checks of a type have is one column, and renders every label set once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _NUMERIC_KINDS = frozenset((ValueKind.NUMBER, ValueKind.DAYS, ValueKind.DURATION, ValueKind.STATUS))
 _ORDER_OPERATORS = frozenset(("lt", "le", "gt", "ge"))
 _MAX_LABEL_SETS = 20_000
-"""Rendered label sets that are kept for one type: enough for ten thousand checks with a certificate each."""
+"""Most rendered label sets kept for one type: enough for ten thousand checks with a certificate each."""
 
 _MAX_COMPLAINTS = 100
 
@@ -35,14 +35,14 @@ _BARE_REASONS = {reason: OwnLabels([("reason", reason)], of_check=False) for rea
 
 
 class ExpectationLabels(NamedTuple):
-    """The labels of the series of one expectation; `value` is None when no number is judged."""
+    """The labels of the series of one expectation; `value` is None when it judges no number."""
 
     ok: OwnLabels
     value: OwnLabels | None
 
 
 class Standing(NamedTuple):
-    """A series that every check of a type has, whatever happens, and its value when nothing was measured."""
+    """A series that every check of a type always has, and its value when nothing was measured."""
 
     family: Family
     own: OwnLabels
@@ -50,24 +50,24 @@ class Standing(NamedTuple):
 
 
 class TypeSeries:
-    """The series a check type declares, with their labels rendered; lives with the catalogue, shared by threads.
+    """The series that a check type declares, with rendered labels; lives with the catalogue, shared by threads.
 
     Attributes:
         standing: The series that every check of the type has.
-        columns: For each metric that the type declares: label values to index in `standing`.
+        columns: For each declared metric, maps label values to the index in `standing`.
     """
 
-    def __init__(self, check_type: str, known: MetricFamilies, *, labelled: bool) -> None:
+    def __init__(self, check_type: str, families: MetricFamilies, *, labelled: bool) -> None:
         self.standing: list[Standing] = []
         self.columns: dict[MetricSpec, dict[tuple[str, ...], int]] = {}
         self._check_type = check_type
         self._labelled = labelled
-        self._mask = known.mask
+        self._mask = families.mask
         self._own: dict[tuple[MetricSpec, tuple[str, ...]], OwnLabels] = {}
         self._complained: set[str] = set()
         indices: dict[tuple[Family, tuple[tuple[str, str], ...]], int] = {}
-        for spec in known.specs_of(check_type):
-            family = known.by_spec[spec]
+        for spec in families.specs_of(check_type):
+            family = families.by_spec[spec]
             columns = self.columns[spec] = {}
             for values, default in spec.defaults:
                 own = self._rendered(spec, values)
@@ -76,12 +76,12 @@ class TypeSeries:
                     self.standing.append(Standing(family, own, default))
 
     def own_labels(self, spec: MetricSpec, values: tuple[str, ...]) -> OwnLabels:
-        """Return the label set of a series whose labels were measured, secrets masked.
+        """Return the label set of a series whose label values were measured, with secrets masked.
 
-        It is rendered once, as long as there are not absurdly many.
+        A label set is rendered once, unless there are more than the cache holds.
 
         Raises:
-            ValueError: When there are more or fewer values than the metric has labels.
+            ValueError: When the number of values differs from the number of the metric's labels.
         """
         own = self._own.get((spec, values))
         if own is None:
@@ -91,7 +91,7 @@ class TypeSeries:
         return own
 
     def _rendered(self, spec: MetricSpec, values: tuple[str, ...]) -> OwnLabels:
-        """Return the one label set of these values."""
+        """Return the label set of these values, rendered once."""
         own = self._own.get((spec, values))
         if own is None:
             own = OwnLabels(zip(spec.labels, values, strict=True), of_check=self._labelled)
@@ -101,7 +101,7 @@ class TypeSeries:
         return own
 
     def complain(self, metric: str, problem: str) -> None:
-        """Log what an executor of this type does wrong with its measurements, once for each metric."""
+        """Log an invalid measurement of this type's executor, once for each metric."""
         if metric not in self._complained and len(self._complained) < _MAX_COMPLAINTS:
             self._complained.add(metric)
             logger.warning("check type %s: a measurement of %s is not shown: %s", self._check_type, metric, problem)
@@ -110,12 +110,12 @@ class TypeSeries:
 _series: WeakKeyDictionary[MetricFamilies, dict[tuple[str, bool], TypeSeries]] = WeakKeyDictionary()
 
 
-def _series_of_type(check_type: str, known: MetricFamilies, *, labelled: bool) -> TypeSeries:
-    """Return the series of a type, drawn up once for each catalogue because pages about single checks are many."""
-    of_catalogue = _series.setdefault(known, {})
+def _series_of_type(check_type: str, families: MetricFamilies, *, labelled: bool) -> TypeSeries:
+    """Return the series of a type, created once per catalogue because there are many pages about single checks."""
+    of_catalogue = _series.setdefault(families, {})
     key = (check_type, labelled)
     if key not in of_catalogue:
-        of_catalogue[key] = TypeSeries(check_type, known, labelled=labelled)
+        of_catalogue[key] = TypeSeries(check_type, families, labelled=labelled)
     return of_catalogue[key]
 
 
@@ -136,29 +136,29 @@ class TypeLayout(NamedTuple):
 
 
 class SeriesLayout:
-    """The checks of a page in its order, with the label sets they need; shared by threads.
+    """The checks of a page in page order, with the label sets they need; shared by threads.
 
     Attributes:
-        checks: The checks, type by type, otherwise in the order of the configuration.
+        checks: The checks, grouped by type, otherwise in the order of the configuration.
         types: The types among them.
-        subjects: All of them.
+        subjects: The label column of all checks.
         plain: The own labels of a series that has none.
-        expectations: For each check the labels of its expectations, in its order.
-        reasons: Labels for every reason.
-        info: The series that carry the users' labels.
+        expectations: For each check, the labels of its expectations, in order.
+        reasons: The labels for each reason.
+        info: The series with the users' labels.
         labelled: Whether series carry the labels of their check.
     """
 
-    def __init__(self, checks: Iterable[Check], known: MetricFamilies, *, labelled: bool = True) -> None:
-        """Draw up a page.
+    def __init__(self, checks: Iterable[Check], families: MetricFamilies, *, labelled: bool = True) -> None:
+        """Lay out a page.
 
         Args:
             checks: The checks on it.
-            known: The families.
-            labelled: Whether series carry the labels of their check; only a page about one check can do without.
+            families: The metric families.
+            labelled: Whether series carry the labels of their check; only a page about one check can omit them.
 
         Raises:
-            ValueError: When two checks have the same name, or there is not just one on a page without labels.
+            ValueError: When two checks have the same name, or a page without labels has not exactly one check.
         """
         by_type: dict[str, list[Check]] = {}
         for check in checks:
@@ -172,7 +172,7 @@ class SeriesLayout:
         start = 0
         for check_type, group in by_type.items():
             stop = start + len(group)
-            series = _series_of_type(check_type, known, labelled=labelled)
+            series = _series_of_type(check_type, families, labelled=labelled)
             types.append(TypeLayout(series, start, stop, CheckColumn(labels[start:stop])))
             start = stop
         self.types = tuple(types)
@@ -182,7 +182,7 @@ class SeriesLayout:
 
 
 def _distinct_labels(checks: Sequence[Check]) -> list[CheckLabels]:
-    """Return the labels of each check; names that are the same once they are clean are numbered."""
+    """Return the labels of each check; names that are the same after cleaning are numbered."""
     if len({check.name for check in checks}) != len(checks):
         raise ValueError("two checks have the same name")
     taken: set[str] = set()
@@ -225,14 +225,14 @@ def _expectation_labels(expectations: Iterable[Expectation], *, labelled: bool) 
 
 
 @lru_cache(maxsize=1000)
-def _labels_of_expectation(name: str, severity: str, judges_number: bool, labelled: bool) -> ExpectationLabels:  # noqa: FBT001 - the cache wants positional arguments
-    """Render the labels of an expectation; most checks of a configuration share theirs with others."""
+def _labels_of_expectation(name: str, severity: str, judges_number: bool, labelled: bool) -> ExpectationLabels:  # noqa: FBT001 - the cache uses positional arguments
+    """Render the labels of an expectation; most checks of a configuration share them with others."""
     ok = OwnLabels([("expectation", name), ("severity", severity)], of_check=labelled)
     return ExpectationLabels(ok, OwnLabels([("expectation", name)], of_check=labelled) if judges_number else None)
 
 
 def _judges_number(expectation: Expectation) -> bool:
-    """Tell, from the configuration alone, whether the expectation has a `probe_expectation_value`."""
+    """Return whether the expectation has a `probe_expectation_value`; depends on the configuration alone."""
     if expectation.subject.kind in _NUMERIC_KINDS:
         return True
     if expectation.subject.kind is not ValueKind.JSON:
@@ -243,7 +243,7 @@ def _judges_number(expectation: Expectation) -> bool:
 
 @lru_cache(maxsize=1000)
 def _user_labels(labels: tuple[tuple[str, str], ...]) -> OwnLabels:
-    """Render users' labels, given sorted; of two names that are the same once they are clean, the first is shown."""
+    """Render users' sorted labels; of two names that are the same after cleaning, the first is shown."""
     cleaned: dict[str, str] = {}
     for name, value in labels:
         cleaned.setdefault(clean_name(name), value)
@@ -252,6 +252,6 @@ def _user_labels(labels: tuple[tuple[str, str], ...]) -> OwnLabels:
 
 @lru_cache(maxsize=1000)
 def bucket_labels(family: Family, pairs: tuple[tuple[str, str], ...], *, of_check: bool) -> tuple[OwnLabels, ...]:
-    """Render the label sets of a histogram's buckets, the one of infinity last."""
+    """Render the label sets of a histogram's buckets, infinity last."""
     bounds = [*map(str, family.buckets), "+Inf"]
     return tuple(OwnLabels((*pairs, ("le", bound)), of_check=of_check) for bound in bounds)

@@ -1,6 +1,6 @@
 """Chooses format and compression of a page from the headers Accept and Accept-Encoding (RFC 9110, section 12.5).
 
-Whatever a client sends, it gets a page: nonsense counts as not sent, and where nothing fits it is the text format.
+A client always gets a page, whatever it sends: invalid values are ignored, and the text format is the fallback.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RANGES_OF = {
     "application/*": Format.OPENMETRICS,
 }
 _OLDER_OPENMETRICS = "0.0.1"
-"""The draft that Prometheus offers beside 1.0.0; we do not speak it. Unknown versions are answered with ours."""
+"""The draft that Prometheus offers besides 1.0.0; it is not supported. Unknown versions are answered with 1.0.0."""
 
 
 class _Choice(NamedTuple):
@@ -34,10 +34,10 @@ class _Choice(NamedTuple):
 
 
 def choose_format(accept: str) -> Format:
-    """Return the format that the client weighs most; of equals the one it names first.
+    """Return the format with the highest weight; of equal ones the first.
 
     Args:
-        accept: Value of the header; several are joined with commas; empty when it was not sent.
+        accept: Value of the header; several are joined with commas; empty when not sent.
     """
     best, best_weight = Format.TEXT, 0.0
     for choice in _choices(accept):
@@ -50,10 +50,10 @@ def choose_format(accept: str) -> Format:
 
 
 def wants_gzip(accept_encoding: str) -> bool:
-    """Return whether the client takes gzip and does not rather have the page as it is.
+    """Return whether the client accepts gzip and does not prefer an uncompressed page.
 
     Args:
-        accept_encoding: Value of the header; empty when it was not sent.
+        accept_encoding: Value of the header; empty when not sent.
     """
     weights = {choice.name: choice.weight for choice in _choices(accept_encoding)}
     gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
@@ -61,7 +61,7 @@ def wants_gzip(accept_encoding: str) -> bool:
 
 
 def _choices(header: str) -> Iterator[_Choice]:
-    """Read a list of weighted choices; elements whose weight is none are left out."""
+    """Parse a list of weighted choices; elements with an invalid weight are skipped."""
     for element in header.split(","):
         name, *texts = (part.strip() for part in element.lower().split(";"))
         parameters = {

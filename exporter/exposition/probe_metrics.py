@@ -1,7 +1,7 @@
-"""Turns what a batch yielded into gauges: the blocks of a page that tell how the checks went.
+"""Converts the results of a batch to gauges: the blocks of a page about the results of checks.
 
-The set of series of a check is the same on every page: what could not be measured has the default its type declares.
-Only what a type declares without a default (facts about a certificate, say) and the reason of a failure come and go.
+A check has the same series on every page: a value that could not be measured has the default that its type declares.
+Only series declared without a default (such as facts about a certificate) and the failure reason come and go.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     Extras = dict[MetricSpec, dict[OwnLabels, dict[int, float]]]
 
 _RUBBISH = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
-"""What a measurement raises that is none: not declared, no number, the wrong labels, not even a tuple."""
+"""What an invalid measurement raises: it is not declared, not a number, has the wrong labels, or is not a tuple."""
 
 
 class Outcome(NamedTuple):
-    """What a scrape has to show; immutable, shared by the scrapes that joined it.
+    """The outcome of running checks for a scrape; immutable, shared by the scrapes that joined it.
 
     Attributes:
-        results: The result of each check of the layout, in its order.
-        ages: How old each result is, in seconds.
-        batch: The report on the batch that was run for it.
+        results: The result of each check, in the order of the layout.
+        ages: The age of each result, in seconds.
+        batch: The report on the batch.
     """
 
     results: Sequence[Result]
@@ -43,8 +43,8 @@ class Outcome(NamedTuple):
     batch: Batch
 
 
-def probe_blocks(layout: SeriesLayout, outcome: Outcome, known: MetricFamilies) -> Iterator[Block]:
-    """Return the gauges that tell what the checks yielded, family by family."""
+def probe_blocks(layout: SeriesLayout, outcome: Outcome, families: MetricFamilies) -> Iterator[Block]:
+    """Yield the gauges about the results of the checks, family by family."""
     results = outcome.results
     columns = (
         (catalogue.SUCCESS, [result.status is not ResultStatus.ERROR for result in results]),
@@ -68,7 +68,7 @@ def probe_blocks(layout: SeriesLayout, outcome: Outcome, known: MetricFamilies) 
             failures.add(labels, layout.reasons[result.reason or Reason.INTERNAL], 1.0)
     yield from shown(catalogue.FAILURE_INFO, rows=failures)
     yield from _expectation_blocks(layout, results)
-    yield from _type_blocks(layout, results, known)
+    yield from _type_blocks(layout, results, families)
 
 
 def _expectation_blocks(layout: SeriesLayout, results: Sequence[Result]) -> Iterator[Block]:
@@ -85,14 +85,14 @@ def _expectation_blocks(layout: SeriesLayout, results: Sequence[Result]) -> Iter
 
 
 def _outcomes_of(check: Check, result: Result) -> Sequence[ExpectationOutcome | None]:
-    """Return an outcome for each expectation of the check; None for one that the result says nothing about."""
+    """Return the outcome of each expectation of the check; None for an expectation missing from the result."""
     if len(result.expectations) == len(check.expectations):
         return result.expectations
     outcomes = {id(outcome.expectation): outcome for outcome in result.expectations}
     return [outcomes.get(id(expectation)) for expectation in check.expectations]
 
 
-def _type_blocks(layout: SeriesLayout, results: Sequence[Result], known: MetricFamilies) -> Iterator[Block]:
+def _type_blocks(layout: SeriesLayout, results: Sequence[Result], families: MetricFamilies) -> Iterator[Block]:
     tables: dict[Family, list[Table]] = {}
     rows: dict[Family, Rows] = {}
     for group in layout.types:
@@ -103,16 +103,16 @@ def _type_blocks(layout: SeriesLayout, results: Sequence[Result], known: MetricF
         for family, family_columns in by_family.items():
             tables.setdefault(family, []).append(Table(group.subjects, family_columns))
         for spec, label_sets in extras.items():
-            family_rows = rows.setdefault(known.by_spec[spec], Rows())
+            family_rows = rows.setdefault(families.by_spec[spec], Rows())
             for own, values_by_check in label_sets.items():
                 for number, value in values_by_check.items():
                     family_rows.add(group.subjects.labels[number], own, value)
-    for family in known.of_types:
+    for family in families.of_types:
         yield from shown(family, tables=tables.get(family, ()), rows=rows.get(family))
 
 
 def _measured(group: TypeLayout, results: Sequence[Result]) -> tuple[list[array[float]], Extras]:
-    """Sort what was measured into the columns that all checks of the type have, and what only some have."""
+    """Sort the measurements into the columns that all checks of the type have, and the series that only some have."""
     series = group.series
     columns = [array("d", [standing.default]) * len(results) for standing in series.standing]
     by_spec = {

@@ -1,4 +1,4 @@
-"""The families that are ours: what is known about checks over time, about batches and about the exporter itself."""
+"""Builds the blocks of the exporter's own metrics: about checks over time, batches and the exporter itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exporter.exposition.series import Block, CheckColumn, Column, HistogramTabl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from exporter.exposition.counters import BatchTotals, CheckCounters, Counters, Histogram
+    from exporter.exposition.counters import BatchCounters, CheckCounters, Counters, Histogram
     from exporter.exposition.families import Family
     from exporter.exposition.layout import SeriesLayout
     from exporter.model import Batch
@@ -22,14 +22,14 @@ _WITHOUT_CHECK = CheckColumn([NO_CHECK])
 
 
 class ExporterFacts(NamedTuple):
-    """What the exporter says about itself.
+    """What the exporter reports about itself.
 
     Attributes:
         version: Its version.
-        python_version: That of the interpreter.
-        last_reload_successful: Whether the configuration in force is what the file says.
-        last_reload_success_timestamp_seconds: Unix time at which it was loaded.
-        resolver_threads: Threads in which the system is being asked for a name.
+        python_version: Version of the interpreter.
+        last_reload_successful: Whether the configuration in force matches the file.
+        last_reload_success_timestamp_seconds: Unix time when it was loaded.
+        resolver_threads: Threads in which the system is resolving a name.
         replaced_loops: Event loops of the checks that were given up.
         checks: Checks in the configuration.
     """
@@ -44,21 +44,21 @@ class ExporterFacts(NamedTuple):
 
 
 def check_blocks(
-    layout: SeriesLayout, totals: Counters, of_checks: Sequence[CheckCounters], stuck: Iterable[str]
+    layout: SeriesLayout, counters: Counters, of_checks: Sequence[CheckCounters], stuck: Iterable[str]
 ) -> list[Block]:
-    """Return what is known about the checks over time.
+    """Return the metrics about the checks over time.
 
-    It is made at once, because it is read under the lock of the totals.
+    They are built in one go, because they are read under the lock of the counters.
 
     Args:
         layout: The page.
-        totals: Holds the lock.
-        of_checks: The totals of the checks of the page, in its order.
+        counters: Holds the lock.
+        of_checks: The counters of the checks of the page, in page order.
         stuck: Names of the checks that ignored their cancellation.
     """
     subjects, stuck_names = layout.subjects, frozenset(stuck)
     stuck_flags = [check.name in stuck_names for check in layout.checks]
-    with totals.lock:
+    with counters.lock:
         durations = _histograms(catalogue.CHECK_DURATION, subjects, [each.duration for each in of_checks])
         phases = _phase_histograms(layout, of_checks)
         runs = [each.runs for each in of_checks]
@@ -93,8 +93,8 @@ def _histograms(
 
 def _phase_histograms(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) -> list[HistogramTable]:
     by_phase: dict[str, list[int]] = {}
-    for number, totals in enumerate(of_checks):
-        for phase in totals.phases:
+    for number, counters in enumerate(of_checks):
+        for phase in counters.phases:
             by_phase.setdefault(phase, []).append(number)
     return [
         _histograms(
@@ -107,10 +107,10 @@ def _phase_histograms(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) 
     ]
 
 
-def batch_blocks(batch: Batch, totals: Counters) -> list[Block]:
-    """Return what running the checks took: gauges about this batch, histograms and counters over all."""
-    with totals.lock:
-        counted = totals.batches
+def batch_blocks(batch: Batch, counters: Counters) -> list[Block]:
+    """Return the metrics about running the checks: gauges about this batch, histograms and counters of all batches."""
+    with counters.lock:
+        counted = counters.batches
         return [
             single(catalogue.BATCH_CHECKS, batch.checks),
             single(catalogue.BATCH_DEADLINE_EXCEEDED, batch.deadline_exceeded),
@@ -123,7 +123,7 @@ def batch_blocks(batch: Batch, totals: Counters) -> list[Block]:
         ]
 
 
-def _batch_histograms(counted: BatchTotals) -> Iterator[Block]:
+def _batch_histograms(counted: BatchCounters) -> Iterator[Block]:
     for family, histogram in (
         (catalogue.BATCH_DURATION, counted.duration),
         (catalogue.BATCH_START_WAIT, counted.start_wait),
@@ -138,7 +138,7 @@ def _batch_histograms(counted: BatchTotals) -> Iterator[Block]:
 
 
 def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
-    """Return what the exporter says about itself."""
+    """Yield the metrics about the exporter itself."""
     versions = (("python_version", facts.python_version), ("version", facts.version))
     yield single(catalogue.BUILD_INFO, 1.0, versions)
     yield single(catalogue.RELOAD_SUCCESSFUL, facts.last_reload_successful)
@@ -149,7 +149,7 @@ def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
 
 
 def _by_name(family: Family, values: Mapping[str, float]) -> Iterator[Block]:
-    """Return a block with a series for each value of the family's one label."""
+    """Yield a block with one series for each value of the family's only label."""
     (label,) = family.labels
     rows = Rows()
     for name, value in values.items():

@@ -1,8 +1,8 @@
-"""What a page is made of before it is text: blocks of series, one block per metric family.
+"""The data structure of a page before it becomes text: blocks of series, one block per metric family.
 
-Both renderings start here: `exporter.exposition.text_format` writes the blocks as text, `exporter.scrape.collector`
-turns them into prometheus_client's objects. A block keeps the values of many checks in columns, because a page about
-ten thousand checks has several hundred thousand of them.
+Both renderings start from blocks: `exporter.exposition.text_format` writes them as text, `exporter.scrape.collector`
+converts them to prometheus_client's objects. A block keeps the values of many checks in columns, because a page about
+ten thousand checks has several hundred thousand values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CheckColumn:
-    """Checks that have a series each in a column, in the order of the page; immutable, lives with the configuration.
+    """The checks of a column, one series each, in page order; immutable, lives with the configuration.
 
     Attributes:
         labels: The labels of the checks.
@@ -40,28 +40,28 @@ class CheckColumn:
 
 
 class Column(NamedTuple):
-    """One series of every subject: the labels it has besides theirs, and a value for each."""
+    """One series per subject: its labels besides those of the subject, and the values."""
 
     own: OwnLabels
     values: array[float]
 
 
 class Table(NamedTuple):
-    """Columns about the same subjects; shown subject by subject."""
+    """Columns about the same subjects; written subject by subject."""
 
     subjects: CheckColumn
     columns: Sequence[Column]
 
 
 class Rows:
-    """Series that only some checks have; filled while a page is made.
+    """Series that only some checks have; filled while a page is built.
 
-    They are lists side by side: a tuple for each of a hundred thousand series would set off the garbage collector.
+    They are parallel lists: a tuple for each of a hundred thousand series would trigger the garbage collector.
 
     Attributes:
-        labels: For each series the labels of its check.
-        own: The labels it has besides.
-        values: Its value.
+        labels: The labels of the check, for each series.
+        own: The other labels, for each series.
+        values: The value of each series.
     """
 
     __slots__ = ("labels", "own", "values")
@@ -79,14 +79,14 @@ class Rows:
 
 
 class HistogramTable(NamedTuple):
-    """One histogram of every subject.
+    """One histogram per subject.
 
     Attributes:
-        subjects: What the histograms are about.
-        own: The labels they have besides those of the subjects.
-        buckets: The same with `le`, for each bucket and infinity.
-        counts: For each subject the cumulated counts of the buckets; the last is the count of all.
-        sums: For each subject the sum of what was observed.
+        subjects: The checks that the histograms are about.
+        own: The labels besides those of the subjects.
+        buckets: The same labels with `le`, for each bucket and infinity.
+        counts: For each subject, the cumulative counts of the buckets; the last is the total count.
+        sums: For each subject, the sum of the observed values.
     """
 
     subjects: CheckColumn
@@ -98,7 +98,7 @@ class HistogramTable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A metric family with its series; made for one page.
+    """A metric family with its series; created for one page.
 
     Attributes:
         family: The family.
@@ -120,7 +120,7 @@ def shown(
     rows: Rows | None = None,
     histograms: Sequence[HistogramTable] = (),
 ) -> Iterator[Block]:
-    """Return the block of a family, or none when no series of it is there to be shown."""
+    """Yield the block of a family, or nothing when it has no series."""
     tables = [table for table in tables if table.subjects.labels]
     histograms = [table for table in histograms if table.subjects.labels]
     rows = Rows() if rows is None else rows

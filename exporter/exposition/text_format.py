@@ -1,8 +1,8 @@
 """Writes blocks of series in Prometheus' text format 0.0.4 or in OpenMetrics 1.0.0.
 
-The bytes are those that prometheus_client would print for the same series; the tests hold the two against each other.
-It is done by hand because prometheus_client takes some seven microseconds for a line, and a page about ten thousand
-checks has several hundred thousand lines. One block at a time is text, so that a large page never exists twice.
+The output is byte for byte what prometheus_client would print for the same series; the tests compare the two. It is
+written by hand because prometheus_client takes about seven microseconds per line, and a page about ten thousand checks
+has several hundred thousand lines. Blocks are converted one at a time, so that a large page never exists twice.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from exporter.exposition.series import Block, CheckColumn, HistogramTable, Rows, Table
 
 _GZIP_LEVEL = 1
-"""Level 6 takes more than twice the time and saves less than a tenth of the bytes of such pages (measured)."""
+"""Level 6 takes more than twice the time and saves less than a tenth of the bytes on such pages (measured)."""
 
 _GZIP_WINDOW = 31
 _PLAIN_FROM = 1e-4
-"""Below it Python and Go write floats with an exponent, JSON not yet."""
+"""Below this Python and Go write floats with an exponent, JSON does not yet."""
 
 _PLAIN_BELOW = 1e6
-"""From here on Go writes floats with an exponent, Python and JSON not yet."""
+"""From this value on Go writes floats with an exponent, Python and JSON do not yet."""
 
 _ALL_DIGITS_BELOW = 1e16
-"""From here on they all do."""
+"""From this value on all of them write an exponent."""
 
 _ONE_DIGIT_FROM, _ONE_DIGIT_BELOW = 1.0000001e-9, 9.999999e-6
-"""Between these, exponents have one digit in JSON, two in Python and Go."""
+"""Between these values, exponents have one digit in JSON and two in Python and Go."""
 
 _SMALL_COUNTS = tuple(f"{count}.0" for count in range(2000))
 
@@ -57,7 +57,7 @@ class Format(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """An answer to a scrape.
+    """The response to a scrape.
 
     Attributes:
         body: The bytes to send.
@@ -73,11 +73,11 @@ class Page:
 def write_page(
     blocks: Iterable[Block], exposition_format: Format, *, compress: bool = False, names: frozenset[str] = frozenset()
 ) -> Page:
-    """Write the blocks out.
+    """Write the blocks as a page.
 
     Args:
         blocks: What to show, in this order; consumed one by one.
-        exposition_format: In which format.
+        exposition_format: The format.
         compress: Whether to compress the body with gzip.
         names: Families or samples to show; empty for all.
     """
@@ -104,7 +104,7 @@ def _chunks(blocks: Iterable[Block], exposition_format: Format, names: frozenset
 
 
 def _wanted(family: Family, names: frozenset[str]) -> frozenset[str]:
-    """Return the sample names of the family that are to be shown."""
+    """Return the sample names of the family to show."""
     samples = frozenset(family.sample_names)
     if not names or family.name in names or family.name.removesuffix("_total") in names:
         return samples
@@ -121,7 +121,7 @@ def _header(family: Family, exposition_format: Format) -> str:
 
 
 def _lines(block: Block, samples: frozenset[str]) -> Iterator[str]:
-    """Write the samples of a block, some hundred lines at a time."""
+    """Yield the samples of a block as text, a few hundred lines at a time."""
     name = block.family.name
     for table in block.tables:
         yield from _table_lines(name, table)
@@ -131,9 +131,9 @@ def _lines(block: Block, samples: frozenset[str]) -> Iterator[str]:
 
 
 class _Piece(NamedTuple):
-    """Some hundred subjects: where they are among all, and the text of their labels.
+    """A few hundred subjects: their position among all, and the text of their labels.
 
-    Pieces of this size stay in the processor's cache: faster by a third (measured).
+    Pieces of this size stay in the processor's cache, which is a third faster (measured).
     """
 
     part: slice
@@ -191,7 +191,7 @@ def _histogram_lines(name: str, table: HistogramTable, samples: frozenset[str]) 
 
 
 def _column(sample: str, own: OwnLabels, piece: _Piece, values: array[float]) -> str:
-    """Write one line for each subject; most gauges have the same value for most checks, and then there is a short way.
+    """Return one line per subject; there is a shortcut for equal values, because most gauges have the same for all.
 
     Values are compared as bytes, because -0 equals 0 and NaN does not equal itself.
     """
@@ -212,10 +212,10 @@ def _column_lines(sample: str, own: OwnLabels, piece: _Piece, texts: list[str]) 
 
 
 def _texts(values: array[float]) -> list[str]:
-    """Write values as Go does.
+    """Format values as Go does.
 
-    pydantic's JSON writer is nine times as fast as `repr` and gives the same shortest digits; what differs is when and
-    how the formats use an exponent.
+    pydantic's JSON writer is nine times as fast as `repr` and produces the same shortest digits; the formats differ
+    only in when and how they use an exponent.
     """
     texts = to_json(values.tolist(), inf_nan_mode="constants").decode()[1:-1].split(",")
     return [

@@ -1,4 +1,4 @@
-"""Files for Prometheus made from the configuration: alert rules of single checks, and how the exporter is scraped."""
+"""Generates files for Prometheus from the configuration: alert rules of single checks, and scrape jobs."""
 
 from exporter.generate.header import with_header
 from exporter.generate.rules import Links, alert_rules

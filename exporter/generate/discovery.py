@@ -1,8 +1,8 @@
-"""HTTP service discovery: every configured check as a Prometheus target of its own.
+"""HTTP service discovery: lists every configured check as a separate Prometheus target.
 
-Prometheus then scrapes `/probe?check=NAME` for each, at the interval that the check asks for, and spreads the checks
-over servers and shards as it does with all targets. Source: Prometheus, "HTTP SD": the whole list at each request,
-status 200, JSON; an empty list when there is nothing.
+Prometheus then scrapes `/probe?check=NAME` for each check at the interval it asks for, and distributes checks over
+servers and shards like any other targets. Source: Prometheus, "HTTP SD": the whole list for each request, status 200,
+JSON; an empty list when there are no targets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exporter.model import Check
 
 WAY_SECONDS = 0.5
-"""What a scrape takes besides the checks and what the exporter keeps back: the way there and back."""
+"""Network time of a scrape, in addition to the checks and the offset that the exporter subtracts."""
 
 
 class TargetGroup(TypedDict):
@@ -31,13 +31,13 @@ class TargetGroup(TypedDict):
 def target_groups(
     checks: Iterable[Check], address: str, *, scheme: str = "http", timeout_offset_seconds: float = 0.5
 ) -> list[TargetGroup]:
-    """Return the target groups of checks, one for each.
+    """Return one target group per check.
 
     Args:
         checks: The checks.
-        address: Host and port under which Prometheus reaches this exporter.
-        scheme: How it reaches it.
-        timeout_offset_seconds: What the exporter keeps back from the time that Prometheus allows.
+        address: Host and port at which Prometheus reaches this exporter.
+        scheme: URL scheme with which Prometheus reaches it.
+        timeout_offset_seconds: Seconds that the exporter subtracts from the time that Prometheus allows.
     """
     margin_seconds = timeout_offset_seconds + WAY_SECONDS
     return [TargetGroup(targets=[address], labels=_labels(check, scheme, margin_seconds)) for check in checks]

@@ -1,4 +1,4 @@
-"""The comment on top of a generated file: where it comes from, so that nobody mends it by hand."""
+"""Adds a comment at the top of a generated file that says how it was made, so that nobody edits it by hand."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _WIDTH = 118
 
 
 def with_header(command: str, remarks: Iterable[str], document: object) -> str:
-    """Write a document as YAML below a comment; the same for the same arguments, so that it can be kept under version.
+    """Return a document as YAML below a comment; deterministic, so that it can be kept under version control.
 
     Args:
-        command: The command line that makes it, told in one line.
-        remarks: Sentences about what is below, each its own paragraph.
-        document: What is below.
+        command: The command line that generates it, on one line.
+        remarks: Sentences about the document, each as a separate paragraph.
+        document: The document.
     """
     lines = [f"Made by: {escape_unprintable(command)}"]
     for remark in remarks:

@@ -1,4 +1,4 @@
-"""PromQL about one check: whatever its name and target are made of, they match themselves and nothing else."""
+"""Writes PromQL that selects one check exactly, whatever characters its name and target contain."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ if TYPE_CHECKING:
     from exporter.model import Check
 
 _LONGEST_PLAIN_INTERVAL_SECONDS = 120.0
-"""A query sees a sample for five minutes (Prometheus, "Querying basics", staleness): two scrapes and some delay."""
+"""A query sees a sample for five minutes (Prometheus, "Querying basics", staleness): two scrapes plus a delay."""
 
 _DELAY_SECONDS = 60.0
 
 
 def quote_label_value(value: str) -> str:
-    """Write a label's value as a string of PromQL.
+    """Return a label value as a PromQL string.
 
-    Source: Prometheus, "Querying basics", string literals: escapes within double quotes are those of Go.
+    Source: Prometheus, "Querying basics", string literals: escapes within double quotes are as in Go.
     """
     escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return f'"{escaped}"'
 
 
 def series_of_check(metric: str, check: Check, *, within_seconds: float = 0.0) -> str:
-    """Return an expression for a metric of a check, by the labels that it has however it is scraped.
+    """Return an expression for a metric of a check, by the labels it has however it is scraped.
 
-    Type and target are asked for as well as the name, so that a check of another exporter that happens to have the
-    same name is not meant.
+    The expression matches type and target as well as the name, to exclude a check of another exporter that has the
+    same name.
 
     Args:
         metric: The metric.
-        check: The check; one that is scraped seldom is looked for as far back as its last scrape but one.
-        within_seconds: How long a sample is to count in any case; 0 for as long as Prometheus sees it.
+        check: The check; the expression for a rarely scraped check looks back over its last two scrapes.
+        within_seconds: How long a sample counts at least; 0 for as long as Prometheus sees it.
     """
     labels = {"check": check.name, "check_type": check.check_type, "target": check.shown_target}
     matchers = ",".join(f"{name}={quote_label_value(clean_value(value))}" for name, value in labels.items())

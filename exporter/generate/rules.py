@@ -1,8 +1,8 @@
-"""Alert rules for the checks that have `alert`: they take the place of the general rules for just these checks.
+"""Generates alert rules for the checks with `alert`, which replace the general rules for just these checks.
 
 An alert has the name of the general one, so that Alertmanager's routes and inhibitions and the advice in the README
-hold for it. Beside it a series is recorded that says so, and the general rules leave out the checks that have it. A
-check is thus left out where its own rules are loaded and nowhere else: a file that was forgotten silences nothing.
+apply to it. A marker series is recorded with it, and the general rules skip checks that have the marker. A check is
+therefore skipped only where its own rules are loaded: forgetting to load a file silences nothing.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from exporter.model import AlertPolicy, AlertTerms, Check
 
 OWN_ALERT_SERIES = "job_check:probe_success:own_alert"
-"""What is recorded for a check and each kind of alert (the label `alert`) that it has of its own."""
+"""The marker series recorded for a check and each kind of alert (the label `alert`) specific to it."""
 
 Rule = dict[str, object]
 
 _MOST_CHECKS_IN_GROUP = 100
-"""Prometheus evaluates the rules of a group one after the other, and groups side by side."""
+"""Prometheus evaluates the rules of a group sequentially, and groups concurrently."""
 
 _CERTIFICATE_FOR_SECONDS = 900.0
 _CERTIFICATE_COUNTS_SECONDS = 3600.0
-"""A target that is down for a moment presents no certificate; its alert must not end and begin again with that."""
+"""A target that is down briefly presents no certificate; that must not resolve its alert and fire it again."""
 
 
 class _Kind(NamedTuple):
-    """What alerts of a kind have in common; texts are Go templates, as Prometheus expands them.
+    """What alerts of one kind have in common; texts are Go templates that Prometheus expands.
 
     Attributes:
         marker: Value of the label `alert` of the recorded series.
         name: The name of the alert.
         summary: One line for people.
-        description: What is the matter in detail.
+        description: The details of the problem.
         dashboard: The dashboard to look at.
     """
 
@@ -90,11 +90,11 @@ _CHOICES = "&".join(f"var-{name}={{{{ $labels.{name} | urlquery }}}}" for name i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
-    """Where the links in alerts lead.
+    """The destinations of links in alerts.
 
     Attributes:
-        exporter_url: Where people find the exporter's pages; empty for the address that Prometheus scrapes.
-        grafana_url: Where they find the dashboards; empty for no links to them.
+        exporter_url: URL of the exporter's pages; empty for the address that Prometheus scrapes.
+        grafana_url: URL of Grafana with the dashboards; empty for no links to them.
     """
 
     exporter_url: str = ""
@@ -104,12 +104,12 @@ class Links:
 def alert_rules(checks: Iterable[Check], links: Links) -> dict[str, list[dict[str, object]]]:
     """Return the content of a rule file for Prometheus 2.42 and newer, in groups by check type.
 
-    A check that is not there, because its exporter is down or has not got it any more, is no business of these rules:
-    the general ones tell of exporters that cannot be scraped.
+    These rules ignore a missing check, whose exporter is down or no longer has it: the general rules alert on exporters
+    that cannot be scraped.
 
     Args:
-        checks: The checks; those without alerts of their own are left out.
-        links: Where links lead.
+        checks: The checks; those without specific alerts are skipped.
+        links: The destinations of links.
     """
     by_type: dict[str, list[list[Rule]]] = {}
     for check in checks:
@@ -125,7 +125,7 @@ def alert_rules(checks: Iterable[Check], links: Links) -> dict[str, list[dict[st
 
 
 class _CheckRules:
-    """Writes the rules of one check."""
+    """Creates the rules of one check."""
 
     def __init__(self, check: Check, policy: AlertPolicy, links: Links) -> None:
         self._check = check
@@ -134,7 +134,7 @@ class _CheckRules:
         self._success = series_of_check("probe_success", check)
 
     def rules(self) -> Iterator[Rule]:
-        """Return everything that the policy asks for."""
+        """Yield all rules that the policy requires."""
         policy = self._policy
         yield self._marker(_FAILING)
         yield self._alert(
@@ -150,7 +150,7 @@ class _CheckRules:
             yield from self._certificate_alerts()
 
     def _certificate_alerts(self) -> Iterator[Rule]:
-        """Return an alert for each severity, each until the next more severe one takes over."""
+        """Yield an alert for each severity, which ends where the next more severe one begins."""
         expiry = series_of_check(
             "probe_ssl_earliest_cert_expiry", self._check, within_seconds=_CERTIFICATE_COUNTS_SECONDS
         )
@@ -207,5 +207,5 @@ def _number(seconds: float) -> str:
 
 
 def _literal(text: str) -> str:
-    """Write a text so that Prometheus, which takes labels and annotations for templates, shows it as it is."""
+    """Escape a text so that Prometheus, which expands labels and annotations as templates, shows it unchanged."""
     return text.replace("{{", '{{ "{{" }}')

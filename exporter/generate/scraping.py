@@ -1,4 +1,4 @@
-"""The scrape configuration that fits a configuration of checks: which way, how often, and how long it may take."""
+"""Generates the Prometheus scrape jobs for a configuration: endpoint, intervals and timeouts."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from exporter.model import Check
 
 Endpoint = Literal["metrics", "sd", "probe"]
-"""What Prometheus asks: /metrics about all checks, /sd for a list of targets, /probe for targets listed beforehand."""
+"""What Prometheus scrapes: /metrics for all checks, /probe for targets from /sd, or /probe for targets listed here."""
 
 DEFAULT_INTERVAL_SECONDS = 30.0
-"""How often checks are scraped that ask for no interval, unless they take longer."""
+"""The scrape interval of checks without one, unless they take longer."""
 
 LEAST_TIMEOUT_SECONDS = 10.0
-"""Prometheus' own default. Many quick checks take longer than one, and a timeout that is not needed costs nothing."""
+"""Prometheus' own default. Many quick checks take longer than one, and an unnecessarily long timeout costs nothing."""
 
 _LARGEST_OFFSET_PART = 0.25
-"""What the exporter keeps back is at most a fifth of the timeout, which is a quarter of what is left."""
+"""The exporter subtracts at most a fifth of the timeout, which is a quarter of the remainder."""
 
 _STEP_SECONDS = 10.0
 
@@ -45,16 +45,16 @@ Params = dict[str, list[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scraping:
-    """How the exporter is to be scraped.
+    """How to scrape the exporter.
 
     Attributes:
         addresses: Host and port of each exporter as Prometheus reaches it; all run the same checks.
-        endpoint: What is asked.
-        job: Name of the job, and the beginning of the names when there are several.
-        interval_seconds: How often checks are scraped that ask for no interval; None lets their timeouts decide.
-        timeout_offset_seconds: What the exporter keeps back from the time that Prometheus allows.
+        endpoint: What Prometheus scrapes.
+        job: Name of the job, or the prefix of the names when there are several.
+        interval_seconds: The interval of checks without one; None derives it from their timeouts.
+        timeout_offset_seconds: Seconds that the exporter subtracts from the time that Prometheus allows.
         shards: Number of Prometheus servers that share the targets.
-        shard: Which of them this one is, from 0.
+        shard: The index of this server, from 0.
     """
 
     addresses: tuple[str, ...]
@@ -67,18 +67,18 @@ class Scraping:
 
 
 class ScrapeJobs(NamedTuple):
-    """Jobs for `scrape_configs`, and what is to be known about them."""
+    """Jobs for `scrape_configs`, and remarks about them for the user."""
 
     jobs: list[Job]
     remarks: list[str]
 
 
 def scrape_jobs(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
-    """Return the jobs that run each check as often as it asks for, with time for the slowest of them.
+    """Return the jobs that run each check at its interval, with enough time for the slowest check.
 
     Args:
         checks: All checks of the exporters.
-        scraping: How they are to be scraped.
+        scraping: How to scrape them.
     """
     if scraping.endpoint == "metrics":
         return _jobs_of_metrics(checks, scraping)
@@ -86,7 +86,7 @@ def scrape_jobs(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
 
 
 def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
-    """Return one job for each interval that is asked for, where a parameter can tell its checks from the others."""
+    """Return one job per interval, if a parameter can select its checks; otherwise a single job."""
     usual = _usual_interval(checks, scraping)
     groups = _by_interval(checks, usual) or {usual: []}  # target files may be empty for now
     remarks: list[str] = []
@@ -97,7 +97,7 @@ def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
         often = min(groups)
         asked = ", ".join(map(duration_text, sorted(groups)))
         remarks.append(
-            f"Checks are to be scraped at different intervals ({asked}), but no check type and no label tells which:"
+            f"Checks are to be scraped at different intervals ({asked}), but no check type or label separates them:"
             f" all are run every {duration_text(often)}. With --endpoint=sd each has its own."
         )
         groups, params = {often: list(checks)}, {often: {}}
@@ -115,9 +115,9 @@ def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
 
 
 def _params_that_choose(group: Sequence[Check], checks: Sequence[Check]) -> Params | None:
-    """Return the parameter of /metrics with the fewest values that chooses just this group; None when there is none.
+    """Return the parameter of /metrics with the fewest values that selects just this group; None when there is none.
 
-    By their names any checks could be chosen, but then a check that is renamed would end the scrape of all others.
+    Names could select any group, but then renaming one check would fail the scrape of all others.
     """
     first = group[0]
     ways: list[tuple[str, Callable[[Check], str | None]]] = [("check_type", lambda check: check.check_type)]
@@ -135,7 +135,7 @@ def _label(name: str, check: Check) -> str | None:
 
 
 def _job_of_targets(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
-    """Return a job in which every check is a target, and one target more that tells about all of them and runs none."""
+    """Return a job with every check as a target, and one extra target that reports on all checks but runs none."""
     usual = _usual_interval(checks, scraping)
     remarks: list[str] = []
     groups = {usual: [], **_by_interval(checks, usual)}
@@ -163,7 +163,7 @@ def _listed(group: TargetGroup, scraping: Scraping) -> dict[str, object]:
 
 
 def _sharding(scraping: Scraping) -> list[dict[str, object]]:
-    """Keep the targets of this shard. By the check, so that what several exporters say of it comes together."""
+    """Keep the targets of this shard, hashed by check, so that all exporters' results for a check stay together."""
     return [
         {
             "source_labels": ["__param_check"],
@@ -176,7 +176,7 @@ def _sharding(scraping: Scraping) -> list[dict[str, object]]:
 
 
 def _usual_interval(checks: Sequence[Check], scraping: Scraping) -> float:
-    """Return how often the checks are scraped that ask for no interval."""
+    """Return the scrape interval of checks without one, in seconds."""
     if scraping.interval_seconds is not None:
         return scraping.interval_seconds
     needed = _needed_seconds([check for check in checks if not check.interval_seconds], scraping)
@@ -191,14 +191,14 @@ def _by_interval(checks: Iterable[Check], usual_seconds: float) -> dict[float, l
 
 
 def _needed_seconds(checks: Iterable[Check], scraping: Scraping) -> float:
-    """Return the timeout with which a scrape of checks, all at once, is never over before the slowest of them."""
+    """Return the timeout, in seconds, that a scrape of these checks needs for the slowest one to finish."""
     longest = max((check.longest_run_seconds for check in checks), default=0.0)
     kept_back = min(scraping.timeout_offset_seconds, longest * _LARGEST_OFFSET_PART)
     return float(math.ceil(longest + kept_back + WAY_SECONDS))
 
 
 def _times(checks: Sequence[Check], interval: float, scraping: Scraping, remarks: list[str]) -> dict[str, object]:
-    """Give interval and timeout of a job; what is too short for a check or too long for alerts is remarked on."""
+    """Return interval and timeout of a job; add a remark if they are too short for a check or too long for alerts."""
     needed = _needed_seconds(checks, scraping)
     if needed > interval:
         slowest = max(checks, key=lambda check: check.longest_run_seconds)

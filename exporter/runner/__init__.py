@@ -1,1 +1,1 @@
-"""The batch: checks run side by side, each with its own timeout, retries and result."""
+"""Runs batches of checks concurrently, each check with its own timeout, retries and result."""

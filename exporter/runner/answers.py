@@ -1,7 +1,7 @@
-"""The door through which an executor's answer passes: what is wrong with it becomes one clear sentence.
+"""Validates what an executor returns, and describes what is wrong with it in one sentence.
 
-A sound answer costs a few comparisons of types and one pass over its measurements in C. Only what does not pass is
-looked at piece by piece, to say what is wrong with it and to keep what is sound of it.
+A sound answer costs a few type comparisons and one pass over its measurements in C. Only an unsound one is examined
+piece by piece, to report what is wrong and to keep what is sound.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 _Member = TypeVar("_Member", bound="StrEnum")
 
 MAX_MEASUREMENTS = 1000
-"""Series that one run may measure: many times what any protocol has, and far from what would fill a page."""
+"""Most series that one run may measure: many times what any protocol has, and far too few to fill a page."""
 
 _MAX_SOUND_SERIES = 20_000
-"""Series remembered as sound for one type: enough for ten thousand checks with a certificate each."""
+"""Most series remembered as sound for one type: enough for ten thousand checks with a certificate each."""
 
 _NUMBERS = frozenset((float, int, bool))
 _SEQUENCES = frozenset((list, tuple))
@@ -39,24 +39,24 @@ _message_of, _fields_of = itemgetter(1), itemgetter(2)
 
 
 class UnsoundAnswerError(Exception):
-    """Raised when an answer cannot be taken; its text is the sentence to report."""
+    """Raised when an answer cannot be accepted; its text is the sentence to report."""
 
 
 class DeclaredSeries:
     """What the checks of one type may measure; lives with the registry, shared by threads.
 
-    Without a declaration, any metric may be measured: a type that was registered by its executor alone is judged by
-    whoever reads its results.
+    Without a declaration, any metric may be measured: for a type registered by executor alone, judging its metrics is
+    up to the code that reads its results.
 
     Attributes:
-        is_trusted: Whether answers are not looked at, because the executor is the exporter's own.
+        is_trusted: Whether answers are accepted unchecked, because the executor is part of the exporter.
     """
 
     def __init__(self, specs: Collection[MetricSpec] | None = None, *, is_trusted: bool = False) -> None:
-        """Know what is declared.
+        """Make the declaration.
 
         Args:
-            specs: The metrics; None for any.
+            specs: The declared metrics; None for any.
             is_trusted: Whether everything that comes from the type's executor is known to be sound.
         """
         self.is_trusted = is_trusted
@@ -78,7 +78,7 @@ class DeclaredSeries:
         return not self.fault_of(measurements)
 
     def fault_of(self, measurements: Iterable[Measurement]) -> str:
-        """Return what is wrong with the first measurement that is unsound; empty when none is."""
+        """Return what is wrong with the first unsound measurement; empty when all are sound."""
         try:
             each = list(measurements)
         except Exception:  # noqa: BLE001 - as above
@@ -88,7 +88,7 @@ class DeclaredSeries:
         return next(filter(None, map(self._fault_of_one, each)), "")
 
     def sound_ones(self, measurements: Iterable[Measurement]) -> list[Measurement]:
-        """Return the measurements that are sound; none when there are too many."""
+        """Return the sound measurements; none when there are too many."""
         try:
             each = list(measurements)
         except Exception:  # noqa: BLE001 - as above
@@ -124,20 +124,20 @@ class DeclaredSeries:
 
 
 ANY_SERIES = DeclaredSeries()
-"""What a type without a declaration may measure."""
+"""What a type without a declaration may measure: any series."""
 
 
 def sound_answer(check: Check, attempt: Attempt, answer: object, declared: DeclaredSeries) -> Result:
-    """Return the answer as it can be judged; a sound one is returned as it is.
+    """Return the answer in a form that can be judged; a sound one is returned unchanged.
 
     Args:
         check: The check that ran.
-        attempt: What was measured and logged meanwhile.
+        attempt: What was measured and logged during the attempt.
         answer: What its executor returned.
         declared: What its type may measure.
 
     Raises:
-        UnsoundAnswerError: When the answer cannot be taken, with the sentence that says why.
+        UnsoundAnswerError: When the answer cannot be accepted; its text says why.
     """
     if declared.is_trusted and type(answer) is Result:
         return answer
@@ -156,7 +156,7 @@ def sound_answer(check: Check, attempt: Attempt, answer: object, declared: Decla
 
 
 def is_sound(attempt: Attempt, declared: DeclaredSeries) -> bool:
-    """Whether an attempt still is what the runner opened; never raises."""
+    """Whether the attributes of an attempt still have their types and sound values; never raises."""
     return declared.is_trusted or (
         type(attempt.log) is list
         and type(attempt.observed) is dict
@@ -172,7 +172,7 @@ def is_sound(attempt: Attempt, declared: DeclaredSeries) -> bool:
 
 
 def mend(attempt: Any, declared: DeclaredSeries) -> None:
-    """Keep what is sound of an attempt, so that it can be reported."""
+    """Replace what is unsound in an attempt, so that the rest can be reported."""
     attempt.measurements = declared.sound_ones(attempt.measurements)
     attempt.log = list(filter(_is_sound_line, attempt.log)) if type(attempt.log) is list else []
     attempt.observed = dict(attempt.observed) if isinstance(attempt.observed, dict) else {}
@@ -182,10 +182,10 @@ def mend(attempt: Any, declared: DeclaredSeries) -> None:
 
 
 def failure_of(error: Any) -> tuple[Reason, str]:
-    """Return reason and detail of a CheckFailed that an executor raised; any other reason than ours is `internal`."""
+    """Return reason and detail of a CheckFailed that an executor raised; an unknown reason becomes `internal`."""
     try:
         reason, detail = _member(Reason, error.reason), text_of(error.detail)
-    except Exception:  # noqa: BLE001 - a subclass may have anything in the place of its attributes
+    except Exception:  # noqa: BLE001 - a subclass may have anything as its attributes
         reason, detail = None, ""
     return reason or Reason.INTERNAL, detail or f"the executor raised {repr_of(error)}"
 
@@ -195,7 +195,7 @@ def _is_sound_line(line: object) -> bool:
 
 
 def _read(answer: Any) -> Result:
-    """Read an answer attribute by attribute, texts for members included."""
+    """Read an answer attribute by attribute, accepting plain text for enum members."""
     if not isinstance(answer, Result):
         if inspect.iscoroutine(answer):
             answer.close()
@@ -226,19 +226,22 @@ def _kind(answer: object) -> str:
 
 
 def _member(members: type[_Member], value: object) -> _Member | None:
-    """Return the member that a value is or, as plain text, names; None when there is none."""
+    """Return the enum member that a value is or, as plain text, names; None when there is none."""
     if type(value) is members:
         return value
     try:
         return members(value) if isinstance(value, str) else None
-    except Exception:  # noqa: BLE001 - not a member, or a text of a stranger's class
+    except Exception:  # noqa: BLE001 - not a member, or a text of a plugin's class
         return None
 
 
 def _fault_of_attempt(attempt: Attempt, declared: DeclaredSeries) -> str:
     if type(attempt.measurements) is not list:
         return _left("measurements", attempt.measurements)
-    return declared.fault_of(attempt.measurements) or "the executor left something else in the place of its attempt"
+    return (
+        declared.fault_of(attempt.measurements)
+        or "the executor replaced an attribute of its attempt with an invalid value"
+    )
 
 
 def _left(what: str, value: object) -> str:

@@ -1,4 +1,4 @@
-"""One batch on the loop: what it opens, runs, closes and reports."""
+"""The run of one batch on the event loop: opens what it needs, runs the checks, closes everything and reports."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Shared:
     Attributes:
         registry: The check types.
         http: What they share to reach their targets: the network, and what HTTP keeps on top of it.
-        stuck: Checks of earlier batches that still run.
-        workload: What checks cost the loop.
+        stuck: Checks of earlier batches that are still running.
+        workload: How much loop time checks take.
         buffer_size: Results that may wait in the stream of a batch.
-        cleanup_limit_seconds: Time that closing the executors, and then the client, may take.
+        cleanup_limit_seconds: Time allowed for closing the executors, and then the client.
     """
 
     registry: ExecutorRegistry
@@ -52,10 +52,10 @@ class Shared:
 
 
 class BatchRun:
-    """The run of one batch; made by the calling thread, run once on the loop, reported from any thread.
+    """The run of one batch; created by the calling thread, run once on the loop, reported from any thread.
 
     Attributes:
-        pulse: The life signs of the loop meanwhile.
+        pulse: The heartbeat of the loop during the batch.
         leftovers: Tasks that outlive the batch.
     """
 
@@ -84,7 +84,7 @@ class BatchRun:
         self._fan_out: FanOut | None = None
 
     async def run(self) -> Batch:
-        """Make what the batch needs, run it, close everything whatever happened, and report."""
+        """Open what the batch needs, run it, close everything whatever happened, and report."""
         self.pulse.start()
         busy_before = thread_time()
         shared = self._shared
@@ -119,10 +119,10 @@ class BatchRun:
         return self.report()
 
     def report(self, *, cut_off: int = 0) -> Batch:
-        """Report on the batch as far as it has come.
+        """Report on the batch so far.
 
         Args:
-            cut_off: Checks that got a result with reason `deadline` because the batch is not waited for.
+            cut_off: Checks that got a result with reason `deadline` because the caller no longer waits.
         """
         fan_out, closings, counts = self._fan_out, self._closings.so_far(), self._http.counts
         return Batch(
@@ -146,6 +146,6 @@ class BatchRun:
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
-    """Call a function on a loop from another thread, unless the loop has ended and there is nothing left to do."""
+    """Call a function on a loop from another thread; do nothing when the loop has ended."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(function)

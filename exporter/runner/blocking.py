@@ -1,4 +1,4 @@
-"""Which check keeps the event loop from going on: read from the stack of the loop's thread."""
+"""Finds the check that blocks the event loop by reading the stack of the loop's thread."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Blocker(NamedTuple):
-    """What a thread is busy with.
+    """The check that blocks a thread.
 
     Attributes:
-        execution: The check whose executor does not give way.
-        place: File and line of the executor, for people.
+        execution: The execution whose executor does not yield to the loop.
+        place: File and line in the executor, for people.
     """
 
     execution: Execution
@@ -25,9 +25,9 @@ class Blocker(NamedTuple):
 
 
 def find_blocker(thread_id: int) -> Blocker | None:
-    """Return the check whose code the thread is running right now; None when it runs no check's code.
+    """Return the check whose code the thread is running right now; None when there is none.
 
-    A check that merely waits is not on the stack, so that an idle loop has no blocker.
+    A check that merely waits is not on the stack, so an idle loop has no blocker.
     """
     frame: FrameType | None = sys._current_frames().get(thread_id)  # noqa: SLF001 - documented, and the only way
     inner = frame

@@ -1,4 +1,4 @@
-"""Closing what a batch has opened: bounded, shielded and timed, whatever the closing does."""
+"""Closes what a batch opened: bounded in time, shielded and measured, whatever the closing does."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """How closing one resource of a batch went.
+    """The outcome of closing one resource of a batch.
 
     Attributes:
         resource: The check type of the executor, or `http_client`.
         seconds: Time the closing took, or has taken so far.
-        failed: Whether it raised or ran out of time; the log has the error.
+        failed: Whether it raised or timed out; the error is logged.
     """
 
     resource: str
@@ -35,15 +35,15 @@ class Closing:
 
 
 class Closings:
-    """The account of what one batch closes; kept on its loop, read from any thread."""
+    """Closes the resources of one batch and records the outcomes; used on its loop, read from any thread."""
 
     def __init__(
         self, limit_seconds: float, on_left_behind: Callable[[asyncio.Task[bool]], object] = lambda task: None
     ) -> None:
-        """Open the account.
+        """Start without closings.
 
         Args:
-            limit_seconds: Time after which a closing is cancelled and no longer waited for.
+            limit_seconds: Time after which a closing is cancelled and no longer awaited.
             on_left_behind: Called with the task of such a closing.
         """
         self._limit_seconds = limit_seconds
@@ -54,12 +54,12 @@ class Closings:
     async def close(self, resource: str, aclose: Callable[[], object]) -> Closing:
         """Close one resource; errors are logged and reported, not raised.
 
-        The closing runs in a task of its own: cancelling the batch does not reach it, and one that ignores the end of
-        its time is left behind.
+        The closing runs in its own task: cancelling the batch does not reach it, and a closing that ignores its
+        cancellation is left behind.
 
         Args:
             resource: Name for the log and the metric.
-            aclose: Closes it; what it returns is awaited when it can be.
+            aclose: Closes it; what it returns is awaited if possible.
         """
         started = self._under_way[resource] = perf_counter()
         task = asyncio.create_task(_close(resource, aclose))
@@ -76,14 +76,14 @@ class Closings:
         return closing
 
     def so_far(self) -> tuple[Closing, ...]:
-        """Return how the closings went; one that is still under way counts as failed."""
+        """Return the outcomes so far; a closing that is still in progress counts as failed."""
         now = perf_counter()
         late = [Closing(resource=name, seconds=now - since, failed=True) for name, since in self._under_way.items()]
         return (*self._done, *late)
 
 
 async def _close(resource: str, aclose: Callable[[], object]) -> bool:
-    """Return whether closing went well; whatever it raises ends here, because SystemExit in a task stops the loop."""
+    """Return whether closing succeeded; every exception ends here, because SystemExit in a task stops the loop."""
     try:
         closing = aclose()
         if isinstance(closing, Awaitable):

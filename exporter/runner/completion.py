@@ -1,7 +1,7 @@
-"""What a check that was made by hand lacks: the default expectations of its type, as a configuration gives them.
+"""Completes checks created in Python: validates them and adds the default expectations of their type.
 
-A configuration has checked everything in a check before it makes one. Whoever makes one in Python is told here, before
-anything starts, what is wrong with it.
+A configuration validates everything in a check before creating it. Checks created in Python are validated here, before
+anything starts.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class Completion:
     """Completes the checks of one registry; lives as long as the runner, shared by threads."""
 
     def __init__(self, check_types: Mapping[str, CheckType]) -> None:
-        """Know the types.
+        """Complete the checks of these types.
 
         Args:
-            check_types: The types whose checks are completed, by name; may change.
+            check_types: The types whose checks are completed, by name; the mapping may change.
         """
         self._check_types = check_types
         self._defaults: dict[CheckType, tuple[Expectation, ...]] = {}
 
     def complete(self, checks: Iterable[Check]) -> tuple[Check, ...]:
-        """Return the checks with all that their types expect; those of a configuration are returned as they are.
+        """Return the checks with the default expectations of their types; those of a configuration stay unchanged.
 
         Raises:
-            TypeError: When something is not a check, or a part of one is of the wrong kind.
-            ValueError: When a number is out of its range, or a type has no default settings.
+            TypeError: When something is not a check, or an attribute of a check has the wrong type.
+            ValueError: When a number is out of range, or a type has no default settings.
         """
         return tuple([check if type(check) is Check and check.is_complete else self._of(check) for check in checks])
 
@@ -55,7 +55,7 @@ class Completion:
         return replace(check, expectations=(*check.expectations, *missing)) if missing else check
 
     def _missing(self, check: Check, check_type: CheckType) -> tuple[Expectation, ...]:
-        """Return the type's default expectations about whose subjects the check says nothing."""
+        """Return the type's default expectations for subjects that no expectation of the check judges."""
         if check.settings is None and not check.expectations:
             found = self._defaults.get(check_type)
             if found is None:

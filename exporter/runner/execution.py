@@ -1,8 +1,8 @@
-"""One check under way: its attempts, its time limit, and what happens when it does not keep to it.
+"""Runs one check: its attempts, its time limit, and what happens when it exceeds the limit.
 
-Time limits cancel a check's task once, with asyncio's own cancellation, and not through an AnyIO cancel scope: a scope
-repeats the cancellation on every pass of the loop for as long as the task lives, which makes a check that swallows
-cancellation burn a whole processor. A check that is still there shortly after its cancellation is left behind.
+A time limit cancels the check's task once, with asyncio's own cancellation, and not through an AnyIO cancel scope: a
+scope repeats the cancellation on every pass of the loop for as long as the task lives, so that a check that swallows
+cancellation would use a whole processor. A check that is still running shortly after its cancellation is left behind.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PHASES = {Reason.RESOLVE: "resolve", Reason.CONNECT_TIMEOUT: "connect"}
-"""What a timeout would mean while the phases last that all types have in common."""
+"""The phases common to all types, by the reason that a timeout has during each."""
 
 _GRACE_SECONDS = 0.1
 """How long a cancelled check may take to clean up before it counts as stuck."""
 
 LOOP_BROKE = "a check type stopped the event loop, or cancelled what runs on it, before the check was done"
-"""The detail of a check that was broken off and cannot know by whom."""
+"""The detail of a check that was interrupted by an unknown cause."""
 
 
 class Execution:
-    """Runs one check of one batch; made when the check starts, done when its result is known.
+    """Runs one check of one batch; created when the check starts, done when its result is known.
 
     Attributes:
         check: The check.
         abandoned: Whether the check ignored its cancellation and was left behind.
-        given_up: Whether its batch was given up, so that nobody waits for a result.
+        given_up: Whether its batch was given up, so that no result is needed.
         task: The task that runs it, once started.
     """
 
@@ -64,7 +64,7 @@ class Execution:
         Args:
             check: The check.
             executors: The executors of the batch.
-            deadline: `perf_counter()` value at which the batch ends; None for an unbounded batch.
+            deadline: `perf_counter()` when the batch ends; None for an unbounded batch.
             on_abandoned: Called on the loop with the result when the check has to be left behind.
         """
         self.check = check
@@ -88,11 +88,11 @@ class Execution:
 
     @classmethod
     def attempt_code(cls) -> CodeType:
-        """Return the code that calls the executor, to recognise it on a stack."""
+        """Return the code object that calls the executor, to recognise it on a stack."""
         return cls._make_attempt.__code__
 
     async def run(self) -> Result:
-        """Make attempts until one succeeds, none is left, or the batch's deadline comes.
+        """Make attempts until one succeeds, none is left, or the batch's deadline has passed.
 
         Raises:
             asyncio.CancelledError: When the batch was given up.
@@ -105,7 +105,7 @@ class Execution:
         except BaseException as error:
             if self.given_up:
                 raise
-            # What came here slipped past the handling of one attempt, and must not reach the batch.
+            # An error that the handling of one attempt missed must not reach the batch.
             logger.warning("check %s was broken off", self.check.name, exc_info=error)
             result = unjudged(self.check, Reason.INTERNAL, f"the check was broken off by {repr_of(error)}")
         return self._finished(result)
@@ -136,7 +136,7 @@ class Execution:
             if self._expired:
                 return self._timed_out(attempt)
             return self._unjudged(attempt, *failure_of(error))
-        except BaseException as error:  # noqa: BLE001 - SystemExit of a check type must not reach the loop
+        except BaseException as error:  # noqa: BLE001 - SystemExit from a check type must not reach the loop
             if self._expired:
                 return self._timed_out(attempt)
             return self._raised(attempt, error, pending)
@@ -146,13 +146,13 @@ class Execution:
         return self._timed_out(attempt) if self._expired else self._judged(attempt, answer)
 
     def _judged(self, attempt: Attempt, answer: object) -> Result:
-        """Judge what the executor returned; what cannot be judged is a failure of its own check."""
+        """Judge what the executor returned; when it cannot be judged, only this check fails."""
         try:
             sound = sound_answer(self.check, attempt, answer, self._executors.declared(self.check.check_type))
             return judge(self.check, attempt, sound, duration_seconds=self._duration_seconds())
         except UnsoundAnswerError as error:
             fault = str(error)
-        except BaseException as error:  # noqa: BLE001 - whatever an object of a stranger does while it is looked at
+        except BaseException as error:  # noqa: BLE001 - a plugin's object may raise anything when it is inspected
             fault = f"the executor returned what cannot be judged: {repr_of(error)}"
         logger.warning("check %s: %s", self.check.name, fault)
         return self._unjudged(attempt, Reason.INTERNAL, fault)

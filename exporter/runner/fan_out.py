@@ -1,7 +1,7 @@
-"""The middle of a batch: checks are started, their results streamed, and handed over while others still run.
+"""Starts the checks of a batch, streams their results, and hands them over while other checks still run.
 
-The producer and the consumer run side by side. Reading the stream only after the task group has ended would hang for
-ever as soon as there are more results than the stream has room for.
+The producer and the consumer run concurrently. Reading the stream only after the task group has ended would deadlock
+as soon as there are more results than the stream can hold.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     NumberedResult = tuple[int, Result]
 
 _GATHERING_SECONDS = 0.004
-"""How long further results are waited for before those that are there are handed over: a hop to a thread costs the loop
-as much as a tenth of a check."""
+"""How long to wait for more results before handing over those available: a hop to a thread costs the loop as much as a
+tenth of a check."""
 
 _GATHERED_RESULTS = 50
-"""A stream with less room than this would be full before, and the checks would wait."""
+"""A smaller stream would fill up before that time, and the checks would wait."""
 
 
 class FanOut:
@@ -43,7 +43,7 @@ class FanOut:
 
     Attributes:
         deadline_exceeded: Checks that were cut off, or not started, because of the deadline.
-        stream_high_water: Most results that were seen waiting in the stream.
+        stream_high_water: Most results observed waiting in the stream.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class FanOut:
         """Prepare a batch.
 
         Args:
-            checks: What to run.
-            executors: Who runs it.
-            delivery: Where results go.
-            stuck: Where checks are remembered that ignore their cancellation.
+            checks: The checks to run.
+            executors: The executors of the batch.
+            delivery: Receives the results.
+            stuck: Remembers checks that ignore their cancellation.
             leftovers: Takes the tasks that outlive the batch.
             pacer: Holds back starts.
             buffer_size: Results that may wait in the stream.
-            deadline: `perf_counter()` value at which all checks are cut off; None for no limit.
+            deadline: `perf_counter()` when all checks are cut off; None for no limit.
         """
         self.deadline_exceeded = 0
         self.stream_high_water = 0
@@ -85,7 +85,7 @@ class FanOut:
         self._stopped = False
 
     async def run(self) -> None:
-        """Run all checks; returns when every result has been handed over, even if a check was left behind."""
+        """Run all checks and return when every result has been handed over, even if a check was left behind."""
         send, receive = anyio.create_memory_object_stream["NumberedResult"](self._buffer_size)
         producer = asyncio.create_task(self._start_checks(send))
         try:
@@ -118,7 +118,7 @@ class FanOut:
         return self._deadline is not None and perf_counter() >= self._deadline
 
     async def _run_one(self, position: int, check: Check, send: MemoryObjectSendStream[NumberedResult]) -> None:
-        """Run one check with the executor of its type and send its result, unless it had to be left behind."""
+        """Run one check with the executor of its type and send its result, unless it was left behind."""
 
         def leave_behind(abandoned: Execution, result: Result) -> None:
             self._stuck.add(abandoned)
@@ -146,17 +146,17 @@ class FanOut:
             except anyio.WouldBlock:
                 await send.send((position, result))
         except anyio.BrokenResourceError:
-            self._stopped = True  # nobody reads any more: the batch has been given up
+            self._stopped = True  # nothing reads the stream any more: the batch has been given up
 
     async def _consume(self, receive: MemoryObjectReceiveStream[NumberedResult]) -> None:
-        """Hand over results in a worker thread, all that have queued up in one hop."""
+        """Hand over results in a worker thread, all queued ones in one hop."""
         one_thread = anyio.CapacityLimiter(1)
         missing = len(self._checks)
         while missing:
             try:
                 ready = [await receive.receive()]
             except anyio.EndOfStream:
-                return  # the producer failed, and says so when it is awaited
+                return  # the producer failed, and raises when it is awaited
             if missing > 1 and self._buffer_size >= _GATHERED_RESULTS:
                 await asyncio.sleep(_GATHERING_SECONDS)
             self.stream_high_water = max(self.stream_high_water, receive.statistics().current_buffer_used + 1)
@@ -169,7 +169,7 @@ class FanOut:
             missing -= len(ready)
 
     def stop(self) -> None:
-        """End what is still under way when the batch is given up; nothing is left to end otherwise."""
+        """Cancel the checks that still run when the batch is given up; otherwise none are left."""
         self._stopped = True
         for execution in self._running:
             execution.given_up = True
@@ -178,12 +178,12 @@ class FanOut:
 
 
 class ResultSink:
-    """Exactly-once handing over of the results of one batch; shared by the calling thread and a worker thread.
+    """Hands over each result of one batch exactly once; shared by the calling thread and a worker thread.
 
-    Results are known by the position of their check, so that two checks of one name do not hide each other.
+    Results are identified by the position of their check, so that two checks of the same name do not hide each other.
 
     Attributes:
-        error: What `result_received` raised; None when it has not.
+        error: What `result_received` raised; None if it has not.
     """
 
     def __init__(self, checks: Sequence[Check], result_received: Callable[[Result], object]) -> None:
@@ -195,11 +195,11 @@ class ResultSink:
         self.error: BaseException | None = None
 
     def note(self, position: int, result: Result) -> None:
-        """Remember a result that is on its way, so that `close` finds it when the way is blocked."""
+        """Remember a result that was sent, so that `close` finds it when the stream is blocked."""
         self._answered[position] = result
 
     def hand_over(self, numbered_results: Iterable[NumberedResult]) -> None:
-        """Call `result_received` with each result whose check has none yet; what it raises is the caller's to know."""
+        """Call `result_received` with each result whose check has none yet; what that raises is raised here."""
         with self._lock:
             for position, result in numbered_results:
                 if position in self._missing:
@@ -207,13 +207,13 @@ class ResultSink:
                     self._receive(result)
 
     def close(self, substitute: Callable[[Check], Result]) -> int:
-        """Hand over what is still missing; what comes later is dropped.
+        """Hand over the results that are still missing; later ones are dropped.
 
         Args:
-            substitute: Makes the result of a check that has not answered.
+            substitute: Creates the result of a check that has none.
 
         Returns:
-            How many substitutes there were.
+            The number of substitutes.
         """
         with self._lock:
             missing = sorted(self._missing)

@@ -1,7 +1,7 @@
-"""Where batches run: the portal's event loop, and another one in its place when it has died or is blocked for long.
+"""Provides the event loop that batches run on, and replaces it when it has died or stays blocked.
 
-A check type can stop the loop, cancel the portal or block it. A portal that is leased stays in its provider all the
-same, so that whoever uses it next would fail for ever: here it is left to itself and a new provider takes its place.
+A check type can stop the loop, cancel the portal or block it. A leased portal stays in its provider even then, so that
+every later use would fail: it is therefore abandoned, and a new provider replaces it.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BLOCKED_LIMIT_SECONDS = 30.0
-"""A loop that has not answered for so long is given up; most of what blocks one is over before."""
+"""A loop that has not answered for this long is given up; most blocking ends sooner."""
 
 _ANSWERS_WITHIN_SECONDS = 1.0
 _SURELY_ANSWERS_WITHIN_SECONDS = 0.2
 _RELEASE_LIMIT_SECONDS = 0.3
 _MOST_BLOCKED_LOOPS = 4
-"""Each is a thread that never ends. With more of them `/-/healthy` fails for good, and a supervisor starts anew."""
+"""Each is a thread that never ends. Beyond this number `/-/healthy` keeps failing, and a supervisor can restart."""
 
 
 class Work(Protocol):
-    """What runs on a loop."""
+    """Work that runs on a loop."""
 
     pulse: Pulse
     leftovers: Leftovers
 
     async def run(self) -> Batch:
-        """Do it."""
+        """Do the work and return its report."""
 
 
 class LoopCall:
-    """Work under way on a loop; waited for by the thread that asked for it.
+    """Work that runs on a loop while the thread that requested it waits.
 
     Attributes:
         work: The work.
-        outcome: What comes of it; fails with CancelledError or RuntimeError when the loop died.
-        provider: Where its loop comes from.
-        closed: Set when the lease of the loop has been given back.
+        outcome: Its report; fails with CancelledError or RuntimeError when the loop died.
+        provider: The provider of its loop.
+        closed: Set when the lease of the loop has been returned.
     """
 
     def __init__(self, work: Work) -> None:
@@ -69,7 +69,7 @@ class Loops:
     """The event loop of a runner; lives as long as the runner, shared by threads.
 
     Attributes:
-        replaced: How many loops were given up so far.
+        replaced: Number of loops given up so far.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class Loops:
         """Use a provider's loop.
 
         Args:
-            provider: Where the loop comes from; those that take its place are made alike.
-            on_abandoned: Called with the check that blocks a loop, and the loop, when it is given up.
+            provider: Provides the loop; replacements get the same backend and options.
+            on_abandoned: Called with the check that blocks a loop, and the loop, when the loop is given up.
             blocked_limit_seconds: How long a loop may go without answering before it is given up.
         """
         self.replaced = 0
@@ -98,12 +98,12 @@ class Loops:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The loop used last; None before the first."""
+        """The loop used last; None before the first use."""
         return self._loop
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold a lease of the loop, so that it stays warm; at the end, what hangs on it is waited for only briefly."""
+        """Hold a lease of the loop, so that it stays running; leaving waits only briefly for tasks that hang."""
         with self._lock:
             self._is_held = True
             self._open()
@@ -116,7 +116,7 @@ class Loops:
             _release(provider).join(_RELEASE_LIMIT_SECONDS)
 
     def start(self, work: Work) -> LoopCall:
-        """Run the work on the loop, from a thread of its own, because even handing something to a loop waits for it."""
+        """Run the work on the loop from a separate thread, because even submitting work to a loop waits for it."""
         if self._silent_since is not None:
             self._replace_blocked()
         call = LoopCall(work)
@@ -124,7 +124,7 @@ class Loops:
         return call
 
     def trouble(self) -> str:
-        """Return why nothing can run right now; empty when the loop answers. Takes up to a second when it does not."""
+        """Return why nothing can run right now; empty when the loop answers. Takes up to a second if it does not."""
         loop, provider = self._loop, self._provider
         if loop is None:
             return ""
@@ -148,7 +148,7 @@ class Loops:
         return f"the event loop that runs the checks has not answered for {silent_seconds:.0f} s{culprit}"
 
     def silent(self, call: LoopCall) -> None:
-        """Take note that the loop did not answer in time; it counts as blocked until the work has ended."""
+        """Record that the loop did not answer in time; it counts as blocked until the work has ended."""
         pulse = call.work.pulse
         with self._lock:
             if call.provider is not self._provider:
@@ -160,7 +160,7 @@ class Loops:
         call.outcome.add_done_callback(lambda _: self._forget_silence(call))
 
     def died(self, call: LoopCall) -> None:
-        """Put another loop in the place of the one that died under the work."""
+        """Replace the loop, which died while running the work."""
         if call.provider is not None:
             self._replace(call.provider)
 
@@ -170,7 +170,7 @@ class Loops:
                 self._silent_since = None
 
     def _run(self, call: LoopCall) -> None:
-        """Hold a lease for as long as the work and what it leaves behind need the loop."""
+        """Run the work, holding a lease of the loop until the work and the tasks it left behind have ended."""
         began = call.work.pulse
         try:
             try:
@@ -178,7 +178,7 @@ class Loops:
             except (RuntimeError, CancelledError):
                 if began.loop is not None or call.provider is None:
                     raise
-                # The portal had ended before the work could begin: another one does it.
+                # The portal had ended before the work could begin: run it on a new one.
                 self._run_on(self._replace(call.provider), call)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             if not call.outcome.done():
@@ -192,7 +192,7 @@ class Loops:
         try:
             batch = portal.call(call.work.run)
         except BaseException:
-            # Leaving a loop that is ending may wait without limit for what ignores its cancellation.
+            # Leaving a loop that is ending may wait without limit for tasks that ignore cancellation.
             _release(provider)
             raise
         call.outcome.set_result(batch)
@@ -204,7 +204,7 @@ class Loops:
         self._loop, self._thread_id = portal.call(asyncio.get_running_loop), portal.call(threading.get_ident)
 
     def _replace(self, provider: BlockingPortalProvider) -> BlockingPortalProvider:
-        """Put a new provider in the place of one whose loop is of no use any more, unless somebody else just has."""
+        """Replace a provider whose loop is unusable, unless another thread already has; return the current one."""
         with self._lock:
             if provider is self._provider:
                 self.replaced += 1
@@ -217,7 +217,7 @@ class Loops:
             return self._provider
 
     def _replace_blocked(self) -> None:
-        """Give up a loop that has been blocked for very long, and put a new one in its place."""
+        """Give up a loop that has been blocked for too long, and replace it."""
         with self._lock:
             loop, since = self._loop, self._silent_since
             if loop is None or since is None or perf_counter() - since < self._blocked_limit_seconds:
@@ -225,7 +225,7 @@ class Loops:
             if self._blocked_loops >= _MOST_BLOCKED_LOOPS or self._answers(loop, _SURELY_ANSWERS_WITHIN_SECONDS):
                 return
             blocker = find_blocker(self._thread_id)
-            with suppress(RuntimeError):  # it has ended just now
+            with suppress(RuntimeError):  # the loop has just ended
                 self._blocked_loops += 1
                 loop.call_soon_threadsafe(self._freed)
                 if blocker is not None:
@@ -239,7 +239,7 @@ class Loops:
     def _answers(self, loop: asyncio.AbstractEventLoop, limit_seconds: float) -> bool:
         answered = threading.Event()
         try:
-            # Not through the portal, which waits for the loop without limit even to hand it something.
+            # Not through the portal, which waits for the loop without limit even to submit work.
             loop.call_soon_threadsafe(answered.set)
         except RuntimeError:  # the loop has ended
             return False
@@ -247,7 +247,7 @@ class Loops:
 
 
 def _release(provider: BlockingPortalProvider) -> threading.Thread:
-    """Return a lease back in a thread of its own, because the loop may have to be waited for, perhaps for ever."""
+    """Return a lease in a separate thread, because that may wait for the loop, perhaps for ever."""
     thread = threading.Thread(target=provider.__exit__, args=(None, None, None), name="nyxmon-release", daemon=True)
     thread.start()
     return thread

@@ -1,9 +1,9 @@
-"""When the next check of a batch may start, and whether the event loop keeps up meanwhile.
+"""Paces the starts of checks in a batch and measures whether the event loop keeps up.
 
-Starting everything at once falsifies every duration: each answer then waits in the loop behind all the others. A cap
-on how many checks are under way would be wrong as well, since most of them only wait for their targets. So a start is
-held back while the loop has work to catch up with; and it reserves the time that its answer will cost the loop, since
-checks that were started in one moment are answered in one moment, however long that takes.
+Starting all checks at once would distort every duration: each answer would wait in the loop behind all others. A cap
+on concurrent checks would be wrong as well, since most checks only wait for their targets. Instead, a start is held
+back while the loop has work to catch up with, and it reserves the time that its answer will cost the loop, because
+checks started at the same moment are answered at the same moment, however long that takes.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from threading import get_ident
 from time import perf_counter
 
 _BUSY_ITERATION_SECONDS = 0.0005
-"""A pass of the loop that takes longer delays every answer that arrives during it by about as much. About one step of a
-TLS handshake: with more, answers begin to queue; with less, nothing is gained."""
+"""A pass of the loop that takes longer than this delays every answer that arrives during it by about as much. This is
+about one step of a TLS handshake: with a higher value answers begin to queue, a lower one gains nothing."""
 
 _LONGEST_HOLD_SECONDS = 0.05
-"""A start is held back no longer than this because of a busy loop, so that a loop kept busy by somebody else cannot
-starve a batch."""
+"""A busy loop holds back a start no longer than this, so that other work on the loop cannot starve a batch."""
 
 _AHEAD_SECONDS = 0.002
-"""How far starts may be ahead of the work reserved, and catch up when they are late: what a loop's timer can tell."""
+"""How far starts may run ahead of the reserved work, or catch up when late: the resolution of a loop's timer."""
 
 _SPREAD_SECONDS, _MOST_SPREAD = 0.02, 3.0
-"""Starts are further apart than the work takes, by as many times the work and by as much for the whole batch at the
-most: few checks are done soon anyway, and then none waits for another that costs more than was thought."""
+"""Starts are spaced further apart than the work takes: by at most this many times the work, and by at most this long
+over the whole batch. A small batch is done soon anyway, and then no check waits for one that costs more than expected.
+"""
 
 _LONGEST_WORK_SECONDS = 0.005
 _CERTAIN_STARTS = 100
-"""Batches of fewer starts teach the less."""
+"""Batches with fewer starts have less weight in what is learned."""
 
 _BEAT_SECONDS = 0.05
 
 
 class Workload:
-    """What checks cost the event loop, learned from batch to batch; lives as long as the process.
+    """How much event loop time checks take, learned from batch to batch; lives for the process.
 
     Attributes:
-        check_seconds: The loop's time for a check, without a TLS handshake.
-        handshake_seconds: Its time for a TLS handshake.
+        check_seconds: Loop time for a check, without a TLS handshake.
+        handshake_seconds: Loop time for a TLS handshake.
     """
 
     def __init__(self) -> None:
@@ -47,12 +47,12 @@ class Workload:
         self.handshake_seconds = 0.0006
 
     def learn(self, busy_seconds: float, checks: int, handshakes: int) -> None:
-        """Take in what a batch took.
+        """Learn from one batch.
 
         Args:
             busy_seconds: CPU time of the loop's thread during the batch.
             checks: Checks started.
-            handshakes: Handshakes begun.
+            handshakes: Handshakes started.
         """
         if not checks:
             return
@@ -69,19 +69,19 @@ def _credible(seconds: float) -> float:
 
 
 class Pacer:
-    """Paces one batch on the running loop; whoever waits for a turn gets it in the order of asking, one at a time.
+    """Paces one batch on the running loop; waiters get their turns one at a time, in the order they asked.
 
     Attributes:
-        start_wait_seconds: For each turn so far, how long it was waited for.
-        handshakes: Turns so far that were for handshakes.
+        start_wait_seconds: The wait for each turn so far.
+        handshakes: Number of turns so far that were for handshakes.
     """
 
     def __init__(self, workload: Workload | None = None, checks: int | None = None) -> None:
         """Begin a batch.
 
         Args:
-            workload: What its checks will cost the loop.
-            checks: How many there are; None when that is not known.
+            workload: How much loop time its checks are expected to take.
+            checks: Number of checks; None when unknown.
         """
         self.start_wait_seconds: list[float] = []
         self.handshakes = 0
@@ -91,11 +91,11 @@ class Pacer:
         self._spread_seconds = _SPREAD_SECONDS / checks if checks else 0.0
 
     async def wait_for_turn(self) -> None:
-        """Return when one more check may go on."""
+        """Wait until one more check may start."""
         await self._wait(self._workload.check_seconds)
 
     async def wait_for_handshake(self) -> None:
-        """Return when one more check may begin to connect for a TLS handshake."""
+        """Wait until one more check may connect for a TLS handshake."""
         self.handshakes += 1
         await self._wait(self._workload.handshake_seconds)
 
@@ -118,13 +118,13 @@ class Pacer:
 
 
 class Pulse:
-    """The life signs of the event loop during one batch: made by the caller's thread, beaten on the loop.
+    """The heartbeat of the event loop during one batch; created by the caller's thread, beats on the loop.
 
     Attributes:
-        last_beat: `perf_counter()` value of the last sign of life, or of the making of this object.
-        longest_lag_seconds: The latest that a beat was so far.
-        loop: The loop, once it has begun with the batch.
-        thread_id: The thread it runs in.
+        last_beat: `perf_counter()` at the last beat, or at the creation of this object.
+        longest_lag_seconds: The longest delay of a beat so far.
+        loop: The loop, once it has started the batch.
+        thread_id: The thread that the loop runs in.
     """
 
     def __init__(self) -> None:
@@ -142,13 +142,13 @@ class Pulse:
         self._arm(self.loop)
 
     def stop(self) -> None:
-        """End the beating; a beat that is overdue right now counts as lag."""
+        """Stop beating; a beat that is overdue counts as lag."""
         if self._timer is not None:
             self._timer.cancel()
             self._see(perf_counter())
 
     def silent_seconds(self) -> float:
-        """Return for how long the loop has shown no sign of life; from any thread."""
+        """Return for how long a beat has been overdue; callable from any thread."""
         return max(0.0, perf_counter() - self.last_beat - _BEAT_SECONDS)
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:

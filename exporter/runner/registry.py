@@ -1,8 +1,8 @@
-"""Which executor runs which check type: recipes for the life of the process, instances for the life of a batch.
+"""Maps check types to executors: recipes live for the process, instances for a batch.
 
-`ExecutorRegistry` holds recipes (an instance the caller owns, or a factory that gets the batch's context).
-`BatchExecutors` holds what one batch made of them, so that overlapping batches share no executor and none is closed
-under another.
+`ExecutorRegistry` holds recipes (an instance the caller owns, or a factory that receives the batch's context).
+`BatchExecutors` holds the executors that one batch created from them, so that overlapping batches share none and no
+batch closes another's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """How the executor of a type comes about: exactly one of `instance` and `factory` is set."""
+    """How to get the executor of a type: exactly one of `instance` and `factory` is set."""
 
     instance: CheckExecutor | None = None
     factory: ExecutorFactory | None = None
@@ -44,10 +44,10 @@ class _Recipe:
 
 
 class BatchExecutors:
-    """The executors of one batch, made on first use; lives as long as the batch and is used on its loop only.
+    """The executors of one batch, created on first use; lives as long as the batch and is used only on its loop.
 
     Attributes:
-        instantiated: Check type to number of executors that were made from factories.
+        instantiated: Check type to number of executors created by factories.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class BatchExecutors:
         self.instantiated: dict[str, int] = {}
 
     def get_executor(self, check_type: str) -> CheckExecutor:
-        """Return the executor of a type, making it when the batch has none yet.
+        """Return the executor of a type, creating it if the batch has none yet.
 
         Two types registered with the same factory share one instance.
 
         Raises:
             UnknownCheckTypeError: When the type has no recipe.
-            CheckFailed: When the executor cannot be made; it is not tried again in this batch.
+            CheckFailed: When the executor cannot be created; this batch does not try again.
         """
         executor = self._by_type.get(check_type)
         if executor is None:
@@ -79,7 +79,7 @@ class BatchExecutors:
         return executor
 
     def declared(self, check_type: str) -> DeclaredSeries:
-        """What checks of a type may measure."""
+        """Return what checks of a type may measure."""
         return self._declared.get(check_type, ANY_SERIES)
 
     def _obtain(self, check_type: str) -> CheckExecutor:
@@ -112,13 +112,13 @@ class BatchExecutors:
         raise CheckFailed(Reason.INTERNAL, fault)
 
     async def aclose_all(self, limit_seconds: float = 1.0, closings: Closings | None = None) -> tuple[Closing, ...]:
-        """Close what the batch made, side by side and each once, so that one that hangs holds up no other.
+        """Close the executors that the batch created, concurrently and each once, so that none delays another.
 
-        Instances registered by the caller are the caller's to close and are left alone.
+        Instances registered by the caller stay open; the caller closes them.
 
         Args:
-            limit_seconds: Time they have, where `closings` does not say it.
-            closings: Where to keep account of it.
+            limit_seconds: Time allowed, if `closings` is not given.
+            closings: Closes them and records the outcomes.
         """
         closings = closings or Closings(limit_seconds)
         owned, self._owned = self._owned, []
@@ -128,15 +128,15 @@ class BatchExecutors:
 
 
 def _call_aclose(executor: CheckExecutor) -> object:
-    """Begin to close an executor; one that holds nothing need not have an `aclose`."""
+    """Start closing an executor; an executor without resources need not have an `aclose`."""
     aclose = getattr(executor, "aclose", None)
     return None if aclose is None else aclose()
 
 
 class ExecutorRegistry:
-    """The check types the program knows and how their executors are made; lives for the process.
+    """The check types that the program knows and how to create their executors; lives for the process.
 
-    Registering is done at start-up by one thread; afterwards the registry may be read by any.
+    One thread registers types at startup; afterwards any thread may read the registry.
     """
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ class ExecutorRegistry:
 
     @classmethod
     def with_builtins(cls) -> Self:
-        """Make a registry that knows the built-in check types."""
+        """Return a registry of the built-in check types."""
         registry = cls()
         for check_type in BUILTIN:
             registry.register_type(check_type)
@@ -156,27 +156,27 @@ class ExecutorRegistry:
         return registry
 
     def register(self, check_type: str, executor: CheckExecutor) -> None:
-        """Let an instance run all checks of a type, replacing what ran them; the caller keeps and closes it."""
+        """Run all checks of a type with this instance, replacing an earlier executor; the caller owns and closes it."""
         self._replace(check_type, _Recipe(instance=executor))
 
     def register_factory(self, check_type: str, factory: ExecutorFactory, *, needs_http_client: bool = False) -> None:
-        """Let a factory make the executor of a type anew for each batch, replacing what ran it.
+        """Create the executor of a type with this factory for each batch, replacing an earlier executor.
 
         Args:
             check_type: The type.
-            factory: Gets the batch's context; the batch closes what it makes.
-            needs_http_client: Whether the context must carry the shared HTTP client.
+            factory: Receives the batch's context; the batch closes what it returns.
+            needs_http_client: Whether the context must contain the shared HTTP client.
         """
         self._replace(check_type, _Recipe(factory=factory, needs_http_client=needs_http_client))
 
     def register_type(self, check_type: CheckType) -> None:
-        """Make a declared type known: its executor to the runner, its settings and metrics to everything else."""
+        """Register a declared type: its executor for the runner, its settings and metrics for everything else."""
         self._check_types[check_type.name] = check_type
         self.register_factory(check_type.name, check_type.executor, needs_http_client=check_type.needs_http_client)
         self._self_run[check_type.name] = check_type
 
     def _replace(self, check_type: str, recipe: _Recipe) -> None:
-        """Let something else run the checks of a type; what was known of who ran them before does not hold for it."""
+        """Replace the recipe of a type, and forget what was known about its earlier executor."""
         self._recipes[check_type] = recipe
         self._self_run.pop(check_type, None)
         declaration = self._check_types.get(check_type)
@@ -188,33 +188,33 @@ class ExecutorRegistry:
 
     @property
     def check_types(self) -> Mapping[str, CheckType]:
-        """The declared types by name; types registered by executor alone declare nothing and are not among them."""
+        """The declared types by name; types registered by executor alone declare nothing and are not included."""
         return self._check_types
 
     @property
     def self_run_types(self) -> Mapping[str, CheckType]:
-        """The declared types whose checks are run by the executor that they declare, by name."""
+        """The declared types that still run with the executor they declare, by name."""
         return self._self_run
 
     def require(self, check_types: Iterable[str]) -> None:
-        """Make sure that every type has an executor, before anything is started.
+        """Verify that every type has an executor, before anything is started.
 
         Raises:
-            UnknownCheckTypeError: For the first one, in sorted order, that has none.
+            UnknownCheckTypeError: For the first type, in sorted order, that has none.
         """
         for check_type in sorted(set(check_types) - self._recipes.keys()):
             raise UnknownCheckTypeError(check_type, self._recipes)
 
     def needs_http_client(self, check_types: Iterable[str]) -> bool:
-        """Return whether any of these types wants the shared HTTP client."""
+        """Return whether any of these types needs the shared HTTP client."""
         return any(self._recipes[check_type].needs_http_client for check_type in check_types)
 
     def for_batch(self, context: BatchContext) -> BatchExecutors:
-        """Open the executors of one batch on a snapshot of the recipes; the batch closes them."""
+        """Return the executors of one batch, based on a snapshot of the recipes; the batch closes them."""
         return BatchExecutors(dict(self._recipes), context, dict(self._declared))
 
     def get_executor(self, check_type: str) -> CheckExecutor:
-        """Return an executor to a caller without a batch; it is kept until `aclose_all`.
+        """Return an executor to a caller outside a batch; it is kept until `aclose_all`.
 
         Raises:
             UnknownCheckTypeError: When the type has no recipe.
@@ -222,5 +222,5 @@ class ExecutorRegistry:
         return self._standing.get_executor(check_type)
 
     async def aclose_all(self) -> tuple[Closing, ...]:
-        """Close the executors that `get_executor` made; registered instances stay open."""
+        """Close the executors that `get_executor` created; registered instances stay open."""
         return await self._standing.aclose_all()

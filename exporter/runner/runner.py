@@ -1,14 +1,13 @@
-"""Runs a batch of checks for a synchronous caller: AsyncCheckRunner and what it shares between batches.
+"""Runs batches of checks for synchronous callers: AsyncCheckRunner and what it shares between batches.
 
-How a batch flows: the caller's thread waits. On the portal's loop a producer starts the checks, paced, in a task group;
-each sends its Result into a bounded memory stream; a consumer reads the stream while the producer is still starting
-checks and hands what has queued up to `result_received` in a worker thread. When the last result is through, the
-executors and the HTTP client of the batch are closed and the Batch report is returned. When time is up, the caller
-takes what is there and leaves, whatever the loop is doing.
+While a batch runs, the caller's thread waits. On the portal's loop a producer starts the checks, paced, in a task
+group. Each check sends its Result to a bounded memory stream. A consumer reads the stream while the producer is still
+starting checks, and hands queued results to `result_received` in a worker thread. After the last result, the executors
+and the HTTP client of the batch are closed and the Batch report is returned. When time is up, the caller takes the
+results that exist and returns, whatever the loop is doing.
 
-What this module leaves to its neighbours: what happens on the loop (`batch`), which loop that is (`loops`), the time
-limit and attempts of one check (`execution`), the verdict (`verdict`), the pace (`pacing`), exactly-once delivery
-(`fan_out`).
+Other modules handle what happens on the loop (`batch`), which loop that is (`loops`), the time limit and attempts of
+one check (`execution`), the verdict (`verdict`), the pace (`pacing`), and exactly-once delivery (`fan_out`).
 """
 
 from __future__ import annotations
@@ -48,19 +47,19 @@ logger = logging.getLogger(__name__)
 
 _LEAST_PATIENCE_SECONDS, _MOST_PATIENCE_SECONDS = 0.03, 0.2
 _PATIENCE_SHARE = 1 / 32
-"""How long after its deadline a batch is waited for, as a share of its budget: for cut-off checks to clean up, and for
-executors to be closed. Less than a third of what there is between deadline and answer at a scrape timeout of 1 s."""
+"""How long to wait for a batch after its deadline, as a share of its budget, so that cut-off checks can clean up and
+executors can be closed. Less than a third of the time between deadline and answer at a scrape timeout of 1 s."""
 
 _LOOK_SECONDS = 1.0
 _CLOSING_LIMIT_SECONDS = 0.5
 
 _BLOCKED_BY_CHECK_SECONDS = 0.1
 _BLOCKED_SECONDS = 0.5
-"""A loop that has not run a timer for so long cannot, also when nobody is to be seen who blocks it."""
+"""A loop that has not run a timer for this long is blocked, even if no blocking check is found."""
 
 
 class CheckRunner(Protocol):
-    """Runs checks and hands over each result; the contract between the synchronous callers and the runner."""
+    """Runs checks and hands over each result; the contract between synchronous callers and the runner."""
 
     def run_all(
         self,
@@ -70,13 +69,13 @@ class CheckRunner(Protocol):
         budget_seconds: float | None = None,
         given_up: Future[None] | None = None,
     ) -> Batch:
-        """Run all checks, call `result_received` once per check, and report on the batch."""
+        """Run all checks, call `result_received` once per check, and return the report on the batch."""
 
 
 class AsyncCheckRunner:
     """A CheckRunner that runs checks concurrently on an AnyIO event loop; lives for the process, shared by threads.
 
-    Batches may overlap; they share recipes, TLS contexts and the memory of stuck checks, and nothing else.
+    Batches may overlap; they share only recipes, TLS contexts and the record of stuck checks.
     """
 
     def __init__(
@@ -89,14 +88,14 @@ class AsyncCheckRunner:
         network: Network | None = None,
         blocked_limit_seconds: float = BLOCKED_LIMIT_SECONDS,
     ) -> None:
-        """Make a runner.
+        """Create a runner.
 
         Args:
-            portal_provider: Where the event loop comes from. Whoever holds a lease of it keeps the loop warm between
-                batches; without one, each batch starts a loop and ends it.
+            portal_provider: Provides the event loop. A lease of it keeps the loop running between batches; without
+                one, each batch starts a loop and ends it.
             registry: The check types; the built-in ones by default.
             buffer_size: Results that may wait in the stream. Any size from 0 is correct; small ones hold checks back.
-            cleanup_limit_seconds: Time that closing the executors, and then the client, may take.
+            cleanup_limit_seconds: Time allowed for closing the executors, and then the client.
             network: What batches share to reach their targets.
             blocked_limit_seconds: How long the event loop may be blocked before later batches get a new one.
         """
@@ -119,25 +118,25 @@ class AsyncCheckRunner:
 
     @property
     def stuck_checks(self) -> frozenset[str]:
-        """Names of the checks that ignored their cancellation and still run."""
+        """Names of the checks that ignored their cancellation and are still running."""
         return self._stuck.names()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop that ran checks last; None before the first batch."""
+        """The event loop that last ran checks; None before the first batch."""
         return self._loops.loop
 
     @property
     def replaced_loops(self) -> int:
-        """How many event loops were given up because a check type stopped or blocked them."""
+        """Number of event loops given up because a check type stopped or blocked them."""
         return self._loops.replaced
 
     def hold_loop(self) -> AbstractContextManager[None]:
-        """Keep the event loop warm between batches, for the length of a `with` block."""
+        """Keep the event loop running between batches, for the duration of a `with` block."""
         return self._loops.held()
 
     def trouble(self) -> str:
-        """Return why no check can run right now, in one sentence; empty when they can.
+        """Return why no check can run right now, in one sentence; empty when checks can run.
 
         Takes up to a second when the event loop does not answer.
         """
@@ -154,17 +153,17 @@ class AsyncCheckRunner:
         """Run all checks and hand over each result exactly once, as the checks finish.
 
         Args:
-            checks: What to run; an empty batch is a batch. Checks made by hand are given the default expectations of
-                their type.
+            checks: The checks to run; may be empty. Checks created in Python get the default expectations of their
+                type.
             result_received: Called with one result at a time, in a worker thread. An exception it raises ends the
                 batch and is raised here after everything has been closed.
             budget_seconds: Time for all checks; those not done by then get a result with reason `deadline`.
-            given_up: Once it is done, the batch is ended, and checks that have no result yet get none of their own.
+            given_up: Once it is done, the batch is ended, and checks without a result get a substitute.
 
         Raises:
-            UnknownCheckTypeError: When a type has no executor; nothing has been started then.
-            TypeError: When a check or its settings are of the wrong kind; nothing has been started then.
-            ValueError: When a number of a check is out of its range; nothing has been started then.
+            UnknownCheckTypeError: When a type has no executor; nothing has been started.
+            TypeError: When a check or its settings have the wrong type; nothing has been started.
+            ValueError: When a number of a check is out of range; nothing has been started.
         """
         batch_checks = self._completion.complete(checks)
         self.registry.require(check.check_type for check in batch_checks)
@@ -185,7 +184,7 @@ class AsyncCheckRunner:
         return call.outcome.result()
 
     def _give_up(self, call: LoopCall, run: BatchRun, delivery: ResultSink) -> Batch:
-        """Take what is there of a batch whose time is up, and leave the rest of it to itself."""
+        """Report on a batch whose time is up with the results that exist, and abandon the rest."""
         pulse = run.pulse
         silent_seconds = pulse.silent_seconds()
         blocker = find_blocker(pulse.thread_id) if pulse.loop is not None else None
@@ -198,7 +197,7 @@ class AsyncCheckRunner:
         missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, _blocked_detail(check, blocker)))
         culprit = f": the check {blocker.execution.check.name} blocks it at {blocker.place}" if blocker else ""
         logger.error(
-            "the event loop has not answered for %.1f s, so that %d checks have no result of their own%s",
+            "the event loop has not answered for %.1f s; %d checks did not finish%s",
             silent_seconds,
             missing,
             culprit,
@@ -206,9 +205,9 @@ class AsyncCheckRunner:
         return run.report()
 
     def _fail(self, call: LoopCall, run: BatchRun, delivery: ResultSink, error: BaseException) -> Batch:
-        """Take what is there of a batch that broke, and let the next one have a new loop."""
+        """Report on a batch that broke with the results that exist, and replace the loop for the next batch."""
         missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, LOOP_BROKE))
-        logger.error("the batch broke; %d checks have no result of their own", missing, exc_info=error)
+        logger.error("the batch broke; %d checks did not finish", missing, exc_info=error)
         self._loops.died(call)
         return run.report()
 
@@ -217,7 +216,7 @@ class AsyncCheckRunner:
 
 
 def _wait(call: LoopCall, budget_seconds: float | None, blocked_limit_seconds: float) -> None:
-    """Return when the batch has ended, when its time is up, or when its loop has ended or is of no use any more."""
+    """Wait until the batch has ended, its time is up, or its loop has ended or become unusable."""
     ends = None
     if budget_seconds is not None:
         patience = min(max(budget_seconds * _PATIENCE_SHARE, _LEAST_PATIENCE_SECONDS), _MOST_PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""What outlives its batch: checks that are skipped until they end, and tasks that the loop is kept running for."""
+"""Tracks what outlives a batch: stuck checks, skipped until they end, and tasks that keep the loop running."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class StuckChecks:
         self._lock = threading.Lock()
 
     def names(self) -> frozenset[str]:
-        """Return the names of the checks that still run although nobody waits for them."""
+        """Return the names of the checks that are still running although their batch has ended."""
         with self._lock:
             return frozenset(self._executions)
 
     def add(self, execution: Execution) -> None:
-        """Remember a check that was left behind, until its task ends; to be called on the loop that runs it."""
+        """Remember a check that was left behind, until its task ends; call this on the loop that runs it."""
         self._remember(execution)
         self._forget_when_done(execution)
 
     def add_blocking(self, execution: Execution, loop: asyncio.AbstractEventLoop) -> None:
-        """Remember a check that blocks its loop, until the loop is free and the task has ended; from any thread."""
+        """Remember a check that blocks its loop, until the loop is free and the task ends; callable from any thread."""
         self._remember(execution)
         loop.call_soon_threadsafe(self._forget_when_done, execution)
 
@@ -50,9 +50,9 @@ class StuckChecks:
 
 
 class Leftovers:
-    """Tasks that outlive their batch; filled on its loop, waited for by the thread that holds the lease of the loop.
+    """Tasks that outlive their batch; added on its loop, awaited by the thread that holds the lease of the loop.
 
-    Ending a loop waits for its tasks without limit, so that the lease is only given back when they are done.
+    Ending a loop waits for its tasks without limit, so the lease is returned only when they are done.
     """
 
     def __init__(self) -> None:
@@ -63,13 +63,13 @@ class Leftovers:
         return bool(self._tasks)
 
     def add(self, task: asyncio.Task[object] | None) -> None:
-        """Take a task that was left behind."""
+        """Add a task that was left behind."""
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._done)
 
     def wait(self) -> None:
-        """Return when every task has ended, or its loop has."""
+        """Wait until every task, or its loop, has ended."""
         while any(not task.get_loop().is_closed() for task in tuple(self._tasks)):
             self._changed.wait(_LOOK_SECONDS)
             self._changed.clear()

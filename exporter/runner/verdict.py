@@ -1,8 +1,8 @@
-"""From what an attempt yielded to the Result that is handed on: judging is pure and happens in one place.
+"""Turns the outcome of an attempt into a Result: all judging is pure and happens here.
 
-Executors say whether the protocol worked; expectations say whether the answer was right. The verdict is the worse of
-the two, and the reason is that of the first thing that went wrong. A wrong status or response code, and what the check
-type expects by itself, go before all else that was expected: they explain the rest.
+Executors report whether the protocol worked; expectations decide whether the answer was right. The verdict is the
+worse of the two, and the reason is that of the first thing that went wrong. A wrong status or response code and the
+default expectations of the check type take precedence over all other expectations, because they explain the rest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _VERDICTS = {Severity.ERROR: ResultStatus.ERROR, Severity.WARNING: ResultStatus.WARNING}
 _EXPLAINING = frozenset((Reason.STATUS, Reason.RCODE))
-"""Reasons of subjects that say what kind of answer it was; from an error page nothing else can be expected."""
+"""Reasons of subjects that say what kind of answer it was; on an error page no other expectation can hold."""
 
 _WORSE = {ResultStatus.OK: 0, ResultStatus.WARNING: 1, ResultStatus.ERROR: 2}
 
@@ -32,12 +32,12 @@ def judge(
     *,
     duration_seconds: float,
 ) -> Result:
-    """Weigh an executor's answer and the check's expectations against each other.
+    """Combine an executor's answer and the check's expectations into one result.
 
     Args:
         check: The check that ran.
-        attempt: What was measured, observed and logged meanwhile.
-        answer: What the executor gave back.
+        attempt: What was measured, observed and logged during the attempt.
+        answer: What the executor returned.
         duration_seconds: Time since the first attempt began, the observation of the subject `duration`.
     """
     observed: dict[str, Observation] = {**attempt.observed, **answer.observed, DURATION.name: duration_seconds}
@@ -66,7 +66,7 @@ def judge(
 
 
 def _weight(outcome: ExpectationOutcome) -> tuple[int, bool]:
-    """Return how much a missed expectation counts for the verdict; of equal ones the first is told."""
+    """Return how much a missed expectation counts for the verdict; of equal ones the first is reported."""
     expectation = outcome.expectation
     explains = expectation.is_default or expectation.subject.reason in _EXPLAINING
     return _WORSE[_VERDICTS[expectation.severity]], explains
@@ -80,7 +80,7 @@ def _told(outcome: ExpectationOutcome) -> str:
 
 
 def unjudged(check: Check, reason: Reason, detail: str, attempt: Attempt | None = None) -> Result:
-    """Return the result of a check that did not end by itself; what it measured and observed before still counts."""
+    """Return the result of a check that gave no sound answer; what it measured and observed still counts."""
     return Result(
         check_name=check.name,
         status=ResultStatus.ERROR,
@@ -93,7 +93,7 @@ def unjudged(check: Check, reason: Reason, detail: str, attempt: Attempt | None 
 
 
 def wants_retry(check: Check, result: Result) -> bool:
-    """Return whether a failed attempt may be followed by another, by its reason and the check's retry conditions."""
+    """Return whether the reason and the check's retry conditions allow another attempt after a failed one."""
     if result.status is not ResultStatus.ERROR:
         return False
     if not check.retry_reasons and not check.retry_expectations:
@@ -106,7 +106,7 @@ def wants_retry(check: Check, result: Result) -> bool:
 
 
 def _is_missed(outcome: ExpectationOutcome, reasons: frozenset[Reason]) -> bool:
-    """Return whether an expectation was looked at and missed, and its reason is among these."""
+    """Return whether an expectation was evaluated and missed, and its reason is among these."""
     is_missed = outcome.evaluated and not outcome.ok and outcome.expectation.severity is Severity.ERROR
     return is_missed and outcome.expectation.subject.reason in reasons
 
@@ -120,7 +120,7 @@ def finish(
     started_timestamp_seconds: float,
     log: Sequence[LogLine],
 ) -> Result:
-    """Add to a judged result what the runner measured over all attempts."""
+    """Return a judged result with what the runner measured over all attempts."""
     return Result(
         check_name=result.check_name,
         status=result.status,

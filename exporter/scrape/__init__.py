@@ -1,1 +1,1 @@
-"""What a scrape does: selects checks, runs them in one batch, records the results."""
+"""Serves scrapes: selects checks, runs them in one batch and records the results."""

@@ -1,7 +1,7 @@
-"""CheckCollector: prometheus_client's view of the checks, where one collection is one batch.
+"""CheckCollector: a prometheus_client collector that runs the checks as one batch per collection.
 
-`exporter.scrape.service` writes its pages straight from the blocks that a collector yields; `describe` and `collect`
-are for programs that register the collector with prometheus_client themselves. Both show the same series.
+`exporter.scrape.service` writes its pages directly from the blocks that a collector yields; `describe` and `collect`
+are for programs that register the collector with prometheus_client. Both show the same series.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 
 class CheckCollector(Collector):
-    """Runs checks when it is asked for their metrics; lives with the configuration, shared by threads.
+    """Runs checks when their metrics are collected; lives with the configuration, shared by threads.
 
-    Register it in a registry of its own, `CollectorRegistry(auto_describe=False)`. Collections may overlap; each runs
-    its own batch.
+    Register it in a separate registry, `CollectorRegistry(auto_describe=False)`. Collections may overlap; each runs its
+    own batch.
 
     Attributes:
         layout: The checks and their series.
@@ -48,44 +48,44 @@ class CheckCollector(Collector):
         self,
         runner: CheckRunner,
         checks: Iterable[Check],
-        known: MetricFamilies,
+        families: MetricFamilies,
         *,
         records: Records | None = None,
         budget_seconds: float | None = 10.0,
         labelled: bool = True,
     ) -> None:
-        """Prepare the collection of some checks; nothing is run.
+        """Prepare to collect some checks; nothing is run yet.
 
         Args:
-            runner: Runs them.
-            checks: What to run; their names must differ.
-            known: The families.
-            records: Where results are remembered; several collectors of one process share theirs.
+            runner: Runs the checks.
+            checks: The checks; their names must differ.
+            families: The metric families.
+            records: Where results are recorded; the collectors of one process share it.
             budget_seconds: Time for one collection; None for no limit.
-            labelled: Whether series carry the labels of their check, and what is known besides its gauges is shown;
-                only a collector of one check can do without.
+            labelled: Whether series carry the labels of their check, and more than its gauges is shown; only a
+                collector of one check can go without labels.
 
         Raises:
             ValueError: When two checks have the same name.
         """
-        self.layout = SeriesLayout(checks, known, labelled=labelled)
+        self.layout = SeriesLayout(checks, families, labelled=labelled)
         self._runner = runner
-        self._known = known
+        self._families = families
         self._records = records if records is not None else Records()
-        self._totals = self._records.totals.of_checks(self.layout.checks)
+        self._check_counters = self._records.counters.of_checks(self.layout.checks)
         self._budget_seconds = budget_seconds
 
     def describe(self) -> list[Metric]:
-        """Name the families that `collect` may give; runs nothing."""
-        families: Iterable[Family] = (*catalogue.UNIVERSAL, *self._known.of_types)
+        """Return the families that `collect` may return; runs nothing."""
+        families: Iterable[Family] = (*catalogue.UNIVERSAL, *self._families.of_types)
         if self.layout.labelled:
             families = (*families, *catalogue.CHECKS, *catalogue.BATCH)
         return [_metric(family) for family in families]
 
     def collect(self) -> list[Metric]:
-        """Run the checks as one batch and give their metrics.
+        """Run the checks as one batch and return their metrics.
 
-        Whatever becomes of a check is a metric, never an exception.
+        Every outcome of a check is a metric, never an exception.
 
         Raises:
             UnknownCheckTypeError: When a type has no executor.
@@ -93,17 +93,17 @@ class CheckCollector(Collector):
         return [metric_of(block) for block in self.blocks(self.run(self._budget_seconds))]
 
     def run(self, budget_seconds: float | None, given_up: Future[None] | None = None) -> Outcome:
-        """Run the checks that are due as one batch, and record what came of it.
+        """Run the checks that are due as one batch, and record the results.
 
         Args:
             budget_seconds: Time for all checks; None for no limit.
-            given_up: Once it is done, nobody waits for the outcome: checks that have no result yet are ended, and
-                nothing is recorded of them.
+            given_up: Once it is done, nothing waits for the outcome: checks without a result are cancelled, and
+                nothing is recorded for them.
 
         Raises:
-            UnknownCheckTypeError: When a type has no executor; nothing has been run then.
+            UnknownCheckTypeError: When a type has no executor; nothing has been run.
         """
-        checks, started, mask = self.layout.checks, monotonic(), self._known.mask
+        checks, started, mask = self.layout.checks, monotonic(), self._families.mask
         reused = {check.name: last for check in checks if (last := self._records.reusable(check)) is not None}
         received: dict[str, Result] = {}
 
@@ -121,8 +121,8 @@ class CheckCollector(Collector):
             )
         finally:
             finished = [
-                (check, totals, received[check.name])
-                for check, totals in zip(checks, self._totals, strict=True)
+                (check, counters, received[check.name])
+                for check, counters in zip(checks, self._check_counters, strict=True)
                 if check.name in received
             ]
             self._records.record(finished, batch, started=started)
@@ -134,32 +134,32 @@ class CheckCollector(Collector):
         return Outcome(results, ages, batch)
 
     def blocks(self, outcome: Outcome) -> Iterator[Block]:
-        """Return the series of an outcome, family by family, in the order of the catalogue."""
-        yield from probe_blocks(self.layout, outcome, self._known)
+        """Yield the series of an outcome, family by family, in the order of the catalogue."""
+        yield from probe_blocks(self.layout, outcome, self._families)
         if self.layout.labelled:
             yield from self._counted_blocks(outcome.batch)
 
     def blocks_without_run(self) -> Iterator[Block]:
-        """Return the series of what was counted so far, and run nothing; for a collector with labels."""
-        totals = self._records.totals
-        with totals.lock:
-            batch = totals.batches.standing()
+        """Yield the series counted so far without running anything; for a collector with labels."""
+        counters = self._records.counters
+        with counters.lock:
+            batch = counters.batches.standing()
         yield from self._counted_blocks(batch)
 
     def _counted_blocks(self, batch: Batch) -> Iterator[Block]:
-        totals = self._records.totals
-        yield from check_blocks(self.layout, totals, self._totals, batch.stuck_checks)
-        yield from batch_blocks(batch, totals)
+        counters = self._records.counters
+        yield from check_blocks(self.layout, counters, self._check_counters, batch.stuck_checks)
+        yield from batch_blocks(batch, counters)
 
 
 def _no_result(check: Check) -> Result:
-    """Stand in for the result that a runner of someone else's making did not give."""
+    """Return a substitute for a result that a third-party runner did not return."""
     detail = "the runner gave no result"
     return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.RUNNER, detail=detail)
 
 
 def metric_of(block: Block) -> Metric:
-    """Turn a block into prometheus_client's object, its samples in the order in which they are written."""
+    """Convert a block to prometheus_client's object, with its samples in the order in which they are written."""
     metric = _metric(block.family)
     name = block.family.name
     for table in block.tables:
@@ -173,7 +173,7 @@ def metric_of(block: Block) -> Metric:
 
 
 def block_of(metric: Metric) -> Block:
-    """Turn one of prometheus_client's gauges or counters into a block."""
+    """Convert a gauge or counter of prometheus_client to a block."""
     kind = Kind(metric.type)
     name = f"{metric.name}_total" if kind is Kind.COUNTER else metric.name
     rows = Rows()

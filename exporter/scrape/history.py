@@ -1,7 +1,7 @@
-"""What the last runs of each check were like: a bounded ring per check, for the pages that people look at.
+"""Keeps the recent runs of each check in a bounded ring, for the HTML pages.
 
 The newest runs keep their log, measurements and judged expectations; older ones are reduced to a point (verdict,
-reason, duration), so that there is a row of points however many checks share the memory.
+reason, duration), so that every check has a row of points however many checks share the memory.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _REASON_NUMBERS = {reason: number for number, reason in enumerate(_REASONS)}
 
 
 class Run(NamedTuple):
-    """One run of a check as it is remembered; immutable.
+    """One recorded run of a check; immutable.
 
     Attributes:
         status: The verdict.
         reason: Why it was not ok; None when it was.
         detail: One sentence about the failure, cut to a bounded length.
-        recorded_timestamp_seconds: Unix time at which the result came in.
-        started_timestamp_seconds: Unix time at which the first attempt began; 0 when none did.
+        recorded_timestamp_seconds: Unix time when the result was recorded.
+        started_timestamp_seconds: Unix time when the first attempt began; 0 when none did.
         duration_seconds: Wall time of all attempts.
         attempts: Attempts made; 0 when the check was not started.
-        timeout_seconds: The bound in force for the last attempt.
-        expectations: How each expectation fared; empty once the run is only a point.
+        timeout_seconds: The time limit of the last attempt.
+        expectations: The outcome of each expectation; empty once the run is only a point.
         measurements: What was measured; empty once the run is only a point.
         log: What happened, in order; empty once the run is only a point.
     """
@@ -71,18 +71,18 @@ class Run(NamedTuple):
 class History:
     """Recent runs per check; lives for the process, shared by threads.
 
-    The memory is divided evenly among the checks. The newest run of a check may take three quarters of its share: what
-    does not fit of its measurements and then of its log is left out. Over its share, a check turns older runs into
-    points, then forgets the oldest points.
+    The memory is divided evenly among the checks. The newest run of a check may take three quarters of its share: if it
+    does not fit, its measurements and then the end of its log are dropped. When a check exceeds its share, older runs
+    become points, then the oldest points are dropped.
     """
 
     def __init__(self, runs_per_check: int = 30, max_bytes: int = 48 * 1024 * 1024) -> None:
-        """Make an empty history.
+        """Create an empty history.
 
         Args:
-            runs_per_check: Most runs that are remembered for one check.
-            max_bytes: Memory for all checks together, as estimated; enough for ten thousand HTTP checks to keep
-                their newest run whole and thirty points.
+            runs_per_check: Most runs kept for one check.
+            max_bytes: Estimated memory for all checks together; the default lets ten thousand HTTP checks keep their
+                newest run in full and thirty points.
         """
         if runs_per_check < 1:
             raise ValueError(f"runs_per_check is {runs_per_check}; it must be 1 or more")
@@ -92,9 +92,9 @@ class History:
         self._lock = Lock()
 
     def record(self, check: Check, result: Result) -> None:
-        """Remember a result; the oldest run of the check gives way.
+        """Record a result, replacing the oldest run of the check when it has too many.
 
-        A check that has come to mean another type or target starts anew.
+        A check whose type or target has changed starts with an empty history.
         """
         run, size = _remembered(result)
         with self._lock:
@@ -105,19 +105,19 @@ class History:
             ring.append(run, size, max_runs=self._runs_per_check, max_bytes=share)
 
     def latest(self, name: str) -> Run | None:
-        """Return the newest run of a check; None when it has not run yet."""
+        """Return the newest run of a check; None if it has not run yet."""
         with self._lock:
             ring = self._rings.get(name)
             return ring.runs[-1] if ring else None
 
     def runs(self, name: str) -> tuple[Run, ...]:
-        """Return the remembered runs of a check, oldest first."""
+        """Return the recorded runs of a check, oldest first."""
         with self._lock:
             ring = self._rings.get(name)
             return (*ring.points_as_runs(), *ring.runs) if ring else ()
 
     def retain(self, names: Collection[str]) -> None:
-        """Forget every check that is not among these, such as those that a new configuration no longer has."""
+        """Forget all checks except these, such as those that a new configuration removed."""
         with self._lock:
             for name in self._rings.keys() - set(names):
                 del self._rings[name]
@@ -126,16 +126,16 @@ class History:
 class _Ring:
     """The runs of one check, guarded by the lock of the history.
 
-    Points are bytes, one after the other: as objects, thirty of them would take more memory than a whole run.
+    Points are stored as consecutive bytes: as objects, thirty of them would take more memory than a full run.
 
     Attributes:
         check_type: The type of the check.
         target: Its target.
-        runs: The newest runs, whole; never empty once there was one.
-        sizes: The memory each of them takes.
+        runs: The newest runs, in full; never empty after the first.
+        sizes: The memory that each of them takes, in bytes.
         points: The runs before them.
-        point_count: How many these are.
-        bytes: The memory all of them take.
+        point_count: The number of points.
+        bytes: The memory that runs and points take.
     """
 
     __slots__ = ("bytes", "check_type", "point_count", "points", "runs", "sizes", "target")
@@ -165,7 +165,7 @@ class _Ring:
             self.bytes -= self.sizes.pop(0)
 
     def points_as_runs(self) -> Iterator[Run]:
-        """Return the points as runs, oldest first."""
+        """Yield the points as runs, oldest first."""
         place = 0
         while place < len(self.points):
             recorded, started, duration, timeout, attempts, status, reason, length = _POINT.unpack_from(
@@ -176,7 +176,7 @@ class _Ring:
             yield Run(_STATUSES[status], _REASONS[reason], detail, recorded, started, duration, attempts, timeout)
 
     def _make_point(self) -> None:
-        """Turn the oldest whole run into a point."""
+        """Reduce the oldest full run to a point."""
         run, size = self.runs.pop(0), self.sizes.pop(0)
         detail = run.detail[:_POINT_DETAIL_CHARACTERS].encode("utf-8", "replace")
         self.points += _POINT.pack(
@@ -201,7 +201,7 @@ class _Ring:
 
 
 def _remembered(result: Result) -> tuple[Run, int]:
-    """Turn a result into a run whose texts are bounded, and estimate the memory it takes."""
+    """Return a result as a run with bounded texts, and the estimated memory it takes."""
     log = result.log
     log_bytes = _bytes_of(log)
     if log_bytes is None:
@@ -227,7 +227,7 @@ def _remembered(result: Result) -> tuple[Run, int]:
 
 
 def _cut(run: Run, size: int, max_bytes: int) -> tuple[Run, int]:
-    """Leave out the measurements, then as many of the last log lines as do not fit."""
+    """Drop the measurements, then as many of the last log lines as do not fit."""
     log = run.log
     rest = size - _MEASUREMENT_BYTES * len(run.measurements)
     log_bytes = _bytes_of(log) or 0
@@ -240,9 +240,9 @@ def _cut(run: Run, size: int, max_bytes: int) -> tuple[Run, int]:
 
 
 def _bytes_of(log: tuple[LogLine, ...]) -> int | None:
-    """Estimate the memory of a log; None when it holds something that is not small.
+    """Estimate the memory of a log; None when it contains something that is not small.
 
-    It is one plain loop, because every result of every scrape comes through here.
+    This is one plain loop, because every result of every scrape passes through it.
     """
     size = _LOG_LINE_BYTES * len(log)
     for _, message, fields in log:
@@ -253,7 +253,7 @@ def _bytes_of(log: tuple[LogLine, ...]) -> int | None:
         for value in fields.values():
             kind = value.__class__
             if kind is str:
-                length = len(value)  # type: ignore[arg-type] # its class has just been looked at
+                length = len(value)  # type: ignore[arg-type] # its class has just been checked
                 if length > _MAX_TEXT_CHARACTERS:
                     return None
                 size += length
@@ -263,7 +263,7 @@ def _bytes_of(log: tuple[LogLine, ...]) -> int | None:
 
 
 def _bounded(line: LogLine) -> LogLine:
-    """Return the line with long texts cut and objects turned into text, so that it keeps no body alive."""
+    """Return the line with long texts cut and objects converted to text, so that it keeps no body alive."""
     fields: Mapping[str, object] = {
         name: value if value.__class__ in _SMALL else text_of(value) for name, value in line.fields.items()
     }

@@ -1,7 +1,7 @@
-"""Batches that scrapes share: whoever asks for checks that are being run already waits for that batch.
+"""Lets scrapes share batches: a scrape of checks that are already running waits for that batch.
 
-A flight is boarded by any number of scrapes and taken off once, by whoever has a thread for it. It ends early when
-everybody has left it.
+Any number of scrapes can board a batch. It takes off once, when a thread is free for it, and ends early when every
+scrape has left it.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from exporter.exposition.probe_metrics import Outcome
 
 _LEAST_SHARE = 0.75
-"""A scrape joins a batch that has at least so much of the time that its own would have; in one with less, checks would
-be cut off for the sake of somebody else's hurry."""
+"""A scrape joins a batch only if it has at least this share of the time that the scrape's own batch would have; with
+less, checks would be cut off because another scrape has less time."""
 
 
 class InFlightBatch:
-    """A batch that scrapes wait for; made by `InFlightBatches.board`.
+    """A batch that scrapes wait for; created by `InFlightBatches.board`.
 
     Attributes:
-        took_off: Done when it has begun.
-        outcome: What came of it; an exception when the runner failed.
-        given_up: Done when nobody waits for it any more.
+        took_off: Done when the batch has begun.
+        outcome: Its outcome; an exception when the runner failed.
+        given_up: Done when no scrape waits for it any more.
     """
 
     def __init__(self) -> None:
@@ -37,13 +37,13 @@ class InFlightBatch:
         self._deadline = 0.0
 
     def board(self, ticket: Ticket, deadline: float, budget_seconds: float) -> None:
-        """Let a scrape wait for the flight; those that came before it has begun decide together when it must end."""
+        """Let a scrape wait for the batch; the scrapes that board before it begins determine its deadline."""
         if not self._deadlines or (not self.took_off.done() and deadline < self._deadline):
             self._deadline, self._budget_seconds = deadline, budget_seconds
         self._deadlines[ticket] = deadline
 
     def leave(self, ticket: Ticket) -> bool:
-        """Let a scrape go; return whether it was the last one and there is something to give up."""
+        """Remove a scrape; return whether it was the last one and the batch has to be given up."""
         if self._deadlines.pop(ticket, None) is None or self.outcome.done():
             return False
         if not self.took_off.done() and self._deadlines:
@@ -51,37 +51,37 @@ class InFlightBatch:
         return not self._deadlines
 
     def suits(self, deadline: float, needed_seconds: float) -> bool:
-        """Return whether a scrape may wait for it: it ends in time, and is not in too much of a hurry."""
+        """Return whether a scrape may wait for the batch: it ends in time and has enough time itself."""
         if self.outcome.done() or self.given_up.done() or self._deadline > deadline:
             return False
         return self._budget_seconds >= _LEAST_SHARE * needed_seconds
 
     def take_off(self) -> float:
-        """Begin; return the seconds that are left."""
+        """Mark the batch as begun and return the seconds left."""
         self.took_off.set_result(None)
         return self._deadline - monotonic()
 
 
 class Ticket:
-    """The place of one scrape in a flight.
+    """The place of one scrape in a batch.
 
     Attributes:
-        flight: The flight.
-        is_first: Whether its holder has to see to it that the flight takes off.
+        in_flight: The batch.
+        is_first: Whether its holder has to start the batch.
     """
 
-    __slots__ = ("flight", "is_first")
+    __slots__ = ("in_flight", "is_first")
 
-    def __init__(self, flight: InFlightBatch, *, is_first: bool) -> None:
-        self.flight = flight
+    def __init__(self, in_flight: InFlightBatch, *, is_first: bool) -> None:
+        self.in_flight = in_flight
         self.is_first = is_first
 
 
 class InFlightBatches:
-    """The flights of one choice of checks, of which the newest can be joined; shared by threads."""
+    """The batches of one selection of checks; scrapes can join the newest. Shared by threads."""
 
     def __init__(self, longest_run_seconds: float) -> None:
-        """Begin without a flight.
+        """Start without a batch.
 
         Args:
             longest_run_seconds: How long the slowest of the checks can take.
@@ -91,7 +91,7 @@ class InFlightBatches:
         self._lock = Lock()
 
     def board(self, budget_seconds: float) -> Ticket:
-        """Join a flight that suits, or begin another; whoever boards has to `leave`.
+        """Join a suitable batch or create one; the caller must `leave` it.
 
         Args:
             budget_seconds: Time until the batch must have ended.
@@ -99,25 +99,25 @@ class InFlightBatches:
         deadline = monotonic() + budget_seconds
         needed_seconds = min(budget_seconds, self._longest_run_seconds)
         with self._lock:
-            flight = self._newest
-            is_first = flight is None or not flight.suits(deadline, needed_seconds)
-            if flight is None or is_first:
-                flight = self._newest = InFlightBatch()
-            ticket = Ticket(flight, is_first=is_first)
-            flight.board(ticket, deadline, budget_seconds)
+            in_flight = self._newest
+            is_first = in_flight is None or not in_flight.suits(deadline, needed_seconds)
+            if in_flight is None or is_first:
+                in_flight = self._newest = InFlightBatch()
+            ticket = Ticket(in_flight, is_first=is_first)
+            in_flight.board(ticket, deadline, budget_seconds)
         return ticket
 
-    def take_off(self, flight: InFlightBatch) -> float | None:
-        """Begin a flight; return the seconds that are left, None when everybody has left it."""
+    def take_off(self, in_flight: InFlightBatch) -> float | None:
+        """Begin a batch and return the seconds left; None when every scrape has left it."""
         with self._lock:
-            return None if flight.given_up.done() else flight.take_off()
+            return None if in_flight.given_up.done() else in_flight.take_off()
 
     def leave(self, ticket: Ticket) -> None:
-        """Return a place back; without passengers the flight is given up."""
-        flight = ticket.flight
+        """Give a place back; a batch that no scrape waits for is given up."""
+        in_flight = ticket.in_flight
         with self._lock:
-            is_over = flight.leave(ticket)
-            if self._newest is flight and (is_over or flight.outcome.done()):
+            is_over = in_flight.leave(ticket)
+            if self._newest is in_flight and (is_over or in_flight.outcome.done()):
                 self._newest = None
         if is_over:
-            flight.given_up.set_result(None)
+            in_flight.given_up.set_result(None)

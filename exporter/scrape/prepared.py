@@ -1,4 +1,4 @@
-"""What is prepared for scrapes while a configuration is in force: collectors and pages."""
+"""Prepares and caches the collectors that scrapes use while a configuration is in force."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from exporter.scrape.records import Records
 
 _SPARE_CHECKS = 1000
-"""Checks beyond twice the configuration for which prepared choices are kept, so that pages about single checks and odd
-selections are prepared once, but a stranger who tries all selections does not fill the memory."""
+"""How many checks beyond twice the configuration the prepared scrapes may hold, so that pages about single checks and
+unusual selections are prepared once, but a client that tries all selections cannot fill the memory."""
 
 
 class Configuration(Protocol):
@@ -36,31 +36,31 @@ class Configuration(Protocol):
 
 
 class PreparedScrape:
-    """Some of the checks of a configuration, as scrapes ask for them again and again.
+    """What is prepared for repeated scrapes of the same selection of checks.
 
     Attributes:
-        collector: Runs them.
-        flights: Their batches.
-        writing_seconds: How long writing the page took the last time.
+        collector: Runs the checks.
+        in_flight: Their batches.
+        writing_seconds: How long writing the page took last time.
     """
 
-    __slots__ = ("collector", "flights", "writing_seconds")
+    __slots__ = ("collector", "in_flight", "writing_seconds")
 
     def __init__(self, collector: CheckCollector) -> None:
         self.collector = collector
-        self.flights = InFlightBatches(
+        self.in_flight = InFlightBatches(
             max((check.longest_run_seconds for check in collector.layout.checks), default=0.0)
         )
         self.writing_seconds = 0.0
 
     @property
     def size(self) -> int:
-        """How much memory it stands for, in checks."""
+        """How much memory it takes, in checks."""
         return len(self.collector.layout.checks) + 1
 
 
 class PreparedConfig:
-    """What is prepared for scrapes of one configuration; replaced as a whole by a reload, shared by threads.
+    """What is prepared for scrapes of one configuration; a reload replaces it as a whole. Shared by threads.
 
     Attributes:
         config: The configuration.
@@ -74,37 +74,37 @@ class PreparedConfig:
         records: Records,
         mask: Mask = unmasked,
     ) -> None:
-        """Prepare for a configuration; what is remembered of checks that it does not have is forgotten.
+        """Prepare for a configuration, and forget the records of checks that it does not contain.
 
         Args:
             config: The configuration.
             check_types: The declared check types by name.
             runner: Runs the checks.
-            records: Where results are remembered.
-            mask: Masks secrets in what is shown of results.
+            records: Where results are recorded.
+            mask: Masks secrets in results that are shown.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
         """
         self.config = config
-        self._known = MetricFamilies(check_types, mask)
+        self._families = MetricFamilies(check_types, mask)
         self._runner = runner
         self._records = records
-        self._choices: OrderedDict[Selection | str, PreparedScrape] = OrderedDict()
+        self._prepared_scrapes: OrderedDict[Selection | str, PreparedScrape] = OrderedDict()
         self._lock = Lock()
         records.retain(config.checks)
 
     def choose(self, selection: Selection) -> PreparedScrape:
-        """Return the checks that a selection selects.
+        """Return what is prepared for the checks of a selection.
 
         Raises:
-            UnknownCheckNameError: When it names checks that are not configured.
-            UnknownCheckTypeError: When it names a type that nobody has heard of.
+            UnknownCheckNameError: When it names a check that is not configured.
+            UnknownCheckTypeError: When it names an unknown type.
         """
         return self._prepared(selection, lambda: self._selected(selection), labelled=True)
 
     def choose_one(self, check_name: str) -> PreparedScrape:
-        """Return a single check, for a page without check labels.
+        """Return what is prepared for a single check, on a page without check labels.
 
         Raises:
             UnknownCheckNameError: When no check has the name.
@@ -114,21 +114,23 @@ class PreparedConfig:
 
     def _prepared(self, key: Selection | str, find: Callable[[], list[Check]], *, labelled: bool) -> PreparedScrape:
         with self._lock:
-            choice = self._choices.get(key)
-            if choice is None:
-                collector = CheckCollector(self._runner, find(), self._known, records=self._records, labelled=labelled)
-                choice = self._choices[key] = PreparedScrape(collector)
-            self._choices.move_to_end(key)
-            self._forget_old_choices()
-            return choice
+            prepared_scrape = self._prepared_scrapes.get(key)
+            if prepared_scrape is None:
+                collector = CheckCollector(
+                    self._runner, find(), self._families, records=self._records, labelled=labelled
+                )
+                prepared_scrape = self._prepared_scrapes[key] = PreparedScrape(collector)
+            self._prepared_scrapes.move_to_end(key)
+            self._forget_old_scrapes()
+            return prepared_scrape
 
-    def _forget_old_choices(self) -> None:
-        kept = sum(choice.size for choice in self._choices.values())
-        while kept > 2 * len(self.config.checks) + _SPARE_CHECKS and len(self._choices) > 1:
-            kept -= self._choices.popitem(last=False)[1].size
+    def _forget_old_scrapes(self) -> None:
+        kept = sum(prepared_scrape.size for prepared_scrape in self._prepared_scrapes.values())
+        while kept > 2 * len(self.config.checks) + _SPARE_CHECKS and len(self._prepared_scrapes) > 1:
+            kept -= self._prepared_scrapes.popitem(last=False)[1].size
 
     def _selected(self, selection: Selection) -> list[Check]:
-        types = self._known.type_names | {check.check_type for check in self.config.checks}
+        types = self._families.type_names | {check.check_type for check in self.config.checks}
         for check_type in sorted(selection.check_types - types):
             raise UnknownCheckTypeError(check_type, types)
         return selected_checks(self.config.checks, selection)

@@ -1,4 +1,4 @@
-"""What outlives a scrape: totals, history, and the last result of each check that must not run too often."""
+"""Keeps what outlives a scrape: counters, history, and the last result of each check with a minimum interval."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 _JITTER_SECONDS = 0.1
 
 _JITTER_SHARE = 0.05
-"""How much earlier than its minimum interval a check may run again: Prometheus' scrapes are not exact to the
-millisecond, and an interval as long as that of the scrapes must not skip every other one."""
+"""How much earlier than its minimum interval a check may run again: scrapes are not exact to the millisecond, and a
+check whose interval equals the scrape interval must not skip every other scrape."""
 
 
 class LastResult(NamedTuple):
     """The last result of a check that has a minimum interval.
 
     Attributes:
-        check: The check as it was configured then.
+        check: The check as configured at that time.
         result: The result.
-        started: `monotonic()` when the batch began in which it ran.
-        received: `monotonic()` when that batch had ended.
+        started: `monotonic()` when its batch began.
+        received: `monotonic()` when its batch had ended.
     """
 
     check: Check
@@ -42,31 +42,31 @@ class LastResult(NamedTuple):
 
 
 class Records:
-    """The memory of the exporter; lives for the process, shared by threads.
+    """Everything recorded about checks and batches; lives for the process, shared by threads.
 
     Attributes:
-        history: Recent runs, for the pages that people look at.
-        totals: What is counted.
+        history: Recent runs, for the HTML pages.
+        counters: The counters.
     """
 
     def __init__(self, history: History | None = None, changes: StatusChanges | None = None) -> None:
-        """Begin to remember.
+        """Start without records.
 
         Args:
-            history: Where recent runs are remembered; one of its own by default.
-            changes: Tells the log of changes; None for nothing.
+            history: Where recent runs are recorded; a new history by default.
+            changes: Logs changes of status; None logs nothing.
         """
         self.history = history if history is not None else History()
-        self.totals = Counters()
+        self.counters = Counters()
         self._changes = changes
         self._last: dict[str, LastResult] = {}
         self._configured: frozenset[str] | None = None
         self._lock = Lock()
 
     def retain(self, checks: Iterable[Check]) -> None:
-        """Follow a new configuration: what is remembered of checks that it does not have is forgotten."""
+        """Apply a new configuration: forget the records of checks that it does not contain."""
         by_name = {check.name: check for check in checks}
-        self.totals.retain(by_name.values())
+        self.counters.retain(by_name.values())
         self.history.retain(by_name.keys())
         with self._lock:
             self._configured = frozenset(by_name)
@@ -75,7 +75,7 @@ class Records:
             self._last = {name: last for name, last in self._last.items() if by_name.get(name) == last.check}
 
     def reusable(self, check: Check) -> LastResult | None:
-        """Return the last result of a check whose minimum interval is not over yet; None when it has to run."""
+        """Return the last result of a check whose minimum interval has not passed yet; None when it has to run."""
         interval = check.min_interval_seconds
         last = self._last.get(check.name) if interval > 0 else None
         if last is None or (last.check is not check and last.check != check):
@@ -90,18 +90,18 @@ class Records:
         *,
         started: float,
     ) -> None:
-        """Remember what a batch yielded; each result is to be recorded once.
+        """Record the results of a batch; each result must be recorded once.
 
         Args:
-            finished: The checks that have run, with their totals and results.
+            finished: The checks that have run, with their counters and results.
             batch: The report on the batch; None when the runner failed.
             started: `monotonic()` when the batch began.
         """
         received = monotonic()
-        self.totals.count(((totals, result) for _, totals, result in finished), batch)
+        self.counters.count(((counters, result) for _, counters, result in finished), batch)
         for check, _, result in finished:
             if self._configured is not None and check.name not in self._configured:
-                continue  # a reload has removed it while it ran
+                continue  # a reload removed it while it ran
             self.history.record(check, result)
             if self._changes is not None:
                 with self._lock:
@@ -114,16 +114,16 @@ logger = logging.getLogger(__name__)
 
 
 class StatusChanges:
-    """Remembers how each check was last and logs the difference; lives for the process, used by one thread at a time.
+    """Remembers the last status of each check and logs changes; lives for the process, used by one thread at a time.
 
-    A check that fails in another way than before is told again, since somebody else may have to look at it.
+    A check that fails for a different reason than before is logged again, since someone else may have to look at it.
     """
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[ResultStatus, str | None]] = {}
 
     def see(self, check: Check, result: Result) -> None:
-        """Log what has changed since the check's last result; one that was never seen is taken to have been ok."""
+        """Log a change since the check's last result; a check without one counts as having been ok."""
         before = self._last.get(check.name, (ResultStatus.OK, None))
         now = (result.status, result.reason)
         if now == before:
@@ -135,5 +135,5 @@ class StatusChanges:
             logger.warning("check %s is %s: %s: %s", check.name, result.status.state, result.reason, result.detail)
 
     def retain(self, names: Collection[str]) -> None:
-        """Forget the checks that a new configuration does not have."""
+        """Forget the checks that a new configuration does not contain."""
         self._last = {name: last for name, last in self._last.items() if name in names}

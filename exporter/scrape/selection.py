@@ -1,4 +1,4 @@
-"""Which checks a scrape runs: selections, and what is prepared for each while a configuration is in force."""
+"""Selects which checks a scrape runs, by name, type and label."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which checks a scrape wants to be run; what is empty selects all.
+    """Which checks a scrape runs; an empty attribute selects all.
 
     Attributes:
         check_names: Names of checks.
-        check_types: Their types.
-        labels: Users' labels with a value; of several values for one name any will do.
+        check_types: Types of checks.
+        labels: User labels and their values; a check matches any of several values for the same name.
     """
 
     check_names: frozenset[str] = frozenset()
@@ -28,7 +28,7 @@ class Selection:
     labels: frozenset[tuple[str, str]] = frozenset()
 
     def selects(self, check: Check) -> bool:
-        """Return whether a check is among those wanted."""
+        """Return whether a check is selected."""
         if self.check_names and check.name not in self.check_names:
             return False
         if self.check_types and check.check_type not in self.check_types:
@@ -43,7 +43,7 @@ def selected_checks(checks: Sequence[Check], selection: Selection) -> list[Check
     """Return the checks that a selection selects, in their order.
 
     Raises:
-        UnknownCheckNameError: When it names others.
+        UnknownCheckNameError: When it names a check that is not among them.
     """
     names = [check.name for check in checks] if selection.check_names else []
     if unknown := selection.check_names.difference(names):

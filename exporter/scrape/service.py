@@ -1,7 +1,7 @@
-"""ScrapeService: from what a scrape asks for to the page it gets.
+"""ScrapeService: answers a scrape request with a page of metrics.
 
-It follows the configuration, lets scrapes that ask for the same join the batch under way, and writes the page. How many
-scrapes may be under way at once is the server's business.
+It follows the configuration, lets scrapes of the same checks join a running batch, and writes the page. The server
+limits how many batches run at once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _MAX_SHARE_FOR_WRITING = 0.2
 
 
 class LiveConfiguration(Protocol):
-    """Where the configuration in force is found; `exporter.config.LiveConfig` is one."""
+    """Provides the configuration in force; `exporter.config.LiveConfig` is one."""
 
     @property
     def current(self) -> Configuration:
@@ -57,15 +57,15 @@ class LiveConfiguration(Protocol):
 
     @property
     def last_reload_successful(self) -> bool:
-        """Whether it is what the file says."""
+        """Whether the last load of the file succeeded, so that the configuration matches it."""
 
     @property
     def last_reload_success_timestamp_seconds(self) -> float:
-        """Unix time at which it was loaded."""
+        """Unix time when it was loaded."""
 
     @property
     def masks(self) -> Mask:
-        """What masks its secrets, and those of earlier ones, in what is shown of results."""
+        """The mask for its secrets, and those of earlier configurations, in results that are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +74,10 @@ class ScrapeRequest:
 
     Attributes:
         selection: Which checks to run.
-        runs_checks: Whether to run them; if not, what was counted about them is shown.
-        budget_seconds: Time until the page must be there.
-        accept: Value of the header Accept; empty when it was not sent.
-        accept_encoding: Value of the header Accept-Encoding; empty when it was not sent.
+        runs_checks: Whether to run them; if not, only their counters are shown.
+        budget_seconds: Time until the page must be ready.
+        accept: Value of the header Accept; empty when not sent.
+        accept_encoding: Value of the header Accept-Encoding; empty when not sent.
         names: Families or samples to show; empty for all.
     """
 
@@ -96,7 +96,7 @@ class ScrapeService:
         history: Recent runs of the checks.
     """
 
-    def __init__(  # noqa: PLR0913 - every part of the program that a page says something about
+    def __init__(  # noqa: PLR0913 - every part of the program that a page reports on
         self,
         runner: CheckRunner,
         live_config: LiveConfiguration,
@@ -109,18 +109,18 @@ class ScrapeService:
         replaced_loops: Callable[[], int] = lambda: 0,
         changes: StatusChanges | None = None,
     ) -> None:
-        """Make the service.
+        """Create the service.
 
         Args:
             runner: Runs the checks.
             live_config: The configuration in force.
             check_types: The declared check types by name.
-            history: Where runs are remembered.
+            history: Where runs are recorded.
             version: Version of the exporter.
-            process: Gives the facts about the process; prometheus_client's collector by default.
-            resolver_threads: Those of the network that the runner has.
+            process: Collects the process metrics; prometheus_client's collector by default.
+            resolver_threads: The resolver threads of the runner's network.
             replaced_loops: Returns how many event loops the runner has given up.
-            changes: Logs which checks begin to fail or are ok again; None for nothing.
+            changes: Logs which checks start to fail or are ok again; None logs nothing.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
@@ -136,26 +136,26 @@ class ScrapeService:
         self._resolver_threads = resolver_threads or ResolverThreads()
         self._replaced_loops = replaced_loops
         self._lock = Lock()
-        self._view = PreparedConfig(live_config.current, check_types, runner, self._records, live_config.masks)
+        self._prepared = PreparedConfig(live_config.current, check_types, runner, self._records, live_config.masks)
 
     def metrics_page(self, request: ScrapeRequest) -> Page:
-        """Run the selected checks and give the page about them, the batch and the exporter.
+        """Run the selected checks and return the page about them, the batch and the exporter.
 
-        Blocks for up to the budget; to be called in a worker thread. A request that runs no checks does not block.
+        Blocks for up to the budget, so call it in a worker thread. A request that runs no checks does not block.
 
         Raises:
             UnknownCheckNameError: When the selection names a check that is not configured.
             UnknownCheckTypeError: When it names an unknown type, or a type has no executor.
         """
-        choice = self.choose(request.selection)
+        prepared_scrape = self.choose(request.selection)
         if request.runs_checks:
-            return self._page(choice, request, whole=True)
-        return self._written(self._whole(choice.collector.blocks_without_run()), request)
+            return self._page(prepared_scrape, request, whole=True)
+        return self._written(self._whole(prepared_scrape.collector.blocks_without_run()), request)
 
     def probe_page(self, check_name: str, request: ScrapeRequest) -> Page:
-        """Run one check and give its gauges as blackbox_exporter would, without labels of the check.
+        """Run one check and return its gauges as blackbox_exporter would, without labels of the check.
 
-        The selection of the request is not looked at. Blocks like `metrics_page`.
+        The selection of the request is ignored. Blocks like `metrics_page`.
 
         Raises:
             UnknownCheckNameError: When no check has the name.
@@ -170,7 +170,7 @@ class ScrapeService:
             UnknownCheckNameError: When it names a check that is not configured.
             UnknownCheckTypeError: When it names an unknown type.
         """
-        return self._current_view().choose(selection)
+        return self._current().choose(selection)
 
     def choose_one(self, check_name: str) -> PreparedScrape:
         """Return what is prepared for a page about one check.
@@ -178,59 +178,59 @@ class ScrapeService:
         Raises:
             UnknownCheckNameError: When no check has the name.
         """
-        return self._current_view().choose_one(check_name)
+        return self._current().choose_one(check_name)
 
-    def board(self, choice: PreparedScrape, budget_seconds: float) -> Ticket:
-        """Join a batch of the checks that suits, or begin another; the ticket is to be given back.
+    def board(self, prepared_scrape: PreparedScrape, budget_seconds: float) -> Ticket:
+        """Join a suitable batch of the checks or create one; the caller must return the ticket.
 
         Args:
-            choice: The checks.
-            budget_seconds: Time until the page must be there.
+            prepared_scrape: The checks.
+            budget_seconds: Time until the page must be ready.
         """
-        writing_seconds = min(choice.writing_seconds, _MAX_SHARE_FOR_WRITING * budget_seconds)
-        ticket = choice.flights.board(budget_seconds - writing_seconds)
+        writing_seconds = min(prepared_scrape.writing_seconds, _MAX_SHARE_FOR_WRITING * budget_seconds)
+        ticket = prepared_scrape.in_flight.board(budget_seconds - writing_seconds)
         if not ticket.is_first:
-            self._records.totals.count_joined_scrape()
+            self._records.counters.count_joined_scrape()
         return ticket
 
-    def fly(self, choice: PreparedScrape, flight: InFlightBatch) -> None:
-        """Run the batch of a flight; what comes of it is the flight's outcome. Blocks until then."""
-        budget_seconds = choice.flights.take_off(flight)
+    def fly(self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch) -> None:
+        """Run a batch that was boarded and set its outcome. Blocks until then."""
+        budget_seconds = prepared_scrape.in_flight.take_off(in_flight)
         if budget_seconds is None:
             return
         try:
-            outcome = choice.collector.run(budget_seconds, flight.given_up)
-        except BaseException as error:  # noqa: BLE001 - raised again for those who wait
-            flight.outcome.set_exception(error)
+            outcome = prepared_scrape.collector.run(budget_seconds, in_flight.given_up)
+        except BaseException as error:  # noqa: BLE001 - raised again for the scrapes that wait
+            in_flight.outcome.set_exception(error)
         else:
-            flight.outcome.set_result(outcome)
+            in_flight.outcome.set_result(outcome)
 
-    def write(self, choice: PreparedScrape, outcome: Outcome, request: ScrapeRequest, *, whole: bool) -> Page:
+    def write(self, prepared_scrape: PreparedScrape, outcome: Outcome, request: ScrapeRequest, *, whole: bool) -> Page:
         """Write the page about an outcome.
 
         Args:
-            choice: The checks it is about.
-            outcome: What came of them.
-            request: How the page is wanted.
-            whole: Whether it is about the exporter as well.
+            prepared_scrape: The checks.
+            outcome: Their outcome.
+            request: The requested format, encoding and names.
+            whole: Whether to include the metrics about the exporter.
         """
         started = monotonic()
-        blocks: Iterable[Block] = choice.collector.blocks(outcome)
+        blocks: Iterable[Block] = prepared_scrape.collector.blocks(outcome)
         page = self._written(self._whole(blocks) if whole else blocks, request)
-        choice.writing_seconds = monotonic() - started
+        prepared_scrape.writing_seconds = monotonic() - started
         return page
 
-    def _page(self, choice: PreparedScrape, request: ScrapeRequest, *, whole: bool) -> Page:
-        ticket = self.board(choice, request.budget_seconds)
+    def _page(self, prepared_scrape: PreparedScrape, request: ScrapeRequest, *, whole: bool) -> Page:
+        ticket = self.board(prepared_scrape, request.budget_seconds)
         try:
             if ticket.is_first:
-                self.fly(choice, ticket.flight)
-            return self.write(choice, ticket.flight.outcome.result(), request, whole=whole)
+                self.fly(prepared_scrape, ticket.in_flight)
+            return self.write(prepared_scrape, ticket.in_flight.outcome.result(), request, whole=whole)
         finally:
-            choice.flights.leave(ticket)
+            prepared_scrape.in_flight.leave(ticket)
 
     def _whole(self, blocks: Iterable[Block]) -> Iterable[Block]:
-        """Add what is about the exporter."""
+        """Add the metrics about the exporter and its process."""
         return chain(blocks, exporter_blocks(self._facts()), self._process_blocks())
 
     def _written(self, blocks: Iterable[Block], request: ScrapeRequest) -> Page:
@@ -241,15 +241,15 @@ class ScrapeService:
             names=request.names,
         )
 
-    def _current_view(self) -> PreparedConfig:
+    def _current(self) -> PreparedConfig:
         with self._lock:
-            # Read under the lock: a thread that was slow to get it must not bring an old configuration back.
+            # Read under the lock, so that a thread that waited for it does not bring back an old configuration.
             config = self._live_config.current
-            if self._view.config is not config:
-                self._view = PreparedConfig(
+            if self._prepared.config is not config:
+                self._prepared = PreparedConfig(
                     config, self._check_types, self._runner, self._records, self._live_config.masks
                 )
-            return self._view
+            return self._prepared
 
     def _facts(self) -> ExporterFacts:
         live_config = self._live_config

@@ -1,1 +1,1 @@
-"""What serving over HTTP needs besides the routes: reading requests, bounded workers, headers, connection limits."""
+"""The HTTP interface: routes and pages, request parsing, bounded workers, headers and connection limits."""

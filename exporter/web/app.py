@@ -1,8 +1,7 @@
-"""The HTTP interface: routes and what each answers.
+"""The ASGI application: the routes of the HTTP interface and their responses.
 
-Scrapes run in threads of their own (`exporter.web.scrapes`), pages and reloads in the server's other threads; nothing
-here blocks the server's loop. A check that fails is an answer like any other; only a scrape that could not be made is
-an error.
+Scrapes run in dedicated threads (`exporter.web.scrapes`), pages and reloads in the server's other threads; nothing here
+blocks the server's loop. A failing check is a normal response; only a scrape that could not be made is an error.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ _STATIC_CACHING = "public, max-age=3600"
 
 
 class Readiness:
-    """Whether scrapes are welcome: not before the server listens, and not once it is being stopped."""
+    """Whether scrapes are accepted: only while the server is listening and not stopping."""
 
     def __init__(self) -> None:
         self.ready = False
@@ -67,16 +66,16 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What the routes work with; lives as long as the process.
+    """What the routes depend on; lives for the process.
 
     Attributes:
-        service: Makes the pages for Prometheus.
+        service: Creates the pages for Prometheus.
         live_config: The configuration in force.
         check_types: The check types that exist.
         history: The recent runs, for the pages.
-        readiness: Whether scrapes are welcome.
+        readiness: Whether scrapes are accepted.
         runner_trouble: Returns why no check can run, or an empty text; may take a second.
-        timeout_offset_seconds: What is kept back from the time Prometheus allows.
+        timeout_offset_seconds: Seconds subtracted from the time that Prometheus allows.
         version: The program's version.
     """
 
@@ -131,9 +130,9 @@ class _Routes:
         return Scrapes(self._site.service)
 
     async def metrics(self, request: Request) -> Response:
-        """Run the selected checks and show everything; without a run, what was counted so far.
+        """Run the selected checks and show all metrics; with `run=none`, only what was counted so far.
 
-        A scrape that runs nothing waits for no worker, so that an exporter with too much to do can still be seen.
+        A scrape that runs nothing waits for no worker, so that an overloaded exporter can still be monitored.
         """
         scrape = self._scrape_request(request, METRICS_PARAMETERS)
         if scrape.runs_checks or request.method == "HEAD":
@@ -141,7 +140,7 @@ class _Routes:
         return _page_response(await run_in_threadpool(self._site.service.metrics_page, scrape))
 
     async def probe(self, request: Request) -> Response:
-        """Run one configured check and show it as blackbox_exporter would."""
+        """Run one configured check and show its metrics as blackbox_exporter would."""
         scrape = self._scrape_request(request, PROBE_PARAMETERS)
         if len(names := parse_query(request).get("check", [])) != 1:
             raise BadParameterError("give the name of one configured check: /probe?check=NAME")
@@ -162,7 +161,7 @@ class _Routes:
         return _page_response(await unless_client_leaves(request, page))
 
     def discovery(self, request: Request) -> Response:
-        """Show every selected check as a target for Prometheus, under the address by which it reached us."""
+        """List every selected check as a target for Prometheus, under the address that the request was sent to."""
         scrape = self._scrape_request(request, DISCOVERY_PARAMETERS)
         checks = selected_checks(self._site.live_config.current.checks, scrape.selection)
         address = (request.headers.get("host") or request.url.netloc).removesuffix(":")
@@ -171,7 +170,7 @@ class _Routes:
         return JSONResponse(groups)
 
     def status(self, request: Request) -> Response:
-        """Show how every check stands."""
+        """Show the state of every check."""
         query = parse_query(request)
         site, current = self._site, self._site.live_config.current
         return HTMLResponse(
@@ -186,7 +185,7 @@ class _Routes:
         )
 
     def check(self, request: Request) -> Response:
-        """Show one check with the log of its last runs."""
+        """Show one check with the log of its recent runs."""
         site, current = self._site, self._site.live_config.current
         name = request.path_params["name"]
         if not name:
@@ -205,11 +204,11 @@ class _Routes:
         raise UnknownCheckNameError([name], [check.name for check in current.checks])
 
     def config(self, request: Request) -> Response:
-        """Show the configuration in force, secrets masked."""
+        """Show the configuration in force with secrets masked."""
         return Response(self._site.live_config.current.rendered, media_type="text/yaml")
 
     def static(self, request: Request) -> Response:
-        """Return a file the pages are made with."""
+        """Return a static file of the pages."""
         file = self._static.get(request.path_params["file"])
         if file is None:
             raise HTTPException(404)
@@ -217,12 +216,12 @@ class _Routes:
         return Response(content, headers={"Cache-Control": _STATIC_CACHING, "Content-Type": content_type})
 
     async def healthy(self, request: Request) -> Response:
-        """Return whether the process can do its work at all, however busy the threads for other pages are."""
+        """Report whether the process can work at all, however busy the threads for other pages are."""
         trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
         return PlainTextResponse(f"{trouble}\n", status_code=503) if trouble else PlainTextResponse("healthy\n")
 
     async def ready(self, request: Request) -> Response:
-        """Return whether scrapes are welcome: not while the exporter starts or stops, nor while no check can run."""
+        """Report whether scrapes are accepted: not while the exporter starts or stops, nor while no check can run."""
         trouble = "starting or stopping"
         if self._site.readiness.ready:
             trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
@@ -231,7 +230,7 @@ class _Routes:
         return PlainTextResponse("ready\n")
 
     async def reload(self, request: Request) -> Response:
-        """Load the configuration anew; a bad one leaves the old one in force."""
+        """Reload the configuration; an invalid one leaves the old one in force."""
         try:
             await to_thread.run_sync(self._site.live_config.reload, limiter=self._reload_thread)
         except ConfigError as error:
@@ -239,25 +238,25 @@ class _Routes:
         return PlainTextResponse(f"reloaded: {len(self._site.live_config.current.checks)} checks\n")
 
     def bad_parameter(self, request: Request, error: Exception) -> Response:
-        """Say which parameter was not understood."""
+        """Answer 400, naming the invalid parameter."""
         return self._problem(request, 400, "Not understood", str(error))
 
     def unknown_check(self, request: Request, error: Exception) -> Response:
-        """Say which check is not configured, and which was perhaps meant."""
+        """Answer 404, naming the unknown check and suggesting a similar one."""
         return self._problem(request, 404, "No such check", str(error))
 
     def busy(self, request: Request, error: Exception) -> Response:
-        """Turn a scrape away that has waited as long as it can afford."""
+        """Answer 503 to a scrape that has waited as long as it can."""
         response = self._problem(request, 503, "Busy", "too many scrapes are running; try again later")
         response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
         return response
 
     def client_gone(self, request: Request, error: Exception) -> Response:
-        """End a request whose client has left; nobody reads the answer."""
+        """End a request whose client has disconnected; nobody reads the response."""
         return Response(status_code=_CLIENT_GONE)
 
     def http_error(self, request: Request, error: Exception) -> Response:
-        """Say that there is no such page, or that it takes another method."""
+        """Report that there is no such page, or that it does not allow the method."""
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
         message = f"{request.method} {request.url.path}: {error.detail.lower()}"
         response = self._problem(request, error.status_code, error.detail, message)
@@ -265,7 +264,7 @@ class _Routes:
         return response
 
     def _problem(self, request: Request, status_code: int, title: str, message: str) -> Response:
-        """Say it in a page to a browser, in plain text to everything else."""
+        """Return the message as a page for browsers, and as plain text for all other clients."""
         if "text/html" not in request.headers.get("accept", ""):
             return PlainTextResponse(f"{message}\n", status_code=status_code)
         config_file = self._site.live_config.current.file
@@ -281,19 +280,19 @@ def _page_response(page: Page) -> Response:
 
 
 class _HeadResponse(Response):
-    """An answer to HEAD where making the body would run checks, so that its length is unknown."""
+    """A response to HEAD where creating the body would run checks, so that its length is unknown."""
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """Leave the length out (RFC 9110, section 8.6)."""
+        """Omit the length (RFC 9110, section 8.6)."""
         super().init_headers(headers)
         del self.headers["content-length"]
 
 
 def _status_filter(query: Mapping[str, list[str]]) -> StatusFilter:
-    """Read which checks the status page is to show.
+    """Return which checks the status page shows.
 
     Raises:
-        BadParameterError: When there is no such state, or the text to find is too long.
+        BadParameterError: When the state is unknown, or the text to find is too long.
     """
     state = query.get("status", [""])[0]
     text = query.get("find", [""])[0].strip()

@@ -1,9 +1,9 @@
-"""Bounds on connections that uvicorn has none for: their number and age, and the time to send and to read.
+"""Limits connections in ways that uvicorn does not: their number and age, and the time to send and to read.
 
-Without them a handful of silent or crawling clients would hold connections, and the memory of their pages, for ever.
-Where connections run short, the one that has been idle longest makes room; when all are busy, some places are left for
-those who ask how the exporter is. And a connection does not grow old: Prometheus would keep it, and with it the one of
-several exporters behind an address that it was made to, while others that came later stand idle.
+Without limits, a few silent or slow clients would hold connections, and the memory of their pages, for ever. When there
+are too many connections, the one that has been idle longest is closed; when all are busy, a few spare ones remain for
+health checks. The age is limited too: Prometheus would keep a connection, and thus stay with one of several exporters
+behind an address, while exporters added later get no requests.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
 MAX_HEAD_BYTES = 16 * 1024
-"""Bytes of a request's line and headers."""
+"""Most bytes of a request's line and headers."""
 
 _HEALTH_PATHS = frozenset(("/-/healthy", "/-/ready"))
 _CLOSE = (b"connection", b"close")
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection of the web server; closes itself when a request or the taking of a response drags on.
+    """One connection of the web server; closes itself when the client is too slow to send or to read.
 
     Attributes:
-        request_limit_seconds: From the connection, or the first byte of a further request, until its head is there.
-        response_limit_seconds: From the end of a response until the client has taken it.
-        age_limit_seconds: After it, the next response is the last one of the connection.
-        arriving_seconds: For so long a request that has arrived in part counts as under way rather than idle.
-        max_connections: Connections at once. There are never more than half of the files that the process may have
-            open, so that checks keep theirs.
-        spare_connections: Connections beyond these, which only answer how the exporter is.
+        request_limit_seconds: From the connection, or the first byte of a later request, until its head has arrived.
+        response_limit_seconds: From the end of a response until the client has read it.
+        age_limit_seconds: After this age, the next response is the last one of the connection.
+        arriving_seconds: For this long a connection with a partial request is closed only after idle ones.
+        max_connections: Most connections at once, and never more than half of the files that the process may open, so
+            that enough remain for checks.
+        spare_connections: Further connections, which only answer health checks.
     """
 
     request_limit_seconds = 5.0
@@ -56,7 +56,7 @@ class BoundedProtocol(H11Protocol):
     _response_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
-        """Begin to wait for a request; above the limit of connections, make room, or do with a spare place."""
+        """Start waiting for a request; above the connection limit, close an idle connection or use a spare one."""
         super().connection_made(transport)
         self._made = self._idle_since = self.loop.time()
         most = min(self.max_connections, _most_open_files() // 2)
@@ -68,7 +68,7 @@ class BoundedProtocol(H11Protocol):
         self._await_head()
 
     def handle_events(self) -> None:
-        """Take in what arrived; a request that has is what the connection is busy with from now on."""
+        """Handle what arrived; once a request is complete, the connection counts as busy."""
         super().handle_events()
         if self.cycle is not None and self.cycle is not self._begun:  # type: ignore[redundant-expr] # None at first
             self._begun = self.cycle
@@ -78,7 +78,7 @@ class BoundedProtocol(H11Protocol):
                 self.cycle.default_headers = [*self.cycle.default_headers, _CLOSE]
 
     def data_received(self, data: bytes) -> None:
-        """Take in what arrived, and begin to wait for the rest when it was a part of a request."""
+        """Handle what arrived, and start waiting for the rest of a partial request."""
         super().data_received(data)
         if self.is_idle and not self._has_partial_request and not self.transport.is_closing():
             self._has_partial_request = True
@@ -87,32 +87,32 @@ class BoundedProtocol(H11Protocol):
                 self._await_head()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the client to take the response."""
+        """Start waiting for the client to read the response."""
         self._idle_since = self.loop.time()
         super().on_response_complete()
         self._cancel_response_timer()
         self._response_timer = self.loop.call_later(self.response_limit_seconds, self._abandon_slow_reader)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
+        """Cancel the timers."""
         self._cancel_head_timer()
         self._cancel_response_timer()
         super().connection_lost(exc)
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being answered; one that has arrived in part does not count."""
+        """Whether no request is being answered; a partial request does not count."""
         cycle: RequestResponseCycle | None = self.cycle
         return (cycle is None or cycle.response_complete) and not self.transport.get_write_buffer_size()
 
     @property
     def idleness(self) -> tuple[bool, float]:
-        """A key that sorts idle connections: the one that can best be spared is the least."""
+        """A sort key for idle connections: the least is the best one to close."""
         arrives = self._has_partial_request and self.loop.time() - self._idle_since < self.arriving_seconds
         return arrives, self._idle_since
 
     def give_way(self) -> None:
-        """Close an idle connection; from now on it is not counted."""
+        """Close this idle connection and stop counting it."""
         self.connections.discard(self)
         self.transport.close()
 
@@ -138,7 +138,7 @@ class BoundedProtocol(H11Protocol):
 
 
 def close_longest_idle(connections: Iterable[BoundedProtocol]) -> bool:
-    """Close the connection that can best be spared; return whether any was idle."""
+    """Close the idle connection that sorts first by `idleness`; return whether any was idle."""
     idle = min((each for each in connections if each.is_idle), key=lambda each: each.idleness, default=None)
     if idle is not None:
         idle.give_way()
@@ -146,7 +146,7 @@ def close_longest_idle(connections: Iterable[BoundedProtocol]) -> bool:
 
 
 class _OnlyHealth:
-    """The app of a connection beyond the limit; it answers how the exporter is, and 503 to everything else."""
+    """The app of a connection beyond the limit; it answers health checks, and 503 to everything else."""
 
     def __init__(self, app: ASGI3Application) -> None:
         self._app = app
@@ -160,7 +160,7 @@ class _OnlyHealth:
 
 
 def _has_two_lengths(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Return whether a request says in two ways where it ends, and may smuggle another (RFC 9112, section 6.3)."""
+    """Return whether a request states its length in two ways, and may smuggle another (RFC 9112, section 6.3)."""
     return {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}
 
 

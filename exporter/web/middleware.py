@@ -1,4 +1,4 @@
-"""Headers that every response carries, and the refusal of requests that are out of all proportion."""
+"""Adds security headers to every response and rejects oversized queries and invalid Host headers."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _CACHING = "no-store"
-"""What is said is true for a moment only; a response that may be kept sets its own."""
+"""Responses are valid only for a moment; a cacheable response sets its own."""
 
 
 class Guard:
-    """ASGI middleware around the whole app; lives as long as it."""
+    """ASGI middleware around the whole app; lives as long as the app."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 414 to a query that is too long and 400 to a Host that is none; let the rest through, add the headers.
+        """Answer 414 to an overlong query and 400 to an invalid Host; pass on the rest, and add the headers.
 
-        A request that is cancelled, because a stop has run out of patience, is refused rather than dropped.
+        A request that is cancelled because shutdown has timed out gets a 503 rather than no response.
         """
         started = False
 
@@ -66,8 +66,8 @@ class Guard:
 def is_host(text: str) -> bool:
     """Return whether a field value is `host`, `host:port` or `[v6]:port`, as Host must be (RFC 9112, section 3.2).
 
-    Addresses are made of it, and where it is not a host, somebody wants them to lead elsewhere. A port may be empty
-    (RFC 3986, section 3.2.3).
+    Addresses are built from it, and an invalid Host may be an attempt to make them lead elsewhere. The port may be
+    empty (RFC 3986, section 3.2.3).
     """
     address = text.removesuffix(":")
     if not address.isascii() or "%" in address or (address.count(":") > 1 and not address.startswith("[")):

@@ -1,7 +1,7 @@
-"""From an HTTP request to a ScrapeRequest: the time budget from the header, the selection from the query.
+"""Converts an HTTP request to a ScrapeRequest: the time budget from the header, the selection from the query.
 
-A parameter that is not known, or whose value cannot be meant, is refused with what is allowed: `?chek=shop` would
-otherwise run every check.
+An unknown parameter or an invalid value is rejected with a list of what is allowed: otherwise `?chek=shop` would run
+every check.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _SELECTING = ("check", "check_type", "label.NAME")
 METRICS_PARAMETERS = (*_SELECTING, "name[]", "run")
 DISCOVERY_PARAMETERS = _SELECTING
 PROBE_PARAMETERS = ("check", "name[]")
-"""What each route takes; `label.NAME` stands for every label."""
+"""The parameters of each route; `label.NAME` stands for every label."""
 
 
 class BadParameterError(Exception):
-    """Raised when a query parameter has a value that cannot be meant; the text says what is allowed."""
+    """Raised when a query parameter is unknown or has an invalid value; the text says what is allowed."""
 
 
 def scrape_budget(header: str | None, offset_seconds: float) -> float:
-    """Return the seconds that a scrape may take, so that the page is there before Prometheus gives up.
+    """Return the seconds that a scrape may take, so that the page arrives before Prometheus gives up.
 
     Args:
-        header: Value of `X-Prometheus-Scrape-Timeout-Seconds`; None when it was not sent. Anything but a plain
-            decimal counts as not sent, so that `nan`, `inf` or `1_0`, which Python would take, mean nothing.
-        offset_seconds: What is kept back for the way and the rendering, at most a fifth of the time allowed.
+        header: Value of `X-Prometheus-Scrape-Timeout-Seconds`; None when not sent. Anything but a plain decimal is
+            ignored, including `nan`, `inf` and `1_0`, which Python would accept.
+        offset_seconds: Seconds reserved for the network and rendering, at most a fifth of the time allowed.
     """
     if header is None or not _SECONDS.fullmatch(header):
         return DEFAULT_BUDGET_SECONDS
@@ -78,10 +78,10 @@ def parse_query(request: Request) -> dict[str, list[str]]:
 
 
 def refuse_unknown_parameters(query: Mapping[str, list[str]], known: Sequence[str]) -> None:
-    """Check that a route takes every parameter.
+    """Verify that a route accepts every parameter.
 
     Raises:
-        BadParameterError: When it does not; the text says what was perhaps meant, and what there is.
+        BadParameterError: When it does not; the text suggests a similar parameter and lists all.
     """
     for name in query:
         if name in known or (name.startswith(_LABEL_PREFIX) and "label.NAME" in known):
@@ -99,7 +99,7 @@ def scrape_request(
     check_types: Collection[str],
     offset_seconds: float,
 ) -> ScrapeRequest:
-    """Read what a scrape of `/metrics` or `/probe` asks for.
+    """Return what a scrape of `/metrics` or `/probe` asks for.
 
     Args:
         request: The HTTP request.
@@ -155,6 +155,6 @@ def _labels(query: Mapping[str, list[str]], checks: Collection[Check]) -> frozen
 
 
 def _listing(values: Iterable[str]) -> str:
-    """Name the values, as far as a message is the place for it."""
+    """Return the first values as a list for a message."""
     first = sorted(values)[: _MAX_LISTED + 1]
     return ", ".join(first[:_MAX_LISTED]) + (", ..." if len(first) > _MAX_LISTED else "")

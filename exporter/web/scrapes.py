@@ -1,8 +1,8 @@
-"""How scrapes get their pages: few batches at once, any number of scrapes that wait for them, none that wait in vain.
+"""Answers scrapes: runs a limited number of batches at once, and lets any number of scrapes wait for them.
 
-A collection blocks for as long as the checks take, so it runs in a thread, never on the server's loop, and only so many
-run at once. A scrape holds no thread while it waits: one that joins a batch costs nothing, and one whose client has
-gone ends its batch unless others wait for it too.
+A collection blocks for as long as the checks take, so it runs in a thread, never on the server's loop, and the number
+of threads is limited. A scrape holds no thread while it waits: joining a batch costs nothing, and a scrape whose client
+disconnects ends its batch unless other scrapes wait for it.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _WRITERS = 2
 
 
 class BusyError(Exception):
-    """Raised when the batch of a scrape could not begin in the time that it can spare for waiting."""
+    """Raised when the batch of a scrape could not begin within the time that the scrape can wait."""
 
 
 class ClientGoneError(Exception):
-    """Raised when the client closed its connection before it was answered."""
+    """Raised when the client closed its connection before the response."""
 
 
 class Scrapes:
-    """The scrapes under way; lives as long as the app and belongs to the server's loop."""
+    """The scrapes in progress; lives as long as the app and belongs to the server's loop."""
 
     def __init__(self, service: ScrapeService, limit: int = BATCHES_AT_ONCE) -> None:
         self._service = service
@@ -60,60 +60,61 @@ class Scrapes:
         """Return the page that a scrape asks for.
 
         Args:
-            choose: Finds the checks; called in a worker thread.
-            scrape: What it asks for.
-            whole: Whether the page is about the exporter as well.
+            choose: Selects the checks; called in a worker thread.
+            scrape: The request.
+            whole: Whether to include the metrics about the exporter.
 
         Raises:
             BusyError: When its batch has not begun after a quarter of its budget.
         """
-        choice = await anyio.to_thread.run_sync(choose, limiter=self._writer_threads)
-        ticket = self._service.board(choice, scrape.budget_seconds)
-        flight = ticket.flight
+        prepared_scrape = await anyio.to_thread.run_sync(choose, limiter=self._writer_threads)
+        ticket = self._service.board(prepared_scrape, scrape.budget_seconds)
+        in_flight = ticket.in_flight
         try:
             if ticket.is_first:
-                task = asyncio.create_task(self._fly(choice, flight))
+                task = asyncio.create_task(self._fly(prepared_scrape, in_flight))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
-            if not flight.took_off.done():
-                await self._wait_for_take_off(flight, scrape.budget_seconds * _LONGEST_WAIT_SHARE)
-            await _done(flight.outcome)
-            return await self._written(choice, flight, scrape, whole=whole)
+            if not in_flight.took_off.done():
+                await self._wait_for_take_off(in_flight, scrape.budget_seconds * _LONGEST_WAIT_SHARE)
+            await _done(in_flight.outcome)
+            return await self._written(prepared_scrape, in_flight, scrape, whole=whole)
         finally:
-            choice.flights.leave(ticket)
+            prepared_scrape.in_flight.leave(ticket)
 
-    async def _fly(self, choice: PreparedScrape, flight: InFlightBatch) -> None:
-        """Run a batch in a thread as soon as there is one; the thread ends with the batch, even when nobody waits."""
+    async def _fly(self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch) -> None:
+        """Run a batch in a thread as soon as one is free; the thread ends with the batch, even if nothing waits."""
         async with self._slots:
-            if not flight.given_up.done():
+            if not in_flight.given_up.done():
                 await anyio.to_thread.run_sync(
-                    self._service.fly, choice, flight, abandon_on_cancel=True, limiter=self._batch_threads
+                    self._service.fly, prepared_scrape, in_flight, abandon_on_cancel=True, limiter=self._batch_threads
                 )
 
-    async def _wait_for_take_off(self, flight: InFlightBatch, limit_seconds: float) -> None:
+    async def _wait_for_take_off(self, in_flight: InFlightBatch, limit_seconds: float) -> None:
         try:
-            await asyncio.wait_for(_done(flight.took_off), limit_seconds)
+            await asyncio.wait_for(_done(in_flight.took_off), limit_seconds)
         except TimeoutError:
             raise BusyError from None
 
     async def _written(
-        self, choice: PreparedScrape, flight: InFlightBatch, scrape: ScrapeRequest, *, whole: bool
+        self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch, scrape: ScrapeRequest, *, whole: bool
     ) -> Page:
-        """Write the page in a thread; scrapes that want the same one share it."""
-        outcome = flight.outcome.result()
-        pages = self._pages.setdefault(flight, {})
+        """Write the page in a thread; scrapes that ask for the same page share it."""
+        outcome = in_flight.outcome.result()
+        pages = self._pages.setdefault(in_flight, {})
         key = (whole, choose_format(scrape.accept), wants_gzip(scrape.accept_encoding), scrape.names)
         if key not in pages:
             pages[key] = asyncio.create_task(
                 anyio.to_thread.run_sync(
-                    lambda: self._service.write(choice, outcome, scrape, whole=whole), limiter=self._writer_threads
+                    lambda: self._service.write(prepared_scrape, outcome, scrape, whole=whole),
+                    limiter=self._writer_threads,
                 )
             )
         return await asyncio.shield(pages[key])
 
 
 async def _done(future: Future[_T]) -> None:
-    """Wait until a future of another thread is done; a cancelled wait leaves it alone."""
+    """Wait until a future of another thread is done; cancelling the wait does not affect the future."""
     loop, is_done = asyncio.get_running_loop(), asyncio.Event()
 
     def wake(_: Future[_T]) -> None:
@@ -125,13 +126,13 @@ async def _done(future: Future[_T]) -> None:
 
 
 async def unless_client_leaves(request: Request, work: Coroutine[object, object, _T]) -> _T:
-    """Return what comes of the work; end it when the client closes its connection meanwhile.
+    """Return the result of the work; cancel it when the client closes its connection.
 
     Raises:
-        ClientGoneError: When it has.
+        ClientGoneError: When the client has closed its connection.
     """
     working = asyncio.create_task(work)
-    working.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be left to take it
+    working.add_done_callback(lambda task: task.cancelled() or task.exception())  # the exception may have no reader
     leaving = asyncio.create_task(_disconnect(request))
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""The web server: uvicorn on sockets that are open already, with bounds on connections and without its own signals."""
+"""The web server: uvicorn on sockets that are already open, with connection limits and without signal handlers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5
-"""How long running scrapes may still take once the server is being stopped."""
+"""How long running scrapes may take to finish during shutdown."""
 
 _IDLE_LIMIT_SECONDS = 5
 _SHORTAGE_PAUSE_SECONDS = 0.1
 
 
 class WebServer(uvicorn.Server):
-    """One run of the server; `serve(sockets)` ends after `should_exit` was set and the running requests are done."""
+    """One run of the server; `serve(sockets)` returns after `should_exit` was set and running requests are done."""
 
     def __init__(
         self, app: ASGIApp, on_started: Callable[[], None], protocol: type[BoundedProtocol] = BoundedProtocol
@@ -36,8 +36,8 @@ class WebServer(uvicorn.Server):
 
         Args:
             app: The application.
-            on_started: Called when connections are accepted.
-            protocol: What each connection is.
+            on_started: Called once connections are accepted.
+            protocol: The class of each connection.
         """
         self._on_started = on_started
         self._protocol = protocol
@@ -59,9 +59,10 @@ class WebServer(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept connections, and say so.
+        """Start accepting connections, and call `on_started`.
 
-        They are accepted here rather than by the loop: uvloop stops listening for good when it runs out of files.
+        Connections are accepted here rather than by the loop: uvloop stops listening for good when it runs out of
+        file descriptors.
         """
         await self.lifespan.startup()
         self.servers = []
@@ -70,14 +71,14 @@ class WebServer(uvicorn.Server):
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting connections, and give those there are their time."""
+        """Stop accepting connections, and let the open ones finish."""
         for task in self._accepting:
             task.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)
         await super().shutdown(sockets)
 
     async def _accept(self, listener: socket.socket) -> None:
-        """Accept connections; when the system has none to give, close an idle one or wait a moment."""
+        """Accept connections; when the system cannot open any more, close an idle one and wait briefly."""
         loop = asyncio.get_running_loop()
         is_short = False
         while True:
@@ -97,7 +98,7 @@ class WebServer(uvicorn.Server):
             try:
                 await asyncio.shield(opening)
             finally:
-                await opening  # a stop closes the connections that there are, so none may come after it
+                await opening  # shutdown closes the existing connections, so none may be added after it
 
     async def _open(self, connection: socket.socket) -> None:
         try:
@@ -110,5 +111,5 @@ class WebServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `exporter.cli.serve`; uvicorn would end the process by the signal, not with 0."""
+        """Leave signals to `exporter.cli.serve`; uvicorn would end the process by the signal, not with status 0."""
         yield

@@ -166,7 +166,7 @@ def test_intervals_that_nothing_tells_apart_stay_one_job(tmp_path: Path) -> None
     config = config_of(check("a", interval="15s", team="web"), check("b", interval="1m", team="web"), check("c"))
     assert times_of(tmp_path, config) == [("nyxmon", "15s", "11s")]
     assert remarks_of(tmp_path, config) == (
-        "Checks are to be scraped at different intervals (15s, 30s, 1m), but no check type and no label tells which:"
+        "Checks are to be scraped at different intervals (15s, 30s, 1m), but no check type or label separates them:"
         " all are run every 15s. With --endpoint=sd each has its own."
     )
 

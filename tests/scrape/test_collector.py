@@ -201,7 +201,7 @@ def test_results_before_a_breakdown_are_recorded() -> None:
     with pytest.raises(RuntimeError, match="broken"):
         collector.collect()
     assert [len(records.history.runs(name)) for name in ("a", "b")] == [1, 0]
-    assert [totals.runs for totals in records.totals.of_checks([check("a"), check("b")])] == [1, 0]
+    assert [totals.runs for totals in records.counters.of_checks([check("a"), check("b")])] == [1, 0]
 
 
 def test_within_the_minimum_interval_a_result_is_given_again() -> None:

@@ -99,7 +99,7 @@ def lines(page: Page, name: str = "") -> dict[str, str]:
 @contextmanager
 def joined_within(service: ScrapeService, number: int) -> Iterator[None]:
     """Wait until that many more scrapes have joined a batch."""
-    counters = service._records.totals.batches.counters
+    counters = service._records.counters.batches.counters
     before = counters[BATCH_JOINED]
     yield
     wait_until(lambda: counters[BATCH_JOINED] == before + number)
@@ -392,16 +392,16 @@ def test_many_selections_do_not_fill_the_memory() -> None:
     for first in range(30):
         for second in range(30):
             for third in range(3):
-                service._view.choose(Selection(check_names=frozenset(map(str, (first, second, third)))))
-    kept = service._view._choices.values()
+                service._prepared.choose(Selection(check_names=frozenset(map(str, (first, second, third)))))
+    kept = service._prepared._prepared_scrapes.values()
     assert sum(choice.size for choice in kept) <= 2 * 30 + 1000
 
 
 def test_a_configuration_larger_than_the_bound_is_prepared_once(runner: AsyncCheckRunner) -> None:
     """The choice that is asked for stays prepared, however large."""
     service = service_of(runner, Live(*(check(str(number)) for number in range(2000))))
-    assert service._view.choose(Selection()) is service._view.choose(Selection())
-    assert service._view.choose_one("7") is service._view.choose_one("7")
+    assert service._prepared.choose(Selection()) is service._prepared.choose(Selection())
+    assert service._prepared.choose_one("7") is service._prepared.choose_one("7")
 
 
 @pytest.mark.parametrize("limits", ["", "Max open files            unlimited            unlimited            files\n"])

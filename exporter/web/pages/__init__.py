@@ -1,4 +1,4 @@
-"""The HTML pages: what is up, what failed and why, and how each check's last runs went. No script, nothing external."""
+"""The HTML pages: the state of all checks, why checks failed, and recent runs; no scripts, nothing external."""
 
 from __future__ import annotations
 

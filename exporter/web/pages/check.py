@@ -1,4 +1,4 @@
-"""The page of one check: why it stands as it does, what was measured, and the log of its last runs."""
+"""The page of one check: its state and why, what was measured, and the log of its recent runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BAR_WIDTH = 240
 
 
 class PhaseBar(NamedTuple):
-    """A phase with its place in the picture of all of them, in pixels."""
+    """A phase with its position in the chart of all phases, in pixels."""
 
     name: str
     seconds: float
@@ -46,7 +46,7 @@ def check_page(
         runs: Its recent runs, oldest first.
         config_file: Name of the configuration, for the footer.
         version: The program's version.
-        now_seconds: The Unix time that ages are counted from.
+        now_seconds: The current Unix time, from which ages are calculated.
         mask: Masks secrets in what was observed, measured and logged.
     """
     latest = runs[-1] if runs else None
@@ -71,7 +71,7 @@ def check_page(
 
 
 def _phase_bars(phases: Sequence[Measurement]) -> list[PhaseBar]:
-    """One bar per phase, each beginning where the one before ended, as the phases follow each other."""
+    """Return one bar per phase, each starting where the previous one ends, as the phases follow each other."""
     total = sum(phase.value for phase in phases)
     scale = _BAR_WIDTH / total if total > 0 else 0.0
     bars, before = [], 0.0

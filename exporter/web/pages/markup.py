@@ -1,6 +1,6 @@
-"""The templates of the pages: Jinja files beside this module, filled with autoescape and refusing undefined names.
+"""Renders the Jinja templates next to this module, with autoescape and without undefined names.
 
-Control characters and the like are made visible on their way in, so that no value can disturb a page or a terminal.
+Control characters and similar ones are made visible, so that no value can disturb a page or a terminal.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from exporter.web.pages.words import age_text, duration_text, exact_time, field_
 
 
 def render(template: str, **values: object) -> str:
-    """Fill values into the template file of this name.
+    """Render the template file of this name with these values.
 
     Raises:
-        jinja2.UndefinedError: When the template names a value that is not given: a defect of the page.
+        jinja2.UndefinedError: When the template uses a value that is not given: a bug in the page.
     """
     return _ENVIRONMENT.get_template(template).render(values)
 
 
 def _visible(value: object) -> object:
-    """Make control characters visible in what goes into a page; what templates made goes in as it is."""
+    """Make control characters visible in a value of a page; markup from templates stays unchanged."""
     return value if isinstance(value, Markup) else escape_unprintable(str(value))
 
 
 def _environment() -> Environment:
-    # Read now, so that pages need no file when files run short.
+    # Read now, so that pages need no file when file descriptors run out.
     sources = {file.name: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.html")}
     environment = Environment(
         loader=DictLoader(sources),

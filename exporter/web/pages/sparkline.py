@@ -1,4 +1,4 @@
-"""The picture of a check's recent runs: one bar per run, its height the duration, its colour the verdict."""
+"""The sparkline of a check's recent runs: one bar per run, with the duration as height and the verdict as colour."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _BARS = 30
 _BAR_WIDTH = 4
 _HEIGHT = 22
 _LOWEST = 3
-"""Pixels of the shortest bar, so that a fast run can still be seen."""
+"""Height of the shortest bar in pixels, so that a fast run is still visible."""
 
 
 class Sparkline(NamedTuple):
-    """A picture as its template draws it.
+    """A sparkline as the template draws it.
 
     Attributes:
-        summary: What it shows, for those who do not see it.
-        bars: A state, and the SVG path of all runs in it: a tenth of the text of one element for each bar.
-        width: Pixels.
-        height: Pixels.
+        summary: What it shows, for people who cannot see it.
+        bars: Each state with the SVG path of all its runs: a tenth of the text that one element per bar would take.
+        width: Width in pixels.
+        height: Height in pixels.
     """
 
     summary: str
@@ -36,7 +36,7 @@ class Sparkline(NamedTuple):
 
 
 def sparkline(runs: Sequence[Run]) -> Sparkline | None:
-    """Draw the last runs, oldest first; None when there are none."""
+    """Return the sparkline of the last runs, oldest first; None when there are none."""
     shown = runs[-_BARS:]
     if not shown:
         return None

@@ -1,4 +1,4 @@
-"""The status page: every configured check with its state, the failing ones first."""
+"""The status page: every configured check with its state, failing checks first."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusFilter:
-    """Which checks the page is limited to; lives as long as a request.
+    """Which checks the page shows; lives as long as a request.
 
     Attributes:
-        state: Only checks in this state; None means all.
+        state: Only checks in this state; None for all.
         text: Only checks whose name, type, target or labels contain this text.
     """
 
@@ -31,13 +31,13 @@ class StatusFilter:
     text: str = ""
 
     def link(self, state: State | None) -> str:
-        """Return the address of the page limited to another state and the same text."""
+        """Return the address of the page with another state and the same text."""
         query = urlencode([("status", state)] * (state is not None) + [("find", self.text)] * bool(self.text))
         return f"/?{query}" if query else "/"
 
 
 class _Row(NamedTuple):
-    """One check with what is known about it."""
+    """One check with its state and latest run."""
 
     check: Check
     state: State
@@ -45,7 +45,7 @@ class _Row(NamedTuple):
 
 
 class Tab(NamedTuple):
-    """A link to the checks in one state, or to all of them."""
+    """A link to the checks in one state, or to all checks."""
 
     key: str
     label: str
@@ -78,10 +78,10 @@ def status_page(
     Args:
         checks: The configured checks.
         history: Their recent runs.
-        wanted: What the reader asked to see.
+        wanted: The filter that the reader chose.
         config_file: Name of the configuration, for the footer.
         version: The program's version.
-        now_seconds: The Unix time that ages are counted from.
+        now_seconds: The current Unix time, from which ages are calculated.
     """
     rows = [_Row(check, state_of(latest := history.latest(check.name)), latest) for check in checks]
     counts = Counter(row.state for row in rows)

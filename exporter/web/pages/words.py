@@ -1,4 +1,4 @@
-"""How the pages say things: the word and the class of a state, durations, ages, numbers."""
+"""The wording of the pages: names and CSS classes of states, durations, ages and numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_FIELD_CHARACTERS = 500
 
 
 class State(StrEnum):
-    """What a check's last run says, in the words of the pages; worst first."""
+    """The state of a check after its last run, as named on the pages; worst first."""
 
     FAILING = "failing"
     DEGRADED = "degraded"
@@ -26,30 +26,30 @@ class State(StrEnum):
 
     @property
     def label(self) -> str:
-        """The state as people read it."""
+        """The state in words for people."""
         return "not run yet" if self is State.NOT_RUN else self.value
 
 
 def state_of(run: Run | None) -> State:
-    """Return the state that a last run stands for; None means that there was none."""
+    """Return the state of a check from its last run; None for a check that has not run."""
     return State.NOT_RUN if run is None else State(run.status.state)
 
 
 class Verdict(NamedTuple):
-    """How an expectation fared: the word for it, and the class that colours it."""
+    """The outcome of an expectation: the word for it, and the CSS class that colours it."""
 
     word: str
     css: str
 
 
 def verdict_of(outcome: ExpectationOutcome) -> Verdict:
-    """Return how an expectation fared."""
+    """Return the word and the CSS class for the outcome of an expectation."""
     css = "ok" if outcome.ok else "failing" if outcome.expectation.severity == "error" else "degraded"
     return Verdict("not evaluated" if not outcome.evaluated else "held" if outcome.ok else "missed", css)
 
 
 def duration_text(seconds: float) -> str:
-    """Write a duration with three significant digits in the unit that fits."""
+    """Format a duration with three significant digits in a suitable unit."""
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.9995:
@@ -58,7 +58,7 @@ def duration_text(seconds: float) -> str:
 
 
 def age_text(seconds: float) -> str:
-    """Write how long ago something was, coarsely."""
+    """Format roughly how long ago something was."""
     seconds = max(0.0, seconds)
     if seconds < 1.5:
         return "just now"
@@ -69,12 +69,12 @@ def age_text(seconds: float) -> str:
 
 
 def exact_time(timestamp_seconds: float) -> str:
-    """Write a point in time to the second, in UTC."""
+    """Format a point in time to the second, in UTC."""
     return datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def field_text(name: str, value: object) -> str:
-    """Write a fact of a log line: durations by the name of the field, lists without brackets, all of bounded length."""
+    """Format a field of a log line: durations by the field's name, lists without brackets, all of bounded length."""
     if isinstance(value, float):
         return duration_text(value) if name.endswith("seconds") else number_text(value)
     text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
