@@ -47,6 +47,10 @@ def test_never_takes_more_than_it_may(puts: list[tuple[int, int]]) -> None:
         assert memory.used_bytes == sum(memory.get(other) or 0 for other in range(6))
 
 
+_OTHERS_BYTES = 2048
+"""What else of the process may allocate meanwhile, such as threads that earlier tests left to end."""
+
+
 def test_verified_chains_are_counted_as_large_as_they_are(ca: trustme.CA, ca_file: Path) -> None:
     """What a remembered chain is said to take is at least what it does take."""
     contexts = TlsContexts()
@@ -63,7 +67,7 @@ def test_verified_chains_are_counted_as_large_as_they_are(ca: trustme.CA, ca_fil
         taken = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert taken <= context.remembered.used_bytes - before
+    assert taken <= context.remembered.used_bytes - before + _OTHERS_BYTES
 
 
 def test_all_contexts_share_one_bound(ca: trustme.CA, ca_file: Path) -> None:
