@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _REMEMBERED_BYTES = 1 << 25  # ten thousand targets with a leaf each, and their authorities
 
-_LARGEST_REMEMBERED_BYTES = 1 << 14
+_LARGEST_REMEMBERED_BYTES = 1 << 16
 """Facts of most certificates are smaller than this. Larger ones are not cached, so that a target that presents a new
 certificate of a hundred kilobytes each time does not evict the others."""
 
