@@ -1,0 +1,216 @@
+"""Compares a value with an operand, by the kind of the value."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+from typing import TYPE_CHECKING, Protocol, cast
+
+from exporter.model import ValueKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from exporter.model import Observed, Operator
+
+_HOLD_FOR_NOTHING = frozenset(("ne", "not_matches", "none_of"))
+
+_ORDER: Mapping[str, Callable[[float, float], bool]] = {
+    "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+}  # fmt: skip
+
+
+class TextPattern(Protocol):
+    """What `matches` needs from its operand; `exporter.judging.pattern.Pattern` is one."""
+
+    def found_in(self, text: str) -> bool:
+        """Return whether the pattern matches anywhere in the text."""
+
+
+def holds(kind: ValueKind, operator_name: Operator, value: Observed, operand: object) -> bool:
+    """Return whether a value is as the operator and its operand demand."""
+    if operator_name == "exists":
+        return _is_there(value) == operand
+    usable = _USABLE[kind](value)
+    if usable is None:
+        return operator_name in _HOLD_FOR_NOTHING
+    if operator_name in _ORDER:
+        return _in_order(_ORDER[operator_name], usable, operand)
+    return _COMPARE[kind](operator_name, usable, operand)
+
+
+def _in_order(compare: Callable[[float, float], bool], value: object, operand: object) -> bool:
+    """Compare numbers; JSON that is not a number has no order."""
+    return _is_number(value) and compare(cast("float", value), cast("float", operand))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_there(value: object) -> bool:
+    return value is not None and value != ()
+
+
+def _usable_number(value: object) -> object:
+    return value if _is_number(value) else None
+
+
+def _usable_text(value: object) -> object:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) if value else None
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return value if isinstance(value, str) else None
+
+
+def _usable_texts(value: object) -> object:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(map(str, value)) if isinstance(value, tuple | list) and value else None
+
+
+def _usable_flag(value: object) -> object:
+    return value if isinstance(value, bool) else None
+
+
+_USABLE: Mapping[ValueKind, Callable[[object], object]] = {
+    ValueKind.NUMBER: _usable_number,
+    ValueKind.DAYS: _usable_number,
+    ValueKind.DURATION: _usable_number,
+    ValueKind.STATUS: _usable_number,
+    ValueKind.TEXT: _usable_text,
+    ValueKind.TEXTS: _usable_texts,
+    ValueKind.LINES: _usable_texts,
+    ValueKind.FLAG: _usable_flag,
+    ValueKind.JSON: lambda value: list(value) if isinstance(value, tuple) else value,
+}
+
+
+def _compare_plain(operator_name: Operator, value: object, operand: object) -> bool:
+    match operator_name:
+        case "eq":
+            return value == operand
+        case "ne":
+            return value != operand
+        case "in":
+            return value in cast("Sequence[object]", operand)
+        case _:
+            return value not in cast("Sequence[object]", operand)
+
+
+def _compare_days(operator_name: Operator, value: object, operand: object) -> bool:
+    days = cast("float", value)
+    return _compare_plain(operator_name, math.floor(days) if math.isfinite(days) else days, operand)
+
+
+def _compare_status(operator_name: Operator, value: object, operand: object) -> bool:
+    if operator_name in ("eq", "ne"):
+        return _compare_plain(operator_name, value, operand)
+    status = cast("int", value)
+    for low, high in cast("Sequence[tuple[int, int]]", operand):
+        if low <= status <= high:
+            return operator_name == "in"
+    return operator_name != "in"
+
+
+def _compare_text(operator_name: Operator, value: object, operand: object) -> bool:
+    text = cast("str", value)
+    match operator_name:
+        case "contains":
+            return cast("str", operand) in text
+        case "matches":
+            return cast("TextPattern", operand).found_in(text)
+        case "not_matches":
+            return not cast("TextPattern", operand).found_in(text)
+        case _:
+            return _compare_plain(operator_name, value, operand)
+
+
+def _compare_texts(operator_name: Operator, value: object, operand: object) -> bool:
+    texts = cast("tuple[str, ...]", value)
+    match operator_name:
+        case "contains":
+            return any(cast("str", operand) in text for text in texts)
+        case "matches" | "not_matches":
+            found = any(cast("TextPattern", operand).found_in(text) for text in texts)
+            return found if operator_name == "matches" else not found
+    observed, wanted = set(texts), set(cast("Sequence[str]", operand))
+    match operator_name:
+        case "in":
+            return observed <= wanted
+        case "any_of":
+            return bool(observed & wanted)
+        case "all_of":
+            return wanted <= observed
+        case "none_of":
+            return not observed & wanted
+        case _:
+            return _compare_plain(operator_name, observed, wanted)
+
+
+def _compare_lines(operator_name: Operator, value: object, operand: object) -> bool:
+    lines = cast("tuple[str, ...]", value)
+    if operator_name in _HOLD_FOR_NOTHING:
+        return _compare_text(operator_name, lines[0], operand)
+    return any(_compare_text(operator_name, line, operand) for line in lines)
+
+
+def _compare_json(operator_name: Operator, value: object, operand: object) -> bool:
+    match operator_name:
+        case "eq":
+            return _same_json(value, operand)
+        case "ne":
+            return not _same_json(value, operand)
+        case "in":
+            return _has_element(cast("list[object]", operand), value)
+        case "contains":
+            return _json_contains(value, operand)
+        case "matches" | "not_matches":
+            text = _usable_text(value)
+            found = text is not None and cast("TextPattern", operand).found_in(cast("str", text))
+            return found if operator_name == "matches" else not found
+    elements = cast("list[object]", value if isinstance(value, list) else [value])
+    found_elements = (_has_element(elements, wanted) for wanted in cast("list[object]", operand))
+    match operator_name:
+        case "all_of":
+            return all(found_elements)
+        case "any_of":
+            return any(found_elements)
+        case _:
+            return not any(found_elements)
+
+
+def _json_contains(value: object, operand: object) -> bool:
+    if isinstance(value, list):
+        return _has_element(value, operand)
+    return isinstance(value, str | dict) and isinstance(operand, str) and operand in value
+
+
+def _has_element(elements: Iterable[object], wanted: object) -> bool:
+    return any(_same_json(element, wanted) for element in elements)
+
+
+def _same_json(left: object, right: object) -> bool:
+    """Compare as JSON does: true is not 1, but 1 is 1.0. The shallower side, the operand, bounds the recursion."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same_json(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same_json, left, right))
+    if isinstance(left, dict | list) or isinstance(right, dict | list):
+        return False
+    return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+_COMPARE: Mapping[ValueKind, Callable[[Operator, object, object], bool]] = {
+    ValueKind.NUMBER: _compare_plain,
+    ValueKind.DAYS: _compare_days,
+    ValueKind.DURATION: _compare_plain,
+    ValueKind.STATUS: _compare_status,
+    ValueKind.TEXT: _compare_text,
+    ValueKind.TEXTS: _compare_texts,
+    ValueKind.LINES: _compare_lines,
+    ValueKind.FLAG: _compare_plain,
+    ValueKind.JSON: _compare_json,
+}

@@ -1,0 +1,49 @@
+"""The data model: what to check (Check), what happened (Result, Batch), and the enums that both use.
+
+Everything here is immutable and does no I/O, so that overlapping batches, worker threads and pages may share it.
+"""
+
+from __future__ import annotations
+
+from exporter.model.checks import LONGEST_SCRAPE_SECONDS, AlertPolicy, AlertSeverity, AlertTerms, Check
+from exporter.model.expectations import (
+    Expectation,
+    ExpectationOutcome,
+    Explained,
+    Judged,
+    Observation,
+    Observed,
+    Operator,
+    SelectorKind,
+    Subject,
+    ValueKind,
+)
+from exporter.model.metrics import Measurement, MetricSpec
+from exporter.model.results import Batch, LogLine, Result
+from exporter.model.verdicts import Reason, ResultStatus, Severity
+
+__all__ = [
+    "LONGEST_SCRAPE_SECONDS",
+    "AlertPolicy",
+    "AlertSeverity",
+    "AlertTerms",
+    "Batch",
+    "Check",
+    "Expectation",
+    "ExpectationOutcome",
+    "Explained",
+    "Judged",
+    "LogLine",
+    "Measurement",
+    "MetricSpec",
+    "Observation",
+    "Observed",
+    "Operator",
+    "Reason",
+    "Result",
+    "ResultStatus",
+    "SelectorKind",
+    "Severity",
+    "Subject",
+    "ValueKind",
+]

@@ -1,0 +1,118 @@
+"""Configured checks, and when to alert on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.model.expectations import Expectation
+    from exporter.model.verdicts import Reason
+
+LONGEST_SCRAPE_SECONDS = 120.0
+"""The longest time for a scrape, whatever it asks for."""
+
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
+
+
+class AlertSeverity(StrEnum):
+    """How severe an alert is: the label by which the shipped Alertmanager configuration routes, worst first."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertTerms:
+    """When and how to alert on one state of a check.
+
+    Attributes:
+        for_seconds: How long the state must last.
+        severity: How severe the alert is.
+        runbook_url: Where to read what to do; empty for the general advice.
+        summary: One line for people; empty for the general one.
+    """
+
+    for_seconds: float
+    severity: AlertSeverity
+    runbook_url: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertPolicy:
+    """The alerts specific to a check, which replace the general ones.
+
+    Attributes:
+        failing: The terms for a failing check.
+        degraded: The terms for a degraded check; None leaves it to the general alert.
+        certificate_seconds_left: Severity to the remaining validity of a certificate, in seconds, below which it
+            alerts; empty leaves certificates to the general alerts.
+        labels: Labels of these alerts besides those of the check.
+    """
+
+    failing: AlertTerms
+    degraded: AlertTerms | None = None
+    certificate_seconds_left: Mapping[AlertSeverity, float] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One configured check of one target; lives as long as the configuration, shared by all threads.
+
+    Attributes:
+        name: Unique name, the label `check`.
+        check_type: The type, which decides which executor runs it; the label `check_type`.
+        target: What is checked, in the form the executor expects; may contain a secret (a token in a URL's query).
+        target_label: The label `target` where it must differ from the target, to hide a secret; empty for the target.
+        timeout_seconds: Upper bound of one attempt.
+        settings: The frozen settings model of the type; None for the type's defaults.
+        expectations: Conditions on the observed values, each exported separately.
+        retries: Further attempts after a failed one.
+        retry_delay_seconds: Pause before each further attempt.
+        retry_reasons: Only failures with these reasons are retried; empty with no `retry_expectations` means all.
+        retry_expectations: A failed attempt is also retried when one of these conditions holds for it.
+        labels: User labels, shown on `nyxmon_check_info`.
+        interval_seconds: How often discovery asks Prometheus to scrape the check; 0 leaves it to Prometheus.
+        min_interval_seconds: For this long the last result is reused instead of running the check again.
+        phase_histograms: Whether the duration of each phase is kept in a histogram.
+        alert: The alerts specific to it; None for the general ones.
+        is_complete: Whether it has the default expectations of its type and has been fully validated, as in a
+            configuration; a runner completes other checks.
+        prepared: What its type computed once for all runs (`CheckType.prepare`); None when each run computes it.
+    """
+
+    name: str
+    check_type: str
+    target: str
+    timeout_seconds: float = 10.0
+    settings: object = None
+    expectations: tuple[Expectation, ...] = ()
+    retries: int = 0
+    retry_delay_seconds: float = 0.0
+    retry_reasons: frozenset[Reason] = frozenset()
+    retry_expectations: tuple[Expectation, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)
+    interval_seconds: float = 0.0
+    min_interval_seconds: float = 0.0
+    phase_histograms: bool = False
+    target_label: str = ""
+    alert: AlertPolicy | None = None
+    is_complete: bool = field(default=False, repr=False, compare=False)
+    prepared: object = field(default=None, repr=False, compare=False)
+
+    @property
+    def longest_run_seconds(self) -> float:
+        """How long a run can take when every attempt uses its whole timeout."""
+        return (self.retries + 1) * self.timeout_seconds + self.retries * self.retry_delay_seconds
+
+    @property
+    def shown_target(self) -> str:
+        """The target as shown in labels, logs and pages."""
+        return self.target_label or self.target

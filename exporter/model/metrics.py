@@ -1,0 +1,35 @@
+"""What a check type measures: the declaration of a metric, and the value of one of its series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class MetricSpec:
+    """The declaration of one gauge family of a check type; compared by identity, declared once as a constant.
+
+    Attributes:
+        name: Full metric name with its base unit, such as `probe_http_duration_seconds`.
+        help: What the value means, and what 0 and absence mean.
+        labels: Names of the labels besides check, check_type and target.
+        defaults: Label values and value of every series that a check of this type always has: shown when a run
+            ended before the value could be measured. Other series may be absent.
+    """
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    defaults: tuple[tuple[tuple[str, ...], float], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"MetricSpec({self.name})"
+
+
+class Measurement(NamedTuple):
+    """The value of one series of a check: its family, the value, and the values of the family's labels."""
+
+    spec: MetricSpec
+    value: float
+    labels: tuple[str, ...] = ()

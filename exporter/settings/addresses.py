@@ -1,0 +1,124 @@
+"""Parses addresses: hosts, IP addresses, ports and resolvers; a URL where none fits is refused with what to write."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from exporter.host_names import host_name
+
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#]*@)?(?P<place>[^/?#]*)")
+
+_PORT = re.compile(r":[0-9]*$")
+
+_URL_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+SYSTEM_RESOLVER = "system"
+"""Value of `resolver` that selects the system's resolver instead of a DNS server."""
+
+
+def parse_ip(value: object) -> str:
+    """Parse an IPv4 or IPv6 address and return its canonical text.
+
+    Raises:
+        ValueError: When it is not an IP address.
+    """
+    try:
+        return str(ipaddress.ip_address(str(value)))
+    except ValueError:
+        raise ValueError("is not an IP address") from None
+
+
+def parse_host(value: object) -> str:
+    """Return a host: an IP address in canonical text without brackets, or a name in ASCII as `host_name` returns it.
+
+    Args:
+        value: A DNS name or an IP address (IPv6 with or without brackets), without port.
+
+    Raises:
+        ValueError: When it is neither.
+    """
+    text = value if isinstance(value, str) else ""
+    if url := _URL.match(text):
+        raise ValueError(f"is a URL; write {_PORT.sub('', url['place'])}")
+    bracketed = text.startswith("[") and text.endswith("]")
+    try:
+        return str(ipaddress.IPv6Address(text[1:-1]) if bracketed else ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    name = host_name(text)
+    bare = name.removesuffix(".")
+    if not bare.rpartition(".")[2].isdigit():
+        return text if text.isascii() else name
+    try:
+        return str(ipaddress.IPv4Address(bare))  # its digits and dots may have been full-width characters
+    except ValueError:
+        raise ValueError("is not a host name: its last label is a number, and it is not an IP address") from None
+
+
+def parse_host_port(value: object, default_port: int | None = None) -> tuple[str, int]:
+    """Parse `host:port`, `[v6]:port` or, when there is a default port, a bare host.
+
+    Raises:
+        ValueError: When the host is not valid, or the port is missing or not in 1..65535.
+    """
+    text = value if isinstance(value, str) else ""
+    if url := _URL.match(text):
+        raise ValueError(f"is a URL; write {_place_in_url(url, port_needed=default_port is None)}")
+    host, colon, port_text = text.rpartition(":")
+    bare_v6 = text.count(":") > 1 and not text.startswith("[")
+    if not colon or bare_v6 or text.endswith("]"):
+        if default_port is None:
+            raise ValueError("needs a port: host:port, or [address]:port for IPv6")
+        return parse_host(text), default_port
+    if not port_text.isascii() or not port_text.isdigit() or not 1 <= int(port_text) <= 65535:
+        raise ValueError(f"has port {port_text!r}; a port is a number from 1 to 65535")
+    if not host:
+        raise ValueError("has no host before its port")
+    return parse_host(host), int(port_text)
+
+
+def _place_in_url(url: re.Match[str], *, port_needed: bool) -> str:
+    """Return what to write in place of a URL: its host, with a port where one is needed."""
+    place = url["place"]
+    if not port_needed or _PORT.search(place):
+        return place
+    return f"{place}:{_URL_PORTS.get(url['scheme'].lower(), 'PORT')}"
+
+
+def parse_ip_port(value: object) -> str:
+    """Return an IP address with or without a port (`192.0.2.1`, `192.0.2.1:53`, `[2001:db8::1]:53`) as written.
+
+    Raises:
+        ValueError: When it is not one; a name is refused, because it would have to be resolved first.
+    """
+    if isinstance(value, str) and (url := _URL.match(value)):
+        raise ValueError(f"is a URL; write {_ip_place(url['place']) or 'an IP address'}")
+    host, _ = parse_host_port(value, default_port=1)
+    parse_ip(host)
+    return str(value)
+
+
+def _ip_place(place: str) -> str:
+    """Return the host and port of a URL when the host is an IP address; otherwise an empty text."""
+    try:
+        return parse_ip_port(place)
+    except ValueError:
+        return ""
+
+
+def parse_resolver(value: object) -> str:
+    """Return the resolver for names as written: an address that `parse_ip_port` accepts, or `system`.
+
+    Raises:
+        ValueError: When it is neither.
+    """
+    text = value if isinstance(value, str) else ""
+    if text == SYSTEM_RESOLVER:
+        return SYSTEM_RESOLVER
+    try:
+        return parse_ip_port(value)
+    except ValueError as error:
+        if _URL.match(text):
+            raise
+        raise ValueError(f"{error}; write an IP address, IP:port, or {SYSTEM_RESOLVER}") from None
