@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections import UserDict
@@ -13,9 +14,14 @@ import pytest
 from blockbuster import BlockingError
 
 from exporter.attempt import current_attempt
+from tests.servers.mariadb import run_mariadb
 from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER, CertificateFiles, Nginx
+from tests.servers.postgresql import run_postgresql
 from tests.servers.process import ServerFailed, ServerProcess, accepts_tcp, http_get, server_program
 from tests.servers.prometheus import Prometheus, check_metrics
+from tests.servers.redis import run_redis
+from tests.servers.slapd import run_slapd
+from tests.servers.sshd import run_sshd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,3 +129,29 @@ def _command_of(pid: int) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
+
+
+def test_databases_directories_and_shells_answer(tmp_path: Path) -> None:
+    """Redis, PostgreSQL, MariaDB, slapd and sshd start without a configuration of the host and speak."""
+    with (
+        run_redis(tmp_path / "redis") as redis,
+        run_postgresql(tmp_path / "postgresql") as postgresql,
+        run_mariadb(tmp_path / "mariadb") as mariadb,
+        run_slapd(tmp_path / "slapd") as slapd,
+        run_sshd(tmp_path / "sshd") as sshd,
+    ):
+        said = [
+            _answer_to(redis.port, b"PING\r\n"),
+            _answer_to(postgresql, bytes.fromhex("00000008 04d2162f")),
+            _answer_to(mariadb, b"")[4:5],
+            _answer_to(slapd, bytes.fromhex("300c 020101 6007 020103 0400 8000"))[:1],
+            _answer_to(sshd.port, b"")[:4],
+        ]
+    assert said == [b"+PONG\r\n", b"N", b"\n", b"0", b"SSH-"]
+    assert sshd.fingerprints["ed25519"].startswith("SHA256:")
+
+
+def _answer_to(port: int, words: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(words)
+        return connection.recv(1000)
