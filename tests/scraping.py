@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -30,6 +31,7 @@ from exporter.model import (
     Subject,
     ValueKind,
 )
+from exporter.runner.registry import ExecutorRegistry
 from tests.servers.executors import Healthy
 
 if TYPE_CHECKING:
@@ -59,6 +61,15 @@ EXAMPLE = CheckType(
     metrics=(PHASES, SIZE, EXPIRY, VERSION),
 )
 TYPES = {"example": EXAMPLE}
+
+
+def registry_of(*check_types: CheckType) -> ExecutorRegistry:
+    """A registry of these check types."""
+    registry = ExecutorRegistry()
+    for check_type in check_types:
+        registry.register_type(check_type)
+    return registry
+
 
 STATUS = Subject(name="status", kind=ValueKind.STATUS, description="The status.", reason=Reason.STATUS)
 BODY = Subject(name="body", kind=ValueKind.TEXT, description="The body.")
@@ -124,6 +135,7 @@ class Config(NamedTuple):
     """A configuration with only checks."""
 
     checks: tuple[Check, ...]
+    plugins: tuple[CheckType, ...] = ()
 
 
 class Live:
@@ -134,7 +146,25 @@ class Live:
 
     def __init__(self, *checks: Check) -> None:
         self.masks: Mask = unmasked
+        self._subscribers: list[Callable[[Config], object]] = []
+        self._lock = Lock()
         self.current = Config(checks)
+
+    @property
+    def current(self) -> Config:
+        return self._current
+
+    @current.setter
+    def current(self, config: Config) -> None:
+        with self._lock:
+            for take_over in self._subscribers:
+                take_over(config)
+            self._current = config
+
+    def subscribe(self, take_over: Callable[[Config], object]) -> None:
+        with self._lock:
+            take_over(self._current)
+            self._subscribers.append(take_over)
 
 
 def probe_text(*pairs: tuple[Check, Result], labelled: bool = True, exposition_format: Format = Format.TEXT) -> str:

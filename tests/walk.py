@@ -72,7 +72,7 @@ def walk_of_one_check() -> dict[str, Walk]:
 
         def scrape() -> None:
             runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
-            service = ScrapeService(runner, load(), registry.check_types, history=History(), version="0")
+            service = ScrapeService(runner, load(), registry, history=History(), version="0")
             service.metrics_page(ScrapeRequest())
 
         scrape()  # so that first-use imports and objects are already there

@@ -121,7 +121,7 @@ def _print_schema(options: Options) -> int:
     registry = ExecutorRegistry.with_builtins()
     with ExitStack() as stack:
         if options.config_file is not None:
-            configuration_loader(options.config_file, registry, stack)()
+            registry.register_plugins(configuration_loader(options.config_file, registry, stack)().plugins)
     sys.stdout.write(json.dumps(json_schema(registry.check_types), indent=2) + "\n")
     return 0
 

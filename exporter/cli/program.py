@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import resource
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from exporter.cli.arguments import Options
     from exporter.masking import Masks
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +69,7 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
         registry = ExecutorRegistry.with_builtins()
         load = configuration_loader(options.config_file, registry, stack)
         live_config = LiveConfig(load, load(), masks)
+        registry.register_plugins(live_config.current.plugins)
         provider = BlockingPortalProvider("asyncio", {"use_uvloop": find_spec("uvloop") is not None})
         network = Network()
         runner = AsyncCheckRunner(provider, registry, buffer_size=options.buffer_size, network=network)
@@ -90,27 +88,15 @@ def configuration_loader(config_file: str | None, registry: ExecutorRegistry, st
 
     Args:
         config_file: The file; None starts the demo and loads its checks.
-        registry: Receives the check types of the plugins that a configuration names.
+        registry: The check types, besides those of the plugins that a configuration names.
         stack: Stops the demo's targets when it is closed.
     """
     if config_file is not None:
         path = Path(config_file)
 
-        def load() -> Config:
-            config = load_config(path, registry.check_types)
-            _register_plugins(config, registry)
-            return config
-
-        return load
+        return lambda: load_config(path, registry.check_types)
     text = stack.enter_context(run_demo()).configuration
     return lambda: parse_config(text, DEMO_FILE, registry.check_types)
-
-
-def _register_plugins(config: Config, registry: ExecutorRegistry) -> None:
-    for check_type in config.plugins:
-        if registry.check_types.get(check_type.name) is not check_type:
-            registry.register_type(check_type)
-            logger.info("check type %s comes from a plugin", check_type.name)
 
 
 def allow_open_files() -> None:

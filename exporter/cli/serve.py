@@ -50,7 +50,7 @@ def serve(program: Program, options: Options) -> int:
     service = ScrapeService(
         program.runner,
         program.live_config,
-        program.registry.check_types,
+        program.registry,
         history=history,
         version=__version__,
         resolver_threads=program.network.resolver_threads,

@@ -70,8 +70,18 @@ class LiveConfig:
         self._reloading = threading.Lock()
         self._blocked: threading.Thread | None = None
         self._at: Path | None = None
+        self._subscribers: list[Callable[[Config], object]] = []
         self._take(initial)
         self._digests = self._digest_all(initial.files)
+
+    def subscribe(self, take_over: Callable[[Config], object]) -> None:
+        """Call a function with the configuration in force now, and with each later one before it comes into force.
+
+        Calls never overlap. An error in a call refuses the configuration.
+        """
+        with self._reloading:
+            take_over(self._current)
+            self._subscribers.append(take_over)
 
     @property
     def current(self) -> Config:
@@ -144,12 +154,19 @@ class LiveConfig:
         """Put the loaded configuration in force or refuse it, and log the outcome, whoever asked."""
         self._digests = loaded.digests
         if isinstance(loaded.outcome, Exception):
-            self._successful = False
-            _log_refusal(loaded.outcome)
+            self._refuse(loaded.outcome)
             raise loaded.outcome
-        self._take(loaded.outcome)
+        try:
+            self._take(loaded.outcome)
+        except Exception as error:
+            self._refuse(error)
+            raise
         logger.info("configuration loaded from %s: %d checks", self._current.file, len(self._current.checks))
         self.log_warnings()
+
+    def _refuse(self, error: Exception) -> None:
+        self._successful = False
+        _log_refusal(error)
 
     def log_warnings(self) -> None:
         """Log the warnings of the configuration in force."""
@@ -158,6 +175,8 @@ class LiveConfig:
 
     def _take(self, config: Config) -> None:
         self.masks.learn(config.secrets)
+        for take_over in self._subscribers:
+            take_over(config)
         self._current = config
         self._successful = True
         self._success_timestamp_seconds = time.time()
@@ -186,10 +205,9 @@ class LiveConfig:
             if outcome.done():
                 raise
             self._blocked = thread
-            self._successful = False
             gc.enable()  # it may have been paused for the load
             unanswered = self._unanswered()
-            _log_refusal(unanswered)
+            self._refuse(unanswered)
             raise unanswered from None
 
     def _is_blocked(self) -> bool:

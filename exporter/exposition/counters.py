@@ -215,16 +215,27 @@ class Counters:
         self._joining = Lock()
         self.batches = BatchCounters()
         self._of_checks: dict[tuple[str, str, str], CheckCounters] = {}
+        self._is_configured = False
 
     def of_checks(self, checks: Iterable[Check]) -> tuple[CheckCounters, ...]:
-        """Return the counters of each check; those of a new check start at zero."""
+        """Return the counters of each check; those of a new check start at zero.
+
+        After `retain`, the counters of a check that is not configured are not kept: a scrape of an earlier
+        configuration has asked for them.
+        """
         with self.lock:
             return tuple(self._of_check(check) for check in checks)
 
     def retain(self, checks: Iterable[Check]) -> None:
         """Keep the counters of these checks, which are all that are configured now, and drop all others."""
         with self.lock:
-            self._of_checks = {_meaning(check): self._of_check(check) for check in checks}
+            kept: dict[tuple[str, str, str], CheckCounters] = {}
+            for check in checks:
+                identity = identity_of(check)
+                counters = kept[identity] = self._of_checks.get(identity) or CheckCounters(check)
+                counters.configure(check)
+            self._of_checks = kept
+            self._is_configured = True
 
     def count(self, counters_and_results: Iterable[tuple[CheckCounters, Result]], batch: Batch | None) -> None:
         """Count the results of a batch, and the batch itself, in one step."""
@@ -240,14 +251,15 @@ class Counters:
             self.batches.counters[catalogue.BATCH_JOINED] += 1
 
     def _of_check(self, check: Check) -> CheckCounters:
-        counters = self._of_checks.get(_meaning(check))
+        identity = identity_of(check)
+        counters = self._of_checks.get(identity)
         if counters is None:
-            counters = self._of_checks[_meaning(check)] = CheckCounters(check)
-        else:
-            counters.configure(check)
+            counters = CheckCounters(check)
+            if not self._is_configured:
+                self._of_checks[identity] = counters
         return counters
 
 
-def _meaning(check: Check) -> tuple[str, str, str]:
-    """Return what identifies a check across a reload; its other settings may change."""
+def identity_of(check: Check) -> tuple[str, str, str]:
+    """Return what identifies a check across a reload: name, type and target; its other settings may change."""
     return (check.name, check.check_type, check.target)

@@ -136,7 +136,8 @@ def _call_aclose(executor: CheckExecutor) -> object:
 class ExecutorRegistry:
     """The check types that the program knows and how to create their executors; lives for the process.
 
-    One thread registers types at startup; afterwards any thread may read the registry.
+    One thread at a time registers types, at startup and on reloads. Any thread may read the registry at the same time;
+    one that iterates over a mapping copies it first, since a reload may add types.
     """
 
     def __init__(self) -> None:
@@ -174,6 +175,13 @@ class ExecutorRegistry:
         self._check_types[check_type.name] = check_type
         self.register_factory(check_type.name, check_type.executor, needs_http_client=check_type.needs_http_client)
         self._self_run[check_type.name] = check_type
+
+    def register_plugins(self, check_types: Iterable[CheckType]) -> None:
+        """Register the types of a configuration's plugins and log those that were not registered before."""
+        for check_type in check_types:
+            if self._check_types.get(check_type.name) is not check_type:
+                self.register_type(check_type)
+                logger.info("check type %s comes from a plugin", check_type.name)
 
     def _replace(self, check_type: str, recipe: _Recipe) -> None:
         """Replace the recipe of a type, and forget what was known about its earlier executor."""

@@ -11,11 +11,12 @@ from struct import Struct
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.exposition.counters import identity_of
 from exporter.foreign import text_of
 from exporter.model import LogLine, Reason, ResultStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.model import Check, ExpectationOutcome, Measurement, Result
 
@@ -99,7 +100,7 @@ class History:
         run, size = _remembered(result)
         with self._lock:
             ring = self._rings.get(check.name)
-            if ring is None or ring.target != check.target or ring.check_type != check.check_type:
+            if ring is None or ring.identity != identity_of(check):
                 ring = self._rings[check.name] = _Ring(check)
             share = self._max_bytes // len(self._rings)
             ring.append(run, size, max_runs=self._runs_per_check, max_bytes=share)
@@ -116,11 +117,11 @@ class History:
             ring = self._rings.get(name)
             return (*ring.points_as_runs(), *ring.runs) if ring else ()
 
-    def retain(self, names: Collection[str]) -> None:
-        """Forget all checks except these, such as those that a new configuration removed."""
+    def retain(self, checks: Iterable[Check]) -> None:
+        """Forget all checks except these, such as those that a new configuration removed or gave another target."""
+        kept = {identity_of(check) for check in checks}
         with self._lock:
-            for name in self._rings.keys() - set(names):
-                del self._rings[name]
+            self._rings = {name: ring for name, ring in self._rings.items() if ring.identity in kept}
 
 
 class _Ring:
@@ -129,8 +130,7 @@ class _Ring:
     Points are stored as consecutive bytes: as objects, thirty of them would take more memory than a full run.
 
     Attributes:
-        check_type: The type of the check.
-        target: Its target.
+        identity: Name, type and target of the check.
         runs: The newest runs, in full; never empty after the first.
         sizes: The memory that each of them takes, in bytes.
         points: The runs before them.
@@ -138,11 +138,10 @@ class _Ring:
         bytes: The memory that runs and points take.
     """
 
-    __slots__ = ("bytes", "check_type", "point_count", "points", "runs", "sizes", "target")
+    __slots__ = ("bytes", "identity", "point_count", "points", "runs", "sizes")
 
     def __init__(self, check: Check) -> None:
-        self.check_type = check.check_type
-        self.target = check.target
+        self.identity = identity_of(check)
         self.runs: list[Run] = []
         self.sizes: list[int] = []
         self.points = bytearray()

@@ -7,17 +7,15 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from exporter.errors import UnknownCheckTypeError
-from exporter.exposition.families import MetricFamilies
-from exporter.masking import unmasked
 from exporter.scrape.collector import CheckCollector
 from exporter.scrape.in_flight import InFlightBatches
 from exporter.scrape.selection import Selection, selected_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from exporter.checks.base import CheckType
-    from exporter.masking import Mask
+    from exporter.exposition.families import MetricFamilies
     from exporter.model import Check
     from exporter.runner.runner import CheckRunner
     from exporter.scrape.records import Records
@@ -33,6 +31,10 @@ class Configuration(Protocol):
     @property
     def checks(self) -> tuple[Check, ...]:
         """The configured checks; their names differ."""
+
+    @property
+    def plugins(self) -> tuple[CheckType, ...]:
+        """The check types of its plugins."""
 
 
 class PreparedScrape:
@@ -69,30 +71,24 @@ class PreparedConfig:
     def __init__(
         self,
         config: Configuration,
-        check_types: Mapping[str, CheckType],
+        families: MetricFamilies,
         runner: CheckRunner,
         records: Records,
-        mask: Mask = unmasked,
     ) -> None:
-        """Prepare for a configuration, and forget the records of checks that it does not contain.
+        """Prepare nothing yet; what a selection needs is prepared when it is chosen first.
 
         Args:
             config: The configuration.
-            check_types: The declared check types by name.
+            families: The metric families of its check types.
             runner: Runs the checks.
             records: Where results are recorded.
-            mask: Masks secrets in results that are shown.
-
-        Raises:
-            ValueError: When a check type declares a metric that cannot be shown.
         """
         self.config = config
-        self._families = MetricFamilies(check_types, mask)
+        self._families = families
         self._runner = runner
         self._records = records
         self._prepared_scrapes: OrderedDict[Selection | str, PreparedScrape] = OrderedDict()
         self._lock = Lock()
-        records.retain(config.checks)
 
     def choose(self, selection: Selection) -> PreparedScrape:
         """Return what is prepared for the checks of a selection.

@@ -7,12 +7,12 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.exposition.counters import Counters
+from exporter.exposition.counters import Counters, identity_of
 from exporter.model import ResultStatus
 from exporter.scrape.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from exporter.exposition.counters import CheckCounters
     from exporter.model import Batch, Check, Result
@@ -44,6 +44,9 @@ class LastResult(NamedTuple):
 class Records:
     """Everything recorded about checks and batches; lives for the process, shared by threads.
 
+    A batch is recorded as a whole before or after a reload: results of checks that the configuration in force does not
+    contain are dropped.
+
     Attributes:
         history: Recent runs, for the HTML pages.
         counters: The counters.
@@ -60,18 +63,18 @@ class Records:
         self.counters = Counters()
         self._changes = changes
         self._last: dict[str, LastResult] = {}
-        self._configured: frozenset[str] | None = None
+        self._configured: Mapping[str, Check] | None = None
         self._lock = Lock()
 
     def retain(self, checks: Iterable[Check]) -> None:
         """Apply a new configuration: forget the records of checks that it does not contain."""
         by_name = {check.name: check for check in checks}
-        self.counters.retain(by_name.values())
-        self.history.retain(by_name.keys())
         with self._lock:
-            self._configured = frozenset(by_name)
+            self._configured = by_name
+            self.counters.retain(by_name.values())
+            self.history.retain(by_name.values())
             if self._changes is not None:
-                self._changes.retain(by_name)
+                self._changes.retain(by_name.values())
             self._last = {name: last for name, last in self._last.items() if by_name.get(name) == last.check}
 
     def reusable(self, check: Check) -> LastResult | None:
@@ -98,16 +101,17 @@ class Records:
             started: `monotonic()` when the batch began.
         """
         received = monotonic()
-        self.counters.count(((counters, result) for _, counters, result in finished), batch)
-        for check, _, result in finished:
-            if self._configured is not None and check.name not in self._configured:
-                continue  # a reload removed it while it ran
-            self.history.record(check, result)
-            if self._changes is not None:
-                with self._lock:
+        with self._lock:
+            self.counters.count(((counters, result) for _, counters, result in finished), batch)
+            for check, _, result in finished:
+                configured = check if self._configured is None else self._configured.get(check.name)
+                if configured is None or identity_of(configured) != identity_of(check):
+                    continue  # a reload removed it while it ran
+                self.history.record(check, result)
+                if self._changes is not None:
                     self._changes.see(check, result)
-            if check.min_interval_seconds > 0 and result.attempts:
-                self._last[check.name] = LastResult(check, result, started, received)
+                if check.min_interval_seconds > 0 and result.attempts and configured == check:
+                    self._last[check.name] = LastResult(check, result, started, received)
 
 
 logger = logging.getLogger(__name__)
@@ -120,20 +124,21 @@ class StatusChanges:
     """
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[ResultStatus, str | None]] = {}
+        self._last: dict[tuple[str, str, str], tuple[ResultStatus, str | None]] = {}
 
     def see(self, check: Check, result: Result) -> None:
         """Log a change since the check's last result; a check without one counts as having been ok."""
-        before = self._last.get(check.name, (ResultStatus.OK, None))
+        before = self._last.get(identity_of(check), (ResultStatus.OK, None))
         now = (result.status, result.reason)
         if now == before:
             return
-        self._last[check.name] = now
+        self._last[identity_of(check)] = now
         if result.status is ResultStatus.OK:
             logger.info("check %s is ok again", check.name)
         else:
             logger.warning("check %s is %s: %s: %s", check.name, result.status.state, result.reason, result.detail)
 
-    def retain(self, names: Collection[str]) -> None:
+    def retain(self, checks: Iterable[Check]) -> None:
         """Forget the checks that a new configuration does not contain."""
-        self._last = {name: last for name, last in self._last.items() if name in names}
+        kept = {identity_of(check) for check in checks}
+        self._last = {identity: last for identity, last in self._last.items() if identity in kept}

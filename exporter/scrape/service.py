@@ -10,7 +10,6 @@ import logging
 import platform
 from dataclasses import dataclass, field
 from itertools import chain
-from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,23 +21,23 @@ from exporter.exposition.self_metrics import ExporterFacts, exporter_blocks
 from exporter.exposition.text_format import Page, write_page
 from exporter.net.dns.getaddrinfo import ResolverThreads
 from exporter.scrape.collector import block_of
-from exporter.scrape.prepared import PreparedConfig
 from exporter.scrape.records import Records
+from exporter.scrape.reload import take_over
 from exporter.scrape.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from prometheus_client.registry import Collector
 
-    from exporter.checks.base import CheckType
     from exporter.exposition.probe_metrics import Outcome
     from exporter.exposition.series import Block
     from exporter.masking import Mask
+    from exporter.runner.registry import ExecutorRegistry
     from exporter.runner.runner import CheckRunner
     from exporter.scrape.history import History
     from exporter.scrape.in_flight import InFlightBatch, Ticket
-    from exporter.scrape.prepared import Configuration, PreparedScrape
+    from exporter.scrape.prepared import Configuration, PreparedConfig, PreparedScrape
     from exporter.scrape.records import StatusChanges
 
 __all__ = ["LiveConfiguration", "Page", "ScrapeRequest", "ScrapeService", "Selection", "UnknownCheckNameError"]
@@ -50,6 +49,9 @@ _MAX_SHARE_FOR_WRITING = 0.2
 
 class LiveConfiguration(Protocol):
     """Provides the configuration in force; `exporter.config.LiveConfig` is one."""
+
+    def subscribe(self, take_over: Callable[[Configuration], object]) -> None:
+        """Call a function with the configuration in force now, and with each later one before it comes into force."""
 
     @property
     def current(self) -> Configuration:
@@ -100,7 +102,7 @@ class ScrapeService:
         self,
         runner: CheckRunner,
         live_config: LiveConfiguration,
-        check_types: Mapping[str, CheckType],
+        registry: ExecutorRegistry,
         *,
         history: History,
         version: str,
@@ -114,7 +116,7 @@ class ScrapeService:
         Args:
             runner: Runs the checks.
             live_config: The configuration in force.
-            check_types: The declared check types by name.
+            registry: The check types; receives those of plugins.
             history: Where runs are recorded.
             version: Version of the exporter.
             process: Collects the process metrics; prometheus_client's collector by default.
@@ -128,15 +130,19 @@ class ScrapeService:
         self.history = history
         self._runner = runner
         self._live_config = live_config
-        self._check_types = check_types
+        self._registry = registry
         self._version = version
         self._records = Records(history, changes)
         self._process = CollectorRegistry(auto_describe=False)
         self._process.register(process if process is not None else ProcessCollector(registry=None))
         self._resolver_threads = resolver_threads or ResolverThreads()
         self._replaced_loops = replaced_loops
-        self._lock = Lock()
-        self._prepared = PreparedConfig(live_config.current, check_types, runner, self._records, live_config.masks)
+        self._prepared: PreparedConfig
+        live_config.subscribe(self._reload)
+
+    def _reload(self, config: Configuration) -> None:
+        """Use a configuration from now on; the thread that loaded it calls this, one at a time."""
+        self._prepared = take_over(config, self._registry, self._runner, self._records, self._live_config.masks)
 
     def metrics_page(self, request: ScrapeRequest) -> Page:
         """Run the selected checks and return the page about them, the batch and the exporter.
@@ -170,7 +176,7 @@ class ScrapeService:
             UnknownCheckNameError: When it names a check that is not configured.
             UnknownCheckTypeError: When it names an unknown type.
         """
-        return self._current().choose(selection)
+        return self._prepared.choose(selection)
 
     def choose_one(self, check_name: str) -> PreparedScrape:
         """Return what is prepared for a page about one check.
@@ -178,7 +184,7 @@ class ScrapeService:
         Raises:
             UnknownCheckNameError: When no check has the name.
         """
-        return self._current().choose_one(check_name)
+        return self._prepared.choose_one(check_name)
 
     def board(self, prepared_scrape: PreparedScrape, budget_seconds: float) -> Ticket:
         """Join a suitable batch of the checks or create one; the caller must return the ticket.
@@ -241,16 +247,6 @@ class ScrapeService:
             names=request.names,
         )
 
-    def _current(self) -> PreparedConfig:
-        with self._lock:
-            # Read under the lock, so that a thread that waited for it does not bring back an old configuration.
-            config = self._live_config.current
-            if self._prepared.config is not config:
-                self._prepared = PreparedConfig(
-                    config, self._check_types, self._runner, self._records, self._live_config.masks
-                )
-            return self._prepared
-
     def _facts(self) -> ExporterFacts:
         live_config = self._live_config
         return ExporterFacts(
@@ -260,7 +256,7 @@ class ScrapeService:
             live_config.last_reload_success_timestamp_seconds,
             self._resolver_threads.busy,
             self._replaced_loops(),
-            len(live_config.current.checks),
+            len(self._prepared.config.checks),
         )
 
     def _process_blocks(self) -> list[Block]:

@@ -8,12 +8,16 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from anyio.from_thread import BlockingPortalProvider
 
-from exporter import ExecutorRegistry
+from exporter import AsyncCheckRunner, ExecutorRegistry
 from exporter.checks.base import CheckType
 from exporter.cli.arguments import Options
 from exporter.cli.program import configuration_loader, open_program
+from exporter.config import LiveConfig
 from exporter.errors import ConfigError
+from exporter.scrape.history import History
+from exporter.scrape.service import ScrapeRequest, ScrapeService
 from tests.servers.executors import Healthy
 from tests.threads import threads_left
 from tests.waiting import wait_until
@@ -53,10 +57,14 @@ def test_a_reload_brings_the_plugins_that_it_names(tmp_path: Path) -> None:
     file.write_text("checks: [{name: a, type: tcp, target: 'a.example:1'}]\n", encoding="utf-8")
     with ExitStack() as stack:
         load = configuration_loader(str(file), registry, stack)
-        assert [check.check_type for check in load().checks] == ["tcp"]
+        live = LiveConfig(load, load())
+        runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
+        service = ScrapeService(runner, live, registry, history=History(), version="0")
         plugins = 'plugins: ["tests.cli.test_program:PLUGIN"]\n'
         file.write_text(plugins + "checks: [{name: a, type: healthy, target: x}]\n", encoding="utf-8")
-        assert [check.check_type for check in load().checks] == ["healthy"]
+        live.reload()
+        page = service.metrics_page(ScrapeRequest()).body.decode()
+    assert 'probe_success{check="a",check_type="healthy",target="x"} 1.0' in page
     assert registry.check_types["healthy"].description == "Succeeds at once"
 
 

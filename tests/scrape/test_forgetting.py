@@ -43,7 +43,7 @@ def test_a_reload_leaves_nothing_of_earlier_configurations(tmp_path: Path) -> No
         file.write_text(configuration(0, port), encoding="utf-8")
         live = LiveConfig(lambda: load_config(file, registry.check_types), load_config(file, registry.check_types))
         runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
-        service = ScrapeService(runner, live, registry.check_types, history=History(), version="0")
+        service = ScrapeService(runner, live, registry, history=History(), version="0")
         for generation in range(1, RELOADS + 1):
             service.metrics_page(ScrapeRequest())
             file.write_text(configuration(generation, port), encoding="utf-8")

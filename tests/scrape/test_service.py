@@ -20,11 +20,10 @@ from exporter.errors import UnknownCheckTypeError
 from exporter.exposition.families import BATCH_JOINED, MetricFamilies
 from exporter.exposition.text_format import Format
 from exporter.model import Batch, Check, MetricSpec, Result
-from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.runner import AsyncCheckRunner
 from exporter.scrape.history import History
 from exporter.scrape.service import ScrapeRequest, ScrapeService, Selection, UnknownCheckNameError
-from tests.scraping import EXAMPLE, TYPES, Config, Live, Prepared, check, measured, parsed, samples
+from tests.scraping import EXAMPLE, TYPES, Config, Live, Prepared, check, measured, parsed, registry_of, samples
 from tests.servers.executors import Healthy
 from tests.servers.prometheus import check_metrics
 from tests.waiting import wait_until
@@ -69,8 +68,7 @@ def gated() -> Iterator[Gated]:
 @pytest.fixture
 def runner(gated: Gated) -> Iterator[AsyncCheckRunner]:
     """The real runner on a warm loop, with the gated executor for the example type."""
-    registry = ExecutorRegistry()
-    registry.register_type(EXAMPLE)
+    registry = registry_of(EXAMPLE)
     registry.register("example", gated)
     provider = BlockingPortalProvider("asyncio", {"use_uvloop": True})
     with provider:
@@ -85,7 +83,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def service_of(runner: Any, live: Live, **options: Any) -> ScrapeService:
-    return ScrapeService(runner, live, TYPES, **{"history": History(), "version": "1.2.3", **options})
+    return ScrapeService(runner, live, registry_of(EXAMPLE), **{"history": History(), "version": "1.2.3", **options})
 
 
 def request(*names: str, **fields: Any) -> ScrapeRequest:
@@ -423,7 +421,7 @@ def test_an_unfit_plugin_is_refused_at_start() -> None:
         name="mine", description="", executor=lambda _: Healthy(), metrics=(MetricSpec(name="nyxmon_x", help=""),)
     )
     with pytest.raises(ValueError, match="check type mine: metric 'nyxmon_x' has a prefix that is reserved"):
-        ScrapeService(Prepared(), Live(), {"mine": unfit}, history=History(), version="")
+        ScrapeService(Prepared(), Live(), registry_of(unfit), history=History(), version="")
 
 
 def test_overlapping_scrapes_of_everything(runner: AsyncCheckRunner, gated: Gated, threads: ThreadPoolExecutor) -> None:

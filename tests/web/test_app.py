@@ -87,7 +87,7 @@ def serving(config: Config, load: Callable[[], Config] | None = None) -> Iterato
     provider = BlockingPortalProvider("asyncio")
     with provider, httpx.Client(trust_env=False, timeout=60) as client:
         runner = AsyncCheckRunner(provider, registry)
-        service = ScrapeService(runner, live_config, registry.check_types, history=history, version="1.2.3")
+        service = ScrapeService(runner, live_config, registry, history=history, version="1.2.3")
         served = Served("", client, history, readiness, gate, keeper)
         site = Site(
             service=service,
