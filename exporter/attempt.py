@@ -17,6 +17,7 @@ from exporter.model import LogLine, Measurement, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from types import TracebackType
 
     from exporter.model import MetricSpec, Observation
 
@@ -30,13 +31,16 @@ class Attempt:
         started: `perf_counter()` at the start.
         ends_at: `perf_counter()` when the attempt will be cut off.
         timeout_reason: The reason a timeout would have now: `connect_timeout` while connecting, else `timeout`.
-        phase: The phase in which the attempt was cut off, if the interrupted code knows it: `tls` or a later one.
-            `timeout_reason` identifies the earlier phases.
+        phase_name: The current phase, or the one in which the attempt was cut off; empty for none.
+        phase_began: `clock()` when the current phase began or went on; 0 when none is measured.
+        phase_seconds: Seconds spent in each phase so far, without the current one.
         timeout_detail: What to report about a timeout besides its limit; empty for nothing.
         measurements: Values measured so far, in order.
         observed: Values observed so far, by subject.
         log: Lines logged so far.
         held_seconds: Time the exporter itself made the check wait; it is part of no duration.
+        network: The network of the batch (`exporter.net.Network`), which `exporter.plugin` connects with; None outside
+            a runner.
     """
 
     __slots__ = (
@@ -44,8 +48,11 @@ class Attempt:
         "held_seconds",
         "log",
         "measurements",
+        "network",
         "observed",
-        "phase",
+        "phase_began",
+        "phase_name",
+        "phase_seconds",
         "started",
         "timeout_detail",
         "timeout_reason",
@@ -56,11 +63,49 @@ class Attempt:
         self.ends_at = inf
         self.timeout_reason = Reason.TIMEOUT
         self.timeout_detail = ""
-        self.phase = ""
+        self.phase_began = 0.0
+        self.phase_name = ""
+        self.phase_seconds: dict[str, float] = {}
         self.measurements: list[Measurement] = []
         self.observed: dict[str, Observation] = {}
         self.log: list[LogLine] = []
         self.held_seconds = 0.0
+        self.network: object = None
+
+    def phase(self, name: str, *, on_timeout: Reason = Reason.TIMEOUT, detail: str = "") -> Phase:
+        """Return a context manager that names the current phase and measures it.
+
+        A phase within another one interrupts it, so that no second counts twice. Seconds of a repeated phase add up.
+
+        Args:
+            name: The phase, as `CheckType.phases` declares it.
+            on_timeout: The reason of a timeout during the phase.
+            detail: What to report about such a timeout besides its limit.
+        """
+        return Phase(self, name, on_timeout, detail)
+
+    def add_phase(self, name: str, seconds: float) -> None:
+        """Count seconds that were measured in another way as part of a phase."""
+        self.phase_seconds[name] = self.phase_seconds.get(name, 0.0) + seconds
+
+    def seconds_by_phase(self) -> dict[str, float]:
+        """Return the seconds spent in each phase so far, with the current one."""
+        seconds = dict(self.phase_seconds)
+        if self.phase_began:
+            seconds[self.phase_name] = seconds.get(self.phase_name, 0.0) + self.clock() - self.phase_began
+        return seconds
+
+    def clock(self) -> float:
+        """Return `perf_counter()` without the time that the exporter itself made the check wait."""
+        return perf_counter() - self.held_seconds
+
+    def stop_phase(self) -> bool:
+        """Count the seconds of the current phase until now; return whether one was measured."""
+        if not self.phase_began:
+            return False
+        self.add_phase(self.phase_name, self.clock() - self.phase_began)
+        self.phase_began = 0.0
+        return True
 
     def measure(self, spec: MetricSpec, value: float, labels: tuple[str, ...] = ()) -> None:
         """Record the value of one series; a later value of the same series replaces an earlier one."""
@@ -83,6 +128,40 @@ class Attempt:
             if message.__class__ is not str:
                 message = text_of(message)
             self.log.append(LogLine(perf_counter() - self.started, message, fields))
+
+
+class Phase:
+    """One phase of an attempt, as a context manager that can be entered once.
+
+    When it is left, what held before holds again, except when the attempt was cut off: then it stays the current phase,
+    so that the report can name it.
+    """
+
+    __slots__ = ("_attempt", "_before", "_detail", "_goes_on", "_name", "_on_timeout")
+
+    def __init__(self, attempt: Attempt, name: str, on_timeout: Reason, detail: str) -> None:
+        self._attempt = attempt
+        self._name = name
+        self._on_timeout = on_timeout
+        self._detail = detail
+
+    def __enter__(self) -> None:
+        attempt = self._attempt
+        self._goes_on = attempt.stop_phase()
+        self._before = attempt.phase_name, attempt.timeout_reason, attempt.timeout_detail
+        attempt.phase_name, attempt.timeout_reason, attempt.timeout_detail = self._name, self._on_timeout, self._detail
+        attempt.phase_began = attempt.clock()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        attempt = self._attempt
+        attempt.stop_phase()
+        if kind is not None and not issubclass(kind, Exception):
+            return
+        attempt.phase_name, attempt.timeout_reason, attempt.timeout_detail = self._before
+        if self._goes_on:
+            attempt.phase_began = attempt.clock()
 
 
 _attempt: ContextVar[Attempt] = ContextVar("attempt")

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from exporter.checks import BUILTIN
+from exporter.checks.builtin import BUILTIN
 from exporter.cli.flags import FLAGS
 from exporter.config.alerts import AlertKeys
 from exporter.config.common_keys import READ_APART, CommonKeys

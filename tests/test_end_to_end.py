@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.checks import BUILTIN
+from exporter.checks.builtin import BUILTIN
 from exporter.exposition import families as catalogue
 from exporter.exposition import self_metrics as own_metrics
 from tests.servers.dnsmasq import Dnsmasq, run_dnsmasq

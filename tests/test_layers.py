@@ -23,6 +23,8 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.judging",),
     ("exporter.net",),
     ("exporter.http",),
+    ("exporter.checks.base",),
+    ("exporter.plugin",),
     ("exporter.checks",),
     ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
     ("exporter.config",),
@@ -49,7 +51,9 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("happy_eyeballs",),
         ("connect",),
         ("proxy",),
-        ("network",),
+        ("network", "received", "connection_report"),
+        ("stream",),
+        ("opening",),
         ("",),
     ),
     "exporter.http": (
@@ -64,7 +68,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("oauth2", "run"),
         ("",),
     ),
-    "exporter.checks": (("base",), ("*",), ("",)),
+    "exporter.checks": (("*",), ("builtin",), ("",)),
 }
 """The order within a room, bottom to top. Modules on one line may use each other, except that those of `*`, which
 stands for every module that no other line names, may not. The empty name is the package's own `__init__`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from starlette.routing import Route
 
-from exporter.checks import BUILTIN
+from exporter.checks.builtin import BUILTIN
 from exporter.cli.arguments import parse_arguments
 from exporter.cli.flags import FLAGS
 from exporter.cli.help import help_text

@@ -1,10 +1,1 @@
 """The check types, one file each, and the list of built-in ones."""
-
-from __future__ import annotations
-
-from exporter.checks.dns import DNS
-from exporter.checks.http import HTTP, JSON_HTTP
-from exporter.checks.tcp import TCP
-
-BUILTIN = (HTTP, JSON_HTTP, DNS, TCP)
-"""Every built-in check type; to add one, add its file and list it here."""

@@ -62,7 +62,10 @@ class CheckType:
         description: One sentence for `--help`, the schema and the README.
         executor: Creates the executor of one batch; two types with the same callable share one instance.
         settings: The settings model.
-        metrics: Every gauge family its executor may measure, in the order of the metrics page.
+        metrics: Every gauge family its executor may measure, in the order of the metrics page; `phases` comes first
+            when it is not among them.
+        phases: The family of the seconds spent in each phase, with the one label `phase` and a default of 0 for every
+            phase. The runner measures it, from what `Attempt.phase` counted, however an attempt ended.
         subjects: The subjects of this type's expectations, in addition to `duration`.
         default_expectations: Returns, from the settings and the check's own expectations, those that apply unless one
             of the check's own has the same subject; in the form of the YAML key `expect`.
@@ -81,6 +84,7 @@ class CheckType:
     executor: Callable[[BatchContext], CheckExecutor]
     settings: type[CheckSettings] = CheckSettings
     metrics: tuple[MetricSpec, ...] = ()
+    phases: MetricSpec | None = None
     subjects: tuple[Subject, ...] = ()
     default_expectations: Callable[[CheckSettings, Sequence[Expectation]], tuple[Mapping[str, object], ...]] = field(
         default=lambda settings, own: ()
@@ -92,3 +96,9 @@ class CheckType:
     prepare: Callable[[Check], object] = field(default=lambda check: None)
     min_interval_seconds: float = 0.0
     needs_http_client: bool = False
+
+    def __post_init__(self) -> None:
+        """Make `phases` one of the metrics."""
+        metrics: object = self.metrics  # a plugin may declare anything
+        if self.phases is not None and isinstance(metrics, tuple) and self.phases not in metrics:
+            object.__setattr__(self, "metrics", (self.phases, *metrics))

@@ -188,7 +188,7 @@ class DnsCheckExecutor:
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
         except asyncio.CancelledError:
-            attempt.phase = attempt.phase or inquiry.phase
+            attempt.phase_name = attempt.phase_name or inquiry.phase
             raise
         finally:
             inquiry.report()
@@ -266,7 +266,7 @@ class DnsAttempt:
             self._attempt.observe(tls_observations(self._facts.tls))
 
     async def _ask(self, host: str, port: int) -> DnsAnswer:
-        self._attempt.timeout_reason, self._attempt.phase = Reason.TIMEOUT, ""
+        self._attempt.timeout_reason, self._attempt.phase_name = Reason.TIMEOUT, ""
         self._facts = ConnectionFacts()
         if self._settings.transport == "udp":
             reply, address = await self._ask_udp(host, port)

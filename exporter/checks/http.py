@@ -189,7 +189,7 @@ class HttpCheckExecutor:
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
         except asyncio.CancelledError:
-            attempt.phase = attempt.phase or _phase(run)
+            attempt.phase_name = attempt.phase_name or _phase(run)
             raise
         finally:
             if prepared is not None and run.exchanges:

@@ -163,7 +163,7 @@ class TcpCheckExecutor:
 async def _hear_banner(
     spoken: SpokenLines, expected: Sequence[Expectation], attempt: Attempt, facts: ConnectionFacts
 ) -> None:
-    attempt.phase = "banner"
+    attempt.phase_name = "banner"
     left_seconds = attempt.ends_at - perf_counter()
     limit_seconds = left_seconds - min(left_seconds * _MARGIN, _MAX_MARGIN_SECONDS)
     try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,8 +64,12 @@ class AlertPolicy:
     labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)
 
 
+SettingsT = TypeVar("SettingsT", default=Any)
+"""The settings model of a check's type."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Generic[SettingsT]):
     """One configured check of one target; lives as long as the configuration, shared by all threads.
 
     Attributes:
@@ -72,7 +78,8 @@ class Check:
         target: What is checked, in the form the executor expects; may contain a secret (a token in a URL's query).
         target_label: The label `target` where it must differ from the target, to hide a secret; empty for the target.
         timeout_seconds: Upper bound of one attempt.
-        settings: The frozen settings model of the type; None for the type's defaults.
+        settings: The frozen settings model of the type. A check made in Python may leave it out; the runner then fills
+            in the type's defaults, so that executors always find a model here.
         expectations: Conditions on the observed values, each exported separately.
         retries: Further attempts after a failed one.
         retry_delay_seconds: Pause before each further attempt.
@@ -92,7 +99,7 @@ class Check:
     check_type: str
     target: str
     timeout_seconds: float = 10.0
-    settings: object = None
+    settings: SettingsT = None  # type: ignore[assignment] # filled in before an executor sees the check
     expectations: tuple[Expectation, ...] = ()
     retries: int = 0
     retry_delay_seconds: float = 0.0

@@ -166,7 +166,7 @@ async def shake_hands(transport: TlsTransport, server_name: str, timeout_seconds
     except BaseException as error:
         transport.abort()
         if isinstance(error, asyncio.CancelledError):
-            current_attempt().phase = "tls"
+            current_attempt().phase_name = "tls"
         raise
 
 

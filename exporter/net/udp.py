@@ -1,15 +1,20 @@
-"""A UDP socket for one exchange with one peer."""
+"""UDP with one peer: a socket for one exchange, and a measured exchange of datagrams."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from exporter.net.addresses import endpoint
 from exporter.net.errors import connection_failure
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from exporter.net.addresses import Address
+
+_MAX_DATAGRAM_BYTES = 65535
 
 
 def open_datagram_socket(server: Address, port: int, source_ip: str | None) -> socket.socket:
@@ -39,3 +44,56 @@ def open_datagram_socket(server: Address, port: int, source_ip: str | None) -> s
         sender = "" if source_ip is None else f" from {source_ip}"
         raise connection_failure(error, f"opening a socket to {endpoint(server.text, port)}{sender}") from error
     return opened
+
+
+class Datagram:
+    """An exchange of datagrams with one peer; lives until it is closed, at the latest at the end of its block.
+
+    Attributes:
+        place: Address and port of the peer, as text.
+    """
+
+    def __init__(self, connected: socket.socket, place: str) -> None:
+        """Begin an exchange.
+
+        Args:
+            connected: A socket from `open_datagram_socket`, which is closed with the exchange.
+            place: Address and port of the peer, as text.
+        """
+        self.place = place
+        self._socket = connected
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram.
+
+        Raises:
+            CheckFailed: When it cannot be sent, or the peer refused an earlier one (ICMP port unreachable) with reason
+                `connect_refused`.
+        """
+        try:
+            self._socket.send(data)
+        except OSError as error:
+            raise connection_failure(error, f"sending to {self.place}") from error
+
+    async def receive(self) -> bytes:
+        """Wait for one datagram of the peer and return it.
+
+        Raises:
+            CheckFailed: With reason `connect_refused` when the peer refused one (ICMP port unreachable).
+        """
+        try:
+            return await asyncio.get_running_loop().sock_recv(self._socket, _MAX_DATAGRAM_BYTES)
+        except OSError as error:
+            raise connection_failure(error, f"waiting for an answer from {self.place}") from error
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()

@@ -29,11 +29,13 @@ MAX_MEASUREMENTS = 1000
 _MAX_SOUND_SERIES = 20_000
 """Most series remembered as sound for one type: enough for ten thousand checks with a certificate each."""
 
+_CONNECTION_PHASES = frozenset(("resolve", "connect", "tls"))
 _NUMBERS = frozenset((float, int, bool))
 _SEQUENCES = frozenset((list, tuple))
 _MEASUREMENTS = frozenset((Measurement,))
 _LOG_LINES = frozenset((LogLine,))
 _TEXTS = frozenset((str,))
+_FLOATS = frozenset((float,))
 _DICTS = frozenset((dict,))
 _message_of, _fields_of = itemgetter(1), itemgetter(2)
 
@@ -50,16 +52,26 @@ class DeclaredSeries:
 
     Attributes:
         is_trusted: Whether answers are accepted unchecked, because the executor is part of the exporter.
+        phases: The family of the seconds spent in each phase; None when the type declares none.
     """
 
-    def __init__(self, specs: Collection[MetricSpec] | None = None, *, is_trusted: bool = False) -> None:
+    def __init__(
+        self,
+        specs: Collection[MetricSpec] | None = None,
+        *,
+        phases: MetricSpec | None = None,
+        is_trusted: bool = False,
+    ) -> None:
         """Make the declaration.
 
         Args:
             specs: The declared metrics; None for any.
+            phases: The family of the seconds spent in each phase; None for none.
             is_trusted: Whether everything that comes from the type's executor is known to be sound.
         """
         self.is_trusted = is_trusted
+        self.phases = phases
+        self._phase_names = frozenset() if phases is None else frozenset(labels[0] for labels, _ in phases.defaults)
         self._specs = None if specs is None else frozenset(specs)
         self._sound: set[tuple[MetricSpec, tuple[str, ...]]] = set()
 
@@ -94,6 +106,27 @@ class DeclaredSeries:
         except Exception:  # noqa: BLE001 - as above
             return []
         return [] if len(each) > MAX_MEASUREMENTS else [one for one in each if not self._fault_of_one(one)]
+
+    def undeclared_phase(self, attempt: Attempt) -> str:
+        """Return a phase of the attempt that the type does not declare; empty when there is none.
+
+        Every connection measures CONNECTION_PHASES, which a type need not declare.
+        """
+        if self.phases is None:
+            return ""
+        undeclared = attempt.seconds_by_phase().keys() - self._phase_names - _CONNECTION_PHASES
+        return min(map(text_of, undeclared), default="")
+
+    def measure_phases(self, attempt: Attempt) -> None:
+        """Measure the declared phases of an attempt; one that a plugin has made unreadable has none."""
+        if self.phases is None:
+            return
+        try:
+            seconds_by_phase = attempt.seconds_by_phase()
+            for name in self._phase_names & seconds_by_phase.keys():
+                attempt.measure(self.phases, float(seconds_by_phase[name]), (name,))
+        except Exception:  # noqa: BLE001, S110 - a plugin may have put anything into its attempt, which is reported
+            pass
 
     def _fault_of_one(self, measurement: object) -> str:
         try:
@@ -143,6 +176,8 @@ def sound_answer(check: Check, attempt: Attempt, answer: object, declared: Decla
         return answer
     if not is_sound(attempt, declared):
         raise UnsoundAnswerError(_fault_of_attempt(attempt, declared))
+    if phase := declared.undeclared_phase(attempt):
+        raise UnsoundAnswerError(f"it was in the phase {phase}, which its type does not declare")
     if type(answer) is not Result or answer.status is not ResultStatus.OK or answer.detail or answer.reason:
         answer = _read(answer)
     if answer.check_name != check.name:
@@ -163,6 +198,11 @@ def is_sound(attempt: Attempt, declared: DeclaredSeries) -> bool:
         and type(attempt.held_seconds) is float
         and type(attempt.timeout_reason) is Reason
         and type(attempt.timeout_detail) is str
+        and type(attempt.phase_name) is str
+        and type(attempt.phase_began) is float
+        and type(attempt.phase_seconds) is dict
+        and _TEXTS.issuperset(map(type, attempt.phase_seconds))
+        and _FLOATS.issuperset(map(type, attempt.phase_seconds.values()))
         and _LOG_LINES.issuperset(map(type, attempt.log))
         and _TEXTS.issuperset(map(type, map(_message_of, attempt.log)))
         and _DICTS.issuperset(map(type, map(_fields_of, attempt.log)))
@@ -179,6 +219,7 @@ def mend(attempt: Any, declared: DeclaredSeries) -> None:
     attempt.held_seconds = attempt.held_seconds if type(attempt.held_seconds) is float else 0.0
     attempt.timeout_reason = _member(Reason, attempt.timeout_reason) or Reason.TIMEOUT
     attempt.timeout_detail = text_of(attempt.timeout_detail)
+    attempt.phase_name = text_of(attempt.phase_name)
 
 
 def failure_of(error: Any) -> tuple[Reason, str]:

@@ -33,10 +33,12 @@ class Completion:
             check_types: The types whose checks are completed, by name; the mapping may change.
         """
         self._check_types = check_types
-        self._defaults: dict[CheckType, tuple[Expectation, ...]] = {}
+        self._defaults: dict[CheckType, tuple[CheckSettings, tuple[Expectation, ...]]] = {}
 
     def complete(self, checks: Iterable[Check]) -> tuple[Check, ...]:
-        """Return the checks with the default expectations of their types; those of a configuration stay unchanged.
+        """Return the checks with the default settings and expectations of their types.
+
+        Checks of a configuration are complete and stay unchanged.
 
         Raises:
             TypeError: When something is not a check, or an attribute of a check has the wrong type.
@@ -51,17 +53,20 @@ class Completion:
         check_type = self._check_types.get(check.check_type)
         if check_type is None:
             return check
-        missing = self._missing(check, check_type)
-        return replace(check, expectations=(*check.expectations, *missing)) if missing else check
-
-    def _missing(self, check: Check, check_type: CheckType) -> tuple[Expectation, ...]:
-        """Return the type's default expectations for subjects that no expectation of the check judges."""
         if check.settings is None and not check.expectations:
-            found = self._defaults.get(check_type)
-            if found is None:
-                found = self._defaults[check_type] = _defaults(check_type, _settings_of(check, check_type), ())
-            return found
-        return _defaults(check_type, _settings_of(check, check_type), check.expectations)
+            settings, missing = self._defaults_of(check, check_type)
+        else:
+            settings = _settings_of(check, check_type)
+            missing = _defaults(check_type, settings, check.expectations)
+        return replace(check, settings=settings, expectations=(*check.expectations, *missing))
+
+    def _defaults_of(self, check: Check, check_type: CheckType) -> tuple[CheckSettings, tuple[Expectation, ...]]:
+        """Return the settings and expectations of a check that has none of its own."""
+        found = self._defaults.get(check_type)
+        if found is None:
+            settings = _settings_of(check, check_type)
+            found = self._defaults[check_type] = settings, _defaults(check_type, settings, ())
+        return found
 
 
 def _defaults(check_type: CheckType, settings: CheckSettings, own: tuple[Expectation, ...]) -> tuple[Expectation, ...]:

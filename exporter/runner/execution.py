@@ -124,6 +124,7 @@ class Execution:
 
     async def _make_attempt(self) -> Result:
         self._attempt = attempt = begin_attempt()
+        attempt.network = self._executors.network
         self._attempts += 1
         self._arm(attempt)
         pending: object = None
@@ -148,7 +149,9 @@ class Execution:
     def _judged(self, attempt: Attempt, answer: object) -> Result:
         """Judge what the executor returned; when it cannot be judged, only this check fails."""
         try:
-            sound = sound_answer(self.check, attempt, answer, self._executors.declared(self.check.check_type))
+            declared = self._executors.declared(self.check.check_type)
+            sound = sound_answer(self.check, attempt, answer, declared)
+            declared.measure_phases(attempt)
             return judge(self.check, attempt, sound, duration_seconds=self._duration_seconds())
         except UnsoundAnswerError as error:
             fault = str(error)
@@ -173,6 +176,7 @@ class Execution:
         declared = self._executors.declared(self.check.check_type)
         if not is_sound(attempt, declared):
             mend(attempt, declared)
+        declared.measure_phases(attempt)
 
     def _cancelled(self, attempt: Attempt, error: asyncio.CancelledError) -> Result:
         task = self.task
@@ -195,7 +199,7 @@ class Execution:
             detail = f"cut off by the deadline of the batch after {limit}"
         else:
             detail = f"not done within the timeout of {limit}"
-        phase = _PHASES.get(attempt.timeout_reason) or attempt.phase
+        phase = _PHASES.get(attempt.timeout_reason) or attempt.phase_name
         if phase:
             detail = f"{detail}, in the phase {phase}"
         if attempt.timeout_detail:

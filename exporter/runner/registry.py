@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from exporter.checks import BUILTIN
 from exporter.checks.base import BatchContext, CheckExecutor, CheckType
+from exporter.checks.builtin import BUILTIN
 from exporter.errors import CheckFailed, UnknownCheckTypeError
 from exporter.foreign import repr_of
 from exporter.model import Reason
@@ -25,6 +25,7 @@ from exporter.runner.closing import Closings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from exporter.net import Network
     from exporter.runner.closing import Closing
 
     ExecutorFactory = Callable[[BatchContext], CheckExecutor]
@@ -77,6 +78,11 @@ class BatchExecutors:
                 raise CheckFailed(Reason.INTERNAL, self._broken[check_type])
             executor = self._by_type[check_type] = self._obtain(check_type)
         return executor
+
+    @property
+    def network(self) -> Network | None:
+        """The network of the batch; None outside a runner."""
+        return self._context.network
 
     def declared(self, check_type: str) -> DeclaredSeries:
         """Return what checks of a type may measure."""
@@ -133,6 +139,10 @@ def _call_aclose(executor: CheckExecutor) -> object:
     return None if aclose is None else aclose()
 
 
+def _declared_by(check_type: CheckType, *, is_trusted: bool = False) -> DeclaredSeries:
+    return DeclaredSeries(check_type.metrics, phases=check_type.phases, is_trusted=is_trusted)
+
+
 class ExecutorRegistry:
     """The check types that the program knows and how to create their executors; lives for the process.
 
@@ -153,7 +163,7 @@ class ExecutorRegistry:
         registry = cls()
         for check_type in BUILTIN:
             registry.register_type(check_type)
-            registry._declared[check_type.name] = DeclaredSeries(check_type.metrics, is_trusted=True)
+            registry._declared[check_type.name] = _declared_by(check_type, is_trusted=True)
         return registry
 
     def register(self, check_type: str, executor: CheckExecutor) -> None:
@@ -188,7 +198,7 @@ class ExecutorRegistry:
         self._recipes[check_type] = recipe
         self._self_run.pop(check_type, None)
         declaration = self._check_types.get(check_type)
-        self._declared[check_type] = DeclaredSeries(None if declaration is None else declaration.metrics)
+        self._declared[check_type] = DeclaredSeries() if declaration is None else _declared_by(declaration)
 
     def list_registered_types(self) -> list[str]:
         """Return the names of all types that have an executor, sorted."""

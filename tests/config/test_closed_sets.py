@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.checks import BUILTIN
+from exporter.checks.builtin import BUILTIN
 from exporter.config.expectations import ExpectationReader
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 from pydantic import Field, SecretStr
 
-from exporter.checks import BUILTIN
 from exporter.checks.base import CheckType
+from exporter.checks.builtin import BUILTIN
 from exporter.config import Config, json_schema, parse_config
 from exporter.errors import ConfigError
 from exporter.settings import BasicAuth, CheckSettings, ReadableFile, SettingsModel

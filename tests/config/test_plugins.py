@@ -10,8 +10,8 @@ import httpx
 import pytest
 from pydantic import Field
 
-from exporter.checks import BUILTIN
 from exporter.checks.base import CheckType
+from exporter.checks.builtin import BUILTIN
 from exporter.config import parse_config
 from exporter.config.plugins import contract_faults
 from exporter.errors import ConfigError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.checks import BUILTIN
 from exporter.checks.base import CheckType
+from exporter.checks.builtin import BUILTIN
 from exporter.exposition.families import UNIVERSAL, Kind, MetricFamilies
 from exporter.model import MetricSpec
 from tests.scraping import EXAMPLE, TYPES

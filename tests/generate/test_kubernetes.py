@@ -13,7 +13,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
-from exporter.checks import BUILTIN
+from exporter.checks.builtin import BUILTIN
 from exporter.cli.arguments import parse_arguments
 from exporter.cli.flags import DEFAULT_PORT
 from exporter.config import parse_config

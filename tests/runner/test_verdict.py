@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.checks import BUILTIN
+from exporter.checks.builtin import BUILTIN
 from exporter.config import parse_config
 from exporter.expect import evaluate
 from exporter.judging.pattern import Pattern

@@ -113,7 +113,7 @@ async def _shake_hands(channel: QuicChannel, name: str, limit_seconds: float | N
     except TimeoutError as error:
         raise CheckFailed(Reason.TLS, f"{name} did not complete the handshake in {limit_seconds:g} s") from error
     except asyncio.CancelledError:
-        current_attempt().phase = "tls"
+        current_attempt().phase_name = "tls"
         raise
 
 

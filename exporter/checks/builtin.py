@@ -1,0 +1,9 @@
+"""The list of built-in check types; to add one, add its file and list it here."""
+
+from __future__ import annotations
+
+from exporter.checks.dns import DNS
+from exporter.checks.http import HTTP, JSON_HTTP
+from exporter.checks.tcp import TCP
+
+BUILTIN = (HTTP, JSON_HTTP, DNS, TCP)
