@@ -20,7 +20,17 @@ from tests.checks.running import measured
 from tests.net.connecting import LOOP_NAMES, LOOPS
 from tests.servers import certificates
 from tests.servers.certificates import server_context
-from tests.servers.tcp import close_when_spoken_to, drip, echo, keep_silent, over_tls, reset, say, say_and_close, serve
+from tests.servers.tcp import (
+    close_when_spoken_to,
+    drip,
+    echo,
+    keep_silent,
+    over_tls,
+    reset_when_spoken_to,
+    say,
+    say_and_close,
+    serve,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -188,7 +198,7 @@ async def test_an_unread_flood_is_bounded() -> None:
             close_when_spoken_to,
             (Reason.CONNECTION_RESET, "the peer closed the connection before a whole line"),
         ),
-        (reset, (Reason.CONNECTION_RESET, "connection reset by peer while waiting for a whole line")),
+        (reset_when_spoken_to, (Reason.CONNECTION_RESET, "connection reset by peer while waiting for a whole line")),
     ],
     ids=["endless line", "half a line", "closed", "reset"],
 )
@@ -196,14 +206,14 @@ async def test_a_line_that_never_comes(behaviour: Behaviour, failure: tuple[Reas
     """Each way in which a peer withholds a line has its reason and its sentence."""
     with serve(behaviour) as server:
         async with await connect(server) as stream:
-            if behaviour is close_when_spoken_to:
+            if behaviour in (close_when_spoken_to, reset_when_spoken_to):
                 stream.write(b"?")
             assert await failure_of(stream.read_line()) == failure
 
 
 async def test_drain_fails_when_the_connection_is_lost() -> None:
     """Writing to a peer that has gone is reported, and does not wait for ever."""
-    with serve(reset) as server:
+    with serve(reset_when_spoken_to) as server:
         async with await connect(server) as stream:
             assert (await failure_of(write_for_ever(stream)))[0] is Reason.CONNECTION_RESET
 
