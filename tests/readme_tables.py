@@ -68,6 +68,7 @@ _VALUE_KINDS = {
     ValueKind.STATUS: "status",
     ValueKind.TEXT: "text",
     ValueKind.TEXTS: "several texts",
+    ValueKind.ADDRESS: "address",
     ValueKind.LINES: "lines of text",
     ValueKind.FLAG: "true or false",
     ValueKind.JSON: "JSON value",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -250,3 +252,123 @@ def test_what_was_judged_elsewhere_is_not_judged_again() -> None:
     outcomes = evaluate([asked, forgotten], {"thing": Judged({id(asked): known})})
     assert outcomes[0] is known
     assert (outcomes[1].ok, outcomes[1].evaluated) == (False, False)
+
+
+STATUS = Subject(name="status", kind=ValueKind.STATUS, description="", reason=Reason.STATUS)
+TEXT = Subject(name="text", kind=ValueKind.TEXT, description="")
+NOT_FOUND = Expectation(label="status eq 404", subject=STATUS, operator="eq", operand=404)
+SAYS_OK = Expectation(label="text contains ok", subject=TEXT, operator="contains", operand="ok")
+
+
+def group(operator: Operator, *parts: Expectation) -> Expectation:
+    subject = Subject(name="group", kind=ValueKind.FLAG, description="")
+    return Expectation(label="group", subject=subject, operator=operator, operand=None, parts=parts)
+
+
+@pytest.mark.parametrize(
+    ("operator", "observed", "ok", "shown"),
+    [
+        ("any_of", {"status": 404, "text": "no"}, True, "status: 404"),
+        ("any_of", {"status": 200, "text": "ok"}, True, "text: ok"),
+        ("any_of", {"status": 200, "text": "no"}, False, "status: 200; text: no"),
+        ("any_of", {"status": 200, "text": None}, False, "status: 200; text: nothing"),
+        ("any_of", {"status": 404}, True, "status: 404"),
+        ("all_of", {"status": 404, "text": "ok"}, True, "status: 404; text: ok"),
+        ("all_of", {"status": 200, "text": "ok"}, False, "status: 200"),
+        ("all_of", {"status": 200}, False, "status: 200"),
+    ],
+)
+def test_a_group_holds_when_one_or_all_of_its_parts_hold(
+    operator: Operator, observed: dict[str, Any], *, ok: bool, shown: str
+) -> None:
+    """What decided is what is shown; a part that was not reached decides nothing if another part does."""
+    expected = group(operator, NOT_FOUND, SAYS_OK)
+    assert evaluate([expected], observed) == (ExpectationOutcome(expectation=expected, ok=ok, observed=shown),)
+
+
+@pytest.mark.parametrize(("operator", "status"), [("any_of", 200), ("all_of", 404)])
+def test_a_group_that_depends_on_an_unknown_part_is_not_evaluated(operator: Operator, status: int) -> None:
+    """The reason is that of the part that could not be observed."""
+
+    def unreadable(_selector: object) -> None:
+        raise CheckFailed(Reason.DECODE, "broken")
+
+    expected = group(operator, NOT_FOUND, SAYS_OK)
+    assert evaluate([expected], {"status": status, "text": unreadable}) == (
+        ExpectationOutcome(expectation=expected, ok=False, evaluated=False, reason=Reason.DECODE, detail="broken"),
+    )
+
+
+def test_groups_nest() -> None:
+    """A group in a group is one of its parts, and is shown by what decided in it."""
+    expected = group("all_of", group("any_of", NOT_FOUND, NOT_FOUND), SAYS_OK)
+    assert evaluate([expected], {"status": 404, "text": "not ok"})[0].observed == "status: 404; text: not ok"
+    assert not evaluate([expected], {"status": 404, "text": "no"})[0].ok
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "ok"),
+    [
+        (ValueKind.TEXT, None, True),
+        (ValueKind.TEXTS, (), True),
+        (ValueKind.JSON, None, True),
+        (ValueKind.TEXT, "", False),
+        (ValueKind.TEXT, "other", False),
+        (ValueKind.TEXT, "this", True),
+    ],
+)
+def test_missing_ok_accepts_a_value_that_is_not_there(kind: ValueKind, value: Any, *, ok: bool) -> None:
+    """An empty text is there, and so is any other value; what was not reached is not known to be missing."""
+    operand = ("this",) if kind is ValueKind.TEXTS else "this"
+    expected = replace(expectation(kind, "eq", operand), missing_ok=True)
+    assert evaluate([expected], {"thing": value})[0].ok is ok
+    assert evaluate([expected], {})[0].ok is False
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "number"),
+    [
+        (ValueKind.JSON, "42", 42.0),
+        (ValueKind.JSON, 42, 42.0),
+        (ValueKind.JSON, " -4.5e1\n", -45.0),
+        (ValueKind.TEXT, "007", 7.0),
+        (ValueKind.TEXTS, ("42",), 42.0),
+        (ValueKind.TEXTS, ("42", "43"), None),
+        (ValueKind.JSON, ["42"], 42.0),
+        (ValueKind.JSON, "0x10", None),
+        (ValueKind.JSON, "1,5", None),
+        (ValueKind.JSON, "1_000", None),
+        (ValueKind.JSON, "", None),
+        (ValueKind.JSON, "nan", None),
+        (ValueKind.JSON, "1e999", None),
+        (ValueKind.JSON, "٤٢", None),
+        (ValueKind.JSON, "9" * 1000, None),
+        (ValueKind.JSON, True, None),
+    ],
+)
+def test_a_text_counts_as_the_number_that_json_would_read(kind: ValueKind, value: Any, number: float | None) -> None:
+    """`as: number` compares a text by its value, and shows the text; anything else does not hold."""
+    expected = replace(expectation(kind, "ge", -1000), as_number=True)
+    [outcome] = evaluate([expected], {"thing": value})
+    assert outcome.ok is (number is not None)
+    if number is not None:
+        assert outcome.value == number
+
+
+@pytest.mark.parametrize(
+    ("operator", "networks", "holds", "fails"),
+    [
+        ("eq", ["192.0.2.0/24"], ["192.0.2.7", "::ffff:192.0.2.7"], ["192.0.3.1", "2001:db8::1", None, "shop"]),
+        ("in", ["192.0.2.1/32", "2001:db8::/32"], ["192.0.2.1", "2001:DB8::5"], ["192.0.2.2", "fe80::1%eth0"]),
+        ("any_of", ["::1/128"], ["::1"], ["127.0.0.1"]),
+        ("ne", ["192.0.2.1/32"], ["192.0.2.2", None], ["192.0.2.1"]),
+        ("none_of", ["10.0.0.0/8", "fe80::/10"], ["192.0.2.1"], ["10.1.2.3", "fe80::1%eth0"]),
+    ],
+)
+def test_addresses_are_compared_with_networks(
+    operator: Operator, networks: list[str], holds: list[Any], fails: list[Any]
+) -> None:
+    """Notation does not matter, and the two families never mix."""
+    operand = tuple(ip_network(network) for network in networks)
+    assert [value for value in holds if not judge(ValueKind.ADDRESS, operator, operand, value)] == []
+    assert [value for value in fails if judge(ValueKind.ADDRESS, operator, operand, value)] == []

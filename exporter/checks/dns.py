@@ -23,10 +23,15 @@ from exporter.errors import CheckFailed
 from exporter.judging.apart import judged
 from exporter.judging.content import TextForms
 from exporter.judging.estimate import byte_costs
-from exporter.model import Measurement, MetricSpec, Reason, Result, ResultStatus
+from exporter.model import Measurement, MetricSpec, Reason, Result, ResultStatus, leaves
 from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import endpoint
-from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.connection_facts import (
+    ADDRESS_SUBJECTS,
+    RESOLUTION_METRICS,
+    address_observations,
+    resolution_measurements,
+)
 from exporter.net.dns.answer import (
     ADDITIONAL_COUNT,
     ANSWER_COUNT,
@@ -127,7 +132,7 @@ class PreparedDns(NamedTuple):
 def _prepare(check: Check) -> PreparedDns:
     """Work out the question and what judging its answer costs."""
     settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
-    judging = (*check.expectations, *check.retry_expectations)
+    judging = leaves((*check.expectations, *check.retry_expectations))
     payload_bytes = settings.edns_payload_bytes
     question = prepare_question(
         name_of(check.target, settings.record_type),
@@ -261,6 +266,7 @@ class DnsAttempt:
                 *resolution_measurements(self._facts),
             )
         )
+        self._attempt.observe(address_observations(self._facts))
         if self._facts.tls is not None:
             self._attempt.measure_all(tls_measurements(self._facts.tls))
             self._attempt.observe(tls_observations(self._facts.tls))
@@ -338,7 +344,7 @@ def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> R
     if (
         answer.record_count
         or answer.rcode != "NOERROR"
-        or any(one.subject in _SPEAK_OF_ABSENCE and not one.is_default for one in check.expectations)
+        or any(one.subject in _SPEAK_OF_ABSENCE and not one.is_default for one in leaves(check.expectations))
     ):
         return Result(check_name=check.name, status=ResultStatus.OK)
     detail = f"{check.target} has no records of type {settings.record_type}"
@@ -362,7 +368,7 @@ DNS = CheckType(
     prepare=_prepare,
     settings=DnsSettings,
     metrics=(PHASES, *ANSWER_METRICS, *RESOLUTION_METRICS, *TLS_METRICS),
-    subjects=(*ANSWER_SUBJECTS, *TLS_SUBJECTS),
+    subjects=(*ANSWER_SUBJECTS, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),
     default_expectations=_expect_no_error,
     fit_expectation=fit_expectation,
     validate_target=validate_name,

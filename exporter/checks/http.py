@@ -43,8 +43,14 @@ from exporter.model import (
     SelectorKind,
     Subject,
     ValueKind,
+    leaves,
 )
-from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.connection_facts import (
+    ADDRESS_SUBJECTS,
+    RESOLUTION_METRICS,
+    address_observations,
+    resolution_measurements,
+)
 from exporter.net.proxy.settings import usable_proxies
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
@@ -127,7 +133,7 @@ WELL_FORMED = Subject(
 )
 SUBJECTS = (
     STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, WELL_FORMED, FINAL_URL,
-    *TLS_SUBJECTS,
+    *ADDRESS_SUBJECTS, *TLS_SUBJECTS,
 )  # fmt: skip
 
 _DOCUMENT = Subject(name="document", kind=ValueKind.JSON, description="Why the body is not JSON")
@@ -240,7 +246,9 @@ async def _looked_at(run: HttpRun, demands: _Demands) -> Mapping[str, Observatio
 def _head(run: HttpRun) -> dict[str, Observation]:
     """Return the observations about the response head and the connection, as far as they exist."""
     last = run.exchanges[-1]
-    observed = {} if last.connection.tls is None else dict(tls_observations(last.connection.tls))
+    observed = dict(address_observations(last.connection))
+    if last.connection.tls is not None:
+        observed |= tls_observations(last.connection.tls)
     if last.status:
         locations = last.header_values("location")
         observed |= {
@@ -296,12 +304,17 @@ def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
     attempt.measure_all(http_measurements(run.exchanges, run.redirects))
     if last.connection.tls is not None:
         attempt.measure_all(tls_measurements(last.connection.tls))
-    regular = [one for one in check.expectations if one.subject in (HEADER, BODY) and one.operator in _REGULAR]
+    regular = [one for one in check.expectations if all(map(_is_regular, leaves([one])))]
     if regular and last.status:
         attempt.measure(FAILED_DUE_TO_REGEX, float(not all(one.ok for one in evaluate(regular, attempt.observed))))
 
 
 _REGULAR = ("matches", "not_matches")
+
+
+def _is_regular(expectation: Expectation) -> bool:
+    """Whether an expectation is about a regular expression in a header or the body."""
+    return expectation.subject in (HEADER, BODY) and expectation.operator in _REGULAR
 
 
 async def _prepared(check: Check, network: Network) -> PreparedHttp:
@@ -356,7 +369,7 @@ def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> Prepa
 
 
 def _demands(check: Check) -> _Demands:
-    own = (*check.expectations, *check.retry_expectations)
+    own = leaves((*check.expectations, *check.retry_expectations))
     expectations = (*own, _IS_JSON) if check.check_type == JSON_HTTP.name else own
     costs = byte_costs(expectations)
     return _Demands(expectations, costs, not costs.keys().isdisjoint(_OF_BODY))
@@ -394,7 +407,7 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
 
 def _expect_status(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
     """Expect success, or a redirect if redirects are not followed and an expectation needs a Location."""
-    of_location = [one for one in own if one.subject is LOCATION]
+    of_location = [one for one in own if all(part.subject is LOCATION for part in leaves([one]))]
     meets_all = all(one.ok for one in evaluate(of_location, {LOCATION.name: None}))
     followed = not isinstance(settings, HttpSettings) or settings.follow_redirects
     return ({STATUS.name: "2xx" if followed or meets_all else "3xx"},)

@@ -20,10 +20,15 @@ from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
 from exporter.judging.estimate import IN_PLACE_SECONDS, byte_costs
-from exporter.model import MetricSpec, Result, ResultStatus, Subject, ValueKind
+from exporter.model import MetricSpec, Result, ResultStatus, Subject, ValueKind, leaves
 from exporter.net import ConnectionFacts, Network
 from exporter.net.addresses import endpoint
-from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.connection_facts import (
+    ADDRESS_SUBJECTS,
+    RESOLUTION_METRICS,
+    address_observations,
+    resolution_measurements,
+)
 from exporter.net.proxy.settings import ProxySettings, usable_proxies
 from exporter.net.spoken_lines import MAX_SPOKEN_BYTES, SpokenLines, listen
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
@@ -181,6 +186,7 @@ async def _hear_banner(
 def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
     """Report what is known about the connection, however far it got."""
     attempt.measure_all(resolution_measurements(facts))
+    attempt.observe(address_observations(facts))
     attempt.measure(PHASES, facts.resolve_seconds, ("resolve",))
     attempt.measure(PHASES, facts.connect_seconds, ("connect",))
     attempt.measure(PHASES, facts.tls_seconds, ("tls",))
@@ -214,7 +220,7 @@ class PreparedTcp(NamedTuple):
 
 
 def _prepare(check: Check) -> PreparedTcp:
-    expected = tuple(expectation for expectation in check.expectations if expectation.subject is BANNER)
+    expected = tuple([one for one in check.expectations if any(part.subject is BANNER for part in leaves([one]))])
     byte_seconds = sum(byte_costs(expected).values()) * _JUDGED_TIMES
     kept_bytes = MAX_SPOKEN_BYTES if not byte_seconds else min(MAX_SPOKEN_BYTES, int(IN_PLACE_SECONDS / byte_seconds))
     return PreparedTcp(*parse_host_port(check.target), expected, kept_bytes)
@@ -232,6 +238,6 @@ TCP = CheckType(
     prepare=_prepare,
     settings=TcpSettings,
     metrics=(*RESOLUTION_METRICS, PHASES, FAILED_DUE_TO_REGEX, *TLS_METRICS),
-    subjects=(BANNER, *TLS_SUBJECTS),
+    subjects=(BANNER, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),
     validate_target=_validate_target,
 )

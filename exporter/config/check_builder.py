@@ -18,7 +18,7 @@ from exporter.config.tls_files import TlsFiles
 from exporter.config.validation import validate
 from exporter.expect import DURATION
 from exporter.foreign import repr_of, text_of
-from exporter.model import Check, Expectation
+from exporter.model import Check, Expectation, leaves
 from exporter.secrecy import SecretText, secret_texts
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class CheckBuilder:
             return ()
         for fault in reader.faults:
             self._problems.add(whole, f"the type {self._type.name} has a default expectation that {fault.message}")
-        spoken_of = {expectation.subject.name for expectation in own}
+        spoken_of = {expectation.subject.name for expectation in leaves(own)}
         return tuple(replace(one, is_default=True) for one in found if one.subject.name not in spoken_of)
 
     def _expectation_reader(self, settings: CheckSettings | None) -> ExpectationReader:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from exporter.config.expectations import RETRY_REASONS
-from exporter.config.operands import shorthand_operator
+from exporter.config.expectations import GROUPS, RETRY_REASONS
+from exporter.config.operands import number_subject, shorthand_operator
 from exporter.expect import DURATION, OPERATORS
 from exporter.model import SelectorKind, Severity, ValueKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.checks.base import CheckType
     from exporter.model import Operator, Subject
@@ -32,6 +33,7 @@ _SCALARS: Mapping[ValueKind, Schema] = {
     ValueKind.STATUS: _STATUS,
     ValueKind.TEXT: _TEXT,
     ValueKind.TEXTS: _TEXT,
+    ValueKind.ADDRESS: {"type": "string", "examples": ["192.0.2.1", "2001:db8::/32"]},
     ValueKind.LINES: _TEXT,
     ValueKind.FLAG: _FLAG,
     ValueKind.JSON: _ANY,
@@ -40,6 +42,9 @@ _BESIDE: Schema = {
     "name": {"type": "string", "description": "Value of the label expectation", "minLength": 1, "maxLength": 100},
     "severity": {"enum": [str(severity) for severity in Severity], "default": str(Severity.ERROR)},
 }
+_MISSING_OK: Schema = {"type": "boolean", "default": False, "description": "Accept that there is no value"}
+_AS: Schema = {"enum": ["number"], "description": "Compare a text that is a number as one"}
+_GROUP_MEANINGS = {"any": "One of these must hold", "all": "All of these must hold"}
 _MEANINGS: Mapping[Operator, str] = {
     "eq": "Equal; of several values, as a set",
     "ne": "Not equal",
@@ -60,7 +65,29 @@ _MEANINGS: Mapping[Operator, str] = {
 
 def expectation_schema(check_type: CheckType) -> Schema:
     """Return the schema of an item of `expect` for a check type."""
-    return {"anyOf": [_about(subject) for subject in (*check_type.subjects, DURATION)]}
+    subjects = (*check_type.subjects, DURATION)
+    about = [_about(subject) for subject in subjects]
+    return {"anyOf": [*about, *_about_numbers(subjects), *(_group(key, check_type.name) for key in GROUPS)]}
+
+
+def _about_numbers(subjects: Iterable[Subject]) -> Iterator[Schema]:
+    """Yield the schemas of items with `as: number`."""
+    for subject in subjects:
+        with suppress(ValueError):
+            schema = _about(number_subject(subject))
+            schema["required"].append("as")
+            schema["properties"]["as"] = _AS
+            yield schema
+
+
+def _group(key: str, type_name: str) -> Schema:
+    parts = {"type": "array", "minItems": 1, "items": {"$ref": f"#/$defs/expectations-{type_name}"}}
+    return {
+        "type": "object",
+        "required": [key],
+        "additionalProperties": False,
+        "properties": {**_BESIDE, key: {"description": _GROUP_MEANINGS[key], **parts}},
+    }
 
 
 def _about(subject: Subject) -> Schema:
@@ -71,7 +98,7 @@ def _about(subject: Subject) -> Schema:
         "minProperties": 1,
         "properties": operators,
     }
-    properties = dict(_BESIDE)
+    properties = {**_BESIDE, "missing_ok": _MISSING_OK}
     if subject.selector is SelectorKind.NONE:
         short = shorthand_operator(subject.kind, "")
         shorthand = [] if short is None else [_choices(subject), _list_of(_choices(subject))]

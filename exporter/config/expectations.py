@@ -2,25 +2,26 @@
 
 An item is about one subject: `{subject: {operator: operand}}`, `{subject: operand}` with the implied operator,
 or, where the subject needs a selector, `{subject: selector, operator: operand}`. Several operators in one item are
-several expectations, each exported by itself.
+several expectations, each exported by itself. `any: [..]` is a group of items, one of which must hold, and `all: [..]`
+one of which all must: a group is one expectation, and within it, several operators must all hold.
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast, get_args
 
+from exporter.config.expectation_labels import ExpectationLabels, group_words, operand_text
 from exporter.config.foreign_keys import meant_operator, meant_subject
-from exporter.config.operands import compile_operand, compile_selector, operand_text, shorthand_operator
+from exporter.config.operands import compile_operand, compile_selector, number_subject, shorthand_operator
 from exporter.config.problems import Fault, quoted, suggest
 from exporter.expect import OPERATORS
-from exporter.model import Expectation, Operator, Reason, SelectorKind, Severity, ValueKind
+from exporter.model import Expectation, Operator, Reason, SelectorKind, Severity, Subject, ValueKind, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from exporter.config.problems import Location
-    from exporter.model import Subject
 
 ALL_OPERATORS: tuple[Operator, ...] = get_args(Operator)
 RETRY_REASONS = tuple(reason for reason in Reason if reason not in (Reason.DEADLINE, Reason.RUNNER, Reason.STUCK))
@@ -29,11 +30,16 @@ RETRY_REASONS = tuple(reason for reason in Reason if reason not in (Reason.DEADL
 _REASONS_OF_SUBJECTS = (Reason.STATUS, Reason.RCODE)
 """Reasons that only an expectation about a certain subject can cause."""
 
-BESIDE = ("name", "severity")
-"""The keys of an item of `expect` other than a subject and operators."""
+GROUPS: Mapping[str, Operator] = {"any": "any_of", "all": "all_of"}
+"""The keys that make an item a group of others, with the operator of the group."""
 
-_MAX_LABEL_CHARACTERS = 100
-_UNPRINTABLE = re.compile(r"\s+|[^ -~\u00a1-\ud7ff\ue000-\U0010ffff]")
+BESIDE = ("name", "severity", "missing_ok", "as")
+"""The keys of an item of `expect` other than a subject, a group and operators."""
+
+_OF_ENTRY = ("name", "severity")
+"""Those of them that belong to a whole item and not to a part of a group."""
+
+_MAX_PARTS = 100
 
 
 class ExpectationReader:
@@ -58,7 +64,7 @@ class ExpectationReader:
         self._subjects = subjects
         self._check_type = check_type
         self._fit = fit
-        self._labels: set[str] = set()
+        self._labels = ExpectationLabels()
 
     def read(self, items: object) -> tuple[Expectation, ...]:
         """Read the value of `expect`; items with a fault are left out."""
@@ -90,48 +96,113 @@ class ExpectationReader:
         self.faults.append(Fault(location, message, on_key))
 
     def _read_item(self, location: Location, item: object) -> list[Expectation]:
+        """Read one item, and give what it expects its severity and labels."""
+        found = self._conditions(location, item)
+        if not isinstance(item, dict):
+            return found
+        severity = self._severity(location, item)
+        labelled = []
+        for one in found:
+            label = self._label(location, item, one, is_only=len(found) == 1)
+            labelled.append(replace(one, label=label, severity=severity))
+        return labelled
+
+    def _conditions(self, location: Location, item: object) -> list[Expectation]:
+        """Read what an item expects; the label of each expectation is the expectation in words."""
         if not isinstance(item, dict):
             self._fault(location, f"must be a mapping such as {{status: 2xx}}, not {quoted(item)}")
             return []
-        known = [*self._subjects, *ALL_OPERATORS, *BESIDE]
+        known = [*self._subjects, *ALL_OPERATORS, *BESIDE, *GROUPS]
         for key in item:
             if key not in known:
                 message = (
                     f"is neither a subject of type {self._check_type} nor an operator; {meant_subject(key, known)}"
                 )
                 self._fault((*location, key), message, on_key=True)
-        named = [key for key in item if key in self._subjects]
+        named = [key for key in item if key in self._subjects or key in GROUPS]
         if len(named) != 1:
             if named:
                 self._fault(location, f"is about {' and '.join(named)}; write an item for each")
             elif all(key in known for key in item):
                 self._fault(location, f"names no subject; subjects: {', '.join(sorted(self._subjects))}")
             return []
+        if named[0] in GROUPS:
+            return self._read_group(location, named[0], item)
         return self._read_subject(location, self._subjects[named[0]], item)
 
+    def _read_group(self, location: Location, key: str, item: dict[str, object]) -> list[Expectation]:
+        for other in item:
+            if other in ALL_OPERATORS or other in ("missing_ok", "as"):
+                self._fault((*location, other), f"belongs to a condition; write it within {key}", on_key=True)
+        items, within = item[key], (*location, key)
+        if not isinstance(items, list) or not items:
+            self._fault(within, f"must be a list of expectations, such as {key}: [{{status: 2xx}}, {{status: 404}}]")
+            return []
+        parts = [part for index, each in enumerate(items) if (part := self._read_part((*within, index), key, each))]
+        if len(leaves(parts)) > _MAX_PARTS:
+            self._fault(within, f"has more than {_MAX_PARTS} conditions", on_key=True)
+        return [_group(GROUPS[key], parts)] if len(parts) == len(items) else []
+
+    def _read_part(self, location: Location, key: str, item: object) -> Expectation | None:
+        """Read an item of a group; several operators in it must all hold. None when it has a fault."""
+        before = len(self.faults)
+        for other in _OF_ENTRY:
+            if isinstance(item, dict) and other in item:
+                self._fault((*location, other), f"belongs to the whole entry; write it beside {key}", on_key=True)
+        found = self._conditions(location, item)
+        if len(self.faults) > before or not found:
+            return None
+        return found[0] if len(found) == 1 else _group("all_of", found)
+
     def _read_subject(self, location: Location, subject: Subject, item: dict[str, object]) -> list[Expectation]:
-        severity = self._severity(location, item)
         selector, selector_text = self._selector(location, subject, item)
-        operands = self._operands(location, subject, item)
+        compared = self._compared(location, subject, item)
+        operands = self._operands(location, compared, item)
+        missing_ok = self._missing_ok(location, item, operands)
         found = []
         for operator, (operand, place) in operands.items():
-            compiled = self._operand(place, subject, operator, operand)
+            compiled = self._operand(place, compared, operator, operand)
             if compiled is None:
                 continue
-            words = [subject.name, selector_text, operator, operand_text(operand)]
+            as_number = "as number" if compared is not subject else ""
+            words = [subject.name, selector_text, as_number, operator, operand_text(operand)]
+            words += ["or missing"] if missing_ok else []
             expectation = Expectation(
-                label=self._label(location, item, words, is_only=len(operands) == 1),
+                label=" ".join(word for word in words if word),
                 subject=subject,
                 operator=cast("Operator", operator),
                 operand=compiled,
                 selector=selector,
-                severity=severity,
+                missing_ok=missing_ok,
+                as_number=bool(as_number),
             )
             try:
                 found.append(self._fit(expectation))
             except ValueError as error:
                 self._fault(place, _told(operand, error))
         return found
+
+    def _compared(self, location: Location, subject: Subject, item: dict[str, object]) -> Subject:
+        """Return the subject as its operands are read: as a number if the item says so."""
+        if "as" not in item:
+            return subject
+        if item["as"] != "number":
+            self._fault((*location, "as"), f"{quoted(item['as'])} is nothing to compare as; write number")
+            return subject
+        try:
+            return number_subject(subject)
+        except ValueError as error:
+            self._fault((*location, "as"), str(error), on_key=True)
+            return subject
+
+    def _missing_ok(self, location: Location, item: dict[str, object], operators: Mapping[str, object]) -> bool:
+        value = item.get("missing_ok", False)
+        if not isinstance(value, bool):
+            self._fault((*location, "missing_ok"), f"must be true or false, not {quoted(value)}")
+        elif value and "exists" in operators:
+            message = "cannot be used with exists, which says by itself whether the value may be missing"
+            self._fault((*location, "missing_ok"), message, on_key=True)
+        return value is True
 
     def _selector(self, location: Location, subject: Subject, item: dict[str, object]) -> tuple[object, str]:
         """Return the compiled selector and its text; None and an empty text for a subject without one."""
@@ -188,29 +259,29 @@ class ExpectationReader:
         self._fault((*location, "severity"), f"{quoted(value)} is not a severity; write error or warning")
         return Severity.ERROR
 
-    def _label(self, location: Location, item: dict[str, object], words: list[str], *, is_only: bool) -> str:
-        """Return a unique label: the given name, else the expectation in words, cut and, if necessary, numbered."""
-        if "name" in item:
-            text = self._name(location, item["name"])
-            text = text if is_only else f"{text} {words[2]}"
-            if text in self._labels:
-                self._fault((*location, "name"), f"{quoted(text)} is taken by another expectation of the check")
-        else:
-            text = _UNPRINTABLE.sub(" ", " ".join(word for word in words if word))
-        cut = text if len(text) <= _MAX_LABEL_CHARACTERS else text[: _MAX_LABEL_CHARACTERS - 1] + "…"
-        label, number = cut, 1
-        while label in self._labels:
-            number += 1
-            label = f"{cut} #{number}"
-        self._labels.add(label)
-        return label
+    def _label(self, location: Location, item: dict[str, object], found: Expectation, *, is_only: bool) -> str:
+        """Return a unique label: the given name, else the expectation in words."""
+        if "name" not in item:
+            return self._labels.in_words(found.label)
+        try:
+            return self._labels.named(item["name"], "" if is_only else found.operator)
+        except ValueError as error:
+            self._fault((*location, "name"), str(error))
+            return found.label
 
-    def _name(self, location: Location, name: object) -> str:
-        is_text = isinstance(name, str) and name.isprintable() and not hasattr(name, "shown")
-        if not is_text or not 1 <= len(cast("str", name)) <= _MAX_LABEL_CHARACTERS:
-            message = f"must be one line of text, at most {_MAX_LABEL_CHARACTERS} characters, without references"
-            self._fault((*location, "name"), f"{quoted(name)} {message}")
-        return str(name)
+
+def _group(operator: Operator, parts: list[Expectation]) -> Expectation:
+    """Return a group of conditions; a failure has the reason that all of them have."""
+    reasons = {one.subject.reason for one in parts}
+    reason = reasons.pop() if len(reasons) == 1 else Reason.EXPECTATION
+    name = next(key for key, group_operator in GROUPS.items() if group_operator == operator)
+    return Expectation(
+        label=group_words(operator, parts),
+        subject=Subject(name=name, kind=ValueKind.FLAG, description="A group of conditions", reason=reason),
+        operator=operator,
+        operand=None,
+        parts=tuple(parts),
+    )
 
 
 def _told(value: object, error: ValueError) -> str:

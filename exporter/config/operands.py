@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from exporter.expect import evaluate
 from exporter.judging.json_path import compile_json_path
 from exporter.judging.pattern import Pattern
 from exporter.model import Expectation, SelectorKind, ValueKind
-from exporter.settings import parse_duration, refuse_control_characters
+from exporter.settings import parse_duration, parse_network, refuse_control_characters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,6 +67,17 @@ def compile_operand(subject: Subject, operator: Operator, value: object) -> obje
     if subject.choices:
         _refuse_what_never_holds(subject, operator, operand)
     return operand
+
+
+def number_subject(subject: Subject) -> Subject:
+    """Return a subject as expectations with `as: number` read it.
+
+    Raises:
+        ValueError: When its values are not texts that may be numbers.
+    """
+    if subject.kind not in (ValueKind.JSON, ValueKind.TEXT, ValueKind.TEXTS) or subject.choices:
+        raise ValueError(f"is not for {subject.name}, which is not a text that may be a number")
+    return replace(subject, kind=ValueKind.NUMBER, spelled=None, bounds=None)
 
 
 def _refuse_what_never_holds(subject: Subject, operator: Operator, operand: object) -> None:
@@ -214,6 +226,20 @@ def _compile_texts(subject: Subject, operator: Operator, value: object) -> objec
     return tuple(_canonical(_choice(subject, item)) for item in _list(items))
 
 
+def _compile_address(_subject: Subject, operator: Operator, value: object) -> object:
+    """Compile addresses and networks; every address is a network of one."""
+    items = value if isinstance(value, list) else [value]
+    if len(items) != 1 and operator in ("eq", "ne"):
+        raise ValueError("must be one address or network; several are written with in or none_of")
+    networks = []
+    for item in _list(items):
+        try:
+            networks.append(parse_network(_text(item)))
+        except ValueError as error:
+            raise ValueError(f"has {quoted(item)}, which {error}" if isinstance(value, list) else str(error)) from None
+    return tuple(networks)
+
+
 def _canonical(text: str) -> str:
     """Return an IP address in canonical form (RFC 5952), as in observed DNS answers; other texts unchanged."""
     try:
@@ -252,6 +278,7 @@ _COMPILE: Mapping[ValueKind, Callable[[Subject, Operator, object], object]] = {
     ValueKind.STATUS: _compile_status,
     ValueKind.TEXT: _compile_text,
     ValueKind.TEXTS: _compile_texts,
+    ValueKind.ADDRESS: _compile_address,
     ValueKind.LINES: _compile_text,
     ValueKind.FLAG: _compile_flag,
     ValueKind.JSON: _compile_json,
@@ -265,16 +292,7 @@ def shorthand_operator(kind: ValueKind, value: object) -> Operator | None:
             return "in"
         case ValueKind.DURATION:
             return None
-        case ValueKind.NUMBER | ValueKind.DAYS | ValueKind.TEXT | ValueKind.LINES:
+        case ValueKind.NUMBER | ValueKind.DAYS | ValueKind.TEXT | ValueKind.ADDRESS | ValueKind.LINES:
             return "in" if isinstance(value, list) else "eq"
         case _:
             return "eq"
-
-
-def operand_text(value: object) -> str:
-    """Return an operand as a label shows it: as written, secrets masked."""
-    if isinstance(value, list):
-        return ", ".join(map(operand_text, value))
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {operand_text(item)}" for key, item in value.items()) + "}"
-    return str(getattr(value, "shown", value)) if isinstance(value, str) else quoted(value)

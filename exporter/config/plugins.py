@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.checks.base import CheckType
 from exporter.config.common_keys import CHECK_KEYS
-from exporter.config.expectations import ALL_OPERATORS, BESIDE
+from exporter.config.expectations import ALL_OPERATORS, BESIDE, GROUPS
 from exporter.config.model_fields import fields_of
 from exporter.config.problems import quoted, suggest
 from exporter.expect import DURATION
@@ -107,5 +107,5 @@ def _contract_faults(check_type: Any, others: Iterable[CheckType]) -> Iterator[s
     if not kinds:
         for key in sorted(fields_of(check_type.settings).keys & CHECK_KEYS.keys()):
             yield f"has the setting {key}, as every check has"
-    yield from subject_faults(check_type, (*ALL_OPERATORS, *BESIDE, DURATION.name))
+    yield from subject_faults(check_type, (*ALL_OPERATORS, *BESIDE, *GROUPS, DURATION.name))
     yield from metric_faults(check_type, (other for other in others if other.name != check_type.name), OWN_NAMES)

@@ -12,10 +12,15 @@ An expectation is a subject, an operator and an operand that was compiled when t
   operand's, `none_of` none; `contains` and `matches` hold when they hold for one value, `not_matches` when for none.
 - With lines (what a server sends), `eq`, `in`, `contains` and `matches` hold when they hold for one of them, while
   `ne`, `none_of` and `not_matches` judge the first.
+- With addresses, `eq`, `in` and `any_of` hold when the address is, or is within, one of the operand's; `ne` and
+  `none_of` when it is not.
 - `lt le gt ge` count days to the second; `eq ne in none_of` compare whole days, rounded down.
 
 A missing value (None, JSON null, no answers) or one of the wrong kind fails every operator except `ne`, `not_matches`,
 `none_of` and, when it is missing, `exists: false`: these exclude values, and none of those was observed.
+With `missing_ok` a missing value is accepted by every operator. With `as_number` a text that is a number counts as one.
+A group holds when one of its parts (`any_of`) or all of them (`all_of`) hold; one whose outcome depends on a part that
+could not be evaluated fails as not evaluated.
 NaN equals no number and has no order. A subject that the run did not reach fails as not evaluated.
 """
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import math
 import operator
-from typing import TYPE_CHECKING, Protocol, cast
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from exporter.model import ValueKind
 
@@ -21,6 +24,13 @@ _ORDER: Mapping[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 
 
+IpNetwork: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
+"""An operand for addresses; a single address is a network of one."""
+
+_NUMBER_TEXT = re.compile(r"\s*(-?[0-9]{1,300}(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,3})?)\s*")
+"""A number as JSON writes it (RFC 8259 section 6), with leading zeros and blanks around it."""
+
+
 class TextPattern(Protocol):
     """What `matches` needs from its operand; `exporter.judging.pattern.Pattern` is one."""
 
@@ -31,7 +41,7 @@ class TextPattern(Protocol):
 def holds(kind: ValueKind, operator_name: Operator, value: Observed, operand: object) -> bool:
     """Return whether a value is as the operator and its operand demand."""
     if operator_name == "exists":
-        return _is_there(value) == operand
+        return is_there(value) == operand
     usable = _USABLE[kind](value)
     if usable is None:
         return operator_name in _HOLD_FOR_NOTHING
@@ -49,8 +59,24 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_there(value: object) -> bool:
+def is_there(value: object) -> bool:
+    """Return whether there is a value: not None, JSON null or no values at all."""
     return value is not None and value != ()
+
+
+def as_number(value: Observed) -> Observed:
+    """Return a text that is a number as that number, and any other value unchanged.
+
+    Of several texts, only a single one is a number.
+    """
+    text = value[0] if isinstance(value, tuple | list) and len(value) == 1 else value
+    match = _NUMBER_TEXT.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return value
+    number = float(match[1])
+    if not math.isfinite(number):
+        return value
+    return int(match[1]) if match[1].lstrip("-").isdigit() else number
 
 
 def _usable_number(value: object) -> object:
@@ -82,6 +108,7 @@ _USABLE: Mapping[ValueKind, Callable[[object], object]] = {
     ValueKind.STATUS: _usable_number,
     ValueKind.TEXT: _usable_text,
     ValueKind.TEXTS: _usable_texts,
+    ValueKind.ADDRESS: _usable_text,
     ValueKind.LINES: _usable_texts,
     ValueKind.FLAG: _usable_flag,
     ValueKind.JSON: lambda value: list(value) if isinstance(value, tuple) else value,
@@ -126,6 +153,22 @@ def _compare_text(operator_name: Operator, value: object, operand: object) -> bo
             return not cast("TextPattern", operand).found_in(text)
         case _:
             return _compare_plain(operator_name, value, operand)
+
+
+def _compare_address(operator_name: Operator, value: object, operand: object) -> bool:
+    if operator_name in ("matches", "not_matches"):
+        return _compare_text(operator_name, value, operand)
+    is_within = any(_contains(network, cast("str", value)) for network in cast("Sequence[IpNetwork]", operand))
+    return is_within != (operator_name in _HOLD_FOR_NOTHING)
+
+
+@lru_cache(maxsize=4096)
+def _contains(network: IpNetwork, address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return (getattr(found, "ipv4_mapped", None) or found) in network
 
 
 def _compare_texts(operator_name: Operator, value: object, operand: object) -> bool:
@@ -210,6 +253,7 @@ _COMPARE: Mapping[ValueKind, Callable[[Operator, object, object], bool]] = {
     ValueKind.STATUS: _compare_status,
     ValueKind.TEXT: _compare_text,
     ValueKind.TEXTS: _compare_texts,
+    ValueKind.ADDRESS: _compare_address,
     ValueKind.LINES: _compare_lines,
     ValueKind.FLAG: _compare_plain,
     ValueKind.JSON: _compare_json,

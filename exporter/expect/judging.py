@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
-from exporter.expect.comparing import holds
+from exporter.expect.comparing import as_number, holds, is_there
 from exporter.expect.words import cut, shown_value, with_kind
-from exporter.model import ExpectationOutcome, Explained, Judged, Reason
+from exporter.model import ExpectationOutcome, Explained, Judged, Reason, SelectorKind, ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +29,8 @@ def evaluate(
 
 
 def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> ExpectationOutcome:
+    if expectation.parts:
+        return _judge_group(expectation, observed)
     subject = expectation.subject
     if subject.name not in observed:
         return ExpectationOutcome(expectation=expectation, ok=False, evaluated=False)
@@ -41,14 +43,18 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
         if isinstance(value, Explained):
             why = f" ({value.why})"
             value = value.value
-        ok = holds(subject.kind, expectation.operator, value, expectation.operand)
+        compared = as_number(value) if expectation.as_number else value
+        kind = ValueKind.NUMBER if expectation.as_number else subject.kind
+        ok = holds(kind, expectation.operator, compared, expectation.operand)
+        if not ok and expectation.missing_ok:
+            ok = not is_there(value)
         shown = shown_value(subject.kind, value)
         if not ok and value is not None:
-            shown = with_kind(expectation, value, shown)
+            shown = with_kind(expectation, compared, shown)
         return ExpectationOutcome(
             expectation=expectation,
             ok=ok,
-            value=_number(value),
+            value=_number(compared),
             observed=cut(shown + why) if why else shown,
         )
     except CheckFailed as failure:
@@ -67,6 +73,41 @@ def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> Exp
         return ExpectationOutcome(
             expectation=expectation, ok=False, observed=f"<{type(error).__name__}>", evaluated=False
         )
+
+
+def _judge_group(group: Expectation, observed: Mapping[str, Observation]) -> ExpectationOutcome:
+    """Judge the parts of a group; what is shown as observed is what decided."""
+    outcomes = [_judge(part, observed) for part in group.parts]
+    is_any = group.operator == "any_of"
+    ok = any(one.ok for one in outcomes) if is_any else all(one.ok for one in outcomes)
+    deciding = [one for one in outcomes if one.ok is ok]
+    unknown = [] if ok else [one for one in deciding if not one.evaluated]
+    if unknown and (is_any or len(unknown) == len(deciding)):
+        first = next((one for one in unknown if one.reason is not None), unknown[0])
+        return ExpectationOutcome(
+            expectation=group,
+            ok=False,
+            evaluated=False,
+            observed=first.observed,
+            reason=first.reason,
+            detail=first.detail,
+        )
+    return ExpectationOutcome(
+        expectation=group,
+        ok=ok,
+        observed=cut("; ".join(dict.fromkeys(map(_told, (one for one in deciding if one.evaluated))))),
+    )
+
+
+def _told(outcome: ExpectationOutcome) -> str:
+    """Return what was observed for a part, after the name of its subject."""
+    expectation = outcome.expectation
+    if expectation.parts:
+        return outcome.observed
+    selector = ""
+    if expectation.subject.selector is not SelectorKind.NONE:
+        selector = f" {getattr(expectation.selector, 'text', expectation.selector)}"
+    return f"{expectation.subject.name}{selector}: {outcome.observed or 'nothing'}"
 
 
 def _number(value: object) -> float:

@@ -25,6 +25,7 @@ OPERATORS: Mapping[ValueKind, tuple[Operator, ...]] = {
     ValueKind.STATUS: ("eq", "ne", "lt", "le", "gt", "ge", "in", "none_of", "exists"),
     ValueKind.TEXT: ("eq", "ne", "in", "none_of", "contains", "matches", "not_matches", "exists"),
     ValueKind.TEXTS: ("eq", "ne", "in", "any_of", "all_of", "none_of", "contains", "matches", "not_matches", "exists"),
+    ValueKind.ADDRESS: ("eq", "ne", "in", "any_of", "none_of", "matches", "not_matches", "exists"),
     ValueKind.LINES: ("eq", "ne", "in", "none_of", "contains", "matches", "not_matches", "exists"),
     ValueKind.FLAG: ("eq", "ne", "exists"),
     ValueKind.JSON: (

@@ -58,6 +58,8 @@ def with_kind(expectation: Expectation, value: object, shown: str) -> str:
 
 def _wanted_kinds(expectation: Expectation) -> Collection[str]:
     """Return the kinds of value that could meet an expectation; all kinds when they cannot be narrowed down."""
+    if expectation.as_number:
+        return ("number",)
     if expectation.subject.kind is not ValueKind.JSON:
         return _KINDS_OF_SUBJECTS.get(expectation.subject.kind, _ALL_KINDS)
     match expectation.operator:

@@ -233,7 +233,7 @@ def _labels_of_expectation(name: str, severity: str, judges_number: bool, labell
 
 def _judges_number(expectation: Expectation) -> bool:
     """Return whether the expectation has a `probe_expectation_value`; depends on the configuration alone."""
-    if expectation.subject.kind in _NUMERIC_KINDS:
+    if expectation.as_number or expectation.subject.kind in _NUMERIC_KINDS:
         return True
     if expectation.subject.kind is not ValueKind.JSON:
         return False

@@ -11,7 +11,7 @@ from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.judging.estimate import IN_PLACE_SECONDS
 from exporter.judging.workers import WORKERS
-from exporter.model import Expectation, ExpectationOutcome, Judged, Reason, Subject
+from exporter.model import Expectation, ExpectationOutcome, Judged, Reason, Subject, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ async def judged(
     if is_small(costs, observed):
         return observed
     apart = {subject: observed[subject] for subject in costs if subject in observed}
-    asked = [one for one in expectations if one.subject.name in apart]
+    asked = [one for one in leaves(expectations) if one.subject.name in apart]
     try:
         verdict = await _verdict(asked, apart)
     except (pickle.PicklingError, AttributeError, TypeError):
@@ -108,6 +108,8 @@ def _plain(expectation: Expectation) -> Expectation:
         operator=expectation.operator,
         operand=expectation.operand,
         selector=expectation.selector,
+        missing_ok=expectation.missing_ok,
+        as_number=expectation.as_number,
     )
 
 

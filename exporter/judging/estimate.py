@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from exporter.judging.json_path import JsonPath
 from exporter.judging.pattern import Pattern
-from exporter.model import SelectorKind, ValueKind
+from exporter.model import SelectorKind, ValueKind, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 IN_PLACE_SECONDS = 0.004
 """Longer work is judged in a separate process. Leaves room for several answers that arrive at once."""
 
-_OF_ONE_SIZE = (ValueKind.NUMBER, ValueKind.DURATION, ValueKind.STATUS, ValueKind.FLAG)
+_OF_ONE_SIZE = (ValueKind.NUMBER, ValueKind.DURATION, ValueKind.STATUS, ValueKind.FLAG, ValueKind.ADDRESS)
 _READ_SECONDS: Mapping[ValueKind, float] = {ValueKind.TEXT: 2e-8, ValueKind.JSON: 6e-8}
 _READ_SECONDS_OF_SEVERAL = 5e-8
 _INSTRUCTION_SECONDS = 8e-9
@@ -33,7 +33,7 @@ _ELEMENT_SECONDS = 2e-7
 def byte_costs(expectations: Iterable[Expectation]) -> dict[str, float]:
     """Return the seconds that a byte of each subject can cost; subjects of fixed size are left out."""
     costs: dict[str, float] = {}
-    for expectation in expectations:
+    for expectation in leaves(expectations):
         subject = expectation.subject
         if subject.kind not in _OF_ONE_SIZE:
             known = costs.get(subject.name, _READ_SECONDS.get(subject.kind, _READ_SECONDS_OF_SEVERAL))

@@ -17,6 +17,7 @@ from exporter.model.expectations import (
     SelectorKind,
     Subject,
     ValueKind,
+    leaves,
 )
 from exporter.model.metrics import Measurement, MetricSpec
 from exporter.model.results import Batch, LogLine, Result
@@ -46,4 +47,5 @@ __all__ = [
     "Severity",
     "Subject",
     "ValueKind",
+    "leaves",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from exporter.model.verdicts import Reason, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class SelectorKind(StrEnum):
@@ -30,6 +30,7 @@ class ValueKind(StrEnum):
     STATUS = "status"
     TEXT = "text"
     TEXTS = "texts"
+    ADDRESS = "address"
     LINES = "lines"
     FLAG = "flag"
     JSON = "json"
@@ -79,6 +80,9 @@ class Expectation:
         selector: The compiled selector (JSONPath) or its text (header name); None for subjects without one.
         severity: Whether a missed expectation is an error or a warning.
         is_default: Whether the check type adds it by default; when missed, it takes precedence as the reason.
+        missing_ok: Whether a value that is not there is accepted.
+        as_number: Whether a text that is a number is compared as one.
+        parts: The conditions of a group, which has the operator `any_of` or `all_of`; empty for one about a subject.
     """
 
     label: str
@@ -88,6 +92,17 @@ class Expectation:
     selector: object = None
     severity: Severity = Severity.ERROR
     is_default: bool = False
+    missing_ok: bool = False
+    as_number: bool = False
+    parts: tuple[Expectation, ...] = ()
+
+
+def leaves(expectations: Iterable[Expectation]) -> tuple[Expectation, ...]:
+    """Return the conditions on single subjects that expectations consist of, in order."""
+    found: list[Expectation] = []
+    for expectation in expectations:
+        found += leaves(expectation.parts) if expectation.parts else (expectation,)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

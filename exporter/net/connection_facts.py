@@ -10,9 +10,12 @@ from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from exporter.model import Measurement, MetricSpec
+from exporter.model import Measurement, MetricSpec, Subject, ValueKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.model import Observation
     from exporter.net.addresses import Address
 
 LOOKUP_TIME = MetricSpec(
@@ -35,6 +38,15 @@ IP_ADDR_HASH = MetricSpec(
 
 RESOLUTION_METRICS = (LOOKUP_TIME, IP_PROTOCOL, IP_ADDR_HASH)
 """Metric families of every check type that resolves its target."""
+
+ADDRESS = Subject(
+    name="address",
+    kind=ValueKind.ADDRESS,
+    description="IP address that was connected to: the target's, or that of its proxy or name server",
+)
+
+ADDRESS_SUBJECTS = (ADDRESS,)
+"""Subjects of every check type that connects."""
 
 
 class ConnectionFacts:
@@ -95,6 +107,11 @@ def resolution_measurements(facts: ConnectionFacts) -> tuple[Measurement, ...]:
         shared_measurement(IP_PROTOCOL, float(facts.ip_protocol)),
         shared_measurement(IP_ADDR_HASH, float(facts.ip_addr_hash)),
     )
+
+
+def address_observations(facts: ConnectionFacts) -> Mapping[str, Observation]:
+    """Return the observation of ADDRESS, once there is an address."""
+    return {ADDRESS.name: facts.address} if facts.address else {}
 
 
 @lru_cache(maxsize=4096)

@@ -7,9 +7,11 @@ line.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.expect import evaluate
+from exporter.model import ValueKind, leaves
 from exporter.net.errors import connection_failure
 
 if TYPE_CHECKING:
@@ -170,10 +172,19 @@ async def _goes_on(spoken: SpokenLines, unsettled: Sequence[Expectation], *, is_
 def _unsettled(expected: Sequence[Expectation], line: str, *, may_be_refused: bool) -> Sequence[Expectation]:
     """Return the expectations that a line leaves open: those not met, without those that the first line settles."""
     return [
-        one
-        for one in expected
-        if not (may_be_refused if _forbids(one) else evaluate((one,), {one.subject.name: (line,)})[0].ok)
+        one for one in expected if not (may_be_refused if _forbids(one) else _meets(line, one, is_first=may_be_refused))
     ]
+
+
+def _meets(line: str, expectation: Expectation, *, is_first: bool) -> bool:
+    """Return whether a line meets an expectation; parts of a group that forbid something judge the first line only."""
+    if expectation.parts:
+        parts = tuple(part for part in expectation.parts if is_first or not _forbids(part))
+        expectation = replace(expectation, parts=parts)
+        if not parts:
+            return False
+    observed = {part.subject.name: (line,) for part in leaves([expectation]) if part.subject.kind is ValueKind.LINES}
+    return evaluate((expectation,), observed)[0].ok
 
 
 def _forbids(expectation: Expectation) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.config.expectations import ExpectationReader
 from exporter.expect import DURATION
 from exporter.foreign import repr_of
-from exporter.model import Check
+from exporter.model import Check, leaves
 from exporter.settings import CheckSettings
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Completion:
 def _defaults(check_type: CheckType, settings: CheckSettings, own: tuple[Expectation, ...]) -> tuple[Expectation, ...]:
     reader = ExpectationReader({subject.name: subject for subject in (*check_type.subjects, DURATION)}, check_type.name)
     found = reader.read([dict(item) for item in check_type.default_expectations(settings, own)])
-    spoken_of = {expectation.subject.name for expectation in own}
+    spoken_of = {expectation.subject.name for expectation in leaves(own)}
     return tuple(replace(one, is_default=True) for one in found if one.subject.name not in spoken_of)
 
 

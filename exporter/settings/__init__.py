@@ -13,6 +13,7 @@ from exporter.settings.addresses import (
     parse_host_port,
     parse_ip,
     parse_ip_port,
+    parse_network,
     parse_resolver,
 )
 from exporter.settings.fields import (
@@ -61,6 +62,7 @@ __all__ = [
     "parse_host_port",
     "parse_ip",
     "parse_ip_port",
+    "parse_network",
     "parse_resolver",
     "parse_size",
     "refuse_control_characters",

@@ -29,6 +29,23 @@ def parse_ip(value: object) -> str:
         raise ValueError("is not an IP address") from None
 
 
+def parse_network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Parse an IP address or a network (`192.0.2.0/24`); an address is a network of one.
+
+    Raises:
+        ValueError: When it is neither, or an address within a network.
+    """
+    text = value if isinstance(value, str) else ""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("is not an IP address or network, such as 192.0.2.1 or 2001:db8::/32") from None
+    address = text.partition("/")[0]
+    if network.num_addresses > 1 and ipaddress.ip_address(address) != network.network_address:
+        raise ValueError(f"is an address within a network; write {network} or {address}")
+    return network
+
+
 def parse_host(value: object) -> str:
     """Return a host: an IP address in canonical text without brackets, or a name in ASCII as `host_name` returns it.
 
