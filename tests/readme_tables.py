@@ -266,10 +266,11 @@ def layout() -> str:
     names = [name.removeprefix("exporter.") for line in ROOMS for name in reversed(line) if name != "exporter"]
     rows = []
     for name in reversed(names):
-        package = PACKAGE / name
-        source = package / "__init__.py" if package.is_dir() else PACKAGE / f"{name}.py"
+        path = name.replace(".", "/")
+        package = PACKAGE / path
+        source = package / "__init__.py" if package.is_dir() else PACKAGE / f"{path}.py"
         says = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
-        rows.append((_code(f"{name}/" if package.is_dir() else f"{name}.py"), says.partition("\n")[0]))
+        rows.append((_code(f"{path}/" if package.is_dir() else f"{path}.py"), says.partition("\n")[0]))
     return _table(("room", "what it is"), rows)
 
 
