@@ -13,9 +13,8 @@ import pytest
 from starlette.routing import Route
 
 from exporter.checks.builtin import BUILTIN
-from exporter.cli.arguments import parse_arguments
+from exporter.cli.arguments import help_text, parse_arguments
 from exporter.cli.flags import FLAGS
-from exporter.cli.help import help_text
 from exporter.config import load_config
 from exporter.config.expand import MAX_COMBINATIONS
 from exporter.config.files import MAX_TARGET_FILE_BYTES

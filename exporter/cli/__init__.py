@@ -15,10 +15,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.arguments import HelpRequested, UsageError, parse_arguments
+from exporter.cli.arguments import HelpRequested, UsageError, help_text, parse_arguments
 from exporter.cli.generate import generate
 from exporter.cli.healthcheck import healthcheck
-from exporter.cli.help import help_text
 from exporter.cli.leaving import leave
 from exporter.cli.program import allow_open_files, configuration_loader, open_program
 from exporter.cli.run_once import run_once

@@ -1,21 +1,38 @@
-"""Parses the command line: flags before or after the command, environment variables where a flag is absent."""
+"""Parses the command line: flags before or after the command, environment variables where a flag is absent.
+
+argparse does the parsing and writes the help. `exporter.cli.flags` and `exporter.cli.commands` declare what there is.
+"""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from exporter.cli.flags import DEFAULT_PORT, FLAGS, Command, read_switch
+from exporter.cli.commands import (
+    COMMANDS,
+    GENERATE_DESCRIPTION,
+    GENERATE_SUMMARY,
+    PROGRAM_DESCRIPTION,
+    PROGRAM_EPILOG,
+    Command,
+)
+from exporter.cli.flags import DEFAULT_PORT, FLAGS, read_switch
 from exporter.cli.listen import ListenAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.cli.flags import Flag, OutputFormat
     from exporter.generate import Endpoint
     from exporter.logs import LogFormat, LogLevel
+
+_PROGRAM = "nyxmon-exporter"
+_AFTER = " after the command"
+"""Marks the values of a repeatable flag given there, which argparse would put in the place of those before it."""
 
 
 class UsageError(Exception):
@@ -40,30 +57,12 @@ class HelpRequested(Exception):  # noqa: N818 - asking for help is not an error
 class Options:
     """The options of the command line; live as long as the process.
 
+    `exporter.cli.flags` says what each option means, in the flag that sets it. None means what the flag names as its
+    default: the built-in demo, the checks' own timeouts, standard output, and the time that the checks can take.
+
     Attributes:
         command: The command to run.
         check_names: Checks that `run` is limited to; empty means all.
-        config_file: Path of the configuration; None means the built-in demo.
-        config_check: Whether to only load the configuration and report its problems.
-        auto_reload: Whether a changed configuration file causes a reload.
-        auto_reload_interval_seconds: How often files are checked for changes.
-        listen_addresses: Where the web server listens.
-        timeout_offset_seconds: Subtracted from the time that Prometheus allows for a scrape.
-        history_limit: Runs kept per check for the pages.
-        buffer_size: Capacity of the stream of a batch's results.
-        log_level: The least severe level that is logged.
-        log_format: The format of log lines.
-        output: The output format of `run`.
-        budget_seconds: Time limit of `run` for all checks together; None means their own timeouts.
-        output_file: Path of the generated file; None means standard output.
-        external_url: URL of the exporter's pages; empty means the address that Prometheus scrapes.
-        grafana_url: URL of the Grafana that has the dashboards; empty means none.
-        endpoint: What Prometheus scrapes.
-        addresses: Where Prometheus reaches the exporters.
-        job: The name of the job.
-        scrape_interval_seconds: How often checks without an interval are scraped; None derives it from their timeouts.
-        shards: Number of Prometheus servers that share the checks.
-        shard: Index of this server among them.
     """
 
     command: Command = "serve"
@@ -99,22 +98,60 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
         HelpRequested: When help or the version is requested.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    given, words = _parse_flags(arguments[:end])
-    command, names = _parse_words(words, arguments[end + 1 :])
-    values: dict[str, Any] = {}
+    found, words = _parser().parse_known_args(arguments[:end])
+    given = vars(found)
+    _join_repeated(given)
+    command: Command | None = given.pop("command", "serve")
+    if command is None:
+        raise UsageError("generate needs a subcommand: generate rules or generate prometheus")
+    _refuse_foreign_flags(command, given, words)
+    names = (*words, *arguments[end + 1 :])
+    if names and command != "run":
+        raise UsageError(f"unexpected argument {names[0]!r} after {command}")
     for flag in FLAGS:
-        variable = environment.get(flag.environment_variable)
-        if flag.name in given:
-            if command not in flag.commands:
-                raise UsageError(f"--{flag.name} belongs to {' and '.join(flag.commands)}, not to {command}")
-            values[flag.option] = given[flag.name]
-        elif variable and command in flag.commands:
-            values[flag.option] = _read_variable(flag, variable)
+        if flag.option in given or command not in flag.commands:
+            continue
+        if variable := environment.get(flag.environment_variable):
+            given[flag.option] = _read_variable(flag, variable)
         elif command in flag.required_by:
             raise UsageError(f"{command} needs --{flag.name}")
-    options = Options(command=command, check_names=names, **values)
+    options = Options(command=command, check_names=tuple(dict.fromkeys(names)), **given)
     _check_what_belongs_together(options)
     return options
+
+
+def help_text(command: str = "") -> str:
+    """Return the help of a command, of `generate`, or of the program, at most 80 characters wide."""
+    try:
+        _parser().parse_known_args([*command.split(), "--help"])
+    except _HelpOfParser as request:
+        return request.parser.format_help()
+    raise AssertionError(command)
+
+
+def _join_repeated(given: dict[str, Any]) -> None:
+    """Join the values that a flag has before the command with those it has after it."""
+    for flag in FLAGS:
+        if flag.repeatable and (values := (*given.get(flag.option, ()), *given.pop(flag.option + _AFTER, ()))):
+            given[flag.option] = values
+
+
+def _refuse_foreign_flags(command: Command, given: Iterable[str], words: Iterable[str]) -> None:
+    """Refuse flags that do not exist, or belong to other commands than this one.
+
+    Raises:
+        UsageError: For the first of them.
+    """
+    by_name = {f"--{flag.name}": flag for flag in FLAGS}
+    misplaced = [flag for flag in FLAGS if flag.option in given and command not in flag.commands]
+    for word in words:
+        name = word.partition("=")[0]
+        if name in by_name:
+            misplaced.append(by_name[name])
+        elif word.startswith("-"):
+            raise UsageError(_unknown("flag", name, list(by_name)))
+    for flag in misplaced:
+        raise UsageError(f"--{flag.name} belongs to {' and '.join(flag.commands)}, not to {command}")
 
 
 def _check_what_belongs_together(options: Options) -> None:
@@ -126,78 +163,105 @@ def _check_what_belongs_together(options: Options) -> None:
         raise UsageError(f"--shard={options.shard} must be less than --shards={options.shards}")
 
 
-def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, object], list[str]]:
-    """Return the values of the flags by name, and the words that are not flags."""
-    try:
-        found, words = _parser().parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        name = (error.argument_name or "").partition("/")[0]
-        with_value = {f"--{flag.name}" for flag in FLAGS if flag.parse is not None}
-        raise UsageError(f"{name} {'needs a' if name in with_value else 'takes no'} value") from None
-    if found.help_wanted:
-        raise HelpRequested("help", " ".join(words[: 2 if words[:1] == ["generate"] else 1]))
-    if found.version_wanted:
-        raise HelpRequested("version")
-    for word in words:
-        if word.startswith("-"):
-            raise UsageError(_unknown("flag", word.partition("=")[0], [f"--{flag.name}" for flag in FLAGS]))
-    values = {}
-    for flag in FLAGS:
-        given = getattr(found, flag.option)
-        if given is not None:
-            values[flag.name] = given if flag.parse is None else _read(flag, f"--{flag.name}", given)
-    return values, words
-
-
-def _parse_words(words: Sequence[str], after_dashes: Sequence[str]) -> tuple[Command, tuple[str, ...]]:
-    """Return the command and the names of checks; a word after `--` is always a name."""
-    name = words[0] if words else "serve"
-    length = 2 if name == "generate" else 1
-    if words[:length] == ["generate"]:
-        raise UsageError("generate needs a subcommand: generate rules or generate prometheus")
-    name = " ".join(words[:length]) or name
-    if name not in get_args(Command):
-        raise UsageError(_unknown("command", name, get_args(Command)))
-    command: Command = name  # type: ignore[assignment] # a str that was just found among the literals
-    names = (*words[length:], *after_dashes)
-    if names and command != "run":
-        raise UsageError(f"unexpected argument {names[0]!r} after {command}")
-    return command, tuple(dict.fromkeys(names))
-
-
-def _read(flag: Flag, source: str, texts: Sequence[str]) -> object:
-    assert flag.parse is not None  # noqa: S101 - a switch has no text to read
-    try:
-        values = [flag.parse(text) for text in texts]
-    except ValueError as error:
-        raise UsageError(f"{source}: {error}") from None
-    return tuple(values) if flag.repeatable else values[-1]
-
-
 def _read_variable(flag: Flag, text: str) -> object:
-    if flag.parse is not None:
-        return _read(flag, flag.environment_variable, text.split() if flag.repeatable else [text])
     try:
-        return read_switch(text)
+        if flag.parse is None:
+            return read_switch(text)
+        return tuple(map(flag.parse, text.split())) if flag.repeatable else flag.parse(text)
     except ValueError as error:
         raise UsageError(f"{flag.environment_variable}: {error}") from None
+
+
+class _HelpOfParser(HelpRequested):
+    """Carries the parser whose help was requested."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        super().__init__("help", parser.prog.removeprefix(_PROGRAM).strip())
+        self.parser = parser
+
+
+class _Request(argparse.Action):
+    """Ends parsing, because help or the version is requested."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        raise _HelpOfParser(parser) if self.dest == "help" else HelpRequested("version")
 
 
 class _Parser(argparse.ArgumentParser):
     """Raises problems instead of printing them, so that one place decides how they are shown."""
 
+    def __init__(self, prog: str, usages: Iterable[str], description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=prog,
+            usage="\n       ".join(f"{_PROGRAM} {usage}" for usage in usages),
+            description=description,
+            epilog=epilog,
+            formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=34, width=80),
+            add_help=False,
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,
+        )
+        self.add_argument("-h", "--help", action=_Request, nargs=0, help="Show this help.")
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+        """Raise a problem in the words of the other problems."""
+        choice = re.search(r"invalid choice: '([^']*)'", message)
+        if choice is not None:
+            prefix = self.prog.removeprefix(_PROGRAM).strip()
+            raise UsageError(_unknown("command", f"{prefix} {choice[1]}".strip(), list(COMMANDS)))
+        message = message.removeprefix("argument ").replace(": expected one argument", " needs a value")
+        raise UsageError(re.sub(": ignored explicit argument .*", " takes no value", message, flags=re.DOTALL))
 
 
 def _parser() -> _Parser:
-    parser = _Parser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("-h", "--help", dest="help_wanted", action="store_true")
-    parser.add_argument("--version", dest="version_wanted", action="store_true")
-    for flag in FLAGS:
-        action = argparse.BooleanOptionalAction if flag.parse is None else "append"
-        parser.add_argument(f"--{flag.name}", dest=flag.option, action=action)
+    """Return the parser of the program, with those of the commands below it; itself it accepts every flag."""
+    usages = [text.usage for text in COMMANDS.values()]
+    parser = _Parser(_PROGRAM, usages, PROGRAM_DESCRIPTION, PROGRAM_EPILOG)
+    parser.add_argument("--version", action=_Request, nargs=0, help="Show the version.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog=_PROGRAM)
+    for group in dict.fromkeys(flag.group for flag in FLAGS):
+        _add_flags(parser, f"{group} flags", [flag for flag in FLAGS if flag.group == group])
+    branches = {"": commands}
+    for name, text in COMMANDS.items():
+        branch, _, word = name.rpartition(" ")
+        if branch not in branches:
+            usages = [each.usage for each in COMMANDS.values() if each.usage.startswith(branch)]
+            below = commands.add_parser(branch, help=GENERATE_SUMMARY, usages=usages, description=GENERATE_DESCRIPTION)
+            below.set_defaults(command=None)
+            branches[branch] = below.add_subparsers(title="commands", metavar="COMMAND", prog=below.prog)
+        epilog = "\n".join(("examples:", *(f"  {_PROGRAM} {example}".rstrip() for example in text.examples)))
+        command = branches[branch].add_parser(
+            word, help=text.summary, usages=[text.usage], description=text.description, epilog=epilog
+        )
+        command.set_defaults(command=name)
+        _add_flags(command, "flags", [flag for flag in FLAGS if name in flag.commands], name)
     return parser
+
+
+def _add_flags(parser: argparse.ArgumentParser, title: str, flags: Iterable[Flag], command: str = "") -> None:
+    group = parser.add_argument_group(title)
+    for flag in flags:
+        default = "Required." if command in flag.required_by else f"Default: {flag.default}"
+        option = flag.option + _AFTER if flag.repeatable and command else flag.option
+        add = partial(group.add_argument, dest=option, help=f"{flag.help} {default}")
+        if flag.parse is None:
+            add(f"--{flag.name}", action="store_true")
+            group.add_argument(f"--no-{flag.name}", dest=flag.option, action="store_false", help=argparse.SUPPRESS)
+        else:
+            action = "append" if flag.repeatable else "store"
+            add(f"--{flag.name}", metavar=flag.metavar, type=_reader(flag.parse), action=action)
+
+
+def _reader(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """Return a reader whose errors argparse shows with their own words."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 def _unknown(kind: str, word: str, known: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import urlsplit
 
+from exporter.cli.commands import Command
 from exporter.cli.listen import parse_listen_address, refuse_url
 from exporter.generate import Endpoint
 from exporter.logs import LogFormat, LogLevel
@@ -18,7 +19,6 @@ from exporter.settings import parse_duration, parse_host_port
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Command = Literal["serve", "run", "schema", "generate rules", "generate prometheus", "healthcheck"]
 OutputFormat = Literal["table", "json", "prometheus"]
 
 ENVIRONMENT_PREFIX = "NYXMON_EXPORTER_"

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.cli.arguments import HelpRequested, Options, UsageError, parse_arguments
+from exporter.cli.arguments import HelpRequested, Options, UsageError, help_text, parse_arguments
 from exporter.cli.flags import FLAGS
-from exporter.cli.help import help_text
 from exporter.cli.listen import ListenAddress, listener_url, open_listeners, parse_listen_address
 from tests.servers.process import free_port
 
@@ -57,6 +56,18 @@ def test_flags_may_stand_on_either_side_of_the_command() -> None:
         command="run", check_names=("shop", "dns", "-odd"), config_file="c.yml", output="json", budget_seconds=2.5
     )
     assert read("--config.file=c.yml run shop --output=json dns --budget=2500ms -- -odd shop") == expected
+
+
+def test_a_flag_may_be_repeated_on_both_sides_of_the_command() -> None:
+    """The addresses before the command and those after it are listened on."""
+    line = "--web.listen-address=:1 serve --web.listen-address :2 --web.listen-address=:3"
+    assert [address.port for address in read(line).listen_addresses] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("line", ["--log.level=debug run --log.level=error", "run --log.level=debug --log.level=error"])
+def test_the_last_of_several_values_wins(line: str) -> None:
+    """A flag that takes one value takes the last one."""
+    assert read(line).log_level == "error"
 
 
 def test_generating_has_flags_of_its_own() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.cli.help import help_text
+from exporter.cli.arguments import help_text
 from exporter.version import __version__
 from tests.servers.exporter import COMMAND, ENVIRONMENT, Outcome, run_command
 from tests.servers.tcp import closed_port, serve

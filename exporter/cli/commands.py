@@ -1,0 +1,115 @@
+"""The commands as data: what their `--help` says besides their flags."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Command = Literal["serve", "run", "schema", "generate rules", "generate prometheus", "healthcheck"]
+
+
+class CommandText(NamedTuple):
+    """What the help says about a command.
+
+    Attributes:
+        usage: The command line, without the program's name.
+        summary: One line in the list of commands.
+        description: What it does.
+        examples: Command lines, without the program's name.
+    """
+
+    usage: str
+    summary: str
+    description: str
+    examples: tuple[str, ...]
+
+
+PROGRAM_DESCRIPTION = """\
+A Prometheus exporter that runs synthetic checks (HTTP, JSON, DNS, TCP/TLS) when
+it is scraped. Without --config.file it serves a built-in demo."""
+
+PROGRAM_EPILOG = """\
+Each command has its own --help. Flags may come before or after the command.
+Each has an environment variable that is used when the flag is absent:
+NYXMON_EXPORTER_ and its name in capitals, dots and dashes as underscores.
+
+exit status:
+  0  success; with run: no check failed (a warning is not a failure)
+  1  with run: a check failed; with serve: the address cannot be bound;
+     with generate: the file cannot be written;
+     with healthcheck: the server is not healthy or does not answer
+  2  the command line or the configuration is wrong, or a check is unknown"""
+
+GENERATE_SUMMARY = "Print a file for Prometheus: alert rules, or the scrape configuration."
+
+GENERATE_DESCRIPTION = """\
+Print a file for Prometheus that fits the configuration. The same configuration
+and flags produce the same file, so it can be kept under version control."""
+
+COMMANDS: dict[Command, CommandText] = {
+    "serve": CommandText(
+        "[serve] [flags]",
+        "Serve /metrics, /probe and the status page.",
+        "Serve /metrics, /probe and the status page; the command when none is given.",
+        (
+            "",
+            "--config.file=checks.yml --web.listen-address=127.0.0.1:10115",
+            "--config.file=c.yml --config.check",
+        ),
+    ),
+    "run": CommandText(
+        "run [NAME...] [flags]",
+        "Run all checks, or the named ones, once, and print the results.",
+        "Run all checks, or the named ones, once, and print the results, without a server\nor Prometheus.",
+        (
+            "run --config.file=checks.yml --budget=30s",
+            "run shop dns-a --config.file=checks.yml --output=json",
+        ),
+    ),
+    "schema": CommandText(
+        "schema [flags]",
+        "Print the JSON Schema of the configuration.",
+        "Print the JSON Schema of the configuration, which lets an editor complete and\n"
+        "validate it. With --config.file, it includes the check types of the plugins.",
+        ("schema > checks.schema.json",),
+    ),
+    "generate rules": CommandText(
+        "generate rules --config.file=PATH [flags]",
+        "Print alert rules for the checks that have the key alert.",
+        """\
+Print alert rules for Prometheus 2.42 and newer, for the checks that have the
+key alert. They have the names of the general alerts, the severities and times
+of the check, and its labels.
+
+Load the file along with the general rules. Those skip the checks in this file
+as long as it is loaded; they still cover all other checks, and exporters that
+are down. Regenerate the file when checks.yml changes: until then, the general
+rules cover a check whose type or target has changed.""",
+        (
+            "generate rules --config.file=checks.yml --output.file=own.yml",
+            "generate rules --config.file=checks.yml | promtool check rules",
+        ),
+    ),
+    "generate prometheus": CommandText(
+        "generate prometheus --config.file=PATH [flags]",
+        "Print the scrape configuration that fits the checks.",
+        """\
+Print scrape_configs for Prometheus 2.42 and newer, with timeouts that are long
+enough for the slowest check and the intervals that the checks ask for.
+
+With --endpoint=metrics there is a job for each interval, if check types or
+labels can select its checks. With sd and probe, several Prometheus servers can
+share the checks: give each the same number of shards and a different shard.""",
+        (
+            "generate prometheus --config.file=c.yml --address=exporter.example",
+            "generate prometheus --config.file=c.yml --endpoint=sd",
+        ),
+    ),
+    "healthcheck": CommandText(
+        "healthcheck [flags]",
+        "Ask the server on this machine whether it is healthy.",
+        "Ask the server on this machine whether it is healthy, for images without curl.\n"
+        "The request goes to the first address that it listens on: set the same flag or\n"
+        "variable as for the server.",
+        ("healthcheck", "healthcheck --web.listen-address=127.0.0.1:10116"),
+    ),
+}
