@@ -100,7 +100,7 @@ With --endpoint=metrics there is a job for each interval, if check types or
 labels can select its checks. With sd and probe, several Prometheus servers can
 share the checks: give each the same number of shards and a different shard.""",
         (
-            "generate prometheus --config.file=c.yml --address=exporter.example",
+            "generate prometheus --config.file=c.yml --job=nyxmon-east",
             "generate prometheus --config.file=c.yml --endpoint=sd",
         ),
     ),

@@ -15,7 +15,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from yaml._yaml import CParser
+from yaml.cyaml import CBaseLoader
 from yaml.error import MarkedYAMLError, YAMLError
 from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
@@ -47,7 +47,7 @@ class _TooDeepError(Exception):
     """Raised out of the parser before it recurses further; its argument is the node that is too deep."""
 
 
-class _Composer(CParser):
+class _Composer(CBaseLoader):
     """The parser, with the scalars of YAML 1.2 instead of 1.1 and a bound on nesting."""
 
     def __init__(self, text: str) -> None:
