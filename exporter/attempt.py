@@ -37,7 +37,7 @@ class Attempt:
         timeout_detail: What to report about a timeout besides its limit; empty for nothing.
         measurements: Values measured so far, in order.
         observed: Values observed so far, by subject.
-        log: Lines logged so far.
+        log: Lines logged so far, with the seconds since the start, held time left out.
         held_seconds: Time the exporter itself made the check wait; it is part of no duration.
         network: The network of the batch (`exporter.net.Network`), which `exporter.plugin` connects with; None outside
             a runner.
@@ -72,17 +72,20 @@ class Attempt:
         self.held_seconds = 0.0
         self.network: object = None
 
-    def phase(self, name: str, *, on_timeout: Reason = Reason.TIMEOUT, detail: str = "") -> Phase:
+    def phase(
+        self, name: str, *, on_timeout: Reason = Reason.TIMEOUT, detail: str = "", is_measured: bool = True
+    ) -> Phase:
         """Return a context manager that names the current phase and measures it.
 
         A phase within another one interrupts it, so that no second counts twice. Seconds of a repeated phase add up.
 
         Args:
-            name: The phase, as `CheckType.phases` declares it.
+            name: The phase, as `CheckType.phases` declares it; empty for none that is reported.
             on_timeout: The reason of a timeout during the phase.
             detail: What to report about such a timeout besides its limit.
+            is_measured: False where its seconds are measured in another way, as those of ConnectionFacts are.
         """
-        return Phase(self, name, on_timeout, detail)
+        return Phase(self, name, on_timeout, detail, is_measured)
 
     def add_phase(self, name: str, seconds: float) -> None:
         """Count seconds that were measured in another way as part of a phase."""
@@ -95,6 +98,10 @@ class Attempt:
             seconds[self.phase_name] = seconds.get(self.phase_name, 0.0) + self.clock() - self.phase_began
         return seconds
 
+    def seconds_so_far(self) -> float:
+        """Return how long the attempt has lasted, without the time that the exporter itself made the check wait."""
+        return perf_counter() - self.started - self.held_seconds
+
     def clock(self) -> float:
         """Return `perf_counter()` without the time that the exporter itself made the check wait."""
         return perf_counter() - self.held_seconds
@@ -106,6 +113,15 @@ class Attempt:
         self.add_phase(self.phase_name, self.clock() - self.phase_began)
         self.phase_began = 0.0
         return True
+
+    def held(self, *, on_timeout: Reason | None = None, detail: str) -> Held:
+        """Return a context manager for time in which the exporter itself makes the check wait.
+
+        Args:
+            on_timeout: The reason of a timeout in that time; None for the reason in force.
+            detail: What to report about such a timeout besides its limit.
+        """
+        return Held(self, on_timeout, detail)
 
     def measure(self, spec: MetricSpec, value: float, labels: tuple[str, ...] = ()) -> None:
         """Record the value of one series; a later value of the same series replaces an earlier one."""
@@ -127,7 +143,7 @@ class Attempt:
         if len(self.log) < _MAX_LOG_LINES:
             if message.__class__ is not str:
                 message = text_of(message)
-            self.log.append(LogLine(perf_counter() - self.started, message, fields))
+            self.log.append(LogLine(self.seconds_so_far(), message, fields))
 
 
 class Phase:
@@ -137,31 +153,63 @@ class Phase:
     so that the report can name it.
     """
 
-    __slots__ = ("_attempt", "_before", "_detail", "_goes_on", "_name", "_on_timeout")
+    __slots__ = ("_attempt", "_before", "_detail", "_goes_on", "_is_measured", "_name", "_on_timeout")
 
-    def __init__(self, attempt: Attempt, name: str, on_timeout: Reason, detail: str) -> None:
+    def __init__(self, attempt: Attempt, name: str, on_timeout: Reason, detail: str, is_measured: bool) -> None:  # noqa: FBT001 - `Attempt.phase` names it
         self._attempt = attempt
         self._name = name
         self._on_timeout = on_timeout
         self._detail = detail
+        self._is_measured = is_measured
 
     def __enter__(self) -> None:
         attempt = self._attempt
-        self._goes_on = attempt.stop_phase()
+        self._goes_on = attempt.phase_began > 0 and attempt.stop_phase()
         self._before = attempt.phase_name, attempt.timeout_reason, attempt.timeout_detail
         attempt.phase_name, attempt.timeout_reason, attempt.timeout_detail = self._name, self._on_timeout, self._detail
-        attempt.phase_began = attempt.clock()
+        if self._is_measured:
+            attempt.phase_began = attempt.clock()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         attempt = self._attempt
-        attempt.stop_phase()
+        if self._is_measured:
+            attempt.stop_phase()
         if kind is not None and not issubclass(kind, Exception):
             return
         attempt.phase_name, attempt.timeout_reason, attempt.timeout_detail = self._before
         if self._goes_on:
             attempt.phase_began = attempt.clock()
+
+
+class Held:
+    """Time in which the exporter holds the check, as a context manager that can be entered once.
+
+    Its seconds are added to `Attempt.held_seconds`. As after a phase, what held before holds again unless the attempt
+    was cut off.
+    """
+
+    __slots__ = ("_attempt", "_before", "_began", "_detail", "_on_timeout")
+
+    def __init__(self, attempt: Attempt, on_timeout: Reason | None, detail: str) -> None:
+        self._attempt = attempt
+        self._on_timeout = on_timeout
+        self._detail = detail
+
+    def __enter__(self) -> None:
+        attempt = self._attempt
+        self._before = attempt.timeout_reason, attempt.timeout_detail
+        attempt.timeout_reason, attempt.timeout_detail = self._on_timeout or attempt.timeout_reason, self._detail
+        self._began = perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        attempt = self._attempt
+        attempt.held_seconds += perf_counter() - self._began
+        if kind is None or issubclass(kind, Exception):
+            attempt.timeout_reason, attempt.timeout_detail = self._before
 
 
 _attempt: ContextVar[Attempt] = ContextVar("attempt")

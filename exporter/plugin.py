@@ -27,10 +27,12 @@ from exporter.model import (
     ValueKind,
 )
 from exporter.net import opening
+from exporter.net.addresses import Endpoint
+from exporter.net.connect_options import connect_options
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.connection_report import CONNECTION_METRICS, CONNECTION_SUBJECTS
 from exporter.net.network import Network
-from exporter.net.proxy.settings import ProxySettings
+from exporter.net.proxy.settings import ProxySettings, usable_proxies
 from exporter.net.stream import Stream
 from exporter.net.udp import Datagram
 from exporter.settings import (
@@ -126,15 +128,22 @@ async def open_stream(
     Raises:
         CheckFailed: When a step fails.
     """
+    if tls_timeout_seconds is None and isinstance(settings, TlsSettings):
+        tls_timeout_seconds = settings.tls_timeout_seconds
+    endpoint, proxy = Endpoint(host, port), None
+    if isinstance(settings, ProxySettings):
+        proxy = usable_proxies(settings).route(host, port, secure=True)
+    options = connect_options(
+        endpoint,
+        settings,
+        tls=tls,
+        server_name=server_name,
+        alpn=alpn,
+        tls_timeout_seconds=tls_timeout_seconds,
+        proxy=proxy,
+    )
     attempt = current_attempt()
-    options = None
-    if tls is not None:
-        if tls_timeout_seconds is None and isinstance(settings, TlsSettings):
-            tls_timeout_seconds = settings.tls_timeout_seconds
-        options = opening.TlsOptions(
-            config=tls, server_name=server_name, alpn=alpn, timeout_seconds=tls_timeout_seconds
-        )
-    return await opening.open_stream(_network_of(attempt), attempt, (host, port), settings, options)
+    return await opening.open_stream(_network_of(attempt), attempt, endpoint, options)
 
 
 async def open_datagram(host: str, port: int, settings: NetworkSettings) -> Datagram:
@@ -151,7 +160,7 @@ async def open_datagram(host: str, port: int, settings: NetworkSettings) -> Data
         CheckFailed: When the name has no address, or this host cannot send to it.
     """
     attempt = current_attempt()
-    return await opening.open_datagram(_network_of(attempt), attempt, (host, port), settings)
+    return await opening.open_datagram(_network_of(attempt), attempt, Endpoint(host, port), settings)
 
 
 def _network_of(attempt: Attempt) -> Network:

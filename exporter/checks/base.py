@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from exporter.attempt import Attempt
     from exporter.http.shared import HttpShared
-    from exporter.model import Check, Expectation, MetricSpec, Result, Subject
+    from exporter.model import Check, Expectation, ExpectationOutcome, MetricSpec, Result, Subject
     from exporter.net import Network
 
 
@@ -75,6 +76,8 @@ class CheckType:
             Raises ValueError, naming what is allowed, when it is not a valid target.
         prepare: Prepares, once when the configuration is loaded, what every run of a check needs; the check keeps it as
             `prepared`. May raise CheckFailed, which each run then raises again.
+        conclude: Called by the runner with the outcomes of the expectations, in their order, however the run ended; may
+            measure and log in the attempt what follows from them.
         min_interval_seconds: Default of `min_interval`.
         needs_http_client: Whether the batch must create the shared HTTP client for it.
     """
@@ -94,6 +97,7 @@ class CheckType:
     )
     validate_target: Callable[[str, CheckSettings], str] = field(default=lambda target, settings: target)
     prepare: Callable[[Check], object] = field(default=lambda check: None)
+    conclude: Callable[[Check, Attempt, Sequence[ExpectationOutcome]], None] | None = None
     min_interval_seconds: float = 0.0
     needs_http_client: bool = False
 

@@ -9,23 +9,20 @@ resolv.conf(5). How answers become texts is described in `exporter.net.dns.recor
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
+from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import dns.rdataclass
 import dns.rdatatype
-from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
+from exporter.checks.judging_answers import demands_of, with_large_ones_judged
 from exporter.errors import CheckFailed
-from exporter.judging.apart import judged
 from exporter.judging.content import TextForms
-from exporter.judging.estimate import byte_costs
 from exporter.model import Measurement, MetricSpec, Reason, Result, ResultStatus, leaves
-from exporter.net import ConnectionFacts, Network
-from exporter.net.addresses import endpoint
+from exporter.net import ConnectionFacts, Endpoint, Network, connect_options
 from exporter.net.connection_facts import (
     ADDRESS_SUBJECTS,
     RESOLUTION_METRICS,
@@ -40,35 +37,34 @@ from exporter.net.dns.answer import (
     ANSWERS,
     AUTHORITY_COUNT,
     RCODE,
-    SOA_SERIAL,
     answer_measurements,
     answer_observations,
     answers_compared_with,
 )
+from exporter.net.dns.check_settings import DnsSettings, fit_expectation, validate_name
 from exporter.net.dns.exchange import DnsStream, ask_datagram, prepare_question
-from exporter.net.dns.operands import fit_answers
-from exporter.net.dns.question import name_of, parse_name, parse_record_class, parse_record_type, parse_server
+from exporter.net.dns.question import name_of
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.net.udp import open_datagram_socket
-from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
+from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
+    from exporter.checks.judging_answers import Demands
     from exporter.model import Check, Expectation
+    from exporter.net import ConnectOptions
     from exporter.net.dns.exchange import Reply
     from exporter.net.dns.message import Question
     from exporter.net.dns.reader import DnsAnswer
     from exporter.settings import CheckSettings
 
-_CACHED_SERVERS = 4096
 _SMALL_ANSWER_OCTETS = 1024  # smaller ones are judged on the event loop, whatever is expected of them
 _DNSSEC_PAYLOAD_BYTES = 1232  # what passes any path unfragmented: DNS flag day 2020
 _SHOWN_ANSWERS = 10
 _DEFAULT_PORTS = {"udp": 53, "tcp": 53, "tls": 853}
-_MET_BY_NOTHING = frozenset(("ne", "not_matches", "none_of", "exists"))
 _HAND_OVER = frozenset(
     (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.CONNECTION_RESET, Reason.UNREACHABLE, Reason.TIMEOUT)
 )
@@ -85,33 +81,6 @@ _SPEAK_OF_ABSENCE = frozenset((RCODE, ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, AD
 """A check with an expectation about one of these has said what an empty answer means."""
 
 
-class DnsSettings(NetworkSettings, TlsSettings):
-    """Settings of type `dns`; those for the target's address and connection apply to the server's."""
-
-    record_type: Annotated[
-        str, BeforeValidator(parse_record_type), WithJsonSchema({"type": "string", "examples": ["A", "AAAA", "MX"]})
-    ] = Field(default="A", description="Type of the records asked for")
-    record_class: Annotated[
-        str, BeforeValidator(parse_record_class), WithJsonSchema({"type": "string", "enum": ["IN", "CH", "HS"]})
-    ] = Field(default="IN", description="Class of the records asked for")
-    server: (
-        Annotated[str, BeforeValidator(parse_server), WithJsonSchema({"type": "string", "examples": ["192.0.2.53:53"]})]
-        | None
-    ) = Field(default=None, description="Name server (host or host:port); the system's by default")
-    transport: Literal["udp", "tcp", "tls"] = Field(
-        default="udp", description="How the server is queried; udp falls back to tcp when the answer is truncated"
-    )
-    recursion_desired: bool = Field(default=True, description="Ask the server to resolve recursively")
-    dnssec_ok: bool = Field(default=False, description="Ask for DNSSEC records, and for the server's validation")
-    edns_payload_bytes: int | None = Field(
-        default=None,
-        alias="edns_payload",
-        ge=512,
-        le=65535,
-        description="Largest datagram accepted, in bytes, announced with EDNS; no EDNS by default",
-    )
-
-
 _DEFAULTS = DnsSettings()
 
 
@@ -120,19 +89,22 @@ class PreparedDns(NamedTuple):
 
     Attributes:
         question: What is asked.
-        judging: All expectations that the answer is judged by.
-        costs: What judging a byte of each of their subjects can cost, in seconds.
+        server: Whom it is asked; None for the system's servers.
+        connect: How to connect to that server, used as far as the transport needs it; None without one.
+        demands: What the answer is judged by.
+        forms: The forms in which large answers are compared.
     """
 
     question: Question
-    judging: tuple[Expectation, ...]
-    costs: Mapping[str, float]
+    server: Endpoint | None
+    connect: ConnectOptions | None
+    demands: Demands
+    forms: frozenset[object]
 
 
 def _prepare(check: Check) -> PreparedDns:
-    """Work out the question and what judging its answer costs."""
+    """Work out the question, whom to ask and how, and what judging the answer costs."""
     settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
-    judging = leaves((*check.expectations, *check.retry_expectations))
     payload_bytes = settings.edns_payload_bytes
     question = prepare_question(
         name_of(check.target, settings.record_type),
@@ -142,36 +114,26 @@ def _prepare(check: Check) -> PreparedDns:
         edns_payload_bytes=_DNSSEC_PAYLOAD_BYTES if settings.dnssec_ok and payload_bytes is None else payload_bytes,
         dnssec_ok=settings.dnssec_ok,
     )
-    return PreparedDns(question, judging, byte_costs(judging))
+    named, server = settings.server or settings.connect_to, None
+    if named is not None:
+        server = Endpoint(*parse_host_port(named, _DEFAULT_PORTS[settings.transport]))
+    demands = demands_of((*check.expectations, *check.retry_expectations))
+    return PreparedDns(
+        question=question,
+        server=server,
+        connect=None if server is None else _connect_options(server, settings),
+        demands=demands,
+        forms=frozenset((None, *[one.selector for one in demands.expectations if one.subject is ANSWERS])),
+    )
 
 
-def validate_name(target: str, settings: CheckSettings) -> str:
-    """Return the name to query in ASCII, without its final dot; for PTR records the target may be an address.
-
-    Raises:
-        ValueError: When it is not a name; the message says what to write.
-    """
-    chosen = settings if isinstance(settings, DnsSettings) else _DEFAULTS
-    return parse_name(target, chosen.record_type)
-
-
-def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
-    """Return an expectation in the form of answers of the record type.
-
-    Raises:
-        ValueError: When no answer can meet it.
-    """
-    if not isinstance(settings, DnsSettings):
-        return expectation
-    if expectation.operator not in _MET_BY_NOTHING:
-        if expectation.subject is SOA_SERIAL and settings.record_type not in ("SOA", "ANY"):
-            raise ValueError(f"can never be met: records of type {settings.record_type} have no serial, only SOA has")
-        if expectation.subject in TLS_SUBJECTS and settings.transport != "tls":
-            raise ValueError(f"can never be met with transport: {settings.transport}, only with tls")
-    if expectation.subject is not ANSWERS:
-        return expectation
-    kind, record_class = settings.record_type, settings.record_class
-    return fit_answers(expectation, dns.rdatatype.from_text(kind), dns.rdataclass.from_text(record_class))
+def _connect_options(server: Endpoint, settings: DnsSettings) -> ConnectOptions:
+    return connect_options(
+        server,
+        settings,
+        tls=settings.tls_config if settings.transport == "tls" else None,
+        tls_timeout_seconds=settings.tls_timeout_seconds,
+    )
 
 
 class DnsCheckExecutor:
@@ -185,7 +147,7 @@ class DnsCheckExecutor:
         settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
         attempt = current_attempt()
         prepared = check.prepared if isinstance(check.prepared, PreparedDns) else _prepare(check)
-        inquiry = DnsAttempt(self._network, settings, prepared.question, attempt)
+        inquiry = DnsAttempt(self._network, settings, prepared, attempt)
         try:
             answer = await inquiry.answer(check.timeout_seconds)
         except CheckFailed as failure:
@@ -200,10 +162,10 @@ class DnsCheckExecutor:
         attempt.measure_all(answer_measurements(answer))
         observed = {**answer_observations(answer, truncated=inquiry.truncated)}
         if answer.octets > _SMALL_ANSWER_OCTETS:
-            forms = {None, *(one.selector for one in prepared.judging if one.subject is ANSWERS)}
-            observed[ANSWERS.name] = TextForms({form: answers_compared_with(answer, form) for form in forms})
-            observed = {**await judged(prepared.judging, prepared.costs, observed)}
-        attempt.observe(observed)
+            observed[ANSWERS.name] = TextForms({form: answers_compared_with(answer, form) for form in prepared.forms})
+            attempt.observe(await with_large_ones_judged(prepared.demands, observed, attempt))
+        else:
+            attempt.observe(observed)
         return _judge_presence(check, settings, answer)
 
     async def aclose(self) -> None:
@@ -213,12 +175,12 @@ class DnsCheckExecutor:
 class DnsAttempt:
     """One attempt to get one answer, and how long each of its phases took so far."""
 
-    def __init__(self, network: Network, settings: DnsSettings, question: Question, attempt: Attempt) -> None:
+    def __init__(self, network: Network, settings: DnsSettings, prepared: PreparedDns, attempt: Attempt) -> None:
         self._network = network
         self._settings = settings
         self._attempt = attempt
-        self._question = question
-        self._facts = ConnectionFacts()
+        self._prepared = prepared
+        self._facts = ConnectionFacts(attempt)
         self._resolve_seconds = 0.0
         self._connect_seconds = 0.0
         self._request_seconds = 0.0
@@ -233,23 +195,22 @@ class DnsAttempt:
         Raises:
             CheckFailed: When no server returned one.
         """
-        settings = self._settings
-        default_port = _DEFAULT_PORTS[settings.transport]
-        named = settings.server or settings.connect_to
-        if named is not None:
-            return await self._ask(*_host_port(named, default_port))
-        servers = await self._network.lookups.name_servers()
+        server, connect = self._prepared.server, self._prepared.connect
+        if server is not None and connect is not None:
+            return await self._ask(server, connect)
+        port = _DEFAULT_PORTS[self._settings.transport]
+        servers = [Endpoint(one.address, port) for one in await self._network.lookups.name_servers(self._attempt)]
         for server in servers[:-1]:
             try:
                 async with asyncio.timeout(timeout_seconds / len(servers)):
-                    return await self._ask(server.address, default_port)
+                    return await self._ask(server, _connect_options(server, self._settings))
             except TimeoutError:
-                self._attempt.note("no answer in time; going on to the next server", server=server.address)
+                self._attempt.note("no answer in time; going on to the next server", server=server.host)
             except CheckFailed as failure:
                 if failure.reason not in _HAND_OVER:
                     raise
-                self._attempt.note("going on to the next server", server=server.address, why=failure.detail)
-        return await self._ask(servers[-1].address, default_port)
+                self._attempt.note("going on to the next server", server=server.host, why=failure.detail)
+        return await self._ask(servers[-1], _connect_options(servers[-1], self._settings))
 
     @property
     def phase(self) -> str:
@@ -271,56 +232,48 @@ class DnsAttempt:
             self._attempt.measure_all(tls_measurements(self._facts.tls))
             self._attempt.observe(tls_observations(self._facts.tls))
 
-    async def _ask(self, host: str, port: int) -> DnsAnswer:
+    async def _ask(self, server: Endpoint, connect: ConnectOptions) -> DnsAnswer:
         self._attempt.timeout_reason, self._attempt.phase_name = Reason.TIMEOUT, ""
-        self._facts = ConnectionFacts()
+        self._facts = ConnectionFacts(self._attempt)
         if self._settings.transport == "udp":
-            reply, address = await self._ask_udp(host, port)
+            reply, asked = await self._ask_udp(connect.connect_to or server)
             if reply.answer is None:
                 self.truncated = True
                 self._attempt.note("the answer did not fit into a datagram; asking over TCP")
-                reply = await self._ask_stream(address, port, ConnectionFacts())
+                again = replace(connect, connect_to=None)
+                reply = await self._ask_stream(asked, again, ConnectionFacts(self._attempt))
         else:
-            reply = await self._ask_stream(host, port, self._facts)
+            reply = await self._ask_stream(server, connect, self._facts)
         answer = reply.answer
         assert answer is not None  # noqa: S101 - only datagrams are truncated
         self._attempt.note("answered", rcode=answer.rcode, answers=answer.texts(_SHOWN_ANSWERS), octets=answer.octets)
         return answer
 
-    async def _ask_udp(self, host: str, port: int) -> tuple[Reply, str]:
+    async def _ask_udp(self, server: Endpoint) -> tuple[Reply, Endpoint]:
+        """Ask over UDP; return the reply, and the address that was asked."""
         settings = self._settings
-        if settings.connect_to is not None:
-            host, port = _host_port(settings.connect_to, port)
         try:
-            address = await self._network.lookups.address(host, settings, self._facts)
+            address = await self._network.lookups.address(server.host, settings, self._facts)
         finally:
             self._resolve_seconds += self._facts.resolve_seconds
+        asked = Endpoint(address.text, server.port)
         started = perf_counter()
-        with open_datagram_socket(address, port, settings.source_ip) as connected:
+        with open_datagram_socket(address, server.port, settings.source_ip) as connected:
             began = perf_counter()
             self._connect_seconds += began - started
-            self._attempt.note("asking", server=endpoint(address.text, port), transport="udp")
+            self._attempt.note("asking", server=str(asked), transport="udp")
             reply = None
             try:
-                reply = await ask_datagram(self._question, connected)
+                reply = await ask_datagram(self._prepared.question, connected, self._attempt)
             finally:
                 self._request_seconds += (reply.received_at if reply else perf_counter()) - began
-        return reply, address.text
+        return reply, asked
 
-    async def _ask_stream(self, host: str, port: int, facts: ConnectionFacts) -> Reply:
-        settings = self._settings
-        stream = DnsStream(self._question)
+    async def _ask_stream(self, server: Endpoint, connect: ConnectOptions, facts: ConnectionFacts) -> Reply:
+        stream = DnsStream(self._prepared.question)
         started = perf_counter()
         try:
-            transport, _ = await self._network.connect(
-                lambda: stream,
-                host,
-                port,
-                settings,
-                facts,
-                tls=settings.tls_config if settings.transport == "tls" else None,
-                tls_timeout_seconds=settings.tls_timeout_seconds,
-            )
+            transport = await self._network.connect(stream, server, connect, facts)
         finally:
             self._resolve_seconds += facts.resolve_seconds
             self._connect_seconds += perf_counter() - started - facts.resolve_seconds
@@ -332,11 +285,6 @@ class DnsAttempt:
             self._request_seconds += (reply.received_at if reply else perf_counter()) - began
             transport.abort()
         return reply
-
-
-@lru_cache(maxsize=_CACHED_SERVERS)
-def _host_port(server: str, default_port: int) -> tuple[str, int]:
-    return parse_host_port(server, default_port)
 
 
 def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> Result:

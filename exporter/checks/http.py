@@ -8,186 +8,105 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
+from exporter.checks.judging_answers import demands_of, log_remarks, with_large_ones_judged, without_large_ones
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
 from exporter.http.body_file import read_body_file
-from exporter.http.client import create_client
+from exporter.http.client import ProbeTransport, sender_of
 from exporter.http.contained import contained
-from exporter.http.content_coding import decode_later
+from exporter.http.defaults import request_defaults
 from exporter.http.digest import DigestAuth
 from exporter.http.message import RequestOptions
 from exporter.http.metrics import HTTP_METRICS, http_measurements
 from exporter.http.oauth2 import ClientCredentials, TokenGrant
+from exporter.http.observations import answer_observations, head_observations, oddities_of
 from exporter.http.request import new_request, with_field
-from exporter.http.run import HttpRun, PreparedRequest, prepare
-from exporter.http.settings import MOST_REDIRECTS, HttpSettings
+from exporter.http.response import decode_later
+from exporter.http.run import HttpRun
+from exporter.http.settings import HttpSettings
 from exporter.http.shared import HttpShared
+from exporter.http.subjects import BODY, FAILED_DUE_TO_REGEX, HEADER, IS_JSON, LOCATION, OF_BODY, STATUS, SUBJECTS
 from exporter.http.url import parse_http_url
-from exporter.judging.apart import Unobservable, is_small, judged
-from exporter.judging.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
-from exporter.judging.estimate import byte_costs
-from exporter.model import (
-    Expectation,
-    Explained,
-    MetricSpec,
-    Reason,
-    Result,
-    ResultStatus,
-    SelectorKind,
-    Subject,
-    ValueKind,
-    leaves,
-)
-from exporter.net.connection_facts import (
-    ADDRESS_SUBJECTS,
-    RESOLUTION_METRICS,
-    address_observations,
-    resolution_measurements,
-)
+from exporter.http.wire import wire_request
+from exporter.judging.content import remarks_of
+from exporter.model import Reason, Result, ResultStatus, leaves
+from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy.settings import usable_proxies
 from exporter.net.proxy.tunnel import basic_credentials
-from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
+from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
 from exporter.settings import NetworkSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import httpx
 
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
-    from exporter.http.message import Exchange
+    from exporter.checks.judging_answers import Demands
+    from exporter.http.message import Exchange, Sender, WireRequest
     from exporter.http.redirects import RedirectRules
     from exporter.http.settings import OAuth2
-    from exporter.model import Check, Observation
-    from exporter.net import Network
+    from exporter.model import Check, Expectation, ExpectationOutcome, Observation
     from exporter.settings import CheckSettings
 
-FAILED_DUE_TO_REGEX = MetricSpec(
-    name="probe_failed_due_to_regex",
-    help="1 when a header or the body did not match, or matched, a regular expression as it was expected to; else 0",
-    defaults=(((), 0.0),),
-)
+    MakeAuth = Callable[[Sender, HttpShared, Attempt], httpx.Auth]
 
-
-def _spelled_version(text: str) -> str:
-    """Return `HTTP/2`, `2.0` and `h2` as `2`."""
-    version = text.lower().removeprefix("http/").removeprefix("h")
-    return version.removesuffix(".0") if version in ("2.0", "3.0") else version
-
-
-STATUS = Subject(
-    name="status",
-    kind=ValueKind.STATUS,
-    description="Status of the response, such as 200; 2xx and 200-299 are ranges",
-    reason=Reason.STATUS,
-)
-HEADER = Subject(
-    name="header",
-    kind=ValueKind.TEXTS,
-    selector=SelectorKind.HEADER_NAME,
-    description="The values of a header field, named case-insensitively",
-)
-BODY = Subject(name="body", kind=ValueKind.TEXT, description="The body as text")
-BODY_SIZE = Subject(
-    name="body_size",
-    kind=ValueKind.NUMBER,
-    description="Size of the body in bytes, after decoding",
-    bounds=(0, math.inf),
-)
-JSON = Subject(
-    name="json",
-    kind=ValueKind.JSON,
-    selector=SelectorKind.JSON_PATH,
-    description="What a JSONPath finds in the body: the value of a single match, a list of several",
-)
-LOCATION = Subject(
-    name="location", kind=ValueKind.TEXT, description="Where the last response redirects to, as in its Location"
-)
-REDIRECTS_FOLLOWED = Subject(
-    name="redirects",
-    kind=ValueKind.NUMBER,
-    description="Redirects that were followed",
-    bounds=(0, MOST_REDIRECTS),
-)
-HTTP_VERSION = Subject(
-    name="http_version",
-    kind=ValueKind.TEXT,
-    description="HTTP version, such as 1.1 or 3",
-    choices=("1.0", "1.1", "2", "3"),
-    spelled=_spelled_version,
-)
-FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL of the last response")
-WELL_FORMED = Subject(
-    name="well_formed",
-    kind=ValueKind.FLAG,
-    description="Whether every response follows the HTTP grammar; false for violations that clients tolerate",
-    reason=Reason.PROTOCOL,
-)
-SUBJECTS = (
-    STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, WELL_FORMED, FINAL_URL,
-    *ADDRESS_SUBJECTS, *TLS_SUBJECTS,
-)  # fmt: skip
-
-_DOCUMENT = Subject(name="document", kind=ValueKind.JSON, description="Why the body is not JSON")
-_IS_JSON = Expectation(label="is JSON", subject=_DOCUMENT, operator="exists", operand=False)
-_OF_BODY = (BODY.name, BODY_SIZE.name, JSON.name, _DOCUMENT.name)
-
-
-class _Demands(NamedTuple):
-    """What a check expects of a response, worked out once; shared by runs and never changed.
-
-    Attributes:
-        expectations: All expectations that will be judged.
-        costs: What judging a byte of each of their subjects can cost.
-        of_body: Whether any is about the content of the body.
-    """
-
-    expectations: tuple[Expectation, ...]
-    costs: Mapping[str, float]
-    of_body: bool
+_REGULAR = ("matches", "not_matches")
 
 
 class PreparedHttp(NamedTuple):
-    """What every run of a check needs, worked out once; shared by runs and never changed."""
+    """What every run of a check needs, worked out once; shared by runs and never changed.
 
-    first: PreparedRequest
+    Attributes:
+        first: The first request.
+        rules: How far redirects are followed; None returns a redirect as the final answer.
+        auth: Makes the authentication of one run; None for none.
+        demands: What is expected of the answer.
+        of_body: Whether any of it is about the content of the body.
+        regular: The expectations that FAILED_DUE_TO_REGEX is about.
+    """
+
+    first: WireRequest
     rules: RedirectRules | None
-    demands: _Demands
+    auth: MakeAuth | None
+    demands: Demands
+    of_body: bool
+    regular: tuple[Expectation, ...]
 
 
 class HttpCheckExecutor:
     """Runs checks of both types; lives as long as its batch.
 
     Args:
-        client: Sends the requests; the caller closes it. Without one, the first check creates one, which `aclose`
-            closes. With a client that is not from `create_client`, connections are not measured.
-        shared: What its checks share with those of other batches; the executor's own client connects through it.
+        client: Sends the requests; the caller closes it. With a client that is not from `create_client`, connections
+            are not measured. None sends them over connections of `shared`.
+        shared: What its checks share with those of other batches.
     """
 
     def __init__(self, client: httpx.AsyncClient | None = None, *, shared: HttpShared | None = None) -> None:
-        self._client = client
         self._shared = shared or HttpShared()
-        self._own_client: httpx.AsyncClient | None = None
+        self._sender = ProbeTransport(self._shared) if client is None else sender_of(client)
 
     async def execute(self, check: Check) -> Result:
         """Fetch the target's URL and return the result."""
         attempt = current_attempt()
-        run = HttpRun()
+        run = HttpRun(attempt)
         prepared: PreparedHttp | None = None
         observed: Mapping[str, Observation] = {}
         try:
-            prepared = await _prepared(check, self._shared.network)
-            client = self._usable_client()
-            await run.fetch(client, prepared.first, prepared.rules, _auth(check, client, self._shared))
-            observed = await _looked_at(run, prepared.demands)
+            prepared = (
+                check.prepared if isinstance(check.prepared, PreparedHttp) else await self._prepared(check, attempt)
+            )
+            auth = None if prepared.auth is None else prepared.auth(self._sender, self._shared, attempt)
+            await run.fetch(self._sender, prepared.first, prepared.rules, auth)
+            observed = await _looked_at(run, prepared)
             if check.check_type == JSON_HTTP.name:
                 _demand_json(run.exchanges[-1], observed)
         except CheckFailed as failure:
@@ -199,22 +118,21 @@ class HttpCheckExecutor:
             raise
         finally:
             if prepared is not None and run.exchanges:
-                attempt.observe(observed or _seen_so_far(run, prepared.demands))
-                _measure(check, run, attempt)
+                attempt.observe(observed or without_large_ones(prepared.demands, head_observations(run)))
+                _measure(prepared, run)
         return Result(check_name=check.name, status=ResultStatus.OK)
 
     async def aclose(self) -> None:
-        """Close the executor's own client, if there is one."""
-        if self._own_client is not None:
-            client, self._own_client = self._own_client, None
-            await client.aclose()
+        """Do nothing: connections belong to what the checks share."""
 
-    def _usable_client(self) -> httpx.AsyncClient:
-        if self._client is not None:
-            return self._client
-        if self._own_client is None:
-            self._own_client = create_client(self._shared)
-        return self._own_client
+    async def _prepared(self, check: Check, attempt: Attempt) -> PreparedHttp:
+        """Prepare a check now: its body is read again for each run, or no configuration has prepared it."""
+        settings = _settings_of(check)
+        if settings.body_file is None:
+            return _prepare_with(check, settings, _content(settings))
+        key, read = ("body_file", settings.body_file), partial(read_body_file, settings.body_file)
+        content = await self._shared.network.files.result(key, f"the body_file {key[1]}", read, attempt=attempt)
+        return _prepare_with(check, settings, content)
 
 
 def _phase(run: HttpRun) -> str:
@@ -227,76 +145,30 @@ def _phase(run: HttpRun) -> str:
     return "transfer" if last.first_byte_at else "processing"
 
 
-async def _looked_at(run: HttpRun, demands: _Demands) -> Mapping[str, Observation]:
+async def _looked_at(run: HttpRun, prepared: PreparedHttp) -> Mapping[str, Observation]:
     """Return the observations, with large ones already judged."""
     last = run.exchanges[-1]
-    await decode_later(last)
-    observed = _head(run)
-    observed.setdefault(WELL_FORMED.name, True)
+    if last.undecoded is not None:
+        await decode_later(last)
     if last.body_fault:
-        current_attempt().note("the body was not decoded", why=last.body_fault)
-        observed |= dict.fromkeys(_OF_BODY, Unobservable(Reason.DECODE, last.body_fault))
-    else:
-        observed[BODY_SIZE.name] = len(last.body)
-        if demands.of_body:
-            observed |= _body(last)
-    return await judged(demands.expectations, demands.costs, observed) if demands.costs else observed
-
-
-def _head(run: HttpRun) -> dict[str, Observation]:
-    """Return the observations about the response head and the connection, as far as they exist."""
-    last = run.exchanges[-1]
-    observed = dict(address_observations(last.connection))
-    if last.connection.tls is not None:
-        observed |= tls_observations(last.connection.tls)
-    if last.status:
-        locations = last.header_values("location")
-        observed |= {
-            STATUS.name: last.status,
-            HEADER.name: HeaderFields(last.headers),
-            LOCATION.name: locations[0] if locations else None,
-            REDIRECTS_FOLLOWED.name: run.redirects,
-            HTTP_VERSION.name: last.http_version,
-            FINAL_URL.name: run.url or None,
-        }
-        if oddities := _oddities(run):
-            observed[WELL_FORMED.name] = Explained(value=False, why=oddities)
-    return observed
-
-
-def _oddities(run: HttpRun) -> str:
-    return "; ".join(dict.fromkeys([oddity for exchange in run.exchanges for oddity in exchange.oddities]))
-
-
-def _seen_so_far(run: HttpRun, demands: _Demands) -> dict[str, Observation]:
-    """Return the observations of a failed run, without large ones, which would take a while to judge."""
-    head = _head(run)
-    return head if is_small(demands.costs, head) else {name: head[name] for name in head if name not in demands.costs}
-
-
-def _body(exchange: Exchange) -> dict[str, Observation]:
-    """Return the observations about the content of a body; of several Content-Type fields the first counts."""
-    content_types = exchange.header_values("content-type")
-    content = Content(exchange.body, content_types[0] if content_types else "")
-    return {BODY.name: BodyText(content), JSON.name: JsonValue(content), _DOCUMENT.name: JsonFault(content)}
+        run.attempt.note("the body was not decoded", why=last.body_fault)
+    observed = answer_observations(run, with_body=prepared.of_body)
+    return await with_large_ones_judged(prepared.demands, observed, run.attempt)
 
 
 def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> None:
     """Refuse a body that is not JSON; an error page is left to the expectation about the status."""
-    document = observed[_DOCUMENT.name]
-    if isinstance(document, JsonFault) and document() is None:
-        return
-    (outcome,) = evaluate((_IS_JSON,), observed)
+    (outcome,) = evaluate((IS_JSON,), observed)
     if outcome.ok or not 200 <= exchange.status < 300:
         return
     detail = outcome.detail or f"the body is not JSON: {outcome.observed}"
     raise CheckFailed(outcome.reason or Reason.DECODE, detail)
 
 
-def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
+def _measure(prepared: PreparedHttp, run: HttpRun) -> None:
     """Report and log what was measured, however far the run got."""
-    last = run.exchanges[-1]
-    if oddities := _oddities(run):
+    attempt, last = run.attempt, run.exchanges[-1]
+    if oddities := oddities_of(run):
         attempt.note("not well-formed", what=oddities)
     if last.status:
         attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
@@ -304,29 +176,27 @@ def _measure(check: Check, run: HttpRun, attempt: Attempt) -> None:
     attempt.measure_all(http_measurements(run.exchanges, run.redirects))
     if last.connection.tls is not None:
         attempt.measure_all(tls_measurements(last.connection.tls))
-    regular = [one for one in check.expectations if all(map(_is_regular, leaves([one])))]
-    if regular and last.status:
-        attempt.measure(FAILED_DUE_TO_REGEX, float(not all(one.ok for one in evaluate(regular, attempt.observed))))
 
 
-_REGULAR = ("matches", "not_matches")
+def _conclude(check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
+    """Report and log what follows from the outcomes, once there has been an answer."""
+    if STATUS.name not in attempt.observed:
+        return
+    if BODY.name in attempt.observed:
+        log_remarks(remarks_of(attempt.observed), attempt)
+    regular = check.prepared.regular if isinstance(check.prepared, PreparedHttp) else _regular(check)
+    if regular:
+        failed = any(not outcome.ok for outcome in outcomes if outcome.expectation in regular)
+        attempt.measure(FAILED_DUE_TO_REGEX, float(failed))
+
+
+def _regular(check: Check) -> tuple[Expectation, ...]:
+    return tuple([one for one in check.expectations if all(map(_is_regular, leaves([one])))])
 
 
 def _is_regular(expectation: Expectation) -> bool:
     """Whether an expectation is about a regular expression in a header or the body."""
     return expectation.subject in (HEADER, BODY) and expectation.operator in _REGULAR
-
-
-async def _prepared(check: Check, network: Network) -> PreparedHttp:
-    """Return what was prepared when the configuration was loaded, or prepare it now."""
-    if isinstance(check.prepared, PreparedHttp):
-        return check.prepared
-    settings = _settings_of(check)
-    if settings.body_file is None:
-        return _prepare_with(check, settings, _content(settings))
-    file = settings.body_file
-    content = await network.files.result(("body_file", file), f"the body_file {file}", partial(read_body_file, file))
-    return _prepare_with(check, settings, content)
 
 
 def _prepare(check: Check) -> PreparedHttp | None:
@@ -358,29 +228,31 @@ def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> Prepa
         url = parse_http_url(target)
     except ValueError as error:
         raise CheckFailed(Reason.LOCAL, f"the target {error}") from error
-    defaults = settings.request_defaults
+    defaults = settings.derived(request_defaults)
     with contained(Reason.LOCAL, "the request cannot be written"):
         request = new_request(settings.method, url, defaults.fields, content)
         if settings.basic_auth is not None:
             user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
             request = with_field(request, b"Authorization", basic_credentials(user, password).encode())
-        first = prepare(request, defaults.options)
-    return PreparedHttp(replace(first, url=target) if first.url == target else first, defaults.rules, _demands(check))
+        first = wire_request(request, defaults.options)
+    expectations = (*check.expectations, *check.retry_expectations)
+    demands = demands_of((*expectations, IS_JSON) if check.check_type == JSON_HTTP.name else expectations)
+    return PreparedHttp(
+        first=replace(first, url=target) if first.url == target else first,
+        rules=defaults.rules,
+        auth=_auth(settings),
+        demands=demands,
+        of_body=not demands.costs.keys().isdisjoint(OF_BODY),
+        regular=_regular(check),
+    )
 
 
-def _demands(check: Check) -> _Demands:
-    own = leaves((*check.expectations, *check.retry_expectations))
-    expectations = (*own, _IS_JSON) if check.check_type == JSON_HTTP.name else own
-    costs = byte_costs(expectations)
-    return _Demands(expectations, costs, not costs.keys().isdisjoint(_OF_BODY))
-
-
-def _auth(check: Check, client: httpx.AsyncClient, shared: HttpShared) -> httpx.Auth | None:
-    """Return the authentication for the requests of one run; it keeps challenges, so runs do not share it."""
-    settings = _settings_of(check)
+def _auth(settings: HttpSettings) -> MakeAuth | None:
+    """Return what makes the authentication of one run, which keeps challenges, so that runs do not share it."""
     if settings.digest_auth is not None:
-        return DigestAuth(settings.digest_auth.username, settings.digest_auth.password.get_secret_value())
-    return None if settings.oauth2 is None else ClientCredentials(_grant(settings, settings.oauth2), client, shared)
+        user, password = settings.digest_auth.username, settings.digest_auth.password.get_secret_value()
+        return lambda sender, shared, attempt: DigestAuth(user, password, attempt)
+    return None if settings.oauth2 is None else partial(ClientCredentials, _grant(settings, settings.oauth2))
 
 
 def _grant(settings: HttpSettings, oauth2: OAuth2) -> TokenGrant:
@@ -423,6 +295,7 @@ def _check_type(name: str, description: str) -> CheckType:
         description=description,
         executor=_executor,
         prepare=_prepare,
+        conclude=_conclude,
         settings=HttpSettings,
         metrics=(*RESOLUTION_METRICS, *HTTP_METRICS, FAILED_DUE_TO_REGEX, *TLS_METRICS),
         subjects=SUBJECTS,

@@ -18,11 +18,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.errors import CheckFailed
-from exporter.expect import evaluate
 from exporter.judging.estimate import IN_PLACE_SECONDS, byte_costs
 from exporter.model import MetricSpec, Result, ResultStatus, Subject, ValueKind, leaves
-from exporter.net import ConnectionFacts, Network
-from exporter.net.addresses import endpoint
+from exporter.net import ConnectionFacts, Endpoint, Network, connect_options
+from exporter.net.closing import close_without_waiting
 from exporter.net.connection_facts import (
     ADDRESS_SUBJECTS,
     RESOLUTION_METRICS,
@@ -38,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.attempt import Attempt
-    from exporter.model import Check, Expectation
+    from exporter.model import Check, Expectation, ExpectationOutcome
+    from exporter.net import ConnectOptions
     from exporter.settings import CheckSettings
 
 _MARGIN = 0.05
@@ -119,71 +119,53 @@ class TcpCheckExecutor:
 
     async def execute(self, check: Check) -> Result:
         """Connect to the target and return the result."""
-        settings = check.settings if isinstance(check.settings, TcpSettings) else _DEFAULTS
         attempt = current_attempt()
-        facts = ConnectionFacts()
+        facts = ConnectionFacts(attempt)
+        prepared = check.prepared if isinstance(check.prepared, PreparedTcp) else _prepare(check)
         try:
-            await self._talk(check, settings, attempt, facts)
+            await self._talk(prepared, attempt, facts)
         except CheckFailed as failure:
             return Result(
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
         finally:
-            _report(check, attempt, facts)
+            _report(attempt, facts)
         return Result(check_name=check.name, status=ResultStatus.OK)
 
     async def aclose(self) -> None:
         """Do nothing: every connection is closed with its check."""
 
-    async def _talk(self, check: Check, settings: TcpSettings, attempt: Attempt, facts: ConnectionFacts) -> None:
-        host, port, expected, kept_bytes = (
-            check.prepared if isinstance(check.prepared, PreparedTcp) else _prepare(check)
-        )
-        spoken = SpokenLines(kept_bytes)
-        transport, _ = await self._network.connect(
-            lambda: spoken,
-            host,
-            port,
-            settings,
-            facts,
-            tls=settings.tls_config if settings.tls else None,
-            tls_timeout_seconds=settings.tls_timeout_seconds,
-            proxy=usable_proxies(settings).route(host, port, secure=True),
-        )
+    async def _talk(self, prepared: PreparedTcp, attempt: Attempt, facts: ConnectionFacts) -> None:
+        spoken = SpokenLines(prepared.kept_bytes)
+        transport = await self._network.connect(spoken, prepared.endpoint, prepared.connect, facts)
         try:
-            if (sent := settings.sent) is not None:
-                transport.write(sent)
-            if expected:
-                await _hear_banner(spoken, expected, attempt, facts)
+            if prepared.sent is not None:
+                transport.write(prepared.sent)
+            if prepared.expected:
+                await _hear_banner(spoken, prepared, attempt, facts)
         except BaseException:
             transport.abort()
             raise
-        # A clean close must not wait for a server that does not read what it was sent.
-        if transport.get_write_buffer_size():
-            transport.abort()
-        else:
-            transport.close()
+        close_without_waiting(transport)
 
 
-async def _hear_banner(
-    spoken: SpokenLines, expected: Sequence[Expectation], attempt: Attempt, facts: ConnectionFacts
-) -> None:
-    attempt.phase_name = "banner"
+async def _hear_banner(spoken: SpokenLines, prepared: PreparedTcp, attempt: Attempt, facts: ConnectionFacts) -> None:
     left_seconds = attempt.ends_at - perf_counter()
     limit_seconds = left_seconds - min(left_seconds * _MARGIN, _MAX_MARGIN_SECONDS)
-    try:
-        async with asyncio.timeout(limit_seconds if isfinite(limit_seconds) else None):
-            await listen(spoken, expected)
-    except TimeoutError:
-        if not spoken.spoken:
-            await listen(spoken, expected)  # until the check times out, because silence is a timeout
-    finally:
-        attempt.measure(PHASES, perf_counter() - facts.ready_at, ("banner",))
-        attempt.observe({BANNER.name: spoken.spoken})
-        attempt.note("heard", banner=" | ".join(spoken.spoken))
+    with attempt.phase("banner"):
+        try:
+            async with asyncio.timeout(limit_seconds if isfinite(limit_seconds) else None):
+                await listen(spoken, prepared.expected)
+        except TimeoutError:
+            if not spoken.spoken:
+                await listen(spoken, prepared.expected)  # until the check times out, because silence is a timeout
+        finally:
+            attempt.measure(PHASES, perf_counter() - facts.ready_at, ("banner",))
+            attempt.observe({BANNER.name: spoken.spoken})
+            attempt.note("heard", banner=" | ".join(spoken.spoken))
 
 
-def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
+def _report(attempt: Attempt, facts: ConnectionFacts) -> None:
     """Report what is known about the connection, however far it got."""
     attempt.measure_all(resolution_measurements(facts))
     attempt.observe(address_observations(facts))
@@ -193,13 +175,20 @@ def _report(check: Check, attempt: Attempt, facts: ConnectionFacts) -> None:
     if facts.tls is not None:
         attempt.measure_all(tls_measurements(facts.tls))
         attempt.observe(tls_observations(facts.tls))
-    regular = [one for one in check.expectations if one.subject is BANNER and one.operator in _REGULAR]
-    failed = any(outcome.evaluated and not outcome.ok for outcome in evaluate(regular, attempt.observed))
-    attempt.measure(FAILED_DUE_TO_REGEX, float(failed))
+
+
+def _conclude(check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
+    """Report whether what the server said failed a regular expression."""
+    failed = [one.expectation for one in outcomes if one.evaluated and not one.ok]
+    attempt.measure(FAILED_DUE_TO_REGEX, float(any(map(_is_regular, failed))))
+
+
+def _is_regular(expectation: Expectation) -> bool:
+    return expectation.subject is BANNER and expectation.operator in _REGULAR
 
 
 _DEFAULTS = TcpSettings()
-_JUDGED_TIMES = 3  # while reading, by the runner, and for FAILED_DUE_TO_REGEX
+_JUDGED_TIMES = 2  # while reading, to know when to stop, and all lines in the end
 _REGULAR = ("matches", "not_matches")
 
 
@@ -207,28 +196,45 @@ class PreparedTcp(NamedTuple):
     """What a check does on every run, worked out once; shared by runs and never changed.
 
     Attributes:
-        host: Where it connects to.
-        port: The port.
+        endpoint: Where it connects to.
+        connect: How it connects.
+        sent: What it sends when connected; None for nothing.
         expected: Expectations about what the server says.
         kept_bytes: How much of that is kept: what the event loop can judge in a few milliseconds.
     """
 
-    host: str
-    port: int
+    endpoint: Endpoint
+    connect: ConnectOptions
+    sent: bytes | None
     expected: tuple[Expectation, ...]
     kept_bytes: int
 
 
 def _prepare(check: Check) -> PreparedTcp:
+    """Work out where and how to connect, and what judging the banner costs."""
+    settings = check.settings if isinstance(check.settings, TcpSettings) else _DEFAULTS
+    endpoint = Endpoint(*parse_host_port(check.target))
+    connect = connect_options(
+        endpoint,
+        settings,
+        tls=settings.tls_config if settings.tls else None,
+        tls_timeout_seconds=settings.tls_timeout_seconds,
+        proxy=usable_proxies(settings).route(*endpoint, secure=True),
+    )
     expected = tuple([one for one in check.expectations if any(part.subject is BANNER for part in leaves([one]))])
     byte_seconds = sum(byte_costs(expected).values()) * _JUDGED_TIMES
     kept_bytes = MAX_SPOKEN_BYTES if not byte_seconds else min(MAX_SPOKEN_BYTES, int(IN_PLACE_SECONDS / byte_seconds))
-    return PreparedTcp(*parse_host_port(check.target), expected, kept_bytes)
+    return PreparedTcp(
+        endpoint=endpoint,
+        connect=connect,
+        sent=settings.sent,
+        expected=expected,
+        kept_bytes=kept_bytes,
+    )
 
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
-    host, port = parse_host_port(target)
-    return endpoint(host, port)
+    return str(Endpoint(*parse_host_port(target)))
 
 
 TCP = CheckType(
@@ -236,6 +242,7 @@ TCP = CheckType(
     description="Connects to a TCP port, with TLS if configured, and can judge what the server says",
     executor=lambda context: TcpCheckExecutor(context.network),
     prepare=_prepare,
+    conclude=_conclude,
     settings=TcpSettings,
     metrics=(*RESOLUTION_METRICS, PHASES, FAILED_DUE_TO_REGEX, *TLS_METRICS),
     subjects=(BANNER, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),

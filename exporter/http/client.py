@@ -6,31 +6,30 @@ time than everything else a check does. The same transport also works with `http
 
 from __future__ import annotations
 
-import asyncio
-import re
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING
 
 import httpx
 
-from exporter.attempt import current_attempt
+from exporter.attempt import Attempt
 from exporter.errors import CheckFailed
-from exporter.http.content_coding import decode_later
 from exporter.http.http1 import Http1Protocol
-from exporter.http.httpx_client import exchange_by_foreign_client
-from exporter.http.message import USER_AGENT, Exchange, RequestOptions, WireRequest
-from exporter.http.pool import IdleConnection, connection_key
-from exporter.http.url import effective_port
+from exporter.http.httpx_client import HttpxSender
+from exporter.http.message import USER_AGENT, Exchange, RequestOptions
+from exporter.http.negotiation import Negotiation, next_protocol
+from exporter.http.pool import IdleConnection, Opening, connection_key
+from exporter.http.response import decode_later
+from exporter.http.wire import FRAMING, wire_request
 from exporter.model import Reason
 from exporter.net.connection_facts import ConnectionFacts
-from exporter.net.proxy.tunnel import basic_credentials
 from exporter.settings import NetworkSettings, TlsConfig
 
 if TYPE_CHECKING:
-    from exporter.http.http2 import Http2Protocol
-    from exporter.http.http2_session import Http2Session
+    import asyncio
+    from collections.abc import Callable
+
+    from exporter.http.message import Sender, WireRequest
     from exporter.http.shared import HttpShared
-    from exporter.net.proxy.route import ProxyRoute
     from exporter.net.tls.context import TlsContext
 
 OPTIONS = "exporter.options"
@@ -39,17 +38,9 @@ OPTIONS = "exporter.options"
 EXCHANGE = "exporter.exchange"
 """Key of the Exchange in `httpx.Response.extensions`."""
 
-_FRAMING = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"content-length"))
-_WITH_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 section 8.6: these declare an empty body too
-_LINE_BREAKING = re.compile(rb"[\x00\r\n]")
-_ZONE = re.compile(rb"%[^\]]*\]")
-"""The zone of an address, which means nothing to other hosts (RFC 6874 section 4)."""
-
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 """Methods that may be repeated when it is unknown whether the server has acted (RFC 9110 section 9.2.2). Other requests
 always use a new connection, which cannot have been closed unnoticed."""
-
-_ALPN, _ALPN_WITH_HTTP2 = ("http/1.1",), ("h2", "http/1.1")
 
 
 class ProbeTransport(httpx.AsyncBaseTransport):
@@ -58,8 +49,15 @@ class ProbeTransport(httpx.AsyncBaseTransport):
     Every request uses a new connection, so that every run measures all phases, unless its options keep connections.
     """
 
-    def __init__(self, shared: HttpShared) -> None:
+    def __init__(self, shared: HttpShared, attempts: Callable[[], Attempt] = Attempt) -> None:
+        """Prepare to make connections; none is made yet.
+
+        Args:
+            shared: Makes the connections, keeps and counts them.
+            attempts: Returns the attempt that a request of httpx's client belongs to.
+        """
         self._shared = shared
+        self._attempts = attempts
 
     async def exchange(self, request: WireRequest, exchange: Exchange) -> None:
         """Connect, send the request, receive the answer, and close or keep the connection.
@@ -71,37 +69,41 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         Raises:
             CheckFailed: As `Network.connect` and `Http1Protocol.exchange` do, or `exchange_over_http3`.
         """
-        options, offered = request.options, _offered(request)
-        if options.http3 and request.secure:
+        if request.options.http3 and request.secure:
             from exporter.http.http3 import exchange_over_http3  # noqa: PLC0415 - it needs the extra `http3`
 
             await exchange_over_http3(self._shared, request, exchange)
-            return
-        # Determined before connecting, so that a connection never counts as made from files that changed since.
-        context = await self._context(request) if options.keep_alive else None
-        if options.keep_alive and await self._reuse(request, exchange, context):
-            return
-        counts = self._shared.counts
-        protocol: Http1Protocol | _Negotiation
-        protocol = _Negotiation(request, exchange) if offered is _ALPN_WITH_HTTP2 else Http1Protocol(request, exchange)
-        transport, _ = await self._shared.network.connect(
-            lambda: protocol,
-            request.host,
-            request.port,
-            options.network,
-            exchange.connection,
-            tls=options.tls if request.secure else None,
-            server_name=options.tls.server_name or options.server_name,
-            tls_timeout_seconds=options.tls_timeout_seconds,
-            proxy=request.proxy,
-            alpn=offered,
-        )
+        elif request.options.keep_alive:
+            await self._exchange_kept_alive(request, exchange)
+        else:
+            await self._exchange_anew(request, exchange)
+
+    async def _exchange_anew(
+        self, request: WireRequest, exchange: Exchange
+    ) -> tuple[asyncio.Transport, Http1Protocol | Negotiation]:
+        """Exchange over a new connection; return it and its protocol."""
+        recipe, counts = request.connect.tls, self._shared.counts
+        protocol: Http1Protocol | Negotiation
+        if recipe is not None and "h2" in recipe.alpn:
+            protocol = Negotiation(request, exchange)
+        else:
+            protocol = Http1Protocol(request, exchange)
+        transport = await self._shared.network.connect(protocol, request.endpoint, request.connect, exchange.connection)
         counts.opened += 1
         counts.requests += 1
         await protocol.exchange(transport)
-        if options.keep_alive:
-            key, opening = connection_key(request), exchange.connection
-            await self._keep(IdleConnection(key, transport, opening, context, protocol.session))
+        return transport, protocol
+
+    async def _exchange_kept_alive(self, request: WireRequest, exchange: Exchange) -> None:
+        """Exchange over an idle connection or a new one, and keep it if it can carry another exchange."""
+        recipe, context = request.connect.tls, None
+        if recipe is not None:
+            # Determined before connecting, so that a connection never counts as made from files that changed since.
+            context = await self._shared.network.context(recipe, exchange.attempt)
+        if not await self._reuse(request, exchange, context):
+            transport, protocol = await self._exchange_anew(request, exchange)
+            opening = Opening.of(exchange.connection)
+            await self._keep(IdleConnection(connection_key(request), transport, opening, context, protocol.session))
 
     async def _reuse(self, request: WireRequest, exchange: Exchange, context: TlsContext | None) -> bool:
         """Exchange over an existing connection; return False when there is none or it broke before the answer began.
@@ -114,11 +116,11 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             idle = self._shared.pool.take(connection_key(request), context)
         if idle is None:
             return False
-        attempt, counts = current_attempt(), self._shared.counts
-        exchange.connection = idle.opening.reused()
-        protocol = _next_protocol(request, exchange, idle.session)
+        attempt, counts = exchange.attempt, self._shared.counts
+        exchange.connection = idle.opening.reused(attempt)
+        protocol = next_protocol(request, exchange, idle.session)
         idle.transport.set_protocol(protocol)
-        attempt.note("reused a connection", address=idle.opening.address)
+        attempt.note("reused a connection", address=exchange.connection.address)
         counts.requests += 1
         counts.reused += 1
         try:
@@ -127,7 +129,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
             if protocol.answer_began:
                 raise
             attempt.note("the reused connection broke", why=failure.detail)
-            exchange.connection = ConnectionFacts()
+            exchange.connection = ConnectionFacts(attempt)
             return False
         await self._keep(idle)
         return True
@@ -135,9 +137,6 @@ class ProbeTransport(httpx.AsyncBaseTransport):
     async def _keep(self, idle: IdleConnection) -> None:
         if not idle.transport.is_closing():
             await self._shared.pool.keep(idle)
-
-    async def _context(self, request: WireRequest) -> TlsContext | None:
-        return await self._shared.network.context(request.options.tls, _offered(request)) if request.secure else None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Handle a request from httpx: options are in the request's extensions, the exchange in the response's.
@@ -151,65 +150,14 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         await request.aread()
         options = request.extensions.get(OPTIONS) or RequestOptions(network=NetworkSettings(), tls=TlsConfig())
         wire = wire_request(request, options)
-        exchange = Exchange(secure=wire.secure)
+        exchange = Exchange(self._attempts(), secure=wire.secure)
         await self.exchange(wire, exchange)
         await decode_later(exchange)
         if exchange.body_fault:
             raise CheckFailed(Reason.DECODE, exchange.body_fault)
-        headers = [field for field in exchange.headers if field[0] not in (b"content-encoding", *_FRAMING)]
+        headers = [field for field in exchange.headers if field[0] not in (b"content-encoding", *FRAMING)]
         extensions = {EXCHANGE: exchange, "http_version": f"HTTP/{exchange.http_version}".encode()}
         return httpx.Response(exchange.status, headers=headers, content=exchange.body, extensions=extensions)
-
-
-class _Negotiation(asyncio.Protocol):
-    """Hands over to the protocol negotiated in the handshake; lives as long as the exchange."""
-
-    def __init__(self, request: WireRequest, exchange: Exchange) -> None:
-        self._request = request
-        self._exchange = exchange
-        self._agreed: Http1Protocol | Http2Protocol | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Install the protocol before any data can arrive."""
-        if transport.get_extra_info("alpn_protocol") == "h2":
-            from exporter.http.http2 import Http2Protocol  # noqa: PLC0415 - loaded only when HTTP/2 is used
-
-            self._agreed = Http2Protocol(self._request, self._exchange)
-        else:
-            self._agreed = Http1Protocol(self._request, self._exchange)
-        transport.set_protocol(self._agreed)
-
-    @property
-    def session(self) -> Http2Session | None:
-        """The state of the connection that outlives the exchange, if any."""
-        return None if self._agreed is None else self._agreed.session
-
-    async def exchange(self, transport: asyncio.Transport) -> None:
-        """Perform the exchange with the negotiated protocol.
-
-        Raises:
-            CheckFailed: As its `exchange` does.
-        """
-        if self._agreed is not None:
-            await self._agreed.exchange(transport)
-
-
-def _next_protocol(
-    request: WireRequest, exchange: Exchange, session: Http2Session | None
-) -> Http1Protocol | Http2Protocol:
-    """Return the protocol that continues a session."""
-    if session is None:
-        return Http1Protocol(request, exchange)
-    from exporter.http.http2 import Http2Protocol  # noqa: PLC0415 - already loaded when there is a session
-
-    return Http2Protocol(request, exchange, session)
-
-
-def _offered(request: WireRequest) -> tuple[str, ...]:
-    """Return the protocols offered in the handshake; HTTP/2 cannot switch to others (RFC 9113 section 8.6)."""
-    if not request.secure:
-        return ()
-    return _ALPN_WITH_HTTP2 if request.options.http2 and not request.upgrades else _ALPN
 
 
 class _NoCookies(CookieJar):
@@ -229,8 +177,8 @@ class ProbeClient(httpx.AsyncClient):
         transport: The transport, for sending a WireRequest directly.
     """
 
-    def __init__(self, shared: HttpShared) -> None:
-        self.transport = ProbeTransport(shared)
+    def __init__(self, shared: HttpShared, attempts: Callable[[], Attempt] = Attempt) -> None:
+        self.transport = ProbeTransport(shared, attempts)
         super().__init__(
             transport=self.transport,
             trust_env=False,
@@ -241,84 +189,16 @@ class ProbeClient(httpx.AsyncClient):
         )
 
 
-def create_client(shared: HttpShared) -> ProbeClient:
-    """Create the client that one batch shares; the caller closes it."""
-    return ProbeClient(shared)
-
-
-async def send(client: httpx.AsyncClient, request: httpx.Request, wire: WireRequest, exchange: Exchange) -> None:
-    """Send a request by the fastest path that the client has.
+def create_client(shared: HttpShared, attempts: Callable[[], Attempt] = Attempt) -> ProbeClient:
+    """Create the client that one batch shares; the caller closes it.
 
     Args:
-        client: A ProbeClient, or any other.
-        request: The request.
-        wire: The same request, ready to be sent.
-        exchange: Filled as the exchange progresses.
-
-    Raises:
-        CheckFailed: As `ProbeTransport.exchange` does.
+        shared: Makes the connections, keeps and counts them.
+        attempts: Returns the attempt that a request belongs to: `current_attempt` in a runner.
     """
-    if isinstance(client, ProbeClient):
-        await client.transport.exchange(wire, exchange)
-    else:
-        await exchange_by_foreign_client(client, request, exchange, wire.options.body_limit_bytes)
+    return ProbeClient(shared, attempts)
 
 
-def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest:
-    """Serialize a request for HTTP/1.1 (RFC 9112 sections 3 and 5).
-
-    Unless connections are kept, the request asks to close this one, so that no leftover data can be taken for the next
-    answer; a request that offers to switch protocols keeps its own Connection field.
-
-    Args:
-        request: The request; its content must have been read.
-        options: How to connect and which answers to accept.
-
-    Raises:
-        ValueError: When the method or a header field contains a line break or a NUL.
-    """
-    content = request.content
-    upgrades = "upgrade" in request.headers
-    fields = [
-        (name, _ZONE.sub(b"]", value) if name.lower() == b"host" else value)
-        for name, value in request.headers.raw
-        if name.lower() not in _FRAMING
-    ]
-    if upgrades and "connection" in request.headers:
-        fields.append((b"Connection", request.headers["connection"].encode()))
-    elif not options.keep_alive:
-        fields.append((b"Connection", b"close"))
-    if content or request.method in _WITH_CONTENT:
-        fields.append((b"Content-Length", b"%d" % len(content)))
-    proxy, asked = _proxy_for(request.url, options), request.url.raw_path
-    if proxy is not None and not proxy.tunnels:
-        asked = b"http://" + _ZONE.sub(b"]", request.url.netloc) + asked  # RFC 9112 section 3.2.2
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), asked)]
-    lines += [name + b": " + value for name, value in fields]
-    if proxy is not None and not proxy.tunnels and proxy.username is not None:
-        lines.append(f"Proxy-Authorization: {basic_credentials(proxy.username, proxy.password)}".encode())
-    if any(map(_LINE_BREAKING.search, lines)):
-        raise ValueError("the request's head has a line break or a NUL within a line")
-    return WireRequest(
-        host=_host(request.url),
-        port=effective_port(request.url),
-        secure=request.url.scheme == "https",
-        method=request.method,
-        upgrades=upgrades,
-        path=request.url.raw_path,
-        fields=tuple(fields),
-        content=content,
-        wire=b"\r\n".join((*lines, b"", content)),
-        options=options,
-        proxy=proxy,
-    )
-
-
-def _host(url: httpx.URL) -> str:
-    return url.raw_host.decode("ascii").replace("%25", "%")  # an address's zone, RFC 6874
-
-
-def _proxy_for(url: httpx.URL, options: RequestOptions) -> ProxyRoute | None:
-    secure = url.scheme == "https"
-    route = options.proxies.route(_host(url), effective_port(url), secure=secure)
-    return route if route is None or secure else route.forwarding()
+def sender_of(client: httpx.AsyncClient) -> Sender:
+    """Return the fastest way to send requests that a client has: its transport if that is a ProbeTransport."""
+    return client.transport if isinstance(client, ProbeClient) else HttpxSender(client)

@@ -10,13 +10,13 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.net.field_lines import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from exporter.attempt import Attempt
     from exporter.model import Reason
 
 _OCTETS = re.compile(r"(?s)[: ]*(?:bytearray\()?\bb['\"].*")
@@ -31,12 +31,13 @@ def without_octets(error: Exception) -> str:
 
 
 @contextmanager
-def contained(reason: Reason, detail: str) -> Iterator[None]:
+def contained(reason: Reason, detail: str, attempt: Attempt | None = None) -> Iterator[None]:
     """Convert whatever is raised inside to a check failure; the log names its type and quotes nothing.
 
     Args:
         reason: What kind of failure it is.
         detail: One sentence for the check's page.
+        attempt: Where the type is logged; None when it belongs to no attempt, or to several.
 
     Raises:
         CheckFailed: With this reason and detail, or the one that was raised inside.
@@ -46,5 +47,6 @@ def contained(reason: Reason, detail: str) -> Iterator[None]:
     except CheckFailed:
         raise
     except Exception as error:  # noqa: BLE001 - what they raise is undocumented; bugs show by their type in the log
-        current_attempt().note("a library refused it", error=type(error).__name__)
+        if attempt is not None:
+            attempt.note("a library refused it", error=type(error).__name__)
         raise CheckFailed(reason, detail) from None

@@ -22,16 +22,12 @@ from exporter.model import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from exporter.http.message import Exchange
-
 _ALIASES = {"x-gzip": "gzip"}
 _GZIP_WINDOW, _ZLIB_WINDOW, _RAW_WINDOW = 31, 15, -15
 _MAX_GZIP_MEMBERS = 64  # each costs a copy of the rest
 _BROTLI_STEP_BYTES = 1 << 16
 _ZSTD_STEP_BYTES = 64  # four bytes can expand to a block of 128 KiB, and zstandard cannot limit its output
 _ZSTD_WINDOW_BYTES = 8 << 20  # RFC 9659 section 3
-_AT_ONCE_BYTES = 1 << 20
-"""Maximum bytes decoded on arrival; with a higher limit, one packet could block the loop for seconds."""
 _LATER_STEP_BYTES = 1 << 16
 
 
@@ -53,38 +49,15 @@ class Decoder(Protocol):
         """
 
 
-def body_decoder(exchange: Exchange, limit_bytes: int) -> Decoder | None:
-    """Return the decoder for the body of an exchange as it arrives; None when it is kept undecoded.
-
-    Args:
-        exchange: The exchange, whose head has arrived. An unknown coding is recorded in it.
-        limit_bytes: Most bytes that may come out.
-    """
-    try:
-        decoder = decoder_for(exchange.header_values("content-encoding"), limit_bytes)
-    except CheckFailed as failure:
-        exchange.body_fault = failure.detail
-        return None
-    if decoder is None or limit_bytes <= _AT_ONCE_BYTES:
-        return decoder
-    exchange.undecoded = decoder
-    return None
-
-
-async def decode_later(exchange: Exchange) -> None:
-    """Decode a body that was kept undecoded, in a thread that stops when its result is no longer awaited.
+async def decoded_in_thread(decoder: Decoder, body: bytes) -> bytes:
+    """Return a body decoded in a thread, which stops when its result is no longer awaited.
 
     Raises:
         CheckFailed: As `Decoder.feed` and `Decoder.finish` do.
     """
-    decoder, exchange.undecoded = exchange.undecoded, None
-    if decoder is None:
-        return
     stopped = Event()
     try:
-        exchange.body = await anyio.to_thread.run_sync(
-            _decoded, decoder, exchange.body, stopped, abandon_on_cancel=True
-        )
+        return await anyio.to_thread.run_sync(_decoded, decoder, body, stopped, abandon_on_cancel=True)
     finally:
         stopped.set()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING
 
-from exporter.attempt import current_attempt
 from exporter.http.request import with_field
 from exporter.http.set_cookie import CookieRefusedError, read_set_cookie
 
@@ -37,7 +36,7 @@ class RunCookies:
             except CookieRefusedError as error:
                 refused.append(str(error))
         if refused:
-            current_attempt().note("a cookie was not kept", why="; ".join(sorted(set(refused))))
+            exchange.attempt.note("a cookie was not kept", why="; ".join(sorted(set(refused))))
 
     def added_to(self, request: httpx.Request) -> httpx.Request:
         """Return the request with the cookies for its URL added after the configured ones."""

@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import httpx
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.http.challenges import parse_challenges
 from exporter.http.request import with_field
@@ -23,6 +22,7 @@ from exporter.model import Reason
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from exporter.attempt import Attempt
     from exporter.http.challenges import Challenge
 
 _HASHES = {"md5": "md5", "sha-256": "sha256", "sha-512-256": "sha512_256"}
@@ -42,11 +42,13 @@ class DigestAuth(httpx.Auth):
     Args:
         username: The user's name.
         password: The password.
+        attempt: The attempt that the run belongs to.
     """
 
     requires_request_body = True
 
-    def __init__(self, username: str, password: str) -> None:
+    def __init__(self, username: str, password: str, attempt: Attempt) -> None:
+        self._attempt = attempt
         self._username = username.encode()
         self._password = password.encode()
         self._session: _Session | None = None
@@ -68,7 +70,7 @@ class DigestAuth(httpx.Auth):
                 offered = [one for one in offered if one.parameters.get("stale", "").lower() == "true"]
             if not offered:
                 return
-            self._session = _Session(self._username, self._password, answerable(offered))
+            self._session = _Session(self._username, self._password, answerable(offered, self._attempt))
             response = yield self._session.authorize(request)
 
 
@@ -77,10 +79,12 @@ def digest_challenges(values: Sequence[bytes]) -> list[Challenge]:
     return [challenge for challenge in parse_challenges(values) if challenge.scheme == "digest"]
 
 
-def answerable(challenges: Sequence[Challenge]) -> Challenge:
+def answerable(challenges: Sequence[Challenge], attempt: Attempt) -> Challenge:
     """Return the first challenge that can be answered: servers list the preferred one first (RFC 7616 section 3.7).
 
-    What is wrong with those before it is logged.
+    Args:
+        challenges: Digest challenges, in order.
+        attempt: Where it is logged what is wrong with those before it.
 
     Raises:
         CheckFailed: With reason `auth` when none can; the detail says what is wrong with them.
@@ -97,7 +101,7 @@ def answerable(challenges: Sequence[Challenge]) -> Challenge:
     if chosen is None:
         raise CheckFailed(Reason.AUTH, f"the server's digest challenge cannot be answered: {why}")
     if why:
-        current_attempt().note("passed over a digest challenge", why=why)
+        attempt.note("passed over a digest challenge", why=why)
     return chosen
 
 

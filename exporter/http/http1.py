@@ -14,14 +14,14 @@ from exporter.errors import CheckFailed
 from exporter.http.http1_body import BodyUntilTheEnd, SizedBody
 from exporter.http.http1_chunks import ChunkedBody
 from exporter.http.http1_head import HeadReader
-from exporter.http.response import Intake
+from exporter.http.response import ResponseReader
 from exporter.model import Reason
-from exporter.net.errors import connection_failure
+from exporter.net.closing import close_without_waiting
 
 if TYPE_CHECKING:
     from exporter.http.message import Exchange, WireRequest
 
-_FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 16, 16  # a body in chunks of one byte has 5 for each
+_FREE_FRAMING_BYTES = 1 << 16
 
 
 class Http1Protocol(asyncio.Protocol):
@@ -39,14 +39,11 @@ class Http1Protocol(asyncio.Protocol):
         self._request = request
         self._exchange = exchange
         self._transport: asyncio.Transport | None = None
-        self._intake = Intake(request, exchange)
+        self._response = ResponseReader(request, exchange)
         self._heads = HeadReader()
         self._body: SizedBody | BodyUntilTheEnd | ChunkedBody | None = None
-        self._done = asyncio.get_running_loop().create_future()
-        self._failure: Exception | None = None
         self._in_head = True
         self._complete = False
-        self._settled = False
         self._surplus = False
         self._persistent = False
         self._fed_bytes = 0
@@ -71,27 +68,20 @@ class Http1Protocol(asyncio.Protocol):
         self._transport = transport
         try:
             transport.write(self._request.wire)
-            await self._done
+            await self._response.settled()
         except BaseException:
             self._settle()
             transport.abort()
             raise
-        if self._failure is not None:
-            transport.abort()
-            raise self._failure.anew() if isinstance(self._failure, CheckFailed) else self._failure
         if self._persistent and not (self._surplus or transport.is_closing() or transport.get_write_buffer_size()):
             return
-        # A server that answers before reading the whole request may never read it, and closing would wait for that.
-        if transport.get_write_buffer_size():
-            transport.abort()
-        else:
-            transport.close()
+        close_without_waiting(transport)
 
     # What the event loop calls
 
     def data_received(self, data: bytes) -> None:
         """Parse received data."""
-        if self._settled:
+        if self._response.is_settled:
             self._surplus = True
             return
         if not self._fed_bytes:
@@ -113,20 +103,13 @@ class Http1Protocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report how the connection ended, unless the answer was complete."""
-        if self._settled:
+        if self._response.is_settled:
             return
-        if exc is not None:
-            self._settle(connection_failure(exc, "waiting for the response" if self._in_head else "reading the body"))
-        elif not self._fed_bytes:
-            self._settle(CheckFailed(Reason.PROTOCOL, "the server closed the connection without a response"))
-        elif self._in_head:
-            self._settle(CheckFailed(Reason.PROTOCOL, "the server closed the connection within the response's head"))
-        elif not isinstance(self._body, BodyUntilTheEnd):
-            self._settle(CheckFailed(Reason.PROTOCOL, self._missing()))
+        if exc is not None or not isinstance(self._body, BodyUntilTheEnd):
+            self._settle(self._response.cut_short(exc))
         elif self._was_cut_off():
             self._settle(CheckFailed(Reason.PROTOCOL, self._cut_off()))
         else:
-            self._complete = True
             self._finish()
 
     # Inside
@@ -142,14 +125,14 @@ class Http1Protocol(asyncio.Protocol):
                 self._framing_base_bytes = self._fed_bytes - len(data)
                 self._begin_answer(heads)
                 return data
-            self._intake.skip_informational()
+            self._response.skip_informational()
         return b""
 
     def _begin_answer(self, head: HeadReader) -> None:
         """Determine what follows the head."""
         self._in_head = False
-        exchange, intake = self._exchange, self._intake
-        has_body = intake.take_head(head.status, head.version, head.fields)
+        exchange, response = self._exchange, self._response
+        has_body = response.take_head(head.status, head.version, head.fields)
         if head.status == 101 and not self._request.upgrades:
             raise CheckFailed(Reason.PROTOCOL, "the server switched protocols without having been asked to")
         chunked = _is_chunked(exchange)
@@ -159,14 +142,14 @@ class Http1Protocol(asyncio.Protocol):
         if not has_body:
             self._complete = True
             # An answer whose body is left unread has one; others may still be followed by meaningless bytes.
-            self._persistent = self._persistent and not intake.stops_here
+            self._persistent = self._persistent and not response.stops_here
         elif chunked:
-            self._body = ChunkedBody(intake.take_body, intake.check_chunk)
-        elif intake.declared_bytes >= 0:
-            self._body = SizedBody(intake.take_body, intake.declared_bytes)
-            self._complete = not intake.declared_bytes
+            self._body = ChunkedBody(response.take_body, response.check_chunk)
+        elif response.declared_bytes >= 0:
+            self._body = SizedBody(response.take_body, response.declared_bytes)
+            self._complete = not response.declared_bytes
         else:
-            self._body = BodyUntilTheEnd(intake.take_body)
+            self._body = BodyUntilTheEnd(response.take_body)
 
     def _take_body(self, data: bytes) -> None:
         body = self._body
@@ -176,27 +159,11 @@ class Http1Protocol(asyncio.Protocol):
         body.feed(data)
         self._complete, self._surplus = body.is_complete, body.has_surplus
         if not self._complete:
-            self._check_framing()
-
-    def _check_framing(self) -> None:
-        """Reject endless chunk extensions and trailers, which never reach a limit on the body."""
-        body_bytes = self._exchange.wire_body_bytes
-        framing_bytes = self._fed_bytes - body_bytes - self._framing_base_bytes
-        if framing_bytes > _FREE_FRAMING_BYTES + _FRAMING_BYTES_PER_BODY_BYTE * body_bytes:
-            raise CheckFailed(Reason.PROTOCOL, f"{framing_bytes} bytes of framing carry a body of {body_bytes} bytes")
+            framing_bytes = self._fed_bytes - self._exchange.wire_body_bytes - self._framing_base_bytes
+            self._response.check_framing(framing_bytes, _FREE_FRAMING_BYTES)
 
     def _finish(self) -> None:
-        try:
-            self._intake.finish()
-        except CheckFailed as failure:
-            self._settle(failure)
-        else:
-            self._settle()
-
-    def _missing(self) -> str:
-        got_bytes, declared_bytes = self._exchange.wire_body_bytes, self._exchange.content_length
-        of = "" if declared_bytes < 0 else f" of {declared_bytes}"
-        return f"the server closed the connection after {got_bytes}{of} bytes of the body, before its end"
+        self._settle(self._response.end())
 
     def _was_cut_off(self) -> bool:
         """Whether the socket closed without a TLS close, which anyone on the path can cause (section 9.8)."""
@@ -206,23 +173,17 @@ class Http1Protocol(asyncio.Protocol):
         ended = f"the connection ended without close_notify after {self._exchange.wire_body_bytes} bytes of the body"
         return f"{ended}, which may not be all of it"
 
-    def _settle(self, failure: Exception | None = None) -> None:
+    def _settle(self, failure: CheckFailed | None = None) -> None:
         """Finish; drop the references between the parsers and this object."""
-        if self._settled:
+        if self._response.is_settled:
             return
-        self._settled = True
-        self._failure = failure
         self._heads.close()
         self._transport = None
         if self._body is not None:
             self._exchange.oddities += self._body.oddities
             self._persistent = self._persistent and not self._body.oddities
             self._body = None
-        self._intake.settle()
-        if self._complete:
-            self._exchange.ended_at = perf_counter()
-        if not self._done.done():
-            self._done.set_result(None)
+        self._response.settle(failure)
 
 
 def _is_chunked(exchange: Exchange) -> bool:

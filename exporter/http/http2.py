@@ -23,21 +23,19 @@ from h2.events import (
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.http.contained import without_octets
 from exporter.http.http2_session import FRAME_HEAD_BYTES, GOAWAY, HEADERS, Http2Session
-from exporter.http.response import Intake
+from exporter.http.response import ResponseReader
 from exporter.model import Reason
-from exporter.net.errors import connection_failure
+from exporter.net.closing import close_without_waiting
 
 if TYPE_CHECKING:
     from h2.events import Event
 
     from exporter.http.message import Exchange, WireRequest
 
-_FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_BODY_BYTE = 1 << 17, 16
-_FREE_FRAMES, _BODY_BYTES_PER_FRAME = 2048, 64  # a frame costs time however little it contains
+_FREE_FRAMING_BYTES = 1 << 17
 
 
 class Http2Protocol(asyncio.Protocol):
@@ -60,14 +58,11 @@ class Http2Protocol(asyncio.Protocol):
         self.answer_began = False
         self._request = request
         self._exchange = exchange
-        self._attempt = current_attempt()
         self._transport: asyncio.Transport | None = None
-        self._done = asyncio.get_running_loop().create_future()
-        self._failure: CheckFailed | None = None
         self._fed_bytes = 0
         self._frames = 0
         self._unsent = memoryview(request.content)
-        self._intake = Intake(request, exchange)
+        self._response = ResponseReader(request, exchange)
         self._ended = False
         self._connection = self.session.connection
         self._stream = self.session.begin_request()
@@ -86,30 +81,24 @@ class Http2Protocol(asyncio.Protocol):
         """
         self._transport = transport
         try:
-            if not self._done.done():
+            if not self._response.is_settled:
                 self._send_request()
-            await self._done
+            await self._response.settled()
         except BaseException:
             self._settle()
             transport.abort()
             raise
-        if self._failure is not None:
-            transport.abort()
-            raise self._failure.anew()
         if self._leaves_usable(transport):
             return
         self._connection.close_connection()
         self._flush()
-        if transport.get_write_buffer_size():
-            transport.abort()
-        else:
-            transport.close()
+        close_without_waiting(transport)
 
     # What the event loop calls
 
     def data_received(self, data: bytes) -> None:
         """Parse received data, frame by frame."""
-        if self._done.done():
+        if self._response.is_settled:
             self.session.buffer += data  # it is inspected when the connection is kept
             return
         if not (self._fed_bytes or self.session.buffer) and data.startswith(b"HTTP/"):
@@ -117,16 +106,19 @@ class Http2Protocol(asyncio.Protocol):
             return
         self._fed_bytes += len(data)
         self.session.buffer += data
+        response = self._response
         try:
-            while not self._done.done() and (frame := self.session.next_frame()):
-                self._count_frame()
+            while not response.is_settled and (frame := self.session.next_frame()):
+                self._frames += 1
+                response.check_pieces(self._frames, "frames")
                 self.answer_began = self.answer_began or frame[3] == HEADERS
                 if frame[3] == GOAWAY:
                     self._go_away(frame)
                 else:
                     for event in self._connection.receive_data(frame):
                         self._take(event)
-            self._check_framing()
+            framing_bytes = self._fed_bytes - self._exchange.wire_body_bytes - len(self.session.buffer)
+            response.check_framing(framing_bytes, _FREE_FRAMING_BYTES)
             self._send_body()
         except CheckFailed as failure:
             self._settle(failure)
@@ -140,16 +132,8 @@ class Http2Protocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report how the connection ended, unless the answer was complete."""
-        if self._done.done():
-            return
-        got_bytes, status = self._exchange.wire_body_bytes, self._exchange.status
-        if exc is not None:
-            self._settle(connection_failure(exc, "reading the body" if status else "waiting for the response"))
-        elif status:
-            what = f"the server closed the connection after {got_bytes} bytes of the body, before its end"
-            self._settle(CheckFailed(Reason.PROTOCOL, what))
-        else:
-            self._settle(CheckFailed(Reason.PROTOCOL, "the server closed the connection without a response"))
+        if not self._response.is_settled:
+            self._settle(self._response.cut_short(exc))
 
     # Inside
 
@@ -165,7 +149,7 @@ class Http2Protocol(asyncio.Protocol):
     def _send_body(self) -> None:
         """Send as much as the server's windows allow."""
         connection = self._connection
-        while self._unsent and not self._done.done() and self._transport is not None:
+        while self._unsent and not self._response.is_settled and self._transport is not None:
             window = connection.local_flow_control_window(self._stream)
             room = min(window, connection.max_outbound_frame_size)
             if room <= 0:
@@ -203,21 +187,21 @@ class Http2Protocol(asyncio.Protocol):
         elif isinstance(event, StreamReset):
             self._take_reset(event.error_code)
         elif isinstance(event, InformationalResponseReceived):
-            self._intake.skip_informational()
+            self._response.skip_informational()
         elif isinstance(event, RemoteSettingsChanged):
             streams = event.changed_settings.get(SettingCodes.MAX_CONCURRENT_STREAMS)
             if streams is not None and not streams.new_value:
-                self._attempt.note("the server admits no requests: its limit of concurrent streams is 0")
+                self._exchange.attempt.note("the server admits no requests: its limit of concurrent streams is 0")
         elif isinstance(event, WindowUpdated):
             self._send_body()
 
     def _take_head(self, event: ResponseReceived) -> None:
-        self._intake.take_binary_head(event.headers, "2")
-        if self._intake.stops_here:
+        self._response.take_binary_head(event.headers, "2")
+        if self._response.stops_here:
             self._finish()
 
     def _take_body(self, event: DataReceived) -> None:
-        self._intake.take_body(event.data)
+        self._response.take_body(event.data)
         self._connection.acknowledge_received_data(event.flow_controlled_length, self._stream)
 
     def _take_reset(self, code: int) -> None:
@@ -226,36 +210,18 @@ class Http2Protocol(asyncio.Protocol):
             raise CheckFailed(Reason.PROTOCOL, "the server wants HTTP/1.1 for this; set http2: false")
         raise CheckFailed(Reason.CONNECTION_RESET, f"the server reset the stream ({_code_name(code)})")
 
-    def _count_frame(self) -> None:
-        self._frames += 1
-        body_bytes = self._exchange.wire_body_bytes
-        if self._frames > _FREE_FRAMES + body_bytes // _BODY_BYTES_PER_FRAME:
-            raise CheckFailed(Reason.PROTOCOL, f"{self._frames} frames carry a body of {body_bytes} bytes")
-
-    def _check_framing(self) -> None:
-        """Reject endless empty frames, which never reach a limit on head or body."""
-        body_bytes = self._exchange.wire_body_bytes
-        framing_bytes = self._fed_bytes - body_bytes - len(self.session.buffer)
-        if framing_bytes > _FREE_FRAMING_BYTES + _FRAMING_BYTES_PER_BODY_BYTE * body_bytes:
-            raise CheckFailed(Reason.PROTOCOL, f"{framing_bytes} bytes of framing carry a body of {body_bytes} bytes")
-
     def _finish(self) -> None:
-        if not self._done.done():
-            self._intake.finish()
-            self._settle()
+        if not self._response.is_settled:
+            self._settle(self._response.end())
 
     def _flush(self) -> None:
         if self._transport is not None and (data := self._connection.data_to_send()):
             self._transport.write(data)
 
     def _settle(self, failure: CheckFailed | None = None) -> None:
-        if self._done.done() and not self._done.cancelled():
-            return
-        self._failure = failure
-        self._exchange.oddities = self.session.oddities
-        self._intake.settle()
-        if not self._done.done():
-            self._done.set_result(None)
+        if not self._response.is_settled:
+            self._exchange.oddities = self.session.oddities
+            self._response.settle(failure)
 
 
 def _code_name(code: int) -> str:

@@ -7,19 +7,17 @@ is a body to end. What goes on longer than a response needs is rejected here.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from aioquic.h3.connection import ErrorCode
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.events import StopSendingReceived, StreamDataReceived, StreamReset
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.http.http3_connection import Http3Connection
 from exporter.http.quic.connect import connect_quic
 from exporter.http.quic.errors import http3_code_name
-from exporter.http.response import Intake
+from exporter.http.response import ResponseReader
 from exporter.model import Reason
 
 if TYPE_CHECKING:
@@ -30,8 +28,7 @@ if TYPE_CHECKING:
     from exporter.http.quic.connection import QuicChannel
     from exporter.http.shared import HttpShared
 
-_FREE_FRAMING_BYTES, _FRAMING_BYTES_PER_CONTENT_BYTE = 1 << 17, 16
-_FREE_DATAGRAMS, _CONTENT_BYTES_PER_DATAGRAM = 2048, 64  # a datagram costs time however little it contains
+_FREE_FRAMING_BYTES = 1 << 17
 
 
 async def exchange_over_http3(shared: HttpShared, request: WireRequest, exchange: Exchange) -> None:
@@ -45,17 +42,7 @@ async def exchange_over_http3(shared: HttpShared, request: WireRequest, exchange
     Raises:
         CheckFailed: As `connect_quic` and `Http3Protocol.exchange` do.
     """
-    options = request.options
-    channel = await connect_quic(
-        shared.network,
-        request.host,
-        request.port,
-        options.network,
-        exchange.connection,
-        tls=options.tls,
-        server_name=options.tls.server_name or options.server_name,
-        tls_timeout_seconds=options.tls_timeout_seconds,
-    )
+    channel = await connect_quic(shared.network, request.endpoint, request.connect, exchange.connection)
     shared.counts.opened += 1
     shared.counts.requests += 1
     await Http3Protocol(request, exchange, channel).exchange()
@@ -68,10 +55,7 @@ class Http3Protocol:
         self._request = request
         self._exchange = exchange
         self._channel = channel
-        self._attempt = current_attempt()
-        self._intake = Intake(request, exchange)
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._failure: CheckFailed | None = None
+        self._response = ResponseReader(request, exchange)
         self._http = Http3Connection(channel.quic)
         self._stream = channel.quic.get_next_available_stream_id()
         self._bytes_before, self._datagrams_before = channel.received_bytes, channel.datagrams
@@ -88,47 +72,43 @@ class Http3Protocol:
         try:
             content = self._request.content
             if not self._channel.quic._remote_max_streams_bidi:  # noqa: SLF001 - aioquic has no public access to it
-                self._attempt.note("the server admits no requests: its limit of streams is 0")
+                self._exchange.attempt.note("the server admits no requests: its limit of streams is 0")
             self._http.send_headers(self._stream, self._request.binary_head(), end_stream=not content)
             if content:
                 self._http.send_data(self._stream, content, end_stream=True)
             self._channel.start(self)
-            await self._done
+            await self._response.settled()
         finally:
             self._settle()
             self._channel.close(ErrorCode.H3_NO_ERROR if self._exchange.ended_at else ErrorCode.H3_REQUEST_CANCELLED)
-        if self._failure is not None:
-            raise self._failure.anew()
 
     # What the connection calls
 
     def quic_event_received(self, event: QuicEvent) -> None:
         """Handle a QUIC event."""
-        if self._done.done():
+        if self._response.is_settled:
             return
         if isinstance(event, StreamReset) and event.stream_id == self._stream:
             self._take_reset(event.error_code)
         elif isinstance(event, StopSendingReceived) and event.stream_id == self._stream:
-            self._attempt.note("the server wants no more of the request", code=http3_code_name(event.error_code))
+            self._exchange.attempt.note(
+                "the server wants no more of the request", code=http3_code_name(event.error_code)
+            )
         if not isinstance(event, StreamDataReceived) or event.stream_id != self._stream or not event.end_stream:
             self._feed(event)
             return
         if event.data:
             self._feed(StreamDataReceived(data=event.data, end_stream=False, stream_id=event.stream_id))
-        if not self._done.done():
+        if not self._response.is_settled:
             self._feed(StreamDataReceived(data=b"", end_stream=True, stream_id=event.stream_id))
 
     def datagrams_received(self) -> None:
         """Reject endless empty datagrams, which never reach a limit on head or body."""
-        if self._done.done():
+        if self._response.is_settled:
             return
-        content_bytes = self._exchange.wire_body_bytes + len(self._request.content)
-        datagrams = self._channel.datagrams - self._datagrams_before
-        if datagrams > _FREE_DATAGRAMS + content_bytes // _CONTENT_BYTES_PER_DATAGRAM:
-            raise self._out_of_proportion(f"{datagrams} datagrams")
+        self._response.check_pieces(self._channel.datagrams - self._datagrams_before, "datagrams")
         framing_bytes = self._channel.received_bytes - self._bytes_before - self._exchange.wire_body_bytes
-        if framing_bytes > _FREE_FRAMING_BYTES + _FRAMING_BYTES_PER_CONTENT_BYTE * content_bytes:
-            raise self._out_of_proportion(f"{framing_bytes} bytes of framing")
+        self._response.check_framing(framing_bytes, _FREE_FRAMING_BYTES)
 
     def connection_lost(self, failure: CheckFailed) -> None:
         """Report how the connection ended, unless the answer was complete."""
@@ -138,10 +118,10 @@ class Http3Protocol:
 
     def _feed(self, event: QuicEvent) -> None:
         for found in self._http.handle_event(event):
-            if not self._done.done():
+            if not self._response.is_settled:
                 self._take(found)
         refused_from = self._http.refused_from
-        if refused_from is not None and refused_from <= self._stream and not self._done.done():
+        if refused_from is not None and refused_from <= self._stream and not self._response.is_settled:
             raise CheckFailed(Reason.PROTOCOL, "the server ended the connection with GOAWAY instead of an answer")
 
     def _take(self, event: H3Event) -> None:
@@ -152,7 +132,7 @@ class Http3Protocol:
             raise CheckFailed(Reason.PROTOCOL, detail)
         if isinstance(event, DataReceived):
             if event.data:
-                self._intake.take_body(event.data)
+                self._response.take_body(event.data)
             if event.stream_ended:
                 self._end()
         elif not self._exchange.status:  # else they are trailers, which are ignored
@@ -160,11 +140,11 @@ class Http3Protocol:
 
     def _take_head(self, fields: Headers) -> None:
         if dict(fields)[b":status"].startswith(b"1"):
-            self._intake.skip_informational()
+            self._response.skip_informational()
             return
-        self._intake.take_binary_head(fields, "3")
+        self._response.take_binary_head(fields, "3")
         self._channel.doing = "reading the body"
-        if self._intake.wants_no_body or self._intake.stops_here:
+        if self._response.wants_no_body or self._response.stops_here:
             self._finish()
 
     def _take_reset(self, code: int) -> None:
@@ -178,17 +158,9 @@ class Http3Protocol:
         self._finish()
 
     def _finish(self) -> None:
-        self._intake.finish()
-        self._settle()
-
-    def _out_of_proportion(self, what: str) -> CheckFailed:
-        return CheckFailed(Reason.PROTOCOL, f"{what} carry a body of {self._exchange.wire_body_bytes} bytes")
+        self._settle(self._response.end())
 
     def _settle(self, failure: CheckFailed | None = None) -> None:
-        if self._done.done() and not self._done.cancelled():
-            return
-        self._failure = failure
-        self._exchange.oddities = self._http.oddities.found()
-        self._intake.settle()
-        if not self._done.done():
-            self._done.set_result(None)
+        if not self._response.is_settled:
+            self._exchange.oddities = self._http.oddities.found()
+            self._response.settle(failure)

@@ -13,12 +13,12 @@ import httpx
 
 from exporter.errors import CheckFailed
 from exporter.http.contained import without_octets
-from exporter.http.content_coding import body_decoder
+from exporter.http.response import body_decoder
 from exporter.model import Reason
 from exporter.net.errors import connection_failure
 
 if TYPE_CHECKING:
-    from exporter.http.message import Exchange
+    from exporter.http.message import Exchange, WireRequest
 
 _REASONS: tuple[tuple[type[httpx.HTTPError], Reason], ...] = (
     (httpx.ConnectTimeout, Reason.CONNECT_TIMEOUT),
@@ -30,33 +30,36 @@ _REASONS: tuple[tuple[type[httpx.HTTPError], Reason], ...] = (
 _MAX_CAUSES = 10
 
 
-async def exchange_by_foreign_client(
-    client: httpx.AsyncClient, request: httpx.Request, exchange: Exchange, limit_bytes: int
-) -> None:
-    """Send a request and receive its answer.
+class HttpxSender:
+    """Sends requests with a third-party client; lives as long as its executor, which does not close the client."""
 
-    Args:
-        client: The client.
-        request: The request.
-        exchange: Filled as the exchange progresses.
-        limit_bytes: Maximum bytes of body, on the wire and after decoding.
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
 
-    Raises:
-        CheckFailed: With the reason that the client's exception means; `too_large` and `decode` as with ProbeClient.
-    """
-    exchange.connection.ready_at = perf_counter()
-    try:
-        response = await client.send(request, stream=True, follow_redirects=False)
+    async def exchange(self, request: WireRequest, exchange: Exchange) -> None:
+        """Send a request and receive its answer.
+
+        Args:
+            request: The request.
+            exchange: Filled as the exchange progresses.
+
+        Raises:
+            CheckFailed: With the reason that the client's exception means; `too_large` and `decode` as with
+                ProbeClient.
+        """
+        exchange.connection.ready_at = perf_counter()
         try:
-            await _take_in(response, exchange, limit_bytes)
-        finally:
-            await response.aclose()
-    except httpx.HTTPError as error:
-        raise _failure(error, request.url.raw_host.decode("ascii")) from error
-    except (httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, ValueError, LookupError) as error:
-        # Names, fields and cookies that the client cannot parse: it reads them even when it follows no redirect.
-        # Its message may quote them.
-        raise CheckFailed(Reason.PROTOCOL, f"the HTTP client raised {type(error).__name__}") from None
+            response = await self._client.send(request.to_httpx(), stream=True, follow_redirects=False)
+            try:
+                await _take_in(response, exchange, request.options.body_limit_bytes)
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:
+            raise _failure(error, request.endpoint.host) from error
+        except (httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, ValueError, LookupError) as error:
+            # Names, fields and cookies that the client cannot parse: it reads them even when it follows no redirect.
+            # Its message may quote them.
+            raise CheckFailed(Reason.PROTOCOL, f"the HTTP client raised {type(error).__name__}") from None
 
 
 async def _take_in(response: httpx.Response, exchange: Exchange, limit_bytes: int) -> None:

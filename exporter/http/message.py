@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from exporter.http.request import new_request
 from exporter.judging.content import header_text
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.proxy.route import NO_PROXIES
 from exporter.version import __version__
 
 if TYPE_CHECKING:
+    import httpx
+
+    from exporter.attempt import Attempt
     from exporter.http.content_coding import Decoder
-    from exporter.net.proxy.route import Proxies, ProxyRoute
+    from exporter.net.addresses import Endpoint
+    from exporter.net.connect_options import ConnectOptions
+    from exporter.net.proxy.route import Proxies
     from exporter.settings import NetworkSettings, TlsConfig
 
 REDIRECT_STATUSES = frozenset((301, 302, 303, 307, 308))
@@ -64,9 +70,12 @@ class RequestOptions:
 class WireRequest:
     """One request, ready to be sent any number of times; immutable, shared by batches.
 
+    httpx's model of it takes ten times the memory, and is made again where it is needed.
+
     Attributes:
-        host: Where to connect: a name in ASCII, or an address without brackets.
-        port: Port to connect to.
+        url: The URL.
+        endpoint: Where to connect: a name in ASCII, or an address without brackets, and a port.
+        connect: How to connect.
         secure: Whether TLS is used.
         method: The method, which determines whether the answer can have a body.
         upgrades: Whether the request offers to switch protocols, so that 101 is an answer to it.
@@ -74,12 +83,12 @@ class WireRequest:
         fields: Header fields in order.
         content: The body.
         wire: Head and body serialized for HTTP/1.1.
-        options: How to connect and which answers to accept.
-        proxy: The proxy to the host; None for none.
+        options: What it was made from, and which answers to accept.
     """
 
-    host: str
-    port: int
+    url: str
+    endpoint: Endpoint
+    connect: ConnectOptions
     secure: bool
     method: str
     upgrades: bool
@@ -88,7 +97,10 @@ class WireRequest:
     content: bytes
     wire: bytes
     options: RequestOptions
-    proxy: ProxyRoute | None = None
+
+    def to_httpx(self) -> httpx.Request:
+        """Return the request in httpx's model."""
+        return new_request(self.method, self.url, self.fields, self.content)
 
     def binary_head(self) -> list[tuple[bytes, bytes]]:
         """Return the head for HTTP/2 and HTTP/3 (RFC 9113 section 8.3.1, RFC 9114 section 4.3.1)."""
@@ -97,7 +109,7 @@ class WireRequest:
         return [
             (b":method", self.method.encode()),
             (b":scheme", b"https" if self.secure else b"http"),
-            (b":authority", hosts[0] if hosts else self.host.encode()),
+            (b":authority", hosts[0] if hosts else self.endpoint.host.encode()),
             (b":path", self.path),
             *(field for field in fields if field[0] not in _OF_THE_CONNECTION),
         ]
@@ -107,6 +119,7 @@ class Exchange:
     """Facts about one request and its answer; lives as long as the attempt, written by one task.
 
     Attributes:
+        attempt: The attempt that it belongs to; what happens is logged there.
         connection: Facts of the connection.
         secure: Whether TLS was to be used.
         http_version: Version of the answer, such as `1.1`; empty before there is one.
@@ -122,12 +135,13 @@ class Exchange:
     """
 
     __slots__ = (
-        "body", "body_fault", "connection", "ended_at", "first_byte_at", "headers", "http_version", "oddities",
-        "secure", "status", "undecoded", "wire_body_bytes",
+        "attempt", "body", "body_fault", "connection", "ended_at", "first_byte_at", "headers", "http_version",
+        "oddities", "secure", "status", "undecoded", "wire_body_bytes",
     )  # fmt: skip
 
-    def __init__(self, *, secure: bool) -> None:
-        self.connection = ConnectionFacts()
+    def __init__(self, attempt: Attempt, *, secure: bool) -> None:
+        self.attempt = attempt
+        self.connection = ConnectionFacts(attempt)
         self.secure = secure
         self.http_version = ""
         self.status = 0
@@ -147,7 +161,11 @@ class Exchange:
         5.5).
         """
         wanted = name.lower().encode("utf-8", "replace")
-        return tuple([header_text(value) for known, value in self.headers if known == wanted])
+        values: tuple[str, ...] = ()
+        for known, value in self.headers:
+            if known == wanted:
+                values += (header_text(value),)
+        return values
 
     @property
     def redirects(self) -> bool:
@@ -170,3 +188,18 @@ class Exchange:
     def transfer_seconds(self) -> float:
         """Seconds from the first byte of the answer to its end, or until now before that."""
         return (self.ended_at or perf_counter()) - self.first_byte_at if self.first_byte_at else 0.0
+
+
+class Sender(Protocol):
+    """Makes exchanges: the exporter's own transport, or an httpx client that an embedder provides."""
+
+    async def exchange(self, request: WireRequest, exchange: Exchange) -> None:
+        """Send a request and receive its answer.
+
+        Args:
+            request: What to send, and where.
+            exchange: Filled as the exchange progresses, whatever the outcome.
+
+        Raises:
+            CheckFailed: When there is no acceptable answer.
+        """

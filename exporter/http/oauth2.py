@@ -9,21 +9,22 @@ from urllib.parse import quote_plus, urlencode
 
 import httpx
 
+from exporter.attempt import Attempt
 from exporter.errors import CheckFailed
-from exporter.http.client import send, wire_request
 from exporter.http.contained import contained
 from exporter.http.message import Exchange
 from exporter.http.redirects import shown_url
 from exporter.http.request import new_request, with_field
 from exporter.http.token_answer import NoTokenError, read_token_answer
 from exporter.http.url import parse_http_url
+from exporter.http.wire import wire_request
 from exporter.model import Reason
 from exporter.net.proxy.tunnel import basic_credentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from exporter.http.message import RequestOptions
+    from exporter.http.message import RequestOptions, Sender
     from exporter.http.shared import HttpShared
 
 _ANSWER_LIMIT_BYTES = 1 << 18
@@ -62,10 +63,11 @@ class TokenGrant:
 class ClientCredentials(httpx.Auth):
     """Sends a token with the request; a cached one that gets a 401 is replaced once."""
 
-    def __init__(self, grant: TokenGrant, client: httpx.AsyncClient, shared: HttpShared) -> None:
+    def __init__(self, grant: TokenGrant, sender: Sender, shared: HttpShared, attempt: Attempt) -> None:
         self._grant = grant
-        self._client = client
+        self._sender = sender
         self._shared = shared
+        self._attempt = attempt
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send the request with a token.
@@ -80,22 +82,22 @@ class ClientCredentials(httpx.Auth):
             yield _with_token(request, await self._fetched(kept))
 
     async def _fetched(self, stale: str) -> str:
-        fetch = partial(_fetch, self._grant, self._client, self._shared)
-        return await self._shared.token_requests.result((self._grant, stale), fetch)
+        fetch = partial(_fetch, self._grant, self._sender, self._shared)
+        return await self._shared.token_requests.result((self._grant, stale), fetch, self._attempt.started)
 
 
 def _with_token(request: httpx.Request, token: str) -> httpx.Request:
     return with_field(request, b"Authorization", b"Bearer " + token.encode("ascii"))
 
 
-async def _fetch(grant: TokenGrant, client: httpx.AsyncClient, shared: HttpShared) -> str:
+async def _fetch(grant: TokenGrant, sender: Sender, shared: HttpShared) -> str:
     with contained(Reason.AUTH, "no token: the request for it cannot be written"):
         request = _token_request(grant)
         place = shown_url(request.url)
         wire = wire_request(request, replace(grant.options, body_limit_bytes=_ANSWER_LIMIT_BYTES))
-    exchange = Exchange(secure=wire.secure)
+    exchange = Exchange(Attempt(), secure=wire.secure)  # that of no check: several may wait for the token
     try:
-        await send(client, request, wire, exchange)
+        await sender.exchange(wire, exchange)
         answer = read_token_answer(exchange.status, exchange.body, _never_shown(grant))
     except CheckFailed as failure:
         raise CheckFailed(Reason.AUTH, f"no token from {place}: {failure.detail}") from failure

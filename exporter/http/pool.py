@@ -11,17 +11,20 @@ import asyncio
 from contextvars import Context
 from dataclasses import fields
 from threading import Lock
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.http.message import RequestOptions
+from exporter.net.connection_facts import ConnectionFacts
 from exporter.settings import NetworkSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Hashable
 
+    from exporter.attempt import Attempt
     from exporter.http.http2_session import Http2Session
     from exporter.http.message import WireRequest
-    from exporter.net.connection_facts import ConnectionFacts
+    from exporter.net.connection_facts import TlsFacts
     from exporter.net.tls.context import TlsContext
 
 MAX_IDLE_PER_KEY, MAX_IDLE, MAX_IDLE_SECONDS = 2, 1024, 300.0
@@ -39,7 +42,35 @@ def connection_key(request: WireRequest) -> Hashable:
     options = request.options
     settings = [getattr(options.network, name) for name in _SHAPING_SETTINGS]
     settings += [getattr(options, name) for name in _SHAPING_OPTIONS]
-    return request.host, request.port, request.secure, request.upgrades, tuple(settings)
+    return request.endpoint, request.secure, request.upgrades, tuple(settings)
+
+
+class Opening(NamedTuple):
+    """What is kept of the opening of a connection, without the attempt that opened it.
+
+    Attributes:
+        address: The address connected to.
+        ip_protocol: 4 or 6.
+        ip_addr_hash: FNV-1a hash of the bytes of the address.
+        tls: Facts of the TLS handshake; None without one.
+    """
+
+    address: str
+    ip_protocol: int
+    ip_addr_hash: int
+    tls: TlsFacts | None
+
+    @classmethod
+    def of(cls, facts: ConnectionFacts) -> Opening:
+        """Return what is kept of the facts of a connection."""
+        return cls(facts.address, facts.ip_protocol, facts.ip_addr_hash, facts.tls)
+
+    def reused(self, attempt: Attempt) -> ConnectionFacts:
+        """Return the facts for another attempt on the same connection: same address and TLS, no phases."""
+        facts = ConnectionFacts(attempt)
+        facts.address, facts.ip_protocol, facts.ip_addr_hash, facts.tls = self
+        facts.ready_at = perf_counter()
+        return facts
 
 
 class IdleConnection(asyncio.Protocol):
@@ -47,7 +78,7 @@ class IdleConnection(asyncio.Protocol):
 
     Attributes:
         transport: The connection.
-        opening: Facts of its opening.
+        opening: What is known of its opening.
         context: The TLS context it was made with; a rebuilt context requires a new connection.
         session: Its HTTP/2 state; None for HTTP/1.1.
         key: Its connection key.
@@ -59,7 +90,7 @@ class IdleConnection(asyncio.Protocol):
         self,
         key: Hashable,
         transport: asyncio.Transport,
-        opening: ConnectionFacts,
+        opening: Opening,
         context: TlsContext | None,
         session: Http2Session | None,
     ) -> None:

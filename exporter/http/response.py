@@ -1,13 +1,19 @@
-"""Receive an answer of any HTTP version: the head, the body within its limits, the end."""
+"""Receive an answer of any HTTP version: the head, the body within its limits, the end.
+
+The protocols parse frames and framing; every rule about what an answer may contain, how large it may be and how it ends
+is here, once for all versions.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
-from exporter.http.content_coding import body_decoder
+from exporter.http.content_coding import decoded_in_thread, decoder_for
 from exporter.model import Reason
+from exporter.net.errors import connection_failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,24 +22,42 @@ if TYPE_CHECKING:
     from exporter.http.message import Exchange, WireRequest
 
 _MAX_INFORMATIONAL = 10
+_FRAMING_BYTES_PER_BYTE = 16  # a body in chunks of one byte has 5 for each
+_FREE_PIECES, _BYTES_PER_PIECE = 2048, 64  # a frame or datagram costs time however little it contains
+_AT_ONCE_BYTES = 1 << 20
+"""Maximum bytes decoded on arrival; with a higher limit, one packet could block the loop for seconds."""
 _WITHOUT_BODY = frozenset((101, 204, 304))
 
 
-class Intake:
-    """Fills one exchange; lives as long as its answer.
+class ResponseReader:
+    """Fills one exchange; lives as long as its answer, on one event loop.
 
     Attributes:
         declared_bytes: The body length that the head declares; -1 when it declares none.
+        is_settled: Whether the answer is complete or has failed; what arrives later is not part of it.
     """
 
     def __init__(self, request: WireRequest, exchange: Exchange) -> None:
+        self.declared_bytes = -1
+        self.is_settled = False
         self._request = request
         self._exchange = exchange
         self._limit_bytes = request.options.body_limit_bytes
-        self.declared_bytes = -1
         self._informational = 0
         self._decoder: Decoder | None = None
         self._parts: list[bytes] = []
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failure: CheckFailed | None = None
+
+    async def settled(self) -> None:
+        """Wait for the end of the answer.
+
+        Raises:
+            CheckFailed: When the answer failed.
+        """
+        await self._done
+        if self._failure is not None:
+            raise self._failure.anew()
 
     @property
     def wants_no_body(self) -> bool:
@@ -122,19 +146,100 @@ class Intake:
             raise self._too_large("is")
         self._parts.append(data if self._decoder is None else self._decoder.feed(data))
 
-    def finish(self) -> None:
-        """Process the end.
+    def check_framing(self, framing_bytes: int, free_bytes: int) -> None:
+        """Reject endless framing, such as chunk extensions or empty frames, which never reaches a limit on the body.
 
         Raises:
-            CheckFailed: With reason `decode` when an encoded body ends too early.
+            CheckFailed: With reason `protocol`.
         """
-        if self._decoder is not None and self._exchange.wire_body_bytes:
-            self._decoder.finish()
-        self._exchange.ended_at = perf_counter()
+        if framing_bytes > free_bytes + _FRAMING_BYTES_PER_BYTE * self._carried_bytes:
+            raise self._out_of_proportion(f"{framing_bytes} bytes of framing")
 
-    def settle(self) -> None:
-        """Store the received part of the body in the exchange; the last step, whatever happened."""
+    def check_pieces(self, number: int, what: str) -> None:
+        """Reject an answer in endless frames or datagrams that carry next to nothing.
+
+        Raises:
+            CheckFailed: With reason `protocol`.
+        """
+        if number > _FREE_PIECES + self._carried_bytes // _BYTES_PER_PIECE:
+            raise self._out_of_proportion(f"{number} {what}")
+
+    def end(self) -> CheckFailed | None:
+        """Process the end of the answer; return the failure of an encoded body that ends too early."""
+        self._exchange.ended_at = perf_counter()
+        if self._decoder is not None and self._exchange.wire_body_bytes:
+            try:
+                self._decoder.finish()
+            except CheckFailed as failure:
+                return failure
+        return None
+
+    def cut_short(self, error: Exception | None) -> CheckFailed:
+        """Return the failure of an answer whose connection ended before it was complete.
+
+        Args:
+            error: Why the connection ended; None when the server closed it.
+        """
+        exchange = self._exchange
+        if error is not None:
+            return connection_failure(error, "reading the body" if exchange.status else "waiting for the response")
+        if exchange.status:
+            of = f" of {self.declared_bytes}" if self.declared_bytes >= 0 else ""
+            got = f"{exchange.wire_body_bytes}{of} bytes of the body"
+            detail = f"the server closed the connection after {got}, before its end"
+        elif exchange.first_byte_at:
+            detail = "the server closed the connection within the response's head"
+        else:
+            detail = "the server closed the connection without a response"
+        return CheckFailed(Reason.PROTOCOL, detail)
+
+    def settle(self, failure: CheckFailed | None = None) -> None:
+        """Store the received part of the body in the exchange, and wake the waiting check; the last step."""
+        self.is_settled = True
+        self._failure = failure
         self._exchange.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        if not self._done.done():
+            self._done.set_result(None)
+
+    @property
+    def _carried_bytes(self) -> int:
+        """Bytes of both bodies, which are what framing is for."""
+        return self._exchange.wire_body_bytes + len(self._request.content)
+
+    def _out_of_proportion(self, what: str) -> CheckFailed:
+        return CheckFailed(Reason.PROTOCOL, f"{what} carry a body of {self._exchange.wire_body_bytes} bytes")
 
     def _too_large(self, what: str) -> CheckFailed:
         return CheckFailed(Reason.TOO_LARGE, f"the body {what} larger than {self._limit_bytes} bytes")
+
+
+def body_decoder(exchange: Exchange, limit_bytes: int) -> Decoder | None:
+    """Return the decoder for the body of an exchange as it arrives; None when it is kept undecoded.
+
+    Args:
+        exchange: The exchange, whose head has arrived. An unknown coding is recorded in it.
+        limit_bytes: Most bytes that may come out.
+    """
+    codings = exchange.header_values("content-encoding")
+    if not codings:
+        return None
+    try:
+        decoder = decoder_for(codings, limit_bytes)
+    except CheckFailed as failure:
+        exchange.body_fault = failure.detail
+        return None
+    if decoder is None or limit_bytes <= _AT_ONCE_BYTES:
+        return decoder
+    exchange.undecoded = decoder
+    return None
+
+
+async def decode_later(exchange: Exchange) -> None:
+    """Decode a body that was kept undecoded.
+
+    Raises:
+        CheckFailed: As `Decoder.feed` and `Decoder.finish` do.
+    """
+    decoder, exchange.undecoded = exchange.undecoded, None
+    if decoder is not None:
+        exchange.body = await decoded_in_thread(decoder, exchange.body)

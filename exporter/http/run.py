@@ -2,129 +2,101 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
-from exporter.http.client import ProbeClient, send, wire_request
 from exporter.http.contained import contained
 from exporter.http.cookies import RunCookies
 from exporter.http.message import Exchange
 from exporter.http.redirects import is_same_origin, left_behind, redirected_options, redirected_request, shown_url
-from exporter.http.request import new_request
+from exporter.http.wire import wire_request
 from exporter.model import Reason
 from exporter.net.proxy.tunnel import refused_by_proxy
 
 if TYPE_CHECKING:
-    from exporter.http.message import RequestOptions, WireRequest
+    from exporter.attempt import Attempt
+    from exporter.http.message import RequestOptions, Sender, WireRequest
     from exporter.http.redirects import RedirectRules
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedRequest:
-    """One request, stored in wire form because httpx's model takes ten times the memory; shared by runs.
-
-    Attributes:
-        url: The URL.
-        wire: The request.
-    """
-
-    url: str
-    wire: WireRequest
-
-    @property
-    def request(self) -> httpx.Request:
-        """The request as an httpx request, built on each access."""
-        wire = self.wire
-        return new_request(wire.method, self.url, wire.fields, wire.content)
-
-
-def prepare(request: httpx.Request, options: RequestOptions) -> PreparedRequest:
-    """Prepare a request for being sent any number of times.
-
-    Raises:
-        ValueError: When it cannot be serialized for HTTP/1.1.
-    """
-    return PreparedRequest(str(request.url), wire_request(request, options))
 
 
 class HttpRun:
     """The record of one run; lives as long as the attempt, written by one task.
 
     Attributes:
+        attempt: The attempt it belongs to.
         exchanges: The exchange of every request made, including the last one even if incomplete.
         redirects: Redirects followed.
         url: The URL of the last request; empty before the first.
     """
 
-    __slots__ = ("exchanges", "redirects", "url")
+    __slots__ = ("attempt", "exchanges", "redirects", "url")
 
-    def __init__(self) -> None:
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
         self.exchanges: list[Exchange] = []
         self.redirects = 0
         self.url = ""
 
     async def fetch(
         self,
-        client: httpx.AsyncClient,
-        first: PreparedRequest,
+        sender: Sender,
+        first: WireRequest,
         rules: RedirectRules | None,
         auth: httpx.Auth | None = None,
     ) -> None:
         """Make a request and follow redirects.
 
         Args:
-            client: Sends the requests.
+            sender: Sends the requests.
             first: The first request.
             rules: How far redirects are followed; None returns a redirect as the final answer.
             auth: Answers challenges of the first request's origin only, until a redirect leads to another.
 
         Raises:
-            CheckFailed: As `send` and `redirected_request` do, with reason `redirect` after too many of them, and
-                `auth` when a challenge cannot be answered or a proxy rejects the credentials.
+            CheckFailed: As `Sender.exchange` and `redirected_request` do, with reason `redirect` after too many
+                redirects, and `auth` when a challenge cannot be answered or a proxy rejects the credentials.
         """
         if auth is None:
-            cookies, exchange = None, await self._send(client, first)
+            cookies, exchange = None, await self._send(sender, first)
         else:
             cookies = RunCookies()
-            exchange = await self._authorized(client, first.request, first.wire.options, auth, cookies)
+            exchange = await self._authorized(sender, first.to_httpx(), first.options, auth, cookies)
         if rules is not None and exchange.redirects:
-            await self._follow(client, first, exchange, rules, auth, cookies or RunCookies())
+            await self._follow(sender, first, exchange, rules, auth, cookies or RunCookies())
 
     async def _follow(
         self,
-        client: httpx.AsyncClient,
-        first: PreparedRequest,
+        sender: Sender,
+        first: WireRequest,
         exchange: Exchange,
         rules: RedirectRules,
         auth: httpx.Auth | None,
         cookies: RunCookies,
     ) -> None:
         """Follow redirects from the first request's answer to one that is not a redirect."""
-        request, options = first.request, first.wire.options
+        request, options = first.to_httpx(), first.options
         while exchange.redirects:
             if self.redirects == rules.max_redirects:
                 raise CheckFailed(Reason.REDIRECT, f"more than {rules.max_redirects} redirects")
-            with contained(Reason.REDIRECT, "the redirect cannot be followed"):
+            with contained(Reason.REDIRECT, "the redirect cannot be followed", self.attempt):
                 cookies.keep(request.url, exchange)
                 before, request = request.url, redirected_request(request, exchange, rules)
-                _note_redirect(exchange.status, before, request.url, left_behind(rules, options))
+                _note_redirect(self.attempt, exchange.status, before, request.url, left_behind(rules, options))
                 options = redirected_options(options, before, request.url)
-                prepared = prepare(cookies.added_to(request), options)
+                prepared = wire_request(cookies.added_to(request), options)
             if not is_same_origin(before, request.url):
                 auth = None
             self.redirects += 1
             if auth is None:
-                exchange = await self._send(client, prepared)
+                exchange = await self._send(sender, prepared)
             else:
-                exchange = await self._authorized(client, request, options, auth, cookies)
+                exchange = await self._authorized(sender, request, options, auth, cookies)
 
     async def _authorized(
         self,
-        client: httpx.AsyncClient,
+        sender: Sender,
         request: httpx.Request,
         options: RequestOptions,
         auth: httpx.Auth,
@@ -133,15 +105,15 @@ class HttpRun:
         """Send a request, and again as often as `auth` responds to the answer."""
         flow = auth.async_auth_flow(request)
         try:
-            with contained(Reason.AUTH, "the request cannot be authorized"):
+            with contained(Reason.AUTH, "the request cannot be authorized", self.attempt):
                 request = await anext(flow)
             while True:
-                with contained(Reason.AUTH, "the request cannot be authorized"):
-                    prepared = prepare(cookies.added_to(request), options)
-                exchange = await self._send(client, prepared)
+                with contained(Reason.AUTH, "the request cannot be authorized", self.attempt):
+                    prepared = wire_request(cookies.added_to(request), options)
+                exchange = await self._send(sender, prepared)
                 # Only what the flow reads: httpx would try to decode the content coding of a body that is missing.
                 fields = [field for field in exchange.headers if field[0] == b"www-authenticate"]
-                with contained(Reason.AUTH, "the server's challenge cannot be answered"):
+                with contained(Reason.AUTH, "the server's challenge cannot be answered", self.attempt):
                     try:
                         answered = request
                         request = await flow.asend(httpx.Response(exchange.status, headers=fields, request=answered))
@@ -151,23 +123,20 @@ class HttpRun:
         finally:
             await flow.aclose()
 
-    async def _send(self, client: httpx.AsyncClient, prepared: PreparedRequest) -> Exchange:
-        exchange = Exchange(secure=prepared.wire.secure)
+    async def _send(self, sender: Sender, request: WireRequest) -> Exchange:
+        exchange = Exchange(self.attempt, secure=request.secure)
         self.exchanges.append(exchange)
-        self.url = prepared.url
-        if isinstance(client, ProbeClient):
-            await client.transport.exchange(prepared.wire, exchange)
-        else:
-            await send(client, prepared.request, prepared.wire, exchange)
-        proxy = prepared.wire.proxy
-        if exchange.status == 407 and proxy is not None and not proxy.tunnels:
-            raise refused_by_proxy(with_credentials=proxy.username is not None)
+        self.url = request.url
+        await sender.exchange(request, exchange)
+        if exchange.status == 407:
+            proxy = request.connect.proxy
+            if proxy is not None and not proxy.tunnels:
+                raise refused_by_proxy(with_credentials=proxy.username is not None)
         return exchange
 
 
-def _note_redirect(status: int, before: httpx.URL, after: httpx.URL, left: str) -> None:
+def _note_redirect(attempt: Attempt, status: int, before: httpx.URL, after: httpx.URL, left: str) -> None:
     """Log where a redirect leads, and the names of what is not sent to another origin."""
-    attempt = current_attempt()
     attempt.note("redirected", status=status, to=shown_url(after))
     if left and not is_same_origin(before, after):
         attempt.note("left out of requests to another origin", what=left)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
+from collections.abc import Callable, Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
 from functools import cached_property
 from importlib import import_module
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar, cast
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator, model_validator
 
-from exporter.http.defaults import RequestDefaults, request_defaults
 from exporter.http.message import DEFAULT_BODY_LIMIT_BYTES
 from exporter.http.url import parse_http_url
 from exporter.net.proxy.settings import ProxySettings, secret_line
@@ -27,6 +26,8 @@ from exporter.settings import (
     parse_host,
     parse_host_port,
 )
+
+T = TypeVar("T")
 
 MOST_REDIRECTS = 20
 
@@ -204,10 +205,17 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
         return next((value for name, value in self.headers.items() if name.lower() == "host"), None)
 
     @cached_property
-    def request_defaults(self) -> RequestDefaults:
-        """What the requests of all checks with these settings share; cached as long as the settings live.
+    def known_derivations(self) -> dict[Callable[[HttpSettings], object], object]:
+        """What `derived` has returned so far, by function."""
+        return {}
+
+    def derived(self, derive: Callable[[HttpSettings], T]) -> T:
+        """Return what a function derives from these settings, once for all checks that share them.
 
         Raises:
-            CheckFailed: As `exporter.http.defaults.request_defaults` does.
+            CheckFailed: As the function does.
         """
-        return request_defaults(self)
+        known = self.known_derivations
+        if derive not in known:
+            known[derive] = derive(self)
+        return cast("T", known[derive])

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pickle
 from functools import partial
-from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.judging.estimate import IN_PLACE_SECONDS
 from exporter.judging.workers import WORKERS
@@ -16,6 +14,7 @@ from exporter.model import Expectation, ExpectationOutcome, Judged, Reason, Subj
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from exporter.judging.content import Remark
     from exporter.judging.workers import Answer
     from exporter.model import Observation, Observed
 
@@ -49,54 +48,50 @@ def is_small(costs: Mapping[str, float], observed: Mapping[str, Observation]) ->
     return seconds <= IN_PLACE_SECONDS
 
 
-async def judged(
-    expectations: Sequence[Expectation], costs: Mapping[str, float], observed: Mapping[str, Observation]
-) -> Mapping[str, Observation]:
-    """Return the observations, with those too large to be judged in place replaced by their outcomes.
+class Verdict(NamedTuple):
+    """Observations after judging.
 
-    The time it takes is the exporter's own and is not part of any check's duration.
+    Attributes:
+        observed: Subject to observation; of those that were judged, only the outcomes are known.
+        remarks: What there is to log about those.
+    """
+
+    observed: Mapping[str, Observation]
+    remarks: Sequence[Remark] = ()
+
+
+async def judged_apart(
+    expectations: Sequence[Expectation], costs: Mapping[str, float], observed: Mapping[str, Observation]
+) -> Verdict:
+    """Judge the observations that have costs in another process.
 
     Args:
         expectations: All expectations that will be evaluated.
         costs: What `byte_costs` returned for them.
         observed: Subject to observation; those with costs can be pickled.
     """
-    if is_small(costs, observed):
-        return observed
     apart = {subject: observed[subject] for subject in costs if subject in observed}
     asked = [one for one in leaves(expectations) if one.subject.name in apart]
-    try:
-        verdict = await _verdict(asked, apart)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return observed  # an embedder's operand that cannot be pickled
-    return {**observed, **dict.fromkeys(apart, verdict)}
-
-
-async def _verdict(asked: Sequence[Expectation], apart: Mapping[str, Observation]) -> Judged | Unobservable:
-    """Return the outcomes of the expectations, or why they are unknown."""
-    attempt, started = current_attempt(), perf_counter()
-    size_bytes = max(map(_size_bytes, apart.values()))
-    attempt.note("judging apart", size_bytes=size_bytes)
-    timeout_detail, attempt.timeout_detail = (
-        attempt.timeout_detail,
-        f"its answer of {size_bytes} bytes was being judged",
-    )
     question = ([_plain(one) for one in asked], apart)
+    size_bytes, remarks = largest_bytes(costs, observed), list["Remark"]()
+    verdict: Judged | Unobservable
     try:
-        written = partial(pickle.dumps, question, pickle.HIGHEST_PROTOCOL)
-        answer = await WORKERS.answer_to(written, key=id(asked[0]))
+        answer = await WORKERS.answer_to(partial(pickle.dumps, question, pickle.HIGHEST_PROTOCOL), key=id(asked[0]))
     except CheckFailed as failure:
-        attempt.timeout_detail = timeout_detail
-        return Unobservable(failure.reason, f"{failure.detail} ({size_bytes} bytes)")
-    attempt.timeout_detail = timeout_detail
-    attempt.held_seconds += perf_counter() - started
-    for message, fields in answer["log"]:
-        attempt.note(message, **fields)
-    outcomes = _outcomes(asked, answer)
-    if outcomes is None:
+        verdict = Unobservable(failure.reason, f"{failure.detail} ({size_bytes} bytes)")
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return Verdict(observed)  # an embedder's operand that cannot be pickled
+    else:
+        remarks = [(message, fields) for message, fields in answer["log"]]
+        outcomes = _outcomes(asked, answer)
         detail = f"judging the answer takes more memory than it may ({size_bytes} bytes)"
-        return Unobservable(Reason.TOO_LARGE, detail)
-    return Judged(outcomes)
+        verdict = Unobservable(Reason.TOO_LARGE, detail) if outcomes is None else Judged(outcomes)
+    return Verdict({**observed, **dict.fromkeys(apart, verdict)}, remarks)
+
+
+def largest_bytes(costs: Mapping[str, float], observed: Mapping[str, Observation]) -> int:
+    """Return the size of the largest observation that has costs."""
+    return max([_size_bytes(observed.get(subject)) for subject in costs], default=0)
 
 
 def _plain(expectation: Expectation) -> Expectation:
@@ -108,8 +103,6 @@ def _plain(expectation: Expectation) -> Expectation:
         operator=expectation.operator,
         operand=expectation.operand,
         selector=expectation.selector,
-        missing_ok=expectation.missing_ok,
-        as_number=expectation.as_number,
     )
 
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import exporter.judging.content
 import exporter.judging.json_path  # noqa: F401 - loaded at startup, so that no question pays for it
-from exporter.attempt import begin_attempt
 from exporter.expect import evaluate
+from exporter.judging.content import remarks_of
 from exporter.judging.question import LENGTH_BYTES
 
 if TYPE_CHECKING:
@@ -67,14 +67,13 @@ def _answer(length: int, questions: BinaryIO, answers: BinaryIO) -> bool:
 
 
 def _judge(expectations: Sequence[Expectation], observed: Mapping[str, Observation]) -> dict[str, Any]:
-    attempt = begin_attempt()
     outcomes = evaluate(expectations, observed)
     return {
         "outcomes": [
             (outcome.ok, outcome.value, outcome.observed, outcome.evaluated, outcome.reason, outcome.detail)
             for outcome in outcomes
         ],
-        "log": [(line.message, line.fields) for line in attempt.log],
+        "log": remarks_of(observed),
     }
 
 

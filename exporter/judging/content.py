@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from jsonpath import JSONPathError
 
-from exporter.attempt import current_attempt
 from exporter.gc_tuning import collections_paused
 from exporter.judging.charset import charset_of, decode_text
 from exporter.judging.json_faults import json_fault
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from exporter.model import Observed
 
 _LARGE_DOCUMENT_BYTES = 1 << 14
+
+Remark = tuple[str, dict[str, object]]
+"""What there is to log about an observation once it has been judged: a message and its fields."""
 
 
 class Path(Protocol):
@@ -37,10 +39,12 @@ class Content:
 
     Attributes:
         size_bytes: Length of the body.
+        remarks: What there is to log so far.
     """
 
     def __init__(self, body: bytes, content_type: str) -> None:
         self.size_bytes = len(body)
+        self.remarks: list[Remark] = []
         self._body = body
         self._content_type = content_type
         self._found: dict[int, tuple[Observed, str | None]] = {}
@@ -50,10 +54,10 @@ class Content:
 
     @cached_property
     def text(self) -> str:
-        """The body as text; an unknown charset is logged."""
+        """The body as text; there is a remark about an unknown charset."""
         charset = charset_of(self._body, self._content_type)
         if charset.unknown:
-            current_attempt().note("unknown charset", charset=charset.unknown, read_as=charset.name)
+            self.remarks.append(("unknown charset", {"charset": charset.unknown, "read_as": charset.name}))
         return decode_text(self._body, charset.name)
 
     @property
@@ -64,7 +68,7 @@ class Content:
     def find(self, path: Path) -> Observed:
         """Return what a path finds, as `find_json` does; each path is evaluated once.
 
-        When the body is not JSON or the path cannot be evaluated, it finds nothing, and the reason is logged.
+        When the body is not JSON or the path cannot be evaluated, it finds nothing, and a remark says why.
         """
         known = self._found.get(id(path))
         if known is None:
@@ -76,7 +80,7 @@ class Content:
             self._found[id(path)] = known
         value, fault = known
         if fault is not None:
-            current_attempt().note("no JSON value", why=fault)
+            self.remarks.append(("no JSON value", {"why": fault}))
         return value
 
     @cached_property
@@ -92,11 +96,12 @@ class OfContent:
     """Base class of observations made from a body.
 
     Attributes:
+        content: The body.
         size_bytes: Length of the body.
     """
 
     def __init__(self, content: Content) -> None:
-        self._content = content
+        self.content = content
         self.size_bytes = content.size_bytes
 
 
@@ -105,7 +110,7 @@ class BodyText(OfContent):
 
     def __call__(self, _selector: object = None) -> str:
         """Return the text."""
-        return self._content.text
+        return self.content.text
 
 
 class JsonValue(OfContent):
@@ -113,7 +118,7 @@ class JsonValue(OfContent):
 
     def __call__(self, path: object) -> Observed:
         """Return the value that a compiled path finds."""
-        return self._content.find(cast("Path", path))
+        return self.content.find(cast("Path", path))
 
 
 class JsonFault(OfContent):
@@ -121,7 +126,13 @@ class JsonFault(OfContent):
 
     def __call__(self, _selector: object = None) -> str | None:
         """Return the reason in words."""
-        return self._content.fault
+        return self.content.fault
+
+
+def remarks_of(observed: Mapping[str, object]) -> list[Remark]:
+    """Return what there is to log about observations that have been judged."""
+    contents = [one.content for one in observed.values() if isinstance(one, OfContent)]
+    return [remark for content in dict.fromkeys(contents) for remark in content.remarks]
 
 
 class HeaderFields:

@@ -1,4 +1,4 @@
-"""Parsed IP addresses, with what every check needs of them computed once per address."""
+"""Endpoints, and parsed IP addresses with what every check needs of them computed once per address."""
 
 from __future__ import annotations
 
@@ -22,6 +22,21 @@ class Address(NamedTuple):
     text: str
     version: int
     fnv1a: int
+
+
+class Endpoint(NamedTuple):
+    """One end of a connection.
+
+    Attributes:
+        host: Name or IP address, IPv6 without brackets.
+        port: Port.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return endpoint(self.host, self.port)
 
 
 @lru_cache(maxsize=_CACHED_ADDRESSES)

@@ -7,10 +7,9 @@ from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import endpoint
+from exporter.net.addresses import Address, endpoint
 from exporter.net.errors import connection_failure
 from exporter.net.happy_eyeballs import Race
 from exporter.net.tls.transport import TlsTransport
@@ -18,6 +17,7 @@ from exporter.net.tls.transport import TlsTransport
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from exporter.net.connect_options import ConnectOptions
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.dns.address_queue import AddressQueue
     from exporter.net.tls.context import TlsContext
@@ -25,35 +25,31 @@ if TYPE_CHECKING:
 
 
 async def connect_plain(
-    protocol: asyncio.Protocol, candidates: AddressQueue, port: int, settings: NetworkSettings, facts: ConnectionFacts
-) -> asyncio.Transport:
+    protocol: asyncio.Protocol,
+    addresses: Address | AddressQueue,
+    port: int,
+    settings: NetworkSettings,
+    facts: ConnectionFacts,
+) -> tuple[asyncio.Transport, float]:
     """Connect a protocol to an address, or to the first of several that answers.
+
+    Returns:
+        The transport, and `perf_counter()` when it was connected.
 
     Raises:
         CheckFailed: With the reason that the system's error maps to, or `connect_timeout` when `connect_timeout`
             has passed.
     """
-    transport, facts.ready_at = await _connect(protocol, candidates, port, settings, facts)
-    return transport
-
-
-async def _connect(
-    protocol: asyncio.Protocol, candidates: AddressQueue, port: int, settings: NetworkSettings, facts: ConnectionFacts
-) -> tuple[asyncio.Transport, float]:
-    """Return the connected transport, and when it was connected."""
-    attempt = current_attempt()
-    reason_before, attempt.timeout_reason = attempt.timeout_reason, Reason.CONNECT_TIMEOUT
-    only = candidates.only
     arrived_at = None
-    started = perf_counter()
-    try:
-        if only is None:
-            transport, arrived_at = await _connect_to_first(protocol, candidates, port, settings, facts)
-        else:
-            transport, arrived_at = await _connect_to_one(protocol, only.text, port, settings)
-    finally:
-        facts.connect_seconds = (arrived_at or perf_counter()) - started
-    attempt.timeout_reason = reason_before
+    with facts.attempt.phase("connect", on_timeout=Reason.CONNECT_TIMEOUT, is_measured=False):
+        started = perf_counter()
+        try:
+            if isinstance(addresses, Address):
+                transport, arrived_at = await _connect_to_one(protocol, addresses.text, port, settings)
+            else:
+                transport, arrived_at = await _connect_to_first(protocol, addresses, port, settings, facts)
+        finally:
+            facts.connect_seconds = (arrived_at or perf_counter()) - started
     return transport, arrived_at
 
 
@@ -75,7 +71,7 @@ async def _connect_to_one(
 async def _connect_to_first(
     protocol: asyncio.Protocol, candidates: AddressQueue, port: int, settings: NetworkSettings, facts: ConnectionFacts
 ) -> tuple[asyncio.Transport, float]:
-    race, attempt = Race(protocol, candidates, port, settings.source_ip), current_attempt()
+    race = Race(protocol, candidates, port, settings.source_ip, facts.attempt)
     try:
         async with bounded(settings.connect_timeout_seconds):
             winner = await race.run()
@@ -83,7 +79,7 @@ async def _connect_to_first(
         limit = f"{settings.connect_timeout_seconds:g} s"
         raise CheckFailed(Reason.CONNECT_TIMEOUT, f"not connected within {limit}: {race.told()}") from None
     except asyncio.CancelledError:
-        attempt.timeout_detail = race.told()
+        facts.attempt.timeout_detail = race.told()
         raise
     facts.set_address(winner.address)
     return winner.transport, winner.arrived_at
@@ -114,60 +110,54 @@ class _Arrival(asyncio.Protocol):
 
 async def connect_tls(
     protocol: asyncio.Protocol,
-    candidates: AddressQueue,
+    addresses: Address | AddressQueue,
     port: int,
-    settings: NetworkSettings,
-    facts: ConnectionFacts,
-    *,
+    options: ConnectOptions,
     context: TlsContext,
-    server_name: str,
-    timeout_seconds: float | None,
+    facts: ConnectionFacts,
 ) -> TlsTransport:
     """Connect a protocol over TLS to an address, or to the first of several that answers.
 
     Args:
         protocol: The protocol that speaks over TLS.
-        candidates: The addresses.
+        addresses: Where to connect.
         port: Port.
-        settings: Source address and connect timeout.
-        facts: Filled as the connection progresses.
+        options: How to connect, and the name to verify.
         context: TLS context.
-        server_name: Name or IP address sent and verified.
-        timeout_seconds: Limit of the handshake alone.
+        facts: Filled as the connection progresses.
 
     Raises:
-        CheckFailed: As `connect_plain` and `TlsTransport.shake_hands` do; also with reason `tls` when `timeout_seconds`
-            has passed.
+        CheckFailed: As `connect_plain` and `shake_hands` do.
     """
-    transport = TlsTransport(protocol, context, server_name, facts)
+    transport = TlsTransport(protocol, context, options.server_name, facts)
     try:
-        await _connect(transport, candidates, port, settings, facts)
+        await connect_plain(transport, addresses, port, options.settings, facts)
     except BaseException:
         transport.abort()
         raise
-    await shake_hands(transport, server_name, timeout_seconds)
+    await shake_hands(transport, options, facts)
     return transport
 
 
-async def shake_hands(transport: TlsTransport, server_name: str, timeout_seconds: float | None) -> None:
+async def shake_hands(transport: TlsTransport, options: ConnectOptions, facts: ConnectionFacts) -> None:
     """Wait for a handshake that has begun; close the connection if it fails.
 
     Raises:
-        CheckFailed: As `TlsTransport.shake_hands` does, and with reason `tls` when `timeout_seconds` has passed.
+        CheckFailed: As `TlsTransport.shake_hands` does, and with reason `tls` when the time limit of the handshake has
+            passed.
     """
-    try:
-        async with bounded(timeout_seconds):
-            await transport.shake_hands()
-    except TimeoutError as error:
-        transport.abort()
-        raise CheckFailed(
-            Reason.TLS, f"{server_name} did not complete the handshake in {timeout_seconds:g} s"
-        ) from error
-    except BaseException as error:
-        transport.abort()
-        if isinstance(error, asyncio.CancelledError):
-            current_attempt().phase_name = "tls"
-        raise
+    with facts.attempt.phase("tls", is_measured=False):
+        try:
+            async with bounded(options.tls_timeout_seconds):
+                await transport.shake_hands()
+        except TimeoutError as error:
+            transport.abort()
+            raise CheckFailed(
+                Reason.TLS, f"{options.server_name} did not complete the handshake in {options.tls_timeout_seconds:g} s"
+            ) from error
+        except BaseException:
+            transport.abort()
+            raise
 
 
 _unbounded: AbstractAsyncContextManager[None] = nullcontext()

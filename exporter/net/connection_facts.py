@@ -1,13 +1,13 @@
 """Facts about one connection: how long each phase took, and which address it went to.
 
-`Network.connect` fills a ConnectionFacts as it goes, so that a check that is cut off keeps what was known by then.
+`Network.connect` fills a ConnectionFacts as it goes, so that a check that is cut off keeps what was known by then. The
+phases and log lines of a connection go to the attempt that the facts belong to.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from exporter.model import Measurement, MetricSpec, Subject, ValueKind
@@ -15,6 +15,7 @@ from exporter.model import Measurement, MetricSpec, Subject, ValueKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.attempt import Attempt
     from exporter.model import Observation
     from exporter.net.addresses import Address
 
@@ -53,6 +54,7 @@ class ConnectionFacts:
     """Facts of one connection; lives as long as the attempt that made it and is written by one task.
 
     Attributes:
+        attempt: The attempt that makes the connection; what happens is logged there.
         resolve_seconds: How long this check waited for the address.
         lookup_seconds: How long the lookup itself took; longer than `resolve_seconds` for a check that joined it late.
         connect_seconds: How long establishing TCP took, or was attempted.
@@ -66,6 +68,7 @@ class ConnectionFacts:
 
     __slots__ = (
         "address",
+        "attempt",
         "connect_seconds",
         "ip_addr_hash",
         "ip_protocol",
@@ -76,7 +79,8 @@ class ConnectionFacts:
         "tls_seconds",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
         self.resolve_seconds = 0.0
         self.lookup_seconds = 0.0
         self.connect_seconds = 0.0
@@ -90,14 +94,6 @@ class ConnectionFacts:
     def set_address(self, address: Address) -> None:
         """Record the chosen address."""
         self.address, self.ip_protocol, self.ip_addr_hash = address
-
-    def reused(self) -> ConnectionFacts:
-        """Return the facts for another request on the same connection: same address and TLS, no phases."""
-        facts = ConnectionFacts()
-        facts.address, facts.ip_protocol, facts.ip_addr_hash = self.address, self.ip_protocol, self.ip_addr_hash
-        facts.tls = self.tls
-        facts.ready_at = perf_counter()
-        return facts
 
 
 def resolution_measurements(facts: ConnectionFacts) -> tuple[Measurement, ...]:

@@ -8,7 +8,6 @@ from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measure
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 
 if TYPE_CHECKING:
-    from exporter.attempt import Attempt
     from exporter.net.connection_facts import ConnectionFacts
 
 CONNECTION_METRICS = (*RESOLUTION_METRICS, *TLS_METRICS)
@@ -18,22 +17,22 @@ CONNECTION_SUBJECTS = TLS_SUBJECTS
 """Subjects of every check type that opens connections with TLS."""
 
 
-def report_connection(attempt: Attempt, facts: ConnectionFacts) -> None:
-    """Record what is known about a connection, however far it got.
+def report_connection(facts: ConnectionFacts) -> None:
+    """Record in its attempt what is known about a connection, however far it got.
 
     Args:
-        attempt: The attempt that made it.
         facts: What is known; called once, when the connection is ready or has failed.
     """
+    attempt = facts.attempt
     attempt.measure_all(resolution_measurements(facts))
     attempt.add_phase("resolve", facts.resolve_seconds)
     attempt.add_phase("connect", facts.connect_seconds)
     attempt.add_phase("tls", facts.tls_seconds)
-    report_tls(attempt, facts)
+    report_tls(facts)
 
 
-def report_tls(attempt: Attempt, facts: ConnectionFacts) -> None:
-    """Record what is known about the handshake of a connection, successful or refused."""
+def report_tls(facts: ConnectionFacts) -> None:
+    """Record in its attempt what is known about the handshake of a connection, successful or refused."""
     if facts.tls is not None:
-        attempt.measure_all(tls_measurements(facts.tls))
-        attempt.observe(tls_observations(facts.tls))
+        facts.attempt.measure_all(tls_measurements(facts.tls))
+        facts.attempt.observe(tls_observations(facts.tls))

@@ -10,15 +10,17 @@ import asyncio
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+
+    from exporter.attempt import Attempt, Phase
 
 T = TypeVar("T")
 
@@ -70,24 +72,31 @@ class FileAccess:
         """Number of threads that are reading."""
         return self._threads
 
-    async def result(self, key: Hashable, what: str, work: Callable[[], T], patience_seconds: float | None = None) -> T:
+    async def result(
+        self,
+        key: Hashable,
+        what: str,
+        work: Callable[[], T],
+        *,
+        attempt: Attempt | None = None,
+        patience_seconds: float | None = None,
+    ) -> T:
         """Return the result of reading in a thread; callers with the same key share one read.
 
         Args:
             key: Identifies what is read.
             what: What is read, for failure details.
             work: Reads it; blocks, and raises CheckFailed when something is wrong.
+            attempt: The attempt that waits for it; None when several do.
             patience_seconds: How long the thread may take instead of the usual.
 
         Raises:
             CheckFailed: With reason `local` when it takes too long, or as `work` raises it.
         """
-        attempt = current_attempt()
-        before = attempt.timeout_reason, attempt.timeout_detail
-        attempt.timeout_reason, attempt.timeout_detail = Reason.LOCAL, f"{what} could not be read"
         job = self._job(key, work, self._patience_seconds if patience_seconds is None else patience_seconds)
-        outcome: T | CheckFailed = await self._outcome(job, what)
-        attempt.timeout_reason, attempt.timeout_detail = before
+        waiting = nullcontext() if attempt is None else _reading(attempt, what)
+        with waiting:
+            outcome: T | CheckFailed = await self._outcome(job, what)
         if isinstance(outcome, CheckFailed):
             raise outcome.anew()
         return outcome
@@ -157,3 +166,7 @@ class FileAccess:
                 return job
             self._threads -= 1
             return None
+
+
+def _reading(attempt: Attempt, what: str) -> Phase:
+    return attempt.phase("", on_timeout=Reason.LOCAL, detail=f"{what} could not be read", is_measured=False)

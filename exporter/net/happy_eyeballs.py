@@ -11,12 +11,12 @@ from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.net.addresses import endpoint
 from exporter.net.errors import connection_failure
 
 if TYPE_CHECKING:
+    from exporter.attempt import Attempt
     from exporter.net.addresses import Address
     from exporter.net.dns.address_queue import AddressQueue
 
@@ -49,7 +49,12 @@ class Race:
     """
 
     def __init__(
-        self, protocol: asyncio.Protocol, candidates: AddressQueue, port: int, source_ip: str | None = None
+        self,
+        protocol: asyncio.Protocol,
+        candidates: AddressQueue,
+        port: int,
+        source_ip: str | None,
+        attempt: Attempt,
     ) -> None:
         """Prepare a race; no attempt starts yet.
 
@@ -57,14 +62,15 @@ class Race:
             protocol: Connected to the winner alone, as soon as that is established.
             candidates: The addresses.
             port: Their port.
-            source_ip: The local address of all attempts.
+            source_ip: The local address of all attempts; None for the system's choice.
+            attempt: Where each address tried is logged.
         """
         self.winner: Winner | None = None
         self._protocol = protocol
         self._candidates = candidates
         self._port = port
         self._source = None if source_ip is None else (source_ip, 0)
-        self._attempt = current_attempt()
+        self._attempt = attempt
         self._tries: dict[asyncio.Task[OSError | None], Address] = {}
         self._tried: dict[Address, CheckFailed | None] = {}
         self._next_at = 0.0

@@ -8,29 +8,29 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import endpoint, parse_address
+from exporter.net.addresses import Endpoint
+from exporter.net.addresses import endpoint as format_endpoint
 from exporter.net.connect import connect_plain, connect_tls
 from exporter.net.dns.getaddrinfo import ResolverThreads
-from exporter.net.dns.resolver import Resolver, resolvable_name
+from exporter.net.dns.resolver import Resolver
 from exporter.net.dns.system_files import SystemFiles
 from exporter.net.file_access import FileAccess
 from exporter.net.proxy.connect import connect_to_proxy, open_tunnel, speak_through
 from exporter.net.proxy.tunnel import Tunnel
 from exporter.net.singleflight import SingleFlight
 from exporter.net.tls.context_cache import TlsContexts, touch
-from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from exporter.attempt import Attempt
+    from exporter.net.addresses import Address
+    from exporter.net.connect_options import ConnectOptions
     from exporter.net.connection_facts import ConnectionFacts
+    from exporter.net.dns.address_queue import AddressQueue
     from exporter.net.proxy.route import ProxyRoute
-    from exporter.net.tls.context import ContextRecipe, TlsContext
-    from exporter.settings import NetworkSettings, TlsConfig
+    from exporter.net.tls.context import TlsContext
+    from exporter.net.tls.context_recipe import ContextRecipe
 
 _REFRESH_SECONDS = 0.3
 """How long a batch waits for the files of TLS contexts before it starts its checks."""
@@ -105,14 +105,17 @@ class Network:
         Called before a batch starts its checks, so that none of them has to wait. When it takes long, only the checks
         that need a context wait.
         """
+        if not self.tls.has_any():
+            self._contexts_are_current = True
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(_REFRESH_SECONDS):
-                await self._refreshing.result("", self._refresh)
+                await self._refreshing.result("", self._refresh, perf_counter())
 
     async def _refresh(self) -> None:
         if self.tls.has_any():
             try:
-                await self.files.result("TLS", "a file for TLS", self.tls.refresh, _QUICK_SECONDS)
+                await self.files.result("TLS", "a file for TLS", self.tls.refresh, patience_seconds=_QUICK_SECONDS)
             except CheckFailed:  # reading one of the files hangs, and it must not hold up the others
                 await asyncio.gather(*[self._refresh_one(recipe) for recipe in self.tls.recipes()])
         self._contexts_are_current = True
@@ -123,149 +126,105 @@ class Network:
         except CheckFailed:
             self.tls.forget(recipe)  # the checks that need it will fail with the reason
 
-    async def connect(  # noqa: PLR0913 - the one place where every protocol says what connection it needs
-        self,
-        protocol_factory: Callable[[], asyncio.Protocol],
-        host: str,
-        port: int,
-        settings: NetworkSettings,
-        facts: ConnectionFacts,
-        *,
-        tls: TlsConfig | None = None,
-        server_name: str | None = None,
-        tls_timeout_seconds: float | None = None,
-        alpn: tuple[str, ...] = (),
-        proxy: ProxyRoute | None = None,
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-        """Resolve, connect and, with `tls`, shake hands.
+    async def connect(
+        self, protocol: asyncio.Protocol, endpoint: Endpoint, options: ConnectOptions, facts: ConnectionFacts
+    ) -> asyncio.Transport:
+        """Resolve, connect and, with TLS, shake hands.
 
         Args:
-            protocol_factory: Makes the protocol, which is connected once the handshake, if any, is done.
-            host: Name or IP address (IPv6 without brackets).
-            port: Port.
-            settings: Address family, source address, name server, fixed address, how many to try, and time limit.
-            facts: Filled as the connection progresses, whatever the outcome.
-            tls: TLS options; None for a plain connection.
-            server_name: Name sent and verified when `tls` sets none; the host by default.
-            tls_timeout_seconds: Limit of the handshake alone.
-            alpn: Application protocols offered, preferred one first.
-            proxy: The proxy to the host; it resolves the name, and `settings` apply to reaching the proxy.
+            protocol: Connected once the handshake, if any, is done.
+            endpoint: Where to connect.
+            options: How to connect, as `connect_options` returns it for the endpoint.
+            facts: Filled as the connection progresses, whatever the outcome; its attempt logs what happens.
 
         Raises:
             CheckFailed: When a step fails.
         """
-        attempt = current_attempt()
-        context = None if tls is None else await self.context(tls, alpn)
-        if proxy is not None:
-            name = verifiable_name(server_name or (tls and tls.server_name) or host)
+        context = None if options.tls is None else await self.context(options.tls, facts.attempt)
+        if options.proxy is not None and options.to_proxy is not None:
             return await self._connect_by_proxy(
-                protocol_factory, (host, port), settings, facts, proxy, context, (name, tls_timeout_seconds)
+                protocol, endpoint, options, options.proxy, options.to_proxy, context, facts
             )
-        host_to_find, port = place_to_find(host, port, settings)
-        with await self.lookups.candidates(host_to_find, settings, facts) as candidates:
-            attempt.note("resolved", host=host_to_find, address=facts.address, seconds=facts.resolve_seconds)
-            if tls is not None or facts.resolve_seconds > _WAITED_SECONDS:
-                await self.wait_for_turn(attempt, handshake=tls is not None)
-            protocol = protocol_factory()
-            if tls is None or context is None:
-                transport = await connect_plain(protocol, candidates, port, settings, facts)
-                attempt.note("connected", to=endpoint(facts.address, port), seconds=facts.connect_seconds)
-                return transport, protocol
-            transport = await connect_tls(
-                protocol,
-                candidates,
-                port,
-                settings,
-                facts,
-                context=context,
-                server_name=verifiable_name(server_name or tls.server_name or host),
-                timeout_seconds=tls_timeout_seconds,
-            )
-            attempt.note(
-                "connected over TLS",
-                to=endpoint(facts.address, port),
-                connect_seconds=facts.connect_seconds,
-                tls_seconds=facts.tls_seconds,
-            )
-            return transport, protocol
+        place = options.connect_to or endpoint
+        if not options.settings.happy_eyeballs:
+            address = await self.lookups.address(place.host, options.settings, facts)
+            return await self._connect_to(protocol, address, place, options, context, facts)
+        addresses = await self.lookups.candidates(place.host, options.settings, facts)
+        with addresses:
+            return await self._connect_to(protocol, addresses.only or addresses, place, options, context, facts)
+
+    async def _connect_to(
+        self,
+        protocol: asyncio.Protocol,
+        addresses: Address | AddressQueue,
+        place: Endpoint,
+        options: ConnectOptions,
+        context: TlsContext | None,
+        facts: ConnectionFacts,
+    ) -> asyncio.Transport:
+        attempt, port = facts.attempt, place.port
+        attempt.note("resolved", host=place.host, address=facts.address, seconds=facts.resolve_seconds)
+        if context is not None or facts.resolve_seconds > _WAITED_SECONDS:
+            await self.wait_for_turn(attempt, handshake=context is not None)
+        if context is None:
+            transport, facts.ready_at = await connect_plain(protocol, addresses, port, options.settings, facts)
+            attempt.note("connected", to=format_endpoint(facts.address, port), seconds=facts.connect_seconds)
+            return transport
+        tls = await connect_tls(protocol, addresses, port, options, context, facts)
+        attempt.note(
+            "connected over TLS",
+            to=format_endpoint(facts.address, port),
+            connect_seconds=facts.connect_seconds,
+            tls_seconds=facts.tls_seconds,
+        )
+        return tls
 
     async def _connect_by_proxy(
         self,
-        protocol_factory: Callable[[], asyncio.Protocol],
-        target: tuple[str, int],
-        settings: NetworkSettings,
-        facts: ConnectionFacts,
-        proxy: ProxyRoute,
+        protocol: asyncio.Protocol,
+        target: Endpoint,
+        options: ConnectOptions,
+        route: ProxyRoute,
+        to_proxy: ConnectOptions,
         context: TlsContext | None,
-        handshake: tuple[str, float | None],
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-        """Connect to a proxy and, if it tunnels, through it; `handshake` is the name to verify and the time limit."""
-
-        async def connect(make: Callable[[], asyncio.Protocol], hop: ConnectionFacts) -> asyncio.Transport:
-            tls = proxy.tls if proxy.kind == "https" else None
-            made = await self.connect(make, proxy.host, proxy.port, settings, hop, tls=tls)
-            return made[0]
-
-        protocol = protocol_factory()
-        if not proxy.tunnels:
-            return await connect_to_proxy(connect, lambda: protocol, proxy, facts), protocol
+        facts: ConnectionFacts,
+    ) -> asyncio.Transport:
+        """Connect to a proxy and, if it tunnels, through it."""
+        proxy = Endpoint(route.host, route.port)
+        if not route.tunnels:
+            return await connect_to_proxy(self.connect, protocol, proxy, to_proxy, facts)
         if context is not None:
-            await self.wait_for_turn(current_attempt(), handshake=True)
-        tunnel = Tunnel()
-        transport = await connect_to_proxy(connect, lambda: tunnel, proxy, facts)
-        await open_tunnel(transport, tunnel, proxy, target, settings.connect_timeout_seconds, facts)
-        server_name, tls_timeout_seconds = handshake
-        transport = await speak_through(
-            transport,
-            tunnel,
-            protocol,
-            facts,
-            context=context,
-            server_name=server_name,
-            tls_timeout_seconds=tls_timeout_seconds,
-        )
-        return transport, protocol
+            await self.wait_for_turn(facts.attempt, handshake=True)
+        tunnel = Tunnel(route, facts.attempt)
+        transport = await connect_to_proxy(self.connect, tunnel, proxy, to_proxy, facts)
+        await open_tunnel(transport, tunnel, target, options, facts)
+        return await speak_through(transport, tunnel, protocol, options, context, facts)
 
-    async def context(self, tls: TlsConfig, alpn: tuple[str, ...] = ()) -> TlsContext:
-        """Return the TLS context for a configuration; a new one is built in a worker thread.
+    async def context(self, recipe: ContextRecipe, attempt: Attempt) -> TlsContext:
+        """Return the TLS context of a recipe; a new one is built in a worker thread.
 
         The target is not to blame for that wait, which counts as time the check was held.
 
         Raises:
             CheckFailed: With reason `local` when a file is missing or unusable.
         """
-        recipe = self.tls.recipe(tls, alpn)
         if self._contexts_are_current:
             known = self.tls.known(recipe)
             if known is not None:
                 return known
-        started = perf_counter()
-        attempt = current_attempt()
-        before = attempt.timeout_reason, attempt.timeout_detail
-        attempt.timeout_reason, attempt.timeout_detail = Reason.LOCAL, "a file of tls_config could not be read"
-        try:
+        with attempt.held(on_timeout=Reason.LOCAL, detail="a file of tls_config could not be read"):
             if not self._contexts_are_current:
-                await self._refreshing.result("", self._refresh)
+                await self._refreshing.result("", self._refresh, attempt.started)
             context = self.tls.known(recipe)
             if context is None:
-                context = await self._contexts.result(recipe, partial(self._build, recipe))
-        finally:
-            attempt.held_seconds += perf_counter() - started
-        attempt.timeout_reason, attempt.timeout_detail = before
-        return context
+                context = await self._contexts.result(recipe, partial(self._build, recipe), attempt.started)
+            return context
 
     async def wait_for_turn(self, attempt: Attempt, *, handshake: bool) -> None:
         """Let checks that waited together for one lookup or context continue, or shake hands, one by one."""
-        if self._pacer is None:
-            return
-        started = perf_counter()
-        try:
-            await (self._pacer.wait_for_handshake() if handshake else self._pacer.wait_for_turn())
-        except asyncio.CancelledError:
-            attempt.timeout_detail = "the exporter had too much to do to go on with it"
-            raise
-        finally:
-            attempt.held_seconds += perf_counter() - started
+        if self._pacer is not None:
+            with attempt.held(detail="the exporter had too much to do to go on with it"):
+                await (self._pacer.wait_for_handshake() if handshake else self._pacer.wait_for_turn())
 
     async def _build(self, recipe: ContextRecipe) -> TlsContext:
         """Build a context; each file is read first, so that only one thread waits for it, not one per context."""
@@ -273,15 +232,5 @@ class Network:
             await self.files.result(("TLS", file), f"TLS cannot be set up from {file}: it", partial(touch, file))
         named = ", ".join(recipe.files) or "the system's authorities"
         work = partial(self.tls.context, recipe)
-        return await self.files.result(recipe, f"TLS cannot be set up from {named}: a file", work, _BUILD_SECONDS)
-
-
-def place_to_find(host: str, port: int, settings: NetworkSettings) -> tuple[str, int]:
-    """Return the host and port to connect to: those of the target, unless `connect_to` overrides them."""
-    return (host, port) if settings.connect_to is None else parse_host_port(settings.connect_to, default_port=port)
-
-
-def verifiable_name(name: str) -> str:
-    """Return the name as it appears in certificates: without the final dot, an address without its zone."""
-    address = parse_address(name)
-    return resolvable_name(name).removesuffix(".") if address is None else address.text.partition("%")[0]
+        what = f"TLS cannot be set up from {named}: a file"
+        return await self.files.result(recipe, what, work, patience_seconds=_BUILD_SECONDS)

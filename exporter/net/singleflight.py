@@ -7,7 +7,6 @@ from contextvars import Context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -29,14 +28,19 @@ class SingleFlight(Generic[K, V]):
     def __init__(self) -> None:
         self._work: dict[K, _Work[V]] = {}
 
-    async def result(self, key: K, start: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """Return the result for a key; `start` makes the work if there is none yet.
+    async def result(self, key: K, start: Callable[[], Coroutine[Any, Any, V]], since: float) -> V:
+        """Return the result for a key.
+
+        Args:
+            key: Identifies the work.
+            start: Makes the work if there is none yet.
+            since: `perf_counter()` when the caller's attempt began; earlier failures do not count.
 
         Raises:
             CheckFailed: When the work raised it; every waiting caller gets a separate exception.
         """
         work = self._work.get(key)
-        if work is None or work.failed_before(current_attempt().started):
+        if work is None or work.failed_before(since):
             work = self._work[key] = _Work(start)
         if not work.task.done():
             await self._wait(key, work)

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Self
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.net.closing import close_without_waiting
 from exporter.net.connect import shake_hands
+from exporter.net.connect_options import connect_options
 from exporter.net.connection_report import report_tls
-from exporter.net.network import verifiable_name
+from exporter.net.tls.context_recipe import context_recipe
 from exporter.net.tls.transport import TlsTransport
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from exporter.attempt import Attempt
+    from exporter.net.addresses import Endpoint
+    from exporter.net.connect_options import ConnectOptions
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.network import Network
     from exporter.net.received import ReceivedBytes
@@ -34,12 +37,17 @@ class Stream:
     """
 
     def __init__(
-        self, network: Network, attempt: Attempt, host: str, received: ReceivedBytes, facts: ConnectionFacts
+        self,
+        network: Network,
+        endpoint: Endpoint,
+        options: ConnectOptions,
+        received: ReceivedBytes,
+        facts: ConnectionFacts,
     ) -> None:
         self.facts = facts
         self._network = network
-        self._attempt = attempt
-        self._host = host
+        self._endpoint = endpoint
+        self._settings = options.settings
         self._received = received
         self._is_encrypted = facts.tls is not None
 
@@ -143,32 +151,32 @@ class Stream:
         """
         if self._is_encrypted:
             raise RuntimeError("the connection is encrypted already")
-        context = await self._network.context(tls)
-        await self._network.wait_for_turn(self._attempt, handshake=True)
+        attempt = self.facts.attempt
+        options = connect_options(
+            self._endpoint, self._settings, tls=tls, server_name=server_name, tls_timeout_seconds=timeout_seconds
+        )
+        context = await self._network.context(context_recipe(tls), attempt)
+        await self._network.wait_for_turn(attempt, handshake=True)
         if self._received.buffer:
             detail = f"the peer sent {len(self._received.buffer)} more bytes before the TLS handshake"
             raise CheckFailed(Reason.STARTTLS, detail)
         if self._received.is_over:
             raise CheckFailed(Reason.STARTTLS, "the peer closed the connection before the TLS handshake")
         self._is_encrypted = True
-        name = verifiable_name(tls.server_name or server_name or self._host)
         plain = self._received.transport
-        transport = TlsTransport(self._received, context, name, self.facts)
+        transport = TlsTransport(self._received, context, options.server_name, self.facts)
+        plain.set_protocol(transport)
         try:
-            with self._attempt.phase("tls"):
-                plain.set_protocol(transport)
-                transport.connection_made(plain)
-                await shake_hands(transport, name, timeout_seconds)
+            transport.connection_made(plain)
+            await shake_hands(transport, options, self.facts)
         finally:
-            report_tls(self._attempt, self.facts)
-        self._attempt.note("started TLS", seconds=self.facts.tls_seconds)
+            attempt.add_phase("tls", self.facts.tls_seconds)
+            report_tls(self.facts)
+        attempt.note("started TLS", seconds=self.facts.tls_seconds)
 
     def close(self) -> None:
         """Close the connection without waiting; what the peer has not read by then is lost."""
-        if self._received.transport.get_write_buffer_size():
-            self.abort()
-        else:
-            self._received.transport.close()
+        close_without_waiting(self._received.transport)
 
     def abort(self) -> None:
         """Close the connection immediately."""

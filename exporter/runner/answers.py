@@ -15,11 +15,13 @@ from exporter.foreign import clean_text, repr_of, text_of
 from exporter.model import LogLine, Measurement, MetricSpec, Reason, Result, ResultStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from enum import StrEnum
 
     from exporter.attempt import Attempt
-    from exporter.model import Check
+    from exporter.model import Check, ExpectationOutcome
+
+    Conclude = Callable[[Check, Attempt, Sequence[ExpectationOutcome]], None]
 
 _Member = TypeVar("_Member", bound="StrEnum")
 
@@ -60,6 +62,7 @@ class DeclaredSeries:
         specs: Collection[MetricSpec] | None = None,
         *,
         phases: MetricSpec | None = None,
+        conclude: Conclude | None = None,
         is_trusted: bool = False,
     ) -> None:
         """Make the declaration.
@@ -67,10 +70,12 @@ class DeclaredSeries:
         Args:
             specs: The declared metrics; None for any.
             phases: The family of the seconds spent in each phase; None for none.
+            conclude: What the type measures and logs once its expectations have been judged; None for nothing.
             is_trusted: Whether everything that comes from the type's executor is known to be sound.
         """
         self.is_trusted = is_trusted
         self.phases = phases
+        self._conclude = conclude
         self._phase_names = frozenset() if phases is None else frozenset(labels[0] for labels, _ in phases.defaults)
         self._specs = None if specs is None else frozenset(specs)
         self._sound: set[tuple[MetricSpec, tuple[str, ...]]] = set()
@@ -127,6 +132,17 @@ class DeclaredSeries:
                 attempt.measure(self.phases, float(seconds_by_phase[name]), (name,))
         except Exception:  # noqa: BLE001, S110 - a plugin may have put anything into its attempt, which is reported
             pass
+
+    def conclude(self, check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
+        """Let the type measure and log what follows from its outcomes; what a plugin does wrong there is dropped."""
+        if self._conclude is None:
+            return
+        try:
+            self._conclude(check, attempt, outcomes)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            attempt.note("the conclusions cannot be drawn", error=repr_of(error))
+        if not is_sound(attempt, self):
+            mend(attempt, self)
 
     def _fault_of_one(self, measurement: object) -> str:
         try:

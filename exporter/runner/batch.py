@@ -10,6 +10,7 @@ from functools import partial
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
 
+from exporter.attempt import current_attempt
 from exporter.checks.base import BatchContext
 from exporter.http.client import create_client
 from exporter.model import Batch
@@ -90,7 +91,7 @@ class BatchRun:
         shared = self._shared
         await self._network.refresh()
         self._has_client = shared.registry.needs_http_client({check.check_type for check in self._checks})
-        client = create_client(self._http) if self._has_client else None
+        client = create_client(self._http, current_attempt) if self._has_client else None
         executors = shared.registry.for_batch(
             BatchContext(http_client=client, http_shared=self._http, network=self._network)
         )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from exporter.attempt import begin_attempt
 from exporter.errors import CheckFailed
 from exporter.foreign import repr_of
-from exporter.model import Reason
+from exporter.model import LogLine, Reason
 from exporter.quantities import seconds_text
 from exporter.runner.answers import UnsoundAnswerError, failure_of, is_sound, mend, sound_answer
 from exporter.runner.verdict import finish, judge, unjudged, wants_retry
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from exporter.attempt import Attempt
-    from exporter.model import Check, LogLine, Result
+    from exporter.model import Check, Result
     from exporter.runner.registry import BatchExecutors
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Execution:
     async def _attempts_until_done(self) -> Result:
         while True:
             result = await self._make_attempt()
-            self._log.extend(result.log)
+            self._log_attempt(result)
             if self._attempts > self.check.retries or self._limit_reason is Reason.DEADLINE:
                 return result
             if self.abandoned or not wants_retry(self.check, result):
@@ -121,6 +121,15 @@ class Execution:
             if not self._time_left_after(self.check.retry_delay_seconds):
                 return result
             await asyncio.sleep(self.check.retry_delay_seconds)
+
+    def _log_attempt(self, result: Result) -> None:
+        """Log what the attempt logged, and in the end how it ended."""
+        attempt = self._attempt
+        assert attempt is not None  # noqa: S101 - there is a result of it
+        ending: dict[str, object] = {"attempt": self._attempts, "status": str(result.status)}
+        if result.reason is not None:
+            ending |= {"reason": str(result.reason), "detail": result.detail}
+        self._log += (*result.log, LogLine(attempt.seconds_so_far(), "ended", ending))
 
     async def _make_attempt(self) -> Result:
         self._attempt = attempt = begin_attempt()
@@ -152,7 +161,8 @@ class Execution:
             declared = self._executors.declared(self.check.check_type)
             sound = sound_answer(self.check, attempt, answer, declared)
             declared.measure_phases(attempt)
-            return judge(self.check, attempt, sound, duration_seconds=self._duration_seconds())
+            duration_seconds = self._duration_seconds()
+            return judge(self.check, attempt, sound, duration_seconds=duration_seconds, conclude=declared.conclude)
         except UnsoundAnswerError as error:
             fault = str(error)
         except BaseException as error:  # noqa: BLE001 - a plugin's object may raise anything when it is inspected
@@ -170,7 +180,8 @@ class Execution:
 
     def _unjudged(self, attempt: Attempt, reason: Reason, detail: str) -> Result:
         self._mend(attempt)
-        return unjudged(self.check, reason, detail, attempt)
+        conclude = self._executors.declared(self.check.check_type).conclude
+        return unjudged(self.check, reason, detail, attempt, conclude)
 
     def _mend(self, attempt: Attempt) -> None:
         declared = self._executors.declared(self.check.check_type)
@@ -192,7 +203,7 @@ class Execution:
         return self._unjudged(attempt, Reason.RUNNER, LOOP_BROKE)
 
     def _timed_out(self, attempt: Attempt) -> Result:
-        self._mend(attempt)
+        self._mend(attempt)  # what the detail is made of has to be sound
         reason = self._limit_reason if self._limit_reason is Reason.DEADLINE else attempt.timeout_reason
         limit = seconds_text(self._limit_seconds)
         if self._limit_reason is Reason.DEADLINE:
@@ -204,7 +215,7 @@ class Execution:
             detail = f"{detail}, in the phase {phase}"
         if attempt.timeout_detail:
             detail = f"{detail}: {attempt.timeout_detail}"
-        return unjudged(self.check, reason, detail, attempt)
+        return self._unjudged(attempt, reason, detail)
 
     def _arm(self, attempt: Attempt) -> None:
         self._expired = False
@@ -233,7 +244,7 @@ class Execution:
         assert attempt is not None  # noqa: S101 - only an attempt arms the timer
         logger.warning("check %s ignores cancellation and is left behind", self.check.name)
         result = self._timed_out(attempt)
-        self._log.extend(result.log)
+        self._log_attempt(result)
         self._on_abandoned(self, self._finished(result))
 
     def _time_left_after(self, delay_seconds: float) -> bool:

@@ -140,7 +140,9 @@ def _call_aclose(executor: CheckExecutor) -> object:
 
 
 def _declared_by(check_type: CheckType, *, is_trusted: bool = False) -> DeclaredSeries:
-    return DeclaredSeries(check_type.metrics, phases=check_type.phases, is_trusted=is_trusted)
+    return DeclaredSeries(
+        check_type.metrics, phases=check_type.phases, conclude=check_type.conclude, is_trusted=is_trusted
+    )
 
 
 class ExecutorRegistry:

@@ -13,10 +13,12 @@ from exporter.expect import DURATION, evaluate
 from exporter.model import Reason, Result, ResultStatus, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from exporter.attempt import Attempt
     from exporter.model import Check, ExpectationOutcome, LogLine, Observation
+
+    Conclude = Callable[[Check, Attempt, Sequence[ExpectationOutcome]], None]
 
 _VERDICTS = {Severity.ERROR: ResultStatus.ERROR, Severity.WARNING: ResultStatus.WARNING}
 _EXPLAINING = frozenset((Reason.STATUS, Reason.RCODE))
@@ -31,6 +33,7 @@ def judge(
     answer: Result,
     *,
     duration_seconds: float,
+    conclude: Conclude | None = None,
 ) -> Result:
     """Combine an executor's answer and the check's expectations into one result.
 
@@ -39,9 +42,12 @@ def judge(
         attempt: What was measured, observed and logged during the attempt.
         answer: What the executor returned.
         duration_seconds: Time since the first attempt began, the observation of the subject `duration`.
+        conclude: Measures and logs what follows from the outcomes; None for nothing.
     """
     observed: dict[str, Observation] = {**attempt.observed, **answer.observed, DURATION.name: duration_seconds}
     outcomes = evaluate(check.expectations, observed) if check.expectations else ()
+    if conclude is not None:
+        conclude(check, attempt, outcomes)
     status, reason, detail = answer.status, answer.reason, answer.detail
     if status is ResultStatus.ERROR and reason is None:
         reason = Reason.INTERNAL
@@ -79,15 +85,24 @@ def _told(outcome: ExpectationOutcome) -> str:
     return f"expected {outcome.expectation.label}, observed {outcome.observed or 'nothing'}"
 
 
-def unjudged(check: Check, reason: Reason, detail: str, attempt: Attempt | None = None) -> Result:
+def unjudged(
+    check: Check,
+    reason: Reason,
+    detail: str,
+    attempt: Attempt | None = None,
+    conclude: Conclude | None = None,
+) -> Result:
     """Return the result of a check that gave no sound answer; what it measured and observed still counts."""
+    outcomes = evaluate(check.expectations, attempt.observed if attempt else {})
+    if attempt is not None and conclude is not None:
+        conclude(check, attempt, outcomes)
     return Result(
         check_name=check.name,
         status=ResultStatus.ERROR,
         reason=reason,
         detail=detail,
         measurements=tuple(attempt.measurements) if attempt else (),
-        expectations=evaluate(check.expectations, attempt.observed if attempt else {}),
+        expectations=outcomes,
         log=tuple(attempt.log) if attempt else (),
     )
 

@@ -16,8 +16,10 @@ from typing import Self
 
 import trustme
 
+from exporter.attempt import Attempt
 from exporter.errors import CheckFailed
-from exporter.net import ConnectionFacts, Network
+from exporter.net import ConnectionFacts, Endpoint, Network, connect_options
+from exporter.net.tls.context_recipe import context_recipe
 from exporter.net.tls.transport import TlsTransport
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.servers import certificates
@@ -52,12 +54,11 @@ class _Stopwatch:
 
 async def held_seconds(port: int, tls: TlsConfig) -> float:
     """Shake hands once with fresh memory, and give the longest time that the loop was held."""
-    network = Network()
-    await network.context(tls)
+    network, attempt, endpoint = Network(), Attempt(), Endpoint("127.0.0.1", port)
+    await network.context(context_recipe(tls), attempt)
     with _Stopwatch() as watch, suppress(CheckFailed):
-        transport, _ = await network.connect(
-            asyncio.Protocol, "127.0.0.1", port, NetworkSettings(), ConnectionFacts(), tls=tls
-        )
+        options = connect_options(endpoint, NetworkSettings(), tls=tls)
+        transport = await network.connect(asyncio.Protocol(), endpoint, options, ConnectionFacts(attempt))
         transport.abort()
     return watch.longest_seconds
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from exporter.attempt import begin_attempt
+from exporter.attempt import begin_attempt, current_attempt
 from exporter.checks.http import HTTP, JSON_HTTP, HttpCheckExecutor
 from exporter.config.load import parse_config
 from exporter.errors import ConfigError
@@ -718,7 +718,7 @@ async def test_an_executor_closes_only_what_it_made() -> None:
     """A client that was lent stays open; one of the executor's own is closed with it."""
     with run_http_server({"/": respond()}) as server:
         check = Check(name="it", check_type="http", target=server.url())
-        async with create_client(HttpShared()) as client:
+        async with create_client(HttpShared(), current_attempt) as client:
             lent = HttpCheckExecutor(client)
             assert (await lent.execute(check)).status is ResultStatus.OK
             await lent.aclose()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from exporter.checks.dns import DnsSettings
 from exporter.checks.tcp import TcpSettings
 from exporter.config import Config, load_config, parse_config
 from exporter.http.settings import HttpSettings
 from exporter.model import Check, Reason, Severity
+from exporter.net.dns.check_settings import DnsSettings
 from exporter.runner.registry import ExecutorRegistry
 
 CONFIGS = Path(__file__).parent.parent / "configs"

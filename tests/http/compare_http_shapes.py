@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 import trustme
 
+from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
-from exporter.http.client import ProbeTransport, wire_request
+from exporter.http.client import ProbeTransport
 from exporter.http.message import Exchange, RequestOptions
 from exporter.http.shared import HttpShared
+from exporter.http.wire import wire_request
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.http.http_shapes import CLOSINGS, HTTP2_MALFORMED, HTTP2_ODD, MALFORMED, ODD, REFUSED, UNUSUAL
 from tests.servers.blackbox import run_blackbox
@@ -146,7 +148,7 @@ async def _all_of_ours(urls: list[str]) -> list[str]:
 
 async def _exporter_says(url: str) -> str:
     options = RequestOptions(network=NetworkSettings(), tls=TlsConfig(insecure_skip_verify=True))
-    exchange = Exchange(secure=url.startswith("https"))
+    exchange = Exchange(current_attempt(), secure=url.startswith("https"))
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await ProbeTransport(HttpShared()).exchange(wire_request(httpx.Request("GET", url), options), exchange)

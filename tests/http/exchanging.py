@@ -9,9 +9,10 @@ import httpx
 
 from exporter.attempt import begin_attempt
 from exporter.errors import CheckFailed
-from exporter.http.client import ProbeTransport, wire_request
+from exporter.http.client import ProbeTransport
 from exporter.http.message import Exchange, RequestOptions
 from exporter.http.shared import HttpShared
+from exporter.http.wire import wire_request
 from exporter.settings import NetworkSettings, TlsConfig
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ async def ask(
         **{"http3": True, **options},
     )
     request = wire_request(httpx.Request(method, url, content=content or None, headers=headers), made)
-    exchange, attempt = Exchange(secure=True), begin_attempt()
+    attempt = begin_attempt()
+    exchange = Exchange(attempt, secure=True)
     try:
         async with asyncio.timeout(patience_seconds) as limit:
             _end_when(lambda: enough(exchange), limit)

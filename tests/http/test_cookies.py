@@ -7,7 +7,7 @@ from time import time
 import httpx
 import pytest
 
-from exporter.attempt import begin_attempt
+from exporter.attempt import begin_attempt, current_attempt
 from exporter.http.cookies import RunCookies
 from exporter.http.message import Exchange
 from exporter.http.request import new_request
@@ -18,7 +18,7 @@ NOW = 1_700_000_000.0
 
 def run_of(url: str, *cookies: bytes) -> RunCookies:
     """The cookies of a run whose first answer, for the URL, set these."""
-    exchange = Exchange(secure=True)
+    exchange = Exchange(current_attempt(), secure=True)
     exchange.headers = [(b"set-cookie", cookie) for cookie in cookies]
     kept = RunCookies()
     kept.keep(httpx.URL(url), exchange)

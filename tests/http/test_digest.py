@@ -7,6 +7,7 @@ from time import perf_counter
 import httpx
 import pytest
 
+from exporter.attempt import Attempt
 from exporter.errors import CheckFailed
 from exporter.http.challenges import Challenge, parse_challenges
 from exporter.http.digest import DigestAuth, answerable
@@ -49,7 +50,7 @@ def test_challenges_are_parsed(values: list[bytes], challenges: list[tuple[str, 
 
 def answer_to(challenge: bytes, username: str, password: str, url: str, client_nonce: str) -> bytes:
     """The Authorization that answers a challenge."""
-    flow = DigestAuth(username, password)
+    flow = DigestAuth(username, password, Attempt())
     requests = flow.auth_flow(new_request("GET", url))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("exporter.http.digest.secrets.token_hex", lambda _length: client_nonce)
@@ -100,7 +101,7 @@ def test_what_cannot_be_sent_back_is_not_answered(name: str, octet: str) -> None
     """A control character within a parameter would break the request's head."""
     challenge = Challenge("digest", {"realm": "r", "nonce": "n", "qop": "auth", name: f"auth,{octet}"})
     with pytest.raises(CheckFailed) as raised:
-        answerable([challenge])
+        answerable([challenge], Attempt())
     assert (raised.value.reason, raised.value.detail) == (
         Reason.AUTH,
         "the server's digest challenge cannot be answered: it has a control character",

@@ -9,6 +9,7 @@ import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.attempt import Attempt, current_attempt
 from exporter.errors import CheckFailed
 from exporter.http.challenges import parse_challenges
 from exporter.http.cookies import RunCookies
@@ -63,7 +64,7 @@ def test_a_challenge_is_answered_or_refused(values: list[bytes], username: str, 
     assert all(challenge.scheme == challenge.scheme.lower() for challenge in parse_challenges(values))
     digest = b'Digest realm="r", nonce="n", '
     for fields in (values, [digest + value for value in values]):
-        flow = DigestAuth(username.encode("utf-8", "replace").decode(), "password").auth_flow(
+        flow = DigestAuth(username.encode("utf-8", "replace").decode(), "password", Attempt()).auth_flow(
             new_request("POST", "http://a.test/", (), content)
         )
         response = httpx.Response(401, headers=[(b"www-authenticate", value) for value in fields], request=next(flow))
@@ -90,7 +91,7 @@ def test_cookies_are_kept_or_refused(url: str, values: list[bytes]) -> None:
     for value in values:
         with suppress(CookieRefusedError):
             read_set_cookie(httpx.URL(url), value, 0.0)
-    exchange, cookies = Exchange(secure=True), RunCookies()
+    exchange, cookies = Exchange(current_attempt(), secure=True), RunCookies()
     exchange.headers = [(b"set-cookie", value) for value in values]
     cookies.keep(httpx.URL(url), exchange)
     request = cookies.added_to(new_request("GET", url))

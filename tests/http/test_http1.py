@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
-from exporter.http.client import ProbeTransport, wire_request
+from exporter.http.client import ProbeTransport
 from exporter.http.message import Exchange, RequestOptions
 from exporter.http.shared import HttpShared
+from exporter.http.wire import wire_request
 from exporter.model import Reason
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.alone import alone
@@ -39,7 +41,7 @@ async def exchange_with(
     options = RequestOptions(
         network=NetworkSettings(), tls=TlsConfig(), body_limit_bytes=limit_bytes, stop_at_redirect=stop_at_redirect
     )
-    exchange = Exchange(secure=False)
+    exchange = Exchange(current_attempt(), secure=False)
     request = httpx.Request(method, url, headers=headers)
     try:
         await ProbeTransport(HttpShared()).exchange(wire_request(request, options), exchange)
@@ -349,7 +351,7 @@ async def test_a_large_request_may_be_answered_before_it_was_read() -> None:
 
     options = RequestOptions(network=NetworkSettings(), tls=TlsConfig())
     with serve(refuse) as server:
-        exchange = Exchange(secure=False)
+        exchange = Exchange(current_attempt(), secure=False)
         request = httpx.Request("POST", f"http://{server.target}/", content=bytes(16 << 20))
         await asyncio.wait_for(ProbeTransport(HttpShared()).exchange(wire_request(request, options), exchange), 10)
         answered.set()
@@ -388,7 +390,7 @@ async def over_tls(ca: trustme.CA, sent: Act, *, close_notify: bool) -> tuple[Ex
     """Make one exchange over TLS with a server that ends it as told."""
     context = server_context(valid(ca, "127.0.0.1"))
     options = RequestOptions(network=NetworkSettings(), tls=TlsConfig(insecure_skip_verify=True))
-    exchange = Exchange(secure=True)
+    exchange = Exchange(current_attempt(), secure=True)
     with run_http_server({"/": sent}, context=context, close_notify=close_notify) as server:
         request = wire_request(httpx.Request("GET", server.url()), options)
         try:

@@ -18,11 +18,12 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from exporter.attempt import begin_attempt
+from exporter.attempt import begin_attempt, current_attempt
 from exporter.errors import CheckFailed
-from exporter.http.client import ProbeTransport, wire_request
+from exporter.http.client import ProbeTransport
 from exporter.http.message import Exchange, RequestOptions
 from exporter.http.shared import HttpShared
+from exporter.http.wire import wire_request
 from exporter.model import Reason
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.http.http_shapes import HTTP2_MALFORMED, HTTP2_ODD
@@ -49,7 +50,7 @@ async def ask(
     """Make one exchange; give it, and how it failed."""
     made = RequestOptions(network=NetworkSettings(), tls=TlsConfig(ca_file=str(ca_file)), **options)
     request = wire_request(httpx.Request(method, url, content=content or None, headers=headers), made)
-    exchange = Exchange(secure=True)
+    exchange = Exchange(current_attempt(), secure=True)
     try:
         async with asyncio.timeout(patience_seconds):
             await ProbeTransport(shared or HttpShared()).exchange(request, exchange)

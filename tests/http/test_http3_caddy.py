@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.http.content_coding import decode_later
+from exporter.http.response import decode_later
 from tests.http.exchanging import ask
 from tests.servers.caddy import run_caddy
 

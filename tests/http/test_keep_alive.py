@@ -11,10 +11,12 @@ import anyio
 import httpx
 import pytest
 
-from exporter.http.client import ProbeTransport, wire_request
+from exporter.attempt import current_attempt
+from exporter.http.client import ProbeTransport
 from exporter.http.message import Exchange, RequestOptions
 from exporter.http.pool import MAX_IDLE_PER_KEY, ConnectionPool
 from exporter.http.shared import HttpShared
+from exporter.http.wire import wire_request
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.http.http_shapes import ODD
 from tests.net.connecting import LOOP_NAMES, LOOPS
@@ -62,7 +64,7 @@ async def ask(
 ) -> Exchange:
     """Make one exchange that keeps its connection."""
     options = RequestOptions(network=NetworkSettings(**settings), tls=tls or TlsConfig(), keep_alive=True)
-    exchange = Exchange(secure=url.startswith("https"))
+    exchange = Exchange(current_attempt(), secure=url.startswith("https"))
     await ProbeTransport(shared).exchange(wire_request(httpx.Request(method, url), options), exchange)
     return exchange
 

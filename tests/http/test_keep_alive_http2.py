@@ -16,10 +16,12 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
+from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
-from exporter.http.client import ProbeTransport, wire_request
+from exporter.http.client import ProbeTransport
 from exporter.http.message import Exchange, RequestOptions
 from exporter.http.shared import HttpShared
+from exporter.http.wire import wire_request
 from exporter.model import Reason
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.servers.http2 import data, frame, head, run_http2_conversations, settings
@@ -57,7 +59,7 @@ async def ask(
         network=NetworkSettings(), tls=TlsConfig(ca_file=str(ca_file)), keep_alive=True,
         body_limit_bytes=body_limit_bytes, stop_at_redirect=stop_at_redirect,
     )  # fmt: skip
-    exchange = Exchange(secure=True)
+    exchange = Exchange(current_attempt(), secure=True)
     request = wire_request(httpx.Request(method, url, content=content or None), options)
     await ProbeTransport(shared).exchange(request, exchange)
     return exchange

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from exporter.http.client import ProbeTransport, wire_request
+from exporter.attempt import current_attempt
+from exporter.http.client import ProbeTransport
 from exporter.http.message import Exchange, RequestOptions
 from exporter.http.shared import HttpShared
+from exporter.http.wire import wire_request
 from exporter.net.proxy.route import Proxies, parse_proxy_url
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.servers.certificates import server_context, valid
@@ -47,7 +49,7 @@ async def ask(shared: HttpShared, url: str, ca_file: Path, proxy: ProxyRoute) ->
         proxies=Proxies(proxy, proxy),
         keep_alive=True,
     )
-    exchange = Exchange(secure=url.startswith("https"))
+    exchange = Exchange(current_attempt(), secure=url.startswith("https"))
     await ProbeTransport(shared).exchange(wire_request(httpx.Request("GET", url), options), exchange)
     return exchange
 

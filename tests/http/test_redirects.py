@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.http.message import Exchange, RequestOptions
 from exporter.http.redirects import (
@@ -24,7 +25,7 @@ RULES = RedirectRules(max_redirects=10, allow_downgrade=False, fields_elsewhere=
 
 
 def answered(status: int, location: str) -> Exchange:
-    exchange = Exchange(secure=True)
+    exchange = Exchange(current_attempt(), secure=True)
     exchange.status = status
     exchange.headers = [(b"location", location.encode())]
     return exchange

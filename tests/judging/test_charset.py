@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from webencodings.labels import LABELS  # type: ignore[import-untyped]  # it has no types
 
-from exporter.attempt import begin_attempt
 from exporter.judging.charset import Charset, charset_of, decode_text
 from exporter.judging.content import BodyText, Content
 
@@ -114,13 +113,11 @@ def test_an_unknown_charset_is_remembered(body: bytes, content_type: str, charse
     assert charset_of(body, content_type) == charset
 
 
-def test_an_unknown_charset_is_noted_in_the_log() -> None:
-    """The log of the run says that a charset is unknown, and what the text was read as."""
-    attempt = begin_attempt()
-    assert BodyText(Content(b"abc", "text/html; charset=bogus"))() == "abc"
-    assert [(line.message, line.fields) for line in attempt.log] == [
-        ("unknown charset", {"charset": "bogus", "read_as": "utf-8"})
-    ]
+def test_there_is_a_remark_about_an_unknown_charset() -> None:
+    """It says that the charset is unknown, and what the text was read as; the check type logs it."""
+    content = Content(b"abc", "text/html; charset=bogus")
+    assert BodyText(content)() == "abc"
+    assert content.remarks == [("unknown charset", {"charset": "bogus", "read_as": "utf-8"})]
 
 
 @given(st.binary(max_size=300), st.sampled_from(sorted(LABELS)))

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.attempt import begin_attempt
 from exporter.http.metrics import http_date_timestamp_seconds
 from exporter.judging.content import Content, JsonValue, find_json, parse_json
 
@@ -111,14 +110,13 @@ def test_any_bytes_are_json_or_a_value_error(body: bytes) -> None:
 
 
 def test_an_answer_reads_its_body_once() -> None:
-    """A body that is not JSON is tried once, and every question about it is answered with None and a note."""
-    attempt = begin_attempt()
+    """A body that is not JSON is tried once, and every question about it is answered with None and a remark."""
     answer = JsonValue(Content(b"[" + b"{}," * 1_000_000, ""))
     started = time.thread_time()
     assert [answer(jsonpath.compile("$.a")) for _ in range(100)] == [None] * 100
     assert time.thread_time() - started < 1.0  # read a hundred times it takes five
-    assert attempt.log[0].message == "no JSON value"
-    assert attempt.log[0].fields == {"why": "it ends too early (line 1, column 3000002)"}
+    remark = ("no JSON value", {"why": "it ends too early (line 1, column 3000002)"})
+    assert answer.content.remarks == [remark] * 100
 
 
 @pytest.mark.parametrize(

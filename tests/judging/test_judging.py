@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.attempt import begin_attempt
+from exporter.attempt import begin_attempt, current_attempt
+from exporter.checks.judging_answers import demands_of, with_large_ones_judged
 from exporter.expect import evaluate
-from exporter.judging.apart import is_small, judged
-from exporter.judging.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
+from exporter.judging.apart import is_small
+from exporter.judging.content import BodyText, Content, HeaderFields, JsonFault, JsonValue, remarks_of
 from exporter.judging.estimate import byte_costs
 from exporter.judging.json_path import compile_json_path
 from exporter.judging.pattern import Pattern
@@ -66,7 +67,7 @@ def outcome_facts(outcome: ExpectationOutcome) -> tuple[object, ...]:
 
 
 async def look(expectations: list[Expectation], observed: Mapping[str, Observation]) -> Mapping[str, Observation]:
-    return await judged(expectations, byte_costs(expectations), observed)
+    return await with_large_ones_judged(demands_of(expectations), observed, current_attempt())
 
 
 def child_processes() -> list[int]:
@@ -139,9 +140,8 @@ SAME: dict[str, tuple[bytes, list[Expectation]]] = {
 async def test_what_is_judged_apart_is_judged_alike(name: str) -> None:
     """Outcomes and log are the same as of judging in place."""
     body, expectations = SAME[name]
-    begin_attempt()
-    here = begin_attempt()
-    in_place = evaluate(expectations, seen(body))
+    here = seen(body)
+    in_place = evaluate(expectations, here)
     apart = begin_attempt()
     observed = await look(expectations, seen(body))
     outcomes = evaluate(expectations, observed)
@@ -149,7 +149,7 @@ async def test_what_is_judged_apart_is_judged_alike(name: str) -> None:
     assert list(map(outcome_facts, outcomes)) == list(map(outcome_facts, in_place))
     assert [one.expectation for one in outcomes] == expectations
     noted = [(line.message, dict(line.fields)) for line in apart.log]
-    assert noted == [("judging apart", {"size_bytes": len(body)})] + [(line.message, line.fields) for line in here.log]
+    assert noted == [("judging apart", {"size_bytes": len(body)}), *remarks_of(here)]
 
 
 async def test_header_fields_are_judged_apart() -> None:

@@ -8,8 +8,9 @@ import resource
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
-from exporter.net import ConnectionFacts, Network
+from exporter.net import ConnectionFacts, Endpoint, Network, connect_options
 from exporter.settings import NetworkSettings
 
 if TYPE_CHECKING:
@@ -82,6 +83,15 @@ class Connection(NamedTuple):
     facts: ConnectionFacts
 
 
+async def connect(
+    network: Network, protocol: asyncio.Protocol, place: tuple[str, int], settings: NetworkSettings,
+    facts: ConnectionFacts, **options: Any,
+) -> asyncio.Transport:  # fmt: skip
+    """Connect a protocol with options made for this one connection, as `connect_options` takes them."""
+    endpoint = Endpoint(*place)
+    return await network.connect(protocol, endpoint, connect_options(endpoint, settings, **options), facts)
+
+
 @asynccontextmanager
 async def connected(
     server: Listening, *, host: str | None = None, network: Network | None = None, **options: Any
@@ -92,14 +102,12 @@ async def connected(
         server: The server.
         host: Named instead of the server's address.
         network: The network; a fresh one by default.
-        options: `tls`, `tls_timeout_seconds` and `alpn` as `Network.connect` has them; others are NetworkSettings.
+        options: `tls`, `tls_timeout_seconds` and `alpn` as `connect_options` has them; others are NetworkSettings.
     """
-    facts = ConnectionFacts()
+    facts = ConnectionFacts(current_attempt())
     own = {name: options.pop(name) for name in ("tls", "tls_timeout_seconds", "alpn") if name in options}
-    transport, protocol = await (network or Network()).connect(
-        Recorder, host or server.host, server.port, NetworkSettings(**options), facts, **own
-    )
-    assert isinstance(protocol, Recorder)
+    place, protocol = (host or server.host, server.port), Recorder()
+    transport = await connect(network or Network(), protocol, place, NetworkSettings(**options), facts, **own)
     try:
         yield Connection(transport, protocol, facts)
     finally:
@@ -116,16 +124,11 @@ async def refused(
     **settings: Any,
 ) -> tuple[CheckFailed, ConnectionFacts]:
     """Try to connect, and give why it failed and what is known."""
-    facts = ConnectionFacts()
+    facts = ConnectionFacts(current_attempt())
+    own = {"tls": tls, "tls_timeout_seconds": tls_timeout_seconds}
     try:
-        transport, _ = await (network or Network()).connect(
-            Recorder,
-            host,
-            port,
-            NetworkSettings(**settings),
-            facts,
-            tls=tls,
-            tls_timeout_seconds=tls_timeout_seconds,
+        transport = await connect(
+            network or Network(), Recorder(), (host, port), NetworkSettings(**settings), facts, **own
         )
     except CheckFailed as failure:
         return failure, facts

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from exporter.attempt import begin_attempt
+from exporter.attempt import begin_attempt, current_attempt
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
 from exporter.net.connection_facts import resolution_measurements
@@ -20,6 +20,7 @@ from tests.net.connecting import (
     LOOP_NAMES,
     LOOPS,
     Recorder,
+    connect,
     connected,
     no_descriptors_left,
     open_descriptors,
@@ -153,10 +154,10 @@ async def test_tells_the_runner_what_a_timeout_would_mean() -> None:
     """While connecting a timeout of the check means connect_timeout, afterwards it means timeout."""
     attempt = begin_attempt()
     with black_hole() as port:
-        facts = ConnectionFacts()
+        facts = ConnectionFacts(current_attempt())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.4):
-                await Network().connect(Recorder, "127.0.0.1", port, NetworkSettings(), facts)
+                await connect(Network(), Recorder(), ("127.0.0.1", port), NetworkSettings(), facts)
     assert attempt.timeout_reason is Reason.CONNECT_TIMEOUT
     assert 0.1 < facts.connect_seconds < 10
     attempt = begin_attempt()
@@ -186,7 +187,9 @@ async def _counts_after(port: int, count: int) -> tuple[int, int]:
     """Tasks and descriptors after that many connections were tried and cancelled."""
     descriptors = open_descriptors()
     tries = [
-        asyncio.create_task(Network().connect(Recorder, "127.0.0.1", port, NetworkSettings(), ConnectionFacts()))
+        asyncio.create_task(
+            connect(Network(), Recorder(), ("127.0.0.1", port), NetworkSettings(), ConnectionFacts(current_attempt()))
+        )
         for _ in range(count)
     ]
     await until(lambda: open_descriptors() >= descriptors + count)

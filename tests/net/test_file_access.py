@@ -90,9 +90,9 @@ async def test_a_timeout_while_waiting_is_a_local_one() -> None:
     attempt, access, work = begin_attempt(), FileAccess(), Blocked()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await access.result("a", "the file", work)
+            await access.result("a", "the file", work, attempt=attempt)
     assert (attempt.timeout_reason, attempt.timeout_detail) == (Reason.LOCAL, "the file could not be read")
     attempt = begin_attempt()
     work.may_end.set()
-    await access.result("a", "the file", work)
+    await access.result("a", "the file", work, attempt=attempt)
     assert (attempt.timeout_reason, attempt.timeout_detail) == (Reason.TIMEOUT, "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.attempt import Attempt, begin_attempt
+from exporter.attempt import Attempt, begin_attempt, current_attempt
 from exporter.checks.tcp import TCP
 from exporter.config import parse_config
 from exporter.errors import CheckFailed
@@ -21,7 +21,7 @@ from exporter.net.dns.stub import Answer
 from exporter.net.happy_eyeballs import Race
 from exporter.net.proxy.route import ProxyRoute
 from exporter.settings import NetworkSettings, TlsConfig
-from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder
+from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder, connect
 from tests.net.dns.naming import Place, serving
 from tests.servers.certificates import server_context, valid
 from tests.servers.process import free_port
@@ -58,8 +58,8 @@ class Site:
         self.place = Place(directory)
         self.place.resolv_conf.write_text("nameserver 127.0.0.1\n", encoding="utf-8")
         self.port = free_port()
-        self.facts = ConnectionFacts()
         self.attempt = Attempt()
+        self.facts = ConnectionFacts(self.attempt)
         self._held = held
 
     def listen(self, host: str, behave: Behaviour = keep_silent) -> TcpServer:
@@ -75,12 +75,13 @@ class Site:
         self, zone: Mapping[str, str], *, host: str = "x.test", tls: TlsConfig | None = None, **options: Any
     ) -> str:
         """Connect to a host and no more; give the address, or why there is none. No socket but the winner's is left."""
-        self.facts, self.attempt = ConnectionFacts(), begin_attempt()
+        self.attempt = begin_attempt()
+        self.facts = ConnectionFacts(self.attempt)
         settings = NetworkSettings(**{"happy_eyeballs": True, "ip_protocol": "prefer_ip6", **options})
         network, before = Network(system_names=self.place.names), attempts_at(self.port)
         async with serving(self.place, zone):
             try:
-                transport, _ = await network.connect(Recorder, host, self.port, settings, self.facts, tls=tls)
+                transport = await connect(network, Recorder(), (host, self.port), settings, self.facts, tls=tls)
             except CheckFailed as failure:
                 await until(lambda: attempts_at(self.port) == before)
                 return f"{failure.reason}: {failure.detail.replace(str(self.port), 'PORT')}"
@@ -305,7 +306,7 @@ async def test_the_second_to_arrive_is_closed(site: Site) -> None:
     site.listen("127.0.0.2")
     protocol, address = Recorder(), parse_address("127.0.0.2")
     assert address is not None
-    race = Race(protocol, AddressQueue.of([address]), site.port)
+    race = Race(protocol, AddressQueue.of([address]), site.port, None, site.attempt)
     connect = asyncio.get_running_loop().create_connection
     first, second = [(await connect(asyncio.Protocol, "127.0.0.2", site.port))[0] for _ in range(2)]
     race.established(address, first)
@@ -362,9 +363,10 @@ async def test_proxies_are_reached_in_the_same_way(site: Site) -> None:
     """A proxy's name stands for all its addresses too."""
     site.place.hosts.write_text("127.0.0.2 proxy.test\n127.0.0.1 proxy.test\n", encoding="utf-8")
     with run_proxy() as proxy, serve(keep_silent) as target:
-        facts, route = ConnectionFacts(), ProxyRoute(kind="http", host="proxy.test", port=proxy.port)
+        facts, route = ConnectionFacts(current_attempt()), ProxyRoute(kind="http", host="proxy.test", port=proxy.port)
         network, settings = Network(system_names=site.place.names), NetworkSettings(happy_eyeballs=True)
-        transport, _ = await network.connect(Recorder, "127.0.0.1", target.port, settings, facts, proxy=route)
+        place = ("127.0.0.1", target.port)
+        transport = await connect(network, Recorder(), place, settings, facts, proxy=route)
         await until(lambda: target.peers == ["127.0.0.1"])
         transport.abort()
     assert facts.address == "127.0.0.1"

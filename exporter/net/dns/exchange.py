@@ -20,7 +20,6 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.dns.message import HEADER_OCTETS, Question
@@ -110,18 +109,20 @@ def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
     return ""
 
 
-async def ask_datagram(question: Question, connected: socket.socket) -> Reply:
+async def ask_datagram(question: Question, connected: socket.socket, attempt: Attempt | None = None) -> Reply:
     """Send a question over UDP, once, and wait for the answer without a time limit.
 
     Args:
         question: The question.
         connected: A socket from `open_datagram_socket`; it stays open.
+        attempt: The attempt in whose log ignored datagrams appear, and which a timeout then fails with reason
+            `protocol`; None when several wait for the answer.
 
     Raises:
         CheckFailed: When the query cannot be sent or is refused (ICMP port unreachable).
     """
     identifier = os.urandom(2)
-    datagrams = _Datagrams(connected, identifier, question, current_attempt())
+    datagrams = _Datagrams(connected, identifier, question, attempt)
     try:
         connected.send(identifier + question.wire)
     except OSError as error:
@@ -141,7 +142,9 @@ class _Datagrams:
 
     __slots__ = ("_arrived", "_attempt", "_identifier", "_ignored", "_loop", "_pause", "_question", "_socket")
 
-    def __init__(self, connected: socket.socket, identifier: bytes, question: Question, attempt: Attempt) -> None:
+    def __init__(
+        self, connected: socket.socket, identifier: bytes, question: Question, attempt: Attempt | None
+    ) -> None:
         self._socket = connected
         self._identifier = identifier
         self._question = question
@@ -181,7 +184,7 @@ class _Datagrams:
         self._loop.remove_reader(self._socket)
         if self._pause is not None:
             self._pause.cancel()
-        if self._ignored > _MOST_NOTED:
+        if self._ignored > _MOST_NOTED and self._attempt is not None:
             self._attempt.note("ignored more datagrams", count=self._ignored - _MOST_NOTED)
 
     def _on_readable(self) -> None:
@@ -208,6 +211,8 @@ class _Datagrams:
 
     def _ignore(self, wire: bytes, why: str) -> None:
         self._ignored += 1
+        if self._attempt is None:
+            return
         if self._ignored <= _MOST_NOTED:
             self._attempt.note("ignored a datagram", why=why, octets=len(wire))
         self._attempt.timeout_reason = Reason.PROTOCOL

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.host_names import host_name
 from exporter.model import Reason
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from exporter.attempt import Attempt
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.dns.address_queue import Outcome
     from exporter.net.dns.system_files import SystemConfig, SystemFiles
@@ -62,50 +62,54 @@ class Resolver:
             CheckFailed: With reason `resolve` when there is none; with `local` when `source_ip` excludes the families
                 that the target and `ip_protocol` allow, or this host lacks the means to look it up.
         """
-        with await self._find(host, settings, facts, several=False) as candidates:
-            return _first(candidates)
+        found = await self._find(host, settings, facts, several=False)
+        return found if isinstance(found, Address) else _first(found)
 
     async def candidates(self, host: str, settings: NetworkSettings, facts: ConnectionFacts) -> AddressQueue:
-        """Return the addresses to connect to: one, or all with `happy_eyeballs`; record the first, and the time taken.
+        """Return all addresses to connect to; record the first in the facts, and the time taken in any case.
 
-        With `happy_eyeballs` there is at least one on return, and lookups for more may still be running.
+        There is at least one on return, and lookups for more may still be running.
 
         Raises:
             CheckFailed: As `address` does.
         """
-        return await self._find(host, settings, facts, several=settings.happy_eyeballs)
+        found = await self._find(host, settings, facts, several=True)
+        return AddressQueue.of([found]) if isinstance(found, Address) else found
 
-    async def name_servers(self) -> tuple[NameServer, ...]:
+    async def name_servers(self, attempt: Attempt) -> tuple[NameServer, ...]:
         """Return the system's DNS servers, in the order to query them."""
-        system = await self._configs.result(None, self._read_system)
+        system = await self._configs.result(None, self._read_system, attempt.started)
         return system.resolver.servers
 
     async def _find(
         self, host: str, settings: NetworkSettings, facts: ConnectionFacts, *, several: bool
-    ) -> AddressQueue:
-        attempt = current_attempt()
-        reason_before, attempt.timeout_reason = attempt.timeout_reason, Reason.RESOLVE
+    ) -> AddressQueue | Address:
+        attempt = facts.attempt
         literal = parse_address(host)
-        system = None if literal or settings.resolver else await self._configs.result(None, self._read_system)
-        started = perf_counter()
-        lookup_seconds = None
-        try:
-            versions = _allowed_versions(settings)
-            if literal is not None:
-                candidates = AddressQueue.of([_fitting(literal, versions, settings)])
+        with attempt.phase("resolve", on_timeout=Reason.RESOLVE, is_measured=False):
+            if literal is None and not settings.resolver:
+                system = await self._configs.result(None, self._read_system, attempt.started)
             else:
-                candidates = await self._look_up(resolvable_name(host), versions, settings, system, several=several)
-                lookup_seconds = candidates.lookup_seconds
-        except asyncio.CancelledError:
-            if settings.resolver == SYSTEM_RESOLVER:
-                attempt.timeout_detail = self._threads.obstacle(resolvable_name(host))
-            raise
-        finally:
-            facts.resolve_seconds = perf_counter() - started
-            facts.lookup_seconds = facts.resolve_seconds if lookup_seconds is None else lookup_seconds
-        facts.set_address(_first(candidates))
-        attempt.timeout_reason = reason_before
-        return candidates
+                system = None
+            started = perf_counter()
+            lookup_seconds = None
+            try:
+                versions = _allowed_versions(settings)
+                if literal is not None:
+                    found: AddressQueue | Address = _fitting(literal, versions, settings)
+                else:
+                    name = resolvable_name(host)
+                    found = await self._look_up(name, versions, settings, system, attempt.started, several=several)
+                    lookup_seconds = found.lookup_seconds
+            except asyncio.CancelledError:
+                if settings.resolver == SYSTEM_RESOLVER:
+                    attempt.timeout_detail = self._threads.obstacle(resolvable_name(host))
+                raise
+            finally:
+                facts.resolve_seconds = perf_counter() - started
+                facts.lookup_seconds = facts.resolve_seconds if lookup_seconds is None else lookup_seconds
+        facts.set_address(found if isinstance(found, Address) else _first(found))
+        return found
 
     async def _look_up(
         self,
@@ -113,6 +117,7 @@ class Resolver:
         versions: tuple[int, ...],
         settings: NetworkSettings,
         system: SystemConfig | None,
+        since: float,
         *,
         several: bool,
     ) -> AddressQueue:
@@ -123,7 +128,7 @@ class Resolver:
         config = _config(settings.resolver, system)
         told: list[Told] = []
         for candidate in [name] if config is None else names_to_ask_for(name, config):
-            ask = partial(self._outcome, candidate, settings.resolver, config)
+            ask = partial(self._outcome, since, candidate, settings.resolver, config)
             find = self._ask_for_all if several else self._ask_for_one
             found = await find(versions, settings, ask, told)
             if found is not None:
@@ -131,7 +136,7 @@ class Resolver:
             if any(isinstance(outcome, NotToldError) and outcome.silent for _, outcome in told):
                 break
         if config is not None and len(versions) == 1 and not any(_may_exist(outcome) for _, outcome in told):
-            told += await self._ask_for_others(name, versions[0], settings, config)
+            told += await self._ask_for_others(since, name, versions[0], settings, config)
         raise _nothing_found(name, versions, told)
 
     async def _read_system(self) -> SystemConfig:
@@ -173,25 +178,27 @@ class Resolver:
         return None
 
     async def _ask_for_others(
-        self, name: str, version: int, settings: NetworkSettings, config: ResolverConfig
+        self, since: float, name: str, version: int, settings: NetworkSettings, config: ResolverConfig
     ) -> list[Told]:
         """Look up the unusable family, to distinguish a name that does not exist from one with other addresses only."""
         other = 10 - version
         try:
             async with asyncio.timeout(_OTHERS_SECONDS):
                 return [
-                    (other, await self._outcome(candidate, settings.resolver, config, other))
+                    (other, await self._outcome(since, candidate, settings.resolver, config, other))
                     for candidate in names_to_ask_for(name, config)
                 ]
         except TimeoutError:
             return []
 
-    async def _outcome(self, name: str, resolver: str | None, config: ResolverConfig | None, version: int) -> Outcome:
+    async def _outcome(
+        self, since: float, name: str, resolver: str | None, config: ResolverConfig | None, version: int
+    ) -> Outcome:
         ask = (
             partial(self._threads.look_up, name, version) if config is None else partial(look_up, name, version, config)
         )
         try:
-            return await self._answers.result((name, version, resolver), ask)
+            return await self._answers.result((name, version, resolver), ask, since)
         except CheckFailed as failure:
             return failure
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -20,12 +19,12 @@ import dns.rdatatype
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import Address, parse_address
-from exporter.net.dns.exchange import DnsStream, ask_datagram, prepare_question
+from exporter.net.dns.exchange import DnsStream, ask_datagram
+from exporter.net.dns.message import Question
 from exporter.net.errors import connection_failure
 from exporter.net.udp import open_datagram_socket
 
 if TYPE_CHECKING:
-    from exporter.net.dns.message import Question
     from exporter.net.dns.reader import DnsAnswer
     from exporter.net.dns.system_files import NameServer, ResolverConfig
 
@@ -131,30 +130,27 @@ async def _ask_in_turn(name: str, question: Question, config: ResolverConfig) ->
     raise NotToldError(f"{name} could not be looked up: {'; '.join(told)}", silent=not errors)
 
 
-_CACHED_QUESTIONS = 8192
-
 _RECORD_TYPES = {4: dns.rdatatype.A, 6: dns.rdatatype.AAAA}
+_QUERY_HEADER = b"\x01\x00\x00\x01" + bytes(6)  # recursion desired, one question: RFC 1035 section 4.1.1
+_MAX_LABEL_OCTETS, _MAX_NAME_OCTETS = 63, 255  # RFC 1035 section 2.3.4
 
 
-@lru_cache(maxsize=_CACHED_QUESTIONS)
 def address_question(name: str, version: int) -> Question | None:
     """Return the question for the addresses of a name; None when the name is invalid.
+
+    It is without EDNS: addresses fit without it, and some old servers and firewalls do not support it.
 
     Args:
         name: The name in ASCII, taken as absolute.
         version: The IP version of the addresses, 4 or 6.
     """
-    try:
-        return prepare_question(
-            dns.name.from_text(name),
-            _RECORD_TYPES[version],
-            dns.rdataclass.IN,
-            recursion_desired=True,
-            edns_payload_bytes=None,  # addresses fit without it, and some old servers and firewalls do not support EDNS
-            dnssec_ok=False,
-        )
-    except dns.exception.DNSException:
+    labels = name.lower().encode("ascii", "replace").removesuffix(b".").split(b".")
+    owner = b"".join([bytes((len(label),)) + label for label in labels if 0 < len(label) <= _MAX_LABEL_OCTETS]) + b"\0"
+    if len(owner) != sum(map(len, labels)) + len(labels) + 1 or len(owner) > _MAX_NAME_OCTETS or b"" in labels:
         return None
+    record_type, record_class = _RECORD_TYPES[version], dns.rdataclass.IN
+    section = owner + record_type.to_bytes(2) + record_class.to_bytes(2)
+    return Question(_QUERY_HEADER + section, section, record_type, section[:-4], int(record_class))
 
 
 async def ask(question: Question, server: NameServer, timeout_seconds: float) -> DnsAnswer:

@@ -12,7 +12,6 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import endpoint, without_zone
@@ -22,6 +21,8 @@ from exporter.net.lenient_head import LenientHead, begins_like_http
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.attempt import Attempt
+    from exporter.net.addresses import Endpoint
     from exporter.net.proxy.route import ProxyRoute
 
 _HEAD_LIMIT_BYTES = 1 << 16
@@ -63,7 +64,9 @@ _IPV4, _NAME, _IPV6 = 1, 3, 4
 class Tunnel(asyncio.Protocol):
     """The protocol of a connection to a proxy until the tunnel is open; then another replaces it."""
 
-    def __init__(self) -> None:
+    def __init__(self, route: ProxyRoute, attempt: Attempt) -> None:
+        self._route = route
+        self._attempt = attempt
         self._heard = bytearray()
         self._ended = False
         self._lost = False
@@ -71,7 +74,7 @@ class Tunnel(asyncio.Protocol):
         self._something_new = asyncio.Event()
         self._transport: asyncio.Transport | None = None
 
-    async def open(self, transport: asyncio.Transport, route: ProxyRoute, host: str, port: int) -> None:
+    async def open(self, transport: asyncio.Transport, target: Endpoint) -> None:
         """Have the proxy connect to a target.
 
         Raises:
@@ -80,10 +83,11 @@ class Tunnel(asyncio.Protocol):
                 `connection_reset` when the connection to the proxy broke.
         """
         self._transport = transport
-        if route.kind == "socks5":
-            await self._open_by_socks(route, without_zone(host), port)
+        host = without_zone(target.host)
+        if self._route.kind == "socks5":
+            await self._open_by_socks(self._route, host, target.port)
         else:
-            await self._open_by_connect(route, endpoint(without_zone(host), port))
+            await self._open_by_connect(self._route, endpoint(host, target.port))
 
     def hand_over(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
         """Let a protocol take over, and pass it what has already been received for it."""
@@ -166,7 +170,7 @@ class Tunnel(asyncio.Protocol):
         for _ in range(_MAX_INFORMATIONAL):
             head = await self._take_head()
             if oddities := head.oddities.found():
-                current_attempt().note("the proxy's answer is not well-formed", what="; ".join(oddities))
+                self._attempt.note("the proxy's answer is not well-formed", what="; ".join(oddities))
             if 200 <= head.status < 300:
                 return
             if head.status >= 200 or head.status == 101:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ssl
 from itertools import count
 from time import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from OpenSSL import SSL
 from OpenSSL._util import lib as openssl
@@ -27,6 +27,7 @@ from exporter.net.tls.verification import VerifiedChain, verify_chain
 
 if TYPE_CHECKING:
     from exporter.net.tls.certificate_facts import Presented
+    from exporter.net.tls.context_recipe import ContextRecipe
     from exporter.net.tls.files import ClientCertificate
 
 _VERSIONS = {
@@ -48,24 +49,6 @@ servers there is no key that takes as long to generate as the rest of the Client
 _CHAIN_BYTES = 350
 _CERTIFICATE_BYTES = 121
 """Memory that a remembered chain takes, and each certificate in its key."""
-
-
-class ContextRecipe(NamedTuple):
-    """What a context is made from; equal recipes share a context."""
-
-    ca_file: str | None
-    cert_file: str | None
-    key_file: str | None
-    min_version: str
-    max_version: str | None
-    verifying: bool
-    legacy_renegotiation: bool
-    alpn: tuple[str, ...]
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that the configuration names."""
-        return tuple([file for file in (self.ca_file, self.cert_file, self.key_file) if file is not None])
 
 
 VerifiedChains = BoundedMemory[tuple[int, str, tuple[str, ...]], VerifiedChain]

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.tls.context import ContextRecipe, TlsContext, VerifiedChains, unusable
+from exporter.net.tls.context import TlsContext, VerifiedChains, unusable
 from exporter.net.tls.pem_files import MAX_PEM_BYTES
 from exporter.regular_files import read_regular, reading_failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.settings import TlsConfig
+    from exporter.net.tls.context_recipe import ContextRecipe
 
 _MAX_CONTEXTS = 1024
 _VERIFIED_CHAINS_BYTES = 1 << 24  # of some 25,000 usual chains
@@ -49,19 +49,6 @@ class TlsContexts:
         self._lock = Lock()
         self._verified: VerifiedChains = VerifiedChains(_VERIFIED_CHAINS_BYTES)
         self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, TlsContext]] = OrderedDict()
-
-    def recipe(self, config: TlsConfig, alpn: tuple[str, ...] = ()) -> ContextRecipe:
-        """Return the recipe of a context for this configuration, which does not include `server_name`."""
-        return ContextRecipe(
-            config.ca_file,
-            config.cert_file,
-            config.key_file,
-            config.min_version,
-            config.max_version,
-            not config.insecure_skip_verify,
-            config.legacy_renegotiation,
-            alpn,
-        )
 
     def has_any(self) -> bool:
         """Whether there is any context to refresh."""

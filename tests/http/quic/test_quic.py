@@ -26,10 +26,11 @@ from aioquic.tls import AlertDescription, Epoch
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from exporter.attempt import current_attempt
 from exporter.http.quic.connect import connect_quic
 from exporter.http.shared import HttpShared
 from exporter.model import Reason
-from exporter.net import ConnectionFacts, Network
+from exporter.net import ConnectionFacts, Endpoint, Network, connect_options
 from exporter.net.tls.certificate_facts import certificate_facts
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.http.exchanging import ask
@@ -424,13 +425,12 @@ async def test_whatever_is_stumbled_over_ends_the_connection(good: Certificate, 
     """An exception that nobody has thought of is a failure of this check, at once, and leaves nothing behind."""
     user = Stumbling()
     with run_http3_server(good, ANSWER) as server:
+        endpoint = Endpoint(server.host, server.port)
         channel = await connect_quic(
             Network(),
-            server.host,
-            server.port,
-            NetworkSettings(),
-            ConnectionFacts(),
-            tls=TlsConfig(ca_file=str(ca_file)),
+            endpoint,
+            connect_options(endpoint, NetworkSettings(), tls=TlsConfig(ca_file=str(ca_file))),
+            ConnectionFacts(current_attempt()),
         )
         channel.start(user)
         await until(lambda: user.failure is not None)

@@ -11,6 +11,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
+from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
 from exporter.net import ConnectionFacts
 from exporter.net.dns.resolver import Resolver
@@ -39,7 +40,7 @@ class Place:
 
 async def resolve(lookups: Resolver, host: str, **settings: Any) -> str:
     """The address of a host, or the reason why there is none."""
-    facts = ConnectionFacts()
+    facts = ConnectionFacts(current_attempt())
     try:
         address = await lookups.address(host, NetworkSettings(**settings), facts)
     except CheckFailed as failure:

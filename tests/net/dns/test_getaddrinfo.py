@@ -14,7 +14,7 @@ import anyio.to_thread
 import pytest
 from anyio.from_thread import BlockingPortalProvider
 
-from exporter.attempt import begin_attempt
+from exporter.attempt import begin_attempt, current_attempt
 from exporter.checks.tcp import TCP
 from exporter.config import parse_config
 from exporter.errors import CheckFailed
@@ -27,7 +27,7 @@ from exporter.net.dns.system_files import SystemFiles
 from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.runner import AsyncCheckRunner
 from exporter.settings import NetworkSettings
-from tests.net.connecting import Recorder, no_descriptors_left
+from tests.net.connecting import Recorder, connect, no_descriptors_left
 from tests.net.dns.naming import resolve
 from tests.net.dns.own_system import in_own_system
 from tests.servers.tcp import keep_silent, serve
@@ -107,7 +107,7 @@ def test_blames_this_host_when_it_has_no_thread(tmp_path: Path) -> None:
 async def share(server: DnsServer) -> dict[str, Any]:
     threads = ResolverThreads()
     lookups, other_batch = Resolver(SystemFiles(), threads), Resolver(SystemFiles(), threads)
-    facts = [ConnectionFacts() for _ in range(20)]
+    facts = [ConnectionFacts(current_attempt()) for _ in range(20)]
     settings = NetworkSettings(resolver="system", ip_protocol="ip4")
     waiting = [asyncio.create_task(lookups.address("slow.test", settings, each)) for each in facts[:10]]
     await until(lambda: threads.busy)
@@ -194,9 +194,9 @@ def test_a_lookup_that_nobody_waits_for_is_not_begun(tmp_path: Path) -> None:
 
 async def race(_: DnsServer) -> dict[str, Any]:
     with serve(keep_silent, "127.0.0.2") as server:
-        facts = ConnectionFacts()
+        facts = ConnectionFacts(current_attempt())
         settings = NetworkSettings(resolver="system", happy_eyeballs=True, ip_protocol="prefer_ip6")
-        transport, _protocol = await Network().connect(Recorder, "both.hosts", server.port, settings, facts)
+        transport = await connect(Network(), Recorder(), ("both.hosts", server.port), settings, facts)
         transport.abort()
     return {"address": facts.address, "lookup": 0 < facts.lookup_seconds <= facts.resolve_seconds}
 

@@ -16,7 +16,7 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 
-from exporter.attempt import begin_attempt
+from exporter.attempt import begin_attempt, current_attempt
 from exporter.checks.dns import DNS, DnsCheckExecutor
 from exporter.config import parse_config
 from exporter.errors import CheckFailed
@@ -347,7 +347,7 @@ async def ask(port: int, question: Question) -> DnsAnswer | None:
     assert address is not None
     with open_datagram_socket(address, port, None) as connected:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            return (await ask_datagram(question, connected)).answer
+            return (await ask_datagram(question, connected, current_attempt())).answer
 
 
 async def test_a_flood_of_other_datagrams_is_read_in_bursts() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.attempt import begin_attempt
+from exporter.attempt import begin_attempt, current_attempt
 from exporter.model import Reason
 from exporter.net import ConnectionFacts
 from exporter.settings import NetworkSettings
@@ -49,7 +49,7 @@ async def test_late_askers_learn_how_long_the_lookup_took(place: Place) -> None:
     """A check that finds the lookup done waited for nothing, but knows its duration."""
     with run_dns_server() as server:
         lookups, settings = place.lookups(), NetworkSettings(resolver=server.server)
-        first, second = ConnectionFacts(), ConnectionFacts()
+        first, second = ConnectionFacts(current_attempt()), ConnectionFacts(current_attempt())
         await lookups.address("slow.test", settings, first)
         started = perf_counter()
         await lookups.address("slow.test", settings, second)

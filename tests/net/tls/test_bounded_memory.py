@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from exporter.net.tls.bounded_memory import BoundedMemory
 from exporter.net.tls.certificate_facts import Presented, certificate_facts
 from exporter.net.tls.context_cache import TlsContexts
+from exporter.net.tls.context_recipe import context_recipe
 from exporter.net.tls.der import longest_name_bytes
 from exporter.net.tls.verification import VerifiedChain
 from exporter.settings import TlsConfig
@@ -54,7 +55,7 @@ _OTHERS_BYTES = 2048
 def test_verified_chains_are_counted_as_large_as_they_are(ca: trustme.CA, ca_file: Path) -> None:
     """What a remembered chain is said to take is at least what it does take."""
     contexts = TlsContexts()
-    context = contexts.context(contexts.recipe(TlsConfig(ca_file=str(ca_file))))
+    context = contexts.context(context_recipe(TlsConfig(ca_file=str(ca_file))))
     names = [f"{number}.good.test" for number in range(40)]
     issued = certificates.with_intermediate(ca, *names)
     ders = [one.public_bytes(Encoding.DER) for one in certificates.all_of(issued)]
@@ -73,7 +74,7 @@ def test_verified_chains_are_counted_as_large_as_they_are(ca: trustme.CA, ca_fil
 def test_all_contexts_share_one_bound(ca: trustme.CA, ca_file: Path) -> None:
     """The memory of verified chains is one of the process, and no context recalls what another one verified."""
     contexts = TlsContexts()
-    made = [contexts.context(contexts.recipe(TlsConfig(ca_file=str(ca_file)), (alpn,))) for alpn in ("a", "b")]
+    made = [contexts.context(context_recipe(TlsConfig(ca_file=str(ca_file)), (alpn,))) for alpn in ("a", "b")]
     presented = Presented.read([certificates.valid(ca, "good.test").leaf.public_bytes(Encoding.DER)])
     used = []
     for context in made:

@@ -21,14 +21,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from OpenSSL import SSL
 
-from exporter.attempt import begin_attempt
+from exporter.attempt import begin_attempt, current_attempt
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Network
 from exporter.net.tls.certificate_facts import certificate_facts
+from exporter.net.tls.context_recipe import context_recipe
 from exporter.net.tls.transport import TlsTransport
 from exporter.runner.pacing import Pacer, Workload
 from exporter.settings import NetworkSettings, TlsConfig
-from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder, connected, refused
+from tests.net.connecting import LOOP_NAMES, LOOPS, Recorder, connect, connected, refused
 from tests.servers import certificates
 from tests.servers.certificates import EVEN_WEAK, server_context
 from tests.servers.sockets import sockets_to
@@ -324,11 +325,12 @@ async def test_a_refused_connection_is_freed_at_once(good: Certificate) -> None:
 
 async def test_a_timeout_of_the_check_ends_a_handshake_cleanly() -> None:
     """A cancelled handshake leaves no socket and no task, and means a plain timeout."""
-    attempt, facts, network = begin_attempt(), ConnectionFacts(), Network()
-    await network.context(TlsConfig())
+    attempt, facts, network = begin_attempt(), ConnectionFacts(current_attempt()), Network()
+    await network.context(context_recipe(TlsConfig()), attempt)
     tasks = len(asyncio.all_tasks())
     with serve(keep_silent) as server:
-        connecting = network.connect(Recorder, "127.0.0.1", server.port, NetworkSettings(), facts, tls=TlsConfig())
+        place, settings = ("127.0.0.1", server.port), NetworkSettings()
+        connecting = connect(network, Recorder(), place, settings, facts, tls=TlsConfig())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.4):
                 await connecting

@@ -17,10 +17,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from exporter.attempt import Attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net import Network
 from exporter.net.tls.context_cache import TlsContexts
+from exporter.net.tls.context_recipe import context_recipe
 from exporter.settings import TlsConfig
 from tests.net.connecting import connected, refused
 from tests.servers import certificates
@@ -38,9 +40,13 @@ if TYPE_CHECKING:
 async def test_shares_a_context_between_checks_and_batches(ca_file: Path) -> None:
     """Configurations that differ only in the name to verify share one context, in every batch."""
     network = Network()
-    one = await network.for_batch().context(TlsConfig(ca_file=str(ca_file), server_name="a.test"))
-    other = await network.for_batch().context(TlsConfig(ca_file=str(ca_file), server_name="b.test"))
-    different = await network.for_batch().context(TlsConfig(ca_file=str(ca_file)), ("h2",))
+    one = await network.for_batch().context(
+        context_recipe(TlsConfig(ca_file=str(ca_file), server_name="a.test")), Attempt()
+    )
+    other = await network.for_batch().context(
+        context_recipe(TlsConfig(ca_file=str(ca_file), server_name="b.test")), Attempt()
+    )
+    different = await network.for_batch().context(context_recipe(TlsConfig(ca_file=str(ca_file)), ("h2",)), Attempt())
     assert one is other is not different
 
 
@@ -122,7 +128,7 @@ async def test_says_when_the_system_has_no_authorities(tmp_path: Path) -> None:
         Reason.LOCAL,
         "this system has no file of trusted authorities where one is known; set ca_file",
     )
-    await network.context(TlsConfig(insecure_skip_verify=True))
+    await network.context(context_recipe(TlsConfig(insecure_skip_verify=True)), Attempt())
 
 
 def encrypted(files: CertificateFiles, path: Path) -> Path:
@@ -151,7 +157,7 @@ async def test_names_the_file_that_is_no_use(
         "encrypted key": ({"cert_file": cert_file, "key_file": locked_key}, locked_key),
     }[fault]
     with pytest.raises(CheckFailed) as caught:
-        await Network().context(TlsConfig(**{"ca_file": str(ca_file), **options}))
+        await Network().context(context_recipe(TlsConfig(**{"ca_file": str(ca_file), **options})), Attempt())
     assert caught.value.reason is Reason.LOCAL
     assert caught.value.detail.startswith("TLS cannot be set up from ")
     assert named in caught.value.detail
@@ -206,7 +212,7 @@ def test_says_why_a_client_certificate_is_no_use(
     contexts = TlsContexts()
     config = TlsConfig(ca_file=str(ca_file), cert_file=str(cert_file), key_file=str(key_file))
     with pytest.raises(CheckFailed) as caught:
-        contexts.context(contexts.recipe(config))
+        contexts.context(context_recipe(config))
     assert str(caught.value).replace(f"{tmp_path}/", "") == f"local: TLS cannot be set up from {why}"
 
 
@@ -215,19 +221,19 @@ async def test_forgets_a_context_whose_file_is_gone(tmp_path: Path, ca: trustme.
     network, file = Network(), tmp_path / "ca.pem"
     tls = TlsConfig(ca_file=str(file))
     ca.cert_pem.write_to_path(str(file))
-    await network.for_batch().context(tls)
+    await network.for_batch().context(context_recipe(tls), Attempt())
     file.unlink()
     with pytest.raises(CheckFailed) as caught:
-        await network.for_batch().context(tls)
+        await network.for_batch().context(context_recipe(tls), Attempt())
     assert caught.value.reason is Reason.LOCAL
     ca.cert_pem.write_to_path(str(file))
-    await network.for_batch().context(tls)
+    await network.for_batch().context(context_recipe(tls), Attempt())
 
 
 async def test_keeps_a_bounded_number_of_contexts() -> None:
     """Contexts that nobody asked for lately make room for new ones."""
     contexts = TlsContexts(max_contexts=2)
-    recipes = [contexts.recipe(TlsConfig(insecure_skip_verify=True), (f"p{number}",)) for number in range(3)]
+    recipes = [context_recipe(TlsConfig(insecure_skip_verify=True), (f"p{number}",)) for number in range(3)]
     made = [contexts.context(recipe) for recipe in recipes[:2]]
     assert contexts.context(recipes[0]) is made[0]
     contexts.context(recipes[2])

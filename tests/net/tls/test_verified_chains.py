@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
+from exporter.attempt import current_attempt
 from exporter.model import Reason
 from exporter.net import Network
 from exporter.net.tls.certificate_facts import Presented
+from exporter.net.tls.context_recipe import context_recipe
 from exporter.settings import TlsConfig
 from tests.net.connecting import connected, refused
 from tests.servers import certificates
@@ -92,7 +94,7 @@ async def test_verifies_a_known_chain_by_other_authorities(network: Network, ca:
 @pytest.mark.parametrize("ders", [(), (b"rubbish",)], ids=["nothing", "rubbish"])
 async def test_what_is_no_certificate_is_not_verified(ders: tuple[bytes, ...], network: Network, ca_file: Path) -> None:
     """Neither an empty chain nor one that cannot be read is ever taken for a verified one."""
-    context = await network.context(trusting(ca_file))
+    context = await network.context(context_recipe(trusting(ca_file)), current_attempt())
     for _ in range(2):
         with pytest.raises(ssl.SSLError):
             context.verify("127.0.0.1", Presented.read(ders))
@@ -100,7 +102,7 @@ async def test_what_is_no_certificate_is_not_verified(ders: tuple[bytes, ...], n
 
 async def test_no_policy_for_connections_hinders_verifying(network: Network, ca_file: Path) -> None:
     """Chains are put before Python's `ssl` with suites that it is told to take, whatever the system's policy is."""
-    context = await network.context(trusting(ca_file))
+    context = await network.context(context_recipe(trusting(ca_file)), current_attempt())
     assert context.verifier is not None
     suites = {suite["name"] for suite in context.verifier.get_ciphers() if suite["protocol"] == "TLSv1.2"}
     assert suites == {"ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384"}

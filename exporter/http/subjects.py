@@ -1,0 +1,80 @@
+"""What expectations can be about in an HTTP answer."""
+
+from __future__ import annotations
+
+import math
+
+from exporter.http.settings import MOST_REDIRECTS
+from exporter.model import Expectation, MetricSpec, Reason, SelectorKind, Subject, ValueKind
+from exporter.net.connection_facts import ADDRESS_SUBJECTS
+from exporter.net.tls.certificates import TLS_SUBJECTS
+
+FAILED_DUE_TO_REGEX = MetricSpec(
+    name="probe_failed_due_to_regex",
+    help="1 when a header or the body did not match, or matched, a regular expression as it was expected to; else 0",
+    defaults=(((), 0.0),),
+)
+
+
+def _spelled_version(text: str) -> str:
+    """Return `HTTP/2`, `2.0` and `h2` as `2`."""
+    version = text.lower().removeprefix("http/").removeprefix("h")
+    return version.removesuffix(".0") if version in ("2.0", "3.0") else version
+
+
+STATUS = Subject(
+    name="status",
+    kind=ValueKind.STATUS,
+    description="Status of the response, such as 200; 2xx and 200-299 are ranges",
+    reason=Reason.STATUS,
+)
+HEADER = Subject(
+    name="header",
+    kind=ValueKind.TEXTS,
+    selector=SelectorKind.HEADER_NAME,
+    description="The values of a header field, named case-insensitively",
+)
+BODY = Subject(name="body", kind=ValueKind.TEXT, description="The body as text")
+BODY_SIZE = Subject(
+    name="body_size",
+    kind=ValueKind.NUMBER,
+    description="Size of the body in bytes, after decoding",
+    bounds=(0, math.inf),
+)
+JSON = Subject(
+    name="json",
+    kind=ValueKind.JSON,
+    selector=SelectorKind.JSON_PATH,
+    description="What a JSONPath finds in the body: the value of a single match, a list of several",
+)
+LOCATION = Subject(
+    name="location", kind=ValueKind.TEXT, description="Where the last response redirects to, as in its Location"
+)
+REDIRECTS_FOLLOWED = Subject(
+    name="redirects",
+    kind=ValueKind.NUMBER,
+    description="Redirects that were followed",
+    bounds=(0, MOST_REDIRECTS),
+)
+HTTP_VERSION = Subject(
+    name="http_version",
+    kind=ValueKind.TEXT,
+    description="HTTP version, such as 1.1 or 3",
+    choices=("1.0", "1.1", "2", "3"),
+    spelled=_spelled_version,
+)
+FINAL_URL = Subject(name="url", kind=ValueKind.TEXT, description="The URL of the last response")
+WELL_FORMED = Subject(
+    name="well_formed",
+    kind=ValueKind.FLAG,
+    description="Whether every response follows the HTTP grammar; false for violations that clients tolerate",
+    reason=Reason.PROTOCOL,
+)
+SUBJECTS = (
+    STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, WELL_FORMED, FINAL_URL,
+    *ADDRESS_SUBJECTS, *TLS_SUBJECTS,
+)  # fmt: skip
+
+DOCUMENT = Subject(name="document", kind=ValueKind.JSON, description="Why the body is not JSON")
+IS_JSON = Expectation(label="is JSON", subject=DOCUMENT, operator="exists", operand=False)
+OF_BODY = (BODY.name, BODY_SIZE.name, JSON.name, DOCUMENT.name)

@@ -1,0 +1,90 @@
+"""How connections to an endpoint are made: worked out once, when the configuration is loaded, for all runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exporter.net.addresses import Endpoint, parse_address
+from exporter.net.dns.resolver import resolvable_name
+from exporter.net.tls.context_recipe import context_recipe
+from exporter.settings import parse_host_port
+
+if TYPE_CHECKING:
+    from exporter.net.proxy.route import ProxyRoute
+    from exporter.net.tls.context_recipe import ContextRecipe
+    from exporter.settings import NetworkSettings, TlsConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectOptions:
+    """How to connect to one endpoint; immutable, shared by runs. `connect_options` makes them.
+
+    Attributes:
+        settings: Address family, source address, name server, how many addresses to try, and time limit.
+        connect_to: Where to connect instead of the endpoint; None for the endpoint itself.
+        tls: What the TLS context is made from; None for a plain connection.
+        server_name: Name or IP address sent (names only) and verified, as in certificates; empty without TLS.
+        tls_timeout_seconds: Limit of the handshake alone.
+        proxy: The proxy to the endpoint; it resolves the name, and `settings` apply to reaching the proxy.
+        to_proxy: How to connect to the proxy; None without one.
+    """
+
+    settings: NetworkSettings
+    connect_to: Endpoint | None = None
+    tls: ContextRecipe | None = None
+    server_name: str = ""
+    tls_timeout_seconds: float | None = None
+    proxy: ProxyRoute | None = None
+    to_proxy: ConnectOptions | None = None
+
+
+def connect_options(
+    endpoint: Endpoint,
+    settings: NetworkSettings,
+    *,
+    tls: TlsConfig | None = None,
+    server_name: str | None = None,
+    alpn: tuple[str, ...] = (),
+    tls_timeout_seconds: float | None = None,
+    proxy: ProxyRoute | None = None,
+) -> ConnectOptions:
+    """Return how to connect to an endpoint.
+
+    Which name is sent and verified is decided here and nowhere else: that of `tls`, else `server_name`, else the host.
+
+    Args:
+        endpoint: The endpoint.
+        settings: Address family, source address, name server, fixed address, how many to try, and time limit.
+        tls: TLS options; None for a plain connection.
+        server_name: Name sent and verified when `tls` sets none; the host by default.
+        alpn: Application protocols offered, preferred one first.
+        tls_timeout_seconds: Limit of the handshake alone.
+        proxy: The proxy to the endpoint; None for none.
+
+    Raises:
+        CheckFailed: With reason `resolve` when the name is not a host name.
+    """
+    to_proxy = None
+    if proxy is not None:
+        to_proxy = connect_options(
+            Endpoint(proxy.host, proxy.port), settings, tls=proxy.tls if proxy.kind == "https" else None
+        )
+    connect_to = None
+    if settings.connect_to is not None:
+        connect_to = Endpoint(*parse_host_port(settings.connect_to, default_port=endpoint.port))
+    return ConnectOptions(
+        settings=settings,
+        connect_to=connect_to,
+        tls=None if tls is None else context_recipe(tls, alpn),
+        server_name="" if tls is None else _name_in_certificates(tls.server_name or server_name or endpoint.host),
+        tls_timeout_seconds=tls_timeout_seconds,
+        proxy=proxy,
+        to_proxy=to_proxy,
+    )
+
+
+def _name_in_certificates(name: str) -> str:
+    """Return a name without its final dot, or an address without its zone."""
+    address = parse_address(name)
+    return resolvable_name(name).removesuffix(".") if address is None else address.text.partition("%")[0]

@@ -1,0 +1,80 @@
+"""The settings of the check type `dns`, and the form that its target and expectations have with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import dns.rdataclass
+import dns.rdatatype
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from exporter.net.dns.answer import ANSWERS, SOA_SERIAL
+from exporter.net.dns.operands import fit_answers
+from exporter.net.dns.question import parse_name, parse_record_class, parse_record_type, parse_server
+from exporter.net.tls.certificates import TLS_SUBJECTS
+from exporter.settings import NetworkSettings, TlsSettings
+
+if TYPE_CHECKING:
+    from exporter.model import Expectation
+    from exporter.settings import CheckSettings
+
+_MET_BY_NOTHING = frozenset(("ne", "not_matches", "none_of", "exists"))
+
+
+class DnsSettings(NetworkSettings, TlsSettings):
+    """Settings of type `dns`; those for the target's address and connection apply to the server's."""
+
+    record_type: Annotated[
+        str, BeforeValidator(parse_record_type), WithJsonSchema({"type": "string", "examples": ["A", "AAAA", "MX"]})
+    ] = Field(default="A", description="Type of the records asked for")
+    record_class: Annotated[
+        str, BeforeValidator(parse_record_class), WithJsonSchema({"type": "string", "enum": ["IN", "CH", "HS"]})
+    ] = Field(default="IN", description="Class of the records asked for")
+    server: (
+        Annotated[str, BeforeValidator(parse_server), WithJsonSchema({"type": "string", "examples": ["192.0.2.53:53"]})]
+        | None
+    ) = Field(default=None, description="Name server (host or host:port); the system's by default")
+    transport: Literal["udp", "tcp", "tls"] = Field(
+        default="udp", description="How the server is queried; udp falls back to tcp when the answer is truncated"
+    )
+    recursion_desired: bool = Field(default=True, description="Ask the server to resolve recursively")
+    dnssec_ok: bool = Field(default=False, description="Ask for DNSSEC records, and for the server's validation")
+    edns_payload_bytes: int | None = Field(
+        default=None,
+        alias="edns_payload",
+        ge=512,
+        le=65535,
+        description="Largest datagram accepted, in bytes, announced with EDNS; no EDNS by default",
+    )
+
+
+_DEFAULTS = DnsSettings()
+
+
+def validate_name(target: str, settings: CheckSettings) -> str:
+    """Return the name to query in ASCII, without its final dot; for PTR records the target may be an address.
+
+    Raises:
+        ValueError: When it is not a name; the message says what to write.
+    """
+    chosen = settings if isinstance(settings, DnsSettings) else _DEFAULTS
+    return parse_name(target, chosen.record_type)
+
+
+def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
+    """Return an expectation in the form of answers of the record type.
+
+    Raises:
+        ValueError: When no answer can meet it.
+    """
+    if not isinstance(settings, DnsSettings):
+        return expectation
+    if expectation.operator not in _MET_BY_NOTHING:
+        if expectation.subject is SOA_SERIAL and settings.record_type not in ("SOA", "ANY"):
+            raise ValueError(f"can never be met: records of type {settings.record_type} have no serial, only SOA has")
+        if expectation.subject in TLS_SUBJECTS and settings.transport != "tls":
+            raise ValueError(f"can never be met with transport: {settings.transport}, only with tls")
+    if expectation.subject is not ANSWERS:
+        return expectation
+    kind, record_class = settings.record_type, settings.record_class
+    return fit_answers(expectation, dns.rdatatype.from_text(kind), dns.rdataclass.from_text(record_class))
