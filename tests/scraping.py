@@ -173,7 +173,7 @@ def probe_text(*pairs: tuple[Check, Result], labelled: bool = True, exposition_f
     layout = SeriesLayout([each for each, _ in pairs], known, labelled=labelled)
     results = {result.check_name: result for _, result in pairs}
     batch = Batch(checks=len(pairs), duration_seconds=0.5, budget_seconds=None)
-    outcome = Outcome([results[each.name] for each in layout.checks], [0.0] * len(pairs), batch)
+    outcome = Outcome([results[each.name] for each in layout.checks], [0.0] * len(pairs), batch, [False] * len(pairs))
     return write_page(probe_blocks(layout, outcome, known), exposition_format).body.decode()
 
 

@@ -110,8 +110,9 @@ def _check_configuration(options: Options) -> int:
         config = configuration_loader(options.config_file, ExecutorRegistry.with_builtins(), stack)()
     for warning in config.warnings:
         sys.stderr.write(f"warning: {warning}\n")
+    disabled = f" and {len(config.disabled)} disabled" if config.disabled else ""
     problems = f"{len(config.warnings)} warnings" if config.warnings else "no problems"
-    sys.stdout.write(f"{config.file}: {len(config.checks)} checks, {problems}\n")
+    sys.stdout.write(f"{config.file}: {len(config.checks)} checks{disabled}, {problems}\n")
     return 0
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from time import time
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from exporter.config.alerts import read_alert
 from exporter.config.common_keys import CHECK_KEYS, READ_APART, CommonKeys
 from exporter.config.expectations import ExpectationReader
+from exporter.config.maintenance import maintenance_windows
 from exporter.config.model_fields import fields_of
 from exporter.config.problems import Fault, quoted
 from exporter.config.retries import tell_retries_that_do_not_fit
@@ -18,7 +20,7 @@ from exporter.config.tls_files import TlsFiles
 from exporter.config.validation import validate
 from exporter.expect import DURATION
 from exporter.foreign import repr_of, text_of
-from exporter.model import Check, Expectation, leaves
+from exporter.model import Check, Expectation, SingleWindow, leaves
 from exporter.secrecy import SecretText, secret_texts
 
 if TYPE_CHECKING:
@@ -46,6 +48,13 @@ class Expected(NamedTuple):
     retry_expectations: tuple[Expectation, ...] = ()
 
 
+class BuiltCheck(NamedTuple):
+    """A valid check, and whether it is to be run."""
+
+    check: Check
+    is_enabled: bool
+
+
 class CheckBuilder:
     """Builds the checks of one type; lives as long as a load.
 
@@ -68,7 +77,7 @@ class CheckBuilder:
         """Every key that a check of this type may have."""
         return self._fields.keys | CHECK_KEYS.keys()
 
-    def build(self, whole: Node, entries: dict[str, Node]) -> Check | None:
+    def build(self, whole: Node, entries: dict[str, Node]) -> BuiltCheck | None:
         """Return the check; None when it has problems, which are then reported.
 
         Args:
@@ -104,12 +113,21 @@ class CheckBuilder:
                 self._type.min_interval_seconds if common.min_interval_seconds is None else common.min_interval_seconds
             ),
             phase_histograms=common.phase_histograms,
+            maintenance=maintenance_windows(common.maintenance),
             alert=alert,
             is_complete=True,
         )
         if check.retries:
             tell_retries_that_do_not_fit(check, entries.get("retries", whole), self._problems)
-        return self._prepared(check)
+        if check.maintenance:
+            self._warn_of_past_windows(check, entries["maintenance"])
+        return BuiltCheck(self._prepared(check), common.enabled)
+
+    def _warn_of_past_windows(self, check: Check, node: Node) -> None:
+        now_seconds = time()
+        for window, item in zip(check.maintenance, cast("list[Node]", node.value), strict=True):
+            if isinstance(window, SingleWindow) and window.end_timestamp_seconds < now_seconds:
+                self._problems.warn(item, "is over; it can be removed")
 
     def _prepared(self, check: Check) -> Check:
         """Return the check with what its type prepares for every run; a failure here is raised again by each run."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from exporter.config.maintenance import MaintenanceKeys  # noqa: TC001 - pydantic reads it when the class is made
 from exporter.settings import Duration, PositiveDuration, SettingsModel, SingleLine
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -53,6 +54,12 @@ class CommonKeys(SettingsModel):
     )
     min_interval_seconds: Duration | None = Field(
         default=None, alias="min_interval", description="Time within which the last result is returned again"
+    )
+    enabled: bool = Field(
+        default=True, description="Whether the check runs; if not, it is validated and only listed on the status page"
+    )
+    maintenance: tuple[MaintenanceKeys, ...] = Field(
+        default=(), description="Windows in which a failure is shown as maintenance and does not alert"
     )
     phase_histograms: bool = Field(default=False, description="Keep a histogram of the duration of each phase")
 

@@ -44,6 +44,7 @@ class Config:
     Attributes:
         checks: The checks, in the order of the files, each expanded.
         file: The main file, as the user named it.
+        disabled: The checks that are valid but not run.
         files: Every file read and every directory searched: a change to one of them may change the configuration.
         plugins: The check types of its plugins.
         shown: The keys of each check as `/config` shows them.
@@ -53,6 +54,7 @@ class Config:
 
     checks: tuple[Check, ...]
     file: str
+    disabled: tuple[Check, ...] = ()
     files: tuple[Path, ...] = ()
     plugins: tuple[CheckType, ...] = ()
     shown: tuple[Mapping[str, object], ...] = ()
@@ -110,6 +112,7 @@ class _Load:
         self._types = dict(check_types)
         self._builders: dict[str, CheckBuilder] = {}
         self._checks: list[Check] = []
+        self._disabled: list[Check] = []
         self._shown: list[Mapping[str, object]] = []
         self._target_files = TargetFiles(self._files, self._problems)
         self._names: dict[str, tuple[Node, Node | None]] = {}
@@ -133,6 +136,7 @@ class _Load:
         return Config(
             checks=tuple(self._checks),
             file=str(path),
+            disabled=tuple(self._disabled),
             files=self._files.paths,
             plugins=plugins,
             shown=tuple(self._shown),
@@ -142,9 +146,10 @@ class _Load:
 
     def _all_secrets(self) -> Iterator[str]:
         yield from self._secrets.found
-        settings = {id(check.settings): check.settings for check in self._checks}  # checks share them
+        checks = (*self._checks, *self._disabled)
+        settings = {id(check.settings): check.settings for check in checks}  # checks share them
         yield from secret_values(list(settings.values()))
-        for check in self._checks:
+        for check in checks:
             yield from secret_values(check.target)
         for name, value in self._environment.items():
             if name.lower().endswith("_proxy"):
@@ -185,7 +190,7 @@ class _Load:
             built = builder.build(check, entries)
             self._take_name(check, own, expanded.origin, entries.get("name"))
             if built is not None:
-                self._checks.append(built)
+                (self._checks if built.is_enabled else self._disabled).append(built.check)
                 self._shown.append(shown_check(entries, fields_of(check_type.settings)))
         if not is_expanded:
             self._look_through(check, own, builder)

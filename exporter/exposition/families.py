@@ -70,6 +70,7 @@ RESULT_AGE = _probe(
     "result_age_seconds",
     "Age of the result; 0 unless the check has a minimum interval, within which its last result is given again.",
 )
+MAINTENANCE = _probe("maintenance", "1 within a maintenance window of the check, else 0.")
 FAILURE_INFO = _probe("failure_info", "1 with the reason of the failure; absent unless the check failed.", "reason")
 EXPECTATION_OK = _probe(
     "expectation_ok", "1 when the expectation was met; 0 when it was not or could not be judged.",
@@ -80,7 +81,8 @@ EXPECTATION_VALUE = _probe(
 )
 
 UNIVERSAL = (
-    SUCCESS, DURATION, TIMEOUT, STATUS, ATTEMPTS, RESULT_AGE, FAILURE_INFO, EXPECTATION_OK, EXPECTATION_VALUE,
+    SUCCESS, DURATION, TIMEOUT, STATUS, ATTEMPTS, RESULT_AGE, MAINTENANCE, FAILURE_INFO, EXPECTATION_OK,
+    EXPECTATION_VALUE,
 )  # fmt: skip
 """The families of every check, whatever its type."""
 

@@ -36,11 +36,13 @@ class Outcome(NamedTuple):
         results: The result of each check, in the order of the layout.
         ages: The age of each result, in seconds.
         batch: The report on the batch.
+        in_maintenance: Whether each check was in maintenance at its end.
     """
 
     results: Sequence[Result]
     ages: Sequence[float]
     batch: Batch
+    in_maintenance: Sequence[bool]
 
 
 def probe_blocks(layout: SeriesLayout, outcome: Outcome, families: MetricFamilies) -> Iterator[Block]:
@@ -59,6 +61,7 @@ def probe_blocks(layout: SeriesLayout, outcome: Outcome, families: MetricFamilie
         (catalogue.STATUS, [result.status.code for result in results]),
         (catalogue.ATTEMPTS, [result.attempts for result in results]),
         (catalogue.RESULT_AGE, outcome.ages),
+        (catalogue.MAINTENANCE, outcome.in_maintenance),
     )
     for family, values in columns:
         yield from shown(family, tables=[Table(layout.subjects, [Column(layout.plain, array("d", values))])])

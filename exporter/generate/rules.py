@@ -132,6 +132,8 @@ class _CheckRules:
         self._policy = policy
         self._links = links
         self._success = series_of_check("probe_success", check)
+        maintenance = series_of_check("probe_maintenance", check)
+        self._unless = f"\n  unless on (job, instance, check) {maintenance} == 1"
 
     def rules(self) -> Iterator[Rule]:
         """Yield all rules that the policy requires."""
@@ -139,12 +141,13 @@ class _CheckRules:
         yield self._marker(_FAILING)
         yield self._alert(
             _FAILING,
-            f"{self._success} == 0\n  and on (job, check) max by (job, check) ({self._success}) == 0",
+            f"{self._success} == 0\n  and on (job, check) max by (job, check) ({self._success}) == 0{self._unless}",
             policy.failing,
         )
         if policy.degraded is not None:
             yield self._marker(_DEGRADED)
-            yield self._alert(_DEGRADED, f"{series_of_check('probe_status', self._check)} == 1", policy.degraded)
+            status = series_of_check("probe_status", self._check)
+            yield self._alert(_DEGRADED, f"{status} == 1{self._unless}", policy.degraded)
         if policy.certificate_seconds_left:
             yield self._marker(_CERTIFICATE)
             yield from self._certificate_alerts()
@@ -159,7 +162,8 @@ class _CheckRules:
         for severity, seconds in self._policy.certificate_seconds_left.items():
             bounds = f"{left} < {_number(seconds)}\n  and {left} {least}"
             terms = replace(self._policy.failing, for_seconds=_CERTIFICATE_FOR_SECONDS, severity=severity, summary="")
-            yield self._alert(_CERTIFICATE, f"{bounds}\n  and on (job, instance, check) {self._success}", terms)
+            expression = f"{bounds}\n  and on (job, instance, check) {self._success}{self._unless}"
+            yield self._alert(_CERTIFICATE, expression, terms)
             least = f">= {_number(seconds)}"
 
     def _marker(self, kind: _Kind) -> Rule:

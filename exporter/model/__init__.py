@@ -19,6 +19,7 @@ from exporter.model.expectations import (
     ValueKind,
     leaves,
 )
+from exporter.model.maintenance import MaintenanceWindow, SingleWindow, WeeklyWindow
 from exporter.model.metrics import Measurement, MetricSpec
 from exporter.model.results import Batch, LogLine, Result
 from exporter.model.verdicts import Reason, ResultStatus, Severity
@@ -35,6 +36,7 @@ __all__ = [
     "Explained",
     "Judged",
     "LogLine",
+    "MaintenanceWindow",
     "Measurement",
     "MetricSpec",
     "Observation",
@@ -45,7 +47,9 @@ __all__ = [
     "ResultStatus",
     "SelectorKind",
     "Severity",
+    "SingleWindow",
     "Subject",
     "ValueKind",
+    "WeeklyWindow",
     "leaves",
 ]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.model.expectations import Expectation
+    from exporter.model.maintenance import MaintenanceWindow
     from exporter.model.verdicts import Reason
 
 LONGEST_SCRAPE_SECONDS = 120.0
@@ -89,6 +90,7 @@ class Check(Generic[SettingsT]):
         interval_seconds: How often discovery asks Prometheus to scrape the check; 0 leaves it to Prometheus.
         min_interval_seconds: For this long the last result is reused instead of running the check again.
         phase_histograms: Whether the duration of each phase is kept in a histogram.
+        maintenance: When a failure of the check is no news.
         alert: The alerts specific to it; None for the general ones.
         is_complete: Whether it has the default expectations of its type and has been fully validated, as in a
             configuration; a runner completes other checks.
@@ -110,6 +112,7 @@ class Check(Generic[SettingsT]):
     min_interval_seconds: float = 0.0
     phase_histograms: bool = False
     target_label: str = ""
+    maintenance: tuple[MaintenanceWindow, ...] = ()
     alert: AlertPolicy | None = None
     is_complete: bool = field(default=False, repr=False, compare=False)
     prepared: object = field(default=None, repr=False, compare=False)
@@ -118,6 +121,10 @@ class Check(Generic[SettingsT]):
     def longest_run_seconds(self) -> float:
         """How long a run can take when every attempt uses its whole timeout."""
         return (self.retries + 1) * self.timeout_seconds + self.retries * self.retry_delay_seconds
+
+    def in_maintenance(self, timestamp_seconds: float) -> bool:
+        """Whether a Unix time is within one of its maintenance windows."""
+        return any(window.covers(timestamp_seconds) for window in self.maintenance)
 
     @property
     def shown_target(self) -> str:

@@ -6,7 +6,7 @@ are for programs that register the collector with prometheus_client. Both show t
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from prometheus_client.metrics_core import Metric
@@ -24,7 +24,7 @@ from exporter.model import Reason, Result, ResultStatus
 from exporter.scrape.records import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     from exporter.exposition.families import MetricFamilies
@@ -131,7 +131,7 @@ class CheckCollector(Collector):
             received[name] = last.result
         results = [received.get(check.name) or _no_result(check) for check in checks]
         ages = [now - reused[check.name].received if check.name in reused else 0.0 for check in checks]
-        return Outcome(results, ages, batch)
+        return Outcome(results, ages, batch, _in_maintenance(checks))
 
     def blocks(self, outcome: Outcome) -> Iterator[Block]:
         """Yield the series of an outcome, family by family, in the order of the catalogue."""
@@ -150,6 +150,19 @@ class CheckCollector(Collector):
         counters = self._records.counters
         yield from check_blocks(self.layout, counters, self._check_counters, batch.stuck_checks)
         yield from batch_blocks(batch, counters)
+
+
+def _in_maintenance(checks: Sequence[Check]) -> list[bool]:
+    """Return whether each check is in maintenance now; windows that checks share are looked at once."""
+    now_seconds = time()
+    known: dict[int, bool] = {id(()): False}
+    found = []
+    for check in checks:
+        key = id(check.maintenance)
+        if key not in known:
+            known[key] = check.in_maintenance(now_seconds)
+        found.append(known[key])
+    return found
 
 
 def _no_result(check: Check) -> Result:

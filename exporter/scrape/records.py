@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from threading import Lock
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.exposition.counters import Counters, identity_of
@@ -117,6 +117,17 @@ class Records:
 logger = logging.getLogger(__name__)
 
 
+class _Seen(NamedTuple):
+    """What is remembered of the last result of a check."""
+
+    status: ResultStatus
+    reason: str | None
+    in_maintenance: bool
+
+
+_WELL = _Seen(ResultStatus.OK, None, in_maintenance=False)
+
+
 class StatusChanges:
     """Remembers the last status of each check and logs changes; lives for the process, used by one thread at a time.
 
@@ -124,19 +135,25 @@ class StatusChanges:
     """
 
     def __init__(self) -> None:
-        self._last: dict[tuple[str, str, str], tuple[ResultStatus, str | None]] = {}
+        self._last: dict[tuple[str, str, str], _Seen] = {}
 
     def see(self, check: Check, result: Result) -> None:
-        """Log a change since the check's last result; a check without one counts as having been ok."""
-        before = self._last.get(identity_of(check), (ResultStatus.OK, None))
-        now = (result.status, result.reason)
-        if now == before:
+        """Log a change since the check's last result; a check without one counts as having been ok.
+
+        A failure in a maintenance window is information, and a warning if it lasts beyond the window.
+        """
+        is_ok = result.status is ResultStatus.OK
+        now = _Seen(result.status, result.reason, in_maintenance=not is_ok and check.in_maintenance(time()))
+        if now == self._last.get(identity_of(check), _WELL):
             return
         self._last[identity_of(check)] = now
-        if result.status is ResultStatus.OK:
+        if is_ok:
             logger.info("check %s is ok again", check.name)
-        else:
-            logger.warning("check %s is %s: %s: %s", check.name, result.status.state, result.reason, result.detail)
+            return
+        level, where = (logging.INFO, " in maintenance") if now.in_maintenance else (logging.WARNING, "")
+        logger.log(
+            level, "check %s is %s%s: %s: %s", check.name, result.status.state, where, result.reason, result.detail
+        )
 
     def retain(self, checks: Iterable[Check]) -> None:
         """Forget the checks that a new configuration does not contain."""

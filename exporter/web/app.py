@@ -181,6 +181,7 @@ class _Routes:
                 config_file=current.file,
                 version=site.version,
                 now_seconds=time.time(),
+                disabled=current.disabled,
             )
         )
 
@@ -190,18 +191,19 @@ class _Routes:
         name = request.path_params["name"]
         if not name:
             return RedirectResponse("/")
-        for check in current.checks:
-            if check.name == name:
-                page = check_page(
-                    check,
-                    site.history.runs(name),
-                    mask=site.live_config.masks,
-                    config_file=current.file,
-                    version=site.version,
-                    now_seconds=time.time(),
-                )
-                return HTMLResponse(page)
-        raise UnknownCheckNameError([name], [check.name for check in current.checks])
+        known = {check.name: check for check in (*current.checks, *current.disabled)}
+        if name not in known:
+            raise UnknownCheckNameError([name], known)
+        page = check_page(
+            known[name],
+            site.history.runs(name),
+            mask=site.live_config.masks,
+            is_enabled=known[name] not in current.disabled,
+            config_file=current.file,
+            version=site.version,
+            now_seconds=time.time(),
+        )
+        return HTMLResponse(page)
 
     def config(self, request: Request) -> Response:
         """Show the configuration in force with secrets masked."""
@@ -242,8 +244,11 @@ class _Routes:
         return self._problem(request, 400, "Not understood", str(error))
 
     def unknown_check(self, request: Request, error: Exception) -> Response:
-        """Answer 404, naming the unknown check and suggesting a similar one."""
-        return self._problem(request, 404, "No such check", str(error))
+        """Answer 404, naming the unknown check and suggesting a similar one, or saying that it is disabled."""
+        asked = getattr(error, "check_names", ())
+        off = [check.name for check in self._site.live_config.current.disabled if check.name in asked]
+        message = f"check {off[0]!r} is disabled, so it does not run" if off else str(error)
+        return self._problem(request, 404, "No such check", message)
 
     def busy(self, request: Request, error: Exception) -> Response:
         """Answer 503 to a scrape that has waited as long as it can."""

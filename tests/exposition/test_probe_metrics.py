@@ -76,7 +76,7 @@ def test_gauges_of_several_checks_in_openmetrics() -> None:
     """The same in OpenMetrics, as prometheus_client's strict parser takes it."""
     page = probe_text(*PAIRS, exposition_format=Format.OPENMETRICS)
     assert page == golden("probes.openmetrics")
-    assert len(parsed(page, Format.OPENMETRICS)) == 13
+    assert len(parsed(page, Format.OPENMETRICS)) == 14
 
 
 def test_gauges_of_one_check_without_its_labels() -> None:
@@ -235,9 +235,19 @@ def test_expectations_of_one_label_are_numbered() -> None:
 def test_the_age_of_a_result_is_shown() -> None:
     """A result that is given again says how old it is."""
     layout, known = SeriesLayout([check()], MetricFamilies(TYPES), labelled=False), MetricFamilies(TYPES)
-    outcome = Outcome([measured()], [12.5], Batch(checks=0, duration_seconds=0.0, budget_seconds=None))
+    outcome = Outcome([measured()], [12.5], Batch(checks=0, duration_seconds=0.0, budget_seconds=None), [False])
     page = write_page(probe_blocks(layout, outcome, known), Format.TEXT).body.decode()
     assert samples(page, "probe_result_age_seconds") == {"probe_result_age_seconds": "12.5"}
+
+
+def test_a_check_in_maintenance_says_so() -> None:
+    """The gauge is 1 within a window and 0 otherwise, whatever the result."""
+    checks = [check("one"), check("two")]
+    layout, known = SeriesLayout(checks, MetricFamilies(TYPES)), MetricFamilies(TYPES)
+    batch = Batch(checks=2, duration_seconds=0.0, budget_seconds=None)
+    outcome = Outcome([measured("one"), failed("two")], [0.0, 0.0], batch, [False, True])
+    page = write_page(probe_blocks(layout, outcome, known), Format.TEXT).body.decode()
+    assert list(samples(page, "probe_maintenance").values()) == ["0.0", "1.0"]
 
 
 @pytest.mark.parametrize("shared", [True, False])

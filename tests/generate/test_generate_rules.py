@@ -144,6 +144,28 @@ def test_a_check_that_fails_is_told_on_its_terms(tmp_path: Path, job: str, user_
     )
 
 
+def test_a_check_in_maintenance_is_not_told_of(tmp_path: Path) -> None:
+    """Neither failing nor degraded nor a certificate; what lasts longer is told after its time."""
+    rules_of(tmp_path, CONFIG)
+    firing = {**BERLIN, **OWN_LABELS, "severity": "warning"}
+    judge(
+        tmp_path,
+        [
+            series("probe_success", BERLIN, "0x30"),
+            series("probe_status", BERLIN, "1x30"),
+            series("probe_maintenance", BERLIN, "1x20 0x10"),
+            series("probe_ssl_earliest_cert_expiry", BERLIN, "86400x30"),
+        ],
+        [
+            ("19m", "NyxmonCheckFailing", []),
+            ("19m", "NyxmonCheckDegraded", []),
+            ("19m", "NyxmonCertificateExpiring", []),
+            ("25m", "NyxmonCheckFailing", []),
+            ("27m", "NyxmonCheckFailing", [firing]),
+        ],
+    )
+
+
 def test_a_check_that_succeeds_somewhere_does_not_fail(tmp_path: Path) -> None:
     """As with the general alert: it is told when no exporter sees it succeed, then of each."""
     rules_of(tmp_path, CONFIG)

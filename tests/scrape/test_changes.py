@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from time import time
 from typing import TYPE_CHECKING
 
-from exporter.model import Check, Reason, Result, ResultStatus
+from exporter.model import Check, Reason, Result, ResultStatus, SingleWindow
 from exporter.scrape.records import StatusChanges
 
 if TYPE_CHECKING:
@@ -52,3 +54,17 @@ def test_a_check_that_was_removed_is_forgotten(caplog: pytest.LogCaptureFixture)
         told(caplog, REFUSED, REFUSED, forget=True)
         == [("WARNING", "check shop is failing: connect_refused: connection refused")] * 2
     )
+
+
+def test_a_failure_in_maintenance_is_information(caplog: pytest.LogCaptureFixture) -> None:
+    """It is a warning once the window is over, and being well in maintenance is not worth a line."""
+    window = SingleWindow(start_timestamp_seconds=0.0, end_timestamp_seconds=time() + 3600)
+    changes = StatusChanges()
+    with caplog.at_level(logging.INFO):
+        for check, result in ((SHOP, WELL), (replace(SHOP, maintenance=(window,)), REFUSED), (SHOP, REFUSED)):
+            changes.see(check, result)
+            changes.see(check, result)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "check shop is failing in maintenance: connect_refused: connection refused"),
+        ("WARNING", "check shop is failing: connect_refused: connection refused"),
+    ]

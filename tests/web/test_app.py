@@ -326,6 +326,20 @@ def test_a_reload_puts_the_new_configuration_in_force() -> None:
         assert names_on(served.get("/metrics").text) == ["new"]
 
 
+def test_a_disabled_check_is_only_on_the_pages_for_people() -> None:
+    """It is in no scrape and no discovery, and whoever asks for it is told why."""
+    off = Check(name="off", check_type="slow", target="0")
+    config = Config(checks=(Check(name="on", check_type="slow", target="0"),), disabled=(off,), file="checks.yml")
+    with serving(config, lambda: config) as served:
+        assert names_on(served.get("/metrics").text) == ["on"]
+        assert "off" not in served.get("/sd").text
+        assert "/checks/off" in served.get("/?status=disabled").text
+        assert served.get("/checks/off").status_code == 200
+        for path in ("/probe?check=off", "/metrics?check=off"):
+            answer = served.get(path)
+            assert (answer.status_code, answer.text) == (404, "check 'off' is disabled, so it does not run\n")
+
+
 def test_a_refused_configuration_leaves_the_old_one_in_force() -> None:
     """The answer has every problem, one a line; the metric tells that the file is not what is in force."""
 

@@ -20,6 +20,7 @@ from exporter.model import (
     Result,
     ResultStatus,
     Severity,
+    SingleWindow,
     Subject,
     ValueKind,
 )
@@ -119,6 +120,41 @@ def test_the_page_counts_the_checks_by_state(four_states: tuple[list[Check], His
     ]  # fmt: skip
     assert "/?status=failing" in reading.values("a", "href")
     assert reading.texts[0] == "1 failing · nyxmon-exporter"
+
+
+MAINTENANCE = (SingleWindow(start_timestamp_seconds=NOW_SECONDS - 60, end_timestamp_seconds=NOW_SECONDS + 60),)
+
+
+def test_a_bad_check_in_a_window_is_in_maintenance_and_a_good_one_is_ok() -> None:
+    """It stands after what fails outside of maintenance, has a tab, and is no reason for a title."""
+    checks = [a_check(name, maintenance=MAINTENANCE) for name in ("fine", "slow", "down")]
+    history = History()
+    history.record(checks[0], a_result(checks[0]))
+    history.record(checks[1], a_result(checks[1], ResultStatus.WARNING, reason=Reason.EXPECTATION))
+    history.record(checks[2], a_result(checks[2], ResultStatus.ERROR, detail="status 503"))
+    reading = show(checks, history)
+    start = reading.texts.index("3")
+    assert reading.texts[start : start + 12] == [
+        "3", "all", "0", "failing", "0", "degraded", "2", "maintenance", "0", "not run yet", "1", "ok",
+    ]  # fmt: skip
+    assert reading.texts[0] == "Checks · nyxmon-exporter"
+    assert check_links(show(checks, history, StatusFilter(state=State.MAINTENANCE))) == ["/checks/slow", "/checks/down"]
+    assert "maintenance" in show_check(checks[2], history).texts
+
+
+def test_disabled_checks_are_listed_last() -> None:
+    """They have a tab and a page of their own, and no page says that they have not run yet."""
+    page = status_page(
+        [a_check("new")], History(), StatusFilter(), config_file="c", version="1", now_seconds=1.0,
+        disabled=[a_check("off")],
+    )  # fmt: skip
+    reading = Reading(page)
+    assert check_links(reading) == ["/checks/new", "/checks/off"]
+    assert "/?status=disabled" in reading.values("a", "href")
+    single = Reading(check_page(a_check("off"), (), config_file="c", version="1", now_seconds=1.0, is_enabled=False))
+    assert "disabled" in single.texts
+    assert not any("has run yet" in text for text in single.texts)
+    assert not any(link and link.startswith("/probe") for link in single.values("a", "href"))
 
 
 def test_a_failure_tells_its_reason_and_detail(four_states: tuple[list[Check], History]) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from exporter.masking import unmasked
 from exporter.web.pages.markup import render
 from exporter.web.pages.sparkline import sparkline
-from exporter.web.pages.words import state_of
+from exporter.web.pages.words import State, state_of_check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,7 @@ def check_page(
     version: str,
     now_seconds: float,
     mask: Mask = unmasked,
+    is_enabled: bool = True,
 ) -> str:
     """Render the page.
 
@@ -48,6 +49,7 @@ def check_page(
         version: The program's version.
         now_seconds: The current Unix time, from which ages are calculated.
         mask: Masks secrets in what was observed, measured and logged.
+        is_enabled: Whether it runs.
     """
     latest = runs[-1] if runs else None
     measured = () if latest is None else latest.measurements
@@ -56,7 +58,8 @@ def check_page(
         "check.html",
         title=check.name,
         check=check,
-        state=state_of(latest),
+        state=state_of_check(check, latest, now_seconds) if is_enabled else State.DISABLED,
+        is_enabled=is_enabled,
         latest=latest,
         picture=sparkline(runs),
         probe_link=f"/probe?{urlencode({'check': check.name}, errors='replace')}",

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from exporter.web.pages.markup import render
 from exporter.web.pages.sparkline import Sparkline, sparkline
-from exporter.web.pages.words import State, state_of
+from exporter.web.pages.words import State, state_of_check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,10 @@ class StatusFilter:
         """Return the address of the page with another state and the same text."""
         query = urlencode([("status", state)] * (state is not None) + [("find", self.text)] * bool(self.text))
         return f"/?{query}" if query else "/"
+
+
+_SELDOM = (State.MAINTENANCE, State.DISABLED)
+"""States without a tab while no check is in them."""
 
 
 class _Row(NamedTuple):
@@ -72,6 +76,7 @@ def status_page(
     config_file: str,
     version: str,
     now_seconds: float,
+    disabled: Sequence[Check] = (),
 ) -> str:
     """Render the page.
 
@@ -82,8 +87,11 @@ def status_page(
         config_file: Name of the configuration, for the footer.
         version: The program's version.
         now_seconds: The current Unix time, from which ages are calculated.
+        disabled: The configured checks that do not run.
     """
-    rows = [_Row(check, state_of(latest := history.latest(check.name)), latest) for check in checks]
+    latest = [(check, history.latest(check.name)) for check in checks]
+    rows = [_Row(check, state_of_check(check, run, now_seconds), run) for check, run in latest]
+    rows += [_Row(check, State.DISABLED, None) for check in disabled]
     counts = Counter(row.state for row in rows)
     order = list(State)
     found = sorted((row for row in rows if _matches(row, wanted)), key=lambda row: order.index(row.state))
@@ -93,7 +101,7 @@ def status_page(
         tabs=_tabs(counts, len(rows), wanted),
         wanted=wanted,
         any_checks=bool(rows),
-        any_runs=any(row.state is not State.NOT_RUN for row in rows),
+        any_runs=any(row.latest is not None for row in rows),
         rows=[StatusRow(*row, _link(row.check), sparkline(history.runs(row.check.name))) for row in found],
         config_file=config_file,
         version=version,
@@ -121,7 +129,11 @@ def _tabs(counts: Counter[State], total: int, wanted: StatusFilter) -> list[Tab]
     every = Tab("all", "all", total, wanted.link(None), wanted.state is None)
     return [
         every,
-        *(Tab(state.value, state.label, counts[state], wanted.link(state), wanted.state is state) for state in State),
+        *(
+            Tab(state.value, state.label, counts[state], wanted.link(state), wanted.state is state)
+            for state in State
+            if state not in _SELDOM or counts[state] or wanted.state is state
+        ),
     ]
 
 

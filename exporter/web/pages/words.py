@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter.quantities import number_text
 
 if TYPE_CHECKING:
-    from exporter.model import ExpectationOutcome
+    from exporter.model import Check, ExpectationOutcome
     from exporter.scrape.history import Run
 
 
@@ -21,8 +21,10 @@ class State(StrEnum):
 
     FAILING = "failing"
     DEGRADED = "degraded"
+    MAINTENANCE = "maintenance"
     NOT_RUN = "not-run"
     OK = "ok"
+    DISABLED = "disabled"
 
     @property
     def label(self) -> str:
@@ -33,6 +35,13 @@ class State(StrEnum):
 def state_of(run: Run | None) -> State:
     """Return the state of a check from its last run; None for a check that has not run."""
     return State.NOT_RUN if run is None else State(run.status.state)
+
+
+def state_of_check(check: Check, run: Run | None, now_seconds: float) -> State:
+    """Return the state of a check that runs: a failing or degraded one in a maintenance window is in maintenance."""
+    state = state_of(run)
+    is_bad = state in (State.FAILING, State.DEGRADED)
+    return State.MAINTENANCE if is_bad and check.in_maintenance(now_seconds) else state
 
 
 class Verdict(NamedTuple):
