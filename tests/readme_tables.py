@@ -16,6 +16,7 @@ from exporter.cli.flags import FLAGS
 from exporter.config.alerts import AlertKeys
 from exporter.config.common_keys import READ_APART, CommonKeys
 from exporter.config.documents import DOCUMENT_KEYS
+from exporter.config.maintenance import MaintenanceKeys
 from exporter.config.model_fields import fields_of
 from exporter.expect import DURATION, OPERATORS
 from exporter.exposition import families as catalogue
@@ -130,6 +131,11 @@ def check_keys() -> str:
 def alert_keys() -> str:
     """The keys of `alert`."""
     return _keys_table(_properties(AlertKeys))
+
+
+def maintenance_keys() -> str:
+    """The keys of a window of `maintenance`."""
+    return _keys_table(_properties(MaintenanceKeys))
 
 
 def connection_keys() -> str:
@@ -281,6 +287,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "check-keys": check_keys,
     "alert-keys": alert_keys,
     "connection-keys": connection_keys,
+    "maintenance-keys": maintenance_keys,
     "tls-keys": tls_keys,
     "http-keys": lambda: _own_keys("http"),
     "dns-keys": lambda: _own_keys("dns"),

@@ -113,7 +113,7 @@ def test_a_window_that_is_over_is_worth_a_warning() -> None:
     window = "{from: 2020-01-01T00:00, to: 2020-01-02T00:00}"
     text = f"checks: [{{name: it, type: tcp, target: 'a:1', maintenance: [{window}]}}]"
     [warning] = parse_config(text, "checks.yml", TYPES).warnings
-    assert str(warning) == "checks.yml:1:63: checks[0].maintenance[0]: is over; it can be removed"
+    assert str(warning) == "checks.yml:1:61: checks[0].maintenance[0]: is over; it can be removed"
 
 
 def test_a_disabled_check_is_valid_listed_and_not_run() -> None:

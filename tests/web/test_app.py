@@ -232,7 +232,7 @@ def test_names_of_metrics_limit_what_is_shown(served: Served) -> None:
         ("/sd?type=slow", 400, "unknown parameter 'type'; parameters: check, check_type, label.NAME\n"),
         ("/sd?run=none", 400, "unknown parameter 'run'; parameters: check, check_type, label.NAME\n"),
         ("/probe?check=quick&check=other", 400, "give the name of one configured check: /probe?check=NAME\n"),
-        ("/?status=bad", 400, "unknown status 'bad'; known: failing, degraded, not-run, ok\n"),
+        ("/?status=bad", 400, "unknown status 'bad'; known: failing, degraded, maintenance, not-run, ok, disabled\n"),
         ("/?find=" + "x" * 201, 400, "find is longer than 200 characters\n"),
         ("/metrics?" + "a&" * 1001, 400, "more than 1000 parameters\n"),
         ("/metrics?check=" + "x" * 8192, 414, "the query is longer than 8192 bytes\n"),
