@@ -161,9 +161,7 @@ class UnaryCall:
         if status is None:
             raise CheckFailed(Reason.PROTOCOL, "the server ended the call without a grpc-status")
         if not status.isdigit() or len(status) > 9:
-            raise CheckFailed(
-                Reason.PROTOCOL, f"the response has the grpc-status {status[:20]!r}, which is not a number"
-            )
+            raise CheckFailed(Reason.PROTOCOL, f"the response has the grpc-status '{shown(status)}', not a number")
         self.code, self.text = int(status), decoded_message(fields.get(b"grpc-message", b""))
         self.ended = True
 
