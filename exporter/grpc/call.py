@@ -144,10 +144,7 @@ class UnaryCall:
         Source: gRPC, "HTTP to gRPC Status Code Mapping".
         """
         content_type = fields.get(b"content-type", b"").lower()
-        is_grpc = content_type == b"application/grpc" or content_type[:17] in (
-            b"application/grpc+",
-            b"application/grpc;",
-        )
+        is_grpc = content_type.partition(b";")[0].partition(b"+")[0].strip() == b"application/grpc"
         if is_grpc and (http_status == 200 or b"grpc-status" in fields):
             return
         self.code = code_of_http(http_status)

@@ -75,6 +75,10 @@ def _bearer_token(token: SecretStr) -> SecretStr:
     return token
 
 
+BearerToken = Annotated[SecretStr, AfterValidator(_bearer_token)]
+"""A token, without the scheme that is sent in front of it."""
+
+
 def _token_url(text: str) -> str:
     return str(parse_http_url(text))
 
@@ -119,9 +123,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
     body_file: ReadableFile | None = Field(default=None, description="File whose content is the request body")
     json_body: JsonValue = Field(default=None, alias="json", repr=False, description="Request body, sent as JSON")
     basic_auth: BasicAuth | None = Field(default=None, description="User name and password")
-    bearer_token: Annotated[SecretStr, AfterValidator(_bearer_token)] | None = Field(
-        default=None, description="Token sent as Authorization: Bearer"
-    )
+    bearer_token: BearerToken | None = Field(default=None, description="Token sent as Authorization: Bearer")
     keep_alive: bool = Field(
         default=False,
         description="Use a connection left open by an earlier request for the same, and leave it open: saves most of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,9 +20,12 @@ from hyperframe.frame import (
     RstStreamFrame,
     WindowUpdateFrame,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.errors import CheckFailed
 from exporter.grpc.call import UnaryCall
+from exporter.grpc.frames import written
 from exporter.grpc.request import UnaryRequest
 from tests.servers.http2 import data, frame, head, settings, trailers
 
@@ -220,3 +224,12 @@ def test_endless_answers_are_cut_off() -> None:
     assert refused(settings(), bomb)[1] == (
         "the response breaks HTTP/2: a header block cannot be decoded (OversizedHeaderListError)"
     )
+
+
+@given(st.lists(st.binary(max_size=40), max_size=6), st.integers(0, 10), st.integers(0, 255))
+def test_random_frames_raise_nothing_else(payloads: list[bytes], kind: int, flags: int) -> None:
+    """Whatever a server sends is an answer, the beginning of one, or a failure with a reason."""
+    call = UnaryCall()
+    call.receive(settings())
+    with contextlib.suppress(CheckFailed):
+        call.receive(b"".join(written((kind + place) % 11, flags, 1, data) for place, data in enumerate(payloads)))

@@ -1,0 +1,143 @@
+"""Settings of checks over WebSocket, and their targets, validated when the configuration is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
+from importlib import import_module
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from exporter.http.message import USER_AGENT
+from exporter.http.settings import BearerToken, ascii_host_header
+from exporter.http.url import effective_port, parse_http_url
+from exporter.net.proxy.settings import ProxySettings, header_name
+from exporter.net.proxy.tunnel import basic_credentials
+from exporter.settings import (
+    BasicAuth,
+    NetworkSettings,
+    SecretiveLine,
+    Size,
+    TlsSettings,
+    parse_host_port,
+)
+
+_SCHEMES = {"ws": "http", "wss": "https"}
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OWN_HEADERS = frozenset(
+    (
+        "connection", "upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-accept",
+        "sec-websocket-extensions", "content-length", "transfer-encoding",
+    )
+)  # fmt: skip
+DEFAULT_MESSAGE_LIMIT_BYTES = 1 << 20
+
+
+def _handshake_header(name: str) -> str:
+    lower = header_name(name).lower()
+    if lower == "sec-websocket-protocol":
+        raise ValueError("is a header that follows from subprotocols; write them there")
+    if lower in _OWN_HEADERS:
+        raise ValueError("is a header of the handshake itself; leave it out")
+    return name
+
+
+def _subprotocol(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("is not the name of a subprotocol, such as graphql-transport-ws")
+    return name
+
+
+class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings):
+    """Settings of type `websocket`."""
+
+    headers: Mapping[Annotated[str, AfterValidator(_handshake_header)], SecretiveLine] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Request headers, such as Origin; Host is also the name sent as SNI and verified",
+    )
+    subprotocols: tuple[Annotated[str, AfterValidator(_subprotocol)], ...] = Field(
+        default=(), description="Subprotocols offered, preferred ones first"
+    )
+    basic_auth: BasicAuth | None = Field(default=None, description="User name and password")
+    bearer_token: BearerToken | None = Field(default=None, description="Token sent as Authorization: Bearer")
+    message_size_limit: Annotated[Size, Field(gt=0, le=1 << 26)] = Field(
+        default=DEFAULT_MESSAGE_LIMIT_BYTES, description="A larger message is a failure"
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _write_host_in_ascii(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: ascii_host_header(value) if name.lower() == "host" else value for name, value in headers.items()}
+
+    @model_validator(mode="after")
+    def _check_what_excludes_what(self) -> Self:
+        names = [name.lower() for name in self.headers]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"has the header {min(twice)} more than once")
+        ways = [key for key in ("basic_auth", "bearer_token") if getattr(self, key) is not None]
+        ways += ["an Authorization header"] if "authorization" in names else []
+        if len(ways) > 1:
+            raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")
+        if self.basic_auth is not None and ":" in self.basic_auth.username:
+            raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
+        if self.host_header is not None:
+            try:
+                parse_host_port(self.host_header, default_port=1)
+            except ValueError as error:
+                raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _check_that_the_extra_is_there(self) -> Self:
+        try:
+            import_module("wsproto.frame_protocol")
+        except ImportError as error:
+            why = f"needs more: pip install 'nyxmon-exporter[websocket]' ({error})"
+            raise ValueError(f"is of type websocket, which {why}") from error
+        return self
+
+    @property
+    def host_header(self) -> str | None:
+        """The configured Host header; None when the target's host is sent."""
+        return next((value for name, value in self.headers.items() if name.lower() == "host"), None)
+
+    @property
+    def header_fields(self) -> list[tuple[bytes, bytes]]:
+        """The header fields sent, without Host and those of the handshake itself."""
+        configured = {name.lower() for name in self.headers}
+        fields = [] if "user-agent" in configured else [(b"User-Agent", USER_AGENT.encode())]
+        fields += [(name.encode(), value.encode()) for name, value in self.headers.items() if name.lower() != "host"]
+        if self.basic_auth is not None:
+            username, password = self.basic_auth.username, self.basic_auth.password.get_secret_value()
+            fields.append((b"Authorization", basic_credentials(username, password).encode()))
+        if self.bearer_token is not None:
+            fields.append((b"Authorization", f"Bearer {self.bearer_token.get_secret_value()}".encode()))
+        return fields
+
+
+class WebSocketTarget(NamedTuple):
+    """Where a check connects to and what it requests there."""
+
+    host: str
+    port: int
+    tls: bool
+    path: bytes
+    host_header: bytes
+
+
+def parse_target(text: str) -> WebSocketTarget:
+    """Parse a ws or wss URL.
+
+    Raises:
+        ValueError: When it is not one; the message completes a sentence about the text.
+    """
+    scheme, separator, rest = text.partition("://")
+    spoken = _SCHEMES.get(scheme.lower())
+    if not separator:
+        raise ValueError(f"has no scheme; write wss://{text} or ws://{text}")
+    if spoken is None:
+        raise ValueError(f"has the scheme {scheme!r}; only ws and wss can be checked")
+    url = parse_http_url(f"{spoken}://{rest}")
+    return WebSocketTarget(url.host, effective_port(url), spoken == "https", url.raw_path, url.netloc)
