@@ -23,6 +23,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.judging",),
     ("exporter.net",),
     ("exporter.http",),
+    ("exporter.grpc", "exporter.ssh", "exporter.websocket"),
     ("exporter.checks.base", "exporter.checks.judging_answers"),
     ("exporter.plugin",),
     ("exporter.checks",),
@@ -69,6 +70,14 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("observations",),
         ("",),
     ),
+    "exporter.grpc": (
+        ("frames", "health", "messages", "settings", "status"),
+        ("request",),
+        ("call",),
+        ("",),
+    ),
+    "exporter.ssh": (("fingerprints", "hello"), ("host_key",), ("",)),
+    "exporter.websocket": (("handshake", "messages", "settings"), ("",)),
     "exporter.checks": (("*",), ("builtin",), ("",)),
 }
 """The order within a room, bottom to top. Modules on one line may use each other, except that those of `*`, which
@@ -80,6 +89,8 @@ GATES: dict[str, tuple[str, ...]] = {
     "httpx": ("http", "checks.http"),
     "dns": ("net.dns", "checks.dns", "demo"),
     "idna": ("host_names",),
+    "asyncssh": ("ssh.host_key",),
+    "wsproto": ("websocket.messages",),
     "aioquic": ("http.quic", "http.http3", "http.http3_connection"),
 }
 """Foreign library to the parts of `exporter` that may import it."""

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from exporter.plugin import Check, CheckSettings, Stream
 
 _READ_BYTES = 1 << 16
-_OK = NAMES[0]
 _NO_ANSWER = CODES["UNAVAILABLE"]
 
 PHASES = MetricSpec(
@@ -155,7 +154,7 @@ class GrpcCheckExecutor:
                 attempt.measure(STATUS_CODE, float(call.code))
         attempt.observe({STATUS.name: status_name(call.code or 0)})
         if call.code:
-            attempt.note("the call failed", status=status_name(call.code), message=call.text)
+            attempt.note("the call failed", status=status_name(call.code), explanation=call.text)
             if prepared.demands_ok:
                 raise CheckFailed(Reason.STATUS, _explained(call))
             return Result(check_name=check.name, status=ResultStatus.OK)
@@ -193,7 +192,7 @@ def _expect_serving(settings: CheckSettings, own: Sequence[Expectation]) -> tupl
     of_status = [one for one in own if one.subject is STATUS]
     if any(all(outcome.ok for outcome in evaluate(of_status, {STATUS.name: name})) for name in NAMES[1:] if of_status):
         return ()
-    return ({STATUS.name: {"eq": _OK}}, {SERVING.name: {"eq": "SERVING"}})
+    return ({STATUS.name: NAMES[0]}, {SERVING.name: "SERVING"})
 
 
 def _validate_target(target: str, settings: CheckSettings) -> str:

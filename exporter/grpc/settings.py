@@ -31,8 +31,8 @@ def _metadata_name(name: str) -> str:
     return lower
 
 
-def _as_list(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 def _authority(text: str) -> str:
@@ -42,7 +42,7 @@ def _authority(text: str) -> str:
 
 MetadataValues = Annotated[
     tuple[SecretiveLine, ...],
-    BeforeValidator(_as_list),
+    BeforeValidator(_as_tuple),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 """One value, or a list of them."""
