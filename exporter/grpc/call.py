@@ -114,10 +114,10 @@ class UnaryCall:
     def _decoded(self, block: bytes) -> dict[bytes, bytes]:
         """Return the fields of a header block; of several with the same name the first counts."""
         try:
-            fields = self._decoder.decode(block, raw=True)
+            fields = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
         except HPACKError as error:
             raise broken(f"a header block cannot be decoded ({type(error).__name__})") from error
-        return {bytes(name): bytes(value) for name, value in reversed(fields)}
+        return dict(reversed(fields))
 
     def _take_fields(self, fields: dict[bytes, bytes], *, ends: bool) -> None:
         if self._headed:

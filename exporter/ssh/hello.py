@@ -76,7 +76,7 @@ class ServerHello:
             line = bytes(self._unread[:end]).removesuffix(b"\r")
             del self._unread[: end + 1]
             self._take_line(line)
-        while self.algorithms is None and self._take_packet():
+        while self._take_packet():
             pass
 
     def _check_line(self, line: bytes | bytearray) -> None:
@@ -99,7 +99,7 @@ class ServerHello:
         self.banner = printable(line.decode("utf-8", "replace"))
 
     def _take_packet(self) -> bool:
-        """Read one packet; return whether there was a whole one."""
+        """Read one packet; return whether another one may follow that matters."""
         if len(self._unread) < 5:
             return False
         length, padding = int.from_bytes(self._unread[:4], "big"), self._unread[4]
@@ -117,7 +117,7 @@ class ServerHello:
             raise CheckFailed(Reason.PROTOCOL, f"the server disconnects: {printable(text)[:200]}")
         elif payload[0] not in _IGNORABLE or self._packets > _MAX_PACKETS:
             raise _malformed(f"a message of type {payload[0]} came instead of the algorithms")
-        return True
+        return self.algorithms is None
 
 
 def _read_algorithms(payload: bytes) -> Algorithms:

@@ -7,7 +7,7 @@ are answered here.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode, ParseFailed
 
@@ -97,7 +97,7 @@ class MessageReader:
         elif frame.opcode is Opcode.PONG:
             self.pongs.append(_octets(frame.payload))
         elif frame.opcode is Opcode.CLOSE:
-            code, reason = frame.payload  # type: ignore[misc] # a pair for this opcode
+            code, reason = cast("tuple[int, str]", frame.payload)
             self.closing = Closing(int(code), printable(str(reason))[:_SHOWN_CHARACTERS])
         else:
             self._take_part(frame)

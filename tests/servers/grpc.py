@@ -31,7 +31,7 @@ class GrpcServer(NamedTuple):
         return f"127.0.0.1:{self.port}"
 
 
-class _Recorder(grpc.ServerInterceptor):  # type: ignore[misc] # grpcio ships no type information
+class _Recorder(grpc.ServerInterceptor):
     """Records the metadata of every call, and ends those of a method with an error if one is given."""
 
     def __init__(self, calls: list[dict[str, str | bytes]], abort: Callable[[Any], None] | None) -> None:
@@ -67,7 +67,7 @@ def run_grpc(
         host: The address to listen on.
     """
     calls: list[dict[str, str | bytes]] = []
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=(_Recorder(calls, abort),))
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[_Recorder(calls, abort)])
     servicer = health.HealthServicer()
     servicer.set("", SERVING)
     if with_health:
