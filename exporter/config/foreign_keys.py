@@ -188,9 +188,12 @@ _TYPES = _table(
     ("http3 http2 h2 h3", "http", "write http, with http2 or http3"),
     ("json rest api http_json", "json-http", ""),
     ("ssl tls certificate cert", "tcp", "write tcp, with tls: true"),
-    ("port socket tcp_connect smtp imap pop3 ssh ftp", "tcp", ""),
+    ("port socket tcp_connect smtp imap pop3 ftp", "tcp", ""),
+    ("grpc_health grpcs", "grpc", ""),
+    ("ws wss websockets", "websocket", ""),
+    ("sshd openssh sftp", "ssh", ""),
     ("nslookup resolve name", "dns", ""),
-    ("icmp ping grpc udp unix websocket ws", "tcp", "there is no such type; types: dns, http, json-http, tcp"),
+    ("icmp ping udp unix", "tcp", "there is no such type; types: dns, grpc, http, json-http, ssh, tcp, websocket"),
 )
 
 _SUBJECTS = _table(

@@ -104,6 +104,8 @@ class _Connector:
                 connection.data_received(data)
         except CheckFailed as failure:
             self.failure = failure
+        except Exception as error:  # noqa: BLE001 - as in `exchange_keys`
+            self.failure = _translated(error)
         connection.connection_lost(None)
 
 
@@ -125,6 +127,7 @@ async def exchange_keys(
     """
     connector = _Connector(stream, hello, received)
     algorithms = [name for key_type in key_types for name in KEY_TYPES[key_type]]
+    options = _options()
     try:
         key = await asyncssh.get_server_host_key(
             host="target",
@@ -132,9 +135,9 @@ async def exchange_keys(
             config=None,
             kex_algs=_KEY_EXCHANGES,
             server_host_key_algs=algorithms,
-            options=_options(),
+            options=options,
         )
-    except (asyncssh.Error, OSError) as error:
+    except Exception as error:
         raise connector.failure or _translated(error) from error
     finally:
         if connector.reading is not None:
