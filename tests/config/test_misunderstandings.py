@@ -99,8 +99,10 @@ def faults_of_check(keys: str) -> list[str]:
         ("name: it, type: json, target: 'https://a.example/'", 'type: "json" is not a check type; write json-http'),
         (
             "name: it, type: icmp, target: a.example",
-            'type: "icmp" is not a check type; there is no such type; '
-            "types: dns, grpc, http, json-http, ssh, tcp, websocket",
+            (
+                'type: "icmp" is not a check type; there is no such type; types: '
+                "dns, grpc, http, json-http, ssh, tcp, websocket"
+            ),
         ),
     ],
 )
