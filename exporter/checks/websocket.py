@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.expect import evaluate
+from exporter.http.subjects import HEADER, STATUS
 from exporter.judging.content import HeaderFields
 from exporter.plugin import (
     CONNECTION_METRICS,
@@ -18,7 +19,6 @@ from exporter.plugin import (
     Reason,
     Result,
     ResultStatus,
-    SelectorKind,
     Subject,
     ValueKind,
     current_attempt,
@@ -64,18 +64,6 @@ CLOSE_CODE_METRIC = MetricSpec(
     name="probe_websocket_close_code", help="Code with which the server closed; absent when it did not, or nobody asked"
 )
 
-STATUS = Subject(
-    name="status",
-    kind=ValueKind.STATUS,
-    description="Status of the response, such as 200; 2xx and 200-299 are ranges",
-    reason=Reason.STATUS,
-)
-HEADER = Subject(
-    name="header",
-    kind=ValueKind.TEXTS,
-    selector=SelectorKind.HEADER_NAME,
-    description="The values of a header field, named case-insensitively",
-)
 SUBPROTOCOL = Subject(
     name="subprotocol", kind=ValueKind.TEXT, description="The subprotocol that the server chose; missing for none"
 )

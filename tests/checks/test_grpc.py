@@ -243,7 +243,7 @@ SILENT = (Reason.TIMEOUT, r"not done within the timeout of 0\.4 s, in the phase 
         (answer(settings() + head(fields=[TYPE]) + data(b"\0\0\0\0\2\x08\1", end=False)), *SILENT),
         (drip(settings() * 200, 0.01), *SILENT),
         (close_when_spoken_to, Reason.PROTOCOL, "the server closed the connection without a complete answer"),
-        (answer_and_close(settings()), Reason.PROTOCOL, "the server closed the connection without a complete answer"),
+        (answer_and_close(settings()[:5]), Reason.PROTOCOL, "the server closed the connection without a complete answer"),
         (reset_when_spoken_to, Reason.CONNECTION_RESET, "connection reset by peer.*"),
         (answer(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Reason.PROTOCOL,
          "the server speaks HTTP/1, and gRPC needs HTTP/2"),
