@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from exporter.net.addresses import endpoint
-from exporter.net.connection_facts import RESOLUTION_METRICS
+from exporter.net.connection_facts import ADDRESS_SUBJECTS, RESOLUTION_METRICS
 from exporter.plugin import (
     CheckFailed,
     CheckType,
@@ -180,6 +180,16 @@ SSH = CheckType(
     settings=SshSettings,
     phases=PHASES,
     metrics=(*RESOLUTION_METRICS, PHASES, KEYS_EXCHANGED, HOST_KEY_INFO),
-    subjects=(BANNER, SOFTWARE, HOST_KEY, HOST_KEY_ALGORITHM, KEY_EXCHANGES, HOST_KEYS_OFFERED, CIPHERS, MACS),
+    subjects=(
+        BANNER,
+        SOFTWARE,
+        HOST_KEY,
+        HOST_KEY_ALGORITHM,
+        KEY_EXCHANGES,
+        HOST_KEYS_OFFERED,
+        CIPHERS,
+        MACS,
+        *ADDRESS_SUBJECTS,
+    ),
     validate_target=_validate_target,
 )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.connection_facts import (
+    ADDRESS_SUBJECTS,
+    RESOLUTION_METRICS,
+    address_observations,
+    resolution_measurements,
+)
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 
 if TYPE_CHECKING:
@@ -13,7 +18,7 @@ if TYPE_CHECKING:
 CONNECTION_METRICS = (*RESOLUTION_METRICS, *TLS_METRICS)
 """Metric families of every check type that opens connections with TLS."""
 
-CONNECTION_SUBJECTS = TLS_SUBJECTS
+CONNECTION_SUBJECTS = (*ADDRESS_SUBJECTS, *TLS_SUBJECTS)
 """Subjects of every check type that opens connections with TLS."""
 
 
@@ -25,6 +30,7 @@ def report_connection(facts: ConnectionFacts) -> None:
     """
     attempt = facts.attempt
     attempt.measure_all(resolution_measurements(facts))
+    attempt.observe(address_observations(facts))
     attempt.add_phase("resolve", facts.resolve_seconds)
     attempt.add_phase("connect", facts.connect_seconds)
     attempt.add_phase("tls", facts.tls_seconds)

@@ -73,7 +73,7 @@ def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
 def test_a_server_that_serves_is_ok(run: Callable[..., Result]) -> None:
     """The server as a whole is asked; phases, address, status and one-hot serving status are measured."""
     with run_grpc() as server:
-        result = run(server.target)
+        result = run(server.target, "expect: [{address: 127.0.0.1}]")
     assert outcome(result) == (ResultStatus.OK, None, "")
     values = measured(result)
     for name in ("probe_grpc_duration_seconds{connect}", "probe_grpc_duration_seconds{check}", "probe_ip_addr_hash"):
@@ -87,6 +87,7 @@ def test_a_server_that_serves_is_ok(run: Callable[..., Result]) -> None:
         "probe_grpc_healthcheck_response{SERVING}": 1,
     }
     assert [outcome.expectation.label for outcome in result.expectations] == [
+        "address eq 127.0.0.1",
         "grpc_status eq OK",
         "serving_status eq SERVING",
     ]
@@ -243,7 +244,8 @@ SILENT = (Reason.TIMEOUT, r"not done within the timeout of 0\.4 s, in the phase 
         (answer(settings() + head(fields=[TYPE]) + data(b"\0\0\0\0\2\x08\1", end=False)), *SILENT),
         (drip(settings() * 200, 0.01), *SILENT),
         (close_when_spoken_to, Reason.PROTOCOL, "the server closed the connection without a complete answer"),
-        (answer_and_close(settings()[:5]), Reason.PROTOCOL, "the server closed the connection without a complete answer"),
+        (answer_and_close(settings()[:5]), Reason.PROTOCOL,
+         "the server closed the connection without a complete answer"),
         (reset_when_spoken_to, Reason.CONNECTION_RESET, "connection reset by peer.*"),
         (answer(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Reason.PROTOCOL,
          "the server speaks HTTP/1, and gRPC needs HTTP/2"),
