@@ -125,7 +125,8 @@ class CertificateFacts:
         subject: Distinguished name as Go prints it.
         issuer: Distinguished name as Go prints it.
         names: DNS names of the subject alternative name extension.
-        addresses: IP addresses of the same extension.
+        address_text: IP addresses of the same extension, separated by spaces: there may be hundreds, and only a refusal
+            needs them one by one.
         serial_number: Lower-case hex of its bytes, as Go prints it.
         not_before_timestamp_seconds: Unix time at which its validity begins.
         not_after_timestamp_seconds: Unix time at which its validity ends.
@@ -135,10 +136,15 @@ class CertificateFacts:
     subject: str = ""
     issuer: str = ""
     names: tuple[str, ...] = ()
-    addresses: tuple[str, ...] = ()
+    address_text: str = ""
     serial_number: str = ""
     not_before_timestamp_seconds: float | None = None
     not_after_timestamp_seconds: float | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The IP addresses of the subject alternative name extension."""
+        return tuple(self.address_text.split())
 
 
 def earliest_expiry(certificates: tuple[CertificateFacts, ...]) -> float | None:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _REMEMBERED_BYTES = 1 << 25  # ten thousand targets with a leaf each, and their authorities
 
-_LARGEST_REMEMBERED_BYTES = 1 << 16
+_LARGEST_REMEMBERED_BYTES = 1 << 14
 """Facts of most certificates are smaller than this. Larger ones are not cached, so that a target that presents a new
 certificate of a hundred kilobytes each time does not evict the others."""
 
@@ -72,8 +72,8 @@ _remembered: BoundedMemory[bytes, CertificateFacts] = BoundedMemory(_REMEMBERED_
 
 
 def _size_bytes(facts: CertificateFacts) -> int:
-    texts = (facts.fingerprint_sha256, facts.subject, facts.issuer, facts.serial_number, *facts.names, *facts.addresses)
-    return _FACTS_BYTES + sum(map(getsizeof, texts)) + getsizeof(facts.names) + getsizeof(facts.addresses)
+    texts = (facts.fingerprint_sha256, facts.subject, facts.issuer, facts.serial_number, facts.address_text)
+    return _FACTS_BYTES + sum(map(getsizeof, (*texts, facts.names, *facts.names)))
 
 
 def _read_facts(der: bytes, fingerprint: str, *, named: bool = True) -> CertificateFacts:
@@ -82,7 +82,7 @@ def _read_facts(der: bytes, fingerprint: str, *, named: bool = True) -> Certific
         return CertificateFacts(fingerprint_sha256=fingerprint)
     subject = issuer = ""
     names: tuple[str, ...] = ()
-    addresses: tuple[str, ...] = ()
+    address_text = ""
     if named and longest_name_bytes(der) <= _LONGEST_NAME_BYTES:
         subject = _attempt(lambda: go_name(certificate.subject), "")
         issuer = _attempt(lambda: go_name(certificate.issuer), "")
@@ -90,13 +90,13 @@ def _read_facts(der: bytes, fingerprint: str, *, named: bool = True) -> Certific
         alternatives = _attempt(lambda: _alternative_names(certificate), None)
         if alternatives is not None:
             names = tuple(alternatives.get_values_for_type(x509.DNSName))
-            addresses = tuple([str(one) for one in alternatives.get_values_for_type(x509.IPAddress)])
+            address_text = " ".join(map(str, alternatives.get_values_for_type(x509.IPAddress)))
     return CertificateFacts(
         fingerprint_sha256=fingerprint,
         subject=subject,
         issuer=issuer,
         names=names,
-        addresses=addresses,
+        address_text=address_text,
         serial_number=_attempt(lambda: go_serial_number(certificate.serial_number), ""),
         not_before_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_before_utc),
         not_after_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_after_utc),

@@ -12,6 +12,7 @@ verdict cannot change. Every handshake proves that the peer has the key of its c
 from __future__ import annotations
 
 import ssl
+from hashlib import sha256
 from itertools import count
 from time import time
 from typing import TYPE_CHECKING
@@ -46,13 +47,12 @@ _GROUPS = (b"X25519:P-256:P-384:P-521:X25519MLKEM768", b"X25519:P-256:P-384:P-52
 has. Only the first one's key is generated in advance: a server that insists on the hybrid asks for it, and for other
 servers there is no key that takes as long to generate as the rest of the ClientHello."""
 
-_CHAIN_BYTES = 350
-_CERTIFICATE_BYTES = 121
-"""Memory that a remembered chain takes, and each certificate in its key."""
+_CHAIN_BYTES = 400
+"""Memory that a remembered chain takes with its key, and with room for more in the table."""
 
 
-VerifiedChains = BoundedMemory[tuple[int, str, tuple[str, ...]], VerifiedChain]
-"""Verified chains by the verifying context, the name they were verified for, and their fingerprints."""
+VerifiedChains = BoundedMemory[bytes, VerifiedChain]
+"""Verified chains by one hash of the verifying context, the name they were verified for, and their certificates."""
 
 _numbers = count()
 
@@ -114,15 +114,15 @@ class TlsContext:
             ssl.SSLCertVerificationError: When they are rejected.
             ssl.SSLError: When they cannot be verified.
         """
-        key = (self._number, server_name, tuple([one.fingerprint_sha256 for one in presented.facts]))
+        fingerprints = "".join([one.fingerprint_sha256 for one in presented.facts])  # all of the same length
+        key = sha256(f"{self._number} {fingerprints} {server_name}".encode()).digest()
         known = self.remembered.get(key)
         if known is not None and known.holds_at(time()):
             return known
         if self.verifier is None or not presented.ders:
             raise ssl.SSLError("the peer presented no certificate")
         verified = verify_chain(self.verifier, server_name, presented.ders)
-        size_bytes = _CHAIN_BYTES + len(server_name) + _CERTIFICATE_BYTES * len(presented.facts)
-        self.remembered.put(key, verified, size_bytes)
+        self.remembered.put(key, verified, _CHAIN_BYTES)
         return verified
 
 
@@ -131,8 +131,8 @@ def _handshakes(recipe: ContextRecipe, certificate: ClientCertificate | None) ->
     context.set_verify(SSL.VERIFY_NONE)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
-    # A server without secure renegotiation is rejected later, once it has presented its certificates. OpenSSL never
-    # renegotiates with one, whatever is set here.
+    context.set_options(SSL.OP_NO_RENEGOTIATION)  # which could bring certificates that nobody has verified
+    # A server without secure renegotiation (RFC 5746) is rejected later, once it has presented its certificates.
     context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
     _prefer_groups(context)
     if recipe.min_version in _LEGACY_VERSIONS:

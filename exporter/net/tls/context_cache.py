@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.net.tls.context_recipe import ContextRecipe
 
 _MAX_CONTEXTS = 1024
-_VERIFIED_CHAINS_BYTES = 1 << 24  # of some 25,000 usual chains
+_VERIFIED_CHAINS_BYTES = 1 << 24  # of some 40,000 chains
 
 SYSTEM_AUTHORITIES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo

@@ -74,7 +74,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._paused = False
         self._closing = False
         self._cut_off = False
-        self._broken: SSL.Error | CheckFailed | None = None
+        self._broken: SSL.Error | None = None
 
     async def shake_hands(self) -> None:
         """Wait for the handshake, which starts when the connection is made.
@@ -304,8 +304,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             except SSL.Error as error:
                 self._break(error)
                 return
-            if self._is_who_it_was():
-                self._protocol.data_received(chunk)
+            self._protocol.data_received(chunk)
         if self._backlog:
             self._flush_backlog()
         else:
@@ -320,7 +319,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                 else:
                     del self._backlog[0]
         except SSL.WantReadError:
-            pass  # the peer renegotiates (TLS 1.2); sending continues when it has answered
+            pass  # sending continues when more has been received
         except SSL.Error as error:
             self._break(error)
             return
@@ -333,24 +332,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if self._socket is not None:
             self._socket.close()
 
-    def _is_who_it_was(self) -> bool:
-        """Whether the peer still has the certificate that was verified; abort if it has another one.
-
-        A renegotiation (TLS 1.2) may bring certificates that have not been verified.
-        """
-        if self._verified is None or not self._tls.total_renegotiations():
-            return True
-        presented = presented_certificates(self._tls)
-        if presented.ders[:1] in ((), self._presented.ders[:1]):
-            return True
-        self._broken = CheckFailed(
-            Reason.CERTIFICATE, f"{self._server_name} changed its certificate in the middle of the connection"
-        )
-        self.abort()
-        return False
-
     def _send_pending(self) -> None:
-        if self._socket is None or not self._is_who_it_was():
+        if self._socket is None:
             return
         with suppress(SSL.WantReadError):  # no more data
             while True:
