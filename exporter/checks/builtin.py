@@ -5,8 +5,10 @@ from __future__ import annotations
 from exporter.checks.dns import DNS
 from exporter.checks.grpc import GRPC
 from exporter.checks.http import HTTP, JSON_HTTP
+from exporter.checks.icmp import ICMP
+from exporter.checks.ntp import NTP
 from exporter.checks.ssh import SSH
 from exporter.checks.tcp import TCP
 from exporter.checks.websocket import WEBSOCKET
 
-BUILTIN = (HTTP, JSON_HTTP, DNS, TCP, GRPC, WEBSOCKET, SSH)
+BUILTIN = (HTTP, JSON_HTTP, DNS, TCP, GRPC, WEBSOCKET, SSH, ICMP, NTP)

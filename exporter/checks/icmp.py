@@ -36,12 +36,13 @@ from exporter.plugin import (
     parse_host,
     parse_host_port,
 )
+from exporter.quantities import seconds_text
 
 if TYPE_CHECKING:
     from exporter.icmp.exchange import SharedSocket
     from exporter.icmp.statistics import RoundTrips
     from exporter.net.addresses import Address
-    from exporter.plugin import Attempt, BatchContext, Check, CheckSettings
+    from exporter.plugin import Attempt, BatchContext, Check, CheckSettings, Expectation
 
 _MARGIN = 0.05
 _MAX_MARGIN_SECONDS = 0.1
@@ -96,7 +97,6 @@ _PACKET_LOSS = Subject(
     name="packet_loss",
     kind=ValueKind.NUMBER,
     description="Fraction of the echo requests that were not answered, 0 to 1",
-    bounds=(0, 1),
 )
 _REPLY_TTL = Subject(
     name="ttl",
@@ -110,7 +110,9 @@ class IcmpSettings(NetworkSettings):
     """Settings of type `icmp`."""
 
     count: int = Field(default=1, ge=1, le=1000, description="Echo requests to send")
-    interval_seconds: Duration = Field(default=0.2, alias="interval", description="Time between two of them")
+    packet_interval_seconds: Duration = Field(
+        default=0.2, alias="packet_interval", description="Time between two of them"
+    )
     reply_timeout_seconds: PositiveDuration | None = Field(
         default=None,
         alias="reply_timeout",
@@ -145,9 +147,11 @@ class IcmpCheckExecutor:
         self._network = context.network or Network()
         self._sockets = EchoSockets()
 
-    async def execute(self, check: Check[IcmpSettings]) -> Result:
+    async def execute(self, check: Check) -> Result:
         """Ping the target and return the result."""
-        settings, attempt = check.settings, current_attempt()
+        settings = check.settings if isinstance(check.settings, IcmpSettings) else IcmpSettings()
+        attempt = current_attempt()
+        _refuse_endless(settings, check.timeout_seconds)
         address = await self._find(check.target, settings, attempt)
         series = EchoSeries(
             address,
@@ -161,7 +165,7 @@ class IcmpCheckExecutor:
             shared = self._sockets.obtain(series, dont_fragment=settings.dont_fragment)
         try:
             with attempt.phase("rtt"):
-                await _send_all(series, shared, settings.interval_seconds)
+                await _send_all(series, shared, settings.packet_interval_seconds)
                 await _await_replies(series, settings, attempt)
             _judge(series)
         finally:
@@ -183,6 +187,19 @@ class IcmpCheckExecutor:
             attempt.add_phase("resolve", facts.resolve_seconds)
         attempt.note("resolved", host=host, address=facts.address, seconds=facts.resolve_seconds)
         return address
+
+
+def _refuse_endless(settings: IcmpSettings, timeout_seconds: float) -> None:
+    """Fail a check that could never send all its requests.
+
+    Raises:
+        CheckFailed: With reason `local`, because the target is not to blame.
+    """
+    needed_seconds = (settings.count - 1) * settings.packet_interval_seconds
+    if needed_seconds >= timeout_seconds:
+        requests = f"{settings.count} echo requests, one every {seconds_text(settings.packet_interval_seconds)}"
+        limits = f"{seconds_text(needed_seconds)}, and the timeout is {seconds_text(timeout_seconds)}"
+        raise CheckFailed(Reason.LOCAL, f"sending {requests}, takes {limits}")
 
 
 async def _send_all(series: EchoSeries, shared: SharedSocket, interval_seconds: float) -> None:
@@ -278,6 +295,20 @@ def _report_times(trips: RoundTrips, attempt: Attempt) -> None:
         )
 
 
+def _fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
+    """Refuse a percentage of lost packets, because every loss is less than 20.
+
+    Raises:
+        ValueError: When the operand is not a fraction.
+    """
+    operands = expectation.operand if isinstance(expectation.operand, tuple) else (expectation.operand,)
+    if expectation.subject is _PACKET_LOSS and expectation.operator != "exists":
+        for number in operands:
+            if not 0 <= number <= 1:
+                raise ValueError(f"is not a fraction from 0 to 1; write {number / 100:g} for {number:g} %")
+    return expectation
+
+
 def _validate_target(target: str, settings: CheckSettings) -> str:
     return parse_host(target)
 
@@ -290,5 +321,6 @@ ICMP = CheckType(
     phases=PHASES,
     metrics=(*RESOLUTION_METRICS, HOP_LIMIT, SENT, RECEIVED, DUPLICATES, LOSS_RATIO, RTT),
     subjects=(_PACKET_LOSS, _MEAN_RTT, _MAX_RTT, _RTT_DEVIATION, _REPLY_TTL),
+    fit_expectation=_fit_expectation,
     validate_target=_validate_target,
 )

@@ -15,6 +15,7 @@ _FAMILY = struct.Struct("=H")
 _FROM_ICMP = {2: 4, 3: 6}
 """Origins of `struct sock_extended_err` that are ICMP messages, to IP version."""
 
+_LARGEST_ERRNO = 4095
 _TOO_BIG = {4: (3, 4), 6: (2, 0)}
 
 _PHRASES_4 = {
@@ -75,7 +76,7 @@ def read_queued_error(version: int, control: bytes) -> EchoError | None:
         return None
     number, origin, kind, code, _, information, _ = _EXTENDED_ERROR.unpack_from(control)
     if origin not in _FROM_ICMP:
-        return EchoError(os.strerror(number).lower(), "")
+        return EchoError(os.strerror(min(number, _LARGEST_ERRNO)).lower(), "")
     if (kind, code) == _TOO_BIG[version]:
         phrase = f"the packet is larger than the {information} bytes that its next link can carry"
     else:

@@ -11,7 +11,6 @@ import errno
 import os
 import socket
 import struct
-from pathlib import Path
 from typing import NamedTuple
 
 from exporter.errors import CheckFailed
@@ -37,7 +36,6 @@ _RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 """Asked for; the kernel allows at most net.core.rmem_max. The replies to a whole batch arrive here."""
 
 _DENIED = (errno.EACCES, errno.EPERM)
-_GROUP_RANGE = Path("/proc/sys/net/ipv4/ping_group_range")
 
 Ancillary = tuple[tuple[int, int, bytes], ...]
 """Control messages of sendmsg(2)."""
@@ -104,16 +102,9 @@ def _open(version: int) -> EchoSocket:
 
 def _what_is_missing() -> str:
     """Return why no socket could be opened, and what an administrator can do about it."""
-    group = os.getegid()
-    try:
-        lowest, highest = _GROUP_RANGE.read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        allowed = "allow its group"
-    else:
-        allowed = f"extend it ({lowest} to {highest} now)"
     return (
-        f"this process may not send ICMP: {allowed} with the sysctl net.ipv4.ping_group_range to include its group "
-        f"{group}, or give it the capability CAP_NET_RAW"
+        f"this process may not send ICMP: include its group {os.getegid()} in the sysctl net.ipv4.ping_group_range, "
+        "or give it the capability CAP_NET_RAW"
     )
 
 

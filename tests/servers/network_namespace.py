@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _CLONE_NEWNET = 0x40000000
+_CAP_NET_RAW = 13
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _DEVICE = "peers"
 _POLL_SECONDS = 0.05
@@ -85,6 +86,24 @@ def configure(*commands: str) -> None:
     """Run ip(8) in the network of the calling thread."""
     for command in commands:
         subprocess.run(["ip", *command.split()], check=True)
+
+
+def prefix_to_enter() -> list[str]:
+    """The command prefix that runs a program in the network of the calling thread, from any other thread."""
+    thread = f"/proc/{os.getpid()}/task/{threading.get_native_id()}"
+    return [server_program("nsenter", "util-linux"), f"--net={thread}/ns/net", "--"]
+
+
+def drop_raw_sockets() -> None:
+    """Take the capability CAP_NET_RAW from the calling thread and those it will start."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = struct.pack("=Ii", 0x20080522, 0)
+    data = ctypes.create_string_buffer(24)
+    if libc.capget(header, data):
+        raise PermissionError(ctypes.get_errno(), "capget")
+    low, *others = struct.unpack("=6I", data.raw)
+    if libc.capset(header, struct.pack("=6I", low & ~(1 << _CAP_NET_RAW), *others)):
+        raise PermissionError(ctypes.get_errno(), "capset")
 
 
 def allow_ping_groups(groups: str) -> None:
