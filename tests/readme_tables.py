@@ -295,6 +295,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "grpc-keys": lambda: _own_keys("grpc"),
     "websocket-keys": lambda: _own_keys("websocket"),
     "ssh-keys": lambda: _own_keys("ssh"),
+    "icmp-keys": lambda: _own_keys("icmp"),
     "subjects": subjects,
     "operators": operators,
     "check-metrics": check_metrics,

@@ -15,7 +15,12 @@ from pydantic import model_validator
 from exporter.icmp.exchange import EchoSockets
 from exporter.icmp.packets import MAX_PAYLOAD_BYTES
 from exporter.icmp.series import EchoSeries
-from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.connection_facts import (
+    ADDRESS_SUBJECTS,
+    RESOLUTION_METRICS,
+    address_observations,
+    resolution_measurements,
+)
 from exporter.net.network import Network
 from exporter.plugin import (
     CheckFailed,
@@ -184,6 +189,7 @@ class IcmpCheckExecutor:
             address = await self._network.lookups.address(host, settings, facts)
         finally:
             attempt.measure_all(resolution_measurements(facts))
+            attempt.observe(address_observations(facts))
             attempt.add_phase("resolve", facts.resolve_seconds)
         attempt.note("resolved", host=host, address=facts.address, seconds=facts.resolve_seconds)
         return address
@@ -320,7 +326,7 @@ ICMP = CheckType(
     settings=IcmpSettings,
     phases=PHASES,
     metrics=(*RESOLUTION_METRICS, HOP_LIMIT, SENT, RECEIVED, DUPLICATES, LOSS_RATIO, RTT),
-    subjects=(_PACKET_LOSS, _MEAN_RTT, _MAX_RTT, _RTT_DEVIATION, _REPLY_TTL),
+    subjects=(_PACKET_LOSS, _MEAN_RTT, _MAX_RTT, _RTT_DEVIATION, _REPLY_TTL, *ADDRESS_SUBJECTS),
     fit_expectation=_fit_expectation,
     validate_target=_validate_target,
 )

@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from exporter.net.addresses import endpoint
-from exporter.net.connection_facts import RESOLUTION_METRICS
+from exporter.net.connection_facts import ADDRESS_SUBJECTS, RESOLUTION_METRICS
 from exporter.ntp import (
     COOKIE_OCTETS,
     LEAPS,
@@ -229,7 +229,17 @@ NTP = CheckType(
         PRECISION,
         SET_AT,
     ),
-    subjects=(_OFFSET, _DELAY, _STRATUM, _LEAP, _ROOT_DELAY, _ROOT_DISPERSION, _REFERENCE, _SYNCHRONIZED),
+    subjects=(
+        _OFFSET,
+        _DELAY,
+        _STRATUM,
+        _LEAP,
+        _ROOT_DELAY,
+        _ROOT_DISPERSION,
+        _REFERENCE,
+        _SYNCHRONIZED,
+        *ADDRESS_SUBJECTS,
+    ),
     default_expectations=_expect_synchronized,
     validate_target=_validate_target,
 )
