@@ -106,6 +106,20 @@ def build_request(cookie: bytes) -> bytes:
     return bytes([4 << 3 | _MODE_CLIENT]) + bytes(HEADER_OCTETS - 1 - COOKIE_OCTETS) + cookie
 
 
+def build_answer(request: bytes, unix_nanoseconds: int) -> bytes | None:
+    """Return the answer of a server of stratum 1 to a request; None when it is not a request of a client.
+
+    Args:
+        request: The request.
+        unix_nanoseconds: The time of the server.
+    """
+    if len(request) < HEADER_OCTETS or request[0] & 0x07 != _MODE_CLIENT:
+        return None
+    now = ntp_timestamp(unix_nanoseconds)
+    flags, originate = 4 << 3 | _MODE_SERVER, int.from_bytes(request[HEADER_OCTETS - COOKIE_OCTETS : HEADER_OCTETS])
+    return _HEADER.pack(flags, 1, 0, -20, 0, 0, b"LOCL", now, originate, now, now)
+
+
 def read_answer(datagram: bytes) -> NtpAnswer | None:
     """Read an answer, without what may follow its header; None when it is too short to be one."""
     if len(datagram) < HEADER_OCTETS:
