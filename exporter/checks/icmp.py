@@ -169,7 +169,7 @@ class IcmpCheckExecutor:
         with attempt.phase("setup"):
             shared = self._sockets.obtain(series, dont_fragment=settings.dont_fragment)
         try:
-            with attempt.phase("rtt"):
+            with attempt.phase("rtt", is_measured=False):
                 await _send_all(series, shared, settings.packet_interval_seconds)
                 await _await_replies(series, settings, attempt)
             _judge(series)
@@ -183,7 +183,7 @@ class IcmpCheckExecutor:
         self._sockets.close()
 
     async def _find(self, target: str, settings: IcmpSettings, attempt: Attempt) -> Address:
-        facts = ConnectionFacts()
+        facts = ConnectionFacts(attempt)
         host = target if settings.connect_to is None else parse_host(settings.connect_to)
         try:
             address = await self._network.lookups.address(host, settings, facts)
