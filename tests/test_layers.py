@@ -22,10 +22,11 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.expect",),
     ("exporter.judging",),
     ("exporter.net",),
-    ("exporter.http", "exporter.icmp", "exporter.ntp"),
+    ("exporter.http",),
     ("exporter.grpc", "exporter.ssh", "exporter.websocket"),
     ("exporter.checks.base", "exporter.checks.judging_answers"),
     ("exporter.plugin",),
+    ("exporter.mail",),
     ("exporter.checks",),
     ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
     ("exporter.config",),
