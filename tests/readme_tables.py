@@ -21,6 +21,7 @@ from exporter.config.model_fields import fields_of
 from exporter.expect import DURATION, OPERATORS
 from exporter.exposition import families as catalogue
 from exporter.http.settings import OAuth2
+from exporter.mail.settings import ImapSearch, MailServerSettings
 from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
 from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
 from tests.test_layers import ROOMS
@@ -148,10 +149,25 @@ def tls_keys() -> str:
     return _keys_table(_properties(TlsConfig))
 
 
-def _own_keys(type_name: str) -> str:
-    taken = _properties(_Connection)
+def _own_keys(type_name: str, beyond: type[BaseModel] = _Connection) -> str:
+    """The keys of a check type that another model does not have with the same default."""
+    taken = _properties(beyond)
     keys = _properties(_TYPES[type_name].settings)
+    fields = _TYPES[type_name].settings.model_fields.items()
+    required = tuple(info.alias or name for name, info in fields if info.is_required())
+    return _keys_table({key: value for key, value in keys.items() if taken.get(key) != value}, required)
+
+
+def mail_keys() -> str:
+    """The keys of every mail type."""
+    taken = _properties(_Connection)
+    keys = _properties(MailServerSettings)
     return _keys_table({key: value for key, value in keys.items() if key not in taken})
+
+
+def mail_search_keys() -> str:
+    """The keys of `search`."""
+    return _keys_table(_properties(ImapSearch))
 
 
 def _keys_table(properties: Mapping[str, Mapping[str, Any]], required: tuple[str, ...] = ()) -> str:
@@ -295,7 +311,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "grpc-keys": lambda: _own_keys("grpc"),
     "websocket-keys": lambda: _own_keys("websocket"),
     "ssh-keys": lambda: _own_keys("ssh"),
-    "icmp-keys": lambda: _own_keys("icmp"),
+    "mail-keys": mail_keys,
+    "smtp-keys": lambda: _own_keys("smtp", MailServerSettings),
+    "imap-keys": lambda: _own_keys("imap", MailServerSettings),
+    "mail-search-keys": mail_search_keys,
+    "mail-roundtrip-keys": lambda: _own_keys("mail-roundtrip", MailServerSettings),
     "subjects": subjects,
     "operators": operators,
     "check-metrics": check_metrics,

@@ -14,6 +14,7 @@ from exporter.exposition import self_metrics as own_metrics
 from tests.servers.dnsmasq import Dnsmasq, run_dnsmasq
 from tests.servers.exporter import Exporter, run_exporter
 from tests.servers.http import gzip_bomb, hold, reset_after, respond, run_http_server
+from tests.servers.mail import imap_script, pop3_script, smtp_script
 from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER, Nginx, run_nginx
 from tests.servers.prometheus import Prometheus, check_metrics, run_prometheus
 from tests.servers.tcp import black_hole, closed_port, keep_silent, say, serve
@@ -75,6 +76,10 @@ def checks(
     closed = stack.enter_context(closed_port())
     hole = stack.enter_context(black_hole())
     greeting = stack.enter_context(serve(say(b"220 mail.test ESMTP\r\n")))
+    smtp, imap, pop3 = (
+        stack.enter_context(serve(script)).target for script in (smtp_script(), imap_script(), pop3_script())
+    )
+    login = "tls: none, insecure_auth: true, min_interval: 0, username: probe, password: unguessable"
     pages = f"http://127.0.0.9:{nginx.port}"
     trust = f"tls_config: {{ca_file: {ca_file}}}"
     dns = f"type: dns, target: www.test, server: '{names.server}'"
@@ -105,6 +110,10 @@ def checks(
         "tcp-banner": (f"type: tcp, target: '{greeting.target}', expect: [{{banner: {{matches: '^220 '}}}}]", OK, ""),
         "tcp-closed": (f"type: tcp, target: '127.0.0.1:{closed}'", ERROR, "connect_refused"),
         "tcp-hole": (f"type: tcp, target: '127.0.0.1:{hole}', timeout: 200ms", ERROR, "connect_timeout"),
+        "smtp": (f"type: smtp, target: '{smtp}', {login}, from: a@x.test, to: b@x.test", OK, ""),
+        "imap": (f"type: imap, target: '{imap}', {login}, expect: [{{newest_age: {{lt: 1h}}, severity: warning}}]", WARNING, ""),
+        "pop3": (f"type: pop3, target: '{pop3}', {login}, expect: [{{messages: 1}}]", OK, ""),
+        "mail-roundtrip": (f"type: mail-roundtrip, target: '{smtp}', {login}, from: a@x.test, to: b@x.test, imap: {{target: '{imap}', tls: none, insecure_auth: true, username: probe, password: unguessable}}", OK, ""),
     }  # fmt: skip
 
 
@@ -119,11 +128,16 @@ def exporter(
 
 
 @pytest.fixture(scope="module")
-def prometheus(stack: ExitStack, tmp_path_factory: pytest.TempPathFactory, exporter: Exporter) -> Prometheus:
+def prometheus(
+    stack: ExitStack,
+    tmp_path_factory: pytest.TempPathFactory,
+    exporter: Exporter,
+    checks: dict[str, tuple[str, int, str]],
+) -> Prometheus:
     """Prometheus, after it has scraped the exporter twice."""
     config = SCRAPE_CONFIG.format(address=exporter.address, seconds=1)
     prometheus = stack.enter_context(run_prometheus(tmp_path_factory.mktemp("prometheus"), config))
-    prometheus.wait_for("sum(nyxmon_check_runs_total) >= 52")
+    prometheus.wait_for(f"sum(nyxmon_check_runs_total) >= {2 * len(checks)}")
     return prometheus
 
 
@@ -187,22 +201,24 @@ def test_every_family_of_the_catalogue_reaches_prometheus(prometheus: Prometheus
     assert {name.removesuffix("_total") for name in declared} - scraped <= rare
 
 
-def test_the_batch_tells_about_itself(prometheus: Prometheus) -> None:
+def test_the_batch_tells_about_itself(prometheus: Prometheus, checks: dict[str, tuple[str, int, str]]) -> None:
     """A batch has one HTTP client, an executor for each of its types, and reuses no connection by default."""
     [without] = prometheus.query("nyxmon_batch_duration_seconds_count - nyxmon_batch_http_clients_created_total")
     assert without.value <= 1  # the batch of another test, which has only DNS checks
-    assert prometheus.query("nyxmon_batch_checks")[0].value == 26
+    assert prometheus.query("nyxmon_batch_checks")[0].value == len(checks)
     assert prometheus.query("nyxmon_batch_http_connections_reused_total")[0].value == 0
     made = {sample.labels["check_type"] for sample in prometheus.query("nyxmon_batch_executors_instantiated_total")}
     assert {"dns", "tcp"} < made
 
 
-def test_counters_and_histograms_grow_from_scrape_to_scrape(prometheus: Prometheus) -> None:
+def test_counters_and_histograms_grow_from_scrape_to_scrape(
+    prometheus: Prometheus, checks: dict[str, tuple[str, int, str]]
+) -> None:
     """Values that live as long as the process accumulate, so that rates and error budgets work."""
     [first] = prometheus.query('nyxmon_check_failures_total{check="gone",reason="status"}')
     prometheus.wait_for(f'nyxmon_check_failures_total{{check="gone",reason="status"}} > {first.value}')
     timed = by_check(prometheus, "nyxmon_check_duration_seconds_count > nyxmon_check_runs_total / 2")
-    assert len(timed) == 26  # all but runs that a busy machine could not start
+    assert len(timed) == len(checks)  # all but runs that a busy machine could not start
 
 
 def test_the_page_is_well_formed(exporter: Exporter) -> None:

@@ -66,7 +66,8 @@ def test_the_tables_are_made_from_the_code(document: str) -> None:
 def place(tmp_path: Path) -> Path:
     """A directory with the files that the examples name."""
     (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "api-token").write_text("t0ken\n", encoding="utf-8")
+    for name in ("api-token", "probe-password", "reports-password", "loop-password"):
+        (tmp_path / "secrets" / name).write_text("t0ken\n", encoding="utf-8")
     (tmp_path / "checks.d").mkdir()
     (tmp_path / "checks.d" / "more.yml").write_text("checks: []\n", encoding="utf-8")
     (tmp_path / "targets").mkdir()

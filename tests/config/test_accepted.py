@@ -8,6 +8,7 @@ from pathlib import Path
 from exporter.checks.tcp import TcpSettings
 from exporter.config import Config, load_config, parse_config
 from exporter.http.settings import HttpSettings
+from exporter.mail.settings import SmtpSettings
 from exporter.model import Check, Reason, Severity
 from exporter.net.dns.check_settings import DnsSettings
 from exporter.runner.registry import ExecutorRegistry
@@ -83,6 +84,40 @@ def test_every_wish_is_expressible() -> None:
     tcp = settings["certificate"]
     assert isinstance(tcp, TcpSettings)
     assert tcp.tls_config.server_name == "shop.example"
+
+
+def test_the_wishes_about_mail_are_expressible() -> None:
+    """Submission over STARTTLS with a login, and a mailbox without a recent message as a warning or an error."""
+    text = """
+checks:
+  - name: submission
+    type: smtp
+    target: mail.example:587
+    tls: starttls
+    username: probe
+    password: unguessable
+    from: probe@mail.example
+    to: postmaster@mail.example
+  - name: reports-{severity}
+    type: imap
+    target: mail.example
+    username: reports
+    password: unguessable
+    mailbox: Reports
+    search: {subject: Backup finished, from: backup@}
+    each: {severity: [warning, error]}
+    expect:
+      - newest_age: {le: 30m}
+        severity: "{severity}"
+"""
+    checks = {check.name: check for check in parse_config(text, "checks.yml", TYPES).checks}
+    smtp = checks["submission"].settings
+    assert isinstance(smtp, SmtpSettings)
+    assert (smtp.tls, smtp.username, smtp.sender) == ("starttls", "probe", "probe@mail.example")
+    assert (smtp.deliver, checks["submission"].min_interval_seconds) == (False, 300.0)
+    assert labels_of(checks["reports-warning"]) == [("newest_age le 30m", Severity.WARNING)]
+    assert labels_of(checks["reports-error"]) == [("newest_age le 30m", Severity.ERROR)]
+    assert checks["reports-error"].target == "mail.example:993"
 
 
 def test_words_that_yaml_1_1_would_twist_stay_text() -> None:

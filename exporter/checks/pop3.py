@@ -1,0 +1,145 @@
+"""Type `pop3`: logs in and reports how many messages there are, how many match a search, and how old the newest is.
+
+POP3 has no search and no arrival times: the headers of the last messages are fetched, and a message is as old as the
+date of its topmost Received field, or else its Date. Without a user name the check ends when the server has said what
+it offers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from exporter.mail.headers import parse_header
+from exporter.mail.opening import begin, connect
+from exporter.mail.pop3_session import MOST_EXAMINED, Pop3Session
+from exporter.mail.settings import Pop3Settings, mail_place
+from exporter.mail.subjects import (
+    CAPABILITIES,
+    MAILBOX_SUBJECTS,
+    MATCHED,
+    MESSAGES,
+    NEWEST_AGE,
+    fit_mail_expectation,
+)
+from exporter.net.addresses import endpoint
+from exporter.plugin import (
+    CONNECTION_METRICS,
+    CONNECTION_SUBJECTS,
+    CheckType,
+    MetricSpec,
+    Result,
+    ResultStatus,
+    current_attempt,
+)
+
+if TYPE_CHECKING:
+    from exporter.attempt import Attempt
+    from exporter.mail.settings import MessageSearch
+    from exporter.plugin import BatchContext, Check, CheckSettings
+
+_MIN_INTERVAL_SECONDS = 300.0
+_EXAMINED_WITHOUT_SEARCH = 10
+"""Servers list messages in the order of their arrival, so the newest is among the last ones."""
+
+PHASES = MetricSpec(
+    name="probe_pop3_duration_seconds",
+    help="Seconds spent in each phase; 0 for a phase that was not reached or not asked for",
+    labels=("phase",),
+    defaults=tuple(
+        ((phase,), 0.0)
+        for phase in ("resolve", "connect", "tls", "greeting", "starttls", "auth", "search", "delete", "quit")
+    ),
+)
+MESSAGE_COUNT = MetricSpec(
+    name="probe_pop3_messages",
+    help="Messages in the mailbox; 0 when it was not opened",
+    defaults=(((), 0.0),),
+)
+MATCHED_COUNT = MetricSpec(
+    name="probe_pop3_matched_messages",
+    help="Messages that match the search, of those examined, or all without one; 0 when it was not reached",
+    defaults=(((), 0.0),),
+)
+NEWEST_MESSAGE_AGE = MetricSpec(
+    name="probe_pop3_newest_message_age_seconds",
+    help="Age of the newest message that matches; absent when there is none with a readable date",
+)
+DELETED_COUNT = MetricSpec(
+    name="probe_pop3_deleted_messages",
+    help="Messages that were deleted because the check asks for it",
+    defaults=(((), 0.0),),
+)
+
+
+class Pop3CheckExecutor:
+    """Holds one session per check; lives as long as its batch."""
+
+    def __init__(self, context: BatchContext) -> None:
+        """Need nothing from the batch."""
+
+    async def execute(self, check: Check[Pop3Settings]) -> Result:
+        """Look into the mailbox and return the result."""
+        attempt, settings = current_attempt(), check.settings
+        async with await connect(mail_place(check.target, "POP3", settings), settings) as stream:
+            session = Pop3Session(stream, attempt)
+            await begin(session, settings)
+            attempt.observe({CAPABILITIES.name: session.capabilities})
+            deleted = 0 if settings.username is None else await _look(session, settings, attempt)
+            await session.quit()
+            attempt.measure(DELETED_COUNT, deleted)
+        return Result(check_name=check.name, status=ResultStatus.OK)
+
+
+async def _look(session: Pop3Session, settings: Pop3Settings, attempt: Attempt) -> int:
+    """Count, examine and, if asked to, delete messages; return how many the end of the session will delete."""
+    search = settings.search
+    with attempt.phase("search"):
+        count = await session.count_messages()
+        attempt.measure(MESSAGE_COUNT, count)
+        attempt.observe({MESSAGES.name: count})
+        examined = min(count, _EXAMINED_WITHOUT_SEARCH if search.is_empty else MOST_EXAMINED)
+        numbers = range(count - examined + 1, count + 1)
+        ages = await _ages_of_matching(await session.headers(numbers), numbers, search)
+    matched = count if search.is_empty else len(ages)
+    newest = min((age for age in ages.values() if age is not None), default=None)
+    attempt.measure(MATCHED_COUNT, matched)
+    attempt.observe({MATCHED.name: matched, NEWEST_AGE.name: newest})
+    attempt.note("searched", messages=count, matched=matched, examined=examined, newest_age_seconds=newest)
+    if newest is not None:
+        attempt.measure(NEWEST_MESSAGE_AGE, newest)
+    return await session.delete(sorted(ages)) if settings.delete else 0
+
+
+async def _ages_of_matching(headers: list[bytes], numbers: range, search: MessageSearch) -> dict[int, float | None]:
+    """Return the age in seconds, or None where it is unknown, of the messages that match, by their number."""
+    now = time.time()
+    ages: dict[int, float | None] = {}
+    for number, octets in zip(numbers, headers, strict=True):
+        header = parse_header(octets)
+        arrived = header.arrived_timestamp_seconds
+        age = None if arrived is None else max(now - arrived, 0.0)
+        if search.admits_age(age) and search.admits_texts(header.subject, header.sender):
+            ages[number] = age
+        await asyncio.sleep(0)  # a large header takes a while, and other checks run, too
+    return ages
+
+
+def _validate_target(target: str, settings: CheckSettings) -> str:
+    chosen = settings if isinstance(settings, Pop3Settings) else Pop3Settings()
+    return endpoint(*mail_place(target, "POP3", chosen))
+
+
+POP3 = CheckType(
+    name="pop3",
+    description="Logs in to a POP3 server and judges number and age of the messages",
+    executor=Pop3CheckExecutor,
+    settings=Pop3Settings,
+    phases=PHASES,
+    metrics=(*CONNECTION_METRICS, MESSAGE_COUNT, MATCHED_COUNT, NEWEST_MESSAGE_AGE, DELETED_COUNT),
+    subjects=(*MAILBOX_SUBJECTS, CAPABILITIES, *CONNECTION_SUBJECTS),
+    fit_expectation=fit_mail_expectation,
+    validate_target=_validate_target,
+    min_interval_seconds=_MIN_INTERVAL_SECONDS,
+)

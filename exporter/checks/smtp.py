@@ -1,0 +1,133 @@
+"""Type `smtp`: speaks with a mail server as far as the check asks for, from the greeting to a message sent.
+
+The dialogue always ends with QUIT. Without `deliver`, no message is sent: it ends after the recipient was accepted. A
+temporary refusal is told apart from a final one and tried again on a new connection within the same attempt.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from exporter.expect import evaluate
+from exporter.mail.message import build_message
+from exporter.mail.settings import SmtpSettings, mail_place
+from exporter.mail.smtp_session import SmtpRefused
+from exporter.mail.subjects import CAPABILITIES, CODE, fit_mail_expectation
+from exporter.mail.submission import Envelope, Submission
+from exporter.net.addresses import endpoint
+from exporter.plugin import (
+    CONNECTION_METRICS,
+    CONNECTION_SUBJECTS,
+    CheckType,
+    MetricSpec,
+    Reason,
+    Result,
+    ResultStatus,
+    current_attempt,
+)
+
+if TYPE_CHECKING:
+    from exporter.attempt import Attempt
+    from exporter.mail.smtp_replies import SmtpReply
+    from exporter.plugin import BatchContext, Check, CheckSettings
+
+_MIN_INTERVAL_SECONDS = 300.0
+
+PHASES = MetricSpec(
+    name="probe_smtp_duration_seconds",
+    help="Seconds spent in each phase, summed over connections; 0 for a phase that was not reached or not asked for",
+    labels=("phase",),
+    defaults=tuple(
+        ((phase,), 0.0)
+        for phase in (
+            "resolve", "connect", "tls", "greeting", "hello", "starttls", "auth", "envelope", "data", "pause",
+        )
+    ),
+)  # fmt: skip
+REPLY_CODE = MetricSpec(
+    name="probe_smtp_reply_code",
+    help="Code of the server's last reply before QUIT; 0 without one",
+    defaults=(((), 0.0),),
+)
+TEMPORARY_REFUSALS = MetricSpec(
+    name="probe_smtp_temporary_refusals",
+    help="Temporary refusals (4xx) during the run, those that were followed by another connection included",
+    defaults=(((), 0.0),),
+)
+
+
+class SmtpCheckExecutor:
+    """Holds one dialogue per check; lives as long as its batch."""
+
+    def __init__(self, context: BatchContext) -> None:
+        """Need nothing from the batch."""
+
+    async def execute(self, check: Check[SmtpSettings]) -> Result:
+        """Hold the dialogue and return the result."""
+        attempt = current_attempt()
+        settings = check.settings
+        submission = Submission(mail_place(check.target, "SMTP", settings), settings, attempt)
+        try:
+            await submission.run(_envelope(settings), is_welcome=lambda reply: _is_expected(check, reply))
+        except SmtpRefused as refused:
+            # With an expectation about the code, that decides: a refusal may be what the check is for.
+            if refused.reason is not Reason.STATUS or not _judges_code(check):
+                raise
+        finally:
+            _report(submission, attempt)
+        return Result(check_name=check.name, status=ResultStatus.OK)
+
+
+def _envelope(settings: SmtpSettings) -> Envelope | None:
+    if settings.sender is None:
+        return None
+    if settings.recipient is None or not settings.deliver:
+        return Envelope(settings.sender, settings.recipient)
+    message = build_message(
+        sender=settings.sender,
+        recipient=settings.recipient,
+        subject=settings.subject,
+        token=token_hex(16),
+        sent_at=datetime.now(UTC),
+    )
+    return Envelope(settings.sender, settings.recipient, message)
+
+
+def _judges_code(check: Check[SmtpSettings]) -> bool:
+    return any(expectation.subject is CODE for expectation in check.expectations)
+
+
+def _is_expected(check: Check[SmtpSettings], reply: SmtpReply) -> bool:
+    """Return whether the check has expectations about the code, and the reply meets them."""
+    judging = [expectation for expectation in check.expectations if expectation.subject is CODE]
+    return bool(judging) and all(outcome.ok for outcome in evaluate(judging, {CODE.name: reply.code}))
+
+
+def _report(submission: Submission, attempt: Attempt) -> None:
+    attempt.measure(TEMPORARY_REFUSALS, submission.temporary_refusals)
+    if submission.last_reply is not None:
+        attempt.measure(REPLY_CODE, submission.last_reply.code)
+        attempt.observe({CODE.name: submission.last_reply.code})
+    if submission.capabilities is not None:
+        attempt.observe({CAPABILITIES.name: submission.capabilities})
+
+
+def _validate_target(target: str, settings: CheckSettings) -> str:
+    chosen = settings if isinstance(settings, SmtpSettings) else SmtpSettings()
+    return endpoint(*mail_place(target, "SMTP", chosen))
+
+
+SMTP = CheckType(
+    name="smtp",
+    description="Speaks with a mail server, with STARTTLS by default, up to the recipient or until a message is sent",
+    executor=SmtpCheckExecutor,
+    settings=SmtpSettings,
+    phases=PHASES,
+    metrics=(*CONNECTION_METRICS, REPLY_CODE, TEMPORARY_REFUSALS),
+    subjects=(CODE, CAPABILITIES, *CONNECTION_SUBJECTS),
+    fit_expectation=fit_mail_expectation,
+    validate_target=_validate_target,
+    min_interval_seconds=_MIN_INTERVAL_SECONDS,
+)
