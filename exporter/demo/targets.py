@@ -1,4 +1,4 @@
-"""The demo's targets: web server with and without TLS, name server, mail port, time server, and a closed port."""
+"""The demo's targets: web server with and without TLS, name server, mail server, and a closed port."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from exporter.demo.clock import DemoTimeServer
+from exporter.demo.mail import DemoMailServer
 from exporter.demo.names import DemoNameServer
 from exporter.demo.web import serve_web
 
@@ -40,20 +40,19 @@ class DemoTargets:
         """
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(self._certificates.chain_file)
+        mail = DemoMailServer(tls)
         name_server, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             DemoNameServer, local_addr=(_HOST, 0)
         )
-        time_server, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            DemoTimeServer, local_addr=(_HOST, 0)
-        )
-        self._datagrams += [name_server, time_server]
+        self._datagrams.append(name_server)
         self._deaf.bind((_HOST, 0))
         return {
             "web": await self._listen(serve_web),
             "web_tls": await self._listen(serve_web, tls),
-            "mail": await self._listen(_serve_mail),
+            "mail": await self._listen(mail.speak_smtp),
+            "imap": await self._listen(mail.speak_imap, tls),
+            "pop3": await self._listen(mail.speak_pop3, tls),
             "dns": _address(name_server.get_extra_info("sockname")),
-            "clock": _address(time_server.get_extra_info("sockname")),
             "closed": _address(self._deaf.getsockname()),
         }
 
@@ -73,20 +72,6 @@ class DemoTargets:
         server = await asyncio.start_server(converse, _HOST, 0, ssl=tls, limit=_MAX_HEAD_BYTES)
         self._servers.append(server)
         return _address(server.sockets[0].getsockname())
-
-
-async def _serve_mail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Greet as a mail server does and answer any input with a goodbye."""
-    try:
-        writer.write(b"220 mail.shop.example ESMTP demo\r\n")
-        async with asyncio.timeout(5):
-            await reader.read(1024)
-        writer.write(b"221 2.0.0 Bye\r\n")
-        await writer.drain()
-    except OSError:
-        pass  # a peer that leaves or falls silent does not matter to the demo; TimeoutError is an OSError
-    finally:
-        writer.close()
 
 
 def _address(name: tuple[str, int]) -> str:
