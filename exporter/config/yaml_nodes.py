@@ -34,6 +34,8 @@ MAX_ALIASES = 100
 MAX_NODES = 200_000
 """Maximum nodes of one file, aliases written out: more than the checks of a file of the allowed size need."""
 
+_TOO_LARGE = f"has more than {MAX_NODES} values, aliases written out; split it into several files"
+
 _TAG = "tag:yaml.org,2002:"
 _NULL, _BOOL, _INT, _FLOAT, _TEXT = (_TAG + name for name in ("null", "bool", "int", "float", "str"))
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
@@ -136,8 +138,46 @@ def load_document(text: str, file: str, problems: Problems) -> Node | None:
     except YAMLError as error:
         problems.add_at(file, 0, 0, "", f"is not valid YAML: {error}")
     else:
-        return None if root is None else _Tree(file, problems).grow(root)
+        if root is None:
+            return None
+        if "*" in text and _size(root, {}, set()) > MAX_NODES:
+            problems.add_at(file, 0, 0, "", _TOO_LARGE)
+            return None
+        return _Tree(file, problems).grow(root)
     return None
+
+
+def _size(node: yaml.nodes.Node, known: dict[int, int], above: set[int]) -> int:
+    """Return how many nodes a node stands for, aliases written out, without writing them out.
+
+    What is too deep, or contains itself, counts for nothing here: it is refused when it is reached.
+
+    Args:
+        node: The node.
+        known: Sizes by id, so that an aliased node is counted once.
+        above: The ids of the nodes that it lies in.
+    """
+    if isinstance(node, ScalarNode):
+        return 1
+    size = known.get(id(node))
+    if size is None:
+        if id(node) in above or len(above) >= MAX_DEPTH:
+            return 0
+        above.add(id(node))
+        if isinstance(node, MappingNode):
+            sizes = [_size(value, known, above) - _merged_away(key, value) for key, value in node.value]
+        else:
+            sizes = [_size(item, known, above) for item in node.value]
+        size = known[id(node)] = 1 + sum(sizes)
+        above.discard(id(node))
+    return size
+
+
+def _merged_away(key: yaml.nodes.Node, value: yaml.nodes.Node) -> int:
+    """Return how many nodes of a value do not appear in the document, because only what is in them is merged."""
+    if not _is_merge(key):
+        return 0
+    return 1 + (len(value.value) if isinstance(value, SequenceNode) else 0)
 
 
 def _fault(text: str, line: int, column: int, error: MarkedYAMLError) -> str:
@@ -149,9 +189,9 @@ def _fault(text: str, line: int, column: int, error: MarkedYAMLError) -> str:
     return f"{error.context}, {error.problem}" if error.context else str(error.problem)
 
 
-def _is_merge(key: ScalarNode) -> bool:
+def _is_merge(key: yaml.nodes.Node) -> bool:
     """Return whether a key is the merge key; in quotes it is ordinary text."""
-    return key.value == "<<" and key.style not in ("'", '"')
+    return isinstance(key, ScalarNode) and key.value == "<<" and key.style not in ("'", '"')
 
 
 class _TooLargeError(Exception):
@@ -182,7 +222,7 @@ class _Tree:
         line, column = mark.line + 1, mark.column + 1
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise _TooLargeError(f"has more than {MAX_NODES} values, aliases written out; split it into several files")
+            raise _TooLargeError(_TOO_LARGE)
         if id(node) in self._seen and not self._in_alias:
             return self._aliased(node, path, key_line, key_column)
         self._seen.add(id(node))
