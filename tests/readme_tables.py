@@ -311,6 +311,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "grpc-keys": lambda: _own_keys("grpc"),
     "websocket-keys": lambda: _own_keys("websocket"),
     "ssh-keys": lambda: _own_keys("ssh"),
+    "icmp-keys": lambda: _own_keys("icmp"),
     "mail-keys": mail_keys,
     "smtp-keys": lambda: _own_keys("smtp", MailServerSettings),
     "imap-keys": lambda: _own_keys("imap", MailServerSettings),

@@ -22,7 +22,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.expect",),
     ("exporter.judging",),
     ("exporter.net",),
-    ("exporter.http",),
+    ("exporter.http", "exporter.icmp", "exporter.ntp"),
     ("exporter.grpc", "exporter.ssh", "exporter.websocket"),
     ("exporter.checks.base", "exporter.checks.judging_answers"),
     ("exporter.plugin",),

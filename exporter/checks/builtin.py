@@ -5,12 +5,14 @@ from __future__ import annotations
 from exporter.checks.dns import DNS
 from exporter.checks.grpc import GRPC
 from exporter.checks.http import HTTP, JSON_HTTP
+from exporter.checks.icmp import ICMP
 from exporter.checks.imap import IMAP
 from exporter.checks.mail_roundtrip import MAIL_ROUNDTRIP
+from exporter.checks.ntp import NTP
 from exporter.checks.pop3 import POP3
 from exporter.checks.smtp import SMTP
 from exporter.checks.ssh import SSH
 from exporter.checks.tcp import TCP
 from exporter.checks.websocket import WEBSOCKET
 
-BUILTIN = (HTTP, JSON_HTTP, DNS, TCP, GRPC, WEBSOCKET, SSH, SMTP, IMAP, POP3, MAIL_ROUNDTRIP)
+BUILTIN = (HTTP, JSON_HTTP, DNS, TCP, GRPC, WEBSOCKET, SSH, ICMP, NTP, SMTP, IMAP, POP3, MAIL_ROUNDTRIP)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from anyio.from_thread import BlockingPortalProvider
 
-from exporter.config import Config, LiveConfig, load_config, parse_config
+from exporter.config import Config, LiveConfig, is_pipe, load_config, parse_config, piped_loader
 from exporter.demo import DEMO_FILE, run_demo
 from exporter.net import Network
 from exporter.runner.registry import ExecutorRegistry
@@ -35,6 +35,7 @@ class Program:
         network: Resolver, TLS contexts and connections shared by all batches.
         runner: Runs the checks.
         is_demo: Whether the configuration is the built-in demo.
+        has_files: Whether the configuration has files to watch, so that it is neither the demo nor from a pipe.
     """
 
     registry: ExecutorRegistry
@@ -42,6 +43,7 @@ class Program:
     network: Network
     runner: AsyncCheckRunner
     is_demo: bool
+    has_files: bool
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -67,6 +69,7 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
     """
     with ExitStack() as stack:
         registry = ExecutorRegistry.with_builtins()
+        has_files = options.config_file is not None and not is_pipe(Path(options.config_file))
         load = configuration_loader(options.config_file, registry, stack)
         live_config = LiveConfig(load, load(), masks)
         registry.register_plugins(live_config.current.plugins)
@@ -80,6 +83,7 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
             network=network,
             runner=runner,
             is_demo=options.config_file is None,
+            has_files=has_files,
         )
 
 
@@ -90,10 +94,14 @@ def configuration_loader(config_file: str | None, registry: ExecutorRegistry, st
         config_file: The file; None starts the demo and loads its checks.
         registry: The check types, besides those of the plugins that a configuration names.
         stack: Stops the demo's targets when it is closed.
+
+    Raises:
+        ConfigError: When the file is a pipe, which is read here, and that fails.
     """
     if config_file is not None:
         path = Path(config_file)
-
+        if is_pipe(path):
+            return piped_loader(path, registry.check_types)
         return lambda: load_config(path, registry.check_types)
     text = stack.enter_context(run_demo()).configuration
     return lambda: parse_config(text, DEMO_FILE, registry.check_types)

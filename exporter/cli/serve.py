@@ -91,7 +91,7 @@ class _Serving:
         async with anyio.create_task_group() as tasks:
             self._install_signals()
             tasks.start_soon(self._reload_when_asked)
-            if self._options.auto_reload and not self._program.is_demo:
+            if self._options.auto_reload and self._program.has_files:
                 tasks.start_soon(self._watch_files)
             if self._program.is_demo:
                 tasks.start_soon(self._run_demo_once)

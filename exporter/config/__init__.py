@@ -3,5 +3,6 @@
 from exporter.config.json_schema import json_schema
 from exporter.config.live import LiveConfig
 from exporter.config.load import Config, load_config, parse_config
+from exporter.config.piped import is_pipe, piped_loader
 
-__all__ = ["Config", "LiveConfig", "json_schema", "load_config", "parse_config"]
+__all__ = ["Config", "LiveConfig", "is_pipe", "json_schema", "load_config", "parse_config", "piped_loader"]

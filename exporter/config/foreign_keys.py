@@ -30,7 +30,10 @@ def meant_document_key(key: str, known: Collection[str]) -> str:
 
 def meant_type(name: str, known: Collection[str]) -> str:
     """Return which check type was probably meant, or which types exist."""
-    return _hint(_TYPES, name, known) or suggest(name, known, kind="types")
+    hint = _hint(_TYPES, name, known)
+    if hint == _NO_SUCH_TYPE:
+        return f"{hint}; types: {', '.join(sorted(known))}"
+    return hint or suggest(name, known, kind="types")
 
 
 def meant_subject(key: str, known: Iterable[str]) -> str:
@@ -183,6 +186,8 @@ _DOCUMENT_KEYS: Mapping[str, str] = {
     "probes": "write checks, each with name, type and target",
 }
 
+_NO_SUCH_TYPE = "there is no such type"
+
 _TYPES = _table(
     ("https url web website http_2xx get head", "http", ""),
     ("http3 http2 h2 h3", "http", "write http, with http2 or http3"),
@@ -193,12 +198,16 @@ _TYPES = _table(
     ("ws wss websockets", "websocket", ""),
     ("sshd openssh sftp", "ssh", ""),
     ("nslookup resolve name", "dns", ""),
-    ("icmp ping udp unix", "tcp", "there is no such type; types: dns, grpc, http, json-http, ssh, tcp, websocket"),
+    ("ping icmp4 icmp6 fping", "icmp", ""),
+    ("time sntp chrony clock", "ntp", ""),
+    ("udp unix", "tcp", _NO_SUCH_TYPE),
 )
 
 _SUBJECTS = _table(
     ("status_code code http_status response_code status_codes", "status", ""),
     ("response_time latency time elapsed rtt", "duration", ""),
+    ("loss packetloss", "packet_loss", ""),
+    ("latency rtt_avg mean_rtt avg_rtt", "rtt", ""),
     ("text content response body_text response_body html keyword", "body", "write body: {contains: ..}"),
     ("size length content_length body_length", "body_size", ""),
     ("jsonpath json_path jq jmespath", "json", "write json: $.path, with an operator beside it"),

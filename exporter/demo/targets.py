@@ -1,4 +1,4 @@
-"""The demo's targets: web server with and without TLS, name server, mail server, and a closed port."""
+"""The demo's targets: web server with and without TLS, name server, mail server, time server, and a closed port."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from exporter.demo.clock import DemoTimeServer
 from exporter.demo.mail import DemoMailServer
 from exporter.demo.names import DemoNameServer
 from exporter.demo.web import serve_web
@@ -44,7 +45,10 @@ class DemoTargets:
         name_server, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             DemoNameServer, local_addr=(_HOST, 0)
         )
-        self._datagrams.append(name_server)
+        time_server, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            DemoTimeServer, local_addr=(_HOST, 0)
+        )
+        self._datagrams += [name_server, time_server]
         self._deaf.bind((_HOST, 0))
         return {
             "web": await self._listen(serve_web),
@@ -53,6 +57,7 @@ class DemoTargets:
             "imap": await self._listen(mail.speak_imap, tls),
             "pop3": await self._listen(mail.speak_pop3, tls),
             "dns": _address(name_server.get_extra_info("sockname")),
+            "clock": _address(time_server.get_extra_info("sockname")),
             "closed": _address(self._deaf.getsockname()),
         }
 

@@ -98,10 +98,10 @@ def faults_of_check(keys: str) -> list[str]:
         ("name: it, type: https, target: 'https://a.example/'", 'type: "https" is not a check type; write http'),
         ("name: it, type: json, target: 'https://a.example/'", 'type: "json" is not a check type; write json-http'),
         (
-            "name: it, type: icmp, target: a.example",
+            "name: it, type: unix, target: a.example",
             (
-                'type: "icmp" is not a check type; there is no such type; types: '
-                "dns, grpc, http, json-http, ssh, tcp, websocket"
+                'type: "unix" is not a check type; there is no such type; types: '
+                "dns, grpc, http, icmp, json-http, ntp, ssh, tcp, websocket"
             ),
         ),
     ],

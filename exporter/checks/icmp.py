@@ -1,0 +1,332 @@
+"""Type `icmp`: pings a host, and judges packet loss, round-trip times and the hop limit of the replies.
+
+Replies that were lost do not fail the check as long as there is one; an expectation about `packet_loss` can. All
+checks of a batch share sockets (`exporter.icmp`), so that a ping costs little more than its two packets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING, Self
+
+from pydantic import model_validator
+
+from exporter.icmp.exchange import EchoSockets
+from exporter.icmp.packets import MAX_PAYLOAD_BYTES
+from exporter.icmp.series import EchoSeries
+from exporter.net.connection_facts import (
+    ADDRESS_SUBJECTS,
+    RESOLUTION_METRICS,
+    address_observations,
+    resolution_measurements,
+)
+from exporter.net.network import Network
+from exporter.plugin import (
+    CheckFailed,
+    CheckType,
+    ConnectionFacts,
+    Duration,
+    Field,
+    MetricSpec,
+    NetworkSettings,
+    PositiveDuration,
+    Reason,
+    Result,
+    ResultStatus,
+    Size,
+    Subject,
+    ValueKind,
+    current_attempt,
+    parse_host,
+    parse_host_port,
+)
+from exporter.quantities import seconds_text
+
+if TYPE_CHECKING:
+    from exporter.icmp.exchange import SharedSocket
+    from exporter.icmp.statistics import RoundTrips
+    from exporter.net.addresses import Address
+    from exporter.plugin import Attempt, BatchContext, Check, CheckSettings, Expectation
+
+_MARGIN = 0.05
+_MAX_MARGIN_SECONDS = 0.1
+"""Waiting ends this fraction of the time limit early, so that what came back is judged and not cut off."""
+
+_LINGER_SECONDS = 1.0
+_LINGER_RTTS = 2
+"""How long missing replies are waited for when others have arrived: the longer of both, as in ping(8)."""
+
+PHASES = MetricSpec(
+    name="probe_icmp_duration_seconds",
+    help="Seconds spent finding the address, opening the socket, and until the reply (the mean of several); "
+    "0 for a phase that was not reached, and for rtt without a reply",
+    labels=("phase",),
+    defaults=((("resolve",), 0.0), (("setup",), 0.0), (("rtt",), 0.0)),
+)
+HOP_LIMIT = MetricSpec(
+    name="probe_icmp_reply_hop_limit",
+    help="Time to live or hop limit of the last reply as it arrived; absent without a reply",
+)
+SENT = MetricSpec(
+    name="probe_icmp_packets_sent", help="Echo requests sent; 0 when there was no address", defaults=(((), 0.0),)
+)
+RECEIVED = MetricSpec(
+    name="probe_icmp_packets_received",
+    help="Echo requests that were answered; duplicates do not count",
+    defaults=(((), 0.0),),
+)
+DUPLICATES = MetricSpec(
+    name="probe_icmp_packets_duplicate",
+    help="Further replies to echo requests that had been answered already, while the check ran",
+    defaults=(((), 0.0),),
+)
+LOSS_RATIO = MetricSpec(
+    name="probe_icmp_packet_loss_ratio",
+    help="Fraction of the echo requests that were not answered, 0 to 1; 1 when none could be sent",
+    defaults=(((), 1.0),),
+)
+RTT = MetricSpec(
+    name="probe_icmp_rtt_seconds",
+    help="Shortest, mean and longest round-trip time, and their standard deviation; 0 without a reply",
+    labels=("statistic",),
+    defaults=((("min",), 0.0), (("avg",), 0.0), (("max",), 0.0), (("stddev",), 0.0)),
+)
+
+_MEAN_RTT = Subject(name="rtt", kind=ValueKind.DURATION, description="Round-trip time, the mean of several")
+_MAX_RTT = Subject(name="rtt_max", kind=ValueKind.DURATION, description="The longest round-trip time")
+_RTT_DEVIATION = Subject(
+    name="rtt_stddev", kind=ValueKind.DURATION, description="Standard deviation of the round-trip times"
+)
+_PACKET_LOSS = Subject(
+    name="packet_loss",
+    kind=ValueKind.NUMBER,
+    description="Fraction of the echo requests that were not answered, 0 to 1",
+)
+_REPLY_TTL = Subject(
+    name="ttl",
+    kind=ValueKind.NUMBER,
+    description="Time to live or hop limit of the last reply as it arrived",
+    bounds=(0, 255),
+)
+
+
+class IcmpSettings(NetworkSettings):
+    """Settings of type `icmp`."""
+
+    count: int = Field(default=1, ge=1, le=1000, description="Echo requests to send")
+    packet_interval_seconds: Duration = Field(
+        default=0.2, alias="packet_interval", description="Time between two of them"
+    )
+    reply_timeout_seconds: PositiveDuration | None = Field(
+        default=None,
+        alias="reply_timeout",
+        description="How long to wait for replies after the last request; by default until the check's time is nearly "
+        "up or, once there is a reply, for two of the longest round-trip times and at least 1s",
+    )
+    payload_size: Size = Field(
+        default=56, ge=0, le=MAX_PAYLOAD_BYTES, description="Bytes of each request, without headers"
+    )
+    ttl: int | None = Field(
+        default=None, ge=1, le=255, description="Time to live or hop limit of the requests; the system's by default"
+    )
+    dont_fragment: bool = Field(
+        default=False, description="Report packets that are too large for a link, rather than have them fragmented"
+    )
+
+    @model_validator(mode="after")
+    def _refuse_what_has_no_meaning(self) -> Self:
+        if self.happy_eyeballs:
+            raise ValueError("cannot have happy_eyeballs: a ping goes to one address")
+        if self.connect_timeout_seconds is not None:
+            raise ValueError("cannot have connect_timeout: a ping opens no connection")
+        if self.connect_to is not None and parse_host_port(self.connect_to, default_port=0)[1]:
+            raise ValueError("cannot have a port in connect_to: a ping goes to a host")
+        return self
+
+
+class IcmpCheckExecutor:
+    """Pings targets from the sockets of its batch; lives as long as the batch."""
+
+    def __init__(self, context: BatchContext) -> None:
+        self._network = context.network or Network()
+        self._sockets = EchoSockets()
+
+    async def execute(self, check: Check) -> Result:
+        """Ping the target and return the result."""
+        settings = check.settings if isinstance(check.settings, IcmpSettings) else IcmpSettings()
+        attempt = current_attempt()
+        _refuse_endless(settings, check.timeout_seconds)
+        address = await self._find(check.target, settings, attempt)
+        series = EchoSeries(
+            address,
+            count=settings.count,
+            payload_bytes=settings.payload_size,
+            ttl=settings.ttl,
+            source_ip=settings.source_ip,
+            on_odd_packet=lambda remark: _blame(attempt, remark),
+        )
+        with attempt.phase("setup"):
+            shared = self._sockets.obtain(series, dont_fragment=settings.dont_fragment)
+        try:
+            with attempt.phase("rtt", is_measured=False):
+                await _send_all(series, shared, settings.packet_interval_seconds)
+                await _await_replies(series, settings, attempt)
+            _judge(series)
+        finally:
+            shared.forget(series)
+            _report(series, attempt)
+        return Result(check_name=check.name, status=ResultStatus.OK)
+
+    async def aclose(self) -> None:
+        """Close the sockets."""
+        self._sockets.close()
+
+    async def _find(self, target: str, settings: IcmpSettings, attempt: Attempt) -> Address:
+        facts = ConnectionFacts(attempt)
+        host = target if settings.connect_to is None else parse_host(settings.connect_to)
+        try:
+            address = await self._network.lookups.address(host, settings, facts)
+        finally:
+            attempt.measure_all(resolution_measurements(facts))
+            attempt.observe(address_observations(facts))
+            attempt.add_phase("resolve", facts.resolve_seconds)
+        attempt.note("resolved", host=host, address=facts.address, seconds=facts.resolve_seconds)
+        return address
+
+
+def _refuse_endless(settings: IcmpSettings, timeout_seconds: float) -> None:
+    """Fail a check that could never send all its requests.
+
+    Raises:
+        CheckFailed: With reason `local`, because the target is not to blame.
+    """
+    needed_seconds = (settings.count - 1) * settings.packet_interval_seconds
+    if needed_seconds >= timeout_seconds:
+        requests = f"{settings.count} echo requests, one every {seconds_text(settings.packet_interval_seconds)}"
+        limits = f"{seconds_text(needed_seconds)}, and the timeout is {seconds_text(timeout_seconds)}"
+        raise CheckFailed(Reason.LOCAL, f"sending {requests}, takes {limits}")
+
+
+async def _send_all(series: EchoSeries, shared: SharedSocket, interval_seconds: float) -> None:
+    started = perf_counter()
+    for number in range(series.count):
+        if number:
+            await asyncio.sleep(max(started + number * interval_seconds - perf_counter(), 0.0))
+        await shared.send(series)
+
+
+async def _await_replies(series: EchoSeries, settings: IcmpSettings, attempt: Attempt) -> None:
+    """Wait until every request is answered, or it is time to judge what came back."""
+    while not series.is_settled:
+        ends_at = _wait_ends_at(series, settings, attempt)
+        if ends_at is None:
+            await series.wait_for_change()
+            continue
+        try:
+            async with asyncio.timeout(max(ends_at - perf_counter(), 0.0)):
+                await series.wait_for_change()
+        except TimeoutError:
+            return
+
+
+def _wait_ends_at(series: EchoSeries, settings: IcmpSettings, attempt: Attempt) -> float | None:
+    """Return `perf_counter()` when missing replies count as lost; None while a timeout would be the right verdict."""
+    last_sent_at = series.echoes[-1].sent_at
+    if settings.reply_timeout_seconds is not None:
+        return last_sent_at + settings.reply_timeout_seconds
+    trips = series.round_trips()
+    if not trips.received and series.last_error is None:
+        return None
+    left_seconds = attempt.ends_at - attempt.started
+    nearly_up = attempt.ends_at - min(left_seconds * _MARGIN, _MAX_MARGIN_SECONDS)
+    if not trips.received:
+        return nearly_up
+    return min(nearly_up, last_sent_at + max(_LINGER_SECONDS, _LINGER_RTTS * trips.max_seconds))
+
+
+def _blame(attempt: Attempt, remark: str) -> None:
+    """Log a packet that was ignored; if nothing better arrives, it explains the timeout."""
+    attempt.note("ignored a packet", why=remark)
+    attempt.timeout_reason, attempt.timeout_detail = Reason.PROTOCOL, remark
+
+
+def _judge(series: EchoSeries) -> None:
+    """Fail a series without a reply.
+
+    Raises:
+        CheckFailed: With reason `unreachable` when somebody reported why.
+    """
+    if series.rtts_seconds:
+        return
+    if series.last_error is not None:
+        raise CheckFailed(Reason.UNREACHABLE, str(series.last_error))
+    requests = "the echo request" if series.count == 1 else f"{series.count} echo requests"
+    detail = f"{series.address.text} did not answer {requests} in time, in the phase rtt"
+    if series.last_remark:
+        raise CheckFailed(Reason.PROTOCOL, f"{detail}: {series.last_remark}")
+    raise CheckFailed(Reason.TIMEOUT, detail)
+
+
+def _report(series: EchoSeries, attempt: Attempt) -> None:
+    """Record what is known about the series, however far it got."""
+    trips = series.round_trips()
+    attempt.phase_seconds["rtt"] = trips.avg_seconds
+    attempt.measure(SENT, trips.sent)
+    attempt.measure(RECEIVED, trips.received)
+    attempt.measure(DUPLICATES, trips.duplicates)
+    attempt.measure(LOSS_RATIO, trips.loss_ratio)
+    _report_times(trips, attempt)
+    if series.hop_limit is not None:
+        attempt.measure(HOP_LIMIT, series.hop_limit)
+    attempt.observe({_PACKET_LOSS.name: trips.loss_ratio, _REPLY_TTL.name: series.hop_limit})
+    attempt.note("pinged", address=series.address.text, sent=trips.sent, received=trips.received)
+
+
+def _report_times(trips: RoundTrips, attempt: Attempt) -> None:
+    for statistic, seconds in (
+        ("min", trips.min_seconds),
+        ("avg", trips.avg_seconds),
+        ("max", trips.max_seconds),
+        ("stddev", trips.stddev_seconds),
+    ):
+        attempt.measure(RTT, seconds, (statistic,))
+    if trips.received:
+        attempt.observe(
+            {
+                _MEAN_RTT.name: trips.avg_seconds,
+                _MAX_RTT.name: trips.max_seconds,
+                _RTT_DEVIATION.name: trips.stddev_seconds,
+            }
+        )
+
+
+def _fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
+    """Refuse a percentage of lost packets, because every loss is less than 20.
+
+    Raises:
+        ValueError: When the operand is not a fraction.
+    """
+    operands = expectation.operand if isinstance(expectation.operand, tuple) else (expectation.operand,)
+    if expectation.subject is _PACKET_LOSS and expectation.operator != "exists":
+        for number in operands:
+            if not 0 <= number <= 1:
+                raise ValueError(f"is not a fraction from 0 to 1; write {number / 100:g} for {number:g} %")
+    return expectation
+
+
+def _validate_target(target: str, settings: CheckSettings) -> str:
+    return parse_host(target)
+
+
+ICMP = CheckType(
+    name="icmp",
+    description="Pings a host, over IPv4 or IPv6",
+    executor=IcmpCheckExecutor,
+    settings=IcmpSettings,
+    phases=PHASES,
+    metrics=(*RESOLUTION_METRICS, HOP_LIMIT, SENT, RECEIVED, DUPLICATES, LOSS_RATIO, RTT),
+    subjects=(_PACKET_LOSS, _MEAN_RTT, _MAX_RTT, _RTT_DEVIATION, _REPLY_TTL, *ADDRESS_SUBJECTS),
+    fit_expectation=_fit_expectation,
+    validate_target=_validate_target,
+)

@@ -1,0 +1,281 @@
+"""Sends echo requests and matches what arrives to them, on sockets shared by all checks of a batch.
+
+A reply belongs to a request when identifier, sequence number, peer and token agree. An error message quotes the
+request, of which only identifier and sequence number are certain to be there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import select
+import socket
+import time
+from ipaddress import ip_address
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from exporter.errors import CheckFailed
+from exporter.icmp.errors import read_queued_error
+from exporter.icmp.packets import (
+    HEADER_OCTETS,
+    TOKEN_BYTES,
+    echo_request,
+    read_echo_reply,
+    read_quoted_request,
+    without_ip_header,
+)
+from exporter.icmp.series import Echo
+from exporter.icmp.sockets import open_echo_socket, read_control, read_error_control, socket_address
+from exporter.model import Reason
+from exporter.net.addresses import parse_address
+from exporter.net.errors import connection_failure
+
+if TYPE_CHECKING:
+    from exporter.icmp.packets import EchoReply
+    from exporter.icmp.series import EchoSeries
+    from exporter.icmp.sockets import EchoSocket
+
+_SEQUENCES = 65536
+_MOST_IN_FLIGHT = _SEQUENCES // 2
+"""Requests per socket; further ones get another socket, so that a sequence number is not soon used again."""
+
+_IP_HEADER_OCTETS = 60
+_CONTROL_BYTES = 512
+_BURST, _PAUSE_SECONDS = 64, 0.02
+"""Packets read from a socket in one pass of the loop; reading pauses when none of them was a reply to a request."""
+
+_ERRORS_READ = 64
+_MOST_TRIES = 8
+_FULL = (errno.EAGAIN, errno.ENOBUFS)
+_FULL_PAUSE_SECONDS = 0.002
+
+
+class SharedSocket:
+    """One socket and the requests sent from it; lives as long as the EchoSockets that opened it."""
+
+    def __init__(self, opened: EchoSocket) -> None:
+        self._socket, self._version, self._is_raw = opened
+        self._identifier = int.from_bytes(os.urandom(2)) if self._is_raw else self._socket.getsockname()[1]
+        self._sequence = int.from_bytes(os.urandom(2))
+        self._waiting: dict[int, tuple[EchoSeries, Echo]] = {}
+        self._read_bytes = _IP_HEADER_OCTETS + HEADER_OCTETS
+        self._reserved = 0
+
+    @property
+    def descriptor(self) -> int:
+        """Its file descriptor."""
+        return self._socket.fileno()
+
+    def reserve(self, requests: int) -> bool:
+        """Reserve sequence numbers for requests until they are forgotten; False when too few are left."""
+        if self._reserved and self._reserved + requests > _MOST_IN_FLIGHT:
+            return False
+        self._reserved += requests
+        return True
+
+    def close(self) -> None:
+        """Close it; replies that arrive later are lost."""
+        self._waiting.clear()
+        self._socket.close()
+
+    async def send(self, series: EchoSeries) -> Echo:
+        """Send the next request of a series, waiting while the system's buffers are full.
+
+        Raises:
+            CheckFailed: When the system refuses to send it.
+        """
+        while self._sequence in self._waiting:
+            self._sequence = (self._sequence + 1) % _SEQUENCES
+        sequence, payload = self._sequence, series.next_payload()
+        self._sequence = (sequence + 1) % _SEQUENCES
+        message = echo_request(self._version, self._identifier, sequence, payload)
+        self._read_bytes = max(self._read_bytes, _IP_HEADER_OCTETS + len(message))
+        echo = Echo(sequence, payload, perf_counter())
+        self._waiting[sequence] = series, echo
+        try:
+            while not self._send(series, echo, message):  # noqa: ASYNC110 - a device's queue reports no event
+                await asyncio.sleep(_FULL_PAUSE_SECONDS)
+        except BaseException:
+            del self._waiting[sequence]
+            raise
+        series.add(echo)
+        return echo
+
+    def _send(self, series: EchoSeries, echo: Echo, message: bytes) -> bool:
+        """Send a request; False when the system's buffers are full.
+
+        A call also fails with the error of an earlier request, which must be taken from the queue before the next try.
+        """
+        peer = socket_address(self._version, series.address.text)
+        for left in reversed(range(_MOST_TRIES)):
+            echo.sent_at = perf_counter()
+            try:
+                self._socket.sendmsg((message,), series.options, 0, peer)
+            except OSError as error:
+                if error.errno in _FULL:
+                    return False
+                if not self.read_errors() or not left:
+                    raise _why_not_sent(error, series, len(echo.payload)) from error
+            else:
+                return True
+        return False
+
+    def forget(self, series: EchoSeries) -> None:
+        """Stop waiting for replies to a series, and free what was reserved for it."""
+        self._reserved -= series.count
+        for echo in series.echoes:
+            waiting = self._waiting.get(echo.sequence)
+            if waiting is not None and waiting[1] is echo:
+                del self._waiting[echo.sequence]
+
+    def read(self, events: int) -> bool:
+        """Read what has arrived, up to a limit; False when it was a flood of packets that answer nothing.
+
+        Args:
+            events: What epoll(7) reports about the socket.
+        """
+        if events & select.EPOLLERR:
+            self.read_errors()
+        matched = 0
+        for _ in range(_BURST):
+            try:
+                packet, messages, _, peer = self._socket.recvmsg(self._read_bytes, _CONTROL_BYTES)
+            except BlockingIOError:
+                return True
+            except OSError:
+                self.read_errors()
+                continue
+            hop_limit, kernel_time = read_control(self._version, messages)
+            matched += self._on_packet(packet, peer[0], hop_limit, kernel_time)
+        return matched > 0
+
+    def _on_packet(self, packet: bytes, peer: str, hop_limit: int | None, kernel_time: float | None) -> bool:
+        """Give a reply to its series; False for any other packet."""
+        received_at = perf_counter()
+        if kernel_time is not None:
+            received_at -= max(time.time() - kernel_time, 0.0)
+        message = without_ip_header(packet) if self._is_raw and self._version == 4 else packet
+        reply = read_echo_reply(self._version, message)
+        if reply is None or reply.identifier != self._identifier or reply.sequence not in self._waiting:
+            return False
+        series, echo = self._waiting[reply.sequence]
+        fault = _why_no_reply(reply, echo, peer, series.address.text)
+        if fault:
+            series.on_odd_packet(fault)
+            return False
+        # The clock may be set while a packet waits; no reply is older than its request.
+        series.on_reply(echo, max(received_at - echo.sent_at, 0.0), hop_limit)
+        return True
+
+    def read_errors(self) -> int:
+        """Read the error queue, up to a limit; return how many errors were read."""
+        for number in range(_ERRORS_READ):
+            try:
+                quoted, messages, _, peer = self._socket.recvmsg(self._read_bytes, _CONTROL_BYTES, socket.MSG_ERRQUEUE)
+            except OSError:
+                return number
+            request = read_quoted_request(self._version, quoted)
+            error = read_queued_error(self._version, read_error_control(self._version, messages))
+            if request is None or error is None or request[0] != self._identifier:
+                continue
+            series, echo = self._waiting.get(request[1], (None, None))
+            if series is not None and echo is not None and _is_same(peer[0], series.address.text):
+                series.on_error(echo, error)
+        return _ERRORS_READ
+
+
+def _why_not_sent(error: OSError, series: EchoSeries, payload_bytes: int) -> CheckFailed:
+    target = series.address.text
+    if error.errno == errno.EMSGSIZE:
+        detail = f"an echo request to {target} with a payload of {payload_bytes} bytes is too large for its link"
+        return CheckFailed(Reason.LOCAL, detail)
+    sender = "" if series.source_ip is None else f" from {series.source_ip}"
+    return connection_failure(error, f"sending an echo request to {target}{sender}")
+
+
+def _why_no_reply(reply: EchoReply, echo: Echo, peer: str, target: str) -> str:
+    """Return why a packet with the sequence number of a request is not the reply to it; empty when it is.
+
+    Some hosts shorten large payloads; the token at the start is enough then.
+    """
+    if not (_is_same(peer, target) or ip_address(target).is_multicast):
+        return f"{peer} answered instead"
+    if reply.payload == echo.payload:
+        return ""
+    if len(reply.payload) >= TOKEN_BYTES and echo.payload.startswith(reply.payload):
+        return ""
+    return "a reply had another payload than its request"
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one == other or parse_address(one) == parse_address(other)
+
+
+class EchoSockets:
+    """The sockets of one batch, opened when first needed: one for each IP version, source address and way to fragment.
+
+    Used on one event loop, which watches a single descriptor for all of them: an epoll(7) instance, because an event
+    loop may stop watching a socket that has an error to report.
+    """
+
+    def __init__(self) -> None:
+        self._epoll: select.epoll | None = None
+        self._by_kind: dict[tuple[int, str | None, bool], SharedSocket] = {}
+        self._by_descriptor: dict[int, SharedSocket] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pause: asyncio.TimerHandle | None = None
+
+    def obtain(self, series: EchoSeries, *, dont_fragment: bool) -> SharedSocket:
+        """Return a socket to send a series from, which other series use too; `forget` ends the use.
+
+        Args:
+            series: The series.
+            dont_fragment: Whether packets too large for a link are dropped and reported, rather than fragmented.
+
+        Raises:
+            CheckFailed: With reason `local` when none can be opened.
+        """
+        kind = series.address.version, series.source_ip, dont_fragment
+        shared = self._by_kind.get(kind)
+        if shared is None or not shared.reserve(series.count):
+            shared = SharedSocket(open_echo_socket(kind[0], source_ip=kind[1], dont_fragment=dont_fragment))
+            shared.reserve(series.count)
+            self._by_kind[kind] = shared
+            self._watch(shared)
+        return shared
+
+    def close(self) -> None:
+        """Close all sockets."""
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._epoll is not None:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = None
+        for shared in self._by_descriptor.values():
+            shared.close()
+        self._by_descriptor.clear()
+        self._by_kind.clear()
+
+    def _watch(self, shared: SharedSocket) -> None:
+        self._by_descriptor[shared.descriptor] = shared
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._epoll.fileno(), self._on_readable)
+        self._epoll.register(shared.descriptor, select.EPOLLIN)
+
+    def _on_readable(self) -> None:
+        assert self._epoll is not None  # noqa: S101 - it is watched only while it is open
+        assert self._loop is not None  # noqa: S101 - set together with it
+        quiet = [self._by_descriptor[descriptor].read(events) for descriptor, events in self._epoll.poll(0)]
+        if not all(quiet):
+            self._loop.remove_reader(self._epoll.fileno())
+            self._pause = self._loop.call_later(_PAUSE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        if self._epoll is not None and self._loop is not None:
+            self._loop.add_reader(self._epoll.fileno(), self._on_readable)
