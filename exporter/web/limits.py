@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
-    from starlette.types import Receive, Scope, Send
-    from uvicorn._types import ASGI3Application
+    from starlette.types import ASGIApp, Receive, Scope, Send
     from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
 MAX_HEAD_BYTES = 16 * 1024
@@ -148,12 +147,12 @@ def close_longest_idle(connections: Iterable[BoundedProtocol]) -> bool:
 class _OnlyHealth:
     """The app of a connection beyond the limit; it answers health checks, and 503 to everything else."""
 
-    def __init__(self, app: ASGI3Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in _HEALTH_PATHS:
-            await self._app(scope, receive, send)  # type: ignore[arg-type] # the same protocol, typed by another library
+            await self._app(scope, receive, send)
         else:
             headers = {"Connection": "close", "Retry-After": "1"}
             await PlainTextResponse("too many connections\n", 503, headers)(scope, receive, send)

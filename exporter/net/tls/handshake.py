@@ -11,7 +11,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from OpenSSL import SSL, crypto
-from OpenSSL._util import ffi
 from OpenSSL._util import lib as openssl
 
 from exporter.errors import CheckFailed
@@ -51,7 +50,7 @@ def presented_certificates(connection: SSL.Connection) -> Presented:
     pyOpenSSL has no public way to count them without creating an object for each.
     """
     stack = openssl.SSL_get_peer_cert_chain(connection._ssl)  # noqa: SLF001 - as above
-    if stack == ffi.NULL:
+    if not stack:
         return NOTHING_PRESENTED
     count = openssl.sk_X509_num(stack)
     chain = connection.get_peer_cert_chain() if count <= MAX_PRESENTED else (connection.get_peer_certificate(),)
