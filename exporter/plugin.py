@@ -52,10 +52,12 @@ from exporter.settings import (
     parse_host,
     parse_host_port,
 )
+from exporter.values import PROBE_VALUE, ValueName, record_value
 
 __all__ = [
     "CONNECTION_METRICS",
     "CONNECTION_SUBJECTS",
+    "PROBE_VALUE",
     "Attempt",
     "BatchContext",
     "Check",
@@ -92,11 +94,13 @@ __all__ = [
     "TlsConfig",
     "TlsSettings",
     "ValueKind",
+    "ValueName",
     "current_attempt",
     "open_datagram",
     "open_stream",
     "parse_host",
     "parse_host_port",
+    "record_value",
 ]
 
 

@@ -21,6 +21,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.attempt", "exporter.logs", "exporter.settings"),
     ("exporter.expect",),
     ("exporter.judging",),
+    ("exporter.values",),
     ("exporter.net",),
     ("exporter.http", "exporter.icmp", "exporter.ntp"),
     ("exporter.grpc", "exporter.ssh", "exporter.websocket"),

@@ -31,16 +31,18 @@ from exporter.http.response import decode_later
 from exporter.http.run import HttpRun
 from exporter.http.settings import HttpSettings
 from exporter.http.shared import HttpShared
-from exporter.http.subjects import BODY, FAILED_DUE_TO_REGEX, HEADER, IS_JSON, LOCATION, OF_BODY, STATUS, SUBJECTS
+from exporter.http.subjects import BODY, FAILED_DUE_TO_REGEX, HEADER, IS_JSON, JSON, LOCATION, OF_BODY, STATUS, SUBJECTS
 from exporter.http.url import parse_http_url
 from exporter.http.wire import wire_request
 from exporter.judging.content import remarks_of
-from exporter.model import Reason, Result, ResultStatus, leaves
+from exporter.judging.json_path import compile_json_path
+from exporter.model import Expectation, Reason, Result, ResultStatus, leaves
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy.settings import usable_proxies
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
 from exporter.settings import NetworkSettings
+from exporter.values import PROBE_VALUE, record_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from exporter.http.message import Exchange, Sender, WireRequest
     from exporter.http.redirects import RedirectRules
     from exporter.http.settings import OAuth2
-    from exporter.model import Check, Expectation, ExpectationOutcome, Observation
+    from exporter.model import Check, ExpectationOutcome, Observation
     from exporter.settings import CheckSettings
 
     MakeAuth = Callable[[Sender, HttpShared, Attempt], httpx.Auth]
@@ -70,6 +72,7 @@ class PreparedHttp(NamedTuple):
         auth: Makes the authentication of one run; None for none.
         demands: What is expected of the answer.
         of_body: Whether any of it is about the content of the body.
+        values: What finds each of the check's values, by name.
         regular: The expectations that FAILED_DUE_TO_REGEX is about.
     """
 
@@ -78,6 +81,7 @@ class PreparedHttp(NamedTuple):
     auth: MakeAuth | None
     demands: Demands
     of_body: bool
+    values: Mapping[str, Expectation]
     regular: tuple[Expectation, ...]
 
 
@@ -184,6 +188,10 @@ def _conclude(check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutc
         return
     if BODY.name in attempt.observed:
         log_remarks(remarks_of(attempt.observed), attempt)
+    values = _settings_of(check).derived(_finders)
+    if values and JSON.name in attempt.observed:
+        for outcome in evaluate(values.values(), attempt.observed):
+            record_value(attempt, outcome.expectation.label, outcome.value, outcome.observed)
     regular = check.prepared.regular if isinstance(check.prepared, PreparedHttp) else _regular(check)
     if regular:
         failed = any(not outcome.ok for outcome in outcomes if outcome.expectation in regular)
@@ -235,7 +243,8 @@ def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> Prepa
             user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
             request = with_field(request, b"Authorization", basic_credentials(user, password).encode())
         first = wire_request(request, defaults.options)
-    expectations = (*check.expectations, *check.retry_expectations)
+    values = settings.derived(_finders)
+    expectations = (*check.expectations, *check.retry_expectations, *values.values())
     demands = demands_of((*expectations, IS_JSON) if check.check_type == JSON_HTTP.name else expectations)
     return PreparedHttp(
         first=replace(first, url=target) if first.url == target else first,
@@ -243,8 +252,24 @@ def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> Prepa
         auth=_auth(settings),
         demands=demands,
         of_body=not demands.costs.keys().isdisjoint(OF_BODY),
+        values=values,
         regular=_regular(check),
     )
+
+
+def _finders(settings: HttpSettings) -> Mapping[str, Expectation]:
+    """Return, by name, what finds each value, as expectations: large answers are searched apart from the event loop."""
+    return {
+        name: Expectation(
+            label=name,
+            subject=JSON,
+            operator="exists",
+            operand=True,
+            selector=compile_json_path(source.path),
+            as_number=source.read_as == "number",
+        )
+        for name, source in settings.values.items()
+    }
 
 
 def _auth(settings: HttpSettings) -> MakeAuth | None:
@@ -297,7 +322,7 @@ def _check_type(name: str, description: str) -> CheckType:
         prepare=_prepare,
         conclude=_conclude,
         settings=HttpSettings,
-        metrics=(*RESOLUTION_METRICS, *HTTP_METRICS, FAILED_DUE_TO_REGEX, *TLS_METRICS),
+        metrics=(*RESOLUTION_METRICS, *HTTP_METRICS, FAILED_DUE_TO_REGEX, PROBE_VALUE, *TLS_METRICS),
         subjects=SUBJECTS,
         default_expectations=_expect_status,
         validate_target=_validate_target,

@@ -12,7 +12,7 @@ from exporter.settings import Duration, PositiveDuration, SettingsModel, SingleL
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TAKEN_LABELS = frozenset(
-    ("check", "check_type", "target", "job", "instance", "le", "reason", "expectation", "severity", "phase")
+    ("check", "check_type", "target", "job", "instance", "le", "reason", "expectation", "severity", "phase", "value")
 ) | {"alertname"}
 
 

@@ -102,7 +102,8 @@ def _add_secret_files(definition: Schema, fields: ModelFields, definitions: dict
             definition["required"] = [name for name in definition["required"] if name != key]
             definition.setdefault("allOf", []).append({"anyOf": [{"required": [key]}, {"required": [file_key]}]})
     for below in fields.models.values():
-        _add_secret_files(definitions[below.model_name], below, definitions)
+        if below.model_name in definitions:  # not for a model that has a schema written by hand
+            _add_secret_files(definitions[below.model_name], below, definitions)
 
 
 def _keys_of_type(check_type: CheckType, common: Schema, settings: Schema) -> Schema:

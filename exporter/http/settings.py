@@ -26,6 +26,7 @@ from exporter.settings import (
     parse_host,
     parse_host_port,
 )
+from exporter.values import JsonValuesSettings
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ class OAuth2(SettingsModel):
         return self
 
 
-class HttpSettings(NetworkSettings, TlsSettings, ProxySettings):
+class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, JsonValuesSettings):
     """Settings of the types `http` and `json-http`."""
 
     method: Annotated[str, AfterValidator(_method)] = Field(default="GET", description="Request method")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -97,13 +98,8 @@ def largest_bytes(costs: Mapping[str, float], observed: Mapping[str, Observation
 def _plain(expectation: Expectation) -> Expectation:
     """Return the parts of an expectation that judging needs, so that no process loads a check type's module."""
     subject = expectation.subject
-    return Expectation(
-        label="",
-        subject=Subject(name=subject.name, kind=subject.kind, description="", selector=subject.selector),
-        operator=expectation.operator,
-        operand=expectation.operand,
-        selector=expectation.selector,
-    )
+    plain = Subject(name=subject.name, kind=subject.kind, description="", selector=subject.selector)
+    return replace(expectation, label="", subject=plain)
 
 
 def _outcomes(asked: Sequence[Expectation], answer: Answer) -> dict[int, ExpectationOutcome] | None:

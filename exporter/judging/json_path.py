@@ -66,26 +66,49 @@ _ENVIRONMENT = _Environment()
 _BRANCHING = re.compile(r"\.\.|\*|\?|:[-0-9]*:?|\b(?:match|search)\(")
 
 
+_CALL = re.compile(r"(?P<name>[a-z]+)\((?P<arguments>.*)\)", re.DOTALL)
+_PATTERN_ARGUMENT = re.compile(r"(?P<path>.*),\s*(?P<pattern>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\s*", re.DOTALL)
+_FRAMES = {"match": r"\A(?:%)\z", "search": "%"}
+FUNCTIONS = ("count", "length", "match", "search", "value")
+"""The functions of RFC 9535 section 2.4, which can also be applied to a whole path."""
+
+
+def _applied(name: str, pattern: str, found: list[object]) -> list[object]:
+    """Apply a function to what a path finds, and return its result; nothing where it has none."""
+    if name == "count":
+        return [len(found)]
+    if name in _FRAMES:
+        return [_RegexFunction(_FRAMES[name])(found[0] if len(found) == 1 else None, pattern)]
+    if len(found) != 1:
+        return []
+    if name == "length":
+        return [len(found[0])] if isinstance(found[0], str | list | dict) else []
+    return found
+
+
 class JsonPath:
     """A compiled path with its text; immutable, shared by checks and threads.
 
     Attributes:
         text: The path as written.
+        function: The function applied to what it finds, with the pattern it takes; empty for none.
         branches: How many of its parts visit many values each; 0 for a path to a single value. The work can grow with
             the size of the document to this power.
     """
 
-    __slots__ = ("_compiled", "branches", "text")
+    __slots__ = ("_compiled", "branches", "function", "text")
 
-    def __init__(self, text: str, compiled: JSONPath | CompoundJSONPath) -> None:
+    def __init__(self, text: str, compiled: JSONPath | CompoundJSONPath, function: tuple[str, str] = ("", "")) -> None:
         self.text = text
+        self.function = function
         self._compiled = compiled
         is_singular = isinstance(compiled, JSONPath) and compiled.singular_query()
-        self.branches = 0 if is_singular else max(len(_BRANCHING.findall(text)), 1)
+        self.branches = 0 if is_singular and function[0] not in _FRAMES else max(len(_BRANCHING.findall(text)), 1)
 
     def findall(self, data: Any) -> list[object]:
         """Return the values of all matches."""
-        return self._compiled.findall(data)
+        found = self._compiled.findall(data)
+        return _applied(*self.function, found) if self.function[0] else found
 
     def __reduce__(self) -> tuple[Callable[[str], JsonPath], tuple[str]]:
         return compile_json_path, (self.text,)
@@ -102,11 +125,14 @@ class JsonPath:
 
 @lru_cache(maxsize=4096)
 def compile_json_path(text: str) -> JsonPath:
-    """Compile a path, once for all checks that use it.
+    """Compile a path, once for all checks that use it; `count($.jobs[*])` is what a function makes of one.
 
     Raises:
-        ValueError: When it is not a JSONPath.
+        ValueError: When it is not a JSONPath, or not a function of one.
     """
+    call = _CALL.fullmatch(text)
+    if call is not None:
+        return _compile_call(text, call["name"], call["arguments"])
     try:
         return JsonPath(text, _ENVIRONMENT.compile(text))
     except (JSONPathError, RecursionError) as error:
@@ -117,6 +143,22 @@ def compile_json_path(text: str) -> JsonPath:
             raise ValueError("is not a JSONPath (RFC 9535), which begins with $, such as $.status") from error
         said = error.message if isinstance(error, JSONPathError) else "nested too deeply"
         raise ValueError(f"is not a JSONPath (RFC 9535): {said}") from error
+
+
+def _compile_call(text: str, name: str, arguments: str) -> JsonPath:
+    if name not in FUNCTIONS:
+        raise ValueError(f"is not a function of JSONPath (RFC 9535); functions: {', '.join(FUNCTIONS)}")
+    path, pattern = arguments, ""
+    if name in _FRAMES:
+        parts = _PATTERN_ARGUMENT.fullmatch(arguments)
+        if parts is None:
+            raise ValueError(f"needs a path and a pattern in quotes, such as {name}($.state, 'ok|idle')")
+        path, pattern = parts["path"], re.sub(r"\\(['\"\\])", r"\1", parts["pattern"][1:-1])
+        _pattern(pattern)
+    inner = compile_json_path(path.strip())
+    if inner.function[0]:
+        raise ValueError("has a function within a function; apply one to a path")
+    return JsonPath(text, inner._compiled, (name, pattern))  # noqa: SLF001 - of the same class
 
 
 def _meant(text: str) -> str:
