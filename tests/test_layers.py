@@ -75,6 +75,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.grpc": (
         ("frames", "health", "messages", "settings", "status"),
         ("request",),
+        ("header_blocks",),
         ("call",),
         ("",),
     ),

@@ -177,7 +177,7 @@ async def _hear(stream: Stream, call: UnaryCall) -> None:
         if not data:
             raise CheckFailed(Reason.PROTOCOL, "the server closed the connection without a complete answer")
         call.receive(data)
-        if call.outgoing:
+        if call.outgoing and not call.ended:
             stream.write(bytes(call.outgoing))
             call.outgoing.clear()
 

@@ -6,13 +6,11 @@ with one stream needs few of them. hpack codes the header fields.
 
 from __future__ import annotations
 
-from hpack import Decoder, HPACKError
-
 from exporter.errors import CheckFailed
 from exporter.grpc import frames
 from exporter.grpc.frames import STREAM, Frame, FrameReader, broken, unpadded, written
+from exporter.grpc.header_blocks import decoded
 from exporter.grpc.messages import MessageReader
-from exporter.grpc.request import HEAD_LIMIT_BYTES
 from exporter.grpc.status import CODES, code_of_http, code_of_reset, decoded_message, error_name
 from exporter.model import Reason
 from exporter.net.field_lines import shown
@@ -38,7 +36,7 @@ class UnaryCall:
         self.outgoing = bytearray()
         self._frames = FrameReader()
         self._messages = MessageReader()
-        self._decoder = Decoder(HEAD_LIMIT_BYTES)
+        self._blocks: tuple[bytes, ...] = ()
         self._block = bytearray()
         self._block_flags: int | None = None
         self._headed = False
@@ -108,16 +106,10 @@ class UnaryCall:
             raise CheckFailed(Reason.PROTOCOL, f"a header block has more than {_BLOCK_LIMIT_BYTES} bytes")
         if frame.flags & frames.END_HEADERS:
             flags, self._block_flags = self._block_flags or 0, None
-            block, self._block = bytes(self._block), bytearray()
-            self._take_fields(self._decoded(block), ends=bool(flags & frames.END_STREAM))
-
-    def _decoded(self, block: bytes) -> dict[bytes, bytes]:
-        """Return the fields of a header block; of several with the same name the first counts."""
-        try:
-            fields = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
-        except HPACKError as error:
-            raise broken(f"a header block cannot be decoded ({type(error).__name__})") from error
-        return dict(reversed(fields))
+            self._blocks += (bytes(self._block),)
+            self._block = bytearray()
+            # Of several fields with the same name the first counts.
+            self._take_fields(dict(reversed(decoded(self._blocks))), ends=bool(flags & frames.END_STREAM))
 
     def _take_fields(self, fields: dict[bytes, bytes], *, ends: bool) -> None:
         if self._headed:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import trustme
 
 from tests.servers.dnsmasq import run_dnsmasq
+from tests.servers.grpc import run_grpc
 from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER, CertificateFiles, run_nginx
 
 if TYPE_CHECKING:
@@ -94,5 +95,13 @@ def dns_targets(directory: Path, count: int) -> Iterator[Targets]:
         )
 
 
-TYPES = {"http": http_targets, "https": https_targets, "tcp": tcp_targets, "dns": dns_targets}
+@contextmanager
+def grpc_targets(directory: Path, count: int) -> Iterator[Targets]:
+    """Calls of the health service of a grpcio server, without TLS."""
+    with run_grpc(host="0.0.0.0") as server:
+        places = [f"{HOSTS[number % len(HOSTS)]}:{server.port}" for number in range(count)]
+        yield Targets("type: grpc", "{prober: grpc, timeout: 10s, grpc: {preferred_ip_protocol: ip4}}", places, places)
+
+
+TYPES = {"http": http_targets, "https": https_targets, "tcp": tcp_targets, "dns": dns_targets, "grpc": grpc_targets}
 """What `--type` can be."""
