@@ -73,6 +73,9 @@ def test_the_demo_shows_every_verdict(results: dict[str, Result]) -> None:
         "backup-report": (ResultStatus.OK, None),
         "mailbox": (ResultStatus.OK, None),
         "mail-loop": (ResultStatus.OK, None),
+        "cart": (ResultStatus.OK, None),
+        "live-updates": (ResultStatus.OK, None),
+        "bastion": (ResultStatus.OK, None),
         "nobody-listens": (ResultStatus.ERROR, Reason.CONNECT_REFUSED),
     }
 

@@ -92,8 +92,8 @@ GATES: dict[str, tuple[str, ...]] = {
     "httpx": ("http", "checks.http"),
     "dns": ("net.dns", "checks.dns", "demo"),
     "idna": ("host_names",),
-    "asyncssh": ("ssh.host_key",),
-    "wsproto": ("websocket.messages",),
+    "asyncssh": ("ssh.host_key", "demo.extras"),
+    "wsproto": ("websocket.messages", "demo.extras"),
     "aioquic": ("http.quic", "http.http3", "http.http3_connection"),
 }
 """Foreign library to the parts of `exporter` that may import it."""

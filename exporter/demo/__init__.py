@@ -1,6 +1,7 @@
 """The built-in demo: targets inside the process and checks for them, used without a configuration file.
 
-It has every check type and every verdict: checks that succeed, degraded ones, and ones that fail on purpose.
+It has every check type whose extra is installed, and every verdict: checks that succeed, degraded ones, and ones that
+fail on purpose.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from anyio.from_thread import start_blocking_portal
 
 from exporter.demo.certificates import write_certificates
+from exporter.demo.extras import EXTRAS
 from exporter.demo.targets import DemoTargets
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def run_demo() -> Iterator[Demo]:
         addresses = portal.call(targets.start)
         try:
             template = Path(__file__).with_name("checks.yml").read_text(encoding="utf-8")
+            template += "".join(extra.check for extra in EXTRAS if extra.is_installed)
             values = addresses | {"ca_file": str(certificates.ca_file)}
             yield Demo(configuration=Template(template).substitute(values))
         finally:

@@ -1,4 +1,4 @@
-"""The demo's targets: web server with and without TLS, name server, mail server, time server, and a closed port."""
+"""The demo's targets: web server with and without TLS, servers for names, mail, time and gRPC, and a closed port."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from exporter.demo.clock import DemoTimeServer
+from exporter.demo.extras import EXTRAS
+from exporter.demo.grpc import serve_health
 from exporter.demo.mail import DemoMailServer
 from exporter.demo.names import DemoNameServer
 from exporter.demo.web import serve_web
@@ -31,6 +33,7 @@ class DemoTargets:
         self._certificates = certificates
         self._servers: list[asyncio.Server] = []
         self._datagrams: list[asyncio.BaseTransport] = []
+        self._closings: list[Callable[[], None]] = []
         self._deaf = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 
     async def start(self) -> dict[str, str]:
@@ -51,11 +54,13 @@ class DemoTargets:
         self._datagrams += [name_server, time_server]
         self._deaf.bind((_HOST, 0))
         return {
+            **await self._start_extras(),
             "web": await self._listen(serve_web),
             "web_tls": await self._listen(serve_web, tls),
             "mail": await self._listen(mail.speak_smtp),
             "imap": await self._listen(mail.speak_imap, tls),
             "pop3": await self._listen(mail.speak_pop3, tls),
+            "grpc": await self._listen(serve_health),
             "dns": _address(name_server.get_extra_info("sockname")),
             "clock": _address(time_server.get_extra_info("sockname")),
             "closed": _address(self._deaf.getsockname()),
@@ -68,6 +73,17 @@ class DemoTargets:
             datagrams.close()
         for server in self._servers:
             server.close()
+        for close in self._closings:
+            close()
+
+    async def _start_extras(self) -> dict[str, str]:
+        addresses = {}
+        for extra in EXTRAS:
+            if extra.is_installed:
+                target = await extra.listen(_HOST)
+                self._closings.append(target.close)
+                addresses[extra.name] = _address((_HOST, target.port))
+        return addresses
 
     async def _listen(self, serve: Conversation, tls: ssl.SSLContext | None = None) -> str:
         async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
