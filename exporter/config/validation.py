@@ -12,7 +12,7 @@ from exporter.config.foreign_keys import is_understood, meant_key
 from exporter.config.model_fields import fields_of
 from exporter.config.problems import Fault, kind_of, quoted
 from exporter.config.secrets import shown_key
-from exporter.config.yaml_nodes import read_scalar
+from exporter.config.yaml_scalars import read_scalar
 from exporter.secrecy import MASK, SECRET_TEXTS, SecretText, is_credential_name, secret_texts
 from exporter.settings import SettingsModel
 

@@ -11,8 +11,6 @@ Source: YAML 1.1, "Merge Key Language-Independent Type".
 
 from __future__ import annotations
 
-import math
-import re
 from typing import TYPE_CHECKING
 
 from yaml.cyaml import CBaseLoader
@@ -22,6 +20,7 @@ from yaml.reader import ReaderError
 
 from exporter.config.problems import Node, quoted
 from exporter.config.secrets import is_credential_path, shown_key
+from exporter.config.yaml_scalars import TAG, TEXT, scalar_of, scalar_tag
 from exporter.secrecy import MASK
 
 if TYPE_CHECKING:
@@ -35,14 +34,6 @@ MAX_NODES = 200_000
 """Maximum nodes of one file, aliases written out: more than the checks of a file of the allowed size need."""
 
 _TOO_LARGE = f"has more than {MAX_NODES} values, aliases written out; split it into several files"
-
-_TAG = "tag:yaml.org,2002:"
-_NULL, _BOOL, _INT, _FLOAT, _TEXT = (_TAG + name for name in ("null", "bool", "int", "float", "str"))
-_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
-_BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,39})|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
-_DECIMAL = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_MAYBE_NUMBER = frozenset("+-.0123456789")
 
 
 class _TooDeepError(Exception):
@@ -69,47 +60,8 @@ class _Composer(CBaseLoader):
     def resolve(self, kind: type[yaml.nodes.Node], value: str, implicit: tuple[bool, bool]) -> str:
         """Return the tag of a node without an explicit one; called by the parser."""
         if kind is ScalarNode:
-            return _scalar_tag(value) if implicit[0] else _TEXT
-        return _TAG + ("seq" if kind is SequenceNode else "map")
-
-
-def _scalar_tag(text: str) -> str:
-    if text in _NULLS:
-        return _NULL
-    if text in _BOOLS:
-        return _BOOL
-    if text[0] in _MAYBE_NUMBER:
-        if _INTEGER.fullmatch(text):
-            return _INT
-        if _DECIMAL.fullmatch(text):
-            return _FLOAT
-    return _TEXT
-
-
-def read_scalar(text: str) -> Value:
-    """Return the value of a plain scalar by YAML 1.2; whatever is not null, a flag or a number is text.
-
-    Raises:
-        ValueError: When it is a number that is too large.
-    """
-    return _scalar(_scalar_tag(text), text)
-
-
-def _scalar(tag: str, text: str) -> Value:
-    if tag == _TEXT:
-        return text
-    if tag == _NULL and text in _NULLS:
-        return None
-    if tag == _BOOL and text in _BOOLS:
-        return _BOOLS[text]
-    if tag == _INT and _INTEGER.fullmatch(text):
-        return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
-    if tag == _FLOAT and _DECIMAL.fullmatch(text):
-        number = float(text)
-        if math.isinf(number):
-            raise ValueError("is too large a number")
-        return number
-    raise ValueError(f"is not a value of the tag {tag.removeprefix(_TAG)}")
+            return scalar_tag(value) if implicit[0] else TEXT
+        return TAG + ("seq" if kind is SequenceNode else "map")
 
 
 def load_document(text: str, file: str, problems: Problems) -> Node | None:
@@ -255,7 +207,7 @@ class _Tree:
 
     def _scalar(self, node: ScalarNode, line: int, column: int, path: str) -> Value:
         try:
-            return _scalar(node.tag, node.value)
+            return scalar_of(node.tag, node.value)
         except ValueError as error:
             message = f"{quoted(node.value)} {error}"
             if is_credential_path(path):  # the tag may be part of it, if a password begins with !
@@ -274,7 +226,7 @@ class _Tree:
         for key_node, value_node in node.value:
             line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
             key = key_node.value
-            if not isinstance(key_node, ScalarNode) or key_node.tag != _TEXT:
+            if not isinstance(key_node, ScalarNode) or key_node.tag != TEXT:
                 shown = key if isinstance(key, str) else "a collection"
                 shown = MASK if is_credential_path(path) else shown
                 self._problems.add_at(
@@ -320,7 +272,7 @@ class _Tree:
         return grown
 
     def _check_tag(self, node: yaml.nodes.Node, path: str, wanted: str) -> None:
-        if node.tag != _TAG + wanted:
+        if node.tag != TAG + wanted:
             mark = node.start_mark
             shown = MASK if is_credential_path(path) else quoted(node.tag)
             self._problems.add_at(

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.problems import Node, Problems
-from exporter.config.yaml_nodes import load_document, read_scalar
+from exporter.config.yaml_nodes import load_document
+from exporter.config.yaml_scalars import read_scalar
 from exporter.errors import ConfigError
 
 
