@@ -35,6 +35,7 @@ from exporter.web.query import (
     refuse_unknown_parameters,
     scrape_request,
 )
+from exporter.web.responses import HeadResponse, page_response
 from exporter.web.scrapes import BusyError, ClientGoneError, Scrapes, unless_client_leaves
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from exporter.checks.base import CheckType
     from exporter.config import LiveConfig
-    from exporter.exposition.text_format import Page
     from exporter.scrape.history import History
     from exporter.scrape.prepared import PreparedScrape
     from exporter.scrape.service import ScrapeRequest, ScrapeService
@@ -137,7 +137,7 @@ class _Routes:
         scrape = self._scrape_request(request, METRICS_PARAMETERS)
         if scrape.runs_checks or request.method == "HEAD":
             return await self._scrape(request, scrape, partial(self._site.service.choose, scrape.selection), whole=True)
-        return _page_response(await run_in_threadpool(self._site.service.metrics_page, scrape))
+        return page_response(await run_in_threadpool(self._site.service.metrics_page, scrape))
 
     async def probe(self, request: Request) -> Response:
         """Run one configured check and show its metrics as blackbox_exporter would."""
@@ -156,9 +156,9 @@ class _Routes:
         self, request: Request, scrape: ScrapeRequest, choose: Callable[[], PreparedScrape], *, whole: bool
     ) -> Response:
         if request.method == "HEAD":
-            return _HeadResponse(media_type=choose_format(scrape.accept).value)
+            return HeadResponse(media_type=choose_format(scrape.accept).value)
         page = self._scrapes.page(choose, scrape, whole=whole)
-        return _page_response(await unless_client_leaves(request, page))
+        return page_response(await unless_client_leaves(request, page))
 
     def discovery(self, request: Request) -> Response:
         """List every selected check as a target for Prometheus, under the address that the request was sent to."""
@@ -275,22 +275,6 @@ class _Routes:
         config_file = self._site.live_config.current.file
         page = message_page(title, message, config_file=config_file, version=self._site.version)
         return HTMLResponse(page, status_code=status_code)
-
-
-def _page_response(page: Page) -> Response:
-    headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
-    if page.content_encoding:
-        headers["Content-Encoding"] = page.content_encoding
-    return Response(page.body, headers=headers)
-
-
-class _HeadResponse(Response):
-    """A response to HEAD where creating the body would run checks, so that its length is unknown."""
-
-    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """Omit the length (RFC 9110, section 8.6)."""
-        super().init_headers(headers)
-        del self.headers["content-length"]
 
 
 def _status_filter(query: Mapping[str, list[str]]) -> StatusFilter:
