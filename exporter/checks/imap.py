@@ -10,16 +10,10 @@ import time
 from typing import TYPE_CHECKING
 
 from exporter.mail.imap_session import MOST_EXAMINED, ImapSession
+from exporter.mail.mailbox_metrics import MailboxMetrics, age_seconds
 from exporter.mail.opening import begin, connect
-from exporter.mail.settings import ImapSettings, mail_place
-from exporter.mail.subjects import (
-    CAPABILITIES,
-    MAILBOX_SUBJECTS,
-    MATCHED,
-    MESSAGES,
-    NEWEST_AGE,
-    fit_mail_expectation,
-)
+from exporter.mail.settings import MIN_INTERVAL_SECONDS, ImapSettings, mail_place
+from exporter.mail.subjects import CAPABILITIES, MAILBOX_SUBJECTS, fit_mail_expectation
 from exporter.net.addresses import endpoint
 from exporter.plugin import (
     CONNECTION_METRICS,
@@ -35,8 +29,6 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.plugin import BatchContext, Check, CheckSettings
 
-_MIN_INTERVAL_SECONDS = 300.0
-
 PHASES = MetricSpec(
     name="probe_imap_duration_seconds",
     help="Seconds spent in each phase; 0 for a phase that was not reached or not asked for",
@@ -46,25 +38,7 @@ PHASES = MetricSpec(
         for phase in ("resolve", "connect", "tls", "greeting", "starttls", "auth", "select", "search", "delete")
     ),
 )
-MESSAGE_COUNT = MetricSpec(
-    name="probe_imap_messages",
-    help="Messages in the mailbox; 0 when it was not opened",
-    defaults=(((), 0.0),),
-)
-MATCHED_COUNT = MetricSpec(
-    name="probe_imap_matched_messages",
-    help="Messages that match the search, or all without one; 0 when it was not reached",
-    defaults=(((), 0.0),),
-)
-NEWEST_MESSAGE_AGE = MetricSpec(
-    name="probe_imap_newest_message_age_seconds",
-    help="Age of the newest message that matches; absent when there is none",
-)
-DELETED_COUNT = MetricSpec(
-    name="probe_imap_deleted_messages",
-    help="Messages that were deleted because the check asks for it",
-    defaults=(((), 0.0),),
-)
+METRICS = MailboxMetrics.of("imap")
 
 
 class ImapCheckExecutor:
@@ -88,25 +62,19 @@ class ImapCheckExecutor:
 
 async def _look(session: ImapSession, settings: ImapSettings, attempt: Attempt) -> None:
     exists = await session.open(settings.mailbox, read_only=not settings.delete)
-    attempt.measure(MESSAGE_COUNT, exists)
-    attempt.observe({MESSAGES.name: exists})
+    METRICS.record_messages(attempt, exists)
     search = settings.search
     with attempt.phase("search"):
         now = time.time()
         uids = None if search.is_empty else await session.search(search, now)
         arrivals = await session.arrivals(None if uids is None else uids[-MOST_EXAMINED:], exists)
-    ages = {uid: None if arrived is None else max(now - arrived, 0.0) for uid, arrived in arrivals.items()}
+    ages = {uid: age_seconds(now, arrived) for uid, arrived in arrivals.items()}
     matching = {uid: age for uid, age in ages.items() if search.admits_age(age)}
     by_age = search.newer_than_seconds is not None or search.older_than_seconds is not None
     matched = exists if uids is None else len(matching) if by_age else len(uids)
-    newest = min((age for age in matching.values() if age is not None), default=None)
-    attempt.measure(MATCHED_COUNT, matched)
-    attempt.observe({MATCHED.name: matched, NEWEST_AGE.name: newest})
-    attempt.note("searched", matched=matched, examined=len(ages), newest_age_seconds=newest)
-    if newest is not None:
-        attempt.measure(NEWEST_MESSAGE_AGE, newest)
+    METRICS.record_matches(attempt, matched, matching.values())
     if settings.delete:
-        attempt.measure(DELETED_COUNT, await session.delete(sorted(matching)))
+        attempt.measure(METRICS.deleted, await session.delete(sorted(matching)))
 
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
@@ -120,9 +88,9 @@ IMAP = CheckType(
     executor=ImapCheckExecutor,
     settings=ImapSettings,
     phases=PHASES,
-    metrics=(*CONNECTION_METRICS, MESSAGE_COUNT, MATCHED_COUNT, NEWEST_MESSAGE_AGE, DELETED_COUNT),
+    metrics=(*CONNECTION_METRICS, *METRICS),
     subjects=(*MAILBOX_SUBJECTS, CAPABILITIES, *CONNECTION_SUBJECTS),
     fit_expectation=fit_mail_expectation,
     validate_target=_validate_target,
-    min_interval_seconds=_MIN_INTERVAL_SECONDS,
+    min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

@@ -22,7 +22,15 @@ from exporter.mail.headers import parse_header
 from exporter.mail.imap_session import ImapSession
 from exporter.mail.message import build_message
 from exporter.mail.opening import begin, connect
-from exporter.mail.settings import EnvelopeSettings, ImapSearch, MailAddress, MailboxName, MailboxSettings, mail_place
+from exporter.mail.settings import (
+    MIN_INTERVAL_SECONDS,
+    EnvelopeSettings,
+    ImapSearch,
+    MailAddress,
+    MailboxName,
+    MailboxSettings,
+    mail_place,
+)
 from exporter.mail.subjects import fit_mail_expectation
 from exporter.mail.submission import Envelope, Submission
 from exporter.net.addresses import endpoint
@@ -45,7 +53,6 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.plugin import BatchContext, Check, CheckSettings
 
-_MIN_INTERVAL_SECONDS = 300.0
 _LEFTOVER_SECONDS = 3600.0
 _FIRST_WAIT_SECONDS = 0.1
 _MOST_LEFTOVERS = 200
@@ -240,5 +247,5 @@ MAIL_ROUNDTRIP = CheckType(
     subjects=(ROUNDTRIP, SUBMIT, TRANSIT, FETCH, *CONNECTION_SUBJECTS),
     fit_expectation=fit_mail_expectation,
     validate_target=_validate_target,
-    min_interval_seconds=_MIN_INTERVAL_SECONDS,
+    min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

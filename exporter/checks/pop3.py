@@ -12,17 +12,11 @@ import time
 from typing import TYPE_CHECKING
 
 from exporter.mail.headers import parse_header
+from exporter.mail.mailbox_metrics import MailboxMetrics, age_seconds
 from exporter.mail.opening import begin, connect
 from exporter.mail.pop3_session import MOST_EXAMINED, Pop3Session
-from exporter.mail.settings import Pop3Settings, mail_place
-from exporter.mail.subjects import (
-    CAPABILITIES,
-    MAILBOX_SUBJECTS,
-    MATCHED,
-    MESSAGES,
-    NEWEST_AGE,
-    fit_mail_expectation,
-)
+from exporter.mail.settings import MIN_INTERVAL_SECONDS, Pop3Settings, mail_place
+from exporter.mail.subjects import CAPABILITIES, MAILBOX_SUBJECTS, fit_mail_expectation
 from exporter.net.addresses import endpoint
 from exporter.plugin import (
     CONNECTION_METRICS,
@@ -39,7 +33,6 @@ if TYPE_CHECKING:
     from exporter.mail.settings import MessageSearch
     from exporter.plugin import BatchContext, Check, CheckSettings
 
-_MIN_INTERVAL_SECONDS = 300.0
 _EXAMINED_WITHOUT_SEARCH = 10
 """Servers list messages in the order of their arrival, so the newest is among the last ones."""
 
@@ -52,25 +45,7 @@ PHASES = MetricSpec(
         for phase in ("resolve", "connect", "tls", "greeting", "starttls", "auth", "search", "delete", "quit")
     ),
 )
-MESSAGE_COUNT = MetricSpec(
-    name="probe_pop3_messages",
-    help="Messages in the mailbox; 0 when it was not opened",
-    defaults=(((), 0.0),),
-)
-MATCHED_COUNT = MetricSpec(
-    name="probe_pop3_matched_messages",
-    help="Messages that match the search, of those examined, or all without one; 0 when it was not reached",
-    defaults=(((), 0.0),),
-)
-NEWEST_MESSAGE_AGE = MetricSpec(
-    name="probe_pop3_newest_message_age_seconds",
-    help="Age of the newest message that matches; absent when there is none with a readable date",
-)
-DELETED_COUNT = MetricSpec(
-    name="probe_pop3_deleted_messages",
-    help="Messages that were deleted because the check asks for it",
-    defaults=(((), 0.0),),
-)
+METRICS = MailboxMetrics.of("pop3")
 
 
 class Pop3CheckExecutor:
@@ -88,7 +63,7 @@ class Pop3CheckExecutor:
             attempt.observe({CAPABILITIES.name: session.capabilities})
             deleted = 0 if settings.username is None else await _look(session, settings, attempt)
             await session.quit()
-            attempt.measure(DELETED_COUNT, deleted)
+            attempt.measure(METRICS.deleted, deleted)
         return Result(check_name=check.name, status=ResultStatus.OK)
 
 
@@ -97,18 +72,11 @@ async def _look(session: Pop3Session, settings: Pop3Settings, attempt: Attempt) 
     search = settings.search
     with attempt.phase("search"):
         count = await session.count_messages()
-        attempt.measure(MESSAGE_COUNT, count)
-        attempt.observe({MESSAGES.name: count})
+        METRICS.record_messages(attempt, count)
         examined = min(count, _EXAMINED_WITHOUT_SEARCH if search.is_empty else MOST_EXAMINED)
         numbers = range(count - examined + 1, count + 1)
         ages = await _ages_of_matching(await session.headers(numbers), numbers, search)
-    matched = count if search.is_empty else len(ages)
-    newest = min((age for age in ages.values() if age is not None), default=None)
-    attempt.measure(MATCHED_COUNT, matched)
-    attempt.observe({MATCHED.name: matched, NEWEST_AGE.name: newest})
-    attempt.note("searched", messages=count, matched=matched, examined=examined, newest_age_seconds=newest)
-    if newest is not None:
-        attempt.measure(NEWEST_MESSAGE_AGE, newest)
+    METRICS.record_matches(attempt, count if search.is_empty else len(ages), ages.values())
     return await session.delete(sorted(ages)) if settings.delete else 0
 
 
@@ -118,8 +86,7 @@ async def _ages_of_matching(headers: list[bytes], numbers: range, search: Messag
     ages: dict[int, float | None] = {}
     for number, octets in zip(numbers, headers, strict=True):
         header = parse_header(octets)
-        arrived = header.arrived_timestamp_seconds
-        age = None if arrived is None else max(now - arrived, 0.0)
+        age = age_seconds(now, header.arrived_timestamp_seconds)
         if search.admits_age(age) and search.admits_texts(header.subject, header.sender):
             ages[number] = age
         await asyncio.sleep(0)  # a large header takes a while, and other checks run, too
@@ -137,9 +104,9 @@ POP3 = CheckType(
     executor=Pop3CheckExecutor,
     settings=Pop3Settings,
     phases=PHASES,
-    metrics=(*CONNECTION_METRICS, MESSAGE_COUNT, MATCHED_COUNT, NEWEST_MESSAGE_AGE, DELETED_COUNT),
+    metrics=(*CONNECTION_METRICS, *METRICS),
     subjects=(*MAILBOX_SUBJECTS, CAPABILITIES, *CONNECTION_SUBJECTS),
     fit_expectation=fit_mail_expectation,
     validate_target=_validate_target,
-    min_interval_seconds=_MIN_INTERVAL_SECONDS,
+    min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from exporter.expect import evaluate
 from exporter.mail.message import build_message
-from exporter.mail.settings import SmtpSettings, mail_place
+from exporter.mail.settings import MIN_INTERVAL_SECONDS, SmtpSettings, mail_place
 from exporter.mail.smtp_session import SmtpRefused
 from exporter.mail.subjects import CAPABILITIES, CODE, fit_mail_expectation
 from exporter.mail.submission import Envelope, Submission
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.mail.smtp_replies import SmtpReply
     from exporter.plugin import BatchContext, Check, CheckSettings
-
-_MIN_INTERVAL_SECONDS = 300.0
 
 PHASES = MetricSpec(
     name="probe_smtp_duration_seconds",
@@ -129,5 +127,5 @@ SMTP = CheckType(
     subjects=(CODE, CAPABILITIES, *CONNECTION_SUBJECTS),
     fit_expectation=fit_mail_expectation,
     validate_target=_validate_target,
-    min_interval_seconds=_MIN_INTERVAL_SECONDS,
+    min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

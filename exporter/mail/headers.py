@@ -5,6 +5,7 @@ The header comes from a stranger, so its size is bounded by the caller and the n
 
 from __future__ import annotations
 
+import re
 from datetime import UTC
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -20,6 +21,7 @@ MAX_HOPS = 50
 """Received fields that are read, the newest first; servers refuse messages with more (RFC 5321 section 6.3)."""
 
 _LONGEST_FIELD = 2000
+_FIELD = re.compile(rb"^(Received|Date|Subject|From):[^\n]*(?:\n[ \t][^\n]*)*", re.MULTILINE | re.IGNORECASE)
 _parser = BytesHeaderParser(policy=compat32)
 
 
@@ -59,7 +61,7 @@ def parse_header(octets: bytes) -> MessageHeader:
 
     Source: RFC 5322 section 3.6.7 for Received, whose date follows its last semicolon.
     """
-    message = _parser.parsebytes(octets)
+    message = _parser.parsebytes(_needed_fields(octets))
     received = [
         timestamp
         for field in (message.get_all("Received") or ())[:MAX_HOPS]
@@ -71,6 +73,18 @@ def parse_header(octets: bytes) -> MessageHeader:
         received_timestamps_seconds=tuple(received),
         date_timestamp_seconds=_timestamp(str(message.get("Date", ""))),
     )
+
+
+def _needed_fields(octets: bytes) -> bytes:
+    """Return the fields that are read, unfolded and cut: parsing all of a large header would take long."""
+    found: list[bytes] = []
+    left = {b"received": MAX_HOPS, b"date": 1, b"subject": 1, b"from": 1}
+    for field in _FIELD.finditer(octets.partition(b"\r\n\r\n")[0]):
+        name = field[1].lower()
+        if left[name]:
+            left[name] -= 1
+            found.append(b" ".join(field[0].split())[:_LONGEST_FIELD])
+    return b"\r\n".join(found) + b"\r\n\r\n"
 
 
 def _timestamp(text: str) -> float | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from exporter.plugin import Stream
 
-MAX_LINE_BYTES = 1 << 20
+MAX_LINE_BYTES = 640 * 1024
 """Bytes of one line; that of a search has up to eleven per message."""
 
 MAX_COMMAND_BYTES = 4 << 20

@@ -66,6 +66,20 @@ class ImapResponse:
         code = f"[{self.code}] " if self.code else ""
         return printable(f"{self.kind} {code}{self.text}")
 
+    def expect_ok(self, what: str) -> None:
+        """Check that a command was completed as asked.
+
+        Args:
+            what: What was asked for, completing "the server refused".
+
+        Raises:
+            CheckFailed: With reason `status` when the server refused, `protocol` when it did not understand.
+        """
+        if self.kind == "NO":
+            raise CheckFailed(Reason.STATUS, f"the server refused {what}: {self.said}")
+        if self.kind != "OK":
+            raise CheckFailed(Reason.PROTOCOL, f"the server did not understand {what}: {self.said}")
+
 
 def split_literal(line: bytes, limit_bytes: int = MAX_LITERAL_BYTES) -> tuple[bytes, int | None]:
     """Return a line without the announcement of a literal at its end, and the literal's length; None without one.
@@ -133,7 +147,7 @@ def numbers_found(response: ImapResponse, most: int) -> list[int]:
     """
     texts = response.text.partition("(")[0].split()  # with CONDSTORE, `(MODSEQ n)` may follow
     if len(texts) > most:
-        raise CheckFailed(Reason.TOO_LARGE, f"more than {most} messages match; narrow the search")
+        raise CheckFailed(Reason.TOO_LARGE, "too many messages match; narrow the search")
     return [parse_number(text) for text in texts]
 
 

@@ -13,6 +13,9 @@ from exporter.net.proxy.settings import ProxySettings, secret_line
 from exporter.settings import Duration, NetworkSettings, PositiveDuration, SettingsModel, SingleLine, TlsSettings
 from exporter.settings import parse_host_port as split_host_port
 
+MIN_INTERVAL_SECONDS = 300.0
+"""Default of `min_interval` of the mail types: logins and messages are costlier to others than requests."""
+
 TlsMode = Literal["starttls", "tls", "none"]
 """Whether TLS starts on request in a plain connection, at once, or not at all."""
 

@@ -13,6 +13,7 @@ from tests.checks.mail_checks import logged, mail_runner, outcome
 from tests.checks.running import measured
 from tests.servers.dovecot import PASSWORD, USER, Dovecot, run_dovecot
 from tests.servers.postfix import Postfix, run_postfix
+from tests.servers.tcp import relay_slowly, serve
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -247,6 +248,15 @@ def test_pop3_deletes_what_matches_when_asked(run: RunCheck, dovecot: Dovecot, t
     assert measured(result)["probe_pop3_deleted_messages"] == 1
     wait_until(lambda: len(dovecot.messages()) == 1)
     assert "Subject: letter" in dovecot.messages()[0]
+
+
+def test_answers_may_arrive_byte_by_byte(run: RunCheck, postfix: Postfix, dovecot: Dovecot, tls: str) -> None:
+    """Every type understands a server whose answers, TLS included, come one byte at a time."""
+    dovecot.deliver(message("Backup"))
+    for check_type, port in (("smtp", postfix.port), ("imap", dovecot.imap_port), ("pop3", dovecot.pop3_port)):
+        with serve(relay_slowly(port)) as relay:
+            result = run(check_type, f"localhost:{relay.port}", f"tls: starttls, {LOGIN}, {tls}")
+        assert outcome(result) == OK
 
 
 def test_passwords_in_clear_only_when_asked(run: RunCheck, certificate: CertificateFiles) -> None:
