@@ -113,7 +113,7 @@ class InFlightBatches:
             return None if in_flight.given_up.done() else in_flight.take_off()
 
     def leave(self, ticket: Ticket) -> None:
-        """Give a place back; a batch that no scrape waits for is given up."""
+        """Remove a scrape from its batch; a batch that no scrape waits for is cancelled."""
         in_flight = ticket.in_flight
         with self._lock:
             is_over = in_flight.leave(ticket)
