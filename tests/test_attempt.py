@@ -88,3 +88,28 @@ def test_seconds_by_phase_include_the_current_phase() -> None:
     with attempt.phase("login"):
         time.sleep(PAUSE_SECONDS)
         assert rounded(attempt.seconds_by_phase()) == {"resolve": 3, "login": 1}
+
+
+def test_a_phase_measured_in_another_way_is_named_and_interrupts_the_outer_one() -> None:
+    """Its seconds come from elsewhere, so they must not count for the phase around it either."""
+    attempt = Attempt()
+    with attempt.phase("dialogue"):
+        time.sleep(PAUSE_SECONDS)
+        with attempt.phase("connect", on_timeout=Reason.CONNECT_TIMEOUT, is_measured=False):
+            inside = attempt.phase_name, attempt.timeout_reason
+            time.sleep(2 * PAUSE_SECONDS)
+    assert inside == ("connect", Reason.CONNECT_TIMEOUT)
+    assert rounded(attempt.phase_seconds) == {"dialogue": 1}
+
+
+def test_the_log_leaves_out_the_time_that_the_exporter_held_the_check() -> None:
+    """Times in the log are comparable to the durations, which do not contain that time."""
+    attempt = Attempt()
+    with attempt.held(on_timeout=Reason.LOCAL, detail="a file"):
+        inside = attempt.timeout_reason, attempt.timeout_detail
+        time.sleep(3 * PAUSE_SECONDS)
+    attempt.note("went on")
+    assert inside == (Reason.LOCAL, "a file")
+    assert (attempt.timeout_reason, attempt.timeout_detail) == (Reason.TIMEOUT, "")
+    assert attempt.held_seconds >= 3 * PAUSE_SECONDS
+    assert attempt.log[0].offset_seconds < PAUSE_SECONDS

@@ -47,7 +47,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.settings": (("addresses", "quantities"), ("fields",), ("models",), ("",)),
     "exporter.expect": (("comparing", "operators", "words"), ("judging",), ("",)),
     "exporter.net": (
-        ("addresses", "closing", "errors", "field_lines", "file_access", "singleflight"),
+        ("addresses", "errors", "field_lines", "file_access", "singleflight"),
         ("connection_facts", "lenient_head", "spoken_lines", "udp"),
         ("tls",),
         ("dns", "proxy.route"),

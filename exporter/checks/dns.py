@@ -23,6 +23,7 @@ from exporter.errors import CheckFailed
 from exporter.judging.content import TextForms
 from exporter.model import Measurement, MetricSpec, Reason, Result, ResultStatus, leaves
 from exporter.net import ConnectionFacts, Endpoint, Network, connect_options
+from exporter.net.addresses import parse_address
 from exporter.net.connection_facts import (
     ADDRESS_SUBJECTS,
     RESOLUTION_METRICS,
@@ -240,7 +241,7 @@ class DnsAttempt:
             if reply.answer is None:
                 self.truncated = True
                 self._attempt.note("the answer did not fit into a datagram; asking over TCP")
-                again = replace(connect, connect_to=None)
+                again = replace(connect, connect_to=None, address=parse_address(asked.host))
                 reply = await self._ask_stream(asked, again, ConnectionFacts(self._attempt))
         else:
             reply = await self._ask_stream(server, connect, self._facts)

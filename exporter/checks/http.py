@@ -71,6 +71,7 @@ class PreparedHttp(NamedTuple):
         rules: How far redirects are followed; None returns a redirect as the final answer.
         auth: Makes the authentication of one run; None for none.
         demands: What is expected of the answer.
+        of_header: Whether any of it is about header fields.
         of_body: Whether any of it is about the content of the body.
         values: What finds each of the check's values, by name.
         regular: The expectations that FAILED_DUE_TO_REGEX is about.
@@ -80,6 +81,7 @@ class PreparedHttp(NamedTuple):
     rules: RedirectRules | None
     auth: MakeAuth | None
     demands: Demands
+    of_header: bool
     of_body: bool
     values: Mapping[str, Expectation]
     regular: tuple[Expectation, ...]
@@ -122,7 +124,7 @@ class HttpCheckExecutor:
             raise
         finally:
             if prepared is not None and run.exchanges:
-                attempt.observe(observed or without_large_ones(prepared.demands, head_observations(run)))
+                attempt.observe(observed or _head(run, prepared))
                 _measure(prepared, run)
         return Result(check_name=check.name, status=ResultStatus.OK)
 
@@ -156,8 +158,15 @@ async def _looked_at(run: HttpRun, prepared: PreparedHttp) -> Mapping[str, Obser
         await decode_later(last)
     if last.body_fault:
         run.attempt.note("the body was not decoded", why=last.body_fault)
-    observed = answer_observations(run, with_body=prepared.of_body)
+    observed = answer_observations(run, with_fields=prepared.of_header, with_body=prepared.of_body)
+    if not prepared.demands.costs:
+        return observed
     return await with_large_ones_judged(prepared.demands, observed, run.attempt)
+
+
+def _head(run: HttpRun, prepared: PreparedHttp) -> Mapping[str, Observation]:
+    """Return the observations of a failed run, without large ones."""
+    return without_large_ones(prepared.demands, head_observations(run, with_fields=prepared.of_header))
 
 
 def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> None:
@@ -251,6 +260,7 @@ def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> Prepa
         rules=defaults.rules,
         auth=_auth(settings),
         demands=demands,
+        of_header=HEADER.name in demands.costs,
         of_body=not demands.costs.keys().isdisjoint(OF_BODY),
         values=values,
         regular=_regular(check),

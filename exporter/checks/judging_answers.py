@@ -50,7 +50,7 @@ async def with_large_ones_judged(
         observed: Subject to observation; those with costs can be pickled.
         attempt: The attempt that observed them; what there is to say about them is logged there.
     """
-    if not demands.costs or is_small(demands.costs, observed):
+    if is_small(demands.costs, observed):
         return observed
     size_bytes = largest_bytes(demands.costs, observed)
     attempt.note("judging apart", size_bytes=size_bytes)

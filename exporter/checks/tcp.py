@@ -21,7 +21,7 @@ from exporter.errors import CheckFailed
 from exporter.judging.estimate import IN_PLACE_SECONDS, byte_costs
 from exporter.model import MetricSpec, Result, ResultStatus, Subject, ValueKind, leaves
 from exporter.net import ConnectionFacts, Endpoint, Network, connect_options
-from exporter.net.closing import close_without_waiting
+from exporter.net.connect import close_without_waiting
 from exporter.net.connection_facts import (
     ADDRESS_SUBJECTS,
     RESOLUTION_METRICS,

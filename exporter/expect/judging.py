@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
@@ -25,7 +26,7 @@ def evaluate(
         expectations: The expectations.
         observed: Subject name to value; a missing subject was not observed and counts as not evaluated.
     """
-    return tuple(_judge(expectation, observed) for expectation in expectations)
+    return tuple(map(partial(_judge, observed=observed), expectations))
 
 
 def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> ExpectationOutcome:

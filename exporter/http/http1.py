@@ -16,7 +16,7 @@ from exporter.http.http1_chunks import ChunkedBody
 from exporter.http.http1_head import HeadReader
 from exporter.http.response import ResponseReader
 from exporter.model import Reason
-from exporter.net.closing import close_without_waiting
+from exporter.net.connect import close_without_waiting
 
 if TYPE_CHECKING:
     from exporter.http.message import Exchange, WireRequest

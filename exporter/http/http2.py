@@ -28,7 +28,7 @@ from exporter.http.contained import without_octets
 from exporter.http.http2_session import FRAME_HEAD_BYTES, GOAWAY, HEADERS, Http2Session
 from exporter.http.response import ResponseReader
 from exporter.model import Reason
-from exporter.net.closing import close_without_waiting
+from exporter.net.connect import close_without_waiting
 
 if TYPE_CHECKING:
     from h2.events import Event

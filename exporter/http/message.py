@@ -164,7 +164,7 @@ class Exchange:
         values: tuple[str, ...] = ()
         for known, value in self.headers:
             if known == wanted:
-                values += (header_text(value),)
+                values += (value.decode() if value.isascii() else header_text(value),)
         return values
 
     @property

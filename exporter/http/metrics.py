@@ -54,14 +54,20 @@ def http_measurements(exchanges: Sequence[Exchange], redirects: int) -> list[Mea
         redirects: How many redirects were followed.
     """
     last = exchanges[-1]
-    connections = [exchange.connection for exchange in exchanges]
-    tls_seconds = sum([one.tls_seconds for one in connections])
+    resolve = connect = tls = processing = transfer = 0.0
+    for exchange in exchanges:
+        connection = exchange.connection
+        resolve += connection.resolve_seconds
+        connect += connection.connect_seconds
+        tls += connection.tls_seconds
+        processing += exchange.processing_seconds
+        transfer += exchange.transfer_seconds
     found = [
-        Measurement(DURATION, sum([one.resolve_seconds for one in connections]), ("resolve",)),
-        Measurement(DURATION, sum([one.connect_seconds for one in connections]), ("connect",)),
-        Measurement(DURATION, tls_seconds, ("tls",)) if tls_seconds else shared_measurement(DURATION, 0.0, ("tls",)),
-        Measurement(DURATION, sum([one.processing_seconds for one in exchanges]), ("processing",)),
-        Measurement(DURATION, sum([one.transfer_seconds for one in exchanges]), ("transfer",)),
+        Measurement(DURATION, resolve, ("resolve",)),
+        Measurement(DURATION, connect, ("connect",)),
+        Measurement(DURATION, tls, ("tls",)) if tls else shared_measurement(DURATION, 0.0, ("tls",)),
+        Measurement(DURATION, processing, ("processing",)),
+        Measurement(DURATION, transfer, ("transfer",)),
         shared_measurement(REDIRECTS, redirects),
     ]
     if last.status:

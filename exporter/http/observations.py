@@ -30,8 +30,13 @@ if TYPE_CHECKING:
     from exporter.model import Observation
 
 
-def head_observations(run: HttpRun) -> dict[str, Observation]:
-    """Return the observations about the response head and the connection, as far as they exist."""
+def head_observations(run: HttpRun, *, with_fields: bool) -> dict[str, Observation]:
+    """Return the observations about the response head and the connection, as far as they exist.
+
+    Args:
+        run: The run.
+        with_fields: Whether its header fields are needed.
+    """
     last = run.exchanges[-1]
     observed = dict(address_observations(last.connection))
     if last.connection.tls is not None:
@@ -40,25 +45,27 @@ def head_observations(run: HttpRun) -> dict[str, Observation]:
         locations = last.header_values("location")
         observed |= {
             STATUS.name: last.status,
-            HEADER.name: HeaderFields(last.headers),
             LOCATION.name: locations[0] if locations else None,
             REDIRECTS_FOLLOWED.name: run.redirects,
             HTTP_VERSION.name: last.http_version,
             FINAL_URL.name: run.url or None,
         }
+        if with_fields:
+            observed[HEADER.name] = HeaderFields(last.headers)
         if oddities := oddities_of(run):
             observed[WELL_FORMED.name] = Explained(value=False, why=oddities)
     return observed
 
 
-def answer_observations(run: HttpRun, *, with_body: bool) -> dict[str, Observation]:
+def answer_observations(run: HttpRun, *, with_fields: bool, with_body: bool) -> dict[str, Observation]:
     """Return the observations about a complete answer.
 
     Args:
         run: The run; its last body is decoded.
+        with_fields: Whether its header fields are needed.
         with_body: Whether the content of the body is needed.
     """
-    last, observed = run.exchanges[-1], head_observations(run)
+    last, observed = run.exchanges[-1], head_observations(run, with_fields=with_fields)
     observed.setdefault(WELL_FORMED.name, True)
     if last.body_fault:
         return observed | dict.fromkeys(OF_BODY, Unobservable(Reason.DECODE, last.body_fault))

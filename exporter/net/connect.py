@@ -1,4 +1,4 @@
-"""Connect to one address or the first that answers; TCP and TLS are measured and limited separately."""
+"""Connect to one address or the first that answers, and close; TCP and TLS are measured and limited separately."""
 
 from __future__ import annotations
 
@@ -166,3 +166,11 @@ _unbounded: AbstractAsyncContextManager[None] = nullcontext()
 def bounded(limit_seconds: float | None) -> AbstractAsyncContextManager[object]:
     """Return a context manager that raises TimeoutError after a limit in seconds; None for no limit."""
     return _unbounded if limit_seconds is None else asyncio.timeout(limit_seconds)
+
+
+def close_without_waiting(transport: asyncio.Transport) -> None:
+    """Close a connection; abort it when the peer has not read everything that was sent, and may never do so."""
+    if transport.get_write_buffer_size():
+        transport.abort()
+    else:
+        transport.close()

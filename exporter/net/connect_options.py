@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.net.addresses import Endpoint, parse_address
-from exporter.net.dns.resolver import resolvable_name
+from exporter.net.dns.resolver import literal_address, resolvable_name
 from exporter.net.tls.context_recipe import context_recipe
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
+    from exporter.net.addresses import Address
     from exporter.net.proxy.route import ProxyRoute
     from exporter.net.tls.context_recipe import ContextRecipe
     from exporter.settings import NetworkSettings, TlsConfig
@@ -23,6 +24,7 @@ class ConnectOptions:
     Attributes:
         settings: Address family, source address, name server, how many addresses to try, and time limit.
         connect_to: Where to connect instead of the endpoint; None for the endpoint itself.
+        address: The address to connect to, where no name has to be looked up; else None.
         tls: What the TLS context is made from; None for a plain connection.
         server_name: Name or IP address sent (names only) and verified, as in certificates; empty without TLS.
         tls_timeout_seconds: Limit of the handshake alone.
@@ -32,6 +34,7 @@ class ConnectOptions:
 
     settings: NetworkSettings
     connect_to: Endpoint | None = None
+    address: Address | None = None
     tls: ContextRecipe | None = None
     server_name: str = ""
     tls_timeout_seconds: float | None = None
@@ -76,6 +79,7 @@ def connect_options(
     return ConnectOptions(
         settings=settings,
         connect_to=connect_to,
+        address=literal_address((connect_to or endpoint).host, settings),
         tls=None if tls is None else context_recipe(tls, alpn),
         server_name="" if tls is None else _name_in_certificates(tls.server_name or server_name or endpoint.host),
         tls_timeout_seconds=tls_timeout_seconds,

@@ -146,6 +146,9 @@ class Network:
                 protocol, endpoint, options, options.proxy, options.to_proxy, context, facts
             )
         place = options.connect_to or endpoint
+        if options.address is not None:
+            facts.set_address(options.address)
+            return await self._connect_to(protocol, options.address, place, options, context, facts)
         if not options.settings.happy_eyeballs:
             address = await self.lookups.address(place.host, options.settings, facts)
             return await self._connect_to(protocol, address, place, options, context, facts)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.closing import close_without_waiting
-from exporter.net.connect import shake_hands
+from exporter.net.connect import close_without_waiting, shake_hands
 from exporter.net.connect_options import connect_options
 from exporter.net.connection_report import report_tls
 from exporter.net.tls.context_recipe import context_recipe

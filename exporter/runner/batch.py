@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,14 @@ class Shared:
     cleanup_limit_seconds: float
 
 
+_type_of = attrgetter("check_type")
+_duration_of, _resource_of, _has_failed = (
+    attrgetter("resource", "seconds"),
+    attrgetter("resource"),
+    attrgetter("failed"),
+)
+
+
 class BatchRun:
     """The run of one batch; created by the calling thread, run once on the loop, reported from any thread.
 
@@ -90,7 +99,7 @@ class BatchRun:
         busy_before = thread_time()
         shared = self._shared
         await self._network.refresh()
-        self._has_client = shared.registry.needs_http_client({check.check_type for check in self._checks})
+        self._has_client = shared.registry.needs_http_client(set(map(_type_of, self._checks)))
         client = create_client(self._http, current_attempt) if self._has_client else None
         executors = shared.registry.for_batch(
             BatchContext(http_client=client, http_shared=self._http, network=self._network)
@@ -137,8 +146,8 @@ class BatchRun:
             http_connections_opened=counts.opened,
             http_connections_reused=counts.reused,
             executors_instantiated=dict(self._executors.instantiated) if self._executors else {},
-            cleanup_seconds={closing.resource: closing.seconds for closing in closings},
-            cleanup_errors=Counter(closing.resource for closing in closings if closing.failed),
+            cleanup_seconds=dict(map(_duration_of, closings)),
+            cleanup_errors=Counter(map(_resource_of, filter(_has_failed, closings))),
             stream_buffer_size=self._shared.buffer_size,
             stream_high_water=fan_out.stream_high_water if fan_out else 0,
             start_wait_seconds=tuple(self._pacer.start_wait_seconds),

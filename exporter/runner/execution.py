@@ -160,7 +160,8 @@ class Execution:
         try:
             declared = self._executors.declared(self.check.check_type)
             sound = sound_answer(self.check, attempt, answer, declared)
-            declared.measure_phases(attempt)
+            if declared.phases is not None:
+                declared.measure_phases(attempt)
             duration_seconds = self._duration_seconds()
             return judge(self.check, attempt, sound, duration_seconds=duration_seconds, conclude=declared.conclude)
         except UnsoundAnswerError as error:

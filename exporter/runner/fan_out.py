@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from operator import attrgetter
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,7 @@ class FanOut:
                 await self._consume(receive)
         finally:
             self.stop()
-            if not any(execution.abandoned for execution in self._running):
+            if not any(map(attrgetter("abandoned"), self._running)):
                 await asyncio.shield(producer)
 
     async def _start_checks(self, send: MemoryObjectSendStream[NumberedResult]) -> None:

@@ -12,6 +12,7 @@ import inspect
 import logging
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Self
 
 from exporter.checks.base import BatchContext, CheckExecutor, CheckType
@@ -48,6 +49,7 @@ class BatchExecutors:
     """The executors of one batch, created on first use; lives as long as the batch and is used only on its loop.
 
     Attributes:
+        network: The network of the batch; None outside a runner.
         instantiated: Check type to number of executors created by factories.
     """
 
@@ -56,6 +58,7 @@ class BatchExecutors:
     ) -> None:
         self._recipes = recipes
         self._context = context
+        self.network: Network | None = context.network
         self._declared = declared
         self._broken: dict[str, str] = {}
         self._by_type: dict[str, CheckExecutor] = {}
@@ -78,11 +81,6 @@ class BatchExecutors:
                 raise CheckFailed(Reason.INTERNAL, self._broken[check_type])
             executor = self._by_type[check_type] = self._obtain(check_type)
         return executor
-
-    @property
-    def network(self) -> Network | None:
-        """The network of the batch; None outside a runner."""
-        return self._context.network
 
     def declared(self, check_type: str) -> DeclaredSeries:
         """Return what checks of a type may measure."""
@@ -227,7 +225,8 @@ class ExecutorRegistry:
 
     def needs_http_client(self, check_types: Iterable[str]) -> bool:
         """Return whether any of these types needs the shared HTTP client."""
-        return any(self._recipes[check_type].needs_http_client for check_type in check_types)
+        recipes = map(self._recipes.__getitem__, check_types)
+        return any(map(attrgetter("needs_http_client"), recipes))
 
     def for_batch(self, context: BatchContext) -> BatchExecutors:
         """Return the executors of one batch, based on a snapshot of the recipes; the batch closes them."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import wait
+from operator import attrgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -166,7 +167,7 @@ class AsyncCheckRunner:
             ValueError: When a number of a check is out of range; nothing has been started.
         """
         batch_checks = self._completion.complete(checks)
-        self.registry.require(check.check_type for check in batch_checks)
+        self.registry.require(map(attrgetter("check_type"), batch_checks))
         delivery = ResultSink(batch_checks, result_received)
         run = BatchRun(batch_checks, delivery, budget_seconds, self._shared, given_up)
         call = self._loops.start(run)

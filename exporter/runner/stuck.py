@@ -70,7 +70,7 @@ class Leftovers:
 
     def wait(self) -> None:
         """Wait until every task, or its loop, has ended."""
-        while any(not task.get_loop().is_closed() for task in tuple(self._tasks)):
+        while self._tasks and any(not task.get_loop().is_closed() for task in tuple(self._tasks)):
             self._changed.wait(_LOOK_SECONDS)
             self._changed.clear()
 

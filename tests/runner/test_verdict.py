@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from exporter.checks.builtin import BUILTIN
 from exporter.config import parse_config
 from exporter.expect import evaluate
 from exporter.judging.pattern import Pattern
-from exporter.model import Expectation, Operator, Reason, Result, ResultStatus, Subject, ValueKind
+from exporter.model import Check, Expectation, Operator, Reason, Result, ResultStatus, Subject, ValueKind
 from tests.checks.running import warm_runner
 from tests.servers.dns import run_dns_server
 from tests.servers.http import drip, hold, respond, run_http_server
@@ -187,3 +188,56 @@ def test_numbers_are_written_as_people_write_them(kind: ValueKind, value: float,
     subject = Subject(name="it", kind=kind, description="")
     [outcome] = evaluate([Expectation(label="it", subject=subject, operator="exists", operand=True)], {"it": value})
     assert outcome.observed == observed
+
+
+def endings(result: Result) -> list[object]:
+    """The lines of a log that say how an attempt ended."""
+    return [dict(line.fields) for line in result.log if line.message == "ended"]
+
+
+def test_the_log_says_how_each_attempt_ended(run: Callable[..., Result]) -> None:
+    """The last line of every attempt has its number and its verdict, with reason and detail unless it is fine."""
+    with run_http_server({"/": respond(500), "/good": respond(200)}) as server:
+        good = run("http", server.url("/good"))
+        bad = run("http", server.url("/"), "retries: 1, retry_delay: 0s")
+    detail = "expected status in 2xx, observed 500"
+    assert endings(good) == [{"attempt": 1, "status": "ok"}]
+    assert endings(bad) == [
+        {"attempt": number, "status": "error", "reason": "status", "detail": detail} for number in (1, 2)
+    ]
+    assert (good.log[-1].message, bad.log[-1].message) == ("ended", "ended")
+
+
+def test_the_log_says_that_an_attempt_was_cut_off(run: Callable[..., Result]) -> None:
+    """A timeout is an ending as well."""
+    with serve(keep_silent) as server:
+        result = run("tcp", server.target, "timeout: 300ms, expect: [{banner: {matches: x}}]")
+    detail = "not done within the timeout of 0.3 s, in the phase banner"
+    assert endings(result) == [{"attempt": 1, "status": "error", "reason": "timeout", "detail": detail}]
+
+
+class Counting(Pattern):
+    """A pattern that counts how often a text is searched for it."""
+
+    searches = 0
+
+    def found_in(self, text: str) -> bool:
+        self.searches += 1
+        return super().found_in(text)
+
+
+def test_a_regular_expression_is_searched_for_once_per_run(runner: AsyncCheckRunner) -> None:
+    """The metric about regular expressions follows from the verdict, and does not search the body again."""
+    pattern = Counting("hel+o")
+    with run_http_server({"/": respond(body=b"hello")}) as server:
+        text = f"checks: [{{name: it, type: http, target: '{server.url()}', expect: [{{body: {{matches: 'hel+o'}}}}]}}]"
+        (check,) = parse_config(text, "checks.yml", TYPES).checks
+        expectations = [
+            replace(one, operand=pattern) if one.operator == "matches" else one for one in check.expectations
+        ]
+        results: list[Result] = []
+        runner.run_all(
+            [Check(name="it", check_type="http", target=server.url(), expectations=tuple(expectations))], results.append
+        )
+    assert (results[0].status, pattern.searches) == (ResultStatus.OK, 1)
+    assert [one.value for one in results[0].measurements if one.spec.name == "probe_failed_due_to_regex"] == [0.0]

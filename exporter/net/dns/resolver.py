@@ -252,6 +252,17 @@ def _allowed_versions(settings: NetworkSettings) -> tuple[int, ...]:
     return (source.version,)
 
 
+def literal_address(host: str, settings: NetworkSettings) -> Address | None:
+    """Return the address that a host is, if it is one and may be used with these settings; else None."""
+    address = parse_address(host)
+    if address is None:
+        return None
+    try:
+        return _fitting(address, _allowed_versions(settings), settings)
+    except CheckFailed:
+        return None  # each run fails with the reason
+
+
 def _fitting(address: Address, versions: tuple[int, ...], settings: NetworkSettings) -> Address:
     if address.version in versions:
         return address
