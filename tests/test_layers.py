@@ -55,7 +55,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("connect",),
         ("proxy",),
         ("network", "received", "connection_report"),
-        ("stream",),
+        ("inquiry", "stream"),
         ("opening",),
         ("",),
     ),
@@ -69,7 +69,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("defaults", "http1", "http2", "httpx_client", "shared", "subjects"),
         ("http3", "negotiation"),
         ("client", "oauth2", "run"),
-        ("observations",),
+        ("authentication", "observations"),
         ("",),
     ),
     "exporter.grpc": (

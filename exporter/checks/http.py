@@ -17,15 +17,13 @@ from exporter.checks.base import CheckType
 from exporter.checks.judging_answers import demands_of, log_remarks, with_large_ones_judged, without_large_ones
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
+from exporter.http.authentication import authentication
 from exporter.http.body_file import read_body_file
 from exporter.http.client import ProbeTransport, sender_of
 from exporter.http.contained import contained
 from exporter.http.defaults import request_defaults
-from exporter.http.digest import DigestAuth
-from exporter.http.message import RequestOptions
 from exporter.http.metrics import HTTP_METRICS, http_measurements
-from exporter.http.oauth2 import ClientCredentials, TokenGrant
-from exporter.http.observations import answer_observations, head_observations, oddities_of
+from exporter.http.observations import answer_observations, head_observations, oddities_of, value_finders
 from exporter.http.request import new_request, with_field
 from exporter.http.response import decode_later
 from exporter.http.run import HttpRun
@@ -35,30 +33,25 @@ from exporter.http.subjects import BODY, FAILED_DUE_TO_REGEX, HEADER, IS_JSON, J
 from exporter.http.url import parse_http_url
 from exporter.http.wire import wire_request
 from exporter.judging.content import remarks_of
-from exporter.judging.json_path import compile_json_path
-from exporter.model import Expectation, Reason, Result, ResultStatus, leaves
+from exporter.model import Reason, Result, ResultStatus, leaves
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
-from exporter.net.proxy.settings import usable_proxies
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
-from exporter.settings import NetworkSettings
 from exporter.values import PROBE_VALUE, record_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import httpx
 
     from exporter.attempt import Attempt
     from exporter.checks.base import BatchContext
     from exporter.checks.judging_answers import Demands
-    from exporter.http.message import Exchange, Sender, WireRequest
+    from exporter.http.authentication import MakeAuth
+    from exporter.http.message import Exchange, WireRequest
     from exporter.http.redirects import RedirectRules
-    from exporter.http.settings import OAuth2
-    from exporter.model import Check, ExpectationOutcome, Observation
+    from exporter.model import Check, Expectation, ExpectationOutcome, Observation
     from exporter.settings import CheckSettings
-
-    MakeAuth = Callable[[Sender, HttpShared, Attempt], httpx.Auth]
 
 _REGULAR = ("matches", "not_matches")
 
@@ -197,11 +190,12 @@ def _conclude(check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutc
         return
     if BODY.name in attempt.observed:
         log_remarks(remarks_of(attempt.observed), attempt)
-    values = _settings_of(check).derived(_finders)
+    prepared = check.prepared if isinstance(check.prepared, PreparedHttp) else None
+    values = _settings_of(check).derived(value_finders) if prepared is None else prepared.values
     if values and JSON.name in attempt.observed:
         for outcome in evaluate(values.values(), attempt.observed):
             record_value(attempt, outcome.expectation.label, outcome.value, outcome.observed)
-    regular = check.prepared.regular if isinstance(check.prepared, PreparedHttp) else _regular(check)
+    regular = _regular(check) if prepared is None else prepared.regular
     if regular:
         failed = any(not outcome.ok for outcome in outcomes if outcome.expectation in regular)
         attempt.measure(FAILED_DUE_TO_REGEX, float(failed))
@@ -252,56 +246,18 @@ def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> Prepa
             user, password = settings.basic_auth.username, settings.basic_auth.password.get_secret_value()
             request = with_field(request, b"Authorization", basic_credentials(user, password).encode())
         first = wire_request(request, defaults.options)
-    values = settings.derived(_finders)
+    values = settings.derived(value_finders)
     expectations = (*check.expectations, *check.retry_expectations, *values.values())
     demands = demands_of((*expectations, IS_JSON) if check.check_type == JSON_HTTP.name else expectations)
     return PreparedHttp(
         first=replace(first, url=target) if first.url == target else first,
         rules=defaults.rules,
-        auth=_auth(settings),
+        auth=authentication(settings),
         demands=demands,
         of_header=HEADER.name in demands.costs,
         of_body=not demands.costs.keys().isdisjoint(OF_BODY),
         values=values,
         regular=_regular(check),
-    )
-
-
-def _finders(settings: HttpSettings) -> Mapping[str, Expectation]:
-    """Return, by name, what finds each value, as expectations: large answers are searched apart from the event loop."""
-    return {
-        name: Expectation(
-            label=name,
-            subject=JSON,
-            operator="exists",
-            operand=True,
-            selector=compile_json_path(source.path),
-            as_number=source.read_as == "number",
-        )
-        for name, source in settings.values.items()
-    }
-
-
-def _auth(settings: HttpSettings) -> MakeAuth | None:
-    """Return what makes the authentication of one run, which keeps challenges, so that runs do not share it."""
-    if settings.digest_auth is not None:
-        user, password = settings.digest_auth.username, settings.digest_auth.password.get_secret_value()
-        return lambda sender, shared, attempt: DigestAuth(user, password, attempt)
-    return None if settings.oauth2 is None else partial(ClientCredentials, _grant(settings, settings.oauth2))
-
-
-def _grant(settings: HttpSettings, oauth2: OAuth2) -> TokenGrant:
-    network = {name: getattr(settings, name) for name in NetworkSettings.model_fields if name != "connect_to"}
-    return TokenGrant(
-        url=oauth2.token_url,
-        client_id=oauth2.client_id,
-        client_secret=oauth2.client_secret.get_secret_value(),
-        scopes=oauth2.scopes,
-        params=tuple(oauth2.endpoint_params.items()),
-        by_header=oauth2.auth_style == "header",
-        options=RequestOptions(
-            network=NetworkSettings(**network), tls=oauth2.tls_config, proxies=usable_proxies(settings), http2=False
-        ),
     )
 
 

@@ -20,13 +20,17 @@ from exporter.http.subjects import (
 )
 from exporter.judging.apart import Unobservable
 from exporter.judging.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
-from exporter.model import Explained, Reason
+from exporter.judging.json_path import compile_json_path
+from exporter.model import Expectation, Explained, Reason
 from exporter.net.connection_facts import address_observations
 from exporter.net.tls.certificates import tls_observations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.http.message import Exchange
     from exporter.http.run import HttpRun
+    from exporter.http.settings import HttpSettings
     from exporter.model import Observation
 
 
@@ -87,3 +91,18 @@ def _body_observations(exchange: Exchange) -> dict[str, Observation]:
     content_types = exchange.header_values("content-type")
     content = Content(exchange.body, content_types[0] if content_types else "")
     return {BODY.name: BodyText(content), JSON.name: JsonValue(content), DOCUMENT.name: JsonFault(content)}
+
+
+def value_finders(settings: HttpSettings) -> Mapping[str, Expectation]:
+    """Return, by name, what finds each value, as expectations: large answers are searched apart from the event loop."""
+    return {
+        name: Expectation(
+            label=name,
+            subject=JSON,
+            operator="exists",
+            operand=True,
+            selector=compile_json_path(source.path),
+            as_number=source.read_as == "number",
+        )
+        for name, source in settings.values.items()
+    }

@@ -1,0 +1,182 @@
+"""One DNS question that a check asks a name server, over UDP, TCP or TLS, and how long each phase of it took."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.errors import CheckFailed
+from exporter.model import Measurement, MetricSpec, Reason
+from exporter.net.addresses import Endpoint, parse_address
+from exporter.net.connect_options import connect_options
+from exporter.net.connection_facts import ConnectionFacts, address_observations, resolution_measurements
+from exporter.net.dns.exchange import DnsStream, ask_datagram
+from exporter.net.tls.certificates import tls_measurements, tls_observations
+from exporter.net.udp import open_datagram_socket
+
+if TYPE_CHECKING:
+    from exporter.attempt import Attempt
+    from exporter.net.connect_options import ConnectOptions
+    from exporter.net.dns.check_settings import DnsSettings
+    from exporter.net.dns.exchange import Reply
+    from exporter.net.dns.message import Question
+    from exporter.net.dns.reader import DnsAnswer
+    from exporter.net.network import Network
+
+DEFAULT_PORTS = {"udp": 53, "tcp": 53, "tls": 853}
+"""Ports of name servers by transport (RFC 1035, RFC 7766, RFC 7858)."""
+
+_SHOWN_ANSWERS = 10
+_HAND_OVER = frozenset(
+    (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.CONNECTION_RESET, Reason.UNREACHABLE, Reason.TIMEOUT)
+)
+"""Failures after which the next of the system's servers is tried."""
+
+PHASES = MetricSpec(
+    name="probe_dns_duration_seconds",
+    help="Seconds spent finding the server's address, connecting to it (TLS included) and waiting for its answer; "
+    "0 for a phase that was not reached",
+    labels=("phase",),
+    defaults=((("resolve",), 0.0), (("connect",), 0.0), (("request",), 0.0)),
+)
+
+
+class Asked(NamedTuple):
+    """What is asked, and whom; worked out once, shared by runs and never changed.
+
+    Attributes:
+        question: The question.
+        server: Whom it is asked; None for the system's servers.
+        connect: How to connect to that server, used as far as the transport needs it; None without one.
+    """
+
+    question: Question
+    server: Endpoint | None
+    connect: ConnectOptions | None
+
+
+def options_for(server: Endpoint, settings: DnsSettings) -> ConnectOptions:
+    """Return how to connect to a name server, used as far as the transport needs it."""
+    return connect_options(
+        server,
+        settings,
+        tls=settings.tls_config if settings.transport == "tls" else None,
+        tls_timeout_seconds=settings.tls_timeout_seconds,
+    )
+
+
+class Inquiry:
+    """One attempt to get one answer, and how long each of its phases took so far."""
+
+    def __init__(self, network: Network, settings: DnsSettings, asked: Asked, attempt: Attempt) -> None:
+        self._network = network
+        self._settings = settings
+        self._attempt = attempt
+        self._asked = asked
+        self._facts = ConnectionFacts(attempt)
+        self._resolve_seconds = 0.0
+        self._connect_seconds = 0.0
+        self._request_seconds = 0.0
+        self.truncated = False
+
+    async def answer(self, timeout_seconds: float) -> DnsAnswer:
+        """Query until there is an answer.
+
+        Args:
+            timeout_seconds: The check's time limit in seconds, shared by the system's servers.
+
+        Raises:
+            CheckFailed: When no server returned one.
+        """
+        server, connect = self._asked.server, self._asked.connect
+        if server is not None and connect is not None:
+            return await self._ask(server, connect)
+        port = DEFAULT_PORTS[self._settings.transport]
+        servers = [Endpoint(one.address, port) for one in await self._network.lookups.name_servers(self._attempt)]
+        for server in servers[:-1]:
+            try:
+                async with asyncio.timeout(timeout_seconds / len(servers)):
+                    return await self._ask(server, options_for(server, self._settings))
+            except TimeoutError:
+                self._attempt.note("no answer in time; going on to the next server", server=server.host)
+            except CheckFailed as failure:
+                if failure.reason not in _HAND_OVER:
+                    raise
+                self._attempt.note("going on to the next server", server=server.host, why=failure.detail)
+        return await self._ask(servers[-1], options_for(servers[-1], self._settings))
+
+    @property
+    def phase(self) -> str:
+        """The current phase; empty before there is a connection to send the request over."""
+        return "request" if self._settings.transport == "udp" or self._facts.ready_at else ""
+
+    def report(self) -> None:
+        """Report the phases and the facts measured so far."""
+        self._attempt.measure_all(
+            (
+                Measurement(PHASES, self._resolve_seconds, ("resolve",)),
+                Measurement(PHASES, self._connect_seconds, ("connect",)),
+                Measurement(PHASES, self._request_seconds, ("request",)),
+                *resolution_measurements(self._facts),
+            )
+        )
+        self._attempt.observe(address_observations(self._facts))
+        if self._facts.tls is not None:
+            self._attempt.measure_all(tls_measurements(self._facts.tls))
+            self._attempt.observe(tls_observations(self._facts.tls))
+
+    async def _ask(self, server: Endpoint, connect: ConnectOptions) -> DnsAnswer:
+        self._attempt.timeout_reason, self._attempt.phase_name = Reason.TIMEOUT, ""
+        self._facts = ConnectionFacts(self._attempt)
+        if self._settings.transport == "udp":
+            reply, asked = await self._ask_udp(connect.connect_to or server)
+            if reply.answer is None:
+                self.truncated = True
+                self._attempt.note("the answer did not fit into a datagram; asking over TCP")
+                again = replace(connect, connect_to=None, address=parse_address(asked.host))
+                reply = await self._ask_stream(asked, again, ConnectionFacts(self._attempt))
+        else:
+            reply = await self._ask_stream(server, connect, self._facts)
+        answer = reply.answer
+        assert answer is not None  # noqa: S101 - only datagrams are truncated
+        self._attempt.note("answered", rcode=answer.rcode, answers=answer.texts(_SHOWN_ANSWERS), octets=answer.octets)
+        return answer
+
+    async def _ask_udp(self, server: Endpoint) -> tuple[Reply, Endpoint]:
+        """Ask over UDP; return the reply, and the address that was asked."""
+        settings = self._settings
+        try:
+            address = await self._network.lookups.address(server.host, settings, self._facts)
+        finally:
+            self._resolve_seconds += self._facts.resolve_seconds
+        asked = Endpoint(address.text, server.port)
+        started = perf_counter()
+        with open_datagram_socket(address, server.port, settings.source_ip) as connected:
+            began = perf_counter()
+            self._connect_seconds += began - started
+            self._attempt.note("asking", server=str(asked), transport="udp")
+            reply = None
+            try:
+                reply = await ask_datagram(self._asked.question, connected, self._attempt)
+            finally:
+                self._request_seconds += (reply.received_at if reply else perf_counter()) - began
+        return reply, asked
+
+    async def _ask_stream(self, server: Endpoint, connect: ConnectOptions, facts: ConnectionFacts) -> Reply:
+        stream = DnsStream(self._asked.question)
+        started = perf_counter()
+        try:
+            transport = await self._network.connect(stream, server, connect, facts)
+        finally:
+            self._resolve_seconds += facts.resolve_seconds
+            self._connect_seconds += perf_counter() - started - facts.resolve_seconds
+        began = perf_counter()
+        reply = None
+        try:
+            reply = await stream.ask()
+        finally:
+            self._request_seconds += (reply.received_at if reply else perf_counter()) - began
+            transport.abort()
+        return reply
