@@ -130,6 +130,7 @@ async def test_everything_else_that_is_observed(server: DnsServer) -> None:
     _, attempt = await ask("two.test", server=server.server)
     observed = {name: value for name, value in attempt.observed.items() if name != "answers"}
     assert observed == {
+        "address": "127.0.0.1",
         "rcode": "NOERROR",
         "answer_count": 2,
         "authority_count": 0,
