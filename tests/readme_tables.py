@@ -317,6 +317,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "imap-keys": lambda: _own_keys("imap", MailServerSettings),
     "mail-search-keys": mail_search_keys,
     "mail-roundtrip-keys": lambda: _own_keys("mail-roundtrip", MailServerSettings),
+    "exec-keys": lambda: _own_keys("exec"),
     "subjects": subjects,
     "operators": operators,
     "check-metrics": check_metrics,

@@ -15,7 +15,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 ROOMS: tuple[tuple[str, ...], ...] = (
-    ("exporter.version", "exporter.foreign", "exporter.gc_tuning", "exporter.host_names", "exporter.quantities"),
+    (
+        "exporter.version",
+        "exporter.foreign",
+        "exporter.gc_tuning",
+        "exporter.host_names",
+        "exporter.nagios",
+        "exporter.child_process",
+        "exporter.quantities",
+    ),
     ("exporter.model", "exporter.regular_files", "exporter.secrecy"),
     ("exporter.errors", "exporter.masking"),
     ("exporter.attempt", "exporter.logs", "exporter.settings"),

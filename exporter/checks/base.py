@@ -80,6 +80,8 @@ class CheckType:
             measure and log in the attempt what follows from them.
         min_interval_seconds: Default of `min_interval`.
         needs_http_client: Whether the batch must create the shared HTTP client for it.
+        runs_programs: Whether whoever writes a configuration can run programs with it. Loading refuses such a type
+            unless the caller allows it, as `--enable-exec` does.
     """
 
     name: str
@@ -100,6 +102,7 @@ class CheckType:
     conclude: Callable[[Check, Attempt, Sequence[ExpectationOutcome]], None] | None = None
     min_interval_seconds: float = 0.0
     needs_http_client: bool = False
+    runs_programs: bool = False
 
     def __post_init__(self) -> None:
         """Make `phases` one of the metrics."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exporter.checks.dns import DNS
+from exporter.checks.exec import EXEC
 from exporter.checks.grpc import GRPC
 from exporter.checks.http import HTTP, JSON_HTTP
 from exporter.checks.icmp import ICMP
@@ -15,4 +16,4 @@ from exporter.checks.ssh import SSH
 from exporter.checks.tcp import TCP
 from exporter.checks.websocket import WEBSOCKET
 
-BUILTIN = (HTTP, JSON_HTTP, DNS, TCP, GRPC, WEBSOCKET, SSH, ICMP, NTP, SMTP, IMAP, POP3, MAIL_ROUNDTRIP)
+BUILTIN = (HTTP, JSON_HTTP, DNS, TCP, GRPC, WEBSOCKET, SSH, ICMP, NTP, SMTP, IMAP, POP3, MAIL_ROUNDTRIP, EXEC)

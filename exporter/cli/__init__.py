@@ -107,7 +107,9 @@ def _run(options: Options, masks: Masks) -> int:
 
 def _check_configuration(options: Options) -> int:
     with ExitStack() as stack:
-        config = configuration_loader(options.config_file, ExecutorRegistry.with_builtins(), stack)()
+        config = configuration_loader(
+            options.config_file, ExecutorRegistry.with_builtins(), stack, allow_programs=options.enable_exec
+        )()
     for warning in config.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     disabled = f" and {len(config.disabled)} disabled" if config.disabled else ""
@@ -121,7 +123,9 @@ def _print_schema(options: Options) -> int:
     registry = ExecutorRegistry.with_builtins()
     with ExitStack() as stack:
         if options.config_file is not None:
-            registry.register_plugins(configuration_loader(options.config_file, registry, stack)().plugins)
+            registry.register_plugins(
+                configuration_loader(options.config_file, registry, stack, allow_programs=options.enable_exec)().plugins
+            )
     sys.stdout.write(json.dumps(json_schema(registry.check_types), indent=2) + "\n")
     return 0
 

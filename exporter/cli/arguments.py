@@ -71,6 +71,7 @@ class Options:
     config_check: bool = False
     auto_reload: bool = True
     auto_reload_interval_seconds: float = 5.0
+    enable_exec: bool = False
     listen_addresses: tuple[ListenAddress, ...] = (ListenAddress("", DEFAULT_PORT),)
     timeout_offset_seconds: float = 0.5
     history_limit: int = 30

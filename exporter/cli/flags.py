@@ -205,6 +205,11 @@ FLAGS = (
         help="How often the files are checked for changes.",
     ),
     Flag(
+        name="enable-exec", option="enable_exec", group="configuration", default="off",
+        commands=("serve", "run", "schema", "generate rules", "generate prometheus"),
+        help="Allow checks of type exec, which run programs. Whoever can write the configuration can then run any.",
+    ),
+    Flag(
         name="web.listen-address", option="listen_addresses", group="web", repeatable=True,
         parse=parse_listen_address, metavar="ADDRESS", default=f":{DEFAULT_PORT}", commands=("serve", "healthcheck"),
         help="Where to listen: :port for every IPv4 and IPv6 address, host:port or [::1]:port. May be repeated.",

@@ -41,7 +41,9 @@ def generate(options: Options) -> int:
         OSError: When the file cannot be written.
     """
     with ExitStack() as stack:
-        config = configuration_loader(options.config_file, ExecutorRegistry.with_builtins(), stack)()
+        config = configuration_loader(
+            options.config_file, ExecutorRegistry.with_builtins(), stack, allow_programs=options.enable_exec
+        )()
     text = _rules(config, options) if options.command == "generate rules" else _jobs(config, options)
     if options.output_file is None:
         # YAML is UTF-8 (YAML 1.2, section 5.2), whatever the locale says that the terminal shows

@@ -70,7 +70,7 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
     with ExitStack() as stack:
         registry = ExecutorRegistry.with_builtins()
         has_files = options.config_file is not None and not is_pipe(Path(options.config_file))
-        load = configuration_loader(options.config_file, registry, stack)
+        load = configuration_loader(options.config_file, registry, stack, allow_programs=options.enable_exec)
         live_config = LiveConfig(load, load(), masks)
         registry.register_plugins(live_config.current.plugins)
         provider = BlockingPortalProvider("asyncio", {"use_uvloop": find_spec("uvloop") is not None})
@@ -87,13 +87,16 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
         )
 
 
-def configuration_loader(config_file: str | None, registry: ExecutorRegistry, stack: ExitStack) -> Callable[[], Config]:
+def configuration_loader(
+    config_file: str | None, registry: ExecutorRegistry, stack: ExitStack, *, allow_programs: bool = False
+) -> Callable[[], Config]:
     """Return a function that loads the configuration, at the start and for each reload.
 
     Args:
         config_file: The file; None starts the demo and loads its checks.
         registry: The check types, besides those of the plugins that a configuration names.
         stack: Stops the demo's targets when it is closed.
+        allow_programs: Whether checks may have types that run programs.
 
     Raises:
         ConfigError: When the file is a pipe, which is read here, and that fails.
@@ -101,8 +104,8 @@ def configuration_loader(config_file: str | None, registry: ExecutorRegistry, st
     if config_file is not None:
         path = Path(config_file)
         if is_pipe(path):
-            return piped_loader(path, registry.check_types)
-        return lambda: load_config(path, registry.check_types)
+            return piped_loader(path, registry.check_types, allow_programs=allow_programs)
+        return lambda: load_config(path, registry.check_types, allow_programs=allow_programs)
     text = stack.enter_context(run_demo()).configuration
     return lambda: parse_config(text, DEMO_FILE, registry.check_types)
 

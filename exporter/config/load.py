@@ -68,7 +68,11 @@ class Config:
 
 
 def load_config(
-    path: Path, check_types: Mapping[str, CheckType], *, environment: Mapping[str, str] = os.environ
+    path: Path,
+    check_types: Mapping[str, CheckType],
+    *,
+    environment: Mapping[str, str] = os.environ,
+    allow_programs: bool = False,
 ) -> Config:
     """Load a configuration and all its files.
 
@@ -76,15 +80,21 @@ def load_config(
         path: The main file.
         check_types: The types that checks may have, by name.
         environment: The variables that references may name.
+        allow_programs: Whether checks may have types that run programs.
 
     Raises:
         ConfigError: When anything is wrong with it; lists every problem.
     """
-    return _Load(environment, check_types).run(path, None)
+    return _Load(environment, check_types, allow_programs=allow_programs).run(path, None)
 
 
 def parse_config(
-    text: str, file: str, check_types: Mapping[str, CheckType], *, environment: Mapping[str, str] = os.environ
+    text: str,
+    file: str,
+    check_types: Mapping[str, CheckType],
+    *,
+    environment: Mapping[str, str] = os.environ,
+    allow_programs: bool = False,
 ) -> Config:
     """Load a configuration from its text.
 
@@ -93,18 +103,22 @@ def parse_config(
         file: The name for messages; paths in the document are relative to its directory.
         check_types: The types that checks may have, by name.
         environment: The variables that references may name.
+        allow_programs: Whether checks may have types that run programs.
 
     Raises:
         ConfigError: When anything is wrong with it; lists every problem.
     """
-    return _Load(environment, check_types).run(Path(file), text)
+    return _Load(environment, check_types, allow_programs=allow_programs).run(Path(file), text)
 
 
 class _Load:
     """One load of one configuration."""
 
-    def __init__(self, environment: Mapping[str, str], check_types: Mapping[str, CheckType]) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], check_types: Mapping[str, CheckType], *, allow_programs: bool
+    ) -> None:
         self._environment = environment
+        self._allow_programs = allow_programs
         self._problems = Problems()
         self._files = Files()
         self._secrets = Secrets(environment, self._files, self._problems)
@@ -221,6 +235,8 @@ class _Load:
         type_node = own.get("type")
         name = type_node.value if type_node else None
         if isinstance(name, str) and name in self._builders:
+            if type_node is not None and self._types[name].runs_programs and not self._allow_programs:
+                self._problems.add(type_node, f"{quoted(name)} runs programs, which needs the flag --enable-exec")
             return self._builders[name]
         if type_node is None:
             place = check._replace(path=f"{check.path}.type")

@@ -37,13 +37,18 @@ def is_pipe(path: Path) -> bool:
 
 
 def piped_loader(
-    path: Path, check_types: Mapping[str, CheckType], *, patience_seconds: float = _PATIENCE_SECONDS
+    path: Path,
+    check_types: Mapping[str, CheckType],
+    *,
+    allow_programs: bool = False,
+    patience_seconds: float = _PATIENCE_SECONDS,
 ) -> Callable[[], Config]:
     """Read a pipe to its end and return a function that loads the configuration once.
 
     Args:
         path: The pipe.
         check_types: The types that checks may have, by name.
+        allow_programs: Whether checks may have types that run programs.
         patience_seconds: How long to wait for its end.
 
     Raises:
@@ -55,7 +60,8 @@ def piped_loader(
     def load() -> Config:
         if not unread:
             raise _refused(path, "was read from a pipe, which can be read only once; restart the exporter to change it")
-        return parse_config(unread.pop(), "stdin" if str(path) == "/dev/stdin" else "pipe", check_types)
+        name = "stdin" if str(path) == "/dev/stdin" else "pipe"
+        return parse_config(unread.pop(), name, check_types, allow_programs=allow_programs)
 
     return load
 

@@ -103,5 +103,19 @@ def grpc_targets(directory: Path, count: int) -> Iterator[Targets]:
         yield Targets("type: grpc", "{prober: grpc, timeout: 10s, grpc: {preferred_ip_protocol: ip4}}", places, places)
 
 
-TYPES = {"http": http_targets, "https": https_targets, "tcp": tcp_targets, "dns": dns_targets, "grpc": grpc_targets}
+@contextmanager
+def icmp_targets(_directory: Path, count: int) -> Iterator[Targets]:
+    """Pings of the loopback, which the kernel answers; both exporters need permission to send them."""
+    hosts = [HOSTS[number % len(HOSTS)] for number in range(count)]
+    yield Targets("type: icmp", "{prober: icmp, timeout: 10s, icmp: {preferred_ip_protocol: ip4}}", hosts, hosts)
+
+
+TYPES = {
+    "http": http_targets,
+    "https": https_targets,
+    "tcp": tcp_targets,
+    "dns": dns_targets,
+    "grpc": grpc_targets,
+    "icmp": icmp_targets,
+}
 """What `--type` can be."""

@@ -101,7 +101,7 @@ def faults_of_check(keys: str) -> list[str]:
             "name: it, type: unix, target: a.example",
             (
                 'type: "unix" is not a check type; there is no such type; types: '
-                "dns, grpc, http, icmp, imap, json-http, mail-roundtrip, ntp, pop3, smtp, ssh, tcp, websocket"
+                "dns, exec, grpc, http, icmp, imap, json-http, mail-roundtrip, ntp, pop3, smtp, ssh, tcp, websocket"
             ),
         ),
     ],

@@ -1,0 +1,198 @@
+"""Type `exec`: runs a program by the convention of monitoring plugins, and judges exit status and performance data.
+
+The program is started directly, without a shell, in an environment of its own. A configuration may use this type only
+where the command line allows it, because whoever can write the file can then run programs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import StringConstraints, model_validator
+
+from exporter.child_process import ChildProcesses
+from exporter.model import leaves
+from exporter.nagios import STATES, PluginOutput, read_output
+from exporter.plugin import (
+    CheckFailed,
+    CheckSettings,
+    CheckType,
+    Field,
+    MetricSpec,
+    Reason,
+    Result,
+    ResultStatus,
+    SelectorKind,
+    SingleLine,
+    Size,
+    Subject,
+    ValueKind,
+    current_attempt,
+)
+from exporter.settings import SecretiveLine
+
+if TYPE_CHECKING:
+    from exporter.child_process import Ended
+    from exporter.plugin import Attempt, BatchContext, Check
+
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_MAX_OUTPUT_BYTES = 1024 * 1024
+_SHOWN_CHARACTERS = 300
+
+Argument = Annotated[SecretiveLine, StringConstraints(max_length=4096)]
+
+PHASES = MetricSpec(
+    name="probe_exec_duration_seconds",
+    help="Seconds that the program ran, its start included; 0 when it was not started",
+    labels=("phase",),
+    defaults=((("run",), 0.0),),
+)
+EXIT_STATUS = MetricSpec(
+    name="probe_exec_exit_status",
+    help="Exit status of the program: 0 ok, 1 warning, 2 critical, 3 unknown; -1 when it did not exit by itself",
+    defaults=(((), -1.0),),
+)
+VALUE = MetricSpec(
+    name="probe_exec_value",
+    help="Performance data that the program printed, by its label: times in seconds, sizes in bytes; absent when the "
+    "program did not print the label",
+    labels=("value",),
+)
+
+_EXIT_STATUS = Subject(
+    name="exit_status",
+    kind=ValueKind.NUMBER,
+    description="Exit status of the program; without an expectation, 1 is a warning and everything above an error",
+    reason=Reason.STATUS,
+    bounds=(0, 255),
+)
+_OUTPUT = Subject(name="output", kind=ValueKind.TEXT, description="What the program printed")
+_VALUE = Subject(
+    name="value",
+    kind=ValueKind.NUMBER,
+    description="A value of the performance data, named by its label: times in seconds, sizes in bytes",
+    selector=SelectorKind.TEXT,
+)
+
+
+class ExecSettings(CheckSettings):
+    """Settings of type `exec`."""
+
+    command: tuple[Argument, ...] = Field(
+        min_length=1, max_length=100, description="Program and arguments, a list; no shell reads them"
+    )
+    environment: dict[SingleLine, SecretiveLine] = Field(
+        default={}, description="Environment variables besides PATH and LANG; no others are passed on"
+    )
+    working_directory: SingleLine = Field(default="/", description="Where the program runs")
+    output_limit: Size = Field(
+        default=65536, ge=1, le=_MAX_OUTPUT_BYTES, description="How much of the output is kept; the rest is dropped"
+    )
+
+    @model_validator(mode="after")
+    def _find_program(self) -> Self:
+        program = self.command[0]
+        if "/" in program and not program.startswith("/"):
+            raise ValueError("needs in command the absolute path of a program, or a name that is found in PATH")
+        if shutil.which(program, path=self.variables["PATH"]) is None:
+            raise ValueError("has in command no program that exists and can be run")
+        if not os.path.isdir(self.working_directory):  # noqa: PTH112 - the text is not needed as a path
+            raise ValueError("has a working_directory that is not a directory")
+        return self
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The whole environment of the program."""
+        return {**_ENVIRONMENT, **self.environment}
+
+
+class ExecCheckExecutor:
+    """Runs the programs of its batch; lives as long as the batch."""
+
+    def __init__(self, _context: BatchContext) -> None:
+        self._processes = ChildProcesses()
+
+    async def execute(self, check: Check) -> Result:
+        """Run the program and return the result."""
+        settings, attempt = check.settings, current_attempt()
+        if not isinstance(settings, ExecSettings):
+            raise CheckFailed(Reason.INTERNAL, "a check of type exec needs ExecSettings, with a command")
+        with attempt.phase("run"):
+            ended = await self._run(settings)
+        text = ended.output.decode("utf-8", errors="replace")
+        output = read_output(text)
+        _report(ended, text, output, attempt)
+        if any(one.subject is _EXIT_STATUS for one in leaves(check.expectations)):
+            return Result(check_name=check.name, status=ResultStatus.OK)
+        return _judge(check, ended.exit_status, output.summary[:_SHOWN_CHARACTERS])
+
+    async def aclose(self) -> None:
+        """Wait until the programs that were killed are gone."""
+        await self._processes.aclose()
+
+    async def _run(self, settings: ExecSettings) -> Ended:
+        try:
+            ended = await self._processes.run(
+                settings.command,
+                environment=settings.variables,
+                directory=settings.working_directory,
+                limit_bytes=settings.output_limit,
+            )
+        except OSError as error:
+            detail = f"the program could not be started: {os.strerror(error.errno or 0).lower()}"
+            raise CheckFailed(Reason.LOCAL, detail) from error
+        if ended.exit_status < 0:
+            raise CheckFailed(Reason.PROTOCOL, f"the program was killed by {_signal_name(-ended.exit_status)}")
+        return ended
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _report(ended: Ended, text: str, output: PluginOutput, attempt: Attempt) -> None:
+    """Record what the program printed, and how it exited."""
+    attempt.measure(EXIT_STATUS, ended.exit_status)
+    for label, number in output.values.items():
+        attempt.measure(VALUE, number, (label,))
+    attempt.observe(
+        {
+            _EXIT_STATUS.name: ended.exit_status,
+            _OUTPUT.name: text,
+            _VALUE.name: lambda label: output.values.get(str(label)),
+        }
+    )
+    attempt.note("exited", exit_status=ended.exit_status, summary=output.summary[:_SHOWN_CHARACTERS])
+    if ended.errors:
+        errors = ended.errors[: 4 * _SHOWN_CHARACTERS].decode("utf-8", errors="replace")
+        attempt.note("printed to standard error", text=errors[:_SHOWN_CHARACTERS])
+
+
+def _judge(check: Check, exit_status: int, summary: str) -> Result:
+    """Return what an exit status means by the convention."""
+    if exit_status == 0:
+        return Result(check_name=check.name, status=ResultStatus.OK)
+    if exit_status >= len(STATES):
+        detail = f"the program exited with {exit_status}, which means nothing: {summary or 'no output'}"
+        return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.PROTOCOL, detail=detail)
+    status = ResultStatus.WARNING if STATES[exit_status] == "warning" else ResultStatus.ERROR
+    detail = f"the program exited with {exit_status} ({STATES[exit_status]}): {summary or 'no output'}"
+    return Result(check_name=check.name, status=status, reason=Reason.STATUS, detail=detail)
+
+
+EXEC = CheckType(
+    name="exec",
+    description="Runs a program by the convention of monitoring plugins; needs --enable-exec",
+    executor=ExecCheckExecutor,
+    settings=ExecSettings,
+    phases=PHASES,
+    metrics=(EXIT_STATUS, VALUE),
+    subjects=(_EXIT_STATUS, _VALUE, _OUTPUT),
+    runs_programs=True,
+)
