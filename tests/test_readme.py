@@ -88,7 +88,7 @@ def test_the_configurations_load(place: Path, block: Block) -> None:
     """Every example of checks.yml can be loaded."""
     file = place / "checks.yml"
     file.write_text(block.text, encoding="utf-8")
-    assert load_config(file, TYPES).checks
+    assert load_config(file, TYPES, allow_programs=True).checks
 
 
 def test_the_targets_of_files_become_these_checks(place: Path) -> None:
