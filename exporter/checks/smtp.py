@@ -16,6 +16,7 @@ from exporter.mail.settings import MIN_INTERVAL_SECONDS, SmtpSettings, mail_plac
 from exporter.mail.smtp_session import SmtpRefused
 from exporter.mail.subjects import CAPABILITIES, CODE, fit_mail_expectation
 from exporter.mail.submission import Envelope, Submission
+from exporter.model import leaves
 from exporter.net.addresses import endpoint
 from exporter.plugin import (
     CONNECTION_METRICS,
@@ -31,6 +32,7 @@ from exporter.plugin import (
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.mail.smtp_replies import SmtpReply
+    from exporter.model import Expectation
     from exporter.plugin import BatchContext, Check, CheckSettings
 
 PHASES = MetricSpec(
@@ -71,8 +73,11 @@ class SmtpCheckExecutor:
             await submission.run(_envelope(settings), is_welcome=lambda reply: _is_expected(check, reply))
         except SmtpRefused as refused:
             # With an expectation about the code, that decides: a refusal may be what the check is for.
-            if refused.reason is not Reason.STATUS or not _judges_code(check):
-                raise
+            if refused.reason is not Reason.STATUS or not _judging_code(check):
+                # Returned, not raised, so that `retry_on` can judge the code.
+                return Result(
+                    check_name=check.name, status=ResultStatus.ERROR, reason=refused.reason, detail=refused.detail
+                )
         finally:
             _report(submission, attempt)
         return Result(check_name=check.name, status=ResultStatus.OK)
@@ -93,13 +98,14 @@ def _envelope(settings: SmtpSettings) -> Envelope | None:
     return Envelope(settings.sender, settings.recipient, message)
 
 
-def _judges_code(check: Check[SmtpSettings]) -> bool:
-    return any(expectation.subject is CODE for expectation in check.expectations)
+def _judging_code(check: Check[SmtpSettings]) -> list[Expectation]:
+    """Return the expectations of the check that are about the code, groups with such an expectation included."""
+    return [one for one in check.expectations if any(leaf.subject is CODE for leaf in leaves((one,)))]
 
 
 def _is_expected(check: Check[SmtpSettings], reply: SmtpReply) -> bool:
     """Return whether the check has expectations about the code, and the reply meets them."""
-    judging = [expectation for expectation in check.expectations if expectation.subject is CODE]
+    judging = _judging_code(check)
     return bool(judging) and all(outcome.ok for outcome in evaluate(judging, {CODE.name: reply.code}))
 
 

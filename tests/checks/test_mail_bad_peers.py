@@ -296,6 +296,25 @@ def test_an_expected_temporary_refusal_is_not_tried_again(run: RunCheck) -> None
         assert server.peers == ["127.0.0.1"]
 
 
+def test_codes_decide_about_retries(run: RunCheck) -> None:
+    """`retry_on` can retry the whole check after some codes and not after others."""
+    for code, attempts in ((450, 2), (550, 1)):
+        behave = MailScript(b"220 x\r\n", {b"EHLO": b"250 x\r\n", b"MAIL": b"%d no\r\n" % code})
+        with serve(behave) as server:
+            keys = "temporary_retries: 0, retries: 1, retry_on: [{code: 4xx}]"
+            result = run("smtp", server.target, f"tls: none, from: a@x.test, {keys}", "5s")
+        assert (result.reason, result.attempts) == (Reason.STATUS, attempts)
+
+
+def test_one_of_several_codes_may_be_expected(run: RunCheck) -> None:
+    """A refusal that one expectation of a group allows is what the check wants to see."""
+    behave = MailScript(b"220 x\r\n", {b"EHLO": b"250 x\r\n", b"MAIL": b"450 greylisted\r\n"})
+    with serve(behave) as server:
+        keys = "expect: [{any: [{code: 250}, {code: 450}]}]"
+        assert outcome(run("smtp", server.target, f"tls: none, from: a@x.test, {keys}")) == (ResultStatus.OK, None, "")
+        assert server.peers == ["127.0.0.1"]
+
+
 def test_a_server_without_extensions_is_spoken_to_plainly(run: RunCheck) -> None:
     """When EHLO is refused, HELO is used."""
     behave = MailScript(b"220 x\r\n", {b"EHLO": b"502 what\r\n", b"HELO": b"250 x\r\n"})
