@@ -98,6 +98,7 @@ __all__ = [
     "current_attempt",
     "open_datagram",
     "open_stream",
+    "open_unix_stream",
     "parse_host",
     "parse_host_port",
     "record_value",
@@ -165,6 +166,23 @@ async def open_datagram(host: str, port: int, settings: NetworkSettings) -> Data
     """
     attempt = current_attempt()
     return await opening.open_datagram(_network_of(attempt), attempt, Endpoint(host, port), settings)
+
+
+async def open_unix_stream(path: str, *, timeout_seconds: float | None = None) -> Stream:
+    """Connect to a Unix socket; the current attempt records the phase `connect`.
+
+    `Stream.start_tls` starts TLS on it, with a name to verify, as a socket has none.
+
+    Args:
+        path: Path of the socket, or an abstract name that begins with @.
+        timeout_seconds: Limit of connecting; None for no limit besides that of the check.
+
+    Raises:
+        CheckFailed: With reason `connect_refused` when nothing listens there, `local` when the exporter lacks the
+            permission, `connect_timeout` when the time limit has passed.
+    """
+    attempt = current_attempt()
+    return await opening.open_unix_stream(_network_of(attempt), attempt, path, timeout_seconds)
 
 
 def _network_of(attempt: Attempt) -> Network:

@@ -18,6 +18,7 @@ from exporter.config.common_keys import READ_APART, CommonKeys
 from exporter.config.documents import DOCUMENT_KEYS
 from exporter.config.maintenance import MaintenanceKeys
 from exporter.config.model_fields import fields_of
+from exporter.dialogue.steps import DialogueStep
 from exporter.expect import DURATION, OPERATORS
 from exporter.exposition import families as catalogue
 from exporter.http.settings import OAuth2
@@ -270,7 +271,7 @@ def type_metrics() -> str:
         (
             _code(spec.name),
             "all" if len(types) == len(_TYPES) else ", ".join(types),
-            ", ".join(map(_code, spec.labels)),
+            "those of the configuration" if spec.has_free_labels else ", ".join(map(_code, spec.labels)),
             spec.help,
         )
         for spec, types in found.values()
@@ -318,6 +319,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "mail-search-keys": mail_search_keys,
     "mail-roundtrip-keys": lambda: _own_keys("mail-roundtrip", MailServerSettings),
     "exec-keys": lambda: _own_keys("exec"),
+    "udp-keys": lambda: _own_keys("udp"),
+    "unix-keys": lambda: _own_keys("unix"),
+    "step-keys": lambda: _keys_table(_properties(DialogueStep)),
     "subjects": subjects,
     "operators": operators,
     "check-metrics": check_metrics,

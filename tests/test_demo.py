@@ -77,6 +77,10 @@ def test_the_demo_shows_every_verdict(results: dict[str, Result]) -> None:
         "cart": (ResultStatus.OK, None),
         "live-updates": (ResultStatus.OK, None),
         "bastion": (ResultStatus.OK, None),
+        "mail-dialogue": (ResultStatus.OK, None),
+        "control-socket": (ResultStatus.OK, None),
+        "control-port": (ResultStatus.OK, None),
+        "closed-port": (ResultStatus.OK, None),
         "nobody-listens": (ResultStatus.ERROR, Reason.CONNECT_REFUSED),
     }
 

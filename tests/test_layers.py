@@ -31,11 +31,11 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.judging",),
     ("exporter.values",),
     ("exporter.net",),
-    ("exporter.http", "exporter.icmp", "exporter.ntp"),
+    ("exporter.http", "exporter.icmp", "exporter.ntp", "exporter.starttls"),
     ("exporter.grpc", "exporter.ssh", "exporter.websocket"),
     ("exporter.checks.base", "exporter.checks.judging_answers"),
     ("exporter.plugin",),
-    ("exporter.mail",),
+    ("exporter.dialogue", "exporter.mail"),
     ("exporter.checks",),
     ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
     ("exporter.config",),
@@ -56,7 +56,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.expect": (("comparing", "operators", "words"), ("judging",), ("",)),
     "exporter.net": (
         ("addresses", "errors", "field_lines", "file_access", "singleflight"),
-        ("connection_facts", "lenient_head", "spoken_lines", "udp"),
+        ("connection_facts", "lenient_head", "spoken_lines", "udp", "unix"),
         ("tls",),
         ("dns", "proxy.route"),
         ("connect_options", "happy_eyeballs"),

@@ -14,6 +14,25 @@ from exporter.checks.pop3 import POP3
 from exporter.checks.smtp import SMTP
 from exporter.checks.ssh import SSH
 from exporter.checks.tcp import TCP
+from exporter.checks.udp import UDP
+from exporter.checks.unix import UNIX
 from exporter.checks.websocket import WEBSOCKET
 
-BUILTIN = (HTTP, JSON_HTTP, DNS, TCP, GRPC, WEBSOCKET, SSH, ICMP, NTP, SMTP, IMAP, POP3, MAIL_ROUNDTRIP, EXEC)
+BUILTIN = (
+    HTTP,
+    JSON_HTTP,
+    DNS,
+    TCP,
+    UDP,
+    UNIX,
+    GRPC,
+    WEBSOCKET,
+    SSH,
+    ICMP,
+    NTP,
+    SMTP,
+    IMAP,
+    POP3,
+    MAIL_ROUNDTRIP,
+    EXEC,
+)

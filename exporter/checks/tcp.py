@@ -1,4 +1,4 @@
-"""Type `tcp`: connects, with TLS if configured, and can judge what the server says line by line.
+"""Type `tcp`: connects, with TLS if configured, and can judge what the server says or hold a dialogue with it.
 
 The banner is what the server says unprompted, or in reply to what was sent. It is read only if an expectation is about
 it: until some line meets each expectation, the server closes, or the check's time is nearly up. Greetings may have
@@ -8,15 +8,20 @@ several lines (RFC 5321 section 4.2.1). Negative expectations apply to the first
 from __future__ import annotations
 
 import asyncio
-import re
 from math import isfinite
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Self, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
+from exporter.dialogue.connected import CONNECTED_SUBJECTS, about_connecting, connect_in_time, is_expected
+from exporter.dialogue.expectations import fit_to_dialogue
+from exporter.dialogue.metrics import DIALOGUE_METRICS, DIALOGUE_SUBJECTS, FAILED_DUE_TO_REGEX
+from exporter.dialogue.octets import Octets  # noqa: TC001 - pydantic evaluates the annotations
+from exporter.dialogue.over_stream import StreamDialogueSettings, measure_phases, speak
+from exporter.dialogue.template import refuse_unread_escapes
 from exporter.errors import CheckFailed
 from exporter.judging.estimate import IN_PLACE_SECONDS, byte_costs
 from exporter.model import MetricSpec, Result, ResultStatus, Subject, ValueKind, leaves
@@ -28,10 +33,11 @@ from exporter.net.connection_facts import (
     address_observations,
     resolution_measurements,
 )
+from exporter.net.opening import open_stream
 from exporter.net.proxy.settings import ProxySettings, usable_proxies
 from exporter.net.spoken_lines import MAX_SPOKEN_BYTES, SpokenLines, listen
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
-from exporter.settings import NetworkSettings, TlsSettings, parse_host_port
+from exporter.settings import NetworkSettings, parse_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,12 +57,7 @@ PHASES = MetricSpec(
     labels=("phase",),
     defaults=((("resolve",), 0.0), (("connect",), 0.0), (("tls",), 0.0), (("banner",), 0.0)),
 )
-FAILED_DUE_TO_REGEX = MetricSpec(
-    name="probe_failed_due_to_regex",
-    help="1 when the banner did not match, or matched, a regular expression as it was expected not to; else 0, also "
-    "when no connection was made",
-    defaults=(((), 0.0),),
-)
+_STANDING_PHASES = tuple(labels[0] for labels, _ in PHASES.defaults)
 BANNER = Subject(
     name="banner",
     kind=ValueKind.LINES,
@@ -64,45 +65,25 @@ BANNER = Subject(
 )
 
 
-_UNREAD_ESCAPE = re.compile(r"\\r\\n|\\[rn0]$|\\x[0-9A-Fa-f]{2}")
-
-
-def _refuse_unread_escapes(text: str) -> str:
-    """Refuse a text with escapes that YAML interprets only in double quotes, which is surely what was meant."""
-    if _UNREAD_ESCAPE.search(text):
-        raise ValueError(f'holds a backslash and letters, as written; put it in double quotes: "{text}"')
-    return text
-
-
-def _parse_octets(value: object) -> bytes:
-    if not isinstance(value, str):
-        raise ValueError('must be hex in quotes, such as "00 ff 0d 0a"')  # noqa: TRY004 - a fault of the document
-    try:
-        return bytes.fromhex(value)
-    except ValueError:
-        raise ValueError("is not hex, such as 00 ff 0d 0a") from None
-
-
-Octets = Annotated[
-    bytes, BeforeValidator(_parse_octets), WithJsonSchema({"type": "string", "examples": ["00 ff 0d 0a"]})
-]
-
-
-class TcpSettings(NetworkSettings, TlsSettings, ProxySettings):
+class TcpSettings(NetworkSettings, ProxySettings, StreamDialogueSettings):
     """Settings of type `tcp`."""
 
-    tls: bool = Field(default=False, description="Use TLS from the start and verify the certificate")
-    send: Annotated[str, AfterValidator(_refuse_unread_escapes)] | None = Field(
+    send: Annotated[str, BeforeValidator(refuse_unread_escapes)] | None = Field(
         default=None, max_length=4096, description="Text sent as soon as connected, such as `PING\\r\\n`"
     )
     send_bytes: Octets | None = Field(
-        default=None, max_length=4096, description="Bytes to send instead, in hex, such as `00 ff 0d 0a`"
+        default=None,
+        max_length=4096,
+        description="Bytes to send instead, in hex, such as `00 ff 0d 0a`, or as `base64:..`",
     )
 
     @model_validator(mode="after")
     def _check_what_belongs_together(self) -> Self:
         if self.send is not None and self.send_bytes is not None:
             raise ValueError("cannot have both send and send_bytes")
+        if self.sent is not None and self.is_spoken:
+            other = "dialogue" if self.dialogue else "starttls"
+            raise ValueError(f"cannot have both send and {other}; write a step of dialogue that sends")
         return self
 
     @property
@@ -120,33 +101,46 @@ class TcpCheckExecutor:
     async def execute(self, check: Check) -> Result:
         """Connect to the target and return the result."""
         attempt = current_attempt()
-        facts = ConnectionFacts(attempt)
         prepared = check.prepared if isinstance(check.prepared, PreparedTcp) else _prepare(check)
         try:
-            await self._talk(prepared, attempt, facts)
+            if prepared.dialogue is None:
+                await self._send_and_listen(prepared, attempt)
+            else:
+                await self._converse(prepared, prepared.dialogue, attempt)
         except CheckFailed as failure:
-            return Result(
-                check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
-            )
-        finally:
-            _report(attempt, facts)
+            if not is_expected(failure, prepared.connected, attempt):
+                return Result(
+                    check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
+                )
         return Result(check_name=check.name, status=ResultStatus.OK)
 
     async def aclose(self) -> None:
         """Do nothing: every connection is closed with its check."""
 
-    async def _talk(self, prepared: PreparedTcp, attempt: Attempt, facts: ConnectionFacts) -> None:
-        spoken = SpokenLines(prepared.kept_bytes)
-        transport = await self._network.connect(spoken, prepared.endpoint, prepared.connect, facts)
+    async def _send_and_listen(self, prepared: PreparedTcp, attempt: Attempt) -> None:
+        facts, spoken = ConnectionFacts(attempt), SpokenLines(prepared.kept_bytes)
+        connecting = self._network.connect(spoken, prepared.endpoint, prepared.connect, facts)
         try:
-            if prepared.sent is not None:
-                transport.write(prepared.sent)
-            if prepared.expected:
-                await _hear_banner(spoken, prepared, attempt, facts)
-        except BaseException:
-            transport.abort()
-            raise
-        close_without_waiting(transport)
+            transport = await (connect_in_time(connecting, attempt) if prepared.connected else connecting)
+            try:
+                if prepared.sent is not None:
+                    transport.write(prepared.sent)
+                if prepared.expected:
+                    await _hear_banner(spoken, prepared, attempt, facts)
+            except BaseException:
+                transport.abort()
+                raise
+            close_without_waiting(transport)
+        finally:
+            _report(attempt, facts)
+
+    async def _converse(self, prepared: PreparedTcp, settings: StreamDialogueSettings, attempt: Attempt) -> None:
+        connecting = open_stream(self._network, attempt, prepared.endpoint, prepared.connect)
+        try:
+            async with await (connect_in_time(connecting, attempt) if prepared.connected else connecting) as stream:
+                await speak(stream, settings, prepared.endpoint.host, attempt)
+        finally:
+            measure_phases(attempt, PHASES, (*_STANDING_PHASES, *settings.phase_names))
 
 
 async def _hear_banner(spoken: SpokenLines, prepared: PreparedTcp, attempt: Attempt, facts: ConnectionFacts) -> None:
@@ -178,7 +172,9 @@ def _report(attempt: Attempt, facts: ConnectionFacts) -> None:
 
 
 def _conclude(check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
-    """Report whether what the server said failed a regular expression."""
+    """Report whether what the server said failed a regular expression; a dialogue has reported that already."""
+    if isinstance(check.settings, TcpSettings) and check.settings.is_spoken:
+        return
     failed = [one.expectation for one in outcomes if one.evaluated and not one.ok]
     attempt.measure(FAILED_DUE_TO_REGEX, float(any(map(_is_regular, failed))))
 
@@ -201,6 +197,8 @@ class PreparedTcp(NamedTuple):
         sent: What it sends when connected; None for nothing.
         expected: Expectations about what the server says.
         kept_bytes: How much of that is kept: what the event loop can judge in a few milliseconds.
+        connected: Expectations about whether a connection is made.
+        dialogue: The settings of its dialogue and of its change to TLS; None when it has neither.
     """
 
     endpoint: Endpoint
@@ -208,6 +206,8 @@ class PreparedTcp(NamedTuple):
     sent: bytes | None
     expected: tuple[Expectation, ...]
     kept_bytes: int
+    connected: tuple[Expectation, ...]
+    dialogue: StreamDialogueSettings | None
 
 
 def _prepare(check: Check) -> PreparedTcp:
@@ -230,7 +230,17 @@ def _prepare(check: Check) -> PreparedTcp:
         sent=settings.sent,
         expected=expected,
         kept_bytes=kept_bytes,
+        connected=about_connecting(check.expectations),
+        dialogue=settings if settings.is_spoken else None,
     )
+
+
+def _fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
+    own = cast("TcpSettings", settings)
+    if own.is_spoken and any(part.subject is BANNER for part in leaves([expectation])):
+        raise ValueError("cannot be used with dialogue or starttls; write a step of dialogue that expects the line")
+    says_anything = own.tls or own.is_spoken or own.sent is not None
+    return fit_to_dialogue(expectation, own, says_anything=says_anything)
 
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
@@ -239,12 +249,13 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
 
 TCP = CheckType(
     name="tcp",
-    description="Connects to a TCP port, with TLS if configured, and can judge what the server says",
+    description="Connects to a TCP port, with TLS if configured, and can judge what the server says or hold a dialogue",
     executor=lambda context: TcpCheckExecutor(context.network),
     prepare=_prepare,
     conclude=_conclude,
     settings=TcpSettings,
-    metrics=(*RESOLUTION_METRICS, PHASES, FAILED_DUE_TO_REGEX, *TLS_METRICS),
-    subjects=(BANNER, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),
+    metrics=(*RESOLUTION_METRICS, PHASES, *DIALOGUE_METRICS, *TLS_METRICS),
+    subjects=(BANNER, *CONNECTED_SUBJECTS, *DIALOGUE_SUBJECTS, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),
+    fit_expectation=_fit_expectation,
     validate_target=_validate_target,
 )

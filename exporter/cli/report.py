@@ -104,7 +104,7 @@ def _facts(check: Check, result: Result, mask: Mask) -> dict[str, object]:
         "measurements": [
             {
                 "name": entry.spec.name,
-                "labels": dict(zip(entry.spec.labels, map(mask, entry.labels), strict=False)),
+                "labels": {name: mask(value) for name, value in entry.spec.pairs(entry.labels)},
                 "value": entry.value if math.isfinite(entry.value) else None,
             }
             for entry in result.measurements

@@ -85,7 +85,7 @@ class CheckBuilder:
             entries: Its keys with defaults, fully expanded.
         """
         before = len(self._problems)
-        data = {key: self._reader.read(node) for key, node in entries.items()}
+        data = self._reader.read_settings(entries, self._fields)
         common = self._common(whole, entries, data)
         settings = self._settings(whole, entries, data)
         expected = self._expected(whole, entries, data, settings)
@@ -138,7 +138,7 @@ class CheckBuilder:
 
     def check_given(self, whole: Node, entries: dict[str, Node]) -> None:
         """Report what is wrong with keys that are not a whole check, such as defaults that no check may use."""
-        data = {key: self._reader.read(node) for key, node in entries.items()}
+        data = self._reader.read_settings(entries, self._fields)
         common = {key: value for key, value in data.items() if key in CHECK_KEYS and key not in READ_APART}
         settings = self._settings_values(entries, data)
         faults = [*validate(CommonKeys, common)[1], *validate(self._type.settings, settings, CHECK_KEYS)[1]]

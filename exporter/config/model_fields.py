@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, JsonValue, SecretBytes, SecretStr
 
-from exporter.settings import FileReference
+from exporter.settings import CaptureReferences, FileReference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ class ModelFields:
         secrets: Keys whose values or elements are secrets.
         single_secrets: Those of `secrets` that hold one text, so that `<key>_file` can replace them.
         files: Keys that name a file.
+        captures: Keys whose texts may refer to captures (`CaptureReferences`).
         models: Keys whose values or elements are models.
         model_maps: Those of `models` that hold models by user-chosen names.
         lists: Keys whose values may be lists.
@@ -41,6 +42,7 @@ class ModelFields:
     secrets: frozenset[str] = frozenset()
     single_secrets: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
+    captures: frozenset[str] = frozenset()
     models: dict[str, ModelFields] = field(default_factory=dict)
     model_maps: frozenset[str] = frozenset()
     lists: frozenset[str] = frozenset()
@@ -76,6 +78,11 @@ class ModelFields:
         """Whether the model or a nested one has a secret."""
         return bool(self.secrets) or any(below.has_secrets for below in self.models.values())
 
+    @property
+    def may_capture(self) -> bool:
+        """Whether the model or a nested one has a field that may refer to captures."""
+        return bool(self.captures) or any(below.may_capture for below in self.models.values())
+
     def takes_list(self, location: Location) -> bool:
         """Return whether a list is allowed at a location; outside models it always is."""
         if not location or not isinstance(location[-1], str):
@@ -87,7 +94,8 @@ class ModelFields:
 @lru_cache(maxsize=256)
 def fields_of(model: type[BaseModel]) -> ModelFields:
     """Return the fields of a model; cached, because every check of a type needs them."""
-    secrets, single_secrets, files, model_maps, lists = set(), set(), set(), set(), set()
+    secrets, single_secrets, files, captures = set(), set(), set(), set()
+    model_maps, lists = set(), set()
     models: dict[str, ModelFields] = {}
     keys = {info.alias or name: info for name, info in model.model_fields.items()}
     for key, info in keys.items():
@@ -98,6 +106,8 @@ def fields_of(model: type[BaseModel]) -> ModelFields:
                 single_secrets.add(key)
         if any(isinstance(part, FileReference) for part in (*parts, *info.metadata)):
             files.add(key)
+        if any(isinstance(part, CaptureReferences) for part in (*parts, *info.metadata)):
+            captures.add(key)
         if any(part in _LISTS for part in parts):
             lists.add(key)
         for part in parts:
@@ -111,6 +121,7 @@ def fields_of(model: type[BaseModel]) -> ModelFields:
         secrets=frozenset(secrets),
         single_secrets=frozenset(single_secrets),
         files=frozenset(files),
+        captures=frozenset(captures),
         models=models,
         model_maps=frozenset(model_maps),
         lists=frozenset(lists),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}|\$\{")
 _VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<has_default>:-(?P<default>.*))?", re.DOTALL)
+_CAPTURE = re.compile(r"[0-9]{1,2}|[A-Za-z_][A-Za-z0-9_]*")
 _SHELL_VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?[-=?+].*)?", re.DOTALL)
 _FORMS = "write ${env:NAME}, ${env:NAME:-default} or ${file:PATH}, and $${ where the text ${ is meant"
 
@@ -50,12 +51,13 @@ class Secrets:
         self._problems = problems
         self.found: set[str] = set()
 
-    def expand(self, text: str, directory: Path) -> str:
+    def expand(self, text: str, directory: Path, *, keeps_captures: bool = False) -> str:
         """Return a text with its references resolved, as a `SecretText` if there were any.
 
         Args:
             text: The text as written.
             directory: The directory that `${file:..}` is relative to.
+            keeps_captures: Whether `${1}`, `${name}` and `$${` stay as they are, because the field reads them.
 
         Raises:
             ValueError: When a reference is malformed or its value does not exist.
@@ -68,12 +70,13 @@ class Secrets:
             parts.append(text[position : match.start()])
             shown.append(parts[-1])
             position = match.end()
-            if match[0] == "$${":
-                parts.append("${")
-                shown.append("${")
+            if match[0] == "$${" or (keeps_captures and _CAPTURE.fullmatch(match["body"] or "")):
+                parts.append(match[0] if keeps_captures else "${")
+                shown.append(parts[-1])
             else:
                 has_secret = True
-                parts.append(self._resolve(match["body"] or "", directory))
+                value = self._resolve(match["body"] or "", directory)
+                parts.append(escaped(value) if keeps_captures else value)
                 shown.append(MASK)
         parts.append(text[position:])
         shown.append(text[position:])

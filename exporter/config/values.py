@@ -28,20 +28,42 @@ class Reader:
         self._files = files
         self._problems = problems
 
-    def read(self, node: Node) -> object:
-        """Return the value of a node; texts with references are returned as `SecretText`."""
+    def read(self, node: Node, *, keeps_captures: bool = False) -> object:
+        """Return the value of a node; texts with references are returned as `SecretText`.
+
+        Args:
+            node: The node.
+            keeps_captures: Whether references to captures stay as they are written.
+        """
         value = node.value
         if isinstance(value, str):
-            return self._read_text(node, value) if "${" in value else value
+            return self._read_text(node, value, keeps_captures=keeps_captures) if "${" in value else value
         if isinstance(value, list):
-            return [self.read(item) for item in value]
+            return [self.read(item, keeps_captures=keeps_captures) for item in value]
         if isinstance(value, dict):
-            return {key: self.read(item) for key, item in value.items()}
+            return {key: self.read(item, keeps_captures=keeps_captures) for key, item in value.items()}
         return value
 
-    def _read_text(self, node: Node, text: str) -> str:
+    def read_settings(self, entries: Mapping[str, Node], fields: ModelFields) -> dict[str, object]:
+        """Return the values of a model's keys, in which only some fields may refer to captures."""
+        return {key: self._read_field(key, node, fields) for key, node in entries.items()}
+
+    def _read_field(self, key: str, node: Node, fields: ModelFields) -> object:
+        below = fields.models.get(key)
+        if below is None or not below.may_capture:
+            return self.read(node, keeps_captures=key in fields.captures)
+        if isinstance(node.value, list):
+            return [self._read_model(item, below) for item in node.value]
+        if isinstance(node.value, dict) and key in fields.model_maps:
+            return {name: self._read_model(item, below) for name, item in node.value.items()}
+        return self._read_model(node, below)
+
+    def _read_model(self, node: Node, fields: ModelFields) -> object:
+        return self.read_settings(node.value, fields) if isinstance(node.value, dict) else self.read(node)
+
+    def _read_text(self, node: Node, text: str, *, keeps_captures: bool) -> str:
         try:
-            return self._secrets.expand(text, Path(node.file).parent)
+            return self._secrets.expand(text, Path(node.file).parent, keeps_captures=keeps_captures)
         except ValueError as error:
             self._problems.add(node, str(error))
             return text

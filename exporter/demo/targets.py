@@ -1,4 +1,4 @@
-"""The demo's targets: web server with and without TLS, servers for names, mail, time and gRPC, and a closed port."""
+"""The demo's targets: servers for the web, names, mail, time and gRPC, control ports, and a closed port."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from exporter.demo.clock import DemoTimeServer
+from exporter.demo.control import ControlDatagrams, serve_control
 from exporter.demo.extras import EXTRAS
 from exporter.demo.grpc import serve_health
 from exporter.demo.mail import DemoMailServer
@@ -52,6 +53,10 @@ class DemoTargets:
             DemoTimeServer, local_addr=(_HOST, 0)
         )
         self._datagrams += [name_server, time_server]
+        control, _ = await asyncio.get_running_loop().create_datagram_endpoint(ControlDatagrams, local_addr=(_HOST, 0))
+        self._datagrams.append(control)
+        socket_file = str(self._certificates.ca_file.with_name("control.sock"))
+        self._servers.append(await asyncio.start_unix_server(serve_control, socket_file))
         self._deaf.bind((_HOST, 0))
         return {
             **await self._start_extras(),
@@ -63,6 +68,8 @@ class DemoTargets:
             "grpc": await self._listen(serve_health),
             "dns": _address(name_server.get_extra_info("sockname")),
             "clock": _address(time_server.get_extra_info("sockname")),
+            "socket": socket_file,
+            "datagrams": _address(control.get_extra_info("sockname")),
             "closed": _address(self._deaf.getsockname()),
         }
 

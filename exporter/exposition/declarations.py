@@ -134,6 +134,8 @@ def _problem_of_name(name: object, own_names: Collection[str]) -> str:
 def _problem_of_labels(spec: Any) -> str:
     if not isinstance(spec.labels, tuple) or not all(isinstance(label, str) for label in spec.labels):
         return "has labels that are not a tuple of texts"
+    if not isinstance(spec.has_free_labels, bool) or (spec.has_free_labels and (spec.labels or spec.defaults)):
+        return "has free labels besides declared ones"
     if len(set(spec.labels)) != len(spec.labels):
         return "has a label twice"
     for label in spec.labels:

@@ -43,6 +43,11 @@ def fits_beside_check(name: str) -> bool:
     return not CHECK_LABELS[0] < name < CHECK_LABELS[1]
 
 
+def is_free_label(name: str) -> bool:
+    """Return whether a series about a check may have a label of this name besides those of the check."""
+    return is_label_name(name) and fits_beside_check(name)
+
+
 def clean_name(name: str) -> str:
     """Convert a user's label name to one that Prometheus accepts; an invalid result gets the prefix `label_`."""
     text = _NOT_IN_NAME.sub("_", name)

@@ -85,7 +85,7 @@ class TypeSeries:
         """
         own = self._own.get((spec, values))
         if own is None:
-            shown = tuple(self._mask(str(value)) for value in values)
+            shown = tuple(clean_value(self._mask(str(value))) for value in values)
             own = self._rendered(spec, shown)
             self._own[spec, values] = own
         return own
@@ -94,7 +94,7 @@ class TypeSeries:
         """Return the label set of these values, rendered once."""
         own = self._own.get((spec, values))
         if own is None:
-            own = OwnLabels(zip(spec.labels, values, strict=True), of_check=self._labelled)
+            own = OwnLabels(spec.pairs(values), of_check=self._labelled)
             if len(self._own) >= _MAX_LABEL_SETS:
                 self._own.clear()
             self._own[spec, values] = own

@@ -23,7 +23,7 @@ IN_PLACE_SECONDS = 0.004
 _OF_ONE_SIZE = (ValueKind.NUMBER, ValueKind.DURATION, ValueKind.STATUS, ValueKind.FLAG, ValueKind.ADDRESS)
 _READ_SECONDS: Mapping[ValueKind, float] = {ValueKind.TEXT: 2e-8, ValueKind.JSON: 6e-8}
 _READ_SECONDS_OF_SEVERAL = 5e-8
-_INSTRUCTION_SECONDS = 8e-9
+INSTRUCTION_SECONDS = 8e-9
 _MATCH_SECONDS = 3e-7
 _BRANCH_SECONDS = 4e-6
 _STEEP_SECONDS = 1.25e-4
@@ -46,7 +46,7 @@ def _judging_seconds(expectation: Expectation) -> float:
     is_of_several = expectation.subject.kind not in _READ_SECONDS
     seconds = _READ_SECONDS_OF_SEVERAL if is_of_several else 0.0
     if isinstance(operand, Pattern):
-        seconds += _INSTRUCTION_SECONDS * operand.instructions + (_MATCH_SECONDS if is_of_several else 0.0)
+        seconds += INSTRUCTION_SECONDS * operand.instructions + (_MATCH_SECONDS if is_of_several else 0.0)
     if expectation.subject.selector is SelectorKind.JSON_PATH:
         seconds += _following_seconds(expectation.selector)
         if isinstance(operand, list):

@@ -33,6 +33,28 @@ class Pattern:
         """Whether the pattern matches anywhere in the text."""
         return self._compiled.search(text.encode("utf-8", "replace")) is not None
 
+    @property
+    def group_count(self) -> int:
+        """How many groups the pattern captures."""
+        return int(self._compiled.groups)
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The names of the groups that have one."""
+        return tuple(name.decode() for name in self._compiled.groupindex)
+
+    def captured_in(self, text: str) -> dict[str, str] | None:
+        """Return what the groups of the first match captured, by number and by name; None without a match.
+
+        Group 0 is the whole match. A group that took no part in the match captured an empty text.
+        """
+        match = self._compiled.search(text.encode("utf-8", "replace"))
+        if match is None:
+            return None
+        groups = [(octets or b"").decode(errors="replace") for octets in (match.group(0), *match.groups())]
+        captured = {str(number): group for number, group in enumerate(groups)}
+        return captured | {name.decode(): groups[number] for name, number in self._compiled.groupindex.items()}
+
     def __reduce__(self) -> tuple[type[Pattern], tuple[str]]:
         return Pattern, (self.text,)
 

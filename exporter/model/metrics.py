@@ -16,19 +16,35 @@ class MetricSpec:
         labels: Names of the labels besides check, check_type and target.
         defaults: Label values and value of every series that a check of this type always has: shown when a run
             ended before the value could be measured. Other series may be absent.
+        has_free_labels: Whether the configuration of a check names the labels: then `labels` is empty, and what is
+            measured holds names and values in turn.
     """
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
     defaults: tuple[tuple[tuple[str, ...], float], ...] = ()
+    has_free_labels: bool = False
+
+    def pairs(self, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """Return the names and values of a series' labels, from what was measured as its labels.
+
+        Raises:
+            ValueError: When their number does not fit.
+        """
+        if self.has_free_labels:
+            return tuple(zip(values[::2], values[1::2], strict=True))
+        return tuple(zip(self.labels, values, strict=True))
 
     def __repr__(self) -> str:
         return f"MetricSpec({self.name})"
 
 
 class Measurement(NamedTuple):
-    """The value of one series of a check: its family, the value, and the values of the family's labels."""
+    """The value of one series of a check: its family, the value, and the values of the family's labels.
+
+    For a family with free labels, names and values take turns.
+    """
 
     spec: MetricSpec
     value: float

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from exporter.errors import CheckFailed
+from exporter.model import Reason
 from exporter.net.addresses import Endpoint
-from exporter.net.connect_options import connect_options
+from exporter.net.connect import bounded
+from exporter.net.connect_options import ConnectOptions, connect_options
 from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.connection_report import report_connection
 from exporter.net.received import ReceivedBytes
 from exporter.net.stream import Stream
 from exporter.net.udp import Datagram, open_datagram_socket
+from exporter.net.unix import connected_unix_socket
+from exporter.settings import NetworkSettings
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
-    from exporter.net.connect_options import ConnectOptions
     from exporter.net.network import Network
-    from exporter.settings import NetworkSettings
 
 
 async def open_stream(network: Network, attempt: Attempt, endpoint: Endpoint, options: ConnectOptions) -> Stream:
@@ -37,6 +41,36 @@ async def open_stream(network: Network, attempt: Attempt, endpoint: Endpoint, op
     finally:
         report_connection(facts)
     return Stream(network, endpoint, options, received, facts)
+
+
+async def open_unix_stream(network: Network, attempt: Attempt, path: str, timeout_seconds: float | None) -> Stream:
+    """Connect to a Unix socket and record how long that took.
+
+    Args:
+        network: Provides TLS.
+        attempt: What the connection is made for.
+        path: Path of the socket, or an abstract name that begins with @.
+        timeout_seconds: Limit of connecting; None for no limit of its own.
+
+    Raises:
+        CheckFailed: As `connected_unix_socket`, and with reason `connect_timeout` when the time limit has passed.
+    """
+    with attempt.phase("connect", on_timeout=Reason.CONNECT_TIMEOUT):
+        try:
+            async with bounded(timeout_seconds):
+                connected = await connected_unix_socket(path)
+        except TimeoutError as error:
+            detail = f"{path} did not answer within {timeout_seconds:g} s"
+            raise CheckFailed(Reason.CONNECT_TIMEOUT, detail) from error
+        loop = asyncio.get_running_loop()
+        _, received = await loop.create_unix_connection(ReceivedBytes, sock=connected)
+    attempt.note("connected", to=path)
+    return Stream(network, _UNNAMED, _WITHOUT_ADDRESS, received, ConnectionFacts(attempt))
+
+
+_UNNAMED = Endpoint("localhost", 0)
+_WITHOUT_ADDRESS = ConnectOptions(settings=NetworkSettings())
+"""A Unix socket has no address; TLS over it verifies a name only if its options set one."""
 
 
 async def open_datagram(network: Network, attempt: Attempt, endpoint: Endpoint, settings: NetworkSettings) -> Datagram:

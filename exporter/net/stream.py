@@ -67,6 +67,11 @@ class Stream:
         return bytes(self._received.buffer)
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be received."""
+        return self._received.is_over
+
+    @property
     def alpn_protocol(self) -> str | None:
         """The application protocol that the TLS handshake agreed on; None for none."""
         protocol: str | None = self._received.transport.get_extra_info("alpn_protocol")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from exporter.exposition.labels import is_free_label
 from exporter.foreign import clean_text, repr_of, text_of
 from exporter.model import LogLine, Measurement, MetricSpec, Reason, Result, ResultStatus
 
@@ -164,7 +165,11 @@ class DeclaredSeries:
             return f"it measured {spec.name} as a number that is too large"
         if type(labels) is not tuple or not all(type(label) is str for label in labels):
             return f"it measured {spec.name} with the label values {repr_of(labels)}, which are not a tuple of texts"
-        if len(labels) != len(spec.labels):
+        if spec.has_free_labels:
+            names = labels[::2]
+            if len(labels) % 2 or len(set(names)) < len(names) or not all(map(is_free_label, names)):
+                return f"it measured {spec.name} with {repr_of(labels)}, which are not names and values of labels"
+        elif len(labels) != len(spec.labels):
             return f"it measured {spec.name} with {len(labels)} label values; it has {len(spec.labels)} labels"
         if len(self._sound) >= _MAX_SOUND_SERIES:
             self._sound.clear()

@@ -17,6 +17,7 @@ from exporter.settings.addresses import (
     parse_resolver,
 )
 from exporter.settings.fields import (
+    CaptureReferences,
     Duration,
     FileReference,
     Host,
@@ -38,6 +39,7 @@ from exporter.settings.quantities import duration_text, parse_duration, parse_si
 __all__ = [
     "SYSTEM_RESOLVER",
     "BasicAuth",
+    "CaptureReferences",
     "CheckSettings",
     "Duration",
     "FileReference",

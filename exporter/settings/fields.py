@@ -92,6 +92,15 @@ class FileReference:
 ReadableFile = Annotated[str, FileReference()]
 """Path of a file that was readable when the configuration was loaded; changing it reloads the configuration."""
 
+
+@dataclass(frozen=True, slots=True)
+class CaptureReferences:
+    """Marks a field whose text may refer to what an earlier match captured, as `${1}` or `${name}`.
+
+    A configuration leaves such references, and the escape `$${`, as they are written; the field's type reads them.
+    """
+
+
 IpProtocol = Literal["any", "ip4", "ip6", "prefer_ip4", "prefer_ip6"]
 """Which addresses of a name may be used: one family only, or one first and the other when it has none."""
 

@@ -110,13 +110,16 @@ def start_theirs(stack: ExitStack, directory: Path, targets: Targets, concurrenc
 
 
 def compare(check_type: str, count: int, rounds: int, concurrency: int) -> None:
-    """Measure one type and print the table."""
+    """Measure one type and print the table; ours alone when blackbox_exporter does not have the type."""
     with TemporaryDirectory() as temporary, ExitStack() as stack:
         directory = Path(temporary)
         targets = stack.enter_context(TYPES[check_type](directory / "targets", count))
         ours = start_ours(stack, directory / "ours", targets)
-        theirs = start_theirs(stack, directory / "theirs", targets, concurrency)
         ours.run_round()
+        if not targets.module:
+            print_alone(check_type, count, ours, [ours.run_round() for _ in range(rounds)])
+            return
+        theirs = start_theirs(stack, directory / "theirs", targets, concurrency)
         theirs.run_round()
         pairs = [(ours.run_round(), theirs.run_round()) for _ in range(rounds)]
         say(f"\n{count} {check_type} checks, {rounds} rounds, median (min to max)")
@@ -126,6 +129,15 @@ def compare(check_type: str, count: int, rounds: int, concurrency: int) -> None:
         now, peak = zip(ours.resident_mib(), theirs.resident_mib(), strict=True)
         print_row("resident memory, MiB", [now], "{:.0f}")
         print_row("its peak, MiB", [peak], "{:.0f}")
+
+
+def print_alone(check_type: str, count: int, ours: Exporter, rounds: list[Round]) -> None:
+    """Print the figures of a type that blackbox_exporter does not have."""
+    say(f"\n{count} {check_type} checks, {len(rounds)} rounds, median (min to max); blackbox_exporter has no such type")
+    say(f"{'CPU per check, us':24}{spread([one.cpu_us_per_check for one in rounds], '{:.0f}'):>24}")
+    say(f"{'wall of the scrape, s':24}{spread([one.wall_seconds for one in rounds], '{:.2f}'):>24}")
+    for title, mebibytes in zip(("resident memory, MiB", "its peak, MiB"), ours.resident_mib(), strict=True):
+        say(f"{title:24}{mebibytes:>24.0f}")
 
 
 def say(line: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+import dns.message
 import trustme
 
 from tests.servers.dnsmasq import run_dnsmasq
@@ -26,7 +27,7 @@ class Targets(NamedTuple):
 
     Attributes:
         check_keys: The keys of our checks besides name and target.
-        module: The module of blackbox_exporter that checks the same.
+        module: The module of blackbox_exporter that checks the same; empty when it does not have the type.
         targets: Our targets.
         blackbox_targets: The same as blackbox_exporter names them.
     """
@@ -110,6 +111,15 @@ def icmp_targets(_directory: Path, count: int) -> Iterator[Targets]:
     yield Targets("type: icmp", "{prober: icmp, timeout: 10s, icmp: {preferred_ip_protocol: ip4}}", hosts, hosts)
 
 
+@contextmanager
+def udp_targets(directory: Path, count: int) -> Iterator[Targets]:
+    """Queries for an address to dnsmasq, as a dialogue; blackbox_exporter has no such type."""
+    with run_dnsmasq(directory, [f"--host-record={_NAME},192.0.2.1"]) as dnsmasq:
+        question = dns.message.make_query(_NAME, "A", id=1).to_wire().hex()
+        steps = f'[{{send_bytes: "{question}"}}, {{expect_bytes: "0001"}}]'
+        yield Targets(f"type: udp, dialogue: {steps}", "", [dnsmasq.server] * count, [])
+
+
 TYPES = {
     "http": http_targets,
     "https": https_targets,
@@ -117,5 +127,6 @@ TYPES = {
     "dns": dns_targets,
     "grpc": grpc_targets,
     "icmp": icmp_targets,
+    "udp": udp_targets,
 }
 """What `--type` can be."""

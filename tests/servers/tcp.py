@@ -161,13 +161,19 @@ def drip(words: bytes, interval_seconds: float) -> Behaviour:
     """Send something one byte at a time."""
 
     def behave(connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_at_once(connection)
         for octet in words:
             connection.sendall(bytes([octet]))
             time.sleep(interval_seconds)
         keep_silent(connection)
 
     return behave
+
+
+def send_at_once(connection: socket.socket) -> None:
+    """Let small pieces leave one by one; a Unix socket does that by itself."""
+    if connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def echo(connection: socket.socket) -> None:

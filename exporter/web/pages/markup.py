@@ -41,7 +41,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals.update(zip=zip, field_text=field_text)
+    environment.globals.update(field_text=field_text)
     environment.filters.update(
         age=age_text,
         duration=duration_text,

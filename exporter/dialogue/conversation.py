@@ -1,0 +1,157 @@
+"""Carries out the steps of a dialogue with a peer, whatever connects it.
+
+A step expects a line, or the very next bytes, then sends, then changes to TLS. Lines and bytes are bounded, and so is
+the time that regular expressions take on them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from exporter.dialogue.metrics import CAPTURE, EXPECT_INFO, FAILED_DUE_TO_BYTES, FAILED_DUE_TO_REGEX
+from exporter.errors import CheckFailed
+from exporter.judging.estimate import IN_PLACE_SECONDS, INSTRUCTION_SECONDS
+from exporter.model import Reason
+
+if TYPE_CHECKING:
+    from exporter.attempt import Attempt
+    from exporter.dialogue.steps import DialogueSettings, DialogueStep
+    from exporter.judging.pattern import Pattern
+
+MAX_LINE_BYTES = 65536
+"""Longest line, as in blackbox_exporter."""
+
+MAX_LINES = 10_000
+MAX_READ_BYTES = 1 << 20
+"""Most lines and bytes that a step reads while it looks for one that matches."""
+
+_LEAST_SEARCHED_BYTES = 512
+_SHOWN_CHARACTERS = 200
+
+
+class Peer(Protocol):
+    """The other side of a dialogue."""
+
+    async def next_text(self) -> bytes | None:
+        """Return the next line without its line break, or the next datagram or message; None when there is no more.
+
+        Raises:
+            CheckFailed: When the connection breaks or a line is longer than MAX_LINE_BYTES.
+        """
+
+    async def next_bytes(self, expected: bytes) -> bytes:
+        """Return the next bytes: as many as are expected, fewer when they differ already or there is no more.
+
+        Raises:
+            CheckFailed: When the connection breaks.
+        """
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes.
+
+        Raises:
+            CheckFailed: When the connection breaks.
+        """
+
+    async def start_tls(self) -> None:
+        """Change to TLS.
+
+        Raises:
+            CheckFailed: When the peer does not, or cannot be verified.
+        """
+
+
+async def converse(settings: DialogueSettings, peer: Peer, attempt: Attempt) -> None:
+    """Carry out the dialogue; each step is a phase and a line of the log.
+
+    Args:
+        settings: The steps.
+        peer: The other side.
+        attempt: What measures, observes and logs.
+
+    Raises:
+        CheckFailed: When a step fails, with reason `expectation` when the peer did not say what was expected.
+    """
+    captured: dict[str, str] = {}
+    named: dict[str, str] = {}
+    attempt.observe({CAPTURE.name: lambda name: named.get(str(name))})
+    for name, step in zip(settings.step_names, settings.dialogue, strict=True):
+        with attempt.phase(name):
+            if step.expect is not None:
+                captured = await _expect_line(step.expect, name, peer, attempt)
+                named.update((group, captured[group]) for group in step.expect.group_names)
+                _measure_labels(step, captured, attempt)
+            if step.expect_bytes is not None:
+                await _expect_bytes(step.expect_bytes, name, peer, attempt)
+            data = step.send_bytes if step.send is None else step.send.fill(captured).encode()
+            if data:
+                await peer.send(data)
+                attempt.note(f"{name} sent", bytes=len(data))
+        if step.starttls:
+            await peer.start_tls()
+
+
+def _measure_labels(step: DialogueStep, captured: dict[str, str], attempt: Attempt) -> None:
+    if step.labels:
+        pairs = [(label, template.fill(captured)) for label, template in step.labels.items()]
+        attempt.measure(EXPECT_INFO, 1.0, tuple(text for pair in pairs for text in pair))
+
+
+async def _expect_line(pattern: Pattern, name: str, peer: Peer, attempt: Attempt) -> dict[str, str]:
+    """Read until a line matches and return what it captured."""
+    attempt.timeout_detail = f"the peer said nothing that matches {pattern.text}"
+    byte_seconds = pattern.instructions * INSTRUCTION_SECONDS
+    searchable_bytes = max(_LEAST_SEARCHED_BYTES, int(IN_PLACE_SECONDS / byte_seconds))
+    lines = read_bytes = unrested_bytes = 0
+    last = b""
+    while (said := await peer.next_text()) is not None:
+        if len(said) > searchable_bytes:
+            detail = f"{name} read {len(said)} bytes in one line; {pattern.text} is searched for in {searchable_bytes}"
+            raise CheckFailed(Reason.TOO_LARGE, detail)
+        text = said.decode(errors="replace")
+        captured = pattern.captured_in(text)
+        if captured is not None:
+            attempt.note(f"{name} matched", line=_shown(said))
+            return captured
+        attempt.note(f"{name} read", line=_shown(said))
+        last = said
+        attempt.timeout_detail = f"the peer said nothing that matches {pattern.text}, last {_shown(last)!r}"
+        lines += 1
+        read_bytes += len(said)
+        unrested_bytes += len(said)
+        if lines >= MAX_LINES or read_bytes >= MAX_READ_BYTES:
+            detail = f"{name} read {lines} lines with {read_bytes} bytes, none of which matches {pattern.text}"
+            raise CheckFailed(Reason.TOO_LARGE, detail)
+        if unrested_bytes >= searchable_bytes:
+            unrested_bytes = 0
+            await asyncio.sleep(0)
+    attempt.measure(FAILED_DUE_TO_REGEX, 1.0)
+    detail = f"the peer closed the connection before it said anything that matches {pattern.text}"
+    raise CheckFailed(Reason.EXPECTATION, f"{detail}, last {_shown(last)!r}" if lines else detail)
+
+
+async def _expect_bytes(expected: bytes, name: str, peer: Peer, attempt: Attempt) -> None:
+    attempt.timeout_detail = f"the peer did not send {_hex(expected)}"
+    received = await peer.next_bytes(expected)
+    if received == expected:
+        attempt.note(f"{name} matched", bytes=_hex(received))
+        return
+    attempt.measure(FAILED_DUE_TO_BYTES, 1.0)
+    attempt.note(f"{name} read", bytes=_hex(received))
+    if expected.startswith(received):
+        detail = f"the peer closed the connection after {len(received)} of the bytes {_hex(expected)}"
+    else:
+        detail = f"expected the bytes {_hex(expected)}, received {_hex(received)}"
+    raise CheckFailed(Reason.EXPECTATION, detail)
+
+
+def _shown(said: bytes) -> str:
+    text = said[: 4 * _SHOWN_CHARACTERS].decode(errors="replace")
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def _hex(octets: bytes) -> str:
+    """Return bytes as they are written in a configuration, cut to a bounded length."""
+    most = _SHOWN_CHARACTERS // 3
+    return octets[:most].hex(" ") + ("…" if len(octets) > most else "")

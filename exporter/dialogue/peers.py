@@ -1,0 +1,81 @@
+"""The peers of dialogues: the other end of a stream, and that of an exchange of datagrams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.dialogue.conversation import MAX_LINE_BYTES
+from exporter.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from exporter.net.stream import Stream
+    from exporter.net.udp import Datagram
+
+_LINE_BREAK_BYTES = 2
+
+
+class StreamPeer:
+    """The other end of a stream; lives as long as one dialogue.
+
+    Args:
+        stream: The connection.
+        start_tls: Changes the connection to TLS.
+    """
+
+    def __init__(self, stream: Stream, start_tls: Callable[[], Awaitable[None]]) -> None:
+        self._stream = stream
+        self._start_tls = start_tls
+
+    async def next_text(self) -> bytes | None:
+        """Return the next line; what follows the last line break counts as a line when the peer has closed."""
+        try:
+            return await self._stream.read_line(MAX_LINE_BYTES + _LINE_BREAK_BYTES)
+        except CheckFailed:
+            if not self._stream.is_over:
+                raise
+            rest = await self._stream.read(MAX_LINE_BYTES)
+            return rest.removesuffix(b"\r") or None
+
+    async def next_bytes(self, expected: bytes) -> bytes:
+        """Return the next bytes, as soon as they differ or are complete."""
+        received = b""
+        while len(received) < len(expected) and expected.startswith(received):
+            piece = await self._stream.read(len(expected) - len(received))
+            if not piece:
+                break
+            received += piece
+        return received
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes."""
+        self._stream.write(data)
+        await self._stream.drain()
+
+    async def start_tls(self) -> None:
+        """Change to TLS."""
+        await self._start_tls()
+
+
+class DatagramPeer:
+    """The other end of an exchange of datagrams; each counts as one line, without a line break at its end."""
+
+    def __init__(self, datagram: Datagram) -> None:
+        self._datagram = datagram
+
+    async def next_text(self) -> bytes:
+        """Return the next datagram."""
+        return (await self._datagram.receive()).removesuffix(b"\n").removesuffix(b"\r")
+
+    async def next_bytes(self, expected: bytes) -> bytes:
+        """Return the beginning of the next datagram."""
+        return (await self._datagram.receive())[: len(expected)]
+
+    async def send(self, data: bytes) -> None:
+        """Send a datagram."""
+        self._datagram.send(data)
+
+    async def start_tls(self) -> None:
+        """Refuse: a configuration with such a step is not loaded."""
+        raise NotImplementedError("datagrams cannot change to TLS")
