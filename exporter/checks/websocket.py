@@ -40,10 +40,10 @@ _NORMAL_CLOSURE = 1000
 
 PHASES = MetricSpec(
     name="probe_websocket_duration_seconds",
-    help="Seconds spent resolving, connecting, shaking hands over TLS, on the upgrade (processing) and on messages and "
-    "closing (transfer); 0 for a phase that was not reached",
+    help="Seconds spent resolving, connecting, shaking hands over TLS, on the upgrade (processing), from a ping to its "
+    "pong, and on messages and closing (transfer); 0 for a phase that was not reached or not asked for",
     labels=("phase",),
-    defaults=tuple(((phase,), 0.0) for phase in ("resolve", "connect", "tls", "processing", "transfer")),
+    defaults=tuple(((phase,), 0.0) for phase in ("resolve", "connect", "tls", "processing", "ping", "transfer")),
 )
 STATUS_CODE = MetricSpec(
     name="probe_websocket_status_code",
@@ -181,12 +181,26 @@ async def _use(
     reader = MessageReader(settings.message_size_limit)
     reader.receive(received)
     try:
+        if settings.ping:
+            with attempt.phase("ping"):
+                await _ping(stream, reader)
         await _close(stream, reader, prepared)
     finally:
         if reader.closing is not None:
             attempt.measure(CLOSE_CODE_METRIC, float(reader.closing.code))
             attempt.observe({CLOSE_CODE.name: reader.closing.code})
             attempt.note("the server closed", code=reader.closing.code, reason=reader.closing.reason)
+
+
+async def _ping(stream: Stream, reader: MessageReader) -> None:
+    """Send a ping and wait for its pong; what the server says before is left out."""
+    payload = new_key()
+    reader.ping(payload)
+    while payload not in reader.pongs:
+        if reader.closing is not None:
+            raise CheckFailed(Reason.PROTOCOL, f"the server closed with {reader.closing} instead of answering a ping")
+        await _receive(stream, reader)
+        reader.messages.clear()
 
 
 async def _close(stream: Stream, reader: MessageReader, prepared: PreparedWebSocket) -> None:

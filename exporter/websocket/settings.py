@@ -62,6 +62,7 @@ class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings):
     )
     basic_auth: BasicAuth | None = Field(default=None, description="User name and password")
     bearer_token: BearerToken | None = Field(default=None, description="Token sent as Authorization: Bearer")
+    ping: bool = Field(default=False, description="Send a ping once connected, and wait for its pong")
     message_size_limit: Annotated[Size, Field(gt=0, le=1 << 26)] = Field(
         default=DEFAULT_MESSAGE_LIMIT_BYTES, description="A larger message is a failure"
     )

@@ -195,6 +195,21 @@ def test_the_close_code_is_judged_when_asked_for(run: Callable[..., Result]) -> 
     assert outcome(late)[1:] == (Reason.TIMEOUT, "not done within the timeout of 0.4 s, in the phase transfer")
 
 
+def test_a_ping_is_answered_and_measured(run: Callable[..., Result]) -> None:
+    """The time from a ping to its pong is a phase; a server that closes or is silent instead fails there."""
+    with run_websocket() as server:
+        result = run(server.url, "ping: true")
+        assert outcome(result) == (ResultStatus.OK, None, "")
+        assert measured(result)["probe_websocket_duration_seconds{ping}"] > 0
+    with serve(upgraded(keep_silent)) as silent:
+        late = run(f"ws://{silent.target}", "ping: true", "400ms")
+    assert outcome(late)[1:] == (Reason.TIMEOUT, "not done within the timeout of 0.4 s, in the phase ping")
+    with serve(upgraded(say(b"\x88\x06\x0f\xa1busy"))) as busy:
+        closed = run(f"ws://{busy.target}", "ping: true")
+    detail = "the server closed with 4001 (busy) instead of answering a ping"
+    assert outcome(closed)[1:] == (Reason.PROTOCOL, detail)
+
+
 def test_messages_before_the_close_do_not_disturb(run: Callable[..., Result]) -> None:
     """A server that talks first, pings and then closes is waited for."""
 
