@@ -17,6 +17,7 @@ from exporter.grpc.request import UnaryRequest
 from exporter.grpc.settings import GrpcSettings, canonical_target, parse_target
 from exporter.grpc.status import CODES, NAMES, spelled_status, status_name
 from exporter.http.message import USER_AGENT
+from exporter.model import leaves
 from exporter.net.addresses import endpoint
 from exporter.plugin import (
     CONNECTION_METRICS,
@@ -122,8 +123,8 @@ def _prepare(check: Check[GrpcSettings]) -> PreparedGrpc:
         message=encoded_request(settings.service),
     )
     server_name = parse_host_port(authority, default_port=1)[0] if authority else None
-    own = [one for one in check.expectations if one.subject is STATUS and not one.is_default]
-    return PreparedGrpc(host, port, secure, server_name, request, demands_ok=not own)
+    demands_ok = all(part.is_default for part in leaves(check.expectations) if part.subject is STATUS)
+    return PreparedGrpc(host, port, secure, server_name, request, demands_ok)
 
 
 class GrpcCheckExecutor:
@@ -189,7 +190,7 @@ def _explained(call: UnaryCall) -> str:
 
 def _expect_serving(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
     """Expect OK and SERVING; only OK or nothing when the check's own expectations admit a call that fails."""
-    of_status = [one for one in own if one.subject is STATUS]
+    of_status = [one for one in own if any(part.subject is STATUS for part in leaves([one]))]
     if any(all(outcome.ok for outcome in evaluate(of_status, {STATUS.name: name})) for name in NAMES[1:] if of_status):
         return ()
     return ({STATUS.name: NAMES[0]}, {SERVING.name: "SERVING"})

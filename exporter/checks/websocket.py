@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter.expect import evaluate
 from exporter.http.subjects import HEADER, STATUS
 from exporter.judging.content import HeaderFields
+from exporter.model import leaves
 from exporter.plugin import (
     CONNECTION_METRICS,
     CONNECTION_SUBJECTS,
@@ -103,7 +104,7 @@ def _prepare(check: Check[WebSocketSettings]) -> PreparedWebSocket:
     settings = check.settings
     target = parse_target(check.target)
     host_header = settings.host_header
-    of_closing = [one for one in check.expectations if one.subject is CLOSE_CODE]
+    of_closing = [one for one in check.expectations if any(part.subject is CLOSE_CODE for part in leaves([one]))]
     normal = evaluate(of_closing, {CLOSE_CODE.name: _NORMAL_CLOSURE})
     return PreparedWebSocket(
         host=target.host,
@@ -116,7 +117,7 @@ def _prepare(check: Check[WebSocketSettings]) -> PreparedWebSocket:
             settings.header_fields,
             settings.subprotocols,
         ),
-        demands_upgrade=not [one for one in check.expectations if one.subject is STATUS and not one.is_default],
+        demands_upgrade=all(part.is_default for part in leaves(check.expectations) if part.subject is STATUS),
         awaits_close=bool(of_closing),
         closes_first=all(outcome.ok for outcome in normal),
     )

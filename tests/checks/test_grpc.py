@@ -146,6 +146,8 @@ def test_services_are_judged_one_by_one(run: Callable[..., Result]) -> None:
         ("{grpc_status: {in: [OK, NOT_FOUND]}}", ResultStatus.OK),
         ("{serving_status: {in: [SERVING, NOT_SERVING]}}", ResultStatus.OK),
         ("{serving_status: {ne: SERVING}}", ResultStatus.OK),
+        ("{any: [{serving_status: SERVING}, {serving_status: NOT_SERVING}]}", ResultStatus.OK),
+        ("{any: [{grpc_status: NOT_FOUND}, {serving_status: NOT_SERVING}]}", ResultStatus.OK),
     ],
 )
 def test_defaults_apply_unless_the_check_admits_more(

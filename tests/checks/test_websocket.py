@@ -191,6 +191,8 @@ def test_the_close_code_is_judged_when_asked_for(run: Callable[..., Result]) -> 
         assert measured(result)["probe_websocket_close_code"] == 4401
     with run_websocket() as server:
         assert run(server.url, "expect: [{close_code: {in: [1000, 1001]}}]").status is ResultStatus.OK
+        either = "expect: [{any: [{close_code: 1000}, {close_code: 1001}]}]"
+        assert run(server.url, either).status is ResultStatus.OK
         late = run(server.url, "expect: [{close_code: 4401}]", "400ms")
     assert outcome(late)[1:] == (Reason.TIMEOUT, "not done within the timeout of 0.4 s, in the phase transfer")
 
