@@ -168,7 +168,8 @@ def _contains(network: IpNetwork, address: str) -> bool:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return (getattr(found, "ipv4_mapped", None) or found) in network
+    mapped = getattr(found, "ipv4_mapped", None)
+    return found in network or (mapped is not None and mapped in network)
 
 
 def _compare_texts(operator_name: Operator, value: object, operand: object) -> bool:
