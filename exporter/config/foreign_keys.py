@@ -84,6 +84,7 @@ _EXPECT_ANSWERS = "write expect: [{answers: {any_of: [..]}}]"
 _EXPECT_DAYS = "write expect: [{certificate_days_left: {gt: 21}}]"
 _HEADER_MATCHES = "write expect: [{header: NAME, matches: ..}]"
 _HEADER_NOT_MATCHES = "write expect: [{header: NAME, not_matches: ..}]"
+_EXPECT_AGE = "write expect: [{newest_age: {lt: ..}, severity: ..}]"
 _EXPECT_BODY = "write expect: [{body: {contains: ..}}]"
 
 _KEYS = _table(
@@ -105,6 +106,14 @@ _KEYS = _table(
     ("sni servername", "server_name", ""),
     ("tls_version min_version tls_min_version ssl_version", "tls_config", "write tls_config: {min_version: ..}"),
     ("max_version", "tls_config", "write tls_config: {max_version: ..}"),
+    ("ssl use_tls use_ssl secure", "insecure_auth", "write tls: tls"),
+    ("starttls start_tls tls_mode tls_type encryption security", "insecure_auth", "write tls: starttls, tls or none"),
+    ("max_age_minutes max_age newest max_message_age no_recent_message_severity", "search", _EXPECT_AGE),
+    ("folder mailbox_name", "mailbox", ""),
+    ("ehlo helo helo_name local_hostname", "hello", ""),
+    ("mail_from sender envelope_from from_email", "from", ""),
+    ("rcpt_to recipient rcpt to_email", "to", ""),
+    ("send_message send", "deliver", ""),
     ("ssl use_tls use_ssl secure", "tls", "write tls: true"),
     ("starttls start_tls", "tls", "STARTTLS is not supported; tls: true speaks TLS from the start"),
     ("starttls start_tls", "target", "STARTTLS is not supported"),

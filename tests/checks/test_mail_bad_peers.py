@@ -17,7 +17,7 @@ from tests.checks.running import measured
 from tests.servers import certificates
 from tests.servers.certificates import server_context
 from tests.servers.exporter import run_exporter
-from tests.servers.mail import MailScript, imap_script
+from tests.servers.mail import MailScript, imap_script, smtp_script
 from tests.servers.sockets import sockets_to
 from tests.servers.tcp import close, deaf_port, drip, keep_silent, over_tls, reset, say, say_and_close, serve
 from tests.waiting import wait_until
@@ -437,6 +437,19 @@ def test_a_hundred_silent_servers_are_answered_by_the_deadline(tmp_path: Path) -
     ]
     assert len(durations) == 100
     assert max(durations) < 3
+
+
+def test_transit_is_what_the_servers_say(run: RunCheck) -> None:
+    """The time between the first and the last Received field is a hop, and the fields are counted."""
+    with serve(smtp_script()) as smtp, serve(imap_script()) as imap:
+        mailbox = f"{{target: '{imap.target}', tls: none, insecure_auth: true, {LOGIN}}}"
+        keys = f"tls: none, from: a@x.test, to: b@x.test, imap: {mailbox}"
+        result = run("mail-roundtrip", smtp.target, f"{keys}, expect: [{{transit: {{lt: 5s}}, severity: warning}}]")
+    assert result.status is ResultStatus.WARNING
+    assert result.detail == "expected transit lt 5s, observed 7 s"
+    values = measured(result)
+    assert values["probe_mail_roundtrip_hop_seconds{transit}"] == 7
+    assert values["probe_mail_roundtrip_received_headers"] == 2
 
 
 def test_nothing_is_sent_when_the_mailbox_cannot_be_opened(run: RunCheck) -> None:

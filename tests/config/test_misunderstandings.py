@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TYPES = ExecutorRegistry.with_builtins().check_types
 HTTP = "name: it, type: http, target: 'http://a.example/'"
 TCP = "name: it, type: tcp, target: 'a.example:1'"
+SMTP = "name: it, type: smtp, target: 'a.example'"
+IMAP = "name: it, type: imap, target: 'a.example'"
 DNS = "name: it, type: dns, target: a.example"
 
 
@@ -56,6 +58,16 @@ def faults_of_check(keys: str) -> list[str]:
             f"{TCP}, starttls: true",
             "starttls: is not a key here; STARTTLS is not supported; tls: true speaks TLS from the start",
         ),
+        (f"{SMTP}, starttls: true", "starttls: is not a key here; write tls: starttls, tls or none"),
+        (f"{IMAP}, tls_mode: starttls", "tls_mode: is not a key here; write tls: starttls, tls or none"),
+        (f"{IMAP}, use_ssl: true", "use_ssl: is not a key here; write tls: tls"),
+        (f"{IMAP}, folder: x", "folder: is not a key here; write mailbox"),
+        (
+            f"{IMAP}, max_age_minutes: 30",
+            "max_age_minutes: is not a key here; write expect: [{newest_age: {lt: ..}, severity: ..}]",
+        ),
+        (f"{SMTP}, recipient: a@b.example", "recipient: is not a key here; write to"),
+        (f"{SMTP}, helo: a.example", "helo: is not a key here; write hello"),
         (
             f"{HTTP}, module: http_2xx",
             (
