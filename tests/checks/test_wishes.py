@@ -251,4 +251,32 @@ def test_max_age_minutes_and_no_recent_message_severity(
         assert run(runner, text).status is OK
 
 
-# To be added with what they need: `tls_mode: starttls` with any command (type tcp, a dialogue with `starttls`).
+@pytest.mark.parametrize(
+    "way",
+    [
+        "starttls: imap",
+        """dialogue:
+      - expect: "^[*] OK"
+      - send: "a STARTTLS\\r\\n"
+      - expect: "^a OK"
+      - starttls: true
+      - send: "b NOOP\\r\\n"
+      - {expect: "^b OK"}""",
+    ],
+    ids=["by name", "with any command"],
+)
+def test_tls_mode_starttls(runner: AsyncCheckRunner, certificate: CertificateFiles, ca_file: Path, way: str) -> None:
+    """The certificate behind STARTTLS is verified and judged, whatever the protocol says before it."""
+    with run_dovecot(certificate) as server:
+        result = run(
+            runner,
+            f"""
+  - name: tls_mode
+    type: tcp
+    target: localhost:{server.imap_port}
+    tls_config: {{ca_file: {ca_file}}}
+    expect: [{{certificate: true}}, {{certificate_days_left: {{gt: 1}}}}]
+    {way}
+""",
+        )
+    assert (result.status, result.detail) == (OK, "")
