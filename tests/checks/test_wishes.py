@@ -21,6 +21,7 @@ from tests.servers.certificates import server_context, valid
 from tests.servers.dns import run_dns_server
 from tests.servers.dovecot import PASSWORD, USER, run_dovecot
 from tests.servers.http import Always, answered, redirect, respond, run_http_server
+from tests.servers.postfix import run_postfix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -249,6 +250,22 @@ def test_max_age_minutes_and_no_recent_message_severity(
         assert run(runner, text).status is status
         server.deliver(b"From: a@mail.test\r\nSubject: Backup\r\n\r\nnew\r\n")
         assert run(runner, text).status is OK
+
+
+def test_smtp(runner: AsyncCheckRunner, certificate: CertificateFiles, ca_file: Path) -> None:
+    """The type `smtp`, with TLS by STARTTLS unless it says otherwise."""
+    with run_postfix(certificate) as server:
+        result = run(
+            runner,
+            f"""
+  - name: smtp
+    type: smtp
+    target: localhost:{server.port}
+    tls_config: {{ca_file: {ca_file}}}
+    expect: [{{certificate_days_left: {{gt: 1}}, severity: warning}}]
+""",
+        )
+    assert result.status is OK
 
 
 @pytest.mark.parametrize(
