@@ -32,10 +32,11 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.values",),
     ("exporter.net",),
     ("exporter.http", "exporter.icmp", "exporter.ntp", "exporter.starttls"),
-    ("exporter.grpc", "exporter.ssh", "exporter.websocket"),
+    ("exporter.grpc", "exporter.ssh"),
     ("exporter.checks.base", "exporter.checks.judging_answers"),
     ("exporter.plugin",),
     ("exporter.dialogue", "exporter.mail"),
+    ("exporter.websocket",),
     ("exporter.checks",),
     ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
     ("exporter.config",),
@@ -88,7 +89,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("",),
     ),
     "exporter.ssh": (("fingerprints", "hello"), ("host_key",), ("",)),
-    "exporter.websocket": (("handshake", "messages", "settings"), ("",)),
+    "exporter.websocket": (("handshake", "messages", "settings"), ("peer",), ("",)),
     "exporter.checks": (("*",), ("builtin",), ("",)),
 }
 """The order within a room, bottom to top. Modules on one line may use each other, except that those of `*`, which

@@ -1,12 +1,16 @@
-"""Type `websocket`: opens a WebSocket as a client would, and closes it properly. Needs the extra `websocket`.
+"""Type `websocket`: opens a WebSocket as a client would, can hold a dialogue, and closes. Needs the extra `websocket`.
 
 Redirects are not followed, as browsers do not follow them either. Source: RFC 6455.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from exporter.dialogue.conversation import converse
+from exporter.dialogue.expectations import fit_to_dialogue
+from exporter.dialogue.metrics import DIALOGUE_METRICS, DIALOGUE_SUBJECTS, FAILED_DUE_TO_REGEX
+from exporter.dialogue.over_stream import measure_phases
 from exporter.expect import evaluate
 from exporter.http.subjects import HEADER, STATUS
 from exporter.judging.content import HeaderFields
@@ -27,14 +31,13 @@ from exporter.plugin import (
 )
 from exporter.settings import parse_host_port
 from exporter.websocket.handshake import SWITCHING_PROTOCOLS, HandshakeAnswer, HandshakeRequest, new_key
-from exporter.websocket.settings import WebSocketSettings, parse_target
+from exporter.websocket.settings import STANDING_PHASES, WebSocketSettings, parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exporter.model import Expectation
     from exporter.plugin import Attempt, Check, CheckSettings, Stream
-    from exporter.websocket.messages import MessageReader
 
 _READ_BYTES = 1 << 16
 _NORMAL_CLOSURE = 1000
@@ -44,7 +47,7 @@ PHASES = MetricSpec(
     help="Seconds spent resolving, connecting, shaking hands over TLS, on the upgrade (processing), from a ping to its "
     "pong, and on messages and closing (transfer); 0 for a phase that was not reached or not asked for",
     labels=("phase",),
-    defaults=tuple(((phase,), 0.0) for phase in ("resolve", "connect", "tls", "processing", "ping", "transfer")),
+    defaults=tuple(((phase,), 0.0) for phase in STANDING_PHASES),
 )
 STATUS_CODE = MetricSpec(
     name="probe_websocket_status_code",
@@ -56,7 +59,7 @@ UPGRADED = MetricSpec(
     help="1 when the server accepted the handshake; else 0",
     defaults=(((), 0.0),),
 )
-FAILED_DUE_TO_REGEX = MetricSpec(
+WEBSOCKET_FAILED_DUE_TO_REGEX = MetricSpec(
     name="probe_websocket_failed_due_to_regex",
     help="1 when no message matched a regular expression of the dialogue; else 0",
     defaults=(((), 0.0),),
@@ -130,24 +133,31 @@ class WebSocketCheckExecutor:
         """Shake hands, close, and return the result."""
         settings, attempt = check.settings, current_attempt()
         prepared = check.prepared if isinstance(check.prepared, PreparedWebSocket) else _prepare(check)
-        async with await open_stream(
-            prepared.host,
-            prepared.port,
-            settings,
-            tls=settings.tls_config if prepared.tls else None,
-            server_name=prepared.server_name,
-            alpn=("http/1.1",),
-        ) as stream:
-            with attempt.phase("processing"):
-                answer = await _shake_hands(stream, prepared.request, attempt)
-            if answer.status == SWITCHING_PROTOCOLS:
-                with attempt.phase("transfer"):
-                    await _use(stream, answer.rest, settings, prepared, attempt)
-            elif prepared.demands_upgrade and (location := answer.location()):
-                raise CheckFailed(
-                    Reason.REDIRECT, f"the server redirects to {location}, which WebSocket does not allow"
-                )
+        try:
+            await _open_and_use(settings, prepared, attempt)
+        finally:
+            measure_phases(attempt, PHASES, (*STANDING_PHASES, *settings.step_names))
+            if any(spec is FAILED_DUE_TO_REGEX and value for spec, value, _ in attempt.measurements):
+                attempt.measure(WEBSOCKET_FAILED_DUE_TO_REGEX, 1.0)
         return Result(check_name=check.name, status=ResultStatus.OK)
+
+
+async def _open_and_use(settings: WebSocketSettings, prepared: PreparedWebSocket, attempt: Attempt) -> None:
+    async with await open_stream(
+        prepared.host,
+        prepared.port,
+        settings,
+        tls=settings.tls_config if prepared.tls else None,
+        server_name=prepared.server_name,
+        alpn=("http/1.1",),
+    ) as stream:
+        with attempt.phase("processing"):
+            answer = await _shake_hands(stream, prepared.request, attempt)
+        if answer.status == SWITCHING_PROTOCOLS:
+            with attempt.phase("transfer"):
+                await _use(stream, answer.rest, settings, prepared, attempt)
+        elif prepared.demands_upgrade and (location := answer.location()):
+            raise CheckFailed(Reason.REDIRECT, f"the server redirects to {location}, which WebSocket does not allow")
 
 
 async def _shake_hands(stream: Stream, request: HandshakeRequest, attempt: Attempt) -> HandshakeAnswer:
@@ -176,65 +186,29 @@ async def _shake_hands(stream: Stream, request: HandshakeRequest, attempt: Attem
 async def _use(
     stream: Stream, received: bytes, settings: WebSocketSettings, prepared: PreparedWebSocket, attempt: Attempt
 ) -> None:
-    """Use an open connection, which nothing but this function reads."""
-    from exporter.websocket.messages import MessageReader  # noqa: PLC0415 - it needs the extra `websocket`
+    """Hold the dialogue over an open connection, and close it."""
+    from exporter.websocket.peer import WebSocketPeer  # noqa: PLC0415 - it needs the extra `websocket`
 
-    reader = MessageReader(settings.message_size_limit)
-    reader.receive(received)
+    peer = WebSocketPeer(stream, received, settings.message_size_limit)
     try:
         if settings.ping:
             with attempt.phase("ping"):
-                await _ping(stream, reader)
-        await _close(stream, reader, prepared)
+                await peer.ping(new_key())
+        await converse(settings, peer, attempt)
+        await peer.close(closes_first=prepared.closes_first, awaits_close=prepared.awaits_close)
     finally:
-        if reader.closing is not None:
-            attempt.measure(CLOSE_CODE_METRIC, float(reader.closing.code))
-            attempt.observe({CLOSE_CODE.name: reader.closing.code})
-            attempt.note("the server closed", code=reader.closing.code, reason=reader.closing.reason)
-
-
-async def _ping(stream: Stream, reader: MessageReader) -> None:
-    """Send a ping and wait for its pong; what the server says before is left out."""
-    payload = new_key()
-    reader.ping(payload)
-    while payload not in reader.pongs:
-        if reader.closing is not None:
-            raise CheckFailed(Reason.PROTOCOL, f"the server closed with {reader.closing} instead of answering a ping")
-        await _receive(stream, reader)
-        reader.messages.clear()
-
-
-async def _close(stream: Stream, reader: MessageReader, prepared: PreparedWebSocket) -> None:
-    """Begin the closing handshake; wait for the server's part only where an expectation is about it."""
-    if not prepared.awaits_close:
-        reader.close()
-        stream.write(bytes(reader.outgoing))
-        return
-    if prepared.closes_first:
-        reader.close()
-    while reader.closing is None:
-        await _receive(stream, reader)
-        reader.messages.clear()
-
-
-async def _receive(stream: Stream, reader: MessageReader) -> None:
-    """Send what is to be sent, then read once.
-
-    Raises:
-        CheckFailed: As `MessageReader.receive` and `Stream.read` do; `protocol` when the server ends the connection
-            without a closing handshake.
-    """
-    if reader.outgoing:
-        stream.write(bytes(reader.outgoing))
-        reader.outgoing.clear()
-    data = await stream.read(_READ_BYTES)
-    if not data:
-        raise CheckFailed(Reason.PROTOCOL, "the server ended the connection without a closing handshake")
-    reader.receive(data)
+        if peer.closing is not None:
+            attempt.measure(CLOSE_CODE_METRIC, float(peer.closing.code))
+            attempt.observe({CLOSE_CODE.name: peer.closing.code})
+            attempt.note("the server closed", code=peer.closing.code, reason=peer.closing.reason)
 
 
 def _expect_upgrade(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
     return ({STATUS.name: SWITCHING_PROTOCOLS},)
+
+
+def _fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
+    return fit_to_dialogue(expectation, cast("WebSocketSettings", settings), says_anything=True)
 
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
@@ -244,13 +218,21 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
 
 WEBSOCKET = CheckType(
     name="websocket",
-    description="Opens a WebSocket (ws or wss) and judges the handshake and how it is closed",
+    description="Opens a WebSocket (ws or wss), judges the handshake and how it is closed, and can hold a dialogue",
     executor=lambda context: WebSocketCheckExecutor(),
     prepare=_prepare,
     settings=WebSocketSettings,
-    phases=PHASES,
-    metrics=(*CONNECTION_METRICS, PHASES, STATUS_CODE, UPGRADED, FAILED_DUE_TO_REGEX, CLOSE_CODE_METRIC),
-    subjects=(STATUS, HEADER, SUBPROTOCOL, CLOSE_CODE, *CONNECTION_SUBJECTS),
+    metrics=(
+        *CONNECTION_METRICS,
+        PHASES,
+        STATUS_CODE,
+        UPGRADED,
+        WEBSOCKET_FAILED_DUE_TO_REGEX,
+        CLOSE_CODE_METRIC,
+        *DIALOGUE_METRICS,
+    ),
+    subjects=(STATUS, HEADER, SUBPROTOCOL, CLOSE_CODE, *DIALOGUE_SUBJECTS, *CONNECTION_SUBJECTS),
     default_expectations=_expect_upgrade,
+    fit_expectation=_fit_expectation,
     validate_target=_validate_target,
 )

@@ -47,8 +47,8 @@ class Peer(Protocol):
             CheckFailed: When the connection breaks.
         """
 
-    async def send(self, data: bytes) -> None:
-        """Send bytes.
+    async def send(self, said: str | bytes) -> None:
+        """Send text or bytes, which differ only where a protocol has messages of both kinds.
 
         Raises:
             CheckFailed: When the connection breaks.
@@ -84,12 +84,17 @@ async def converse(settings: DialogueSettings, peer: Peer, attempt: Attempt) -> 
                 _measure_labels(step, captured, attempt)
             if step.expect_bytes is not None:
                 await _expect_bytes(step.expect_bytes, name, peer, attempt)
-            data = step.send_bytes if step.send is None else step.send.fill(captured).encode()
-            if data:
-                await peer.send(data)
-                attempt.note(f"{name} sent", bytes=len(data))
+            said = step.send_bytes if step.send is None else step.send.fill(captured)
+            if said:
+                await peer.send(said)
+                attempt.note(f"{name} sent", bytes=len(octets_of(said)))
         if step.starttls:
             await peer.start_tls()
+
+
+def octets_of(said: str | bytes) -> bytes:
+    """Return what is said as bytes."""
+    return said.encode() if isinstance(said, str) else said
 
 
 def _measure_labels(step: DialogueStep, captured: dict[str, str], attempt: Attempt) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.dialogue.conversation import MAX_LINE_BYTES
+from exporter.dialogue.conversation import MAX_LINE_BYTES, octets_of
 from exporter.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class StreamPeer:
             received += piece
         return received
 
-    async def send(self, data: bytes) -> None:
-        """Send bytes."""
-        self._stream.write(data)
+    async def send(self, said: str | bytes) -> None:
+        """Send text or bytes."""
+        self._stream.write(octets_of(said))
         await self._stream.drain()
 
     async def start_tls(self) -> None:
@@ -72,9 +72,9 @@ class DatagramPeer:
         """Return the beginning of the next datagram."""
         return (await self._datagram.receive())[: len(expected)]
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, said: str | bytes) -> None:
         """Send a datagram."""
-        self._datagram.send(data)
+        self._datagram.send(octets_of(said))
 
     async def start_tls(self) -> None:
         """Refuse: a configuration with such a step is not loaded."""

@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from exporter.dialogue.steps import DialogueSettings
 from exporter.http.message import USER_AGENT
 from exporter.http.settings import BearerToken, ascii_host_header
 from exporter.http.url import effective_port, parse_http_url
@@ -33,6 +34,9 @@ _OWN_HEADERS = frozenset(
 )  # fmt: skip
 DEFAULT_MESSAGE_LIMIT_BYTES = 1 << 20
 
+STANDING_PHASES = ("resolve", "connect", "tls", "processing", "ping", "transfer")
+"""The phases of every check; each step of a dialogue is a further one."""
+
 
 def _handshake_header(name: str) -> str:
     lower = header_name(name).lower()
@@ -49,7 +53,7 @@ def _subprotocol(name: str) -> str:
     return name
 
 
-class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings):
+class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings, DialogueSettings):
     """Settings of type `websocket`."""
 
     headers: Mapping[Annotated[str, AfterValidator(_handshake_header)], SecretiveLine] = Field(
@@ -88,6 +92,14 @@ class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings):
                 parse_host_port(self.host_header, default_port=1)
             except ValueError as error:
                 raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _check_dialogue(self) -> Self:
+        if any(step.starttls for step in self.dialogue):
+            raise ValueError("has starttls in dialogue, but messages cannot change to TLS; write wss://")
+        if taken := set(STANDING_PHASES) & set(self.step_names):
+            raise ValueError(f"has a step named {min(taken)} in dialogue, which is the name of another phase")
         return self
 
     @model_validator(mode="after")

@@ -72,6 +72,21 @@ def upgraded(then: Callable[[socket.socket], None], fields: bytes = b"") -> Beha
     return behave
 
 
+def end(connection: socket.socket) -> None:
+    """Close without a closing handshake, when the peer has sent something."""
+    connection.settimeout(0.2)
+    with suppress(TimeoutError):
+        connection.recv(65536)
+
+
+def flood(piece: bytes) -> Callable[[socket.socket], None]:
+    def behave(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(piece)
+
+    return behave
+
+
 def test_an_accepted_handshake_is_ok(run: Callable[..., Result]) -> None:
     """Phases, address, status and upgrade are measured, and the connection is closed with 1000."""
     with run_websocket() as server:
@@ -87,6 +102,7 @@ def test_an_accepted_handshake_is_ok(run: Callable[..., Result]) -> None:
     assert values == {
         "probe_ip_protocol": 4,
         "probe_websocket_duration_seconds{tls}": 0,
+        "probe_websocket_duration_seconds{ping}": 0,
         "probe_websocket_status_code": 101,
         "probe_websocket_connection_upgraded": 1,
     }
@@ -197,6 +213,69 @@ def test_the_close_code_is_judged_when_asked_for(run: Callable[..., Result]) -> 
     assert outcome(late)[1:] == (Reason.TIMEOUT, "not done within the timeout of 0.4 s, in the phase transfer")
 
 
+def test_a_dialogue_is_held_in_messages(run: Callable[..., Result]) -> None:
+    """Text is sent as text and bytes as binary; a pattern sees whole messages, and captures reach later steps."""
+    heard: list[str | bytes] = []
+
+    def talk(connection: ServerConnection) -> None:
+        connection.send("welcome to\nroom 7")
+        for message in connection:
+            heard.append(message)
+            connection.send(b"\x00\xff" if isinstance(message, bytes) else f"echo {message}")
+
+    with run_websocket(talk) as server:
+        steps = (
+            "dialogue: [{name: hello, expect: '(?s)^welcome.*room (?P<room>[0-9]+)$', labels: {room: '${room}'}, "
+            "send: 'join ${room}'}, {expect: '^echo join 7$', send_bytes: '01 02'}, {expect_bytes: '00 ff'}]"
+        )
+        result = run(server.url, f"{steps}, expect: [{{capture: room, eq: '7'}}, {{close_code: 1000}}]")
+    assert outcome(result) == (ResultStatus.OK, None, "")
+    assert heard == ["join 7", b"\x01\x02"]
+    values = measured(result)
+    assert values["probe_websocket_duration_seconds{hello}"] > 0
+    assert values["probe_websocket_duration_seconds{step_3}"] > 0
+    assert values.get("probe_websocket_failed_due_to_regex", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("dialogue", "reason", "detail", "regex"),
+    [
+        (
+            "{expect: ^bye}",
+            Reason.TIMEOUT,
+            "not done within the timeout of 1 s, in the phase step_1: the peer",
+            0,
+        ),
+        ("{send: close}, {expect: ^bye}", Reason.EXPECTATION, "the peer closed the connection before it said", 1),
+        ("{send: hi}, {expect_bytes: '68 6f'}", Reason.EXPECTATION, "expected the bytes 68 6f, received 68 69", 0),
+        ("{send: hi}, {expect_bytes: '68'}", Reason.EXPECTATION, "expected the bytes 68, received 68 69", 0),
+    ],
+)
+def test_a_dialogue_that_goes_wrong_says_where(
+    dialogue: str, reason: Reason, detail: str, regex: int, run: Callable[..., Result]
+) -> None:
+    """Silence, a server that closes and other bytes have their reasons; a message is compared as a whole."""
+
+    def talk(connection: ServerConnection) -> None:
+        for message in connection:
+            if message == "close":
+                return
+            connection.send(message)
+
+    with run_websocket(talk) as server:
+        result = run(server.url, f"dialogue: [{dialogue}]", "1s")
+    assert (result.status, result.reason) == (ResultStatus.ERROR, reason)
+    assert result.detail.startswith(detail)
+    assert measured(result).get("probe_websocket_failed_due_to_regex", 0) == regex
+
+
+def test_a_server_that_never_stops_talking_is_cut_off(run: Callable[..., Result]) -> None:
+    """Messages that do not match are bounded in number and size."""
+    with serve(upgraded(flood(b"\x81\x7e\x10\x00" + b"x" * 4096))) as server:
+        result = run(f"ws://{server.target}", "dialogue: [{expect: y}]")
+    assert result.reason is Reason.TOO_LARGE
+
+
 def test_a_ping_is_answered_and_measured(run: Callable[..., Result]) -> None:
     """The time from a ping to its pong is a phase; a server that closes or is silent instead fails there."""
     with run_websocket() as server:
@@ -231,21 +310,6 @@ def test_names_why_a_port_cannot_be_connected_to(run: Callable[..., Result]) -> 
         assert result.reason is Reason.CONNECT_REFUSED
     with black_hole() as port:
         assert run(f"ws://127.0.0.1:{port}", timeout="400ms").reason is Reason.CONNECT_TIMEOUT
-
-
-def end(connection: socket.socket) -> None:
-    """Close without a closing handshake, when the peer has sent something."""
-    connection.settimeout(0.2)
-    with suppress(TimeoutError):
-        connection.recv(65536)
-
-
-def flood(piece: bytes) -> Callable[[socket.socket], None]:
-    def behave(connection: socket.socket) -> None:
-        while True:
-            connection.sendall(piece)
-
-    return behave
 
 
 PROCESSING = (Reason.TIMEOUT, r"not done within the timeout of 1 s, in the phase processing")
@@ -293,6 +357,8 @@ def test_bad_servers_have_reasons(behave: Behaviour, reason: Reason, detail: str
         ("target: 'ws://u:p@a.test'", "has a user name or password in it; write them as basic_auth"),
         ("target: 'ws://a.test', headers: {Sec-WebSocket-Key: x}", "is a header of the handshake itself; leave it out"),
         ("target: 'ws://a.test', headers: {Sec-WebSocket-Protocol: x}", "follows from subprotocols; write them there"),
+        ("target: 'ws://a.test', dialogue: [{starttls: true}]", "messages cannot change to TLS; write wss://"),
+        ("target: 'ws://a.test', dialogue: [{name: transfer, send: x}]", "which is the name of another phase"),
         ("target: 'ws://a.test', subprotocols: ['a b']", "is not the name of a subprotocol, such as"),
         ("target: 'ws://a.test', bearer_token: t, headers: {Authorization: x}",
          "has bearer_token and an Authorization header; a request has one Authorization"),
