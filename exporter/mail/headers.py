@@ -83,7 +83,10 @@ def _needed_fields(octets: bytes) -> bytes:
         name = field[1].lower()
         if left[name]:
             left[name] -= 1
-            found.append(b" ".join(field[0].split())[:_LONGEST_FIELD])
+            text = b" ".join(field[0].split())
+            if name == b"received":  # only its date is needed, which stands at its end
+                text = b"Received: ;" + text.rpartition(b";")[2]
+            found.append(text[:_LONGEST_FIELD])
     return b"\r\n".join(found) + b"\r\n\r\n"
 
 

@@ -9,6 +9,7 @@ from exporter.mail.imap_commands import mailbox, search_command, uid_set
 from exporter.mail.imap_dialogue import ImapDialogue
 from exporter.mail.imap_login import log_in
 from exporter.mail.imap_responses import ImapResponse, internal_date_of, numbers_found, uid_of
+from exporter.mail.smtp_replies import capability_words
 from exporter.model import Reason
 
 if TYPE_CHECKING:
@@ -211,13 +212,13 @@ class ImapSession:
     async def _learn_capabilities(self, response: ImapResponse | None) -> None:
         """Take the capabilities from a response code, or ask for them when it has none."""
         if response is not None and response.code.upper().startswith("CAPABILITY "):
-            self.capabilities = frozenset(response.code.upper().split()[1:])
+            self.capabilities = frozenset(capability_words(response.code.split()[1:]))
             return
         told: list[frozenset[str]] = []
 
         def take(response: ImapResponse) -> None:
             if response.kind == "CAPABILITY":
-                told[:] = [frozenset(response.text.upper().split())]
+                told[:] = [frozenset(capability_words(response.text.split()))]
 
         (await self._dialogue.command("CAPABILITY", take=take)).expect_ok("CAPABILITY")
         self.capabilities = told[0] if told else frozenset()

@@ -14,6 +14,7 @@ from exporter.mail.pop3_replies import (
     parse_reply,
 )
 from exporter.mail.sasl import choose_mechanism, initial_response, response_to
+from exporter.mail.smtp_replies import capability_words
 from exporter.model import Reason
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Pop3Session:
     async def _learn_capabilities(self) -> None:
         reply = await self._command("CAPA")
         lines = await self._listing(MAX_REPLY_LINE_BYTES) if reply.is_positive else []
-        self.capabilities = tuple(line.decode(errors="replace").upper() for line in lines)
+        self.capabilities = capability_words(line.decode(errors="replace") for line in lines)
 
     def _positive(self, reply: Pop3Reply, what: str) -> Pop3Reply:
         if not reply.is_positive:

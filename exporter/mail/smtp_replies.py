@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_REPLY_LINE_BYTES = 2048
 """Four times what RFC 5321 section 4.5.3.1.5 allows; some servers write long explanations."""
@@ -52,6 +57,11 @@ def printable(text: str) -> str:
     return clean if len(clean) <= _SHOWN_CHARACTERS else f"{clean[:_SHOWN_CHARACTERS]}…"
 
 
+def capability_words(announced: Iterable[str]) -> tuple[str, ...]:
+    """Return what a server announces in upper case, within limits: expectations may search all of it."""
+    return tuple(printable(word).upper() for word in islice(announced, MAX_REPLY_LINES))
+
+
 class ReplyParser:
     """Assembles one reply from its lines; used for one reply."""
 
@@ -85,4 +95,4 @@ def capabilities_of(reply: SmtpReply) -> tuple[str, ...]:
     Source: RFC 5321 section 4.1.1.1. The first line is the server's name. `AUTH=PLAIN`, as servers of the nineties
     wrote it, is read as `AUTH PLAIN`.
     """
-    return tuple(printable(line).upper().replace("AUTH=", "AUTH ", 1) for line in reply.lines[1:])
+    return tuple(line.replace("AUTH=", "AUTH ", 1) for line in capability_words(reply.lines[1:]))

@@ -12,7 +12,7 @@ from exporter.errors import CheckFailed
 from exporter.mail.addresses import parse_hello_name
 from exporter.mail.message import as_mail_data
 from exporter.mail.sasl import choose_mechanism, initial_response, response_to
-from exporter.mail.smtp_replies import MAX_REPLY_LINE_BYTES, ReplyParser, SmtpReply, capabilities_of
+from exporter.mail.smtp_replies import MAX_REPLY_LINE_BYTES, ReplyParser, SmtpReply, capabilities_of, printable
 from exporter.model import Reason
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class SmtpSession:
                 reply = await self._command(f"HELO {self._hello_name}")
         if not reply.is_positive:
             raise SmtpRefused("EHLO", reply)
-        self._attempt.note("introduced", name=self._hello_name, capabilities=", ".join(self.capabilities))
+        self._attempt.note("introduced", name=self._hello_name, capabilities=printable(", ".join(self.capabilities)))
 
     async def _accepted(self, command: str) -> None:
         reply = await self._command(command)

@@ -33,6 +33,12 @@ def test_hops_are_read_from_the_last_to_the_first() -> None:
     assert (header.subject, header.sender) == ("Größe matters", "Backup <backup@client.example>")
 
 
+def test_the_date_of_a_long_field_is_read() -> None:
+    """A Received field may say a lot before its date."""
+    octets = b"Received: from x (" + b"y" * 5000 + b")\r\n by z; Sun, 1 Mar 2026 12:00:00 +0000\r\n\r\n"
+    assert parse_header(octets).received_timestamps_seconds == (timegm((2026, 3, 1, 12, 0, 0)),)
+
+
 def test_clocks_that_differ_do_not_make_transit_negative() -> None:
     """A first hop whose clock is ahead makes a transit of 0."""
     late = b"Received: by a; Sun, 1 Mar 2026 12:00:00 +0000\r\nReceived: by b; Sun, 1 Mar 2026 12:00:05 +0000\r\n\r\n"

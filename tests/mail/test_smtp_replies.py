@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import CheckFailed
-from exporter.mail.smtp_replies import MAX_REPLY_LINES, ReplyParser, SmtpReply, capabilities_of
+from exporter.mail.smtp_replies import MAX_REPLY_LINES, ReplyParser, SmtpReply, capabilities_of, capability_words
 from exporter.model import Reason
 
 
@@ -60,6 +60,12 @@ def test_capabilities_are_the_lines_after_the_first() -> None:
     """The first line names the server; AUTH= is read as AUTH."""
     reply = SmtpReply(250, ("mail.test", "starttls", "AUTH=plain login"))
     assert capabilities_of(reply) == ("STARTTLS", "AUTH PLAIN LOGIN")
+
+
+def test_capabilities_are_bounded() -> None:
+    """However much a server announces, little of it is kept."""
+    words = capability_words(f"x{number}" + "y" * 1000 for number in range(10_000))
+    assert (len(words), len(words[0])) == (MAX_REPLY_LINES, 201)
 
 
 @given(st.lists(st.binary(max_size=80), min_size=1, max_size=5))
