@@ -63,9 +63,13 @@ RCODES: Words = (
 PHASE_COLOURS: Mapping[str, str] = {
     "resolve": "blue",
     "connect": "orange",
+    "setup": "orange",
     "tls": "purple",
     "processing": "green",
     "request": "green",
+    "query": "green",
+    "rtt": "green",
+    "run": "green",
     "banner": "green",
     "transfer": "yellow",
 }

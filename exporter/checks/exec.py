@@ -115,13 +115,11 @@ class ExecCheckExecutor:
     def __init__(self, _context: BatchContext) -> None:
         self._processes = ChildProcesses()
 
-    async def execute(self, check: Check) -> Result:
+    async def execute(self, check: Check[ExecSettings]) -> Result:
         """Run the program and return the result."""
-        settings, attempt = check.settings, current_attempt()
-        if not isinstance(settings, ExecSettings):
-            raise CheckFailed(Reason.INTERNAL, "a check of type exec needs ExecSettings, with a command")
+        attempt = current_attempt()
         with attempt.phase("run"):
-            ended = await self._run(settings)
+            ended = await self._run(check.settings)
         text = ended.output.decode("utf-8", errors="replace")
         output = read_output(text)
         _report(ended, text, output, attempt)
@@ -174,7 +172,7 @@ def _report(ended: Ended, text: str, output: PluginOutput, attempt: Attempt) -> 
         attempt.note("printed to standard error", text=errors[:_SHOWN_CHARACTERS])
 
 
-def _judge(check: Check, exit_status: int, summary: str) -> Result:
+def _judge(check: Check[ExecSettings], exit_status: int, summary: str) -> Result:
     """Return what an exit status means by the convention."""
     if exit_status == 0:
         return Result(check_name=check.name, status=ResultStatus.OK)

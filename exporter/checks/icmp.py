@@ -152,10 +152,9 @@ class IcmpCheckExecutor:
         self._network = context.network or Network()
         self._sockets = EchoSockets()
 
-    async def execute(self, check: Check) -> Result:
+    async def execute(self, check: Check[IcmpSettings]) -> Result:
         """Ping the target and return the result."""
-        settings = check.settings if isinstance(check.settings, IcmpSettings) else IcmpSettings()
-        attempt = current_attempt()
+        settings, attempt = check.settings, current_attempt()
         _refuse_endless(settings, check.timeout_seconds)
         address = await self._find(check.target, settings, attempt)
         series = EchoSeries(

@@ -126,12 +126,11 @@ class NtpCheckExecutor:
     def __init__(self, _context: BatchContext) -> None:
         """Hold nothing."""
 
-    async def execute(self, check: Check) -> Result:
+    async def execute(self, check: Check[NtpSettings]) -> Result:
         """Ask the server once and return the result."""
         attempt = current_attempt()
         host, port = parse_host_port(check.target, default_port=DEFAULT_PORT)
-        settings = check.settings if isinstance(check.settings, NtpSettings) else NtpSettings()
-        async with await open_datagram(host, port, settings) as datagram:
+        async with await open_datagram(host, port, check.settings) as datagram:
             with attempt.phase("query"):
                 await _ask(datagram, attempt)
         return Result(check_name=check.name, status=ResultStatus.OK)

@@ -153,9 +153,8 @@ class SharedSocket:
 
     def _on_packet(self, packet: bytes, peer: str, hop_limit: int | None, kernel_time: float | None) -> bool:
         """Give a reply to its series; False for any other packet."""
-        received_at = perf_counter()
-        if kernel_time is not None:
-            received_at -= max(time.time() - kernel_time, 0.0)
+        read_at = perf_counter()
+        waited_seconds = 0.0 if kernel_time is None else max(time.time() - kernel_time, 0.0)
         message = without_ip_header(packet) if self._is_raw and self._version == 4 else packet
         reply = read_echo_reply(self._version, message)
         if reply is None or reply.identifier != self._identifier or reply.sequence not in self._waiting:
@@ -165,8 +164,10 @@ class SharedSocket:
         if fault:
             series.on_odd_packet(fault)
             return False
-        # The clock may be set while a packet waits; no reply is older than its request.
-        series.on_reply(echo, max(received_at - echo.sent_at, 0.0), hop_limit)
+        elapsed_seconds = read_at - echo.sent_at
+        if waited_seconds > elapsed_seconds:  # the clock was set in the meantime
+            waited_seconds = 0.0
+        series.on_reply(echo, elapsed_seconds - waited_seconds, hop_limit)
         return True
 
     def read_errors(self) -> int:

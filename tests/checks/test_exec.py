@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -268,6 +269,21 @@ def test_programs_need_permission() -> None:
         parse_config("checks: [{name: it, type: exec, target: t, command: ['true']}]", "checks.yml", {"exec": EXEC})
     expected = 'checks.yml:1:27: checks[0].type: "exec" runs programs, which needs the flag --enable-exec'
     assert str(refused.value) == expected
+
+
+def test_the_flag_allows_programs(tmp_path: Path) -> None:
+    """On the command line, the type is refused without `--enable-exec` and runs with it."""
+    (tmp_path / "checks.yml").write_text(
+        "checks: [{name: it, type: exec, target: t, command: ['true']}]", encoding="utf-8"
+    )
+    command = [sys.executable, "-m", "exporter", "run", "--config.file=checks.yml", "--output=json"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    outcomes = [
+        subprocess.run([*command, *flags], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        for flags in ([], ["--enable-exec"])
+    ]
+    assert [one.returncode for one in outcomes] == [2, 0]
+    assert "needs the flag --enable-exec" in outcomes[0].stderr
 
 
 @pytest.mark.parametrize(
