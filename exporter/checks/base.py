@@ -7,8 +7,9 @@ executor, and a `CheckType` that ties them together.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
+from exporter.model import MetricSpec
 from exporter.settings import CheckSettings
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.http.shared import HttpShared
-    from exporter.model import Check, Expectation, ExpectationOutcome, MetricSpec, Result, Subject
+    from exporter.model import Check, Expectation, ExpectationOutcome, Result, Subject
     from exporter.net import Network
 
 
@@ -106,6 +107,6 @@ class CheckType:
 
     def __post_init__(self) -> None:
         """Make `phases` one of the metrics."""
-        metrics: object = self.metrics  # a plugin may declare anything
-        if self.phases is not None and isinstance(metrics, tuple) and self.phases not in metrics:
-            object.__setattr__(self, "metrics", (self.phases, *metrics))
+        metrics, phases = cast("object", self.metrics), cast("object", self.phases)  # a plugin may declare anything
+        if isinstance(phases, MetricSpec) and isinstance(metrics, tuple) and phases not in metrics:
+            object.__setattr__(self, "metrics", (phases, *metrics))

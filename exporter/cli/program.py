@@ -104,10 +104,10 @@ def configuration_loader(
     if config_file is not None:
         path = Path(config_file)
         if is_pipe(path):
-            return piped_loader(path, registry.check_types, allow_programs=allow_programs)
-        return lambda: load_config(path, registry.check_types, allow_programs=allow_programs)
+            return piped_loader(path, registry.own_types, allow_programs=allow_programs)
+        return lambda: load_config(path, registry.own_types, allow_programs=allow_programs)
     text = stack.enter_context(run_demo()).configuration
-    return lambda: parse_config(text, DEMO_FILE, registry.check_types)
+    return lambda: parse_config(text, DEMO_FILE, registry.own_types)
 
 
 def allow_open_files() -> None:

@@ -26,7 +26,7 @@ DOCUMENT_KEYS = {
     "defaults": "Keys that every check of the file has unless it sets them itself; under the name of a check type,"
     " keys of the checks of this type",
     "plugins": "Check types from outside: names of entry points in the group nyxmon_exporter.check_types,"
-    " or module:attribute",
+    " or module:attribute; {plugin: NAME, replaces: TYPE} for one that takes the place of an existing type",
     "checks": "What is checked",
 }
 """The top-level keys and their descriptions."""
@@ -90,7 +90,7 @@ class DocumentReader:
         if "plugins" in keys and not is_main:
             self._problems.add(keys["plugins"], "belongs into the main file", on_key=True)
         elif "plugins" in keys:
-            self._plugins = tuple(self._texts(keys["plugins"]))
+            self._plugins = tuple(self._items(keys["plugins"]))
         if "defaults" in keys:
             if isinstance(keys["defaults"].value, dict):
                 defaults = (*defaults, keys["defaults"])

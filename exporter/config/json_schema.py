@@ -15,6 +15,7 @@ from exporter.config.common_keys import CHECK_KEYS, COMMON_DEFAULT_KEYS, CommonK
 from exporter.config.documents import ANCHORS_PREFIX, DOCUMENT_KEYS
 from exporter.config.expectation_schema import RETRY_REASON, expectation_schema
 from exporter.config.model_fields import ModelFields, fields_of
+from exporter.config.plugins import PLUGIN_KEYS
 from exporter.config.values import FILE_SUFFIX
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
+_REPLACEMENT: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": list(PLUGIN_KEYS),
+    "properties": {key: {"type": "string", "description": text} for key, text in PLUGIN_KEYS.items()},
+}
+"""An item of `plugins` that replaces an existing type."""
+
 _REFERENCE: Schema = {"type": "string", "pattern": r"\$\{|\{[A-Za-z_][A-Za-z0-9_]*\}"}
 """A text with a reference or a placeholder, allowed where another type of value is expected."""
 
@@ -48,7 +57,7 @@ def json_schema(check_types: Mapping[str, CheckType]) -> Schema:
     top_level: Schema = {
         "include": _TEXTS,
         "defaults": _defaults(types, definitions),
-        "plugins": _TEXTS,
+        "plugins": {"type": "array", "items": {"anyOf": [{"type": "string"}, _REPLACEMENT]}},
         "checks": {"type": "array", "items": _one_of(types)},
     }
     return {

@@ -16,7 +16,7 @@ from exporter.config.expectations import ALL_OPERATORS, BESIDE, GROUPS
 from exporter.config.model_fields import fields_of
 from exporter.config.problems import quoted, suggest
 from exporter.expect import DURATION
-from exporter.exposition.declarations import kind_faults, metric_faults, subject_faults
+from exporter.exposition.declarations import kind_faults, metric_faults, phase_faults, subject_faults
 from exporter.exposition.families import OWN_NAMES
 from exporter.foreign import repr_of, text_of
 
@@ -28,36 +28,77 @@ if TYPE_CHECKING:
 GROUP = "nyxmon_exporter.check_types"
 """The entry point group in which packages register their check types."""
 
+PLUGIN_KEYS = {
+    "plugin": "Name of an entry point, or module:attribute",
+    "replaces": "The existing type whose place it takes",
+}
+"""Keys of an item of `plugins` that is a mapping."""
+
 NO_TYPES: Mapping[str, CheckType] = MappingProxyType({})
 
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 def load_plugins(
-    names: Iterable[Node], problems: Problems, known: Mapping[str, CheckType] = NO_TYPES
+    items: Iterable[Node], problems: Problems, known: Mapping[str, CheckType] = NO_TYPES
 ) -> tuple[CheckType, ...]:
     """Import the check types that a configuration names, by entry point or as `module:attribute`.
 
     Args:
-        names: The items of `plugins`.
+        items: The items of `plugins`.
+        problems: Receives what cannot be imported, what is not a valid check type, and what would replace a type of the
+            same name without being told to.
         known: The types that already exist, by name.
-        problems: Receives what cannot be imported, and what is not a valid check type.
     """
     found: dict[str, CheckType] = {}
-    for node in names:
+    for item in items:
+        entry = _read_entry(item, problems)
+        if entry is None:
+            continue
+        node, replaced = entry
         try:
             check_type = _load(str(node.value))
         except ValueError as error:
             problems.add(node, f"{quoted(node.value)} {error}")
             continue
         faults = contract_faults(check_type, {**known, **found}.values())
-        if any(check_type.name == other for other in found):
-            problems.add(node, f"{quoted(node.value)} provides the type {check_type.name}, as another plugin does")
         for fault in faults:
             problems.add(node, f"{quoted(node.value)} provides a check type that {fault}")
-        if not faults or _can_be_configured(check_type):
-            found[check_type.name] = check_type
+        if faults and not _can_be_configured(check_type):
+            continue
+        if check_type.name in found:
+            problems.add(node, f"{quoted(node.value)} provides the type {check_type.name}, as another plugin does")
+        elif clash := _clash(node, check_type.name, replaced, known):
+            problems.add(replaced or node, clash)
+        found[check_type.name] = check_type
     return tuple(found.values())
+
+
+def _read_entry(item: Node, problems: Problems) -> tuple[Node, Node | None] | None:
+    """Return the name of a plugin and of the type it may replace; None when the item cannot be understood."""
+    keys = item.value if isinstance(item.value, dict) else {"plugin": item}
+    for key, node in keys.items():
+        if key not in PLUGIN_KEYS:
+            problems.add(node, f"is not a key here; {suggest(key, PLUGIN_KEYS, kind='keys')}", on_key=True)
+        elif not isinstance(node.value, str) or not node.value:
+            problems.add(node, f"must be text, not {quoted(node.value)}")
+            return None
+    if "plugin" not in keys:
+        problems.add(item._replace(path=f"{item.path}.plugin"), "is required")
+        return None
+    return keys["plugin"], keys.get("replaces")
+
+
+def _clash(node: Node, name: str, replaced: Node | None, known: Mapping[str, CheckType]) -> str:
+    """Return why a type cannot take its name; empty when it can."""
+    if replaced is None:
+        written = f"write {{plugin: {node.value}, replaces: {name}}} to let it replace that type"
+        return (
+            f"{quoted(node.value)} provides the type {name}, which exists already; {written}" if name in known else ""
+        )
+    if replaced.value != name:
+        return f"{quoted(replaced.value)} is not the type that {quoted(node.value)} provides, which is {name}"
+    return "" if name in known else f"{quoted(name)} is not a type that exists without the plugin; leave out replaces"
 
 
 def _can_be_configured(check_type: CheckType) -> bool:
@@ -107,5 +148,6 @@ def _contract_faults(check_type: Any, others: Iterable[CheckType]) -> Iterator[s
     if not kinds:
         for key in sorted(fields_of(check_type.settings).keys & CHECK_KEYS.keys()):
             yield f"has the setting {key}, as every check has"
+    yield from phase_faults(check_type)
     yield from subject_faults(check_type, (*ALL_OPERATORS, *BESIDE, *GROUPS, DURATION.name))
     yield from metric_faults(check_type, (other for other in others if other.name != check_type.name), OWN_NAMES)

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from exporter.exposition import families as catalogue
+from exporter.exposition.declarations import MAX_PHASES, PHASE_LABELS, PHASE_SUFFIX
 from exporter.exposition.labels import clean_value
 from exporter.model import Batch, Reason, ResultStatus, Severity
 
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.model import Check, Measurement, Result
-
-_PHASE_LABELS = ("phase",)
-_PHASE_SUFFIX = "_duration_seconds"
-_MAX_PHASES = 20
-"""More phases than any protocol has; a plugin that invents new ones in every run must not fill the memory."""
 
 _SLOT_SECONDS = 5.0
 _SLOTS = 12
@@ -109,7 +105,7 @@ class CheckCounters:
         if self._phase_histograms:
             for phase, seconds in _phases(result.measurements).items():
                 histogram = self.phases.get(phase)
-                if histogram is None and len(self.phases) < _MAX_PHASES:
+                if histogram is None and len(self.phases) < MAX_PHASES:
                     histogram = self.phases[phase] = Histogram(catalogue.PHASE_DURATION.buckets)
                 if histogram is not None:
                     histogram.observe(seconds)
@@ -129,8 +125,8 @@ def _phases(measurements: Iterable[Measurement]) -> dict[str, float]:
     return {
         clean_value(labels[0]): float(value)
         for spec, value, labels in measurements
-        if spec.labels == _PHASE_LABELS
-        and spec.name.endswith(_PHASE_SUFFIX)
+        if spec.labels == PHASE_LABELS
+        and spec.name.endswith(PHASE_SUFFIX)
         and len(labels) == 1
         and isinstance(value, int | float)
     }

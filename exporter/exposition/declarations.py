@@ -20,9 +20,17 @@ if TYPE_CHECKING:
 
 _FAMILY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _SUBJECT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_PHASE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _OWN_PREFIXES = ("nyxmon_", "process_")
 _LARGEST_NUMBER = 10**308
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+PHASE_LABELS = ("phase",)
+PHASE_SUFFIX = "_duration_seconds"
+"""A family with these labels and this end of its name has the seconds spent in each phase."""
+
+MAX_PHASES = 20
+"""Most phases of one type, each of which may have a histogram: more than any protocol has."""
+
 _OF_PROMETHEUS = frozenset(("up", "ALERTS", "ALERTS_FOR_STATE"))
 """Series that Prometheus itself adds, besides those that begin with `scrape_`."""
 
@@ -105,11 +113,40 @@ def subject_faults(check_type: Any, taken: Iterable[str]) -> Iterator[str]:
         names.add(name)
 
 
+def phase_faults(check_type: Any) -> Iterator[str]:
+    """Yield what is wrong with the phases of a type, besides what is wrong with them as a metric."""
+    spec = check_type.phases
+    if spec is None:
+        return
+    if not isinstance(spec, MetricSpec):
+        yield "has phases that are not a MetricSpec"
+        return
+    if not isinstance(spec.name, str) or not spec.name.endswith(PHASE_SUFFIX):
+        yield f"has phases whose metric has a name that does not end in {PHASE_SUFFIX}"
+    if spec.labels != PHASE_LABELS:
+        yield "has phases whose metric does not have the one label phase"
+        return
+    if _problem_of_texts(spec):
+        return  # which is reported with the metrics
+    names = [name for (name,), _ in spec.defaults]
+    for name in dict.fromkeys(names):
+        if not _PHASE_NAME.fullmatch(name):
+            yield f"has the phase {repr_of(name)}, which is not a name of small letters, digits, - and _"
+        elif names.count(name) > 1:
+            yield f"has the phase {name} twice"
+    if not names:
+        yield "has phases without a single phase"
+    if len(names) > MAX_PHASES:
+        yield f"has {len(names)} phases; at most {MAX_PHASES} are shown"
+    if any(seconds for _, seconds in spec.defaults):
+        yield "has phases whose defaults are not all 0"
+
+
 def kind_faults(check_type: Any) -> Iterator[str]:
     """Yield which parts of a type have the wrong type, in sentences that follow its name."""
     if not isinstance(check_type.description, str) or _SURROGATE.search(check_type.description):
         yield "has a description that is not text"
-    for name in ("executor", "default_expectations", "fit_expectation", "validate_target"):
+    for name in ("executor", "default_expectations", "fit_expectation", "validate_target", "prepare"):
         if not callable(getattr(check_type, name)):
             yield f"has {'an' if name[0] in 'aeiou' else 'a'} {name} that cannot be called"
     interval = check_type.min_interval_seconds

@@ -155,15 +155,17 @@ class ExecutorRegistry:
         self._check_types: dict[str, CheckType] = {}
         self._self_run: dict[str, CheckType] = {}
         self._declared: dict[str, DeclaredSeries] = {}
+        self._own_types: dict[str, CheckType] = {}
+        self._trusted_types: tuple[CheckType, ...] = ()
         self._standing = BatchExecutors(self._recipes, BatchContext(), self._declared)
 
     @classmethod
     def with_builtins(cls) -> Self:
         """Return a registry of the built-in check types."""
         registry = cls()
+        registry._trusted_types = BUILTIN
         for check_type in BUILTIN:
             registry.register_type(check_type)
-            registry._declared[check_type.name] = _declared_by(check_type, is_trusted=True)
         return registry
 
     def register(self, check_type: str, executor: CheckExecutor) -> None:
@@ -182,16 +184,31 @@ class ExecutorRegistry:
 
     def register_type(self, check_type: CheckType) -> None:
         """Register a declared type: its executor for the runner, its settings and metrics for everything else."""
-        self._check_types[check_type.name] = check_type
-        self.register_factory(check_type.name, check_type.executor, needs_http_client=check_type.needs_http_client)
-        self._self_run[check_type.name] = check_type
+        self._register(check_type)
+        self._own_types[check_type.name] = check_type
 
     def register_plugins(self, check_types: Iterable[CheckType]) -> None:
-        """Register the types of a configuration's plugins and log those that were not registered before."""
-        for check_type in check_types:
-            if self._check_types.get(check_type.name) is not check_type:
-                self.register_type(check_type)
-                logger.info("check type %s comes from a plugin", check_type.name)
+        """Register the types of a configuration's plugins and log those that were not registered before.
+
+        A type that a plugin of an earlier configuration replaced gets its place back.
+        """
+        wanted = {**self._own_types, **{check_type.name: check_type for check_type in check_types}}
+        for name, check_type in wanted.items():
+            if self._check_types.get(name) is not check_type:
+                self._register(check_type)
+                origin = (
+                    "is the exporter's own again" if self._own_types.get(name) is check_type else "comes from a plugin"
+                )
+                logger.info("check type %s %s", name, origin)
+
+    def _register(self, check_type: CheckType) -> None:
+        name = check_type.name
+        self._check_types[name] = check_type
+        self.register_factory(name, check_type.executor, needs_http_client=check_type.needs_http_client)
+        self._self_run[name] = check_type
+        self._declared[name] = _declared_by(
+            check_type, is_trusted=any(check_type is one for one in self._trusted_types)
+        )
 
     def _replace(self, check_type: str, recipe: _Recipe) -> None:
         """Replace the recipe of a type, and forget what was known about its earlier executor."""
@@ -208,6 +225,11 @@ class ExecutorRegistry:
     def check_types(self) -> Mapping[str, CheckType]:
         """The declared types by name; types registered by executor alone declare nothing and are not included."""
         return self._check_types
+
+    @property
+    def own_types(self) -> Mapping[str, CheckType]:
+        """The declared types by name, without those of plugins: what a configuration may use and plugins build upon."""
+        return self._own_types
 
     @property
     def self_run_types(self) -> Mapping[str, CheckType]:

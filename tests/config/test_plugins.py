@@ -16,6 +16,7 @@ from exporter.config import parse_config
 from exporter.config.plugins import contract_faults
 from exporter.errors import ConfigError
 from exporter.model import MetricSpec, Subject, ValueKind
+from exporter.runner.registry import ExecutorRegistry
 from exporter.settings import CheckSettings
 from tests.servers.exporter import ENVIRONMENT, run_command, run_exporter
 
@@ -30,6 +31,11 @@ AGAIN = CheckType(name="ping", description="Pings again", executor=lambda contex
 WRONG = CheckType(name="timeout", description="Is named as a key", executor=lambda context: None)
 """
 CHECKS = "checks: [{name: a, type: ping, target: a.example}]"
+REFUSED_REPLACEMENT = (
+    '1:11: plugins[0]: "ping" provides the type ping, which exists already; '
+    "write {plugin: ping, replaces: ping} to let it replace that type"
+)
+OTHER_CHECKS = "checks: [{name: a, type: http, target: 'http://a.example/'}]"
 BASE = CheckType(name="ping", description="Pings", executor=BUILTIN[0].executor)
 
 
@@ -86,8 +92,60 @@ def test_a_plugin_that_is_not_named_is_not_imported() -> None:
 def test_a_plugin_that_cannot_be_used_is_a_fault_of_the_file(names: str, fault: str) -> None:
     """Whatever importing does, the configuration is refused with a line that names the plugin."""
     with pytest.raises(ConfigError) as caught:
-        parse_config(f"plugins: {names}\n{CHECKS}", "f.yml", {"ping": BASE})
+        parse_config(f"plugins: {names}\n{OTHER_CHECKS}", "f.yml", {"http": BUILTIN[0]})
     assert [problem.message for problem in caught.value.problems] == [fault]
+
+
+@pytest.mark.usefixtures("packages")
+def test_a_plugin_replaces_an_existing_type_when_the_file_says_so() -> None:
+    """With the key `replaces`, checks of the type are those of the plugin."""
+    config = parse_config(f"plugins: [{{plugin: ping, replaces: ping}}]\n{CHECKS}", "f.yml", {"ping": BASE})
+    assert [plugin.description for plugin in config.plugins] == ["Pings"]
+    assert config.plugins[0] is not BASE
+
+
+@pytest.mark.usefixtures("packages")
+@pytest.mark.parametrize(
+    ("item", "fault"),
+    [
+        (
+            "ping",
+            REFUSED_REPLACEMENT,
+        ),
+        (
+            "{plugin: ping, replaces: http}",
+            '1:36: plugins[0].replaces: "http" is not the type that "ping" provides, which is ping',
+        ),
+        ("{replaces: ping}", "1:11: plugins[0].plugin: is required"),
+        ("{plugin: ping, replace: ping}", '1:26: plugins[0].replace: is not a key here; did you mean "replaces"?'),
+        ("{plugin: 3, replaces: ping}", "1:20: plugins[0].plugin: must be text, not 3"),
+        ("[ping]", "1:11: plugins[0]: must be text, not a list"),
+    ],
+)
+def test_nothing_is_replaced_by_accident(item: str, fault: str) -> None:
+    """A plugin that would replace a type, or an item that does not say what it replaces, is refused with its place."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f"plugins: [{item}]\n{CHECKS}", "f.yml", {"ping": BASE, "http": BUILTIN[0]})
+    assert fault in [str(problem).removeprefix("f.yml:") for problem in caught.value.problems]
+
+
+@pytest.mark.usefixtures("packages")
+def test_what_does_not_exist_cannot_be_replaced() -> None:
+    """`replaces` that names a type which only the plugin provides is refused."""
+    with pytest.raises(ConfigError, match='"ping" is not a type that exists without the plugin; leave out replaces'):
+        parse_config(f"plugins: [{{plugin: ping, replaces: ping}}]\n{CHECKS}", "f.yml", {"http": BUILTIN[0]})
+
+
+def test_a_replaced_type_comes_back_with_the_plugin_removed() -> None:
+    """A reload without the plugin restores the exporter's own type, and new types are no longer configurable."""
+    registry = ExecutorRegistry.with_builtins()
+    own = registry.check_types["http"]
+    registry.register_plugins((replace(own, description="Other"), BASE))
+    assert registry.check_types["http"].description == "Other"
+    assert registry.own_types["http"] is own
+    registry.register_plugins(())
+    assert registry.check_types["http"] is own
+    assert "ping" not in registry.own_types
 
 
 @pytest.mark.parametrize(
@@ -122,8 +180,25 @@ def subject(name: Any = "pong", **fields: Any) -> CheckType:
     return replace(BASE, subjects=(Subject(**{"name": name, "kind": ValueKind.TEXT, "description": "", **fields}),))
 
 
+def phases(*names: str, labels: Any = ("phase",), **fields: Any) -> CheckType:
+    defaults = tuple(((name,), 0.0) for name in names)
+    spec = MetricSpec(
+        **{"name": "probe_ping_duration_seconds", "help": "", "labels": labels, "defaults": defaults, **fields}
+    )
+    return replace(BASE, phases=spec)
+
+
 RESERVED = "has a label {!r}, which Prometheus would not take or which is reserved"
 UNFIT: list[tuple[CheckType, str]] = [
+    (replace(BASE, phases="x"), "has phases that are not a MetricSpec"),  # type: ignore[arg-type] # what may go wrong
+    (phases("a", name="probe_ping"), "has phases whose metric has a name that does not end in _duration_seconds"),
+    (phases("a", labels=("step",)), "has phases whose metric does not have the one label phase"),
+    (phases(), "has phases without a single phase"),
+    (phases("a", "a"), "has the phase a twice"),
+    (phases("", "a"), "has the phase '', which is not a name of small letters, digits, - and _"),
+    (phases("A b"), "has the phase 'A b', which is not a name of small letters, digits, - and _"),
+    (phases("a", defaults=((("a",), 1.0),)), "has phases whose defaults are not all 0"),
+    (phases(*(f"p{number}" for number in range(21))), "has 21 phases; at most 20 are shown"),
     *(
         (metric(name), f"has the metric {name!r}, which has a name that Prometheus would not take")
         for name in ("probe-x", "probe_x\n", "", "1x", "probe:x", "probe x", "prôbe", "probe_x\ud800", None, 5)
