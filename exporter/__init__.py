@@ -14,6 +14,7 @@ from exporter.version import __version__
 if TYPE_CHECKING:
     from exporter.errors import CheckFailed, UnknownCheckTypeError
     from exporter.model import Batch, Check, Measurement, MetricSpec, Reason, Result, ResultStatus, Severity
+    from exporter.runner.once import checks_from_yaml, run_check
     from exporter.runner.registry import BatchContext, CheckExecutor, ExecutorRegistry
     from exporter.runner.runner import AsyncCheckRunner, CheckRunner
 
@@ -34,6 +35,8 @@ __all__ = [
     "Severity",
     "UnknownCheckTypeError",
     "__version__",
+    "checks_from_yaml",
+    "run_check",
 ]
 
 _HOMES = {
@@ -44,6 +47,8 @@ _HOMES = {
     "CheckRunner": "runner.runner",
     "ExecutorRegistry": "runner.registry",
     "UnknownCheckTypeError": "errors",
+    "checks_from_yaml": "runner.once",
+    "run_check": "runner.once",
 }
 """The module that defines each name; `model` defines the rest."""
 

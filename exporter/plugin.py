@@ -10,7 +10,7 @@ from functools import cache
 from pydantic import Field, SecretStr
 
 from exporter.attempt import Attempt, current_attempt
-from exporter.checks.base import BatchContext, CheckExecutor, CheckType
+from exporter.checks.base import BatchContext, BlockingExecutor, CheckExecutor, CheckType
 from exporter.errors import CheckFailed
 from exporter.model import (
     Check,
@@ -60,6 +60,7 @@ __all__ = [
     "PROBE_VALUE",
     "Attempt",
     "BatchContext",
+    "BlockingExecutor",
     "Check",
     "CheckExecutor",
     "CheckFailed",

@@ -40,6 +40,16 @@ class CheckExecutor(Protocol):
         """
 
 
+class BlockingExecutor(Protocol):
+    """Runs checks of a type that is declared `blocking`.
+
+    An executor that holds resources also has `def close(self) -> None`, which is called once, after its last check.
+    """
+
+    def execute(self, check: Check) -> Result:
+        """Run the check once and return its result; called in a thread, for several checks at the same time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchContext:
     """What a batch provides to its executors; lives as long as the batch.
@@ -83,11 +93,14 @@ class CheckType:
         needs_http_client: Whether the batch must create the shared HTTP client for it.
         runs_programs: Whether whoever writes a configuration can run programs with it. Loading refuses such a type
             unless the caller allows it, as `--enable-exec` does.
+        blocking: Whether its executor has a plain `def execute`, which is called in a thread: for libraries that wait
+            without an event loop. `open_stream` and `open_datagram` cannot be used there. Threads are limited, and a
+            check whose thread does not return in time is skipped until it does.
     """
 
     name: str
     description: str
-    executor: Callable[[BatchContext], CheckExecutor]
+    executor: Callable[[BatchContext], CheckExecutor | BlockingExecutor]
     settings: type[CheckSettings] = CheckSettings
     metrics: tuple[MetricSpec, ...] = ()
     phases: MetricSpec | None = None
@@ -104,6 +117,7 @@ class CheckType:
     min_interval_seconds: float = 0.0
     needs_http_client: bool = False
     runs_programs: bool = False
+    blocking: bool = False
 
     def __post_init__(self) -> None:
         """Make `phases` one of the metrics."""

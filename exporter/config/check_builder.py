@@ -121,20 +121,13 @@ class CheckBuilder:
             tell_retries_that_do_not_fit(check, entries.get("retries", whole), self._problems)
         if check.maintenance:
             self._warn_of_past_windows(check, entries["maintenance"])
-        return BuiltCheck(self._prepared(check), common.enabled)
+        return BuiltCheck(with_preparation(check, self._type), common.enabled)
 
     def _warn_of_past_windows(self, check: Check, node: Node) -> None:
         now_seconds = time()
         for window, item in zip(check.maintenance, cast("list[Node]", node.value), strict=True):
             if isinstance(window, SingleWindow) and window.end_timestamp_seconds < now_seconds:
                 self._problems.warn(item, "is over; it can be removed")
-
-    def _prepared(self, check: Check) -> Check:
-        """Return the check with what its type prepares for every run; a failure here is raised again by each run."""
-        try:
-            return replace(check, prepared=self._type.prepare(check))
-        except Exception:  # noqa: BLE001 - whatever a plugin raises here becomes the result of its check
-            return check
 
     def check_given(self, whole: Node, entries: dict[str, Node]) -> None:
         """Report what is wrong with keys that are not a whole check, such as defaults that no check may use."""
@@ -271,6 +264,14 @@ class CheckBuilder:
     def _raised(self, what: str, error: Exception) -> str:
         """Return a message that the type failed, without the values, which may contain secrets."""
         return f"the type {self._type.name} failed at {what}: {type(error).__name__}"
+
+
+def with_preparation(check: Check, check_type: CheckType) -> Check:
+    """Return the check with what its type prepares for every run; a failure here is raised again by each run."""
+    try:
+        return replace(check, prepared=check_type.prepare(check))
+    except Exception:  # noqa: BLE001 - whatever a plugin raises here becomes the result of its check
+        return check
 
 
 def _keep(shared: dict[Key, Kept], key: Key, value: Kept) -> None:

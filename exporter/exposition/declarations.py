@@ -121,7 +121,7 @@ def phase_faults(check_type: Any) -> Iterator[str]:
     if not isinstance(spec, MetricSpec):
         yield "has phases that are not a MetricSpec"
         return
-    if not isinstance(spec.name, str) or not spec.name.endswith(PHASE_SUFFIX):
+    if not str(spec.name).endswith(PHASE_SUFFIX):
         yield f"has phases whose metric has a name that does not end in {PHASE_SUFFIX}"
     if spec.labels != PHASE_LABELS:
         yield "has phases whose metric does not have the one label phase"
@@ -149,6 +149,9 @@ def kind_faults(check_type: Any) -> Iterator[str]:
     for name in ("executor", "default_expectations", "fit_expectation", "validate_target", "prepare"):
         if not callable(getattr(check_type, name)):
             yield f"has {'an' if name[0] in 'aeiou' else 'a'} {name} that cannot be called"
+    for name in ("needs_http_client", "blocking"):
+        if not isinstance(getattr(check_type, name), bool):
+            yield f"has a {name} that is neither True nor False"
     interval = check_type.min_interval_seconds
     if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 <= interval < float("inf"):
         yield f"has the min_interval_seconds {repr_of(interval)}, which is not a number of seconds"

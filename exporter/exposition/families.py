@@ -189,13 +189,26 @@ RESOLVER_THREADS = Family(
     help="Threads in which the system is being asked for a name right now, for checks with `resolver: system`; 32 at"
     " most, and then further names wait. One whose check was given up counts until the system answers.",
 )
+CHECK_THREADS = Family(
+    name="nyxmon_exporter_check_threads",
+    help="Threads in which checks of blocking types run right now; 32 at most, and then further checks wait. One whose"
+    " check was given up counts until it returns.",
+)
 LOOPS_REPLACED = Family(
     name="nyxmon_exporter_event_loops_replaced_total", kind=Kind.COUNTER,
     help="Event loops given up because a check type stopped them, or blocked them for half a minute.",
 )  # fmt: skip
 EXPORTER_CHECKS = Family(name="nyxmon_exporter_checks", help="Checks in the configuration.")
 
-EXPORTER = (BUILD_INFO, RELOAD_SUCCESSFUL, RELOAD_TIMESTAMP, RESOLVER_THREADS, LOOPS_REPLACED, EXPORTER_CHECKS)
+EXPORTER = (
+    BUILD_INFO,
+    RELOAD_SUCCESSFUL,
+    RELOAD_TIMESTAMP,
+    RESOLVER_THREADS,
+    CHECK_THREADS,
+    LOOPS_REPLACED,
+    EXPORTER_CHECKS,
+)
 """The families about the program itself."""
 
 OWN_NAMES = frozenset(name for family in (*UNIVERSAL, *CHECKS, *BATCH, *EXPORTER) for name in family.sample_names)

@@ -30,6 +30,7 @@ class ExporterFacts(NamedTuple):
         last_reload_successful: Whether the configuration in force matches the file.
         last_reload_success_timestamp_seconds: Unix time when it was loaded.
         resolver_threads: Threads in which the system is resolving a name.
+        check_threads: Threads in which checks of blocking types run.
         replaced_loops: Event loops of the checks that were given up.
         checks: Checks in the configuration.
     """
@@ -39,6 +40,7 @@ class ExporterFacts(NamedTuple):
     last_reload_successful: bool
     last_reload_success_timestamp_seconds: float
     resolver_threads: int
+    check_threads: int
     replaced_loops: int
     checks: int
 
@@ -144,6 +146,7 @@ def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
     yield single(catalogue.RELOAD_SUCCESSFUL, facts.last_reload_successful)
     yield single(catalogue.RELOAD_TIMESTAMP, facts.last_reload_success_timestamp_seconds)
     yield single(catalogue.RESOLVER_THREADS, facts.resolver_threads)
+    yield single(catalogue.CHECK_THREADS, facts.check_threads)
     yield single(catalogue.LOOPS_REPLACED, facts.replaced_loops)
     yield single(catalogue.EXPORTER_CHECKS, facts.checks)
 

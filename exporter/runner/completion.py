@@ -1,4 +1,4 @@
-"""Completes checks created in Python: validates them and adds the default expectations of their type.
+"""Completes checks created in Python: validates them and adds the default settings and expectations of their type.
 
 A configuration validates everything in a check before creating it. Checks created in Python are validated here, before
 anything starts.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from exporter.config.check_builder import with_preparation
 from exporter.config.expectations import ExpectationReader
 from exporter.expect import DURATION
 from exporter.foreign import repr_of
@@ -17,10 +18,12 @@ from exporter.model import Check, leaves
 from exporter.settings import CheckSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from exporter.checks.base import CheckType
     from exporter.model import Expectation
+
+Valid = TypeVar("Valid")
 
 
 class Completion:
@@ -42,7 +45,8 @@ class Completion:
 
         Raises:
             TypeError: When something is not a check, or an attribute of a check has the wrong type.
-            ValueError: When a number is out of range, or a type has no default settings.
+            ValueError: When a number is out of range, a type has no default settings, or it refuses a target or an
+                expectation.
         """
         return tuple([check if type(check) is Check and check.is_complete else self._of(check) for check in checks])
 
@@ -58,7 +62,17 @@ class Completion:
         else:
             settings = _settings_of(check, check_type)
             missing = _defaults(check_type, settings, check.expectations)
-        return replace(check, settings=settings, expectations=(*check.expectations, *missing))
+        completed = replace(
+            check,
+            target=_valid(check, "target", lambda: check_type.validate_target(check.target, settings)),
+            settings=settings,
+            expectations=_valid(
+                check,
+                "expectations",
+                lambda: tuple(check_type.fit_expectation(one, settings) for one in (*check.expectations, *missing)),
+            ),
+        )
+        return with_preparation(completed, check_type)
 
     def _defaults_of(self, check: Check, check_type: CheckType) -> tuple[CheckSettings, tuple[Expectation, ...]]:
         """Return the settings and expectations of a check that has none of its own."""
@@ -103,3 +117,15 @@ def _refuse_wrong_kinds(check: Check) -> None:
         raise TypeError(f"check {check.name!r}: expectations must be a tuple, not {repr_of(check.expectations)}")
     if type(check.retries) is not int:
         raise TypeError(f"check {check.name!r}: retries must be a whole number, not {repr_of(check.retries)}")
+
+
+def _valid(check: Check, name: str, read: Callable[[], Valid]) -> Valid:
+    """Return an attribute of a check in the form that its type requires.
+
+    Raises:
+        ValueError: When the type refuses it.
+    """
+    try:
+        return read()
+    except ValueError as error:
+        raise ValueError(f"check {check.name!r}: {name}: {error}") from error

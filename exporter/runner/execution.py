@@ -173,7 +173,8 @@ class Execution:
 
     def _raised(self, attempt: Attempt, error: BaseException, pending: object) -> Result:
         if isinstance(error, TypeError) and pending is not None and not isawaitable(pending):
-            detail = f"the executor of type {self.check.check_type} must have an `async def execute`"
+            needed = "an `async def execute`, or be declared blocking"
+            detail = f"the executor of type {self.check.check_type} must have {needed}"
         else:
             detail = f"the executor raised {repr_of(error)}"
         logger.warning("check %s: its executor raised", self.check.name, exc_info=error)

@@ -9,6 +9,7 @@ checks started at the same moment are answered at the same moment, however long 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from threading import get_ident
 from time import perf_counter
 
@@ -32,6 +33,7 @@ _CERTAIN_STARTS = 100
 """Batches with fewer starts have less weight in what is learned."""
 
 _BEAT_SECONDS = 0.05
+_LATE_BEATS = 16
 
 
 class Workload:
@@ -133,6 +135,7 @@ class Pulse:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread_id = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._late: deque[tuple[float, float]] = deque(maxlen=_LATE_BEATS)
 
     def start(self) -> None:
         """Beat on the running loop until `stop`."""
@@ -151,6 +154,10 @@ class Pulse:
         """Return for how long a beat has been overdue; callable from any thread."""
         return max(0.0, perf_counter() - self.last_beat - _BEAT_SECONDS)
 
+    def lag_after(self, beat: float) -> float:
+        """Return how late the beat after this one was, in seconds; 0 when it was in time or is long past."""
+        return next((lag_seconds for before, lag_seconds in tuple(self._late) if before == beat), 0.0)
+
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = loop.call_later(_BEAT_SECONDS, self._beat, loop)
 
@@ -159,5 +166,8 @@ class Pulse:
         self._arm(loop)
 
     def _see(self, now: float) -> None:
-        self.longest_lag_seconds = max(self.longest_lag_seconds, now - self.last_beat - _BEAT_SECONDS)
+        lag_seconds = now - self.last_beat - _BEAT_SECONDS
+        self.longest_lag_seconds = max(self.longest_lag_seconds, lag_seconds)
+        if lag_seconds > _BEAT_SECONDS:
+            self._late.append((self.last_beat, lag_seconds))
         self.last_beat = now

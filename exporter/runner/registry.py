@@ -13,14 +13,16 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
-from exporter.checks.base import BatchContext, CheckExecutor, CheckType
+from exporter.checks.base import BatchContext, BlockingExecutor, CheckExecutor, CheckType
 from exporter.checks.builtin import BUILTIN
+from exporter.config.plugins import contract_faults
 from exporter.errors import CheckFailed, UnknownCheckTypeError
-from exporter.foreign import repr_of
+from exporter.foreign import repr_of, text_of
 from exporter.model import Reason
 from exporter.runner.answers import ANY_SERIES, DeclaredSeries
+from exporter.runner.check_threads import CheckThreads, ThreadedExecutor
 from exporter.runner.closing import Closings
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from exporter.net import Network
     from exporter.runner.closing import Closing
 
-    ExecutorFactory = Callable[[BatchContext], CheckExecutor]
+    ExecutorFactory = Callable[[BatchContext], CheckExecutor | BlockingExecutor]
 
 __all__ = ["BatchContext", "BatchExecutors", "CheckExecutor", "ExecutorRegistry"]
 
@@ -43,6 +45,7 @@ class _Recipe:
     instance: CheckExecutor | None = None
     factory: ExecutorFactory | None = None
     needs_http_client: bool = False
+    blocking: bool = False
 
 
 class BatchExecutors:
@@ -54,12 +57,17 @@ class BatchExecutors:
     """
 
     def __init__(
-        self, recipes: Mapping[str, _Recipe], context: BatchContext, declared: Mapping[str, DeclaredSeries]
+        self,
+        recipes: Mapping[str, _Recipe],
+        context: BatchContext,
+        declared: Mapping[str, DeclaredSeries],
+        threads: CheckThreads,
     ) -> None:
         self._recipes = recipes
         self._context = context
         self.network: Network | None = context.network
         self._declared = declared
+        self._threads = threads
         self._broken: dict[str, str] = {}
         self._by_type: dict[str, CheckExecutor] = {}
         self._by_factory: dict[ExecutorFactory, CheckExecutor] = {}
@@ -96,16 +104,17 @@ class BatchExecutors:
         assert factory is not None  # noqa: S101 - a recipe without instance has a factory
         executor = self._by_factory.get(factory)
         if executor is None:
-            executor = self._by_factory[factory] = self._make(check_type, factory)
+            executor = self._by_factory[factory] = self._make(check_type, factory, blocking=recipe.blocking)
             self._owned.append((check_type, executor))
             self.instantiated[check_type] = self.instantiated.get(check_type, 0) + 1
         return executor
 
-    def _make(self, check_type: str, factory: ExecutorFactory) -> CheckExecutor:
+    def _make(self, check_type: str, factory: ExecutorFactory, *, blocking: bool) -> CheckExecutor:
         try:
             executor = factory(self._context)
             if callable(getattr(executor, "execute", None)):
-                return executor
+                made = ThreadedExecutor(cast("BlockingExecutor", executor), self._threads) if blocking else executor
+                return cast("CheckExecutor", made)
             if inspect.iscoroutine(executor):
                 executor.close()
             fault = f"the executor of type {check_type} has no execute"
@@ -148,6 +157,9 @@ class ExecutorRegistry:
 
     One thread at a time registers types, at startup and on reloads. Any thread may read the registry at the same time;
     one that iterates over a mapping copies it first, since a reload may add types.
+
+    Attributes:
+        check_threads: The threads of blocking types.
     """
 
     def __init__(self) -> None:
@@ -155,9 +167,10 @@ class ExecutorRegistry:
         self._check_types: dict[str, CheckType] = {}
         self._self_run: dict[str, CheckType] = {}
         self._declared: dict[str, DeclaredSeries] = {}
+        self.check_threads = CheckThreads()
         self._own_types: dict[str, CheckType] = {}
         self._trusted_types: tuple[CheckType, ...] = ()
-        self._standing = BatchExecutors(self._recipes, BatchContext(), self._declared)
+        self._standing = BatchExecutors(self._recipes, BatchContext(), self._declared, self.check_threads)
 
     @classmethod
     def with_builtins(cls) -> Self:
@@ -183,7 +196,13 @@ class ExecutorRegistry:
         self._replace(check_type, _Recipe(factory=factory, needs_http_client=needs_http_client))
 
     def register_type(self, check_type: CheckType) -> None:
-        """Register a declared type: its executor for the runner, its settings and metrics for everything else."""
+        """Register a declared type: its executor for the runner, its settings and metrics for everything else.
+
+        Raises:
+            ValueError: When the type breaks the contract of check types; the message lists how.
+        """
+        if not self._is_trusted(check_type) and (faults := contract_faults(check_type, self._check_types.values())):
+            raise ValueError(f"the check type {text_of(check_type.name)} {'; it '.join(faults)}")
         self._register(check_type)
         self._own_types[check_type.name] = check_type
 
@@ -204,11 +223,19 @@ class ExecutorRegistry:
     def _register(self, check_type: CheckType) -> None:
         name = check_type.name
         self._check_types[name] = check_type
-        self.register_factory(name, check_type.executor, needs_http_client=check_type.needs_http_client)
-        self._self_run[name] = check_type
-        self._declared[name] = _declared_by(
-            check_type, is_trusted=any(check_type is one for one in self._trusted_types)
+        self._replace(
+            name,
+            _Recipe(
+                factory=check_type.executor,
+                needs_http_client=check_type.needs_http_client,
+                blocking=check_type.blocking,
+            ),
         )
+        self._self_run[name] = check_type
+        self._declared[name] = _declared_by(check_type, is_trusted=self._is_trusted(check_type))
+
+    def _is_trusted(self, check_type: CheckType) -> bool:
+        return any(check_type is one for one in self._trusted_types)
 
     def _replace(self, check_type: str, recipe: _Recipe) -> None:
         """Replace the recipe of a type, and forget what was known about its earlier executor."""
@@ -252,7 +279,7 @@ class ExecutorRegistry:
 
     def for_batch(self, context: BatchContext) -> BatchExecutors:
         """Return the executors of one batch, based on a snapshot of the recipes; the batch closes them."""
-        return BatchExecutors(dict(self._recipes), context, dict(self._declared))
+        return BatchExecutors(dict(self._recipes), context, dict(self._declared), self.check_threads)
 
     def get_executor(self, check_type: str) -> CheckExecutor:
         """Return an executor to a caller outside a batch; it is kept until `aclose_all`.

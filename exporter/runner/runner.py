@@ -30,6 +30,7 @@ from exporter.runner.pacing import Workload
 from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.stuck import StuckChecks
 from exporter.runner.verdict import unjudged
+from exporter.runner.watch import LOOK_SECONDS, LoopWatch
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,7 +52,6 @@ _PATIENCE_SHARE = 1 / 32
 """How long to wait for a batch after its deadline, as a share of its budget, so that cut-off checks can clean up and
 executors can be closed. Less than a third of the time between deadline and answer at a scrape timeout of 1 s."""
 
-_LOOK_SECONDS = 1.0
 _CLOSING_LIMIT_SECONDS = 0.5
 
 _BLOCKED_BY_CHECK_SECONDS = 0.1
@@ -105,7 +105,7 @@ class AsyncCheckRunner:
         self.portal_provider = portal_provider
         self.registry = registry if registry is not None else ExecutorRegistry.with_builtins()
         self._completion = Completion(self.registry.self_run_types)
-        self._stuck = StuckChecks()
+        self._stuck = StuckChecks(self.registry.check_threads)
         self._blocked_limit_seconds = blocked_limit_seconds
         self._loops = Loops(portal_provider, self._abandoned, blocked_limit_seconds)
         self._shared = Shared(
@@ -222,8 +222,10 @@ def _wait(call: LoopCall, budget_seconds: float | None, blocked_limit_seconds: f
     if budget_seconds is not None:
         patience = min(max(budget_seconds * _PATIENCE_SHARE, _LEAST_PATIENCE_SECONDS), _MOST_PATIENCE_SECONDS)
         ends = perf_counter() + budget_seconds + patience
+    watch = LoopWatch(call.work.pulse)
     while not call.outcome.done():
-        left = _LOOK_SECONDS if ends is None else min(_LOOK_SECONDS, ends - perf_counter())
+        watch.look()
+        left = LOOK_SECONDS if ends is None else min(LOOK_SECONDS, ends - perf_counter())
         if left <= 0 or call.work.pulse.silent_seconds() > blocked_limit_seconds:
             return
         loop = call.work.pulse.loop
@@ -231,6 +233,7 @@ def _wait(call: LoopCall, budget_seconds: float | None, blocked_limit_seconds: f
         wait([call.outcome], left)
         if is_closed:
             return
+    watch.look()
 
 
 def _blocked_detail(check: Check, blocker: Blocker | None) -> str:

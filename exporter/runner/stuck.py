@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
+    from exporter.runner.check_threads import CheckThreads
     from exporter.runner.execution import Execution
 
 _LOOK_SECONDS = 1.0
@@ -16,14 +17,20 @@ _LOOK_SECONDS = 1.0
 class StuckChecks:
     """The checks that ignored their cancellation; lives as long as the runner, shared by threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: CheckThreads) -> None:
+        """Remember no check yet.
+
+        Args:
+            threads: Know the checks of blocking types that are stuck.
+        """
+        self._threads = threads
         self._executions: dict[str, Execution] = {}
         self._lock = threading.Lock()
 
     def names(self) -> frozenset[str]:
         """Return the names of the checks that are still running although their batch has ended."""
         with self._lock:
-            return frozenset(self._executions)
+            return frozenset(self._executions) | self._threads.stuck_names()
 
     def add(self, execution: Execution) -> None:
         """Remember a check that was left behind, until its task ends; call this on the loop that runs it."""

@@ -255,6 +255,7 @@ class ScrapeService:
             live_config.last_reload_successful,
             live_config.last_reload_success_timestamp_seconds,
             self._resolver_threads.busy,
+            self._registry.check_threads.busy,
             self._replaced_loops(),
             len(self._prepared.config.checks),
         )

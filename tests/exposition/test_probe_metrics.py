@@ -107,7 +107,7 @@ def test_what_is_known_about_checks_batches_and_the_exporter() -> None:
         *check_blocks(layout, totals, of_checks, ["refused"]),
         *batch_blocks(batch, totals),
         *exporter_blocks(ExporterFacts("1.2.3", "3.11.7", last_reload_successful=True,
-                                       last_reload_success_timestamp_seconds=1.7e9, resolver_threads=3,
+                                       last_reload_success_timestamp_seconds=1.7e9, resolver_threads=3, check_threads=4,
                                        replaced_loops=2, checks=2)),
     ]  # fmt: skip
     page = write_page(blocks, Format.TEXT).body.decode()

@@ -144,6 +144,7 @@ def test_the_exporter_tells_about_itself(runner: AsyncCheckRunner, gated: Gated)
         ("nyxmon_exporter_config_last_reload_successful", "0.0"),
         ("nyxmon_exporter_config_last_reload_success_timestamp_seconds", "1.7000000005e+09"),
         ("nyxmon_exporter_resolver_threads", "0.0"),
+        ("nyxmon_exporter_check_threads", "0.0"),
         ("nyxmon_exporter_event_loops_replaced_total", "0.0"),
         ("nyxmon_exporter_checks", "2.0"),
     ]

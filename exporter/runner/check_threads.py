@@ -1,0 +1,189 @@
+"""Runs checks of blocking types in a limited number of threads, which nothing waits for when one of them hangs.
+
+A thread cannot be cancelled. A check whose time is up gets its result at once, and its thread goes on. Until the thread
+returns, the check counts as stuck and is skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from concurrent.futures import Future
+from contextvars import copy_context
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from exporter.attempt import begin_attempt, current_attempt
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.attempt import Attempt
+    from exporter.checks.base import BlockingExecutor
+    from exporter.model import Check
+
+MAX_CHECK_THREADS = 32
+
+
+class _Job:
+    """One call that waits for a thread or runs in one."""
+
+    __slots__ = ("began_at", "done", "name", "work")
+
+    def __init__(self, name: str, work: Callable[[], object]) -> None:
+        self.name = name
+        self.work = work
+        self.began_at = 0.0
+        self.done: Future[tuple[object, BaseException | None]] = Future()
+
+
+class CheckThreads:
+    """Threads that live while there are checks for them; lives as long as the registry, shared by batches and loops.
+
+    The threads are daemons: neither the end of a batch nor that of the process waits for one that hangs.
+    """
+
+    def __init__(self, limit: int = MAX_CHECK_THREADS) -> None:
+        """Create the pool; no thread is started yet.
+
+        Args:
+            limit: Most threads. Further checks wait for one.
+        """
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._queue: deque[_Job] = deque()
+        self._running: set[_Job] = set()
+        self._left: set[_Job] = set()
+        self._threads = 0
+
+    @property
+    def busy(self) -> int:
+        """Number of threads in which a check runs, those of stuck checks included."""
+        with self._lock:
+            return len(self._running)
+
+    def stuck_names(self) -> frozenset[str]:
+        """Return the names of the checks whose time was up although their thread has not returned yet."""
+        with self._lock:
+            return frozenset(job.name for job in self._left if job.name)
+
+    async def run(self, name: str, work: Callable[[], object], attempt: Attempt) -> object:
+        """Call a function in a thread and return what it returns; what it raises is raised here.
+
+        Args:
+            name: The check for which it is called; empty for none.
+            work: The function.
+            attempt: The attempt that waits for it.
+
+        Raises:
+            CheckFailed: With reason `local` when the system has no thread for it.
+        """
+        job, asked = _Job(name, work), perf_counter()
+        self._add(job)
+        try:
+            answer, error = await asyncio.wrap_future(job.done)
+        except asyncio.CancelledError:
+            if not self._leave(job):
+                attempt.timeout_reason = Reason.LOCAL
+                attempt.timeout_detail = f"all {self._limit} threads for blocking check types are busy"
+            raise
+        finally:
+            if type(attempt.held_seconds) is float:  # the check type may have put anything there
+                attempt.held_seconds += (job.began_at or perf_counter()) - asked
+        if error is not None:
+            raise error
+        return answer
+
+    def _add(self, job: _Job) -> None:
+        with self._lock:
+            self._queue.append(job)
+            if self._threads == self._limit:
+                return
+            self._threads += 1
+        try:
+            threading.Thread(target=self._work, name="nyxmon-check", daemon=True).start()
+        except RuntimeError:
+            with self._lock:
+                self._threads -= 1
+                if self._threads or job not in self._queue:
+                    return  # another thread has taken it, or will
+                self._queue.remove(job)
+            raise CheckFailed(Reason.LOCAL, "the system has no thread for a blocking check type") from None
+
+    def _leave(self, job: _Job) -> bool:
+        """Stop waiting for a job; return whether it had begun, so that it counts as stuck until it ends."""
+        with self._lock:
+            if job in self._running:
+                self._left.add(job)
+            return bool(job.began_at)
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                outcome: tuple[object, BaseException | None] = job.work(), None
+            except BaseException as error:  # noqa: BLE001 - raised again on the loop
+                outcome = None, error
+            with self._lock:
+                self._running.discard(job)
+                self._left.discard(job)
+            job.done.set_result(outcome)
+
+    def _next(self) -> _Job | None:
+        """Return a job that a check waits for; None when the thread should end."""
+        with self._lock:
+            while self._queue:
+                job = self._queue.popleft()
+                if job.done.set_running_or_notify_cancel():
+                    job.began_at = perf_counter()
+                    self._running.add(job)
+                    return job
+            self._threads -= 1
+            return None
+
+
+class ThreadedExecutor:
+    """Runs the checks of a blocking executor in threads; lives as long as its batch.
+
+    The thread has an attempt of its own, which is copied when it ends or its time is up, so that a thread that goes on
+    changes nothing that has been reported.
+    """
+
+    def __init__(self, executor: BlockingExecutor, threads: CheckThreads) -> None:
+        self._executor = executor
+        self._threads = threads
+
+    async def execute(self, check: Check) -> object:
+        """Run the check in a thread and return what its executor returned, which may be anything."""
+        attempt, context = current_attempt(), copy_context()
+        own = context.run(begin_attempt)
+        own.started, own.ends_at, own.network = attempt.started, attempt.ends_at, attempt.network
+        try:
+            return await self._threads.run(check.name, partial(context.run, self._executor.execute, check), own)
+        finally:
+            _copy(own, attempt)
+
+    async def aclose(self) -> None:
+        """Call the executor's `close`, if it has one, in a thread."""
+        close = getattr(self._executor, "close", None)
+        if close is not None:
+            await self._threads.run("", close, current_attempt())
+
+
+def _copy(own: Attempt, attempt: Attempt) -> None:
+    """Copy what was recorded in a thread; what a plugin has made unsound is copied too, and reported later."""
+    attempt.measurements, attempt.log = _copied(own.measurements), _copied(own.log)
+    attempt.observed, attempt.held_seconds = _copied(own.observed), own.held_seconds
+    attempt.phase_name, attempt.timeout_reason = own.phase_name, own.timeout_reason
+    attempt.timeout_detail = own.timeout_detail
+    try:
+        attempt.phase_seconds = own.seconds_by_phase()
+    except Exception:  # noqa: BLE001 - a plugin may have put anything into its attempt
+        attempt.phase_seconds = own.phase_seconds
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if type(value) in (list, dict) else value
