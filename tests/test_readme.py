@@ -73,8 +73,6 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "targets").mkdir()
     (targets,) = blocks("json")
     (tmp_path / "targets" / "web.json").write_text(targets.text, encoding="utf-8")
-    (greeting,) = blocks("python", first_line="# greeting.py")
-    (tmp_path / "greeting.py").write_text(greeting.text, encoding="utf-8")
     return tmp_path
 
 
@@ -130,7 +128,7 @@ def test_the_errors_are_told_as_shown(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_the_runner_works_as_embedded() -> None:
     """The example runs as it is, and prints what it says."""
-    (example,) = (block for block in blocks("python") if not block.text.startswith("# greeting.py"))
+    (example,) = (block for block in blocks("python") if "AsyncCheckRunner" in block.text)
     done = subprocess.run(
         [sys.executable, "-c", example.text], env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=100
     )
@@ -139,17 +137,6 @@ def test_the_runner_works_as_embedded() -> None:
     hello, port = sorted(results)
     assert (first, hello) == ("2 {'greeting': 1, 'tcp': 1}", "hello ok None hello world")
     assert port.startswith("port error connect_refused ")
-
-
-def test_the_check_type_works_as_added(place: Path) -> None:
-    """The example of a custom check type runs from its configuration."""
-    (configuration,) = (block for block in blocks("yaml") if is_of_plugin(block))
-    (place / "checks.yml").write_text(configuration.text, encoding="utf-8")
-    outcome = run_command(
-        "run", "--output=prometheus", "--config.file=checks.yml", directory=place, PYTHONPATH=f"{place}:{ROOT}"
-    )
-    assert outcome.status == 0
-    assert 'probe_greeting_letters{check="hello",check_type="greeting",target="world"} 18.0\n' in outcome.stdout
 
 
 def test_the_reasons_are_all_of_them() -> None:
