@@ -224,8 +224,9 @@ def _wait(call: LoopCall, budget_seconds: float | None, blocked_limit_seconds: f
         ends = perf_counter() + budget_seconds + patience
     watch = LoopWatch(call.work.pulse)
     while not call.outcome.done():
-        watch.look()
         left = LOOK_SECONDS if ends is None else min(LOOK_SECONDS, ends - perf_counter())
+        if left == LOOK_SECONDS:
+            watch.look()  # not shortly before the end, which must not be late
         if left <= 0 or call.work.pulse.silent_seconds() > blocked_limit_seconds:
             return
         loop = call.work.pulse.loop
