@@ -421,7 +421,8 @@ def test_an_unfit_plugin_is_refused_at_start() -> None:
     unfit = CheckType(
         name="mine", description="", executor=lambda _: Healthy(), metrics=(MetricSpec(name="nyxmon_x", help=""),)
     )
-    with pytest.raises(ValueError, match="check type mine has the metric 'nyxmon_x', which has a prefix that is reserved"):
+    fault = "check type mine has the metric 'nyxmon_x', which has a prefix that is reserved"
+    with pytest.raises(ValueError, match=fault):
         ScrapeService(Prepared(), Live(), registry_of(unfit), history=History(), version="")
 
 
