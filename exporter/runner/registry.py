@@ -201,7 +201,7 @@ class ExecutorRegistry:
         Raises:
             ValueError: When the type breaks the contract of check types; the message lists how.
         """
-        if not self._is_trusted(check_type) and (faults := contract_faults(check_type, self._check_types.values())):
+        if not self._is_trusted(check_type) and (faults := contract_faults(check_type)):
             raise ValueError(f"the check type {text_of(check_type.name)} {'; it '.join(faults)}")
         self._register(check_type)
         self._own_types[check_type.name] = check_type
