@@ -191,12 +191,10 @@ def test_bad_settings_are_refused_with_their_place(check_type: CheckType) -> Non
 @ALL
 def test_phases_are_declared_as_the_contract_says(check_type: CheckType) -> None:
     """Every type has one family of durations by phase, with a default of 0 for each."""
-    families = [spec for spec in check_type.metrics if spec.labels == ("phase",)]
-    assert len(families) == (0 if check_type.name == "exec" else 1)
-    for spec in families:
-        assert spec.name.startswith("probe_")
-        assert spec.name.endswith("_duration_seconds")
-        assert {value for _, value in spec.defaults} == {0.0}
+    (spec,) = [spec for spec in check_type.metrics if spec.labels == ("phase",)]
+    assert spec.name.startswith("probe_")
+    assert spec.name.endswith("_duration_seconds")
+    assert {value for _, value in spec.defaults} == {0.0}
 
 
 def phases_of(check_type: CheckType) -> list[str]:
