@@ -1,8 +1,9 @@
 """The structure of the program, drawn from its imports: `python -m tests.structure`.
 
 Prints the rooms of `exporter/` floor by floor, the arrows between them, the same within `net/` and `http/`, and which
-functions and modules are long. A room is a module, or a package with everything in it. It is one floor above the
-highest room that it imports. `python -m tests.structure DIRECTORY` reads another checkout.
+functions and modules are long. A room is a module, or a package with everything in it, unless `test_layers.py` names a
+part of it. It is one floor above the highest room that it imports. `python -m tests.structure DIRECTORY` reads another
+checkout.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import ast
 import sys
 from collections import defaultdict
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.test_layers import INNER_ORDERS, ROOMS
 
 ROOT = Path(__file__).parent.parent
 LONG_FUNCTION_LINES, LONG_MODULE_LINES = 40, 300
@@ -53,11 +57,15 @@ def imported(path: Path, known: dict[str, Path]) -> list[str]:
 
 
 def room_of(module: str, package: str) -> str | None:
-    """The part of a package that a module is in; None for modules elsewhere."""
+    """The part of a package that a module is in, as `test_layers.py` names it; None for modules elsewhere."""
     if module == package:
         return f"{package}.__init__"
     inner = module.removeprefix(f"{package}.")
-    return None if inner == module else f"{package}.{inner.partition('.')[0]}"
+    if inner == module:
+        return None
+    parts = [f"{package}.{name}" for line in INNER_ORDERS.get(package, ()) for name in line] or [*chain(*ROOMS)]
+    named = [part for part in parts if part != package and f"{module}.".startswith(f"{part}.")]
+    return max(named, key=len, default=f"{package}.{inner.partition('.')[0]}")
 
 
 def structure(root: Path, package: str = "exporter") -> Structure:

@@ -32,48 +32,45 @@ def evaluate(
 def _judge(expectation: Expectation, observed: Mapping[str, Observation]) -> ExpectationOutcome:
     if expectation.parts:
         return _judge_group(expectation, observed)
-    subject = expectation.subject
-    if subject.name not in observed:
+    name = expectation.subject.name
+    if name not in observed:
         return ExpectationOutcome(expectation=expectation, ok=False, evaluated=False)
     try:
-        observation = observed[subject.name]
-        if isinstance(observation, Judged):
-            return observation.outcomes[id(expectation)]
-        value = observation(expectation.selector) if callable(observation) else observation
-        why = ""
-        if isinstance(value, Explained):
-            why = f" ({value.why})"
-            value = value.value
-        compared = as_number(value) if expectation.as_number else value
-        kind = ValueKind.NUMBER if expectation.as_number else subject.kind
-        ok = holds(kind, expectation.operator, compared, expectation.operand)
-        if not ok and expectation.missing_ok:
-            ok = not is_there(value)
-        shown = shown_value(subject.kind, value)
-        if not ok and value is not None:
-            shown = with_kind(expectation, compared, shown)
-        return ExpectationOutcome(
-            expectation=expectation,
-            ok=ok,
-            value=_number(compared),
-            observed=cut(shown + why) if why else shown,
-        )
+        return _compare(expectation, observed[name])
     except CheckFailed as failure:
         return ExpectationOutcome(
             expectation=expectation, ok=False, evaluated=False, reason=failure.reason, detail=failure.detail
         )
     except MemoryError:
+        detail = f"judging {name} takes more memory than it may"
         return ExpectationOutcome(
-            expectation=expectation,
-            ok=False,
-            evaluated=False,
-            reason=Reason.TOO_LARGE,
-            detail=f"judging {subject.name} takes more memory than it may",
+            expectation=expectation, ok=False, evaluated=False, reason=Reason.TOO_LARGE, detail=detail
         )
     except Exception as error:  # noqa: BLE001 - a plugin's failure to produce one value must not affect the others
         return ExpectationOutcome(
             expectation=expectation, ok=False, observed=f"<{type(error).__name__}>", evaluated=False
         )
+
+
+def _compare(expectation: Expectation, observation: Observation) -> ExpectationOutcome:
+    """Compare what was observed with what is expected. Raises whatever the observation raises."""
+    if isinstance(observation, Judged):
+        return observation.outcomes[id(expectation)]
+    value = observation(expectation.selector) if callable(observation) else observation
+    why = ""
+    if isinstance(value, Explained):
+        why = f" ({value.why})"
+        value = value.value
+    kind = expectation.subject.kind
+    compared, compared_kind = (as_number(value), ValueKind.NUMBER) if expectation.as_number else (value, kind)
+    ok = holds(compared_kind, expectation.operator, compared, expectation.operand)
+    if not ok and expectation.missing_ok:
+        ok = not is_there(value)
+    shown = shown_value(kind, value)
+    if not ok and value is not None:
+        shown = with_kind(expectation, compared, shown)
+    observed = cut(shown + why) if why else shown
+    return ExpectationOutcome(expectation=expectation, ok=ok, value=_number(compared), observed=observed)
 
 
 def _judge_group(group: Expectation, observed: Mapping[str, Observation]) -> ExpectationOutcome:
