@@ -48,7 +48,7 @@ _QUIET_LIBRARIES = ("httpx", "httpcore", "hpack", "asyncio", "uvicorn.access")
 _SERVING_LIBRARIES = ("uvicorn.error",)
 """Libraries that log a warning about what clients send, so that clients could flood the log."""
 
-_SILENT_LIBRARIES = ("quic",)
+_SILENT_LIBRARIES = ("quic", "asyncssh")
 """Libraries that log warnings about targets, whose checks report the same."""
 
 _NEEDS_QUOTES = re.compile(r'[\s"=\\]')

@@ -90,7 +90,7 @@ def test_the_level_decides_what_is_logged(level: LogLevel, lines: int) -> None:
     assert logged("something", level=level).count("\n") == lines
 
 
-@pytest.mark.parametrize("library", ["httpx", "httpcore", "uvicorn.error"])
+@pytest.mark.parametrize("library", ["httpx", "httpcore", "uvicorn.error", "asyncssh"])
 def test_libraries_stay_quiet_even_when_debugging(library: str) -> None:
     """Libraries that log URLs, which may contain a secret, log only warnings and errors."""
     stream = io.StringIO()

@@ -16,6 +16,7 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.field_lines import printable
 from exporter.ssh.fingerprints import fingerprint
+from exporter.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 1 << 16
 _SHOWN_CHARACTERS = 200
+_CLIENT_VERSION = f"nyxmon_exporter_{__version__}"  # RFC 4253 section 4.2 allows no hyphen
 
 KEY_TYPES = {
     "ed25519": ("ssh-ed25519",),
@@ -132,6 +134,7 @@ async def exchange_keys(
         key = await asyncssh.get_server_host_key(
             host="target",
             tunnel=cast("SSHClientConnection", connector),
+            client_version=_CLIENT_VERSION,
             config=None,
             kex_algs=_KEY_EXCHANGES,
             server_host_key_algs=algorithms,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -187,6 +188,26 @@ def test_bad_servers_have_reasons(behave: Behaviour, reason: Reason, detail: str
         result = run(server.target, timeout="1s")
     assert (result.status, result.reason) == (ResultStatus.ERROR, reason)
     assert re.fullmatch(detail, result.detail)
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without asyncssh a check of this type is refused, with what to install."""
+    monkeypatch.setitem(sys.modules, "asyncssh", None)
+    with pytest.raises(ConfigError, match=re.escape("pip install 'nyxmon-exporter[ssh]'")):
+        parse_config("checks: [{name: it, type: ssh, target: a.test}]", "checks.yml", {"ssh": SSH})
+
+
+def test_the_client_says_who_it_is(run: Callable[..., Result]) -> None:
+    """The server sees the exporter's name and version in the client's banner."""
+    heard: list[bytes] = []
+
+    def hear(connection: socket.socket) -> None:
+        connection.sendall(BANNER)
+        heard.append(connection.recv(65536))
+
+    with serve(hear) as server:
+        run(server.target)
+    assert heard[0].startswith(b"SSH-2.0-nyxmon_exporter_")
 
 
 @pytest.mark.parametrize(

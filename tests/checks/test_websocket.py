@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -347,6 +348,13 @@ def test_bad_servers_have_reasons(behave: Behaviour, reason: Reason, detail: str
         result = run(f"ws://{server.target}", CLOSING, timeout="1s")
     assert (result.status, result.reason) == (ResultStatus.ERROR, reason)
     assert re.fullmatch(detail, result.detail)
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without wsproto a check of this type is refused, with what to install."""
+    monkeypatch.setitem(sys.modules, "wsproto.frame_protocol", None)
+    with pytest.raises(ConfigError, match=re.escape("pip install 'nyxmon-exporter[websocket]'")):
+        parse_config("checks: [{name: it, type: websocket, target: 'ws://a.test'}]", "x.yml", {"websocket": WEBSOCKET})
 
 
 @pytest.mark.parametrize(
