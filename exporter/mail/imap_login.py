@@ -63,7 +63,7 @@ async def _log_in_plainly(
     dialogue: ImapDialogue, capabilities: Collection[str], credentials: Credentials
 ) -> ImapResponse:
     if "LOGINDISABLED" in capabilities:
-        raise CheckFailed(Reason.AUTH, "the server offers no way to log in that is known here")
+        raise CheckFailed(Reason.AUTH, "the server offers no supported way to log in")
     if not all(map(is_quotable, credentials)):
         raise CheckFailed(
             Reason.AUTH, "the server offers only the command LOGIN, which takes no characters beyond ASCII"

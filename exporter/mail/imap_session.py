@@ -206,7 +206,7 @@ class ImapSession:
         (await self._dialogue.command("NOOP")).expect_ok("NOOP")
 
     def log_out(self) -> None:
-        """Say goodbye, without waiting for the response."""
+        """Send LOGOUT without waiting for the response."""
         self._dialogue.send_last("LOGOUT")
 
     async def _learn_capabilities(self, response: ImapResponse | None) -> None:
@@ -214,11 +214,11 @@ class ImapSession:
         if response is not None and response.code.upper().startswith("CAPABILITY "):
             self.capabilities = frozenset(capability_words(response.code.split()[1:]))
             return
-        told: list[frozenset[str]] = []
+        announced: list[frozenset[str]] = []
 
         def take(response: ImapResponse) -> None:
             if response.kind == "CAPABILITY":
-                told[:] = [frozenset(capability_words(response.text.split()))]
+                announced[:] = [frozenset(capability_words(response.text.split()))]
 
         (await self._dialogue.command("CAPABILITY", take=take)).expect_ok("CAPABILITY")
-        self.capabilities = told[0] if told else frozenset()
+        self.capabilities = announced[0] if announced else frozenset()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _LINE_START_DOT = re.compile(rb"^\.", re.MULTILINE)
-_BODY = "This message was sent by a synthetic check of nyxmon-exporter.\nIt needs no answer.\n"
+_BODY = "This message was sent by a synthetic check of nyxmon-exporter.\nNo reply is needed.\n"
 
 
 def build_message(*, sender: str, recipient: str, subject: str, token: str, sent_at: datetime) -> bytes:

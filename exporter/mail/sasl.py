@@ -1,6 +1,6 @@
-"""SASL mechanisms with which the mail types log in: PLAIN, LOGIN and CRAM-MD5.
+"""The SASL mechanisms of the mail types: PLAIN, LOGIN and CRAM-MD5.
 
-Over TLS the simplest offered mechanism is used, PLAIN. Without TLS, which a check must ask for, CRAM-MD5 comes first,
+Over TLS, PLAIN is preferred because it is the simplest. Without TLS, which a check must ask for, CRAM-MD5 is preferred
 because it does not send the password itself.
 """
 
@@ -61,11 +61,11 @@ def response_to(mechanism: Mechanism, challenge: bytes, step: int, credentials: 
         mechanism: The mechanism in use.
         challenge: The server's text, in base64.
         step: Number of challenges answered before.
-        credentials: Who logs in.
+        credentials: User name and password.
 
     Raises:
-        CheckFailed: With reason `auth` when the server asks for more than the mechanism has, and `protocol` when its
-            challenge is not base64.
+        CheckFailed: With reason `auth` when the server sends more challenges than the mechanism has responses, `protocol`
+            when its challenge is not base64.
     """
     if step == 0 and mechanism == "PLAIN":
         return initial_response("PLAIN", credentials) or ""
@@ -73,7 +73,7 @@ def response_to(mechanism: Mechanism, challenge: bytes, step: int, credentials: 
         return _cram_md5(challenge, credentials)
     if step < 2 and mechanism == "LOGIN":
         return _encoded((credentials.password if step else credentials.username).encode())
-    raise CheckFailed(Reason.AUTH, f"the server asks for more than {mechanism} has to say")
+    raise CheckFailed(Reason.AUTH, f"the server sent more challenges than {mechanism} has responses")
 
 
 def _cram_md5(challenge: bytes, credentials: Credentials) -> str:

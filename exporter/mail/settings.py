@@ -56,9 +56,11 @@ class MailServerSettings(NetworkSettings, TlsSettings, ProxySettings):
         default="starttls",
         description="starttls to start TLS in a plain connection, tls to speak TLS from the start, or none",
     )
-    username: Annotated[SingleLine, AfterValidator(_username)] | None = Field(default=None, description="Who logs in")
+    username: Annotated[SingleLine, AfterValidator(_username)] | None = Field(
+        default=None, description="User name to log in with"
+    )
     password: Annotated[SecretStr, AfterValidator(secret_line)] | None = Field(
-        default=None, description="Password of who logs in"
+        default=None, description="Password to log in with"
     )
     insecure_auth: bool = Field(default=False, description="Log in without TLS, so that others can read the password")
 
@@ -72,7 +74,7 @@ class MailServerSettings(NetworkSettings, TlsSettings, ProxySettings):
 
     @property
     def credentials(self) -> Credentials | None:
-        """Who logs in; None for nobody."""
+        """User name and password; None without a login."""
         if self.username is None or self.password is None:
             return None
         return Credentials(self.username, self.password.get_secret_value())
@@ -84,7 +86,7 @@ def mail_place(target: str, protocol: str, settings: MailServerSettings) -> tupl
     Args:
         target: `host` or `host:port`.
         protocol: SMTP, IMAP or POP3.
-        settings: Whether TLS is spoken, and whether someone logs in.
+        settings: How TLS is used, and whether there is a login.
 
     Raises:
         ValueError: When it is not a target, or the port speaks TLS in another way than the settings say.
@@ -101,7 +103,7 @@ def mail_place(target: str, protocol: str, settings: MailServerSettings) -> tupl
 
 
 class EnvelopeSettings(MailServerSettings):
-    """How to introduce oneself, and from whom and to whom a message is."""
+    """How to greet an SMTP server, and what to do after temporary refusals."""
 
     hello: Annotated[SingleLine, AfterValidator(parse_hello_name)] | None = Field(
         default=None, description="Name sent with EHLO: a host name or [address]; by default that of this host"

@@ -54,7 +54,7 @@ class SmtpSession:
         Args:
             stream: The connection.
             attempt: Where phases and log lines go.
-            hello: Name to introduce oneself with; None for that of this host.
+            hello: Name sent with EHLO; None for that of this host.
         """
         self.capabilities: tuple[str, ...] = ()
         self.last_reply: SmtpReply | None = None
@@ -63,7 +63,7 @@ class SmtpSession:
         self._hello_name = hello or own_hello_name()
 
     async def greet(self) -> None:
-        """Read the greeting, introduce oneself, and learn what the server offers.
+        """Read the greeting, send EHLO, and learn what the server offers.
 
         Raises:
             SmtpRefused: When the server turns the client away.
@@ -77,7 +77,7 @@ class SmtpSession:
         await self._hello()
 
     async def start_tls(self, config: TlsConfig, timeout_seconds: float | None) -> None:
-        """Start TLS, verify the certificate, and introduce oneself again.
+        """Start TLS, verify the certificate, and send EHLO again.
 
         Raises:
             CheckFailed: With reason `starttls` when the server does not offer it, refuses, or has sent more before the
@@ -104,7 +104,7 @@ class SmtpSession:
         mechanism = choose_mechanism(offered, over_tls=over_tls)
         if mechanism is None:
             names = ", ".join(sorted(offered)) or "none"
-            raise CheckFailed(Reason.AUTH, f"the server offers no way to log in that is known here; it offers {names}")
+            raise CheckFailed(Reason.AUTH, f"the server offers no supported way to log in; it offers {names}")
         with self._attempt.phase("auth"):
             initial = initial_response(mechanism, credentials)
             reply = await self._command(f"AUTH {mechanism}" if initial is None else f"AUTH {mechanism} {initial}")
@@ -129,7 +129,7 @@ class SmtpSession:
                 await self._accepted(f"RCPT TO:<{recipient}>")
 
     async def send(self, message: bytes) -> SmtpReply:
-        """Transmit a message to the addressed recipient and return the reply that takes responsibility for it.
+        """Transmit a message to the recipient and return the reply with which the server accepts it.
 
         Raises:
             SmtpRefused: When the server does not accept it.
@@ -147,7 +147,7 @@ class SmtpSession:
         return reply
 
     def quit(self) -> None:
-        """Say goodbye, without waiting for the reply."""
+        """Send QUIT without waiting for the reply."""
         self._stream.write(b"QUIT\r\n")
 
     async def _hello(self) -> None:
@@ -159,7 +159,7 @@ class SmtpSession:
                 reply = await self._command(f"HELO {self._hello_name}")
         if not reply.is_positive:
             raise SmtpRefused("EHLO", reply)
-        self._attempt.note("introduced", name=self._hello_name, capabilities=printable(", ".join(self.capabilities)))
+        self._attempt.note("said hello", name=self._hello_name, capabilities=printable(", ".join(self.capabilities)))
 
     async def _accepted(self, command: str) -> None:
         reply = await self._command(command)

@@ -48,10 +48,10 @@ class Submission:
         self._attempt = attempt
 
     async def run(self, envelope: Envelope | None, *, is_welcome: Callable[[SmtpReply], bool]) -> None:
-        """Hold the dialogue, again after a temporary refusal as often as the settings allow.
+        """Hold the dialogue, and repeat it after temporary refusals as often as the settings allow.
 
         Args:
-            envelope: Whose mail to announce; None to do no more than log in.
+            envelope: Sender, recipient and message; None to end after the login.
             is_welcome: Whether a refusal is what the check wants to see, so that it is not tried again.
 
         Raises:

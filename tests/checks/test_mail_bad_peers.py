@@ -233,7 +233,7 @@ def test_an_announced_literal_allocates_nothing(run: RunCheck, length: bytes) ->
 
 
 def test_a_server_that_never_stops_is_cut_off(run: RunCheck) -> None:
-    """Responses without end, small ones, large ones and literals, are too much at some point."""
+    """Responses without end, small ones, large ones and literals, are cut off at a limit."""
     for part in (
         b"* OK still here\r\n",
         b"* OK " + b"x" * 100_000 + b"\r\n",
@@ -334,7 +334,7 @@ def test_a_login_that_never_ends(run: RunCheck) -> None:
         behave = MailScript(GREETINGS[check_type], answers, tagged=check_type == "imap")
         with serve(behave) as server:
             result = run(check_type, server.target, f"tls: none, insecure_auth: true, {LOGIN}")
-        detail = "the server asks for more than LOGIN has to say"
+        detail = "the server sent more challenges than LOGIN has responses"
         assert outcome(result) == (ResultStatus.ERROR, Reason.AUTH, detail)
 
 

@@ -1,4 +1,4 @@
-"""Debian's Postfix in a directory of its own: SMTP with STARTTLS, SMTP over TLS, and submission with a login.
+"""Debian's Postfix in a temporary directory: SMTP with STARTTLS, SMTP over TLS, and submission with a login.
 
 It delivers mail for `mail.test` into a Maildir and rejects or defers some recipients. It needs to be started as root.
 """
