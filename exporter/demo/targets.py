@@ -15,6 +15,7 @@ from exporter.demo.grpc import serve_health
 from exporter.demo.mail import DemoMailServer
 from exporter.demo.names import DemoNameServer
 from exporter.demo.web import serve_web
+from exporter.icmp.sockets import may_ping
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -67,6 +68,7 @@ class DemoTargets:
             "pop3": await self._listen(mail.speak_pop3, tls),
             "grpc": await self._listen(serve_health),
             "dns": _address(name_server.get_extra_info("sockname")),
+            "may_ping": "true" if may_ping() else "false",
             "clock": _address(time_server.get_extra_info("sockname")),
             "socket": socket_file,
             "datagrams": _address(control.get_extra_info("sockname")),

@@ -98,7 +98,7 @@ class SharedSocket:
             while not self._send(series, echo, message):  # noqa: ASYNC110 - a device's queue reports no event
                 await asyncio.sleep(_FULL_PAUSE_SECONDS)
         except BaseException:
-            del self._waiting[sequence]
+            self._waiting.pop(sequence, None)  # the socket may have been closed
             raise
         series.add(echo)
         return echo

@@ -88,6 +88,15 @@ def open_echo_socket(version: int, *, source_ip: str | None, dont_fragment: bool
     return opened
 
 
+def may_ping() -> bool:
+    """Return whether this process may send echo requests over IPv4."""
+    try:
+        open_echo_socket(4, source_ip=None, dont_fragment=False).socket.close()
+    except CheckFailed:
+        return False
+    return True
+
+
 def _open(version: int) -> EchoSocket:
     family, protocol = _FAMILY[version], _PROTOCOL[version]
     try:
