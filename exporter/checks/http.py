@@ -121,6 +121,9 @@ class HttpCheckExecutor:
                 _measure(prepared, run)
         return Result(check_name=check.name, status=ResultStatus.OK)
 
+    async def aclose(self) -> None:
+        """Do nothing: connections belong to what the checks share."""
+
     async def _prepared(self, check: Check, attempt: Attempt) -> PreparedHttp:
         """Prepare a check now: its body is read again for each run, or no configuration has prepared it."""
         settings = _settings_of(check)
