@@ -64,8 +64,8 @@ def response_to(mechanism: Mechanism, challenge: bytes, step: int, credentials: 
         credentials: User name and password.
 
     Raises:
-        CheckFailed: With reason `auth` when the server sends more challenges than the mechanism has responses, `protocol`
-            when its challenge is not base64.
+        CheckFailed: With reason `auth` when the server sends more challenges than the mechanism has responses, and with
+            `protocol` when its challenge is not base64.
     """
     if step == 0 and mechanism == "PLAIN":
         return initial_response("PLAIN", credentials) or ""
