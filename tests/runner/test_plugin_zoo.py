@@ -65,7 +65,7 @@ EXPECTED: dict[str, Verdict] = {
     "coroutine": internal("the executor returned a coroutine instead of a Result"),
     "none": internal("the executor returned None instead of a Result"),
     "dict": internal("the executor returned a dict instead of a Result"),
-    "result-class": internal("the executor returned <class 'exporter.model.Result'> instead of a Result"),
+    "result-class": internal("the executor returned <class 'exporter.model.results.Result'> instead of a Result"),
     "subclass": internal("the executor returned a Result that cannot be read: LookupError('lost')"),
     "ten-thousand": internal("it measured 10000 values; at most 1000 are taken"),
     "undeclared": internal("it measured probe_zoo_undeclared, which its type does not declare"),
