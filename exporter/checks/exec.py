@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import StringConstraints, model_validator
@@ -16,6 +18,7 @@ from pydantic import StringConstraints, model_validator
 from exporter.child_process import ChildProcesses
 from exporter.model import leaves
 from exporter.nagios import STATES, PluginOutput, read_output
+from exporter.net.file_access import FileAccess
 from exporter.plugin import (
     CheckFailed,
     CheckSettings,
@@ -112,13 +115,15 @@ class ExecSettings(CheckSettings):
 class ExecCheckExecutor:
     """Runs the programs of its batch; lives as long as the batch."""
 
-    def __init__(self, _context: BatchContext) -> None:
+    def __init__(self, context: BatchContext) -> None:
+        self._files = FileAccess() if context.network is None else context.network.files
         self._processes = ChildProcesses()
 
     async def execute(self, check: Check[ExecSettings]) -> Result:
         """Run the program and return the result."""
         attempt = current_attempt()
         with attempt.phase("run"):
+            await self._touch(check.settings, attempt)
             ended = await self._run(check.settings)
         text = ended.output.decode("utf-8", errors="replace")
         output = read_output(text)
@@ -131,6 +136,16 @@ class ExecCheckExecutor:
         """Wait until the programs that were killed are gone."""
         await self._processes.aclose()
 
+    async def _touch(self, settings: ExecSettings, attempt: Attempt) -> None:
+        """Read the start of the program first, because starting one from a dead mount would stop the whole process.
+
+        Raises:
+            CheckFailed: With reason `local` when it cannot be read in time.
+        """
+        program = settings.command[0]
+        for path in (program, settings.working_directory) if "/" in program else (settings.working_directory,):
+            await self._files.result(("exec", path), path, partial(_touch, path), attempt=attempt)
+
     async def _run(self, settings: ExecSettings) -> Ended:
         try:
             ended = await self._processes.run(
@@ -140,11 +155,28 @@ class ExecCheckExecutor:
                 limit_bytes=settings.output_limit,
             )
         except OSError as error:
-            detail = f"the program could not be started: {os.strerror(error.errno or 0).lower()}"
-            raise CheckFailed(Reason.LOCAL, detail) from error
+            raise _not_started(error) from error
         if ended.exit_status < 0:
             raise CheckFailed(Reason.PROTOCOL, f"the program was killed by {_signal_name(-ended.exit_status)}")
         return ended
+
+
+def _touch(path: str) -> None:
+    """Access a file or directory; one that may be run but not read is fine.
+
+    Raises:
+        CheckFailed: With reason `local` when it is not there.
+    """
+    try:
+        os.stat(path)  # noqa: PTH116 - the text is not needed as a path
+        with suppress(PermissionError, IsADirectoryError), open(path, "rb") as file:  # noqa: PTH123 - likewise
+            file.read(1)
+    except OSError as error:
+        raise _not_started(error) from error
+
+
+def _not_started(error: OSError) -> CheckFailed:
+    return CheckFailed(Reason.LOCAL, f"the program could not be started: {os.strerror(error.errno or 0).lower()}")
 
 
 def _signal_name(number: int) -> str:

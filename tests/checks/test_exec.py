@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from exporter.errors import ConfigError
 from exporter.model import Reason, Result, ResultStatus
 from exporter.nagios import PluginOutput, read_output
 from tests.checks.running import measured, warm_runner
+from tests.servers.dead_mount import run_dead_mount
 from tests.servers.process import children_of
 from tests.waiting import wait_until
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.runner.runner import AsyncCheckRunner
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +146,37 @@ def test_what_a_program_leaves_behind_is_killed(run: Callable[..., Result], tmp_
     assert outcome(result) == OK
     assert result.duration_seconds < 10
     wait_until(lambda: not is_running(tmp_path / "child"))
+
+
+def test_descendants_that_this_process_adopts_are_reaped(run: Callable[..., Result], tmp_path: Path) -> None:
+    """As the first process of a container, the exporter becomes the parent of orphans, and leaves no zombies."""
+    libc = ctypes.CDLL(None)
+    before = children_and_zombies()
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        assert outcome(run("sleep 1000 & echo $! > {directory}/child; exit 0")) == OK
+        wait_until(lambda: not is_running(tmp_path / "child"))
+        wait_until(lambda: children_and_zombies() <= before)
+    finally:
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def test_a_program_on_a_dead_mount_is_local(tmp_path: Path, runner: AsyncCheckRunner) -> None:
+    """Only the checks that need the mount fail; the process goes on."""
+    with run_dead_mount(tmp_path / "mount") as mount:
+        (mount.source / "plugin").write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+        (mount.source / "plugin").chmod(0o755)
+        items = [
+            f'{{name: dead, type: exec, target: t, command: ["{mount.directory / "plugin"}"]}}',
+            "{name: fine, type: exec, target: t, command: ['true']}",
+        ]
+        config = parse_config(f"checks: [{', '.join(items)}]", "checks.yml", {"exec": EXEC}, allow_programs=True)
+        mount.die()
+        results: list[Result] = []
+        runner.run_all(config.checks, results.append)
+        mount.revive()
+    assert {one.check_name: one.reason for one in results} == {"dead": Reason.LOCAL, "fine": None}
+    assert max(one.duration_seconds for one in results) < 8
 
 
 def children_and_zombies() -> set[int]:
