@@ -7,12 +7,15 @@ the time that regular expressions take on them.
 from __future__ import annotations
 
 import asyncio
+import re
+from math import nan
 from typing import TYPE_CHECKING, Protocol
 
 from exporter.dialogue.metrics import CAPTURE, EXPECT_INFO, FAILED_DUE_TO_BYTES, FAILED_DUE_TO_REGEX
 from exporter.errors import CheckFailed
 from exporter.judging.estimate import IN_PLACE_SECONDS, INSTRUCTION_SECONDS
 from exporter.model import Reason
+from exporter.values import record_value
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
@@ -26,6 +29,7 @@ MAX_LINES = 10_000
 MAX_READ_BYTES = 1 << 20
 """Most lines and bytes that a step reads while it looks for one that matches."""
 
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?")
 _LEAST_SEARCHED_BYTES = 512
 _SHOWN_CHARACTERS = 200
 
@@ -81,7 +85,7 @@ async def converse(settings: DialogueSettings, peer: Peer, attempt: Attempt) -> 
             if step.expect is not None:
                 captured = await _expect_line(step.expect, name, peer, attempt)
                 named.update((group, captured[group]) for group in step.expect.group_names)
-                _measure_labels(step, captured, attempt)
+                _export(step, captured, attempt)
             if step.expect_bytes is not None:
                 await _expect_bytes(step.expect_bytes, name, peer, attempt)
             said = step.send_bytes if step.send is None else step.send.fill(captured)
@@ -97,10 +101,14 @@ def octets_of(said: str | bytes) -> bytes:
     return said.encode() if isinstance(said, str) else said
 
 
-def _measure_labels(step: DialogueStep, captured: dict[str, str], attempt: Attempt) -> None:
+def _export(step: DialogueStep, captured: dict[str, str], attempt: Attempt) -> None:
+    """Measure the labels and the numbers that a step asks for."""
     if step.labels:
         pairs = [(label, template.fill(captured)) for label, template in step.labels.items()]
-        attempt.measure(EXPECT_INFO, 1.0, tuple(text for pair in pairs for text in pair))
+        attempt.measure(EXPECT_INFO, 1.0, tuple(text for pair in sorted(pairs) for text in pair))
+    for name, template in step.values.items():
+        text = template.fill(captured).strip()
+        record_value(attempt, name, float(text) if _NUMBER.fullmatch(text) else nan, text[:_SHOWN_CHARACTERS])
 
 
 async def _expect_line(pattern: Pattern, name: str, peer: Peer, attempt: Attempt) -> dict[str, str]:

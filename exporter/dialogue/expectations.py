@@ -25,7 +25,7 @@ def fit_to_dialogue(expectation: Expectation, settings: DialogueSettings, *, say
     """
     if expectation.subject is CAPTURE and expectation.selector not in settings.capture_names:
         known = ", ".join(sorted(settings.capture_names)) or "none"
-        raise ValueError(f"names {expectation.selector!r}, which no expect of dialogue captures; it captures {known}")
+        raise ValueError(f"can never hold: no expect of dialogue captures {expectation.selector!r}; known: {known}")
     if says_anything and forbids_connection(expectation):
         raise ValueError("can never hold: the check must connect for its TLS, or to say something")
     return expectation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exporter.model import MetricSpec, SelectorKind, Subject, ValueKind
+from exporter.values import PROBE_VALUE
 
 FAILED_DUE_TO_REGEX = MetricSpec(
     name="probe_failed_due_to_regex",
@@ -30,7 +31,7 @@ CAPTURE = Subject(
     description="What the named group of an `expect` in the dialogue captured",
 )
 
-DIALOGUE_METRICS = (FAILED_DUE_TO_REGEX, FAILED_DUE_TO_BYTES, EXPECT_INFO)
+DIALOGUE_METRICS = (FAILED_DUE_TO_REGEX, FAILED_DUE_TO_BYTES, EXPECT_INFO, PROBE_VALUE)
 """Metric families of every check type that has a dialogue."""
 
 DIALOGUE_SUBJECTS = (CAPTURE,)

@@ -11,6 +11,7 @@ from exporter.dialogue.octets import Octets  # noqa: TC001 - pydantic evaluates 
 from exporter.dialogue.template import LabelTemplate, SentTemplate  # noqa: TC001 - the same
 from exporter.judging.pattern import Pattern
 from exporter.settings import CheckSettings, SettingsModel
+from exporter.values import ValueName  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +75,11 @@ class DialogueStep(SettingsModel):
         max_length=20,
         description="Labels of `probe_expect_info` when `expect` matched; values may refer to what it captured",
     )
+    values: dict[ValueName, LabelTemplate] = Field(
+        default_factory=dict,
+        max_length=20,
+        description='Numbers to export as `probe_value` when `expect` matched, such as `{depth: "${1}"}`',
+    )
 
     @model_validator(mode="after")
     def _check_what_belongs_together(self) -> Self:
@@ -81,8 +87,9 @@ class DialogueStep(SettingsModel):
             raise ValueError("cannot have both expect and expect_bytes")
         if self.send is not None and self.send_bytes is not None:
             raise ValueError("cannot have both send and send_bytes")
-        if self.labels and self.expect is None:
-            raise ValueError("has labels without expect, so nothing is captured for them")
+        if (self.labels or self.values) and self.expect is None:
+            key = "labels" if self.labels else "values"
+            raise ValueError(f"has {key} without expect, so nothing is captured for them")
         if not self.expects and not self.sends and not self.starttls:
             raise ValueError("does nothing; it needs expect, expect_bytes, send, send_bytes or starttls")
         return self
@@ -100,7 +107,7 @@ class DialogueStep(SettingsModel):
     @property
     def templates(self) -> tuple[Template, ...]:
         """The texts that may refer to captures."""
-        return tuple(self.labels.values()) + (() if self.send is None else (self.send,))
+        return (*self.labels.values(), *self.values.values()) + (() if self.send is None else (self.send,))
 
 
 class DialogueSettings(CheckSettings):
@@ -120,9 +127,13 @@ class DialogueSettings(CheckSettings):
             if step.expect is not None:
                 known = _groups(step.expect)
             for reference in _unknown(step.templates, known):
+                meant = f"; write ${{env:{reference}}} for the environment variable" if reference.isupper() else ""
                 raise ValueError(
-                    f"has ${{{reference}}} in step {number} of dialogue, which the last expect does not capture"
+                    f"has ${{{reference}}} in step {number} of dialogue, which the last expect does not capture{meant}"
                 )
+        values = [name for step in self.dialogue for name in step.values]
+        if len(set(values)) != len(values):
+            raise ValueError("has the same name in values of two steps of dialogue")
         if sum(step.starttls for step in self.dialogue) > 1:
             raise ValueError("has starttls in several steps of dialogue; a connection can change to TLS once")
         return self

@@ -340,6 +340,22 @@ def test_captures_are_judged_with_their_own_severity(run: Callable[..., Result])
     assert (result.reason, [one.ok for one in result.expectations]) == (Reason.EXPECTATION, [True, True])
 
 
+def test_captured_numbers_are_exported(run: Callable[..., Result], tmp_path: Path) -> None:
+    """A number becomes probe_value; a text that is none is absent and logged."""
+    with run_redis(tmp_path) as redis:
+        result = run(
+            f"127.0.0.1:{redis.port}",
+            'dialogue: [{send: "INFO clients\\r\\n"}, {expect: "^connected_clients:(\\\\d+)", '
+            'values: {clients: "${1}", twice: "${1}${1}.5e1", text: "${0}"}}]',
+        )
+    assert outcome(result) == OK
+    values = {name: value for name, value in measured(result).items() if name.startswith("probe_value")}
+    assert values == {"probe_value{clients}": 1, "probe_value{twice}": 115}
+    assert [dict(line.fields) for line in result.log if line.message == "no value"] == [
+        {"value": "text", "why": "not a number: connected_clients:1"}
+    ]
+
+
 def test_a_port_that_must_be_closed(run: Callable[..., Result]) -> None:
     """Refused and filtered ports meet connected: false, and are told apart on request; an open port does not."""
     closed, any_way = "expect: [{connected: false}]", "expect: [{connection: {in: [connect_refused, unreachable]}}]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from exporter.model import (
     Subject,
     ValueKind,
 )
+from exporter.runner.answers import DeclaredSeries
 from tests.scraping import (
     BODY_OK,
+    EXAMPLE,
     EXPIRY,
     PHASES,
     SIZE,
@@ -325,3 +328,29 @@ def test_values_that_are_no_numbers_are_written() -> None:
     odd = (Measurement(SIZE, math.inf), Measurement(EXPIRY, -math.inf), Measurement(PHASES, math.nan, ("answer",)))
     page = samples(probe_text((check(), measured(measurements=odd)), labelled=False), "probe_example_.*")
     assert list(page.values()) == ["0.0", "NaN", "+Inf", "-Inf"]
+
+
+def test_free_labels_are_those_that_were_measured() -> None:
+    """Each check has the label names of its own configuration; series that look the same after cleaning are one."""
+    spec = MetricSpec(name="probe_info", help="Info", has_free_labels=True)
+    families = MetricFamilies({"example": replace(EXAMPLE, metrics=(spec,))})
+    layout = SeriesLayout([check("a"), check("b")], families)
+    labels = [[("zone", "x", "area", "y")], [("host", "\x01"), ("host", "\x02")]]
+    results = [
+        Result(check_name=name, status=ResultStatus.OK, measurements=tuple(Measurement(spec, 1.0, one) for one in own))
+        for name, own in zip("ab", labels, strict=True)
+    ]
+    outcome = Outcome(results, [0.0] * 2, Batch(checks=2, duration_seconds=0.5, budget_seconds=None), [False] * 2)
+    page = write_page(probe_blocks(layout, outcome, families), Format.TEXT).body.decode()
+    assert list(samples(page, "probe_info")) == [
+        'probe_info{area="y",check="a",check_type="example",target="a.example",zone="x"}',
+        'probe_info{check="b",check_type="example",host="\ufffd",target="b.example"}',
+    ]
+
+
+@pytest.mark.parametrize("labels", [("a",), ("a", "b", "a", "c"), ("target", "x"), ("check_a", "x"), ("a-b", "x")])
+def test_impossible_free_labels_are_not_shown(labels: tuple[str, ...]) -> None:
+    """A check type that measures a name without value, twice or one of ours is told so, and breaks no page."""
+    spec = MetricSpec(name="probe_info", help="Info", has_free_labels=True)
+    fault = DeclaredSeries([spec]).fault_of([Measurement(spec, 1.0, labels)])
+    assert fault == f"it measured probe_info with {labels!r}, which are not names and values of labels"

@@ -1,4 +1,4 @@
-"""Debian's Dovecot with one user, for IMAP and POP3, with STARTTLS and over TLS; only root can start it."""
+"""Debian's Dovecot with one user: IMAP, POP3 and ManageSieve, with STARTTLS and over TLS; only root can start it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ base_dir = {directory}/run
 state_dir = {directory}/state
 log_path = /dev/stderr
 listen = 127.0.0.1
-protocols = imap pop3
+protocols = imap pop3 sieve
 ssl = yes
 ssl_cert = <{certificate.cert_file}
 ssl_key = <{certificate.key_file}
@@ -63,6 +63,11 @@ service pop3-login {{
     ssl = yes
   }}
 }}
+service managesieve-login {{
+  inet_listener sieve {{
+    port = {sieve_port}
+  }}
+}}
 service auth {{
   unix_listener {directory}/auth {{
     mode = 0666
@@ -79,6 +84,7 @@ class Dovecot(NamedTuple):
     imaps_port: int
     pop3_port: int
     pop3s_port: int
+    sieve_port: int
     mailbox: Path
     auth_socket: Path
 
@@ -123,8 +129,8 @@ def run_dovecot(
     with tempfile.TemporaryDirectory(prefix="nyxmon-dovecot-") as text:
         directory = Path(text)
         directory.chmod(0o755)
-        ports = [free_port() for _ in range(4)]
-        names = ("imap_port", "imaps_port", "pop3_port", "pop3s_port")
+        ports = [free_port() for _ in range(5)]
+        names = ("imap_port", "imaps_port", "pop3_port", "pop3s_port", "sieve_port")
         uid, gid = _MAIL_IDS
         configuration = directory / "dovecot.conf"
         configuration.write_text(
@@ -150,9 +156,11 @@ def run_dovecot(
             is_ready=lambda: all(map(accepts_tcp, ports)),
         )
         with process:
-            imap_port, imaps_port, pop3_port, pop3s_port = ports
+            imap_port, imaps_port, pop3_port, pop3s_port, sieve_port = ports
             mailbox = directory / "mail" / USER
-            yield Dovecot(process, imap_port, imaps_port, pop3_port, pop3s_port, mailbox, directory / "auth")
+            yield Dovecot(
+                process, imap_port, imaps_port, pop3_port, pop3s_port, sieve_port, mailbox, directory / "auth"
+            )
 
 
 _MAIL_IDS = (8, 8)  # user and group `mail`, which every Debian system has

@@ -13,7 +13,9 @@ from exporter.starttls import SCRIPTS
 from tests.checks.running import measured, warm_runner
 from tests.servers import certificates
 from tests.servers.certificates import server_context
+from tests.servers.dovecot import run_dovecot
 from tests.servers.mariadb import run_mariadb
+from tests.servers.postfix import run_postfix
 from tests.servers.postgresql import run_postgresql
 from tests.servers.slapd import run_slapd
 from tests.servers.starttls import TALKS, change_to_tls
@@ -82,6 +84,20 @@ def test_a_real_server_changes_to_tls(
         "the server does not offer TLS",
         "the server refused StartTLS: result code 2 protocolError: unsupported extended operation",
     )
+
+
+def test_real_mail_servers_change_to_tls(run: Callable[..., Result], certificate: CertificateFiles) -> None:
+    """Postfix and Dovecot are verified, and the dialogue goes on with what each says over TLS."""
+    with run_dovecot(certificate) as dovecot, run_postfix(certificate) as postfix:
+        dialogues = {
+            "smtp": (postfix.port, '{send: "EHLO probe.test\\r\\n"}, {expect: "^250[ -]SIZE"}'),
+            "imap": (dovecot.imap_port, '{send: "a CAPABILITY\\r\\n"}, {expect: AUTH=PLAIN}, {expect: ^a OK}'),
+            "pop3": (dovecot.pop3_port, '{send: "CAPA\\r\\n"}, {expect: ^SASL}'),
+            "sieve": (dovecot.sieve_port, '{expect: "SASL.*PLAIN"}, {expect: ^OK}'),
+        }
+        for protocol, (port, steps) in dialogues.items():
+            result = run(protocol, f"127.0.0.1:{port}", f"dialogue: [{steps}], expect: [{{{ENCRYPTED}}}]")
+            assert outcome(result) == (ResultStatus.OK, None, ""), protocol
 
 
 @pytest.mark.parametrize("protocol", SCRIPTS)
