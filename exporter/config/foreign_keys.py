@@ -115,6 +115,7 @@ _KEYS = _table(
     ("rcpt_to recipient rcpt to_email", "to", ""),
     ("send_message send", "deliver", ""),
     ("ssl use_tls use_ssl secure", "tls", "write tls: true"),
+    ("start_tls tls_mode", "starttls", "write starttls: smtp, or another protocol"),
     ("starttls start_tls", "tls", "STARTTLS is not supported; tls: true speaks TLS from the start"),
     ("starttls start_tls", "target", "STARTTLS is not supported"),
     ("user username login usr", "basic_auth", _AUTH),
@@ -169,6 +170,7 @@ _KEYS = _table(
     ("valid_rcodes expected_rcode", "expect", "write expect: [{rcode: ..}]"),
     ("validate_answer_rrs expected_answers expected_ips expected answers", "expect", _EXPECT_ANSWERS),
     ("validate_authority_rrs validate_additional_rrs", "expect", "write expect: [{authority_count: {gt: 0}}]"),
+    ("query_response", "dialogue", ""),
     ("query_response banner", "expect", "write send, and expect: [{banner: {matches: ..}}]"),
     ("keyword contains text match regex regexp expected_body expect_body body_contains search", "expect", _EXPECT_BODY),
     ("expected_location location", "expect", "write expect: [{location: ..}]"),
@@ -209,7 +211,10 @@ _TYPES = _table(
     ("nslookup resolve name", "dns", ""),
     ("ping icmp4 icmp6 fping", "icmp", ""),
     ("time sntp chrony clock", "ntp", ""),
-    ("udp unix", "tcp", _NO_SUCH_TYPE),
+    ("datagram datagrams", "udp", ""),
+    ("unix_socket", "unix", ""),
+    ("redis postgresql postgres mysql mariadb ldap xmpp nntp sieve", "tcp", "write tcp, with dialogue or starttls"),
+    ("snmp mqtt", "tcp", _NO_SUCH_TYPE),
 )
 
 _SUBJECTS = _table(

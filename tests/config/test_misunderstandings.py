@@ -56,7 +56,7 @@ def faults_of_check(keys: str) -> list[str]:
         (f"{HTTP}, token: me", "token: is not a key here; write bearer_token"),
         (
             f"{TCP}, starttls: true",
-            "starttls: is not a key here; STARTTLS is not supported; tls: true speaks TLS from the start",
+            "starttls: must be one of smtp, imap, pop3, ftp, ldap, xmpp, postgresql, mysql, sieve, nntp, not true",
         ),
         (f"{SMTP}, starttls: true", "starttls: is not a key here; write tls: starttls, tls or none"),
         (f"{IMAP}, tls_mode: starttls", "tls_mode: is not a key here; write tls: starttls, tls or none"),
@@ -110,11 +110,23 @@ def faults_of_check(keys: str) -> list[str]:
         ("name: it, type: https, target: 'https://a.example/'", 'type: "https" is not a check type; write http'),
         ("name: it, type: json, target: 'https://a.example/'", 'type: "json" is not a check type; write json-http'),
         (
-            "name: it, type: unix, target: a.example",
+            "name: it, type: snmp, target: a.example",
             (
-                'type: "unix" is not a check type; there is no such type; types: '
-                "dns, exec, grpc, http, icmp, imap, json-http, mail-roundtrip, ntp, pop3, smtp, ssh, tcp, websocket"
+                'type: "snmp" is not a check type; there is no such type; types: dns, exec, grpc, http, icmp, imap, '
+                "json-http, mail-roundtrip, ntp, pop3, smtp, ssh, tcp, udp, unix, websocket"
             ),
+        ),
+        (
+            "name: it, type: redis, target: 'a.example:6379'",
+            'type: "redis" is not a check type; write tcp, with dialogue or starttls',
+        ),
+        (
+            "name: it, type: tcp, target: 'a.example:25', query_response: []",
+            "query_response: is not a key here; write dialogue",
+        ),
+        (
+            "name: it, type: tcp, target: 'a.example:25', tls_mode: starttls",
+            "tls_mode: is not a key here; write starttls: smtp, or another protocol",
         ),
     ],
 )

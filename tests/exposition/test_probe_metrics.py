@@ -335,7 +335,7 @@ def test_free_labels_are_those_that_were_measured() -> None:
     spec = MetricSpec(name="probe_info", help="Info", has_free_labels=True)
     families = MetricFamilies({"example": replace(EXAMPLE, metrics=(spec,))})
     layout = SeriesLayout([check("a"), check("b")], families)
-    labels = [[("zone", "x", "area", "y")], [("host", "\x01"), ("host", "\x02")]]
+    labels: list[list[tuple[str, ...]]] = [[("zone", "x", "area", "y")], [("host", "\x01"), ("host", "\x02")]]
     results = [
         Result(check_name=name, status=ResultStatus.OK, measurements=tuple(Measurement(spec, 1.0, one) for one in own))
         for name, own in zip("ab", labels, strict=True)
