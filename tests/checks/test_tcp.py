@@ -347,7 +347,7 @@ def test_tls_must_be_verified(run: Callable[..., Result], ca: trustme.CA, ca_fil
         values = measured(result)
         assert values["probe_tcp_duration_seconds{tls}"] > 0
         assert values["probe_tls_verified"] == 1
-        of_dialogues = {"probe_failed_due_to_bytes", "probe_expect_info"}
+        of_dialogues = {"probe_failed_due_to_bytes", "probe_expect_info", "probe_value"}
         assert {name.partition("{")[0] for name in values} == {spec.name for spec in TCP.metrics} - of_dialogues
         result = run(server.target, f"{keys}, expect: [{{certificate_days_left: {{gt: 1e9}}}}]")
         assert result.reason is Reason.CERTIFICATE
