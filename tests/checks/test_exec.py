@@ -119,6 +119,26 @@ def test_the_environment_is_minimal(
     assert (tmp_path / "arguments").read_text() == "a b\n$(id); *\n"
 
 
+def test_secrets_reach_the_program_and_no_page(tmp_path: Path, runner: AsyncCheckRunner) -> None:
+    """Values that come from references are masked in the effective configuration, in arguments too."""
+    kept = tmp_path / "kept"
+    command = f'[sh, -c, "echo $TOKEN $1 > $0", "{kept}", "${{env:ARGUMENT}}"]'
+    keys = f'command: {command}, environment: {{TOKEN: "${{env:TOKEN}}"}}'
+    config = parse_config(
+        f"checks: [{{name: it, type: exec, target: t, {keys}}}]",
+        "checks.yml",
+        {"exec": EXEC},
+        environment={"TOKEN": "canary-one", "ARGUMENT": "canary-two"},
+        allow_programs=True,
+    )
+    results: list[Result] = []
+    runner.run_all(config.checks, results.append)
+    assert outcome(results[0]) == OK
+    assert kept.read_text(encoding="utf-8") == "canary-one canary-two\n"
+    assert "canary" not in config.rendered
+    assert config.secrets >= {"canary-one", "canary-two"}
+
+
 def is_running(pid_file: Path) -> bool:
     with suppress(OSError, ValueError):
         return (Path("/proc") / str(int(pid_file.read_text()))).exists()
