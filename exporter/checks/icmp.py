@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import model_validator
 
-from exporter.icmp.exchange import EchoSockets
+from exporter.icmp.measurements import ECHO_METRICS, ECHO_SUBJECTS, PACKET_LOSS, PHASES, report_series
 from exporter.icmp.packets import MAX_PAYLOAD_BYTES
+from exporter.icmp.pool import EchoSockets
 from exporter.icmp.series import EchoSeries
 from exporter.net.connection_facts import (
     ADDRESS_SUBJECTS,
@@ -28,15 +29,12 @@ from exporter.plugin import (
     ConnectionFacts,
     Duration,
     Field,
-    MetricSpec,
     NetworkSettings,
     PositiveDuration,
     Reason,
     Result,
     ResultStatus,
     Size,
-    Subject,
-    ValueKind,
     current_attempt,
     parse_host,
     parse_host_port,
@@ -45,7 +43,6 @@ from exporter.quantities import seconds_text
 
 if TYPE_CHECKING:
     from exporter.icmp.exchange import SharedSocket
-    from exporter.icmp.statistics import RoundTrips
     from exporter.net.addresses import Address
     from exporter.plugin import Attempt, BatchContext, Check, CheckSettings, Expectation
 
@@ -56,59 +53,6 @@ _MAX_MARGIN_SECONDS = 0.1
 _LINGER_SECONDS = 1.0
 _LINGER_RTTS = 2
 """How long missing replies are waited for when others have arrived: the longer of both, as in ping(8)."""
-
-PHASES = MetricSpec(
-    name="probe_icmp_duration_seconds",
-    help="Seconds spent finding the address, opening the socket, and until the reply (the mean of several); "
-    "0 for a phase that was not reached, and for rtt without a reply",
-    labels=("phase",),
-    defaults=((("resolve",), 0.0), (("setup",), 0.0), (("rtt",), 0.0)),
-)
-HOP_LIMIT = MetricSpec(
-    name="probe_icmp_reply_hop_limit",
-    help="Time to live or hop limit of the last reply as it arrived; absent without a reply",
-)
-SENT = MetricSpec(
-    name="probe_icmp_packets_sent", help="Echo requests sent; 0 when there was no address", defaults=(((), 0.0),)
-)
-RECEIVED = MetricSpec(
-    name="probe_icmp_packets_received",
-    help="Echo requests that were answered; duplicates do not count",
-    defaults=(((), 0.0),),
-)
-DUPLICATES = MetricSpec(
-    name="probe_icmp_packets_duplicate",
-    help="Further replies to echo requests that had been answered already, while the check ran",
-    defaults=(((), 0.0),),
-)
-LOSS_RATIO = MetricSpec(
-    name="probe_icmp_packet_loss_ratio",
-    help="Fraction of the echo requests that were not answered, 0 to 1; 1 when none could be sent",
-    defaults=(((), 1.0),),
-)
-RTT = MetricSpec(
-    name="probe_icmp_rtt_seconds",
-    help="Shortest, mean and longest round-trip time, and their standard deviation; 0 without a reply",
-    labels=("statistic",),
-    defaults=((("min",), 0.0), (("avg",), 0.0), (("max",), 0.0), (("stddev",), 0.0)),
-)
-
-_MEAN_RTT = Subject(name="rtt", kind=ValueKind.DURATION, description="Round-trip time, the mean of several")
-_MAX_RTT = Subject(name="rtt_max", kind=ValueKind.DURATION, description="The longest round-trip time")
-_RTT_DEVIATION = Subject(
-    name="rtt_stddev", kind=ValueKind.DURATION, description="Standard deviation of the round-trip times"
-)
-_PACKET_LOSS = Subject(
-    name="packet_loss",
-    kind=ValueKind.NUMBER,
-    description="Fraction of the echo requests that were not answered, 0 to 1",
-)
-_REPLY_TTL = Subject(
-    name="ttl",
-    kind=ValueKind.NUMBER,
-    description="Time to live or hop limit of the last reply as it arrived",
-    bounds=(0, 255),
-)
 
 
 class IcmpSettings(NetworkSettings):
@@ -174,7 +118,7 @@ class IcmpCheckExecutor:
             _judge(series)
         finally:
             shared.forget(series)
-            _report(series, attempt)
+            report_series(series, attempt)
         return Result(check_name=check.name, status=ResultStatus.OK)
 
     async def aclose(self) -> None:
@@ -267,39 +211,6 @@ def _judge(series: EchoSeries) -> None:
     raise CheckFailed(Reason.TIMEOUT, detail)
 
 
-def _report(series: EchoSeries, attempt: Attempt) -> None:
-    """Record what is known about the series, however far it got."""
-    trips = series.round_trips()
-    attempt.phase_seconds["rtt"] = trips.avg_seconds
-    attempt.measure(SENT, trips.sent)
-    attempt.measure(RECEIVED, trips.received)
-    attempt.measure(DUPLICATES, trips.duplicates)
-    attempt.measure(LOSS_RATIO, trips.loss_ratio)
-    _report_times(trips, attempt)
-    if series.hop_limit is not None:
-        attempt.measure(HOP_LIMIT, series.hop_limit)
-    attempt.observe({_PACKET_LOSS.name: trips.loss_ratio, _REPLY_TTL.name: series.hop_limit})
-    attempt.note("pinged", address=series.address.text, sent=trips.sent, received=trips.received)
-
-
-def _report_times(trips: RoundTrips, attempt: Attempt) -> None:
-    for statistic, seconds in (
-        ("min", trips.min_seconds),
-        ("avg", trips.avg_seconds),
-        ("max", trips.max_seconds),
-        ("stddev", trips.stddev_seconds),
-    ):
-        attempt.measure(RTT, seconds, (statistic,))
-    if trips.received:
-        attempt.observe(
-            {
-                _MEAN_RTT.name: trips.avg_seconds,
-                _MAX_RTT.name: trips.max_seconds,
-                _RTT_DEVIATION.name: trips.stddev_seconds,
-            }
-        )
-
-
 def _fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
     """Refuse a percentage of lost packets, because every loss is less than 20.
 
@@ -307,7 +218,7 @@ def _fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expec
         ValueError: When the operand is not a fraction.
     """
     operands = expectation.operand if isinstance(expectation.operand, tuple) else (expectation.operand,)
-    if expectation.subject is _PACKET_LOSS and expectation.operator != "exists":
+    if expectation.subject is PACKET_LOSS and expectation.operator != "exists":
         for number in operands:
             if not 0 <= number <= 1:
                 raise ValueError(f"is not a fraction from 0 to 1; write {number / 100:g} for {number:g} %")
@@ -324,8 +235,8 @@ ICMP = CheckType(
     executor=IcmpCheckExecutor,
     settings=IcmpSettings,
     phases=PHASES,
-    metrics=(*RESOLUTION_METRICS, HOP_LIMIT, SENT, RECEIVED, DUPLICATES, LOSS_RATIO, RTT),
-    subjects=(_PACKET_LOSS, _MEAN_RTT, _MAX_RTT, _RTT_DEVIATION, _REPLY_TTL, *ADDRESS_SUBJECTS),
+    metrics=(*RESOLUTION_METRICS, *ECHO_METRICS),
+    subjects=(*ECHO_SUBJECTS, *ADDRESS_SUBJECTS),
     fit_expectation=_fit_expectation,
     validate_target=_validate_target,
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from exporter.icmp.exchange import EchoSockets
+from exporter.icmp.pool import EchoSockets
 from exporter.icmp.series import EchoSeries
 from exporter.net.addresses import parse_address
 from tests.servers.network_namespace import allow_ping_groups, in_own_network
