@@ -93,6 +93,44 @@ def ascii_host_header(text: str) -> str:
         return text
 
 
+def with_host_in_ascii(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return header fields with the value of Host in ASCII."""
+    return {name: ascii_host_header(value) if name.lower() == "host" else value for name, value in headers.items()}
+
+
+def host_header_of(headers: Mapping[str, str]) -> str | None:
+    """Return the value of Host; None when it is not among the header fields."""
+    return next((value for name, value in headers.items() if name.lower() == "host"), None)
+
+
+def check_request_head(headers: Mapping[str, str], credentials: Mapping[str, object]) -> None:
+    """Check the header fields of a request together with what becomes its Authorization.
+
+    Args:
+        headers: The configured header fields.
+        credentials: The value of each key that becomes an Authorization; None where it is not configured.
+
+    Raises:
+        ValueError: When a field is there twice, there is more than one Authorization, or a value cannot be sent.
+    """
+    names = [name.lower() for name in headers]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"has the header {min(twice)} more than once")
+    ways = [key for key, value in credentials.items() if value is not None]
+    ways += ["an Authorization header"] if "authorization" in names else []
+    if len(ways) > 1:
+        raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")
+    basic_auth = credentials.get("basic_auth")
+    if isinstance(basic_auth, BasicAuth) and ":" in basic_auth.username:
+        raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
+    host = host_header_of(headers)
+    if host is not None:
+        try:
+            parse_host_port(host, default_port=1)
+        except ValueError as error:
+            raise ValueError(f"has the Host header {host!r}, which {error}") from error
+
+
 class OAuth2(SettingsModel):
     """How to request a token (RFC 6749 section 4.4)."""
 
@@ -153,33 +191,19 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, JsonValuesSettin
     @field_validator("headers")
     @classmethod
     def _write_host_in_ascii(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
-        return {name: ascii_host_header(value) if name.lower() == "host" else value for name, value in headers.items()}
+        return with_host_in_ascii(headers)
 
     @model_validator(mode="after")
     def _check_what_excludes_what(self) -> Self:
-        names = [name.lower() for name in self.headers]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"has the header {min(twice)} more than once")
+        ways = {key: getattr(self, key) for key in ("basic_auth", "bearer_token", "digest_auth", "oauth2")}
+        check_request_head(self.headers, ways)
         bodies = [key for key, value in (("body", self.body), ("body_file", self.body_file)) if value is not None]
         bodies += ["json"] if "json_body" in self.model_fields_set else []
         if len(bodies) > 1:
             raise ValueError(f"has {' and '.join(bodies)}; a request has one body")
-        ways = [
-            key for key in ("basic_auth", "bearer_token", "digest_auth", "oauth2") if getattr(self, key) is not None
-        ]
-        ways += ["an Authorization header"] if "authorization" in names else []
-        if len(ways) > 1:
-            raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")
-        if self.basic_auth is not None and ":" in self.basic_auth.username:
-            raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
         accepted = next((value for name, value in self.headers.items() if name.lower() == "accept-encoding"), None)
         if self.compression is not None and accepted is not None and not _accepts(accepted, self.compression):
             raise ValueError(f"has compression {self.compression}, which its header Accept-Encoding does not accept")
-        if self.host_header is not None:
-            try:
-                parse_host_port(self.host_header, default_port=1)
-            except ValueError as error:
-                raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
         return self
 
     @model_validator(mode="after")
@@ -205,7 +229,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, JsonValuesSettin
     @property
     def host_header(self) -> str | None:
         """The configured Host header; None when the target's host is sent."""
-        return next((value for name, value in self.headers.items() if name.lower() == "host"), None)
+        return host_header_of(self.headers)
 
     @cached_property
     def known_derivations(self) -> dict[Callable[[HttpSettings], object], object]:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from exporter.dialogue.steps import DialogueSettings
 from exporter.http.message import USER_AGENT
-from exporter.http.settings import BearerToken, ascii_host_header
+from exporter.http.settings import BearerToken, check_request_head, host_header_of, with_host_in_ascii
 from exporter.http.url import effective_port, parse_http_url
 from exporter.net.proxy.settings import ProxySettings, header_name
 from exporter.net.proxy.tunnel import basic_credentials
@@ -21,7 +21,6 @@ from exporter.settings import (
     SecretiveLine,
     Size,
     TlsSettings,
-    parse_host_port,
 )
 
 _SCHEMES = {"ws": "http", "wss": "https"}
@@ -74,24 +73,11 @@ class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings, DialogueSet
     @field_validator("headers")
     @classmethod
     def _write_host_in_ascii(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
-        return {name: ascii_host_header(value) if name.lower() == "host" else value for name, value in headers.items()}
+        return with_host_in_ascii(headers)
 
     @model_validator(mode="after")
     def _check_what_excludes_what(self) -> Self:
-        names = [name.lower() for name in self.headers]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"has the header {min(twice)} more than once")
-        ways = [key for key in ("basic_auth", "bearer_token") if getattr(self, key) is not None]
-        ways += ["an Authorization header"] if "authorization" in names else []
-        if len(ways) > 1:
-            raise ValueError(f"has {' and '.join(ways)}; a request has one Authorization")
-        if self.basic_auth is not None and ":" in self.basic_auth.username:
-            raise ValueError("has a colon in the user name of basic_auth, which is where the password would begin")
-        if self.host_header is not None:
-            try:
-                parse_host_port(self.host_header, default_port=1)
-            except ValueError as error:
-                raise ValueError(f"has the Host header {self.host_header!r}, which {error}") from error
+        check_request_head(self.headers, {"basic_auth": self.basic_auth, "bearer_token": self.bearer_token})
         return self
 
     @model_validator(mode="after")
@@ -114,7 +100,7 @@ class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings, DialogueSet
     @property
     def host_header(self) -> str | None:
         """The configured Host header; None when the target's host is sent."""
-        return next((value for name, value in self.headers.items() if name.lower() == "host"), None)
+        return host_header_of(self.headers)
 
     @property
     def header_fields(self) -> list[tuple[bytes, bytes]]:
