@@ -141,7 +141,10 @@ async def exchange_keys(
             options=options,
         )
     except Exception as error:
-        raise connector.failure or _translated(error) from error
+        _refuse_without_common_methods(hello)  # whichever side noticed that first
+        # When asyncssh lost the connection, the reader knows why; otherwise asyncssh ended the exchange before.
+        is_lost = isinstance(error, asyncssh.ConnectionLost)
+        raise (connector.failure if is_lost else None) or _translated(error) from error
     finally:
         if connector.reading is not None:
             connector.reading.cancel()
@@ -150,6 +153,12 @@ async def exchange_keys(
     if key is None:
         raise CheckFailed(Reason.PROTOCOL, "the key exchange ended without a host key")
     return HostKey(key.get_algorithm(), fingerprint(key.public_data))
+
+
+def _refuse_without_common_methods(hello: ServerHello) -> None:
+    offered = hello.algorithms
+    if offered is not None and not set(offered.key_exchanges) & set(_KEY_EXCHANGES):
+        raise CheckFailed(Reason.PROTOCOL, "the key exchange failed: the server offers no method that this client has")
 
 
 def _options() -> asyncssh.SSHClientConnectionOptions:

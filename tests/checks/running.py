@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from anyio.from_thread import BlockingPortalProvider
 
+from exporter.config import parse_config
 from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.runner import AsyncCheckRunner
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.checks.base import CheckType
-    from exporter.model import Result
+    from exporter.model import Reason, Result, ResultStatus
 
 
 @contextmanager
@@ -34,3 +35,18 @@ def measured(result: Result | Attempt) -> dict[str, float]:
     return {
         spec.name + "".join(f"{{{label}}}" for label in labels): value for spec, value, labels in result.measurements
     }
+
+
+def run_as_written(
+    runner: AsyncCheckRunner, check_type: CheckType, target: str, keys: str = "", timeout: str = "30s"
+) -> Result:
+    """Run one check as a user writes it: its YAML keys besides name, type and target."""
+    text = f'checks: [{{name: it, type: {check_type.name}, target: "{target}", timeout: {timeout}, {keys}}}]'
+    results: list[Result] = []
+    runner.run_all(parse_config(text, "checks.yml", {check_type.name: check_type}).checks, results.append)
+    return results[0]
+
+
+def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
+    """Verdict, reason and detail."""
+    return result.status, result.reason, result.detail

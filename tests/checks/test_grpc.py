@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
@@ -13,7 +14,7 @@ from exporter.checks.grpc import GRPC
 from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Check, Reason, Result, ResultStatus
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers import certificates
 from tests.servers.certificates import valid
 from tests.servers.grpc import NOT_SERVING, SERVING, run_grpc
@@ -56,18 +57,7 @@ def runner() -> Iterator[AsyncCheckRunner]:
 @pytest.fixture
 def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and target."""
-
-    def run_one(target: str, keys: str = "", timeout: str = "30s") -> Result:
-        text = f'checks: [{{name: it, type: grpc, target: "{target}", timeout: {timeout}, {keys}}}]'
-        results: list[Result] = []
-        runner.run_all(parse_config(text, "checks.yml", {"grpc": GRPC}).checks, results.append)
-        return results[0]
-
-    return run_one
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
+    return partial(run_as_written, runner, GRPC)
 
 
 def test_a_server_that_serves_is_ok(run: Callable[..., Result]) -> None:

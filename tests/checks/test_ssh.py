@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from exporter.checks.ssh import SSH
 from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Reason, Result, ResultStatus
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers.proxy import run_proxy
 from tests.servers.sshd import run_sshd
 from tests.servers.tcp import (
@@ -57,18 +58,7 @@ def sshd(tmp_path_factory: _pytest.tmpdir.TempPathFactory) -> Iterator[Sshd]:
 @pytest.fixture
 def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and target."""
-
-    def run_one(target: str, keys: str = "", timeout: str = "30s") -> Result:
-        text = f'checks: [{{name: it, type: ssh, target: "{target}", timeout: {timeout}, {keys}}}]'
-        results: list[Result] = []
-        runner.run_all(parse_config(text, "checks.yml", {"ssh": SSH}).checks, results.append)
-        return results[0]
-
-    return run_one
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
+    return partial(run_as_written, runner, SSH)
 
 
 def test_openssh_is_ok(run: Callable[..., Result], sshd: Sshd) -> None:
@@ -123,7 +113,7 @@ def test_a_server_without_common_algorithms_is_still_described(
     ) as old:
         result = run(f"127.0.0.1:{old.port}", "expect: [{kex_algorithms: {any_of: [curve25519-sha256]}}]")
     assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.PROTOCOL)
-    assert result.detail.startswith("the key exchange failed: No matching key exchange algorithm found")
+    assert result.detail == "the key exchange failed: the server offers no method that this client has"
     assert result.expectations[0].observed == "diffie-hellman-group-exchange-sha256"
     assert "probe_ssh_key_exchange_succeeded" not in measured(result)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Reason, Result, ResultStatus
 from exporter.websocket.handshake import accept_value
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers.certificates import expired, server_context, valid
 from tests.servers.proxy import run_proxy
 from tests.servers.tcp import answer, black_hole, closed_port, drip, keep_silent, reset_when_spoken_to, say, serve
@@ -44,18 +45,7 @@ def runner() -> Iterator[AsyncCheckRunner]:
 @pytest.fixture
 def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and target."""
-
-    def run_one(target: str, keys: str = "", timeout: str = "30s") -> Result:
-        text = f'checks: [{{name: it, type: websocket, target: "{target}", timeout: {timeout}, {keys}}}]'
-        results: list[Result] = []
-        runner.run_all(parse_config(text, "checks.yml", {"websocket": WEBSOCKET}).checks, results.append)
-        return results[0]
-
-    return run_one
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
+    return partial(run_as_written, runner, WEBSOCKET)
 
 
 def upgraded(then: Callable[[socket.socket], None], fields: bytes = b"") -> Behaviour:
