@@ -40,6 +40,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.checks",),
     ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
     ("exporter.config",),
+    ("exporter.blackbox",),
     ("exporter.runner",),
     ("exporter",),
     ("exporter.scrape",),

@@ -11,6 +11,7 @@ Source: YAML 1.1, "Merge Key Language-Independent Type".
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import TYPE_CHECKING
 
 from yaml.cyaml import CBaseLoader
@@ -33,6 +34,7 @@ MAX_ALIASES = 100
 MAX_NODES = 200_000
 """Maximum nodes of one file, aliases written out: more than the checks of a file of the allowed size need."""
 
+_BINARY = TAG + "binary"
 _TOO_LARGE = f"has more than {MAX_NODES} values, aliases written out; split it into several files"
 
 
@@ -64,13 +66,15 @@ class _Composer(CBaseLoader):
         return TAG + ("seq" if kind is SequenceNode else "map")
 
 
-def load_document(text: str, file: str, problems: Problems) -> Node | None:
+def load_document(text: str, file: str, problems: Problems, *, is_of_go: bool = False) -> Node | None:
     """Read one YAML document.
 
     Args:
         text: The document.
         file: The file name in its problems.
         problems: Receives everything that is wrong with it as YAML.
+        is_of_go: Whether it was written for Go's YAML decoder: `!!binary` is text, whose bytes that are not UTF-8
+            become surrogates (PEP 383), keys need not be text, and aliases are limited only in what they amount to.
 
     Returns:
         The root; None when there is none, or when the text is not YAML.
@@ -95,7 +99,7 @@ def load_document(text: str, file: str, problems: Problems) -> Node | None:
         if "*" in text and _size(root, {}, set()) > MAX_NODES:
             problems.add_at(file, 0, 0, "", _TOO_LARGE)
             return None
-        return _Tree(file, problems).grow(root)
+        return _Tree(file, problems, is_of_go=is_of_go).grow(root)
     return None
 
 
@@ -153,8 +157,9 @@ class _TooLargeError(Exception):
 class _Tree:
     """Turns composed nodes into `Node`s, aliases written out; lives for one document."""
 
-    def __init__(self, file: str, problems: Problems) -> None:
+    def __init__(self, file: str, problems: Problems, *, is_of_go: bool) -> None:
         self._file = file
+        self._is_of_go = is_of_go
         self._problems = problems
         self._seen: set[int] = set()
         self._open: set[int] = set()
@@ -181,8 +186,8 @@ class _Tree:
         value: Value | list[Node] | dict[str, Node]
         text = ""
         if isinstance(node, ScalarNode):
-            text = node.value
             value = self._scalar(node, line, column, path)
+            text = str(value) if node.tag == _BINARY else node.value
         else:
             value = self._collection(node, path)
         return Node(value, text, self._file, line, column, path, key_line, key_column)
@@ -190,7 +195,7 @@ class _Tree:
     def _aliased(self, node: yaml.nodes.Node, path: str, key_line: int, key_column: int) -> Node:
         """Return a copy of a node that was met before, through an alias, with everything in it."""
         self._aliases += 1
-        if self._aliases > MAX_ALIASES:
+        if self._aliases > MAX_ALIASES and not self._is_of_go:
             raise _TooLargeError(f"has more than {MAX_ALIASES} aliases")
         self._in_alias = True
         grown = self._node(node, path, key_line, key_column)
@@ -207,6 +212,8 @@ class _Tree:
 
     def _scalar(self, node: ScalarNode, line: int, column: int, path: str) -> Value:
         try:
+            if node.tag == _BINARY and self._is_of_go:
+                return b64decode("".join(node.value.split()), validate=True).decode("utf-8", "surrogateescape")
             return scalar_of(node.tag, node.value)
         except ValueError as error:
             message = f"{quoted(node.value)} {error}"
@@ -226,7 +233,7 @@ class _Tree:
         for key_node, value_node in node.value:
             line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
             key = key_node.value
-            if not isinstance(key_node, ScalarNode) or key_node.tag != TEXT:
+            if not isinstance(key_node, ScalarNode) or (key_node.tag != TEXT and not self._is_of_go):
                 shown = key if isinstance(key, str) else "a collection"
                 shown = MASK if is_credential_path(path) else shown
                 self._problems.add_at(

@@ -1,0 +1,95 @@
+"""The prober `dns`: its options, as settings and expectations of checks of the type `dns`.
+
+The target of a probe is the server; the name that is asked for is an option.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from exporter.blackbox.connection_keys import (
+    ADDRESS_KEYS,
+    SOURCE_KEYS,
+    read_ip_protocol,
+    read_source_ip,
+    read_tls_config,
+)
+from exporter.blackbox.expectations import expected
+from exporter.blackbox.recipe import Aim, Recipe, settings_of
+from exporter.checks.dns import DNS
+from exporter.net.dns.answer import RCODE
+from exporter.net.dns.check_settings import DnsSettings
+from exporter.net.dns.question import parse_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.blackbox.block import Block
+    from exporter.blackbox.recipe import Place
+    from exporter.model import Expectation
+    from exporter.settings import CheckSettings
+
+_VALIDATORS = ("validate_answer_rrs", "validate_authority_rrs", "validate_additional_rrs")
+KEYS = (
+    "transport_protocol", "dns_over_tls", "tls_config", "query_name", "query_type", "query_class", "recursion_desired",
+    "valid_rcodes", *_VALIDATORS, *ADDRESS_KEYS, *SOURCE_KEYS,
+)  # fmt: skip
+_ROOT = "."
+
+
+def read_dns(block: Block, place: Place) -> Recipe | None:
+    """Return how to make checks of a block `dns`; None when it has faults, which are then reported."""
+    before = len(block.problems)
+    values: dict[str, object] = {
+        "ip_protocol": read_ip_protocol(block),
+        "source_ip": read_source_ip(block),
+        "tls_config": read_tls_config(block, place),
+        "record_type": block.text("query_type") or "ANY",
+        "record_class": block.text("query_class") or "IN",
+        "recursion_desired": block.flag("recursion_desired", default=True),
+        "transport": _transport(block),
+    }
+    name = block.text("query_name")
+    if not name:
+        block.refuse("query_name", "needs query_name, which is asked for")
+    keys = {"record_type": "query_type", "record_class": "query_class"}
+    settings = settings_of(DnsSettings, values, block, keys)
+    expectations = tuple(_expectations(block))
+    if settings is None or not name:
+        return None
+    try:
+        asked = DNS.validate_target(name if name == _ROOT else name.removesuffix("."), settings)
+    except ValueError as error:
+        block.refuse("query_name", f'"{name}" {error}')
+        return None
+    if len(block.problems) > before:
+        return None
+    return Recipe(check_type=DNS, settings=settings, expectations=expectations, aim=partial(_aim, asked))
+
+
+def _transport(block: Block) -> str:
+    transport, over_tls = block.text("transport_protocol") or "udp", block.flag("dns_over_tls", default=False)
+    if transport not in ("udp", "tcp"):
+        block.refuse("transport_protocol", f'"{transport}" is not a transport protocol; write udp or tcp')
+    if not over_tls:
+        return transport
+    if transport != "tcp":
+        block.refuse("dns_over_tls", "needs transport_protocol: tcp beside it", on_key=True)
+    return "tls"
+
+
+def _expectations(block: Block) -> Iterator[Expectation]:
+    codes = []
+    for text, node in block.texts("valid_rcodes"):
+        if text in RCODE.choices:
+            codes.append(text)
+        else:
+            block.problems.add(node, f'"{text}" is not a response code such as NOERROR, NXDOMAIN or SERVFAIL')
+    yield expected("valid_rcodes", RCODE, "in", tuple(codes) or ("NOERROR",))
+
+
+def _aim(name: str, settings: CheckSettings, target: str, hostname: str) -> Aim:
+    """Return the name that is asked for, and settings with the target as the server."""
+    own = cast("DnsSettings", settings)
+    return Aim(name, own.model_copy(update={"server": parse_server(target)}))

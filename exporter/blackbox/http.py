@@ -1,0 +1,171 @@
+"""The prober `http`: its options, as settings and expectations of checks of the type `http`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, cast
+
+from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
+from exporter.blackbox.expectations import all_of, expected
+from exporter.blackbox.http_auth import AUTH_KEYS, read_authentication
+from exporter.blackbox.http_proxies import PROXY_KEYS, read_proxies
+from exporter.blackbox.recipe import Aim, Recipe, settings_of
+from exporter.checks.http import HTTP
+from exporter.errors import ExporterError
+from exporter.http.settings import HttpSettings
+from exporter.http.subjects import BODY, FINAL_URL, HEADER, HTTP_VERSION, STATUS
+from exporter.http.url import parse_http_url
+from exporter.judging.pattern import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.blackbox.block import Block
+    from exporter.blackbox.recipe import Place
+    from exporter.model import Expectation
+    from exporter.settings import CheckSettings
+
+KEYS = (
+    "valid_status_codes", "valid_http_versions", "method", "headers", "http_headers", "body", "body_file",
+    "compression", "body_size_limit", "follow_redirects", "no_follow_redirects", "fail_if_ssl", "fail_if_not_ssl",
+    "fail_if_body_matches_regexp", "fail_if_body_not_matches_regexp", "fail_if_header_matches",
+    "fail_if_header_not_matches", "fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel",
+    "skip_resolve_phase_with_proxy", "enable_http2", "enable_http3", "tls_config", *ADDRESS_KEYS, *AUTH_KEYS,
+    *PROXY_KEYS,
+)  # fmt: skip
+_HEADER_MATCH_KEYS = ("header", "regexp", "allow_missing")
+_VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2.0": "2", "HTTP/3.0": "3"}
+_MISSPELLED_VERSIONS = {"HTTP/2": "HTTP/2.0", "HTTP/3": "HTTP/3.0"}
+_FOLLOWED_REDIRECTS = 10
+_LARGEST_BODY_BYTES = 1 << 26
+_OF_THE_BODY = frozenset(("content-length", "transfer-encoding", "trailer", "te"))
+_SECURE = Pattern("^https:")
+
+
+class HostnameConflictError(ExporterError, ValueError):
+    """Raised when a probe names another host than the module's Host header."""
+
+
+def read_http(block: Block, place: Place) -> Recipe | None:
+    """Return how to make checks of a block `http`; None when it has faults, which are then reported."""
+    before = len(block.problems)
+    values: dict[str, object] = {
+        "ip_protocol": read_ip_protocol(block),
+        "tls_config": read_tls_config(block, place),
+        "method": block.text("method") or "GET",
+        "follow_redirects": _follows(block),
+        "max_redirects": _FOLLOWED_REDIRECTS,
+        "allow_downgrade": True,
+        "body_size_limit": min(block.size("body_size_limit") or _LARGEST_BODY_BYTES, _LARGEST_BODY_BYTES),
+        "http2": block.flag("enable_http2", default=True),
+        "http3": block.flag("enable_http3", default=False),
+        **_body(block, place),
+        **read_proxies(block),
+        **_identified(block, place),
+    }
+    expectations = tuple(_expectations(block))
+    settings = settings_of(HttpSettings, values, block, {"http3": "enable_http3", "proxy": "proxy_url"})
+    if settings is None or len(block.problems) > before:
+        return None
+    return Recipe(check_type=HTTP, settings=settings, expectations=expectations, aim=_aim)
+
+
+def _follows(block: Block) -> bool:
+    follows = block.flag("follow_redirects", default=True)
+    if "no_follow_redirects" not in block:
+        return follows
+    block.warn("no_follow_redirects", "is deprecated; write follow_redirects")
+    return not block.flag("no_follow_redirects", default=False)
+
+
+def _body(block: Block, place: Place) -> dict[str, object]:
+    text, path = block.text("body"), block.text("body_file")
+    if text and path:
+        block.refuse("body_file", "cannot be beside body; a request has one body", on_key=True)
+    if path:
+        return {"body_file": path}
+    return {"body": text} if text else {}
+
+
+def _identified(block: Block, place: Place) -> dict[str, object]:
+    """Return the headers and the authentication; an Authorization header takes precedence over the latter."""
+    headers = _headers(block)
+    found = read_authentication(block, place)
+    own = cast("dict[str, str]", found.pop("headers", {}))
+    if any(name.lower() == "authorization" for name in headers):
+        return {"headers": headers}
+    return {**found, "headers": {**headers, **own}}
+
+
+def _headers(block: Block) -> dict[str, str]:
+    headers = block.text_mapping("headers")
+    for name in [name for name in headers if name.lower() in _OF_THE_BODY]:
+        block.problems.warn(block.mapping("headers")[name], "follows from the body; it is not sent")
+        del headers[name]
+    return headers
+
+
+def _expectations(block: Block) -> Iterator[Expectation]:
+    codes = block.integers("valid_status_codes")
+    yield expected("valid_status_codes", STATUS, "in", tuple((code, code) for code in codes) or ((200, 299),))
+    for option, operator in (("fail_if_header_matches", "not_matches"), ("fail_if_header_not_matches", "matches")):
+        for index, item in enumerate(block.blocks(option, _HEADER_MATCH_KEYS)):
+            yield from _header_match(item, f"{option}[{index}]", negative=operator == "not_matches")
+    for index, (pattern, _) in enumerate(block.regexps("fail_if_body_matches_regexp")):
+        yield expected(f"fail_if_body_matches_regexp[{index}]", BODY, "not_matches", pattern)
+    for index, (pattern, _) in enumerate(block.regexps("fail_if_body_not_matches_regexp")):
+        yield expected(f"fail_if_body_not_matches_regexp[{index}]", BODY, "matches", pattern)
+    if versions := tuple(_versions(block)):
+        yield expected("valid_http_versions", HTTP_VERSION, "in", versions)
+    if block.flag("fail_if_ssl", default=False):
+        yield expected("fail_if_ssl", FINAL_URL, "not_matches", _SECURE)
+    if block.flag("fail_if_not_ssl", default=False):
+        yield expected("fail_if_not_ssl", FINAL_URL, "matches", _SECURE)
+
+
+def _header_match(item: Block, label: str, *, negative: bool) -> Iterator[Expectation]:
+    """Yield what is expected of a header; it fails when it is missing, unless that is allowed."""
+    name, allows_missing = item.text("header"), item.flag("allow_missing", default=False)
+    for key in ("header", "regexp"):
+        if not item.text(key):
+            item.refuse(key, f"needs {key}")
+    pattern = item.parsed("regexp", Pattern, None)
+    if pattern is None:
+        return
+    if not negative:
+        yield expected(label, HEADER, "matches", pattern, selector=name, missing_ok=allows_missing)
+        return
+    unmatched = expected(label, HEADER, "not_matches", pattern, selector=name)
+    present = expected(label, HEADER, "exists", operand=True, selector=name)
+    yield unmatched if allows_missing else all_of(label, (present, unmatched))
+
+
+def _versions(block: Block) -> Iterator[str]:
+    for text, node in block.texts("valid_http_versions"):
+        spelled = _MISSPELLED_VERSIONS.get(text, text)
+        if spelled != text:
+            block.problems.warn(node, f'"{text}" means {spelled} here; blackbox_exporter never finds it')
+        if spelled in _VERSIONS:
+            yield _VERSIONS[spelled]
+        else:
+            block.problems.add(node, f'"{text}" is not a version of HTTP; write {", ".join(_VERSIONS)}')
+
+
+_HAS_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+
+
+def _aim(settings: CheckSettings, target: str, hostname: str) -> Aim:
+    """Return the URL of a target, which need not have a scheme, and the settings with the host that is asked for."""
+    own = cast("HttpSettings", settings)
+    url = target if _HAS_SCHEME.match(target) else f"http://{target}"
+    if own.http3:
+        url = _HAS_SCHEME.sub("https://", url, count=1)
+    parse_http_url(url)
+    if not hostname:
+        return Aim(url, own)
+    if own.host_header not in (None, hostname):
+        message = f"names the host {hostname}, but the module has the Host header {own.host_header}"
+        raise HostnameConflictError(message)
+    named = own.model_copy(update={"headers": {**own.headers, "Host": hostname}})
+    named.__dict__.pop("known_derivations", None)
+    return Aim(url, named)

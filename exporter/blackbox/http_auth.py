@@ -1,0 +1,112 @@
+"""Reads how a client identifies itself: basic authentication, `authorization`, bearer tokens and OAuth 2.0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter.blackbox.connection_keys import read_tls_config
+from exporter.blackbox.recipe import settings_of
+from exporter.config.files import MAX_SECRET_BYTES
+from exporter.http.settings import OAuth2
+from exporter.secrecy import SecretText
+from exporter.settings import BasicAuth
+
+if TYPE_CHECKING:
+    from exporter.blackbox.block import Block
+    from exporter.blackbox.recipe import Place
+
+AUTH_KEYS = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")
+_BASIC_KEYS = ("username", "username_file", "username_ref", "password", "password_file", "password_ref")
+_AUTHORIZATION_KEYS = ("type", "credentials", "credentials_file", "credentials_ref")
+_OAUTH2_KEYS = (
+    "client_id", "client_secret", "client_secret_file", "client_secret_ref", "token_url", "scopes", "endpoint_params",
+    "tls_config", "proxy_url", "no_proxy", "proxy_from_environment", "proxy_connect_header", "grant_type",
+    "client_certificate_key", "client_certificate_key_file", "client_certificate_key_ref",
+    "client_certificate_key_id", "signature_algorithm", "iss", "audience", "claims",
+)  # fmt: skip
+
+
+def read_secret(block: Block, key: str, place: Place) -> str | None:
+    """Return a secret from its key, its file or, where there are none, a reference; None without one."""
+    sources = [name for name in (key, f"{key}_file", f"{key}_ref") if block.text(name)]
+    if len(sources) > 1:
+        block.refuse(sources[1], f"cannot be beside {sources[0]}; write one of {key}, {key}_file", on_key=True)
+    if not sources:
+        return None
+    if sources[0].endswith("_ref"):
+        block.refuse(sources[0], f"refers to a secret manager, and there is none; write {key}_file", on_key=True)
+        return None
+    text = block.text(sources[0])
+    return text if sources[0] == key else read_file(block, sources[0], text, place)
+
+
+def read_file(block: Block, key: str, path: str, place: Place) -> str:
+    """Return the content of a file without blanks around it; an empty text when it cannot be read, which is reported.
+
+    A change to the file reloads the configuration.
+    """
+    try:
+        return place.files.read_text(Path(path), MAX_SECRET_BYTES).strip()
+    except ValueError as error:
+        block.refuse(key, f'"{path}" {error}')
+        return ""
+
+
+def read_authentication(block: Block, place: Place) -> dict[str, object]:
+    """Return the settings that say who asks: `basic_auth`, `oauth2`, or a header."""
+    given = [key for key in AUTH_KEYS if key in block]
+    if len(given) > 1:
+        ways = " and ".join(given)
+        block.refuse(given[1], f"is one too many: {ways}; a request has one Authorization", on_key=True)
+        return {}
+    match given[0] if given else "":
+        case "basic_auth":
+            return _basic_auth(block, place)
+        case "authorization":
+            return _authorization(block, place)
+        case "oauth2":
+            return _oauth2(block, place)
+        case "bearer_token" | "bearer_token_file":
+            return _header("Bearer", read_secret(block, "bearer_token", place))
+    return {}
+
+
+def _basic_auth(parent: Block, place: Place) -> dict[str, object]:
+    block = parent.block("basic_auth", _BASIC_KEYS)
+    values = {key: read_secret(block, key, place) or "" for key in ("username", "password")}
+    auth = settings_of(BasicAuth, values, block)
+    return {} if auth is None else {"basic_auth": auth}
+
+
+def _authorization(parent: Block, place: Place) -> dict[str, object]:
+    block = parent.block("authorization", _AUTHORIZATION_KEYS)
+    kind = block.text("type").strip() or "Bearer"
+    if kind.lower() == "basic":
+        block.refuse("type", "is basic, which is configured with basic_auth")
+        return {}
+    return _header(kind, read_secret(block, "credentials", place))
+
+
+def _header(kind: str, credentials: str | None) -> dict[str, object]:
+    return {"headers": {"Authorization": SecretText(f"{kind} {credentials or ''}".rstrip(), f"{kind} <secret>")}}
+
+
+def _oauth2(parent: Block, place: Place) -> dict[str, object]:
+    block = parent.block("oauth2", _OAUTH2_KEYS)
+    for key in ("client_id", "token_url"):
+        if not block.text(key):
+            block.refuse(key, f"needs {key}")
+    grant = block.text("grant_type") or "client_credentials"
+    if grant != "client_credentials":
+        block.refuse("grant_type", f'"{grant}" is not supported; only client_credentials is')
+    values = {
+        "client_id": block.text("client_id"),
+        "client_secret": read_secret(block, "client_secret", place) or "",
+        "token_url": block.text("token_url"),
+        "scopes": tuple(text for text, _ in block.texts("scopes")),
+        "endpoint_params": block.text_mapping("endpoint_params"),
+        "tls_config": read_tls_config(block, place),
+    }
+    oauth2 = settings_of(OAuth2, values, block)
+    return {} if oauth2 is None else {"oauth2": oauth2}

@@ -1,0 +1,71 @@
+"""What a module becomes: a check type with settings and expectations, and how they depend on the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.blackbox.block import Block
+    from exporter.checks.base import CheckType
+    from exporter.config.files import Files
+    from exporter.model import Expectation
+    from exporter.settings import CheckSettings, SettingsModel
+
+Model = TypeVar("Model", bound="SettingsModel")
+
+
+class Aim(NamedTuple):
+    """The target and settings of one probe."""
+
+    target: str
+    settings: CheckSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How to make the checks of one module; immutable, lives with the configuration.
+
+    Attributes:
+        check_type: The type of its checks.
+        settings: Their settings, as far as they do not depend on the target.
+        expectations: Their expectations.
+        aim: Returns target and settings for the parameters `target` and `hostname` of a probe; raises ValueError for a
+            target that cannot be probed.
+    """
+
+    check_type: CheckType
+    settings: CheckSettings
+    expectations: tuple[Expectation, ...]
+    aim: Callable[[CheckSettings, str, str], Aim]
+
+
+class Place(NamedTuple):
+    """What the readers of blocks share; lives as long as the load."""
+
+    files: Files
+
+
+def settings_of(
+    model: type[Model], values: Mapping[str, object], block: Block, keys: Mapping[str, str] | None = None
+) -> Model | None:
+    """Return a settings model, or None when the values are not valid, which is then reported.
+
+    Args:
+        model: The model.
+        values: Its values by field name.
+        block: The block that they come from.
+        keys: The block's key for a field, where it has another name.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False):
+            field = str(fault["loc"][0]) if fault["loc"] else ""
+            message = str(fault.get("ctx", {}).get("error", fault["msg"]))
+            block.refuse((keys or {}).get(field, field), message)
+    return None

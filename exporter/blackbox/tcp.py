@@ -1,0 +1,66 @@
+"""The probers `tcp` and `unix`: their options, as settings of checks of these types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from exporter.blackbox.connection_keys import (
+    ADDRESS_KEYS,
+    SOURCE_KEYS,
+    read_ip_protocol,
+    read_source_ip,
+    read_tls_config,
+)
+from exporter.blackbox.query_response import read_query_response
+from exporter.blackbox.recipe import Aim, Recipe, settings_of
+from exporter.checks.tcp import TCP, TcpSettings
+from exporter.checks.unix import UNIX, UnixSettings
+
+if TYPE_CHECKING:
+    from exporter.blackbox.block import Block
+    from exporter.blackbox.recipe import Place
+    from exporter.settings import CheckSettings
+
+_STREAM_KEYS = ("query_response", "tls", "tls_config")
+TCP_KEYS = (*_STREAM_KEYS, *ADDRESS_KEYS, *SOURCE_KEYS)
+UNIX_KEYS = _STREAM_KEYS
+
+
+def read_tcp(block: Block, place: Place) -> Recipe | None:
+    """Return how to make checks of a block `tcp`; None when it has faults, which are then reported."""
+    before = len(block.problems)
+    addressed = {"ip_protocol": read_ip_protocol(block), "source_ip": read_source_ip(block)}
+    settings = settings_of(TcpSettings, {**addressed, **_stream(block, place)}, block, {"dialogue": "query_response"})
+    if settings is None or len(block.problems) > before:
+        return None
+    return Recipe(check_type=TCP, settings=settings, expectations=(), aim=_aim_at_port)
+
+
+def read_unix(block: Block, place: Place) -> Recipe | None:
+    """Return how to make checks of a block `unix`; None when it has faults, which are then reported."""
+    before = len(block.problems)
+    settings = settings_of(UnixSettings, _stream(block, place), block, {"dialogue": "query_response"})
+    if settings is None or len(block.problems) > before:
+        return None
+    return Recipe(check_type=UNIX, settings=settings, expectations=(), aim=_aim_at_path)
+
+
+def _stream(block: Block, place: Place) -> dict[str, object]:
+    return {
+        "tls": block.flag("tls", default=False),
+        "tls_config": read_tls_config(block, place),
+        "dialogue": read_query_response(block),
+    }
+
+
+def _aim_at_port(settings: CheckSettings, target: str, hostname: str) -> Aim:
+    """Return the target, and settings that verify the name of the request where the module names none."""
+    own = cast("TcpSettings", settings)
+    if hostname and own.tls_config.server_name is None:
+        tls_config = own.tls_config.model_copy(update={"server_name": hostname})
+        own = own.model_copy(update={"tls_config": tls_config})
+    return Aim(TCP.validate_target(target, own), own)
+
+
+def _aim_at_path(settings: CheckSettings, target: str, hostname: str) -> Aim:
+    return Aim(UNIX.validate_target(target, settings), settings)

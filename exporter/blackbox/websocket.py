@@ -1,0 +1,47 @@
+"""The prober `websocket`: its options, as settings of checks of the type `websocket`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
+from exporter.blackbox.http_auth import AUTH_KEYS, read_authentication
+from exporter.blackbox.http_proxies import PROXY_KEYS
+from exporter.blackbox.query_response import read_messages
+from exporter.blackbox.recipe import Aim, Recipe, settings_of
+from exporter.checks.websocket import WEBSOCKET
+from exporter.websocket.settings import WebSocketSettings
+
+if TYPE_CHECKING:
+    from exporter.blackbox.block import Block
+    from exporter.blackbox.recipe import Place
+    from exporter.settings import CheckSettings
+
+KEYS = ("http_config", "headers", "query_response", *ADDRESS_KEYS)
+_CLIENT_KEYS = ("tls_config", "follow_redirects", "enable_http2", "http_headers", *AUTH_KEYS, *PROXY_KEYS)
+_USED = ("basic_auth", "authorization", "bearer_token", "bearer_token_file", "tls_config")
+
+
+def read_websocket(block: Block, place: Place) -> Recipe | None:
+    """Return how to make checks of a block `websocket`; None when it has faults, which are then reported."""
+    before = len(block.problems)
+    client = block.block("http_config", _CLIENT_KEYS)
+    for key in client.entries:
+        if key not in _USED:
+            client.warn(key, "has no effect on a WebSocket")
+    identified = read_authentication(client, place)
+    values = {
+        "ip_protocol": read_ip_protocol(block),
+        "tls_config": read_tls_config(client, place),
+        "dialogue": read_messages(block),
+        "headers": {**block.text_mapping("headers"), **dict(identified.pop("headers", {}))},  # type: ignore[call-overload]
+        **{key: value for key, value in identified.items() if key == "basic_auth"},
+    }
+    settings = settings_of(WebSocketSettings, values, block, {"dialogue": "query_response"})
+    if settings is None or len(block.problems) > before:
+        return None
+    return Recipe(check_type=WEBSOCKET, settings=settings, expectations=(), aim=_aim)
+
+
+def _aim(settings: CheckSettings, target: str, hostname: str) -> Aim:
+    return Aim(WEBSOCKET.validate_target(target, settings), settings)

@@ -1,0 +1,1 @@
+"""Tests of the modules of blackbox_exporter and of their probes."""
