@@ -65,13 +65,13 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("connect",),
         ("proxy",),
         ("network", "received", "connection_report"),
-        ("inquiry", "stream"),
+        ("inquiry", "quic", "stream"),
         ("opening",),
         ("",),
     ),
     "exporter.http": (
         ("binary_fields", "body_file", "challenges", "contained", "request", "set_cookie", "token_answer", "url"),
-        ("http1_body", "http1_chunks", "http1_head", "quic", "token_cache"),
+        ("http1_body", "http1_chunks", "http1_head", "token_cache"),
         ("digest", "http2_session", "http3_connection"),
         ("content_coding",),
         ("message",),
@@ -104,7 +104,7 @@ GATES: dict[str, tuple[str, ...]] = {
     "idna": ("host_names",),
     "asyncssh": ("ssh.host_key", "demo.extras"),
     "wsproto": ("websocket.messages", "demo.extras"),
-    "aioquic": ("http.quic", "http.http3", "http.http3_connection"),
+    "aioquic": ("net.quic", "http.http3", "http.http3_connection"),
 }
 """Foreign library to the parts of `exporter` that may import it."""
 

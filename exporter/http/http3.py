@@ -15,18 +15,27 @@ from aioquic.quic.events import StopSendingReceived, StreamDataReceived, StreamR
 
 from exporter.errors import CheckFailed
 from exporter.http.http3_connection import Http3Connection
-from exporter.http.quic.connect import connect_quic
-from exporter.http.quic.errors import http3_code_name
 from exporter.http.response import ResponseReader
 from exporter.model import Reason
+from exporter.net.quic.application import QuicApplication
+from exporter.net.quic.connect import connect_quic
 
 if TYPE_CHECKING:
     from aioquic.h3.events import H3Event, Headers
     from aioquic.quic.events import QuicEvent
 
     from exporter.http.message import Exchange, WireRequest
-    from exporter.http.quic.connection import QuicChannel
     from exporter.http.shared import HttpShared
+    from exporter.net.quic.connection import QuicChannel
+
+HTTP3 = QuicApplication(
+    name="HTTP/3",
+    alpn="h3",
+    codes=ErrorCode,
+    no_error=ErrorCode.H3_NO_ERROR,
+    cancelled=ErrorCode.H3_REQUEST_CANCELLED,
+)
+"""HTTP/3 as QUIC knows it; the codes include those of QPACK (RFC 9114 section 8.1, RFC 9204 section 6)."""
 
 _FREE_FRAMING_BYTES = 1 << 17
 
@@ -42,7 +51,7 @@ async def exchange_over_http3(shared: HttpShared, request: WireRequest, exchange
     Raises:
         CheckFailed: As `connect_quic` and `Http3Protocol.exchange` do.
     """
-    channel = await connect_quic(shared.network, request.endpoint, request.connect, exchange.connection)
+    channel = await connect_quic(shared.network, request.endpoint, request.connect, HTTP3, exchange.connection)
     shared.counts.opened += 1
     shared.counts.requests += 1
     await Http3Protocol(request, exchange, channel).exchange()
@@ -92,7 +101,7 @@ class Http3Protocol:
             self._take_reset(event.error_code)
         elif isinstance(event, StopSendingReceived) and event.stream_id == self._stream:
             self._exchange.attempt.note(
-                "the server wants no more of the request", code=http3_code_name(event.error_code)
+                "the server wants no more of the request", code=HTTP3.code_name(event.error_code)
             )
         if not isinstance(event, StreamDataReceived) or event.stream_id != self._stream or not event.end_stream:
             self._feed(event)
@@ -150,7 +159,7 @@ class Http3Protocol:
     def _take_reset(self, code: int) -> None:
         if code == ErrorCode.H3_VERSION_FALLBACK:
             raise CheckFailed(Reason.PROTOCOL, "the server wants another version of HTTP for this; set http3: false")
-        raise CheckFailed(Reason.CONNECTION_RESET, f"the server reset the stream ({http3_code_name(code)})")
+        raise CheckFailed(Reason.CONNECTION_RESET, f"the server reset the stream ({HTTP3.code_name(code)})")
 
     def _end(self) -> None:
         if not self._exchange.status:

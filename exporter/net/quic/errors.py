@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aioquic.h3.connection import ErrorCode
 from aioquic.quic.packet import QuicErrorCode
 from aioquic.tls import AlertDescription
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -12,14 +11,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.connection_facts import TlsFacts
+from exporter.net.quic.application import code_name
 from exporter.net.tls.certificate_facts import MAX_PRESENTED, NOTHING_PRESENTED, Presented
 
 if TYPE_CHECKING:
-    from enum import IntEnum
-
     from aioquic.quic.connection import QuicConnection
     from aioquic.quic.events import ConnectionTerminated
 
+    from exporter.net.quic.application import QuicApplication
     from exporter.net.tls.verification import VerifiedChain
 
 _ALERTS = range(QuicErrorCode.CRYPTO_ERROR, QuicErrorCode.CRYPTO_ERROR + 0x100)
@@ -29,59 +28,51 @@ _NO_PROTOCOL = QuicErrorCode.CRYPTO_ERROR + AlertDescription.no_application_prot
 _SHOWN_CHARACTERS = 100
 
 
-def closed_by_peer(end: ConnectionTerminated, doing: str) -> CheckFailed:
+def closed_by_peer(end: ConnectionTerminated, doing: str, application: QuicApplication) -> CheckFailed:
     """Return why the peer closed the connection.
 
     Args:
         end: Its CONNECTION_CLOSE frame.
         doing: What was in progress, completing "closed the connection while ...".
+        application: What is spoken over the connection.
     """
     code, by_application = end.error_code, end.frame_type is None
     if not by_application and code == _NO_PROTOCOL:
-        return _without_http3()
+        return _without(application)
     if not by_application and code in _ALERTS:
-        return CheckFailed(Reason.TLS, f"the server refused the handshake with the alert {end_name(end)}")
+        return CheckFailed(Reason.TLS, f"the server refused the handshake with the alert {end_name(end, application)}")
     if not by_application and code == QuicErrorCode.CONNECTION_REFUSED:
         return CheckFailed(Reason.CONNECT_REFUSED, f"the server refused the connection{_phrase(end)}")
     return CheckFailed(
-        Reason.PROTOCOL, f"the server closed the connection while {doing} ({end_name(end)}){_phrase(end)}"
+        Reason.PROTOCOL, f"the server closed the connection while {doing} ({end_name(end, application)}){_phrase(end)}"
     )
 
 
-def closed_by_us(end: ConnectionTerminated) -> CheckFailed:
+def closed_by_us(end: ConnectionTerminated, application: QuicApplication) -> CheckFailed:
     """Return which rule the peer broke when aioquic closed the connection."""
     if end.frame_type is None:
-        return CheckFailed(Reason.PROTOCOL, f"the response breaks HTTP/3 ({end_name(end)}){_phrase(end)}")
+        return CheckFailed(
+            Reason.PROTOCOL, f"the response breaks {application.name} ({end_name(end, application)}){_phrase(end)}"
+        )
     if end.error_code == _NO_PROTOCOL:
-        return _without_http3()
+        return _without(application)
     if end.error_code in _ALERTS:
-        return CheckFailed(Reason.TLS, f"the server's handshake is wrong ({end_name(end)}){_phrase(end)}")
-    return CheckFailed(Reason.PROTOCOL, f"the server breaks QUIC ({end_name(end)}){_phrase(end)}")
+        return CheckFailed(Reason.TLS, f"the server's handshake is wrong ({end_name(end, application)}){_phrase(end)}")
+    return CheckFailed(Reason.PROTOCOL, f"the server breaks QUIC ({end_name(end, application)}){_phrase(end)}")
 
 
-def end_name(end: ConnectionTerminated) -> str:
+def end_name(end: ConnectionTerminated, application: QuicApplication) -> str:
     """Return the name of the error code of a connection's end."""
     if end.frame_type is None:
-        return http3_code_name(end.error_code)
+        return application.code_name(end.error_code)
     if end.error_code in _ALERTS:
-        return _name(AlertDescription, end.error_code - QuicErrorCode.CRYPTO_ERROR)
-    return _name(QuicErrorCode, end.error_code)
+        return code_name(AlertDescription, end.error_code - QuicErrorCode.CRYPTO_ERROR)
+    return code_name(QuicErrorCode, end.error_code)
 
 
-def http3_code_name(code: int) -> str:
-    """Return the name of an error code of HTTP/3 (RFC 9114 section 8.1) or QPACK (RFC 9204 section 6)."""
-    return _name(ErrorCode, code)
-
-
-def _without_http3() -> CheckFailed:
-    return CheckFailed(Reason.TLS, "the server does not speak HTTP/3: it agreed on no application protocol")
-
-
-def _name(known: type[IntEnum], code: int) -> str:
-    try:
-        return known(code).name
-    except ValueError:
-        return f"error code {code:#x}"
+def _without(application: QuicApplication) -> CheckFailed:
+    detail = f"the server does not speak {application.name}: it agreed on no application protocol"
+    return CheckFailed(Reason.TLS, detail)
 
 
 def _phrase(end: ConnectionTerminated) -> str:

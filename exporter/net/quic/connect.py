@@ -15,10 +15,10 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 
 from exporter.errors import CheckFailed
-from exporter.http.quic.connection import QuicChannel
 from exporter.model import Reason
 from exporter.net.addresses import endpoint
 from exporter.net.connect import bounded
+from exporter.net.quic.connection import QuicChannel
 from exporter.net.udp import open_datagram_socket
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from exporter.net.connect_options import ConnectOptions
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.network import Network
+    from exporter.net.quic.application import QuicApplication
     from exporter.net.tls.files import ClientCertificate
 
 _IDLE_SECONDS = 3600.0
@@ -34,7 +35,7 @@ _IDLE_SECONDS = 3600.0
 
 
 async def connect_quic(
-    network: Network, peer: Endpoint, options: ConnectOptions, facts: ConnectionFacts
+    network: Network, peer: Endpoint, options: ConnectOptions, application: QuicApplication, facts: ConnectionFacts
 ) -> QuicChannel:
     """Resolve and connect.
 
@@ -42,6 +43,7 @@ async def connect_quic(
         network: Resolver, TLS contexts and pace.
         peer: Where to connect.
         options: How to connect, with TLS; QUIC determines its versions, and no proxy is used.
+        application: What is spoken over the connection.
         facts: Filled as the connection progresses, whatever the outcome.
 
     Returns:
@@ -58,10 +60,11 @@ async def connect_quic(
     attempt.note("resolved", host=place.host, address=address.text, seconds=facts.resolve_seconds)
     await network.wait_for_turn(attempt, handshake=True)
     channel = QuicChannel(
-        QuicConnection(configuration=_configuration(name, context.certificate)),
+        QuicConnection(configuration=_configuration(name, application, context.certificate)),
         open_datagram_socket(address, place.port, options.settings.source_ip),
         (address.text, place.port),
         name,
+        application,
         facts,
         None if context.verifier is None else partial(context.verify, name),
     )
@@ -95,9 +98,14 @@ async def _shake_hands(channel: QuicChannel, name: str, limit_seconds: float | N
             raise CheckFailed(Reason.TLS, f"{name} did not complete the handshake in {limit_seconds:g} s") from error
 
 
-def _configuration(server_name: str, certificate: ClientCertificate | None) -> QuicConfiguration:
+def _configuration(
+    server_name: str, application: QuicApplication, certificate: ClientCertificate | None
+) -> QuicConfiguration:
     configuration = QuicConfiguration(
-        alpn_protocols=["h3"], server_name=server_name, verify_mode=ssl.CERT_NONE, idle_timeout=_IDLE_SECONDS
+        alpn_protocols=[application.alpn],
+        server_name=server_name,
+        verify_mode=ssl.CERT_NONE,
+        idle_timeout=_IDLE_SECONDS,
     )
     if certificate is not None:
         configuration.certificate, *configuration.certificate_chain = certificate.chain

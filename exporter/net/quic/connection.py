@@ -17,17 +17,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]  # exported implicitly
-from aioquic.h3.connection import ErrorCode
 from aioquic.quic.connection import QuicConnectionState
 from aioquic.quic.events import HandshakeCompleted
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType, pull_quic_header
 from aioquic.tls import AlertDescription
 
 from exporter.errors import CheckFailed
-from exporter.http.quic.errors import closed_by_peer, closed_by_us, handshake_facts, presented_certificates
 from exporter.model import Reason
 from exporter.net.addresses import endpoint
 from exporter.net.errors import connection_failure
+from exporter.net.quic.errors import closed_by_peer, closed_by_us, handshake_facts, presented_certificates
 from exporter.net.tls.handshake import handshake_failure, too_many_certificates
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from aioquic.quic.events import QuicEvent
 
     from exporter.net.connection_facts import ConnectionFacts
+    from exporter.net.quic.application import QuicApplication
     from exporter.net.tls.certificate_facts import Presented
     from exporter.net.tls.verification import VerifiedChain
 
@@ -83,6 +83,7 @@ class QuicChannel:
         connected: socket.socket,
         peer: tuple[str, int],
         server_name: str,
+        application: QuicApplication,
         facts: ConnectionFacts,
         verify: Verify | None,
     ) -> None:
@@ -93,6 +94,7 @@ class QuicChannel:
             connected: A connected UDP socket; the channel closes it.
             peer: The address it is connected to.
             server_name: Name or IP address, for failure details.
+            application: What is spoken over the connection.
             facts: Updated with the phases and the handshake.
             verify: Returns the verified chain or raises ssl.SSLError; None accepts any certificate.
         """
@@ -102,6 +104,7 @@ class QuicChannel:
         self.datagrams = 0
         self._socket = connected
         self._server_name = server_name
+        self._application = application
         self._facts = facts
         self._verify = verify
         self._user: QuicUser | None = None
@@ -174,10 +177,16 @@ class QuicChannel:
             self._timer_at = at
             self._timer = None if at is None else self._loop.call_at(at, self._on_timer)
 
-    def close(self, error_code: int = ErrorCode.H3_NO_ERROR, frame_type: int | None = None) -> None:
-        """Notify the peer and close the socket, without waiting; does nothing when closed already."""
+    def close(self, error_code: int | None = None, frame_type: int | None = None) -> None:
+        """Notify the peer and close the socket, without waiting; does nothing when closed already.
+
+        Args:
+            error_code: What the peer is told; by default that there was no error.
+            frame_type: The kind of frame that was wrong, for an error of QUIC; None for one of the application.
+        """
         if self._closed:
             return
+        error_code = self._application.no_error if error_code is None else error_code
         self._closed = True
         for timer in (self._timer, self._ping_timer):
             if timer is not None:
@@ -269,10 +278,10 @@ class QuicChannel:
         if end is None or self._closed:
             return
         if state is QuicConnectionState.DRAINING:
-            raise closed_by_peer(end, self.doing)
+            raise closed_by_peer(end, self.doing, self._application)
         if state is QuicConnectionState.TERMINATED:
             raise CheckFailed(Reason.PROTOCOL, "the server speaks no version of QUIC that is known here")
-        raise closed_by_us(end)
+        raise closed_by_us(end, self._application)
 
     def _complete(self) -> None:
         presented = presented_certificates(self.quic)
@@ -297,7 +306,7 @@ class QuicChannel:
         _wake(self._ready)
 
     def _ping_later(self) -> None:
-        """Keep the connection alive while waiting for the answer (RFC 9114 section 5.1)."""
+        """Keep the connection alive while waiting for the answer (RFC 9114 section 5.1, RFC 9250 section 5.5)."""
         idle_seconds = self.quic._remote_max_idle_timeout  # noqa: SLF001 - aioquic has no public way to it
         pause_seconds = min(_PING_SECONDS, (idle_seconds or float("inf")) / _PINGS_WITHIN_IDLE_TIMEOUT)
         if not self._closed:
@@ -316,9 +325,7 @@ class QuicChannel:
             return CheckFailed(Reason.CONNECTION_RESET, f"the server's port was closed while {self.doing}")
         return failure
 
-    def _fail(
-        self, failure: CheckFailed, error_code: int = ErrorCode.H3_REQUEST_CANCELLED, frame_type: int | None = None
-    ) -> None:
+    def _fail(self, failure: CheckFailed, error_code: int | None = None, frame_type: int | None = None) -> None:
         if self._closed or self._failure is not None:
             return
         self._failure = failure
@@ -331,7 +338,7 @@ class QuicChannel:
         _wake(self._ready)
         if self._user is not None:
             self._user.connection_lost(failure)
-        self.close(error_code, frame_type)
+        self.close(self._application.cancelled if error_code is None else error_code, frame_type)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -27,10 +27,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.attempt import current_attempt
-from exporter.http.quic.connect import connect_quic
+from exporter.http.http3 import HTTP3
 from exporter.http.shared import HttpShared
 from exporter.model import Reason
 from exporter.net import ConnectionFacts, Endpoint, Network, connect_options
+from exporter.net.quic.connect import connect_quic
 from exporter.net.tls.certificate_facts import certificate_facts
 from exporter.settings import NetworkSettings, TlsConfig
 from tests.http.exchanging import ask
@@ -430,6 +431,7 @@ async def test_whatever_is_stumbled_over_ends_the_connection(good: Certificate, 
             Network(),
             endpoint,
             connect_options(endpoint, NetworkSettings(), tls=TlsConfig(ca_file=str(ca_file))),
+            HTTP3,
             ConnectionFacts(current_attempt()),
         )
         channel.start(user)

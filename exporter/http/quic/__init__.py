@@ -1,1 +1,0 @@
-"""QUIC connections for HTTP/3."""

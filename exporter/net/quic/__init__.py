@@ -1,0 +1,1 @@
+"""QUIC connections: measured, over UDP, for any protocol that uses them."""
