@@ -96,6 +96,8 @@ def judge(kind: ValueKind, operator: Operator, operand: object, value: Any) -> b
         (ValueKind.TEXTS, "contains", "x", [("a", "bxb"), "x"], [("a",), ()]),
         (ValueKind.TEXTS, "matches", Pattern("^a$"), [("b", "a")], [("ab",), ()]),
         (ValueKind.TEXTS, "not_matches", Pattern("^a$"), [("ab",), ()], [("b", "a")]),
+        (ValueKind.TEXTS, "all_match", Pattern("a"), [("a", "ba"), "a"], [("a", "b"), ("b",), (), None]),
+        (ValueKind.TEXTS, "not_all_match", Pattern("a"), [("a", "b"), ("b",), (), None], [("a", "ba"), "a"]),
         (ValueKind.TEXTS, "exists", False, [(), None], [("",)]),
         (ValueKind.LINES, "eq", "b", [("a", "b"), ("b",), "b"], [("ab",), (), None]),
         (ValueKind.LINES, "in", ("b", "c"), [("a", "b")], [("a",), ()]),
@@ -204,6 +206,7 @@ VALUES = st.recursive(
 
 OPERANDS: dict[str, list[object]] = {
     "exists": [True, False], "matches": [Pattern("a")], "not_matches": [Pattern("a")], "contains": ["a"],
+    "all_match": [Pattern("a")], "not_all_match": [Pattern("a")],
 }  # fmt: skip
 
 

@@ -18,7 +18,6 @@ from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.checks.judging_answers import demands_of, with_large_ones_judged
 from exporter.errors import CheckFailed
-from exporter.judging.content import TextForms
 from exporter.model import Reason, Result, ResultStatus, leaves
 from exporter.net import Endpoint, Network
 from exporter.net.connection_facts import (
@@ -34,11 +33,10 @@ from exporter.net.dns.answer import (
     AUTHORITY_COUNT,
     RCODE,
     answer_measurements,
-    answer_observations,
-    answers_compared_with,
 )
 from exporter.net.dns.check_settings import DnsSettings, fit_expectation, validate_name
 from exporter.net.dns.exchange import prepare_question
+from exporter.net.dns.observations import answer_observations, forms_wanted_by, text_observations
 from exporter.net.dns.question import name_of
 from exporter.net.inquiry import DEFAULT_PORTS, PHASES, Asked, Inquiry, options_for
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS
@@ -50,11 +48,12 @@ if TYPE_CHECKING:
     from exporter.checks.base import BatchContext
     from exporter.checks.judging_answers import Demands
     from exporter.model import Check, Expectation
+    from exporter.net.dns.observations import WantedForms
     from exporter.net.dns.reader import DnsAnswer
     from exporter.settings import CheckSettings
 
 _SMALL_ANSWER_OCTETS = 1024  # smaller ones are judged on the event loop, whatever is expected of them
-_DNSSEC_PAYLOAD_BYTES = 1232  # what passes any path unfragmented: DNS flag day 2020
+_EDNS_PAYLOAD_BYTES = 1232  # what passes any path unfragmented: DNS flag day 2020
 _SPEAK_OF_ABSENCE = frozenset((RCODE, ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT))
 """A check with an expectation about one of these has said what an empty answer means."""
 
@@ -73,20 +72,21 @@ class PreparedDns(NamedTuple):
 
     asked: Asked
     demands: Demands
-    forms: frozenset[object]
+    forms: WantedForms
 
 
 def _prepare(check: Check) -> PreparedDns:
     """Work out the question, whom to ask and how, and what judging the answer costs."""
     settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
-    payload_bytes = settings.edns_payload_bytes
+    payload_bytes, needs_edns = settings.edns_payload_bytes, settings.dnssec_ok or settings.nsid
     question = prepare_question(
         name_of(check.target, settings.record_type),
         dns.rdatatype.from_text(settings.record_type),
         dns.rdataclass.from_text(settings.record_class),
         recursion_desired=settings.recursion_desired,
-        edns_payload_bytes=_DNSSEC_PAYLOAD_BYTES if settings.dnssec_ok and payload_bytes is None else payload_bytes,
+        edns_payload_bytes=_EDNS_PAYLOAD_BYTES if needs_edns and payload_bytes is None else payload_bytes,
         dnssec_ok=settings.dnssec_ok,
+        nsid=settings.nsid,
     )
     named, server = settings.server or settings.connect_to, None
     if named is not None:
@@ -95,7 +95,7 @@ def _prepare(check: Check) -> PreparedDns:
     return PreparedDns(
         asked=Asked(question, server, None if server is None else options_for(server, settings)),
         demands=demands,
-        forms=frozenset((None, *[one.selector for one in demands.expectations if one.subject is ANSWERS])),
+        forms=forms_wanted_by(demands.expectations),
     )
 
 
@@ -125,7 +125,7 @@ class DnsCheckExecutor:
         attempt.measure_all(answer_measurements(answer))
         observed = {**answer_observations(answer, truncated=inquiry.truncated)}
         if answer.octets > _SMALL_ANSWER_OCTETS:
-            observed[ANSWERS.name] = TextForms({form: answers_compared_with(answer, form) for form in prepared.forms})
+            observed |= await text_observations(answer, prepared.forms)
             attempt.observe(await with_large_ones_judged(prepared.demands, observed, attempt))
         else:
             attempt.observe(observed)

@@ -33,7 +33,7 @@ from exporter.http.subjects import BODY, FAILED_DUE_TO_REGEX, HEADER, IS_JSON, J
 from exporter.http.url import parse_http_url
 from exporter.http.wire import wire_request
 from exporter.judging.content import remarks_of
-from exporter.model import Reason, Result, ResultStatus, leaves
+from exporter.model import PATTERN_OPERATORS, Reason, Result, ResultStatus, leaves
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from exporter.http.redirects import RedirectRules
     from exporter.model import Check, Expectation, ExpectationOutcome, Observation
     from exporter.settings import CheckSettings
-
-_REGULAR = ("matches", "not_matches")
 
 
 class PreparedHttp(NamedTuple):
@@ -207,7 +205,7 @@ def _regular(check: Check) -> tuple[Expectation, ...]:
 
 def _is_regular(expectation: Expectation) -> bool:
     """Whether an expectation is about a regular expression in a header or the body."""
-    return expectation.subject in (HEADER, BODY) and expectation.operator in _REGULAR
+    return expectation.subject in (HEADER, BODY) and expectation.operator in PATTERN_OPERATORS
 
 
 def _prepare(check: Check) -> PreparedHttp | None:

@@ -24,7 +24,7 @@ from exporter.dialogue.over_stream import StreamDialogueSettings, measure_phases
 from exporter.dialogue.template import refuse_unread_escapes
 from exporter.errors import CheckFailed
 from exporter.judging.estimate import IN_PLACE_SECONDS, byte_costs
-from exporter.model import MetricSpec, Result, ResultStatus, Subject, ValueKind, leaves
+from exporter.model import PATTERN_OPERATORS, MetricSpec, Result, ResultStatus, Subject, ValueKind, leaves
 from exporter.net import ConnectionFacts, Endpoint, Network, connect_options
 from exporter.net.connect import close_without_waiting
 from exporter.net.connection_facts import (
@@ -180,12 +180,11 @@ def _conclude(check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutc
 
 
 def _is_regular(expectation: Expectation) -> bool:
-    return expectation.subject is BANNER and expectation.operator in _REGULAR
+    return expectation.subject is BANNER and expectation.operator in PATTERN_OPERATORS
 
 
 _DEFAULTS = TcpSettings()
 _JUDGED_TIMES = 2  # while reading, to know when to stop, and all lines in the end
-_REGULAR = ("matches", "not_matches")
 
 
 class PreparedTcp(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.config.expectations import GROUPS, RETRY_REASONS
 from exporter.config.operands import number_subject, shorthand_operator
 from exporter.expect import DURATION, OPERATORS
-from exporter.model import SelectorKind, Severity, ValueKind
+from exporter.model import PATTERN_OPERATORS, SelectorKind, Severity, ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -55,7 +55,9 @@ _MEANINGS: Mapping[Operator, str] = {
     "in": "One of these; of several values, all of them",
     "contains": "Contains this text; a JSON array this element, an object this key",
     "matches": "Matches this regular expression (RE2) somewhere; of several values, one of them",
-    "not_matches": "Does not match this regular expression (RE2)",
+    "not_matches": "Does not match this regular expression (RE2); of several values, none of them",
+    "all_match": "Each of the values matches this regular expression (RE2)",
+    "not_all_match": "At least one of the values does not match this regular expression (RE2)",
     "exists": "Is there, or is not",
     "any_of": "At least one of these is among the values",
     "all_of": "All of these are among the values",
@@ -119,7 +121,7 @@ def _operand(subject: Subject, operator: Operator) -> Schema:
     described: Schema = {"description": _MEANINGS[operator]}
     if operator == "exists":
         return described | _FLAG
-    if operator in ("matches", "not_matches"):
+    if operator in PATTERN_OPERATORS:
         return described | _TEXT | {"format": "regex"}
     if operator == "contains":
         return described | (_ANY if subject.kind is ValueKind.JSON else _TEXT)

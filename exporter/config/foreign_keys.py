@@ -251,6 +251,8 @@ _OPERATORS = _table(
     ("not_contains not_include excludes", "none_of", ""),
     ("regex regexp match matches_regex pattern =~ like matches_regexp", "matches", ""),
     ("not_match not_regex not_regexp !~ not_like", "not_matches", ""),
+    ("all_matches match_all matches_all every_matches", "all_match", ""),
+    ("not_all_matches", "not_all_match", ""),
     ("exist present defined", "exists", "write exists: true"),
     ("absent missing not_exists", "exists", "write exists: false"),
     ("any anyof", "any_of", ""),

@@ -17,7 +17,7 @@ from exporter.config.problems import quoted, suggest
 from exporter.expect import evaluate
 from exporter.judging.json_path import compile_json_path
 from exporter.judging.pattern import Pattern
-from exporter.model import Expectation, SelectorKind, ValueKind
+from exporter.model import PATTERN_OPERATORS, Expectation, SelectorKind, ValueKind
 from exporter.settings import parse_duration, parse_network, refuse_control_characters
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def compile_operand(subject: Subject, operator: Operator, value: object) -> obje
     """
     if operator == "exists":
         return _flag(value)
-    if operator in ("matches", "not_matches"):
+    if operator in PATTERN_OPERATORS:
         operand: object = _pattern(str(_text(value)))
     else:
         operand = _COMPILE[subject.kind](subject, operator, value)

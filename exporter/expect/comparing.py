@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from exporter.model import Observed, Operator
 
-_HOLD_FOR_NOTHING = frozenset(("ne", "not_matches", "none_of"))
+_HOLD_FOR_NOTHING = frozenset(("ne", "not_matches", "not_all_match", "none_of"))
 
 _ORDER: Mapping[str, Callable[[float, float], bool]] = {
     "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
@@ -180,6 +180,9 @@ def _compare_texts(operator_name: Operator, value: object, operand: object) -> b
         case "matches" | "not_matches":
             found = any(cast("TextPattern", operand).found_in(text) for text in texts)
             return found if operator_name == "matches" else not found
+        case "all_match" | "not_all_match":
+            found = all(cast("TextPattern", operand).found_in(text) for text in texts)
+            return found if operator_name == "all_match" else not found
     observed, wanted = set(texts), set(cast("Sequence[str]", operand))
     match operator_name:
         case "in":

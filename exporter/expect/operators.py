@@ -24,7 +24,10 @@ OPERATORS: Mapping[ValueKind, tuple[Operator, ...]] = {
     ValueKind.DURATION: ("eq", "ne", "lt", "le", "gt", "ge", "exists"),
     ValueKind.STATUS: ("eq", "ne", "lt", "le", "gt", "ge", "in", "none_of", "exists"),
     ValueKind.TEXT: ("eq", "ne", "in", "none_of", "contains", "matches", "not_matches", "exists"),
-    ValueKind.TEXTS: ("eq", "ne", "in", "any_of", "all_of", "none_of", "contains", "matches", "not_matches", "exists"),
+    ValueKind.TEXTS: (
+        "eq", "ne", "in", "any_of", "all_of", "none_of", "contains", "matches", "not_matches", "all_match",
+        "not_all_match", "exists",
+    ),
     ValueKind.ADDRESS: ("eq", "ne", "in", "any_of", "none_of", "matches", "not_matches", "exists"),
     ValueKind.LINES: ("eq", "ne", "in", "none_of", "contains", "matches", "not_matches", "exists"),
     ValueKind.FLAG: ("eq", "ne", "exists"),

@@ -33,7 +33,7 @@ NEWEST_AGE = Subject(
 MAILBOX_SUBJECTS = (MESSAGES, MATCHED, NEWEST_AGE)
 """Subjects of the types that look into a mailbox."""
 
-_MET_BY_NOTHING = frozenset(("ne", "not_matches", "none_of", "exists"))
+_MET_BY_NOTHING = frozenset(("ne", "not_matches", "not_all_match", "none_of", "exists"))
 
 
 def fit_mail_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:

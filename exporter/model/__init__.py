@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from exporter.model.checks import LONGEST_SCRAPE_SECONDS, AlertPolicy, AlertSeverity, AlertTerms, Check
 from exporter.model.expectations import (
+    PATTERN_OPERATORS,
     Expectation,
     ExpectationOutcome,
     Explained,
@@ -26,6 +27,7 @@ from exporter.model.verdicts import Reason, ResultStatus, Severity
 
 __all__ = [
     "LONGEST_SCRAPE_SECONDS",
+    "PATTERN_OPERATORS",
     "AlertPolicy",
     "AlertSeverity",
     "AlertTerms",

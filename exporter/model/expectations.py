@@ -62,9 +62,12 @@ class Subject:
     bounds: tuple[float, float] | None = None
 
 
+PATTERN_OPERATORS = ("matches", "not_matches", "all_match", "not_all_match")
+"""The operators whose operand is a regular expression."""
+
 Operator = Literal[
-    "eq", "ne", "lt", "le", "gt", "ge", "in", "contains", "matches", "not_matches", "exists", "any_of", "all_of",
-    "none_of",
+    "eq", "ne", "lt", "le", "gt", "ge", "in", "contains", "matches", "not_matches", "all_match", "not_all_match",
+    "exists", "any_of", "all_of", "none_of",
 ]  # fmt: skip
 
 

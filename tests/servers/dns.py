@@ -60,6 +60,18 @@ ZONE: dict[str, list[str]] = {
 }
 """Owner name to its records, as in a zone file. Names with a script below have `_ADDRESS`."""
 
+FURTHER_SECTIONS: dict[str, tuple[list[str], list[str]]] = {
+    "referral.test.": (
+        ["child.test. 3600 IN NS NS1.Child.test.", "child.test. 3600 IN NS ns2.child.test."],
+        ["ns1.child.test. 3600 IN A 192.0.2.53", "ns2.child.test. 60 IN AAAA 2001:db8::53"],
+    ),
+    "mixed.test.": (
+        ["test. 300 IN SOA ns.test. Hostmaster.test. 7 7200 3600 1209600 300", 'test. 300 IN TXT "WWW.test"'],
+        ['test. 300 IN TXT "a b" "c"', "test. 300 IN MX 10 Mail.test."],
+    ),
+}
+"""Owner name to the records of the authority and additional sections in its answers, which have no answer section."""
+
 RCODES = {
     "nxdomain": dns.rcode.NXDOMAIN,
     "servfail": dns.rcode.SERVFAIL,
@@ -122,6 +134,10 @@ def answer(query: dns.message.Message) -> dns.message.Message:
     if label == "only-six" and rdtype == dns.rdatatype.A:  # like the servers that RFC 4074 section 4.2 warns of
         response.set_rcode(dns.rcode.NXDOMAIN)
         return response
+    further = FURTHER_SECTIONS.get(name.to_text().lower())
+    if further is not None:
+        response.authority, response.additional = ([_whole(line) for line in lines] for lines in further)
+        return response
     records = ZONE.get(name.to_text().lower(), [_ADDRESS] if label in ADDRESSED or label.startswith("tcp-") else None)
     if records is None:
         response.set_rcode(dns.rcode.NXDOMAIN)
@@ -133,6 +149,11 @@ def answer(query: dns.message.Message) -> dns.message.Message:
     if not response.answer:
         response.authority += _matching(dns.name.from_text("test."), dns.rdatatype.SOA, [_SOA])
     return response
+
+
+def _whole(line: str) -> dns.rrset.RRset:
+    owner, ttl, rdclass, kind, rdata = line.split(" ", 4)
+    return dns.rrset.from_text(owner, int(ttl), rdclass, kind, rdata)
 
 
 def _matching(owner: dns.name.Name, rdtype: dns.rdatatype.RdataType, records: list[str]) -> list[dns.rrset.RRset]:

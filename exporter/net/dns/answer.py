@@ -11,12 +11,9 @@ import dns.rcode
 import dns.rdatatype
 
 from exporter.model import Measurement, MetricSpec, Reason, Subject, ValueKind
-from exporter.net.dns.operands import forms_that_are_wanted
+from exporter.net.dns.sections import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from exporter.model import Observation
     from exporter.net.dns.reader import DnsAnswer
 
 ANSWER_RRS = MetricSpec(
@@ -47,7 +44,14 @@ ANSWER_TTL = MetricSpec(
     name="probe_dns_answer_ttl_seconds",
     help="Shortest time to live in the answer section; absent when it has no records",
 )
-ANSWER_METRICS = (ANSWER_RRS, AUTHORITY_RRS, ADDITIONAL_RRS, QUERY_SUCCEEDED, SERIAL, RCODE_NUMBER, ANSWER_TTL)
+NSID_INFO = MetricSpec(
+    name="probe_dns_nsid_info",
+    help="1, with what the server calls itself; absent without nsid: true and when it does not say",
+    labels=("nsid",),
+)
+ANSWER_METRICS = (
+    ANSWER_RRS, AUTHORITY_RRS, ADDITIONAL_RRS, QUERY_SUCCEEDED, SERIAL, RCODE_NUMBER, ANSWER_TTL, NSID_INFO,
+)  # fmt: skip
 """Metric families of a DNS answer."""
 
 
@@ -70,6 +74,29 @@ ANSWERS = Subject(
     name="answers",
     kind=ValueKind.TEXTS,
     description="Data of the records that answer the question: addresses, `10 mail.example`, the text of TXT records",
+)
+AUTHORITY = Subject(
+    name="authority",
+    kind=ValueKind.TEXTS,
+    description="Data of the records in the authority section: names of name servers, the SOA record",
+)
+ADDITIONAL = Subject(
+    name="additional",
+    kind=ValueKind.TEXTS,
+    description="Data of the records in the additional section: addresses of name servers",
+)
+ANSWER_RECORDS = Subject(
+    name="answer_records",
+    kind=ValueKind.TEXTS,
+    description="Whole records of the answer section, tabs between their fields: name, TTL, class, type, data",
+)
+AUTHORITY_RECORDS = Subject(
+    name="authority_records", kind=ValueKind.TEXTS, description="Whole records of the authority section"
+)
+ADDITIONAL_RECORDS = Subject(
+    name="additional_records",
+    kind=ValueKind.TEXTS,
+    description="Whole records of the additional section, except that of EDNS",
 )
 ANSWER_COUNT = Subject(
     name="answer_count",
@@ -100,22 +127,26 @@ RECURSION = Subject(
 TRUNCATED = Subject(
     name="truncated", kind=ValueKind.FLAG, description="The answer did not fit into a datagram, and TCP was needed"
 )
+NSID = Subject(
+    name="nsid",
+    kind=ValueKind.TEXT,
+    description="What the server calls itself, with nsid: true; in hex if it is not a printable text",
+)
+DATA_SUBJECTS = {AUTHORITY: Section.AUTHORITY, ADDITIONAL: Section.ADDITIONAL}
+"""Subjects that are the data of all records of a section."""
+
+LINE_SUBJECTS = {
+    ANSWER_RECORDS: Section.ANSWER,
+    AUTHORITY_RECORDS: Section.AUTHORITY,
+    ADDITIONAL_RECORDS: Section.ADDITIONAL,
+}
+"""Subjects that are the whole records of a section."""
+
 ANSWER_SUBJECTS = (
-    RCODE, ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT, TTL, SOA_SERIAL, AUTHORITATIVE, AUTHENTICATED,
-    RECURSION, TRUNCATED,
+    RCODE, ANSWERS, AUTHORITY, ADDITIONAL, ANSWER_RECORDS, AUTHORITY_RECORDS, ADDITIONAL_RECORDS, ANSWER_COUNT,
+    AUTHORITY_COUNT, ADDITIONAL_COUNT, TTL, SOA_SERIAL, AUTHORITATIVE, AUTHENTICATED, RECURSION, TRUNCATED, NSID,
 )  # fmt: skip
 """Subjects of a DNS answer."""
-
-
-def answers_compared_with(answer: DnsAnswer, wanted: object) -> tuple[str, ...]:
-    """Return the answers in the forms that expectations use.
-
-    Args:
-        answer: The answer.
-        wanted: The selector of an expectation that uses short forms: the values compared with; else None.
-    """
-    texts = answer.texts()
-    return forms_that_are_wanted(texts, wanted, answer.record_type) if isinstance(wanted, frozenset) else texts
 
 
 def answer_measurements(answer: DnsAnswer) -> list[Measurement]:
@@ -131,26 +162,6 @@ def answer_measurements(answer: DnsAnswer) -> list[Measurement]:
         found.append(Measurement(SERIAL, float(answer.serial or 0)))
     if answer.ttl_seconds is not None:
         found.append(Measurement(ANSWER_TTL, float(answer.ttl_seconds)))
+    if answer.nsid is not None:
+        found.append(Measurement(NSID_INFO, 1.0, (answer.nsid,)))
     return found
-
-
-def answer_observations(answer: DnsAnswer, *, truncated: bool) -> Mapping[str, Observation]:
-    """Return the values of ANSWER_SUBJECTS.
-
-    Args:
-        answer: The answer.
-        truncated: Whether the answer was first truncated to fit a datagram.
-    """
-    return {
-        RCODE.name: answer.rcode,
-        ANSWERS.name: lambda wanted: answers_compared_with(answer, wanted),
-        ANSWER_COUNT.name: answer.answer_count - answer.stray_count,
-        AUTHORITY_COUNT.name: answer.authority_count,
-        ADDITIONAL_COUNT.name: answer.additional_count,
-        TTL.name: answer.ttl_seconds,
-        SOA_SERIAL.name: answer.serial,
-        AUTHORITATIVE.name: answer.authoritative,
-        AUTHENTICATED.name: answer.authenticated_data,
-        RECURSION.name: answer.recursion_available,
-        TRUNCATED.name: truncated,
-    }

@@ -8,9 +8,10 @@ import dns.rdataclass
 import dns.rdatatype
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from exporter.net.dns.answer import ANSWERS, SOA_SERIAL
+from exporter.net.dns.answer import ANSWERS, DATA_SUBJECTS, LINE_SUBJECTS, NSID, SOA_SERIAL
 from exporter.net.dns.operands import fit_answers
 from exporter.net.dns.question import parse_name, parse_record_class, parse_record_type, parse_server
+from exporter.net.dns.record_operands import fit_data, fit_lines
 from exporter.net.tls.certificates import TLS_SUBJECTS
 from exporter.settings import NetworkSettings, TlsSettings
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from exporter.model import Expectation
     from exporter.settings import CheckSettings
 
-_MET_BY_NOTHING = frozenset(("ne", "not_matches", "none_of", "exists"))
+ENCRYPTED = frozenset(("tls", "https", "quic"))
+"""Transports with TLS."""
+
+_MET_BY_NOTHING = frozenset(("ne", "not_matches", "not_all_match", "none_of", "exists"))
 
 
 class DnsSettings(NetworkSettings, TlsSettings):
@@ -39,6 +43,7 @@ class DnsSettings(NetworkSettings, TlsSettings):
     )
     recursion_desired: bool = Field(default=True, description="Ask the server to resolve recursively")
     dnssec_ok: bool = Field(default=False, description="Ask for DNSSEC records, and for the server's validation")
+    nsid: bool = Field(default=False, description="Ask the server which of several it is (NSID, RFC 5001)")
     edns_payload_bytes: int | None = Field(
         default=None,
         alias="edns_payload",
@@ -72,9 +77,17 @@ def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expect
     if expectation.operator not in _MET_BY_NOTHING:
         if expectation.subject is SOA_SERIAL and settings.record_type not in ("SOA", "ANY"):
             raise ValueError(f"can never be met: records of type {settings.record_type} have no serial, only SOA has")
-        if expectation.subject in TLS_SUBJECTS and settings.transport != "tls":
-            raise ValueError(f"can never be met with transport: {settings.transport}, only with tls")
+        if expectation.subject in TLS_SUBJECTS and settings.transport not in ENCRYPTED:
+            raise ValueError(f"can never be met with transport: {settings.transport}, only with tls, https and quic")
+        if expectation.subject is NSID and not settings.nsid:
+            raise ValueError("can never be met without nsid: true")
+    if expectation.subject in DATA_SUBJECTS:
+        return fit_data(expectation)
+    if expectation.subject in LINE_SUBJECTS:
+        return fit_lines(expectation)
     if expectation.subject is not ANSWERS:
         return expectation
     kind, record_class = settings.record_type, settings.record_class
+    if kind == "ANY" and isinstance(expectation.operand, tuple):
+        return fit_data(expectation)
     return fit_answers(expectation, dns.rdatatype.from_text(kind), dns.rdataclass.from_text(record_class))

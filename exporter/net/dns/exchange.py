@@ -13,6 +13,7 @@ import os
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -63,6 +64,7 @@ def prepare_question(
     recursion_desired: bool,
     edns_payload_bytes: int | None,
     dnssec_ok: bool,
+    nsid: bool = False,
 ) -> Question:
     """Build the message for a question, which can be sent any number of times.
 
@@ -73,6 +75,7 @@ def prepare_question(
         recursion_desired: The RD flag.
         edns_payload_bytes: Maximum datagram size, announced with EDNS (RFC 6891); None for a query without EDNS.
         dnssec_ok: The DO flag of EDNS.
+        nsid: Whether the server is asked which of several it is (RFC 5001), which takes EDNS.
     """
     query = dns.message.make_query(
         name,
@@ -81,6 +84,7 @@ def prepare_question(
         use_edns=None if edns_payload_bytes is None else 0,
         payload=edns_payload_bytes,
         want_dnssec=dnssec_ok,
+        options=[dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")] if nsid else None,
         flags=dns.flags.RD if recursion_desired else 0,
         id=0,
     )

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from exporter.model import Expectation
 
 _FAMILIES = {dns.rdatatype.A: (socket.AF_INET, "IPv4"), dns.rdatatype.AAAA: (socket.AF_INET6, "IPv6")}
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*', re.DOTALL)
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*', re.DOTALL)
+"""Strings in quotes, as in a TXT record of a zone file."""
+
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\([0-9]{3}|.)", re.DOTALL)
 _EXAMPLES = {
@@ -91,7 +93,7 @@ def answer_operand(
     if record_type in _FAMILIES and record_class == dns.rdataclass.IN:
         return _address(text, record_type)
     if record_type in TEXTS:
-        return _quoted(text) if _QUOTED.fullmatch(text.strip()) else text
+        return f'"{unquoted(text)}"' if QUOTED.fullmatch(text.strip()) else text
     written = _with_ascii_names(text) if record_type in NAMES_ONLY else text
     bare = " " not in written.strip()
     if bare and record_type in NUMBERED_NAMES:
@@ -127,7 +129,7 @@ def forms_that_are_wanted(
 def _is_short_form(operand: str, record_type: dns.rdatatype.RdataType) -> bool:
     """Whether an operand can equal only the short form of an answer."""
     if record_type in TEXTS:
-        return _QUOTED.fullmatch(operand) is not None
+        return QUOTED.fullmatch(operand) is not None
     return record_type in NUMBERED_NAMES and " " not in operand
 
 
@@ -140,10 +142,10 @@ def _address(text: str, record_type: dns.rdatatype.RdataType) -> str:
         raise ValueError(f"is not an {kind} address, and a record of type {name} holds nothing else") from None
 
 
-def _quoted(text: str) -> str:
+def unquoted(text: str) -> str:
     """Return quoted strings joined and unescaped."""
     joined = b"".join(_ESCAPE.sub(_unescaped, string.encode()) for string in _STRING.findall(text))
-    return f'"{joined.decode("utf-8", "backslashreplace")}"'
+    return joined.decode("utf-8", "backslashreplace")
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:

@@ -18,6 +18,7 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.dns.message import HEADER_OCTETS, BadNameError, Names, frame_at, reached_names
 from exporter.net.dns.records import read_record, record_text
+from exporter.net.dns.sections import RecordData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _HEADER = struct.Struct(">5H")  # without the id
 _LINKS = frozenset((int(dns.rdatatype.CNAME), int(dns.rdatatype.DNAME)))
+_OPTION = struct.Struct(">HH")
+_NSID, _MOST_IDENTITY_OCTETS = 3, 128
 _ANY, _OPT = int(dns.rdatatype.ANY), int(dns.rdatatype.OPT)
 _READ_AT_ONCE_OCTETS = 2048
 _TURN_SECONDS = 0.002
@@ -50,24 +53,33 @@ class DnsAnswer:
         is_alias: Whether the name asked for is an alias of another.
         stray_count: Records of the type asked for whose owner the question does not lead to.
         octets: Length of the message in octets.
+        wire: The message.
+        names: Its names.
+        sections: The frames of the answer, authority and additional sections.
+        nsid: What the server calls itself (RFC 5001); None when it does not say.
     """
 
     __slots__ = (
         "_records",
+        "_types",
         "additional_count",
         "answer_count",
         "authenticated_data",
         "authoritative",
         "authority_count",
         "is_alias",
+        "names",
+        "nsid",
         "octets",
         "rcode",
         "rcode_number",
         "record_type",
         "recursion_available",
+        "sections",
         "serial",
         "stray_count",
         "ttl_seconds",
+        "wire",
     )
 
     def __init__(self, wire: bytes, question: Question) -> None:
@@ -100,19 +112,17 @@ class DnsAnswer:
         """Read an answer, yielding every few records."""
         try:
             names, offset = self._read_head(wire, question)
-            frames: list[Frame] = []
-            extra: list[Frame] = []
-            for count, kept in (
-                (self.answer_count, frames),
-                (self.authority_count, None),
-                (self.additional_count, extra),
+            self.wire, self.names = wire, names
+            self.sections = frames, _, extra = [], [], []
+            for count, kept in zip(
+                (self.answer_count, self.authority_count, self.additional_count), self.sections, strict=True
             ):
                 for left in range(count, 0, -_RECORDS_AT_ONCE):
                     offset = _read_frames(wire, names, offset, min(left, _RECORDS_AT_ONCE), kept)
                     yield
             if offset != len(wire):
                 _refuse(f"{len(wire) - offset} octets follow its end")
-            self._take_in(frames, extra)
+            self._take_in(wire, frames, extra)
             links = [frame for frame in frames if frame.record_type in _LINKS]
             reached = reached_names(question, links, names) if links else {question.name}
             self.is_alias = len(reached) > 1
@@ -136,8 +146,11 @@ class DnsAnswer:
         self.authenticated_data = bool(flags & 0x0020)
         self.rcode_number = flags & 0x000F
         self.serial: int | None = None
+        self.nsid: str | None = None
+        self.sections: tuple[list[Frame], list[Frame], list[Frame]]
         self.stray_count = 0
         self._records: list[dns.rdata.Rdata | str] = []
+        self._types: list[int] = []
         behind = HEADER_OCTETS + len(question.section)
         if questions == 1 and wire[HEADER_OCTETS:behind].lower() == question.section:
             return Names(wire, question.name), behind
@@ -146,11 +159,12 @@ class DnsAnswer:
             offset = names.at(offset)[1] + 4
         return names, offset
 
-    def _take_in(self, frames: list[Frame], extra: list[Frame]) -> None:
+    def _take_in(self, wire: bytes, frames: list[Frame], extra: list[Frame]) -> None:
         """Record the facts in the frames of the answer and additional sections."""
         for frame in extra:
             if frame.record_type == _OPT:
                 self.rcode_number |= frame.ttl >> 24 << 4  # RFC 6891 section 6.1.3
+                self.nsid = _server_identity(wire[frame.data_offset : frame.data_offset + frame.data_octets])
         self.rcode = _rcode_name(self.rcode_number)
         # RFC 2181 section 8: a TTL with its highest bit set counts as 0.
         self.ttl_seconds = min([frame.ttl if frame.ttl < 1 << 31 else 0 for frame in frames], default=None)
@@ -173,6 +187,7 @@ class DnsAnswer:
                     self.serial = record.serial
                 record = record_text(record) if as_text else record
             self._records.append(record)
+            self._types.append(frame.record_type)
 
     @property
     def record_count(self) -> int:
@@ -187,17 +202,34 @@ class DnsAnswer:
         """
         return tuple([one if isinstance(one, str) else record_text(one) for one in self._records[:limit]])
 
+    def typed_texts(self) -> list[RecordData]:
+        """Return what `texts` does, each with the type of its record."""
+        return list(map(RecordData, self._types, self.texts()))
+
+
+def _server_identity(options: bytes) -> str | None:
+    """Return the NSID among EDNS options (RFC 6891 section 6.1.2): as text if it is printable, else in hex."""
+    start = 0
+    while start + 4 <= len(options):
+        code, octets = _OPTION.unpack_from(options, start)
+        start += 4
+        if code == _NSID:
+            identity = options[start : start + min(octets, _MOST_IDENTITY_OCTETS)]
+            text = identity.decode("ascii", "replace")
+            return text if text.isprintable() and text.isascii() else identity.hex()
+        start += octets
+    return None
+
 
 def _refuse(why: str, cause: Exception | None = None) -> NoReturn:
     raise CheckFailed(Reason.PROTOCOL, f"the answer is malformed: {why}") from cause
 
 
-def _read_frames(wire: bytes, names: Names, offset: int, count: int, kept: list[Frame] | None) -> int:
-    """Read the frames of a number of records, into a list if there is one, and return the offset after them."""
+def _read_frames(wire: bytes, names: Names, offset: int, count: int, kept: list[Frame]) -> int:
+    """Read the frames of a number of records into a list, and return the offset after them."""
     for _ in range(count):
         frame, offset = frame_at(wire, names, offset)
-        if kept is not None:
-            kept.append(frame)
+        kept.append(frame)
     return offset
 
 

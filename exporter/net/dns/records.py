@@ -48,8 +48,9 @@ _BLOBS = frozenset(
         dns.rdatatype.CERT, dns.rdatatype.OPENPGPKEY, dns.rdatatype.TLSA, dns.rdatatype.SMIMEA,
     )
 )  # fmt: skip
+_UNBOUNDED = _BLOBS | TEXTS
 _MAX_OCTETS, _MAX_TYPE_LIST_OCTETS = 1024, 256
-"""Longer data is not parsed, except for blobs: 9 KiB can list 65,536 types, which take dnspython 0.3 s."""
+"""Longer data is not parsed, except for blobs and strings: 9 KiB can list 65,536 types, which take dnspython 0.3 s."""
 
 
 def read_record(wire: bytes, frame: Frame, names: Names) -> dns.rdata.Rdata | str:
@@ -71,8 +72,37 @@ def read_record(wire: bytes, frame: Frame, names: Names) -> dns.rdata.Rdata | st
         return names.text(name_in_data(names, frame))
     if record_type in TEXTS:
         return _joined_strings(wire, offset, octets)
-    kind = dns.rdatatype.RdataType.make(record_type)
-    if octets > (_MAX_TYPE_LIST_OCTETS if kind in _WITH_TYPE_LISTS else _MAX_OCTETS) and kind not in _BLOBS:
+    return _parsed(wire, frame)
+
+
+def zone_data(wire: bytes, frame: Frame, names: Names) -> str:
+    """Return the data of a record as in a zone file: names in lower case with their final dot, strings in quotes.
+
+    Raises:
+        dns.exception.DNSException: When it is malformed; ValueError, IndexError and struct.error likewise.
+    """
+    record_type = frame.record_type
+    if frame.record_class == _IN and (record_type in (_A, _AAAA) or record_type in NUMBERED_NAMES):
+        record = read_record(wire, frame, names)
+    elif record_type in _ONE_NAME:
+        record = names.text(name_in_data(names, frame))
+    else:
+        record = _parsed(wire, frame)
+    if not isinstance(record, str):
+        return zone_text(record)
+    return f"{record.removesuffix('.')}." if record_type in NAMES_ONLY else record
+
+
+def zone_text(record: dns.rdata.Rdata) -> str:
+    """Return the data of a record as in a zone file, blobs without blanks."""
+    text = record.to_text(chunksize=0)
+    return text.lower() if record.rdtype in NAMES_ONLY else text
+
+
+def _parsed(wire: bytes, frame: Frame) -> dns.rdata.Rdata | str:
+    octets, offset = frame.data_octets, frame.data_offset
+    kind = dns.rdatatype.RdataType.make(frame.record_type)
+    if octets > (_MAX_TYPE_LIST_OCTETS if kind in _WITH_TYPE_LISTS else _MAX_OCTETS) and kind not in _UNBOUNDED:
         return _unknown(wire[offset : offset + octets])
     record_class = dns.rdataclass.RdataClass.make(frame.record_class)
     return dns.rdata.from_wire(record_class, kind, wire, offset, octets)
