@@ -32,7 +32,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.values",),
     ("exporter.net",),
     ("exporter.http", "exporter.icmp", "exporter.ntp", "exporter.starttls"),
-    ("exporter.grpc", "exporter.ssh"),
+    ("exporter.grpc", "exporter.inquiry", "exporter.ssh"),
     ("exporter.checks.base", "exporter.checks.judging_answers"),
     ("exporter.plugin",),
     ("exporter.dialogue", "exporter.mail"),
@@ -65,7 +65,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("connect",),
         ("proxy",),
         ("network", "received", "connection_report"),
-        ("inquiry", "quic", "stream"),
+        ("quic", "stream"),
         ("opening",),
         ("",),
     ),
@@ -82,6 +82,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("authentication", "observations"),
         ("",),
     ),
+    "exporter.inquiry": (("https", "quic"), ("inquiry",), ("",)),
     "exporter.grpc": (
         ("frames", "health", "messages", "settings", "status"),
         ("request",),
@@ -104,7 +105,7 @@ GATES: dict[str, tuple[str, ...]] = {
     "idna": ("host_names",),
     "asyncssh": ("ssh.host_key", "demo.extras"),
     "wsproto": ("websocket.messages", "demo.extras"),
-    "aioquic": ("net.quic", "http.http3", "http.http3_connection"),
+    "aioquic": ("net.quic", "inquiry.quic", "http.http3", "http.http3_connection"),
 }
 """Foreign library to the parts of `exporter` that may import it."""
 

@@ -1,9 +1,10 @@
 """Type `dns`: asks a name server a question and judges the answer.
 
 The target is the name to query; the server is a setting. One query is sent over UDP and, if its answer is truncated,
-another over TCP (RFC 7766 section 5); or everything goes over TCP or TLS (RFC 7858). Nothing is resent: a lost packet
-is a finding, and `retries` can be set. Without a server in the settings, the system's servers are tried in turn as in
-resolv.conf(5). How answers become texts is described in `exporter.net.dns.records`.
+another over TCP (RFC 7766 section 5); or everything goes over TCP, TLS (RFC 7858), HTTPS (RFC 8484) or QUIC (RFC
+9250). Nothing is resent: a lost packet is a finding, and `retries` can be set. Without a server in the settings, the
+system's servers are tried in turn as in resolv.conf(5). How answers become texts is described in
+`exporter.net.dns.records`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from exporter.attempt import current_attempt
 from exporter.checks.base import CheckType
 from exporter.checks.judging_answers import demands_of, with_large_ones_judged
 from exporter.errors import CheckFailed
+from exporter.http.client import ProbeTransport
+from exporter.http.shared import HttpShared
+from exporter.inquiry.inquiry import PHASES, Asked, Inquiry, asked_of
 from exporter.model import Reason, Result, ResultStatus, leaves
-from exporter.net import Endpoint, Network
+from exporter.net import Network
 from exporter.net.connection_facts import (
     ADDRESS_SUBJECTS,
     RESOLUTION_METRICS,
@@ -38,9 +42,7 @@ from exporter.net.dns.check_settings import DnsSettings, fit_expectation, valida
 from exporter.net.dns.exchange import prepare_question
 from exporter.net.dns.observations import answer_observations, forms_wanted_by, text_observations
 from exporter.net.dns.question import name_of
-from exporter.net.inquiry import DEFAULT_PORTS, PHASES, Asked, Inquiry, options_for
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS
-from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,12 +90,9 @@ def _prepare(check: Check) -> PreparedDns:
         dnssec_ok=settings.dnssec_ok,
         nsid=settings.nsid,
     )
-    named, server = settings.server or settings.connect_to, None
-    if named is not None:
-        server = Endpoint(*parse_host_port(named, DEFAULT_PORTS[settings.transport]))
     demands = demands_of((*check.expectations, *check.retry_expectations))
     return PreparedDns(
-        asked=Asked(question, server, None if server is None else options_for(server, settings)),
+        asked=asked_of(question, settings.server or settings.connect_to, settings),
         demands=demands,
         forms=forms_wanted_by(demands.expectations),
     )
@@ -102,15 +101,16 @@ def _prepare(check: Check) -> PreparedDns:
 class DnsCheckExecutor:
     """Asks one question per check, each on its own socket; lives as long as its batch."""
 
-    def __init__(self, network: Network | None = None) -> None:
+    def __init__(self, network: Network | None = None, http: HttpShared | None = None) -> None:
         self._network = network or Network()
+        self._http = ProbeTransport(http or HttpShared(self._network))
 
     async def execute(self, check: Check) -> Result:
         """Query the server for the target and return the result."""
         settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
         attempt = current_attempt()
         prepared = check.prepared if isinstance(check.prepared, PreparedDns) else _prepare(check)
-        inquiry = Inquiry(self._network, settings, prepared.asked, attempt)
+        inquiry = Inquiry(self._network, settings, prepared.asked, attempt, self._http)
         try:
             answer = await inquiry.answer(check.timeout_seconds)
         except CheckFailed as failure:
@@ -154,12 +154,12 @@ def _expect_no_error(settings: CheckSettings, own: Sequence[Expectation]) -> tup
 
 
 def _make_executor(context: BatchContext) -> DnsCheckExecutor:
-    return DnsCheckExecutor(context.network)
+    return DnsCheckExecutor(context.network, context.http_shared)
 
 
 DNS = CheckType(
     name="dns",
-    description="Queries a name server for records of a name, over UDP, TCP or TLS",
+    description="Queries a name server for records of a name, over UDP, TCP, TLS, HTTPS or QUIC",
     executor=_make_executor,
     prepare=_prepare,
     settings=DnsSettings,

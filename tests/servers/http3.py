@@ -241,7 +241,7 @@ def run_http3_server(
             adjust(quic)
             return Connection(quic, server=server, steps=steps, at_head=at_head)
 
-        with _on_a_thread(listener, lambda: QuicServer(configuration=made, create_protocol=connection, retry=retry)):
+        with on_a_thread(listener, lambda: QuicServer(configuration=made, create_protocol=connection, retry=retry)):
             yield server
 
 
@@ -259,7 +259,7 @@ def run_datagram_server(answer: Callable[[bytes], Iterable[bytes]], host: str = 
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind((host, 0))
-        with _on_a_thread(listener, Answering):
+        with on_a_thread(listener, Answering):
             yield Http3Server(*listener.getsockname())
 
 
@@ -285,7 +285,7 @@ def lossy_relay(port: int, every: int) -> Iterator[int]:
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
-        with _on_a_thread(listener, Relay):
+        with on_a_thread(listener, Relay):
             yield listener.getsockname()[1]
 
 
@@ -299,7 +299,8 @@ def closed_datagram_port(host: str = "127.0.0.1") -> Iterator[int]:
 
 
 @contextmanager
-def _on_a_thread(listener: socket.socket, protocol: Callable[[], asyncio.DatagramProtocol]) -> Iterator[None]:
+def on_a_thread(listener: socket.socket, protocol: Callable[[], asyncio.DatagramProtocol]) -> Iterator[None]:
+    """Run a protocol on a socket, with an event loop in a thread, for the duration of the block."""
     started, loop, done = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
 
     async def run() -> None:

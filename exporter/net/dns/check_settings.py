@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import dns.rdataclass
 import dns.rdatatype
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.net.dns.answer import ANSWERS, DATA_SUBJECTS, LINE_SUBJECTS, NSID, SOA_SERIAL
 from exporter.net.dns.operands import fit_answers
-from exporter.net.dns.question import parse_name, parse_record_class, parse_record_type, parse_server
+from exporter.net.dns.question import parse_name, parse_path, parse_record_class, parse_record_type, parse_server
 from exporter.net.dns.record_operands import fit_data, fit_lines
 from exporter.net.tls.certificates import TLS_SUBJECTS
 from exporter.settings import NetworkSettings, TlsSettings
@@ -38,9 +39,13 @@ class DnsSettings(NetworkSettings, TlsSettings):
         Annotated[str, BeforeValidator(parse_server), WithJsonSchema({"type": "string", "examples": ["192.0.2.53:53"]})]
         | None
     ) = Field(default=None, description="Name server (host or host:port); the system's by default")
-    transport: Literal["udp", "tcp", "tls"] = Field(
+    transport: Literal["udp", "tcp", "tls", "https", "quic"] = Field(
         default="udp", description="How the server is queried; udp falls back to tcp when the answer is truncated"
     )
+    path: Annotated[
+        str, AfterValidator(parse_path), WithJsonSchema({"type": "string", "examples": ["/dns-query{?dns}"]})
+    ] = Field(default="/dns-query{?dns}", description="Path of the transport https, a template with the variable dns")
+    method: Literal["POST", "GET"] = Field(default="POST", description="Method of the transport https")
     recursion_desired: bool = Field(default=True, description="Ask the server to resolve recursively")
     dnssec_ok: bool = Field(default=False, description="Ask for DNSSEC records, and for the server's validation")
     nsid: bool = Field(default=False, description="Ask the server which of several it is (NSID, RFC 5001)")
@@ -51,6 +56,25 @@ class DnsSettings(NetworkSettings, TlsSettings):
         le=65535,
         description="Largest datagram accepted, in bytes, announced with EDNS; no EDNS by default",
     )
+
+    @model_validator(mode="after")
+    def _check_transport(self) -> Self:
+        if self.transport == "https" and self.method == "GET" and "dns}" not in self.path:
+            raise ValueError("has method: GET and a path without {?dns}, where the question would be sent")
+        if self.transport == "quic":
+            self._check_quic()
+        return self
+
+    def _check_quic(self) -> None:
+        if self.happy_eyeballs:
+            raise ValueError("has transport: quic and happy_eyeballs; QUIC is asked for at one address")
+        if self.tls_config.max_version not in (None, "TLS13"):
+            raise ValueError(f"has transport: quic and max_version {self.tls_config.max_version}; QUIC needs TLS13")
+        try:
+            import_module("aioquic.quic.connection")
+        except ImportError as error:
+            detail = f"has transport: quic, which needs more: pip install 'nyxmon-exporter[http3]' ({error})"
+            raise ValueError(detail) from error
 
 
 _DEFAULTS = DnsSettings()

@@ -16,8 +16,12 @@ from exporter.settings import parse_host_port
 
 _END_OF_AUTHORITY = re.compile(r"[/?#]")
 _WITH_PORT = re.compile(r"(?P<host>.+):[0-9]*")
-_TRANSPORTS_OF_SCHEMES = {"tls": "tls", "dot": "tls", "tcp": "tcp", "udp": "udp"}
-_NOT_SPOKEN = ("https", "h3", "quic", "doq")
+_TRANSPORTS_OF_SCHEMES = {
+    "tls": "tls", "dot": "tls", "tcp": "tcp", "udp": "udp", "https": "https", "doh": "https", "quic": "quic",
+    "doq": "quic",
+}  # fmt: skip
+_NOT_SPOKEN = ("http", "h3", "sdns")
+_TEMPLATE = re.compile(r"/[!-z|~]*(?:\{[?&]?dns\}[!-z|~]*)?")
 
 
 def parse_record_type(value: object) -> str:
@@ -62,12 +66,25 @@ def parse_server(value: object) -> str:
         parse_host_port(text, default_port=53)
     except ValueError as error:
         if separator and scheme.lower() in _TRANSPORTS_OF_SCHEMES:
-            raise ValueError(f"{error} and transport: {_TRANSPORTS_OF_SCHEMES[scheme.lower()]}") from None
+            transport = _TRANSPORTS_OF_SCHEMES[scheme.lower()]
+            place, slash, path = text[len(scheme) + len(separator) :].partition("/")
+            if transport == "https" and slash:
+                raise ValueError(f"is a URL; write {place}, transport: https and path: /{path}") from None
+            raise ValueError(f"{error} and transport: {transport}") from None
         if separator and scheme.lower() in _NOT_SPOKEN:
-            raise ValueError(
-                "is a URL; DNS over HTTPS or QUIC cannot be checked, write a server for `transport`"
-            ) from None
+            raise ValueError("is a URL of another kind of server; write a host, and one of `transport`") from None
         raise
+    return text
+
+
+def parse_path(text: str) -> str:
+    """Check a path template, whose only variable is `dns` (RFC 8484 section 4.1), and return it.
+
+    Raises:
+        ValueError: When it is not one.
+    """
+    if not _TEMPLATE.fullmatch(text) or "#" in text:
+        raise ValueError("is not a path such as /dns-query{?dns}")
     return text
 
 

@@ -1,4 +1,4 @@
-"""One DNS question that a check asks a name server, over UDP, TCP or TLS, and how long each phase of it took."""
+"""One DNS question that a check asks a name server, over any transport, and how long each phase of it took."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.errors import CheckFailed
+from exporter.http.client import ProbeTransport
+from exporter.http.message import Exchange
+from exporter.http.shared import HttpShared
+from exporter.inquiry.https import ask_over_https, https_request
 from exporter.model import Measurement, MetricSpec, Reason
 from exporter.net.addresses import Endpoint, parse_address
 from exporter.net.connect_options import connect_options
 from exporter.net.connection_facts import ConnectionFacts, address_observations, resolution_measurements
+from exporter.net.dns.check_settings import ENCRYPTED
 from exporter.net.dns.exchange import DnsStream, ask_datagram
 from exporter.net.tls.certificates import tls_measurements, tls_observations
 from exporter.net.udp import open_datagram_socket
+from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
+    from exporter.http.message import Sender, WireRequest
     from exporter.net.connect_options import ConnectOptions
     from exporter.net.dns.check_settings import DnsSettings
     from exporter.net.dns.exchange import Reply
@@ -25,8 +32,8 @@ if TYPE_CHECKING:
     from exporter.net.dns.reader import DnsAnswer
     from exporter.net.network import Network
 
-DEFAULT_PORTS = {"udp": 53, "tcp": 53, "tls": 853}
-"""Ports of name servers by transport (RFC 1035, RFC 7766, RFC 7858)."""
+DEFAULT_PORTS = {"udp": 53, "tcp": 53, "tls": 853, "https": 443, "quic": 853}
+"""Ports of name servers by transport (RFC 1035, RFC 7766, RFC 7858, RFC 8484, RFC 9250)."""
 
 _SHOWN_ANSWERS = 10
 _HAND_OVER = frozenset(
@@ -50,11 +57,13 @@ class Asked(NamedTuple):
         question: The question.
         server: Whom it is asked; None for the system's servers.
         connect: How to connect to that server, used as far as the transport needs it; None without one.
+        request: The request to that server, for the transport `https`; else None.
     """
 
     question: Question
     server: Endpoint | None
     connect: ConnectOptions | None
+    request: WireRequest | None = None
 
 
 def options_for(server: Endpoint, settings: DnsSettings) -> ConnectOptions:
@@ -62,15 +71,41 @@ def options_for(server: Endpoint, settings: DnsSettings) -> ConnectOptions:
     return connect_options(
         server,
         settings,
-        tls=settings.tls_config if settings.transport == "tls" else None,
+        tls=settings.tls_config if settings.transport in ENCRYPTED else None,
         tls_timeout_seconds=settings.tls_timeout_seconds,
     )
+
+
+def asked_of(question: Question, named: str | None, settings: DnsSettings) -> Asked:
+    """Return what is asked, and whom, with everything that can be worked out beforehand.
+
+    Args:
+        question: The question.
+        named: The server, host or host:port; None for the system's.
+        settings: How it is asked.
+    """
+    if named is None:
+        return Asked(question, None, None)
+    server = Endpoint(*parse_host_port(named, DEFAULT_PORTS[settings.transport]))
+    request = https_request(question, server, settings) if settings.transport == "https" else None
+    return Asked(question, server, options_for(server, settings), request)
 
 
 class Inquiry:
     """One attempt to get one answer, and how long each of its phases took so far."""
 
-    def __init__(self, network: Network, settings: DnsSettings, asked: Asked, attempt: Attempt) -> None:
+    def __init__(
+        self, network: Network, settings: DnsSettings, asked: Asked, attempt: Attempt, http: Sender | None = None
+    ) -> None:
+        """Prepare to ask.
+
+        Args:
+            network: Resolves and connects.
+            settings: How.
+            asked: What, and whom.
+            attempt: What it is asked for.
+            http: Makes the exchange of the transport `https`.
+        """
         self._network = network
         self._settings = settings
         self._attempt = attempt
@@ -80,6 +115,7 @@ class Inquiry:
         self._connect_seconds = 0.0
         self._request_seconds = 0.0
         self.truncated = False
+        self._http: Sender | None = http
 
     async def answer(self, timeout_seconds: float) -> DnsAnswer:
         """Query until there is an answer.
@@ -138,11 +174,40 @@ class Inquiry:
                 again = replace(connect, connect_to=None, address=parse_address(asked.host))
                 reply = await self._ask_stream(asked, again, ConnectionFacts(self._attempt))
         else:
-            reply = await self._ask_stream(server, connect, self._facts)
+            reply = await self._ask_connected(server, connect)
         answer = reply.answer
         assert answer is not None  # noqa: S101 - only datagrams are truncated
         self._attempt.note("answered", rcode=answer.rcode, answers=answer.texts(_SHOWN_ANSWERS), octets=answer.octets)
         return answer
+
+    async def _ask_connected(self, server: Endpoint, connect: ConnectOptions) -> Reply:
+        """Ask over a connection of the transport's kind."""
+        if self._settings.transport not in ("https", "quic"):
+            return await self._ask_stream(server, connect, self._facts)
+        reply = None
+        try:
+            if self._settings.transport == "https":
+                reply = await self._ask_https(server)
+            else:
+                from exporter.inquiry.quic import ask_over_quic  # noqa: PLC0415 - it needs the extra `http3`
+
+                reply = await ask_over_quic(self._network, server, connect, self._asked.question, self._facts)
+        finally:
+            facts = self._facts
+            self._resolve_seconds += facts.resolve_seconds
+            self._connect_seconds += facts.connect_seconds + facts.tls_seconds
+            if facts.ready_at:
+                self._request_seconds += (reply.received_at if reply else perf_counter()) - facts.ready_at
+        return reply
+
+    async def _ask_https(self, server: Endpoint) -> Reply:
+        question, request = self._asked.question, self._asked.request
+        exchange = Exchange(self._attempt, secure=True)
+        self._facts = exchange.connection
+        sender = self._http or ProbeTransport(HttpShared(self._network))
+        return await ask_over_https(
+            sender, request or https_request(question, server, self._settings), question, exchange
+        )
 
     async def _ask_udp(self, server: Endpoint) -> tuple[Reply, Endpoint]:
         """Ask over UDP; return the reply, and the address that was asked."""
