@@ -82,7 +82,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("authentication", "observations"),
         ("",),
     ),
-    "exporter.inquiry": (("https", "quic"), ("inquiry",), ("",)),
+    "exporter.inquiry": (("https", "quic"), ("inquiry",), ("comparison",), ("",)),
     "exporter.grpc": (
         ("frames", "health", "messages", "settings", "status"),
         ("request",),

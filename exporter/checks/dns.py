@@ -21,6 +21,7 @@ from exporter.checks.judging_answers import demands_of, with_large_ones_judged
 from exporter.errors import CheckFailed
 from exporter.http.client import ProbeTransport
 from exporter.http.shared import HttpShared
+from exporter.inquiry.comparison import AGREEMENT, COMPARISON_METRICS, COMPARISON_SUBJECTS, Comparison, other_servers
 from exporter.inquiry.inquiry import PHASES, Asked, Inquiry, asked_of
 from exporter.model import Reason, Result, ResultStatus, leaves
 from exporter.net import Network
@@ -35,6 +36,8 @@ from exporter.net.dns.answer import (
     ANSWER_SUBJECTS,
     ANSWERS,
     AUTHORITY_COUNT,
+    DATA_SUBJECTS,
+    LINE_SUBJECTS,
     RCODE,
     answer_measurements,
 )
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
     from exporter.checks.base import BatchContext
     from exporter.checks.judging_answers import Demands
+    from exporter.inquiry.comparison import OtherServer
     from exporter.model import Check, Expectation
     from exporter.net.dns.observations import WantedForms
     from exporter.net.dns.reader import DnsAnswer
@@ -56,7 +60,9 @@ if TYPE_CHECKING:
 
 _SMALL_ANSWER_OCTETS = 1024  # smaller ones are judged on the event loop, whatever is expected of them
 _EDNS_PAYLOAD_BYTES = 1232  # what passes any path unfragmented: DNS flag day 2020
-_SPEAK_OF_ABSENCE = frozenset((RCODE, ANSWERS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT))
+_SPEAK_OF_ABSENCE = frozenset(
+    (RCODE, ANSWERS, *DATA_SUBJECTS, *LINE_SUBJECTS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT)
+)
 """A check with an expectation about one of these has said what an empty answer means."""
 
 
@@ -68,11 +74,13 @@ class PreparedDns(NamedTuple):
 
     Attributes:
         asked: What is asked, and whom.
+        others: Who else is asked the same, for comparison.
         demands: What the answer is judged by.
         forms: The forms in which large answers are compared.
     """
 
     asked: Asked
+    others: tuple[OtherServer, ...]
     demands: Demands
     forms: WantedForms
 
@@ -92,6 +100,7 @@ def _prepare(check: Check) -> PreparedDns:
     )
     demands = demands_of((*check.expectations, *check.retry_expectations))
     return PreparedDns(
+        others=other_servers(question, settings),
         asked=asked_of(question, settings.server or settings.connect_to, settings),
         demands=demands,
         forms=forms_wanted_by(demands.expectations),
@@ -111,8 +120,14 @@ class DnsCheckExecutor:
         attempt = current_attempt()
         prepared = check.prepared if isinstance(check.prepared, PreparedDns) else _prepare(check)
         inquiry = Inquiry(self._network, settings, prepared.asked, attempt, self._http)
+        answer, comparison = None, None
         try:
-            answer = await inquiry.answer(check.timeout_seconds)
+            if prepared.others:
+                comparison = Comparison(prepared.others, self._network, self._http, attempt, check.timeout_seconds)
+                async with comparison:
+                    answer = await inquiry.answer(check.timeout_seconds)
+            else:
+                answer = await inquiry.answer(check.timeout_seconds)
         except CheckFailed as failure:
             return Result(
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
@@ -122,8 +137,12 @@ class DnsCheckExecutor:
             raise
         finally:
             inquiry.report()
+            if comparison is not None:
+                comparison.report(answer)
         attempt.measure_all(answer_measurements(answer))
         observed = {**answer_observations(answer, truncated=inquiry.truncated)}
+        if comparison is not None:
+            attempt.observe(comparison.observations(answer))
         if answer.octets > _SMALL_ANSWER_OCTETS:
             observed |= await text_observations(answer, prepared.forms)
             attempt.observe(await with_large_ones_judged(prepared.demands, observed, attempt))
@@ -150,7 +169,12 @@ def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> R
 
 
 def _expect_no_error(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
-    return ({RCODE.name: {"eq": "NOERROR"}},)
+    no_error = {RCODE.name: {"eq": "NOERROR"}}
+    if not isinstance(settings, DnsSettings) or not settings.compare:
+        return (no_error,)
+    if any(one.subject in COMPARISON_SUBJECTS for one in leaves(own)):
+        return (no_error,)
+    return (no_error, {AGREEMENT.name: {"eq": True}})
 
 
 def _make_executor(context: BatchContext) -> DnsCheckExecutor:
@@ -163,8 +187,8 @@ DNS = CheckType(
     executor=_make_executor,
     prepare=_prepare,
     settings=DnsSettings,
-    metrics=(PHASES, *ANSWER_METRICS, *RESOLUTION_METRICS, *TLS_METRICS),
-    subjects=(*ANSWER_SUBJECTS, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),
+    metrics=(PHASES, *ANSWER_METRICS, *RESOLUTION_METRICS, *TLS_METRICS, *COMPARISON_METRICS),
+    subjects=(*ANSWER_SUBJECTS, *COMPARISON_SUBJECTS, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),
     default_expectations=_expect_no_error,
     fit_expectation=fit_expectation,
     validate_target=validate_name,

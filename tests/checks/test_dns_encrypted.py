@@ -104,7 +104,7 @@ def test_signatures_and_identity_of_knot(tmp_path: Path, run: Run) -> None:
     """Knot's DNSSEC records are among the whole records of its answers."""
     with run_knot(tmp_path / "knot") as port:
         keys = """dnssec_ok: true, nsid: true, expect: [{nsid: knot.test}, {answers: [192.0.2.10, 192.0.2.11]},
-            {answer_records: {matches: '^www[.]test[.]\\t300\\tIN\\tRRSIG\\tA 13 2 300 \\d+ \\d+ \\d+ test[.] \\S+$'}}]"""
+            {answer_records: {matches: '^www[.]test[.]\\t300\\tIN\\tRRSIG\\tA 13 .* \\d+ test[.] \\S+$'}}]"""
         assert failure_of(run(f"127.0.0.1:{port}", keys)) == (None, "")
 
 

@@ -102,7 +102,13 @@ def wire_answer(records: list[str], nsid: bytes | None = None) -> DnsAnswer:
         for owner, ttl, rdclass, kind, rdata in (record.split(" ", 4) for record in records)
     ]
     if nsid is not None:
-        response.use_edns(0, options=[dns.edns.GenericOption(10, b"12345678"), dns.edns.GenericOption(3, nsid)])
+        response.use_edns(
+            0,
+            options=[
+                dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678"),
+                dns.edns.GenericOption(dns.edns.OptionType.NSID, nsid),
+            ],
+        )
     question = prepare_question(
         dns.name.from_text("www.test"), dns.rdatatype.A, dns.rdataclass.IN,
         recursion_desired=True, edns_payload_bytes=None, dnssec_ok=False,

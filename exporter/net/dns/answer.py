@@ -55,6 +55,10 @@ ANSWER_METRICS = (
 """Metric families of a DNS answer."""
 
 
+RECORD_TYPES_WITH_SERIAL = frozenset((dns.rdatatype.SOA,))
+"""Types of questions whose answers are known by a serial number."""
+
+
 def _spelled_rcode(text: str) -> str:
     """Return the name of a response code; a number is translated, and the variant NOTIMPL becomes NOTIMP."""
     if text.isascii() and text.isdigit() and int(text) in list(dns.rcode.Rcode):

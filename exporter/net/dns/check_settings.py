@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import dns.rdataclass
 import dns.rdatatype
@@ -14,7 +14,7 @@ from exporter.net.dns.operands import fit_answers
 from exporter.net.dns.question import parse_name, parse_path, parse_record_class, parse_record_type, parse_server
 from exporter.net.dns.record_operands import fit_data, fit_lines
 from exporter.net.tls.certificates import TLS_SUBJECTS
-from exporter.settings import NetworkSettings, TlsSettings
+from exporter.settings import Ip, NetworkSettings, SettingsModel, SingleLine, TlsSettings
 
 if TYPE_CHECKING:
     from exporter.model import Expectation
@@ -26,6 +26,46 @@ ENCRYPTED = frozenset(("tls", "https", "quic"))
 _MET_BY_NOTHING = frozenset(("ne", "not_matches", "not_all_match", "none_of", "exists"))
 
 
+_MOST_COMPARED = 15
+_SERIAL_DIFFERENCE = "serial_difference"
+_OF_COMPARISONS = frozenset(("agreement", _SERIAL_DIFFERENCE))
+
+Transport = Literal["udp", "tcp", "tls", "https", "quic"]
+"""How a server is queried."""
+
+ServerName = Annotated[
+    str, BeforeValidator(parse_server), WithJsonSchema({"type": "string", "examples": ["192.0.2.53:53"]})
+]
+"""A name server, host or host:port."""
+
+
+class ComparedServer(SettingsModel):
+    """A server to compare with the check's own, or another way to ask it; what is left out is as in the check."""
+
+    server: ServerName | None = Field(
+        default=None, description="Name server (host or host:port); the check's own by default"
+    )
+    source_ip: Ip | None = Field(default=None, description="Local address to ask from")
+    transport: Transport | None = Field(default=None, description="How it is queried")
+    name: Annotated[SingleLine, Field(min_length=1, max_length=100)] | None = Field(
+        default=None, description="Value of the label server; by default the server and how it is asked"
+    )
+
+    @model_validator(mode="after")
+    def _check_that_it_differs(self) -> Self:
+        if self.server is None and self.source_ip is None and self.transport is None:
+            raise ValueError("needs a server, a source_ip or a transport")
+        return self
+
+
+def _spelled_out(value: object) -> object:
+    return {"server": value} if isinstance(value, str) else value
+
+
+def _or_text(schema: dict[str, Any]) -> None:
+    schema["items"] = {"anyOf": [schema["items"], {"type": "string"}]}
+
+
 class DnsSettings(NetworkSettings, TlsSettings):
     """Settings of type `dns`; those for the target's address and connection apply to the server's."""
 
@@ -35,11 +75,10 @@ class DnsSettings(NetworkSettings, TlsSettings):
     record_class: Annotated[
         str, BeforeValidator(parse_record_class), WithJsonSchema({"type": "string", "enum": ["IN", "CH", "HS"]})
     ] = Field(default="IN", description="Class of the records asked for")
-    server: (
-        Annotated[str, BeforeValidator(parse_server), WithJsonSchema({"type": "string", "examples": ["192.0.2.53:53"]})]
-        | None
-    ) = Field(default=None, description="Name server (host or host:port); the system's by default")
-    transport: Literal["udp", "tcp", "tls", "https", "quic"] = Field(
+    server: ServerName | None = Field(
+        default=None, description="Name server (host or host:port); the system's by default"
+    )
+    transport: Transport = Field(
         default="udp", description="How the server is queried; udp falls back to tcp when the answer is truncated"
     )
     path: Annotated[
@@ -57,8 +96,53 @@ class DnsSettings(NetworkSettings, TlsSettings):
         description="Largest datagram accepted, in bytes, announced with EDNS; no EDNS by default",
     )
 
+    compare: tuple[Annotated[ComparedServer, BeforeValidator(_spelled_out)], ...] = Field(
+        default=(),
+        max_length=_MOST_COMPARED,
+        json_schema_extra=_or_text,
+        description="Servers that are asked the same at the same time, to see whether they agree",
+    )
+
+    def compared(self) -> dict[str, DnsSettings]:
+        """Return the settings of the questions to other servers, by their labels."""
+        return {self._label(other): self._asking(other) for other in self.compare}
+
+    def _label(self, other: ComparedServer) -> str:
+        if other.name is not None:
+            return other.name
+        transport = f" over {other.transport}" if other.transport else ""
+        return (
+            (other.server or self.server or "system")
+            + transport
+            + (f" from {other.source_ip}" if other.source_ip else "")
+        )
+
+    def _asking(self, other: ComparedServer) -> DnsSettings:
+        changed: dict[str, object] = {"compare": ()}
+        if other.server is not None:
+            changed |= {"server": other.server, "connect_to": None}
+        if other.source_ip is not None:
+            changed["source_ip"] = other.source_ip
+        if other.transport is not None:
+            changed["transport"] = other.transport
+        return self.model_copy(update=changed)
+
     @model_validator(mode="after")
-    def _check_transport(self) -> Self:
+    def _check_compared(self) -> Self:
+        compared = self.compared()
+        if len(compared) < len(self.compare):
+            raise ValueError("compares with the same server twice; the label server must tell them apart, write name")
+        for chosen in compared.values():
+            chosen.check_transport()
+        return self
+
+    @model_validator(mode="after")
+    def check_transport(self) -> Self:
+        """Refuse what the transport excludes, and return the settings.
+
+        Raises:
+            ValueError: When something excludes something else.
+        """
         if self.transport == "https" and self.method == "GET" and "dns}" not in self.path:
             raise ValueError("has method: GET and a path without {?dns}, where the question would be sent")
         if self.transport == "quic":
@@ -105,6 +189,10 @@ def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expect
             raise ValueError(f"can never be met with transport: {settings.transport}, only with tls, https and quic")
         if expectation.subject is NSID and not settings.nsid:
             raise ValueError("can never be met without nsid: true")
+        if expectation.subject.name in _OF_COMPARISONS and not settings.compare:
+            raise ValueError("can never be met without compare, the servers to compare with")
+        if expectation.subject.name == _SERIAL_DIFFERENCE and settings.record_type != "SOA":
+            raise ValueError(f"can never be met: answers of type {settings.record_type} are not known by a serial")
     if expectation.subject in DATA_SUBJECTS:
         return fit_data(expectation)
     if expectation.subject in LINE_SUBJECTS:

@@ -81,6 +81,7 @@ class DnsAnswer:
         "ttl_seconds",
         "wire",
     )
+    sections: tuple[list[Frame], list[Frame], list[Frame]]
 
     def __init__(self, wire: bytes, question: Question) -> None:
         """Read an answer in one go, however long that takes; see `read`.
@@ -113,7 +114,8 @@ class DnsAnswer:
         try:
             names, offset = self._read_head(wire, question)
             self.wire, self.names = wire, names
-            self.sections = frames, _, extra = [], [], []
+            self.sections = ([], [], [])
+            frames, _, extra = self.sections
             for count, kept in zip(
                 (self.answer_count, self.authority_count, self.additional_count), self.sections, strict=True
             ):
@@ -147,7 +149,6 @@ class DnsAnswer:
         self.rcode_number = flags & 0x000F
         self.serial: int | None = None
         self.nsid: str | None = None
-        self.sections: tuple[list[Frame], list[Frame], list[Frame]]
         self.stray_count = 0
         self._records: list[dns.rdata.Rdata | str] = []
         self._types: list[int] = []
