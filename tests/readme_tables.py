@@ -24,6 +24,7 @@ from exporter.exposition import families as catalogue
 from exporter.http.settings import OAuth2
 from exporter.mail.settings import ImapSearch, MailServerSettings
 from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
+from exporter.net.dns.check_settings import ComparedServer
 from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
 from tests.test_layers import ROOMS
 
@@ -164,6 +165,11 @@ def mail_keys() -> str:
     taken = _properties(_Connection)
     keys = _properties(MailServerSettings)
     return _keys_table({key: value for key, value in keys.items() if key not in taken})
+
+
+def dns_compare_keys() -> str:
+    """The keys of an entry of `compare`."""
+    return _keys_table(_properties(ComparedServer))
 
 
 def mail_search_keys() -> str:
@@ -316,6 +322,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "mail-keys": mail_keys,
     "smtp-keys": lambda: _own_keys("smtp", MailServerSettings),
     "imap-keys": lambda: _own_keys("imap", MailServerSettings),
+    "dns-compare-keys": dns_compare_keys,
     "mail-search-keys": mail_search_keys,
     "mail-roundtrip-keys": lambda: _own_keys("mail-roundtrip", MailServerSettings),
     "exec-keys": lambda: _own_keys("exec"),

@@ -21,7 +21,7 @@ from exporter.checks.judging_answers import demands_of, with_large_ones_judged
 from exporter.errors import CheckFailed
 from exporter.http.client import ProbeTransport
 from exporter.http.shared import HttpShared
-from exporter.inquiry.comparison import AGREEMENT, COMPARISON_METRICS, COMPARISON_SUBJECTS, Comparison, other_servers
+from exporter.inquiry.comparison import Comparison, other_servers
 from exporter.inquiry.inquiry import PHASES, Asked, Inquiry, asked_of
 from exporter.model import Reason, Result, ResultStatus, leaves
 from exporter.net import Network
@@ -42,6 +42,7 @@ from exporter.net.dns.answer import (
     answer_measurements,
 )
 from exporter.net.dns.check_settings import DnsSettings, fit_expectation, validate_name
+from exporter.net.dns.compared import AGREEMENT, COMPARISON_METRICS, COMPARISON_SUBJECTS
 from exporter.net.dns.exchange import prepare_question
 from exporter.net.dns.observations import answer_observations, forms_wanted_by, text_observations
 from exporter.net.dns.question import name_of

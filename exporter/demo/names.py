@@ -1,4 +1,4 @@
-"""The demo's name server: one small zone, answered over UDP."""
+"""The demo's name server: one small zone, answered over UDP and TLS."""
 
 from __future__ import annotations
 
@@ -38,13 +38,28 @@ class DemoNameServer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Answer one query; anything else is dropped, as name servers do."""
-        try:
-            query = dns.message.from_wire(data)
-            answer = self._answer(query).to_wire()
-        except dns.exception.DNSException:
-            return
-        if self._transport is not None:
+        answer = self._answer_to(data)
+        if answer is not None and self._transport is not None:
             self._transport.sendto(answer, addr)
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one query on a connection (RFC 7858), and close it."""
+        try:
+            answer = self._answer_to(await reader.readexactly(int.from_bytes(await reader.readexactly(2))))
+            if answer is not None:
+                writer.write(len(answer).to_bytes(2) + answer)
+                await writer.drain()
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+    def _answer_to(self, data: bytes) -> bytes | None:
+        """Return the answer to a query; None for anything else."""
+        try:
+            return self._answer(dns.message.from_wire(data)).to_wire()
+        except dns.exception.DNSException:
+            return None
 
     def _answer(self, query: dns.message.Message) -> dns.message.Message:
         answer = dns.message.make_response(query)

@@ -47,7 +47,7 @@ class DemoTargets:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(self._certificates.chain_file)
         mail = DemoMailServer(tls)
-        name_server, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        name_server, names = await asyncio.get_running_loop().create_datagram_endpoint(
             DemoNameServer, local_addr=(_HOST, 0)
         )
         time_server, _ = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -69,6 +69,7 @@ class DemoTargets:
             "grpc": await self._listen(serve_health),
             "dns": _address(name_server.get_extra_info("sockname")),
             "may_ping": "true" if may_ping() else "false",
+            "dns_tls": await self._listen(names.converse, tls),
             "clock": _address(time_server.get_extra_info("sockname")),
             "socket": socket_file,
             "datagrams": _address(control.get_extra_info("sockname")),

@@ -14,8 +14,18 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from exporter.attempt import Attempt
 from exporter.errors import CheckFailed
 from exporter.inquiry.inquiry import Inquiry, asked_of
-from exporter.model import Explained, MetricSpec, Reason, Subject, ValueKind
+from exporter.model import Explained, Reason
 from exporter.net.dns.answer import RECORD_TYPES_WITH_SERIAL
+from exporter.net.dns.compared import (
+    AGREEMENT,
+    COMPARED_AGREES,
+    COMPARED_ANSWERED,
+    COMPARED_DIFFERENCE,
+    COMPARED_SECONDS,
+    COMPARED_SERIAL,
+    SERIAL_DIFFERENCE,
+    SERIALS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,52 +42,7 @@ if TYPE_CHECKING:
 _SHARE_OF_TIME = 0.9
 """How much of a check's time the other servers have, so that a silent one leaves time to judge the answers."""
 
-_SERIALS = 1 << 32
 _SHOWN_ANSWERS, _SHOWN_CHARACTERS = 4, 200
-
-COMPARED_ANSWERED = MetricSpec(
-    name="probe_dns_compared_answered",
-    help="1 when a server that is compared answered, whatever it said; 0 when it did not",
-    labels=("server",),
-)
-COMPARED_AGREES = MetricSpec(
-    name="probe_dns_compared_agrees",
-    help="1 when a server that is compared answered as the check's own did; 0 when it did not, or one has no answer",
-    labels=("server",),
-)
-COMPARED_SECONDS = MetricSpec(
-    name="probe_dns_compared_duration_seconds",
-    help="Seconds until a server that is compared answered or failed",
-    labels=("server",),
-)
-COMPARED_SERIAL = MetricSpec(
-    name="probe_dns_compared_serial",
-    help="Serial number in the answer of a server that is compared; absent without one",
-    labels=("server",),
-)
-COMPARED_DIFFERENCE = MetricSpec(
-    name="probe_dns_compared_serial_difference",
-    help="How far a server that is compared is behind the check's own, in serial numbers; negative when it is ahead",
-    labels=("server",),
-)
-COMPARISON_METRICS = (
-    COMPARED_ANSWERED, COMPARED_AGREES, COMPARED_SECONDS, COMPARED_SERIAL, COMPARED_DIFFERENCE,
-)  # fmt: skip
-"""Metric families of a comparison."""
-
-AGREEMENT = Subject(
-    name="agreement",
-    kind=ValueKind.FLAG,
-    description="With compare: response code and answers of all servers are the same; expected by default",
-)
-SERIAL_DIFFERENCE = Subject(
-    name="serial_difference",
-    kind=ValueKind.NUMBER,
-    description="With compare: how far a server is from the check's own, in serial numbers; that of the furthest",
-    bounds=(0, _SERIALS // 2),
-)
-COMPARISON_SUBJECTS = (AGREEMENT, SERIAL_DIFFERENCE)
-"""Subjects of a comparison."""
 
 
 class OtherServer(NamedTuple):
@@ -104,8 +69,8 @@ def other_servers(question: Question, settings: DnsSettings) -> tuple[OtherServe
 
 def serial_difference(serial: int, other: int) -> int:
     """Return how far another serial number is behind one, by the arithmetic of RFC 1982; negative when it is ahead."""
-    behind = (serial - other) % _SERIALS
-    return behind if behind <= _SERIALS // 2 else behind - _SERIALS
+    behind = (serial - other) % SERIALS
+    return behind if behind <= SERIALS // 2 else behind - SERIALS
 
 
 class Comparison:

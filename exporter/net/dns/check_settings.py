@@ -10,6 +10,7 @@ import dns.rdatatype
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.net.dns.answer import ANSWERS, DATA_SUBJECTS, LINE_SUBJECTS, NSID, SOA_SERIAL
+from exporter.net.dns.compared import COMPARISON_SUBJECTS, SERIAL_DIFFERENCE
 from exporter.net.dns.operands import fit_answers
 from exporter.net.dns.question import parse_name, parse_path, parse_record_class, parse_record_type, parse_server
 from exporter.net.dns.record_operands import fit_data, fit_lines
@@ -27,8 +28,6 @@ _MET_BY_NOTHING = frozenset(("ne", "not_matches", "not_all_match", "none_of", "e
 
 
 _MOST_COMPARED = 15
-_SERIAL_DIFFERENCE = "serial_difference"
-_OF_COMPARISONS = frozenset(("agreement", _SERIAL_DIFFERENCE))
 
 Transport = Literal["udp", "tcp", "tls", "https", "quic"]
 """How a server is queried."""
@@ -133,21 +132,24 @@ class DnsSettings(NetworkSettings, TlsSettings):
         if len(compared) < len(self.compare):
             raise ValueError("compares with the same server twice; the label server must tell them apart, write name")
         for chosen in compared.values():
-            chosen.check_transport()
+            chosen.refuse_what_its_transport_excludes()
         return self
 
     @model_validator(mode="after")
-    def check_transport(self) -> Self:
-        """Refuse what the transport excludes, and return the settings.
+    def _check_transport(self) -> Self:
+        self.refuse_what_its_transport_excludes()
+        return self
+
+    def refuse_what_its_transport_excludes(self) -> None:
+        """Refuse other settings that the transport cannot be used with, or does not have here.
 
         Raises:
-            ValueError: When something excludes something else.
+            ValueError: When there are any.
         """
         if self.transport == "https" and self.method == "GET" and "dns}" not in self.path:
             raise ValueError("has method: GET and a path without {?dns}, where the question would be sent")
         if self.transport == "quic":
             self._check_quic()
-        return self
 
     def _check_quic(self) -> None:
         if self.happy_eyeballs:
@@ -189,9 +191,9 @@ def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expect
             raise ValueError(f"can never be met with transport: {settings.transport}, only with tls, https and quic")
         if expectation.subject is NSID and not settings.nsid:
             raise ValueError("can never be met without nsid: true")
-        if expectation.subject.name in _OF_COMPARISONS and not settings.compare:
+        if expectation.subject in COMPARISON_SUBJECTS and not settings.compare:
             raise ValueError("can never be met without compare, the servers to compare with")
-        if expectation.subject.name == _SERIAL_DIFFERENCE and settings.record_type != "SOA":
+        if expectation.subject is SERIAL_DIFFERENCE and settings.record_type != "SOA":
             raise ValueError(f"can never be met: answers of type {settings.record_type} are not known by a serial")
     if expectation.subject in DATA_SUBJECTS:
         return fit_data(expectation)
