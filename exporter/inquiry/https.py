@@ -41,15 +41,14 @@ def https_request(question: Question, server: Endpoint, settings: DnsSettings) -
         settings: Path, method, and how to connect.
     """
     message = _NO_ID + question.wire
-    is_post = settings.method == "POST"
+    is_post = settings.https_method == "POST"
     value = "" if is_post else urlsafe_b64encode(message).rstrip(b"=").decode()
     place = endpoint(*server).removesuffix(f":{_HTTPS_PORT}")
     fields = [(b"User-Agent", USER_AGENT.encode()), (b"Accept", MEDIA_TYPE.encode())]
     if is_post:
         fields.append((b"Content-Type", MEDIA_TYPE.encode()))
-    request = new_request(
-        settings.method, f"https://{place}{expanded_path(settings.path, value)}", fields, message if is_post else b""
-    )
+    url = f"https://{place}{expanded_path(settings.https_path, value)}"
+    request = new_request(settings.https_method, url, fields, message if is_post else b"")
     options = RequestOptions(
         network=settings,
         tls=settings.tls_config,

@@ -77,8 +77,8 @@ def failure_of(result: Result) -> tuple[Reason | None, str]:
     [
         ("tls_port", "transport: tls"),
         ("https_port", "transport: https"),
-        ("https_port", "transport: https, method: GET"),
-        ("https_port", "transport: https, method: GET, path: '/other{?dns}'"),
+        ("https_port", "transport: https, https_method: GET"),
+        ("https_port", "transport: https, https_method: GET, https_path: '/other{?dns}'"),
         ("port", "transport: tcp"),
         ("port", "transport: udp"),
     ],
@@ -174,7 +174,7 @@ def test_servers_without_http2_are_asked_over_http1(ca: trustme.CA, run: Run) ->
         connection.sendall(b"HTTP/1.1 200 OK\r\n" + fields + RIGHT)
 
     with serve(over_tls(server_context(certificates.valid(ca, "127.0.0.1")), behave)) as server:
-        result = run(f"127.0.0.1:{server.port}", "transport: https, method: GET")
+        result = run(f"127.0.0.1:{server.port}", "transport: https, https_method: GET")
     assert failure_of(result) == (None, "")
     path = heard[0].split()[1]
     assert path.startswith(b"/dns-query?dns=AAA")

@@ -80,10 +80,10 @@ class DnsSettings(NetworkSettings, TlsSettings):
     transport: Transport = Field(
         default="udp", description="How the server is queried; udp falls back to tcp when the answer is truncated"
     )
-    path: Annotated[
+    https_path: Annotated[
         str, AfterValidator(parse_path), WithJsonSchema({"type": "string", "examples": ["/dns-query{?dns}"]})
     ] = Field(default="/dns-query{?dns}", description="Path of the transport https, a template with the variable dns")
-    method: Literal["POST", "GET"] = Field(default="POST", description="Method of the transport https")
+    https_method: Literal["POST", "GET"] = Field(default="POST", description="Method of the transport https")
     recursion_desired: bool = Field(default=True, description="Ask the server to resolve recursively")
     dnssec_ok: bool = Field(default=False, description="Ask for DNSSEC records, and for the server's validation")
     nsid: bool = Field(default=False, description="Ask the server which of several it is (NSID, RFC 5001)")
@@ -146,8 +146,8 @@ class DnsSettings(NetworkSettings, TlsSettings):
         Raises:
             ValueError: When there are any.
         """
-        if self.transport == "https" and self.method == "GET" and "dns}" not in self.path:
-            raise ValueError("has method: GET and a path without {?dns}, where the question would be sent")
+        if self.transport == "https" and self.https_method == "GET" and "dns}" not in self.https_path:
+            raise ValueError("has https_method: GET and an https_path without {?dns}, where the question would be sent")
         if self.transport == "quic":
             self._check_quic()
 

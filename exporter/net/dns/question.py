@@ -69,7 +69,7 @@ def parse_server(value: object) -> str:
             transport = _TRANSPORTS_OF_SCHEMES[scheme.lower()]
             place, slash, path = text[len(scheme) + len(separator) :].partition("/")
             if transport == "https" and slash:
-                raise ValueError(f"is a URL; write {place}, transport: https and path: /{path}") from None
+                raise ValueError(f"is a URL; write {place}, transport: https and https_path: /{path}") from None
             raise ValueError(f"{error} and transport: {transport}") from None
         if separator and scheme.lower() in _NOT_SPOKEN:
             raise ValueError("is a URL of another kind of server; write a host, and one of `transport`") from None
