@@ -25,7 +25,7 @@ MAX_VALUES = 50
 
 PROBE_VALUE = MetricSpec(
     name="probe_value",
-    help="A number that the configuration names; absent when there was none",
+    help="A number that the configuration names, or the program that exec runs; absent when there was none",
     labels=("value",),
 )
 
@@ -93,7 +93,7 @@ def record_value(attempt: Attempt, name: str, number: float, observed: str = "")
 
     Args:
         attempt: The attempt that found it.
-        name: Its name, valid as `ValueName`.
+        name: Its name: a `ValueName`, or the label of performance data.
         number: The number; NaN when what was found is not one.
         observed: What was found, in words of bounded length; empty for nothing.
     """

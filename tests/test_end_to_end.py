@@ -11,13 +11,19 @@ import pytest
 from exporter.checks.builtin import BUILTIN
 from exporter.exposition import families as catalogue
 from exporter.exposition import self_metrics as own_metrics
+from tests.servers.chrony import run_chronyd
+from tests.servers.datagrams import serve_datagrams
 from tests.servers.dnsmasq import Dnsmasq, run_dnsmasq
 from tests.servers.exporter import Exporter, run_exporter
+from tests.servers.grpc import run_grpc
 from tests.servers.http import gzip_bomb, hold, reset_after, respond, run_http_server
 from tests.servers.mail import imap_script, pop3_script, smtp_script
 from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER, Nginx, run_nginx
 from tests.servers.prometheus import Prometheus, check_metrics, run_prometheus
+from tests.servers.sshd import run_sshd
 from tests.servers.tcp import black_hole, closed_port, keep_silent, say, serve
+from tests.servers.unix import serve_unix
+from tests.servers.websocket import run_websocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -79,6 +85,13 @@ def checks(
     smtp, imap, pop3 = (
         stack.enter_context(serve(script)).target for script in (smtp_script(), imap_script(), pop3_script())
     )
+    grpc = stack.enter_context(run_grpc())
+    websocket = stack.enter_context(run_websocket())
+    ssh = stack.enter_context(run_sshd(directory / "sshd"))
+    clock = stack.enter_context(run_chronyd(directory / "chrony"))
+    datagrams = stack.enter_context(serve_datagrams(lambda _: [b"load 3"]))
+    socket_path = directory / "socket"
+    stack.enter_context(serve_unix(socket_path, say(b"hello\r\n")))
     login = "tls: none, insecure_auth: true, min_interval: 0, username: probe, password: unguessable"
     pages = f"http://127.0.0.9:{nginx.port}"
     trust = f"tls_config: {{ca_file: {ca_file}}}"
@@ -114,6 +127,16 @@ def checks(
         "imap": (f"type: imap, target: '{imap}', {login}, expect: [{{newest_age: {{lt: 1h}}, severity: warning}}]", WARNING, ""),
         "pop3": (f"type: pop3, target: '{pop3}', {login}, expect: [{{messages: 1}}]", OK, ""),
         "mail-roundtrip": (f"type: mail-roundtrip, target: '{smtp}', {login}, from: a@x.test, to: b@x.test, imap: {{target: '{imap}', tls: none, insecure_auth: true, username: probe, password: unguessable}}", OK, ""),
+        "dialogue": (f"type: tcp, target: '{greeting.target}', dialogue: [{{expect: '^220 (.+)', labels: {{host: '${{1}}'}}}}]", OK, ""),
+        "udp": (f"type: udp, target: '127.0.0.1:{datagrams}', dialogue: [{{send: q}}, {{expect: '^load (.+)', values: {{load: '${{1}}'}}}}]", OK, ""),
+        "unix": (f"type: unix, target: '{socket_path}', dialogue: [{{expect: hello}}]", OK, ""),
+        "grpc": (f"type: grpc, target: '{grpc.target}', tls: false", OK, ""),
+        "websocket": (f"type: websocket, target: '{websocket.url}', dialogue: [{{send: a}}, {{expect: b}}]", ERROR, "timeout"),
+        "websocket-closed": (f"type: websocket, target: '{websocket.url}', expect: [{{close_code: 1000}}]", OK, ""),
+        "ssh": (f"type: ssh, target: '127.0.0.1:{ssh.port}'", OK, ""),
+        "icmp": ("type: icmp, target: 127.0.0.1", OK, ""),
+        "ntp": (f"type: ntp, target: '127.0.0.1:{clock}'", OK, ""),
+        "exec": ("type: exec, target: here, command: [echo, 'fine | users=3'], min_interval: 0", OK, ""),
     }  # fmt: skip
 
 
@@ -124,7 +147,7 @@ def exporter(
     """The exporter with those checks."""
     lines = (f"  - {{name: {name}, {keys}}}\n" for name, (keys, _, _) in checks.items())
     config = "defaults: {timeout: 700ms, labels: {team: web}}\nchecks:\n" + "".join(lines)
-    return stack.enter_context(run_exporter(tmp_path_factory.mktemp("exporter"), config))
+    return stack.enter_context(run_exporter(tmp_path_factory.mktemp("exporter"), config, "--enable-exec"))
 
 
 @pytest.fixture(scope="module")

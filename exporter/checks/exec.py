@@ -20,6 +20,7 @@ from exporter.model import leaves
 from exporter.nagios import STATES, PluginOutput, read_output
 from exporter.net.file_access import FileAccess
 from exporter.plugin import (
+    PROBE_VALUE,
     CheckFailed,
     CheckSettings,
     CheckType,
@@ -34,6 +35,7 @@ from exporter.plugin import (
     Subject,
     ValueKind,
     current_attempt,
+    record_value,
 )
 from exporter.settings import SecretiveLine
 
@@ -57,12 +59,6 @@ EXIT_STATUS = MetricSpec(
     name="probe_exec_exit_status",
     help="Exit status of the program: 0 ok, 1 warning, 2 critical, 3 unknown; -1 when it did not exit by itself",
     defaults=(((), -1.0),),
-)
-VALUE = MetricSpec(
-    name="probe_exec_value",
-    help="Performance data that the program printed, by its label: times in seconds, sizes in bytes; absent when the "
-    "program did not print the label",
-    labels=("value",),
 )
 
 _EXIT_STATUS = Subject(
@@ -190,7 +186,7 @@ def _report(ended: Ended, text: str, output: PluginOutput, attempt: Attempt) -> 
     """Record what the program printed, and how it exited."""
     attempt.measure(EXIT_STATUS, ended.exit_status)
     for label, number in output.values.items():
-        attempt.measure(VALUE, number, (label,))
+        record_value(attempt, label, number)
     attempt.observe(
         {
             _EXIT_STATUS.name: ended.exit_status,
@@ -222,7 +218,7 @@ EXEC = CheckType(
     executor=ExecCheckExecutor,
     settings=ExecSettings,
     phases=PHASES,
-    metrics=(EXIT_STATUS, VALUE),
+    metrics=(EXIT_STATUS, PROBE_VALUE),
     subjects=(_EXIT_STATUS, _VALUE, _OUTPUT),
     runs_programs=True,
 )

@@ -157,7 +157,7 @@ _KEYS = _table(
     ("file_sd_configs", "target_files", ""),
     ("matrix foreach for_each parameters", "each", ""),
     ("alerts alerting", "alert", ""),
-    ("enabled disabled active paused", "name", "leave the check out to switch it off"),
+    ("disabled active paused", "enabled", "write enabled: false to switch the check off"),
     (_STATUS, "expect", _EXPECT_STATUS),
     ("valid_http_versions", "expect", "write expect: [{http_version: ..}]"),
     ("fail_if_not_ssl", "expect", "write expect: [{certificate: true}]"),

@@ -87,7 +87,7 @@ def test_the_exit_status_is_the_verdict(
     assert outcome(result) == expected
     values = measured(result)
     assert values.pop("probe_exec_duration_seconds{run}") > 0
-    assert values == {"probe_exec_exit_status": status, "probe_exec_value{load}": 0.5}
+    assert values == {"probe_exec_exit_status": status, "probe_value{load}": 0.5}
 
 
 def test_expectations_judge_status_values_and_output(run: Callable[..., Result]) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 import struct
-import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +25,7 @@ from exporter.ntp import (
 )
 from tests.checks.running import measured, warm_runner
 from tests.servers.chrony import run_chronyd
+from tests.servers.datagrams import serve_datagrams
 from tests.servers.tcp import closed_port
 
 if TYPE_CHECKING:
@@ -78,30 +76,6 @@ def packet(
     return struct.pack("!BBbbII4sQQQQ", flags, stratum, 0, -20, 1 << 15, 1 << 14, reference, now, originate, now, now)
 
 
-@contextmanager
-def serve(answer: Answer) -> Iterator[int]:
-    """A time server that answers each request with packets; yields its port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
-        listening.bind(("127.0.0.1", 0))
-
-        def answer_all() -> None:
-            while True:
-                request, peer = listening.recvfrom(512)
-                if not request:
-                    return
-                for each in answer(request):
-                    listening.sendto(each, peer)
-
-        thread = threading.Thread(target=answer_all)
-        thread.start()
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopping:
-                stopping.sendto(b"", listening.getsockname())
-            thread.join()
-
-
 def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
     return result.status, result.reason, result.detail
 
@@ -136,7 +110,7 @@ def test_a_chrony_without_sources_is_not_synchronized(run: Callable[..., Result]
 
 def test_a_clock_that_is_ahead_is_measured(run: Callable[..., Result]) -> None:
     """The metric has a sign; the subject is how far the clocks are apart."""
-    with serve(lambda request: [packet(request, ahead_seconds=-AHEAD_SECONDS)]) as port:
+    with serve_datagrams(lambda request: [packet(request, ahead_seconds=-AHEAD_SECONDS)]) as port:
         result = run(port, "expect: [{offset: {gt: 3599s}}, {reference: 192.0.2.1}, {root_dispersion: {lt: 1s}}]")
     assert outcome(result) == (ResultStatus.OK, None, "")
     values = measured(result)
@@ -149,7 +123,7 @@ def test_a_clock_that_is_ahead_is_measured(run: Callable[..., Result]) -> None:
 )
 def test_a_kiss_of_death_is_a_refusal(run: Callable[..., Result], code: bytes, meaning: str) -> None:
     """The failure names the code and what it means."""
-    with serve(lambda request: [packet(request, leap=3, stratum=0, reference=code)]) as port:
+    with serve_datagrams(lambda request: [packet(request, leap=3, stratum=0, reference=code)]) as port:
         result = run(port)
     detail = f"the server refused to answer with the kiss code {meaning}"
     assert outcome(result) == (ResultStatus.ERROR, Reason.PROTOCOL, detail)
@@ -157,7 +131,7 @@ def test_a_kiss_of_death_is_a_refusal(run: Callable[..., Result], code: bytes, m
 
 def test_a_kiss_code_of_a_starting_server_is_no_refusal(run: Callable[..., Result]) -> None:
     """INIT means that the server has no time yet."""
-    with serve(lambda request: [packet(request, stratum=0, reference=b"INIT")]) as port:
+    with serve_datagrams(lambda request: [packet(request, stratum=0, reference=b"INIT")]) as port:
         result = run(port, "expect: [{synchronized: false}, {reference: INIT}, {stratum: 16}]")
     assert outcome(result) == (ResultStatus.OK, None, "")
 
@@ -179,26 +153,26 @@ def test_packets_that_answer_nothing_are_ignored(
     run: Callable[..., Result], forge: Callable[[bytes], bytes], why: str
 ) -> None:
     """A forged packet cannot end a check; if no answer follows, it explains the timeout."""
-    with serve(lambda request: [forge(request)]) as port:
+    with serve_datagrams(lambda request: [forge(request)]) as port:
         result = run(port, timeout="300ms")
     assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.PROTOCOL)
     assert result.detail.startswith(
         "not done within the timeout of 0.3 s, in the phase query: a packet was no answer: "
     )
     assert result.detail.endswith(why)
-    with serve(lambda request: [forge(request), packet(request)]) as port:
+    with serve_datagrams(lambda request: [forge(request), packet(request)]) as port:
         assert outcome(run(port)) == (ResultStatus.OK, None, "")
 
 
 def test_a_flood_does_not_hide_the_answer(run: Callable[..., Result]) -> None:
     """Reading pauses now and then, so that other checks go on."""
-    with serve(lambda request: [*[packet(bytes(48))] * 100, packet(request)]) as port:
+    with serve_datagrams(lambda request: [*[packet(bytes(48))] * 100, packet(request)]) as port:
         assert outcome(run(port)) == (ResultStatus.OK, None, "")
 
 
 def test_silence_and_a_closed_port(run: Callable[..., Result]) -> None:
     """Silence is a timeout in the phase query; an ICMP error is a refusal."""
-    with serve(lambda request: []) as port:
+    with serve_datagrams(lambda request: []) as port:
         detail = "not done within the timeout of 0.3 s, in the phase query"
         assert outcome(run(port, timeout="300ms")) == (ResultStatus.ERROR, Reason.TIMEOUT, detail)
     with closed_port() as port:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from exporter.checks.udp import UDP
 from exporter.config import parse_config
 from exporter.model import Reason, Result, ResultStatus
 from tests.checks.running import measured, warm_runner
+from tests.servers.datagrams import serve_datagrams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,26 +44,10 @@ def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
 
 
 @contextmanager
-def serve_datagrams(*answers: bytes) -> Iterator[str]:
-    """Answer every datagram with these; `{}` in an answer is replaced by the datagram."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
-        host, port = server.getsockname()
-
-        def serve() -> None:
-            while True:
-                data, peer = server.recvfrom(65535)
-                if data == b"stop":
-                    return
-                for answer in answers:
-                    server.sendto(answer.replace(b"{}", data), peer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"{host}:{port}"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopper:
-            stopper.sendto(b"stop", (host, port))
-        thread.join(5)
+def answering(*answers: bytes) -> Iterator[str]:
+    """A target that answers every datagram with these; `{}` in an answer is replaced by the datagram."""
+    with serve_datagrams(lambda data: [answer.replace(b"{}", data) for answer in answers]) as port:
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -84,7 +68,7 @@ OK = (ResultStatus.OK, None, "")
 
 def test_holds_a_dialogue(run: Callable[..., Result]) -> None:
     """Each datagram counts as a line; captures are sent, shown and judged, and each step is a phase."""
-    with serve_datagrams(b"noise\n", b"challenge 42 for {}\r\n") as target:
+    with answering(b"noise\n", b"challenge 42 for {}\r\n") as target:
         result = run(
             target,
             'dialogue: [{send: hello}, {expect: "^challenge (?P<token>\\\\d+) for (.*)$", send: "${token}", '
@@ -115,7 +99,7 @@ def test_a_refusal_is_told_from_silence(run: Callable[..., Result], closed_port:
         result = run(closed_port, f"dialogue: [{steps}]")
         detail = f"connection refused while waiting for an answer from {closed_port}"
         assert outcome(result) == (ResultStatus.ERROR, Reason.CONNECT_REFUSED, detail)
-    with serve_datagrams() as target:
+    with answering() as target:
         result = run(target, "dialogue: [{send: x}, {expect: y}]", "300ms")
         detail = "not done within the timeout of 0.3 s, in the phase step_2: the peer said nothing that matches y"
         assert outcome(result) == (ResultStatus.ERROR, Reason.TIMEOUT, detail)
@@ -129,19 +113,19 @@ def test_a_port_that_must_be_closed(run: Callable[..., Result], closed_port: str
     steps = "dialogue: [{send: x}, {expect: .}]"
     assert outcome(run(closed_port, f"{steps}, expect: [{{connected: false}}]")) == OK
     assert outcome(run(closed_port, f"{steps}, expect: [{{connection: connect_refused}}]")) == OK
-    with serve_datagrams() as target:
+    with answering() as target:
         assert outcome(run(target, f"{steps}, expect: [{{connected: false}}]", "400ms")) == OK
         result = run(target, f"{steps}, expect: [{{connection: connect_refused}}]", "400ms")
         assert result.reason is Reason.TIMEOUT
-    with serve_datagrams(b"here") as target:
+    with answering(b"here") as target:
         assert run(target, f"{steps}, expect: [{{connected: false}}]").reason is Reason.EXPECTATION
 
 
 def test_garbage_and_large_datagrams_are_bounded(run: Callable[..., Result]) -> None:
     """Anything may arrive; a flood that never matches ends at the bound."""
-    with serve_datagrams(b"\0\xff" * 30_000, b"", b"ok") as target:
+    with answering(b"\0\xff" * 30_000, b"", b"ok") as target:
         assert outcome(run(target, "dialogue: [{send: x}, {expect: ^ok$}]")) == OK
-    with serve_datagrams(*[b"x" * 60_000] * 20) as target:
+    with answering(*[b"x" * 60_000] * 20) as target:
         result = run(target, "dialogue: [{send: x}, {expect: y}]", "2s")
         assert result.reason in (Reason.TOO_LARGE, Reason.TIMEOUT)
 
@@ -154,7 +138,7 @@ def test_an_unknown_name_has_its_reason(run: Callable[..., Result], closed_port:
 
 def test_a_hundred_silent_peers_end_at_the_deadline(runner: AsyncCheckRunner) -> None:
     """All are answered in time, each in the step it was in."""
-    with serve_datagrams() as target:
+    with answering() as target:
         step = "dialogue: [{send: x}, {expect: y}]"
         entries = [f'{{name: c{n}, type: udp, target: "{target}", timeout: 30s, {step}}}' for n in range(100)]
         results: list[Result] = []

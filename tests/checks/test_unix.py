@@ -7,8 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +20,7 @@ from tests.servers.certificates import server_context
 from tests.servers.redis import run_redis
 from tests.servers.starttls import change_to_tls
 from tests.servers.tcp import close, drip, echo, keep_silent, over_tls, say, say_and_close
+from tests.servers.unix import serve_unix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,28 +51,6 @@ def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     return run_one
 
 
-@contextmanager
-def serve(path: Path | str, behave: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Accept connections at a path and handle each with the behaviour, one after the other."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen(100)
-
-        def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection, contextlib.suppress(OSError):
-                        connection.settimeout(30)
-                        behave(connection)
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        yield
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
-
-
 def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
     return result.status, result.reason, result.detail
 
@@ -95,7 +72,7 @@ def test_talks_to_a_real_server(run: Callable[..., Result], tmp_path: Path) -> N
 def test_an_abstract_name_is_a_target(run: Callable[..., Result]) -> None:
     """A name that begins with @ is not looked for in the file system."""
     name = f"nyxmon-test-{os.getpid()}"
-    with serve(f"\0{name}", say(b"hello\n")):
+    with serve_unix(f"\0{name}", say(b"hello\n")):
         assert outcome(run(f"@{name}", "dialogue: [{expect: hello}]")) == OK
 
 
@@ -122,7 +99,7 @@ def test_names_why_there_is_no_connection(run: Callable[..., Result], tmp_path: 
 def test_a_missing_permission_has_its_own_message(tmp_path: Path) -> None:
     """The exporter's own user, path and needed permissions are named, with reason local."""
     path = tmp_path / "private"
-    with serve(path, keep_silent):
+    with serve_unix(path, keep_silent):
         path.chmod(0o600)
         program = (
             "import os, asyncio\n"
@@ -156,15 +133,15 @@ def test_speaks_tls(run: Callable[..., Result], tmp_path: Path, ca: trustme.CA, 
     context = server_context(certificates.valid(ca, "socket.test"))
     tls = f"tls_config: {{ca_file: {ca_file}, server_name: socket.test}}"
     said = 'dialogue: [{send: "hi\\n"}, {expect: ^hi$}], expect: [{certificate: true}]'
-    with serve(tmp_path / "tls", over_tls(context, echo)):
+    with serve_unix(tmp_path / "tls", over_tls(context, echo)):
         assert outcome(run(tmp_path / "tls", f"tls: true, {tls}, {said}")) == OK
         other = f"tls_config: {{ca_file: {ca_file}, server_name: other.test}}"
         assert run(tmp_path / "tls", f"tls: true, {other}").reason is Reason.CERTIFICATE
-    with serve(tmp_path / "negotiated", change_to_tls("ldap", context, echo)):
+    with serve_unix(tmp_path / "negotiated", change_to_tls("ldap", context, echo)):
         result = run(tmp_path / "negotiated", f"starttls: ldap, {tls}, {said}")
         assert outcome(result) == OK
         assert measured(result)["probe_tls_verified"] == 1
-    with serve(tmp_path / "step", change_to_tls("postgresql", context, echo)):
+    with serve_unix(tmp_path / "step", change_to_tls("postgresql", context, echo)):
         steps = '{send_bytes: "00000008 04d2162f"}, {expect_bytes: "text:S", starttls: true}, {send: "hi\\n"}'
         assert outcome(run(tmp_path / "step", f"{tls}, dialogue: [{steps}, {{expect: hi}}]")) == OK
 
@@ -184,6 +161,6 @@ def test_bad_peers_have_their_reasons(
     run: Callable[..., Result], tmp_path: Path, behave: Callable[[socket.socket], None], reason: Reason
 ) -> None:
     """A dialogue with a bad peer fails as over TCP."""
-    with serve(tmp_path / "bad", behave):
+    with serve_unix(tmp_path / "bad", behave):
         result = run(tmp_path / "bad", "dialogue: [{expect: ^220}]", "400ms" if reason is Reason.TIMEOUT else "30s")
     assert result.reason is reason

@@ -90,7 +90,7 @@ def faults_of_check(keys: str) -> list[str]:
         (f"{DNS}, query_type: A", "query_type: is not a key here; write record_type"),
         (f"{DNS}, valid_rcodes: [NOERROR]", "valid_rcodes: is not a key here; write expect: [{rcode: ..}]"),
         (f"{HTTP}, source_ip_address: 10.0.0.1", "source_ip_address: is not a key here; write source_ip"),
-        (f"{HTTP}, enabled: false", "enabled: is not a key here; leave the check out to switch it off"),
+        (f"{HTTP}, disabled: true", "disabled: is not a key here; write enabled: false to switch the check off"),
         (
             f"{HTTP}, expect: [{{status_code: 200}}]",
             "expect[0].status_code: is neither a subject of type http nor an operator; write status",

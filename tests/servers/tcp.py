@@ -52,20 +52,28 @@ def serve(behave: Behaviour, host: str = "127.0.0.1", port: int = 0) -> Iterator
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=1024) as listener:
         server = TcpServer(listener)
-        thread = threading.Thread(target=_accept, args=(listener, server, behave), daemon=True)
+        thread = threading.Thread(target=accept_all, args=(listener, behave, server.peers), daemon=True)
         thread.start()
         yield server
         listener.shutdown(socket.SHUT_RDWR)
         thread.join(5)
 
 
-def _accept(listener: socket.socket, server: TcpServer, behave: Behaviour) -> None:
+def accept_all(listener: socket.socket, behave: Behaviour, peers: list[str] | None = None) -> None:
+    """Handle each connection in a thread, until the listener is shut down.
+
+    Args:
+        listener: Listens already.
+        behave: The behaviour.
+        peers: If given, the address of every connection is added to it.
+    """
     while True:
         try:
             connection, peer = listener.accept()
         except OSError:
             return
-        server.peers.append(peer[0])
+        if peers is not None:
+            peers.append(peer[0])
         connection.settimeout(_PATIENCE_SECONDS)
         threading.Thread(target=_treat, args=(connection, behave), daemon=True).start()
 
