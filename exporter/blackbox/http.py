@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote
+
+from pydantic import SecretStr
 
 from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
 from exporter.blackbox.expectations import all_of, expected
 from exporter.blackbox.http_auth import AUTH_KEYS, read_authentication
+from exporter.blackbox.http_fields import read_further_fields, read_headers
 from exporter.blackbox.http_proxies import PROXY_KEYS, read_proxies
 from exporter.blackbox.recipe import Aim, Recipe, settings_of
 from exporter.checks.http import HTTP
 from exporter.errors import ExporterError
-from exporter.http.settings import HttpSettings
+from exporter.http.request_rules import RequestRules
+from exporter.http.settings import HttpSettings, accepts_coding
 from exporter.http.subjects import BODY, FINAL_URL, HEADER, HTTP_VERSION, STATUS
 from exporter.http.url import parse_http_url
 from exporter.judging.pattern import Pattern
+from exporter.settings import BasicAuth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
@@ -38,8 +44,20 @@ _VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2.0": "2", "HTTP/3.0": 
 _MISSPELLED_VERSIONS = {"HTTP/2": "HTTP/2.0", "HTTP/3": "HTTP/3.0"}
 _FOLLOWED_REDIRECTS = 10
 _LARGEST_BODY_BYTES = 1 << 26
-_OF_THE_BODY = frozenset(("content-length", "transfer-encoding", "trailer", "te"))
+_CODINGS = ("gzip", "br", "deflate", "identity")
+_ACCEPT = "accept-encoding"
 _SECURE = Pattern("^https:")
+
+
+class ModuleHttpSettings(HttpSettings):
+    """Settings of a module, with rules that no check of the configuration has."""
+
+    module_rules: RequestRules = RequestRules()
+
+    @property
+    def rules(self) -> RequestRules:
+        """How its requests are made and its answers are read."""
+        return self.module_rules
 
 
 class HostnameConflictError(ExporterError, ValueError):
@@ -62,9 +80,12 @@ def read_http(block: Block, place: Place) -> Recipe | None:
         **_body(block, place),
         **read_proxies(block),
         **_identified(block, place),
+        "module_rules": RequestRules(
+            sends_accept=False, further_fields=read_further_fields(block, place), coding=_coding(block)
+        ),
     }
     expectations = tuple(_expectations(block))
-    settings = settings_of(HttpSettings, values, block, {"http3": "enable_http3", "proxy": "proxy_url"})
+    settings = settings_of(ModuleHttpSettings, values, block, {"http3": "enable_http3", "proxy": "proxy_url"})
     if settings is None or len(block.problems) > before:
         return None
     return Recipe(check_type=HTTP, settings=settings, expectations=expectations, aim=_aim)
@@ -89,20 +110,23 @@ def _body(block: Block, place: Place) -> dict[str, object]:
 
 def _identified(block: Block, place: Place) -> dict[str, object]:
     """Return the headers and the authentication; an Authorization header takes precedence over the latter."""
-    headers = _headers(block)
+    headers = read_headers(block)
     found = read_authentication(block, place)
     own = cast("dict[str, str]", found.pop("headers", {}))
-    if any(name.lower() == "authorization" for name in headers):
+    if _names_authorization(headers):
         return {"headers": headers}
     return {**found, "headers": {**headers, **own}}
 
 
-def _headers(block: Block) -> dict[str, str]:
-    headers = block.text_mapping("headers")
-    for name in [name for name in headers if name.lower() in _OF_THE_BODY]:
-        block.problems.warn(block.mapping("headers")[name], "follows from the body; it is not sent")
-        del headers[name]
-    return headers
+def _coding(block: Block) -> str:
+    """Return the coding that every body is taken to have; a header that does not accept it is refused."""
+    coding = block.text("compression").lower() or "identity"
+    if coding not in _CODINGS:
+        block.refuse("compression", f'"{coding}" is not a compression; write {", ".join(_CODINGS)}')
+    accepted = next((text for name, text in block.text_mapping("headers").items() if name.lower() == _ACCEPT), None)
+    if "compression" in block and accepted is not None and not accepts_coding(accepted, coding):
+        block.refuse("compression", f'"{coding}" is not accepted by the header Accept-Encoding: {accepted}')
+    return coding
 
 
 def _expectations(block: Block) -> Iterator[Expectation]:
@@ -152,6 +176,7 @@ def _versions(block: Block) -> Iterator[str]:
 
 
 _HAS_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_USER_INFO = re.compile(r"(?P<scheme>https?://)(?P<name>[^/?#@:]*)(?::(?P<password>[^/?#@]*))?@", re.IGNORECASE)
 
 
 def _aim(settings: CheckSettings, target: str, hostname: str) -> Aim:
@@ -160,12 +185,34 @@ def _aim(settings: CheckSettings, target: str, hostname: str) -> Aim:
     url = target if _HAS_SCHEME.match(target) else f"http://{target}"
     if own.http3:
         url = _HAS_SCHEME.sub("https://", url, count=1)
+    if credentials := _USER_INFO.match(url):
+        url, own = _identified_by_url(url, own, credentials)
     parse_http_url(url)
     if not hostname:
         return Aim(url, own)
     if own.host_header not in (None, hostname):
         message = f"names the host {hostname}, but the module has the Host header {own.host_header}"
         raise HostnameConflictError(message)
-    named = own.model_copy(update={"headers": {**own.headers, "Host": hostname}})
-    named.__dict__.pop("known_derivations", None)
-    return Aim(url, named)
+    headers = {name: value for name, value in own.headers.items() if name.lower() != "host"}
+    return Aim(url, _changed(own, {"headers": {**headers, "Host": hostname}}))
+
+
+def _identified_by_url(url: str, settings: HttpSettings, found: re.Match[str]) -> tuple[str, HttpSettings]:
+    """Return the URL without its user name and password, and settings that send them unless others are configured."""
+    bare = found["scheme"] + url[found.end() :]
+    is_identified = settings.basic_auth or settings.oauth2 or _names_authorization(settings.headers)
+    if is_identified:
+        return bare, settings
+    auth = BasicAuth(username=unquote(found["name"]), password=SecretStr(unquote(found["password"] or "")))
+    return bare, _changed(settings, {"basic_auth": auth})
+
+
+def _names_authorization(headers: Iterable[str]) -> bool:
+    return any(name.lower() == "authorization" for name in headers)
+
+
+def _changed(settings: HttpSettings, changes: Mapping[str, object]) -> HttpSettings:
+    """Return a copy of settings, without what was derived from the original."""
+    changed = settings.model_copy(update=changes)
+    changed.__dict__.pop("known_derivations", None)
+    return changed

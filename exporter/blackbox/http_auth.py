@@ -15,6 +15,7 @@ from exporter.settings import BasicAuth
 if TYPE_CHECKING:
     from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
+    from exporter.config.problems import Node, Problems
 
 AUTH_KEYS = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")
 _BASIC_KEYS = ("username", "username_file", "username_ref", "password", "password_file", "password_ref")
@@ -38,18 +39,18 @@ def read_secret(block: Block, key: str, place: Place) -> str | None:
         block.refuse(sources[0], f"refers to a secret manager, and there is none; write {key}_file", on_key=True)
         return None
     text = block.text(sources[0])
-    return text if sources[0] == key else read_file(block, sources[0], text, place)
+    return text if sources[0] == key else read_secret_file(block.at(sources[0]), block.problems, place)
 
 
-def read_file(block: Block, key: str, path: str, place: Place) -> str:
+def read_secret_file(node: Node, problems: Problems, place: Place) -> str:
     """Return the content of a file without blanks around it; an empty text when it cannot be read, which is reported.
 
     A change to the file reloads the configuration.
     """
     try:
-        return place.files.read_text(Path(path), MAX_SECRET_BYTES).strip()
+        return place.files.read_text(Path(node.text), MAX_SECRET_BYTES).strip()
     except ValueError as error:
-        block.refuse(key, f'"{path}" {error}')
+        problems.add(node, f'"{node.text}" {error}')
         return ""
 
 

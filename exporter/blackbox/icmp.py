@@ -34,7 +34,7 @@ def read_icmp(block: Block, place: Place) -> Recipe | None:
         "ip_protocol": read_ip_protocol(block),
         "source_ip": read_source_ip(block),
         "payload_size": size or _DEFAULT_PAYLOAD_BYTES,
-        "ttl": ttl or _DEFAULT_TTL,
+        "ttl": ttl or None,
         "dont_fragment": block.flag("dont_fragment", default=False),
     }
     settings = settings_of(IcmpSettings, values, block)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from exporter.blackbox.block import Block
 from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
 from exporter.blackbox.http_auth import AUTH_KEYS, read_authentication
+from exporter.blackbox.http_fields import VALUE_KEYS, read_values
 from exporter.blackbox.http_proxies import PROXY_KEYS
 from exporter.blackbox.query_response import read_messages
 from exporter.blackbox.recipe import Aim, Recipe, settings_of
 from exporter.checks.websocket import WEBSOCKET
+from exporter.http.request_rules import field_text
 from exporter.websocket.settings import WebSocketSettings
 
 if TYPE_CHECKING:
-    from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
     from exporter.settings import CheckSettings
 
@@ -34,13 +36,25 @@ def read_websocket(block: Block, place: Place) -> Recipe | None:
         "ip_protocol": read_ip_protocol(block),
         "tls_config": read_tls_config(client, place),
         "dialogue": read_messages(block),
-        "headers": {**block.text_mapping("headers"), **dict(identified.pop("headers", {}))},  # type: ignore[call-overload]
+        "headers": {**_headers(block, place), **cast("dict[str, str]", identified.pop("headers", {}))},
         **{key: value for key, value in identified.items() if key == "basic_auth"},
     }
     settings = settings_of(WebSocketSettings, values, block, {"dialogue": "query_response"})
     if settings is None or len(block.problems) > before:
         return None
     return Recipe(check_type=WEBSOCKET, settings=settings, expectations=(), aim=_aim)
+
+
+def _headers(block: Block, place: Place) -> dict[str, str]:
+    """Return the header fields; each is a text, or has values, secrets and files, which make one field."""
+    headers = {}
+    for name, node in block.mapping("headers").items():
+        if isinstance(node.value, dict):
+            values = map(field_text, read_values(Block(node, VALUE_KEYS, block.problems), place))
+            headers[name] = ", ".join(values)
+        else:
+            headers[name] = node.text
+    return headers
 
 
 def _aim(settings: CheckSettings, target: str, hostname: str) -> Aim:

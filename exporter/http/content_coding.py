@@ -96,6 +96,59 @@ def decoder_for(content_encodings: Iterable[str], limit_bytes: int) -> Decoder |
     return make(limit_bytes)
 
 
+def assumed_decoder(coding: str, limit_bytes: int) -> Decoder | None:
+    """Return the decoder for a body that is taken to have a coding; `deflate` is the raw format then.
+
+    Args:
+        coding: `gzip`, `br`, `deflate` or `identity`, which has no decoder.
+        limit_bytes: Most bytes that may come out.
+    """
+    if coding == "identity":
+        return None
+    return _NeverEmpty(coding, _RawDeflate(limit_bytes) if coding == "deflate" else _DECODERS[coding](limit_bytes))
+
+
+class _NeverEmpty:
+    """A decoder for a body that must be there: an empty one is not in any coding."""
+
+    def __init__(self, coding: str, decoder: Decoder) -> None:
+        self._coding = coding
+        self._decoder = decoder
+        self._is_empty = True
+
+    def feed(self, data: bytes) -> bytes:
+        self._is_empty = self._is_empty and not data
+        return self._decoder.feed(data)
+
+    def finish(self) -> None:
+        if self._is_empty:
+            raise _truncated(self._coding)
+        self._decoder.finish()
+
+
+class _RawDeflate:
+    """Deflate without the zlib format (RFC 1951); what follows its end is ignored."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._left_bytes = limit_bytes
+        self._limit_bytes = limit_bytes
+        self._stream = zlib.decompressobj(_RAW_WINDOW)
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            decoded = self._stream.decompress(data, self._left_bytes + 1)
+        except zlib.error as error:
+            raise _corrupt("deflate", "it is corrupt") from error
+        self._left_bytes -= len(decoded)
+        if self._left_bytes < 0:
+            raise _too_large(self._limit_bytes)
+        return decoded
+
+    def finish(self) -> None:
+        if not self._stream.eof:
+            raise _truncated("deflate")
+
+
 class _Zlib:
     """gzip and deflate, the latter in both forms: RFC 9110 means the zlib format, many servers send raw deflate."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.http.message import USER_AGENT, RequestOptions
 from exporter.http.redirects import RedirectRules
+from exporter.http.request_rules import field_text
 from exporter.net.proxy.settings import usable_proxies
 from exporter.secrecy import SecretText, is_credential_name
 from exporter.settings import parse_host_port
@@ -32,16 +33,16 @@ def request_defaults(settings: HttpSettings) -> RequestDefaults:
     Raises:
         CheckFailed: With reason `local` when the proxies in the environment are invalid.
     """
-    defaults = {
-        b"User-Agent": USER_AGENT.encode(),
-        b"Accept": b"*/*",
-        b"Accept-Encoding": (settings.compression or "identity").encode(),
-        b"Connection": b"close",
-    }
+    defaults = {b"User-Agent": USER_AGENT.encode()}
+    if settings.rules.sends_accept:
+        defaults |= {b"Accept": b"*/*", b"Accept-Encoding": (settings.compression or "identity").encode()}
+    defaults[b"Connection"] = b"close"
     configured = {name.encode(): value.encode() for name, value in settings.headers.items()}
+    further = settings.rules.further_fields
     if "json_body" in settings.model_fields_set:
         defaults[b"Content-Type"] = b"application/json"
     fields = _overridden(defaults, configured)
+    fields += tuple((name.encode(), field_text(value).encode()) for name, value in further)
     if settings.bearer_token is not None:
         fields += ((b"Authorization", f"Bearer {settings.bearer_token.get_secret_value()}".encode()),)
     withheld = _withheld(settings)
@@ -56,6 +57,7 @@ def request_defaults(settings: HttpSettings) -> RequestDefaults:
         body_limit_bytes=settings.body_size_limit,
         stop_at_redirect=settings.follow_redirects,
         proxies=usable_proxies(settings),
+        coding=settings.rules.coding,
         keep_alive=settings.keep_alive,
         http2=settings.http2,
         http3=settings.http3,
@@ -63,7 +65,10 @@ def request_defaults(settings: HttpSettings) -> RequestDefaults:
     rules = RedirectRules(
         max_redirects=settings.max_redirects,
         allow_downgrade=settings.allow_downgrade,
-        fields_elsewhere=_overridden(defaults, open_fields),
+        fields_elsewhere=(
+            *_overridden(defaults, open_fields),
+            *((name.encode(), value.encode()) for name, value in further if isinstance(value, str)),
+        ),
         withheld=withheld,
     )
     return RequestDefaults(fields, options, rules if settings.follow_redirects else None)
@@ -80,5 +85,6 @@ def _withheld(settings: HttpSettings) -> tuple[str, ...]:
     found = [
         name for name, value in settings.headers.items() if isinstance(value, SecretText) or is_credential_name(name)
     ]
+    found += [name for name, value in settings.rules.further_fields if not isinstance(value, str)]
     ways = (settings.basic_auth, settings.bearer_token, settings.digest_auth, settings.oauth2)
     return (*found, "Authorization") if any(way is not None for way in ways) else tuple(found)

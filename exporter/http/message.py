@@ -48,6 +48,7 @@ class RequestOptions:
         tls_timeout_seconds: Limit of the handshake alone.
         body_limit_bytes: Maximum bytes of body, both on the wire and after decoding.
         proxies: The proxies to use.
+        coding: The coding that is undone whatever Content-Encoding says, `identity` for none; None goes by it.
         stop_at_redirect: Whether the body of a redirect is left unread.
         http2: Whether to use HTTP/2 with a server that offers it in the TLS handshake.
         http3: Whether to use HTTP/3, and nothing else, for https URLs; proxies are not used then.
@@ -59,6 +60,7 @@ class RequestOptions:
     server_name: str | None = None
     tls_timeout_seconds: float | None = None
     body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES
+    coding: str | None = None
     stop_at_redirect: bool = False
     proxies: Proxies = NO_PROXIES
     keep_alive: bool = False

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
-from exporter.http.content_coding import decoded_in_thread, decoder_for
+from exporter.http.content_coding import assumed_decoder, decoded_in_thread, decoder_for
 from exporter.model import Reason
 from exporter.net.errors import connection_failure
 
@@ -120,7 +120,7 @@ class ResponseReader:
         self.declared_bytes = exchange.content_length
         if self.declared_bytes > self._limit_bytes:
             raise self._too_large(f"announced with {self.declared_bytes} bytes, which is")
-        self._decoder = body_decoder(exchange, self._limit_bytes)
+        self._decoder = body_decoder(exchange, self._limit_bytes, self._request.options.coding)
         return True
 
     def check_chunk(self, size_bytes: int) -> None:
@@ -167,7 +167,8 @@ class ResponseReader:
     def end(self) -> CheckFailed | None:
         """Process the end of the answer; return the failure of an encoded body that ends too early."""
         self._exchange.ended_at = perf_counter()
-        if self._decoder is not None and self._exchange.wire_body_bytes:
+        is_expected = bool(self._exchange.wire_body_bytes) or self._request.options.coding is not None
+        if self._decoder is not None and is_expected:
             try:
                 self._decoder.finish()
             except CheckFailed as failure:
@@ -213,18 +214,19 @@ class ResponseReader:
         return CheckFailed(Reason.TOO_LARGE, f"the body {what} larger than {self._limit_bytes} bytes")
 
 
-def body_decoder(exchange: Exchange, limit_bytes: int) -> Decoder | None:
+def body_decoder(exchange: Exchange, limit_bytes: int, coding: str | None = None) -> Decoder | None:
     """Return the decoder for the body of an exchange as it arrives; None when it is kept undecoded.
 
     Args:
         exchange: The exchange, whose head has arrived. An unknown coding is recorded in it.
         limit_bytes: Most bytes that may come out.
+        coding: The coding to undo whatever the head says, `identity` for none; None goes by the head.
     """
     codings = exchange.header_values("content-encoding")
-    if not codings:
+    if not codings and coding is None:
         return None
     try:
-        decoder = decoder_for(codings, limit_bytes)
+        decoder = decoder_for(codings, limit_bytes) if coding is None else assumed_decoder(coding, limit_bytes)
     except CheckFailed as failure:
         exchange.body_fault = failure.detail
         return None

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self, TypeVar, cast
 from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator, model_validator
 
 from exporter.http.message import DEFAULT_BODY_LIMIT_BYTES
+from exporter.http.request_rules import OWN_RULES, RequestRules
 from exporter.http.url import parse_http_url
 from exporter.net.proxy.settings import ProxySettings, secret_line
 from exporter.settings import (
@@ -51,7 +52,7 @@ def _method(method: str) -> str:
     return method.upper()
 
 
-def _accepts(accept_encoding: str, coding: str) -> bool:
+def accepts_coding(accept_encoding: str, coding: str) -> bool:
     """Whether an Accept-Encoding field accepts a coding (RFC 9110 section 12.5.3)."""
     weights: dict[str, bool] = {}
     for item in accept_encoding.lower().split(","):
@@ -202,7 +203,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, JsonValuesSettin
         if len(bodies) > 1:
             raise ValueError(f"has {' and '.join(bodies)}; a request has one body")
         accepted = next((value for name, value in self.headers.items() if name.lower() == "accept-encoding"), None)
-        if self.compression is not None and accepted is not None and not _accepts(accepted, self.compression):
+        if self.compression is not None and accepted is not None and not accepts_coding(accepted, self.compression):
             raise ValueError(f"has compression {self.compression}, which its header Accept-Encoding does not accept")
         return self
 
@@ -225,6 +226,11 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, JsonValuesSettin
         except ImportError as error:
             raise ValueError(f"has http3, which needs more: pip install 'nyxmon-exporter[http3]' ({error})") from error
         return self
+
+    @property
+    def rules(self) -> RequestRules:
+        """How its requests are made and its answers are read."""
+        return OWN_RULES
 
     @property
     def host_header(self) -> str | None:
