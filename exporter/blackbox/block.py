@@ -35,7 +35,7 @@ class Block:
         entries = node.value
         if not isinstance(entries, dict):
             if entries is not None:
-                problems.add(node, f"must be a mapping, not {_shown(node)}")
+                problems.add(node, f"must be a mapping, not {shown(node)}")
             entries = {}
         self.entries: Mapping[str, Node] = {}
         for key, value in entries.items():
@@ -55,6 +55,11 @@ class Block:
     def refuse(self, key: str, message: str, *, on_key: bool = False) -> None:
         """Report what is wrong with the value of a key."""
         self.problems.add(self.at(key), message, on_key=on_key)
+
+    def require(self, key: str) -> None:
+        """Report that the mapping lacks a key, or has it without a value."""
+        if not self.text(key):
+            self.problems.add(self.node._replace(path=f"{self.node.path}.{key}"), "is required")
 
     def warn(self, key: str, message: str) -> None:
         """Report what the value of a key means here, if that is not what it seems to mean."""
@@ -133,16 +138,16 @@ class Block:
                 self.problems.add(node, str(error))
 
 
-def _shown(node: Node) -> str:
+def shown(node: Node) -> str:
     """Return a value as a message may show it."""
     if isinstance(node.value, dict | list):
         return "a mapping" if isinstance(node.value, dict) else "a list"
-    return "<secret>" if is_credential_path(node.path) else quoted(node.text)
+    return "<secret>" if is_credential_path(node.path) else quoted(node.value)
 
 
 def _as_text(node: Node) -> str:
     if isinstance(node.value, dict | list):
-        raise ValueError(f"must be text, not {_shown(node)}")  # noqa: TRY004 - a fault of the document
+        raise ValueError(f"must be text, not {shown(node)}")  # noqa: TRY004 - a fault of the document
     return "" if node.value is None else node.text
 
 
@@ -152,7 +157,7 @@ def _as_flag(node: Node) -> bool:
     try:
         return parse_go_flag(node.value if isinstance(node.value, str) else "")
     except ValueError as error:
-        raise ValueError(f"{error}, not {_shown(node)}") from None
+        raise ValueError(f"{error}, not {shown(node)}") from None
 
 
 def _as_integer(node: Node) -> int:
@@ -163,7 +168,7 @@ def _as_integer(node: Node) -> int:
     try:
         return parse_go_integer(node.value if isinstance(node.value, str) else "")
     except ValueError as error:
-        raise ValueError(f"{error}, not {_shown(node)}") from None
+        raise ValueError(f"{error}, not {shown(node)}") from None
 
 
 def _as_parsed(node: Node, parse: Callable[[str], T]) -> T:
@@ -171,16 +176,16 @@ def _as_parsed(node: Node, parse: Callable[[str], T]) -> T:
     try:
         return parse(text)
     except ValueError as error:
-        raise ValueError(f"{_shown(node)} {error}") from None
+        raise ValueError(f"{shown(node._replace(value=text))} {error}") from None
 
 
 def _as_list(node: Node) -> list[Node]:
     if not isinstance(node.value, list):
-        raise ValueError(f"must be a list, not {_shown(node)}")  # noqa: TRY004 - a fault of the document
+        raise ValueError(f"must be a list, not {shown(node)}")  # noqa: TRY004 - a fault of the document
     return node.value
 
 
 def _as_mapping(node: Node) -> dict[str, Node]:
     if not isinstance(node.value, dict):
-        raise ValueError(f"must be a mapping, not {_shown(node)}")  # noqa: TRY004 - a fault of the document
+        raise ValueError(f"must be a mapping, not {shown(node)}")  # noqa: TRY004 - a fault of the document
     return node.value

@@ -78,6 +78,10 @@ def read_tls_config(parent: Block, place: Place, key: str = "tls_config") -> Tls
     values["insecure_skip_verify"] = block.flag("insecure_skip_verify", default=False)
     if "max_version" in values and "min_version" not in values and str(values["max_version"]) < "TLS12":
         values["min_version"] = values["max_version"]
+    least, most = str(values.get("min_version", "")), str(values.get("max_version", "TLS13"))
+    if least > most:
+        block.refuse("max_version", f"{most} is below min_version {least}")
+        del values["max_version"]
     return settings_of(TlsConfig, values, block) or TlsConfig()
 
 

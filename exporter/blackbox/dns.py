@@ -51,8 +51,7 @@ def read_dns(block: Block, place: Place) -> Recipe | None:
         "transport": _transport(block),
     }
     name = block.text("query_name")
-    if not name:
-        block.refuse("query_name", "needs query_name, which is asked for")
+    block.require("query_name")
     keys = {"record_type": "query_type", "record_class": "query_class"}
     settings = settings_of(DnsSettings, values, block, keys)
     expectations = tuple(_expectations(block))
@@ -72,6 +71,7 @@ def _transport(block: Block) -> str:
     transport, over_tls = block.text("transport_protocol") or "udp", block.flag("dns_over_tls", default=False)
     if transport not in ("udp", "tcp"):
         block.refuse("transport_protocol", f'"{transport}" is not a transport protocol; write udp or tcp')
+        return "udp"
     if not over_tls:
         return transport
     if transport != "tcp":

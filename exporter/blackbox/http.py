@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
+    from exporter.config.problems import Node
     from exporter.model import Expectation
     from exporter.settings import CheckSettings
 
@@ -39,6 +41,7 @@ KEYS = (
     "skip_resolve_phase_with_proxy", "enable_http2", "enable_http3", "tls_config", *ADDRESS_KEYS, *AUTH_KEYS,
     *PROXY_KEYS,
 )  # fmt: skip
+_CEL_KEYS = ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel")
 _HEADER_MATCH_KEYS = ("header", "regexp", "allow_missing")
 _VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2.0": "2", "HTTP/3.0": "3"}
 _MISSPELLED_VERSIONS = {"HTTP/2": "HTTP/2.0", "HTTP/3": "HTTP/3.0"}
@@ -67,6 +70,8 @@ class HostnameConflictError(ExporterError, ValueError):
 def read_http(block: Block, place: Place) -> Recipe | None:
     """Return how to make checks of a block `http`; None when it has faults, which are then reported."""
     before = len(block.problems)
+    if block.flag("enable_http3", default=False) and block.flag("enable_http2", default=True):
+        block.refuse("enable_http3", "needs enable_http2: false beside it", on_key=True)
     values: dict[str, object] = {
         "ip_protocol": read_ip_protocol(block),
         "tls_config": read_tls_config(block, place),
@@ -84,6 +89,9 @@ def read_http(block: Block, place: Place) -> Recipe | None:
             sends_accept=False, further_fields=read_further_fields(block, place), coding=_coding(block)
         ),
     }
+    for key in _CEL_KEYS:
+        if key in block:
+            block.refuse(key, "cannot be used: CEL expressions are not evaluated here", on_key=True)
     expectations = tuple(_expectations(block))
     settings = settings_of(ModuleHttpSettings, values, block, {"http3": "enable_http3", "proxy": "proxy_url"})
     if settings is None or len(block.problems) > before:
@@ -103,7 +111,11 @@ def _body(block: Block, place: Place) -> dict[str, object]:
     text, path = block.text("body"), block.text("body_file")
     if text and path:
         block.refuse("body_file", "cannot be beside body; a request has one body", on_key=True)
-    if path:
+    elif path:
+        try:
+            place.files.check_readable(Path(path))
+        except ValueError as error:
+            block.refuse("body_file", f'"{path}" {error}')
         return {"body_file": path}
     return {"body": text} if text else {}
 
@@ -150,9 +162,8 @@ def _expectations(block: Block) -> Iterator[Expectation]:
 def _header_match(item: Block, label: str, *, negative: bool) -> Iterator[Expectation]:
     """Yield what is expected of a header; it fails when it is missing, unless that is allowed."""
     name, allows_missing = item.text("header"), item.flag("allow_missing", default=False)
-    for key in ("header", "regexp"):
-        if not item.text(key):
-            item.refuse(key, f"needs {key}")
+    item.require("header")
+    item.require("regexp")
     pattern = item.parsed("regexp", Pattern, None)
     if pattern is None:
         return
@@ -170,9 +181,19 @@ def _versions(block: Block) -> Iterator[str]:
         if spelled != text:
             block.problems.warn(node, f'"{text}" means {spelled} here; blackbox_exporter never finds it')
         if spelled in _VERSIONS:
+            _check_that_it_can_come(block, spelled, node)
             yield _VERSIONS[spelled]
         else:
             block.problems.add(node, f'"{text}" is not a version of HTTP; write {", ".join(_VERSIONS)}')
+
+
+def _check_that_it_can_come(block: Block, version: str, node: Node) -> None:
+    """Refuse a version that `enable_http3` excludes."""
+    over_quic = block.flag("enable_http3", default=False)
+    if version == "HTTP/3.0" and not over_quic:
+        block.problems.add(node, "HTTP/3.0 needs enable_http3: true")
+    if version in ("HTTP/1.1", "HTTP/2.0") and over_quic:
+        block.problems.add(node, f"{version} cannot be beside enable_http3, which speaks nothing but HTTP/3.0")
 
 
 _HAS_SCHEME = re.compile(r"https?://", re.IGNORECASE)

@@ -58,8 +58,7 @@ def read_authentication(block: Block, place: Place) -> dict[str, object]:
     """Return the settings that say who asks: `basic_auth`, `oauth2`, or a header."""
     given = [key for key in AUTH_KEYS if key in block]
     if len(given) > 1:
-        ways = " and ".join(given)
-        block.refuse(given[1], f"is one too many: {ways}; a request has one Authorization", on_key=True)
+        block.refuse(given[1], f"cannot be beside {given[0]}; a request has one Authorization", on_key=True)
         return {}
     match given[0] if given else "":
         case "basic_auth":
@@ -96,8 +95,7 @@ def _header(kind: str, credentials: str | None) -> dict[str, object]:
 def _oauth2(parent: Block, place: Place) -> dict[str, object]:
     block = parent.block("oauth2", _OAUTH2_KEYS)
     for key in ("client_id", "token_url"):
-        if not block.text(key):
-            block.refuse(key, f"needs {key}")
+        block.require(key)
     grant = block.text("grant_type") or "client_credentials"
     if grant != "client_credentials":
         block.refuse("grant_type", f'"{grant}" is not supported; only client_credentials is')

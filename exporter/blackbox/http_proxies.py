@@ -37,7 +37,7 @@ def read_proxies(block: Block) -> dict[str, object]:
             for name, node in block.mapping("proxy_connect_header").items()
         },
     }
-    if has_proxy:
+    if has_proxy and not from_environment:
         values["proxy"] = _proxy(block)
     return values
 

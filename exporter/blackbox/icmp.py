@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from exporter.blackbox.connection_keys import ADDRESS_KEYS, SOURCE_KEYS, read_ip_protocol, read_source_ip
 from exporter.blackbox.recipe import Aim, Recipe, settings_of
 from exporter.checks.icmp import ICMP, IcmpSettings
+from exporter.icmp.packets import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from exporter.blackbox.block import Block
@@ -27,8 +28,8 @@ def read_icmp(block: Block, place: Place) -> Recipe | None:
         block.refuse("ttl", f"must be from 0 to {_MOST_HOPS}, not {ttl}")
         ttl = _DEFAULT_TTL
     size = block.integer("payload_size", 0)
-    if size < 0:
-        block.refuse("payload_size", f"must be at least 0, not {size}")
+    if not 0 <= size <= MAX_PAYLOAD_BYTES:
+        block.refuse("payload_size", f"must be from 0 to {MAX_PAYLOAD_BYTES}, not {size}")
         size = 0
     values = {
         "ip_protocol": read_ip_protocol(block),

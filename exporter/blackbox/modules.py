@@ -153,7 +153,7 @@ def _read(path: Path, problems: Problems, files: Files) -> dict[str, Module]:
         problems.add_at(str(path), 0, 0, "", str(error))
         return {}
     root = load_document(text, str(path), problems, is_of_go=True)
-    if root is None:
+    if root is None or root.value is None:
         if not problems:
             problems.add_at(str(path), 0, 0, "", "is empty; it needs the key modules")
         return {}

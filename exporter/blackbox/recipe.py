@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from exporter.blackbox.block import shown
+from exporter.config.problems import follow
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pydantic_core import ErrorDetails
 
     from exporter.blackbox.block import Block
     from exporter.checks.base import CheckType
@@ -65,7 +70,19 @@ def settings_of(
         return model(**values)
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_input=False):
-            field = str(fault["loc"][0]) if fault["loc"] else ""
-            message = str(fault.get("ctx", {}).get("error", fault["msg"]))
-            block.refuse((keys or {}).get(field, field), message)
+            _report(fault, block, keys or {})
     return None
+
+
+def _report(fault: ErrorDetails, block: Block, keys: Mapping[str, str]) -> None:
+    """Report a fault at the value it is about, as far as the file has one."""
+    message = str(fault.get("ctx", {}).get("error", fault["msg"]))
+    place = [keys.get(str(step), step) for step in fault["loc"][:1]] + list(fault["loc"][1:])
+    on_key = place[-1:] == ["[key]"]
+    node, _ = follow(block.entries, tuple(place))
+    if node is None:
+        block.problems.add(block.node, message)
+    elif on_key or isinstance(node.value, dict | list):
+        block.problems.add(node, message, on_key=on_key)
+    else:
+        block.problems.add(node, f"{shown(node)} {message}")

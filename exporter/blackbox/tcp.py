@@ -46,11 +46,14 @@ def read_unix(block: Block, place: Place) -> Recipe | None:
 
 
 def _stream(block: Block, place: Place) -> dict[str, object]:
-    return {
-        "tls": block.flag("tls", default=False),
-        "tls_config": read_tls_config(block, place),
-        "dialogue": read_query_response(block),
-    }
+    uses_tls, steps = block.flag("tls", default=False), read_query_response(block)
+    if uses_tls and any(step.starttls for step in steps):
+        block.refuse("tls", "cannot be beside a step with starttls, which changes to TLS by itself", on_key=True)
+        uses_tls = False
+    if sum(step.starttls for step in steps) > 1:
+        block.refuse("query_response", "has starttls in several steps; a connection changes to TLS once", on_key=True)
+        steps = ()
+    return {"tls": uses_tls, "tls_config": read_tls_config(block, place), "dialogue": steps}
 
 
 def _aim_at_port(settings: CheckSettings, target: str, hostname: str) -> Aim:

@@ -180,8 +180,8 @@ _KEYS = _table(
 )  # fmt: skip
 
 _BLACKBOX = (
-    "this is blackbox.yml, which is another format; write checks, each with name, type and target"
-    " (the README has a table)"
+    "this is a blackbox.yml; start with --blackbox.config.file to probe its modules, or write checks, each with name,"
+    " type and target (the README has a table)"
 )
 _DOCUMENT_KEYS: Mapping[str, str] = {
     "modules": _BLACKBOX,

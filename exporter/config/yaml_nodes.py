@@ -150,6 +150,18 @@ def _is_merge(key: yaml.nodes.Node) -> bool:
     return isinstance(key, ScalarNode) and key.value == "<<" and key.style not in ("'", '"')
 
 
+def _binary_text(text: str) -> str:
+    """Return the text of a `!!binary` scalar.
+
+    Raises:
+        ValueError: When it is not base64.
+    """
+    try:
+        return b64decode("".join(text.split()), validate=True).decode("utf-8", "surrogateescape")
+    except ValueError:
+        raise ValueError("is not base64") from None
+
+
 class _TooLargeError(Exception):
     """Raised when a document has more nodes or aliases than allowed."""
 
@@ -213,7 +225,7 @@ class _Tree:
     def _scalar(self, node: ScalarNode, line: int, column: int, path: str) -> Value:
         try:
             if node.tag == _BINARY and self._is_of_go:
-                return b64decode("".join(node.value.split()), validate=True).decode("utf-8", "surrogateescape")
+                return _binary_text(node.value)
             return scalar_of(node.tag, node.value)
         except ValueError as error:
             message = f"{quoted(node.value)} {error}"
