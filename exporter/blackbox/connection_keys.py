@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.blackbox.inline_files import inline_file
@@ -98,17 +97,17 @@ def _read_pem(block: Block, item: str, place: Place) -> str | None:
     text = block.text(sources[0])
     if sources[0] == item:
         return inline_file(text)
-    place.files.note(Path(text))
-    return text
+    return text if place.has(block.at(sources[0]), block.problems) else None
 
 
 def _check_pair(block: Block, files: dict[str, str]) -> None:
     """Report a certificate without a key, and files that cannot be used; leave only what can."""
-    if ("cert_file" in files) != ("key_file" in files):
-        given, missing = ("cert", "key") if "cert_file" in files else ("key", "cert")
+    for given, missing in (("cert", "key"), ("key", "cert")):
         written = given if given in block else f"{given}_file"
-        block.refuse(written, f"needs {missing} or {missing}_file beside it", on_key=True)
-        files.pop(f"{given}_file")
+        if written in block and missing not in block and f"{missing}_file" not in block:
+            block.refuse(written, f"needs {missing} or {missing}_file beside it", on_key=True)
+    if ("cert_file" in files) != ("key_file" in files):
+        files.pop("cert_file" if "cert_file" in files else "key_file")
     for error in unusable_files(files.get("ca_file"), files.get("cert_file"), files.get("key_file")):
         item = next(key.removesuffix("_file") for key, file in files.items() if file == error.file)
         named = f'"{error.file}" ' if item not in block else ""

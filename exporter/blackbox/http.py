@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
@@ -112,10 +111,7 @@ def _body(block: Block, place: Place) -> dict[str, object]:
     if text and path:
         block.refuse("body_file", "cannot be beside body; a request has one body", on_key=True)
     elif path:
-        try:
-            place.files.check_readable(Path(path))
-        except ValueError as error:
-            block.refuse("body_file", f'"{path}" {error}')
+        place.has(block.at("body_file"), block.problems)
         return {"body_file": path}
     return {"body": text} if text else {}
 

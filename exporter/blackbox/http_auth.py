@@ -43,10 +43,12 @@ def read_secret(block: Block, key: str, place: Place) -> str | None:
 
 
 def read_secret_file(node: Node, problems: Problems, place: Place) -> str:
-    """Return the content of a file without blanks around it; an empty text when it cannot be read, which is reported.
+    """Return the content of a file without blanks around it; an empty text when it cannot be read.
 
     A change to the file reloads the configuration.
     """
+    if not place.has(node, problems):
+        return ""
     try:
         return place.files.read_text(Path(node.text), MAX_SECRET_BYTES).strip()
     except ValueError as error:

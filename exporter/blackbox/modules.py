@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from exporter.blackbox import dns, grpc, http, icmp, tcp, websocket
 from exporter.blackbox.block import Block
 from exporter.blackbox.http import HostnameConflictError
-from exporter.blackbox.recipe import Place
+from exporter.blackbox.recipe import MissingFileError, Place
 from exporter.blackbox.shown import shown_module
 from exporter.config.check_builder import with_preparation
 from exporter.config.files import MAX_TARGET_FILE_BYTES, Files
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from exporter.config.problems import Node
     from exporter.errors import ConfigProblem
 
-__all__ = ["HostnameConflictError", "Module", "Modules", "load_modules"]
+__all__ = ["HostnameConflictError", "MissingFileError", "Module", "Modules", "load_modules"]
 
 _PROBERS: Mapping[str, tuple[tuple[str, ...], Callable[[Block, Place], Recipe | None]]] = {
     "http": (http.KEYS, http.read_http),
@@ -51,6 +51,7 @@ class Module:
         name: Its name.
         prober: The name of its prober.
         timeout_seconds: The longest time of a probe; 0 leaves it to the scrape.
+        missing: Why it cannot be used until a file appears; empty when it can.
         shown: The module as it is written, with secrets masked.
         recipe: How its checks are made.
     """
@@ -58,6 +59,7 @@ class Module:
     name: str
     prober: str
     timeout_seconds: float
+    missing: tuple[str, ...] = ()
     shown: Mapping[str, object]
     recipe: Recipe = field(repr=False)
 
@@ -75,8 +77,11 @@ class Module:
 
         Raises:
             HostnameConflictError: When the module has another Host header than `hostname`.
+            MissingFileError: When the module names a file that could not be read.
             ValueError: When the target cannot be probed; the message completes a sentence about it.
         """
+        if self.missing:
+            raise MissingFileError("; ".join(self.missing))
         recipe = self.recipe
         aimed, settings = recipe.aim(recipe.settings, target, hostname or "")
         label = mask_url_password(target)
@@ -157,31 +162,33 @@ def _read(path: Path, problems: Problems, files: Files) -> dict[str, Module]:
         if not problems:
             problems.add_at(str(path), 0, 0, "", "is empty; it needs the key modules")
         return {}
-    place = Place(files)
     modules = Block(root, ("modules",), problems).mapping("modules")
-    found = ((name, _module(name, node, problems, place)) for name, node in modules.items())
+    found = ((name, _module(name, node, problems, files)) for name, node in modules.items())
     return {name: module for name, module in found if module is not None}
 
 
-def _module(name: str, node: Node, problems: Problems, place: Place) -> Module | None:
+def _module(name: str, node: Node, problems: Problems, files: Files) -> Module | None:
     block = Block(node, _MODULE_KEYS, problems)
+    place = Place(files, [])
     timeout_seconds = block.duration("timeout")
     prober = block.text("prober")
     recipe = None
     for key in _PROBERS:
         if key in block or key == prober:
-            read = _recipe(block, key, place)
-            recipe = read if key == prober else recipe
+            keys, read = _PROBERS[key]
+            found = read(block.block(key, keys), place if key == prober else Place(files, []))
+            recipe = found if key == prober else recipe
     if not prober:
         block.problems.add(node._replace(path=f"{node.path}.prober"), f"is required; probers: {', '.join(_PROBERS)}")
     elif prober not in _PROBERS:
         block.refuse("prober", f'"{prober}" is not a prober; {suggest(prober, _PROBERS, kind="probers")}')
     if recipe is None:
         return None
-    shown = shown_module(node)
-    return Module(name=name, prober=prober, timeout_seconds=timeout_seconds, shown=shown, recipe=recipe)
-
-
-def _recipe(block: Block, key: str, place: Place) -> Recipe | None:
-    keys, read = _PROBERS[key]
-    return read(block.block(key, keys), place)
+    return Module(
+        name=name,
+        prober=prober,
+        timeout_seconds=timeout_seconds,
+        shown=shown_module(node),
+        missing=tuple(place.missing),
+        recipe=recipe,
+    )

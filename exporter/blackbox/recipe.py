@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from exporter.blackbox.block import Block
     from exporter.checks.base import CheckType
     from exporter.config.files import Files
+    from exporter.config.problems import Node, Problems
     from exporter.model import Expectation
     from exporter.settings import CheckSettings, SettingsModel
 
@@ -50,9 +52,29 @@ class Recipe:
 
 
 class Place(NamedTuple):
-    """What the readers of blocks share; lives as long as the load."""
+    """What the readers of a module's blocks share; lives as long as the load.
+
+    Attributes:
+        files: The files that are read, or missed.
+        missing: Why the module cannot be used until a file appears; empty when it can.
+    """
 
     files: Files
+    missing: list[str]
+
+    def has(self, node: Node, problems: Problems) -> bool:
+        """Return whether the file that a value names can be read; without it, probes fail, which is a warning."""
+        try:
+            self.files.check_readable(Path(node.text))
+        except ValueError as error:
+            problems.warn(node, f'"{node.text}" {error}; probes fail until it can be')
+            self.missing.append(f"{node.path}: {node.text} {error}")
+            return False
+        return True
+
+
+class MissingFileError(ValueError):
+    """Raised for a probe of a module that names a file which could not be read."""
 
 
 def settings_of(

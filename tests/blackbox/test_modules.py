@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from exporter.blackbox import HostnameConflictError, load_modules
 from exporter.dialogue.template import Template
 from exporter.http.settings import HttpSettings
+from tests.blackbox.module_files import module_of
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from exporter.blackbox import Module
-
-
-def module_of(path: Path, text: str) -> Module:
-    """Return the module `m` of a file with this text."""
-    file = path / "blackbox.yml"
-    file.write_text(text)
-    module = load_modules(file).get("m")
-    assert module is not None
-    return module
+CONFIGS = Path(__file__).parent.parent / "configs" / "blackbox"
 
 
 def test_a_target_without_scheme_is_asked_over_http(tmp_path: Path) -> None:
@@ -73,3 +62,39 @@ modules:
         Template(("cost $1\n",), ()),
         Template(("", " ", "  $ ", "x \n"), ("name", "2", "1")),
     ]
+
+
+def test_examples_load_and_say_what_they_mean_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that users start from load unchanged; what is not as it seems is a warning."""
+    monkeypatch.chdir(CONFIGS)
+    modules = load_modules(Path("good-examples.yml"))
+    assert len(modules.names) == 27
+    assert [f"{warning.path}: {warning.message}" for warning in modules.warnings] == [
+        (
+            'modules.http_2xx_example.http.valid_http_versions[1]: "HTTP/2" means HTTP/2.0 here; '
+            "blackbox_exporter never finds it"
+        ),
+        (
+            'modules.http_post_body_file.http.body_file: "/files/body.txt" cannot be read: No such file or directory; '
+            "probes fail until it can be"
+        ),
+        (
+            'modules.http_2xx_oauth_client_credentials.http.valid_http_versions[1]: "HTTP/2" means HTTP/2.0 here; '
+            "blackbox_exporter never finds it"
+        ),
+        (
+            'modules.http_custom_ca_example.http.tls_config.ca_file: "/certs/my_cert.crt" cannot be read: '
+            "No such file or directory; probes fail until it can be"
+        ),
+    ]
+
+
+def test_numbers_flags_and_durations_are_read_as_go_reads_them() -> None:
+    """YAML 1.1 numbers and flags, and Go's durations and sizes, mean what they mean there."""
+    module = load_modules(CONFIGS / "good-examples.yml").get("everything_as_go_writes_it")
+    assert module is not None
+    check = module.check("192.0.2.1")
+    settings = check.settings
+    assert (module.timeout_seconds, settings.body_size_limit, settings.ip_protocol) == (60.5, 1536, "ip6")
+    assert dict(settings.headers) == {"X-Number": "1.10", "X-Flag": "true", "X-Empty": ""}
+    assert check.expectations[0].operand == ((200, 200), (200, 200), (999, 999))
