@@ -15,10 +15,10 @@ from exporter.blackbox.connection_keys import (
     read_source_ip,
     read_tls_config,
 )
-from exporter.blackbox.expectations import expected
+from exporter.blackbox.expectations import expected, group
 from exporter.blackbox.recipe import Aim, Recipe, settings_of
 from exporter.checks.dns import DNS
-from exporter.net.dns.answer import RCODE
+from exporter.net.dns.answer import ADDITIONAL_RECORDS, ANSWER_RECORDS, AUTHORITY_RECORDS, RCODE
 from exporter.net.dns.check_settings import DnsSettings
 from exporter.net.dns.question import parse_server
 
@@ -27,10 +27,17 @@ if TYPE_CHECKING:
 
     from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
-    from exporter.model import Expectation
+    from exporter.model import Expectation, Subject
     from exporter.settings import CheckSettings
 
-_VALIDATORS = ("validate_answer_rrs", "validate_authority_rrs", "validate_additional_rrs")
+_VALIDATORS = {
+    "validate_answer_rrs": ANSWER_RECORDS,
+    "validate_authority_rrs": AUTHORITY_RECORDS,
+    "validate_additional_rrs": ADDITIONAL_RECORDS,
+}
+_VALIDATOR_KEYS = (
+    "fail_if_matches_regexp", "fail_if_all_match_regexp", "fail_if_not_matches_regexp", "fail_if_none_matches_regexp",
+)  # fmt: skip
 KEYS = (
     "transport_protocol", "dns_over_tls", "tls_config", "query_name", "query_type", "query_class", "recursion_desired",
     "valid_rcodes", *_VALIDATORS, *ADDRESS_KEYS, *SOURCE_KEYS,
@@ -87,6 +94,26 @@ def _expectations(block: Block) -> Iterator[Expectation]:
         else:
             block.problems.add(node, f'"{text}" is not a response code such as NOERROR, NXDOMAIN or SERVFAIL')
     yield expected("valid_rcodes", RCODE, "in", tuple(codes) or ("NOERROR",))
+    for option, subject in _VALIDATORS.items():
+        yield from _validated(block.block(option, _VALIDATOR_KEYS), option, subject)
+
+
+def _validated(block: Block, option: str, subject: Subject) -> Iterator[Expectation]:
+    """Yield what is expected of the records of a section; the regular expressions see whole records."""
+    for index, (pattern, _) in enumerate(block.regexps("fail_if_matches_regexp")):
+        yield expected(f"{option}.fail_if_matches_regexp[{index}]", subject, "not_matches", pattern)
+    patterns = block.regexps("fail_if_all_match_regexp")
+    if patterns:
+        block.warn("fail_if_all_match_regexp", "fails unless all records match, as in blackbox_exporter")
+    for index, (pattern, _) in enumerate(patterns):
+        label = f"{option}.fail_if_all_match_regexp[{index}]"
+        yield expected(label, subject, "all_match", pattern, missing_ok=True)
+    for index, (pattern, _) in enumerate(block.regexps("fail_if_not_matches_regexp")):
+        yield expected(f"{option}.fail_if_not_matches_regexp[{index}]", subject, "all_match", pattern)
+    label = f"{option}.fail_if_none_matches_regexp"
+    found = [expected(label, subject, "matches", pattern) for pattern, _ in block.regexps(label.rpartition(".")[2])]
+    if found:
+        yield group(label, "any_of", found)
 
 
 def _aim(name: str, settings: CheckSettings, target: str, hostname: str) -> Aim:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from exporter.model import Expectation, Subject, ValueKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from exporter.model import Operator
 
@@ -20,7 +20,12 @@ REGEXP_OPTIONS = (
 )
 """The options whose failure `probe_failed_due_to_regex` reports."""
 
-_GROUP = Subject(name="all", kind=ValueKind.FLAG, description="A group of conditions")
+_GROUP = Expectation(
+    label="",
+    subject=Subject(name="group", kind=ValueKind.FLAG, description="A group of conditions"),
+    operator="all_of",
+    operand=None,
+)
 
 
 def is_about_regexp(expectation: Expectation) -> bool:
@@ -43,12 +48,6 @@ def expected(
     )
 
 
-def all_of(label: str, parts: Iterable[Expectation]) -> Expectation:
-    """Return an expectation that all of several hold."""
-    return Expectation(
-        label=label,
-        subject=_GROUP,
-        operator="all_of",
-        operand=None,
-        parts=tuple(replace(part, label=label) for part in parts),
-    )
+def group(label: str, operator: Literal["any_of", "all_of"], parts: Sequence[Expectation]) -> Expectation:
+    """Return an expectation that one of several holds, or all of them."""
+    return parts[0] if len(parts) == 1 else replace(_GROUP, label=label, operator=operator, parts=tuple(parts))

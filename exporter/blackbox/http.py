@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from pydantic import SecretStr
 
 from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
-from exporter.blackbox.expectations import all_of, expected
+from exporter.blackbox.expectations import expected, group
 from exporter.blackbox.http_auth import AUTH_KEYS, read_authentication
 from exporter.blackbox.http_fields import read_further_fields, read_headers
 from exporter.blackbox.http_proxies import PROXY_KEYS, read_proxies
@@ -168,7 +168,7 @@ def _header_match(item: Block, label: str, *, negative: bool) -> Iterator[Expect
         return
     unmatched = expected(label, HEADER, "not_matches", pattern, selector=name)
     present = expected(label, HEADER, "exists", operand=True, selector=name)
-    yield unmatched if allows_missing else all_of(label, (present, unmatched))
+    yield unmatched if allows_missing else group(label, "all_of", (present, unmatched))
 
 
 def _versions(block: Block) -> Iterator[str]:

@@ -86,6 +86,10 @@ def test_examples_load_and_say_what_they_mean_here(monkeypatch: pytest.MonkeyPat
             'modules.http_custom_ca_example.http.tls_config.ca_file: "/certs/my_cert.crt" cannot be read: '
             "No such file or directory; probes fail until it can be"
         ),
+        (
+            "modules.dns_udp_example.dns.validate_answer_rrs.fail_if_all_match_regexp: fails unless all records match, "
+            "as in blackbox_exporter"
+        ),
     ]
 
 

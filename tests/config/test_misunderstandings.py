@@ -282,10 +282,8 @@ checks:
             "modules: {http_2xx: {prober: http}}",
             [
                 (
-                    "modules: is not a key here; this is blackbox.yml, which is another format; write "
-                    "checks, each with name, "
-                    "type "
-                    "and target (the README has a table)"
+                    "modules: is not a key here; this is a blackbox.yml; start with --blackbox.config.file to probe "
+                    "its modules, or write checks, each with name, type and target (the README has a table)"
                 )
             ],
         ),
