@@ -122,13 +122,13 @@ class DnsCheckExecutor:
         prepared = check.prepared if isinstance(check.prepared, PreparedDns) else _prepare(check)
         inquiry = Inquiry(self._network, settings, prepared.asked, attempt, self._http)
         answer, comparison = None, None
+        if prepared.others:
+            comparison = Comparison(prepared.others, self._network, self._http, attempt, check.timeout_seconds)
         try:
-            if prepared.others:
-                comparison = Comparison(prepared.others, self._network, self._http, attempt, check.timeout_seconds)
-                async with comparison:
-                    answer = await inquiry.answer(check.timeout_seconds)
-            else:
+            if comparison is None:
                 answer = await inquiry.answer(check.timeout_seconds)
+            else:
+                answer = await comparison.beside(inquiry.answer(check.timeout_seconds))
         except CheckFailed as failure:
             return Result(
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.attempt import Attempt
 from exporter.errors import CheckFailed
@@ -28,8 +28,7 @@ from exporter.net.dns.compared import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from exporter.http.message import Sender
     from exporter.inquiry.inquiry import Asked
@@ -74,7 +73,7 @@ def serial_difference(serial: int, other: int) -> int:
 
 
 class Comparison:
-    """Asks the other servers, each in a task, for the length of an `async with` block and until all have answered."""
+    """Asks the other servers, each in a task; lives as long as the attempt."""
 
     def __init__(
         self, others: Sequence[OtherServer], network: Network, http: Sender, attempt: Attempt, timeout_seconds: float
@@ -98,21 +97,28 @@ class Comparison:
         self._seconds: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(self._ask(other)) for other in self._others]
-        return self
+    async def beside(self, own: Coroutine[None, None, DnsAnswer]) -> DnsAnswer:
+        """Return the answer of the check's own server once all others have answered or failed, too.
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None and not issubclass(kind, Exception):
-            self._cancel()
+        Args:
+            own: Asks the check's own server.
+
+        Raises:
+            CheckFailed: As `own` does.
+        """
+        self._tasks = [asyncio.create_task(self._ask(other)) for other in self._others]
         try:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        except asyncio.CancelledError:
+            try:
+                answer = await own
+            except CheckFailed:
+                await asyncio.wait(self._tasks)
+                raise
+            await asyncio.wait(self._tasks)
+        except BaseException:
             self._cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait(self._tasks)
             raise
+        return answer
 
     def report(self, reference: DnsAnswer | None) -> None:
         """Record in the attempt what the other servers answered.

@@ -8,9 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.errors import CheckFailed
-from exporter.http.client import ProbeTransport
 from exporter.http.message import Exchange
-from exporter.http.shared import HttpShared
 from exporter.inquiry.https import ask_over_https, https_request
 from exporter.model import Measurement, MetricSpec, Reason
 from exporter.net.addresses import Endpoint, parse_address
@@ -94,9 +92,7 @@ def asked_of(question: Question, named: str | None, settings: DnsSettings) -> As
 class Inquiry:
     """One attempt to get one answer, and how long each of its phases took so far."""
 
-    def __init__(
-        self, network: Network, settings: DnsSettings, asked: Asked, attempt: Attempt, http: Sender | None = None
-    ) -> None:
+    def __init__(self, network: Network, settings: DnsSettings, asked: Asked, attempt: Attempt, http: Sender) -> None:
         """Prepare to ask.
 
         Args:
@@ -115,7 +111,7 @@ class Inquiry:
         self._connect_seconds = 0.0
         self._request_seconds = 0.0
         self.truncated = False
-        self._http: Sender | None = http
+        self._http = http
 
     async def answer(self, timeout_seconds: float) -> DnsAnswer:
         """Query until there is an answer.
@@ -178,6 +174,8 @@ class Inquiry:
         answer = reply.answer
         assert answer is not None  # noqa: S101 - only datagrams are truncated
         self._attempt.note("answered", rcode=answer.rcode, answers=answer.texts(_SHOWN_ANSWERS), octets=answer.octets)
+        if answer.nsid is not None:
+            self._attempt.note("the server says which one it is", nsid=answer.nsid)
         return answer
 
     async def _ask_connected(self, server: Endpoint, connect: ConnectOptions) -> Reply:
@@ -204,10 +202,8 @@ class Inquiry:
         question, request = self._asked.question, self._asked.request
         exchange = Exchange(self._attempt, secure=True)
         self._facts = exchange.connection
-        sender = self._http or ProbeTransport(HttpShared(self._network))
-        return await ask_over_https(
-            sender, request or https_request(question, server, self._settings), question, exchange
-        )
+        request = request or https_request(question, server, self._settings)
+        return await ask_over_https(self._http, request, question, exchange)
 
     async def _ask_udp(self, server: Endpoint) -> tuple[Reply, Endpoint]:
         """Ask over UDP; return the reply, and the address that was asked."""

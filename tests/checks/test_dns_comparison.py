@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.checks.dns import DNS
+from exporter.attempt import begin_attempt
+from exporter.checks.dns import DNS, DnsCheckExecutor
 from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.inquiry.comparison import serial_difference
@@ -20,6 +22,7 @@ from tests.servers.doq import run_doq_server
 from tests.servers.knot import run_knot
 from tests.servers.process import free_port
 from tests.servers.sockets import sockets_to
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -160,6 +163,23 @@ def test_a_silent_server_of_its_own(runner: AsyncCheckRunner, server: DnsServer)
     assert compared(result, "answered") == {f"{server.server} over tcp": 1}
     assert compared(result, "agrees") == {f"{server.server} over tcp": 0}
     assert sockets_to(server.port) == 0
+
+
+async def test_a_cancelled_comparison_leaves_nothing_behind(server: DnsServer) -> None:
+    """A check that is cut off cuts off its comparisons at once, and says which servers it was waiting for."""
+    text = f"""checks: [{{name: it, type: dns, target: www.test, server: '{server.server}', timeout: 30s,
+        compare: [{{server: '{server.server}', transport: tcp, name: ns2}}]}}]"""
+    [check] = parse_config(text.replace("www.test", "tcp-silent.test"), "c.yml", {"dns": DNS}).checks
+    attempt = begin_attempt()
+    task = asyncio.create_task(DnsCheckExecutor().execute(check))
+    await until(lambda: sockets_to(server.port) > 0)
+    began = perf_counter()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert perf_counter() - began < 1
+    assert attempt.timeout_detail == "no answer yet from ns2"
+    await until(lambda: sockets_to(server.port) == 0)
 
 
 @pytest.mark.parametrize(

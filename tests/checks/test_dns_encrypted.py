@@ -89,6 +89,7 @@ def test_bind_over_every_transport(bind: Bind, run: Run, port: str, keys: str) -
     result = run(f"127.0.0.1:{getattr(bind, port)}", f"{keys}, nsid: true, {expected}")
     assert failure_of(result) == (None, "")
     assert measured(result)["probe_dns_nsid_info{bind.test}"] == 1
+    assert [line.fields["nsid"] for line in result.log if "nsid" in line.fields] == ["bind.test"]
 
 
 def test_delegations_of_bind(bind: Bind, run: Run) -> None:
