@@ -40,6 +40,16 @@ def faults_of_check(keys: str) -> list[str]:
     ("keys", "fault"),
     [
         (f"{HTTP}, url: x", "url: is not a key here; write target"),
+        (f"{DNS}, doh: true", "doh: is not a key here; write transport: https"),
+        (f"{DNS}, dns_over_quic: true", "dns_over_quic: is not a key here; write transport: quic"),
+        (
+            f"{DNS}, nameservers: [a.example]",
+            "nameservers: is not a key here; write server for the first and compare for the others",
+        ),
+        (
+            f"{DNS}, validate_authority_rrs: {{}}",
+            "validate_authority_rrs: is not a key here; write expect: [{authority_records: {matches: ..}}]",
+        ),
         (f"{HTTP}, hostname: x", "hostname: is not a key here; write target"),
         (f"{HTTP}, verify: false", "verify: is not a key here; write tls_config: {insecure_skip_verify: true}"),
         (f"{TCP}, insecure: true", "insecure: is not a key here; write tls_config: {insecure_skip_verify: true}"),
