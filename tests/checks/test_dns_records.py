@@ -79,6 +79,16 @@ def test_records_of_every_section(
     assert list(judged.values()) == [True] * len(holding) + [False] * len(failing), judged
 
 
+def test_large_answers_are_judged_apart(run: Callable[[str, str], Result]) -> None:
+    """A large answer is judged in another process, its sections in the same forms as those of a small one."""
+    met = "{answer_records: {all_match: '^long[.]test[.]\\t300\\tIN\\tTXT\\t(\"x{255}\" ?){3}'}},"
+    met += "{answers: {matches: ^x+$}}"
+    missed = "{authority: {any_of: [ns.test]}}, {answer_records: {matches: '\\tMX\\t'}}"
+    result = run("long.test", f"record_type: TXT, transport: tcp, expect: [{{rcode: NOERROR}}, {met}, {missed}]")
+    assert [outcome.ok for outcome in result.expectations] == [True, True, True, False, False]
+    assert "judging apart" in [line.message for line in result.log]
+
+
 def test_answers_to_any_are_compared_as_each_type_is(run: Callable[[str, str], Result]) -> None:
     """Among answers of all types, names are equal without regard to case and final dot, too, and texts are not."""
     met = "{answers: {all_of: [NS.test., mail.test, '\"v=spf1 -all\"', v=spf1 -all]}}"

@@ -35,6 +35,19 @@ def test_it_is_asked_for_when_it_is_needed(tmp_path: Path, without_extra: dict[s
     assert (outcome.status, outcome.stdout + outcome.stderr) == (2, f"checks.yml:1:10: checks[0]: {needed}\n")
 
 
+def test_dns_over_quic_asks_for_it_too(tmp_path: Path, without_extra: dict[str, str]) -> None:
+    """A configuration that asks a name server over QUIC, also only to compare, is refused with the same command."""
+    keys = "type: dns, target: a.example, server: ns.example"
+    (tmp_path / "checks.yml").write_text(
+        f"checks:\n- {{name: own, {keys}, transport: quic}}\n"
+        f"- {{name: other, {keys}, compare: [{{transport: quic}}]}}\n"
+    )
+    outcome = run_command("--config.check", "--config.file=checks.yml", directory=tmp_path, **without_extra)
+    needed = "has transport: quic, which needs more: pip install 'nyxmon-exporter[http3]' (No module named 'aioquic')"
+    told = f"checks.yml:2:3: checks[0]: {needed}\nchecks.yml:3:3: checks[1]: {needed}\n"
+    assert (outcome.status, outcome.stdout + outcome.stderr) == (2, told)
+
+
 def test_it_is_not_needed_otherwise(tmp_path: Path, without_extra: dict[str, str]) -> None:
     """Without it all other checks run, and nothing tries to import it."""
     with run_http_server({"/": respond(200, b"hi")}) as server:
