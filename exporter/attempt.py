@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
+    from exporter.allowed_targets import AllowedTargets
     from exporter.model import MetricSpec, Observation
 
 _MAX_LOG_LINES = 200
@@ -41,9 +42,11 @@ class Attempt:
         held_seconds: Time the exporter itself made the check wait; it is part of no duration.
         network: The network of the batch (`exporter.net.Network`), which `exporter.plugin` connects with; None outside
             a runner.
+        allowed_targets: What the check may connect to; None for anything.
     """
 
     __slots__ = (
+        "allowed_targets",
         "ends_at",
         "held_seconds",
         "log",
@@ -71,6 +74,7 @@ class Attempt:
         self.log: list[LogLine] = []
         self.held_seconds = 0.0
         self.network: object = None
+        self.allowed_targets: AllowedTargets | None = None
 
     def phase(
         self, name: str, *, on_timeout: Reason = Reason.TIMEOUT, detail: str = "", is_measured: bool = True

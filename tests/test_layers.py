@@ -24,6 +24,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
         "exporter.child_process",
         "exporter.quantities",
     ),
+    ("exporter.allowed_targets",),
     ("exporter.model", "exporter.regular_files", "exporter.secrecy"),
     ("exporter.errors", "exporter.masking"),
     ("exporter.attempt", "exporter.logs", "exporter.settings"),
@@ -59,6 +60,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.net": (
         ("addresses", "errors", "field_lines", "file_access", "singleflight"),
         ("connection_facts", "lenient_head", "spoken_lines", "udp", "unix"),
+        ("admission",),
         ("tls",),
         ("dns", "proxy.route"),
         ("connect_options", "happy_eyeballs"),

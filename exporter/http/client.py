@@ -112,7 +112,7 @@ class ProbeTransport(httpx.AsyncBaseTransport):
         RFC 9113 section 8.7).
         """
         idle = None
-        if request.method in _REPEATABLE:
+        if request.method in _REPEATABLE and exchange.attempt.allowed_targets is None:
             idle = self._shared.pool.take(connection_key(request), context)
         if idle is None:
             return False

@@ -168,7 +168,9 @@ class Inquiry:
                 self.truncated = True
                 self._attempt.note("the answer did not fit into a datagram; asking over TCP")
                 again = replace(connect, connect_to=None, address=parse_address(asked.host))
-                reply = await self._ask_stream(asked, again, ConnectionFacts(self._attempt))
+                facts = ConnectionFacts(self._attempt)
+                facts.allowed_targets = None  # the address has just been checked, and asked
+                reply = await self._ask_stream(asked, again, facts)
         else:
             reply = await self._ask_connected(server, connect)
         answer = reply.answer
@@ -209,7 +211,7 @@ class Inquiry:
         """Ask over UDP; return the reply, and the address that was asked."""
         settings = self._settings
         try:
-            address = await self._network.lookups.address(server.host, settings, self._facts)
+            address = await self._network.lookups.address(server.host, settings, self._facts, port=server.port)
         finally:
             self._resolve_seconds += self._facts.resolve_seconds
         asked = Endpoint(address.text, server.port)

@@ -12,6 +12,7 @@ from typing_extensions import TypeVar
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.allowed_targets import AllowedTargets
     from exporter.model.expectations import Expectation
     from exporter.model.maintenance import MaintenanceWindow
     from exporter.model.verdicts import Reason
@@ -92,6 +93,7 @@ class Check(Generic[SettingsT]):
         phase_histograms: Whether the duration of each phase is kept in a histogram.
         maintenance: When a failure of the check is no news.
         alert: The alerts specific to it; None for the general ones.
+        allowed_targets: What it may connect to; None for anything, as for a target that the configuration names.
         is_complete: Whether it has the default expectations of its type and has been fully validated, as in a
             configuration; a runner completes other checks.
         prepared: What its type computed once for all runs (`CheckType.prepare`); None when each run computes it.
@@ -114,6 +116,7 @@ class Check(Generic[SettingsT]):
     target_label: str = ""
     maintenance: tuple[MaintenanceWindow, ...] = ()
     alert: AlertPolicy | None = None
+    allowed_targets: AllowedTargets | None = None
     is_complete: bool = field(default=False, repr=False, compare=False)
     prepared: object = field(default=None, repr=False, compare=False)
 

@@ -15,6 +15,7 @@ from exporter.model import Measurement, MetricSpec, Subject, ValueKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.allowed_targets import AllowedTargets
     from exporter.attempt import Attempt
     from exporter.model import Observation
     from exporter.net.addresses import Address
@@ -55,6 +56,7 @@ class ConnectionFacts:
 
     Attributes:
         attempt: The attempt that makes the connection; what happens is logged there.
+        allowed_targets: What may be connected to; None for anything. That of the attempt, except towards a proxy.
         resolve_seconds: How long this check waited for the address.
         lookup_seconds: How long the lookup itself took; longer than `resolve_seconds` for a check that joined it late.
         connect_seconds: How long establishing TCP took, or was attempted.
@@ -68,6 +70,7 @@ class ConnectionFacts:
 
     __slots__ = (
         "address",
+        "allowed_targets",
         "attempt",
         "connect_seconds",
         "ip_addr_hash",
@@ -81,6 +84,7 @@ class ConnectionFacts:
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
+        self.allowed_targets: AllowedTargets | None = attempt.allowed_targets
         self.resolve_seconds = 0.0
         self.lookup_seconds = 0.0
         self.connect_seconds = 0.0

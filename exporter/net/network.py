@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import Endpoint
+from exporter.net.addresses import Endpoint, parse_address
 from exporter.net.addresses import endpoint as format_endpoint
+from exporter.net.admission import refuse_address
 from exporter.net.connect import connect_plain, connect_tls
+from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.dns.getaddrinfo import ResolverThreads
 from exporter.net.dns.resolver import Resolver
 from exporter.net.dns.system_files import SystemFiles
@@ -21,12 +23,12 @@ from exporter.net.proxy.connect import connect_to_proxy, open_tunnel, speak_thro
 from exporter.net.proxy.tunnel import Tunnel
 from exporter.net.singleflight import SingleFlight
 from exporter.net.tls.context_cache import TlsContexts, touch
+from exporter.settings import NetworkSettings
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.net.addresses import Address
     from exporter.net.connect_options import ConnectOptions
-    from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.dns.address_queue import AddressQueue
     from exporter.net.proxy.route import ProxyRoute
     from exporter.net.tls.context import TlsContext
@@ -40,6 +42,9 @@ _QUICK_SECONDS = 0.2
 
 _BUILD_SECONDS = 60.0
 """How long building a context from files just read may take: many of them keep the processor busy for a while."""
+
+_ANY_FAMILY = NetworkSettings()
+"""How a name is looked up for a proxy, which connects to the target from elsewhere."""
 
 _WAITED_SECONDS = 0.0002
 """After a longer lookup the check waits for its turn, because many checks may have waited for the same lookup and
@@ -147,12 +152,13 @@ class Network:
             )
         place = options.connect_to or endpoint
         if options.address is not None:
+            refuse_address(facts, place.host, place.port, options.address)
             facts.set_address(options.address)
             return await self._connect_to(protocol, options.address, place, options, context, facts)
         if not options.settings.happy_eyeballs:
-            address = await self.lookups.address(place.host, options.settings, facts)
+            address = await self.lookups.address(place.host, options.settings, facts, port=place.port)
             return await self._connect_to(protocol, address, place, options, context, facts)
-        addresses = await self.lookups.candidates(place.host, options.settings, facts)
+        addresses = await self.lookups.candidates(place.host, options.settings, facts, port=place.port)
         with addresses:
             return await self._connect_to(protocol, addresses.only or addresses, place, options, context, facts)
 
@@ -193,6 +199,8 @@ class Network:
         facts: ConnectionFacts,
     ) -> asyncio.Transport:
         """Connect to a proxy and, if it tunnels, through it."""
+        if facts.allowed_targets is not None:
+            target = await self._allowed_through_proxy(target, route, facts)
         proxy = Endpoint(route.host, route.port)
         if not route.tunnels:
             return await connect_to_proxy(self.connect, protocol, proxy, to_proxy, facts)
@@ -202,6 +210,28 @@ class Network:
         transport = await connect_to_proxy(self.connect, tunnel, proxy, to_proxy, facts)
         await open_tunnel(transport, tunnel, target, options, facts)
         return await speak_through(transport, tunnel, protocol, options, context, facts)
+
+    async def _allowed_through_proxy(self, target: Endpoint, route: ProxyRoute, facts: ConnectionFacts) -> Endpoint:
+        """Return what a proxy may be asked to connect to: the name if that is allowed, else its checked address.
+
+        Raises:
+            CheckFailed: With reason `local` when the target is not allowed, or only by its address, which a proxy that
+                forwards requests would look up again.
+        """
+        allowed = facts.allowed_targets
+        assert allowed is not None  # noqa: S101 - called with a policy only
+        literal = parse_address(target.host)
+        if literal is not None:
+            refuse_address(facts, target.host, target.port, literal)
+            return target
+        why = allowed.refusal_before_lookup(target.host, target.port)
+        if not why and not allowed.refusal_of_name(target.host, target.port):
+            return target
+        if why or not route.tunnels:
+            raise CheckFailed(Reason.LOCAL, why or allowed.refusal_of_name(target.host, target.port))
+        looked_up = ConnectionFacts(facts.attempt)
+        address = await self.lookups.address(target.host, _ANY_FAMILY, looked_up, port=target.port)
+        return Endpoint(address.text, target.port)
 
     async def context(self, recipe: ContextRecipe, attempt: Attempt) -> TlsContext:
         """Return the TLS context of a recipe; a new one is built in a worker thread.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import Endpoint
+from exporter.net.admission import refuse_path
 from exporter.net.connect import bounded
 from exporter.net.connect_options import ConnectOptions, connect_options
 from exporter.net.connection_facts import ConnectionFacts
@@ -53,8 +54,10 @@ async def open_unix_stream(network: Network, attempt: Attempt, path: str, timeou
         timeout_seconds: Limit of connecting; None for no limit of its own.
 
     Raises:
-        CheckFailed: As `connected_unix_socket`, and with reason `connect_timeout` when the time limit has passed.
+        CheckFailed: As `connected_unix_socket`, with reason `connect_timeout` when the time limit has passed, and with
+            `local` when the socket is not among the allowed targets.
     """
+    refuse_path(attempt, path)
     with attempt.phase("connect", on_timeout=Reason.CONNECT_TIMEOUT):
         try:
             async with bounded(timeout_seconds):
@@ -88,7 +91,7 @@ async def open_datagram(network: Network, attempt: Attempt, endpoint: Endpoint, 
     place = connect_options(endpoint, settings).connect_to or endpoint
     facts = ConnectionFacts(attempt)
     try:
-        address = await network.lookups.address(place.host, settings, facts)
+        address = await network.lookups.address(place.host, settings, facts, port=place.port)
     finally:
         report_connection(facts)
     attempt.note("resolved", host=place.host, address=facts.address, seconds=facts.resolve_seconds)

@@ -134,6 +134,7 @@ class Execution:
     async def _make_attempt(self) -> Result:
         self._attempt = attempt = begin_attempt()
         attempt.network = self._executors.network
+        attempt.allowed_targets = self.check.allowed_targets
         self._attempts += 1
         self._arm(attempt)
         pending: object = None

@@ -10,10 +10,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from exporter.errors import CheckFailed
+from exporter.model import Reason
 from exporter.net.dns.stub import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from exporter.net.addresses import Address
@@ -46,6 +47,7 @@ class AddressQueue:
         self._preferred = versions[0]
         self._turns = versions
         self._waiting: dict[int, deque[Address]] = {version: deque() for version in versions}
+        self._refusal: Callable[[Address], str] | None = None
         self._under_way = {lookup: version for version, lookup in lookups.items()}
 
     @classmethod
@@ -63,6 +65,22 @@ class AddressQueue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def keep_only(self, refusal: Callable[[Address], str]) -> None:
+        """Drop the waiting addresses that are refused, and those that lookups still add.
+
+        Args:
+            refusal: Returns why an address is refused; empty when it is not.
+
+        Raises:
+            CheckFailed: With reason `local` when no address is left that could be tried now.
+        """
+        self._refusal = refusal
+        waiting = [address for version in self._turns for address in self._waiting[version]]
+        self._waiting = {version: deque() for version in self._turns}
+        self._add(waiting)
+        if self.next is None:
+            raise CheckFailed(Reason.LOCAL, "; ".join(filter(None, map(refusal, waiting))))
 
     def close(self) -> None:
         """Cancel the lookups that are still running."""
@@ -119,4 +137,6 @@ class AddressQueue:
 
     def _add(self, addresses: Iterable[Address]) -> None:
         for address in dict.fromkeys(addresses):
+            if self._refusal is not None and self._refusal(address):
+                continue
             self._waiting[address.version].append(address)

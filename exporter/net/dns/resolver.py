@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from exporter.allowed_targets import AllowedTargets
     from exporter.attempt import Attempt
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.dns.address_queue import Outcome
@@ -55,17 +56,26 @@ class Resolver:
         self._configs: SingleFlight[None, SystemConfig] = SingleFlight()
         self._answers: SingleFlight[tuple[str, int, str | None], Answer] = SingleFlight()
 
-    async def address(self, host: str, settings: NetworkSettings, facts: ConnectionFacts) -> Address:
+    async def address(self, host: str, settings: NetworkSettings, facts: ConnectionFacts, *, port: int = 0) -> Address:
         """Return one address to use; record it in the facts, and the time taken in any case.
+
+        Args:
+            host: Name or IP address.
+            settings: Address family, source address and name server.
+            facts: Those of the connection, with what it may lead to.
+            port: The port that will be connected to, by which the address may be refused; 0 for none.
 
         Raises:
             CheckFailed: With reason `resolve` when there is none; with `local` when `source_ip` excludes the families
-                that the target and `ip_protocol` allow, or this host lacks the means to look it up.
+                that the target and `ip_protocol` allow, the allowed targets do not include it, or this host lacks the
+                means to look it up.
         """
-        found = await self._find(host, settings, facts, several=False)
+        found = await self._find(host, settings, facts, port, several=False)
         return found if isinstance(found, Address) else _first(found)
 
-    async def candidates(self, host: str, settings: NetworkSettings, facts: ConnectionFacts) -> AddressQueue:
+    async def candidates(
+        self, host: str, settings: NetworkSettings, facts: ConnectionFacts, *, port: int = 0
+    ) -> AddressQueue:
         """Return all addresses to connect to; record the first in the facts, and the time taken in any case.
 
         There is at least one on return, and lookups for more may still be running.
@@ -73,7 +83,7 @@ class Resolver:
         Raises:
             CheckFailed: As `address` does.
         """
-        found = await self._find(host, settings, facts, several=True)
+        found = await self._find(host, settings, facts, port, several=True)
         return AddressQueue.of([found]) if isinstance(found, Address) else found
 
     async def name_servers(self, attempt: Attempt) -> tuple[NameServer, ...]:
@@ -82,7 +92,7 @@ class Resolver:
         return system.resolver.servers
 
     async def _find(
-        self, host: str, settings: NetworkSettings, facts: ConnectionFacts, *, several: bool
+        self, host: str, settings: NetworkSettings, facts: ConnectionFacts, port: int, *, several: bool
     ) -> AddressQueue | Address:
         attempt = facts.attempt
         literal = parse_address(host)
@@ -108,6 +118,8 @@ class Resolver:
             finally:
                 facts.resolve_seconds = perf_counter() - started
                 facts.lookup_seconds = facts.resolve_seconds if lookup_seconds is None else lookup_seconds
+        if facts.allowed_targets is not None:
+            _refuse(found, host, port, facts.allowed_targets)
         facts.set_address(found if isinstance(found, Address) else _first(found))
         return found
 
@@ -201,6 +213,16 @@ class Resolver:
             return await self._answers.result((name, version, resolver), ask, since)
         except CheckFailed as failure:
             return failure
+
+
+def _refuse(found: AddressQueue | Address, host: str, port: int, allowed: AllowedTargets) -> None:
+    """Refuse the address, or those of several, that the allowed targets do not include."""
+    queue = AddressQueue.of([found]) if isinstance(found, Address) else found
+    try:
+        queue.keep_only(lambda address: allowed.refusal(host, port, address.text))
+    except CheckFailed:
+        queue.close()
+        raise
 
 
 def _first(candidates: AddressQueue) -> Address:

@@ -42,6 +42,7 @@ async def connect_to_proxy(
         CheckFailed: As `connect` does, with a detail that names the proxy.
     """
     hop = ConnectionFacts(facts.attempt)
+    hop.allowed_targets = None  # the configuration chose the proxy
     try:
         transport = await connect(protocol, proxy, options, hop)
     except CheckFailed as failure:
