@@ -146,7 +146,8 @@ class AllowedTargets:
 
     def refusal_of_path(self, path: str) -> str:
         """Return why a Unix socket may not be connected to, in one sentence; empty when it may."""
-        if self.is_open or any(pattern.fullmatch(path) for pattern in self.paths):
+        climbs = not {".", ".."}.isdisjoint(path.split("/"))
+        if self.is_open or (not climbs and any(pattern.fullmatch(path) for pattern in self.paths)):
             return ""
         return f"the socket {path} is not among the allowed targets"
 
@@ -236,7 +237,7 @@ def _name(place: str, ports: _Ports, entry: str) -> _Name:
         raise ValueError(f"{entry!r} {error}") from None
     if not is_exact and (not _PATTERN.fullmatch(text) or not text.strip("*?.")):
         raise ValueError(f"{entry!r} is not a pattern for host names, such as *.example.com")
-    if text.rpartition(".")[2].isdigit():
+    if not set(text.rpartition(".")[2]) - set("0123456789*?") and text[:1].isdigit():
         raise ValueError(f"{entry!r} is not a host name or an IP address; write a network such as 10.0.0.0/8")
     return _Name(_glob(text), is_exact, ports)
 

@@ -23,7 +23,6 @@ from exporter.net.proxy.connect import connect_to_proxy, open_tunnel, speak_thro
 from exporter.net.proxy.tunnel import Tunnel
 from exporter.net.singleflight import SingleFlight
 from exporter.net.tls.context_cache import TlsContexts, touch
-from exporter.settings import NetworkSettings
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
@@ -42,9 +41,6 @@ _QUICK_SECONDS = 0.2
 
 _BUILD_SECONDS = 60.0
 """How long building a context from files just read may take: many of them keep the processor busy for a while."""
-
-_ANY_FAMILY = NetworkSettings()
-"""How a name is looked up for a proxy, which connects to the target from elsewhere."""
 
 _WAITED_SECONDS = 0.0002
 """After a longer lookup the check waits for its turn, because many checks may have waited for the same lookup and
@@ -200,7 +196,7 @@ class Network:
     ) -> asyncio.Transport:
         """Connect to a proxy and, if it tunnels, through it."""
         if facts.allowed_targets is not None:
-            target = await self._allowed_through_proxy(target, route, facts)
+            target = await self._allowed_through_proxy(target, route, options, facts)
         proxy = Endpoint(route.host, route.port)
         if not route.tunnels:
             return await connect_to_proxy(self.connect, protocol, proxy, to_proxy, facts)
@@ -211,7 +207,9 @@ class Network:
         await open_tunnel(transport, tunnel, target, options, facts)
         return await speak_through(transport, tunnel, protocol, options, context, facts)
 
-    async def _allowed_through_proxy(self, target: Endpoint, route: ProxyRoute, facts: ConnectionFacts) -> Endpoint:
+    async def _allowed_through_proxy(
+        self, target: Endpoint, route: ProxyRoute, options: ConnectOptions, facts: ConnectionFacts
+    ) -> Endpoint:
         """Return what a proxy may be asked to connect to: the name if that is allowed, else its checked address.
 
         Raises:
@@ -224,13 +222,13 @@ class Network:
         if literal is not None:
             refuse_address(facts, target.host, target.port, literal)
             return target
-        why = allowed.refusal_before_lookup(target.host, target.port)
-        if not why and not allowed.refusal_of_name(target.host, target.port):
+        why = allowed.refusal_of_name(target.host, target.port)
+        if not why:
             return target
-        if why or not route.tunnels:
-            raise CheckFailed(Reason.LOCAL, why or allowed.refusal_of_name(target.host, target.port))
+        if not route.tunnels or allowed.refusal_before_lookup(target.host, target.port):
+            raise CheckFailed(Reason.LOCAL, why)
         looked_up = ConnectionFacts(facts.attempt)
-        address = await self.lookups.address(target.host, _ANY_FAMILY, looked_up, port=target.port)
+        address = await self.lookups.address(target.host, options.settings, looked_up, port=target.port)
         return Endpoint(address.text, target.port)
 
     async def context(self, recipe: ContextRecipe, attempt: Attempt) -> TlsContext:
