@@ -73,8 +73,15 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "exporter.http": (
         (
-            "binary_fields", "body_file", "challenges", "contained", "request", "request_rules", "set_cookie",
-            "token_answer", "url",
+            "binary_fields",
+            "body_file",
+            "challenges",
+            "contained",
+            "request",
+            "request_rules",
+            "set_cookie",
+            "token_answer",
+            "url",
         ),
         ("http1_body", "http1_chunks", "http1_head", "token_cache"),
         ("digest", "http2_session", "http3_connection"),

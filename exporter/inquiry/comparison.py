@@ -81,7 +81,7 @@ class Comparison:
         """Prepare to ask.
 
         Args:
-            others: Whom.
+            others: The servers to ask.
             network: Resolves and connects.
             http: Makes the exchanges of the transport `https`.
             attempt: The attempt of the check, which records what they answered.
@@ -149,12 +149,13 @@ class Comparison:
 
     def _agreement(self, reference: DnsAnswer) -> Explained:
         others = [
-            f"{label}: {_shown(answer, reference)}"
-            for label, answer in self._answers.items()
-            if _content(answer) != _content(reference)
+            f"{other.label}: {_shown(answer, reference)}"
+            for other in self._others
+            if (answer := self._answers.get(other.label)) and _content(answer) != _content(reference)
         ]
         if others:
-            return Explained(value=False, why=f"{'; '.join(others)}; the check's own: {_shown(reference)}")
+            told = [*others, f"the check's own: {_shown(reference)}", *self._told_failures()]
+            return Explained(value=False, why="; ".join(told))
         self._fail_for_silence()
         return Explained(value=True, why=f"{len(self._answers) + 1} servers")
 
@@ -168,8 +169,12 @@ class Comparison:
     def _fail_for_silence(self) -> None:
         """Fail as the first server did that did not answer, with the failures of all."""
         if self._failures:
-            detail = "; ".join(f"{label}: {failure.detail}" for label, failure in self._failures.items())
-            raise CheckFailed(next(iter(self._failures.values())).reason, detail)
+            first = next(other.label for other in self._others if other.label in self._failures)
+            raise CheckFailed(self._failures[first].reason, "; ".join(self._told_failures()))
+
+    def _told_failures(self) -> list[str]:
+        labels = [other.label for other in self._others]
+        return [f"{label}: {self._failures[label].detail}" for label in labels if label in self._failures]
 
     def _cancel(self) -> None:
         waiting = [other.label for other, task in zip(self._others, self._tasks, strict=True) if not task.done()]

@@ -29,6 +29,7 @@ _NO_ID = b"\0\0"
 _MAX_MESSAGE_BYTES = 65535
 _HTTPS_PORT = 443
 _SHOWN_CHARACTERS = 60
+_MOST_DIGITS = 10
 _VARIABLE = re.compile(r"\{([?&]?)dns\}")
 
 
@@ -92,4 +93,13 @@ async def ask_over_https(sender: Sender, request: WireRequest, question: Questio
     why = why_no_answer(exchange.body, _NO_ID, question)
     if why:
         raise CheckFailed(Reason.PROTOCOL, f"what the server sent is not an answer: {why}")
-    return Reply(await DnsAnswer.read(exchange.body, question), exchange.ended_at)
+    answer = await DnsAnswer.read(exchange.body, question)
+    if answer.ttl_seconds is not None:
+        answer.ttl_seconds = max(answer.ttl_seconds - _age_seconds(exchange), 0)  # section 5.1
+    return Reply(answer, exchange.ended_at)
+
+
+def _age_seconds(exchange: Exchange) -> int:
+    """Return for how long a cache has kept the response, in seconds (RFC 9111 section 5.1)."""
+    ages = exchange.header_values("age")
+    return int(ages[0]) if ages and ages[0].isascii() and ages[0].isdigit() and len(ages[0]) <= _MOST_DIGITS else 0

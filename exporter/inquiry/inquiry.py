@@ -97,9 +97,9 @@ class Inquiry:
 
         Args:
             network: Resolves and connects.
-            settings: How.
-            asked: What, and whom.
-            attempt: What it is asked for.
+            settings: How to ask.
+            asked: What to ask, and whom.
+            attempt: The attempt that the question is part of.
             http: Makes the exchange of the transport `https`.
         """
         self._network = network

@@ -22,6 +22,7 @@ from tests.servers.doq import run_doq_server
 from tests.servers.knot import run_knot
 from tests.servers.process import free_port
 from tests.servers.sockets import sockets_to
+from tests.servers.tcp import say_and_close, serve
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -129,19 +130,26 @@ def test_transports_may_differ(runner: AsyncCheckRunner, server: DnsServer, ca: 
     assert compared(result, "agrees") == {f"{doq.server} over quic": 1}
 
 
-def test_each_servers_failure_is_named(runner: AsyncCheckRunner, server: DnsServer) -> None:
-    """Servers that refuse connections, or answer with nonsense, are named with their failures."""
+def test_each_servers_failure_is_named(
+    runner: AsyncCheckRunner, server: DnsServer, start_dnsmasq: Callable[..., Dnsmasq]
+) -> None:
+    """Servers that refuse the question, or answer with something else, are named with their failures."""
     closed = f"127.0.0.1:{free_port()}"
-    keys = f"server: '{server.server}', compare: [{{server: '{closed}', name: ns2}}, {{transport: tcp, name: ns3}}]"
-    result = run(runner, "tcp-wrong-id.test", keys.replace(f"server: '{server.server}', c", f"server: '{closed}', c"))
-    assert result.reason is Reason.CONNECT_REFUSED
-    result = run(runner, "www.test", keys)
-    assert result.reason is Reason.CONNECT_REFUSED
-    assert result.detail.endswith(f"ns2: the connection was refused while waiting for the answer ({closed})") or (
-        "ns2: " in result.detail and "ns3" not in result.detail
+    other = start_dnsmasq(["--host-record=www.test,192.0.2.99"])
+    with serve(say_and_close(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as web:
+        refusing = f"{{server: '{closed}', name: ns2}}"
+        talking = f"{{server: '{web.target}', transport: tcp, name: ns3}}"
+        keys = f"server: '{server.server}', compare: [{refusing}, {talking}, {{transport: tcp, name: ns4}}]"
+        result = run(runner, "www.test", keys)
+        differing = run(runner, "www.test", keys.replace("{transport: tcp", f"{{server: '{other.server}'"))
+    failures = (
+        "ns2: connection refused while waiting for the answer; "
+        "ns3: the server announced an answer of 18516 octets and closed after 26"
     )
-    assert compared(result, "answered") == {"ns2": 0, "ns3": 1}
-    assert compared(result, "agrees") == {"ns2": 0, "ns3": 1}
+    assert (result.reason, result.detail) == (Reason.CONNECT_REFUSED, failures)
+    assert differing.reason is Reason.EXPECTATION
+    assert f"ns4: 192.0.2.99; the check's own: 192.0.2.10; {failures}" in differing.detail
+    assert compared(result, "answered") == compared(result, "agrees") == {"ns2": 0, "ns3": 0, "ns4": 1}
 
 
 def test_a_silent_server_leaves_time_for_the_others(runner: AsyncCheckRunner, server: DnsServer) -> None:

@@ -165,6 +165,14 @@ def test_a_byte_at_a_time_over_https(ca: trustme.CA, run: Run) -> None:
     assert failure_of(result) == (None, "")
 
 
+@pytest.mark.parametrize(("age", "ttl"), [("100", 200), ("5000", 0), ("-1", 300), ("soon", 300), ("9" * 400, 300)])
+def test_time_in_a_cache_counts(ca: trustme.CA, run: Run, age: str, ttl: int) -> None:
+    """The time that a response has spent in an HTTP cache is no longer left of the time to live (section 5.1)."""
+    with run_http2_server(ca, settings(), head("200", [*DNS_MESSAGE, ("age", age)]), data(RIGHT)) as server:
+        result = run(f"127.0.0.1:{server.port}", "transport: https")
+    assert (failure_of(result), measured(result)["probe_dns_answer_ttl_seconds"]) == ((None, ""), ttl)
+
+
 def test_servers_without_http2_are_asked_over_http1(ca: trustme.CA, run: Run) -> None:
     """A server that does not agree on HTTP/2 is asked over HTTP/1.1, with the message in the path."""
     heard: list[bytes] = []
