@@ -26,6 +26,7 @@ from exporter.mail.settings import ImapSearch, MailServerSettings
 from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
 from exporter.net.dns.check_settings import ComparedServer
 from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
+from tests.blackbox.differences import DIFFERENCES
 from tests.test_layers import ROOMS
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ DOCUMENTS = tuple(
     for name in (
         "README.md",
         "exporter/README.md",
+        "exporter/blackbox/README.md",
         "exporter/checks/README.md",
         "exporter/cli/README.md",
         "grafana/README.md",
@@ -290,6 +292,12 @@ def types() -> str:
     return _table(("type", "meaning"), [(_code(kind.name), kind.description) for kind in BUILTIN])
 
 
+def differences() -> str:
+    """What differs from blackbox_exporter on purpose."""
+    rows = [(one.about, one.there, one.here, one.why) for one in DIFFERENCES]
+    return _table(("about", "blackbox_exporter", "here", "why"), rows)
+
+
 def layout() -> str:
     """Every part of the program, the top first, with the first line of its docstring."""
     names = [name.removeprefix("exporter.") for line in ROOMS for name in reversed(line) if name != "exporter"]
@@ -335,6 +343,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "type-metrics": type_metrics,
     "own-metrics": own_metrics,
     "layout": layout,
+    "differences": differences,
 }
 """The tables by name."""
 

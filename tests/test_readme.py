@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from starlette.routing import Route
 
+from exporter.blackbox import load_modules
 from exporter.checks.builtin import BUILTIN
 from exporter.cli.arguments import help_text, parse_arguments
 from exporter.cli.flags import FLAGS
@@ -42,6 +43,10 @@ NUMBER_WORDS = {5: "five", 8: "eight", 10: "ten"}
 
 def is_for_prometheus(block: Block) -> bool:
     return block.text.startswith("# prometheus.yml\n")
+
+
+def is_of_modules(block: Block) -> bool:
+    return block.text.startswith("# blackbox.yml\n")
 
 
 def is_of_plugin(block: Block) -> bool:
@@ -77,7 +82,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def configurations() -> list[Block]:
-    others = (is_for_prometheus, is_of_plugin)
+    others = (is_for_prometheus, is_of_plugin, is_of_modules)
     return [block for block in blocks("yaml") if not any(is_other(block) for is_other in others)]
 
 
@@ -87,6 +92,18 @@ def test_the_configurations_load(place: Path, block: Block) -> None:
     file = place / "checks.yml"
     file.write_text(block.text, encoding="utf-8")
     assert load_config(file, TYPES, allow_programs=True).checks
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in blocks("yaml") if is_of_modules(block)], ids=lambda block: block.place
+)
+def test_the_modules_load(tmp_path: Path, block: Block) -> None:
+    """Every example of blackbox.yml can be loaded, without warnings."""
+    file = tmp_path / "blackbox.yml"
+    file.write_text(block.text, encoding="utf-8")
+    modules = load_modules(file)
+    assert modules.names
+    assert not modules.warnings
 
 
 def test_the_targets_of_files_become_these_checks(place: Path) -> None:

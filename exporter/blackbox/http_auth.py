@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 AUTH_KEYS = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")
 _BASIC_KEYS = ("username", "username_file", "username_ref", "password", "password_file", "password_ref")
 _AUTHORIZATION_KEYS = ("type", "credentials", "credentials_file", "credentials_ref")
+_OAUTH2_PROXY_KEYS = ("proxy_url", "no_proxy", "proxy_from_environment", "proxy_connect_header")
 _OAUTH2_KEYS = (
     "client_id", "client_secret", "client_secret_file", "client_secret_ref", "token_url", "scopes", "endpoint_params",
-    "tls_config", "proxy_url", "no_proxy", "proxy_from_environment", "proxy_connect_header", "grant_type",
+    "tls_config", *_OAUTH2_PROXY_KEYS, "grant_type",
     "client_certificate_key", "client_certificate_key_file", "client_certificate_key_ref",
     "client_certificate_key_id", "signature_algorithm", "iss", "audience", "claims",
 )  # fmt: skip
@@ -101,6 +102,9 @@ def _oauth2(parent: Block, place: Place) -> dict[str, object]:
     grant = block.text("grant_type") or "client_credentials"
     if grant != "client_credentials":
         block.refuse("grant_type", f'"{grant}" is not supported; only client_credentials is')
+    for key in _OAUTH2_PROXY_KEYS:
+        if key in block:
+            block.warn(key, "has no effect; tokens are asked for through the proxy of the module")
     values = {
         "client_id": block.text("client_id"),
         "client_secret": read_secret(block, "client_secret", place) or "",

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
-
-from pydantic import Field
 
 from exporter.blackbox.go_template import followed_by, go_template, literal
 from exporter.blackbox.recipe import settings_of
 from exporter.dialogue.steps import DialogueStep
-from exporter.dialogue.template import LabelTemplate  # noqa: TC001 - pydantic evaluates the annotations
 from exporter.judging.pattern import Pattern
 
 if TYPE_CHECKING:
@@ -19,13 +15,6 @@ if TYPE_CHECKING:
 _STEP_KEYS = ("expect", "expect_bytes", "send", "labels", "starttls")
 _LABEL_KEYS = ("name", "value")
 _LINE_END = "\n"
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-class ModuleStep(DialogueStep):
-    """A step of a module, whose labels stand beside no others."""
-
-    labels: dict[str, LabelTemplate] = Field(default_factory=dict)
 
 
 def read_query_response(block: Block) -> tuple[DialogueStep, ...]:
@@ -54,7 +43,7 @@ def _stream_step(block: Block) -> DialogueStep | None:
     if expect_bytes:
         values["expect_bytes"] = expect_bytes
     does_anything = expect is not None or expect_bytes or values["starttls"] or len(values) > 1
-    return settings_of(ModuleStep, values, block) if does_anything else None
+    return settings_of(DialogueStep, values, block) if does_anything else None
 
 
 def _message_step(block: Block) -> DialogueStep | None:
@@ -65,7 +54,7 @@ def _message_step(block: Block) -> DialogueStep | None:
     values = _sent(block, expect, "")
     if expect is not None:
         values["expect"] = expect
-    return settings_of(ModuleStep, values, block) if values else None
+    return settings_of(DialogueStep, values, block) if values else None
 
 
 def _expect(block: Block) -> Pattern | None:
@@ -86,10 +75,7 @@ def _sent(block: Block, expect: Pattern | None, line_end: str) -> dict[str, obje
 def _labels(block: Block, expect: Pattern) -> dict[str, object]:
     labels: dict[str, object] = {}
     for label in block.blocks("labels", _LABEL_KEYS):
-        name = label.text("name")
-        if not _LABEL_NAME.fullmatch(name):
-            label.refuse("name", f'"{name}" is not a label name; it has letters, digits and _')
-        labels[name] = go_template(label.text("value"), expect)
+        labels[label.text("name")] = go_template(label.text("value"), expect)
     return labels
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from exporter.blackbox.block import shown
-from exporter.config.problems import follow
+from exporter.config.problems import follow, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,7 +101,9 @@ def _report(fault: ErrorDetails, block: Block, keys: Mapping[str, str]) -> None:
     message = str(fault.get("ctx", {}).get("error", fault["msg"]))
     place = [keys.get(str(step), step) for step in fault["loc"][:1]] + list(fault["loc"][1:])
     on_key = place[-1:] == ["[key]"]
-    node, _ = follow(block.entries, tuple(place))
+    node, rest = follow(block.entries, tuple(place))
+    if on_key and len(rest) > 1:
+        message = f"{quoted(rest[0])} {message}"
     if node is None:
         block.problems.add(block.node, message)
     elif on_key or isinstance(node.value, dict | list):

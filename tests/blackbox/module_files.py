@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from exporter.blackbox import Module
 
 
-def module_of(path: Path, text: str) -> Module:
-    """Return the module `m` of a file with this text, written into a directory."""
+def module_file(path: Path, text: str) -> Path:
+    """Write a file with this text into a directory."""
     file = path / "blackbox.yml"
     file.write_text(text)
-    module = load_modules(file).get("m")
+    return file
+
+
+def module_of(path: Path, text: str) -> Module:
+    """Return the module `m` of a file with this text, written into a directory."""
+    module = load_modules(module_file(path, text)).get("m")
     assert module is not None
     return module

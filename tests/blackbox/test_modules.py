@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.blackbox import HostnameConflictError, load_modules
+from exporter.blackbox import HostnameConflictError, MissingFileError, load_modules
 from exporter.dialogue.template import Template
 from exporter.http.settings import HttpSettings
-from tests.blackbox.module_files import module_of
+from tests.blackbox.module_files import module_file, module_of
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "blackbox"
 
@@ -102,3 +102,93 @@ def test_numbers_flags_and_durations_are_read_as_go_reads_them() -> None:
     assert (module.timeout_seconds, settings.body_size_limit, settings.ip_protocol) == (60.5, 1536, "ip6")
     assert dict(settings.headers) == {"X-Number": "1.10", "X-Flag": "true", "X-Empty": ""}
     assert check.expectations[0].operand == ((200, 200), (200, 200), (999, 999))
+
+
+def test_an_icmp_module_has_the_defaults_of_its_prober(tmp_path: Path) -> None:
+    """28 bytes, 64 hops, IPv6 preferred; a ttl of 0 leaves it to the system."""
+    found = []
+    for keys in ("", "ttl: 0, payload_size: 0, ip_protocol_fallback: false"):
+        settings = module_of(tmp_path, f"modules: {{m: {{prober: icmp, icmp: {{{keys}}}}}}}").check("::1").settings
+        found.append((settings.payload_size, settings.ttl, settings.ip_protocol, settings.count))
+    assert found == [(28, 64, "prefer_ip6", 1), (28, None, "ip6", 1)]
+
+
+@pytest.mark.parametrize(
+    ("target", "tls", "asked"),
+    [
+        ("grpc.example", "false", "grpc.example:80"),
+        ("https://grpc.example", "false", "grpc.example:80"),
+        ("HTTP://grpc.example:50051", "true", "grpc.example:50051"),
+        ("grpc.example", "true", "grpc.example:443"),
+    ],
+)
+def test_the_scheme_of_a_grpc_target_decides_nothing(tmp_path: Path, target: str, tls: str, asked: str) -> None:
+    """Whether TLS is used is up to the module."""
+    check = module_of(tmp_path, f"modules: {{m: {{prober: grpc, grpc: {{tls: {tls}}}}}}}").check(target)
+    assert (check.target, check.settings.tls) == (asked, tls == "true")
+
+
+def test_the_target_of_a_dns_probe_is_the_server(tmp_path: Path) -> None:
+    """The name is an option; the port of a server is that of the transport."""
+    module = module_of(tmp_path, "modules: {m: {prober: dns, dns: {query_name: www.example.}}}")
+    check = module.check("192.0.2.53")
+    assert (check.target, check.settings.server, check.settings.record_type) == ("www.example", "192.0.2.53", "ANY")
+
+
+def test_websocket_headers_are_texts_or_lists(tmp_path: Path) -> None:
+    """Both forms are read; credentials become a header."""
+    text = """
+modules:
+  m:
+    prober: websocket
+    websocket:
+      http_config: {authorization: {credentials: geheim}}
+      headers: {Origin: https://a.example, X-Several: {values: [a, b], secrets: [c]}}
+      query_response: [{expect: "id (\\\\d+)", send: "got $1"}]
+"""
+    modules = load_modules(module_file(tmp_path, text))
+    module = modules.get("m")
+    assert module is not None
+    settings = module.check("ws://a.example/").settings
+    assert dict(settings.headers) == {
+        "Origin": "https://a.example",
+        "X-Several": "a, b, c",
+        "Authorization": "Bearer geheim",
+    }
+    assert settings.dialogue[0].send == Template(("got ", ""), ("1",))
+    assert "geheim" in modules.secrets
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    """What `/config` and the debug page show of a module has no secret in it, and keeps everything else."""
+    text = """
+modules:
+  m:
+    prober: http
+    http:
+      headers: {X-Plain: plain}
+      http_headers: {X-Several: {values: [open], secrets: [geheim-1], files: []}}
+      basic_auth: {username: me, password: geheim-2}
+      proxy_url: http://me:geheim-3@proxy.example
+      proxy_connect_header: {Proxy-Authorization: [geheim-4]}
+      tls_config: {server_name: a.example}
+"""
+    modules = load_modules(module_file(tmp_path, text))
+    assert "geheim" not in modules.rendered
+    shown = modules.rendered
+    assert all(word in shown for word in ("X-Plain: plain", "- open", "username: me", "server_name: a.example"))
+    assert {"geheim-1", "geheim-2", "geheim-3"} <= modules.secrets
+
+
+def test_a_missing_file_fails_probes_of_its_module_alone(tmp_path: Path) -> None:
+    """A file that is not there yet is a warning, and a change to it would be noticed."""
+    missing = tmp_path / "ca.pem"
+    block = f"{{tls: true, tls_config: {{ca_file: {missing}}}}}"
+    modules = load_modules(module_file(tmp_path, f"modules: {{m: {{prober: tcp, tcp: {block}}}, n: {{prober: tcp}}}}"))
+    broken, sound = modules.get("m"), modules.get("n")
+    assert broken is not None
+    assert sound is not None
+    with pytest.raises(MissingFileError, match=r"ca\.pem cannot be read: No such file or directory"):
+        broken.check("192.0.2.1:1")
+    assert sound.check("192.0.2.1:1").target == "192.0.2.1:1"
+    assert missing in modules.files

@@ -1,0 +1,203 @@
+"""What differs from blackbox_exporter on purpose: for the table in the README and the tests that compare the two."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Difference(NamedTuple):
+    """One difference.
+
+    Attributes:
+        name: Names it in tests.
+        about: The option or situation, in Markdown.
+        there: What blackbox_exporter does.
+        here: What this exporter does.
+        why: The reason.
+    """
+
+    name: str
+    about: str
+    there: str
+    here: str
+    why: str
+
+
+DIFFERENCES = (
+    Difference(
+        "proxy-resolves",
+        "`proxy_url`, `proxy_from_environment`",
+        "Resolves the target's name and asks the proxy for the address",
+        "The proxy is asked for the name; `probe_ip_protocol` and `probe_ip_addr_hash` are those of the proxy",
+        "Names that only the proxy can resolve can be probed",
+    ),
+    Difference(
+        "redirect-credentials",
+        "Redirects to another origin",
+        "Keeps credentials for subdomains, custom headers always, and the body with 307 and 308",
+        "Sends no credentials, secrets or client certificate; a redirect that would take the body along fails",
+        "They were configured for one origin",
+    ),
+    Difference(
+        "redirect-protocol",
+        "`preferred_ip_protocol` after a redirect",
+        "Applies to the first request only",
+        "Applies to every request",
+        "The module says so",
+    ),
+    Difference(
+        "user-agent",
+        "`User-Agent`",
+        "`Blackbox-Exporter/VERSION`",
+        "`nyxmon-exporter/VERSION`; `headers` can set another",
+        "It names the program that asks",
+    ),
+    Difference(
+        "body-limit",
+        "Very large bodies",
+        "Of any size, unless there is a `body_size_limit`",
+        "A body of more than 64 MiB fails, whatever the limit",
+        "One target cannot use up the memory",
+    ),
+    Difference(
+        "body-charset",
+        "Regular expressions about a body",
+        "See its bytes as UTF-8",
+        "See its text, decoded as its Content-Type says",
+        "Pages in other charsets can be matched",
+    ),
+    Difference(
+        "unfollowed-body",
+        "`follow_redirects: false` with an expectation about the body",
+        "Fails, because the body was closed",
+        "Judges the body of the redirect",
+        "A defect there",
+    ),
+    Difference(
+        "method-case",
+        "`method: post`",
+        "Sent as written",
+        "Sent in upper case",
+        "Methods are case-sensitive, and no server has such a method",
+    ),
+    Difference(
+        "http-version-spelling",
+        "`valid_http_versions: [HTTP/2]`",
+        "Never matches",
+        "Means `HTTP/2.0`, with a warning",
+        "It is in the examples people start from",
+    ),
+    Difference(
+        "ip-protocol-spelling",
+        "`preferred_ip_protocol` other than `ip4` and `ip6`",
+        "Any other value means IPv4, `ipv6` as well",
+        "`ipv4` means IPv4, with a warning; anything else is refused",
+        "It is never what was meant",
+    ),
+    Difference(
+        "fallback-address",
+        "`ip_protocol_fallback` with several addresses",
+        "Uses the last address of the other family",
+        "Uses the first one",
+        "A defect there",
+    ),
+    Difference(
+        "grpc-fallback",
+        "`prober: grpc` without a block `grpc`",
+        "`ip_protocol_fallback` is false",
+        "It is true, as in every other module",
+        "A defect there",
+    ),
+    Difference(
+        "bounded-probes",
+        "Timeouts of `grpc` and `websocket`",
+        "Do not bound the call, and the messages",
+        "Bound the whole probe",
+        "A defect there",
+    ),
+    Difference(
+        "http3-options",
+        "`enable_http3` with authentication or `http_headers`",
+        "Ignores them",
+        "Applies them; a proxy beside it is refused",
+        "A defect there",
+    ),
+    Difference(
+        "oauth2-tokens",
+        "`oauth2`",
+        "Asks for a token in every probe, through proxies of its own; can use JWT bearer grants",
+        "Keeps a token until it expires and asks through the module's proxy; JWT bearer grants are refused",
+        "Token endpoints limit requests",
+    ),
+    Difference(
+        "secret-files",
+        "`password_file`, `credentials_file`, `http_headers` with `files`",
+        "Read in every probe",
+        "Read when the modules are loaded, which they are again when such a file changes",
+        "Probes do not wait for file systems",
+    ),
+    Difference(
+        "truncated-answers",
+        "A truncated DNS answer over UDP",
+        "Judged as it is",
+        "Asked for again over TCP",
+        "RFC 7766 section 5",
+    ),
+    Difference(
+        "dns-without-name",
+        "A module `dns` without `query_name`",
+        "Accepted without a block `dns`, and asks for the root",
+        "Refused",
+        "It is never what was meant",
+    ),
+    Difference(
+        "late-refusals",
+        "Regular expressions, response codes, addresses, TLS versions and files with faults",
+        "Some are noticed only by a probe, which fails",
+        "Refused when the modules are loaded; a file that is missing is a warning, and its probes fail",
+        "A mistake shows at once",
+    ),
+    Difference(
+        "tls-twice",
+        "`tls: true` beside a step with `starttls`, and two such steps",
+        "The request ends without an answer",
+        "Refused",
+        "A defect there",
+    ),
+    Difference(
+        "dialogue-limits",
+        "`query_response`",
+        "A step reads any number of lines",
+        "At most 10,000 lines and 1 MiB, in at most 50 steps",
+        "One target cannot keep the exporter busy",
+    ),
+    Difference(
+        "label-names",
+        "`labels` named `check`, `check_type`, `target` or between them in the alphabet",
+        "Labels of `probe_expect_info`",
+        "Refused",
+        "Every check has these labels",
+    ),
+    Difference(
+        "masked-headers",
+        "Headers whose names say that they hold credentials, such as `X-Api-Key`, on `/config` and the debug page",
+        "Shown",
+        "Masked",
+        "They hold credentials",
+    ),
+    Difference(
+        "secret-references",
+        "`password_ref`, `credentials_ref` and the like",
+        "Accepted, and fail every probe",
+        "Refused",
+        "There is no secret manager",
+    ),
+    Difference(
+        "yaml-documents",
+        "A second YAML document in the file",
+        "Ignored",
+        "Refused",
+        "Its modules would be missing",
+    ),
+)
+"""All differences that are known, in the order of the README."""
