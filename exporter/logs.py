@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 from exporter.masking import unmasked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from exporter.masking import Mask
@@ -202,6 +203,13 @@ def log_what_nobody_catches() -> None:
 def escape_unprintable(text: str) -> str:
     """Return the text with control characters, line separators and lone surrogates written as escapes."""
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def logfmt_line(fields: Mapping[str, str], mask: Mask = unmasked) -> str:
+    """Return fields as one line of logfmt, each value masked and of bounded length."""
+    return " ".join(
+        f"{name}={_logfmt_value(_cut(mask(value[:_MOST_MASKED_CHARACTERS])))}" for name, value in fields.items()
+    )
 
 
 def _cut(text: str) -> str:

@@ -121,6 +121,11 @@ class Modules:
         """The names of the modules, in the order of the file."""
         return tuple(self.by_name)
 
+    @property
+    def summary(self) -> str:
+        """How many modules it contains."""
+        return f"{len(self.by_name)} modules"
+
     def get(self, name: str) -> Module | None:
         """Return a module; None when there is none of this name."""
         return self.by_name.get(name)

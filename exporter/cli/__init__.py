@@ -15,6 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exporter.blackbox import load_modules
 from exporter.cli.arguments import HelpRequested, UsageError, help_text, parse_arguments
 from exporter.cli.generate import generate
 from exporter.cli.healthcheck import healthcheck
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.cli.arguments import Options
+    from exporter.errors import ConfigProblem
 
 _FAILED = 1
 _WRONG = 2
@@ -106,16 +108,24 @@ def _run(options: Options, masks: Masks) -> int:
 
 
 def _check_configuration(options: Options) -> int:
-    with ExitStack() as stack:
-        config = configuration_loader(
-            options.config_file, ExecutorRegistry.with_builtins(), stack, allow_programs=options.enable_exec
-        )()
-    for warning in config.warnings:
-        sys.stderr.write(f"warning: {warning}\n")
-    disabled = f" and {len(config.disabled)} disabled" if config.disabled else ""
-    problems = f"{len(config.warnings)} warnings" if config.warnings else "no problems"
-    sys.stdout.write(f"{config.file}: {len(config.checks)} checks{disabled}, {problems}\n")
+    if options.config_file is not None:
+        with ExitStack() as stack:
+            config = configuration_loader(
+                options.config_file, ExecutorRegistry.with_builtins(), stack, allow_programs=options.enable_exec
+            )()
+        _report(config.file, config.summary, config.warnings, len(config.disabled))
+    if options.blackbox_config_file is not None:
+        modules = load_modules(Path(options.blackbox_config_file))
+        _report(modules.file, modules.summary, modules.warnings)
     return 0
+
+
+def _report(file: str, summary: str, warnings: Sequence[ConfigProblem], disabled: int = 0) -> None:
+    for warning in warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+    disabled_too = f" and {disabled} disabled" if disabled else ""
+    problems = f"{len(warnings)} warnings" if warnings else "no problems"
+    sys.stdout.write(f"{file}: {summary}{disabled_too}, {problems}\n")
 
 
 def _print_schema(options: Options) -> int:

@@ -71,6 +71,8 @@ class Options:
     config_check: bool = False
     auto_reload: bool = True
     auto_reload_interval_seconds: float = 5.0
+    blackbox_config_file: str | None = None
+    blackbox_strict: bool = False
     enable_exec: bool = False
     listen_addresses: tuple[ListenAddress, ...] = (ListenAddress("", DEFAULT_PORT),)
     timeout_offset_seconds: float = 0.5
@@ -156,7 +158,7 @@ def _refuse_foreign_flags(command: Command, given: Iterable[str], words: Iterabl
 
 
 def _check_what_belongs_together(options: Options) -> None:
-    if options.config_check and options.config_file is None:
+    if options.config_check and options.config_file is None and options.blackbox_config_file is None:
         raise UsageError("--config.check needs --config.file: without a file there is nothing to check")
     if options.endpoint == "metrics" and options.shards > 1:
         raise UsageError("--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided")

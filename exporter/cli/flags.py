@@ -205,6 +205,16 @@ FLAGS = (
         help="How often the files are checked for changes.",
     ),
     Flag(
+        name="blackbox.config.file", option="blackbox_config_file", group="configuration",
+        parse=read_path, metavar="PATH", default="the checks alone",
+        help="The modules of a blackbox.yml, for /probe?target=TARGET&module=MODULE.",
+    ),
+    Flag(
+        name="blackbox.strict", option="blackbox_strict", group="configuration", default="off",
+        help="Show only what blackbox_exporter shows on these pages: neither the reason of a failure nor the facts of"
+        " certificates that fail verification.",
+    ),
+    Flag(
         name="enable-exec", option="enable_exec", group="configuration", default="off",
         commands=("serve", "run", "schema", "generate rules", "generate prometheus"),
         help="Allow checks of type exec, which run programs. Whoever can write the configuration can then run any.",
@@ -222,7 +232,8 @@ FLAGS = (
     ),
     Flag(
         name="history.limit", option="history_limit", group="scrape",
-        parse=read_integer(1, 1000), metavar="RUNS", default="30", help="Runs kept per check for the pages.",
+        parse=read_integer(1, 1000), metavar="RUNS", default="30",
+        help="Runs kept per check, and probes of modules kept for all targets, for the pages.",
     ),
     Flag(
         name="runner.buffer-size", option="buffer_size", group="scrape", commands=_RUNNING,

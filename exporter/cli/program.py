@@ -5,12 +5,14 @@ from __future__ import annotations
 import resource
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio.from_thread import BlockingPortalProvider
 
+from exporter.blackbox import load_modules
 from exporter.config import Config, LiveConfig, is_pipe, load_config, parse_config, piped_loader
 from exporter.demo import DEMO_FILE, run_demo
 from exporter.net import Network
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator
 
+    from exporter.blackbox import Modules
     from exporter.cli.arguments import Options
     from exporter.masking import Masks
 
@@ -35,6 +38,7 @@ class Program:
         network: Resolver, TLS contexts and connections shared by all batches.
         runner: Runs the checks.
         is_demo: Whether the configuration is the built-in demo.
+        live_modules: The modules in force; None without a blackbox.yml.
         has_files: Whether the configuration has files to watch, so that it is neither the demo nor from a pipe.
     """
 
@@ -44,6 +48,7 @@ class Program:
     runner: AsyncCheckRunner
     is_demo: bool
     has_files: bool
+    live_modules: LiveConfig[Modules] | None = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -69,9 +74,21 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
     """
     with ExitStack() as stack:
         registry = ExecutorRegistry.with_builtins()
+        modules_file = options.blackbox_config_file
         has_files = options.config_file is not None and not is_pipe(Path(options.config_file))
-        load = configuration_loader(options.config_file, registry, stack, allow_programs=options.enable_exec)
-        live_config = LiveConfig(load, load(), masks)
+        load = configuration_loader(
+            options.config_file,
+            registry,
+            stack,
+            modules_file=modules_file,
+            allow_programs=options.enable_exec,
+        )
+        live_config: LiveConfig[Config] = LiveConfig(load, load(), masks)
+        live_modules = None
+        if modules_file is not None:
+            load_these = partial(load_modules, Path(modules_file))
+            live_modules = LiveConfig(load_these, load_these())
+            live_config.attach(live_modules)
         registry.register_plugins(live_config.current.plugins)
         provider = BlockingPortalProvider("asyncio", {"use_uvloop": find_spec("uvloop") is not None})
         network = Network()
@@ -82,20 +99,27 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
             live_config=live_config,
             network=network,
             runner=runner,
-            is_demo=options.config_file is None,
-            has_files=has_files,
+            is_demo=options.config_file is None and modules_file is None,
+            has_files=has_files or modules_file is not None,
+            live_modules=live_modules,
         )
 
 
 def configuration_loader(
-    config_file: str | None, registry: ExecutorRegistry, stack: ExitStack, *, allow_programs: bool = False
+    config_file: str | None,
+    registry: ExecutorRegistry,
+    stack: ExitStack,
+    *,
+    modules_file: str | None = None,
+    allow_programs: bool = False,
 ) -> Callable[[], Config]:
     """Return a function that loads the configuration, at the start and for each reload.
 
     Args:
-        config_file: The file; None starts the demo and loads its checks.
+        config_file: The file; None starts the demo and loads its checks, unless there are modules.
         registry: The check types, besides those of the plugins that a configuration names.
         stack: Stops the demo's targets when it is closed.
+        modules_file: The file of the modules; with it alone there are no checks. None without modules.
         allow_programs: Whether checks may have types that run programs.
 
     Raises:
@@ -106,6 +130,9 @@ def configuration_loader(
         if is_pipe(path):
             return piped_loader(path, registry.own_types, allow_programs=allow_programs)
         return lambda: load_config(path, registry.own_types, allow_programs=allow_programs)
+    if modules_file is not None:
+        without_checks = Config(checks=(), file=modules_file)
+        return lambda: without_checks
     text = stack.enter_context(run_demo()).configuration
     return lambda: parse_config(text, DEMO_FILE, registry.own_types)
 

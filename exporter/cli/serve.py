@@ -19,6 +19,8 @@ from exporter.cli.leaving import leave, leave_within
 from exporter.cli.listen import listener_url, open_listeners
 from exporter.gc_tuning import keep_collections_short
 from exporter.scrape.history import History
+from exporter.scrape.probe_history import ProbeHistory
+from exporter.scrape.probes import Probes
 from exporter.scrape.records import StatusChanges
 from exporter.scrape.service import ScrapeRequest, ScrapeService
 from exporter.version import __version__
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_LEAST_KEPT_PROBES = 100
+"""Probes of all targets share one history, unlike the runs of checks."""
+
 _DEMO_BUDGET_SECONDS = 5.0
 _SPARE_SECONDS = 0.4
 """How long shutdown may take beyond the grace period of running scrapes."""
@@ -47,6 +52,7 @@ def serve(program: Program, options: Options) -> int:
     """
     listeners = open_listeners(options.listen_addresses)
     history = History(options.history_limit)
+    probes = _probes(program, options)
     service = ScrapeService(
         program.runner,
         program.live_config,
@@ -56,6 +62,7 @@ def serve(program: Program, options: Options) -> int:
         resolver_threads=program.network.resolver_threads,
         replaced_loops=lambda: program.runner.replaced_loops,
         changes=StatusChanges(),
+        more_blocks=tuple if probes is None else probes.own_blocks,
     )
     readiness = Readiness()
     site = Site(
@@ -67,12 +74,25 @@ def serve(program: Program, options: Options) -> int:
         runner_trouble=program.runner.trouble,
         timeout_offset_seconds=options.timeout_offset_seconds,
         version=__version__,
+        probes=probes,
     )
     serving = _Serving(program, options, site, listeners)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serving.run())
     logger.info("stopped")
     return 0
+
+
+def _probes(program: Program, options: Options) -> Probes | None:
+    if program.live_modules is None:
+        return None
+    return Probes(
+        program.runner,
+        program.live_modules,
+        history=ProbeHistory(max(options.history_limit, _LEAST_KEPT_PROBES)),
+        timeout_offset_seconds=options.timeout_offset_seconds,
+        strict=options.blackbox_strict,
+    )
 
 
 class _Serving:
@@ -103,12 +123,15 @@ class _Serving:
     def _started(self) -> None:
         self._site.readiness.ready = True
         keep_collections_short()
-        config = self._program.live_config.current
+        config, live_modules = self._program.live_config.current, self._program.live_modules
+        modules = live_modules and live_modules.current
+        of_modules = f" and {modules.summary} of {modules.file}" if modules else ""
         logger.info(
-            "nyxmon-exporter %s serves %d checks of %s at %s",
+            "nyxmon-exporter %s serves %d checks of %s%s at %s",
             __version__,
             len(config.checks),
             config.file,
+            of_modules,
             " ".join(listener_url(listener) for listener in self._listeners),
         )
         self._program.live_config.log_warnings()

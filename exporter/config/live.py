@@ -9,7 +9,9 @@ import logging
 import threading
 import time
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol
+
+from typing_extensions import TypeVar
 
 from exporter.config.files import MAX_TARGET_FILE_BYTES
 from exporter.errors import ConfigError, ConfigProblem
@@ -24,6 +26,33 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+class Loaded(Protocol):
+    """What is loaded from files and put in force; `Config` is one."""
+
+    @property
+    def file(self) -> str:
+        """The main file, as the user named it."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it depends on."""
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Texts that must not be shown."""
+
+    @property
+    def warnings(self) -> tuple[ConfigProblem, ...]:
+        """What is probably not intended."""
+
+    @property
+    def summary(self) -> str:
+        """What it contains, in a few words."""
+
+
+LoadedT = TypeVar("LoadedT", bound=Loaded, default="Config")
+
 logger = logging.getLogger(__name__)
 
 _SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
@@ -32,14 +61,14 @@ _PATIENCE_SECONDS = 30.0
 """How long to wait for files before they count as unreachable; ten thousand checks are read in seconds."""
 
 
-class _Loaded(NamedTuple):
+class _Outcome(NamedTuple, Generic[LoadedT]):
     """The outcome of a load, and the digests of the files that it depends on."""
 
-    outcome: Config | Exception
+    outcome: LoadedT | Exception
     digests: dict[Path, bytes]
 
 
-class LiveConfig:
+class LiveConfig(Generic[LoadedT]):
     """Holds the configuration in force; lives for the process, shared by threads.
 
     A caller of `current` keeps a complete, immutable configuration, even if another is loaded while it is in use.
@@ -50,8 +79,8 @@ class LiveConfig:
 
     def __init__(
         self,
-        load: Callable[[], Config],
-        initial: Config,
+        load: Callable[[], LoadedT],
+        initial: LoadedT,
         masks: Masks | None = None,
         *,
         patience_seconds: float = _PATIENCE_SECONDS,
@@ -70,11 +99,13 @@ class LiveConfig:
         self._reloading = threading.Lock()
         self._blocked: threading.Thread | None = None
         self._at: Path | None = None
-        self._subscribers: list[Callable[[Config], object]] = []
+        self._attached: LiveConfig[Any] | None = None
+        self._sharing: LiveConfig[Any] | None = None
+        self._subscribers: list[Callable[[LoadedT], object]] = []
         self._take(initial)
         self._digests = self._digest_all(initial.files)
 
-    def subscribe(self, take_over: Callable[[Config], object]) -> None:
+    def subscribe(self, take_over: Callable[[LoadedT], object]) -> None:
         """Call a function with the configuration in force now, and with each later one before it comes into force.
 
         Calls never overlap. An error in a call refuses the configuration.
@@ -84,19 +115,30 @@ class LiveConfig:
             self._subscribers.append(take_over)
 
     @property
-    def current(self) -> Config:
+    def current(self) -> LoadedT:
         """The configuration in force."""
         return self._current
 
     @property
     def last_reload_successful(self) -> bool:
         """Whether the last attempt to load the configuration succeeded."""
-        return self._successful
+        return self._successful and (self._attached is None or self._attached.last_reload_successful)
 
     @property
     def last_reload_success_timestamp_seconds(self) -> float:
         """Unix time at which the configuration in force was loaded."""
-        return self._success_timestamp_seconds
+        own = self._success_timestamp_seconds
+        return own if self._attached is None else max(own, self._attached.last_reload_success_timestamp_seconds)
+
+    def attach(self, other: LiveConfig[Any]) -> None:
+        """Reload another configuration together with this one; each stays in force when it is refused itself.
+
+        Both share their masks.
+        """
+        self._attached = other
+        self._sharing, other._sharing = other, self
+        other.masks = self.masks
+        self.masks.learn(self._current.secrets | other.current.secrets)
 
     def reload(self) -> None:
         """Reload the configuration and put it in force.
@@ -104,8 +146,12 @@ class LiveConfig:
         Raises:
             ConfigError: When it is refused, or a file system does not answer; the old one stays in force.
         """
-        with self._reloading:
-            self._take_or_refuse(self._in_time(self._load_anew))
+        try:
+            with self._reloading:
+                self._take_or_refuse(self._in_time(self._load_anew))
+        finally:
+            if self._attached is not None:
+                self._attached.reload()
 
     def reload_if_changed(self) -> bool:
         """Reload if any file of the configuration, or of the last refused one, has changed; return whether it has.
@@ -116,6 +162,15 @@ class LiveConfig:
         Raises:
             ConfigError: When it is refused; the old one stays in force.
         """
+        is_other_changed = False
+        try:
+            is_changed = self._reload_own_if_changed()
+        finally:
+            if self._attached is not None:
+                is_other_changed = self._attached.reload_if_changed()
+        return is_changed or is_other_changed
+
+    def _reload_own_if_changed(self) -> bool:
         with self._reloading:
             if self._is_blocked():
                 return False
@@ -125,20 +180,20 @@ class LiveConfig:
             self._take_or_refuse(loaded)
             return True
 
-    def _load_if_changed(self) -> _Loaded | None:
+    def _load_if_changed(self) -> _Outcome[LoadedT] | None:
         try:
             is_unchanged = self._digest_all(self._digests) == self._digests
         except OSError:  # out of file descriptors; the next look tries again
             return None
         return None if is_unchanged else self._load_anew()
 
-    def _load_anew(self) -> _Loaded:
+    def _load_anew(self) -> _Outcome[LoadedT]:
         """Load, and digest the files that the outcome depends on; a digest taken before the load takes precedence.
 
         That way no change between the two goes unnoticed.
         """
         before = self._digest_all(self._digests)
-        outcome: Config | Exception
+        outcome: LoadedT | Exception
         files = self._current.files
         try:
             outcome = config = self._load()
@@ -148,9 +203,9 @@ class LiveConfig:
             files += error.files
         except Exception as error:  # noqa: BLE001 - raised again, and not retried before a change
             outcome = error
-        return _Loaded(outcome, {file: before.get(file, digest) for file, digest in self._digest_all(files).items()})
+        return _Outcome(outcome, {file: before.get(file, digest) for file, digest in self._digest_all(files).items()})
 
-    def _take_or_refuse(self, loaded: _Loaded) -> None:
+    def _take_or_refuse(self, loaded: _Outcome[LoadedT]) -> None:
         """Put the loaded configuration in force or refuse it, and log the outcome, whoever asked."""
         self._digests = loaded.digests
         if isinstance(loaded.outcome, Exception):
@@ -161,20 +216,28 @@ class LiveConfig:
         except Exception as error:
             self._refuse(error)
             raise
-        logger.info("configuration loaded from %s: %d checks", self._current.file, len(self._current.checks))
-        self.log_warnings()
+        logger.info("configuration loaded from %s: %s", self._current.file, self._current.summary)
+        self._log_own_warnings()
 
     def _refuse(self, error: Exception) -> None:
         self._successful = False
         _log_refusal(error)
 
     def log_warnings(self) -> None:
-        """Log the warnings of the configuration in force."""
+        """Log the warnings of what is in force."""
+        self._log_own_warnings()
+        if self._attached is not None:
+            self._attached.log_warnings()
+
+    def _log_own_warnings(self) -> None:
         for warning in self._current.warnings:
             logger.warning("%s", warning)
 
-    def _take(self, config: Config) -> None:
-        self.masks.learn(config.secrets)
+    def _other_secrets(self) -> frozenset[str]:
+        return frozenset() if self._sharing is None else self._sharing.current.secrets
+
+    def _take(self, config: LoadedT) -> None:
+        self.masks.learn(config.secrets | self._other_secrets())
         for take_over in self._subscribers:
             take_over(config)
         self._current = config

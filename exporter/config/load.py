@@ -61,6 +61,11 @@ class Config:
     warnings: tuple[ConfigProblem, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
+    @property
+    def summary(self) -> str:
+        """How many checks it contains."""
+        return f"{len(self.checks)} checks"
+
     @cached_property
     def rendered(self) -> str:
         """The effective configuration as YAML, without secrets."""

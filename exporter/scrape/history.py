@@ -204,7 +204,7 @@ def _remembered(result: Result) -> tuple[Run, int]:
     log = result.log
     log_bytes = _bytes_of(log)
     if log_bytes is None:
-        log = tuple(map(_bounded, log))
+        log = bounded_log(log)
         log_bytes = _bytes_of(log) or 0
     detail = result.detail[:_MAX_TEXT_CHARACTERS]
     size = _RUN_BYTES + len(detail) + log_bytes
@@ -259,6 +259,11 @@ def _bytes_of(log: tuple[LogLine, ...]) -> int | None:
             elif kind not in _SMALL:
                 return None
     return size
+
+
+def bounded_log(log: tuple[LogLine, ...]) -> tuple[LogLine, ...]:
+    """Return a log whose lines take little memory and keep no object alive."""
+    return log if _bytes_of(log) is not None else tuple(map(_bounded, log))
 
 
 def _bounded(line: LogLine) -> LogLine:

@@ -110,6 +110,7 @@ class ScrapeService:
         resolver_threads: ResolverThreads | None = None,
         replaced_loops: Callable[[], int] = lambda: 0,
         changes: StatusChanges | None = None,
+        more_blocks: Callable[[], Iterable[Block]] = tuple,
     ) -> None:
         """Create the service.
 
@@ -122,6 +123,7 @@ class ScrapeService:
             process: Collects the process metrics; prometheus_client's collector by default.
             resolver_threads: The resolver threads of the runner's network.
             replaced_loops: Returns how many event loops the runner has given up.
+            more_blocks: Returns further metrics about the exporter.
             changes: Logs which checks start to fail or are ok again; None logs nothing.
 
         Raises:
@@ -137,6 +139,7 @@ class ScrapeService:
         self._process.register(process if process is not None else ProcessCollector(registry=None))
         self._resolver_threads = resolver_threads or ResolverThreads()
         self._replaced_loops = replaced_loops
+        self._more_blocks = more_blocks
         self._prepared: PreparedConfig
         live_config.subscribe(self._reload)
 
@@ -237,7 +240,7 @@ class ScrapeService:
 
     def _whole(self, blocks: Iterable[Block]) -> Iterable[Block]:
         """Add the metrics about the exporter and its process."""
-        return chain(blocks, exporter_blocks(self._facts()), self._process_blocks())
+        return chain(blocks, exporter_blocks(self._facts()), self._more_blocks(), self._process_blocks())
 
     def _written(self, blocks: Iterable[Block], request: ScrapeRequest) -> Page:
         return write_page(

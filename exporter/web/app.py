@@ -26,6 +26,7 @@ from exporter.generate.discovery import target_groups
 from exporter.scrape.selection import selected_checks
 from exporter.web.middleware import Guard
 from exporter.web.pages import State, StatusFilter, check_page, message_page, status_page
+from exporter.web.probes import PROBE_ERRORS, ProbePages
 from exporter.web.query import (
     DISCOVERY_PARAMETERS,
     METRICS_PARAMETERS,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from exporter.config import LiveConfig
     from exporter.scrape.history import History
     from exporter.scrape.prepared import PreparedScrape
+    from exporter.scrape.probes import Probes
     from exporter.scrape.service import ScrapeRequest, ScrapeService
 
 _RETRY_AFTER_SECONDS = 1
@@ -77,6 +79,7 @@ class Site:
         runner_trouble: Returns why no check can run, or an empty text; may take a second.
         timeout_offset_seconds: Seconds subtracted from the time that Prometheus allows.
         version: The program's version.
+        probes: Runs modules against targets that requests name; None without modules.
     """
 
     service: ScrapeService
@@ -87,6 +90,7 @@ class Site:
     runner_trouble: Callable[[], str]
     timeout_offset_seconds: float
     version: str
+    probes: Probes | None = None
 
 
 def create_app(site: Site) -> Starlette:
@@ -97,6 +101,7 @@ def create_app(site: Site) -> Starlette:
             Route("/", routes.status),
             Route("/metrics", routes.metrics),
             Route("/probe", routes.probe),
+            Route("/logs", routes.logs),
             Route("/sd", routes.discovery),
             Route("/checks/{name:path}", routes.check),
             Route("/config", routes.config),
@@ -110,6 +115,7 @@ def create_app(site: Site) -> Starlette:
             HTTPException: routes.http_error,
             BadParameterError: routes.bad_parameter,
             UnknownCheckNameError: routes.unknown_check,
+            **PROBE_ERRORS,
             BusyError: routes.busy,
             ClientGoneError: routes.client_gone,
         },
@@ -140,11 +146,24 @@ class _Routes:
         return page_response(await run_in_threadpool(self._site.service.metrics_page, scrape))
 
     async def probe(self, request: Request) -> Response:
-        """Run one configured check and show its metrics as blackbox_exporter would."""
+        """Run one configured check, or a module against a target; show its metrics as blackbox_exporter would."""
+        query = parse_query(request)
+        if "check" not in query and self._site.probes is not None:
+            return await self._with_modules.probe(request, query)
         scrape = self._scrape_request(request, PROBE_PARAMETERS)
         if len(names := parse_query(request).get("check", [])) != 1:
             raise BadParameterError("give the name of one configured check: /probe?check=NAME")
         return await self._scrape(request, scrape, partial(self._site.service.choose_one, names[0]), whole=False)
+
+    def logs(self, request: Request) -> Response:
+        """Show what happened in a recent probe of a module."""
+        return self._with_modules.logs(parse_query(request))
+
+    @cached_property
+    def _with_modules(self) -> ProbePages:
+        if self._site.probes is None:
+            raise BadParameterError("no modules are configured; start with --blackbox.config.file=blackbox.yml")
+        return ProbePages(self._site.probes)
 
     def _scrape_request(self, request: Request, known_parameters: Sequence[str]) -> ScrapeRequest:
         query = parse_query(request)
@@ -207,7 +226,11 @@ class _Routes:
 
     def config(self, request: Request) -> Response:
         """Show the configuration in force with secrets masked."""
-        return Response(self._site.live_config.current.rendered, media_type="text/yaml")
+        current, probes = self._site.live_config.current, self._site.probes
+        documents = [current.rendered] if current.checks or current.disabled or probes is None else []
+        if probes is not None:
+            documents.append(probes.modules.rendered)
+        return Response("".join(documents), media_type="text/yaml")
 
     def static(self, request: Request) -> Response:
         """Return a static file of the pages."""
@@ -237,7 +260,9 @@ class _Routes:
             await to_thread.run_sync(self._site.live_config.reload, limiter=self._reload_thread)
         except ConfigError as error:
             return PlainTextResponse(f"{self._site.live_config.masks(str(error))}\n", status_code=500)
-        return PlainTextResponse(f"reloaded: {len(self._site.live_config.current.checks)} checks\n")
+        probes, checks = self._site.probes, self._site.live_config.current.summary
+        modules = "" if probes is None else f", {probes.modules.summary}"
+        return PlainTextResponse(f"reloaded: {checks}{modules}\n")
 
     def bad_parameter(self, request: Request, error: Exception) -> Response:
         """Answer 400, naming the invalid parameter."""

@@ -1,0 +1,222 @@
+"""Converts the result of a probe to the series that blackbox_exporter shows for the same outcome.
+
+The names, labels and phases are its own; so is what is absent when a probe did not get that far. Beside them are the
+reason of a failure and the facts of certificates that failed verification, unless the page has to be strict.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.exposition.families import DURATION, FAILURE_INFO, SUCCESS, TIMEOUT, Family
+from exporter.exposition.labels import NO_CHECK, OwnLabels, clean_value
+from exporter.exposition.series import Block, Rows
+from exporter.model import Reason, ResultStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from exporter.blackbox.modules import Module
+    from exporter.masking import Mask
+    from exporter.model import MetricSpec, Result
+
+    Series = dict[tuple[str, ...], float]
+    Measured = dict[str, Series]
+
+_RESOLUTION = ("probe_dns_lookup_time_seconds", "probe_ip_protocol", "probe_ip_addr_hash")
+_CHAIN = ("probe_ssl_earliest_cert_expiry", "probe_ssl_last_chain_info", "probe_tls_version_info")
+_CHAIN_EXPIRY = "probe_ssl_last_chain_expiry_timestamp_seconds"
+_DIALOGUE = ("probe_failed_due_to_regex", "probe_failed_due_to_bytes", "probe_expect_info")
+
+SHOWN: Mapping[str, frozenset[str]] = {
+    "http": frozenset((
+        *_RESOLUTION, "probe_http_duration_seconds", "probe_http_status_code", "probe_http_content_length",
+        "probe_http_uncompressed_body_length", "probe_http_redirects", "probe_http_ssl", "probe_http_version",
+        "probe_http_last_modified_timestamp_seconds", "probe_failed_due_to_regex", "probe_failed_due_to_cel", *_CHAIN,
+        _CHAIN_EXPIRY, "probe_tls_cipher_info",
+    )),
+    "tcp": frozenset((*_RESOLUTION, *_DIALOGUE, *_CHAIN, _CHAIN_EXPIRY)),
+    "unix": frozenset((*_DIALOGUE, *_CHAIN, _CHAIN_EXPIRY)),
+    "dns": frozenset((
+        *_RESOLUTION, "probe_dns_duration_seconds", "probe_dns_answer_rrs", "probe_dns_authority_rrs",
+        "probe_dns_additional_rrs", "probe_dns_query_succeeded", "probe_dns_serial",
+    )),
+    "icmp": frozenset((*_RESOLUTION, "probe_icmp_duration_seconds", "probe_icmp_reply_hop_limit")),
+    "grpc": frozenset((
+        *_RESOLUTION, "probe_grpc_duration_seconds", "probe_grpc_ssl", "probe_grpc_status_code",
+        "probe_grpc_healthcheck_response", *_CHAIN,
+    )),
+    "websocket": frozenset((
+        *_RESOLUTION, "probe_websocket_status_code", "probe_websocket_connection_upgraded",
+        "probe_websocket_failed_due_to_regex", "probe_websocket_duration_seconds",
+    )),
+}  # fmt: skip
+"""The families of each prober besides those of every probe."""
+
+_JOINED_PHASES: Mapping[str, Mapping[str, str]] = {
+    "probe_grpc_duration_seconds": {"connect": "check", "tls": "check"},
+    "probe_websocket_duration_seconds": {"tls": "processing", "ping": "transfer"},
+}
+"""Phases that are part of another one there."""
+
+_PLAIN = OwnLabels(of_check=False)
+_REASONS = {reason: OwnLabels([("reason", reason)], of_check=False) for reason in Reason}
+_VERIFIED = "probe_tls_verified"
+_CERTIFICATES = frozenset((*_CHAIN, _CHAIN_EXPIRY, "probe_tls_cipher_info"))
+
+
+class ProbePages:
+    """The series of the probes of one module; lives with the module, shared by threads.
+
+    Attributes:
+        module: The module.
+    """
+
+    def __init__(self, module: Module, mask: Mask, *, strict: bool) -> None:
+        """Prepare the pages.
+
+        Args:
+            module: The module.
+            mask: Masks secrets in label values that were measured.
+            strict: Whether only what blackbox_exporter shows is shown.
+        """
+        self.module = module
+        self._mask = mask
+        self._strict = strict
+        shown = SHOWN[module.prober]
+        metrics = module.recipe.check_type.metrics
+        self._specs = {spec.name: spec for spec in metrics if spec.name in shown}
+        self._families = {
+            spec.name: Family(name=spec.name, help=spec.help, labels=spec.labels) for spec in self._specs.values()
+        }
+        self._own: dict[tuple[MetricSpec, tuple[str, ...]], OwnLabels] = {}
+        self._standing = [(name, dict(spec.defaults)) for name, spec in self._specs.items()]
+
+    def blocks(self, result: Result) -> Iterator[Block]:
+        """Yield the series of a result, family by family."""
+        yield _single(SUCCESS, float(result.status is not ResultStatus.ERROR))
+        yield _single(DURATION, result.duration_seconds)
+        yield _single(TIMEOUT, result.timeout_seconds)
+        if result.status is ResultStatus.ERROR and not self._strict:
+            yield _single(FAILURE_INFO, 1.0, _REASONS[result.reason or Reason.INTERNAL])
+        for name, series in self._measured(result).items():
+            if not series:
+                continue
+            spec, rows = self._specs[name], Rows()
+            for labels, value in sorted(series.items()):
+                rows.add(NO_CHECK, self._labels(spec, labels), value)
+            yield Block(self._families[name], rows=rows)
+
+    def _measured(self, result: Result) -> Measured:
+        measured: Measured = {name: dict(defaults) for name, defaults in self._standing}
+        is_verified = True
+        reached: set[str] = set()
+        for spec, value, labels in result.measurements:
+            reached.add(spec.name)
+            if spec.name in measured:
+                measured[spec.name][labels] = value
+            elif spec.name == _VERIFIED:
+                is_verified = value != 0.0
+        for name, joined in _JOINED_PHASES.items():
+            if name in measured:
+                measured[name] = _join(measured[name], joined)
+        if self._strict and not is_verified:
+            _drop(measured, _CERTIFICATES)
+        if result.attempts == 0:
+            _drop(measured, _RESOLUTION)
+        _DROPS[self.module.prober](measured, reached, result)
+        return measured
+
+    def _labels(self, spec: MetricSpec, values: tuple[str, ...]) -> OwnLabels:
+        """Return a label set with secrets masked; those of declared series are rendered once."""
+        if not values:
+            return _PLAIN
+        own = self._own.get((spec, values))
+        if own is None:
+            shown = tuple(clean_value(self._mask(value)) for value in values)
+            own = OwnLabels(spec.pairs(shown), of_check=False)
+            if len(spec.defaults) > 1:
+                self._own[spec, values] = own
+        return own
+
+
+def _drop_of_http(measured: Measured, reached: set[str], result: Result) -> None:
+    phases = measured["probe_http_duration_seconds"]
+    if result.attempts == 0:
+        phases.clear()
+    elif not measured["probe_ip_protocol"].get((), 0.0):
+        resolved_elsewhere = measured["probe_http_status_code"][()] or result.reason is not Reason.RESOLVE
+        if not resolved_elsewhere:
+            measured["probe_http_duration_seconds"] = {("resolve",): phases[("resolve",)]}
+    if not measured["probe_http_status_code"][()] and result.reason not in (Reason.TLS, Reason.CERTIFICATE):
+        _drop(measured, _CERTIFICATES)
+
+
+def _drop_of_streams(measured: Measured, reached: set[str], result: Result) -> None:
+    if "probe_failed_due_to_bytes" in measured and not _is_connected(result):
+        measured["probe_failed_due_to_bytes"].clear()
+
+
+def _is_connected(result: Result) -> bool:
+    """Whether the connection of a dialogue was established: only then does anything else fail."""
+    return result.attempts > 0 and result.reason not in (
+        Reason.RESOLVE,
+        Reason.CONNECT_REFUSED,
+        Reason.CONNECT_TIMEOUT,
+        Reason.UNREACHABLE,
+        Reason.LOCAL,
+        Reason.TLS,
+        Reason.CERTIFICATE,
+    )
+
+
+def _drop_of_dns(measured: Measured, reached: set[str], result: Result) -> None:
+    return
+
+
+def _drop_of_icmp(measured: Measured, reached: set[str], result: Result) -> None:
+    return
+
+
+def _drop_of_grpc(measured: Measured, reached: set[str], result: Result) -> None:
+    if measured["probe_ip_protocol"].get((), 0.0):
+        return
+    measured["probe_grpc_healthcheck_response"].clear()
+    measured["probe_grpc_status_code"] = {(): 0.0}
+    measured["probe_grpc_duration_seconds"].pop(("check",), None)
+
+
+def _drop_of_websocket(measured: Measured, reached: set[str], result: Result) -> None:
+    return
+
+
+_DROPS = {
+    "http": _drop_of_http,
+    "tcp": _drop_of_streams,
+    "unix": _drop_of_streams,
+    "dns": _drop_of_dns,
+    "icmp": _drop_of_icmp,
+    "grpc": _drop_of_grpc,
+    "websocket": _drop_of_websocket,
+}
+
+
+def _drop(measured: Measured, names: frozenset[str] | tuple[str, ...]) -> None:
+    for name in names:
+        if name in measured:
+            measured[name].clear()
+
+
+def _join(series: Series, joined: Mapping[str, str]) -> Series:
+    """Add the seconds of phases that are part of another one to it."""
+    found: Series = {}
+    for (phase,), seconds in series.items():
+        key = (joined.get(phase, phase),)
+        found[key] = found.get(key, 0.0) + seconds
+    return found
+
+
+def _single(family: Family, value: float, own: OwnLabels = _PLAIN) -> Block:
+    rows = Rows()
+    rows.add(NO_CHECK, own, value)
+    return Block(family, rows=rows)

@@ -1,0 +1,222 @@
+"""Probes: runs one check of a module against a target that a request names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from exporter.blackbox import HostnameConflictError
+from exporter.blackbox.debug import debug_text
+from exporter.blackbox.page import ProbePages
+from exporter.blackbox.timeouts import probe_timeout_seconds
+from exporter.config.secrets import mask_url_password
+from exporter.errors import ExporterError
+from exporter.exposition.families import Family, Kind
+from exporter.exposition.series import single
+from exporter.exposition.text_format import Format, write_page
+from exporter.masking import masked_result
+from exporter.model import Reason, Result, ResultStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+    from exporter.blackbox import Modules
+    from exporter.config import LiveConfig
+    from exporter.exposition.series import Block
+    from exporter.model import Check
+    from exporter.runner.runner import CheckRunner
+    from exporter.scrape.probe_history import ProbeHistory
+
+DEFAULT_MODULE = "http_2xx"
+_SPARE_SECONDS = 0.1
+"""How much later than the probe its batch ends, so that the probe reports its own timeout."""
+
+_UNKNOWN_MODULES = Family(
+    name="blackbox_module_unknown_total", kind=Kind.COUNTER, help="Probes that asked for a module that does not exist."
+)
+_RELOAD_SUCCESSFUL = Family(
+    name="blackbox_exporter_config_last_reload_successful",
+    help="1 when the modules in force are what their file says; 0 when the file was refused the last time.",
+)
+_RELOAD_TIMESTAMP = Family(
+    name="blackbox_exporter_config_last_reload_success_timestamp_seconds",
+    help="Unix time at which the modules in force were loaded.",
+)
+
+
+class UnknownModuleError(ExporterError):
+    """Raised when a request names a module that does not exist; the text is that of blackbox_exporter."""
+
+
+class BadProbeError(ExporterError):
+    """Raised when a request for a probe is not complete or contradicts its module."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRequest:
+    """A request for a probe.
+
+    Attributes:
+        target: The target.
+        module: The name of the module; empty for the default one.
+        hostname: The name to ask for at the target, instead of its own; empty for none.
+        scrape_timeout: The time that Prometheus allows, as its header says; None when it was not sent.
+    """
+
+    target: str
+    module: str = ""
+    hostname: str = ""
+    scrape_timeout: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A probe to run, made from a request.
+
+    Attributes:
+        pages: The pages of its module.
+        target: The target as it is shown.
+        timeout_seconds: Its time limit.
+        check: What is run; None when the target cannot be probed.
+        fault: Why the target cannot be probed; empty when it can.
+    """
+
+    pages: ProbePages
+    target: str
+    timeout_seconds: float
+    check: Check | None
+    fault: str = ""
+
+
+class Probes:
+    """Runs probes and keeps what is known about them; lives for the process, shared by threads.
+
+    Attributes:
+        history: The recent probes.
+    """
+
+    def __init__(
+        self,
+        runner: CheckRunner,
+        live_modules: LiveConfig[Modules],
+        *,
+        history: ProbeHistory,
+        timeout_offset_seconds: float,
+        strict: bool = False,
+    ) -> None:
+        """Create the service.
+
+        Args:
+            runner: Runs the checks.
+            live_modules: The modules in force.
+            history: Where probes are recorded.
+            timeout_offset_seconds: Subtracted from the time that Prometheus allows.
+            strict: Whether pages show only what blackbox_exporter shows.
+        """
+        self.history = history
+        self._runner = runner
+        self._live_modules = live_modules
+        self._timeout_offset_seconds = timeout_offset_seconds
+        self._strict = strict
+        self._unknown_modules = 0
+        self._lock = Lock()
+        self._pages: Mapping[str, ProbePages] = {}
+        live_modules.subscribe(self._reload)
+
+    @property
+    def modules(self) -> Modules:
+        """The modules in force."""
+        return self._live_modules.current
+
+    def _reload(self, modules: Modules) -> None:
+        """Use these modules from now on; a probe in progress keeps its own."""
+        mask = self._live_modules.masks
+        self._pages = {name: ProbePages(module, mask, strict=self._strict) for name, module in modules.by_name.items()}
+
+    def prepare(self, request: ProbeRequest) -> Probe:
+        """Return the probe that a request asks for.
+
+        Raises:
+            UnknownModuleError: When the module does not exist.
+            BadProbeError: When there is no target, or the module has another Host header than the request.
+            BadTimeoutError: When the scrape timeout is not a number.
+        """
+        name = request.module or DEFAULT_MODULE
+        pages = self._pages.get(name)
+        if pages is None:
+            with self._lock:
+                self._unknown_modules += 1
+            raise UnknownModuleError(f'Unknown module "{name}"')
+        module = pages.module
+        timeout_seconds = probe_timeout_seconds(
+            request.scrape_timeout, module.timeout_seconds, self._timeout_offset_seconds
+        )
+        if not request.target:
+            raise BadProbeError("Target parameter is missing")
+        target = mask_url_password(request.target)
+        check, fault = None, ""
+        try:
+            check = module.check(request.target, request.hostname or None)
+        except HostnameConflictError as error:
+            raise BadProbeError(str(error)) from None
+        except ValueError as error:
+            fault = f"the target {target} {error}"
+        if check is not None:
+            check = replace(check, name=f"{name} {target}", timeout_seconds=timeout_seconds)
+        return Probe(pages=pages, target=target, timeout_seconds=timeout_seconds, check=check, fault=fault)
+
+    def run(self, probe: Probe, given_up: Future[None] | None = None) -> Result:
+        """Run a probe, record it and return its result; blocks until then.
+
+        Args:
+            probe: The probe.
+            given_up: Once it is done, nobody waits for the result: the probe is cancelled and not recorded.
+        """
+        result = self._result(probe, given_up)
+        if given_up is None or not given_up.done():
+            self.history.record(probe.pages, probe.target, result)
+        return result
+
+    def _result(self, probe: Probe, given_up: Future[None] | None) -> Result:
+        received: list[Result] = []
+        if probe.check is not None:
+            budget_seconds = probe.timeout_seconds + _SPARE_SECONDS
+            self._runner.run_all([probe.check], received.append, budget_seconds=budget_seconds, given_up=given_up)
+        detail = probe.fault or "the runner gave no result"
+        reason = Reason.LOCAL if probe.fault else Reason.RUNNER
+        result = received[0] if received else _failed(probe, reason, detail)
+        return masked_result(result, self._live_modules.masks)
+
+    def text(self, pages: ProbePages, target: str, result: Result) -> str:
+        """Return the page for people about a probe: log, metrics and module."""
+        metrics = write_page(pages.blocks(result), Format.TEXT).body.decode()
+        module = pages.module
+        return debug_text(
+            result,
+            module=module.name,
+            target=target,
+            metrics=metrics,
+            configuration=module.rendered,
+            mask=self._live_modules.masks,
+        )
+
+    def own_blocks(self) -> list[Block]:
+        """Return the metrics about the modules, under blackbox_exporter's names."""
+        live_modules = self._live_modules
+        return [
+            single(_RELOAD_SUCCESSFUL, float(live_modules.last_reload_successful)),
+            single(_RELOAD_TIMESTAMP, live_modules.last_reload_success_timestamp_seconds),
+            single(_UNKNOWN_MODULES, float(self._unknown_modules)),
+        ]
+
+
+def _failed(probe: Probe, reason: Reason, detail: str) -> Result:
+    return Result(
+        check_name=probe.pages.module.name,
+        status=ResultStatus.ERROR,
+        reason=reason,
+        detail=detail,
+        timeout_seconds=probe.timeout_seconds,
+    )

@@ -1,0 +1,144 @@
+"""The routes about modules: `/probe` with a target, and `/logs`, with the statuses and texts of blackbox_exporter."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Future
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from starlette.responses import PlainTextResponse, Response
+
+from exporter.blackbox.timeouts import BadTimeoutError
+from exporter.exposition.negotiation import choose_format, wants_gzip
+from exporter.exposition.text_format import write_page
+from exporter.scrape.probes import BadProbeError, ProbeRequest, UnknownModuleError
+from exporter.web.query import TIMEOUT_HEADER
+from exporter.web.responses import HeadResponse, page_response
+from exporter.web.scrapes import BusyError, unless_client_leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from exporter.model import Result
+    from exporter.scrape.probes import Probe, Probes
+
+    Query = Mapping[str, list[str]]
+
+PROBES_AT_ONCE = 100
+"""A probe waits in a thread of its own; further ones wait for one of them to end."""
+
+_LONGEST_WAIT_SHARE = 0.25
+_MOST_DIGITS = 18
+
+
+def bad_probe(request: Request, error: Exception) -> Response:
+    """Answer 400 to a request that no probe can be made of."""
+    return _refusal(400, str(error))
+
+
+def bad_timeout(request: Request, error: Exception) -> Response:
+    """Answer 500 to a scrape timeout that is not a number, as blackbox_exporter does."""
+    return _refusal(500, str(error))
+
+
+PROBE_ERRORS = {UnknownModuleError: bad_probe, BadProbeError: bad_probe, BadTimeoutError: bad_timeout}
+"""How the errors of these routes are answered."""
+
+
+class ProbePages:
+    """Answers requests about modules; lives as long as the app and belongs to the server's loop."""
+
+    def __init__(self, probes: Probes) -> None:
+        self._probes = probes
+
+    @cached_property
+    def _slots(self) -> anyio.CapacityLimiter:
+        return anyio.CapacityLimiter(PROBES_AT_ONCE)
+
+    @cached_property
+    def _threads(self) -> anyio.CapacityLimiter:
+        """Not limited: a slot is held before a thread is started."""
+        return anyio.CapacityLimiter(math.inf)
+
+    async def probe(self, request: Request, query: Query) -> Response:
+        """Run a module against a target and show its metrics; with `debug=true`, also its log and the module.
+
+        Of a repeated parameter the first value counts; unknown parameters are ignored.
+
+        Raises:
+            UnknownModuleError: When the module does not exist.
+            BadProbeError: When there is no target, or it contradicts the module.
+            BadTimeoutError: When the scrape timeout is not a number.
+            BusyError: When no thread becomes free in time.
+            ClientGoneError: When the client has closed its connection; the probe is cancelled.
+        """
+        probe = self._probes.prepare(
+            ProbeRequest(
+                target=_first(query, "target"),
+                module=_first(query, "module"),
+                hostname=_first(query, "hostname"),
+                scrape_timeout=request.headers.get(TIMEOUT_HEADER),
+            )
+        )
+        accept = ", ".join(request.headers.getlist("accept"))
+        if request.method == "HEAD":
+            return HeadResponse(media_type=choose_format(accept).value)
+        result = await unless_client_leaves(request, self._run(probe))
+        if _first(query, "debug") == "true":
+            return PlainTextResponse(self._probes.text(probe.pages, probe.target, result))
+        names = frozenset(query.get("name[]", ()))
+        compress = wants_gzip(", ".join(request.headers.getlist("accept-encoding")))
+        return page_response(
+            write_page(probe.pages.blocks(result), choose_format(accept), compress=compress, names=names)
+        )
+
+    async def _run(self, probe: Probe) -> Result:
+        """Run the probe in a thread; it is given up when this is cancelled.
+
+        Raises:
+            BusyError: When no thread becomes free in a quarter of its time.
+        """
+        given_up: Future[None] = Future()
+        try:
+            try:
+                with anyio.fail_after(probe.timeout_seconds * _LONGEST_WAIT_SHARE):
+                    await self._slots.acquire_on_behalf_of(given_up)
+            except TimeoutError:
+                raise BusyError from None
+            try:
+                return await anyio.to_thread.run_sync(
+                    self._probes.run, probe, given_up, abandon_on_cancel=True, limiter=self._threads
+                )
+            finally:
+                self._slots.release_on_behalf_of(given_up)
+        finally:
+            given_up.set_result(None)
+
+    def logs(self, query: Query) -> Response:
+        """Show the log of a recent probe, by its number, or by target and module."""
+        number, target, module = _first(query, "id"), _first(query, "target"), _first(query, "module")
+        if bool(number) == bool(target) or (number and module):
+            return _refusal(400, "give either id, or target and perhaps module")
+        history = self._probes.history
+        if target:
+            probed = history.find(target, module)
+        elif number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS:
+            probed = history.get(int(number))
+        else:
+            return _refusal(400, "Invalid probe id")
+        if probed is None:
+            return _refusal(404, "Probe id not found" if number else "No probe of this target is kept")
+        return PlainTextResponse(self._probes.text(probed.pages, probed.target, probed.result))
+
+
+def _first(query: Query, name: str) -> str:
+    return query.get(name, [""])[0]
+
+
+def _refusal(status_code: int, text: str) -> Response:
+    return PlainTextResponse(f"{text}\n", status_code=status_code)
