@@ -87,7 +87,8 @@ def test_an_unreadable_scrape_timeout_is_refused(exporter: Exporter) -> None:
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=10)
-    assert caught.value.code == 500
+    with caught.value as answer:
+        assert answer.code == 500
 
 
 def test_a_target_without_scheme_is_probed(exporter: Exporter) -> None:
