@@ -10,20 +10,17 @@ system's servers are tried in turn as in resolv.conf(5). How answers become text
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import dns.rdataclass
 import dns.rdatatype
 
-from exporter.attempt import current_attempt
-from exporter.checks.base import CheckType
 from exporter.checks.judging_answers import demands_of, with_large_ones_judged
-from exporter.errors import CheckFailed
 from exporter.http.client import ProbeTransport
 from exporter.http.shared import HttpShared
 from exporter.inquiry.comparison import Comparison, other_servers
 from exporter.inquiry.inquiry import PHASES, Asked, Inquiry, asked_of
-from exporter.model import Reason, Result, ResultStatus, leaves
+from exporter.model import leaves
 from exporter.net import Network
 from exporter.net.connection_facts import (
     ADDRESS_SUBJECTS,
@@ -47,17 +44,16 @@ from exporter.net.dns.exchange import prepare_question
 from exporter.net.dns.observations import answer_observations, forms_wanted_by, text_observations
 from exporter.net.dns.question import name_of
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS
+from exporter.plugin import CheckFailed, CheckType, Reason, Result, ResultStatus, current_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.checks.base import BatchContext
     from exporter.checks.judging_answers import Demands
     from exporter.inquiry.comparison import OtherServer
-    from exporter.model import Check, Expectation
     from exporter.net.dns.observations import WantedForms
     from exporter.net.dns.reader import DnsAnswer
-    from exporter.settings import CheckSettings
+    from exporter.plugin import BatchContext, Check, CheckSettings, Expectation
 
 _SMALL_ANSWER_OCTETS = 1024  # smaller ones are judged on the event loop, whatever is expected of them
 _EDNS_PAYLOAD_BYTES = 1232  # what passes any path unfragmented: DNS flag day 2020
@@ -65,9 +61,6 @@ _SPEAK_OF_ABSENCE = frozenset(
     (RCODE, ANSWERS, *DATA_SUBJECTS, *LINE_SUBJECTS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT)
 )
 """A check with an expectation about one of these has said what an empty answer means."""
-
-
-_DEFAULTS = DnsSettings()
 
 
 class PreparedDns(NamedTuple):
@@ -86,9 +79,9 @@ class PreparedDns(NamedTuple):
     forms: WantedForms
 
 
-def _prepare(check: Check) -> PreparedDns:
+def _prepare(check: Check[DnsSettings]) -> PreparedDns:
     """Work out the question, whom to ask and how, and what judging the answer costs."""
-    settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
+    settings = check.settings
     payload_bytes, needs_edns = settings.edns_payload_bytes, settings.dnssec_ok or settings.nsid
     question = prepare_question(
         name_of(check.target, settings.record_type),
@@ -115,9 +108,9 @@ class DnsCheckExecutor:
         self._network = network or Network()
         self._http = ProbeTransport(http or HttpShared(self._network))
 
-    async def execute(self, check: Check) -> Result:
+    async def execute(self, check: Check[DnsSettings]) -> Result:
         """Query the server for the target and return the result."""
-        settings = check.settings if isinstance(check.settings, DnsSettings) else _DEFAULTS
+        settings = check.settings
         attempt = current_attempt()
         prepared = check.prepared if isinstance(check.prepared, PreparedDns) else _prepare(check)
         inquiry = Inquiry(self._network, settings, prepared.asked, attempt, self._http)
@@ -149,13 +142,13 @@ class DnsCheckExecutor:
             attempt.observe(await with_large_ones_judged(prepared.demands, observed, attempt))
         else:
             attempt.observe(observed)
-        return _judge_presence(check, settings, answer)
+        return _judge_presence(check, answer)
 
     async def aclose(self) -> None:
         """Do nothing: every socket is closed with its check."""
 
 
-def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> Result:
+def _judge_presence(check: Check[DnsSettings], answer: DnsAnswer) -> Result:
     """Fail an answer without an error and without records, unless the check itself expects something of it."""
     if (
         answer.record_count
@@ -163,7 +156,7 @@ def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> R
         or any(one.subject in _SPEAK_OF_ABSENCE and not one.is_default for one in leaves(check.expectations))
     ):
         return Result(check_name=check.name, status=ResultStatus.OK)
-    detail = f"{check.target} has no records of type {settings.record_type}"
+    detail = f"{check.target} has no records of type {check.settings.record_type}"
     if answer.stray_count:
         detail += f"; the answer has {answer.stray_count} of other names"
     return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.EXPECTATION, detail=detail)
@@ -171,7 +164,7 @@ def _judge_presence(check: Check, settings: DnsSettings, answer: DnsAnswer) -> R
 
 def _expect_no_error(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
     no_error = {RCODE.name: {"eq": "NOERROR"}}
-    if not isinstance(settings, DnsSettings) or not settings.compare:
+    if not cast("DnsSettings", settings).compare:
         return (no_error,)
     if any(one.subject in COMPARISON_SUBJECTS for one in leaves(own)):
         return (no_error,)

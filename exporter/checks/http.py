@@ -10,12 +10,9 @@ import asyncio
 import json
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from exporter.attempt import current_attempt
-from exporter.checks.base import CheckType
 from exporter.checks.judging_answers import demands_of, log_remarks, with_large_ones_judged, without_large_ones
-from exporter.errors import CheckFailed
 from exporter.expect import evaluate
 from exporter.http.authentication import authentication
 from exporter.http.body_file import read_body_file
@@ -33,25 +30,32 @@ from exporter.http.subjects import BODY, FAILED_DUE_TO_REGEX, HEADER, IS_JSON, J
 from exporter.http.url import parse_http_url
 from exporter.http.wire import wire_request
 from exporter.judging.content import remarks_of
-from exporter.model import PATTERN_OPERATORS, Reason, Result, ResultStatus, leaves
+from exporter.model import PATTERN_OPERATORS, leaves
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
-from exporter.values import PROBE_VALUE, record_value
+from exporter.plugin import (
+    PROBE_VALUE,
+    CheckFailed,
+    CheckType,
+    Reason,
+    Result,
+    ResultStatus,
+    current_attempt,
+    record_value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import httpx
 
-    from exporter.attempt import Attempt
-    from exporter.checks.base import BatchContext
     from exporter.checks.judging_answers import Demands
     from exporter.http.authentication import MakeAuth
     from exporter.http.message import Exchange, WireRequest
     from exporter.http.redirects import RedirectRules
-    from exporter.model import Check, Expectation, ExpectationOutcome, Observation
-    from exporter.settings import CheckSettings
+    from exporter.model import ExpectationOutcome, Observation
+    from exporter.plugin import Attempt, BatchContext, Check, CheckSettings, Expectation
 
 
 class PreparedHttp(NamedTuple):
@@ -91,7 +95,7 @@ class HttpCheckExecutor:
         self._shared = shared or HttpShared()
         self._sender = ProbeTransport(self._shared) if client is None else sender_of(client)
 
-    async def execute(self, check: Check) -> Result:
+    async def execute(self, check: Check[HttpSettings]) -> Result:
         """Fetch the target's URL and return the result."""
         attempt = current_attempt()
         run = HttpRun(attempt)
@@ -122,14 +126,14 @@ class HttpCheckExecutor:
     async def aclose(self) -> None:
         """Do nothing: connections belong to what the checks share."""
 
-    async def _prepared(self, check: Check, attempt: Attempt) -> PreparedHttp:
-        """Prepare a check now: its body is read again for each run, or no configuration has prepared it."""
-        settings = _settings_of(check)
+    async def _prepared(self, check: Check[HttpSettings], attempt: Attempt) -> PreparedHttp:
+        """Prepare a check now: its body is read again for each run, or it could not be prepared before."""
+        settings = check.settings
         if settings.body_file is None:
-            return _prepare_with(check, settings, _content(settings))
+            return _prepare_with(check, _content(settings))
         key, read = ("body_file", settings.body_file), partial(read_body_file, settings.body_file)
         content = await self._shared.network.files.result(key, f"the body_file {key[1]}", read, attempt=attempt)
-        return _prepare_with(check, settings, content)
+        return _prepare_with(check, content)
 
 
 def _phase(run: HttpRun) -> str:
@@ -182,14 +186,14 @@ def _measure(prepared: PreparedHttp, run: HttpRun) -> None:
         attempt.measure_all(tls_measurements(last.connection.tls))
 
 
-def _conclude(check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
+def _conclude(check: Check[HttpSettings], attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
     """Report and log what follows from the outcomes, once there has been an answer."""
     if STATUS.name not in attempt.observed:
         return
     if BODY.name in attempt.observed:
         log_remarks(remarks_of(attempt.observed), attempt)
     prepared = check.prepared if isinstance(check.prepared, PreparedHttp) else None
-    values = _settings_of(check).derived(value_finders) if prepared is None else prepared.values
+    values = check.settings.derived(value_finders) if prepared is None else prepared.values
     if values and JSON.name in attempt.observed:
         for outcome in evaluate(values.values(), attempt.observed):
             record_value(attempt, outcome.expectation.label, outcome.value, outcome.observed)
@@ -199,7 +203,7 @@ def _conclude(check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutc
         attempt.measure(FAILED_DUE_TO_REGEX, float(failed))
 
 
-def _regular(check: Check) -> tuple[Expectation, ...]:
+def _regular(check: Check[HttpSettings]) -> tuple[Expectation, ...]:
     return tuple([one for one in check.expectations if all(map(_is_regular, leaves([one])))])
 
 
@@ -208,10 +212,9 @@ def _is_regular(expectation: Expectation) -> bool:
     return expectation.subject in (HEADER, BODY) and expectation.operator in PATTERN_OPERATORS
 
 
-def _prepare(check: Check) -> PreparedHttp | None:
+def _prepare(check: Check[HttpSettings]) -> PreparedHttp | None:
     """Prepare what every run of a check needs; None for a check whose body is read again for each run."""
-    settings = _settings_of(check)
-    return _prepare_with(check, settings, _content(settings)) if settings.body_file is None else None
+    return _prepare_with(check, _content(check.settings)) if check.settings.body_file is None else None
 
 
 def _content(settings: HttpSettings) -> bytes:
@@ -220,11 +223,7 @@ def _content(settings: HttpSettings) -> bytes:
     return b"" if settings.body is None else settings.body.encode()
 
 
-def _settings_of(check: Check) -> HttpSettings:
-    return check.settings if isinstance(check.settings, HttpSettings) else _DEFAULTS
-
-
-def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> PreparedHttp:
+def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
     """Work out the first request and the rules for those that may follow.
 
     The URL is the target's own string when the two are equal.
@@ -232,7 +231,7 @@ def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> Prepa
     Raises:
         CheckFailed: With reason `local` when the target is not a URL, which the configuration would have refused.
     """
-    target = check.target
+    settings, target = check.settings, check.target
     try:
         url = parse_http_url(target)
     except ValueError as error:
@@ -261,7 +260,7 @@ def _prepare_with(check: Check, settings: HttpSettings, content: bytes) -> Prepa
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
     url = parse_http_url(target)
-    if isinstance(settings, HttpSettings) and settings.http3 and url.scheme != "https":
+    if cast("HttpSettings", settings).http3 and url.scheme != "https":
         raise ValueError("is not an https URL, as http3 needs")
     return target
 
@@ -270,7 +269,7 @@ def _expect_status(settings: CheckSettings, own: Sequence[Expectation]) -> tuple
     """Expect success, or a redirect if redirects are not followed and an expectation needs a Location."""
     of_location = [one for one in own if all(part.subject is LOCATION for part in leaves([one]))]
     meets_all = all(one.ok for one in evaluate(of_location, {LOCATION.name: None}))
-    followed = not isinstance(settings, HttpSettings) or settings.follow_redirects
+    followed = cast("HttpSettings", settings).follow_redirects
     return ({STATUS.name: "2xx" if followed or meets_all else "3xx"},)
 
 
@@ -293,8 +292,6 @@ def _check_type(name: str, description: str) -> CheckType:
         needs_http_client=True,
     )
 
-
-_DEFAULTS = HttpSettings()
 
 HTTP = _check_type("http", "Fetches a URL and judges status, headers, body, certificate and timing")
 JSON_HTTP = _check_type("json-http", "Fetches a URL that must return JSON, and judges values in it")

@@ -12,20 +12,17 @@ from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, NamedTuple, Self, cast
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, model_validator
 
-from exporter.attempt import current_attempt
-from exporter.checks.base import CheckType
 from exporter.dialogue.connected import CONNECTED_SUBJECTS, about_connecting, connect_in_time, is_expected
 from exporter.dialogue.expectations import fit_to_dialogue
 from exporter.dialogue.metrics import DIALOGUE_METRICS, DIALOGUE_SUBJECTS, FAILED_DUE_TO_REGEX
 from exporter.dialogue.octets import Octets  # noqa: TC001 - pydantic evaluates the annotations
 from exporter.dialogue.over_stream import StreamDialogueSettings, measure_phases, speak
 from exporter.dialogue.template import refuse_unread_escapes
-from exporter.errors import CheckFailed
 from exporter.judging.estimate import IN_PLACE_SECONDS, byte_costs
-from exporter.model import PATTERN_OPERATORS, MetricSpec, Result, ResultStatus, Subject, ValueKind, leaves
-from exporter.net import ConnectionFacts, Endpoint, Network, connect_options
+from exporter.model import PATTERN_OPERATORS, leaves
+from exporter.net import Endpoint, Network, connect_options
 from exporter.net.connect import close_without_waiting
 from exporter.net.connection_facts import (
     ADDRESS_SUBJECTS,
@@ -34,18 +31,31 @@ from exporter.net.connection_facts import (
     resolution_measurements,
 )
 from exporter.net.opening import open_stream
-from exporter.net.proxy.settings import ProxySettings, usable_proxies
+from exporter.net.proxy.settings import usable_proxies
 from exporter.net.spoken_lines import MAX_SPOKEN_BYTES, SpokenLines, listen
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
-from exporter.settings import NetworkSettings, parse_host_port
+from exporter.plugin import (
+    CheckFailed,
+    CheckType,
+    ConnectionFacts,
+    Field,
+    MetricSpec,
+    NetworkSettings,
+    ProxySettings,
+    Result,
+    ResultStatus,
+    Subject,
+    ValueKind,
+    current_attempt,
+    parse_host_port,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.attempt import Attempt
-    from exporter.model import Check, Expectation, ExpectationOutcome
+    from exporter.model import ExpectationOutcome
     from exporter.net import ConnectOptions
-    from exporter.settings import CheckSettings
+    from exporter.plugin import Attempt, Check, CheckSettings, Expectation
 
 _MARGIN = 0.05
 _MAX_MARGIN_SECONDS = 0.1
@@ -98,7 +108,7 @@ class TcpCheckExecutor:
     def __init__(self, network: Network | None = None) -> None:
         self._network = network or Network()
 
-    async def execute(self, check: Check) -> Result:
+    async def execute(self, check: Check[TcpSettings]) -> Result:
         """Connect to the target and return the result."""
         attempt = current_attempt()
         prepared = check.prepared if isinstance(check.prepared, PreparedTcp) else _prepare(check)
@@ -171,9 +181,9 @@ def _report(attempt: Attempt, facts: ConnectionFacts) -> None:
         attempt.observe(tls_observations(facts.tls))
 
 
-def _conclude(check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
+def _conclude(check: Check[TcpSettings], attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
     """Report whether what the server said failed a regular expression; a dialogue has reported that already."""
-    if isinstance(check.settings, TcpSettings) and check.settings.is_spoken:
+    if check.settings.is_spoken:
         return
     failed = [one.expectation for one in outcomes if one.evaluated and not one.ok]
     attempt.measure(FAILED_DUE_TO_REGEX, float(any(map(_is_regular, failed))))
@@ -183,7 +193,6 @@ def _is_regular(expectation: Expectation) -> bool:
     return expectation.subject is BANNER and expectation.operator in PATTERN_OPERATORS
 
 
-_DEFAULTS = TcpSettings()
 _JUDGED_TIMES = 2  # while reading, to know when to stop, and all lines in the end
 
 
@@ -209,9 +218,9 @@ class PreparedTcp(NamedTuple):
     dialogue: StreamDialogueSettings | None
 
 
-def _prepare(check: Check) -> PreparedTcp:
+def _prepare(check: Check[TcpSettings]) -> PreparedTcp:
     """Work out where and how to connect, and what judging the banner costs."""
-    settings = check.settings if isinstance(check.settings, TcpSettings) else _DEFAULTS
+    settings = check.settings
     endpoint = Endpoint(*parse_host_port(check.target))
     connect = connect_options(
         endpoint,

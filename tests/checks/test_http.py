@@ -717,7 +717,7 @@ def test_secrets_are_not_shown() -> None:
 async def test_an_executor_closes_only_what_it_made() -> None:
     """A client that was lent stays open; one of the executor's own is closed with it."""
     with run_http_server({"/": respond()}) as server:
-        check = Check(name="it", check_type="http", target=server.url())
+        check = Check(name="it", check_type="http", target=server.url(), settings=HttpSettings())
         async with create_client(HttpShared(), current_attempt) as client:
             lent = HttpCheckExecutor(client)
             assert (await lent.execute(check)).status is ResultStatus.OK
@@ -734,7 +734,7 @@ async def test_an_executor_closes_only_what_it_made() -> None:
 async def test_a_plain_httpx_client_will_do() -> None:
     """Embedders may bring any httpx client; redirects, limits and expectations are the same."""
     with run_http_server({"/": redirect("/x"), "/x": respond(200, b"there")}) as server:
-        check = Check(name="it", check_type="http", target=server.url())
+        check = Check(name="it", check_type="http", target=server.url(), settings=HttpSettings())
         attempt = begin_attempt()
         async with httpx.AsyncClient(trust_env=False, verify=False) as client:
             result = await HttpCheckExecutor(client).execute(check)
@@ -743,7 +743,8 @@ async def test_a_plain_httpx_client_will_do() -> None:
 
 async def test_a_target_that_is_none_is_no_fault_of_a_server() -> None:
     """A check made by a program without the configuration's care fails as `local`."""
-    result = await HttpCheckExecutor().execute(Check(name="it", check_type="http", target="shop"))
+    check = Check(name="it", check_type="http", target="shop", settings=HttpSettings())
+    result = await HttpCheckExecutor().execute(check)
     assert (result.reason, result.detail) == (
         Reason.LOCAL,
         "the target has no scheme; write https://shop or http://shop",

@@ -14,6 +14,7 @@ from exporter.checks.tcp import BANNER, TCP, TcpCheckExecutor, TcpSettings
 from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Check, Expectation, Reason, Result, ResultStatus
+from exporter.runner.once import run_check
 from tests.checks.running import measured, warm_runner
 from tests.servers import certificates
 from tests.servers.certificates import server_context
@@ -423,8 +424,8 @@ async def test_leaves_nothing_behind_when_cancelled() -> None:
     await executor.aclose()
 
 
-async def test_works_without_settings_and_without_a_runner() -> None:
+def test_works_without_settings() -> None:
     """A check made by hand, with defaults for everything, runs too."""
     with serve(keep_silent) as server:
-        result = await TcpCheckExecutor().execute(Check(name="it", check_type="tcp", target=server.target))
+        result = run_check(Check(name="it", check_type="tcp", target=server.target))
     assert result.status is ResultStatus.OK

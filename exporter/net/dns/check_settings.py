@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 import dns.rdataclass
 import dns.rdatatype
@@ -163,17 +163,13 @@ class DnsSettings(NetworkSettings, TlsSettings):
             raise ValueError(detail) from error
 
 
-_DEFAULTS = DnsSettings()
-
-
 def validate_name(target: str, settings: CheckSettings) -> str:
     """Return the name to query in ASCII, without its final dot; for PTR records the target may be an address.
 
     Raises:
         ValueError: When it is not a name; the message says what to write.
     """
-    chosen = settings if isinstance(settings, DnsSettings) else _DEFAULTS
-    return parse_name(target, chosen.record_type)
+    return parse_name(target, cast("DnsSettings", settings).record_type)
 
 
 def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
@@ -182,26 +178,25 @@ def fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expect
     Raises:
         ValueError: When no answer can meet it.
     """
-    if not isinstance(settings, DnsSettings):
-        return expectation
+    own = cast("DnsSettings", settings)
     if expectation.operator not in _MET_BY_NOTHING:
-        if expectation.subject is SOA_SERIAL and settings.record_type not in ("SOA", "ANY"):
-            raise ValueError(f"can never be met: records of type {settings.record_type} have no serial, only SOA has")
-        if expectation.subject in TLS_SUBJECTS and settings.transport not in ENCRYPTED:
-            raise ValueError(f"can never be met with transport: {settings.transport}, only with tls, https and quic")
-        if expectation.subject is NSID and not settings.nsid:
+        if expectation.subject is SOA_SERIAL and own.record_type not in ("SOA", "ANY"):
+            raise ValueError(f"can never be met: records of type {own.record_type} have no serial, only SOA has")
+        if expectation.subject in TLS_SUBJECTS and own.transport not in ENCRYPTED:
+            raise ValueError(f"can never be met with transport: {own.transport}, only with tls, https and quic")
+        if expectation.subject is NSID and not own.nsid:
             raise ValueError("can never be met without nsid: true")
-        if expectation.subject in COMPARISON_SUBJECTS and not settings.compare:
+        if expectation.subject in COMPARISON_SUBJECTS and not own.compare:
             raise ValueError("can never be met without compare, the servers to compare with")
-        if expectation.subject is SERIAL_DIFFERENCE and settings.record_type != "SOA":
-            raise ValueError(f"can never be met: answers of type {settings.record_type} are not known by a serial")
+        if expectation.subject is SERIAL_DIFFERENCE and own.record_type != "SOA":
+            raise ValueError(f"can never be met: answers of type {own.record_type} are not known by a serial")
     if expectation.subject in DATA_SUBJECTS:
         return fit_data(expectation)
     if expectation.subject in LINE_SUBJECTS:
         return fit_lines(expectation)
     if expectation.subject is not ANSWERS:
         return expectation
-    kind, record_class = settings.record_type, settings.record_class
+    kind, record_class = own.record_type, own.record_class
     if kind == "ANY" and isinstance(expectation.operand, tuple):
         return fit_data(expectation)
     return fit_answers(expectation, dns.rdatatype.from_text(kind), dns.rdataclass.from_text(record_class))
