@@ -93,9 +93,9 @@ class CheckType:
         needs_http_client: Whether the batch must create the shared HTTP client for it.
         runs_programs: Whether whoever writes a configuration can run programs with it. Loading refuses such a type
             unless the caller allows it, as `--enable-exec` does.
-        blocking: Whether its executor has a plain `def execute`, which is called in a thread: for libraries that wait
-            without an event loop. `open_stream` and `open_datagram` cannot be used there. Threads are limited, and a
-            check whose thread does not return in time is skipped until it does.
+        blocking: Whether its executor has a plain `def execute`, which is called in a thread, as is `executor`: for
+            libraries that wait without an event loop. `open_stream` and `open_datagram` cannot be used there. Threads
+            are limited, and a check whose thread does not return in time is skipped until it does.
     """
 
     name: str

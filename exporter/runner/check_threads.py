@@ -146,15 +146,25 @@ class CheckThreads:
 
 
 class ThreadedExecutor:
-    """Runs the checks of a blocking executor in threads; lives as long as its batch.
+    """Runs the checks of a blocking executor in threads, in the first of which it is made; lives as long as its batch.
 
     The thread has an attempt of its own, which is copied when it ends or its time is up, so that a thread that goes on
     changes nothing that has been reported.
     """
 
-    def __init__(self, executor: BlockingExecutor, threads: CheckThreads) -> None:
-        self._executor = executor
+    def __init__(self, make: Callable[[], BlockingExecutor], threads: CheckThreads) -> None:
+        """Wrap an executor that is yet to be made.
+
+        Args:
+            make: Makes it, once. What it raises is the failure of every check; only CheckFailed is expected.
+            threads: The threads.
+        """
+        self._make = make
         self._threads = threads
+        self._lock = threading.Lock()
+        self._executor: BlockingExecutor | None = None
+        self._failure: CheckFailed | None = None
+        self._is_closed = False
 
     async def execute(self, check: Check) -> object:
         """Run the check in a thread and return what its executor returned, which may be anything."""
@@ -162,15 +172,35 @@ class ThreadedExecutor:
         own = context.run(begin_attempt)
         own.started, own.ends_at, own.network = attempt.started, attempt.ends_at, attempt.network
         try:
-            return await self._threads.run(check.name, partial(context.run, self._executor.execute, check), own)
+            return await self._threads.run(check.name, partial(context.run, self._execute, check), own)
         finally:
             _copy(own, attempt)
 
     async def aclose(self) -> None:
-        """Call the executor's `close`, if it has one, in a thread."""
+        """Call the executor's `close`, if it was made and has one, in a thread."""
+        self._is_closed = True
         close = getattr(self._executor, "close", None)
         if close is not None:
             await self._threads.run("", close, current_attempt())
+
+    def _execute(self, check: Check) -> object:
+        executor = self._made()
+        if self._is_closed:  # it took until after the end of its batch to make it
+            getattr(executor, "close", lambda: None)()
+            raise CheckFailed(Reason.DEADLINE, "the batch ended before the executor was made")
+        return executor.execute(check)
+
+    def _made(self) -> BlockingExecutor:
+        with self._lock:
+            if self._failure is not None:
+                raise CheckFailed(self._failure.reason, self._failure.detail)
+            if self._executor is None:
+                try:
+                    self._executor = self._make()
+                except CheckFailed as failure:
+                    self._failure = failure
+                    raise
+            return self._executor
 
 
 def _copy(own: Attempt, attempt: Attempt) -> None:

@@ -8,30 +8,30 @@ batch closes another's.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Self, cast
 
-from exporter.checks.base import BatchContext, BlockingExecutor, CheckExecutor, CheckType
+from exporter.checks.base import BatchContext, CheckExecutor, CheckType
 from exporter.checks.builtin import BUILTIN
 from exporter.config.plugins import contract_faults
 from exporter.errors import CheckFailed, UnknownCheckTypeError
-from exporter.foreign import repr_of, text_of
+from exporter.foreign import text_of
 from exporter.model import Reason
 from exporter.runner.answers import ANY_SERIES, DeclaredSeries
 from exporter.runner.check_threads import CheckThreads, ThreadedExecutor
 from exporter.runner.closing import Closings
+from exporter.runner.making import make_executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from exporter.checks.base import BlockingExecutor
     from exporter.net import Network
     from exporter.runner.closing import Closing
-
-    ExecutorFactory = Callable[[BatchContext], CheckExecutor | BlockingExecutor]
+    from exporter.runner.making import ExecutorFactory
 
 __all__ = ["BatchContext", "BatchExecutors", "CheckExecutor", "ExecutorRegistry"]
 
@@ -110,19 +110,14 @@ class BatchExecutors:
         return executor
 
     def _make(self, check_type: str, factory: ExecutorFactory, *, blocking: bool) -> CheckExecutor:
+        make = partial(make_executor, check_type, factory, self._context)
+        if blocking:
+            return cast("CheckExecutor", ThreadedExecutor(cast("Callable[[], BlockingExecutor]", make), self._threads))
         try:
-            executor = factory(self._context)
-            if callable(getattr(executor, "execute", None)):
-                made = ThreadedExecutor(cast("BlockingExecutor", executor), self._threads) if blocking else executor
-                return cast("CheckExecutor", made)
-            if inspect.iscoroutine(executor):
-                executor.close()
-            fault = f"the executor of type {check_type} has no execute"
-        except BaseException as error:
-            fault = f"the executor of type {check_type} cannot be made: {repr_of(error)}"
-            logger.warning("the executor of type %s cannot be made", check_type, exc_info=error)
-        self._broken[check_type] = fault
-        raise CheckFailed(Reason.INTERNAL, fault)
+            return cast("CheckExecutor", make())
+        except CheckFailed as failure:
+            self._broken[check_type] = failure.detail
+            raise
 
     async def aclose_all(self, limit_seconds: float = 1.0, closings: Closings | None = None) -> tuple[Closing, ...]:
         """Close the executors that the batch created, concurrently and each once, so that none delays another.
@@ -156,7 +151,7 @@ class ExecutorRegistry:
     """The check types that the program knows and how to create their executors; lives for the process.
 
     One thread at a time registers types, at startup and on reloads. Any thread may read the registry at the same time;
-    one that iterates over a mapping copies it first, since a reload may add types.
+    one that iterates over a mapping copies it first, since a reload may add and remove types.
 
     Attributes:
         check_threads: The threads of blocking types.
@@ -206,12 +201,20 @@ class ExecutorRegistry:
         self._register(check_type)
         self._own_types[check_type.name] = check_type
 
+    def types_with(self, plugins: Iterable[CheckType]) -> dict[str, CheckType]:
+        """Return the declared types by name as they are once these types of plugins are registered."""
+        return {**self._own_types, **{check_type.name: check_type for check_type in plugins}}
+
     def register_plugins(self, check_types: Iterable[CheckType]) -> None:
-        """Register the types of a configuration's plugins and log those that were not registered before.
+        """Register the types of a configuration's plugins, remove those of an earlier one, and log the difference.
 
         A type that a plugin of an earlier configuration replaced gets its place back.
         """
-        wanted = {**self._own_types, **{check_type.name: check_type for check_type in check_types}}
+        wanted = self.types_with(check_types)
+        for name in self._check_types.keys() - wanted.keys():
+            for known in (self._check_types, self._recipes, self._self_run, self._declared):
+                known.pop(name, None)
+            logger.info("check type %s is gone with its plugin", name)
         for name, check_type in wanted.items():
             if self._check_types.get(name) is not check_type:
                 self._register(check_type)

@@ -26,17 +26,17 @@ def take_over(
 
     Args:
         config: The configuration that comes into force.
-        registry: Receives the check types of its plugins.
+        registry: Receives the check types of its plugins, and loses those of plugins that it no longer names.
         runner: Runs its checks.
         records: The records of earlier configurations.
         mask: Masks secrets in results that are shown.
 
     Raises:
-        ValueError: When a check type declares a metric that cannot be shown. The records are as before.
+        ValueError: When a check type declares a metric that cannot be shown. Records and registry are as before.
     """
-    registry.register_plugins(config.plugins)
-    families = MetricFamilies(dict(registry.check_types), mask)
+    families = MetricFamilies(registry.types_with(config.plugins), mask)
     prepared = PreparedConfig(config, families, runner, records)
     records.retain(config.checks)  # counters, history, last results and last states of removed checks are dropped
+    registry.register_plugins(config.plugins)
     prepared.choose(Selection())  # the page that nearly every scrape asks for is laid out now
     return prepared

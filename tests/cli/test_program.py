@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from anyio.from_thread import BlockingPortalProvider
 
-from exporter import AsyncCheckRunner, ExecutorRegistry
+from exporter import AsyncCheckRunner, Check, ExecutorRegistry
 from exporter.checks.base import CheckType
 from exporter.cli.arguments import Options
 from exporter.cli.program import configuration_loader, open_program
 from exporter.config import LiveConfig
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, UnknownCheckTypeError
 from exporter.scrape.history import History
 from exporter.scrape.service import ScrapeRequest, ScrapeService
 from tests.servers.executors import Healthy
@@ -66,6 +66,35 @@ def test_a_reload_brings_the_plugins_that_it_names(tmp_path: Path) -> None:
         page = service.metrics_page(ScrapeRequest()).body.decode()
     assert 'probe_success{check="a",check_type="healthy",target="x"} 1.0' in page
     assert registry.check_types["healthy"].description == "Succeeds at once"
+
+
+def test_a_reload_removes_the_plugins_that_it_no_longer_names(tmp_path: Path) -> None:
+    """The type's series vanish, a scrape of the type is refused as one of an unknown type, and it can come back."""
+    file, registry = tmp_path / "checks.yml", ExecutorRegistry.with_builtins()
+    known = sorted(registry.check_types)
+    named = 'plugins: ["tests.cli.test_program:PLUGIN"]\nchecks: [{name: a, type: healthy, target: x}]\n'
+    file.write_text(named, encoding="utf-8")
+    with ExitStack() as stack:
+        load = configuration_loader(str(file), registry, stack)
+        live = LiveConfig(load, load())
+        runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
+        service = ScrapeService(runner, live, registry, history=History(), version="0")
+        assert "healthy" in registry.check_types
+        assert 'check_type="healthy",target' in service.metrics_page(ScrapeRequest()).body.decode()
+        file.write_text("checks: 3\n", encoding="utf-8")
+        with pytest.raises(ConfigError):
+            live.reload()
+        assert "healthy" in registry.check_types
+        file.write_text("checks: [{name: a, type: tcp, target: 'a.example:1'}]\n", encoding="utf-8")
+        live.reload()
+        page = service.metrics_page(ScrapeRequest()).body.decode()
+        assert ('check_type="tcp",target' in page, 'check_type="healthy",target' in page) == (True, False)
+        assert (sorted(registry.check_types), registry.list_registered_types()) == (known, known)
+        with pytest.raises(UnknownCheckTypeError):
+            runner.run_all([Check(name="a", check_type="healthy", target="x")], print)
+        file.write_text(named, encoding="utf-8")
+        live.reload()
+        assert 'check_type="healthy",target' in service.metrics_page(ScrapeRequest()).body.decode()
 
 
 def test_nothing_is_started_for_a_configuration_that_is_refused(tmp_path: Path) -> None:

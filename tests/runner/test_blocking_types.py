@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -20,6 +21,8 @@ from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from exporter.checks.base import BatchContext
 
 PHASES = MetricSpec(
     name="probe_blocking_duration_seconds",
@@ -96,6 +99,53 @@ def test_what_a_blocking_type_does_wrong_fails_its_check_alone(target: str, reas
     """Failures, exceptions and wrong answers are reported as those of other types."""
     result = run_check(check_of(target), BLOCKING)
     assert (result.reason, result.detail) == (reason, detail)
+
+
+def test_the_executor_of_a_blocking_type_is_made_once_and_in_a_thread() -> None:
+    """Its constructor may block too; all checks of the batch share what it made."""
+    made: list[str] = []
+
+    class Slow(Blocking):
+        def __init__(self) -> None:
+            time.sleep(0.05)
+            made.append(threading.current_thread().name)
+
+    results: list[Result] = []
+    with warm_runner(replace(BLOCKING, executor=lambda context: Slow())) as runner:
+        batch = runner.run_all([check_of("fine", str(number), 30.0) for number in range(5)], results.append)
+    assert [result.status for result in results] == [ResultStatus.OK] * 5
+    assert (made, Blocking.closed) == (["nyxmon-check"], ["nyxmon-check"])
+    assert batch.loop_lag_seconds < 0.05
+
+
+def test_an_executor_that_is_made_too_late_is_closed() -> None:
+    """A constructor that hangs until the batch is over costs only its own checks, and leaves nothing open."""
+
+    class Late(Blocking):
+        def __init__(self) -> None:
+            self.release.wait(30)
+
+    result = run_check(check_of("fine"), replace(BLOCKING, executor=lambda context: Late()))
+    assert (result.reason, Blocking.closed) == (Reason.TIMEOUT, [])
+    Blocking.release.set()
+    wait_until(lambda: bool(Blocking.closed))
+    assert Blocking.threads == set()
+
+
+def test_an_executor_that_cannot_be_made_in_a_thread_is_reported_by_each_check() -> None:
+    """The constructor is called once for a batch."""
+    calls: list[int] = []
+
+    def fail(context: BatchContext) -> Blocking:
+        calls.append(1)
+        raise RuntimeError("no licence")
+
+    results: list[Result] = []
+    with warm_runner(replace(BLOCKING, executor=fail)) as runner:
+        runner.run_all([check_of("fine", str(number)) for number in range(3)], results.append)
+    fault = "the executor of type blocking cannot be made: RuntimeError('no licence')"
+    assert [(result.reason, result.detail) for result in results] == [(Reason.INTERNAL, fault)] * 3
+    assert calls == [1]
 
 
 def test_a_thread_that_does_not_return_is_stuck_until_it_does() -> None:

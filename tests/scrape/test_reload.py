@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,17 +117,19 @@ def test_a_configuration_that_cannot_be_shown_is_refused(tmp_path: Path) -> None
     """When a reload fails in the part about scrapes, the old configuration and its records stay."""
     file, registry = tmp_path / "checks.yml", ExecutorRegistry.with_builtins()
     file.write_text("checks: [{name: one, type: tcp, target: 'a.example:1'}]\n", encoding="utf-8")
-    live = LiveConfig(lambda: load_config(file, registry.check_types), load_config(file, registry.check_types))
+    spec = MetricSpec(name="nyxmon_x", help="")
+    plugin = CheckType(name="x", description="", executor=lambda _: Healthy(), metrics=(spec,))
+    first = load_config(file, registry.check_types)
+    live = LiveConfig(lambda: replace(load_config(file, registry.check_types), plugins=(plugin,)), first)
     service = ScrapeService(Prepared(measured()), live, registry, history=History(), version="0")
     service.metrics_page(ScrapeRequest())
-    spec = MetricSpec(name="nyxmon_x", help="")
-    registry.register_type(CheckType(name="x", description="", executor=lambda _: Healthy(), metrics=(spec,)))
     file.write_text("checks: [{name: two, type: tcp, target: 'a.example:1'}]\n", encoding="utf-8")
     before = live.current
     with pytest.raises(ValueError, match="reserved"):
         live.reload()
     assert (live.current is before, live.last_reload_successful) == (True, False)
     assert len(service.history.runs("one")) == 1
+    assert "x" not in registry.check_types
 
 
 def test_a_batch_is_still_counted_after_a_reload() -> None:
