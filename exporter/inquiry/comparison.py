@@ -185,7 +185,8 @@ class Comparison:
 
     async def _ask(self, other: OtherServer) -> None:
         attempt = Attempt()
-        attempt.ends_at = self._attempt.ends_at
+        attempt.ends_at, attempt.network = self._attempt.ends_at, self._attempt.network
+        attempt.allowed_targets = self._attempt.allowed_targets
         inquiry = Inquiry(self._network, other.settings, other.asked, attempt, self._http)
         try:
             async with asyncio.timeout(self._limit_seconds):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.allowed_targets import parse_allowed_targets
 from exporter.attempt import begin_attempt
 from exporter.checks.dns import DNS, DnsCheckExecutor
 from exporter.config import parse_config
@@ -22,7 +24,7 @@ from tests.servers.doq import run_doq_server
 from tests.servers.knot import run_knot
 from tests.servers.process import free_port
 from tests.servers.sockets import sockets_to
-from tests.servers.tcp import say_and_close, serve
+from tests.servers.tcp import answer, serve
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ def test_each_servers_failure_is_named(
     """Servers that refuse the question, or answer with something else, are named with their failures."""
     closed = f"127.0.0.1:{free_port()}"
     other = start_dnsmasq(["--host-record=www.test,192.0.2.99"])
-    with serve(say_and_close(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as web:
+    with serve(answer(b"\x00\x05hello")) as web:
         refusing = f"{{server: '{closed}', name: ns2}}"
         talking = f"{{server: '{web.target}', transport: tcp, name: ns3}}"
         keys = f"server: '{server.server}', compare: [{refusing}, {talking}, {{transport: tcp, name: ns4}}]"
@@ -144,7 +146,7 @@ def test_each_servers_failure_is_named(
         differing = run(runner, "www.test", keys.replace("{transport: tcp", f"{{server: '{other.server}'"))
     failures = (
         "ns2: connection refused while waiting for the answer; "
-        "ns3: the server announced an answer of 18516 octets and closed after 26"
+        "ns3: what the server sent is not an answer: it is shorter than a header"
     )
     assert (result.reason, result.detail) == (Reason.CONNECT_REFUSED, failures)
     assert differing.reason is Reason.EXPECTATION
@@ -171,6 +173,19 @@ def test_a_silent_server_of_its_own(runner: AsyncCheckRunner, server: DnsServer)
     assert compared(result, "answered") == {f"{server.server} over tcp": 1}
     assert compared(result, "agrees") == {f"{server.server} over tcp": 0}
     assert sockets_to(server.port) == 0
+
+
+def test_comparisons_go_only_where_the_check_may(runner: AsyncCheckRunner, server: DnsServer) -> None:
+    """A check that may not connect to a server may not compare with it, either."""
+    with run_dns_server("127.0.0.2", port=server.port) as forbidden:
+        text = f"""checks: [{{name: it, type: dns, target: www.test, server: '{server.server}',
+            compare: [{{server: '{forbidden.server}', name: ns2}}]}}]"""
+        [check] = parse_config(text, "c.yml", {"dns": DNS}).checks
+        results: list[Result] = []
+        runner.run_all([replace(check, allowed_targets=parse_allowed_targets(["127.0.0.1"]))], results.append)
+    assert forbidden.asked == []
+    assert "ns2: " in results[0].detail
+    assert compared(results[0], "answered") == {"ns2": 0}
 
 
 async def test_a_cancelled_comparison_leaves_nothing_behind(server: DnsServer) -> None:
