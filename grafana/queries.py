@@ -3,8 +3,8 @@
 Several exporters may run a check, and it reaches Prometheus in one of two ways: with all others from `/metrics`, where
 its labels are on the series, or by discovery, where they are on the target. Both set the labels `check`, `check_type`
 and `target`; all other labels about the source of a series are aggregated away. A check is failing when no exporter
-sees it succeed, and degraded when some do and some do not; for everything else, the worst value of any exporter is
-shown.
+sees it succeed, and degraded when some do and some do not; in a maintenance window, both count as in maintenance. For
+everything else, the worst value of any exporter is shown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CHECK_LABELS = ("check", "check_type", "target")
 IDENTITY = ", ".join(CHECK_LABELS)
 """The labels that identify a row in a table of checks."""
 
-PHASES = "probe_[a-z]+_duration_seconds"
+PHASES = "probe_[a-z0-9_]+_duration_seconds"
 """Names of the metrics with the duration of each phase of a run, one metric per protocol."""
 
 EARLIEST_EXPIRY = "probe_ssl_earliest_cert_expiry"
@@ -47,18 +47,32 @@ def lowest(metric: str, by: str = "check") -> str:
 
 
 def status(by: str = "check") -> str:
-    """Return the verdict on a check: 0 ok, 1 degraded or failing for some exporters only, 2 failing."""
-    return _verdict(selected("probe_status"), by)
+    """Return the verdict on a check.
+
+    0 ok, 0.5 in maintenance and not ok, 1 degraded or failing for some exporters only, 2 failing.
+    """
+    return _verdict(selected("probe_status"), selected("probe_maintenance"), by)
 
 
 def status_missing_none(by: str = "check") -> str:
-    """Return the verdict for each step, from the worst status of each exporter in it; see `highest_missing_none`."""
+    """Return the verdict for each step, from the worst status of each exporter in it; see `highest_missing_none`.
+
+    A step is in maintenance only if all of it is, so that no failure outside the window is hidden.
+    """
     worst = f"max_over_time({selected('probe_status')}[$__interval])"
-    return f"({_verdict(worst, by)}) or ({status(by)})"
+    throughout = f"min_over_time({selected('probe_maintenance')}[$__interval])"
+    return f"({_verdict(worst, throughout, by)}) or ({status(by)})"
 
 
-def _verdict(statuses: str, by: str) -> str:
-    return f"clamp_max(max by ({by}) ({statuses}), 1) + (min by ({by}) ({statuses}) == bool 2)"
+def _verdict(statuses: str, maintenance: str, by: str) -> str:
+    verdict = f"clamp_max(max by ({by}) ({statuses}), 1) + (min by ({by}) ({statuses}) == bool 2)"
+    expected = f"max by ({by}) ({maintenance}) == 1"
+    return f"(({verdict}) unless ({expected})) or (({verdict}) > bool 0) / 2"
+
+
+def outside_maintenance(of_checks: str) -> str:
+    """Return the series of checks that are not in maintenance now."""
+    return f"{of_checks} unless on (check) ({highest('probe_maintenance')} == 1)"
 
 
 def highest_missing_none(metric: str, by: str = "check") -> str:

@@ -37,6 +37,7 @@ CALMLY: Steps = ((None, "blue"),)
 ALARMINGLY: Steps = ((None, BAD),)
 NONE_IS_GOOD: Steps = ((None, GOOD), (1, BAD))
 NONE_IS_FAIR: Steps = ((None, GOOD), (1, FAIR))
+NONE_IS_PLAIN: Steps = ((None, "text"), (1, "blue"))
 NONE_IS_BAD: Steps = ((None, BAD), (1, GOOD))
 DAYS_LEFT: Steps = ((None, BAD), (7, FAIR), (21, GOOD))
 AVAILABILITY: Steps = ((None, BAD), (0.99, FAIR), (0.999, GOOD))
@@ -44,12 +45,27 @@ HTTP_STATUS: Steps = ((None, BAD), (200, GOOD), (300, "blue"), (400, FAIR), (500
 IP_VERSION: Steps = ((None, BAD), (4, "blue"), (6, "purple"))
 BUDGET_LEFT: Steps = ((None, BAD), (0.0001, FAIR), (0.25, GOOD))
 
-STATUS: Words = (("0", "ok", GOOD), ("1", "degraded", FAIR), ("2", "failing", BAD))
+STATUS: Words = (
+    ("0", "ok", GOOD),
+    ("0.5", "in maintenance", "blue"),
+    ("1", "degraded", FAIR),
+    ("2", "failing", BAD),
+)
 FAILING: Words = (("1", "failing", BAD),)
 MET: Words = (("1", "met", GOOD), ("0", "not met", BAD))
 VERIFIED: Words = (("1", "verified", GOOD), ("0", "not verified", BAD))
 RELOADED: Words = (("1", "as the file", GOOD), ("0", "file refused", BAD))
 ANSWERED: Words = (("1", "answered", GOOD), ("0", "no answer", BAD))
+UNEXPECTED: Words = (("0", "as expected", GOOD), ("1", "not as expected", BAD))
+CAPTURED: Words = (("1", "captured", "blue"),)
+RETURNED: Words = (("1", "returned", "blue"), ("0", "not returned", "text"))
+LEAP: Words = (
+    ("0", "none announced", GOOD),
+    ("1", "second added today", "blue"),
+    ("2", "second left out today", "blue"),
+    ("3", "clock not synchronised", BAD),
+)
+ACCEPTED: Words = (("1", "accepted", GOOD), ("0", "not accepted", BAD))
 AGREED_ON: Words = (("1", "agreed on", "blue"),)
 RCODES: Words = (
     ("0", "NOERROR", GOOD),

@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -19,7 +20,7 @@ import pytest
 from anyio.from_thread import BlockingPortalProvider
 
 from exporter import AsyncCheckRunner, Check, ExecutorRegistry, Reason, Result, ResultStatus
-from exporter.config import parse_config
+from exporter.config import Config, parse_config
 from exporter.demo import DEMO_FILE, Demo, run_demo
 from exporter.icmp.sockets import may_ping
 from tests.threads import threads_left
@@ -36,9 +37,14 @@ def demo() -> Iterator[Demo]:
 
 
 @pytest.fixture(scope="module")
-def checks(demo: Demo) -> dict[str, Check]:
-    """Its checks, read like any configuration."""
-    config = parse_config(demo.configuration, DEMO_FILE, ExecutorRegistry.with_builtins().check_types)
+def config(demo: Demo) -> Config:
+    """Its configuration, read like any other."""
+    return parse_config(demo.configuration, DEMO_FILE, ExecutorRegistry.with_builtins().check_types)
+
+
+@pytest.fixture(scope="module")
+def checks(config: Config) -> dict[str, Check]:
+    """Its checks that run."""
     return {check.name: check for check in config.checks}
 
 
@@ -67,6 +73,7 @@ def test_the_demo_shows_every_verdict(results: dict[str, Result]) -> None:
         "shop-https": (ResultStatus.WARNING, Reason.CERTIFICATE),
         "shop-https-untrusted": (ResultStatus.ERROR, Reason.CERTIFICATE),
         "queue": (ResultStatus.OK, None),
+        "warehouse": (ResultStatus.ERROR, Reason.STATUS),
         "dns-www": (ResultStatus.OK, None),
         "dns-mail": (ResultStatus.OK, None),
         "dns-serial": (ResultStatus.OK, None),
@@ -88,13 +95,22 @@ def test_the_demo_shows_every_verdict(results: dict[str, Result]) -> None:
     }
 
 
-def test_the_demo_is_told_truthfully_in_its_file(demo: Demo, results: dict[str, Result]) -> None:
-    """The comment counts the degraded and the failing checks."""
-    counts = [result.status for result in results.values()]
-    words = re.search(r"(\w+) checks are degraded and (\w+) fail on purpose", demo.configuration)
+def test_the_demo_is_told_truthfully_in_its_file(
+    demo: Demo, checks: dict[str, Check], results: dict[str, Result]
+) -> None:
+    """The comment counts the degraded and the failing checks, and one more fails in maintenance."""
+    expected = {name for name, check in checks.items() if check.in_maintenance(time.time())}
+    counts = [result.status for name, result in results.items() if name not in expected]
+    words = re.search(r"(\w+) checks are degraded and (\w+) fail", demo.configuration)
     assert words is not None
     assert words.groups() == ("two", "three")
     assert (counts.count(ResultStatus.WARNING), counts.count(ResultStatus.ERROR)) == (2, 3)
+    assert [(name, results[name].status) for name in expected] == [("warehouse", ResultStatus.ERROR)]
+
+
+def test_the_demo_has_a_disabled_check(config: Config) -> None:
+    """One check is listed and does not run; so is the ping where the process may not send it."""
+    assert [check.name for check in config.disabled] == ["old-shop", *([] if may_ping() else ["loopback"])]
 
 
 def test_the_web_site_answers(checks: dict[str, Check]) -> None:

@@ -22,35 +22,49 @@ if TYPE_CHECKING:
     from exporter.masking import Mask
     from exporter.model import Batch, Check, Result
 
-_STYLES = {"ok": "green", "degraded": "yellow", "failing": "bold red"}
+_MAINTENANCE = "maintenance"
+_STYLES = {"ok": "green", "degraded": "yellow", "failing": "bold red", _MAINTENANCE: "blue"}
 _COLUMNS = ("state", "check", "type", "target", "seconds", "reason", "detail")
 
 
-def print_table(checks: Sequence[Check], results: Sequence[Result], batch: Batch) -> None:
+def print_table(
+    checks: Sequence[Check], results: Sequence[Result], batch: Batch, in_maintenance: Sequence[bool]
+) -> None:
     """Print one row per check and a summary line: coloured on a terminal, plain lines otherwise."""
-    rows = [_cells(check, result) for check, result in zip(checks, results, strict=True)]
+    states = [
+        _MAINTENANCE if maintenance and result.status is not ResultStatus.OK else result.status.state
+        for result, maintenance in zip(results, in_maintenance, strict=True)
+    ]
+    rows = list(map(_cells, checks, results, states))
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(_coloured(rows))
     else:
         sys.stdout.write(_plain(rows))
-    counts = Counter(result.status for result in results)
-    states = ", ".join(f"{counts[status]} {status.state}" for status in ResultStatus)
-    sys.stdout.write(f"{len(checks)} checks in {batch.duration_seconds:.2f} s: {states}\n")
+    counts = Counter(states)
+    summary = [f"{counts[status.state]} {status.state}" for status in ResultStatus]
+    if counts[_MAINTENANCE]:
+        summary.append(f"{counts[_MAINTENANCE]} in maintenance")
+    sys.stdout.write(f"{len(checks)} checks in {batch.duration_seconds:.2f} s: {', '.join(summary)}\n")
 
 
-def json_report(checks: Sequence[Check], results: Sequence[Result], batch: Batch, mask: Mask) -> str:
+def json_report(
+    checks: Sequence[Check], results: Sequence[Result], batch: Batch, in_maintenance: Sequence[bool], mask: Mask
+) -> str:
     """Return everything known about each check as a JSON document, secrets masked."""
     document = {
         "duration_seconds": batch.duration_seconds,
-        "results": [_facts(check, result, mask) for check, result in zip(checks, results, strict=True)],
+        "results": [
+            _facts(check, result, mask) | {"maintenance": maintenance}
+            for check, result, maintenance in zip(checks, results, in_maintenance, strict=True)
+        ],
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def _cells(check: Check, result: Result) -> tuple[str, ...]:
+def _cells(check: Check, result: Result, state: str) -> tuple[str, ...]:
     cells = (
-        result.status.state,
+        state,
         check.name,
         check.check_type,
         check.shown_target,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def run_once(program: Program, options: Options) -> int:
-    """Run the checks and print their results; return 1 when one failed, 0 otherwise.
+    """Run the checks and print their results; return 1 when one failed outside maintenance, 0 otherwise.
 
     Raises:
         UnknownCheckNameError: When a name is not a configured check; nothing is run then.
@@ -44,10 +44,11 @@ def run_once(program: Program, options: Options) -> int:
         # The format is UTF-8, whatever the locale says that the terminal shows
         sys.stdout.buffer.write(write_page(collector.blocks(outcome), Format.TEXT).body)
     elif options.output == "json":
-        sys.stdout.write(json_report(checks, results, outcome.batch, mask))
+        sys.stdout.write(json_report(checks, results, outcome.batch, outcome.in_maintenance, mask))
     else:
-        print_table(checks, results, outcome.batch)
-    return int(any(result.status is ResultStatus.ERROR for result in results))
+        print_table(checks, results, outcome.batch, outcome.in_maintenance)
+    failed = (result.status is ResultStatus.ERROR for result in results)
+    return int(any(bad and not expected for bad, expected in zip(failed, outcome.in_maintenance, strict=True)))
 
 
 class _WatchedRunner:

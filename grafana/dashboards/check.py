@@ -8,6 +8,7 @@ from grafana import scales
 from grafana.board import Board, Row
 from grafana.columns import AVAILABLE, DAYS_LEFT, availability_column
 from grafana.dashboards.certificates import certificate_columns
+from grafana.dashboards.check_types import type_rows
 from grafana.panels import Look, Query, curves, heat, now, numbers, states
 from grafana.queries import (
     CHAIN_EXPIRY,
@@ -49,6 +50,7 @@ def board() -> Board:
             Row("Certificate and TLS", _tls(), collapsed=True),
             Row("HTTP", [*_http(), *_http_numbers()], collapsed=True),
             Row("DNS answer", _dns(), collapsed=True),
+            *type_rows(),
             Row("Runs and addresses", _runs(), collapsed=True),
         ],
     )
@@ -79,7 +81,8 @@ def _numbers() -> list[Builder[Panel]]:
     return [
         numbers(
             "Availability",
-            "Share of the runs in the time range that succeeded, degraded ones included.",
+            "Share of the runs in the time range that succeeded, degraded ones included. Runs in maintenance count too;"
+            " the alerts on error budgets leave them out.",
             now(availability()),
             (4, 4),
             AVAILABLE,

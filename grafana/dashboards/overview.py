@@ -24,6 +24,7 @@ from grafana.queries import (
     days_left,
     failures,
     highest,
+    outside_maintenance,
     selected,
     slow_duration,
     status,
@@ -54,7 +55,7 @@ def board() -> Board:
     )
 
 
-def _in_state(code: int) -> str:
+def _in_state(code: str) -> str:
     return f"sum(({status()}) == bool {code})"
 
 
@@ -65,31 +66,39 @@ def _states() -> list[Builder[Panel]]:
         numbers(
             "Ok",
             "Checks whose latest result is good.",
-            now(_in_state(0)),
-            (4, 4),
+            now(_in_state("0")),
+            (3, 4),
             Look(steps=scales.NONE_IS_BAD),
         ),
         numbers(
             "Degraded",
             "Checks that miss an expectation of severity warning, or fail where only some of several exporters see"
             " them.",
-            now(_in_state(1)),
-            (4, 4),
+            now(_in_state("1")),
+            (3, 4),
             Look(steps=scales.NONE_IS_FAIR),
         ),
         numbers(
             "Failing",
             "Checks that no exporter sees succeed.",
-            now(_in_state(2)),
+            now(_in_state("2")),
             (4, 4),
             Look(steps=scales.NONE_IS_GOOD),
         ),
         numbers(
-            "Without result",
-            "Checks that had results within the time range and have none now: they were removed, or the exporter or the"
-            " way to it is down.",
-            now(missing),
+            "In maintenance",
+            "Checks that are degraded or failing within a maintenance window of theirs. They count neither as degraded"
+            " nor as failing.",
+            now(_in_state("0.5")),
             (4, 4),
+            Look(steps=scales.NONE_IS_PLAIN),
+        ),
+        numbers(
+            "Without result",
+            "Checks that had results within the time range and have none now: they were removed or disabled, or the"
+            " exporter or the way to it is down.",
+            now(missing),
+            (3, 4),
             Look(steps=scales.NONE_IS_FAIR),
         ),
     ]
@@ -100,9 +109,10 @@ def _costs() -> list[Builder[Panel]]:
     return [
         numbers(
             "Availability",
-            "Share of the runs in the time range that succeeded, degraded ones included. Every check counts the same.",
+            "Share of the runs in the time range that succeeded, degraded ones included. Every check counts the same."
+            " Runs in maintenance count too; the alerts on error budgets leave them out.",
             now(everything),
-            (4, 4),
+            (3, 4),
             AVAILABLE,
         ),
         numbers(
@@ -122,15 +132,16 @@ def _troubles() -> list[Builder[Panel]]:
     return [
         states(
             "Troubles",
-            "Checks that were degraded or failing at any time in the range. A step shows the worst it contains.",
+            "Checks that were degraded, failing or in maintenance at any time in the range. A step shows the worst it"
+            " contains.",
             [Query(f"({status_missing_none()}) and on (check) ({ever})", "{{check}}")],
             (16, 8),
             Look(words=scales.STATUS, links=TO_CHECK),
         ),
         ranking(
             "Failed results by reason",
-            "How many results in the time range failed for each reason. The log of a run tells the details: follow the"
-            " status in the table below.",
+            "How many results in the time range failed for each reason, in maintenance too. The log of a run has the"
+            " details: follow the status in the table below.",
             now(f"sort_desc({reasons})", "{{reason}}"),
             (8, 8),
             Look(least=0, steps=scales.ALARMINGLY),
@@ -170,8 +181,8 @@ def _history() -> list[Builder[Panel]]:
     return [
         curves(
             "Checks by status",
-            "How many checks were ok, degraded and failing.",
-            [Query(_in_state(int(code)), word) for code, word, _ in scales.STATUS],
+            "How many checks were ok, in maintenance, degraded and failing.",
+            [Query(_in_state(code), word) for code, word, _ in scales.STATUS],
             (8, 8),
             Look(decimals=0),
             stacked=True,
@@ -179,8 +190,8 @@ def _history() -> list[Builder[Panel]]:
         ),
         curves(
             "Failing checks by reason",
-            "How many checks were failing for each reason; nothing while none fails.",
-            [Query(f"count by (reason) ({failures()})", "{{reason}}")],
+            "How many checks were failing for each reason, without those in maintenance; nothing while none fails.",
+            [Query(f"count by (reason) ({outside_maintenance(failures())})", "{{reason}}")],
             (8, 8),
             Look(decimals=0),
             stacked=True,

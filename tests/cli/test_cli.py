@@ -156,6 +156,23 @@ def test_run_exits_with_0_when_no_check_failed(good: Path) -> None:
     assert run_command("run", f"--config.file={good}").status == 0
 
 
+def test_run_shows_what_is_in_maintenance(failing: Path) -> None:
+    """A check that fails in a maintenance window is shown apart and does not fail the command."""
+    with failing.open("a", encoding="utf-8") as file:
+        file.write("defaults: {maintenance: [{days: mon-sun}]}\n")
+    outcome = run_command("run", f"--config.file={failing}")
+    lines = outcome.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:4]] == [
+        ["ok", "fine"],
+        ["maintenance", "slow"],
+        ["maintenance", "down"],
+    ]
+    assert lines[4].endswith(": 1 ok, 0 degraded, 0 failing, 2 in maintenance")
+    assert outcome.status == 0
+    (result,) = json.loads(run_command("run", "--output=json", "down", f"--config.file={failing}").stdout)["results"]
+    assert (result["status"], result["maintenance"]) == ("error", True)
+
+
 def test_run_can_be_limited_to_some_checks(failing: Path) -> None:
     """Named checks run in the order they are named."""
     outcome = run_command("run", "slow", "fine", f"--config.file={failing}")

@@ -116,7 +116,7 @@ def run_scene(
         jobs = [{"job_name": "nyxmon", "static_configs": [whole]}]
         if discovered:
             jobs.append(discovery_job(exporter.address))
-        prometheus = stack.enter_context(run_prometheus(directory / "prometheus", _scraping(interval, jobs)))
+        prometheus = stack.enter_context(run_prometheus(directory / "prometheus", scraping(interval, jobs)))
         yield Scene(exporter, prometheus, acts, contexts, certificates)
 
 
@@ -167,6 +167,7 @@ def _others(stack: ExitStack) -> list[CheckYaml]:
     ]  # fmt: skip
 
 
-def _scraping(interval: str, jobs: Sequence[Mapping[str, object]]) -> str:
+def scraping(interval: str, jobs: Sequence[Mapping[str, object]]) -> str:
+    """The text of a configuration that scrapes jobs and evaluates `rules.yml` at an interval."""
     times = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), interval)
     return yaml.safe_dump({"global": times, "rule_files": ["rules.yml"], "scrape_configs": jobs})
