@@ -20,7 +20,7 @@ IDENTITY = ", ".join(CHECK_LABELS)
 """The labels that identify a row in a table of checks."""
 
 PHASES = "probe_[a-z0-9_]+_duration_seconds"
-"""Names of the metrics with the duration of each phase of a run, one metric per protocol."""
+"""Names of the metrics with the duration of each phase of a run, one metric per protocol; others have no `phase`."""
 
 EARLIEST_EXPIRY = "probe_ssl_earliest_cert_expiry"
 CHAIN_EXPIRY = "probe_ssl_last_chain_expiry_timestamp_seconds"

@@ -58,6 +58,8 @@ RELOADED: Words = (("1", "as the file", GOOD), ("0", "file refused", BAD))
 ANSWERED: Words = (("1", "answered", GOOD), ("0", "no answer", BAD))
 UNEXPECTED: Words = (("0", "as expected", GOOD), ("1", "not as expected", BAD))
 CAPTURED: Words = (("1", "captured", "blue"),)
+EXIT_STATUS: Words = (("0", "ok", GOOD), ("1", "warning", FAIR), ("2", "critical", BAD), ("3", "unknown", BAD))
+AGREES: Words = (("1", "agrees", GOOD), ("0", "differs", BAD))
 RETURNED: Words = (("1", "returned", "blue"), ("0", "not returned", "text"))
 LEAP: Words = (
     ("0", "none announced", GOOD),

@@ -130,7 +130,7 @@ def _states() -> Builder[Panel]:
 def _durations() -> list[Builder[Panel]]:
     durations = f"{selected('probe_duration_seconds')}[$__rate_interval]"
     buckets = selected("nyxmon_check_duration_seconds_bucket")
-    phases = selected("", f'__name__=~"{PHASES}"')
+    phases = selected("", f'__name__=~"{PHASES}"', 'phase!=""')
     return [
         curves(
             "Duration",

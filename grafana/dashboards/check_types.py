@@ -36,20 +36,18 @@ def _values() -> list[Builder[Panel]]:
     return [
         curves(
             "Values",
-            "The numbers that the check names with `values`, or takes from a dialogue; gaps where none was found.",
+            "The numbers that the check names with `values`, takes from a dialogue or from a program's performance"
+            " data; gaps where none was found.",
             [Query(highest("probe_value", "value"), "{{value}}")],
             (8, 7),
             Look(),
         ),
-        curves(
-            "Performance data of a program",
-            "The numbers that a monitoring plugin printed, and its exit status: 0 ok, 1 warning, 2 critical.",
-            [
-                Query(highest("probe_exec_value", "value"), "{{value}}"),
-                Query(highest("probe_exec_exit_status"), "exit status"),
-            ],
+        states(
+            "Exit status of a program",
+            "What a monitoring plugin reports: 0 ok, 1 warning, 2 critical, 3 unknown.",
+            [Query(highest("probe_exec_exit_status"), "exit status")],
             (8, 7),
-            Look(),
+            Look(words=scales.EXIT_STATUS),
         ),
         states(
             "Dialogue",

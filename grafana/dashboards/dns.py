@@ -41,6 +41,7 @@ def board() -> Board:
         annotations=[alerts('check=~"$check"')],
         rows=[
             Row("", [*_counts(), _answers(), *_history(), *_details()]),
+            Row("Compared servers", [_compared()]),
             Row("Lookups of targets' names, all types of checks", _lookups()),
         ],
     )
@@ -158,6 +159,44 @@ def _details() -> list[Builder[Panel]]:
             Look(least=0, links=TO_CHECK),
         ),
     ]
+
+
+def _compared() -> Builder[Panel]:
+    by = f"{IDENTITY}, server"
+    return table(
+        "Compared servers",
+        "The servers of each check that compares answers. Difference: how far a server's serial number is"
+        " behind that of the check's own server.",
+        [
+            CHECK,
+            Column(title="Name asked for", label="target"),
+            Column(title="Server", label="server"),
+            Column(
+                title="Answer",
+                expression=lowest("probe_dns_compared_answered", by),
+                look=Look(words=scales.ANSWERED),
+                filled=True,
+                width=100,
+            ),
+            Column(
+                title="Agreement",
+                expression=lowest("probe_dns_compared_agrees", by),
+                look=Look(words=scales.AGREES),
+                filled=True,
+                width=100,
+            ),
+            duration_column("Duration", highest("probe_dns_compared_duration_seconds", by)),
+            Column(
+                title="Serial number",
+                expression=highest("probe_dns_compared_serial", by),
+                look=Look(unit=scales.AS_IT_IS),
+                width=115,
+            ),
+            Column(title="Difference", expression=highest("probe_dns_compared_serial_difference", by), width=100),
+        ],
+        (24, 7),
+        sort="Check",
+    )
 
 
 def _lookups() -> list[Builder[Panel]]:
