@@ -214,7 +214,7 @@ def test_run_tells_the_results_in_json(failing: Path) -> None:
         "reason": "connect_refused",
         "attempts": 1,
     }
-    assert [line["message"] for line in result["log"]] == ["resolved"]
+    assert [line["message"] for line in result["log"]] == ["resolved", "ended"]
     phases = {entry["labels"].get("phase") for entry in result["measurements"]}
     assert {"resolve", "connect", "tls"} <= phases
 
