@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
@@ -23,10 +23,13 @@ from exporter.errors import ConfigError
 from exporter.model import MetricSpec, Reason, ResultStatus
 from tests.checks.running import warm_runner
 from tests.readme_blocks import TEXTS
+from tests.servers.datagrams import serve_datagrams
 from tests.servers.exporter import run_exporter
 from tests.servers.tcp import serve
+from tests.servers.unix import serve_unix
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -38,6 +41,9 @@ TIMEOUT = "700ms"
 CANARY = "c4nary-in-a-c0al-mine"
 GARBAGE = b"\x00\xfe\xff garbage\r\n\r\n" * 20
 LOGIN = {"username": "u@mail.example", "password": CANARY}
+IMAP = {"target": "127.0.0.1:{port}", "tls": "none", "insecure_auth": True, **LOGIN}
+DIALOGUE = [{"name": "ask", "send": "hello"}, {"name": "hear", "expect": "^welcome"}]
+STEPS = ("ask", "hear")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +51,10 @@ class Aim:
     """How to aim a type at a peer on 127.0.0.1.
 
     Attributes:
-        target: The target, with {port}.
+        target: The target, with {port}, which is a path if the peer listens on a Unix socket.
         keys: Further keys of the check.
         secrets: Keys that hold the canary.
+        steps: The phases that its keys name, besides those that the type declares.
         transport: What the peer listens on; empty when no peer of the test's own can answer it.
         on_silence: The reason of a check whose peer says nothing.
         on_garbage: The reason of a check whose peer sends garbage.
@@ -56,7 +63,8 @@ class Aim:
     target: str = "127.0.0.1:{port}"
     keys: dict[str, Any] = field(default_factory=dict)
     secrets: dict[str, Any] = field(default_factory=dict)
-    transport: Literal["tcp", "udp", ""] = "tcp"
+    steps: tuple[str, ...] = ()
+    transport: Literal["tcp", "udp", "unix", ""] = "tcp"
     on_silence: Reason = Reason.TIMEOUT
     on_garbage: Reason = Reason.PROTOCOL
 
@@ -72,11 +80,14 @@ AIMS: dict[str, Aim] = {
     "imap": Aim(keys={"tls": "none", "insecure_auth": True}, secrets=LOGIN),
     "pop3": Aim(keys={"tls": "none", "insecure_auth": True}, secrets=LOGIN),
     "ssh": Aim(on_garbage=Reason.TIMEOUT),  # other lines may come before the banner, RFC 4253 section 4.2
-    "mail-roundtrip": Aim(transport=""),
+    "mail-roundtrip": Aim(
+        keys={"tls": "none", "insecure_auth": True, "from": "a@x.example", "to": "b@x.example", **LOGIN, "imap": IMAP},
+        secrets=LOGIN,
+    ),
     "icmp": Aim(target="127.0.0.1", transport=""),
     "ntp": Aim(transport="udp"),
-    "udp": Aim(transport=""),
-    "unix": Aim(transport=""),
+    "udp": Aim(keys={"dialogue": DIALOGUE}, steps=STEPS, transport="udp", on_garbage=Reason.TIMEOUT),
+    "unix": Aim(target="{port}", keys={"dialogue": DIALOGUE}, steps=STEPS, transport="unix", on_garbage=Reason.TIMEOUT),
     "domain": Aim(transport=""),
     "http-steps": Aim(transport=""),
     "exec": Aim(transport=""),
@@ -96,35 +107,43 @@ PEERED = pytest.mark.parametrize(
 )
 
 
-def written(check_type: CheckType, port: int, *, secret: bool = False) -> dict[str, Any]:
+def aimed(value: Any, port: int | str) -> Any:
+    """A value of the document with {port} replaced wherever it stands."""
+    if isinstance(value, dict):
+        return {key: aimed(each, port) for key, each in value.items()}
+    return value.replace("{port}", str(port)) if isinstance(value, str) else value
+
+
+def written(check_type: CheckType, port: int | str, *, secret: bool = False) -> dict[str, Any]:
     """A check of a type, as its keys are written in YAML."""
     how = aim_at(check_type)
-    keys = {key: value.format(port=port) if isinstance(value, str) else value for key, value in how.keys.items()}
     return {
         "name": check_type.name,
         "type": check_type.name,
-        "target": how.target.format(port=port),
+        "target": aimed(how.target, port),
         "timeout": TIMEOUT,
-        **keys,
+        **aimed(how.keys, port),
         **(how.secrets if secret or check_type.name in ("imap", "pop3") else {}),
     }
 
 
-def check_of(check_type: CheckType, port: int) -> Check:
-    (check,) = parse_config(
-        repr({"checks": [written(check_type, port)]}).replace("False", "false"), "f.yml", TYPES
-    ).checks
+def check_of(check_type: CheckType, port: int | str) -> Check:
+    (check,) = parse_config(json.dumps({"checks": [written(check_type, port)]}), "f.yml", TYPES).checks
     return check
 
 
 @contextmanager
-def peer(check_type: CheckType, answer: bytes | None) -> Iterator[int]:
-    """A peer that answers whatever it is sent, or says nothing; one on TCP speaks first."""
-    if aim_at(check_type).transport == "udp":
-        with datagram_peer(answer) as port:
+def peer(check_type: CheckType, answer: bytes | None) -> Iterator[int | str]:
+    """A peer that answers whatever it is sent, or says nothing; one on TCP or a Unix socket speaks first."""
+    transport, talk = aim_at(check_type).transport, partial(_talk, answer)
+    if transport == "udp":
+        with serve_datagrams(lambda _: [] if answer is None else [answer]) as port:
             yield port
+    elif transport == "unix":
+        with TemporaryDirectory() as directory, serve_unix(f"{directory}/socket", talk):
+            yield f"{directory}/socket"
     else:
-        with serve(partial(_talk, answer)) as server:
+        with serve(talk) as server:
             yield server.port
 
 
@@ -133,23 +152,6 @@ def _talk(answer: bytes | None, connection: socket.socket) -> None:
         connection.sendall(answer)
     while connection.recv(65536):
         pass
-
-
-@contextmanager
-def datagram_peer(answer: bytes | None) -> Iterator[int]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
-        own.bind(("127.0.0.1", 0))
-
-        def behave() -> None:
-            while (received := own.recvfrom(65535))[0] != b"stop":
-                if answer is not None:
-                    own.sendto(answer, received[1])
-
-        thread = threading.Thread(target=behave, daemon=True)
-        thread.start()
-        yield own.getsockname()[1]
-        own.sendto(b"stop", own.getsockname())
-        thread.join(5)
 
 
 def run(check_type: CheckType, answer: bytes | None) -> Result:
@@ -198,13 +200,17 @@ def test_phases_are_declared_as_the_contract_says(check_type: CheckType) -> None
 
 
 def phases_of(check_type: CheckType) -> list[str]:
-    return [label for spec in check_type.metrics if spec.labels == ("phase",) for (label,), _ in spec.defaults]
+    declared = [label for spec in check_type.metrics if spec.labels == ("phase",) for (label,), _ in spec.defaults]
+    return [*declared, *aim_at(check_type).steps]
 
 
 def is_declared(check_type: CheckType, result: Result) -> bool:
     """Whether everything measured is declared, and no series with defaults has labels of its own."""
     known: dict[MetricSpec, set[tuple[str, ...]]] = {
-        spec: {labels for labels, _ in spec.defaults} for spec in check_type.metrics
+        spec: {(phase,) for phase in phases_of(check_type)}
+        if spec.labels == ("phase",)
+        else {labels for labels, _ in spec.defaults}
+        for spec in check_type.metrics
     }
     return all(
         one.spec in known and (not known[one.spec] or one.labels in known[one.spec]) for one in result.measurements
@@ -294,15 +300,20 @@ def test_pages_show_the_same_series_each_time_and_no_secret(tmp_path: Path) -> N
         while data := connection.recv(65536):
             connection.sendall(data)
 
-    peered = [one for one in BUILTIN if aim_at(one).transport == "tcp"]
-    with serve(repeat) as server:
-        checks = [written(check_type, server.port, secret=True) for check_type in peered]
-        config = json.dumps({"checks": checks})
-        with run_exporter(tmp_path, config, "--log.level=debug") as exporter:
-            scrapes = [exporter.get("/metrics")[1] for _ in range(2)]
-            pages = [exporter.get(path)[1] for path in ("/", "/config", *(f"/checks/{one.name}" for one in peered))]
-            pages += [exporter.get(f"/probe?check={one.name}")[1] for one in peered]
-        log = "".join(path.read_text(encoding="utf-8", errors="replace") for path in tmp_path.glob("*.log"))
+    peered = [one for one in BUILTIN if aim_at(one).transport]
+    with ExitStack() as stack:
+        ports: dict[str, int | str] = {
+            "tcp": stack.enter_context(serve(repeat)).port,
+            "udp": stack.enter_context(serve_datagrams(lambda data: [data])),
+            "unix": str(tmp_path / "socket"),
+        }
+        stack.enter_context(serve_unix(ports["unix"], repeat))  # type: ignore[arg-type] # a path, as above
+        checks = [written(one, ports[aim_at(one).transport], secret=True) for one in peered]
+        exporter = stack.enter_context(run_exporter(tmp_path, json.dumps({"checks": checks}), "--log.level=debug"))
+        scrapes = [exporter.get("/metrics")[1] for _ in range(2)]
+        pages = [exporter.get(path)[1] for path in ("/", "/config", *(f"/checks/{one.name}" for one in peered))]
+        pages += [exporter.get(f"/probe?check={one.name}")[1] for one in peered]
+    log = "".join(path.read_text(encoding="utf-8", errors="replace") for path in tmp_path.glob("*.log"))
     assert series_of(scrapes[0]) == series_of(scrapes[1])
     assert [check_type.name for check_type in peered if f'check="{check_type.name}"' not in scrapes[0]] == []
     assert not any(CANARY in text for text in (*scrapes, *pages, log))
