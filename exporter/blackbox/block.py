@@ -118,7 +118,8 @@ class Block:
     def block(self, key: str, keys: Collection[str]) -> Block:
         """Return a mapping within this one; an empty one when it is absent."""
         node = self.entries.get(key)
-        return Block(self.node._replace(value={}) if node is None else node, keys, self.problems)
+        absent = self.node._replace(value={}, path=f"{self.node.path}.{key}")
+        return Block(absent if node is None else node, keys, self.problems)
 
     def blocks(self, key: str, keys: Collection[str]) -> list[Block]:
         """Return the mappings of a list."""

@@ -26,7 +26,7 @@ _FLAGS = {
 }
 _OLD_OCTAL = re.compile(r"[-+]?0[0-7_]+")
 _BINARY = re.compile(r"[-+]?0b[01_]+")
-_GROUPED = re.compile(r"[-+]?[0-9][0-9_]*")
+_GROUPED = re.compile(r"[-+]?[0-9]+_[0-9_]*")
 
 
 def parse_go_duration(text: str) -> float:
