@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from exporter.attempt import Attempt
     from exporter.http.shared import HttpShared
-    from exporter.model import Check, Expectation, ExpectationOutcome, Result, Subject
+    from exporter.model import Check, Expectation, ExpectationOutcome, Reason, Result, Subject
     from exporter.net import Network
 
 
@@ -79,6 +79,8 @@ class CheckType:
         phases: The family of the seconds spent in each phase, with the one label `phase` and a default of 0 for every
             phase. The runner measures it, from what `Attempt.phase` counted, however an attempt ended.
         subjects: The subjects of this type's expectations, in addition to `duration`.
+        reasons: Reasons of failures that belong to a subject, such as `status`, and that this type also has without
+            one; `retry_on` accepts them.
         default_expectations: Returns, from the settings and the check's own expectations, those that apply unless one
             of the check's own has the same subject; in the form of the YAML key `expect`.
         fit_expectation: Returns an expectation in the form that the settings require, such as names as they appear in
@@ -105,6 +107,7 @@ class CheckType:
     metrics: tuple[MetricSpec, ...] = ()
     phases: MetricSpec | None = None
     subjects: tuple[Subject, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     default_expectations: Callable[[CheckSettings, Sequence[Expectation]], tuple[Mapping[str, object], ...]] = field(
         default=lambda settings, own: ()
     )

@@ -183,6 +183,7 @@ DNS = CheckType(
     settings=DnsSettings,
     metrics=(PHASES, *ANSWER_METRICS, *RESOLUTION_METRICS, *TLS_METRICS, *COMPARISON_METRICS),
     subjects=(*ANSWER_SUBJECTS, *COMPARISON_SUBJECTS, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),
+    reasons=(Reason.STATUS,),
     default_expectations=_expect_no_error,
     fit_expectation=fit_expectation,
     validate_target=validate_name,

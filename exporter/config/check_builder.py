@@ -180,7 +180,7 @@ class CheckBuilder:
         reasons: frozenset[Reason] = frozenset()
         conditions: tuple[Expectation, ...] = ()
         if "retry_on" in data:
-            retry_reader = self._expectation_reader(settings)
+            retry_reader = self._expectation_reader(settings, self._type.reasons)
             reasons, conditions = retry_reader.read_retry_conditions(data["retry_on"])
             self._reader.report(entries, whole, ("retry_on",), retry_reader.faults)
         return Expected(expectations, reasons, conditions)
@@ -226,10 +226,14 @@ class CheckBuilder:
         spoken_of = {expectation.subject.name for expectation in leaves(own)}
         return tuple(replace(one, is_default=True) for one in found if one.subject.name not in spoken_of)
 
-    def _expectation_reader(self, settings: CheckSettings | None) -> ExpectationReader:
+    def _expectation_reader(
+        self, settings: CheckSettings | None, reasons: tuple[Reason, ...] = ()
+    ) -> ExpectationReader:
         if settings is None:
-            return ExpectationReader(self._subjects, self._type.name)
-        return ExpectationReader(self._subjects, self._type.name, lambda expectation: self._fit(expectation, settings))
+            return ExpectationReader(self._subjects, self._type.name, reasons=reasons)
+        return ExpectationReader(
+            self._subjects, self._type.name, lambda expectation: self._fit(expectation, settings), reasons
+        )
 
     def _fit(self, expectation: Expectation, settings: CheckSettings) -> Expectation:
         """Return the expectation in the form that the settings require.

@@ -19,7 +19,7 @@ from exporter.expect import OPERATORS
 from exporter.model import Expectation, Operator, Reason, SelectorKind, Severity, Subject, ValueKind, leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from exporter.config.problems import Location
 
@@ -28,7 +28,7 @@ RETRY_REASONS = tuple(reason for reason in Reason if reason not in (Reason.DEADL
 """The reasons for which a further attempt can help."""
 
 _REASONS_OF_SUBJECTS = (Reason.STATUS, Reason.RCODE)
-"""Reasons that only an expectation about a certain subject can cause."""
+"""Reasons that a type has only with a subject to which they belong, or if it declares them."""
 
 GROUPS: Mapping[str, Operator] = {"any": "any_of", "all": "all_of"}
 """The keys that make an item a group of others, with the operator of the group."""
@@ -49,6 +49,7 @@ class ExpectationReader:
         subjects: The subjects of the items, by name.
         check_type: The name of the check type, for messages.
         fit: Returns an expectation in the form that the check's settings require, or raises ValueError.
+        reasons: Reasons of `retry_on` that the type has although none of its subjects has them.
 
     Attributes:
         faults: The faults so far, located relative to the list of items.
@@ -59,11 +60,13 @@ class ExpectationReader:
         subjects: Mapping[str, Subject],
         check_type: str,
         fit: Callable[[Expectation], Expectation] = lambda expectation: expectation,
+        reasons: Iterable[Reason] = (),
     ) -> None:
         self.faults: list[Fault] = []
         self._subjects = subjects
         self._check_type = check_type
         self._fit = fit
+        self._reasons = {*reasons, *(subject.reason for subject in subjects.values())}
         self._labels = ExpectationLabels()
 
     def read(self, items: object) -> tuple[Expectation, ...]:
@@ -83,7 +86,7 @@ class ExpectationReader:
         for index, item in enumerate(items):
             if isinstance(item, dict):
                 conditions += self._read_item((index,), item)
-            elif item in _REASONS_OF_SUBJECTS and item not in {subject.reason for subject in self._subjects.values()}:
+            elif item in _REASONS_OF_SUBJECTS and item not in self._reasons:
                 self._fault((index,), f"{quoted(item)} is not a reason for which type {self._check_type} fails")
             elif item in RETRY_REASONS:
                 reasons.add(Reason(cast("str", item)))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.checks.builtin import BUILTIN
+from exporter.checks.dns import DNS
 from exporter.config.expectations import ExpectationReader
+from exporter.model import Reason
 
 if TYPE_CHECKING:
     from exporter.model import Expectation
@@ -104,11 +106,18 @@ def test_the_edges_of_a_set_can_hold(item: object) -> None:
     assert read("http", item)[1] == []
 
 
-@pytest.mark.parametrize(("check_type", "reason"), [("tcp", "status"), ("http", "rcode"), ("dns", "status")])
+@pytest.mark.parametrize(("check_type", "reason"), [("tcp", "status"), ("http", "rcode"), ("imap", "rcode")])
 def test_a_reason_that_a_type_never_has_is_no_reason_to_try_again(check_type: str, reason: str) -> None:
-    """A status is only HTTP's, a response code only that of DNS."""
+    """A check of a port gets no status, and only an answer of DNS has a response code."""
     reader = ExpectationReader(SUBJECTS[check_type], check_type)
     reader.read_retry_conditions([reason])
     assert [fault.message for fault in reader.faults] == [
         f'"{reason}" is not a reason for which type {check_type} fails'
     ]
+
+
+def test_a_type_may_have_a_reason_without_a_subject_for_it() -> None:
+    """A type declares such reasons, as dns does for the status of DNS over HTTPS."""
+    reader = ExpectationReader(SUBJECTS["dns"], "dns", reasons=DNS.reasons)
+    assert reader.read_retry_conditions(["status"]) == ({Reason.STATUS}, ())
+    assert reader.faults == []
