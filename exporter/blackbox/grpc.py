@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
+from exporter.blackbox.expectations import expected
 from exporter.blackbox.recipe import Aim, Recipe, settings_of
-from exporter.checks.grpc import GRPC
+from exporter.checks.grpc import GRPC, SERVING
 from exporter.grpc.settings import GrpcSettings
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 KEYS = ("service", "tls", "tls_config", "metadata", *ADDRESS_KEYS)
 _SCHEMES = ("http://", "https://")
+_HEALTHY = (expected("serving", SERVING, "eq", "SERVING"),)
 
 
 def read_grpc(block: Block, place: Place) -> Recipe | None:
@@ -31,7 +33,7 @@ def read_grpc(block: Block, place: Place) -> Recipe | None:
     settings = settings_of(GrpcSettings, values, block)
     if settings is None or len(block.problems) > before:
         return None
-    return Recipe(check_type=GRPC, settings=settings, expectations=(), aim=_aim)
+    return Recipe(check_type=GRPC, settings=settings, expectations=_HEALTHY, aim=_aim)
 
 
 def _values(block: Block, name: str) -> tuple[str, ...]:

@@ -6,17 +6,19 @@ reason of a failure and the facts of certificates that failed verification, unle
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from exporter.blackbox.expectations import is_about_regexp
 from exporter.exposition.families import DURATION, FAILURE_INFO, SUCCESS, TIMEOUT, Family
 from exporter.exposition.labels import NO_CHECK, OwnLabels, clean_value
 from exporter.exposition.series import Block, Rows
 from exporter.model import Reason, ResultStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from exporter.blackbox.modules import Module
+    from exporter.http.settings import HttpSettings
     from exporter.masking import Mask
     from exporter.model import MetricSpec, Result
 
@@ -63,6 +65,14 @@ _PLAIN = OwnLabels(of_check=False)
 _REASONS = {reason: OwnLabels([("reason", reason)], of_check=False) for reason in Reason}
 _VERIFIED = "probe_tls_verified"
 _CERTIFICATES = frozenset((*_CHAIN, _CHAIN_EXPIRY, "probe_tls_cipher_info"))
+_NOTHING_VERIFIED = -62135596800.0
+"""The expiry of a chain when certificates are not verified: the first second of the year 1."""
+
+_TLS_FAILED = frozenset((Reason.TLS, Reason.CERTIFICATE))
+_NOT_CONNECTED = frozenset((
+    Reason.RESOLVE, Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE, Reason.LOCAL,
+))  # fmt: skip
+_WITHOUT_BODY = frozenset((204.0, 304.0))
 
 
 class ProbePages:
@@ -109,22 +119,25 @@ class ProbePages:
 
     def _measured(self, result: Result) -> Measured:
         measured: Measured = {name: dict(defaults) for name, defaults in self._standing}
-        is_verified = True
-        reached: set[str] = set()
+        is_unverified = False
         for spec, value, labels in result.measurements:
-            reached.add(spec.name)
             if spec.name in measured:
                 measured[spec.name][labels] = value
             elif spec.name == _VERIFIED:
-                is_verified = value != 0.0
+                is_unverified = value == 0.0
         for name, joined in _JOINED_PHASES.items():
             if name in measured:
                 measured[name] = _join(measured[name], joined)
-        if self._strict and not is_verified:
-            _drop(measured, _CERTIFICATES)
+        if is_unverified and result.reason in _TLS_FAILED:
+            if self._strict:
+                _drop(measured, _CERTIFICATES)
+        elif is_unverified and measured.get(_CHAIN_EXPIRY) == {}:
+            measured[_CHAIN_EXPIRY][()] = _NOTHING_VERIFIED
         if result.attempts == 0:
             _drop(measured, _RESOLUTION)
-        _DROPS[self.module.prober](measured, reached, result)
+        adapt = _ADAPTATIONS.get(self.module.prober)
+        if adapt is not None:
+            adapt(measured, result, self.module)
         return measured
 
     def _labels(self, spec: MetricSpec, values: tuple[str, ...]) -> OwnLabels:
@@ -140,45 +153,43 @@ class ProbePages:
         return own
 
 
-def _drop_of_http(measured: Measured, reached: set[str], result: Result) -> None:
+def _adapt_http(measured: Measured, result: Result, module: Module) -> None:
+    status = measured["probe_http_status_code"][()]
     phases = measured["probe_http_duration_seconds"]
     if result.attempts == 0:
         phases.clear()
-    elif not measured["probe_ip_protocol"].get((), 0.0):
-        resolved_elsewhere = measured["probe_http_status_code"][()] or result.reason is not Reason.RESOLVE
-        if not resolved_elsewhere:
-            measured["probe_http_duration_seconds"] = {("resolve",): phases[("resolve",)]}
-    if not measured["probe_http_status_code"][()] and result.reason not in (Reason.TLS, Reason.CERTIFICATE):
+    elif result.reason is Reason.RESOLVE and not status and not measured["probe_ip_protocol"][()]:
+        measured["probe_http_duration_seconds"] = {("resolve",): phases[("resolve",)]}
+    if not status and result.reason not in _TLS_FAILED:
         _drop(measured, _CERTIFICATES)
+    if status in _WITHOUT_BODY and measured["probe_http_content_length"][()] < 0:
+        measured["probe_http_content_length"][()] = 0.0
+    if result.reason is Reason.TOO_LARGE and status:
+        limit_bytes = cast("HttpSettings", module.recipe.settings).body_size_limit
+        measured["probe_http_uncompressed_body_length"][()] = float(limit_bytes)
+    if result.reason is Reason.DECODE:
+        measured["probe_http_uncompressed_body_length"][()] = 0.0
+    measured["probe_failed_due_to_regex"][()] = float(_failed_by_regexp(result, has_response=bool(status)))
 
 
-def _drop_of_streams(measured: Measured, reached: set[str], result: Result) -> None:
-    if "probe_failed_due_to_bytes" in measured and not _is_connected(result):
-        measured["probe_failed_due_to_bytes"].clear()
+def _failed_by_regexp(result: Result, *, has_response: bool) -> bool:
+    """Whether a regular expression decided, also because the body that it is about did not arrive whole.
 
-
-def _is_connected(result: Result) -> bool:
-    """Whether the connection of a dialogue was established: only then does anything else fail."""
-    return result.attempts > 0 and result.reason not in (
-        Reason.RESOLVE,
-        Reason.CONNECT_REFUSED,
-        Reason.CONNECT_TIMEOUT,
-        Reason.UNREACHABLE,
-        Reason.LOCAL,
-        Reason.TLS,
-        Reason.CERTIFICATE,
+    Those about an error page, or a body that cannot be decoded, are not compared there.
+    """
+    if result.status is not ResultStatus.ERROR or result.reason in (Reason.STATUS, Reason.DECODE):
+        return False
+    return has_response and any(
+        not outcome.ok and is_about_regexp(outcome.expectation) for outcome in result.expectations
     )
 
 
-def _drop_of_dns(measured: Measured, reached: set[str], result: Result) -> None:
-    return
+def _adapt_stream(measured: Measured, result: Result, module: Module) -> None:
+    if result.attempts == 0 or result.reason in _NOT_CONNECTED or result.reason in _TLS_FAILED:
+        measured["probe_failed_due_to_bytes"].clear()
 
 
-def _drop_of_icmp(measured: Measured, reached: set[str], result: Result) -> None:
-    return
-
-
-def _drop_of_grpc(measured: Measured, reached: set[str], result: Result) -> None:
+def _adapt_grpc(measured: Measured, result: Result, module: Module) -> None:
     if measured["probe_ip_protocol"].get((), 0.0):
         return
     measured["probe_grpc_healthcheck_response"].clear()
@@ -186,19 +197,13 @@ def _drop_of_grpc(measured: Measured, reached: set[str], result: Result) -> None
     measured["probe_grpc_duration_seconds"].pop(("check",), None)
 
 
-def _drop_of_websocket(measured: Measured, reached: set[str], result: Result) -> None:
-    return
-
-
-_DROPS = {
-    "http": _drop_of_http,
-    "tcp": _drop_of_streams,
-    "unix": _drop_of_streams,
-    "dns": _drop_of_dns,
-    "icmp": _drop_of_icmp,
-    "grpc": _drop_of_grpc,
-    "websocket": _drop_of_websocket,
+_ADAPTATIONS: Mapping[str, Callable[[Measured, Result, Module], None]] = {
+    "http": _adapt_http,
+    "tcp": _adapt_stream,
+    "unix": _adapt_stream,
+    "grpc": _adapt_grpc,
 }
+"""What is done to the values of a prober besides what all probers share."""
 
 
 def _drop(measured: Measured, names: frozenset[str] | tuple[str, ...]) -> None:
