@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exporter.checks.dns import DNS
+from exporter.checks.domain import DOMAIN
 from exporter.checks.exec import EXEC
 from exporter.checks.grpc import GRPC
 from exporter.checks.http import HTTP, JSON_HTTP
@@ -34,5 +35,6 @@ BUILTIN = (
     IMAP,
     POP3,
     MAIL_ROUNDTRIP,
+    DOMAIN,
     EXEC,
 )
