@@ -333,6 +333,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "dns-compare-keys": dns_compare_keys,
     "mail-search-keys": mail_search_keys,
     "mail-roundtrip-keys": lambda: _own_keys("mail-roundtrip", MailServerSettings),
+    "domain-keys": lambda: _own_keys("domain"),
     "exec-keys": lambda: _own_keys("exec"),
     "udp-keys": lambda: _own_keys("udp"),
     "unix-keys": lambda: _own_keys("unix"),

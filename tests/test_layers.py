@@ -36,7 +36,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.grpc", "exporter.inquiry", "exporter.ssh"),
     ("exporter.checks.base", "exporter.checks.judging_answers"),
     ("exporter.plugin",),
-    ("exporter.dialogue", "exporter.mail"),
+    ("exporter.dialogue", "exporter.domain", "exporter.mail"),
     ("exporter.websocket",),
     ("exporter.checks",),
     ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
@@ -100,6 +100,13 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("request",),
         ("header_blocks",),
         ("call",),
+        ("",),
+    ),
+    "exporter.domain": (
+        ("dates", "statuses"),
+        ("facts", "servers"),
+        ("rdap", "settings", "whois"),
+        ("ask_rdap", "ask_whois"),
         ("",),
     ),
     "exporter.ssh": (("fingerprints", "hello"), ("host_key",), ("",)),

@@ -54,8 +54,9 @@ def _timestamp_seconds(parts: dict[str, str | None]) -> float | None:
     offset = timedelta(hours=hours, minutes=minutes)
     try:
         zone = timezone(-offset if parts.get("sign") == "-" else offset) if offset else UTC
-        clock = [int(parts.get(name) or 0) for name in ("hour", "minute", "second")]
-        return datetime(int(parts["year"] or 0), month, int(parts["day"] or 0), *clock, tzinfo=zone).timestamp()
+        hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
+        year, day = int(parts["year"] or 0), int(parts["day"] or 0)
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -75,7 +75,8 @@ def expiration(dates: Iterable[tuple[str, str]]) -> float | None:
 
 def sorted_statuses(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the statuses among some texts as EPP codes, and the texts that are none."""
-    known, other = set(), {}
+    known: set[str] = set()
+    other: dict[str, None] = {}
     for text in list(texts)[:_MOST_STATUSES]:
         status = epp_status(text)
         if status is not None:

@@ -6,7 +6,6 @@ Both lists are shipped as selections of those of IANA. A bootstrap file of the c
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,10 +73,8 @@ def bootstrap_of(path: str) -> Mapping[str, tuple[str, ...]]:
     return read_bootstrap(octets)
 
 
-@cache
-def shipped_bootstrap() -> Mapping[str, tuple[str, ...]]:
-    """Return the base URLs that the package knows, by domain."""
-    return bootstrap_of(str(_HERE / "rdap_servers.json"))
+SHIPPED_BOOTSTRAP = bootstrap_of(str(_HERE / "rdap_servers.json"))
+"""The base URLs that the package knows, by domain."""
 
 
 def rdap_url(name: str, bootstrap: Mapping[str, tuple[str, ...]]) -> str:
@@ -89,8 +86,7 @@ def rdap_url(name: str, bootstrap: Mapping[str, tuple[str, ...]]) -> str:
     return ""
 
 
-@cache
-def _whois_servers() -> Mapping[str, WhoisServer]:
+def _read_whois_servers() -> Mapping[str, WhoisServer]:
     document = json.loads((_HERE / "whois_servers.json").read_bytes())
     queries = document["queries"]
     return {
@@ -100,12 +96,16 @@ def _whois_servers() -> Mapping[str, WhoisServer]:
     }
 
 
+_WHOIS_SERVERS = _read_whois_servers()
+"""The WHOIS servers that the package knows, by top-level domain; read now, because event loops must not read files."""
+
+
 def whois_server(name: str) -> WhoisServer:
     """Return the server asked first about a domain: that of its top-level domain, or IANA's, which refers to it."""
-    return _whois_servers().get(name.rpartition(".")[2], WhoisServer(IANA_WHOIS_SERVER))
+    return _WHOIS_SERVERS.get(name.rpartition(".")[2], WhoisServer(IANA_WHOIS_SERVER))
 
 
 def whois_query(place: str, name: str) -> str:
     """Return what a server, given as host or host:port, is asked about a domain."""
-    known = next((one for one in _whois_servers().values() if one.host == place), WhoisServer(place))
+    known = next((one for one in _WHOIS_SERVERS.values() if one.host == place), WhoisServer(place))
     return known.query.format(name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from exporter.domain.servers import bootstrap_of, rdap_url, shipped_bootstrap, whois_server
+from exporter.domain.servers import SHIPPED_BOOTSTRAP, bootstrap_of, rdap_url, whois_server
 from exporter.http.url import parse_http_url
 from exporter.plugin import NetworkSettings, ProxySettings, ReadableFile, TlsSettings, parse_host_port
 
@@ -65,7 +65,7 @@ class DomainSettings(NetworkSettings, TlsSettings, ProxySettings):
     @cached_property
     def bootstrap(self) -> Mapping[str, tuple[str, ...]]:
         """Base URLs of RDAP servers by domain."""
-        return shipped_bootstrap() if self.bootstrap_file is None else bootstrap_of(self.bootstrap_file)
+        return SHIPPED_BOOTSTRAP if self.bootstrap_file is None else bootstrap_of(self.bootstrap_file)
 
     def rdap_url_for(self, name: str) -> str:
         """Return the base URL of the RDAP server to ask about a domain; empty for none."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 2000
 _LINE = re.compile(
-    r"\s*(?:(?:[a-z]\.\s*)?\[([^\]]{1,60})\]\s*(.*)|([^:\[%#]{1,60}?)[\s.]*:\s?(.*)|(record expires on)\s+(.*))",
+    r"\s*(?:(?:[a-z]\.\s*)?\[([^\]]{1,60})\]\s*(.*)|(record expires on)\s+(.*)|([^:\[%#]{1,60}?)[\s.]*:\s?(.*))",
     re.IGNORECASE,
 )
 _BETWEEN_WORDS = re.compile(r"[\s._-]+")

@@ -88,7 +88,7 @@ AIMS: dict[str, Aim] = {
     "ntp": Aim(transport="udp"),
     "udp": Aim(keys={"dialogue": DIALOGUE}, steps=STEPS, transport="udp", on_garbage=Reason.TIMEOUT),
     "unix": Aim(target="{port}", keys={"dialogue": DIALOGUE}, steps=STEPS, transport="unix", on_garbage=Reason.TIMEOUT),
-    "domain": Aim(transport=""),
+    "domain": Aim(target="shop.example", keys={"protocol": "rdap", "rdap_server": "http://127.0.0.1:{port}/"}),
     "http-steps": Aim(transport=""),
     "exec": Aim(transport=""),
 }
