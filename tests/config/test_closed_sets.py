@@ -119,5 +119,5 @@ def test_a_reason_that_a_type_never_has_is_no_reason_to_try_again(check_type: st
 def test_a_type_may_have_a_reason_without_a_subject_for_it() -> None:
     """A type declares such reasons, as dns does for the status of DNS over HTTPS."""
     reader = ExpectationReader(SUBJECTS["dns"], "dns", reasons=DNS.reasons)
-    assert reader.read_retry_conditions(["status"]) == ({Reason.STATUS}, ())
+    assert reader.read_retry_conditions(["status"]) == (frozenset({Reason.STATUS}), ())
     assert reader.faults == []
