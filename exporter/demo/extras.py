@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
+
+from anyio import to_thread
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
@@ -88,8 +91,8 @@ async def _serve_websocket(reader: StreamReader, writer: StreamWriter) -> None:
 
 
 async def _listen_ssh(host: str) -> Listening:
-    import asyncssh  # noqa: PLC0415 - of the extra `ssh`
-
+    # Importing it runs a program, which would block the loop.
+    asyncssh = await to_thread.run_sync(import_module, "asyncssh")
     key = asyncssh.generate_private_key("ssh-ed25519")
     acceptor = await asyncssh.listen(host, 0, server_host_keys=[key], config=None, login_timeout=5)
     return Listening(acceptor.get_port(), acceptor.close)
