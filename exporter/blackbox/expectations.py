@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from exporter.model import Expectation, Subject, ValueKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from exporter.model import ExpectationOutcome, Operator
-
-STATUS_OPTION = "valid_status_codes"
-"""The option about the status, which is judged first."""
+    from exporter.model import Operator
 
 REGEXP_OPTIONS = (
     "fail_if_body_matches_regexp",
@@ -54,11 +51,3 @@ def expected(
 def group(label: str, operator: Literal["any_of", "all_of"], parts: Sequence[Expectation]) -> Expectation:
     """Return an expectation that one of several holds, or all of them."""
     return parts[0] if len(parts) == 1 else replace(_GROUP, label=label, operator=operator, parts=tuple(parts))
-
-
-def failed_due_to_regexp(outcomes: Iterable[ExpectationOutcome]) -> bool:
-    """Whether a regular expression of a module failed its probe; they are looked at only when the status is valid."""
-    judged = list(outcomes)
-    if any(not one.ok and one.expectation.label == STATUS_OPTION for one in judged):
-        return False
-    return any(not one.ok and is_about_regexp(one.expectation) for one in judged)

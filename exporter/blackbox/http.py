@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from pydantic import SecretStr
 
 from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
-from exporter.blackbox.expectations import STATUS_OPTION, expected, group
+from exporter.blackbox.expectations import expected, group
 from exporter.blackbox.http_auth import AUTH_KEYS, read_authentication
 from exporter.blackbox.http_fields import read_further_fields, read_headers
 from exporter.blackbox.http_proxies import PROXY_KEYS, read_proxies
@@ -139,7 +139,7 @@ def _coding(block: Block) -> str:
 
 def _expectations(block: Block) -> Iterator[Expectation]:
     codes = block.integers("valid_status_codes")
-    yield expected(STATUS_OPTION, STATUS, "in", tuple((code, code) for code in codes) or ((200, 299),))
+    yield expected("valid_status_codes", STATUS, "in", tuple((code, code) for code in codes) or ((200, 299),))
     for option, operator in (("fail_if_header_matches", "not_matches"), ("fail_if_header_not_matches", "matches")):
         for index, item in enumerate(block.blocks(option, _HEADER_MATCH_KEYS)):
             yield from _header_match(item, f"{option}[{index}]", negative=operator == "not_matches")

@@ -51,7 +51,7 @@ def parse_http_url(text: str) -> httpx.URL:
     if url.userinfo:
         raise ValueError(_HAS_USER_INFO)
     check_host_and_port(url)
-    return url.copy_with(fragment=None)
+    return url.copy_with(fragment=None) if "#" in text else url  # a copy is parsed again
 
 
 def resolve_reference(base: httpx.URL, reference: bytes) -> httpx.URL:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import brotli  # type: ignore[import-untyped]  # it has no types
 import pytest
 
-from exporter.blackbox.expectations import failed_due_to_regexp
 from exporter.checks.http import HTTP
 from exporter.model import ResultStatus
 from tests.blackbox.module_files import module_of
@@ -165,19 +164,3 @@ def test_credentials_of_a_url_are_sent_unless_the_module_has_others(
         sent.append(server.requests[-1].headers["authorization"])
         assert "geheim" not in check.shown_target
     assert sent == ["Basic bWU6Z2VoZWlt", "Basic YTpi"]
-
-
-@pytest.mark.parametrize(
-    ("path", "keys", "failed"),
-    [
-        ("/plain", "fail_if_body_matches_regexp: [what]", True),
-        ("/plain", "fail_if_body_matches_regexp: [other]", False),
-        ("/none", "fail_if_body_not_matches_regexp: [what]", False),
-        ("/none", "valid_status_codes: [404], fail_if_body_not_matches_regexp: [what]", True),
-        ("/two", "fail_if_header_matches: [{header: X-None, regexp: a}]", True),
-        ("/two", "valid_http_versions: [HTTP/1.0]", False),
-    ],
-)
-def test_a_failed_regexp_is_known(probe: Callable[[str, str], Result], path: str, keys: str, failed: bool) -> None:
-    """A regular expression fails a probe unless its status has failed it; a header that is missing counts as one."""
-    assert failed_due_to_regexp(probe(path, keys).expectations) is failed
