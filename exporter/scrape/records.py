@@ -8,7 +8,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.exposition.counters import Counters, identity_of
-from exporter.model import ResultStatus
+from exporter.model import Reason, ResultStatus
 from exporter.scrape.history import History
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ _JITTER_SECONDS = 0.1
 _JITTER_SHARE = 0.05
 """How much earlier than its minimum interval a check may run again: scrapes are not exact to the millisecond, and a
 check whose interval equals the scrape interval must not skip every other scrape."""
+
+_LONGEST_FAILURE_SECONDS = 600.0
+"""How long a failure is repeated at most, so that a moment without an answer is not shown for half a day. What the
+target did answer is repeated for the whole minimum interval, also when it was not as expected."""
 
 
 class LastResult(NamedTuple):
@@ -39,6 +43,14 @@ class LastResult(NamedTuple):
     result: Result
     started: float
     received: float
+
+    @property
+    def lifetime_seconds(self) -> float:
+        """How long it is returned instead of running the check again."""
+        interval = self.check.min_interval_seconds
+        if self.result.status is ResultStatus.ERROR and self.result.reason is not Reason.EXPECTATION:
+            interval = min(interval, _LONGEST_FAILURE_SECONDS)
+        return interval - min(_JITTER_SECONDS, _JITTER_SHARE * interval)
 
 
 class Records:
@@ -79,12 +91,10 @@ class Records:
 
     def reusable(self, check: Check) -> LastResult | None:
         """Return the last result of a check whose minimum interval has not passed yet; None when it has to run."""
-        interval = check.min_interval_seconds
-        last = self._last.get(check.name) if interval > 0 else None
+        last = self._last.get(check.name) if check.min_interval_seconds > 0 else None
         if last is None or (last.check is not check and last.check != check):
             return None
-        age = monotonic() - last.started
-        return last if age < interval - min(_JITTER_SECONDS, _JITTER_SHARE * interval) else None
+        return last if monotonic() - last.started < last.lifetime_seconds else None
 
     def record(
         self,

@@ -239,6 +239,17 @@ def test_failures_are_given_again_but_not_what_did_not_start(result: Result, aga
     assert runner.asked == [["one"], ["one"] if again else []]
 
 
+@pytest.mark.parametrize(
+    ("result", "again"), [(failed(), True), (failed(reason=Reason.EXPECTATION), False), (measured(), False)]
+)
+def test_a_failure_is_not_repeated_for_half_a_day(result: Result, again: bool) -> None:
+    """After ten minutes a check that got no answer runs again, however long its minimum interval is."""
+    records, rare = Records(), check(min_interval_seconds=43200.0)
+    (counters,) = records.counters.of_checks([rare])
+    records.record([(rare, counters, result)], None, started=time.monotonic() - 600.0)
+    assert (records.reusable(rare) is None) is again
+
+
 def test_a_changed_check_does_not_give_old_results_again() -> None:
     """After a reload with other settings the minimum interval starts anew."""
     runner, records = Prepared(measured()), Records()
