@@ -13,6 +13,7 @@ from exporter.blackbox.expectations import expected, group
 from exporter.blackbox.http_auth import AUTH_KEYS, read_authentication
 from exporter.blackbox.http_fields import read_further_fields, read_headers
 from exporter.blackbox.http_proxies import PROXY_KEYS, read_proxies
+from exporter.blackbox.query_response import is_binary
 from exporter.blackbox.recipe import Aim, Recipe, settings_of
 from exporter.checks.http import HTTP
 from exporter.errors import ExporterError
@@ -113,6 +114,9 @@ def _body(block: Block, place: Place) -> dict[str, object]:
     elif path:
         place.has(block.at("body_file"), block.problems)
         return {"body_file": path}
+    if is_binary(text):
+        block.refuse("body", "has bytes that are not UTF-8; write them to a file, and name it with body_file")
+        return {}
     return {"body": text} if text else {}
 
 

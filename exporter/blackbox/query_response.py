@@ -66,7 +66,7 @@ def _sent(block: Block, expect: Pattern | None, line_end: str) -> dict[str, obje
     text = block.text("send")
     if not text:
         return {}
-    if any(0xDC80 <= ord(character) <= 0xDCFF for character in text):
+    if is_binary(text):
         return {"send_bytes": octets(text + line_end)}
     template = literal(text) if expect is None else go_template(text, expect)
     return {"send": followed_by(template, line_end)}
@@ -77,6 +77,11 @@ def _labels(block: Block, expect: Pattern) -> dict[str, object]:
     for label in block.blocks("labels", _LABEL_KEYS):
         labels[label.text("name")] = go_template(label.text("value"), expect)
     return labels
+
+
+def is_binary(text: str) -> bool:
+    """Whether a text, of `!!binary`, has bytes that are not UTF-8."""
+    return any(0xDC80 <= ord(character) <= 0xDCFF for character in text)
 
 
 def octets(text: str) -> bytes:

@@ -74,6 +74,13 @@ DIFFERENCES = (
         "A defect there",
     ),
     Difference(
+        "binary-body",
+        "`body` as `!!binary` that is not UTF-8",
+        "Sent",
+        "Refused; `body_file` sends any bytes",
+        "Bodies in the configuration are texts",
+    ),
+    Difference(
         "method-case",
         "`method: post`",
         "Sent as written",
