@@ -25,6 +25,7 @@ from exporter.http.settings import OAuth2
 from exporter.mail.settings import ImapSearch, MailServerSettings
 from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
 from exporter.net.dns.check_settings import ComparedServer
+from exporter.net.proxy.settings import ProxySettings
 from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
 from tests.blackbox.differences import DIFFERENCES
 from tests.test_layers import ROOMS
@@ -79,6 +80,7 @@ _VALUE_KINDS = {
     ValueKind.FLAG: "true or false",
     ValueKind.JSON: "JSON value",
 }
+_SIZES = ((1024**2, "MiB"), (1024, "KiB"), (1, "B"))
 _SELECTORS = {
     SelectorKind.NONE: "",
     SelectorKind.TEXT: ": NAME",
@@ -89,6 +91,10 @@ _SELECTORS = {
 
 class _Connection(NetworkSettings, TlsSettings):
     """The settings of every type that opens connections."""
+
+
+class _ProxiedConnection(_Connection, ProxySettings):
+    """The settings of every type whose connections can go through a proxy."""
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -148,12 +154,17 @@ def connection_keys() -> str:
     return _keys_table(_properties(_Connection))
 
 
+def proxy_keys() -> str:
+    """The keys of every check whose connection can go through a proxy."""
+    return _keys_table(_properties(ProxySettings))
+
+
 def tls_keys() -> str:
     """The keys of `tls_config`."""
     return _keys_table(_properties(TlsConfig))
 
 
-def _own_keys(type_name: str, beyond: type[BaseModel] = _Connection) -> str:
+def _own_keys(type_name: str, beyond: type[BaseModel] = _ProxiedConnection) -> str:
     """The keys of a check type that another model does not have with the same default."""
     taken = _properties(beyond)
     keys = _properties(_TYPES[type_name].settings)
@@ -164,7 +175,7 @@ def _own_keys(type_name: str, beyond: type[BaseModel] = _Connection) -> str:
 
 def mail_keys() -> str:
     """The keys of every mail type."""
-    taken = _properties(_Connection)
+    taken = _properties(_ProxiedConnection)
     keys = _properties(MailServerSettings)
     return _keys_table({key: value for key, value in keys.items() if key not in taken})
 
@@ -219,7 +230,8 @@ def _default(schema: Mapping[str, Any]) -> str:
     if isinstance(value, float):
         return _code(f"{value:g}s" if value else "0")
     if _kind("", schema) == "size":
-        return _code(f"{value // 1024**2}MiB")
+        unit, name = next((unit, name) for unit, name in _SIZES if value >= unit)
+        return _code(f"{value // unit}{name}")
     return _code(value if isinstance(value, str) else json.dumps(value))
 
 
@@ -319,6 +331,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "alert-keys": alert_keys,
     "connection-keys": connection_keys,
     "maintenance-keys": maintenance_keys,
+    "proxy-keys": proxy_keys,
     "tls-keys": tls_keys,
     "http-keys": lambda: _own_keys("http"),
     "dns-keys": lambda: _own_keys("dns"),
