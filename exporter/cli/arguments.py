@@ -79,6 +79,7 @@ class Options:
     history_limit: int = 30
     buffer_size: int = 100
     log_level: LogLevel = "info"
+    log_prober: LogLevel = "warning"
     log_format: LogFormat = "logfmt"
     output: OutputFormat = "table"
     budget_seconds: float | None = None
@@ -100,6 +101,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
         UsageError: When something is unknown, malformed or not allowed with the command.
         HelpRequested: When help or the version is requested.
     """
+    arguments = [_with_two_dashes(word) for word in arguments]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     found, words = _parser().parse_known_args(arguments[:end])
     given = vars(found)
@@ -121,6 +123,13 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
     options = Options(command=command, check_names=tuple(dict.fromkeys(names)), **given)
     _check_what_belongs_together(options)
     return options
+
+
+def _with_two_dashes(word: str) -> str:
+    """Return a flag written with one dash, as programs in Go allow, with two."""
+    name = word.removeprefix("-").partition("=")[0].removeprefix("no-")
+    is_flag = any(flag.name == name for flag in FLAGS) or name in ("version", "help")
+    return f"-{word}" if is_flag and word.startswith("-") and not word.startswith("--") else word
 
 
 def help_text(command: str = "") -> str:

@@ -113,6 +113,15 @@ def read_choice(allowed: object) -> Callable[[str], str]:
     return read
 
 
+def read_level(text: str) -> str:
+    """Read a level of the log; `warn` is accepted too.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    return read_choice(LogLevel)("warning" if text == "warn" else text)
+
+
 def read_path(text: str) -> str:
     """Read a path; it need not exist.
 
@@ -201,7 +210,7 @@ FLAGS = (
     ),
     Flag(
         name="config.auto-reload-interval", option="auto_reload_interval_seconds", group="configuration",
-        parse=read_seconds(0.1, 86400), metavar="DURATION", default="5s",
+        parse=read_seconds(0.1, 86400, bare=True), metavar="DURATION", default="5s",
         help="How often the files are checked for changes.",
     ),
     Flag(
@@ -242,7 +251,12 @@ FLAGS = (
     ),
     Flag(
         name="log.level", option="log_level", group="log", commands=_EVERY_COMMAND,
-        parse=read_choice(LogLevel), metavar="LEVEL", default="info", help="One of debug, info, warning, error.",
+        parse=read_level, metavar="LEVEL", default="info", help="One of debug, info, warning, error.",
+    ),
+    Flag(
+        name="log.prober", option="log_prober", group="log",
+        parse=read_level, metavar="LEVEL", default="warning",
+        help="The same for the log of probes: info logs each that fails, debug every one.",
     ),
     Flag(
         name="log.format", option="log_format", group="log", commands=_EVERY_COMMAND,

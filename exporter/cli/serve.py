@@ -86,6 +86,7 @@ def serve(program: Program, options: Options) -> int:
 def _probes(program: Program, options: Options) -> Probes | None:
     if program.live_modules is None:
         return None
+    logging.getLogger(Probes.__module__).setLevel(options.log_prober.upper())
     return Probes(
         program.runner,
         program.live_modules,

@@ -74,14 +74,15 @@ class History:
 
     The memory is divided evenly among the checks. The newest run of a check may take three quarters of its share: if it
     does not fit, its measurements and then the end of its log are dropped. When a check exceeds its share, older runs
-    become points, then the oldest points are dropped.
+    become points, then the oldest points are dropped. Runs that failed are kept longer: as many of them as of all runs,
+    as long as there is memory.
     """
 
     def __init__(self, runs_per_check: int = 30, max_bytes: int = 48 * 1024 * 1024) -> None:
         """Create an empty history.
 
         Args:
-            runs_per_check: Most runs kept for one check.
+            runs_per_check: Most runs kept for one check; as many failed ones from before them are kept as well.
             max_bytes: Estimated memory for all checks together; the default lets ten thousand HTTP checks keep their
                 newest run in full and thirty points.
         """
@@ -112,10 +113,10 @@ class History:
             return ring.runs[-1] if ring else None
 
     def runs(self, name: str) -> tuple[Run, ...]:
-        """Return the recorded runs of a check, oldest first."""
+        """Return the recorded runs of a check, oldest first; before the last ones come older ones that failed."""
         with self._lock:
             ring = self._rings.get(name)
-            return (*ring.points_as_runs(), *ring.runs) if ring else ()
+            return (*ring.failed, *ring.points_as_runs(), *ring.runs) if ring else ()
 
     def retain(self, checks: Iterable[Check]) -> None:
         """Forget all checks except these, such as those that a new configuration removed or gave another target."""
@@ -131,17 +132,21 @@ class _Ring:
 
     Attributes:
         identity: Name, type and target of the check.
+        failed: Runs that failed and are older than all others.
+        failed_sizes: The memory that each of them takes, in bytes.
         runs: The newest runs, in full; never empty after the first.
         sizes: The memory that each of them takes, in bytes.
         points: The runs before them.
         point_count: The number of points.
-        bytes: The memory that runs and points take.
+        bytes: The memory that all of them take.
     """
 
-    __slots__ = ("bytes", "identity", "point_count", "points", "runs", "sizes")
+    __slots__ = ("bytes", "failed", "failed_sizes", "identity", "point_count", "points", "runs", "sizes")
 
     def __init__(self, check: Check) -> None:
         self.identity = identity_of(check)
+        self.failed: list[Run] = []
+        self.failed_sizes: list[int] = []
         self.runs: list[Run] = []
         self.sizes: list[int] = []
         self.points = bytearray()
@@ -155,13 +160,27 @@ class _Ring:
         self.runs.append(run)
         self.sizes.append(size)
         self.bytes += size
+        while self.point_count and self.point_count + len(self.runs) > max_runs:
+            self._retire(next(self.points_as_runs()), _RUN_BYTES)
+            self._forget_oldest_point()
+        while len(self.runs) > max_runs:
+            size = self.sizes.pop(0)
+            self.bytes -= size
+            self._retire(self.runs.pop(0), size)
+        while self.failed and (self.bytes > max_bytes or len(self.failed) > max_runs):
+            del self.failed[0]
+            self.bytes -= self.failed_sizes.pop(0)
         while self.bytes > max_bytes and len(self.runs) > 1:
             self._make_point()
         while self.point_count and (self.bytes > max_bytes or self.point_count + len(self.runs) > max_runs):
             self._forget_oldest_point()
-        while len(self.runs) > max_runs:
-            del self.runs[0]
-            self.bytes -= self.sizes.pop(0)
+
+    def _retire(self, run: Run, size: int) -> None:
+        """Keep a run that is no longer among the last ones if it failed."""
+        if run.status is ResultStatus.ERROR:
+            self.failed.append(run)
+            self.failed_sizes.append(size)
+            self.bytes += size
 
     def points_as_runs(self) -> Iterator[Run]:
         """Yield the points as runs, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from exporter.model import Check
     from exporter.runner.runner import CheckRunner
     from exporter.scrape.probe_history import ProbeHistory
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_MODULE = "http_2xx"
 _SPARE_SECONDS = 0.1
@@ -176,6 +179,7 @@ class Probes:
         """
         result = self._result(probe, given_up)
         if given_up is None or not given_up.done():
+            _log(probe, result)
             self.history.record(probe.pages, probe.target, result)
         return result
 
@@ -210,6 +214,15 @@ class Probes:
             single(_RELOAD_TIMESTAMP, live_modules.last_reload_success_timestamp_seconds),
             single(_UNKNOWN_MODULES, float(self._unknown_modules)),
         ]
+
+
+def _log(probe: Probe, result: Result) -> None:
+    """Log a finished probe, at a level that is usually too low to be shown."""
+    module, target = probe.pages.module.name, probe.target
+    if result.status is ResultStatus.ERROR:
+        logger.info("probe of %s with %s failed: %s: %s", target, module, result.reason, result.detail)
+    else:
+        logger.debug("probe of %s with %s succeeded in %.6f s", target, module, result.duration_seconds)
 
 
 def _failed(probe: Probe, reason: Reason, detail: str) -> Result:

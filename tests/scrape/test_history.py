@@ -148,3 +148,15 @@ def test_threads_may_record_and_read_at_once() -> None:
         thread.join()
     assert len(seen) == 1200
     assert max(seen) <= 5
+
+
+def test_failed_runs_are_kept_longer() -> None:
+    """A run that failed is kept after as many others as a check keeps, until as many failed ones follow it."""
+    history = History(runs_per_check=3)
+    for result in (failed(detail="first"), *[measured()] * 10):
+        history.record(check(), result)
+    kept = [(run.status, run.detail) for run in history.runs(check().name)]
+    for _ in range(10):
+        history.record(check(), failed(detail="later"))
+    assert kept == [(ResultStatus.ERROR, "first"), *[(ResultStatus.OK, "")] * 3]
+    assert [run.detail for run in history.runs(check().name)] == ["later"] * 6
