@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from exporter.blackbox.modules import Module
+    from exporter.checks.tcp import TcpSettings
+    from exporter.checks.unix import UnixSettings
     from exporter.http.settings import HttpSettings
     from exporter.masking import Mask
     from exporter.model import MetricSpec, Result
@@ -185,7 +187,9 @@ def _failed_by_regexp(result: Result, *, has_response: bool) -> bool:
 
 
 def _adapt_stream(measured: Measured, result: Result, module: Module) -> None:
-    if result.attempts == 0 or result.reason in _NOT_CONNECTED or result.reason in _TLS_FAILED:
+    settings = cast("TcpSettings | UnixSettings", module.recipe.settings)
+    has_no_tls = settings.tls and not measured["probe_tls_version_info"]
+    if result.attempts == 0 or has_no_tls or result.reason in _NOT_CONNECTED or result.reason in _TLS_FAILED:
         measured["probe_failed_due_to_bytes"].clear()
 
 
