@@ -42,7 +42,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
     ("exporter.config",),
     ("exporter.blackbox",),
-    ("exporter.runner",),
+    ("exporter.runner", "exporter.migration"),
     ("exporter",),
     ("exporter.scrape",),
     ("exporter.generate",),

@@ -19,6 +19,7 @@ from exporter.blackbox import load_modules
 from exporter.cli.arguments import HelpRequested, UsageError, help_text, parse_arguments
 from exporter.cli.generate import generate
 from exporter.cli.healthcheck import healthcheck
+from exporter.cli.import_modules import import_modules
 from exporter.cli.leaving import leave
 from exporter.cli.program import allow_open_files, configuration_loader, open_program
 from exporter.cli.run_once import run_once
@@ -98,6 +99,8 @@ def _run(options: Options, masks: Masks) -> int:
         return _print_schema(options)
     if options.command == "healthcheck":
         return healthcheck(options.listen_addresses)
+    if options.command == "import":
+        return import_modules(options)
     if options.command.startswith("generate"):
         return generate(options)
     if options.config_check:

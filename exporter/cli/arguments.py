@@ -10,7 +10,7 @@ import difflib
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from exporter.cli.commands import (
     COMMANDS,
@@ -20,13 +20,13 @@ from exporter.cli.commands import (
     PROGRAM_EPILOG,
     Command,
 )
-from exporter.cli.flags import DEFAULT_PORT, FLAGS, read_switch
+from exporter.cli.flags import DEFAULT_PORT, FLAGS, OutputFormat, read_switch
 from exporter.cli.listen import ListenAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from exporter.cli.flags import Flag, OutputFormat
+    from exporter.cli.flags import Flag
     from exporter.generate import Endpoint
     from exporter.logs import LogFormat, LogLevel
 
@@ -81,7 +81,10 @@ class Options:
     log_level: LogLevel = "info"
     log_prober: LogLevel = "warning"
     log_format: LogFormat = "logfmt"
-    output: OutputFormat = "table"
+    output: str = "table"
+    blackbox_file: str | None = None
+    prometheus_file: str | None = None
+    verify: bool = False
     budget_seconds: float | None = None
     output_file: str | None = None
     external_url: str = ""
@@ -167,6 +170,8 @@ def _refuse_foreign_flags(command: Command, given: Iterable[str], words: Iterabl
 
 
 def _check_what_belongs_together(options: Options) -> None:
+    if options.command == "run" and options.output not in get_args(OutputFormat):
+        raise UsageError(f"--output: {options.output!r} is not one of {', '.join(get_args(OutputFormat))}")
     if options.config_check and options.config_file is None and options.blackbox_config_file is None:
         raise UsageError("--config.check needs --config.file: without a file there is nothing to check")
     if options.endpoint == "metrics" and options.shards > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Command = Literal["serve", "run", "schema", "generate rules", "generate prometheus", "healthcheck"]
+Command = Literal["serve", "run", "schema", "generate rules", "generate prometheus", "import", "healthcheck"]
 
 
 class CommandText(NamedTuple):
@@ -36,6 +36,8 @@ exit status:
   0  success; with run: no check failed (a warning is not a failure)
   1  with run: a check failed; with serve: the address cannot be bound;
      with generate: the file cannot be written;
+     with import: a file cannot be read or written, or --verify found a
+     difference;
      with healthcheck: the server is not healthy or does not answer
   2  the command line or the configuration is wrong, or a check is unknown"""
 
@@ -102,6 +104,21 @@ share the checks: give each the same number of shards and a different shard.""",
         (
             "generate prometheus --config.file=c.yml --job=nyxmon-east",
             "generate prometheus --config.file=c.yml --endpoint=sd",
+        ),
+    ),
+    "import": CommandText(
+        "import --blackbox=PATH --prometheus=PATH [flags]",
+        "Turn blackbox_exporter's modules and jobs into a checks.yml.",
+        """\
+Turn the modules of blackbox_exporter and the scrape jobs that use them into a
+checks.yml: targets from static_configs and file_sd, relabelling, module,
+labels, interval and timeout. Comments say what could not be carried over.
+
+With --verify, the checks run here and the probes where the jobs request them.
+Results that differ are reported, and the exit status is 1.""",
+        (
+            "import --blackbox=blackbox.yml --prometheus=prometheus.yml",
+            "import --blackbox=b.yml --prometheus=p.yml --output=checks.yml",
         ),
     ),
     "healthcheck": CommandText(

@@ -133,6 +133,15 @@ def read_path(text: str) -> str:
     return text
 
 
+def read_output(text: str) -> str:
+    """Read a format, or a path: what has a dot or a slash.
+
+    Raises:
+        ValueError: When it is neither.
+    """
+    return read_path(text) if {".", "/"} & set(text) else read_choice(OutputFormat)(text)
+
+
 def read_address(text: str) -> str:
     """Read `host:port` or `[v6]:port` and return it as Prometheus writes it; the port defaults to the exporter's.
 
@@ -189,6 +198,8 @@ def read_switch(text: str) -> bool:
 
 
 _EVERY_COMMAND: tuple[Command, ...] = get_args(Command)
+_CONFIGURED: tuple[Command, ...] = tuple(command for command in _EVERY_COMMAND if command != "import")
+_IMPORTING: tuple[Command, ...] = ("import",)
 _RUNNING: tuple[Command, ...] = ("serve", "run")
 _GENERATING: tuple[Command, ...] = ("generate rules", "generate prometheus")
 _FOR_RULES: tuple[Command, ...] = ("generate rules",)
@@ -196,7 +207,7 @@ _FOR_PROMETHEUS: tuple[Command, ...] = ("generate prometheus",)
 
 FLAGS = (
     Flag(
-        name="config.file", option="config_file", group="configuration", commands=_EVERY_COMMAND,
+        name="config.file", option="config_file", group="configuration", commands=_CONFIGURED,
         parse=read_path, metavar="PATH", default="the built-in demo", help="The checks to run.",
         required_by=_GENERATING,
     ),
@@ -263,8 +274,9 @@ FLAGS = (
         parse=read_choice(LogFormat), metavar="FORMAT", default="logfmt", help="One of logfmt, json.",
     ),
     Flag(
-        name="output", option="output", group="run", commands=("run",),
-        parse=read_choice(OutputFormat), metavar="FORMAT", default="table", help="One of table, json, prometheus.",
+        name="output", option="output", group="run", commands=("run", "import"),
+        parse=read_output, metavar="FORMAT", default="table",
+        help="One of table, json, prometheus. With import, the path of the checks.yml; by default the standard output.",
     ),
     Flag(
         name="budget", option="budget_seconds", group="run", commands=("run",),
@@ -274,6 +286,18 @@ FLAGS = (
     Flag(
         name="output.file", option="output_file", group="generate", commands=_GENERATING,
         parse=read_path, metavar="PATH", default="the standard output", help="Path of the generated file.",
+    ),
+    Flag(
+        name="blackbox", option="blackbox_file", group="import", commands=_IMPORTING, required_by=_IMPORTING,
+        parse=read_path, metavar="PATH", default="none", help="The modules of blackbox_exporter.",
+    ),
+    Flag(
+        name="prometheus", option="prometheus_file", group="import", commands=_IMPORTING, required_by=_IMPORTING,
+        parse=read_path, metavar="PATH", default="none", help="The configuration of Prometheus.",
+    ),
+    Flag(
+        name="verify", option="verify", group="import", commands=_IMPORTING, default="off",
+        help="Run the checks and the probes that they replace, and compare their results.",
     ),
     Flag(
         name="web.external-url", option="external_url", group="generate", commands=_FOR_RULES,

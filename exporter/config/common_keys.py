@@ -11,9 +11,10 @@ from exporter.config.maintenance import MaintenanceKeys  # noqa: TC001 - pydanti
 from exporter.settings import Duration, PositiveDuration, SettingsModel, SingleLine
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_TAKEN_LABELS = frozenset(
+TAKEN_LABELS = frozenset(
     ("check", "check_type", "target", "job", "instance", "le", "reason", "expectation", "severity", "phase", "value")
 ) | {"alertname"}
+"""Labels that the exporter or Prometheus sets; a check cannot."""
 
 
 def _check_label_name(name: str) -> str:
@@ -23,8 +24,8 @@ def _check_label_name(name: str) -> str:
     """
     if not _LABEL_NAME.fullmatch(name):
         raise ValueError("is not a label name; it has letters, digits and _, and does not start with a digit")
-    if name.startswith("__") or name in _TAKEN_LABELS:
-        taken = ", ".join(sorted(_TAKEN_LABELS))
+    if name.startswith("__") or name in TAKEN_LABELS:
+        taken = ", ".join(sorted(TAKEN_LABELS))
         raise ValueError(f"is a reserved label, as are {taken} and all that start with __")
     return name
 

@@ -18,6 +18,12 @@ class Block(str):
     __slots__ = ()
 
 
+class Quoted(str):
+    """A text that is written in double quotes, with escapes for control characters."""
+
+    __slots__ = ()
+
+
 class _Dumper(CSafeDumper):
     """Quotes what is text in YAML 1.2 but not in YAML 1.1, and the other way round."""
 
@@ -30,6 +36,11 @@ def _represent_block(dumper: CSafeDumper, text: Block) -> ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
 
 
+def _represent_quoted(dumper: CSafeDumper, text: Quoted) -> ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style='"')
+
+
+_Dumper.add_representer(Quoted, _represent_quoted)
 _Dumper.add_representer(Block, _represent_block)
 _Dumper.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"), None

@@ -1,0 +1,93 @@
+"""The command `import`: modules of blackbox_exporter and scrape jobs of Prometheus become a checks.yml."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import httpx
+from anyio.from_thread import BlockingPortalProvider
+
+from exporter.blackbox import load_modules
+from exporter.cli.flags import OutputFormat
+from exporter.cli.generate import replace_file
+from exporter.config import parse_config
+from exporter.migration.document import DEFAULT_MODULE, import_jobs
+from exporter.migration.prometheus import read_jobs
+from exporter.model import ResultStatus
+from exporter.runner.registry import ExecutorRegistry
+from exporter.runner.runner import AsyncCheckRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.cli.arguments import Options
+    from exporter.config import Config
+    from exporter.migration.prometheus import RequestedProbe
+    from exporter.model import Result
+
+_SUCCESS = re.compile(r"^probe_success (\S+)$", re.MULTILINE)
+_PATIENCE_SECONDS = 130.0
+
+
+def import_modules(options: Options) -> int:
+    """Write the checks.yml and, on request, compare its results with those of blackbox_exporter.
+
+    Returns:
+        The exit status: 0, or 1 when a result differs.
+
+    Raises:
+        ConfigError: When the modules, or the checks that were made of them, are refused.
+        OSError: When a file cannot be read or written.
+    """
+    assert options.blackbox_file is not None  # noqa: S101 - the command line demands both
+    assert options.prometheus_file is not None  # noqa: S101
+    path = Path(options.prometheus_file)
+    try:
+        jobs = read_jobs(path)
+    except ValueError as error:
+        raise OSError(str(error)) from error
+    imported = import_jobs(load_modules(Path(options.blackbox_file)), jobs, path.parent)
+    output = None if options.output in get_args(OutputFormat) else Path(options.output)
+    if output is None:
+        sys.stdout.buffer.write(imported.text.encode())
+    else:
+        replace_file(output, imported.text)
+    types = ExecutorRegistry.with_builtins().own_types
+    config = parse_config(imported.text, str(output or "checks.yml"), types)
+    remarks = f", {imported.remarks} comments on what is missing" if imported.remarks else ""
+    sys.stderr.write(f"nyxmon-exporter: {len(config.checks)} checks{remarks}\n")
+    return _verify(config, imported.probes) if options.verify else 0
+
+
+def _verify(config: Config, probes: Sequence[tuple[str, RequestedProbe]]) -> int:
+    """Run the checks here and the probes where the jobs request them; report each difference."""
+    results: dict[str, Result] = {}
+    runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"))
+    runner.run_all(config.checks, lambda result: results.update({result.check_name: result}))
+    differences = 0
+    with httpx.Client(timeout=_PATIENCE_SECONDS, trust_env=False) as client:
+        for name, probe in probes:
+            there, here = _probed(client, probe), results[name]
+            is_same = there == str(int(here.status is not ResultStatus.ERROR))
+            differences += not is_same
+            why = f" ({here.reason}: {here.detail})" if here.reason else ""
+            words = "same" if is_same else f"DIFFERENT, probe_success there: {there}"
+            sys.stderr.write(f"{name}: {here.status}{why}, {words}\n")
+    sys.stderr.write(f"nyxmon-exporter: {len(probes)} compared, {differences} different\n")
+    return 1 if differences else 0
+
+
+def _probed(client: httpx.Client, probe: RequestedProbe) -> str:
+    """Return `probe_success` as blackbox_exporter reports it, or why there is none."""
+    parameters = {"target": probe.target, "module": probe.module or DEFAULT_MODULE}
+    if probe.hostname:
+        parameters["hostname"] = probe.hostname
+    try:
+        response = client.get(probe.url, params=parameters)
+    except httpx.HTTPError as error:
+        return f"none, {probe.url}: {error}"
+    found = _SUCCESS.search(response.text)
+    return found[1] if response.status_code == 200 and found else f"none, {probe.url} answered {response.status_code}"
