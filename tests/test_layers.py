@@ -118,7 +118,7 @@ stands for every module that no other line names, may not. The empty name is the
 
 GATES: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("exposition", "scrape", "web"),
-    "yaml": ("config",),
+    "yaml": ("config", "migration"),
     "httpx": ("http", "checks.http"),
     "dns": ("net.dns", "checks.dns", "demo"),
     "idna": ("host_names",),

@@ -73,6 +73,7 @@ class Options:
     auto_reload_interval_seconds: float = 5.0
     blackbox_config_file: str | None = None
     blackbox_strict: bool = False
+    allowed_targets: tuple[str, ...] = ()
     enable_exec: bool = False
     listen_addresses: tuple[ListenAddress, ...] = (ListenAddress("", DEFAULT_PORT),)
     timeout_offset_seconds: float = 0.5

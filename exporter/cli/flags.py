@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import urlsplit
 
+from exporter.allowed_targets import parse_allowed_targets
 from exporter.cli.commands import Command
 from exporter.cli.listen import parse_listen_address, refuse_url
 from exporter.generate import Endpoint
@@ -142,6 +143,16 @@ def read_output(text: str) -> str:
     return read_path(text) if {".", "/"} & set(text) else read_choice(OutputFormat)(text)
 
 
+def read_allowed_target(text: str) -> str:
+    """Read an entry of the allowed targets.
+
+    Raises:
+        ValueError: When it is not one.
+    """
+    parse_allowed_targets([text])
+    return text
+
+
 def read_address(text: str) -> str:
     """Read `host:port` or `[v6]:port` and return it as Prometheus writes it; the port defaults to the exporter's.
 
@@ -230,6 +241,12 @@ FLAGS = (
         help="The modules of a blackbox.yml, for /probe?target=TARGET&module=MODULE.",
     ),
     Flag(
+        name="blackbox.allowed-targets", option="allowed_targets", group="configuration", repeatable=True,
+        parse=read_allowed_target, metavar="ENTRY", default="the network but for link-local and metadata addresses",
+        help="What targets of requests may lead to: a host or a pattern (*.example.com), an address or a network, each"
+        " with or without ports (10.0.0.0/8:443, :8000-8999), * or unix:PATTERN. May be repeated.",
+    ),
+    Flag(
         name="blackbox.strict", option="blackbox_strict", group="configuration", default="off",
         help="Show only what blackbox_exporter shows on these pages: neither the reason of a failure nor the facts of"
         " certificates that fail verification.",
@@ -289,11 +306,11 @@ FLAGS = (
     ),
     Flag(
         name="blackbox", option="blackbox_file", group="import", commands=_IMPORTING, required_by=_IMPORTING,
-        parse=read_path, metavar="PATH", default="none", help="The modules of blackbox_exporter.",
+        parse=read_path, metavar="PATH", default="the command needs it", help="The modules of blackbox_exporter.",
     ),
     Flag(
         name="prometheus", option="prometheus_file", group="import", commands=_IMPORTING, required_by=_IMPORTING,
-        parse=read_path, metavar="PATH", default="none", help="The configuration of Prometheus.",
+        parse=read_path, metavar="PATH", default="the command needs it", help="The configuration of Prometheus.",
     ),
     Flag(
         name="verify", option="verify", group="import", commands=_IMPORTING, default="off",

@@ -10,11 +10,13 @@ import asyncio
 import logging
 import signal
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
+from exporter.allowed_targets import is_address, parse_allowed_targets
 from exporter.cli.leaving import leave, leave_within
 from exporter.cli.listen import listener_url, open_listeners
 from exporter.gc_tuning import keep_collections_short
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.cli.arguments import Options
+    from exporter.cli.listen import ListenAddress
     from exporter.cli.program import Program
 
 logger = logging.getLogger(__name__)
@@ -87,13 +90,25 @@ def _probes(program: Program, options: Options) -> Probes | None:
     if program.live_modules is None:
         return None
     logging.getLogger(Probes.__module__).setLevel(options.log_prober.upper())
+    if not options.allowed_targets and not all(_is_loopback(address) for address in options.listen_addresses):
+        logger.warning(
+            "everyone who reaches this server can have it connect to almost any target, as there is no authentication;"
+            " --blackbox.allowed-targets restricts that"
+        )
     return Probes(
         program.runner,
         program.live_modules,
         history=ProbeHistory(max(options.history_limit, _LEAST_KEPT_PROBES)),
         timeout_offset_seconds=options.timeout_offset_seconds,
         strict=options.blackbox_strict,
+        allowed_targets=parse_allowed_targets(options.allowed_targets),
     )
+
+
+def _is_loopback(address: ListenAddress) -> bool:
+    """Whether only this host can reach a server that listens on an address."""
+    host = address.host.strip("[]")
+    return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)
 
 
 class _Serving:

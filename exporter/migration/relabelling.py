@@ -51,11 +51,12 @@ def relabelled(labels: Mapping[str, str], rules: Iterable[Rule]) -> dict[str, st
     Raises:
         ValueError: When a regular expression cannot be compiled.
     """
-    now: dict[str, str] | None = dict(labels)
+    now = dict(labels)
     for rule in rules:
-        now = _after(rule, now)
-        if now is None:
+        after = _after(rule, now)
+        if after is None:
             return None
+        now = after
     return now
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from exporter.allowed_targets import is_address, parse_allowed_targets
 from exporter.blackbox import HostnameConflictError
 from exporter.blackbox.debug import debug_text
 from exporter.blackbox.page import ProbePages
@@ -18,11 +20,13 @@ from exporter.exposition.series import single
 from exporter.exposition.text_format import Format, write_page
 from exporter.masking import masked_result
 from exporter.model import Reason, Result, ResultStatus
+from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
 
+    from exporter.allowed_targets import AllowedTargets
     from exporter.blackbox import Modules
     from exporter.config import LiveConfig
     from exporter.exposition.series import Block
@@ -32,6 +36,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ANY_TARGET = parse_allowed_targets(())
+"""Targets as open as those of blackbox_exporter, but for link-local and metadata addresses."""
+
+_URL_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 DEFAULT_MODULE = "http_2xx"
 _SPARE_SECONDS = 0.1
 """How much later than the probe its batch ends, so that the probe reports its own timeout."""
@@ -51,6 +59,10 @@ _RELOAD_TIMESTAMP = Family(
 
 class UnknownModuleError(ExporterError):
     """Raised when a request names a module that does not exist; the text is that of blackbox_exporter."""
+
+
+class TargetRefusedError(ExporterError):
+    """Raised when it is certain without a lookup that a target is not allowed."""
 
 
 class BadProbeError(ExporterError):
@@ -108,6 +120,7 @@ class Probes:
         history: ProbeHistory,
         timeout_offset_seconds: float,
         strict: bool = False,
+        allowed_targets: AllowedTargets = ANY_TARGET,
     ) -> None:
         """Create the service.
 
@@ -117,12 +130,14 @@ class Probes:
             history: Where probes are recorded.
             timeout_offset_seconds: Subtracted from the time that Prometheus allows.
             strict: Whether pages show only what blackbox_exporter shows.
+            allowed_targets: What targets may lead to.
         """
         self.history = history
         self._runner = runner
         self._live_modules = live_modules
         self._timeout_offset_seconds = timeout_offset_seconds
         self._strict = strict
+        self._allowed_targets = allowed_targets
         self._unknown_modules = 0
         self._lock = Lock()
         self._pages: Mapping[str, ProbePages] = {}
@@ -145,6 +160,7 @@ class Probes:
             UnknownModuleError: When the module does not exist.
             BadProbeError: When there is no target, or the module has another Host header than the request.
             BadTimeoutError: When the scrape timeout is not a number.
+            TargetRefusedError: When the target names an address, or a socket, that is not allowed.
         """
         name = request.module or DEFAULT_MODULE
         pages = self._pages.get(name)
@@ -167,7 +183,14 @@ class Probes:
         except ValueError as error:
             fault = f"the target {target} {error}"
         if check is not None:
-            check = replace(check, name=f"{name} {target}", timeout_seconds=timeout_seconds)
+            if refusal := refusal_of(check, self._allowed_targets):
+                raise TargetRefusedError(refusal)
+            check = replace(
+                check,
+                name=f"{name} {target}",
+                timeout_seconds=timeout_seconds,
+                allowed_targets=self._allowed_targets,
+            )
         return Probe(pages=pages, target=target, timeout_seconds=timeout_seconds, check=check, fault=fault)
 
     def run(self, probe: Probe, given_up: Future[None] | None = None) -> Result:
@@ -223,6 +246,22 @@ def _log(probe: Probe, result: Result) -> None:
         logger.info("probe of %s with %s failed: %s: %s", target, module, result.reason, result.detail)
     else:
         logger.debug("probe of %s with %s succeeded in %.6f s", target, module, result.duration_seconds)
+
+
+def refusal_of(check: Check, allowed: AllowedTargets) -> str:
+    """Return why a check may certainly not connect to its target; empty when it may, or when a lookup decides."""
+    if check.check_type == "unix":
+        return allowed.refusal_of_path(check.target)
+    if check.check_type == "icmp":
+        return allowed.refusal(check.target, 0, check.target) if is_address(check.target) else ""
+    target = str(check.settings.server) if check.check_type == "dns" else check.target
+    scheme, separator, rest = target.partition("://")
+    place = re.split("[/?#]", rest if separator else target)[0]
+    try:
+        host, port = parse_host_port(place, default_port=_URL_PORTS.get(scheme.lower()))
+    except ValueError:
+        return ""  # what cannot be told apart here is refused when it is connected to
+    return allowed.refusal(host, port, host) if is_address(host) else ""
 
 
 def _failed(probe: Probe, reason: Reason, detail: str) -> Result:

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from exporter.blackbox.timeouts import BadTimeoutError
 from exporter.exposition.negotiation import choose_format, wants_gzip
 from exporter.exposition.text_format import write_page
-from exporter.scrape.probes import BadProbeError, ProbeRequest, UnknownModuleError
+from exporter.scrape.probes import BadProbeError, ProbeRequest, TargetRefusedError, UnknownModuleError
 from exporter.web.query import TIMEOUT_HEADER
 from exporter.web.responses import HeadResponse, page_response
 from exporter.web.scrapes import BusyError, unless_client_leaves
@@ -46,7 +46,17 @@ def bad_timeout(request: Request, error: Exception) -> Response:
     return _refusal(500, str(error))
 
 
-PROBE_ERRORS = {UnknownModuleError: bad_probe, BadProbeError: bad_probe, BadTimeoutError: bad_timeout}
+def target_refused(request: Request, error: Exception) -> Response:
+    """Answer 403 to a target that is not allowed."""
+    return _refusal(403, str(error))
+
+
+PROBE_ERRORS = {
+    TargetRefusedError: target_refused,
+    UnknownModuleError: bad_probe,
+    BadProbeError: bad_probe,
+    BadTimeoutError: bad_timeout,
+}
 """How the errors of these routes are answered."""
 
 
@@ -74,6 +84,7 @@ class ProbePages:
             UnknownModuleError: When the module does not exist.
             BadProbeError: When there is no target, or it contradicts the module.
             BadTimeoutError: When the scrape timeout is not a number.
+            TargetRefusedError: When the target names an address, or a socket, that is not allowed.
             BusyError: When no thread becomes free in time.
             ClientGoneError: When the client has closed its connection; the probe is cancelled.
         """
