@@ -301,7 +301,7 @@ NETWORK = "from exporter.net.network import Network"
         ),
         ("exporter.config.load", WITHIN, None),
         ("exporter.http.client", NETWORK, None),
-        ("exporter.web.app", "import yaml", "x.py:1: exporter.web.app imports yaml; only config may"),
+        ("exporter.web.app", "import yaml", "x.py:1: exporter.web.app imports yaml; only config, migration may"),
         ("exporter.dnssd", "import dns.name", "x.py:1: exporter.dnssd imports dns; only net.dns, checks.dns, demo may"),
         ("exporter.https", "import httpx", "x.py:1: exporter.https imports httpx; only http, checks.http may"),
         (
