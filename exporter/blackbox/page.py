@@ -160,7 +160,7 @@ def _adapt_http(measured: Measured, result: Result, module: Module) -> None:
     phases = measured["probe_http_duration_seconds"]
     if result.attempts == 0:
         phases.clear()
-    elif result.reason is Reason.RESOLVE and not status and not measured["probe_ip_protocol"][()]:
+    elif not status and not measured["probe_ip_protocol"][()]:
         measured["probe_http_duration_seconds"] = {("resolve",): phases[("resolve",)]}
     if not status and result.reason not in _TLS_FAILED:
         _drop(measured, _CERTIFICATES)

@@ -26,7 +26,7 @@ from exporter.generate.discovery import target_groups
 from exporter.scrape.selection import selected_checks
 from exporter.web.middleware import Guard
 from exporter.web.pages import State, StatusFilter, check_page, message_page, status_page
-from exporter.web.probes import PROBE_ERRORS, ProbePages
+from exporter.web.probes import PROBE_ERRORS, ModuleRoutes
 from exporter.web.query import (
     DISCOVERY_PARAMETERS,
     METRICS_PARAMETERS,
@@ -160,10 +160,10 @@ class _Routes:
         return self._with_modules.logs(parse_query(request))
 
     @cached_property
-    def _with_modules(self) -> ProbePages:
+    def _with_modules(self) -> ModuleRoutes:
         if self._site.probes is None:
             raise BadParameterError("no modules are configured; start with --blackbox.config.file=blackbox.yml")
-        return ProbePages(self._site.probes)
+        return ModuleRoutes(self._site.probes)
 
     def _scrape_request(self, request: Request, known_parameters: Sequence[str]) -> ScrapeRequest:
         query = parse_query(request)

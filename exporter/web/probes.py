@@ -60,7 +60,7 @@ PROBE_ERRORS = {
 """How the errors of these routes are answered."""
 
 
-class ProbePages:
+class ModuleRoutes:
     """Answers requests about modules; lives as long as the app and belongs to the server's loop."""
 
     def __init__(self, probes: Probes) -> None:
