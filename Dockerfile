@@ -3,6 +3,7 @@
 #   docker run --publish 10115:10115 --volume ./checks.yml:/etc/nyxmon-exporter/checks.yml:ro nyxmon-exporter \
 #     --config.file=/etc/nyxmon-exporter/checks.yml
 # It needs no capabilities and no writable file system: --read-only --cap-drop=ALL, and --tmpfs /tmp for the demo.
+# To ping (type icmp) it needs --sysctl net.ipv4.ping_group_range="65532 65532" where that is not the default, as in Podman.
 
 FROM python:3.13-slim-trixie AS builder
 

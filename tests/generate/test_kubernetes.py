@@ -109,7 +109,7 @@ def test_volumes_are_those_that_exist() -> None:
 
 
 def test_the_pod_may_do_no_more_than_it_must() -> None:
-    """It satisfies the restricted Pod Security Standard, and has the user of the image."""
+    """It satisfies the restricted Pod Security Standard, has the user of the image, and its group may ping."""
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert user is not None
     assert POD["spec"]["securityContext"] == {
@@ -117,6 +117,7 @@ def test_the_pod_may_do_no_more_than_it_must() -> None:
         "runAsUser": int(user[1]),
         "runAsGroup": int(user[2]),
         "seccompProfile": {"type": "RuntimeDefault"},
+        "sysctls": [{"name": "net.ipv4.ping_group_range", "value": f"{user[2]} {user[2]}"}],
     }
     assert CONTAINER["securityContext"] == {
         "allowPrivilegeEscalation": False,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PORTS = {"exporter": DEFAULT_PORT, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
 KEYS = {
     "image", "build", "command", "environment", "volumes", "ports", "depends_on", "healthcheck", "tmpfs", "read_only",
-    "cap_drop", "security_opt", "restart",
+    "cap_drop", "security_opt", "sysctls", "restart",
 }  # fmt: skip
 """Those keys of a service in the Compose Specification that are used."""
 
@@ -59,6 +59,16 @@ def test_a_service_may_do_no_more_than_it_must(service: str) -> None:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
+    }
+
+
+def test_the_group_of_the_image_may_ping() -> None:
+    """The exporter's sysctl names the group that the image runs as, and no other service has one."""
+    group = re.search(r"^USER \d+:(\d+)$", (GRAFANA.parent / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert group is not None
+    allowed = {"net.ipv4.ping_group_range": f"{group[1]} {group[1]}"}
+    assert {name: settings["sysctls"] for name, settings in SERVICES.items() if "sysctls" in settings} == {
+        "exporter": allowed
     }
 
 
