@@ -56,6 +56,12 @@ class UdpSettings(NetworkSettings, DialogueSettings):
             raise ValueError("has starttls in dialogue, but datagrams cannot change to TLS")
         if not any(step.sends for step in self.dialogue):
             raise ValueError("needs a dialogue that sends something, as nobody answers a datagram that was not sent")
+        if (first := next(step for step in self.dialogue if step.expects or step.sends)).expects:
+            name = self.step_names[self.dialogue.index(first)]
+            raise ValueError(
+                f"expects an answer in {name} of dialogue before anything is sent, because a step expects before it "
+                "sends; put what is sent into a step before it"
+            )
         if taken := _TAKEN_NAMES & set(self.step_names):
             raise ValueError(f"has a step named {min(taken)} in dialogue, which is the name of another phase")
         return self

@@ -86,7 +86,8 @@ async def converse(settings: DialogueSettings, peer: Peer, attempt: Attempt) -> 
     for name, step in zip(settings.step_names, settings.dialogue, strict=True):
         with attempt.phase(name):
             if step.expect is not None:
-                captured = await _expect_line(step.expect, name, peer, attempt)
+                then = f"; {name} sends only after that" if step.sends else ""
+                captured = await _expect_line(step.expect, name, peer, attempt, then)
                 named.update((group, captured[group]) for group in step.expect.group_names)
                 _export(step, captured, attempt)
             if step.expect_bytes is not None:
@@ -114,9 +115,9 @@ def _export(step: DialogueStep, captured: dict[str, str], attempt: Attempt) -> N
         record_value(attempt, name, float(text) if _NUMBER.fullmatch(text) else nan, text[:_SHOWN_CHARACTERS])
 
 
-async def _expect_line(pattern: Pattern, name: str, peer: Peer, attempt: Attempt) -> dict[str, str]:
-    """Read until a line matches and return what it captured."""
-    attempt.timeout_detail = f"the peer said nothing that matches {pattern.text}"
+async def _expect_line(pattern: Pattern, name: str, peer: Peer, attempt: Attempt, then: str) -> dict[str, str]:
+    """Read until a line matches and return what it captured; `then` is what would have followed, for a timeout."""
+    attempt.timeout_detail = f"the peer said nothing that matches {pattern.text}{then}"
     byte_seconds = pattern.instructions * INSTRUCTION_SECONDS
     searchable_bytes = max(_LEAST_SEARCHED_BYTES, int(IN_PLACE_SECONDS / byte_seconds))
     lines = read_bytes = 0
@@ -133,7 +134,7 @@ async def _expect_line(pattern: Pattern, name: str, peer: Peer, attempt: Attempt
             return captured
         attempt.note(f"{name} read", line=_shown(said))
         last = said
-        attempt.timeout_detail = f"the peer said nothing that matches {pattern.text}, last {_shown(last)!r}"
+        attempt.timeout_detail = f"the peer said nothing that matches {pattern.text}, last {_shown(last)!r}{then}"
         lines += 1
         read_bytes += len(said)
         unrested_seconds += _LINE_SECONDS + len(said) * byte_seconds

@@ -151,6 +151,17 @@ def test_lines_and_bytes_share_one_buffer(
             0,
         ),
         (
+            keep_silent,
+            '{send: "PING\\r\\n", expect: PONG}',
+            Reason.TIMEOUT,
+            (
+                "not done within the timeout of 0.5 s, in the phase step_1: "
+                "the peer said nothing that matches PONG; step_1 sends only after that"
+            ),
+            0,
+            0,
+        ),
+        (
             say(b"554 no\r\n"),
             "{expect: ^220}",
             Reason.TIMEOUT,
