@@ -264,6 +264,7 @@ def test_lines_and_bytes_share_one_buffer(
     ],
     ids=[
         "silent",
+        "expects before it sends",
         "other words",
         "endless drip",
         "close",
