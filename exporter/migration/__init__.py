@@ -1,1 +1,1 @@
-"""The way over from blackbox_exporter: its modules and the scrape jobs of Prometheus become a checks.yml."""
+"""Migration from blackbox_exporter: turns its modules and Prometheus' scrape jobs into a checks.yml."""
