@@ -70,12 +70,12 @@ async def connect_in_time(connecting: Awaitable[_Made], attempt: Attempt) -> _Ma
 
 
 def is_expected(failure: CheckFailed, expected: Sequence[Expectation], attempt: Attempt) -> bool:
-    """Observe why no connection was made; return whether an expectation is met by that.
+    """Observe why no connection was made, and return whether that meets an expectation.
 
     Args:
         failure: Why.
         expected: The expectations about connecting.
-        attempt: What observes.
+        attempt: Where the outcome is observed.
     """
     if failure.reason not in _NOT_CONNECTED or not expected or CONNECTED.name in attempt.observed:
         return False

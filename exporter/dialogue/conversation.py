@@ -75,7 +75,7 @@ async def converse(settings: DialogueSettings, peer: Peer, attempt: Attempt) -> 
     Args:
         settings: The steps.
         peer: The other side.
-        attempt: What measures, observes and logs.
+        attempt: Where measurements, observations and log lines go.
 
     Raises:
         CheckFailed: When a step fails, with reason `expectation` when the peer did not say what was expected.

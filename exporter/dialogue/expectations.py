@@ -18,7 +18,7 @@ def fit_to_dialogue(expectation: Expectation, settings: DialogueSettings, *, say
     Args:
         expectation: The expectation.
         settings: The dialogue.
-        says_anything: Whether the check goes on once it is connected.
+        says_anything: Whether the check does more than connect.
 
     Raises:
         ValueError: When a captured group does not exist, or a connection must not be made that the check then uses.

@@ -66,7 +66,7 @@ async def speak(stream: Stream, settings: StreamDialogueSettings, server: str, a
         stream: The connection.
         settings: What to say.
         server: The name of the server; what TLS verifies unless `tls_config` says otherwise.
-        attempt: What measures, observes and logs.
+        attempt: Where measurements, observations and log lines go.
 
     Raises:
         CheckFailed: When a step fails.
@@ -83,7 +83,7 @@ def measure_phases(attempt: Attempt, spec: MetricSpec, names: Iterable[str]) -> 
     """Measure the seconds of phases, 0 for those not reached.
 
     Args:
-        attempt: What has timed them.
+        attempt: Where their durations were recorded.
         spec: The family of the phases.
         names: The phases.
     """

@@ -77,5 +77,5 @@ class DatagramPeer:
         self._datagram.send(octets_of(said))
 
     async def start_tls(self) -> None:
-        """Refuse: a configuration with such a step is not loaded."""
+        """Not possible; a configuration with such a step is refused."""
         raise NotImplementedError("datagrams cannot change to TLS")

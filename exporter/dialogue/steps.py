@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 50
 _MAX_INSTRUCTIONS = 5000
-"""A longer program could take the event loop tens of milliseconds per line."""
+"""With a larger compiled expression, one line could block the event loop for tens of milliseconds."""
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TAKEN_LABELS = ("check", "check_type", "target")

@@ -79,7 +79,7 @@ class UnaryCall:
         elif frame.kind == frames.GOAWAY:
             _take_goaway(frame)
         elif frame.kind == frames.PUSH_PROMISE:
-            raise broken("a push came, which was not allowed")
+            raise broken("the server pushed a response, which was not allowed")
         # WINDOW_UPDATE does not matter to a request of this size; PRIORITY and unknown types are ignored.
 
     def _take_of_stream(self, frame: Frame) -> None:

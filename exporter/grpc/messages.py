@@ -39,7 +39,7 @@ class MessageReader:
             why = f"the message is announced with {announced} bytes; at most {_MESSAGE_LIMIT_BYTES} are read"
             raise CheckFailed(Reason.TOO_LARGE, why)
         if len(received) > _PREFIX_BYTES + announced:
-            raise CheckFailed(Reason.PROTOCOL, "more than one message came in the answer to a unary call")
+            raise CheckFailed(Reason.PROTOCOL, "the answer to a unary call has more than one message")
 
     def message(self) -> bytes:
         """Return the message at the end of the stream.

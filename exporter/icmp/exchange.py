@@ -152,7 +152,7 @@ class SharedSocket:
         return matched > 0
 
     def _on_packet(self, packet: bytes, peer: str, hop_limit: int | None, kernel_time: float | None) -> bool:
-        """Give a reply to its series; False for any other packet."""
+        """Pass a reply on to its series; False for any other packet."""
         read_at = perf_counter()
         waited_seconds = 0.0 if kernel_time is None else max(time.time() - kernel_time, 0.0)
         message = without_ip_header(packet) if self._is_raw and self._version == 4 else packet

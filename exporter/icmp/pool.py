@@ -31,7 +31,7 @@ class EchoSockets:
         self._pause: asyncio.TimerHandle | None = None
 
     def obtain(self, series: EchoSeries, *, dont_fragment: bool) -> SharedSocket:
-        """Return a socket to send a series from, which other series use too; `forget` ends the use.
+        """Return a socket to send a series from, shared with other series; `forget` releases it.
 
         Args:
             series: The series.

@@ -53,7 +53,7 @@ class EchoSeries:
         hop_limit: The hop limit of the last reply; None without one or when the system does not report it.
         duplicates: Replies to requests that had been answered already.
         last_error: The last error reported about a request; None without one.
-        last_remark: About the last packet that looked like a reply and was ignored; empty without one.
+        last_remark: Describes the last packet that looked like a reply and was ignored; empty without one.
     """
 
     def __init__(

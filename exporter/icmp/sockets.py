@@ -69,7 +69,7 @@ def open_echo_socket(version: int, *, source_ip: str | None, dont_fragment: bool
         dont_fragment: Whether packets that are too large for a link are dropped and reported, rather than fragmented.
 
     Raises:
-        CheckFailed: With reason `local` when this process may not, or the system cannot.
+        CheckFailed: With reason `local` when this process is not permitted to, or the system cannot.
     """
     try:
         opened = _open(version)

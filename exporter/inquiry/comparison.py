@@ -1,8 +1,8 @@
 """The same DNS question to several servers at once, and whether they agree.
 
 The check's own server is the one that the others are compared with. Servers agree when response code and answers are
-the same, in any order; times to live are not compared, because caches count them down. Each question has an attempt of
-its own, because an attempt is written by one task only.
+the same, in any order; times to live are not compared, because caches count them down. Each question has its
+own attempt, because only one task may write to an attempt.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class Comparison:
         return max((abs(serial_difference(reference.serial, serial)) for serial in serials), default=None)
 
     def _fail_for_silence(self) -> None:
-        """Fail as the first server did that did not answer, with the failures of all."""
+        """Fail like the first server that did not answer, and list the failures of all."""
         if self._failures:
             first = next(other.label for other in self._others if other.label in self._failures)
             raise CheckFailed(self._failures[first].reason, "; ".join(self._told_failures()))

@@ -81,7 +81,7 @@ async def ask_over_quic(
 
 
 class _QuicQuestion:
-    """The user of one connection; lives as long as the connection.
+    """Asks one question over a connection; lives as long as the connection.
 
     Attributes:
         is_answered: Whether the answer has arrived.

@@ -1,6 +1,6 @@
 """Read the header of a stored message: when it arrived, by which hops, and its subject.
 
-The header comes from a stranger, so its size is bounded by the caller and the number of fields read here.
+The header is not trusted: the caller bounds its size, and this module the number of fields.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _parser = BytesHeaderParser(policy=compat32)
 
 
 class MessageHeader(NamedTuple):
-    """What a check needs of a header.
+    """What a check needs from a header.
 
     Attributes:
         subject: The subject, decoded; empty without one.

@@ -100,7 +100,7 @@ def _date(timestamp_seconds: float, *, days: int) -> str:
 
 
 def lines_of(tag: str, command: Command) -> list[tuple[bytes, bool]]:
-    """Return what is sent for a command, in order, each with whether the server must first invite what follows it.
+    """Return what is sent for a command, in order, each with whether what follows must wait for the server's consent.
 
     Source: RFC 3501 section 7.5: after the length of a literal, the client waits for a continuation request.
 

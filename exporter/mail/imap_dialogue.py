@@ -86,7 +86,7 @@ class ImapDialogue:
             if take is not None:
                 take(response)
             if number % _RESPONSES_AT_ONCE == _RESPONSES_AT_ONCE - 1:
-                await asyncio.sleep(0)  # other checks run, too, while a server sends much
+                await asyncio.sleep(0)  # lets other checks run while a server sends a lot
         raise CheckFailed(Reason.TOO_LARGE, f"the server sent more than {_MAX_RESPONSES} responses to a command")
 
     async def response(self) -> ImapResponse:

@@ -65,7 +65,5 @@ async def _log_in_plainly(
     if "LOGINDISABLED" in capabilities:
         raise CheckFailed(Reason.AUTH, "the server offers no supported way to log in")
     if not all(map(is_quotable, credentials)):
-        raise CheckFailed(
-            Reason.AUTH, "the server offers only the command LOGIN, which takes no characters beyond ASCII"
-        )
+        raise CheckFailed(Reason.AUTH, "the server offers only the command LOGIN, which accepts only ASCII")
     return await dialogue.command("LOGIN ", quoted(credentials.username), " ", quoted(credentials.password))

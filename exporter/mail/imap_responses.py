@@ -115,7 +115,7 @@ def parse_response(lines: Sequence[bytes], literals: Sequence[bytes] = ()) -> Im
     if (status := _STATUS.fullmatch(rest)) and tag:
         return ImapResponse(tag, status[1].upper(), code=status[2] or "", text=status[3] or "")
     if tag != "*" or not rest:
-        raise CheckFailed(Reason.PROTOCOL, f"the server sent what is not an IMAP response: {shown(lines[0])}")
+        raise CheckFailed(Reason.PROTOCOL, f"the server sent something that is not an IMAP response: {shown(lines[0])}")
     if numbered := _NUMBERED.fullmatch(rest):
         text, number = numbered[3] or "", parse_number(numbered[1])
         return ImapResponse("*", numbered[2].upper(), number, text=text, literals=tuple(literals))

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from exporter.settings import TlsConfig
 
 MOST_EXAMINED = 1000
-"""Messages whose arrival is asked for, and that are deleted, in one run: the newest ones."""
+"""Most messages that one run examines and deletes: the newest ones."""
 
 _MOST_FOUND = 50_000
-"""Parsing that many numbers takes some 25 ms, in which no other check runs."""
+"""Parsing that many numbers takes some 25 ms, during which no other check runs."""
 
 _UIDS_AT_ONCE = 200
-"""Command lines stay below the 8,192 bytes that servers accept at least (RFC 7162 section 4)."""
+"""Command lines stay below the 8,192 bytes that a server should accept (RFC 7162 section 4)."""
 
 _HEADER_BYTES = 65536
 

@@ -27,7 +27,7 @@ class MailSession(Protocol):
 
 
 async def connect(place: tuple[str, int], settings: MailServerSettings) -> Stream:
-    """Connect to a mail server, over TLS when it is to speak that from the start.
+    """Connect to a mail server, over TLS if the settings ask for it from the start.
 
     Raises:
         CheckFailed: As `open_stream`.
@@ -41,7 +41,7 @@ async def connect(place: tuple[str, int], settings: MailServerSettings) -> Strea
 
 
 async def begin(session: MailSession, settings: MailServerSettings) -> None:
-    """Do what comes before the purpose of a session: greeting, STARTTLS, login.
+    """Do what every session begins with: greeting, STARTTLS, login.
 
     Credentials never travel in clear unless the settings say so: with `starttls`, a server that does not offer it, or
     refuses it, ends the session.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.settings import TlsConfig
 
 MOST_EXAMINED = 100
-"""Messages whose header is fetched in one run: the last ones. POP3 has no search, so each costs an exchange."""
+"""Most messages whose headers one run fetches: the last ones. POP3 has no search, so each costs an exchange."""
 
 _PIPELINED = 20
 _MAX_HEADER_LINE_BYTES = 16384

@@ -14,7 +14,7 @@ from exporter.settings import Duration, NetworkSettings, PositiveDuration, Setti
 from exporter.settings import parse_host_port as split_host_port
 
 MIN_INTERVAL_SECONDS = 300.0
-"""Default of `min_interval` of the mail types: logins and messages are costlier to others than requests."""
+"""Default of `min_interval` of the mail types: logins and messages cost others more than requests do."""
 
 TlsMode = Literal["starttls", "tls", "none"]
 """Whether TLS starts on request in a plain connection, at once, or not at all."""
@@ -138,7 +138,7 @@ class SmtpSettings(EnvelopeSettings):
 
 
 class MessageSearch(SettingsModel):
-    """Which messages a check is about; all conditions must hold."""
+    """Which messages a check looks for; all conditions must hold."""
 
     subject: SingleLine | None = Field(default=None, min_length=1, description="Text that the subject contains")
     sender: SingleLine | None = Field(
@@ -177,7 +177,7 @@ class MessageSearch(SettingsModel):
 
 
 class ImapSearch(MessageSearch):
-    """Which messages an `imap` check is about."""
+    """Which messages an `imap` check looks for."""
 
     unseen: bool = Field(default=False, description="The message has not been read")
 

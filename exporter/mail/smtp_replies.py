@@ -92,7 +92,7 @@ class ReplyParser:
 def capabilities_of(reply: SmtpReply) -> tuple[str, ...]:
     """Return the service extensions that a reply to EHLO announces, in upper case, such as `AUTH PLAIN LOGIN`.
 
-    Source: RFC 5321 section 4.1.1.1. The first line is the server's name. `AUTH=PLAIN`, as servers of the nineties
-    wrote it, is read as `AUTH PLAIN`.
+    Source: RFC 5321 section 4.1.1.1. The first line is the server's name. `AUTH=PLAIN`, as old servers write it,
+    is read as `AUTH PLAIN`.
     """
     return tuple(line.replace("AUTH=", "AUTH ", 1) for line in capability_words(reply.lines[1:]))

@@ -1,6 +1,6 @@
 """The client's side of an SMTP session (RFC 5321), with STARTTLS (RFC 3207) and AUTH (RFC 4954).
 
-Replies are read one by one and within limits, and nothing that came before TLS counts after it.
+Replies are read one by one and within limits, and nothing that was received before TLS counts after it.
 """
 
 from __future__ import annotations

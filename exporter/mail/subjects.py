@@ -1,4 +1,4 @@
-"""What expectations of the mail types can judge, where several types have it; and which of it settings rule out."""
+"""Subjects that several mail types share, and expectations about them that the settings rule out."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ class Submission:
 
     Attributes:
         last_reply: The last reply of the server; None without one.
-        capabilities: The extensions it announced last; None when it announced none yet.
-        temporary_refusals: How often it refused for now.
+        capabilities: The extensions it announced last; None before it has announced any.
+        temporary_refusals: How often it refused temporarily.
     """
 
     def __init__(self, place: tuple[str, int], settings: EnvelopeSettings, attempt: Attempt) -> None:
@@ -52,7 +52,7 @@ class Submission:
 
         Args:
             envelope: Sender, recipient and message; None to end after the login.
-            is_welcome: Whether a refusal is what the check wants to see, so that it is not tried again.
+            is_welcome: Whether a refusal is expected, and therefore not retried.
 
         Raises:
             SmtpRefused: When the server refuses a step.
@@ -68,7 +68,7 @@ class Submission:
                 self._attempt.note("refused for now", reply=refused.reply.text, retries_left=left)
             else:
                 return
-            with self._attempt.phase("pause", detail="the server had refused for now"):
+            with self._attempt.phase("pause", detail="the server refused temporarily"):
                 await asyncio.sleep(self._settings.temporary_retry_delay_seconds)
 
     async def _hold(self, envelope: Envelope | None) -> None:

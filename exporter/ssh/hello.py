@@ -44,7 +44,7 @@ class ServerHello:
 
     Attributes:
         banner: The identification line, such as `SSH-2.0-OpenSSH_9.2p1 Debian-2`; empty before it has arrived.
-        algorithms: What the server offers; None before it has said so.
+        algorithms: What the server offers; None until it has sent them.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ _UNKNOWN_COMMAND = (500, 502)
 def ftp(names: Names) -> Script:
     """Read the greeting, ask for features with FEAT, and send AUTH TLS.
 
-    A server that does not know FEAT (RFC 2389) may still know AUTH, so it is asked.
+    A server that does not know FEAT (RFC 2389) may still know AUTH, so AUTH TLS is sent anyway.
     """
     greeting = yield from read_reply("FTP", free_lines=True)
     if greeting.code == _READY_SOON:

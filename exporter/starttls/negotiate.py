@@ -22,10 +22,10 @@ async def negotiate(protocol: StartTlsProtocol, stream: Stream, server: str, att
     """Ask the peer to change to TLS; afterwards it waits for the handshake.
 
     Args:
-        protocol: What it speaks.
+        protocol: The protocol it speaks.
         stream: The plain connection, of which nothing has been read.
         server: What to call the server, in protocols that require that.
-        attempt: What logs the negotiation.
+        attempt: Where the negotiation is logged.
 
     Raises:
         CheckFailed: With reason `starttls` when the peer does not offer TLS or refuses it; with `protocol` when it

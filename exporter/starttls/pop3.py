@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def pop3(names: Names) -> Script:
     """Read the greeting, ask for capabilities with CAPA, and send STLS.
 
-    A server that does not know CAPA (RFC 2449) may still know STLS, so it is asked.
+    A server that does not know CAPA (RFC 2449) may still know STLS, so it is sent anyway.
     """
     is_ok, text = yield from _status()
     if not is_ok:

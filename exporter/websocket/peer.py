@@ -59,15 +59,15 @@ class WebSocketPeer:
         await self._stream.drain()
 
     async def start_tls(self) -> None:
-        """Refuse: a configuration with such a step is not loaded."""
+        """Not possible; a configuration with such a step is refused."""
         raise NotImplementedError("messages cannot change to TLS")
 
     async def ping(self, payload: bytes) -> None:
         """Send a ping and wait for its pong; messages that arrive before are kept.
 
         Raises:
-            CheckFailed: As `next_text`, and `protocol` when the server closes instead, `too_large` when it says too
-                much before.
+            CheckFailed: As `next_text`, and `protocol` when the server closes instead, `too_large` when it sends
+                too much before that.
         """
         self._reader.ping(payload)
         while payload not in self._reader.pongs:
