@@ -1,7 +1,7 @@
 """Type `grpc`: asks the standard health service of a gRPC server, grpc.health.v1, for a serving status.
 
-The call is made over a new HTTP/2 connection, clear or over TLS, and ends with the check's time: the server is told
-how long it has, and silence is a timeout. Source: gRPC, "GRPC Health Checking Protocol".
+The call is made over a new HTTP/2 connection, in clear or over TLS. The server is sent the time limit, and silence is
+a timeout. Source: gRPC, "GRPC Health Checking Protocol".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Type `icmp`: pings a host, and judges packet loss, round-trip times and the hop limit of the replies.
 
-Replies that were lost do not fail the check as long as there is one; an expectation about `packet_loss` can. All
+Lost replies do not fail the check as long as one arrives; an expectation about `packet_loss` can. All
 checks of a batch share sockets (`exporter.icmp`), so that a ping costs little more than its two packets.
 """
 
@@ -198,7 +198,7 @@ def _judge(series: EchoSeries) -> None:
     """Fail a series without a reply.
 
     Raises:
-        CheckFailed: With reason `unreachable` when somebody reported why.
+        CheckFailed: With reason `unreachable` when a host reported why.
     """
     if series.rtts_seconds:
         return

@@ -121,7 +121,7 @@ class NtpSettings(NetworkSettings):
 
 
 class NtpCheckExecutor:
-    """Asks time servers; needs nothing of the batch."""
+    """Asks time servers; needs nothing from the batch."""
 
     def __init__(self, _context: BatchContext) -> None:
         """Hold nothing."""

@@ -90,7 +90,7 @@ async def _ages_of_matching(headers: list[bytes], numbers: range, search: Messag
         age = age_seconds(now, header.arrived_timestamp_seconds)
         if search.admits_age(age) and search.admits_texts(header.subject, header.sender):
             ages[number] = age
-        await asyncio.sleep(0)  # a large header takes a while, and other checks run, too
+        await asyncio.sleep(0)  # parsing a large header takes a while, so other checks run in between
     return ages
 
 

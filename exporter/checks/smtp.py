@@ -1,7 +1,7 @@
 """Type `smtp`: speaks with a mail server as far as the check asks for, from the greeting to a message sent.
 
-The dialogue always ends with QUIT. Without `deliver`, no message is sent: it ends after the recipient was accepted. A
-temporary refusal is told apart from a final one and tried again on a new connection within the same attempt.
+The dialogue always ends with QUIT. Without `deliver`, no message is sent: it ends once the recipient is accepted. After a
+temporary refusal, the dialogue is repeated on a new connection within the same attempt.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class SmtpCheckExecutor:
         try:
             await submission.run(_envelope(settings), is_welcome=lambda reply: _is_expected(check, reply))
         except SmtpRefused as refused:
-            # With an expectation about the code, that decides: a refusal may be what the check is for.
+            # An expectation about the code decides: the check may expect a refusal.
             if refused.reason is not Reason.STATUS or not _judging_code(check):
                 # Returned, not raised, so that `retry_on` can judge the code.
                 return Result(

@@ -96,7 +96,7 @@ class UdpCheckExecutor:
 
 
 def _as_of_connecting(failure: CheckFailed) -> CheckFailed:
-    """Return the failure as that of a connection: a peer that is silent may not be there."""
+    """Return the failure as one of connecting: a silent peer may not exist."""
     return CheckFailed(Reason.CONNECT_TIMEOUT, failure.detail) if failure.reason is Reason.TIMEOUT else failure
 
 

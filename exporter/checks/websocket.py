@@ -1,6 +1,6 @@
 """Type `websocket`: opens a WebSocket as a client would, can hold a dialogue, and closes. Needs the extra `websocket`.
 
-Redirects are not followed, as browsers do not follow them either. Source: RFC 6455.
+Redirects are not followed, as in browsers. Source: RFC 6455.
 """
 
 from __future__ import annotations
