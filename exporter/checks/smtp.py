@@ -1,7 +1,7 @@
 """Type `smtp`: speaks with a mail server as far as the check asks for, from the greeting to a message sent.
 
-The dialogue always ends with QUIT. Without `deliver`, no message is sent: it ends once the recipient is accepted. After a
-temporary refusal, the dialogue is repeated on a new connection within the same attempt.
+The dialogue always ends with QUIT. Without `deliver`, no message is sent: it ends once the recipient is accepted.
+After a temporary refusal, the dialogue is repeated on a new connection within the same attempt.
 """
 
 from __future__ import annotations
