@@ -237,10 +237,11 @@ def _default(schema: Mapping[str, Any]) -> str:
 
 def subjects() -> str:
     """The subjects of expectations, and their types."""
-    found: dict[str, tuple[Subject, list[str]]] = {DURATION.name: (DURATION, list(_TYPES))}
+    found: dict[tuple[str, ValueKind], tuple[Subject, list[str]]] = {}
+    found[DURATION.name, DURATION.kind] = DURATION, list(_TYPES)
     for check_type in BUILTIN:
         for subject in check_type.subjects:
-            found.setdefault(subject.name, (subject, []))[1].append(check_type.name)
+            found.setdefault((subject.name, subject.kind), (subject, []))[1].append(check_type.name)
     rows = [
         (
             _code(subject.name + _SELECTORS[subject.selector]),
