@@ -301,8 +301,14 @@ def type_metrics() -> str:
 
 
 def types() -> str:
-    """The check types."""
-    return _table(("type", "meaning"), [(_code(kind.name), kind.description) for kind in BUILTIN])
+    """The check types, with links to their sections."""
+    headings = re.findall(r"^##+ (.*)$", (PACKAGE / "checks/README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    sections = {name: heading for heading in headings for name in re.split(", | and ", heading)}
+    rows = []
+    for kind in BUILTIN:
+        anchor = sections[kind.name].replace(",", "").replace(" ", "-")
+        rows.append((f"[{_code(kind.name)}](#{anchor})", kind.description))
+    return _table(("type", "meaning"), rows)
 
 
 def differences() -> str:
