@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -174,9 +175,10 @@ def test_the_schema_has_the_type(check_type: CheckType) -> None:
 
 @ALL
 def test_the_reference_has_the_type(check_type: CheckType) -> None:
-    """The reference lists the type, and has an example of it that loads."""
+    """The reference lists the type with a link to its section, and has an example of it that loads."""
     reference = TEXTS["exporter/checks/README.md"]
-    assert f"| `{check_type.name}` | {check_type.description} |" in reference
+    row = rf"\| \[`{check_type.name}`\]\(#[a-z0-9-]+\) \| {re.escape(check_type.description)} \|"
+    assert re.search(row, reference)
     assert f"type: {check_type.name}\n" in reference
 
 
