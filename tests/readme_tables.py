@@ -22,6 +22,7 @@ from exporter.dialogue.steps import DialogueStep
 from exporter.expect import DURATION, OPERATORS
 from exporter.exposition import families as catalogue
 from exporter.http.settings import OAuth2
+from exporter.http_steps.settings import Capture, HttpStep
 from exporter.mail.settings import ImapSearch, MailServerSettings
 from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
 from exporter.net.dns.check_settings import ComparedServer
@@ -341,6 +342,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "proxy-keys": proxy_keys,
     "tls-keys": tls_keys,
     "http-keys": lambda: _own_keys("http"),
+    "http-steps-keys": lambda: _own_keys("http-steps"),
+    "http-step-keys": lambda: _keys_table(_properties(HttpStep)),
+    "http-capture-keys": lambda: _keys_table(_properties(Capture)),
     "dns-keys": lambda: _own_keys("dns"),
     "tcp-keys": lambda: _own_keys("tcp"),
     "grpc-keys": lambda: _own_keys("grpc"),

@@ -37,7 +37,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.checks.base", "exporter.checks.judging_answers"),
     ("exporter.plugin",),
     ("exporter.dialogue", "exporter.domain", "exporter.mail"),
-    ("exporter.websocket",),
+    ("exporter.http_steps", "exporter.websocket"),
     ("exporter.checks",),
     ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
     ("exporter.config",),
@@ -111,6 +111,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "exporter.ssh": (("fingerprints", "hello"), ("host_key",), ("",)),
     "exporter.websocket": (("handshake", "messages", "settings"), ("peer",), ("",)),
+    "exporter.http_steps": (("addressing",), ("settings",), ("captures", "series"), ("requests", "session"), ("",)),
     "exporter.checks": (("*",), ("builtin",), ("",)),
 }
 """The order within a room, bottom to top. Modules on one line may use each other, except that those of `*`, which
@@ -119,7 +120,7 @@ stands for every module that no other line names, may not. The empty name is the
 GATES: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("exposition", "scrape", "web"),
     "yaml": ("config", "migration"),
-    "httpx": ("http", "checks.http"),
+    "httpx": ("http", "http_steps", "checks.http"),
     "dns": ("net.dns", "checks.dns", "demo"),
     "idna": ("host_names",),
     "asyncssh": ("ssh.host_key", "demo.extras"),
@@ -303,11 +304,15 @@ NETWORK = "from exporter.net.network import Network"
         ("exporter.http.client", NETWORK, None),
         ("exporter.web.app", "import yaml", "x.py:1: exporter.web.app imports yaml; only config, migration may"),
         ("exporter.dnssd", "import dns.name", "x.py:1: exporter.dnssd imports dns; only net.dns, checks.dns, demo may"),
-        ("exporter.https", "import httpx", "x.py:1: exporter.https imports httpx; only http, checks.http may"),
+        (
+            "exporter.https",
+            "import httpx",
+            "x.py:1: exporter.https imports httpx; only http, http_steps, checks.http may",
+        ),
         (
             "exporter.checks.base",
             "import httpx",
-            "x.py:1: exporter.checks.base imports httpx; only http, checks.http may",
+            "x.py:1: exporter.checks.base imports httpx; only http, http_steps, checks.http may",
         ),
         ("exporter.checks.base", HTTPX_NAMED, None),
     ],

@@ -66,6 +66,21 @@ class BatchContext:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A section of a check with its own `expect`, such as a step.
+
+    Attributes:
+        name: Its name, unique in its check; it stands before the labels of its expectations.
+        location: Where its keys lie below the keys of the check, such as `("steps", 0)`.
+        settings: What `default_expectations` and `fit_expectation` are given for it.
+    """
+
+    name: str
+    location: tuple[str | int, ...]
+    settings: CheckSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckType:
     """The declaration of a check type; a constant, used by configuration, registry, metrics and documentation.
 
@@ -85,6 +100,8 @@ class CheckType:
             of the check's own has the same subject; in the form of the YAML key `expect`.
         fit_expectation: Returns an expectation in the form that the settings require, such as names as they appear in
             answers. Raises ValueError when it can never be met with these settings.
+        sections: Returns the sections of a check that have an `expect` of their own, which is compiled into the
+            expectations of the check. What they observe has the names that `exporter.model.name_within` returns.
         validate_target: Returns the target in the form that the executor expects.
             Raises ValueError, naming what is allowed, when it is not a valid target.
         prepare: Prepares, once when the configuration is loaded, what every run of a check needs; the check keeps it as
@@ -114,6 +131,7 @@ class CheckType:
     fit_expectation: Callable[[Expectation, CheckSettings], Expectation] = field(
         default=lambda expectation, settings: expectation
     )
+    sections: Callable[[CheckSettings], tuple[Section, ...]] = field(default=lambda settings: ())
     validate_target: Callable[[str, CheckSettings], str] = field(default=lambda target, settings: target)
     prepare: Callable[[Check], object] = field(default=lambda check: None)
     conclude: Callable[[Check, Attempt, Sequence[ExpectationOutcome]], None] | None = None

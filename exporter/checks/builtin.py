@@ -7,6 +7,7 @@ from exporter.checks.domain import DOMAIN
 from exporter.checks.exec import EXEC
 from exporter.checks.grpc import GRPC
 from exporter.checks.http import HTTP, JSON_HTTP
+from exporter.checks.http_steps import HTTP_STEPS
 from exporter.checks.icmp import ICMP
 from exporter.checks.imap import IMAP
 from exporter.checks.mail_roundtrip import MAIL_ROUNDTRIP
@@ -22,6 +23,7 @@ from exporter.checks.websocket import WEBSOCKET
 BUILTIN = (
     HTTP,
     JSON_HTTP,
+    HTTP_STEPS,
     DNS,
     TCP,
     UDP,

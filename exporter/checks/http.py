@@ -26,7 +26,17 @@ from exporter.http.response import decode_later
 from exporter.http.run import HttpRun
 from exporter.http.settings import HttpSettings
 from exporter.http.shared import HttpShared
-from exporter.http.subjects import BODY, FAILED_DUE_TO_REGEX, HEADER, IS_JSON, JSON, LOCATION, OF_BODY, STATUS, SUBJECTS
+from exporter.http.subjects import (
+    BODY,
+    FAILED_DUE_TO_REGEX,
+    HEADER,
+    IS_JSON,
+    JSON,
+    OF_BODY,
+    STATUS,
+    SUBJECTS,
+    expected_status,
+)
 from exporter.http.url import parse_http_url
 from exporter.http.wire import wire_request
 from exporter.judging.content import remarks_of
@@ -266,11 +276,7 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
 
 
 def _expect_status(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
-    """Expect success, or a redirect if redirects are not followed and an expectation needs a Location."""
-    of_location = [one for one in own if all(part.subject is LOCATION for part in leaves([one]))]
-    meets_all = all(one.ok for one in evaluate(of_location, {LOCATION.name: None}))
-    followed = cast("HttpSettings", settings).follow_redirects
-    return ({STATUS.name: "2xx" if followed or meets_all else "3xx"},)
+    return expected_status(own, follows_redirects=cast("HttpSettings", settings).follow_redirects)
 
 
 def _executor(context: BatchContext) -> HttpCheckExecutor:

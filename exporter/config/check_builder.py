@@ -6,11 +6,11 @@ import json
 from dataclasses import replace
 from time import time
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from exporter.config.alerts import read_alert
+from exporter.config.check_expectations import CheckExpectations, keep, raised
 from exporter.config.common_keys import CHECK_KEYS, READ_APART, CommonKeys
-from exporter.config.expectations import ExpectationReader
 from exporter.config.maintenance import maintenance_windows
 from exporter.config.model_fields import fields_of
 from exporter.config.problems import Fault, quoted
@@ -18,34 +18,18 @@ from exporter.config.retries import tell_retries_that_do_not_fit
 from exporter.config.secrets import mask_url_password
 from exporter.config.tls_files import TlsFiles
 from exporter.config.validation import validate
-from exporter.expect import DURATION
 from exporter.foreign import repr_of, text_of
-from exporter.model import Check, Expectation, SingleWindow, leaves
+from exporter.model import Check, SingleWindow
 from exporter.secrecy import SecretText, secret_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from exporter.checks.base import CheckType
     from exporter.config.problems import Node, Problems
     from exporter.config.values import Reader
-    from exporter.model import AlertPolicy, Reason, Subject
+    from exporter.model import AlertPolicy
     from exporter.settings import CheckSettings
 
-Key = TypeVar("Key")
-Kept = TypeVar("Kept")
-
 _SHOWN = ("name", "labels")
-_MAX_SHARED = 100
-"""How many different settings are kept at a time, to be shared by checks with equal settings."""
-
-
-class Expected(NamedTuple):
-    """The expectations of a check and the conditions on which it is retried."""
-
-    expectations: tuple[Expectation, ...] = ()
-    retry_reasons: frozenset[Reason] = frozenset()
-    retry_expectations: tuple[Expectation, ...] = ()
 
 
 class BuiltCheck(NamedTuple):
@@ -69,8 +53,7 @@ class CheckBuilder:
         self._fields = fields_of(check_type.settings)
         self._tls_files = TlsFiles()
         self._shared_settings: dict[str, CheckSettings] = {}
-        self._shared_expectations: dict[tuple[int, int], tuple[object, object, tuple[Expectation, ...]]] = {}
-        self._subjects: Mapping[str, Subject] = {subject.name: subject for subject in (*check_type.subjects, DURATION)}
+        self._expectations = CheckExpectations(check_type, reader, problems)
 
     @property
     def known_keys(self) -> frozenset[str]:
@@ -88,7 +71,7 @@ class CheckBuilder:
         data = self._reader.read_settings(entries, self._fields)
         common = self._common(whole, entries, data)
         settings = self._settings(whole, entries, data)
-        expected = self._expected(whole, entries, data, settings)
+        expected = self._expectations.read(whole, entries, data, settings)
         alert = self._alert(whole, entries, data)
         if settings is None or "target" not in entries:
             return None
@@ -137,7 +120,7 @@ class CheckBuilder:
         faults = [*validate(CommonKeys, common)[1], *validate(self._type.settings, settings, CHECK_KEYS)[1]]
         given = [fault for fault in faults if fault.location and fault.location[0] in data]
         self._reader.report(entries, whole, (), given)
-        self._expected(whole, entries, data, None)
+        self._expectations.read(whole, entries, data, None)
         self._alert(whole, entries, data)
 
     def _common(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> CommonKeys | None:
@@ -160,12 +143,12 @@ class CheckBuilder:
             try:
                 settings, faults = validate(self._type.settings, values, CHECK_KEYS)
             except Exception as error:  # noqa: BLE001 - a plugin's validator may raise anything
-                settings, faults = None, [Fault((), self._raised("its settings", error))]
+                settings, faults = None, [Fault((), raised(self._type, "its settings", error))]
             if settings is not None:
                 faults = [*self._tls_files.faults(settings)]
             self._reader.report(entries, whole, (), faults)
             if settings is not None and not faults:
-                _keep(self._shared_settings, key, settings)
+                keep(self._shared_settings, key, settings)
         return settings
 
     def _settings_values(self, entries: dict[str, Node], data: dict[str, object]) -> dict[str, object]:
@@ -173,84 +156,12 @@ class CheckBuilder:
         self._reader.resolve_files(self._fields, values, entries)
         return values
 
-    def _expected(
-        self, whole: Node, entries: dict[str, Node], data: dict[str, object], settings: CheckSettings | None
-    ) -> Expected:
-        expectations = self._expectations(whole, entries, data, settings)
-        reasons: frozenset[Reason] = frozenset()
-        conditions: tuple[Expectation, ...] = ()
-        if "retry_on" in data:
-            retry_reader = self._expectation_reader(settings, self._type.reasons)
-            reasons, conditions = retry_reader.read_retry_conditions(data["retry_on"])
-            self._reader.report(entries, whole, ("retry_on",), retry_reader.faults)
-        return Expected(expectations, reasons, conditions)
-
-    def _expectations(
-        self, whole: Node, entries: dict[str, Node], data: dict[str, object], settings: CheckSettings | None
-    ) -> tuple[Expectation, ...]:
-        key = (id(entries.get("expect")), id(settings))
-        if key in self._shared_expectations:
-            return self._shared_expectations[key][2]
-        before = len(self._problems)
-        expectations: tuple[Expectation, ...] = ()
-        reader = self._expectation_reader(settings)
-        if "expect" in data:
-            expectations = reader.read(data["expect"])
-            self._reader.report(entries, whole, ("expect",), reader.faults)
-            reader.faults.clear()
-        if settings is not None:
-            expectations += self._default_expectations(whole, settings, reader, expectations)
-        if len(self._problems) == before:
-            # The objects are kept too: once they are freed, new ones could get the same identity.
-            _keep(self._shared_expectations, key, (entries.get("expect"), settings, expectations))
-        return expectations
-
     def _alert(self, whole: Node, entries: dict[str, Node], data: dict[str, object]) -> AlertPolicy | None:
         if "alert" not in data:
             return None
         policy, faults = read_alert(data["alert"])
         self._reader.report(entries, whole, ("alert",), faults)
         return policy
-
-    def _default_expectations(
-        self, whole: Node, settings: CheckSettings, reader: ExpectationReader, own: tuple[Expectation, ...]
-    ) -> tuple[Expectation, ...]:
-        """Return the type's default expectations for subjects that no expectation of the check covers."""
-        try:
-            found = reader.read([dict(item) for item in self._type.default_expectations(settings, own)])
-        except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
-            self._problems.add(whole, self._raised("its default expectations", error))
-            return ()
-        for fault in reader.faults:
-            self._problems.add(whole, f"the type {self._type.name} has a default expectation that {fault.message}")
-        spoken_of = {expectation.subject.name for expectation in leaves(own)}
-        return tuple(replace(one, is_default=True) for one in found if one.subject.name not in spoken_of)
-
-    def _expectation_reader(
-        self, settings: CheckSettings | None, reasons: tuple[Reason, ...] = ()
-    ) -> ExpectationReader:
-        if settings is None:
-            return ExpectationReader(self._subjects, self._type.name, reasons=reasons)
-        return ExpectationReader(
-            self._subjects, self._type.name, lambda expectation: self._fit(expectation, settings), reasons
-        )
-
-    def _fit(self, expectation: Expectation, settings: CheckSettings) -> Expectation:
-        """Return the expectation in the form that the settings require.
-
-        Raises:
-            ValueError: When it can never be met with these settings, or the type raises an error.
-        """
-        try:
-            fitted = self._type.fit_expectation(expectation, settings)
-        except ValueError as error:
-            raise ValueError(text_of(error)) from None
-        except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
-            raise ValueError(f"cannot be used: {self._raised('an expectation', error)}") from None
-        if type(fitted) is not Expectation:
-            made = repr_of(type(fitted))
-            raise ValueError(f"cannot be used: the type {self._type.name} makes {made} of an expectation")
-        return fitted
 
     def _target(self, node: Node, target: str, written: object, settings: CheckSettings) -> str | None:
         try:
@@ -262,12 +173,8 @@ class CheckBuilder:
             shown = quoted(written if isinstance(written, SecretText) else mask_url_password(target))
             self._problems.add(node, f"{shown} {mask_url_password(text_of(error))}")
         except Exception as error:  # noqa: BLE001 - a plugin's function may raise anything
-            self._problems.add(node, self._raised("its target", error))
+            self._problems.add(node, raised(self._type, "its target", error))
         return None
-
-    def _raised(self, what: str, error: Exception) -> str:
-        """Return a message that the type failed, without the values, which may contain secrets."""
-        return f"the type {self._type.name} failed at {what}: {type(error).__name__}"
 
 
 def with_preparation(check: Check, check_type: CheckType) -> Check:
@@ -276,12 +183,6 @@ def with_preparation(check: Check, check_type: CheckType) -> Check:
         return replace(check, prepared=check_type.prepare(check))
     except Exception:  # noqa: BLE001 - whatever a plugin raises here becomes the result of its check
         return check
-
-
-def _keep(shared: dict[Key, Kept], key: Key, value: Kept) -> None:
-    if len(shared) >= _MAX_SHARED:
-        shared.clear()
-    shared[key] = value
 
 
 def _target_label(target: str, written: object) -> str:

@@ -146,7 +146,7 @@ def kind_faults(check_type: Any) -> Iterator[str]:
     """Yield which parts of a type have the wrong type, in sentences that follow its name."""
     if not isinstance(check_type.description, str) or _SURROGATE.search(check_type.description):
         yield "has a description that is not text"
-    for name in ("executor", "default_expectations", "fit_expectation", "validate_target", "prepare"):
+    for name in ("executor", "default_expectations", "fit_expectation", "sections", "validate_target", "prepare"):
         if not callable(getattr(check_type, name)):
             yield f"has {'an' if name[0] in 'aeiou' else 'a'} {name} that cannot be called"
     for name in ("needs_http_client", "blocking"):

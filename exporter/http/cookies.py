@@ -58,6 +58,12 @@ class RunCookies:
         configured = [value for name, value in request.headers.raw if name.lower() == b"cookie"]
         return with_field(request, b"Cookie", b"; ".join((*configured, *sent)))
 
+    def value_of(self, name: bytes, url: httpx.URL) -> bytes | None:
+        """Return the value of a cookie that a request for a URL would carry; None without one."""
+        now = time()
+        known = [one for one in self._kept.values() if one.name == name and one.belongs_to(url, now)]
+        return max(known, key=lambda cookie: len(cookie.path)).value if known else None
+
     def _take(self, cookie: Cookie, now: float) -> None:
         key = (cookie.name, cookie.domain, cookie.path)
         if cookie.expires is not None and cookie.expires <= now:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from exporter.http.message import Exchange
     from exporter.http.run import HttpRun
-    from exporter.http.settings import HttpSettings
     from exporter.model import Observation
+    from exporter.values import JsonValuesSettings
 
 
 def head_observations(run: HttpRun, *, with_fields: bool) -> dict[str, Observation]:
@@ -93,7 +93,7 @@ def _body_observations(exchange: Exchange) -> dict[str, Observation]:
     return {BODY.name: BodyText(content), JSON.name: JsonValue(content), DOCUMENT.name: JsonFault(content)}
 
 
-def value_finders(settings: HttpSettings) -> Mapping[str, Expectation]:
+def value_finders(settings: JsonValuesSettings) -> Mapping[str, Expectation]:
     """Return, by name, what finds each value, as expectations: large answers are searched apart from the event loop."""
     return {
         name: Expectation(

@@ -45,6 +45,7 @@ class HttpRun:
         first: WireRequest,
         rules: RedirectRules | None,
         auth: httpx.Auth | None = None,
+        cookies: RunCookies | None = None,
     ) -> None:
         """Make a request and follow redirects.
 
@@ -53,18 +54,24 @@ class HttpRun:
             first: The first request.
             rules: How far redirects are followed; None returns a redirect as the final answer.
             auth: Answers challenges of the first request's origin only, until a redirect leads to another.
+            cookies: Cookies of earlier requests, which are sent and kept as well; None for new ones.
 
         Raises:
             CheckFailed: As `Sender.exchange` and `redirected_request` do, with reason `redirect` after too many
                 redirects, and `auth` when a challenge cannot be answered or a proxy rejects the credentials.
         """
-        if auth is None:
-            cookies, exchange = None, await self._send(sender, first)
-        else:
-            cookies = RunCookies()
+        shared = cookies
+        if auth is not None:
+            cookies = cookies or RunCookies()
             exchange = await self._authorized(sender, first.to_httpx(), first.options, auth, cookies)
+        else:
+            # What redirects are made from has no cookies yet: each request is given those for its own URL.
+            sent = first if cookies is None else wire_request(cookies.added_to(first.to_httpx()), first.options)
+            exchange = await self._send(sender, sent)
         if rules is not None and exchange.redirects:
             await self._follow(sender, first, exchange, rules, auth, cookies or RunCookies())
+        if shared is not None:
+            shared.keep(httpx.URL(self.url), self.exchanges[-1])
 
     async def _follow(
         self,

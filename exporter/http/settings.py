@@ -77,6 +77,12 @@ def _bearer_token(token: SecretStr) -> SecretStr:
     return token
 
 
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+"""The name of a request header that does not follow from the body."""
+
+Method = Annotated[str, AfterValidator(_method)]
+"""A request method, in upper case."""
+
 BearerToken = Annotated[SecretStr, AfterValidator(_bearer_token)]
 """A token, without the scheme that is sent in front of it."""
 
@@ -155,8 +161,8 @@ class OAuth2(SettingsModel):
 class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, JsonValuesSettings):
     """Settings of the types `http` and `json-http`."""
 
-    method: Annotated[str, AfterValidator(_method)] = Field(default="GET", description="Request method")
-    headers: Mapping[Annotated[str, AfterValidator(_header_name)], SecretiveLine] = Field(
+    method: Method = Field(default="GET", description="Request method")
+    headers: Mapping[HeaderName, SecretiveLine] = Field(
         default_factory=dict, repr=False, description="Request headers; Host is also the name sent as SNI and verified"
     )
     body: str | None = Field(default=None, repr=False, description="Request body")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
+from exporter.expect import evaluate
 from exporter.http.settings import MOST_REDIRECTS
-from exporter.model import Expectation, MetricSpec, Reason, SelectorKind, Subject, ValueKind
+from exporter.model import Expectation, MetricSpec, Reason, SelectorKind, Subject, ValueKind, leaves
 from exporter.net.connection_facts import ADDRESS_SUBJECTS
 from exporter.net.tls.certificates import TLS_SUBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 FAILED_DUE_TO_REGEX = MetricSpec(
     name="probe_failed_due_to_regex",
@@ -78,3 +83,15 @@ SUBJECTS = (
 DOCUMENT = Subject(name="document", kind=ValueKind.JSON, description="Why the body is not JSON")
 IS_JSON = Expectation(label="is JSON", subject=DOCUMENT, operator="exists", operand=False)
 OF_BODY = (BODY.name, BODY_SIZE.name, JSON.name, DOCUMENT.name)
+
+
+def expected_status(own: Sequence[Expectation], *, follows_redirects: bool) -> tuple[Mapping[str, object], ...]:
+    """Expect success, or a redirect if redirects are not followed and an expectation needs a Location.
+
+    Args:
+        own: What is expected otherwise.
+        follows_redirects: Whether redirects are followed.
+    """
+    of_location = [one for one in own if all(part.subject is LOCATION for part in leaves([one]))]
+    meets_all = all(one.ok for one in evaluate(of_location, {LOCATION.name: None}))
+    return ({STATUS.name: "2xx" if follows_redirects or meets_all else "3xx"},)

@@ -19,6 +19,8 @@ from exporter.model.expectations import (
     Subject,
     ValueKind,
     leaves,
+    name_within,
+    within,
 )
 from exporter.model.maintenance import MaintenanceWindow, SingleWindow, WeeklyWindow
 from exporter.model.metrics import Measurement, MetricSpec
@@ -54,4 +56,6 @@ __all__ = [
     "ValueKind",
     "WeeklyWindow",
     "leaves",
+    "name_within",
+    "within",
 ]

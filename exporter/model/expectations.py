@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -86,6 +86,7 @@ class Expectation:
         missing_ok: Whether a value that is not there is accepted.
         as_number: Whether a text that is a number is compared as one.
         parts: The conditions of a group, which has the operator `any_of` or `all_of`; empty for one about a subject.
+        section: The section of the check that it belongs to, such as a step; empty for the check itself.
     """
 
     label: str
@@ -98,6 +99,26 @@ class Expectation:
     missing_ok: bool = False
     as_number: bool = False
     parts: tuple[Expectation, ...] = ()
+    section: str = ""
+
+
+def name_within(section: str, name: str) -> str:
+    """Return the name under which a subject is observed in a section of a check."""
+    return f"{section} {name}" if section else name
+
+
+def within(section: str, expectation: Expectation) -> Expectation:
+    """Return the expectation as one of a section of its check, with the section before its label.
+
+    Its subject is a copy with the name of `name_within`, so that each section is judged by its own observations.
+    """
+    return replace(
+        expectation,
+        section=section,
+        label=f"{section}: {expectation.label}",
+        subject=replace(expectation.subject, name=name_within(section, expectation.subject.name)),
+        parts=tuple([within(section, part) for part in expectation.parts]),
+    )
 
 
 def leaves(expectations: Iterable[Expectation]) -> tuple[Expectation, ...]:

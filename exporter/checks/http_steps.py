@@ -1,0 +1,320 @@
+"""Type `http-steps`: makes requests in order, which share cookies and what was captured: log in, take a token, fetch.
+
+A step that fails ends the steps. Those of `finally` are made all the same, in the time that is kept for them. What was
+captured is sent where the configuration says, and shown nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import isfinite
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from exporter.checks.base import Section
+from exporter.checks.judging_answers import demands_of, log_remarks, with_large_ones_judged, without_large_ones
+from exporter.expect import DURATION as STEP_SECONDS
+from exporter.expect import evaluate
+from exporter.http.client import ProbeTransport
+from exporter.http.observations import answer_observations, head_observations, value_finders
+from exporter.http.response import decode_later
+from exporter.http.shared import HttpShared
+from exporter.http.subjects import HEADER, OF_BODY, SUBJECTS, expected_status
+from exporter.http.url import parse_http_url
+from exporter.http_steps.requests import step_request
+from exporter.http_steps.series import STEPS_METRICS, steps_measurements
+from exporter.http_steps.session import StepsSession
+from exporter.http_steps.settings import HttpStep, HttpStepsSettings
+from exporter.judging.content import remarks_of
+from exporter.model import name_within, within
+from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
+from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
+from exporter.plugin import (
+    PROBE_VALUE,
+    CheckFailed,
+    CheckType,
+    Reason,
+    Result,
+    ResultStatus,
+    current_attempt,
+    record_value,
+)
+from exporter.quantities import seconds_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporter.checks.judging_answers import Demands
+    from exporter.http.run import HttpRun
+    from exporter.http_steps.requests import StepRequest
+    from exporter.model import Observation
+    from exporter.plugin import Attempt, BatchContext, Check, CheckSettings, Expectation
+
+_KEPT_PART, _MOST_KEPT_SECONDS = 0.2, 5.0
+"""The part of the timeout that is kept for `finally`."""
+
+_MARGIN_PART, _MOST_MARGIN_SECONDS = 0.05, 0.1
+"""How much earlier than the attempt `finally` ends, so that the failure of a step before it is still reported."""
+
+
+class PreparedStep(NamedTuple):
+    """What every run of a step needs, worked out once; shared by runs and never changed.
+
+    Attributes:
+        step: The step.
+        request: Its request.
+        needs: The captures that its request needs.
+        expectations: What is expected of its response.
+        closing: What the check itself expects of its response, which is the last one; else empty.
+        values: What finds each of its values, by name.
+        demands: All of these.
+        of_header: Whether any of it is about header fields.
+        of_body: Whether any of it is about the content of the body.
+    """
+
+    step: HttpStep
+    request: StepRequest
+    needs: frozenset[str]
+    expectations: tuple[Expectation, ...]
+    closing: tuple[Expectation, ...]
+    values: Mapping[str, Expectation]
+    demands: Demands
+    of_header: bool
+    of_body: bool
+
+
+class PreparedSteps(NamedTuple):
+    """The prepared steps of a check, and those of `finally`."""
+
+    steps: tuple[PreparedStep, ...]
+    finally_steps: tuple[PreparedStep, ...]
+
+
+class HttpStepsExecutor:
+    """Runs the steps of checks; lives as long as its batch.
+
+    Args:
+        shared: What its checks share with those of other batches.
+    """
+
+    def __init__(self, shared: HttpShared | None = None) -> None:
+        self._sender = ProbeTransport(shared or HttpShared())
+
+    async def execute(self, check: Check[HttpStepsSettings]) -> Result:
+        """Make the requests and return the result."""
+        attempt = current_attempt()
+        session = StepsSession(attempt)
+        prepared = check.prepared if isinstance(check.prepared, PreparedSteps) else _prepare(check)
+        try:
+            failure = await self._run_steps(check, prepared, session)
+            for failed in [await self._run_finally(check, one, session) for one in prepared.finally_steps]:
+                failure = failure or failed
+        except asyncio.CancelledError:
+            _name_phase(attempt, session)
+            raise
+        finally:
+            _measure(check, session)
+        if failure is None:
+            return Result(check_name=check.name, status=ResultStatus.OK)
+        detail = session.hide(failure.detail)
+        return Result(check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=detail)
+
+    async def _run_steps(
+        self, check: Check[HttpStepsSettings], prepared: PreparedSteps, session: StepsSession
+    ) -> CheckFailed | None:
+        """Run the steps until one fails; return its failure, None when all succeeded."""
+        ends_at = session.attempt.ends_at
+        if not prepared.finally_steps:
+            ends_at = float("inf")  # nothing comes after them: the runner ends them
+        elif isfinite(ends_at):
+            ends_at -= min(_KEPT_PART * (ends_at - perf_counter()), _MOST_KEPT_SECONDS)
+        for one in prepared.steps:
+            if failure := await self._run_until(ends_at, check, one, session):
+                return failure
+        return None
+
+    async def _run_finally(
+        self, check: Check[HttpStepsSettings], one: PreparedStep, session: StepsSession
+    ) -> CheckFailed | None:
+        """Run a step of `finally`; one that needs what was not captured is left out."""
+        if missing := sorted(one.needs - session.captured.keys()):
+            session.attempt.note("step left out", name=one.step.name, not_captured=", ".join(missing))
+            return None
+        ends_at = session.attempt.ends_at
+        if isfinite(ends_at):
+            ends_at -= min(_MARGIN_PART * (ends_at - perf_counter()), _MOST_MARGIN_SECONDS)
+        return await self._run_until(ends_at, check, one, session)
+
+    async def _run_until(
+        self, ends_at: float, check: Check[HttpStepsSettings], one: PreparedStep, session: StepsSession
+    ) -> CheckFailed | None:
+        """Run a step, which ends when the time is up; return its failure, None when it succeeded."""
+        attempt, name = session.attempt, one.step.name
+        left_seconds = max(ends_at - perf_counter(), 0.0) if isfinite(ends_at) else None
+        try:
+            async with asyncio.timeout(left_seconds):
+                await self._run_step(check, one, session)
+        except CheckFailed as failure:
+            return CheckFailed(failure.reason, f"step {name}: {failure.detail}")
+        except TimeoutError:
+            reason, phase = attempt.timeout_reason, attempt.phase_name or _phase(session.runs[name])
+            attempt.phase_name, attempt.timeout_reason, attempt.timeout_detail = "", Reason.TIMEOUT, ""
+            limit = seconds_text(left_seconds or 0.0)
+            where = f", in the phase {phase}" if phase else ""
+            return CheckFailed(reason, f"step {name}: not done within the {limit} that were left for it{where}")
+        session.passed.add(name)
+        return None
+
+    async def _run_step(self, check: Check[HttpStepsSettings], one: PreparedStep, session: StepsSession) -> None:
+        """Make the request of a step, judge the response, and capture what later steps use.
+
+        Raises:
+            CheckFailed: When there is no response, it misses an expectation, or has nothing to capture.
+        """
+        run = session.begin(one.step.name)
+        try:
+            request, rules = one.request.filled(session.captured, parse_http_url(check.target))
+            await run.fetch(self._sender, request, rules, None, session.cookies)
+            last = run.exchanges[-1]
+            if last.undecoded is not None:
+                await decode_later(last)
+        except CheckFailed:
+            if run.exchanges:
+                head = head_observations(run, with_fields=one.of_header)
+                _observe(session, one, without_large_ones(one.demands, _named(one, head)))
+            raise
+        missing = session.capture(one.step)
+        await _look_at(session, one, run)
+        session.demand(one.expectations)
+        if missing is not None:
+            raise missing
+
+
+async def _look_at(session: StepsSession, one: PreparedStep, run: HttpRun) -> None:
+    """Observe and judge the response of a step, and record its values."""
+    attempt, last = session.attempt, run.exchanges[-1]
+    if last.body_fault:
+        attempt.note("the body was not decoded", why=last.body_fault)
+    attempt.note("response", status=last.status, http_version=last.http_version, body_bytes=len(last.body))
+    observed: Mapping[str, Observation] = _named(
+        one, answer_observations(run, with_fields=one.of_header, with_body=one.of_body)
+    )
+    if one.demands.costs:
+        observed = await with_large_ones_judged(one.demands, observed, attempt)
+    observed = {**observed, name_within(one.step.name, STEP_SECONDS.name): session.seconds(one.step.name)}
+    for name, outcome in zip(one.values, evaluate(one.values.values(), observed), strict=True):
+        record_value(attempt, name, outcome.value, session.hide(outcome.observed))
+    log_remarks(remarks_of(observed), attempt)
+    _observe(session, one, observed)
+
+
+def _named(one: PreparedStep, observed: Mapping[str, Observation]) -> dict[str, Observation]:
+    """Return observations under the names of the step, and also under their own if the check itself expects some."""
+    named = {name_within(one.step.name, name): value for name, value in observed.items()}
+    return {**observed, **named} if one.closing else named
+
+
+def _observe(session: StepsSession, one: PreparedStep, observed: Mapping[str, Observation]) -> None:
+    session.judge((*one.expectations, *one.closing), observed)
+
+
+def _name_phase(attempt: Attempt, session: StepsSession) -> None:
+    """Name where the attempt was cut off."""
+    if session.runs:
+        name, run = next(reversed(session.runs.items()))
+        attempt.phase_name = attempt.phase_name or _phase(run)
+        attempt.timeout_detail = f"step {name}"
+
+
+def _phase(run: HttpRun) -> str:
+    """Return the current phase of a run: empty before its connection is made."""
+    last = run.exchanges[-1] if run.exchanges else None
+    if last is None or not last.connection.ready_at:
+        return ""
+    return "transfer" if last.first_byte_at else "processing"
+
+
+def _measure(check: Check[HttpStepsSettings], session: StepsSession) -> None:
+    """Report what was measured, however far the steps got."""
+    attempt, settings = session.attempt, check.settings
+    attempt.measure_all([*steps_measurements(settings.all_steps, session.runs, session.passed)])
+    names = {step.name for step in settings.steps}
+    begun = [run for name, run in session.runs.items() if name in names and run.exchanges]
+    if begun:
+        connection = begun[-1].exchanges[-1].connection
+        attempt.measure_all(resolution_measurements(connection))
+        if connection.tls is not None:
+            attempt.measure_all(tls_measurements(connection.tls))
+    session.hide_in_log()
+
+
+def _prepare(check: Check[HttpStepsSettings]) -> PreparedSteps:
+    settings = check.settings
+    last = settings.steps[-1]
+    return PreparedSteps(
+        tuple(_prepared(check, step, is_last=step is last) for step in settings.steps),
+        tuple(_prepared(check, step, is_last=False) for step in settings.finally_steps),
+    )
+
+
+def _prepared(check: Check[HttpStepsSettings], step: HttpStep, *, is_last: bool) -> PreparedStep:
+    expectations = tuple(one for one in check.expectations if one.section == step.name)
+    of_check = (*(one for one in check.expectations if not one.section), *check.retry_expectations)
+    closing = of_check if is_last else ()
+    values = {name: within(step.name, finder) for name, finder in value_finders(step).items()}
+    demands = demands_of((*expectations, *closing, *values.values()))
+    request = step_request(check.settings, step)
+    return PreparedStep(
+        step=step,
+        request=request,
+        needs=request.references(),
+        expectations=expectations,
+        closing=closing,
+        values=values,
+        demands=demands,
+        of_header=any(_is_demanded(step, name, demands) for name in (HEADER.name,)),
+        of_body=any(_is_demanded(step, name, demands) for name in OF_BODY),
+    )
+
+
+def _is_demanded(step: HttpStep, name: str, demands: Demands) -> bool:
+    return name in demands.costs or name_within(step.name, name) in demands.costs
+
+
+def _sections(settings: CheckSettings) -> tuple[Section, ...]:
+    known = cast("HttpStepsSettings", settings)
+    return tuple(
+        Section(name=step.name, location=(key, index), settings=step)
+        for key, steps in (("steps", known.steps), ("finally", known.finally_steps))
+        for index, step in enumerate(steps)
+    )
+
+
+def _default_expectations(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
+    """Expect success of each step; the check itself has no default."""
+    if not isinstance(settings, HttpStep):
+        return ()
+    return expected_status(own, follows_redirects=settings.follow_redirects)
+
+
+def _validate_target(target: str, settings: CheckSettings) -> str:
+    parse_http_url(target)
+    return target
+
+
+def _executor(context: BatchContext) -> HttpStepsExecutor:
+    return HttpStepsExecutor(context.http_shared)
+
+
+HTTP_STEPS = CheckType(
+    name="http-steps",
+    description="Makes HTTP requests in order that share cookies and captures, and judges each response",
+    executor=_executor,
+    prepare=_prepare,
+    settings=HttpStepsSettings,
+    metrics=(*RESOLUTION_METRICS, *STEPS_METRICS, PROBE_VALUE, *TLS_METRICS),
+    subjects=SUBJECTS,
+    sections=_sections,
+    default_expectations=_default_expectations,
+    validate_target=_validate_target,
+)
