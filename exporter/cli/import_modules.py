@@ -51,15 +51,16 @@ def import_modules(options: Options) -> int:
         jobs = read_jobs(path)
     except ValueError as error:
         raise OSError(str(error)) from error
-    imported = import_jobs(load_modules(Path(options.blackbox_file)), jobs, path.parent)
     output = None if options.output in get_args(OutputFormat) else Path(options.output)
+    modules = load_modules(Path(options.blackbox_file))
+    imported = import_jobs(modules, jobs, path.parent, Path() if output is None else output.parent)
     if output is None:
         sys.stdout.buffer.write(imported.text.encode())
     else:
         replace_file(output, imported.text)
     types = ExecutorRegistry.with_builtins().own_types
     config = parse_config(imported.text, str(output or "checks.yml"), types)
-    remarks = f", {imported.remarks} comments on what is missing" if imported.remarks else ""
+    remarks = f", {imported.remarks} comments on what needs a look" if imported.remarks else ""
     sys.stderr.write(f"nyxmon-exporter: {len(config.checks)} checks{remarks}\n")
     return _verify(config, imported.probes) if options.verify else 0
 

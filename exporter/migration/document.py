@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import os
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.blackbox.http import ModuleHttpSettings
+from exporter.config.secrets import mask_url_password
 from exporter.config.yaml_dump import dump_yaml
+from exporter.migration.common_defaults import take_defaults
+from exporter.migration.inline_secrets import REMARK, with_remarks_on_secrets
+from exporter.migration.listed_targets import why_written_out
 from exporter.migration.prometheus import RequestedProbe, requested_probes
 from exporter.migration.written_check import CannotWriteError, key_order, written_expectations, written_settings
+from exporter.migration.written_rules import repeated_fields, written_rules
 from exporter.model.checks import LONGEST_SCRAPE_SECONDS
 from exporter.settings import duration_text, parse_duration
 
@@ -21,8 +27,7 @@ if TYPE_CHECKING:
     from exporter.model import Check
 
 DEFAULT_MODULE = "http_2xx"
-_SHARED_BY_ALL = ("interval", "timeout", "ip_protocol")
-_SHARED_BY_TYPE = ("ip_protocol", "allow_downgrade", "body_size_limit", "timeout")
+_USER_INFO = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?P<user>[^/?#@]*)@")
 _OFFSET_SECONDS = 0.5
 """What blackbox_exporter subtracts from the time that Prometheus allows."""
 
@@ -34,7 +39,7 @@ class Imported:
     Attributes:
         text: The checks.yml.
         probes: The name of each check with the probe that it replaces.
-        remarks: How many comments say what is missing.
+        remarks: How many comments there are for a person to read.
     """
 
     text: str
@@ -50,13 +55,36 @@ class _Item:
     keys: dict[str, object]
 
 
-def import_jobs(modules: Modules, jobs: Iterable[Job], directory: Path) -> Imported:
+class _Source(NamedTuple):
+    """What an item is made from, and where.
+
+    Attributes:
+        job: The job.
+        modules: The modules.
+        directory: Where the relative paths of the job begin.
+        output_directory: Where those of the checks.yml begin.
+    """
+
+    job: Job
+    modules: Modules
+    directory: Path
+    output_directory: Path
+
+    def pattern(self, pattern: str) -> str:
+        """Return a pattern of the job as the checks.yml has to write it."""
+        if os.path.isabs(pattern):  # noqa: PTH117 - a pattern is not a path
+            return pattern
+        return os.path.relpath(self.directory / pattern, self.output_directory)
+
+
+def import_jobs(modules: Modules, jobs: Iterable[Job], directory: Path, output_directory: Path) -> Imported:
     """Return a checks.yml for the probes of all jobs.
 
     Args:
         modules: The modules that they name.
         jobs: The jobs of Prometheus.
         directory: Where their relative paths begin.
+        output_directory: Where those of the checks.yml begin.
     """
     items: list[_Item] = []
     named: list[tuple[str, RequestedProbe]] = []
@@ -71,32 +99,62 @@ def import_jobs(modules: Modules, jobs: Iterable[Job], directory: Path) -> Impor
             items[-1].remarks.append(f"The job {job.job_name} has no targets.")
         used.update(probe.module or DEFAULT_MODULE for probe in probes)
         is_mixed = len({probe.module for probe in probes}) > 1
-        items += [_item(job, modules, group, named, is_mixed=is_mixed) for group in _groups(probes)]
+        written_out, listed = _kept_in_files(job, modules, probes, items[-1])
+        groups = [*_groups(written_out), *_groups_of_files(listed)]
+        source = _Source(job, modules, directory, output_directory)
+        items += [_item(source, group, named, is_mixed=is_mixed) for group in groups]
     unused = [name for name in modules.names if name not in used]
     if unused:
         items.append(_Item([f"No job uses the modules {', '.join(unused)}."], {}))
-    remarks_made = sum(len(item.remarks) for item in items)
-    return Imported(text=_text(items), probes=tuple(named), remarks=remarks_made)
+    text = _text(items)
+    remarks_made = sum(len(item.remarks) for item in items) + text.count(REMARK)
+    return Imported(text=text, probes=tuple(named), remarks=remarks_made)
+
+
+def _kept_in_files(
+    job: Job, modules: Modules, probes: Sequence[RequestedProbe], item: _Item
+) -> tuple[list[RequestedProbe], list[RequestedProbe]]:
+    """Return the probes whose targets are written out, and those whose targets stay in the files that list them."""
+    listed = [probe for probe in probes if probe.listing is not None]
+    module = modules.get(probes[0].module or DEFAULT_MODULE) if probes else None
+    if not listed or module is None:
+        return list(probes), []
+    why = why_written_out(job, module, probes)
+    if not why:
+        return [probe for probe in probes if probe.listing is None], listed
+    patterns = ", ".join(
+        dict.fromkeys(pattern for probe in listed if probe.listing for pattern in probe.listing.patterns)
+    )
+    item.remarks.append(
+        f"The job {job.job_name}: the targets of {patterns} were written out when this file was made, because {why}; "
+        "later changes of those files have no effect here."
+    )
+    return list(probes), []
 
 
 def _groups(probes: Iterable[RequestedProbe]) -> list[list[RequestedProbe]]:
-    """Return the probes that differ in their targets alone."""
+    """Return the probes that differ in their targets alone; a user name in a URL becomes a setting."""
     groups: dict[object, list[RequestedProbe]] = {}
     for probe in probes:
-        groups.setdefault((probe.module, probe.hostname, probe.labels), []).append(probe)
+        user = _USER_INFO.match(probe.target)
+        key = (probe.module, probe.hostname, probe.labels, user and user["user"])
+        groups.setdefault(key, []).append(replace(probe, listing=None))
+    return list(groups.values())
+
+
+def _groups_of_files(probes: Iterable[RequestedProbe]) -> list[list[RequestedProbe]]:
+    """Return the probes whose targets the same files list."""
+    groups: dict[object, list[RequestedProbe]] = {}
+    for probe in probes:
+        groups.setdefault(probe.listing and probe.listing.patterns, []).append(probe)
     return list(groups.values())
 
 
 def _item(
-    job: Job,
-    modules: Modules,
-    probes: Sequence[RequestedProbe],
-    named: list[tuple[str, RequestedProbe]],
-    *,
-    is_mixed: bool,
+    source: _Source, probes: Sequence[RequestedProbe], named: list[tuple[str, RequestedProbe]], *, is_mixed: bool
 ) -> _Item:
-    name = probes[0].module or DEFAULT_MODULE
-    module = modules.get(name)
+    job, name = source.job, probes[0].module or DEFAULT_MODULE
+    module = source.modules.get(name)
     if module is None:
         return _Item([f"The job {job.job_name} names the module {name}, which does not exist."], {})
     remarks: list[str] = []
@@ -105,34 +163,39 @@ def _item(
         try:
             made.append((probe, module.check(probe.target, probe.hostname or None)))
         except ValueError as error:
-            remarks.append(f"The target {probe.target} of the job {job.job_name} {error}.")
+            shown = mask_url_password(probe.target)
+            remarks.append(f"The target {shown} of the job {job.job_name} {error}.")
     if not made:
         return _Item(remarks, {})
     title = f"{job.job_name} {name}" if is_mixed else job.job_name
     try:
-        keys, names = _keys(title, job, module, [check for _, check in made], probes[0].labels)
+        keys, names = _keys(title, source, module, [check for _, check in made], probes[0])
     except CannotWriteError as error:
         return _Item([*remarks, f"The module {name} of the job {job.job_name} has no equivalent for {error}."], {})
     named += ((one, probe) for one, (probe, _) in zip(names, made, strict=True))
+    repeated = repeated_fields(made[0][1].settings)
+    remarks += (
+        f"The module {name} sends the header {field} several times; a check sends it once, with the first value."
+        for field in repeated
+    )
     return _Item(remarks, keys)
 
 
 def _keys(
-    title: str, job: Job, module: Module, checks: Sequence[Check], labels: Sequence[tuple[str, str]]
+    title: str, source: _Source, module: Module, checks: Sequence[Check], probe: RequestedProbe
 ) -> tuple[dict[str, object], list[str]]:
     """Return the keys of an item, and the names of its checks."""
     first = checks[0]
     settings = written_settings(first.settings, module.recipe.check_type.settings)
-    if isinstance(first.settings, ModuleHttpSettings) and first.settings.rules.coding not in ("", "identity"):
-        settings["compression"] = first.settings.rules.coding
+    settings |= written_rules(first.settings, settings)
     keys: dict[str, object] = {
         "type": first.check_type,
-        "interval": job.scrape_interval,
-        "timeout": duration_text(_timeout_seconds(job, module)),
+        "interval": source.job.scrape_interval,
+        "timeout": duration_text(_timeout_seconds(source.job, module)),
         **settings,
     }
-    if labels:
-        keys["labels"] = dict(labels)
+    if probe.labels and probe.listing is None:
+        keys["labels"] = dict(probe.labels)
     if expectations := written_expectations(first):
         keys["expect"] = expectations
     varied = "server" if first.check_type == "dns" else "target"
@@ -140,6 +203,9 @@ def _keys(
     names = [f"{title} {value}" for value in values]
     if varied == "server":
         keys["target"] = first.target
+    if probe.listing is not None:
+        files = [source.pattern(pattern) for pattern in probe.listing.patterns]
+        return key_order({**keys, "name": f"{title} {{target}}", "target_files": files}), names
     if len(checks) == 1:
         return key_order({**keys, "name": names[0], varied: values[0]}), names
     keys["name"] = f"{title} {{{varied}}}"
@@ -158,35 +224,12 @@ def _timeout_seconds(job: Job, module: Module) -> float:
 
 def _text(items: Sequence[_Item]) -> str:
     checks = [item.keys for item in items if item.keys]
-    defaults = _defaults(checks)
+    defaults = take_defaults(checks)
     text = dump_yaml({"defaults": defaults}) + "\n" if defaults else ""
     text += "checks:\n" if checks else "checks: []\n"
     for item in items:
         text += "".join(f"  # {' '.join(remark.split())}\n" for remark in item.remarks)
         if item.keys:
-            lines = dump_yaml([item.keys]).splitlines()
+            lines = with_remarks_on_secrets(dump_yaml([item.keys])).splitlines()
             text += "".join(f"  {line}\n" for line in lines) + "\n"
     return text.rstrip("\n") + "\n"
-
-
-def _defaults(checks: Sequence[dict[str, object]]) -> dict[str, object]:
-    """Remove the keys that checks share from them, and return them as defaults: of all checks, and of a type."""
-    defaults: dict[str, object] = {key: value for key in _SHARED_BY_ALL if (value := _shared(checks, key)) is not None}
-    for kind in dict.fromkeys(str(check["type"]) for check in checks):
-        alike = [check for check in checks if check["type"] == kind]
-        own = {key: value for key in _SHARED_BY_TYPE if (value := _shared(alike, key)) is not None}
-        if own and len(alike) > 1:
-            defaults[kind] = {key: value for key, value in own.items() if key not in defaults}
-            for check in alike:
-                for key in own:
-                    check.pop(key, None)
-    for check in checks:
-        for key in set(defaults) & set(_SHARED_BY_ALL):
-            check.pop(key, None)
-    return {key: value for key, value in defaults.items() if value != {}}
-
-
-def _shared(checks: Sequence[dict[str, object]], key: str) -> object:
-    """Return the value of a key that all checks have alike; None when they do not, or there is one check alone."""
-    values = [check.get(key) for check in checks]
-    return values[0] if len(values) > 1 and all(value == values[0] for value in values) else None

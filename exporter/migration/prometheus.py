@@ -6,7 +6,7 @@ import glob
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -73,6 +73,18 @@ class _Document(BaseModel):
     scrape_configs: tuple[Job, ...] = ()
 
 
+class Listing(NamedTuple):
+    """Where a target is listed in files.
+
+    Attributes:
+        patterns: The files, as the job names them.
+        labels: The labels of the target's group, as the file has them.
+    """
+
+    patterns: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedProbe:
     """One probe that a job requests.
@@ -83,6 +95,7 @@ class RequestedProbe:
         hostname: The parameter `hostname`; empty for none.
         labels: The labels of the series, without those that the series of checks have for themselves.
         url: The URL of the exporter's probe, without parameters.
+        listing: Where the target is listed, if that is in files.
     """
 
     module: str
@@ -90,6 +103,7 @@ class RequestedProbe:
     hostname: str
     labels: tuple[tuple[str, str], ...]
     url: str
+    listing: Listing | None = None
 
 
 def read_jobs(path: Path) -> tuple[Job, ...]:
@@ -138,10 +152,11 @@ def requested_probes(job: Job, directory: Path) -> tuple[list[RequestedProbe], l
     if any(rule.action == "hashmod" for rule in job.relabel_configs):
         remarks.append("hashmod chooses among the servers that share the targets: only those of this server are below")
     found: dict[RequestedProbe, None] = {}
-    for group in _groups(job, directory, remarks):
+    for group, patterns in _groups(job, directory, remarks):
+        listing = Listing(patterns, tuple(sorted(group.labels.items()))) if patterns else None
         for address in group.targets:
             try:
-                probe = _probe(job, address, group.labels)
+                probe = _probe(job, address, group.labels, listing)
             except ValueError as error:
                 remarks.append(f"the relabelling cannot be evaluated: {error}")
                 return [], remarks
@@ -150,22 +165,26 @@ def requested_probes(job: Job, directory: Path) -> tuple[list[RequestedProbe], l
     return list(found), remarks
 
 
-def _groups(job: Job, directory: Path, remarks: list[str]) -> Iterator[Group]:
-    yield from job.static_configs
+def _groups(job: Job, directory: Path, remarks: list[str]) -> Iterator[tuple[Group, tuple[str, ...]]]:
+    """Yield the groups of targets, each with the patterns of the files that it may come from; none for static ones."""
+    for group in job.static_configs:
+        yield group, ()
     for discovery in job.file_sd_configs:
         for pattern in discovery.files:
             paths = sorted(glob.glob(str(directory / pattern)))  # noqa: PTH207 - the pattern may be absolute
-            remarks.append(f"the targets of {pattern} are as they were at the time of the import; see target_files")
+            if not paths:
+                remarks.append(f"no file matches {pattern}, whose targets are missing below; see target_files")
             for name in paths:
                 try:
                     text = Path(name).read_text(encoding="utf-8")
                     listed: Any = json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
-                    yield from map(Group.model_validate, listed or [])
+                    for one in listed or []:
+                        yield Group.model_validate(one), discovery.files
                 except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
                     remarks.append(f"{name} cannot be read: {' '.join(str(error).split())}")
 
 
-def _probe(job: Job, address: str, labels: dict[str, str]) -> RequestedProbe | None:
+def _probe(job: Job, address: str, labels: dict[str, str], listing: Listing | None) -> RequestedProbe | None:
     """Return the probe of one target; None when relabelling drops it or leaves nothing to probe."""
     start = {
         "__address__": address,
@@ -188,4 +207,5 @@ def _probe(job: Job, address: str, labels: dict[str, str]) -> RequestedProbe | N
         hostname=end.get("__param_hostname", ""),
         labels=tuple(sorted(kept.items())),
         url=f"{end['__scheme__']}://{end['__address__']}{end['__metrics_path__']}",
+        listing=listing,
     )

@@ -24,6 +24,9 @@ _SUCCESS = ((200, 299),)
 _DEFAULTS = {("status", "in", _SUCCESS), ("rcode", "in", ("NOERROR",))}
 """What checks expect without being told."""
 
+_IN_MEMORY = "/proc/self/fd/"
+"""Where a certificate or key is that stands in a module."""
+
 _GROUPS = {"any_of": "any", "all_of": "all"}
 
 
@@ -102,6 +105,8 @@ def _written(value: Any, name: str) -> object:
     if isinstance(value, bytes):
         return value.hex(" ")
     if isinstance(value, str):
+        if value.startswith(_IN_MEMORY):
+            raise CannotWriteError(f"the text of {name}, which stands in the module; write it to a file")
         return _line(escaped(value))
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -127,5 +132,5 @@ def _template(template: Template) -> str:
 
 def key_order(keys: Mapping[str, object]) -> dict[str, object]:
     """Return keys in the order in which a person writes them."""
-    first = ("name", "type", "target", "targets", "each", "interval", "timeout", "labels")
+    first = ("name", "type", "target", "targets", "target_files", "each", "interval", "timeout", "labels")
     return {key: keys[key] for key in (*first, *keys) if key in keys}
