@@ -20,6 +20,7 @@ from tests.servers.http import gzip_bomb, hold, reset_after, respond, run_http_s
 from tests.servers.mail import imap_script, pop3_script, smtp_script
 from tests.servers.nginx import PLAIN_SERVER, TLS_SERVER, Nginx, run_nginx
 from tests.servers.prometheus import Prometheus, check_metrics, run_prometheus
+from tests.servers.registries import rdap, rdap_domain
 from tests.servers.sshd import run_sshd
 from tests.servers.tcp import black_hole, closed_port, keep_silent, say, serve
 from tests.servers.unix import serve_unix
@@ -77,7 +78,7 @@ def checks(
     ]
     names: Dnsmasq = stack.enter_context(run_dnsmasq(directory / "dnsmasq", records))
     script = {"/bomb": respond(200, gzip_bomb(50 << 20), [("Content-Encoding", "gzip")]), "/hang": hold(),
-              "/reset": reset_after(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")}  # fmt: skip
+              "/domain/shop.example": rdap(rdap_domain()), "/reset": reset_after(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")}  # fmt: skip
     bad = stack.enter_context(run_http_server(script))
     closed = stack.enter_context(closed_port())
     hole = stack.enter_context(black_hole())
@@ -118,6 +119,8 @@ def checks(
         "dns-aaaa": (f"{dns}, record_type: AAAA", OK, ""),
         "dns-wrong": (f"{dns}, expect: [{{answers: {{any_of: [192.0.2.99]}}}}]", ERROR, "expectation"),
         "dns-nothing": (f"{dns}, record_type: SRV", ERROR, "rcode"),
+        "dns-compared": (f"{dns}, compare: [{{server: '{names.server}', name: again}}]", OK, ""),
+        "domain": (f"type: domain, target: shop.example, min_interval: 0, protocol: rdap, rdap_server: '{bad.url('/')}'", OK, ""),
         "tcp": (f"type: tcp, target: '127.0.0.1:{nginx.port}'", OK, ""),
         "tcp-tls": (f"type: tcp, target: 'localhost:{nginx.tls_port}', tls: true, {trust}", OK, ""),
         "tcp-banner": (f"type: tcp, target: '{greeting.target}', expect: [{{banner: {{matches: '^220 '}}}}]", OK, ""),
@@ -220,7 +223,8 @@ def test_every_family_of_the_catalogue_reaches_prometheus(prometheus: Prometheus
         declared |= {family.name for family in vars(module).values() if isinstance(family, catalogue.Family)}
     scraped = {name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count").removesuffix("_total")
                for name in prometheus.api("label/__name__/values")}  # fmt: skip
-    rare = {"probe_http_last_modified_timestamp_seconds", "probe_dns_serial"}
+    of_zones = {"probe_dns_serial", "probe_dns_compared_serial", "probe_dns_compared_serial_difference"}
+    rare = {"probe_http_last_modified_timestamp_seconds", "probe_dns_nsid_info", *of_zones}
     assert {name.removesuffix("_total") for name in declared} - scraped <= rare
 
 
@@ -261,6 +265,7 @@ def test_a_selection_runs_only_what_it_selects(exporter: Exporter) -> None:
         "dns-aaaa",
         "dns-wrong",
         "dns-nothing",
+        "dns-compared",
     ]
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 import pytest
+import yaml
 
 from tests.servers.exporter import COMMAND, ENVIRONMENT, Exporter, run_command, run_exporter
 from tests.servers.process import accepts_tcp, answers_http, free_port, http_get
@@ -89,7 +90,7 @@ def listens_no_more(exporter: Exporter) -> bool:
 
 def configured_checks(exporter: Exporter) -> list[str]:
     _, body = exporter.get("/config")
-    return [line.partition(": ")[2] for line in body.splitlines() if line.startswith("- name: ")]
+    return [check["name"] for check in yaml.safe_load(body)["checks"] if check.get("enabled", True)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -157,7 +157,8 @@ def _others(stack: ExitStack) -> list[CheckYaml]:
     return [
         {"name": "dns-www", "type": "dns", "target": "www.test", "server": server, "labels": {"team": "net"},
          "expect": [{"answers": {"any_of": ["192.0.2.10"]}}]},
-        {"name": "dns-zone", "type": "dns", "target": "test", "record_type": "SOA", "server": server},
+        {"name": "dns-zone", "type": "dns", "target": "test", "record_type": "SOA", "server": server,
+         "compare": [{"server": server, "name": "secondary"}]},
         {"name": "dns-closed", "type": "dns", "target": "refused.test", "server": server,
          "expect": [{"rcode": "REFUSED"}]},
         {"name": "dns-lost", "type": "dns", "target": "nxdomain.test", "server": server},
