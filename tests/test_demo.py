@@ -73,6 +73,7 @@ def test_the_demo_shows_every_verdict(results: dict[str, Result]) -> None:
         "shop-https": (ResultStatus.WARNING, Reason.CERTIFICATE),
         "shop-https-untrusted": (ResultStatus.ERROR, Reason.CERTIFICATE),
         "queue": (ResultStatus.OK, None),
+        "orders": (ResultStatus.OK, None),
         "warehouse": (ResultStatus.ERROR, Reason.STATUS),
         "dns-www": (ResultStatus.OK, None),
         "dns-mail": (ResultStatus.OK, None),

@@ -1,4 +1,4 @@
-"""The demo's web site: a page, a health document, what a registry says of a domain, a slow page and a broken one."""
+"""The demo's web site: a page, a health document, a session, a registry, a slow page and a broken one."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ _ANSWERS = {
     "/": _Answer("200 OK", "text/html; charset=utf-8", "<h1>Demo shop</h1>\n<button>Add to cart</button>\n"),
     "/health": _Answer("200 OK", "application/json", '{"status": "ok", "queue": {"depth": 140, "limit": 1000}}\n'),
     "/rdap/domain/shop.example": _Answer("200 OK", "application/rdap+json", _REGISTRATION),
+    "/session": _Answer("200 OK", "application/json", '{"token": "demo"}\n'),
+    "/orders": _Answer("200 OK", "application/json", '{"open": 3}\n'),
+    "/logout": _Answer("200 OK", "text/plain", "Goodbye.\n"),
     "/slow": _Answer("200 OK", "text/plain", "This page takes its time.\n", _SLOW_SECONDS),
     "/broken": _Answer("500 Internal Server Error", "text/plain", "This page is broken on purpose.\n"),
 }
