@@ -12,7 +12,7 @@ from exporter.attempt import Attempt
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.05
 
 
 def rounded(seconds_by_phase: dict[str, float]) -> dict[str, int]:

@@ -119,6 +119,7 @@ def checks(
         "dns-aaaa": (f"{dns}, record_type: AAAA", OK, ""),
         "dns-wrong": (f"{dns}, expect: [{{answers: {{any_of: [192.0.2.99]}}}}]", ERROR, "expectation"),
         "dns-nothing": (f"{dns}, record_type: SRV", ERROR, "rcode"),
+        "steps": (f"type: http-steps, target: '{nginx.url()}', steps: [{{name: home, url: /}}]", OK, ""),
         "dns-compared": (f"{dns}, compare: [{{server: '{names.server}', name: again}}]", OK, ""),
         "domain": (f"type: domain, target: shop.example, min_interval: 0, protocol: rdap, rdap_server: '{bad.url('/')}'", OK, ""),
         "tcp": (f"type: tcp, target: '127.0.0.1:{nginx.port}'", OK, ""),

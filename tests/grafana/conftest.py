@@ -1,4 +1,4 @@
-"""What the tests of the dashboards share."""
+"""What the tests of the dashboards share, for as long as they run: its threads would disturb those that measure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.servers.prometheus import Prometheus
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Everything runs, and has been scraped often enough for rates."""
     with run_scene(tmp_path_factory.mktemp("scene")) as running:
@@ -24,7 +24,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus that has scraped checks of every type often enough for rates."""
     with run_demo_scene(tmp_path_factory.mktemp("demo")) as prometheus:
