@@ -31,7 +31,7 @@ _ANSWERS = {
     "/": _Answer("200 OK", "text/html; charset=utf-8", "<h1>Demo shop</h1>\n<button>Add to cart</button>\n"),
     "/health": _Answer("200 OK", "application/json", '{"status": "ok", "queue": {"depth": 140, "limit": 1000}}\n'),
     "/rdap/domain/shop.example": _Answer("200 OK", "application/rdap+json", _REGISTRATION),
-    "/session": _Answer("200 OK", "application/json", '{"token": "demo"}\n'),
+    "/session": _Answer("200 OK", "application/json", '{"token": "token-of-the-demo"}\n'),
     "/orders": _Answer("200 OK", "application/json", '{"open": 3}\n'),
     "/logout": _Answer("200 OK", "text/plain", "Goodbye.\n"),
     "/slow": _Answer("200 OK", "text/plain", "This page takes its time.\n", _SLOW_SECONDS),
