@@ -25,6 +25,7 @@ from exporter.model import (
     Severity,
     Subject,
     ValueKind,
+    phase_durations,
 )
 from exporter.net import opening
 from exporter.net.addresses import Endpoint
@@ -102,6 +103,7 @@ __all__ = [
     "open_unix_stream",
     "parse_host",
     "parse_host_port",
+    "phase_durations",
     "record_value",
 ]
 

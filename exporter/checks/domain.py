@@ -35,6 +35,7 @@ from exporter.plugin import (
     ValueKind,
     current_attempt,
     parse_host,
+    phase_durations,
 )
 
 if TYPE_CHECKING:
@@ -47,11 +48,10 @@ _DAY_SECONDS = 86400.0
 _MIN_INTERVAL_SECONDS = 43200.0
 """Registries limit how often they may be asked, and what they say seldom changes."""
 
-PHASES = MetricSpec(
-    name="probe_domain_duration_seconds",
-    help="Seconds spent in each phase, summed over the servers asked; 0 for a phase that was not reached or not needed",
-    labels=("phase",),
-    defaults=tuple(((phase,), 0.0) for phase in ("resolve", "connect", "tls", "rdap", "whois")),
+PHASES = phase_durations(
+    "domain",
+    ("resolve", "connect", "tls", "rdap", "whois"),
+    "Seconds spent in each phase, summed over the servers asked; 0 for a phase that was not reached or not needed",
 )
 EXPIRY = MetricSpec(
     name="probe_domain_expiry_timestamp_seconds",

@@ -35,6 +35,7 @@ from exporter.plugin import (
     Subject,
     ValueKind,
     current_attempt,
+    phase_durations,
     record_value,
 )
 from exporter.settings import SecretiveLine
@@ -49,11 +50,10 @@ _SHOWN_CHARACTERS = 300
 
 Argument = Annotated[SecretiveLine, StringConstraints(max_length=4096)]
 
-PHASES = MetricSpec(
-    name="probe_exec_duration_seconds",
-    help="Seconds that the program ran, its start included; 0 when it was not started",
-    labels=("phase",),
-    defaults=((("run",), 0.0),),
+PHASES = phase_durations(
+    "exec",
+    ("run",),
+    "Seconds that the program ran, its start included; 0 when it was not started",
 )
 EXIT_STATUS = MetricSpec(
     name="probe_exec_exit_status",

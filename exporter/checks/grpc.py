@@ -32,6 +32,7 @@ from exporter.plugin import (
     ValueKind,
     current_attempt,
     open_stream,
+    phase_durations,
 )
 from exporter.settings import parse_host_port
 
@@ -44,12 +45,11 @@ if TYPE_CHECKING:
 _READ_BYTES = 1 << 16
 _NO_ANSWER = CODES["UNAVAILABLE"]
 
-PHASES = MetricSpec(
-    name="probe_grpc_duration_seconds",
-    help="Seconds spent resolving, connecting, shaking hands and waiting for the health service; 0 for a phase that "
-    "was not reached",
-    labels=("phase",),
-    defaults=((("resolve",), 0.0), (("connect",), 0.0), (("tls",), 0.0), (("check",), 0.0)),
+PHASES = phase_durations(
+    "grpc",
+    ("resolve", "connect", "tls", "check"),
+    "Seconds spent resolving, connecting, shaking hands and waiting for the health service; 0 for a phase that was "
+    "not reached",
 )
 SSL = MetricSpec(name="probe_grpc_ssl", help="1 when the call was made over TLS; else 0", defaults=(((), 0.0),))
 STATUS_CODE = MetricSpec(

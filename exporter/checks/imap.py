@@ -19,25 +19,19 @@ from exporter.plugin import (
     CONNECTION_METRICS,
     CONNECTION_SUBJECTS,
     CheckType,
-    MetricSpec,
     Reason,
     Result,
     ResultStatus,
     current_attempt,
+    phase_durations,
 )
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.plugin import BatchContext, Check, CheckSettings
 
-PHASES = MetricSpec(
-    name="probe_imap_duration_seconds",
-    help="Seconds spent in each phase; 0 for a phase that was not reached or not asked for",
-    labels=("phase",),
-    defaults=tuple(
-        ((phase,), 0.0)
-        for phase in ("resolve", "connect", "tls", "greeting", "starttls", "auth", "select", "search", "delete")
-    ),
+PHASES = phase_durations(
+    "imap", ("resolve", "connect", "tls", "greeting", "starttls", "auth", "select", "search", "delete")
 )
 METRICS = MailboxMetrics.of("imap")
 

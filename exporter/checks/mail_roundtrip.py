@@ -48,6 +48,7 @@ from exporter.plugin import (
     Subject,
     ValueKind,
     current_attempt,
+    phase_durations,
 )
 
 if TYPE_CHECKING:
@@ -58,18 +59,14 @@ _LEFTOVER_SECONDS = 3600.0
 _FIRST_WAIT_SECONDS = 0.1
 _MOST_LEFTOVERS = 200
 
-PHASES = MetricSpec(
-    name="probe_mail_roundtrip_duration_seconds",
-    help="Seconds spent in each phase, those of both connections added up; 0 for a phase that was not reached or not "
-    "asked for",
-    labels=("phase",),
-    defaults=tuple(
-        ((phase,), 0.0)
-        for phase in (
-            "resolve", "connect", "tls", "greeting", "hello", "starttls", "auth", "select", "envelope", "data",
-            "pause", "wait", "fetch", "delete",
-        )
+PHASES = phase_durations(
+    "mail-roundtrip",
+    (
+        "resolve", "connect", "tls", "greeting", "hello", "starttls", "auth", "select", "envelope", "data", "pause",
+        "wait", "fetch", "delete",
     ),
+    "Seconds spent in each phase, those of both connections added up; 0 for a phase that was not reached or not "
+    "asked for",
 )  # fmt: skip
 HOPS = MetricSpec(
     name="probe_mail_roundtrip_hop_seconds",

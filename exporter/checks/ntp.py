@@ -40,6 +40,7 @@ from exporter.plugin import (
     current_attempt,
     open_datagram,
     parse_host_port,
+    phase_durations,
 )
 
 if TYPE_CHECKING:
@@ -58,11 +59,10 @@ def _gauge(name: str, help_text: str, without_answer: float = 0.0) -> MetricSpec
     return MetricSpec(name=f"probe_ntp_{name}", help=help_text, defaults=(((), without_answer),))
 
 
-PHASES = MetricSpec(
-    name="probe_ntp_duration_seconds",
-    help="Seconds spent finding the server's address and waiting for its answer; 0 for a phase that was not reached",
-    labels=("phase",),
-    defaults=((("resolve",), 0.0), (("query",), 0.0)),
+PHASES = phase_durations(
+    "ntp",
+    ("resolve", "query"),
+    "Seconds spent finding the server's address and waiting for its answer; 0 for a phase that was not reached",
 )
 OFFSET = _gauge(
     "offset_seconds", "Seconds that the server's clock is ahead of this host's; negative when behind; 0 without answer"

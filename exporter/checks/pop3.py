@@ -22,11 +22,11 @@ from exporter.plugin import (
     CONNECTION_METRICS,
     CONNECTION_SUBJECTS,
     CheckType,
-    MetricSpec,
     Reason,
     Result,
     ResultStatus,
     current_attempt,
+    phase_durations,
 )
 
 if TYPE_CHECKING:
@@ -37,14 +37,8 @@ if TYPE_CHECKING:
 _EXAMINED_WITHOUT_SEARCH = 10
 """Servers list messages in the order of their arrival, so the newest is among the last ones."""
 
-PHASES = MetricSpec(
-    name="probe_pop3_duration_seconds",
-    help="Seconds spent in each phase; 0 for a phase that was not reached or not asked for",
-    labels=("phase",),
-    defaults=tuple(
-        ((phase,), 0.0)
-        for phase in ("resolve", "connect", "tls", "greeting", "starttls", "auth", "search", "delete", "quit")
-    ),
+PHASES = phase_durations(
+    "pop3", ("resolve", "connect", "tls", "greeting", "starttls", "auth", "search", "delete", "quit")
 )
 METRICS = MailboxMetrics.of("pop3")
 

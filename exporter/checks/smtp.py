@@ -27,6 +27,7 @@ from exporter.plugin import (
     Result,
     ResultStatus,
     current_attempt,
+    phase_durations,
 )
 
 if TYPE_CHECKING:
@@ -35,17 +36,11 @@ if TYPE_CHECKING:
     from exporter.model import Expectation
     from exporter.plugin import BatchContext, Check, CheckSettings
 
-PHASES = MetricSpec(
-    name="probe_smtp_duration_seconds",
-    help="Seconds spent in each phase, summed over connections; 0 for a phase that was not reached or not asked for",
-    labels=("phase",),
-    defaults=tuple(
-        ((phase,), 0.0)
-        for phase in (
-            "resolve", "connect", "tls", "greeting", "hello", "starttls", "auth", "envelope", "data", "pause",
-        )
-    ),
-)  # fmt: skip
+PHASES = phase_durations(
+    "smtp",
+    ("resolve", "connect", "tls", "greeting", "hello", "starttls", "auth", "envelope", "data", "pause"),
+    "Seconds spent in each phase, summed over connections; 0 for a phase that was not reached or not asked for",
+)
 REPLY_CODE = MetricSpec(
     name="probe_smtp_reply_code",
     help="Code of the server's last reply before QUIT; 0 without one",

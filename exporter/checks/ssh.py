@@ -27,6 +27,7 @@ from exporter.plugin import (
     current_attempt,
     open_stream,
     parse_host_port,
+    phase_durations,
 )
 from exporter.ssh.fingerprints import spelled_fingerprint
 from exporter.ssh.hello import ServerHello
@@ -37,12 +38,11 @@ if TYPE_CHECKING:
 _READ_BYTES = 1 << 16
 _PORT = 22
 
-PHASES = MetricSpec(
-    name="probe_ssh_duration_seconds",
-    help="Seconds spent resolving, connecting, waiting for the banner and exchanging keys; 0 for a phase that was not "
+PHASES = phase_durations(
+    "ssh",
+    ("resolve", "connect", "banner", "kex"),
+    "Seconds spent resolving, connecting, waiting for the banner and exchanging keys; 0 for a phase that was not "
     "reached",
-    labels=("phase",),
-    defaults=tuple(((phase,), 0.0) for phase in ("resolve", "connect", "banner", "kex")),
 )
 KEYS_EXCHANGED = MetricSpec(
     name="probe_ssh_key_exchange_succeeded",

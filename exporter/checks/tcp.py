@@ -39,7 +39,6 @@ from exporter.plugin import (
     CheckType,
     ConnectionFacts,
     Field,
-    MetricSpec,
     NetworkSettings,
     ProxySettings,
     Result,
@@ -48,6 +47,7 @@ from exporter.plugin import (
     ValueKind,
     current_attempt,
     parse_host_port,
+    phase_durations,
 )
 
 if TYPE_CHECKING:
@@ -61,12 +61,7 @@ _MARGIN = 0.05
 _MAX_MARGIN_SECONDS = 0.1
 """Reading ends this fraction of the time limit early, so that what was read is judged and not cut off."""
 
-PHASES = MetricSpec(
-    name="probe_tcp_duration_seconds",
-    help="Seconds spent in each phase; 0 for a phase that was not reached or not asked for",
-    labels=("phase",),
-    defaults=((("resolve",), 0.0), (("connect",), 0.0), (("tls",), 0.0), (("banner",), 0.0)),
-)
+PHASES = phase_durations("tcp", ("resolve", "connect", "tls", "banner"))
 _STANDING_PHASES = tuple(labels[0] for labels, _ in PHASES.defaults)
 BANNER = Subject(
     name="banner",

@@ -21,7 +21,6 @@ from exporter.plugin import (
     Check,
     CheckFailed,
     CheckType,
-    MetricSpec,
     NetworkSettings,
     Reason,
     Result,
@@ -29,17 +28,13 @@ from exporter.plugin import (
     current_attempt,
     open_datagram,
     parse_host_port,
+    phase_durations,
 )
 
 if TYPE_CHECKING:
     from exporter.plugin import Attempt, CheckSettings, Expectation
 
-PHASES = MetricSpec(
-    name="probe_udp_duration_seconds",
-    help="Seconds spent in each phase; 0 for a phase that was not reached or not asked for",
-    labels=("phase",),
-    defaults=((("resolve",), 0.0),),
-)
+PHASES = phase_durations("udp", ("resolve",))
 _REFUSAL = "refusal"
 _REFUSAL_SECONDS = 0.5
 """How long a check that expects no answer waits for a refusal."""

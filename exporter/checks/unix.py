@@ -16,23 +16,18 @@ from exporter.plugin import (
     Check,
     CheckFailed,
     CheckType,
-    MetricSpec,
     PositiveDuration,
     Result,
     ResultStatus,
     current_attempt,
     open_unix_stream,
+    phase_durations,
 )
 
 if TYPE_CHECKING:
     from exporter.plugin import Attempt, CheckSettings, Expectation, Stream
 
-PHASES = MetricSpec(
-    name="probe_unix_duration_seconds",
-    help="Seconds spent in each phase; 0 for a phase that was not reached or not asked for",
-    labels=("phase",),
-    defaults=((("connect",), 0.0), (("tls",), 0.0)),
-)
+PHASES = phase_durations("unix", ("connect", "tls"))
 _STANDING_PHASES = tuple(labels[0] for labels, _ in PHASES.defaults)
 
 

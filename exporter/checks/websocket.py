@@ -28,6 +28,7 @@ from exporter.plugin import (
     ValueKind,
     current_attempt,
     open_stream,
+    phase_durations,
 )
 from exporter.settings import parse_host_port
 from exporter.websocket.handshake import SWITCHING_PROTOCOLS, HandshakeAnswer, HandshakeRequest, new_key
@@ -42,12 +43,11 @@ if TYPE_CHECKING:
 _READ_BYTES = 1 << 16
 _NORMAL_CLOSURE = 1000
 
-PHASES = MetricSpec(
-    name="probe_websocket_duration_seconds",
-    help="Seconds spent resolving, connecting, shaking hands over TLS, on the upgrade (processing), from a ping to its "
+PHASES = phase_durations(
+    "websocket",
+    STANDING_PHASES,
+    "Seconds spent resolving, connecting, shaking hands over TLS, on the upgrade (processing), from a ping to its "
     "pong, and on messages and closing (transfer); 0 for a phase that was not reached or not asked for",
-    labels=("phase",),
-    defaults=tuple(((phase,), 0.0) for phase in STANDING_PHASES),
 )
 STATUS_CODE = MetricSpec(
     name="probe_websocket_status_code",

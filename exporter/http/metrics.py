@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from exporter.model import Measurement, MetricSpec
+from exporter.model import Measurement, MetricSpec, phase_durations
 from exporter.net.connection_facts import shared_measurement
 
 if TYPE_CHECKING:
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
     from exporter.http.message import Exchange
 
-DURATION = MetricSpec(
-    name="probe_http_duration_seconds",
-    help="Seconds spent in each phase, summed over redirects; 0 for a phase that was not reached or not needed",
-    labels=("phase",),
-    defaults=tuple(((phase,), 0.0) for phase in ("resolve", "connect", "tls", "processing", "transfer")),
+DURATION = phase_durations(
+    "http",
+    ("resolve", "connect", "tls", "processing", "transfer"),
+    "Seconds spent in each phase, summed over redirects; 0 for a phase that was not reached or not needed",
 )
 
 

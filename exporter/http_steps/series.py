@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.model import Measurement, MetricSpec
+from exporter.model import Measurement, MetricSpec, phase_durations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
 PHASES = ("resolve", "connect", "tls", "processing", "transfer")
 
-DURATION = MetricSpec(
-    name="probe_http_steps_duration_seconds",
-    help="Seconds spent in each phase, summed over all steps; 0 for a phase that was not reached or not needed",
-    labels=("phase",),
-    defaults=tuple(((phase,), 0.0) for phase in PHASES),
+DURATION = phase_durations(
+    "http-steps",
+    PHASES,
+    "Seconds spent in each phase, summed over all steps; 0 for a phase that was not reached or not needed",
 )
 STEP_DURATION = MetricSpec(
     name="probe_http_steps_step_duration_seconds",

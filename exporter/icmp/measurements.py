@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.model import MetricSpec, Subject, ValueKind
+from exporter.model import MetricSpec, Subject, ValueKind, phase_durations
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.icmp.series import EchoSeries
     from exporter.icmp.statistics import RoundTrips
 
-PHASES = MetricSpec(
-    name="probe_icmp_duration_seconds",
-    help="Seconds spent finding the address, opening the socket, and until the reply (the mean of several); "
-    "0 for a phase that was not reached, and for rtt without a reply",
-    labels=("phase",),
-    defaults=((("resolve",), 0.0), (("setup",), 0.0), (("rtt",), 0.0)),
+PHASES = phase_durations(
+    "icmp",
+    ("resolve", "setup", "rtt"),
+    "Seconds spent finding the address, opening the socket, and until the reply (the mean of several); 0 for a "
+    "phase that was not reached, and for rtt without a reply",
 )
 HOP_LIMIT = MetricSpec(
     name="probe_icmp_reply_hop_limit",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter.errors import CheckFailed
 from exporter.http.message import Exchange
 from exporter.inquiry.https import ask_over_https, https_request
-from exporter.model import Measurement, MetricSpec, Reason
+from exporter.model import Measurement, Reason, phase_durations
 from exporter.net.addresses import Endpoint, parse_address
 from exporter.net.connect_options import connect_options
 from exporter.net.connection_facts import ConnectionFacts, address_observations, resolution_measurements
@@ -39,12 +39,11 @@ _HAND_OVER = frozenset(
 )
 """Failures after which the next of the system's servers is tried."""
 
-PHASES = MetricSpec(
-    name="probe_dns_duration_seconds",
-    help="Seconds spent finding the server's address, connecting to it (TLS included) and waiting for its answer; "
-    "0 for a phase that was not reached",
-    labels=("phase",),
-    defaults=((("resolve",), 0.0), (("connect",), 0.0), (("request",), 0.0)),
+PHASES = phase_durations(
+    "dns",
+    ("resolve", "connect", "request"),
+    "Seconds spent finding the server's address, connecting to it (TLS included) and waiting for its answer; 0 for "
+    "a phase that was not reached",
 )
 
 

@@ -23,7 +23,7 @@ from exporter.model.expectations import (
     within,
 )
 from exporter.model.maintenance import MaintenanceWindow, SingleWindow, WeeklyWindow
-from exporter.model.metrics import Measurement, MetricSpec
+from exporter.model.metrics import Measurement, MetricSpec, phase_durations
 from exporter.model.results import Batch, LogLine, Result
 from exporter.model.verdicts import Reason, ResultStatus, Severity
 
@@ -57,5 +57,6 @@ __all__ = [
     "WeeklyWindow",
     "leaves",
     "name_within",
+    "phase_durations",
     "within",
 ]

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PHASES_HELP = "Seconds spent in each phase; 0 for a phase that was not reached or not asked for"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -38,6 +43,22 @@ class MetricSpec:
 
     def __repr__(self) -> str:
         return f"MetricSpec({self.name})"
+
+
+def phase_durations(check_type: str, phases: Iterable[str], help_text: str = _PHASES_HELP) -> MetricSpec:
+    """Declare the family of the seconds that checks of a type spend in each phase, in the form of `CheckType.phases`.
+
+    Args:
+        check_type: The type's name.
+        phases: Its phases, in their order.
+        help_text: What the seconds mean.
+    """
+    return MetricSpec(
+        name=f"probe_{check_type.replace('-', '_')}_duration_seconds",
+        help=help_text,
+        labels=("phase",),
+        defaults=tuple(((phase,), 0.0) for phase in phases),
+    )
 
 
 class Measurement(NamedTuple):

@@ -29,16 +29,16 @@ from exporter.plugin import (
     current_attempt,
     open_stream,
     parse_host_port,
+    phase_durations,
 )
 
 if TYPE_CHECKING:
     from exporter.plugin import BatchContext, Stream
 
-PHASES = MetricSpec(
-    name="probe_memcached_duration_seconds",
-    help="Seconds spent in each phase; 0 for a phase that was not reached",
-    labels=("phase",),
-    defaults=tuple(((phase,), 0.0) for phase in ("resolve", "connect", "tls", "login", "version", "stats")),
+PHASES = phase_durations(
+    "memcached",
+    ("resolve", "connect", "tls", "login", "version", "stats"),
+    "Seconds spent in each phase; 0 for a phase that was not reached",
 )
 ITEMS_METRIC = MetricSpec(name="probe_memcached_items", help="Items in the cache; absent when the server did not say")
 VERSION = Subject(name="version", kind=ValueKind.TEXT, description="Version of the server, such as 1.6.40")
