@@ -11,7 +11,7 @@ from exporter.config.secrets import is_credential_path, shown_key
 from exporter.judging.pattern import Pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator
 
     from exporter.config.problems import Node, Problems
 
@@ -37,13 +37,13 @@ class Block:
             if entries is not None:
                 problems.add(node, f"must be a mapping, not {shown(node)}")
             entries = {}
-        self.entries: Mapping[str, Node] = {}
+        self.entries: dict[str, Node] = {}
         for key, value in entries.items():
             if key not in keys:
                 message = f"is not a key here; {suggest(shown_key(key), keys, kind='keys')}"
                 problems.add(value, message, on_key=True)
             elif value.value is not None:
-                self.entries = {**self.entries, key: value}
+                self.entries[key] = value
 
     def __contains__(self, key: str) -> bool:
         return key in self.entries
@@ -68,6 +68,17 @@ class Block:
     def text(self, key: str, default: str = "") -> str:
         """Return a text; numbers and flags are texts as they were written."""
         return self._read(key, _as_text, default)
+
+    def source(self, item: str) -> str:
+        """Return which key holds an item, itself or its `_file`; empty for none, or for a `_ref`, which is reported."""
+        sources = [key for key in (item, f"{item}_file", f"{item}_ref") if self.text(key)]
+        if len(sources) > 1:
+            self.refuse(sources[1], f"cannot be beside {sources[0]}; write one of {item}, {item}_file", on_key=True)
+        if sources and sources[0].endswith("_ref"):
+            message = f"refers to a secret manager, and there is none; write {item}_file"
+            self.refuse(sources[0], message, on_key=True)
+            return ""
+        return sources[0] if sources else ""
 
     def flag(self, key: str, *, default: bool) -> bool:
         """Return a flag."""

@@ -86,18 +86,13 @@ def read_tls_config(parent: Block, place: Place, key: str = "tls_config") -> Tls
 
 def _read_pem(block: Block, item: str, place: Place) -> str | None:
     """Return the file of a certificate or key, which may be written in the configuration itself."""
-    sources = [key for key in (item, f"{item}_file", f"{item}_ref") if block.text(key)]
-    if len(sources) > 1:
-        block.refuse(sources[1], f"cannot be beside {sources[0]}; write one of {item}, {item}_file", on_key=True)
-    if not sources:
+    source = block.source(item)
+    if not source:
         return None
-    if sources[0].endswith("_ref"):
-        block.refuse(sources[0], f"refers to a secret manager, and there is none; write {item}_file", on_key=True)
-        return None
-    text = block.text(sources[0])
-    if sources[0] == item:
+    text = block.text(source)
+    if source == item:
         return inline_file(text)
-    return text if place.has(block.at(sources[0]), block.problems) else None
+    return text if place.has(block.at(source), block.problems) else None
 
 
 def _check_pair(block: Block, files: dict[str, str]) -> None:

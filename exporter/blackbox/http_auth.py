@@ -31,16 +31,10 @@ _OAUTH2_KEYS = (
 
 def read_secret(block: Block, key: str, place: Place) -> str | None:
     """Return a secret from its key, its file or, where there are none, a reference; None without one."""
-    sources = [name for name in (key, f"{key}_file", f"{key}_ref") if block.text(name)]
-    if len(sources) > 1:
-        block.refuse(sources[1], f"cannot be beside {sources[0]}; write one of {key}, {key}_file", on_key=True)
-    if not sources:
+    source = block.source(key)
+    if not source:
         return None
-    if sources[0].endswith("_ref"):
-        block.refuse(sources[0], f"refers to a secret manager, and there is none; write {key}_file", on_key=True)
-        return None
-    text = block.text(sources[0])
-    return text if sources[0] == key else read_secret_file(block.at(sources[0]), block.problems, place)
+    return block.text(source) if source == key else read_secret_file(block.at(source), block.problems, place)
 
 
 def read_secret_file(node: Node, problems: Problems, place: Place) -> str:
