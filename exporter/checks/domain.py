@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from exporter.domain.ask_rdap import ask_rdap
 from exporter.domain.ask_whois import ask_whois
@@ -218,7 +218,8 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
         raise ValueError("is an IP address; write the name of a domain")
     if "." not in name:
         raise ValueError("has one label; write the name of a registered domain, such as shop.example")
-    if isinstance(settings, DomainSettings) and settings.protocol == "rdap" and not settings.rdap_url_for(name):
+    chosen = cast("DomainSettings", settings)
+    if chosen.protocol == "rdap" and not chosen.rdap_url_for(name):
         raise ValueError("belongs to no RDAP server of the bootstrap file; write rdap_server, or protocol: auto")
     return name
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import isfinite
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from exporter.expect import evaluate
 from exporter.grpc.call import UnaryCall
@@ -197,7 +197,7 @@ def _expect_serving(settings: CheckSettings, own: Sequence[Expectation]) -> tupl
 
 
 def _validate_target(target: str, settings: CheckSettings) -> str:
-    return canonical_target(target, settings if isinstance(settings, GrpcSettings) else GrpcSettings())
+    return canonical_target(target, cast("GrpcSettings", settings))
 
 
 GRPC = CheckType(

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from exporter.mail.imap_session import MOST_EXAMINED, ImapSession
 from exporter.mail.mailbox_metrics import MailboxMetrics, age_seconds
 from exporter.mail.opening import begin, connect
-from exporter.mail.settings import MIN_INTERVAL_SECONDS, ImapSettings, mail_place
+from exporter.mail.settings import MIN_INTERVAL_SECONDS, ImapSettings, mail_place, target_reader
 from exporter.mail.subjects import CAPABILITIES, MAILBOX_SUBJECTS, fit_mail_expectation
-from exporter.net.addresses import endpoint
 from exporter.plugin import (
     CONNECTION_METRICS,
     CONNECTION_SUBJECTS,
@@ -28,7 +27,7 @@ from exporter.plugin import (
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
-    from exporter.plugin import BatchContext, Check, CheckSettings
+    from exporter.plugin import BatchContext, Check
 
 PHASES = phase_durations(
     "imap", ("resolve", "connect", "tls", "greeting", "starttls", "auth", "select", "search", "delete")
@@ -72,11 +71,6 @@ async def _look(session: ImapSession, settings: ImapSettings, attempt: Attempt) 
         attempt.measure(METRICS.deleted, await session.delete(sorted(matching)))
 
 
-def _validate_target(target: str, settings: CheckSettings) -> str:
-    chosen = settings if isinstance(settings, ImapSettings) else ImapSettings()
-    return endpoint(*mail_place(target, "IMAP", chosen))
-
-
 IMAP = CheckType(
     name="imap",
     description="Logs in to an IMAP server and judges number and age of the messages in a mailbox",
@@ -87,6 +81,6 @@ IMAP = CheckType(
     subjects=(*MAILBOX_SUBJECTS, CAPABILITIES, *CONNECTION_SUBJECTS),
     reasons=(Reason.STATUS,),
     fit_expectation=fit_mail_expectation,
-    validate_target=_validate_target,
+    validate_target=target_reader("IMAP"),
     min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

@@ -30,10 +30,10 @@ from exporter.mail.settings import (
     MailboxName,
     MailboxSettings,
     mail_place,
+    target_reader,
 )
 from exporter.mail.subjects import fit_mail_expectation
 from exporter.mail.submission import Envelope, Submission
-from exporter.net.addresses import endpoint
 from exporter.plugin import (
     CONNECTION_METRICS,
     CONNECTION_SUBJECTS,
@@ -53,7 +53,7 @@ from exporter.plugin import (
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
-    from exporter.plugin import BatchContext, Check, CheckSettings
+    from exporter.plugin import BatchContext, Check
 
 _LEFTOVER_SECONDS = 3600.0
 _FIRST_WAIT_SECONDS = 0.1
@@ -229,12 +229,6 @@ async def _tidy_up(mailbox: ImapSession, uids: list[int], probe: _Probe, attempt
         await mailbox.delete(sorted({*uids, *old}))
 
 
-def _validate_target(target: str, settings: CheckSettings) -> str:
-    if not isinstance(settings, RoundtripSettings):
-        raise ValueError("needs from, to and imap")  # noqa: TRY004 - a fault of the document
-    return endpoint(*mail_place(target, "SMTP", settings))
-
-
 MAIL_ROUNDTRIP = CheckType(
     name="mail-roundtrip",
     description="Sends a message by SMTP, finds it by IMAP, judges how long each part of its way took, and deletes it",
@@ -245,6 +239,6 @@ MAIL_ROUNDTRIP = CheckType(
     subjects=(ROUNDTRIP, SUBMIT, TRANSIT, FETCH, *CONNECTION_SUBJECTS),
     reasons=(Reason.STATUS,),
     fit_expectation=fit_mail_expectation,
-    validate_target=_validate_target,
+    validate_target=target_reader("SMTP"),
     min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

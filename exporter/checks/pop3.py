@@ -15,9 +15,8 @@ from exporter.mail.headers import parse_header
 from exporter.mail.mailbox_metrics import MailboxMetrics, age_seconds
 from exporter.mail.opening import begin, connect
 from exporter.mail.pop3_session import MOST_EXAMINED, Pop3Session
-from exporter.mail.settings import MIN_INTERVAL_SECONDS, Pop3Settings, mail_place
+from exporter.mail.settings import MIN_INTERVAL_SECONDS, Pop3Settings, mail_place, target_reader
 from exporter.mail.subjects import CAPABILITIES, MAILBOX_SUBJECTS, fit_mail_expectation
-from exporter.net.addresses import endpoint
 from exporter.plugin import (
     CONNECTION_METRICS,
     CONNECTION_SUBJECTS,
@@ -32,7 +31,7 @@ from exporter.plugin import (
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.mail.settings import MessageSearch
-    from exporter.plugin import BatchContext, Check, CheckSettings
+    from exporter.plugin import BatchContext, Check
 
 _EXAMINED_WITHOUT_SEARCH = 10
 """Servers list messages in the order of their arrival, so the newest is among the last ones."""
@@ -88,11 +87,6 @@ async def _ages_of_matching(headers: list[bytes], numbers: range, search: Messag
     return ages
 
 
-def _validate_target(target: str, settings: CheckSettings) -> str:
-    chosen = settings if isinstance(settings, Pop3Settings) else Pop3Settings()
-    return endpoint(*mail_place(target, "POP3", chosen))
-
-
 POP3 = CheckType(
     name="pop3",
     description="Logs in to a POP3 server and judges number and age of the messages",
@@ -103,6 +97,6 @@ POP3 = CheckType(
     subjects=(*MAILBOX_SUBJECTS, CAPABILITIES, *CONNECTION_SUBJECTS),
     reasons=(Reason.STATUS,),
     fit_expectation=fit_mail_expectation,
-    validate_target=_validate_target,
+    validate_target=target_reader("POP3"),
     min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from exporter.expect import evaluate
 from exporter.mail.message import build_message
-from exporter.mail.settings import MIN_INTERVAL_SECONDS, SmtpSettings, mail_place
+from exporter.mail.settings import MIN_INTERVAL_SECONDS, SmtpSettings, mail_place, target_reader
 from exporter.mail.smtp_session import SmtpRefused
 from exporter.mail.subjects import CAPABILITIES, CODE, fit_mail_expectation
 from exporter.mail.submission import Envelope, Submission
 from exporter.model import leaves
-from exporter.net.addresses import endpoint
 from exporter.plugin import (
     CONNECTION_METRICS,
     CONNECTION_SUBJECTS,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.mail.smtp_replies import SmtpReply
     from exporter.model import Expectation
-    from exporter.plugin import BatchContext, Check, CheckSettings
+    from exporter.plugin import BatchContext, Check
 
 PHASES = phase_durations(
     "smtp",
@@ -113,11 +112,6 @@ def _report(submission: Submission, attempt: Attempt) -> None:
         attempt.observe({CAPABILITIES.name: submission.capabilities})
 
 
-def _validate_target(target: str, settings: CheckSettings) -> str:
-    chosen = settings if isinstance(settings, SmtpSettings) else SmtpSettings()
-    return endpoint(*mail_place(target, "SMTP", chosen))
-
-
 SMTP = CheckType(
     name="smtp",
     description="Speaks with a mail server, with STARTTLS by default, up to the recipient or until a message is sent",
@@ -127,6 +121,6 @@ SMTP = CheckType(
     metrics=(*CONNECTION_METRICS, REPLY_CODE, TEMPORARY_REFUSALS),
     subjects=(CODE, CAPABILITIES, *CONNECTION_SUBJECTS),
     fit_expectation=fit_mail_expectation,
-    validate_target=_validate_target,
+    validate_target=target_reader("SMTP"),
     min_interval_seconds=MIN_INTERVAL_SECONDS,
 )

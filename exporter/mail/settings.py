@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from exporter.mail.addresses import parse_hello_name, parse_mail_address
 from exporter.mail.imap_commands import mailbox
 from exporter.mail.sasl import Credentials
+from exporter.net.addresses import endpoint
 from exporter.net.proxy.settings import ProxySettings, secret_line
 from exporter.settings import Duration, NetworkSettings, PositiveDuration, SettingsModel, SingleLine, TlsSettings
 from exporter.settings import parse_host_port as split_host_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.settings import CheckSettings
 
 MIN_INTERVAL_SECONDS = 300.0
 """Default of `min_interval` of the mail types: logins and messages cost others more than requests do."""
@@ -100,6 +106,15 @@ def mail_place(target: str, protocol: str, settings: MailServerSettings) -> tupl
     if settings.tls == "tls" and port == _PORTS[protocol]["starttls"]:
         raise ValueError(f"has port {port}, where {protocol} servers do not speak TLS from the start; leave tls out")
     return host, port
+
+
+def target_reader(protocol: str) -> Callable[[str, CheckSettings], str]:
+    """Return the `CheckType.validate_target` of types that speak a protocol; what it returns includes the port."""
+
+    def read(target: str, settings: CheckSettings) -> str:
+        return endpoint(*mail_place(target, protocol, cast("MailServerSettings", settings)))
+
+    return read
 
 
 class EnvelopeSettings(MailServerSettings):
