@@ -55,7 +55,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
 
 INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.model": (("maintenance", "metrics", "verdicts"), ("expectations",), ("checks", "results"), ("",)),
-    "exporter.settings": (("addresses", "quantities"), ("fields",), ("models",), ("",)),
+    "exporter.settings": (("addresses", "extras", "quantities"), ("fields",), ("models",), ("",)),
     "exporter.expect": (("comparing", "operators", "words"), ("judging",), ("",)),
     "exporter.net": (
         ("addresses", "errors", "field_lines", "file_access", "singleflight"),

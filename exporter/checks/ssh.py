@@ -6,7 +6,6 @@ part. Sources: RFC 4253, RFC 5656, RFC 8731.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -29,6 +28,7 @@ from exporter.plugin import (
     parse_host_port,
     phase_durations,
 )
+from exporter.settings import require_extra
 from exporter.ssh.fingerprints import spelled_fingerprint
 from exporter.ssh.hello import ServerHello
 
@@ -91,11 +91,7 @@ class SshSettings(NetworkSettings, ProxySettings):
 
     @model_validator(mode="after")
     def _check_that_the_extra_is_there(self) -> Self:
-        try:
-            import_module("asyncssh")
-        except ImportError as error:
-            why = f"needs more: pip install 'nyxmon-exporter[ssh]' ({error})"
-            raise ValueError(f"is of type ssh, which {why}") from error
+        require_extra("is of type ssh", "ssh", "asyncssh")
         return self
 
 

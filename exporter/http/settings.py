@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
 from functools import cached_property
-from importlib import import_module
 from typing import Annotated, Literal, Self, TypeVar, cast
 
-from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
 
 from exporter.http.message import DEFAULT_BODY_LIMIT_BYTES
 from exporter.http.request_rules import OWN_RULES, RequestRules
@@ -26,6 +25,7 @@ from exporter.settings import (
     TlsSettings,
     parse_host,
     parse_host_port,
+    require_extra,
 )
 from exporter.values import JsonValuesSettings
 
@@ -100,9 +100,13 @@ def ascii_host_header(text: str) -> str:
         return text
 
 
-def with_host_in_ascii(headers: Mapping[str, str]) -> Mapping[str, str]:
+def _with_host_in_ascii(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Return header fields with the value of Host in ASCII."""
     return {name: ascii_host_header(value) if name.lower() == "host" else value for name, value in headers.items()}
+
+
+HostInAscii = AfterValidator(_with_host_in_ascii)
+"""Turns the value of Host among header fields into ASCII."""
 
 
 def host_header_of(headers: Mapping[str, str]) -> str | None:
@@ -162,7 +166,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, JsonValuesSettin
     """Settings of the types `http` and `json-http`."""
 
     method: Method = Field(default="GET", description="Request method")
-    headers: Mapping[HeaderName, SecretiveLine] = Field(
+    headers: Annotated[Mapping[HeaderName, SecretiveLine], HostInAscii] = Field(
         default_factory=dict, repr=False, description="Request headers; Host is also the name sent as SNI and verified"
     )
     body: str | None = Field(default=None, repr=False, description="Request body")
@@ -195,11 +199,6 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, JsonValuesSettin
         default=None, description="Content coding asked for; none by default. Any known one is undone"
     )
 
-    @field_validator("headers")
-    @classmethod
-    def _write_host_in_ascii(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
-        return with_host_in_ascii(headers)
-
     @model_validator(mode="after")
     def _check_what_excludes_what(self) -> Self:
         ways = {key: getattr(self, key) for key in ("basic_auth", "bearer_token", "digest_auth", "oauth2")}
@@ -227,10 +226,7 @@ class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, JsonValuesSettin
             raise ValueError(f"has http3 and max_version {self.tls_config.max_version}; HTTP/3 begins with TLS13")
         if "upgrade" in (name.lower() for name in self.headers):
             raise ValueError("has http3 and an Upgrade header, which HTTP/3 has no place for")
-        try:
-            import_module("aioquic.h3.connection")
-        except ImportError as error:
-            raise ValueError(f"has http3, which needs more: pip install 'nyxmon-exporter[http3]' ({error})") from error
+        require_extra("has http3", "http3", "aioquic.h3.connection")
         return self
 
     @property

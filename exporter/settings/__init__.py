@@ -16,6 +16,7 @@ from exporter.settings.addresses import (
     parse_network,
     parse_resolver,
 )
+from exporter.settings.extras import require_extra
 from exporter.settings.fields import (
     CaptureReferences,
     Duration,
@@ -68,4 +69,5 @@ __all__ = [
     "parse_resolver",
     "parse_size",
     "refuse_control_characters",
+    "require_extra",
 ]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
-from importlib import import_module
 from typing import Annotated, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from exporter.dialogue.steps import DialogueSettings
 from exporter.http.message import USER_AGENT
-from exporter.http.settings import BearerToken, check_request_head, host_header_of, with_host_in_ascii
+from exporter.http.settings import BearerToken, HostInAscii, check_request_head, host_header_of
 from exporter.http.url import effective_port, parse_http_url
 from exporter.net.proxy.settings import ProxySettings, header_name
 from exporter.net.proxy.tunnel import basic_credentials
@@ -21,6 +20,7 @@ from exporter.settings import (
     SecretiveLine,
     Size,
     TlsSettings,
+    require_extra,
 )
 
 _SCHEMES = {"ws": "http", "wss": "https"}
@@ -52,10 +52,13 @@ def _subprotocol(name: str) -> str:
     return name
 
 
+_HandshakeHeader = Annotated[str, AfterValidator(_handshake_header)]
+
+
 class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings, DialogueSettings):
     """Settings of type `websocket`."""
 
-    headers: Mapping[Annotated[str, AfterValidator(_handshake_header)], SecretiveLine] = Field(
+    headers: Annotated[Mapping[_HandshakeHeader, SecretiveLine], HostInAscii] = Field(
         default_factory=dict,
         repr=False,
         description="Request headers, such as Origin; Host is also the name sent as SNI and verified",
@@ -69,11 +72,6 @@ class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings, DialogueSet
     message_size_limit: Annotated[Size, Field(gt=0, le=1 << 26)] = Field(
         default=DEFAULT_MESSAGE_LIMIT_BYTES, description="A larger message is a failure"
     )
-
-    @field_validator("headers")
-    @classmethod
-    def _write_host_in_ascii(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
-        return with_host_in_ascii(headers)
 
     @model_validator(mode="after")
     def _check_what_excludes_what(self) -> Self:
@@ -90,11 +88,7 @@ class WebSocketSettings(NetworkSettings, TlsSettings, ProxySettings, DialogueSet
 
     @model_validator(mode="after")
     def _check_that_the_extra_is_there(self) -> Self:
-        try:
-            import_module("wsproto.frame_protocol")
-        except ImportError as error:
-            why = f"needs more: pip install 'nyxmon-exporter[websocket]' ({error})"
-            raise ValueError(f"is of type websocket, which {why}") from error
+        require_extra("is of type websocket", "websocket", "wsproto.frame_protocol")
         return self
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 import dns.rdataclass
@@ -15,7 +14,7 @@ from exporter.net.dns.operands import fit_answers
 from exporter.net.dns.question import parse_name, parse_path, parse_record_class, parse_record_type, parse_server
 from exporter.net.dns.record_operands import fit_data, fit_lines
 from exporter.net.tls.certificates import TLS_SUBJECTS
-from exporter.settings import Ip, NetworkSettings, SettingsModel, SingleLine, TlsSettings
+from exporter.settings import Ip, NetworkSettings, SettingsModel, SingleLine, TlsSettings, require_extra
 
 if TYPE_CHECKING:
     from exporter.model import Expectation
@@ -156,11 +155,7 @@ class DnsSettings(NetworkSettings, TlsSettings):
             raise ValueError("has transport: quic and happy_eyeballs; QUIC is asked for at one address")
         if self.tls_config.max_version not in (None, "TLS13"):
             raise ValueError(f"has transport: quic and max_version {self.tls_config.max_version}; QUIC needs TLS13")
-        try:
-            import_module("aioquic.quic.connection")
-        except ImportError as error:
-            detail = f"has transport: quic, which needs more: pip install 'nyxmon-exporter[http3]' ({error})"
-            raise ValueError(detail) from error
+        require_extra("has transport: quic", "http3", "aioquic.quic.connection")
 
 
 def validate_name(target: str, settings: CheckSettings) -> str:
