@@ -9,13 +9,12 @@ from exporter.checks.imap import IMAP
 from exporter.checks.mail_roundtrip import MAIL_ROUNDTRIP
 from exporter.checks.pop3 import POP3
 from exporter.checks.smtp import SMTP
-from exporter.config import parse_config
-from tests.checks.running import warm_runner
+from tests.checks.running import run_as_written, warm_runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from exporter.model import Reason, Result, ResultStatus
+    from exporter.model import Result
 
     RunCheck = Callable[..., Result]
 
@@ -28,17 +27,9 @@ def mail_runner() -> Iterator[RunCheck]:
     with warm_runner(*MAIL_TYPES.values()) as runner:
 
         def run_one(check_type: str, target: str, keys: str = "", timeout: str = "30s") -> Result:
-            text = f'checks: [{{name: it, type: {check_type}, target: "{target}", timeout: {timeout}, {keys}}}]'
-            results: list[Result] = []
-            runner.run_all(parse_config(text, "checks.yml", MAIL_TYPES).checks, results.append)
-            return results[0]
+            return run_as_written(runner, MAIL_TYPES[check_type], target, keys, timeout)
 
         yield run_one
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    """Verdict, reason and detail of a result."""
-    return result.status, result.reason, result.detail
 
 
 def logged(result: Result) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from exporter.checks.tcp import TCP
 from exporter.config import parse_config
 from exporter.dialogue.conversation import MAX_LINE_BYTES, MAX_LINES, MAX_READ_BYTES
 from exporter.model import Reason, Result, ResultStatus
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers import certificates
 from tests.servers.certificates import server_context
 from tests.servers.postgresql import run_postgresql
@@ -54,18 +55,7 @@ def runner() -> Iterator[AsyncCheckRunner]:
 @pytest.fixture
 def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and target."""
-
-    def run_one(target: str, keys: str, timeout: str = "30s") -> Result:
-        text = f'checks: [{{name: it, type: tcp, target: "{target}", timeout: {timeout}, {keys}}}]'
-        results: list[Result] = []
-        runner.run_all(parse_config(text, "checks.yml", {"tcp": TCP}).checks, results.append)
-        return results[0]
-
-    return run_one
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
+    return partial(run_as_written, runner, TCP)
 
 
 OK = (ResultStatus.OK, None, "")

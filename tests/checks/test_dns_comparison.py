@@ -16,7 +16,7 @@ from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.inquiry.comparison import serial_difference
 from exporter.model import Reason, ResultStatus
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, run_as_written, warm_runner
 from tests.servers import certificates
 from tests.servers.bind import run_bind
 from tests.servers.dns import DnsServer, run_dns_server
@@ -53,11 +53,8 @@ def server() -> Iterator[DnsServer]:
         yield running
 
 
-def run(runner: AsyncCheckRunner, target: str, keys: str) -> Result:
-    text = f"checks: [{{name: it, type: dns, target: {target}, {keys}}}]"
-    results: list[Result] = []
-    runner.run_all(parse_config(text, "c.yml", {"dns": DNS}).checks, results.append)
-    return results[0]
+def run(runner: AsyncCheckRunner, target: str, keys: str, timeout: str = "10s") -> Result:
+    return run_as_written(runner, DNS, target, keys, timeout)
 
 
 def compared(result: Result, name: str) -> dict[str, float]:
@@ -156,9 +153,9 @@ def test_each_servers_failure_is_named(
 
 def test_a_silent_server_leaves_time_for_the_others(runner: AsyncCheckRunner, server: DnsServer) -> None:
     """A server that does not answer is named before the time of the check is up, and everything else is judged."""
-    keys = f"server: '{server.server}', transport: tcp, timeout: 2s, compare: [{{transport: udp, name: ns2}}]"
+    keys = f"server: '{server.server}', transport: tcp, compare: [{{transport: udp, name: ns2}}]"
     began = perf_counter()
-    result = run(runner, "garbage.test", f"{keys}, expect: [{{rcode: NXDOMAIN}}, {{agreement: true}}]")
+    result = run(runner, "garbage.test", f"{keys}, expect: [{{rcode: NXDOMAIN}}, {{agreement: true}}]", "2s")
     assert result.reason is Reason.PROTOCOL
     assert "ns2: no answer within 1.8 s" in result.detail
     assert perf_counter() - began < 4
@@ -167,8 +164,8 @@ def test_a_silent_server_leaves_time_for_the_others(runner: AsyncCheckRunner, se
 
 def test_a_silent_server_of_its_own(runner: AsyncCheckRunner, server: DnsServer) -> None:
     """Without an answer of the check's own server, the others are still measured, and nothing is left open."""
-    keys = f"server: '{server.server}', timeout: 1s, compare: [{{transport: tcp}}]"
-    result = run(runner, "silent.test", keys)
+    keys = f"server: '{server.server}', compare: [{{transport: tcp}}]"
+    result = run(runner, "silent.test", keys, "1s")
     assert result.reason is Reason.TIMEOUT
     assert compared(result, "answered") == {f"{server.server} over tcp": 1}
     assert compared(result, "agrees") == {f"{server.server} over tcp": 0}

@@ -11,10 +11,9 @@ import pytest
 from hyperframe.frame import RstStreamFrame
 
 from exporter.checks.dns import DNS
-from exporter.config import parse_config
 from exporter.inquiry.https import expanded_path
 from exporter.model import Reason
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, run_as_written, warm_runner
 from tests.servers import certificates
 from tests.servers.bind import run_bind
 from tests.servers.certificates import server_context
@@ -50,13 +49,8 @@ def run(ca_file: Path) -> Iterator[Run]:
     with warm_runner(DNS) as runner:
 
         def run_one(server: str, keys: str, target: str = "www.test", timeout: str = "20s") -> Result:
-            text = (
-                f"checks: [{{name: it, type: dns, target: {target}, server: '{server}', timeout: {timeout},"
-                f" tls_config: {{ca_file: {ca_file}}}, {keys}}}]"
-            )
-            results: list[Result] = []
-            runner.run_all(parse_config(text, "c.yml", {"dns": DNS}).checks, results.append)
-            return results[0]
+            own = f"server: '{server}', tls_config: {{ca_file: {ca_file}}}, {keys}"
+            return run_as_written(runner, DNS, target, own, timeout)
 
         yield run_one
 

@@ -10,12 +10,11 @@ import dns.rdatatype
 import pytest
 
 from exporter.checks.dns import DNS
-from exporter.config import parse_config
 from exporter.model import Reason
 from exporter.net.dns.exchange import prepare_question
 from exporter.net.dns.reader import DnsAnswer
 from exporter.net.dns.sections import Section, read_section, read_section_at_once, record_line
-from tests.checks.running import warm_runner
+from tests.checks.running import run_as_written, warm_runner
 from tests.servers.dns import run_dns_server
 
 if TYPE_CHECKING:
@@ -30,10 +29,7 @@ def run() -> Iterator[Callable[[str, str], Result]]:
     with run_dns_server() as server, warm_runner(DNS) as runner:
 
         def run_one(target: str, keys: str) -> Result:
-            text = f'checks: [{{name: it, type: dns, target: {target}, server: "{server.server}", {keys}}}]'
-            results: list[Result] = []
-            runner.run_all(parse_config(text, "c.yml", {"dns": DNS}).checks, results.append)
-            return results[0]
+            return run_as_written(runner, DNS, target, f'server: "{server.server}", {keys}')
 
         yield run_one
 

@@ -10,7 +10,7 @@ from exporter.checks.domain import DOMAIN
 from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Reason, Result, ResultStatus
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers.http import drip, hold, raw, redirect, respond, run_http_server
 from tests.servers.registries import (
     EXPIRES,
@@ -51,16 +51,9 @@ def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and target."""
 
     def run_one(keys: str, target: str = "shop.example", timeout: str = "20s") -> Result:
-        text = f"checks: [{{name: it, type: domain, target: '{target}', timeout: {timeout}, {keys}}}]"
-        results: list[Result] = []
-        runner.run_all(parse_config(text, "checks.yml", {"domain": DOMAIN}).checks, results.append)
-        return results[0]
+        return run_as_written(runner, DOMAIN, target, keys, timeout)
 
     return run_one
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
 
 
 def by_rdap(run: Callable[..., Result], script: Mapping[str, Act], keys: str = "", **more: str) -> Result:

@@ -22,7 +22,7 @@ from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Reason, Result, ResultStatus
 from exporter.nagios import PluginOutput, read_output
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, warm_runner
 from tests.servers.dead_mount import run_dead_mount
 from tests.servers.process import children_of
 from tests.waiting import wait_until
@@ -60,10 +60,6 @@ checks:
         return results[0]
 
     return run_one
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
 
 
 OK = (ResultStatus.OK, None, "")

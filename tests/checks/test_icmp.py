@@ -14,7 +14,7 @@ from exporter.checks.icmp import ICMP
 from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Reason, Result, ResultStatus
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, warm_runner
 from tests.servers.echo_peers import DELAY_SECONDS, OWN, REPLY_HOP_LIMIT, ROUTER, Peer, run_echo_peers
 from tests.servers.network_namespace import allow_ping_groups, drop_raw_sockets, in_own_network, prefix_to_enter
 from tests.servers.process import server_program
@@ -68,10 +68,6 @@ def net(request: pytest.FixtureRequest) -> Iterator[Network]:
 def version(request: pytest.FixtureRequest) -> int:
     """Both IP versions."""
     return int(request.param)
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
 
 
 OK = (ResultStatus.OK, None, "")

@@ -12,8 +12,8 @@ import pytest
 
 from exporter.errors import ConfigError
 from exporter.model import Reason, ResultStatus
-from tests.checks.mail_checks import logged, mail_runner, outcome
-from tests.checks.running import measured
+from tests.checks.mail_checks import logged, mail_runner
+from tests.checks.running import measured, outcome
 from tests.servers import certificates
 from tests.servers.certificates import server_context
 from tests.servers.exporter import run_exporter

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.model import Reason, ResultStatus
-from tests.checks.mail_checks import logged, mail_runner, outcome
-from tests.checks.running import measured
+from tests.checks.mail_checks import logged, mail_runner
+from tests.checks.running import measured, outcome
 from tests.servers.dovecot import PASSWORD, USER, Dovecot, run_dovecot
 from tests.servers.postfix import Postfix, run_postfix
 from tests.servers.tcp import relay_slowly, serve

@@ -23,7 +23,7 @@ from exporter.ntp import (
     seconds_between,
     why_no_answer,
 )
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers.chrony import run_chronyd
 from tests.servers.datagrams import serve_datagrams
 from tests.servers.tcp import closed_port
@@ -52,10 +52,7 @@ def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and target."""
 
     def run_one(port: int, keys: str = "", timeout: str = "10s") -> Result:
-        text = f'checks: [{{name: it, type: ntp, target: "127.0.0.1:{port}", timeout: {timeout}, {keys}}}]'
-        results: list[Result] = []
-        runner.run_all(parse_config(text, "checks.yml", {"ntp": NTP}).checks, results.append)
-        return results[0]
+        return run_as_written(runner, NTP, f"127.0.0.1:{port}", keys, timeout)
 
     return run_one
 
@@ -74,10 +71,6 @@ def packet(
     flags = leap << 6 | 4 << 3 | mode
     originate = int.from_bytes(request[40:48])
     return struct.pack("!BBbbII4sQQQQ", flags, stratum, 0, -20, 1 << 15, 1 << 14, reference, now, originate, now, now)
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
 
 
 def test_chrony_is_asked_for_the_time(run: Callable[..., Result], tmp_path: Path) -> None:

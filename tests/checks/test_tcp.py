@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ from exporter.config import parse_config
 from exporter.errors import ConfigError
 from exporter.model import Check, Expectation, Reason, Result, ResultStatus
 from exporter.runner.once import run_check
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers import certificates
 from tests.servers.certificates import server_context
 from tests.servers.sockets import sockets_to
@@ -54,18 +55,7 @@ def runner() -> Iterator[AsyncCheckRunner]:
 @pytest.fixture
 def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and target."""
-
-    def run_one(target: str, keys: str = "", timeout: str = "30s") -> Result:
-        text = f'checks: [{{name: it, type: tcp, target: "{target}", timeout: {timeout}, {keys}}}]'
-        results: list[Result] = []
-        runner.run_all(parse_config(text, "checks.yml", {"tcp": TCP}).checks, results.append)
-        return results[0]
-
-    return run_one
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
+    return partial(run_as_written, runner, TCP)
 
 
 def test_a_port_that_accepts_is_ok(run: Callable[..., Result]) -> None:

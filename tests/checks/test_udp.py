@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dns.message
@@ -13,7 +14,7 @@ import pytest
 from exporter.checks.udp import UDP
 from exporter.config import parse_config
 from exporter.model import Reason, Result, ResultStatus
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers.datagrams import serve_datagrams
 
 if TYPE_CHECKING:
@@ -33,14 +34,7 @@ def runner() -> Iterator[AsyncCheckRunner]:
 @pytest.fixture
 def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and target."""
-
-    def run_one(target: str, keys: str, timeout: str = "30s") -> Result:
-        text = f'checks: [{{name: it, type: udp, target: "{target}", timeout: {timeout}, {keys}}}]'
-        results: list[Result] = []
-        runner.run_all(parse_config(text, "checks.yml", {"udp": UDP}).checks, results.append)
-        return results[0]
-
-    return run_one
+    return partial(run_as_written, runner, UDP)
 
 
 @contextmanager
@@ -57,10 +51,6 @@ def closed_port() -> str:
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
     return f"127.0.0.1:{port}"
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
 
 
 OK = (ResultStatus.OK, None, "")

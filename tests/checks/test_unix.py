@@ -7,14 +7,14 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.checks.unix import UNIX
-from exporter.config import parse_config
 from exporter.model import Reason, Result, ResultStatus
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers import certificates
 from tests.servers.certificates import server_context
 from tests.servers.redis import run_redis
@@ -41,18 +41,7 @@ def runner() -> Iterator[AsyncCheckRunner]:
 @pytest.fixture
 def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
     """Run one check as a user writes it: its YAML keys besides name, type and target."""
-
-    def run_one(target: str | Path, keys: str = "", timeout: str = "30s") -> Result:
-        text = f'checks: [{{name: it, type: unix, target: "{target}", timeout: {timeout}, {keys}}}]'
-        results: list[Result] = []
-        runner.run_all(parse_config(text, "checks.yml", {"unix": UNIX}).checks, results.append)
-        return results[0]
-
-    return run_one
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
+    return partial(run_as_written, runner, UNIX)
 
 
 OK = (ResultStatus.OK, None, "")

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.checks.tcp import TCP
-from exporter.config import parse_config
 from exporter.model import Reason, Result, ResultStatus
 from exporter.starttls import SCRIPTS
-from tests.checks.running import measured, warm_runner
+from tests.checks.running import measured, outcome, run_as_written, warm_runner
 from tests.servers import certificates
 from tests.servers.certificates import server_context
 from tests.servers.dovecot import run_dovecot
@@ -49,16 +48,9 @@ def run(runner: AsyncCheckRunner, ca_file: Path) -> Callable[..., Result]:
     def run_one(protocol: str, target: str, keys: str = "", timeout: str = "30s") -> Result:
         tls = f"tls_config: {{ca_file: {ca_file}, server_name: localhost}}"
         own = f"starttls: {protocol}, {tls}, {keys}"
-        text = f'checks: [{{name: it, type: tcp, target: "{target}", timeout: {timeout}, {own}}}]'
-        results: list[Result] = []
-        runner.run_all(parse_config(text, "checks.yml", {"tcp": TCP}).checks, results.append)
-        return results[0]
+        return run_as_written(runner, TCP, target, own, timeout)
 
     return run_one
-
-
-def outcome(result: Result) -> tuple[ResultStatus, Reason | None, str]:
-    return result.status, result.reason, result.detail
 
 
 REAL: dict[str, Callable[..., AbstractContextManager[int]]] = {
