@@ -18,6 +18,8 @@ from exporter.model import Reason
 from exporter.values import record_value
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from exporter.attempt import Attempt
     from exporter.dialogue.steps import DialogueSettings, DialogueStep
     from exporter.judging.pattern import Pattern
@@ -61,21 +63,17 @@ class Peer(Protocol):
             CheckFailed: When the connection breaks.
         """
 
-    async def start_tls(self) -> None:
-        """Change to TLS.
 
-        Raises:
-            CheckFailed: When the peer does not, or cannot be verified.
-        """
-
-
-async def converse(settings: DialogueSettings, peer: Peer, attempt: Attempt) -> None:
+async def converse(
+    settings: DialogueSettings, peer: Peer, attempt: Attempt, start_tls: Callable[[], Awaitable[None]] | None = None
+) -> None:
     """Carry out the dialogue; each step is a phase and a line of the log.
 
     Args:
         settings: The steps.
         peer: The other side.
         attempt: Where measurements, observations and log lines go.
+        start_tls: Changes to TLS; None for peers that cannot, whose settings refuse steps that would.
 
     Raises:
         CheckFailed: When a step fails, with reason `expectation` when the peer did not say what was expected.
@@ -96,8 +94,8 @@ async def converse(settings: DialogueSettings, peer: Peer, attempt: Attempt) -> 
             if said:
                 await peer.send(said)
                 attempt.note(f"{name} sent", bytes=len(octets_of(said)))
-        if step.starttls:
-            await peer.start_tls()
+        if step.starttls and start_tls is not None:
+            await start_tls()
 
 
 def octets_of(said: str | bytes) -> bytes:

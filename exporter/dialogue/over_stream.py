@@ -76,7 +76,7 @@ async def speak(stream: Stream, settings: StreamDialogueSettings, server: str, a
         with attempt.phase(_NEGOTIATION):
             await negotiate(settings.starttls, stream, settings.tls_config.server_name or server, attempt)
         await start_tls()
-    await converse(settings, StreamPeer(stream, start_tls), attempt)
+    await converse(settings, StreamPeer(stream), attempt, start_tls)
 
 
 def measure_phases(attempt: Attempt, spec: MetricSpec, names: Iterable[str]) -> None:

@@ -8,8 +8,6 @@ from exporter.dialogue.conversation import MAX_LINE_BYTES, octets_of
 from exporter.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from exporter.net.stream import Stream
     from exporter.net.udp import Datagram
 
@@ -21,12 +19,10 @@ class StreamPeer:
 
     Args:
         stream: The connection.
-        start_tls: Changes the connection to TLS.
     """
 
-    def __init__(self, stream: Stream, start_tls: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._start_tls = start_tls
 
     async def next_text(self) -> bytes | None:
         """Return the next line; what follows the last line break counts as a line when the peer has closed."""
@@ -53,10 +49,6 @@ class StreamPeer:
         self._stream.write(octets_of(said))
         await self._stream.drain()
 
-    async def start_tls(self) -> None:
-        """Change to TLS."""
-        await self._start_tls()
-
 
 class DatagramPeer:
     """The other end of an exchange of datagrams; each counts as one line, without a line break at its end."""
@@ -75,7 +67,3 @@ class DatagramPeer:
     async def send(self, said: str | bytes) -> None:
         """Send a datagram."""
         self._datagram.send(octets_of(said))
-
-    async def start_tls(self) -> None:
-        """Not possible; a configuration with such a step is refused."""
-        raise NotImplementedError("datagrams cannot change to TLS")

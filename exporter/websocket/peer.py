@@ -58,10 +58,6 @@ class WebSocketPeer:
         self._flush()
         await self._stream.drain()
 
-    async def start_tls(self) -> None:
-        """Not possible; a configuration with such a step is refused."""
-        raise NotImplementedError("messages cannot change to TLS")
-
     async def ping(self, payload: bytes) -> None:
         """Send a ping and wait for its pong; messages that arrive before are kept.
 
