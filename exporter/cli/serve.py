@@ -92,8 +92,8 @@ def _probes(program: Program, options: Options) -> Probes | None:
     logging.getLogger(Probes.__module__).setLevel(options.log_prober.upper())
     if not options.allowed_targets and not all(_is_loopback(address) for address in options.listen_addresses):
         logger.warning(
-            "everyone who reaches this server can have it connect to almost any target, as there is no authentication;"
-            " --blackbox.allowed-targets restricts that"
+            "anyone who can reach this server can make it connect to almost any target, because it does not ask for a"
+            " password; --blackbox.allowed-targets restricts that"
         )
     return Probes(
         program.runner,
