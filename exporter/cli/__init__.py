@@ -6,36 +6,24 @@ or the configuration is wrong.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
-from contextlib import ExitStack
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.blackbox import load_modules
 from exporter.cli.arguments import HelpRequested, UsageError, help_text, parse_arguments
-from exporter.cli.generate import generate
-from exporter.cli.healthcheck import healthcheck
-from exporter.cli.import_modules import import_modules
 from exporter.cli.leaving import leave
-from exporter.cli.program import allow_open_files, configuration_loader, open_program
-from exporter.cli.run_once import run_once
-from exporter.cli.serve import serve
-from exporter.config import json_schema
 from exporter.errors import ConfigError, UnknownCheckNameError
 from exporter.logs import configure_logging, escape_unprintable, log_what_nobody_catches
 from exporter.masking import Masks
-from exporter.runner.registry import ExecutorRegistry
 from exporter.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.cli.arguments import Options
-    from exporter.errors import ConfigProblem
 
 _FAILED = 1
 _WRONG = 2
@@ -95,52 +83,39 @@ def _obey(arguments: Sequence[str]) -> int:
 
 
 def _run(options: Options, masks: Masks) -> int:
-    if options.command == "schema":
-        return _print_schema(options)
+    """Run the command. Its modules are imported now: those of all commands take longer than most commands do."""
     if options.command == "healthcheck":
+        from exporter.cli.healthcheck import healthcheck
+
         return healthcheck(options.listen_addresses)
     if options.command == "import":
+        from exporter.cli.import_modules import import_modules
+
         return import_modules(options)
+    if options.command == "schema" or options.config_check:
+        from exporter.cli.inspection import check_configuration, print_schema
+
+        return print_schema(options) if options.command == "schema" else check_configuration(options)
     if options.command.startswith("generate"):
+        from exporter.cli.generate import generate
+
         return generate(options)
-    if options.config_check:
-        return _check_configuration(options)
+    return _run_program(options, masks)
+
+
+def _run_program(options: Options, masks: Masks) -> int:
+    """Run a command that runs checks."""
+    from exporter.cli.program import allow_open_files, open_program
+
     allow_open_files()
     with open_program(options, masks) as program:
-        return run_once(program, options) if options.command == "run" else serve(program, options)
+        if options.command == "run":
+            from exporter.cli.run_once import run_once
 
+            return run_once(program, options)
+        from exporter.cli.serve import serve
 
-def _check_configuration(options: Options) -> int:
-    if options.config_file is not None:
-        with ExitStack() as stack:
-            config = configuration_loader(
-                options.config_file, ExecutorRegistry.with_builtins(), stack, allow_programs=options.enable_exec
-            )()
-        _report(config.file, config.summary, config.warnings, len(config.disabled))
-    if options.blackbox_config_file is not None:
-        modules = load_modules(Path(options.blackbox_config_file))
-        _report(modules.file, modules.summary, modules.warnings)
-    return 0
-
-
-def _report(file: str, summary: str, warnings: Sequence[ConfigProblem], disabled: int = 0) -> None:
-    for warning in warnings:
-        sys.stderr.write(f"warning: {warning}\n")
-    disabled_too = f" and {disabled} disabled" if disabled else ""
-    problems = f"{len(warnings)} warnings" if warnings else "no problems"
-    sys.stdout.write(f"{file}: {summary}{disabled_too}, {problems}\n")
-
-
-def _print_schema(options: Options) -> int:
-    """Print the schema; with a configuration file, including its plugins' check types."""
-    registry = ExecutorRegistry.with_builtins()
-    with ExitStack() as stack:
-        if options.config_file is not None:
-            registry.register_plugins(
-                configuration_loader(options.config_file, registry, stack, allow_programs=options.enable_exec)().plugins
-            )
-    sys.stdout.write(json.dumps(json_schema(registry.check_types), indent=2) + "\n")
-    return 0
+        return serve(program, options)
 
 
 def _prepare_streams() -> None:

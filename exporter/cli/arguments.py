@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.cli.flags import Flag
-    from exporter.generate import Endpoint
+    from exporter.generate.scraping import Endpoint
     from exporter.logs import LogFormat, LogLevel
 
 _PROGRAM = "nyxmon-exporter"

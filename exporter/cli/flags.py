@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from exporter.allowed_targets import parse_allowed_targets
 from exporter.cli.commands import Command
 from exporter.cli.listen import parse_listen_address, refuse_url
-from exporter.generate import Endpoint
+from exporter.generate.scraping import Endpoint
 from exporter.logs import LogFormat, LogLevel
 from exporter.settings import parse_duration, parse_host_port
 

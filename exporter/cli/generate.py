@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from exporter.cli.arguments import Options
 from exporter.cli.program import configuration_loader
-from exporter.generate import Links, Scraping, alert_rules, scrape_jobs, with_header
+from exporter.generate.header import with_header
+from exporter.generate.rules import Links, alert_rules
+from exporter.generate.scraping import Scraping, scrape_jobs
 from exporter.logs import escape_unprintable
 from exporter.runner.registry import ExecutorRegistry
 from exporter.settings import duration_text

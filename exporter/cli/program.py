@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 
 from anyio.from_thread import BlockingPortalProvider
 
-from exporter.blackbox import load_modules
 from exporter.config import Config, LiveConfig, is_pipe, load_config, parse_config, piped_loader
-from exporter.demo import DEMO_FILE, run_demo
 from exporter.net import Network
 from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.runner import AsyncCheckRunner
@@ -86,6 +84,8 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
         live_config: LiveConfig[Config] = LiveConfig(load, load(), masks)
         live_modules = None
         if modules_file is not None:
+            from exporter.blackbox import load_modules  # noqa: PLC0415 - only needed with modules
+
             load_these = partial(load_modules, Path(modules_file))
             live_modules = LiveConfig(load_these, load_these())
             live_config.attach(live_modules)
@@ -133,6 +133,8 @@ def configuration_loader(
     if modules_file is not None:
         without_checks = Config(checks=(), file=modules_file)
         return lambda: without_checks
+    from exporter.demo import DEMO_FILE, run_demo  # noqa: PLC0415 - only needed without a configuration
+
     text = stack.enter_context(run_demo()).configuration
     return lambda: parse_config(text, DEMO_FILE, registry.own_types)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,3 +61,13 @@ def test_a_server_that_hangs_is_not_healthy(tmp_path: Path) -> None:
         exporter.process.send_signal(signal.SIGSTOP)
         done = run_command("healthcheck", f"--web.listen-address=127.0.0.1:{exporter.port}")
     assert done == Outcome(1, "", f"nyxmon-exporter: 127.0.0.1:{exporter.port}: timed out\n")
+
+
+def test_it_imports_nothing_that_serves_or_runs_checks() -> None:
+    """A container asks every few seconds, so the command must not load what only other commands need."""
+    program = "import sys; from exporter.cli import main; main(['healthcheck']); print(*sys.modules)"
+    asked = [sys.executable, "-c", program]
+    loaded = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    others = ("exporter.blackbox", "exporter.checks", "exporter.demo", "exporter.migration", "exporter.web", "uvicorn")
+    assert "exporter.cli.healthcheck" in loaded
+    assert [name for name in others if name in loaded] == []
