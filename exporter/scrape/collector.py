@@ -155,14 +155,11 @@ class CheckCollector(Collector):
 def _in_maintenance(checks: Sequence[Check]) -> list[bool]:
     """Return whether each check is in maintenance now; windows that checks share are looked at once."""
     now_seconds = time()
-    known: dict[int, bool] = {id(()): False}
-    found = []
+    known: dict[int, bool] = {}
     for check in checks:
-        key = id(check.maintenance)
-        if key not in known:
-            known[key] = check.in_maintenance(now_seconds)
-        found.append(known[key])
-    return found
+        if check.maintenance and id(check.maintenance) not in known:
+            known[id(check.maintenance)] = check.in_maintenance(now_seconds)
+    return [bool(check.maintenance) and known[id(check.maintenance)] for check in checks]
 
 
 def _no_result(check: Check) -> Result:
