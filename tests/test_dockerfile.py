@@ -18,7 +18,7 @@ import pytest
 
 from exporter import __version__
 from exporter.cli.arguments import parse_arguments
-from exporter.cli.flags import DEFAULT_PORT
+from exporter.cli.flag_values import DEFAULT_PORT
 from tests.servers.process import ServerProcess, answers_http, free_port
 
 ROOT = Path(__file__).parent.parent

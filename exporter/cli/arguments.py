@@ -20,7 +20,8 @@ from exporter.cli.commands import (
     PROGRAM_EPILOG,
     Command,
 )
-from exporter.cli.flags import DEFAULT_PORT, FLAGS, OutputFormat, read_switch
+from exporter.cli.flag_values import DEFAULT_PORT, OutputFormat, read_switch
+from exporter.cli.flags import FLAGS
 from exporter.cli.listen import ListenAddress
 
 if TYPE_CHECKING:

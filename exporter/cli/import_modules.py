@@ -13,7 +13,7 @@ from urllib.request import urlopen
 from anyio.from_thread import BlockingPortalProvider
 
 from exporter.blackbox import load_modules
-from exporter.cli.flags import OutputFormat
+from exporter.cli.flag_values import OutputFormat
 from exporter.cli.generate import replace_file
 from exporter.config import parse_config
 from exporter.migration.document import DEFAULT_MODULE, import_jobs

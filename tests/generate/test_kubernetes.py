@@ -15,7 +15,7 @@ import yaml
 
 from exporter.checks.builtin import BUILTIN
 from exporter.cli.arguments import parse_arguments
-from exporter.cli.flags import DEFAULT_PORT
+from exporter.cli.flag_values import DEFAULT_PORT
 from exporter.config import parse_config
 from exporter.exposition import families as catalogue
 from exporter.web.server import GRACE_SECONDS

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from exporter.cli.flags import DEFAULT_PORT
+from exporter.cli.flag_values import DEFAULT_PORT
 from tests.grafana.compose import COMPOSE, SERVICES, flags, mounts, seen_at
 from tests.grafana.shipped import GRAFANA, ROOT, alerts, discovering, read_yaml
 from tests.servers.alertmanager import PACKAGE as ALERTMANAGER_PACKAGE
