@@ -22,7 +22,7 @@ from exporter.model import ResultStatus
 from exporter.secrecy import MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from exporter.model import Result
 
@@ -61,20 +61,27 @@ class Masks:
     """
 
     def __init__(self) -> None:
+        self._current: dict[Hashable, frozenset[str]] = {}
         self._secrets: dict[str, frozenset[str]] = {}
         self._whole: frozenset[str] = frozenset()
         self._by_beginning: dict[str, list[str]] = {}
         self._lock = Lock()
 
-    def learn(self, secrets: Collection[str]) -> None:
+    def learn(self, secrets: Iterable[str], owner: Hashable = None) -> None:
         """Mask these secrets from now on, and those of earlier configurations too: their results are still shown.
 
         Only the newest thousand earlier secrets are kept.
+
+        Args:
+            secrets: The secrets of what is in force now.
+            owner: Whose they are; they replace those of the same owner alone.
         """
         with self._lock:
-            old = [secret for secret in self._secrets if secret not in secrets]
+            self._current[owner] = frozenset(secrets)
+            current = frozenset().union(*self._current.values())
+            old = [secret for secret in self._secrets if secret not in current]
             known = {secret: self._secrets[secret] for secret in old[-_MOST_OLD_SECRETS:]}
-            known |= {secret: self._secrets.get(secret) or frozenset(forms_of(secret)) for secret in secrets}
+            known |= {secret: self._secrets.get(secret) or frozenset(forms_of(secret)) for secret in current}
             if known.keys() == self._secrets.keys():
                 return
             by_beginning: dict[str, set[str]] = {}

@@ -87,7 +87,7 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
             from exporter.blackbox import load_modules  # noqa: PLC0415 - only needed with modules
 
             load_these = partial(load_modules, Path(modules_file))
-            live_modules = LiveConfig(load_these, load_these())
+            live_modules = LiveConfig(load_these, load_these(), live_config.masks)
             live_config.attach(live_modules)
         registry.register_plugins(live_config.current.plugins)
         provider = BlockingPortalProvider("asyncio", {"use_uvloop": find_spec("uvloop") is not None})

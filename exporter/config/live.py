@@ -74,7 +74,7 @@ class LiveConfig(Generic[LoadedT]):
     A caller of `current` keeps a complete, immutable configuration, even if another is loaded while it is in use.
 
     Attributes:
-        masks: Masks the secrets of this configuration and of earlier ones.
+        masks: Masks the secrets of this configuration and of earlier ones; may be shared with other configurations.
     """
 
     def __init__(
@@ -100,7 +100,6 @@ class LiveConfig(Generic[LoadedT]):
         self._blocked: threading.Thread | None = None
         self._at: Path | None = None
         self._attached: LiveConfig[Any] | None = None
-        self._sharing: LiveConfig[Any] | None = None
         self._subscribers: list[Callable[[LoadedT], object]] = []
         self._take(initial)
         self._digests = self._digest_all(initial.files)
@@ -131,14 +130,8 @@ class LiveConfig(Generic[LoadedT]):
         return own if self._attached is None else max(own, self._attached.last_reload_success_timestamp_seconds)
 
     def attach(self, other: LiveConfig[Any]) -> None:
-        """Reload another configuration together with this one; each stays in force when it is refused itself.
-
-        Both share their masks.
-        """
+        """Reload another configuration together with this one; each stays in force when it is refused itself."""
         self._attached = other
-        self._sharing, other._sharing = other, self
-        other.masks = self.masks
-        self.masks.learn(self._current.secrets | other.current.secrets)
 
     def reload(self) -> None:
         """Reload the configuration and put it in force.
@@ -233,11 +226,8 @@ class LiveConfig(Generic[LoadedT]):
         for warning in self._current.warnings:
             logger.warning("%s", warning)
 
-    def _other_secrets(self) -> frozenset[str]:
-        return frozenset() if self._sharing is None else self._sharing.current.secrets
-
     def _take(self, config: LoadedT) -> None:
-        self.masks.learn(config.secrets | self._other_secrets())
+        self.masks.learn(config.secrets, owner=self)
         for take_over in self._subscribers:
             take_over(config)
         self._current = config
