@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.allowed_targets import is_address, parse_allowed_targets
 from exporter.blackbox import HostnameConflictError
@@ -23,11 +24,11 @@ from exporter.model import Reason, Result, ResultStatus
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
     from exporter.allowed_targets import AllowedTargets
-    from exporter.blackbox import Modules
+    from exporter.blackbox import Module, Modules
     from exporter.config import LiveConfig
     from exporter.exposition.series import Block
     from exporter.model import Check
@@ -44,6 +45,9 @@ DEFAULT_MODULE = "http_2xx"
 _SPARE_SECONDS = 0.1
 """How much later than the probe its batch ends, so that the probe reports its own timeout."""
 
+_MOST_CHECKS = 4096
+"""Targets per module whose checks are kept; preparing one costs more than most of what is done with it."""
+
 _UNKNOWN_MODULES = Family(
     name="blackbox_module_unknown_total", kind=Kind.COUNTER, help="Probes that asked for a module that does not exist."
 )
@@ -55,6 +59,19 @@ _RELOAD_TIMESTAMP = Family(
     name="blackbox_exporter_config_last_reload_success_timestamp_seconds",
     help="Unix time at which the modules in force were loaded.",
 )
+
+
+class _Loaded(NamedTuple):
+    """A module in force; replaced by a reload, with everything that was made of it.
+
+    Attributes:
+        pages: Its pages.
+        check: Returns the check of a target and a host name, which is kept for the next request for it. Raises
+            ValueError when the target is not valid, TargetRefusedError when it is certainly not allowed.
+    """
+
+    pages: ProbePages
+    check: Callable[[str, str | None], Check]
 
 
 class UnknownModuleError(ExporterError):
@@ -140,7 +157,7 @@ class Probes:
         self._allowed_targets = allowed_targets
         self._unknown_modules = 0
         self._lock = Lock()
-        self._pages: Mapping[str, ProbePages] = {}
+        self._loaded: Mapping[str, _Loaded] = {}
         live_modules.subscribe(self._reload)
 
     @property
@@ -151,7 +168,19 @@ class Probes:
     def _reload(self, modules: Modules) -> None:
         """Use these modules from now on; a probe in progress keeps its own."""
         mask = self._live_modules.masks
-        self._pages = {name: ProbePages(module, mask, strict=self._strict) for name, module in modules.by_name.items()}
+        self._loaded = {
+            name: _Loaded(
+                ProbePages(module, mask, strict=self._strict), lru_cache(_MOST_CHECKS)(partial(self._check, module))
+            )
+            for name, module in modules.by_name.items()
+        }
+
+    def _check(self, module: Module, target: str, hostname: str | None) -> Check:
+        check = module.check(target, hostname)
+        if refusal := refusal_of(check, self._allowed_targets):
+            raise TargetRefusedError(refusal)
+        name = f"{module.name} {mask_url_password(target)}"
+        return replace(check, name=name, allowed_targets=self._allowed_targets)
 
     def prepare(self, request: ProbeRequest) -> Probe:
         """Return the probe that a request asks for.
@@ -163,34 +192,25 @@ class Probes:
             TargetRefusedError: When the target names an address, or a socket, that is not allowed.
         """
         name = request.module or DEFAULT_MODULE
-        pages = self._pages.get(name)
-        if pages is None:
+        loaded = self._loaded.get(name)
+        if loaded is None:
             with self._lock:
                 self._unknown_modules += 1
             raise UnknownModuleError(f'Unknown module "{name}"')
-        module = pages.module
+        pages = loaded.pages
         timeout_seconds = probe_timeout_seconds(
-            request.scrape_timeout, module.timeout_seconds, self._timeout_offset_seconds
+            request.scrape_timeout, pages.module.timeout_seconds, self._timeout_offset_seconds
         )
         if not request.target:
             raise BadProbeError("Target parameter is missing")
         target = mask_url_password(request.target)
         check, fault = None, ""
         try:
-            check = module.check(request.target, request.hostname or None)
+            check = replace(loaded.check(request.target, request.hostname or None), timeout_seconds=timeout_seconds)
         except HostnameConflictError as error:
             raise BadProbeError(str(error)) from None
         except ValueError as error:
             fault = f"the target {target} {error}"
-        if check is not None:
-            if refusal := refusal_of(check, self._allowed_targets):
-                raise TargetRefusedError(refusal)
-            check = replace(
-                check,
-                name=f"{name} {target}",
-                timeout_seconds=timeout_seconds,
-                allowed_targets=self._allowed_targets,
-            )
         return Probe(pages=pages, target=target, timeout_seconds=timeout_seconds, check=check, fault=fault)
 
     def run(self, probe: Probe, given_up: Future[None] | None = None) -> Result:

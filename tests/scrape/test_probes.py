@@ -1,0 +1,37 @@
+"""What is kept of the probes that requests ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.blackbox import load_modules
+from exporter.config import LiveConfig
+from exporter.scrape.probe_history import ProbeHistory
+from exporter.scrape.probes import Probe, ProbeRequest, Probes
+from tests.scraping import Prepared
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_check_is_prepared_once_for_each_target_until_a_reload(tmp_path: Path) -> None:
+    """The same request runs what was prepared, whatever its time limit is; after a reload the new module counts."""
+    file = tmp_path / "blackbox.yml"
+    file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
+    live_modules = LiveConfig(lambda: load_modules(file), load_modules(file))
+    probes = Probes(Prepared(), live_modules, history=ProbeHistory(), timeout_offset_seconds=0.5)
+
+    def prepared(target: str, scrape_timeout: str) -> Probe:
+        return probes.prepare(ProbeRequest(target=target, scrape_timeout=scrape_timeout))
+
+    first, again, other = prepared("a.example", "5"), prepared("a.example", "8"), prepared("b.example", "5")
+    assert first.check is not None
+    assert again.check is not None
+    assert other.check is not None
+    assert again.check.prepared is first.check.prepared is not other.check.prepared
+    assert (first.check.timeout_seconds, again.check.timeout_seconds) == (4.5, 7.5)
+    file.write_text("modules: {http_2xx: {prober: http, http: {method: HEAD}}}\n", encoding="utf-8")
+    live_modules.reload()
+    after = prepared("a.example", "5").check
+    assert after is not None
+    assert getattr(after.settings, "method", None) == "HEAD"
