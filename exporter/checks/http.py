@@ -125,7 +125,7 @@ class HttpCheckExecutor:
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
         except asyncio.CancelledError:
-            attempt.phase_name = attempt.phase_name or _phase(run)
+            attempt.phase_name = attempt.phase_name or (run.phase if run.exchanges else "token")
             raise
         finally:
             if prepared is not None and run.exchanges:
@@ -144,16 +144,6 @@ class HttpCheckExecutor:
         key, read = ("body_file", settings.body_file), partial(read_body_file, settings.body_file)
         content = await self._shared.network.files.result(key, f"the body_file {key[1]}", read, attempt=attempt)
         return _prepare_with(check, content)
-
-
-def _phase(run: HttpRun) -> str:
-    """Return the current phase of a run: empty before its connection is made, `token` before there is a request."""
-    if not run.exchanges:
-        return "token"
-    last = run.exchanges[-1]
-    if not last.connection.ready_at:
-        return ""
-    return "transfer" if last.first_byte_at else "processing"
 
 
 async def _looked_at(run: HttpRun, prepared: PreparedHttp) -> Mapping[str, Observation]:

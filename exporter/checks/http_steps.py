@@ -157,7 +157,7 @@ class HttpStepsExecutor:
         except CheckFailed as failure:
             return CheckFailed(failure.reason, f"step {name}: {failure.detail}")
         except TimeoutError:
-            reason, phase = attempt.timeout_reason, attempt.phase_name or _phase(session.runs[name])
+            reason, phase = attempt.timeout_reason, attempt.phase_name or session.runs[name].phase
             attempt.phase_name, attempt.timeout_reason, attempt.timeout_detail = "", Reason.TIMEOUT, ""
             limit = seconds_text(left_seconds or 0.0)
             where = f", in the phase {phase}" if phase else ""
@@ -222,16 +222,8 @@ def _name_phase(attempt: Attempt, session: StepsSession) -> None:
     """Name where the attempt was cut off."""
     if session.runs:
         name, run = next(reversed(session.runs.items()))
-        attempt.phase_name = attempt.phase_name or _phase(run)
+        attempt.phase_name = attempt.phase_name or run.phase
         attempt.timeout_detail = f"step {name}"
-
-
-def _phase(run: HttpRun) -> str:
-    """Return the current phase of a run: empty before its connection is made."""
-    last = run.exchanges[-1] if run.exchanges else None
-    if last is None or not last.connection.ready_at:
-        return ""
-    return "transfer" if last.first_byte_at else "processing"
 
 
 def _measure(check: Check[HttpStepsSettings], session: StepsSession) -> None:

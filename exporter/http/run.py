@@ -39,6 +39,14 @@ class HttpRun:
         self.redirects = 0
         self.url = ""
 
+    @property
+    def phase(self) -> str:
+        """The current phase of the last request; empty before its connection is made."""
+        last = self.exchanges[-1] if self.exchanges else None
+        if last is None or not last.connection.ready_at:
+            return ""
+        return "transfer" if last.first_byte_at else "processing"
+
     async def fetch(
         self,
         sender: Sender,
