@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import gc
-import hashlib
 import logging
 import threading
 import time
@@ -13,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol
 
 from typing_extensions import TypeVar
 
-from exporter.config.files import MAX_TARGET_FILE_BYTES
+from exporter.config.digests import digest_of
 from exporter.errors import ConfigError, ConfigProblem
 from exporter.masking import Masks
-from exporter.regular_files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,8 +51,6 @@ class Loaded(Protocol):
 LoadedT = TypeVar("LoadedT", bound=Loaded, default="Config")
 
 logger = logging.getLogger(__name__)
-
-_SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 _PATIENCE_SECONDS = 30.0
 """How long to wait for files before they count as unreachable; ten thousand checks are read in seconds."""
@@ -273,7 +268,7 @@ class LiveConfig(Generic[LoadedT]):
     def _digest_all(self, files: Iterable[Path]) -> dict[Path, bytes]:
         digests = {}
         for self._at in files:
-            digests[self._at] = _digest(self._at)
+            digests[self._at] = digest_of(self._at)
         self._at = None
         return digests
 
@@ -284,26 +279,3 @@ def _log_refusal(error: Exception) -> None:
             logger.error("the old configuration stays: %s", problem)
     else:
         logger.error("the old configuration stays: loading the new one failed", exc_info=error)
-
-
-def _digest(file: Path) -> bytes:
-    """Return a digest of a file's content or a directory's names; what cannot be read has a digest that says why.
-
-    Content, not times: Kubernetes swaps the links of a ConfigMap without touching their targets.
-
-    Raises:
-        OSError: When the process or the system is out of file descriptors, which says nothing about this file.
-    """
-    try:
-        if file.is_dir():
-            names = sorted(entry.name for entry in file.iterdir())
-            return hashlib.sha256("\0".join(names).encode("utf-8", "replace")).digest()
-        return hashlib.sha256(read_regular(file, MAX_TARGET_FILE_BYTES)).digest()
-    except FileNotFoundError:
-        return b"absent"
-    except OSError as error:
-        if error.errno in _SHORTAGES:
-            raise
-        return b"%d" % (error.errno or 0)
-    except ValueError:
-        return b"irregular"
