@@ -1,4 +1,4 @@
-"""Converts objects of plugins to text: bounded, printable, and without ever raising.
+"""Converts objects of plugins to text and enum members: bounded, printable, and without ever raising.
 
 An object of a check type may raise from `__str__`, `__repr__` or a property, and its text may have any length and any
 characters. All code that writes such an object to a result, a log or a page uses this module.
@@ -7,6 +7,12 @@ characters. All code that writes such an object to a result, a log or a page use
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+_Member = TypeVar("_Member", bound="StrEnum")
 
 MAX_TEXT_CHARACTERS = 1000
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -33,6 +39,16 @@ def clean_text(text: str) -> str:
     """Return the text cut to a bounded length, with lone surrogates replaced."""
     cut = text if len(text) <= MAX_TEXT_CHARACTERS else text[: MAX_TEXT_CHARACTERS - 1] + "…"
     return cut if cut.isascii() else _SURROGATE.sub("\ufffd", cut)
+
+
+def member_of(members: type[_Member], value: object) -> _Member | None:
+    """Return the enum member that a value is or, as plain text, names; None when there is none."""
+    if type(value) is members:
+        return value
+    try:
+        return members(value) if isinstance(value, str) else None
+    except Exception:  # noqa: BLE001 - not a member, or a text of a plugin's class
+        return None
 
 
 def _class_name(value: object) -> str:

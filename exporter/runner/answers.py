@@ -1,184 +1,23 @@
-"""Validates what an executor returns, and describes what is wrong with it in one sentence.
-
-A sound answer costs a few type comparisons and one pass over its measurements in C. Only an unsound one is examined
-piece by piece, to report what is wrong and to keep what is sound.
-"""
+"""Validates what an executor returns, and describes what is wrong with it in one sentence."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from exporter.exposition.labels import is_free_label
-from exporter.foreign import clean_text, repr_of, text_of
-from exporter.model import LogLine, Measurement, MetricSpec, Reason, Result, ResultStatus
+from exporter.foreign import clean_text, member_of, repr_of, text_of
+from exporter.model import Reason, Result, ResultStatus
+from exporter.runner.declared import is_sound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
-    from enum import StrEnum
-
     from exporter.attempt import Attempt
-    from exporter.model import Check, ExpectationOutcome
-
-    Conclude = Callable[[Check, Attempt, Sequence[ExpectationOutcome]], None]
-
-_Member = TypeVar("_Member", bound="StrEnum")
-
-MAX_MEASUREMENTS = 1000
-"""Most series that one run may measure: many times what any protocol has, and far too few to fill a page."""
-
-_MAX_SOUND_SERIES = 20_000
-"""Most series remembered as sound for one type: enough for ten thousand checks with a certificate each."""
-
-_CONNECTION_PHASES = frozenset(("resolve", "connect", "tls"))
-_NUMBERS = frozenset((float, int, bool))
-_SEQUENCES = frozenset((list, tuple))
-_MEASUREMENTS = frozenset((Measurement,))
-_LOG_LINES = frozenset((LogLine,))
-_TEXTS = frozenset((str,))
-_FLOATS = frozenset((float,))
-_DICTS = frozenset((dict,))
-_message_of, _fields_of = itemgetter(1), itemgetter(2)
+    from exporter.model import Check
+    from exporter.runner.declared import DeclaredSeries
 
 
 class UnsoundAnswerError(Exception):
     """Raised when an answer cannot be accepted; its text is the sentence to report."""
-
-
-class DeclaredSeries:
-    """What the checks of one type may measure; lives with the registry, shared by threads.
-
-    Without a declaration, any metric may be measured: for a type registered by executor alone, judging its metrics is
-    up to the code that reads its results.
-
-    Attributes:
-        is_trusted: Whether answers are accepted unchecked, because the executor is part of the exporter.
-        phases: The family of the seconds spent in each phase; None when the type declares none.
-    """
-
-    def __init__(
-        self,
-        specs: Collection[MetricSpec] | None = None,
-        *,
-        phases: MetricSpec | None = None,
-        conclude: Conclude | None = None,
-        is_trusted: bool = False,
-    ) -> None:
-        """Make the declaration.
-
-        Args:
-            specs: The declared metrics; None for any.
-            phases: The family of the seconds spent in each phase; None for none.
-            conclude: What the type measures and logs once its expectations have been judged; None for nothing.
-            is_trusted: Whether everything that comes from the type's executor is known to be sound.
-        """
-        self.is_trusted = is_trusted
-        self.phases = phases
-        self._conclude = conclude
-        self._phase_names = frozenset() if phases is None else frozenset(labels[0] for labels, _ in phases.defaults)
-        self._specs = None if specs is None else frozenset(specs)
-        self._sound: set[tuple[MetricSpec, tuple[str, ...]]] = set()
-
-    def are_sound(self, measurements: Sequence[Measurement]) -> bool:
-        """Whether all measurements can be shown; never raises."""
-        if not measurements:
-            return type(measurements) in _SEQUENCES
-        try:
-            if type(measurements) in _SEQUENCES and _MEASUREMENTS.issuperset(map(type, measurements)):
-                specs, values, labels = zip(*measurements, strict=True)
-                if self._sound.issuperset(zip(specs, labels, strict=True)) and _NUMBERS.issuperset(map(type, values)):
-                    float(sum(values))
-                    return len(measurements) <= MAX_MEASUREMENTS
-        except (TypeError, OverflowError):  # labels that are not hashable; an integer too large for a float
-            pass
-        return not self.fault_of(measurements)
-
-    def fault_of(self, measurements: Iterable[Measurement]) -> str:
-        """Return what is wrong with the first unsound measurement; empty when all are sound."""
-        try:
-            each = list(measurements)
-        except Exception:  # noqa: BLE001 - as above
-            return f"it left {repr_of(measurements)} where a list of measurements belongs"
-        if len(each) > MAX_MEASUREMENTS:
-            return f"it measured {len(each)} values; at most {MAX_MEASUREMENTS} are taken"
-        return next(filter(None, map(self._fault_of_one, each)), "")
-
-    def sound_ones(self, measurements: Iterable[Measurement]) -> list[Measurement]:
-        """Return the sound measurements; none when there are too many."""
-        try:
-            each = list(measurements)
-        except Exception:  # noqa: BLE001 - as above
-            return []
-        return [] if len(each) > MAX_MEASUREMENTS else [one for one in each if not self._fault_of_one(one)]
-
-    def undeclared_phase(self, attempt: Attempt) -> str:
-        """Return a phase of the attempt that the type does not declare; empty when there is none.
-
-        Every connection measures CONNECTION_PHASES, which a type need not declare.
-        """
-        if self.phases is None:
-            return ""
-        undeclared = attempt.seconds_by_phase().keys() - self._phase_names - _CONNECTION_PHASES
-        return min(map(text_of, undeclared), default="")
-
-    def measure_phases(self, attempt: Attempt) -> None:
-        """Measure the declared phases of an attempt; one that a plugin has made unreadable has none."""
-        if self.phases is None:
-            return
-        try:
-            seconds_by_phase = attempt.seconds_by_phase()
-            for name in self._phase_names & seconds_by_phase.keys():
-                attempt.measure(self.phases, float(seconds_by_phase[name]), (name,))
-        except Exception:  # noqa: BLE001, S110 - a plugin may have put anything into its attempt, which is reported
-            pass
-
-    def conclude(self, check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
-        """Let the type measure and log what follows from its outcomes; what a plugin does wrong there is dropped."""
-        if self._conclude is None:
-            return
-        try:
-            self._conclude(check, attempt, outcomes)
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            attempt.note("the conclusions cannot be drawn", error=repr_of(error))
-        if not self.is_trusted and not is_sound(attempt, self):
-            mend(attempt, self)
-
-    def _fault_of_one(self, measurement: object) -> str:
-        try:
-            return self._judged(measurement)
-        except Exception:  # noqa: BLE001 - as above
-            return f"it measured {repr_of(measurement)}, which is not a Measurement"
-
-    def _judged(self, measurement: Any) -> str:
-        spec, value, labels = measurement
-        if type(measurement) is not Measurement or type(spec) is not MetricSpec:
-            return f"it measured {repr_of(measurement)}, which is not a Measurement"
-        if self._specs is not None and spec not in self._specs:
-            return f"it measured {text_of(spec.name)}, which its type does not declare"
-        if type(value) not in _NUMBERS:
-            return f"it measured {spec.name} as {repr_of(value)}, which is not a number"
-        try:
-            float(value)
-        except OverflowError:
-            return f"it measured {spec.name} as a number that is too large"
-        if type(labels) is not tuple or not all(type(label) is str for label in labels):
-            return f"it measured {spec.name} with the label values {repr_of(labels)}, which are not a tuple of texts"
-        if spec.has_free_labels:
-            names = labels[::2]
-            if len(labels) % 2 or len(set(names)) < len(names) or not all(map(is_free_label, names)):
-                return f"it measured {spec.name} with {repr_of(labels)}, which are not names and values of labels"
-        elif len(labels) != len(spec.labels):
-            return f"it measured {spec.name} with {len(labels)} label values; it has {len(spec.labels)} labels"
-        if len(self._sound) >= _MAX_SOUND_SERIES:
-            self._sound.clear()
-        self._sound.add((spec, labels))
-        return ""
-
-
-ANY_SERIES = DeclaredSeries()
-"""What a type without a declaration may measure: any series."""
 
 
 def sound_answer(check: Check, attempt: Attempt, answer: object, declared: DeclaredSeries) -> Result:
@@ -211,49 +50,13 @@ def sound_answer(check: Check, attempt: Attempt, answer: object, declared: Decla
     return answer
 
 
-def is_sound(attempt: Attempt, declared: DeclaredSeries) -> bool:
-    """Whether the attributes of an attempt still have their types and sound values; never raises."""
-    return declared.is_trusted or (
-        type(attempt.log) is list
-        and type(attempt.observed) is dict
-        and type(attempt.held_seconds) is float
-        and type(attempt.timeout_reason) is Reason
-        and type(attempt.timeout_detail) is str
-        and type(attempt.phase_name) is str
-        and type(attempt.phase_began) is float
-        and type(attempt.phase_seconds) is dict
-        and _TEXTS.issuperset(map(type, attempt.phase_seconds))
-        and _FLOATS.issuperset(map(type, attempt.phase_seconds.values()))
-        and _LOG_LINES.issuperset(map(type, attempt.log))
-        and _TEXTS.issuperset(map(type, map(_message_of, attempt.log)))
-        and _DICTS.issuperset(map(type, map(_fields_of, attempt.log)))
-        and type(attempt.measurements) is list
-        and declared.are_sound(attempt.measurements)
-    )
-
-
-def mend(attempt: Any, declared: DeclaredSeries) -> None:
-    """Replace what is unsound in an attempt, so that the rest can be reported."""
-    attempt.measurements = declared.sound_ones(attempt.measurements)
-    attempt.log = list(filter(_is_sound_line, attempt.log)) if type(attempt.log) is list else []
-    attempt.observed = dict(attempt.observed) if isinstance(attempt.observed, dict) else {}
-    attempt.held_seconds = attempt.held_seconds if type(attempt.held_seconds) is float else 0.0
-    attempt.timeout_reason = _member(Reason, attempt.timeout_reason) or Reason.TIMEOUT
-    attempt.timeout_detail = text_of(attempt.timeout_detail)
-    attempt.phase_name = text_of(attempt.phase_name)
-
-
 def failure_of(error: Any) -> tuple[Reason, str]:
     """Return reason and detail of a CheckFailed that an executor raised; an unknown reason becomes `internal`."""
     try:
-        reason, detail = _member(Reason, error.reason), text_of(error.detail)
+        reason, detail = member_of(Reason, error.reason), text_of(error.detail)
     except Exception:  # noqa: BLE001 - a subclass may have anything as its attributes
         reason, detail = None, ""
     return reason or Reason.INTERNAL, detail or f"the executor raised {repr_of(error)}"
-
-
-def _is_sound_line(line: object) -> bool:
-    return type(line) is LogLine and type(line.message) is str and type(line.fields) is dict
 
 
 def _read(answer: Any) -> Result:
@@ -263,14 +66,14 @@ def _read(answer: Any) -> Result:
             answer.close()
         raise UnsoundAnswerError(f"the executor returned {_kind(answer)} instead of a Result")
     try:
-        status, reason, detail = _member(ResultStatus, answer.status), answer.reason, answer.detail
+        status, reason, detail = member_of(ResultStatus, answer.status), answer.reason, answer.detail
         rest = (answer.check_name, answer.measurements, answer.observed)
     except Exception as error:
         raise UnsoundAnswerError(f"the executor returned a Result that cannot be read: {repr_of(error)}") from error
     if status is None:
         known = ", ".join(ResultStatus)
         raise UnsoundAnswerError(f"the executor returned the status {repr_of(answer.status)}; allowed: {known}")
-    known_reason = None if reason is None else _member(Reason, reason)
+    known_reason = None if reason is None else member_of(Reason, reason)
     if reason is not None and known_reason is None:
         raise UnsoundAnswerError(f"the executor returned the reason {repr_of(reason)}, which does not exist")
     text = clean_text(detail) if type(detail) is str else text_of(detail)
@@ -285,16 +88,6 @@ def _kind(answer: object) -> str:
     if answer is None or isinstance(answer, type):
         return repr_of(answer)
     return f"{'an' if type(answer).__name__[:1] in 'aeiouAEIOU' else 'a'} {clean_text(type(answer).__name__)}"
-
-
-def _member(members: type[_Member], value: object) -> _Member | None:
-    """Return the enum member that a value is or, as plain text, names; None when there is none."""
-    if type(value) is members:
-        return value
-    try:
-        return members(value) if isinstance(value, str) else None
-    except Exception:  # noqa: BLE001 - not a member, or a text of a plugin's class
-        return None
 
 
 def _fault_of_attempt(attempt: Attempt, declared: DeclaredSeries) -> str:

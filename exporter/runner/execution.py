@@ -19,7 +19,8 @@ from exporter.errors import CheckFailed
 from exporter.foreign import repr_of
 from exporter.model import LogLine, Reason
 from exporter.quantities import seconds_text
-from exporter.runner.answers import UnsoundAnswerError, failure_of, is_sound, mend, sound_answer
+from exporter.runner.answers import UnsoundAnswerError, failure_of, sound_answer
+from exporter.runner.declared import is_sound, mend
 from exporter.runner.verdict import finish, judge, unjudged, wants_retry
 
 if TYPE_CHECKING:

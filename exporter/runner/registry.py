@@ -20,9 +20,9 @@ from exporter.config.plugins import contract_faults
 from exporter.errors import CheckFailed, UnknownCheckTypeError
 from exporter.foreign import text_of
 from exporter.model import Reason
-from exporter.runner.answers import ANY_SERIES, DeclaredSeries
 from exporter.runner.check_threads import CheckThreads, ThreadedExecutor
 from exporter.runner.closing import Closings
+from exporter.runner.declared import ANY_SERIES, DeclaredSeries
 from exporter.runner.making import make_executor
 
 if TYPE_CHECKING:

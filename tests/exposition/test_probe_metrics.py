@@ -28,7 +28,7 @@ from exporter.model import (
     Subject,
     ValueKind,
 )
-from exporter.runner.answers import DeclaredSeries
+from exporter.runner.declared import DeclaredSeries
 from tests.scraping import (
     BODY_OK,
     EXAMPLE,

@@ -1,0 +1,208 @@
+"""What a check type may measure, and whether what one attempt measured, observed and logged is sound.
+
+A sound attempt costs a few type comparisons and one pass over its measurements in C. Only an unsound one is examined
+piece by piece, to report what is wrong and to keep what is sound.
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from exporter.exposition.labels import is_free_label
+from exporter.foreign import member_of, repr_of, text_of
+from exporter.model import LogLine, Measurement, MetricSpec, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from exporter.attempt import Attempt
+    from exporter.model import Check, ExpectationOutcome
+
+    Conclude = Callable[[Check, Attempt, Sequence[ExpectationOutcome]], None]
+
+MAX_MEASUREMENTS = 1000
+"""Most series that one run may measure: many times what any protocol has, and far too few to fill a page."""
+
+_MAX_SOUND_SERIES = 20_000
+"""Most series remembered as sound for one type: enough for ten thousand checks with a certificate each."""
+
+_CONNECTION_PHASES = frozenset(("resolve", "connect", "tls"))
+_NUMBERS = frozenset((float, int, bool))
+_SEQUENCES = frozenset((list, tuple))
+_MEASUREMENTS = frozenset((Measurement,))
+_LOG_LINES = frozenset((LogLine,))
+_TEXTS = frozenset((str,))
+_FLOATS = frozenset((float,))
+_DICTS = frozenset((dict,))
+_message_of, _fields_of = itemgetter(1), itemgetter(2)
+
+
+class DeclaredSeries:
+    """What the checks of one type may measure; lives with the registry, shared by threads.
+
+    Without a declaration, any metric may be measured: for a type registered by executor alone, judging its metrics is
+    up to the code that reads its results.
+
+    Attributes:
+        is_trusted: Whether answers are accepted unchecked, because the executor is part of the exporter.
+        phases: The family of the seconds spent in each phase; None when the type declares none.
+    """
+
+    def __init__(
+        self,
+        specs: Collection[MetricSpec] | None = None,
+        *,
+        phases: MetricSpec | None = None,
+        conclude: Conclude | None = None,
+        is_trusted: bool = False,
+    ) -> None:
+        """Make the declaration.
+
+        Args:
+            specs: The declared metrics; None for any.
+            phases: The family of the seconds spent in each phase; None for none.
+            conclude: What the type measures and logs once its expectations have been judged; None for nothing.
+            is_trusted: Whether everything that comes from the type's executor is known to be sound.
+        """
+        self.is_trusted = is_trusted
+        self.phases = phases
+        self._conclude = conclude
+        self._phase_names = frozenset() if phases is None else frozenset(labels[0] for labels, _ in phases.defaults)
+        self._specs = None if specs is None else frozenset(specs)
+        self._sound: set[tuple[MetricSpec, tuple[str, ...]]] = set()
+
+    def are_sound(self, measurements: Sequence[Measurement]) -> bool:
+        """Whether all measurements can be shown; never raises."""
+        if not measurements:
+            return type(measurements) in _SEQUENCES
+        try:
+            if type(measurements) in _SEQUENCES and _MEASUREMENTS.issuperset(map(type, measurements)):
+                specs, values, labels = zip(*measurements, strict=True)
+                if self._sound.issuperset(zip(specs, labels, strict=True)) and _NUMBERS.issuperset(map(type, values)):
+                    float(sum(values))
+                    return len(measurements) <= MAX_MEASUREMENTS
+        except (TypeError, OverflowError):  # labels that are not hashable; an integer too large for a float
+            pass
+        return not self.fault_of(measurements)
+
+    def fault_of(self, measurements: Iterable[Measurement]) -> str:
+        """Return what is wrong with the first unsound measurement; empty when all are sound."""
+        try:
+            each = list(measurements)
+        except Exception:  # noqa: BLE001 - as above
+            return f"it left {repr_of(measurements)} where a list of measurements belongs"
+        if len(each) > MAX_MEASUREMENTS:
+            return f"it measured {len(each)} values; at most {MAX_MEASUREMENTS} are taken"
+        return next(filter(None, map(self._fault_of_one, each)), "")
+
+    def sound_ones(self, measurements: Iterable[Measurement]) -> list[Measurement]:
+        """Return the sound measurements; none when there are too many."""
+        try:
+            each = list(measurements)
+        except Exception:  # noqa: BLE001 - as above
+            return []
+        return [] if len(each) > MAX_MEASUREMENTS else [one for one in each if not self._fault_of_one(one)]
+
+    def undeclared_phase(self, attempt: Attempt) -> str:
+        """Return a phase of the attempt that the type does not declare; empty when there is none.
+
+        Every connection measures CONNECTION_PHASES, which a type need not declare.
+        """
+        if self.phases is None:
+            return ""
+        undeclared = attempt.seconds_by_phase().keys() - self._phase_names - _CONNECTION_PHASES
+        return min(map(text_of, undeclared), default="")
+
+    def measure_phases(self, attempt: Attempt) -> None:
+        """Measure the declared phases of an attempt; one that a plugin has made unreadable has none."""
+        if self.phases is None:
+            return
+        try:
+            seconds_by_phase = attempt.seconds_by_phase()
+            for name in self._phase_names & seconds_by_phase.keys():
+                attempt.measure(self.phases, float(seconds_by_phase[name]), (name,))
+        except Exception:  # noqa: BLE001, S110 - a plugin may have put anything into its attempt, which is reported
+            pass
+
+    def conclude(self, check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
+        """Let the type measure and log what follows from its outcomes; what a plugin does wrong there is dropped."""
+        if self._conclude is None:
+            return
+        try:
+            self._conclude(check, attempt, outcomes)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            attempt.note("the conclusions cannot be drawn", error=repr_of(error))
+        if not self.is_trusted and not is_sound(attempt, self):
+            mend(attempt, self)
+
+    def _fault_of_one(self, measurement: object) -> str:
+        try:
+            return self._judged(measurement)
+        except Exception:  # noqa: BLE001 - as above
+            return f"it measured {repr_of(measurement)}, which is not a Measurement"
+
+    def _judged(self, measurement: Any) -> str:
+        spec, value, labels = measurement
+        if type(measurement) is not Measurement or type(spec) is not MetricSpec:
+            return f"it measured {repr_of(measurement)}, which is not a Measurement"
+        if self._specs is not None and spec not in self._specs:
+            return f"it measured {text_of(spec.name)}, which its type does not declare"
+        if type(value) not in _NUMBERS:
+            return f"it measured {spec.name} as {repr_of(value)}, which is not a number"
+        try:
+            float(value)
+        except OverflowError:
+            return f"it measured {spec.name} as a number that is too large"
+        if type(labels) is not tuple or not all(type(label) is str for label in labels):
+            return f"it measured {spec.name} with the label values {repr_of(labels)}, which are not a tuple of texts"
+        if spec.has_free_labels:
+            names = labels[::2]
+            if len(labels) % 2 or len(set(names)) < len(names) or not all(map(is_free_label, names)):
+                return f"it measured {spec.name} with {repr_of(labels)}, which are not names and values of labels"
+        elif len(labels) != len(spec.labels):
+            return f"it measured {spec.name} with {len(labels)} label values; it has {len(spec.labels)} labels"
+        if len(self._sound) >= _MAX_SOUND_SERIES:
+            self._sound.clear()
+        self._sound.add((spec, labels))
+        return ""
+
+
+ANY_SERIES = DeclaredSeries()
+"""What a type without a declaration may measure: any series."""
+
+
+def is_sound(attempt: Attempt, declared: DeclaredSeries) -> bool:
+    """Whether the attributes of an attempt still have their types and sound values; never raises."""
+    return declared.is_trusted or (
+        type(attempt.log) is list
+        and type(attempt.observed) is dict
+        and type(attempt.held_seconds) is float
+        and type(attempt.timeout_reason) is Reason
+        and type(attempt.timeout_detail) is str
+        and type(attempt.phase_name) is str
+        and type(attempt.phase_began) is float
+        and type(attempt.phase_seconds) is dict
+        and _TEXTS.issuperset(map(type, attempt.phase_seconds))
+        and _FLOATS.issuperset(map(type, attempt.phase_seconds.values()))
+        and _LOG_LINES.issuperset(map(type, attempt.log))
+        and _TEXTS.issuperset(map(type, map(_message_of, attempt.log)))
+        and _DICTS.issuperset(map(type, map(_fields_of, attempt.log)))
+        and type(attempt.measurements) is list
+        and declared.are_sound(attempt.measurements)
+    )
+
+
+def mend(attempt: Any, declared: DeclaredSeries) -> None:
+    """Replace what is unsound in an attempt, so that the rest can be reported."""
+    attempt.measurements = declared.sound_ones(attempt.measurements)
+    attempt.log = list(filter(_is_sound_line, attempt.log)) if type(attempt.log) is list else []
+    attempt.observed = dict(attempt.observed) if isinstance(attempt.observed, dict) else {}
+    attempt.held_seconds = attempt.held_seconds if type(attempt.held_seconds) is float else 0.0
+    attempt.timeout_reason = member_of(Reason, attempt.timeout_reason) or Reason.TIMEOUT
+    attempt.timeout_detail = text_of(attempt.timeout_detail)
+    attempt.phase_name = text_of(attempt.phase_name)
+
+
+def _is_sound_line(line: object) -> bool:
+    return type(line) is LogLine and type(line.message) is str and type(line.fields) is dict
