@@ -13,12 +13,11 @@ from exporter.expect import DURATION, evaluate
 from exporter.model import Reason, Result, ResultStatus, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from exporter.attempt import Attempt
     from exporter.model import Check, ExpectationOutcome, LogLine, Observation
-
-    Conclude = Callable[[Check, Attempt, Sequence[ExpectationOutcome]], None]
+    from exporter.runner.declared import Conclude
 
 _VERDICTS = {Severity.ERROR: ResultStatus.ERROR, Severity.WARNING: ResultStatus.WARNING}
 _EXPLAINING = frozenset((Reason.STATUS, Reason.RCODE))
