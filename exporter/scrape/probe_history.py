@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -24,12 +25,14 @@ class Probed:
         pages: The pages of its module.
         target: The target as it is shown.
         result: Its result.
+        recorded_timestamp_seconds: Unix time when it was recorded.
     """
 
     number: int
     pages: ProbePages
     target: str
     result: Result
+    recorded_timestamp_seconds: float
 
     @property
     def failed(self) -> bool:
@@ -51,9 +54,12 @@ class ProbeHistory:
     def record(self, pages: ProbePages, target: str, result: Result) -> None:
         """Record a probe, replacing the oldest."""
         bounded = replace(result, log=bounded_log(result.log), observed={})
+        now_seconds = time.time()
         with self._lock:
             self._count += 1
-            self._newest[self._count] = Probed(number=self._count, pages=pages, target=target, result=bounded)
+            self._newest[self._count] = Probed(
+                number=self._count, pages=pages, target=target, result=bounded, recorded_timestamp_seconds=now_seconds
+            )
             while len(self._newest) > self._limit:
                 number, oldest = self._newest.popitem(last=False)
                 if oldest.failed:

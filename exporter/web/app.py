@@ -201,6 +201,7 @@ class _Routes:
                 version=site.version,
                 now_seconds=time.time(),
                 disabled=current.disabled,
+                probes=None if site.probes is None else site.probes.history.probes(),
             )
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode
 
 from exporter.web.pages.markup import render
+from exporter.web.pages.probes import probe_rows
 from exporter.web.pages.sparkline import Sparkline, sparkline
 from exporter.web.pages.words import State, state_of_check
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from exporter.model import Check
     from exporter.scrape.history import History, Run
+    from exporter.scrape.probe_history import Probed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ def status_page(
     version: str,
     now_seconds: float,
     disabled: Sequence[Check] = (),
+    probes: Sequence[Probed] | None = None,
 ) -> str:
     """Render the page.
 
@@ -88,6 +91,7 @@ def status_page(
         version: The program's version.
         now_seconds: The current Unix time, from which ages are calculated.
         disabled: The configured checks that do not run.
+        probes: The recent probes of modules, in the order of the page; None without modules.
     """
     latest = [(check, history.latest(check.name)) for check in checks]
     rows = [_Row(check, state_of_check(check, run, now_seconds), run) for check, run in latest]
@@ -97,7 +101,7 @@ def status_page(
     found = sorted((row for row in rows if _matches(row, wanted)), key=lambda row: order.index(row.state))
     return render(
         "status.html",
-        title=_title(counts),
+        title=_title(counts) if rows or probes is None else "Probes",
         tabs=_tabs(counts, len(rows), wanted),
         wanted=wanted,
         any_checks=bool(rows),
@@ -106,6 +110,7 @@ def status_page(
         config_file=config_file,
         version=version,
         now_seconds=now_seconds,
+        probes=None if probes is None else probe_rows(probes),
     )
 
 
