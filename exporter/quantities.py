@@ -7,6 +7,8 @@ from decimal import Decimal
 
 _LARGEST_PLAIN = 1e15
 _LARGE = 1000
+_LEAST_ELAPSED_SECONDS = 0.5
+_ELAPSED_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def number_text(value: float) -> str:
@@ -24,6 +26,16 @@ def seconds_text(seconds: float) -> str:
         return f"{seconds} s"
     is_tiny = 0 < abs(seconds) < 0.01
     return f"{_plain(f'{seconds:.3g}') if is_tiny else _trimmed(f'{seconds:.3f}')} s"
+
+
+def elapsed_text(seconds: float) -> str:
+    """Format roughly how long something has lasted: `45 s`, `12 min`, `3 h`, `5 d`."""
+    if seconds < _LEAST_ELAPSED_SECONDS:
+        return "less than 1 s"
+    for unit_seconds, unit in _ELAPSED_UNITS:
+        if seconds >= 2 * unit_seconds:
+            return f"{seconds / unit_seconds:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _trimmed(text: str) -> str:

@@ -35,7 +35,7 @@ from exporter.runner.registry import ExecutorRegistry
 from tests.servers.executors import Healthy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
 
     from prometheus_client.metrics_core import Metric
@@ -167,13 +167,28 @@ class Live:
             self._subscribers.append(take_over)
 
 
+def outcome_of_batch(
+    results: Sequence[Result],
+    batch: Batch,
+    *,
+    ages: Sequence[float] | None = None,
+    in_maintenance: Sequence[bool] | None = None,
+    since: Sequence[float] | None = None,
+) -> Outcome:
+    """The outcome of new results outside of maintenance, each in its state since the same moment."""
+    number = len(results)
+    return Outcome(
+        results, ages or [0.0] * number, batch, in_maintenance or [False] * number, since or [1700000000.25] * number
+    )
+
+
 def probe_text(*pairs: tuple[Check, Result], labelled: bool = True, exposition_format: Format = Format.TEXT) -> str:
     """The gauges of results, as text."""
     known = MetricFamilies(TYPES)
     layout = SeriesLayout([each for each, _ in pairs], known, labelled=labelled)
     results = {result.check_name: result for _, result in pairs}
     batch = Batch(checks=len(pairs), duration_seconds=0.5, budget_seconds=None)
-    outcome = Outcome([results[each.name] for each in layout.checks], [0.0] * len(pairs), batch, [False] * len(pairs))
+    outcome = outcome_of_batch([results[each.name] for each in layout.checks], batch)
     return write_page(probe_blocks(layout, outcome, known), exposition_format).body.decode()
 
 

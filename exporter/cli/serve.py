@@ -23,8 +23,8 @@ from exporter.gc_tuning import keep_collections_short
 from exporter.scrape.history import History
 from exporter.scrape.probe_history import ProbeHistory
 from exporter.scrape.probes import Probes
-from exporter.scrape.records import StatusChanges
 from exporter.scrape.service import ScrapeRequest, ScrapeService
+from exporter.scrape.status_changes import StatusChanges
 from exporter.version import __version__
 from exporter.web.app import Readiness, Site, create_app
 from exporter.web.server import GRACE_SECONDS, WebServer

@@ -71,6 +71,10 @@ RESULT_AGE = _probe(
     "Age of the result; 0 unless the check has a minimum interval, within which its last result is given again.",
 )
 MAINTENANCE = _probe("maintenance", "1 within a maintenance window of the check, else 0.")
+STATE_SINCE = _probe(
+    "state_since_timestamp_seconds",
+    "Unix time at which the first run with the current verdict began; kept across reloads, but not across restarts.",
+)
 FAILURE_INFO = _probe("failure_info", "1 with the reason of the failure; absent unless the check failed.", "reason")
 EXPECTATION_OK = _probe(
     "expectation_ok", "1 when the expectation was met; 0 when it was not or could not be judged.",
@@ -81,8 +85,8 @@ EXPECTATION_VALUE = _probe(
 )
 
 UNIVERSAL = (
-    SUCCESS, DURATION, TIMEOUT, STATUS, ATTEMPTS, RESULT_AGE, MAINTENANCE, FAILURE_INFO, EXPECTATION_OK,
-    EXPECTATION_VALUE,
+    SUCCESS, DURATION, TIMEOUT, STATUS, ATTEMPTS, RESULT_AGE, MAINTENANCE, STATE_SINCE, FAILURE_INFO,
+    EXPECTATION_OK, EXPECTATION_VALUE,
 )  # fmt: skip
 """The families of every check, whatever its type."""
 

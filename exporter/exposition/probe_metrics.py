@@ -37,12 +37,14 @@ class Outcome(NamedTuple):
         ages: The age of each result, in seconds.
         batch: The report on the batch.
         in_maintenance: Whether each check was in maintenance at its end.
+        since: Unix time since when each check has had its verdict; NaN for a check of which no run is known.
     """
 
     results: Sequence[Result]
     ages: Sequence[float]
     batch: Batch
     in_maintenance: Sequence[bool]
+    since: Sequence[float]
 
 
 def probe_blocks(layout: SeriesLayout, outcome: Outcome, families: MetricFamilies) -> Iterator[Block]:
@@ -65,6 +67,7 @@ def probe_blocks(layout: SeriesLayout, outcome: Outcome, families: MetricFamilie
     )
     for family, values in columns:
         yield from shown(family, tables=[Table(layout.subjects, [Column(layout.plain, array("d", values))])])
+    yield from _since_blocks(layout, array("d", outcome.since))
     failures = Rows()
     for labels, result in zip(layout.subjects.labels, results, strict=True):
         if result.status is ResultStatus.ERROR:
@@ -72,6 +75,17 @@ def probe_blocks(layout: SeriesLayout, outcome: Outcome, families: MetricFamilie
     yield from shown(catalogue.FAILURE_INFO, rows=failures)
     yield from _expectation_blocks(layout, results)
     yield from _type_blocks(layout, results, families)
+
+
+def _since_blocks(layout: SeriesLayout, since: array[float]) -> Iterator[Block]:
+    if not any(map(math.isnan, since)):
+        yield from shown(catalogue.STATE_SINCE, tables=[Table(layout.subjects, [Column(layout.plain, since)])])
+        return
+    known = Rows()
+    for labels, value in zip(layout.subjects.labels, since, strict=True):
+        if not math.isnan(value):
+            known.add(labels, layout.plain, value)
+    yield from shown(catalogue.STATE_SINCE, rows=known)
 
 
 def _expectation_blocks(layout: SeriesLayout, results: Sequence[Result]) -> Iterator[Block]:

@@ -73,6 +73,7 @@ class CheckCollector(Collector):
         self._families = families
         self._records = records if records is not None else Records()
         self._check_counters = self._records.counters.of_checks(self.layout.checks)
+        self._check_states = self._records.states.of_checks(self.layout.checks)
         self._budget_seconds = budget_seconds
 
     def describe(self) -> list[Metric]:
@@ -121,8 +122,8 @@ class CheckCollector(Collector):
             )
         finally:
             finished = [
-                (check, counters, received[check.name])
-                for check, counters in zip(checks, self._check_counters, strict=True)
+                (check, counters, states, received[check.name])
+                for check, counters, states in zip(checks, self._check_counters, self._check_states, strict=True)
                 if check.name in received
             ]
             self._records.record(finished, batch, started=started)
@@ -131,7 +132,8 @@ class CheckCollector(Collector):
             received[name] = last.result
         results = [received.get(check.name) or _no_result(check) for check in checks]
         ages = [now - reused[check.name].received if check.name in reused else 0.0 for check in checks]
-        return Outcome(results, ages, batch, _in_maintenance(checks))
+        since = [states.since_timestamp_seconds for states in self._check_states]
+        return Outcome(results, ages, batch, _in_maintenance(checks), since)
 
     def blocks(self, outcome: Outcome) -> Iterator[Block]:
         """Yield the series of an outcome, family by family, in the order of the catalogue."""

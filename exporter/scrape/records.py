@@ -1,8 +1,7 @@
-"""Keeps what outlives a scrape: counters, history, and the last result of each check with a minimum interval."""
+"""Keeps what outlives a scrape: counters, states, history, and the last results of checks with a minimum interval."""
 
 from __future__ import annotations
 
-import logging
 from threading import Lock
 from time import monotonic, time
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,12 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter.exposition.counters import Counters, identity_of
 from exporter.model import Reason, ResultStatus
 from exporter.scrape.history import History
+from exporter.scrape.states import StateLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from exporter.exposition.counters import CheckCounters
     from exporter.model import Batch, Check, Result
+    from exporter.scrape.states import CheckStates
+    from exporter.scrape.status_changes import StatusChanges
 
 
 _JITTER_SECONDS = 0.1
@@ -62,6 +64,7 @@ class Records:
     Attributes:
         history: Recent runs, for the HTML pages.
         counters: The counters.
+        states: The state of each check, and its last changes.
     """
 
     def __init__(self, history: History | None = None, changes: StatusChanges | None = None) -> None:
@@ -73,6 +76,7 @@ class Records:
         """
         self.history = history if history is not None else History()
         self.counters = Counters()
+        self.states = StateLog()
         self._changes = changes
         self._last: dict[str, LastResult] = {}
         self._configured: Mapping[str, Check] | None = None
@@ -84,6 +88,7 @@ class Records:
         with self._lock:
             self._configured = by_name
             self.counters.retain(by_name.values())
+            self.states.retain(by_name.values())
             self.history.retain(by_name.values())
             if self._changes is not None:
                 self._changes.retain(by_name.values())
@@ -98,7 +103,7 @@ class Records:
 
     def record(
         self,
-        finished: Sequence[tuple[Check, CheckCounters, Result]],
+        finished: Sequence[tuple[Check, CheckCounters, CheckStates, Result]],
         batch: Batch | None,
         *,
         started: float,
@@ -106,66 +111,21 @@ class Records:
         """Record the results of a batch; each result must be recorded once.
 
         Args:
-            finished: The checks that have run, with their counters and results.
+            finished: The checks that have run, with their counters, states and results.
             batch: The report on the batch; None when the runner failed.
             started: `monotonic()` when the batch began.
         """
         received = monotonic()
+        began_timestamp_seconds = time() - (received - started)
         with self._lock:
-            self.counters.count(((counters, result) for _, counters, result in finished), batch)
-            for check, _, result in finished:
+            self.counters.count(((counters, result) for _, counters, _, result in finished), batch)
+            for check, _, states, result in finished:
+                ended = self.states.see(states, result, began_timestamp_seconds)
                 configured = check if self._configured is None else self._configured.get(check.name)
                 if configured is None or identity_of(configured) != identity_of(check):
                     continue  # a reload removed it while it ran
                 self.history.record(check, result)
-                if self._changes is not None:
-                    self._changes.see(check, result)
+                if self._changes is not None and (ended or result.status is not ResultStatus.OK):
+                    self._changes.see(check, result, ended)
                 if check.min_interval_seconds > 0 and result.attempts and configured == check:
                     self._last[check.name] = LastResult(check, result, started, received)
-
-
-logger = logging.getLogger(__name__)
-
-
-class _Seen(NamedTuple):
-    """What is remembered of the last result of a check."""
-
-    status: ResultStatus
-    reason: str | None
-    in_maintenance: bool
-
-
-_WELL = _Seen(ResultStatus.OK, None, in_maintenance=False)
-
-
-class StatusChanges:
-    """Remembers the last status of each check and logs changes; lives for the process, used by one thread at a time.
-
-    A check that fails for a different reason than before is logged again, since someone else may have to look at it.
-    """
-
-    def __init__(self) -> None:
-        self._last: dict[tuple[str, str, str], _Seen] = {}
-
-    def see(self, check: Check, result: Result) -> None:
-        """Log a change since the check's last result; a check without one counts as having been ok.
-
-        A failure in a maintenance window is information, and a warning if it lasts beyond the window.
-        """
-        is_ok = result.status is ResultStatus.OK
-        now = _Seen(result.status, result.reason, in_maintenance=not is_ok and check.in_maintenance(time()))
-        if now == self._last.get(identity_of(check), _WELL):
-            return
-        self._last[identity_of(check)] = now
-        if is_ok:
-            logger.info("check %s is ok again", check.name)
-            return
-        level, where = (logging.INFO, " in maintenance") if now.in_maintenance else (logging.WARNING, "")
-        logger.log(
-            level, "check %s is %s%s: %s: %s", check.name, result.status.state, where, result.reason, result.detail
-        )
-
-    def retain(self, checks: Iterable[Check]) -> None:
-        """Forget the checks that a new configuration does not contain."""
-        kept = {identity_of(check) for check in checks}
-        self._last = {identity: last for identity, last in self._last.items() if identity in kept}

@@ -36,7 +36,7 @@ def take_over(
     """
     families = MetricFamilies(registry.types_with(config.plugins), mask)
     prepared = PreparedConfig(config, families, runner, records)
-    records.retain(config.checks)  # counters, history, last results and last states of removed checks are dropped
+    records.retain(config.checks)  # what is known of removed checks is dropped
     registry.register_plugins(config.plugins)
     prepared.choose(Selection())  # the page that nearly every scrape asks for is laid out now
     return prepared

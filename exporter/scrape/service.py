@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from exporter.scrape.history import History
     from exporter.scrape.in_flight import InFlightBatch, Ticket
     from exporter.scrape.prepared import Configuration, PreparedConfig, PreparedScrape
-    from exporter.scrape.records import StatusChanges
+    from exporter.scrape.states import StateLog
+    from exporter.scrape.status_changes import StatusChanges
 
 __all__ = ["LiveConfiguration", "Page", "ScrapeRequest", "ScrapeService", "Selection", "UnknownCheckNameError"]
 
@@ -142,6 +143,11 @@ class ScrapeService:
         self._more_blocks = more_blocks
         self._prepared: PreparedConfig
         live_config.subscribe(self._reload)
+
+    @property
+    def states(self) -> StateLog:
+        """The state of each check, and its last changes."""
+        return self._records.states
 
     def _reload(self, config: Configuration) -> None:
         """Use a configuration from now on; the thread that loaded it calls this, one at a time."""

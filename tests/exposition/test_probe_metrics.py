@@ -13,7 +13,7 @@ import pytest
 from exporter.exposition.counters import Counters
 from exporter.exposition.families import MetricFamilies
 from exporter.exposition.layout import SeriesLayout
-from exporter.exposition.probe_metrics import Outcome, probe_blocks
+from exporter.exposition.probe_metrics import probe_blocks
 from exporter.exposition.self_metrics import ExporterFacts, batch_blocks, check_blocks, exporter_blocks
 from exporter.exposition.text_format import Format, write_page
 from exporter.model import (
@@ -42,6 +42,7 @@ from tests.scraping import (
     failed,
     measured,
     outcome_of,
+    outcome_of_batch,
     parsed,
     probe_text,
     samples,
@@ -79,7 +80,7 @@ def test_gauges_of_several_checks_in_openmetrics() -> None:
     """The same in OpenMetrics, as prometheus_client's strict parser takes it."""
     page = probe_text(*PAIRS, exposition_format=Format.OPENMETRICS)
     assert page == golden("probes.openmetrics")
-    assert len(parsed(page, Format.OPENMETRICS)) == 14
+    assert len(parsed(page, Format.OPENMETRICS)) == 15
 
 
 def test_gauges_of_one_check_without_its_labels() -> None:
@@ -238,7 +239,8 @@ def test_expectations_of_one_label_are_numbered() -> None:
 def test_the_age_of_a_result_is_shown() -> None:
     """A result that is given again says how old it is."""
     layout, known = SeriesLayout([check()], MetricFamilies(TYPES), labelled=False), MetricFamilies(TYPES)
-    outcome = Outcome([measured()], [12.5], Batch(checks=0, duration_seconds=0.0, budget_seconds=None), [False])
+    batch = Batch(checks=0, duration_seconds=0.0, budget_seconds=None)
+    outcome = outcome_of_batch([measured()], batch, ages=[12.5])
     page = write_page(probe_blocks(layout, outcome, known), Format.TEXT).body.decode()
     assert samples(page, "probe_result_age_seconds") == {"probe_result_age_seconds": "12.5"}
 
@@ -248,7 +250,7 @@ def test_a_check_in_maintenance_says_so() -> None:
     checks = [check("one"), check("two")]
     layout, known = SeriesLayout(checks, MetricFamilies(TYPES)), MetricFamilies(TYPES)
     batch = Batch(checks=2, duration_seconds=0.0, budget_seconds=None)
-    outcome = Outcome([measured("one"), failed("two")], [0.0, 0.0], batch, [False, True])
+    outcome = outcome_of_batch([measured("one"), failed("two")], batch, in_maintenance=[False, True])
     page = write_page(probe_blocks(layout, outcome, known), Format.TEXT).body.decode()
     assert list(samples(page, "probe_maintenance").values()) == ["0.0", "1.0"]
 
@@ -340,7 +342,7 @@ def test_free_labels_are_those_that_were_measured() -> None:
         Result(check_name=name, status=ResultStatus.OK, measurements=tuple(Measurement(spec, 1.0, one) for one in own))
         for name, own in zip("ab", labels, strict=True)
     ]
-    outcome = Outcome(results, [0.0] * 2, Batch(checks=2, duration_seconds=0.5, budget_seconds=None), [False] * 2)
+    outcome = outcome_of_batch(results, Batch(checks=2, duration_seconds=0.5, budget_seconds=None))
     page = write_page(probe_blocks(layout, outcome, families), Format.TEXT).body.decode()
     assert list(samples(page, "probe_info")) == [
         'probe_info{area="y",check="a",check_type="example",target="a.example",zone="x"}',

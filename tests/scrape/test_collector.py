@@ -94,7 +94,9 @@ def test_describing_runs_nothing(provider: BlockingPortalProvider) -> None:
 def test_both_views_show_the_same(exposition_format: Format) -> None:
     """What prometheus_client prints for the collector is what the page has, byte for byte."""
     checks = [check("a", expectations=(STATUS_OK,), labels={"team": "web"}), check("b", phase_histograms=True)]
-    results = [measured("a", expectations=(outcome_of(STATUS_OK, ok=True, value=200.0),)), failed("b")]
+    began: dict[str, Any] = {"started_timestamp_seconds": 1.7e9}
+    expectations = (outcome_of(STATUS_OK, ok=True, value=200.0),)
+    results = [measured("a", expectations=expectations, **began), failed("b", **began)]
     ours, theirs = (CheckCollector(Prepared(*results), checks, KNOWN) for _ in range(2))
     page = write_page(ours.blocks(ours.run(1.0)), exposition_format).body.decode()
     assert page == reference(theirs, exposition_format)
@@ -245,8 +247,8 @@ def test_failures_are_given_again_but_not_what_did_not_start(result: Result, aga
 def test_a_failure_is_not_repeated_for_half_a_day(result: Result, again: bool) -> None:
     """After ten minutes a check that got no answer runs again, however long its minimum interval is."""
     records, rare = Records(), check(min_interval_seconds=43200.0)
-    (counters,) = records.counters.of_checks([rare])
-    records.record([(rare, counters, result)], None, started=time.monotonic() - 600.0)
+    (counters,), (states,) = records.counters.of_checks([rare]), records.states.of_checks([rare])
+    records.record([(rare, counters, states, result)], None, started=time.monotonic() - 600.0)
     assert (records.reusable(rare) is None) is again
 
 

@@ -17,8 +17,9 @@ from exporter.model import Batch, MetricSpec
 from exporter.runner.registry import ExecutorRegistry
 from exporter.scrape.collector import CheckCollector
 from exporter.scrape.history import History
-from exporter.scrape.records import Records, StatusChanges
+from exporter.scrape.records import Records
 from exporter.scrape.service import ScrapeRequest, ScrapeService
+from exporter.scrape.status_changes import StatusChanges
 from tests.scraping import EXAMPLE, TYPES, Config, Live, Prepared, check, failed, measured, registry_of, samples
 from tests.servers.executors import Healthy
 

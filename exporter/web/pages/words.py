@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.quantities import number_text
+from exporter.quantities import elapsed_text, number_text
 
 if TYPE_CHECKING:
     from exporter.model import Check, ExpectationOutcome
@@ -68,13 +68,9 @@ def duration_text(seconds: float) -> str:
 
 def age_text(seconds: float) -> str:
     """Format roughly how long ago something was."""
-    seconds = max(0.0, seconds)
     if seconds < 1.5:
         return "just now"
-    for unit_seconds, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit_seconds:
-            return f"{seconds / unit_seconds:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
+    return f"{elapsed_text(seconds)} ago"
 
 
 def exact_time(timestamp_seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The log tells when a check begins to fail and when it is ok again, once each time."""
+"""The log tells when a check begins to fail and when it is ok again, once each time, and how long it was otherwise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from time import time
 from typing import TYPE_CHECKING
 
 from exporter.model import Check, Reason, Result, ResultStatus, SingleWindow
-from exporter.scrape.records import StatusChanges
+from exporter.scrape.records import Records
+from exporter.scrape.status_changes import StatusChanges
 
 if TYPE_CHECKING:
     import pytest
@@ -22,14 +23,21 @@ LATE = Result(check_name="shop", status=ResultStatus.ERROR, reason=Reason.TIMEOU
 SLOW = Result(check_name="shop", status=ResultStatus.WARNING, reason=Reason.EXPECTATION, detail="expected duration")
 
 
+def record(records: Records, check: Check, result: Result) -> None:
+    (counters,), (states,) = records.counters.of_checks([check]), records.states.of_checks([check])
+    records.record([(check, counters, states, result)], None, started=0.0)
+
+
 def told(caplog: pytest.LogCaptureFixture, *results: Result, forget: bool = False) -> list[tuple[str, str]]:
-    changes = StatusChanges()
+    """What is logged about these results, of runs that begin one minute after another."""
+    records = Records(changes=StatusChanges())
     with caplog.at_level(logging.INFO):
-        for result in results:
-            changes.see(SHOP, result)
+        for minute, result in enumerate(results):
+            record(records, SHOP, replace(result, started_timestamp_seconds=1.7e9 + 60 * minute))
             if forget:
-                changes.retain([])
-    return [(record.levelname, record.getMessage()) for record in caplog.records]
+                records.retain([])
+                records.retain([SHOP])
+    return [(entry.levelname, entry.getMessage()) for entry in caplog.records]
 
 
 def test_a_check_that_is_well_is_not_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
@@ -39,12 +47,13 @@ def test_a_check_that_is_well_is_not_spoken_of(caplog: pytest.LogCaptureFixture)
 
 def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """Failing, failing in another way, being degraded and being well again each make one line."""
-    assert told(caplog, REFUSED, REFUSED, LATE, SLOW, SLOW, WELL, WELL, REFUSED) == [
+    assert told(caplog, REFUSED, REFUSED, LATE, SLOW, SLOW, WELL, WELL, WELL, REFUSED, WELL) == [
         ("WARNING", "check shop is failing: connect_refused: connection refused"),
         ("WARNING", "check shop is failing: timeout: no answer within 5 s"),
-        ("WARNING", "check shop is degraded: expectation: expected duration"),
-        ("INFO", "check shop is ok again"),
-        ("WARNING", "check shop is failing: connect_refused: connection refused"),
+        ("WARNING", "check shop is degraded after failing for 3 min: expectation: expected duration"),
+        ("INFO", "check shop is ok again after being degraded for 2 min"),
+        ("WARNING", "check shop is failing after being ok for 3 min: connect_refused: connection refused"),
+        ("INFO", "check shop is ok again after failing for 60 s"),
     ]
 
 
@@ -59,12 +68,16 @@ def test_a_check_that_was_removed_is_forgotten(caplog: pytest.LogCaptureFixture)
 def test_a_failure_in_maintenance_is_information(caplog: pytest.LogCaptureFixture) -> None:
     """It is a warning once the window is over, and being well in maintenance is not worth a line."""
     window = SingleWindow(start_timestamp_seconds=0.0, end_timestamp_seconds=time() + 3600)
-    changes = StatusChanges()
+    records = Records(changes=StatusChanges())
     with caplog.at_level(logging.INFO):
-        for check, result in ((SHOP, WELL), (replace(SHOP, maintenance=(window,)), REFUSED), (SHOP, REFUSED)):
-            changes.see(check, result)
-            changes.see(check, result)
-    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("INFO", "check shop is failing in maintenance: connect_refused: connection refused"),
+        for check, result, began in (
+            (SHOP, WELL, 1.7e9),
+            (replace(SHOP, maintenance=(window,)), REFUSED, 1.7e9 + 7200),
+            (SHOP, REFUSED, 1.7e9 + 9000),
+        ):
+            record(records, check, replace(result, started_timestamp_seconds=began))
+            record(records, check, replace(result, started_timestamp_seconds=began))
+    assert [(entry.levelname, entry.getMessage()) for entry in caplog.records] == [
+        ("INFO", "check shop is failing in maintenance after being ok for 2 h: connect_refused: connection refused"),
         ("WARNING", "check shop is failing: connect_refused: connection refused"),
     ]
