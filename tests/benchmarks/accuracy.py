@@ -30,7 +30,8 @@ import uvloop
 
 from tests.benchmarks.accuracy_servers import DOMAIN, late_servers
 from tests.benchmarks.client import PROMETHEUS_HEADERS, get_all
-from tests.benchmarks.scrape import machine, say, start_ours, start_theirs
+from tests.benchmarks.exporters import start_ours, start_theirs
+from tests.benchmarks.figures import machine, say
 from tests.benchmarks.targets import Targets
 from tests.servers.nginx import CertificateFiles
 from tests.servers.process import free_port
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.benchmarks.accuracy_line import Truth
-    from tests.benchmarks.scrape import Exporter
+    from tests.benchmarks.exporters import Exporter
 
 PHASES = {
     ("http", False): ("resolve", "processing", "transfer"),

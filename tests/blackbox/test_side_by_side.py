@@ -15,7 +15,7 @@ import pytest
 
 from tests.blackbox.differences import DIFFERENCES
 from tests.blackbox.peers import PAIRS, run_peers, target_of
-from tests.servers.blackbox import run_blackbox
+from tests.servers.blackbox import probe_path, run_blackbox
 from tests.servers.exporter import run_exporter
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[tuple
 
         def probe(pair: tuple[str, str]) -> Compared:
             module, target = pair[0], target_of(pair[1], peers.places)
-            path = there.probe_path(target, module)
+            path = probe_path(target, module)
             pages = (there.probe(target, module), strict.get(path)[1], usual.get(path)[1])
             return Compared(*map(series_of, pages))
 

@@ -19,13 +19,14 @@ class Blackbox(NamedTuple):
     process: ServerProcess
     port: int
 
-    def probe_path(self, target: str, module: str) -> str:
-        """Path and query of one probe."""
-        return f"/probe?{urllib.parse.urlencode({'target': target, 'module': module})}"
-
     def probe(self, target: str, module: str) -> str:
         """Probe a target and return the page."""
-        return http_get(self.port, self.probe_path(target, module))[1]
+        return http_get(self.port, probe_path(target, module))[1]
+
+
+def probe_path(target: str, module: str) -> str:
+    """Path and query of one probe."""
+    return f"/probe?{urllib.parse.urlencode({'target': target, 'module': module})}"
 
 
 @contextmanager
