@@ -6,6 +6,7 @@ A client always gets a page, whatever it sends: invalid values are ignored, and 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.exposition.text_format import Format
@@ -25,6 +26,10 @@ _OLDER_OPENMETRICS = "0.0.1"
 """The draft that Prometheus offers besides 1.0.0; it is not supported. Unknown versions are answered with 1.0.0."""
 
 
+_HEADERS = 64
+"""Values whose choice is remembered; scrapers send the same ones each time."""
+
+
 class _Choice(NamedTuple):
     """One element of an Accept header."""
 
@@ -33,6 +38,7 @@ class _Choice(NamedTuple):
     weight: float
 
 
+@lru_cache(_HEADERS)
 def choose_format(accept: str) -> Format:
     """Return the format with the highest weight; of equal ones the first.
 
@@ -49,6 +55,7 @@ def choose_format(accept: str) -> Format:
     return best
 
 
+@lru_cache(_HEADERS)
 def wants_gzip(accept_encoding: str) -> bool:
     """Return whether the client accepts gzip and does not prefer an uncompressed page.
 

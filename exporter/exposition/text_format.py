@@ -11,6 +11,7 @@ import zlib
 from array import array
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +22,7 @@ from pydantic_core import to_json
 from exporter.exposition.families import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from exporter.exposition.families import Family
     from exporter.exposition.labels import OwnLabels
@@ -46,6 +47,8 @@ _ONE_DIGIT_FROM, _ONE_DIGIT_BELOW = 1.0000001e-9, 9.999999e-6
 _SMALL_COUNTS = tuple(f"{count}.0" for count in range(2000))
 
 _PIECE_SUBJECTS = 200
+_FAMILIES = 1000
+"""Families whose headers are kept as text; a page about one probe has more headers than samples."""
 
 
 class Format(Enum):
@@ -96,31 +99,32 @@ def _chunks(blocks: Iterable[Block], exposition_format: Format, names: frozenset
     for block in blocks:
         samples = _wanted(block.family, names)
         if samples:
-            yield _header(block.family, exposition_format).encode()
+            yield _header(block.family, exposition_format)
             for lines in _lines(block, samples):
                 yield lines.encode()
     if exposition_format is Format.OPENMETRICS:
         yield b"# EOF\n"
 
 
-def _wanted(family: Family, names: frozenset[str]) -> frozenset[str]:
+def _wanted(family: Family, names: frozenset[str]) -> Collection[str]:
     """Return the sample names of the family to show."""
-    samples = frozenset(family.sample_names)
+    samples = family.sample_names
     if not names or family.name in names or family.name.removesuffix("_total") in names:
         return samples
-    return samples & names
+    return names.intersection(samples)
 
 
-def _header(family: Family, exposition_format: Format) -> str:
+@lru_cache(_FAMILIES)
+def _header(family: Family, exposition_format: Format) -> bytes:
     name, text = family.name, family.help.replace("\\", r"\\").replace("\n", r"\n")
     if exposition_format is Format.OPENMETRICS:
         text = text.replace('"', r"\"")
         if family.kind is Kind.COUNTER:
             name = name.removesuffix("_total")
-    return f"# HELP {name} {text}\n# TYPE {name} {family.kind}\n"
+    return f"# HELP {name} {text}\n# TYPE {name} {family.kind}\n".encode()
 
 
-def _lines(block: Block, samples: frozenset[str]) -> Iterator[str]:
+def _lines(block: Block, samples: Collection[str]) -> Iterator[str]:
     """Yield the samples of a block as text, a few hundred lines at a time."""
     name = block.family.name
     for table in block.tables:
@@ -159,6 +163,11 @@ def _table_lines(name: str, table: Table) -> Iterator[str]:
 
 
 def _row_lines(name: str, rows: Rows) -> Iterator[str]:
+    if len(rows.values) == 1:
+        labels, own = rows.labels[0], rows.own[0]
+        text = _texts(rows.values)[0]
+        yield f"{name}{own.before}{labels.head}{own.between}{labels.tail}{own.after}{text}\n"
+        return
     for start in range(0, len(rows.values), _PIECE_SUBJECTS):
         part = slice(start, start + _PIECE_SUBJECTS)
         all_labels, all_own, values = rows.labels[part], rows.own[part], rows.values[part]
@@ -174,7 +183,7 @@ def _row_lines(name: str, rows: Rows) -> Iterator[str]:
             )
 
 
-def _histogram_lines(name: str, table: HistogramTable, samples: frozenset[str]) -> Iterator[str]:
+def _histogram_lines(name: str, table: HistogramTable, samples: Collection[str]) -> Iterator[str]:
     for piece in _pieces(table.subjects):
         columns = []
         by_bucket = [_count_texts(counts) for counts in zip(*table.counts[piece.part], strict=True)]
