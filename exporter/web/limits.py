@@ -12,24 +12,26 @@ import resource
 from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
-    from uvicorn.protocols.http.h11_impl import RequestResponseCycle
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 MAX_HEAD_BYTES = 16 * 1024
 """Most bytes of a request's line and headers."""
 
 _HEALTH_PATHS = frozenset(("/-/healthy", "/-/ready"))
 _CLOSE = (b"connection", b"close")
+_VERSIONS = frozenset(("1.0", "1.1"))
+_TOO_LONG = f"the head of the request is longer than {MAX_HEAD_BYTES} bytes"
 
 
-class BoundedProtocol(H11Protocol):
-    """One connection of the web server; closes itself when the client is too slow to send or to read.
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection of the web server; closes itself when the client sends too much, or sends or reads too slowly.
 
     Attributes:
         request_limit_seconds: From the connection, or the first byte of a later request, until its head has arrived.
@@ -50,7 +52,7 @@ class BoundedProtocol(H11Protocol):
     _made = 0.0
     _idle_since = 0.0
     _has_partial_request = False
-    _begun: RequestResponseCycle | None = None
+    _head_bytes: int | None = 0
     _head_timer: asyncio.TimerHandle | None = None
     _response_timer: asyncio.TimerHandle | None = None
 
@@ -66,29 +68,54 @@ class BoundedProtocol(H11Protocol):
             self.app = _OnlyHealth(self.app)
         self._await_head()
 
-    def handle_events(self) -> None:
-        """Handle what arrived; once a request is complete, the connection counts as busy."""
-        super().handle_events()
-        if self.cycle is not None and self.cycle is not self._begun:  # type: ignore[redundant-expr] # None at first
-            self._begun = self.cycle
-            self._has_partial_request = False
-            self._cancel_head_timer()
-            if self.loop.time() - self._made > self.age_limit_seconds or _has_two_lengths(self.headers):
-                self.cycle.default_headers = [*self.cycle.default_headers, _CLOSE]
-
     def data_received(self, data: bytes) -> None:
-        """Handle what arrived, and start waiting for the rest of a partial request."""
+        """Handle what arrived; start waiting for the rest of a partial request, unless its head is too long."""
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
         super().data_received(data)
-        if self.is_idle and not self._has_partial_request and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
+            self.send_400_response(_TOO_LONG)
+        elif self.is_idle and not self._has_partial_request:
             self._has_partial_request = True
             self._idle_since = self.loop.time()
             if self._head_timer is None:
                 self._await_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header; what follows the body is ignored, because nobody expects it there (RFC 9110, section 6.5)."""
+        if self._head_bytes is not None:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer a request; the connection counts as busy.
+
+        Raises:
+            ValueError: When the head is too long or of an unknown version, which is answered with 400.
+        """
+        if self.parser.get_http_version() not in _VERSIONS:
+            raise ValueError("a version that does not exist")
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            raise ValueError(_TOO_LONG)
+        super().on_headers_complete()
+        self._head_bytes = None
+        self._has_partial_request = False
+        self._cancel_head_timer()
+        if self.loop.time() - self._made > self.age_limit_seconds:
+            self.cycle.default_headers = [*self.cycle.default_headers, _CLOSE]
+
+    def on_message_complete(self) -> None:
+        """Note that a request has arrived, and that a head follows."""
+        super().on_message_complete()
+        self._head_bytes = 0
+
     def on_response_complete(self) -> None:
-        """Start waiting for the client to read the response."""
+        """Start waiting for the client to read the response; the rest of a body that nobody read is not awaited."""
         self._idle_since = self.loop.time()
         super().on_response_complete()
+        if self._head_bytes is None and self.cycle.response_complete:
+            self.transport.close()
         self._cancel_response_timer()
         self._response_timer = self.loop.call_later(self.response_limit_seconds, self._abandon_slow_reader)
 
@@ -156,11 +183,6 @@ class _OnlyHealth:
         else:
             headers = {"Connection": "close", "Retry-After": "1"}
             await PlainTextResponse("too many connections\n", 503, headers)(scope, receive, send)
-
-
-def _has_two_lengths(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Return whether a request states its length in two ways, and may smuggle another (RFC 9112, section 6.3)."""
-    return {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}
 
 
 def _most_open_files() -> int:

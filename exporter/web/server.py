@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from exporter.web.limits import MAX_HEAD_BYTES, BoundedProtocol, close_longest_idle
+from exporter.web.limits import BoundedProtocol, close_longest_idle
 
 if TYPE_CHECKING:
     import socket
@@ -54,7 +54,6 @@ class WebServer(uvicorn.Server):
                 proxy_headers=False,
                 timeout_keep_alive=_IDLE_LIMIT_SECONDS,
                 timeout_graceful_shutdown=GRACE_SECONDS,
-                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             )
         )
 
