@@ -121,6 +121,17 @@ class Probe:
     check: Check | None
     fault: str = ""
 
+    @property
+    def name(self) -> str:
+        """What tells it from probes of other modules and targets."""
+        return probe_name(self.pages.module, self.target) if self.check is None else self.check.name
+
+    def named(self, name: str) -> Probe:
+        """Return the probe under another name, so that equal probes can run in one batch."""
+        if self.check is None or name == self.check.name:
+            return self
+        return replace(self, check=replace(self.check, name=name))
+
 
 class Probes:
     """Runs probes and keeps what is known about them; lives for the process, shared by threads.
@@ -179,7 +190,7 @@ class Probes:
         check = module.check(target, hostname)
         if refusal := refusal_of(check, self._allowed_targets):
             raise TargetRefusedError(refusal)
-        name = f"{module.name} {mask_url_password(target)}"
+        name = probe_name(module, mask_url_password(target))
         return replace(check, name=name, allowed_targets=self._allowed_targets)
 
     def prepare(self, request: ProbeRequest) -> Probe:
@@ -213,28 +224,38 @@ class Probes:
             fault = f"the target {target} {error}"
         return Probe(pages=pages, target=target, timeout_seconds=timeout_seconds, check=check, fault=fault)
 
-    def run(self, probe: Probe, given_up: Future[None] | None = None) -> Result:
-        """Run a probe, record it and return its result; blocks until then.
+    def run_all(
+        self,
+        probes: Mapping[str, Probe],
+        finished: Callable[[str, Result], object],
+        given_up: Future[None] | None = None,
+    ) -> None:
+        """Run probes in one batch, record each and pass its result on as soon as it is known; blocks until the last.
 
         Args:
-            probe: The probe.
-            given_up: Once it is done, nobody waits for the result: the probe is cancelled and not recorded.
+            probes: The probes by `Probe.name`.
+            finished: Called with a name and its result, in a worker thread.
+            given_up: Once it is done, nobody waits for the results: what still runs is cancelled and not recorded.
         """
-        result = self._result(probe, given_up)
-        if given_up is None or not given_up.done():
-            _log(probe, result)
-            self.history.record(probe.pages, probe.target, result)
-        return result
 
-    def _result(self, probe: Probe, given_up: Future[None] | None) -> Result:
-        received: list[Result] = []
-        if probe.check is not None:
-            budget_seconds = probe.timeout_seconds + _SPARE_SECONDS
-            self._runner.run_all([probe.check], received.append, budget_seconds=budget_seconds, given_up=given_up)
-        detail = probe.fault or "the runner gave no result"
-        reason = Reason.LOCAL if probe.fault else Reason.RUNNER
-        result = received[0] if received else _failed(probe, reason, detail)
-        return masked_result(result, self._live_modules.masks)
+        def received(result: Result) -> None:
+            if given_up is None or not given_up.done():
+                finished(result.check_name, self._recorded(probes[result.check_name], result))
+
+        for name, probe in probes.items():
+            if probe.check is None:
+                finished(name, self._recorded(probe, _failed(probe)))
+        checks = [probe.check for probe in probes.values() if probe.check is not None]
+        if checks:
+            budget_seconds = max(check.timeout_seconds for check in checks) + _SPARE_SECONDS
+            self._runner.run_all(checks, received, budget_seconds=budget_seconds, given_up=given_up)
+
+    def _recorded(self, probe: Probe, result: Result) -> Result:
+        """Log and keep a result, and return it with secrets masked."""
+        masked = masked_result(result, self._live_modules.masks)
+        _log(probe, masked)
+        self.history.record(probe.pages, probe.target, masked)
+        return masked
 
     def text(self, pages: ProbePages, target: str, result: Result) -> str:
         """Return the page for people about a probe: log, metrics and module."""
@@ -257,6 +278,11 @@ class Probes:
             single(_RELOAD_TIMESTAMP, live_modules.last_reload_success_timestamp_seconds),
             single(_UNKNOWN_MODULES, float(self._unknown_modules)),
         ]
+
+
+def probe_name(module: Module, shown_target: str) -> str:
+    """Return what the check of a probe is called."""
+    return f"{module.name} {shown_target}"
 
 
 def _log(probe: Probe, result: Result) -> None:
@@ -284,11 +310,12 @@ def refusal_of(check: Check, allowed: AllowedTargets) -> str:
     return allowed.refusal(host, port, host) if is_address(host) else ""
 
 
-def _failed(probe: Probe, reason: Reason, detail: str) -> Result:
+def _failed(probe: Probe) -> Result:
+    """Return the result of a probe whose target cannot be probed."""
     return Result(
-        check_name=probe.pages.module.name,
+        check_name=probe.name,
         status=ResultStatus.ERROR,
-        reason=reason,
-        detail=detail,
+        reason=Reason.LOCAL,
+        detail=probe.fault,
         timeout_seconds=probe.timeout_seconds,
     )

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from concurrent.futures import Future
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import anyio
-import anyio.to_thread
 from starlette.responses import PlainTextResponse, Response
 
 from exporter.blackbox.timeouts import BadTimeoutError
 from exporter.exposition.negotiation import choose_format, wants_gzip
 from exporter.exposition.text_format import write_page
 from exporter.scrape.probes import BadProbeError, ProbeRequest, TargetRefusedError, UnknownModuleError
+from exporter.web.probe_batches import ProbeBatches
 from exporter.web.query import TIMEOUT_HEADER
 from exporter.web.responses import HeadResponse, page_response
-from exporter.web.scrapes import BusyError, unless_client_leaves
+from exporter.web.scrapes import unless_client_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
 
-    from exporter.model import Result
-    from exporter.scrape.probes import Probe, Probes
+    from exporter.scrape.probes import Probes
 
     Query = Mapping[str, list[str]]
 
-PROBES_AT_ONCE = 100
-"""A probe waits in a thread of its own; further ones wait for one of them to end."""
-
-_LONGEST_WAIT_SHARE = 0.25
 _MOST_DIGITS = 18
 
 
@@ -67,13 +59,8 @@ class ModuleRoutes:
         self._probes = probes
 
     @cached_property
-    def _slots(self) -> anyio.CapacityLimiter:
-        return anyio.CapacityLimiter(PROBES_AT_ONCE)
-
-    @cached_property
-    def _threads(self) -> anyio.CapacityLimiter:
-        """Not limited: a slot is held before a thread is started."""
-        return anyio.CapacityLimiter(math.inf)
+    def _batches(self) -> ProbeBatches:
+        return ProbeBatches(self._probes)
 
     async def probe(self, request: Request, query: Query) -> Response:
         """Run a module against a target and show its metrics; with `debug=true`, also its log and the module.
@@ -85,7 +72,7 @@ class ModuleRoutes:
             BadProbeError: When there is no target, or it contradicts the module.
             BadTimeoutError: When the scrape timeout is not a number.
             TargetRefusedError: When the target names an address, or a socket, that is not allowed.
-            BusyError: When no thread becomes free in time.
+            BusyError: When its batch has not begun in time.
             ClientGoneError: When the client has closed its connection; the probe is cancelled.
         """
         probe = self._probes.prepare(
@@ -99,7 +86,7 @@ class ModuleRoutes:
         accept = ", ".join(request.headers.getlist("accept"))
         if request.method == "HEAD":
             return HeadResponse(media_type=choose_format(accept).value)
-        result = await unless_client_leaves(request, self._run(probe))
+        result = await unless_client_leaves(request, self._batches.result(probe))
         if _first(query, "debug") == "true":
             return PlainTextResponse(self._probes.text(probe.pages, probe.target, result))
         names = frozenset(query.get("name[]", ()))
@@ -107,28 +94,6 @@ class ModuleRoutes:
         return page_response(
             write_page(probe.pages.blocks(result), choose_format(accept), compress=compress, names=names)
         )
-
-    async def _run(self, probe: Probe) -> Result:
-        """Run the probe in a thread; it is given up when this is cancelled.
-
-        Raises:
-            BusyError: When no thread becomes free in a quarter of its time.
-        """
-        given_up: Future[None] = Future()
-        try:
-            try:
-                with anyio.fail_after(probe.timeout_seconds * _LONGEST_WAIT_SHARE):
-                    await self._slots.acquire_on_behalf_of(given_up)
-            except TimeoutError:
-                raise BusyError from None
-            try:
-                return await anyio.to_thread.run_sync(
-                    self._probes.run, probe, given_up, abandon_on_cancel=True, limiter=self._threads
-                )
-            finally:
-                self._slots.release_on_behalf_of(given_up)
-        finally:
-            given_up.set_result(None)
 
     def logs(self, query: Query) -> Response:
         """Show the log of a recent probe, by its number, or by target and module."""

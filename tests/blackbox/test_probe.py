@@ -155,23 +155,34 @@ def test_the_configuration_shows_the_modules(exporter: Exporter) -> None:
     assert (status, "prober: tcp" in page, "hunter2" in page) == (200, True, False)
 
 
+def probe_within(exporter: Exporter, target: str, seconds: float) -> str:
+    """Probe a target as a Prometheus that waits this long."""
+    request = urllib.request.Request(
+        f"http://{exporter.address}/probe?module=greeting&target={target}",
+        headers={"X-Prometheus-Scrape-Timeout-Seconds": str(seconds)},
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return str(response.read().decode())
+
+
 def test_fifty_probes_run_at_once(exporter: Exporter, silent: str) -> None:
     """Fifty probes that wait for their targets do not wait for each other."""
     started = time.monotonic()
-    request = urllib.request.Request(
-        f"http://{exporter.address}/probe?module=greeting&target={silent}",
-        headers={"X-Prometheus-Scrape-Timeout-Seconds": "2.5"},
-    )
-
-    def probe(_: int) -> str:
-        with urllib.request.urlopen(request, timeout=20) as response:
-            return str(response.read().decode())
-
     with ThreadPoolExecutor(50) as threads:
-        pages = list(threads.map(probe, range(50)))
+        pages = list(threads.map(lambda _: probe_within(exporter, silent, 2.5), range(50)))
     assert {value_of(page, 'probe_failure_info{reason="timeout"}') for page in pages} == {"1.0"}
     assert {value_of(page, "probe_timeout_seconds") for page in pages} == {"2.0"}
     assert time.monotonic() - started < 6
+
+
+def test_a_quick_probe_does_not_wait_for_slow_ones_of_its_batch(exporter: Exporter, silent: str) -> None:
+    """While twenty probes wait for a silent target, as many of a target that refuses connections are answered."""
+    with ThreadPoolExecutor(40) as threads:
+        waiting = [threads.submit(probe_within, exporter, silent, 10.5) for _ in range(20)]
+        answered = [threads.submit(probe_within, exporter, "127.0.0.1:1", 10.5) for _ in range(20)]
+        assert {value_of(each.result(), "probe_success") for each in answered} == {"0.0"}
+        assert not any(each.done() for each in waiting)
+        assert {value_of(each.result(), 'probe_failure_info{reason="timeout"}') for each in waiting} == {"1.0"}
 
 
 def test_a_scraper_that_leaves_cancels_its_probe(exporter: Exporter) -> None:
