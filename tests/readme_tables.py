@@ -87,6 +87,7 @@ _SELECTORS = {
     SelectorKind.TEXT: ": NAME",
     SelectorKind.HEADER_NAME: ": NAME",
     SelectorKind.JSON_PATH: ": JSONPATH",
+    SelectorKind.CEL: ": EXPRESSION",
 }
 
 

@@ -89,6 +89,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("message",),
         ("cookies", "metrics", "pool", "redirects", "response", "settings", "wire"),
         ("defaults", "http1", "http2", "httpx_client", "shared", "subjects"),
+        ("failure_causes",),
         ("http3", "negotiation"),
         ("client", "oauth2", "run"),
         ("authentication", "observations"),
@@ -125,6 +126,7 @@ GATES: dict[str, tuple[str, ...]] = {
     "idna": ("host_names",),
     "asyncssh": ("ssh.host_key", "demo.extras"),
     "wsproto": ("websocket.messages", "demo.extras"),
+    "cel": ("judging.cel",),
     "aioquic": ("net.quic", "inquiry.quic", "http.http3", "http.http3_connection"),
 }
 """Foreign library to the parts of `exporter` that may import it."""

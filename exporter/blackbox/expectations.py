@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from exporter.model import Expectation, Subject, ValueKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from exporter.model import Operator
 
@@ -19,6 +19,9 @@ REGEXP_OPTIONS = (
     "fail_if_header_not_matches",
 )
 """The options whose failure `probe_failed_due_to_regex` reports."""
+
+CEL_OPTIONS: Mapping[str, bool] = {"fail_if_body_json_matches_cel": True, "fail_if_body_json_not_matches_cel": False}
+"""The options whose failure `probe_failed_due_to_cel` reports, each with the value that makes a probe fail."""
 
 _GROUP = Expectation(
     label="",
@@ -31,6 +34,11 @@ _GROUP = Expectation(
 def is_about_regexp(expectation: Expectation) -> bool:
     """Whether an expectation of a module is about a regular expression in a header or the body."""
     return expectation.label.partition("[")[0] in REGEXP_OPTIONS
+
+
+def is_about_cel(expectation: Expectation) -> bool:
+    """Whether an expectation of a module is about a CEL expression."""
+    return expectation.label in CEL_OPTIONS
 
 
 def expected(

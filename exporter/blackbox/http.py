@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from pydantic import SecretStr
 
 from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
-from exporter.blackbox.expectations import expected, group
+from exporter.blackbox.expectations import CEL_OPTIONS, expected, group
 from exporter.blackbox.http_auth import AUTH_KEYS, read_authentication
 from exporter.blackbox.http_fields import read_further_fields, read_headers
 from exporter.blackbox.http_proxies import PROXY_KEYS, read_proxies
@@ -19,8 +19,9 @@ from exporter.checks.http import HTTP
 from exporter.errors import ExporterError
 from exporter.http.request_rules import RequestRules
 from exporter.http.settings import HttpSettings, accepts_coding
-from exporter.http.subjects import BODY, FINAL_URL, HEADER, HTTP_VERSION, STATUS
+from exporter.http.subjects import BODY, CEL, FINAL_URL, HEADER, HTTP_VERSION, STATUS
 from exporter.http.url import parse_http_url
+from exporter.judging.cel import compile_cel
 from exporter.judging.pattern import Pattern
 from exporter.settings import BasicAuth
 
@@ -37,11 +38,10 @@ KEYS = (
     "valid_status_codes", "valid_http_versions", "method", "headers", "http_headers", "body", "body_file",
     "compression", "body_size_limit", "follow_redirects", "no_follow_redirects", "fail_if_ssl", "fail_if_not_ssl",
     "fail_if_body_matches_regexp", "fail_if_body_not_matches_regexp", "fail_if_header_matches",
-    "fail_if_header_not_matches", "fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel",
+    "fail_if_header_not_matches", *CEL_OPTIONS,
     "skip_resolve_phase_with_proxy", "enable_http2", "enable_http3", "tls_config", *ADDRESS_KEYS, *AUTH_KEYS,
     *PROXY_KEYS,
 )  # fmt: skip
-_CEL_KEYS = ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel")
 _HEADER_MATCH_KEYS = ("header", "regexp", "allow_missing")
 _VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2.0": "2", "HTTP/3.0": "3"}
 _MISSPELLED_VERSIONS = {"HTTP/2": "HTTP/2.0", "HTTP/3": "HTTP/3.0"}
@@ -89,9 +89,6 @@ def read_http(block: Block, place: Place) -> Recipe | None:
             sends_accept=False, further_fields=read_further_fields(block, place), coding=_coding(block)
         ),
     }
-    for key in _CEL_KEYS:
-        if key in block:
-            block.refuse(key, "cannot be used: CEL expressions are not evaluated here", on_key=True)
     expectations = tuple(_expectations(block))
     settings = settings_of(ModuleHttpSettings, values, block, {"http3": "enable_http3", "proxy": "proxy_url"})
     if settings is None or len(block.problems) > before:
@@ -151,6 +148,9 @@ def _expectations(block: Block) -> Iterator[Expectation]:
         yield expected(f"fail_if_body_matches_regexp[{index}]", BODY, "not_matches", pattern)
     for index, (pattern, _) in enumerate(block.regexps("fail_if_body_not_matches_regexp")):
         yield expected(f"fail_if_body_not_matches_regexp[{index}]", BODY, "matches", pattern)
+    for option, failing in CEL_OPTIONS.items():
+        if block.text(option) and (expression := block.parsed(option, compile_cel, None)) is not None:
+            yield expected(option, CEL, "eq", not failing, selector=expression)
     if versions := tuple(_versions(block)):
         yield expected("valid_http_versions", HTTP_VERSION, "in", versions)
     if block.flag("fail_if_ssl", default=False):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from exporter.blackbox.expectations import is_about_regexp
+from exporter.blackbox.expectations import is_about_cel, is_about_regexp
 from exporter.exposition.families import DURATION, FAILURE_INFO, SUCCESS, TIMEOUT, Family
 from exporter.exposition.labels import NO_CHECK, OwnLabels, clean_value
 from exporter.exposition.series import Block, Rows
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exporter.checks.unix import UnixSettings
     from exporter.http.settings import HttpSettings
     from exporter.masking import Mask
-    from exporter.model import MetricSpec, Result
+    from exporter.model import Expectation, MetricSpec, Result
 
     Series = dict[tuple[str, ...], float]
     Measured = dict[str, Series]
@@ -171,19 +171,21 @@ def _adapt_http(measured: Measured, result: Result, module: Module) -> None:
         measured["probe_http_uncompressed_body_length"][()] = float(limit_bytes)
     if result.reason is Reason.DECODE:
         measured["probe_http_uncompressed_body_length"][()] = 0.0
-    measured["probe_failed_due_to_regex"][()] = float(_failed_by_regexp(result, has_response=bool(status)))
+    failed_by_regexp = _failed_by(is_about_regexp, result, has_response=bool(status))
+    measured["probe_failed_due_to_regex"][()] = float(failed_by_regexp)
+    if any(map(is_about_cel, module.recipe.expectations)):
+        failed_by_cel = not failed_by_regexp and _failed_by(is_about_cel, result, has_response=bool(status))
+        measured["probe_failed_due_to_cel"] = {(): float(failed_by_cel)}
 
 
-def _failed_by_regexp(result: Result, *, has_response: bool) -> bool:
-    """Whether a regular expression decided, also because the body that it is about did not arrive whole.
+def _failed_by(is_cause: Callable[[Expectation], bool], result: Result, *, has_response: bool) -> bool:
+    """Whether an expectation of a kind decided, also because the body that it is about did not arrive whole.
 
-    Those about an error page, or a body that cannot be decoded, are not compared there.
+    Those about an error page, or a body that cannot be decoded, are not looked at there.
     """
     if result.status is not ResultStatus.ERROR or result.reason in (Reason.STATUS, Reason.DECODE):
         return False
-    return has_response and any(
-        not outcome.ok and is_about_regexp(outcome.expectation) for outcome in result.expectations
-    )
+    return has_response and any(not outcome.ok and is_cause(outcome.expectation) for outcome in result.expectations)
 
 
 def _adapt_stream(measured: Measured, result: Result, module: Module) -> None:

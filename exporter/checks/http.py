@@ -19,6 +19,7 @@ from exporter.http.body_file import read_body_file
 from exporter.http.client import ProbeTransport, sender_of
 from exporter.http.contained import contained
 from exporter.http.defaults import request_defaults
+from exporter.http.failure_causes import CAUSE_METRICS, Causes, causes_of
 from exporter.http.metrics import HTTP_METRICS, http_measurements
 from exporter.http.observations import answer_observations, head_observations, oddities_of, value_finders
 from exporter.http.request import new_request, with_field
@@ -28,7 +29,6 @@ from exporter.http.settings import HttpSettings
 from exporter.http.shared import HttpShared
 from exporter.http.subjects import (
     BODY,
-    FAILED_DUE_TO_REGEX,
     HEADER,
     IS_JSON,
     JSON,
@@ -40,7 +40,6 @@ from exporter.http.subjects import (
 from exporter.http.url import parse_http_url
 from exporter.http.wire import wire_request
 from exporter.judging.content import remarks_of
-from exporter.model import PATTERN_OPERATORS, leaves
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
@@ -79,7 +78,7 @@ class PreparedHttp(NamedTuple):
         of_header: Whether any of it is about header fields.
         of_body: Whether any of it is about the content of the body.
         values: What finds each of the check's values, by name.
-        regular: The expectations that FAILED_DUE_TO_REGEX is about.
+        causes: The expectations that metrics name as the cause of a failure.
     """
 
     first: WireRequest
@@ -89,7 +88,7 @@ class PreparedHttp(NamedTuple):
     of_header: bool
     of_body: bool
     values: Mapping[str, Expectation]
-    regular: tuple[Expectation, ...]
+    causes: Causes
 
 
 class HttpCheckExecutor:
@@ -188,28 +187,17 @@ def _measure(prepared: PreparedHttp, run: HttpRun) -> None:
 
 def _conclude(check: Check[HttpSettings], attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
     """Report and log what follows from the outcomes, once there has been an answer."""
+    prepared = check.prepared if isinstance(check.prepared, PreparedHttp) else None
+    causes = causes_of(check.expectations) if prepared is None else prepared.causes
+    causes.measure(attempt, outcomes, answered=STATUS.name in attempt.observed)
     if STATUS.name not in attempt.observed:
         return
     if BODY.name in attempt.observed:
         log_remarks(remarks_of(attempt.observed), attempt)
-    prepared = check.prepared if isinstance(check.prepared, PreparedHttp) else None
     values = check.settings.derived(value_finders) if prepared is None else prepared.values
     if values and JSON.name in attempt.observed:
         for outcome in evaluate(values.values(), attempt.observed):
             record_value(attempt, outcome.expectation.label, outcome.value, outcome.observed)
-    regular = _regular(check) if prepared is None else prepared.regular
-    if regular:
-        failed = any(not outcome.ok for outcome in outcomes if outcome.expectation in regular)
-        attempt.measure(FAILED_DUE_TO_REGEX, float(failed))
-
-
-def _regular(check: Check[HttpSettings]) -> tuple[Expectation, ...]:
-    return tuple([one for one in check.expectations if all(map(_is_regular, leaves([one])))])
-
-
-def _is_regular(expectation: Expectation) -> bool:
-    """Whether an expectation is about a regular expression in a header or the body."""
-    return expectation.subject in (HEADER, BODY) and expectation.operator in PATTERN_OPERATORS
 
 
 def _prepare(check: Check[HttpSettings]) -> PreparedHttp | None:
@@ -254,7 +242,7 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
         of_header=HEADER.name in demands.costs,
         of_body=not demands.costs.keys().isdisjoint(OF_BODY),
         values=values,
-        regular=_regular(check),
+        causes=causes_of(check.expectations),
     )
 
 
@@ -281,7 +269,7 @@ def _check_type(name: str, description: str) -> CheckType:
         prepare=_prepare,
         conclude=_conclude,
         settings=HttpSettings,
-        metrics=(*RESOLUTION_METRICS, *HTTP_METRICS, FAILED_DUE_TO_REGEX, PROBE_VALUE, *TLS_METRICS),
+        metrics=(*RESOLUTION_METRICS, *HTTP_METRICS, *CAUSE_METRICS, PROBE_VALUE, *TLS_METRICS),
         subjects=SUBJECTS,
         default_expectations=_expect_status,
         validate_target=_validate_target,

@@ -1,9 +1,10 @@
 """Compiles the YAML of `expect` and `retry_on` into expectations and locates every fault at its value.
 
 An item is about one subject: `{subject: {operator: operand}}`, `{subject: operand}` with the implied operator,
-or, where the subject needs a selector, `{subject: selector, operator: operand}`. Several operators in one item are
-several expectations, each exported by itself. `any: [..]` is a group of items, one of which must hold, and `all: [..]`
-one of which all must: a group is one expectation, and within it, several operators must all hold.
+or, where the subject needs a selector, `{subject: selector, operator: operand}`. A CEL expression without an operator
+beside it is expected to be true. Several operators in one item are several expectations, each exported by itself.
+`any: [..]` is a group of items, one of which must hold, and `all: [..]` one of which all must: a group is one
+expectation, and within it, several operators must all hold.
 """
 
 from __future__ import annotations
@@ -229,6 +230,8 @@ class ExpectationReader:
         }
         example = "lt: 800ms" if subject.kind is ValueKind.DURATION else "exists: true"
         if subject.selector is not SelectorKind.NONE:
+            if not beside and subject.selector is SelectorKind.CEL:
+                return {"eq": (True, within)}
             if not beside:
                 self._fault(within, f"needs an operator beside it, such as {example}", on_key=True)
             return beside

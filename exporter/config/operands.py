@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from exporter.config.problems import quoted, suggest
 from exporter.expect import evaluate
+from exporter.judging.cel import compile_cel
 from exporter.judging.json_path import compile_json_path
 from exporter.judging.pattern import Pattern
 from exporter.model import PATTERN_OPERATORS, Expectation, SelectorKind, ValueKind
@@ -33,19 +34,22 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECONDS_PER_DAY = 86400
 _ORDER = ("lt", "le", "gt", "ge")
 _SETS = ("in", "any_of", "all_of", "none_of")
+_SELECTOR_WORDS = {SelectorKind.JSON_PATH: "a JSONPath", SelectorKind.CEL: "a CEL expression"}
 
 
 def compile_selector(subject: Subject, value: object) -> object:
-    """Compile the selector of a subject: a JSONPath or the name of a header.
+    """Compile the selector of a subject: a JSONPath, a CEL expression or the name of a header.
 
     Raises:
         ValueError: When the value is not a valid selector.
     """
     if not isinstance(value, str) or not value:
-        what = "a JSONPath" if subject.selector is SelectorKind.JSON_PATH else "text"
+        what = _SELECTOR_WORDS.get(subject.selector, "text")
         raise ValueError(f"must be {what}, with the operators beside it")
     if subject.selector is SelectorKind.JSON_PATH:
         return compile_json_path(str(value))
+    if subject.selector is SelectorKind.CEL:
+        return compile_cel(str(value))
     text = refuse_control_characters(str(value))
     if subject.selector is SelectorKind.HEADER_NAME and not _HEADER_NAME.fullmatch(text):
         raise ValueError("is not the name of a header, such as Content-Type")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from exporter.http.subjects import (
     BODY,
     BODY_SIZE,
+    CEL,
     DOCUMENT,
     FINAL_URL,
     HEADER,
@@ -19,6 +20,7 @@ from exporter.http.subjects import (
     WELL_FORMED,
 )
 from exporter.judging.apart import Unobservable
+from exporter.judging.cel import CelValue
 from exporter.judging.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
 from exporter.judging.json_path import compile_json_path
 from exporter.model import Expectation, Explained, Reason
@@ -90,7 +92,12 @@ def _body_observations(exchange: Exchange) -> dict[str, Observation]:
     """Return the observations about the content of a body; of several Content-Type fields the first counts."""
     content_types = exchange.header_values("content-type")
     content = Content(exchange.body, content_types[0] if content_types else "")
-    return {BODY.name: BodyText(content), JSON.name: JsonValue(content), DOCUMENT.name: JsonFault(content)}
+    return {
+        BODY.name: BodyText(content),
+        JSON.name: JsonValue(content),
+        CEL.name: CelValue(content),
+        DOCUMENT.name: JsonFault(content),
+    }
 
 
 def value_finders(settings: JsonValuesSettings) -> Mapping[str, Expectation]:

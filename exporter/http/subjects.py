@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING
 
 from exporter.expect import evaluate
 from exporter.http.settings import MOST_REDIRECTS
-from exporter.model import Expectation, MetricSpec, Reason, SelectorKind, Subject, ValueKind, leaves
+from exporter.model import Expectation, Reason, SelectorKind, Subject, ValueKind, leaves
 from exporter.net.connection_facts import ADDRESS_SUBJECTS
 from exporter.net.tls.certificates import TLS_SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-FAILED_DUE_TO_REGEX = MetricSpec(
-    name="probe_failed_due_to_regex",
-    help="1 when a header or the body did not match, or matched, a regular expression as it was expected to; else 0",
-    defaults=(((), 0.0),),
-)
 
 
 def _spelled_version(text: str) -> str:
@@ -52,6 +46,12 @@ JSON = Subject(
     selector=SelectorKind.JSON_PATH,
     description="What a JSONPath finds in the body: the value of a single match, a list of several",
 )
+CEL = Subject(
+    name="cel",
+    kind=ValueKind.JSON,
+    selector=SelectorKind.CEL,
+    description="The value of a CEL expression about the body, which is the variable body; true is expected by default",
+)
 LOCATION = Subject(
     name="location", kind=ValueKind.TEXT, description="Where the last response redirects to, as in its Location"
 )
@@ -76,13 +76,13 @@ WELL_FORMED = Subject(
     reason=Reason.PROTOCOL,
 )
 SUBJECTS = (
-    STATUS, HEADER, BODY, BODY_SIZE, JSON, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, WELL_FORMED, FINAL_URL,
+    STATUS, HEADER, BODY, BODY_SIZE, JSON, CEL, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, WELL_FORMED, FINAL_URL,
     *ADDRESS_SUBJECTS, *TLS_SUBJECTS,
 )  # fmt: skip
 
 DOCUMENT = Subject(name="document", kind=ValueKind.JSON, description="Why the body is not JSON")
 IS_JSON = Expectation(label="is JSON", subject=DOCUMENT, operator="exists", operand=False)
-OF_BODY = (BODY.name, BODY_SIZE.name, JSON.name, DOCUMENT.name)
+OF_BODY = (BODY.name, BODY_SIZE.name, JSON.name, CEL.name, DOCUMENT.name)
 
 
 def expected_status(own: Sequence[Expectation], *, follows_redirects: bool) -> tuple[Mapping[str, object], ...]:

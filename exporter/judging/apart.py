@@ -45,7 +45,8 @@ def is_small(costs: Mapping[str, float], observed: Mapping[str, Observation]) ->
     """
     seconds = 0.0
     for subject, byte_seconds in costs.items():
-        seconds += byte_seconds * _size_bytes(observed.get(subject))
+        if subject in observed:
+            seconds += byte_seconds * max(_size_bytes(observed[subject]), 1)
     return seconds <= IN_PLACE_SECONDS
 
 

@@ -7,7 +7,7 @@ Source: RFC 9110 section 5.5 (field values), RFC 8259 (JSON).
 from __future__ import annotations
 
 import json
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from jsonpath import JSONPathError
@@ -17,7 +17,7 @@ from exporter.judging.charset import charset_of, decode_text
 from exporter.judging.json_faults import json_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from exporter.model import Observed
 
@@ -38,27 +38,28 @@ class Content:
     """A body with its media type, decoded and parsed at most once; lives as long as its exchange.
 
     Attributes:
-        size_bytes: Length of the body.
+        body: The body.
+        size_bytes: Its length.
         remarks: What there is to log so far.
     """
 
     def __init__(self, body: bytes, content_type: str) -> None:
+        self.body = body
         self.size_bytes = len(body)
         self.remarks: list[Remark] = []
-        self._body = body
         self._content_type = content_type
         self._found: dict[int, tuple[Observed, str | None]] = {}
 
     def __reduce__(self) -> tuple[type[Content], tuple[bytes, str]]:
-        return Content, (self._body, self._content_type)
+        return Content, (self.body, self._content_type)
 
     @cached_property
     def text(self) -> str:
         """The body as text; there is a remark about an unknown charset."""
-        charset = charset_of(self._body, self._content_type)
+        charset = charset_of(self.body, self._content_type)
         if charset.unknown:
             self.remarks.append(("unknown charset", {"charset": charset.unknown, "read_as": charset.name}))
-        return decode_text(self._body, charset.name)
+        return decode_text(self.body, charset.name)
 
     @property
     def fault(self) -> str | None:
@@ -87,7 +88,7 @@ class Content:
     def _parsed(self) -> tuple[object, str | None]:
         """The document, or why there is none: a hostile body is parsed once, however many expectations use it."""
         try:
-            return parse_json(self._body), None
+            return parse_json(self.body), None
         except ValueError as error:
             return None, str(error)
 
@@ -173,20 +174,25 @@ def header_text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def parse_json(body: bytes) -> object:
+def parse_json(body: bytes, *, numbers: Callable[[str], float] | None = None) -> object:
     """Parse a body as JSON (UTF-8 with or without a byte order mark, UTF-16 or UTF-32).
 
     Of members with the same name the last one counts, as in nearly every parser. `NaN` and `Infinity` are not JSON.
+
+    Args:
+        body: The body.
+        numbers: Makes a number of its digits; None makes whole numbers and floats.
 
     Raises:
         ValueError: When the body is not JSON, is nested too deeply for Python's stack (some hundred levels), or has a
             number with thousands of digits.
     """
+    load = partial(json.loads, parse_int=numbers, parse_float=numbers, parse_constant=_refuse_constant)
     try:
         if len(body) <= _LARGE_DOCUMENT_BYTES:
-            return json.loads(body, parse_constant=_refuse_constant)
+            return load(body)
         with collections_paused():
-            return json.loads(body, parse_constant=_refuse_constant)
+            return load(body)
     except json.JSONDecodeError as error:
         raise ValueError(str(json_fault(error))) from None
     except RecursionError:

@@ -6,6 +6,7 @@ arrays of small values, fields of one character. An ordinary answer takes a hund
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from exporter.judging.json_path import JsonPath
@@ -31,7 +32,10 @@ _ELEMENT_SECONDS = 2e-7
 
 
 def byte_costs(expectations: Iterable[Expectation]) -> dict[str, float]:
-    """Return the seconds that a byte of each subject can cost; subjects of fixed size are left out."""
+    """Return the seconds that a byte of each subject can cost; subjects of fixed size are left out.
+
+    The cost is infinite where it has no bound.
+    """
     costs: dict[str, float] = {}
     for expectation in leaves(expectations):
         subject = expectation.subject
@@ -47,6 +51,8 @@ def _judging_seconds(expectation: Expectation) -> float:
     seconds = _READ_SECONDS_OF_SEVERAL if is_of_several else 0.0
     if isinstance(operand, Pattern):
         seconds += INSTRUCTION_SECONDS * operand.instructions + (_MATCH_SECONDS if is_of_several else 0.0)
+    if expectation.subject.selector is SelectorKind.CEL:
+        return math.inf
     if expectation.subject.selector is SelectorKind.JSON_PATH:
         seconds += _following_seconds(expectation.selector)
         if isinstance(operand, list):

@@ -82,7 +82,9 @@ def _item(expectation: Expectation) -> dict[str, object]:
     if subject.selector is SelectorKind.NONE:
         is_short = expectation.operator == "in" and subject.kind in (ValueKind.STATUS, ValueKind.TEXT)
         return {subject.name: condition["in"] if is_short else condition, **beside}
-    return {subject.name: str(expectation.selector), **condition, **beside}
+    selector = escaped(str(getattr(expectation.selector, "text", expectation.selector)))
+    is_implied = subject.selector is SelectorKind.CEL and condition == {"eq": True}
+    return {subject.name: selector, **({} if is_implied else condition), **beside}
 
 
 def _operand(expectation: Expectation) -> object:

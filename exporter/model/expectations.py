@@ -19,6 +19,7 @@ class SelectorKind(StrEnum):
     TEXT = "text"
     HEADER_NAME = "header_name"
     JSON_PATH = "json_path"
+    CEL = "cel"
 
 
 class ValueKind(StrEnum):
@@ -44,7 +45,7 @@ class Subject:
         name: The key in `expect`, such as `status` or `json`.
         kind: The kind of value observed.
         description: One line for the JSON Schema and the README.
-        selector: What the subject needs besides its name: a header's name, a JSONPath.
+        selector: What the subject needs besides its name: a header's name, a JSONPath, a CEL expression.
         reason: The reason of a check that fails because of this subject.
         choices: The only possible texts, such as the rcodes of DNS; empty when there is no such list.
         spelled: Returns a text in the spelling in which it would be observed. Raises ValueError, with what to write,
@@ -80,7 +81,7 @@ class Expectation:
         subject: What is judged.
         operator: How it is compared.
         operand: What it is compared with, compiled: a number, a pattern, a tuple of texts, a set of ranges.
-        selector: The compiled selector (JSONPath) or its text (header name); None for subjects without one.
+        selector: The compiled selector (JSONPath, CEL) or its text (header name); None for subjects without one.
         severity: Whether a missed expectation is an error or a warning.
         is_default: Whether the check type adds it by default; when missed, it takes precedence as the reason.
         missing_ok: Whether a value that is not there is accepted.

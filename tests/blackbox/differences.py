@@ -74,6 +74,21 @@ DIFFERENCES = (
         "A defect there",
     ),
     Difference(
+        "cel-and-regexps",
+        "CEL expressions beside regular expressions about the body",
+        "Fail, because the body has been read",
+        "Both see the body",
+        "A defect there",
+    ),
+    Difference(
+        "cel-language",
+        "CEL expressions",
+        "Of any length, evaluated by cel-go",
+        "At most 2,000 characters, and 2 s of processor time; `size` of a text counts bytes, and there is no `bool()`, "
+        "no `string()` of a flag, and no time zone",
+        "Evaluated by the implementation in Rust, in a process that can be ended",
+    ),
+    Difference(
         "binary-body",
         "`body` as `!!binary` that is not UTF-8",
         "Sent",

@@ -10,6 +10,7 @@ import pytest
 from exporter.checks.builtin import BUILTIN
 from exporter.cli import main
 from exporter.config import parse_config
+from exporter.judging.cel import compile_cel
 from tests.servers.dns import run_dns_server
 from tests.servers.tcp import answer, closed_port, say, serve
 
@@ -161,3 +162,25 @@ def test_the_checks_have_the_results_of_the_jobs(
     told = capfd.readouterr().err
     checks = parse_config(output.read_text(), str(output), {kind.name: kind for kind in BUILTIN}).checks
     assert (status, told.splitlines()[-1]) == (0, f"nyxmon-exporter: {len(checks)} compared, 0 different"), told
+
+
+def test_cel_expressions_are_carried_over(tmp_path: Path) -> None:
+    """An expression that fails a probe when it is true is expected to be false, one that must be true needs no more."""
+    (tmp_path / "blackbox.yml").write_text(
+        "modules:\n  api:\n    prober: http\n    http:\n"
+        "      fail_if_body_json_matches_cel: body.status == 'down'\n"
+        "      fail_if_body_json_not_matches_cel: 'body.items.all(i, i.cost != \"$5\")'\n"
+    )
+    (tmp_path / "prometheus.yml").write_text(
+        "scrape_configs:\n- job_name: api\n  metrics_path: /probe\n  params: {module: [api]}\n"
+        f"  static_configs: [{{targets: [http://api.example/]}}]\n  relabel_configs: {USUAL}\n"
+    )
+    output = tmp_path / "checks.yml"
+    files = [f"--blackbox={tmp_path}/blackbox.yml", f"--prometheus={tmp_path}/prometheus.yml", f"--output={output}"]
+    assert main(["import", *files]) == 0
+    (check,) = parse_config(output.read_text(), str(output), {kind.name: kind for kind in BUILTIN}).checks
+    found = [(one.selector, one.operand) for one in check.expectations if one.subject.name == "cel"]
+    assert found == [
+        (compile_cel("body.status == 'down'"), False),
+        (compile_cel('body.items.all(i, i.cost != "$5")'), True),
+    ]

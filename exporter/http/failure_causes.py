@@ -1,0 +1,63 @@
+"""What HTTP checks report about why they failed: a regular expression, or a CEL expression, that decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.http.subjects import BODY, CEL, HEADER
+from exporter.model import PATTERN_OPERATORS, Expectation, MetricSpec, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from exporter.attempt import Attempt
+    from exporter.model import ExpectationOutcome
+
+FAILED_DUE_TO_REGEX = MetricSpec(
+    name="probe_failed_due_to_regex",
+    help="1 when a header or the body did not match, or matched, a regular expression as it was expected to; else 0",
+    defaults=(((), 0.0),),
+)
+FAILED_DUE_TO_CEL = MetricSpec(
+    name="probe_failed_due_to_cel",
+    help="1 when a CEL expression about the body did not have the expected value, or none; else 0; absent without any",
+)
+CAUSE_METRICS = (FAILED_DUE_TO_REGEX, FAILED_DUE_TO_CEL)
+
+
+class Causes(NamedTuple):
+    """The expectations of a check that may be such a cause; worked out once, shared by runs.
+
+    Attributes:
+        regular: Those about regular expressions.
+        of_cel: Those about CEL expressions.
+    """
+
+    regular: tuple[Expectation, ...]
+    of_cel: tuple[Expectation, ...]
+
+    def measure(self, attempt: Attempt, outcomes: Sequence[ExpectationOutcome], *, answered: bool) -> None:
+        """Measure which of them failed.
+
+        Args:
+            attempt: Where it is measured.
+            outcomes: The outcomes of the check's expectations.
+            answered: Whether there was an answer to judge; without one, neither is the cause.
+        """
+        for spec, expectations in ((FAILED_DUE_TO_REGEX, self.regular), (FAILED_DUE_TO_CEL, self.of_cel)):
+            if expectations:
+                failed = any(not outcome.ok for outcome in outcomes if outcome.expectation in expectations)
+                attempt.measure(spec, float(answered and failed))
+
+
+def causes_of(expectations: Iterable[Expectation]) -> Causes:
+    """Return those of a check's expectations that may be such a cause; of groups, those about nothing else."""
+    by_parts = [(one, leaves([one])) for one in expectations]
+    return Causes(
+        regular=tuple([one for one, parts in by_parts if all(map(_is_regular, parts))]),
+        of_cel=tuple([one for one, parts in by_parts if all(part.subject.name == CEL.name for part in parts)]),
+    )
+
+
+def _is_regular(expectation: Expectation) -> bool:
+    return expectation.subject in (HEADER, BODY) and expectation.operator in PATTERN_OPERATORS
