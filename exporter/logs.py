@@ -21,6 +21,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from exporter.masking import unmasked
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +126,7 @@ class _Writer(QueueListener):
         dropped = self._handler.dropped - self._told
         if dropped and self._lines.empty():
             self._told += dropped
-            text = f"{dropped} lines before this one were dropped: they arrived faster than they could be written"
+            text = f"dropped {counted(dropped, 'line')} before this one: more arrived than could be written"
             self._write(self._handler.format(logging.LogRecord(__name__, logging.WARNING, "", 0, text, None, None)))
 
     def _write(self, line: str) -> None:

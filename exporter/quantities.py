@@ -1,4 +1,4 @@
-"""Formats numbers and durations for people: short, and with an exponent only where necessary."""
+"""Formats numbers, counts and durations for people: short, and with an exponent only where necessary."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ def number_text(value: float) -> str:
     if value == int(value):
         return str(int(value))
     return _trimmed(f"{value:.3f}") if abs(value) >= _LARGE else _plain(f"{value:.6g}")
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 check`, `2 checks`.
+
+    Args:
+        number: How many there are.
+        noun: The noun for one.
+        plural: The noun for several, where an `s` does not make it.
+    """
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def seconds_text(seconds: float) -> str:

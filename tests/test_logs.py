@@ -127,7 +127,7 @@ def test_lines_that_were_dropped_are_counted() -> None:
         shown = [log.readline()]
         while "dropped" not in shown[-1]:
             shown.append(log.readline())
-    assert f'level=warning logger=exporter.logs msg="{3001 - len(shown)} lines before this one' in shown[-1]
+    assert f'level=warning logger=exporter.logs msg="dropped {3001 - len(shown)} lines before this one' in shown[-1]
 
 
 def test_a_log_that_nobody_reads_delays_nothing() -> None:

@@ -20,6 +20,7 @@ from exporter.config.yaml_nodes import load_document
 from exporter.gc_tuning import collections_paused
 from exporter.model import Check
 from exporter.model.checks import LONGEST_SCRAPE_SECONDS
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,7 +125,7 @@ class Modules:
     @property
     def summary(self) -> str:
         """How many modules it contains."""
-        return f"{len(self.by_name)} modules"
+        return counted(len(self.by_name), "module")
 
     def get(self, name: str) -> Module | None:
         """Return a module; None when there is none of this name."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter.judging.apart import is_small, judged_apart, largest_bytes
 from exporter.judging.estimate import byte_costs
 from exporter.model import leaves
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +55,7 @@ async def with_large_ones_judged(
         return observed
     size_bytes = largest_bytes(demands.costs, observed)
     attempt.note("judging apart", size_bytes=size_bytes)
-    with attempt.held(detail=f"its answer of {size_bytes} bytes was being judged"):
+    with attempt.held(detail=f"its answer of {counted(size_bytes, 'byte')} was being judged"):
         verdict = await judged_apart(*demands, observed)
     log_remarks(verdict.remarks, attempt)
     return verdict.observed

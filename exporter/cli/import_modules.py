@@ -19,6 +19,7 @@ from exporter.config import parse_config
 from exporter.migration.document import DEFAULT_MODULE, import_jobs
 from exporter.migration.prometheus import read_jobs
 from exporter.model import ResultStatus
+from exporter.quantities import counted
 from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.runner import AsyncCheckRunner
 
@@ -60,8 +61,8 @@ def import_modules(options: Options) -> int:
         replace_file(output, imported.text)
     types = ExecutorRegistry.with_builtins().own_types
     config = parse_config(imported.text, str(output or "checks.yml"), types)
-    remarks = f", {imported.remarks} comments on what needs a look" if imported.remarks else ""
-    sys.stderr.write(f"nyxmon-exporter: {len(config.checks)} checks{remarks}\n")
+    remarks = f", {counted(imported.remarks, 'comment')} on what needs a look" if imported.remarks else ""
+    sys.stderr.write(f"nyxmon-exporter: {config.summary}{remarks}\n")
     return _verify(config, imported.probes) if options.verify else 0
 
 

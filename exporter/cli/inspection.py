@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from exporter.blackbox import load_modules
 from exporter.cli.program import configuration_loader
 from exporter.config import json_schema
+from exporter.quantities import counted
 from exporter.runner.registry import ExecutorRegistry
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _report(file: str, summary: str, warnings: Sequence[ConfigProblem], disabled
     for warning in warnings:
         sys.stderr.write(f"warning: {warning}\n")
     disabled_too = f" and {disabled} disabled" if disabled else ""
-    problems = f"{len(warnings)} warnings" if warnings else "no problems"
+    problems = counted(len(warnings), "warning") if warnings else "no problems"
     sys.stdout.write(f"{file}: {summary}{disabled_too}, {problems}\n")
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from exporter.foreign import text_of
 from exporter.logs import escape_unprintable
 from exporter.model import ResultStatus
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ def print_table(
     summary = [f"{counts[status.state]} {status.state}" for status in ResultStatus]
     if counts[_MAINTENANCE]:
         summary.append(f"{counts[_MAINTENANCE]} in maintenance")
-    sys.stdout.write(f"{len(checks)} checks in {batch.duration_seconds:.2f} s: {', '.join(summary)}\n")
+    sys.stdout.write(f"{counted(len(checks), 'check')} in {batch.duration_seconds:.2f} s: {', '.join(summary)}\n")
 
 
 def json_report(

@@ -143,9 +143,9 @@ class _Serving:
         modules = live_modules and live_modules.current
         of_modules = f" and {modules.summary} of {modules.file}" if modules else ""
         logger.info(
-            "nyxmon-exporter %s serves %d checks of %s%s at %s",
+            "nyxmon-exporter %s serves %s of %s%s at %s",
             __version__,
-            len(config.checks),
+            config.summary,
             config.file,
             of_modules,
             " ".join(listener_url(listener) for listener in self._listeners),

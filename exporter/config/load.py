@@ -26,6 +26,7 @@ from exporter.config.target_files import TargetFiles
 from exporter.config.validation import validate
 from exporter.config.values import Reader
 from exporter.gc_tuning import collections_paused
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +65,7 @@ class Config:
     @property
     def summary(self) -> str:
         """How many checks it contains."""
-        return f"{len(self.checks)} checks"
+        return counted(len(self.checks), "check")
 
     @cached_property
     def rendered(self) -> str:

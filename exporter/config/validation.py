@@ -13,6 +13,7 @@ from exporter.config.model_fields import fields_of
 from exporter.config.problems import Fault, kind_of, quoted
 from exporter.config.secrets import shown_key
 from exporter.config.yaml_scalars import read_scalar
+from exporter.quantities import counted
 from exporter.secrecy import MASK, SECRET_TEXTS, SecretText, is_credential_name, secret_texts
 from exporter.settings import SettingsModel
 
@@ -185,7 +186,7 @@ def _message(error: ErrorDetails, shown: str, value: object) -> str:
         case "string_too_short" | "too_short":
             return "must not be empty"
         case "string_too_long":
-            return f"must have at most {context['max_length']} characters"
+            return f"must have at most {counted(context['max_length'], 'character')}"
         case "too_long":
             return f"must have at most {context['max_length']} {'characters' if isinstance(value, str) else 'values'}"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":

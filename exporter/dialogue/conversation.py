@@ -15,6 +15,7 @@ from exporter.dialogue.metrics import CAPTURE, EXPECT_INFO, FAILED_DUE_TO_BYTES,
 from exporter.errors import CheckFailed
 from exporter.judging.estimate import IN_PLACE_SECONDS, INSTRUCTION_SECONDS
 from exporter.model import Reason
+from exporter.quantities import counted
 from exporter.values import record_value
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ async def _expect_line(pattern: Pattern, name: str, peer: Peer, attempt: Attempt
     last = b""
     while (said := await peer.next_text()) is not None:
         if len(said) > searchable_bytes:
-            detail = f"{name} read {len(said)} bytes in one line; {pattern.text} is searched for in {searchable_bytes}"
+            read = counted(len(said), "byte")
+            detail = f"{name} read {read} in one line; {pattern.text} is searched for in {searchable_bytes}"
             raise CheckFailed(Reason.TOO_LARGE, detail)
         text = said.decode(errors="replace")
         captured = pattern.captured_in(text)
@@ -137,7 +139,8 @@ async def _expect_line(pattern: Pattern, name: str, peer: Peer, attempt: Attempt
         read_bytes += len(said)
         unrested_seconds += _LINE_SECONDS + len(said) * byte_seconds
         if lines >= MAX_LINES or read_bytes >= MAX_READ_BYTES:
-            detail = f"{name} read {lines} lines with {read_bytes} bytes, none of which matches {pattern.text}"
+            read = f"{counted(lines, 'line')} with {counted(read_bytes, 'byte')}"
+            detail = f"{name} read {read}, none of which matches {pattern.text}"
             raise CheckFailed(Reason.TOO_LARGE, detail)
         if unrested_seconds >= IN_PLACE_SECONDS:
             unrested_seconds = 0.0

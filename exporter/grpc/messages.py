@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.quantities import counted
 
 _PREFIX_BYTES = 5
 _MESSAGE_LIMIT_BYTES = 1 << 14  # a health message has a few bytes
@@ -51,5 +52,7 @@ class MessageReader:
         if not received:
             raise CheckFailed(Reason.PROTOCOL, "the call ended with OK and without a message")
         if len(received) < _PREFIX_BYTES or len(received) - _PREFIX_BYTES < int.from_bytes(received[1:5], "big"):
-            raise CheckFailed(Reason.PROTOCOL, f"the call ended after {len(received)} bytes of an incomplete message")
+            raise CheckFailed(
+                Reason.PROTOCOL, f"the call ended after {counted(len(received), 'byte')} of an incomplete message"
+            )
         return bytes(received[_PREFIX_BYTES:])

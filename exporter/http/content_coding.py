@@ -18,6 +18,7 @@ import zstandard
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -281,7 +282,7 @@ _DECODERS: Mapping[str, Callable[[int], Decoder]] = {
 
 
 def _too_large(limit_bytes: int) -> CheckFailed:
-    return CheckFailed(Reason.TOO_LARGE, f"the decoded body is larger than {limit_bytes} bytes")
+    return CheckFailed(Reason.TOO_LARGE, f"the decoded body is larger than {counted(limit_bytes, 'byte')}")
 
 
 def _corrupt(coding: str, why: str) -> CheckFailed:

@@ -17,6 +17,7 @@ from exporter.http.http1_head import HeadReader
 from exporter.http.response import ResponseReader
 from exporter.model import Reason
 from exporter.net.connect import close_without_waiting
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from exporter.http.message import Exchange, WireRequest
@@ -170,8 +171,8 @@ class Http1Protocol(asyncio.Protocol):
         return self._transport is not None and bool(self._transport.get_extra_info("cut_off"))
 
     def _cut_off(self) -> str:
-        ended = f"the connection ended without close_notify after {self._exchange.wire_body_bytes} bytes of the body"
-        return f"{ended}, which may not be all of it"
+        got = counted(self._exchange.wire_body_bytes, "byte")
+        return f"the connection ended without close_notify after {got} of the body, which may not be all of it"
 
     def _settle(self, failure: CheckFailed | None = None) -> None:
         """Finish; drop the references between the parsers and this object."""

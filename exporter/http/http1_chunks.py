@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from exporter.net.field_lines import FieldLines, Oddities, malformed, shown
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,7 +170,9 @@ class ChunkedBody:
     def _take_line(self, line: bytes) -> None:
         self._lines += 1
         if self._lines > _FREE_LINES + self._body_bytes // _BODY_BYTES_PER_LINE:
-            raise malformed(_WHAT, f"{self._lines} unusual lines of framing carry a body of {self._body_bytes} bytes")
+            raise malformed(
+                _WHAT, f"{self._lines} unusual lines of framing carry a body of {counted(self._body_bytes, 'byte')}"
+            )
         is_bare = not line.endswith(b"\r")
         line = line.removesuffix(b"\r")
         if is_bare:

@@ -16,6 +16,7 @@ from exporter.http.contained import without_octets
 from exporter.http.response import body_decoder
 from exporter.model import Reason
 from exporter.net.errors import connection_failure
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from exporter.http.message import Exchange, WireRequest
@@ -86,7 +87,7 @@ async def _take_in(response: httpx.Response, exchange: Exchange, limit_bytes: in
 
 def _check_size(exchange: Exchange, limit_bytes: int) -> None:
     if exchange.wire_body_bytes > limit_bytes:
-        raise CheckFailed(Reason.TOO_LARGE, f"the body is larger than {limit_bytes} bytes")
+        raise CheckFailed(Reason.TOO_LARGE, f"the body is larger than {counted(limit_bytes, 'byte')}")
 
 
 def _failure(error: httpx.HTTPError, host: str) -> CheckFailed:

@@ -15,6 +15,7 @@ from exporter.http.request import new_request
 from exporter.http.url import NotHttpError, effective_port, resolve_reference
 from exporter.judging.content import header_text
 from exporter.model import Reason
+from exporter.quantities import counted
 from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def redirect_target(base: httpx.URL, locations: Sequence[bytes], status: int) ->
         raise _refused(f"has {len(locations)} Locations that differ")
     location = locations[0]
     if len(location) > _LOCATION_LIMIT_BYTES:
-        raise _refused(f"has a Location of {len(location)} characters")
+        raise _refused(f"has a Location of {counted(len(location), 'character')}")
     try:
         url = resolve_reference(base, location)
     except NotHttpError as error:

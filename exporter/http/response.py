@@ -14,6 +14,7 @@ from exporter.errors import CheckFailed
 from exporter.http.content_coding import assumed_decoder, decoded_in_thread, decoder_for
 from exporter.model import Reason
 from exporter.net.errors import connection_failure
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +120,7 @@ class ResponseReader:
             return False
         self.declared_bytes = exchange.content_length
         if self.declared_bytes > self._limit_bytes:
-            raise self._too_large(f"announced with {self.declared_bytes} bytes, which is")
+            raise self._too_large(f"announced with {counted(self.declared_bytes, 'byte')}, which is")
         self._decoder = body_decoder(exchange, self._limit_bytes, self._request.options.coding)
         return True
 
@@ -130,7 +131,7 @@ class ResponseReader:
             CheckFailed: With reason `too_large`.
         """
         if size_bytes > self._limit_bytes:
-            raise self._too_large(f"has a chunk of {size_bytes} bytes, which is")
+            raise self._too_large(f"has a chunk of {counted(size_bytes, 'byte')}, which is")
         if self._exchange.wire_body_bytes + size_bytes > self._limit_bytes:
             raise self._too_large("is")
 
@@ -153,7 +154,7 @@ class ResponseReader:
             CheckFailed: With reason `protocol`.
         """
         if framing_bytes > free_bytes + _FRAMING_BYTES_PER_BYTE * self._carried_bytes:
-            raise self._out_of_proportion(f"{framing_bytes} bytes of framing")
+            raise self._out_of_proportion(f"{counted(framing_bytes, 'byte')} of framing")
 
     def check_pieces(self, number: int, what: str) -> None:
         """Reject an answer in endless frames or datagrams that carry next to nothing.
@@ -185,9 +186,10 @@ class ResponseReader:
         if error is not None:
             return connection_failure(error, "reading the body" if exchange.status else "waiting for the response")
         if exchange.status:
-            of = f" of {self.declared_bytes}" if self.declared_bytes >= 0 else ""
-            got = f"{exchange.wire_body_bytes}{of} bytes of the body"
-            detail = f"the server closed the connection after {got}, before its end"
+            got = counted(exchange.wire_body_bytes, "byte")
+            if self.declared_bytes >= 0:
+                got = f"{exchange.wire_body_bytes} of {counted(self.declared_bytes, 'byte')}"
+            detail = f"the server closed the connection after {got} of the body, before its end"
         elif exchange.first_byte_at:
             detail = "the server closed the connection within the response's head"
         else:
@@ -208,10 +210,10 @@ class ResponseReader:
         return self._exchange.wire_body_bytes + len(self._request.content)
 
     def _out_of_proportion(self, what: str) -> CheckFailed:
-        return CheckFailed(Reason.PROTOCOL, f"{what} carry a body of {self._exchange.wire_body_bytes} bytes")
+        return CheckFailed(Reason.PROTOCOL, f"{what} carry a body of {counted(self._exchange.wire_body_bytes, 'byte')}")
 
     def _too_large(self, what: str) -> CheckFailed:
-        return CheckFailed(Reason.TOO_LARGE, f"the body {what} larger than {self._limit_bytes} bytes")
+        return CheckFailed(Reason.TOO_LARGE, f"the body {what} larger than {counted(self._limit_bytes, 'byte')}")
 
 
 def body_decoder(exchange: Exchange, limit_bytes: int, coding: str | None = None) -> Decoder | None:

@@ -14,6 +14,7 @@ from exporter.http.redirects import is_same_origin, left_behind, redirected_opti
 from exporter.http.wire import wire_request
 from exporter.model import Reason
 from exporter.net.proxy.tunnel import refused_by_proxy
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
@@ -94,7 +95,7 @@ class HttpRun:
         request, options = first.to_httpx(), first.options
         while exchange.redirects:
             if self.redirects == rules.max_redirects:
-                raise CheckFailed(Reason.REDIRECT, f"more than {rules.max_redirects} redirects")
+                raise CheckFailed(Reason.REDIRECT, f"more than {counted(rules.max_redirects, 'redirect')}")
             with contained(Reason.REDIRECT, "the redirect cannot be followed", self.attempt):
                 cookies.keep(request.url, exchange)
                 before, request = request.url, redirected_request(request, exchange, rules)

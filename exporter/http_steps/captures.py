@@ -12,6 +12,7 @@ from exporter.judging.content import header_text, parse_json
 from exporter.judging.estimate import INSTRUCTION_SECONDS
 from exporter.judging.json_path import compile_json_path
 from exporter.model import Reason
+from exporter.quantities import counted
 from exporter.secrecy import MASK
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _found(capture: Capture, exchange: Exchange, cookies: RunCookies, url: httpx
 
 def _in_json(path: str, exchange: Exchange) -> str:
     if len(exchange.body) > MAX_JSON_BYTES:
-        detail = f"received {len(exchange.body)} bytes; {path} is captured from at most {MAX_JSON_BYTES}"
+        detail = f"received {counted(len(exchange.body), 'byte')}; {path} is captured from at most {MAX_JSON_BYTES}"
         raise CheckFailed(Reason.TOO_LARGE, detail)
     try:
         document = parse_json(exchange.body)
@@ -113,7 +114,8 @@ def _in_body(pattern: Pattern, exchange: Exchange) -> str:
     text = decode_text(searched, charset_of(searched, content_types[0] if content_types else "").name)
     found = _matched(pattern, text)
     if not found and len(searched) < len(exchange.body):
-        detail = f"received {len(exchange.body)} bytes; the first {len(searched)} have nothing for body {pattern.text}"
+        received = counted(len(exchange.body), "byte")
+        detail = f"received {received}; the first {len(searched)} have nothing for body {pattern.text}"
         raise CheckFailed(Reason.TOO_LARGE, detail)
     return found
 

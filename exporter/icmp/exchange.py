@@ -31,6 +31,7 @@ from exporter.icmp.sockets import read_control, read_error_control, socket_addre
 from exporter.model import Reason
 from exporter.net.addresses import parse_address
 from exporter.net.errors import connection_failure
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from exporter.icmp.packets import EchoReply
@@ -190,7 +191,9 @@ class SharedSocket:
 def _why_not_sent(error: OSError, series: EchoSeries, payload_bytes: int) -> CheckFailed:
     target = series.address.text
     if error.errno == errno.EMSGSIZE:
-        detail = f"an echo request to {target} with a payload of {payload_bytes} bytes is too large for its link"
+        detail = (
+            f"an echo request to {target} with a payload of {counted(payload_bytes, 'byte')} is too large for its link"
+        )
         return CheckFailed(Reason.LOCAL, detail)
     sender = "" if series.source_ip is None else f" from {series.source_ip}"
     return connection_failure(error, f"sending an echo request to {target}{sender}")

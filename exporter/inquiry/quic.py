@@ -15,6 +15,7 @@ from exporter.net.dns.exchange import Reply, why_no_answer
 from exporter.net.dns.reader import DnsAnswer
 from exporter.net.quic.application import QuicApplication
 from exporter.net.quic.connect import connect_quic
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from aioquic.quic.events import QuicEvent
@@ -130,7 +131,7 @@ class _QuicQuestion:
         self._received += event.data
         received, announced = len(self._received) - _LENGTH_OCTETS, int.from_bytes(self._received[:_LENGTH_OCTETS])
         if received > announced:
-            raise CheckFailed(Reason.PROTOCOL, f"{received - announced} octets follow the answer")
+            raise CheckFailed(Reason.PROTOCOL, f"the answer is followed by {counted(received - announced, 'octet')}")
         if 0 <= received == announced:
             self.is_answered, self.received_at = True, perf_counter()
             self._outcome.set_result(bytes(self._received[_LENGTH_OCTETS:]))
@@ -156,4 +157,4 @@ class _QuicQuestion:
         if not self._received:
             return "the server ended the stream without an answer"
         received = max(len(self._received) - _LENGTH_OCTETS, 0)
-        return f"the server announced an answer of {announced} octets and ended the stream after {received}"
+        return f"the server announced an answer of {counted(announced, 'octet')} and ended the stream after {received}"

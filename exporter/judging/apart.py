@@ -11,6 +11,7 @@ from exporter.errors import CheckFailed
 from exporter.judging.estimate import IN_PLACE_SECONDS
 from exporter.judging.workers import WORKERS
 from exporter.model import Expectation, ExpectationOutcome, Judged, Reason, Subject, leaves
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,13 +81,13 @@ async def judged_apart(
     try:
         answer = await WORKERS.answer_to(partial(pickle.dumps, question, pickle.HIGHEST_PROTOCOL), key=id(asked[0]))
     except CheckFailed as failure:
-        verdict = Unobservable(failure.reason, f"{failure.detail} ({size_bytes} bytes)")
+        verdict = Unobservable(failure.reason, f"{failure.detail} ({counted(size_bytes, 'byte')})")
     except (pickle.PicklingError, AttributeError, TypeError):
         return Verdict(observed)  # an embedder's operand that cannot be pickled
     else:
         remarks = [(message, fields) for message, fields in answer["log"]]
         outcomes = _outcomes(asked, answer)
-        detail = f"judging the answer takes more memory than it may ({size_bytes} bytes)"
+        detail = f"judging the answer takes more memory than it may ({counted(size_bytes, 'byte')})"
         verdict = Unobservable(Reason.TOO_LARGE, detail) if outcomes is None else Judged(outcomes)
     return Verdict({**observed, **dict.fromkeys(apart, verdict)}, remarks)
 

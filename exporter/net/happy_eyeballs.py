@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from exporter.errors import CheckFailed
 from exporter.net.addresses import endpoint
 from exporter.net.errors import connection_failure
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
@@ -102,7 +103,7 @@ class Race:
             for address, failure in islice(self._tried.items(), _MOST_TOLD)
         ]
         if len(self._tried) > _MOST_TOLD:
-            told.append(f"{len(self._tried) - _MOST_TOLD} more addresses failed")
+            told.append(f"{counted(len(self._tried) - _MOST_TOLD, 'more address', 'more addresses')} failed")
         return "; ".join((*told, *(failure.detail for failure in self._candidates.failures)))
 
     def established(self, address: Address, transport: asyncio.Transport) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.errors import connection_failure
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +104,7 @@ class ReceivedBytes(asyncio.Protocol):
             if not await self._more(f"waiting for {what}"):
                 if not self.buffer:
                     raise CheckFailed(Reason.CONNECTION_RESET, f"the peer closed the connection before {what}")
-                detail = f"the peer closed the connection after {len(self.buffer)} bytes, before {what}"
+                detail = f"the peer closed the connection after {counted(len(self.buffer), 'byte')}, before {what}"
                 raise CheckFailed(Reason.PROTOCOL, detail)
         return self._remove(end)
 

@@ -11,6 +11,7 @@ from exporter.net.connect_options import connect_options
 from exporter.net.connection_report import report_tls
 from exporter.net.tls.context_recipe import context_recipe
 from exporter.net.tls.transport import TlsTransport
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -92,7 +93,9 @@ class Stream:
             CheckFailed: With reason `protocol` when the peer closed after some of them, `connection_reset` when it
                 closed before or the connection broke.
         """
-        return await self._received.take_message(lambda buffer: size if len(buffer) >= size else 0, f"{size} bytes")
+        return await self._received.take_message(
+            lambda buffer: size if len(buffer) >= size else 0, counted(size, "byte")
+        )
 
     async def read_until(self, separator: bytes, limit_bytes: int) -> bytes:
         """Return the bytes up to a separator, with it.
@@ -111,7 +114,9 @@ class Stream:
             found = buffer.find(separator, max(searched - len(separator) + 1, 0), limit_bytes)
             searched = len(buffer)
             if found < 0 and searched >= limit_bytes:
-                raise CheckFailed(Reason.PROTOCOL, f"the peer sent {limit_bytes} bytes without {separator!r}")
+                raise CheckFailed(
+                    Reason.PROTOCOL, f"the peer sent {counted(limit_bytes, 'byte')} without {separator!r}"
+                )
             return found + len(separator) if found >= 0 else 0
 
         return await self._received.take_message(end_of, "a whole line" if separator == b"\n" else repr(separator))
@@ -162,7 +167,7 @@ class Stream:
         context = await self._network.context(context_recipe(tls), attempt)
         await self._network.wait_for_turn(attempt, handshake=True)
         if self._received.buffer:
-            detail = f"the peer sent {len(self._received.buffer)} more bytes before the TLS handshake"
+            detail = f"the peer sent {counted(len(self._received.buffer), 'more byte')} before the TLS handshake"
             raise CheckFailed(Reason.STARTTLS, detail)
         if self._received.is_over:
             raise CheckFailed(Reason.STARTTLS, "the peer closed the connection before the TLS handshake")

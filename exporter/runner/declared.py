@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.exposition.labels import is_free_label
 from exporter.foreign import member_of, repr_of, text_of
 from exporter.model import LogLine, Measurement, MetricSpec, Reason
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -161,7 +162,8 @@ class DeclaredSeries:
             if len(labels) % 2 or len(set(names)) < len(names) or not all(map(is_free_label, names)):
                 return f"it measured {spec.name} with {repr_of(labels)}, which are not names and values of labels"
         elif len(labels) != len(spec.labels):
-            return f"it measured {spec.name} with {len(labels)} label values; it has {len(spec.labels)} labels"
+            given, declared = counted(len(labels), "label value"), counted(len(spec.labels), "label")
+            return f"it measured {spec.name} with {given}; it has {declared}"
         if len(self._sound) >= _MAX_SOUND_SERIES:
             self._sound.clear()
         self._sound.add((spec, labels))

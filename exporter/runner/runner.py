@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from exporter.http.shared import HttpShared
 from exporter.model import Reason
+from exporter.quantities import counted
 from exporter.runner.batch import BatchRun, Shared
 from exporter.runner.blocking import find_blocker
 from exporter.runner.completion import Completion
@@ -198,9 +199,9 @@ class AsyncCheckRunner:
         missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, _blocked_detail(check, blocker)))
         culprit = f": the check {blocker.execution.check.name} blocks it at {blocker.place}" if blocker else ""
         logger.error(
-            "the event loop has not answered for %.1f s; %d checks did not finish%s",
+            "the event loop has not answered for %.1f s; %s did not finish%s",
             silent_seconds,
-            missing,
+            counted(missing, "check"),
             culprit,
         )
         return run.report()
@@ -208,7 +209,7 @@ class AsyncCheckRunner:
     def _fail(self, call: LoopCall, run: BatchRun, delivery: ResultSink, error: BaseException) -> Batch:
         """Report on a batch that broke with the results that exist, and replace the loop for the next batch."""
         missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, LOOP_BROKE))
-        logger.error("the batch broke; %d checks did not finish", missing, exc_info=error)
+        logger.error("the batch broke; %s did not finish", counted(missing, "check"), exc_info=error)
         self._loops.died(call)
         return run.report()
 

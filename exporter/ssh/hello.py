@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.field_lines import printable, shown
+from exporter.quantities import counted
 
 _LINE_LIMIT_BYTES = 255  # section 4.2
 _MAX_LINES_BEFORE = 50
@@ -104,7 +105,7 @@ class ServerHello:
             return False
         length, padding = int.from_bytes(self._unread[:4], "big"), self._unread[4]
         if not padding + 2 <= length <= _PACKET_LIMIT_BYTES:
-            raise _malformed(f"a packet of {length} bytes with {padding} bytes of padding came")
+            raise _malformed(f"a packet of {counted(length, 'byte')} with {counted(padding, 'byte')} of padding came")
         if len(self._unread) < 4 + length:
             return False
         payload = bytes(self._unread[5 : 4 + length - padding])

@@ -15,6 +15,7 @@ from exporter.errors import CheckFailed
 from exporter.http.contained import without_octets
 from exporter.model import Reason
 from exporter.net.field_lines import printable
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from wsproto.frame_protocol import Frame
@@ -106,7 +107,7 @@ class MessageReader:
         part = frame.payload
         self._part_bytes += len(part.encode() if isinstance(part, str) else part)
         if self._part_bytes > self._limit_bytes:
-            raise CheckFailed(Reason.TOO_LARGE, f"a message is larger than {self._limit_bytes} bytes")
+            raise CheckFailed(Reason.TOO_LARGE, f"a message is larger than {counted(self._limit_bytes, 'byte')}")
         self._parts.append(part)  # type: ignore[arg-type] # text or bytes for this opcode
         if frame.message_finished:
             text = isinstance(part, str)

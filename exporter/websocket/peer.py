@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
+from exporter.quantities import counted
 from exporter.websocket.messages import MessageReader
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ class WebSocketPeer:
             await self._receive()
             kept_bytes = sum(map(len, self._reader.messages))
             if kept_bytes > _MOST_KEPT_BYTES:
-                raise CheckFailed(Reason.TOO_LARGE, f"the server said {kept_bytes} bytes instead of answering a ping")
+                raise CheckFailed(
+                    Reason.TOO_LARGE, f"the server said {counted(kept_bytes, 'byte')} instead of answering a ping"
+                )
 
     async def close(self, *, closes_first: bool = True, awaits_close: bool = False) -> None:
         """Close the connection, and ignore what the server still says.

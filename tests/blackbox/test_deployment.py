@@ -68,7 +68,7 @@ def test_the_systemd_unit_starts_it(tmp_path: Path) -> None:
     assert command is not None
     arguments = shlex.split(command[1].replace("$ARGS", shlex.split(variables["ARGS"])[0].replace("FILE", str(file))))
     outcome = run_command(*arguments[1:])
-    assert (outcome.status, outcome.stdout, outcome.stderr) == (0, f"{file}: 1 modules, no problems\n", "")
+    assert (outcome.status, outcome.stdout, outcome.stderr) == (0, f"{file}: 1 module, no problems\n", "")
 
 
 def test_helm_values_and_a_probe_resource_work(tmp_path: Path) -> None:

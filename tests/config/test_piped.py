@@ -101,6 +101,6 @@ def test_the_program_reads_standard_input() -> None:
     command = [sys.executable, "-m", "exporter", "--config.file=/dev/stdin", "--config.check"]
     good = subprocess.run(command, input=CHECKS, capture_output=True, check=False, timeout=60)
     bad = subprocess.run(command, input=b"checks: [{}]", capture_output=True, check=False, timeout=60)
-    assert (good.returncode, good.stdout) == (0, b"stdin: 1 checks, no problems\n")
+    assert (good.returncode, good.stdout) == (0, b"stdin: 1 check, no problems\n")
     assert bad.returncode == 2
     assert bad.stderr.startswith(b"stdin:1:10: ")

@@ -322,7 +322,7 @@ def test_a_reload_puts_the_new_configuration_in_force() -> None:
     new = Config(checks=(Check(name="new", check_type="slow", target="0"),), file="checks.yml")
     with serving(CONFIG, lambda: new) as served:
         answer = served.client.post(f"{served.url}/-/reload")
-        assert (answer.status_code, answer.text) == (200, "reloaded: 1 checks\n")
+        assert (answer.status_code, answer.text) == (200, "reloaded: 1 check\n")
         assert names_on(served.get("/metrics").text) == ["new"]
 
 

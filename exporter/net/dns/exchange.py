@@ -26,6 +26,7 @@ from exporter.model import Reason
 from exporter.net.dns.message import HEADER_OCTETS, Question
 from exporter.net.dns.reader import DnsAnswer
 from exporter.net.errors import connection_failure
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     import socket
@@ -180,7 +181,7 @@ class _Datagrams:
                 self._ignore(wire, failure.detail)
                 malformed += 1
                 if malformed == _MOST_MALFORMED:
-                    detail = f"the server sent {malformed} answers that cannot be read; {failure.detail}"
+                    detail = f"the server sent {counted(malformed, 'answer')} that cannot be read; {failure.detail}"
                     raise CheckFailed(Reason.PROTOCOL, detail) from failure
 
     def close(self) -> None:
@@ -263,7 +264,7 @@ class DnsStream(asyncio.Protocol):
         if not self._received:
             return CheckFailed(Reason.CONNECTION_RESET, "the server closed the connection without an answer")
         announced, received = int.from_bytes(self._received[:2]), max(len(self._received) - 2, 0)
-        detail = f"the server announced an answer of {announced} octets and closed after {received}"
+        detail = f"the server announced an answer of {counted(announced, 'octet')} and closed after {received}"
         return CheckFailed(Reason.PROTOCOL, detail)
 
     async def ask(self) -> Reply:

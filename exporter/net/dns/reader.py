@@ -19,6 +19,7 @@ from exporter.model import Reason
 from exporter.net.dns.message import HEADER_OCTETS, BadNameError, Names, frame_at, reached_names
 from exporter.net.dns.records import read_record, record_text
 from exporter.net.dns.sections import RecordData
+from exporter.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +124,7 @@ class DnsAnswer:
                     offset = _read_frames(wire, names, offset, min(left, _RECORDS_AT_ONCE), kept)
                     yield
             if offset != len(wire):
-                _refuse(f"{len(wire) - offset} octets follow its end")
+                _refuse(f"its end is followed by {counted(len(wire) - offset, 'octet')}")
             self._take_in(wire, frames, extra)
             links = [frame for frame in frames if frame.record_type in _LINKS]
             reached = reached_names(question, links, names) if links else {question.name}
