@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import logging
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.allowed_targets import is_address, parse_allowed_targets
+from exporter.allowed_targets import parse_allowed_targets
 from exporter.blackbox import HostnameConflictError
 from exporter.blackbox.debug import debug_text
 from exporter.blackbox.page import ProbePages
 from exporter.blackbox.timeouts import probe_timeout_seconds
 from exporter.config.secrets import mask_url_password
-from exporter.errors import ExporterError
 from exporter.exposition.families import Family, Kind
 from exporter.exposition.series import single
 from exporter.exposition.text_format import Format, write_page
 from exporter.masking import masked_result
 from exporter.model import Reason, Result, ResultStatus
-from exporter.settings import parse_host_port
+from exporter.scrape.probe_requests import (
+    BadProbeError,
+    Probe,
+    ProbeRequest,
+    TargetRefusedError,
+    UnknownModuleError,
+    probe_name,
+    refusal_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +46,6 @@ logger = logging.getLogger(__name__)
 ANY_TARGET = parse_allowed_targets(())
 """Targets as open as those of blackbox_exporter, but for link-local and metadata addresses."""
 
-_URL_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 DEFAULT_MODULE = "http_2xx"
 _SPARE_SECONDS = 0.1
 """How much later than the probe its batch ends, so that the probe reports its own timeout."""
@@ -72,65 +77,6 @@ class _Loaded(NamedTuple):
 
     pages: ProbePages
     check: Callable[[str, str | None], Check]
-
-
-class UnknownModuleError(ExporterError):
-    """Raised when a request names a module that does not exist; the text is that of blackbox_exporter."""
-
-
-class TargetRefusedError(ExporterError):
-    """Raised when it is certain without a lookup that a target is not allowed."""
-
-
-class BadProbeError(ExporterError):
-    """Raised when a request for a probe is not complete or contradicts its module."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeRequest:
-    """A request for a probe.
-
-    Attributes:
-        target: The target.
-        module: The name of the module; empty for the default one.
-        hostname: The name to ask for at the target, instead of its own; empty for none.
-        scrape_timeout: The time that Prometheus allows, as its header says; None when it was not sent.
-    """
-
-    target: str
-    module: str = ""
-    hostname: str = ""
-    scrape_timeout: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """A probe to run, made from a request.
-
-    Attributes:
-        pages: The pages of its module.
-        target: The target as it is shown.
-        timeout_seconds: Its time limit.
-        check: What is run; None when the target cannot be probed.
-        fault: Why the target cannot be probed; empty when it can.
-    """
-
-    pages: ProbePages
-    target: str
-    timeout_seconds: float
-    check: Check | None
-    fault: str = ""
-
-    @property
-    def name(self) -> str:
-        """What tells it from probes of other modules and targets."""
-        return probe_name(self.pages.module, self.target) if self.check is None else self.check.name
-
-    def named(self, name: str) -> Probe:
-        """Return the probe under another name, so that equal probes can run in one batch."""
-        if self.check is None or name == self.check.name:
-            return self
-        return replace(self, check=replace(self.check, name=name))
 
 
 class Probes:
@@ -280,11 +226,6 @@ class Probes:
         ]
 
 
-def probe_name(module: Module, shown_target: str) -> str:
-    """Return what the check of a probe is called."""
-    return f"{module.name} {shown_target}"
-
-
 def _log(probe: Probe, result: Result) -> None:
     """Log a finished probe, at a level that is usually too low to be shown."""
     module, target = probe.pages.module.name, probe.target
@@ -292,22 +233,6 @@ def _log(probe: Probe, result: Result) -> None:
         logger.info("probe of %s with %s failed: %s: %s", target, module, result.reason, result.detail)
     else:
         logger.debug("probe of %s with %s succeeded in %.6f s", target, module, result.duration_seconds)
-
-
-def refusal_of(check: Check, allowed: AllowedTargets) -> str:
-    """Return why a check may certainly not connect to its target; empty when it may, or when a lookup decides."""
-    if check.check_type == "unix":
-        return allowed.refusal_of_path(check.target)
-    if check.check_type == "icmp":
-        return allowed.refusal(check.target, 0, check.target) if is_address(check.target) else ""
-    target = str(check.settings.server) if check.check_type == "dns" else check.target
-    scheme, separator, rest = target.partition("://")
-    place = re.split("[/?#]", rest if separator else target)[0]
-    try:
-        host, port = parse_host_port(place, default_port=_URL_PORTS.get(scheme.lower()))
-    except ValueError:
-        return ""  # what cannot be told apart here is refused when it is connected to
-    return allowed.refusal(host, port, host) if is_address(host) else ""
 
 
 def _failed(probe: Probe) -> Result:

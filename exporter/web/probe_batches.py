@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from exporter.model import Result
-    from exporter.scrape.probes import Probe, Probes
+    from exporter.scrape.probe_requests import Probe
+    from exporter.scrape.probes import Probes
 
 BATCHES_AT_ONCE = 100
 """Each occupies a thread; further probes wait until one of them ends."""

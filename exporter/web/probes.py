@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from exporter.blackbox.timeouts import BadTimeoutError
 from exporter.exposition.negotiation import choose_format, wants_gzip
 from exporter.exposition.text_format import write_page
-from exporter.scrape.probes import BadProbeError, ProbeRequest, TargetRefusedError, UnknownModuleError
+from exporter.scrape.probe_requests import BadProbeError, ProbeRequest, TargetRefusedError, UnknownModuleError
 from exporter.web.probe_batches import ProbeBatches
 from exporter.web.query import TIMEOUT_HEADER
 from exporter.web.responses import HeadResponse, page_response

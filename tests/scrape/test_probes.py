@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from exporter.blackbox import load_modules
 from exporter.config import LiveConfig
 from exporter.scrape.probe_history import ProbeHistory
-from exporter.scrape.probes import Probe, ProbeRequest, Probes
+from exporter.scrape.probe_requests import Probe, ProbeRequest
+from exporter.scrape.probes import Probes
 from tests.scraping import Prepared
 
 if TYPE_CHECKING:
