@@ -91,6 +91,7 @@ class Options:
     output_file: str | None = None
     external_url: str = ""
     grafana_url: str = ""
+    runbook_url: str = ""
     endpoint: Endpoint = "metrics"
     addresses: tuple[str, ...] = (f"localhost:{DEFAULT_PORT}",)
     job: str = "nyxmon"

@@ -177,13 +177,18 @@ FLAGS = (
     ),
     Flag(
         name="web.external-url", option="external_url", group="generate", commands=_FOR_RULES,
-        parse=read_url, metavar="URL", default="the address that Prometheus scrapes",
+        parse=read_url, metavar="URL", default="the URL in links.yml",
         help="URL of the exporter's pages, for links in alerts.",
     ),
     Flag(
         name="grafana.url", option="grafana_url", group="generate", commands=_FOR_RULES,
-        parse=read_url, metavar="URL", default="the alerts have no link to it",
+        parse=read_url, metavar="URL", default="the URL in links.yml",
         help="URL of the Grafana that has the dashboards, for links in alerts.",
+    ),
+    Flag(
+        name="runbook.url", option="runbook_url", group="generate", commands=_FOR_RULES,
+        parse=read_url, metavar="URL", default="the URL in links.yml",
+        help="URL of the page with a heading for each alert, for links in alerts.",
     ),
     Flag(
         name="endpoint", option="endpoint", group="generate", commands=_FOR_PROMETHEUS,

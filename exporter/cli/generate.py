@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from exporter.cli.arguments import Options
 from exporter.cli.program import configuration_loader
 from exporter.generate.header import with_header
-from exporter.generate.rules import Links, alert_rules
+from exporter.generate.links import Links
+from exporter.generate.rules import alert_rules
 from exporter.generate.scraping import Scraping, scrape_jobs
 from exporter.logs import escape_unprintable
 from exporter.runner.registry import ExecutorRegistry
@@ -59,11 +60,15 @@ def generate(options: Options) -> int:
 
 
 def _rules(config: Config, options: Options) -> str:
-    links = Links(exporter_url=options.external_url, grafana_url=options.grafana_url)
+    links = Links(exporter_url=options.external_url, grafana_url=options.grafana_url, runbook_url=options.runbook_url)
     if not any(check.alert for check in config.checks):
         note = f"no check of {escape_unprintable(config.file)} has the key alert, so there are no rules"
         sys.stderr.write(f"nyxmon-exporter: {note}\n")
-    flags: dict[str, str | list[str]] = {"web.external-url": options.external_url, "grafana.url": options.grafana_url}
+    flags: dict[str, str | list[str]] = {
+        "web.external-url": options.external_url,
+        "grafana.url": options.grafana_url,
+        "runbook.url": options.runbook_url,
+    }
     return with_header(_command(options, flags), [_ABOUT_RULES], alert_rules(config.checks, links))
 
 

@@ -8,18 +8,19 @@ therefore skipped only where its own rules are loaded: forgetting to load a file
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
 from exporter.config.yaml_dump import Block
 from exporter.exposition.labels import clean_value
+from exporter.generate.links import literal
 from exporter.generate.promql import series_of_check
 from exporter.settings import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from exporter.generate.links import Links
     from exporter.model import AlertPolicy, AlertTerms, Check
 
 OWN_ALERT_SERIES = "job_check:probe_success:own_alert"
@@ -41,7 +42,8 @@ class _Kind(NamedTuple):
     Attributes:
         marker: Value of the label `alert` of the recorded series.
         name: The name of the alert.
-        summary: One line for people.
+        summary: One line for people, without the reason.
+        reason: What is appended to the summary.
         description: The details of the problem.
         dashboard: The dashboard to look at.
     """
@@ -49,56 +51,50 @@ class _Kind(NamedTuple):
     marker: str
     name: str
     summary: str
+    reason: str
     description: str
     dashboard: str
 
 
+_SINCE = (
+    ' {{- range printf "time() - probe_state_since_timestamp_seconds{job=%q,instance=%q,check=%q}" $labels.job'
+    " $labels.instance $labels.check | query }} for {{ .Value | humanizeDuration }}{{ end }}"
+    ' {{- range printf "probe_state_since_timestamp_seconds{job=%q,instance=%q,check=%q}" $labels.job'
+    ' $labels.instance $labels.check | query }}, since {{ (toTime .Value).Format "2006-01-02 15:04" }} UTC {{- end }}'
+)
 _FAILING = _Kind(
     "failing",
     "NyxmonCheckFailing",
     "Check {{ $labels.check }} is failing",
-    "The {{ $labels.check_type }} check of {{ $labels.target }} fails on {{ $labels.instance }}"
     ' {{- with printf "probe_failure_info{job=%q,instance=%q,check=%q}" $labels.job $labels.instance $labels.check'
-    ' | query }} with reason {{ . | first | label "reason" }}{{ end }}; no exporter sees it succeed.'
-    ' {{- with printf "probe_expectation_ok{job=%q,instance=%q,check=%q,severity=\\"error\\"} == 0 and'
+    ' | query }}: {{ . | first | label "reason" }}{{ end }}'
+    ' {{- range printf "probe_expectation_ok{job=%q,instance=%q,check=%q,severity=\\"error\\"} == 0 and'
     ' on (job, instance, check) probe_failure_info{reason=~\\"expectation|status|rcode\\"}" $labels.job'
-    ' $labels.instance $labels.check | query | sortByLabel "expectation" }} Expectations not met:'
-    " {{- range . }} [{{ .Labels.expectation }}]{{ end }}.{{ end }}",
+    ' $labels.instance $labels.check | query | sortByLabel "expectation" }} [{{ .Labels.expectation }}]{{ end }}',
+    "The {{ $labels.check_type }} check of {{ $labels.target }} has failed on {{ $labels.instance }}"
+    f"{_SINCE}; no exporter sees it succeed.",
     "nyxmon-check",
 )
 _DEGRADED = _Kind(
     "degraded",
     "NyxmonCheckDegraded",
     "Check {{ $labels.check }} is degraded",
-    "The {{ $labels.check_type }} check of {{ $labels.target }} succeeds on {{ $labels.instance }}, but not as it"
-    " should. Expectations not met:"
-    ' {{- range printf "probe_expectation_ok{job=%q,instance=%q,check=%q,severity=\\"warning\\"} == 0" $labels.job'
+    ': {{- range printf "probe_expectation_ok{job=%q,instance=%q,check=%q,severity=\\"warning\\"} == 0" $labels.job'
     ' $labels.instance $labels.check | query | sortByLabel "expectation" }} [{{ .Labels.expectation }}]'
-    " {{- else }} none by now{{ end }}.",
+    " {{- else }} every expectation is met by now{{ end }}",
+    "The {{ $labels.check_type }} check of {{ $labels.target }} succeeds on {{ $labels.instance }}, but it has been"
+    f" degraded{_SINCE}.",
     "nyxmon-check",
 )
 _CERTIFICATE = _Kind(
     "certificate",
     "NyxmonCertificateExpiring",
     "The certificate of {{ $labels.target }} expires in {{ $value | humanizeDuration }}",
+    "",
     "The first certificate of the chain that check {{ $labels.check }} was shown on {{ $labels.instance }}"
     " expires in {{ $value | humanizeDuration }}. Whatever renews it has not done so.",
     "nyxmon-certificates",
 )
-_CHOICES = "&".join(f"var-{name}={{{{ $labels.{name} | urlquery }}}}" for name in ("job", "instance", "check"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
-    """The destinations of links in alerts.
-
-    Attributes:
-        exporter_url: URL of the exporter's pages; empty for the address that Prometheus scrapes.
-        grafana_url: URL of Grafana with the dashboards; empty for no links to them.
-    """
-
-    exporter_url: str = ""
-    grafana_url: str = ""
 
 
 def alert_rules(checks: Iterable[Check], links: Links) -> dict[str, list[dict[str, object]]]:
@@ -186,30 +182,16 @@ class _CheckRules:
             "alert": kind.name,
             "expr": Block(f"{expression}\n"),
             "for": duration_text(terms.for_seconds) if terms.for_seconds else "0s",
-            "labels": {name: _literal(clean_value(value)) for name, value in labels.items()},
+            "labels": {name: literal(clean_value(value)) for name, value in labels.items()},
             "annotations": {
-                "summary": _literal(terms.summary) or kind.summary,
+                "summary": (literal(terms.summary) or kind.summary) + kind.reason,
                 "description": kind.description,
-                "check_url": self._check_url(),
-                **self._dashboard_url(kind),
-                "runbook_url": _literal(terms.runbook_url) or f"grafana/README.md#{kind.name.lower()}",
+                "check_url": self._links.to_check(self._check),
+                "dashboard_url": self._links.to_dashboard(kind.dashboard),
+                "runbook_url": literal(terms.runbook_url) or self._links.to_runbook(kind.name),
             },
         }
-
-    def _check_url(self) -> str:
-        start = _literal(self._links.exporter_url.rstrip("/")) or "http://{{ $labels.instance }}"
-        return f"{start}/checks/{quote(self._check.name, safe='', errors='replace')}"
-
-    def _dashboard_url(self, kind: _Kind) -> dict[str, str]:
-        if not self._links.grafana_url:
-            return {}
-        return {"dashboard_url": f"{_literal(self._links.grafana_url.rstrip('/'))}/d/{kind.dashboard}?{_CHOICES}"}
 
 
 def _number(seconds: float) -> str:
     return f"{seconds:.3f}".rstrip("0").rstrip(".")
-
-
-def _literal(text: str) -> str:
-    """Escape a text so that Prometheus, which expands labels and annotations as templates, shows it unchanged."""
-    return text.replace("{{", '{{ "{{" }}')

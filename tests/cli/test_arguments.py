@@ -88,10 +88,11 @@ def test_generating_has_flags_of_its_own() -> None:
         shard=3,
         output_file="p.yml",
     )
-    assert read("--grafana.url=https://g.example/ generate rules --web.external-url=http://e.example:1/x/",
+    assert read("--grafana.url=https://g.example/ generate rules --web.external-url=http://e.example:1/x/"
+                " --runbook.url=https://wiki.example/alerts",
                 NYXMON_EXPORTER_CONFIG_FILE="c.yml") == Options(
         command="generate rules", config_file="c.yml", grafana_url="https://g.example",
-        external_url="http://e.example:1/x",
+        external_url="http://e.example:1/x", runbook_url="https://wiki.example/alerts",
     )  # fmt: skip
 
 

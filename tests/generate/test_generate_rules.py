@@ -281,16 +281,27 @@ def test_a_name_matches_itself_whatever_it_is_made_of(tmp_path: Path, name: str)
 
 def test_links_lead_where_people_are_told_to_look(tmp_path: Path) -> None:
     """To the exporter under the address that people know, to Grafana, and to what is to be done."""
-    check = "{name: 'a b/c', type: tcp, target: 'a.example:1', alert: {runbook: 'https://wiki.example/{{x}}'}}"
-    flags = ("--web.external-url=https://nyxmon.example/east/", "--grafana.url=https://grafana.example")
-    [annotations] = [
-        rule["annotations"] for rule in rules_of(tmp_path, f"checks: [{check}]", *flags) if "alert" in rule
+    own = "{name: 'a b/c', type: tcp, target: 'a.example:1', alert: {runbook: 'https://wiki.example/{{x}}'}}"
+    usual = "{name: a, type: tcp, target: 'a.example:1', alert: true}"
+    flags = (
+        "--web.external-url=https://nyxmon.example/east/",
+        "--grafana.url=https://grafana.example",
+        "--runbook.url=https://wiki.example/alerts",
+    )
+    of_own, of_usual = [
+        {name: text for name, text in rule["annotations"].items() if name.endswith("_url")}
+        for rule in rules_of(tmp_path, f"checks: [{own}, {usual}]", *flags)
+        if "alert" in rule
     ]
-    assert {name: text for name, text in annotations.items() if name.endswith("_url")} == {
+    assert of_own == {
         "check_url": "https://nyxmon.example/east/checks/a%20b%2Fc",
         "dashboard_url": "https://grafana.example/d/nyxmon-check?var-job={{ $labels.job | urlquery }}"
         "&var-instance={{ $labels.instance | urlquery }}&var-check={{ $labels.check | urlquery }}",
         "runbook_url": 'https://wiki.example/{{ "{{" }}x}}',
+    }
+    assert of_usual == of_own | {
+        "check_url": "https://nyxmon.example/east/checks/a",
+        "runbook_url": "https://wiki.example/alerts#nyxmoncheckfailing",
     }
 
 
@@ -301,14 +312,24 @@ def general_alerts() -> dict[str, Alert]:
 
 
 def test_alerts_say_what_the_general_ones_say(tmp_path: Path) -> None:
-    """Summary, description, dashboard and advice are those of the general alert, unless the check says otherwise."""
+    """Summary, description and links are those of the general alert, but for the name of the check, which is known."""
     check = "{name: a, type: tcp, target: 'a.example:1', alert: {degraded: {}, certificate: {warning: 1d}}}"
-    found = {
-        rule["alert"]: {name: text for name, text in rule["annotations"].items() if name != "check_url"}
-        for rule in rules_of(tmp_path, f"checks: [{check}]", "--grafana.url=http://localhost:3000")
-        if "alert" in rule
-    }
-    assert found == {name: alert.annotations for name, alert in general_alerts().items()}
+    found = {rule["alert"]: rule["annotations"] for rule in rules_of(tmp_path, f"checks: [{check}]") if "alert" in rule}
+    name = '{{ urlquery $labels.check | reReplaceAll "\\\\+" "%20" }}'
+    general = {name: dict(alert.annotations) for name, alert in general_alerts().items()}
+    for texts in general.values():
+        texts["check_url"] = texts["check_url"].replace(name, "a")
+    assert found == general
+
+
+def test_a_summary_of_the_checks_own_has_the_reason_as_well(tmp_path: Path) -> None:
+    """A phone shows nothing but the summary."""
+    check = "{name: a, type: tcp, target: 'a.example:1', alert: {summary: 'Call {{Ada}}'}}"
+    [annotations] = [rule["annotations"] for rule in rules_of(tmp_path, f"checks: [{check}]") if "alert" in rule]
+    general = general_alerts()["NyxmonCheckFailing"].annotations["summary"]
+    assert annotations["summary"] == 'Call {{ "{{" }}Ada}}' + general.removeprefix(
+        "Check {{ $labels.check }} is failing"
+    )
 
 
 def test_the_general_rules_know_every_kind(tmp_path: Path) -> None:

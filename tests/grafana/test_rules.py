@@ -44,7 +44,7 @@ def moments(alert_name: str) -> list[Moment]:
         Moment(test["name"], seconds(look["eval_time"]), severities(look))
         for path in RULE_TEST_FILES
         for test in read_yaml(path)["tests"]
-        for look in test["alert_rule_test"]
+        for look in test.get("alert_rule_test", ())
         if look["alertname"] == alert_name
     ]
     return sorted(found)
@@ -92,11 +92,16 @@ def test_every_alert_is_seen_to_wait_to_fire_and_to_end(name: str) -> None:
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
 def test_every_alert_says_what_how_bad_and_where_to_look(alert: Alert) -> None:
-    """Severity is the only label set; the annotations are the same four everywhere."""
+    """Severity is the only label set. Alerts of one check have a link to its page; all links are from links.yml."""
     assert alert.labels.keys() == {"severity"}
     assert alert.labels["severity"] in SEVERITIES
-    assert sorted(alert.annotations) == ["dashboard_url", "description", "runbook_url", "summary"]
-    assert alert.annotations["runbook_url"] == f"grafana/README.md#{alert.name.lower()}"
+    is_of_check = re.match("Nyxmon(Check|Certificate|ErrorBudget|DnsAnswers)", alert.name)
+    links = {"dashboard_url", "runbook_url", *(("check_url",) if is_of_check else ())}
+    assert alert.annotations.keys() == {"summary", "description", *links}
+    for link in links:
+        assert alert.annotations[link].startswith('{{ range query "all:alert_links:info" }}')
+        assert alert.annotations[link].endswith("{{ end }}")
+    assert f"{{{{ .Labels.runbook_url }}}}#{alert.name.lower()}{{{{ end }}}}" in alert.annotations["runbook_url"]
 
 
 def test_recorded_series_are_named_as_prometheus_advises() -> None:
@@ -132,7 +137,8 @@ def test_the_readme_tells_what_to_do_about_every_alert() -> None:
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
 def test_every_link_leads_to_a_dashboard_that_understands_it(alert: Alert) -> None:
     """The dashboard exists, and each variable in the link is one of its own."""
-    link = urlsplit(re.sub(r"{{.*?}}", "x", alert.annotations["dashboard_url"]))
+    _, _, template = alert.annotations["dashboard_url"].partition("{{ .Labels.grafana_url }}")
+    link = urlsplit(re.sub(r"{{.*?}}", "x", template.removesuffix("{{ end }}")))
     board = dashboards()[link.path.removeprefix("/d/")]
     variables = {f"var-{variable['name']}" for variable in board["templating"]["list"]}
     assert {name for name, _ in parse_qsl(link.query)} - variables == set()

@@ -46,7 +46,11 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def run_exporter(
-    directory: Path, config: str | None = None, *flags: str, environment: Mapping[str, str] | None = None
+    directory: Path,
+    config: str | None = None,
+    *flags: str,
+    environment: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[Exporter]:
     """Run the exporter for the duration of the block.
 
@@ -55,6 +59,7 @@ def run_exporter(
         config: The text of its configuration; None for the built-in demo.
         flags: Further flags.
         environment: Variables in addition to those of the test run.
+        port: Where it listens; None for a free port.
     """
     directory.mkdir(parents=True, exist_ok=True)
     config_file = directory / "checks.yml"
@@ -62,7 +67,7 @@ def run_exporter(
     if config is not None:
         config_file.write_text(config, encoding="utf-8")
         command = [*command, f"--config.file={config_file}"]
-    port = free_port()
+    port = port or free_port()
     process = ServerProcess(
         [*command, f"--web.listen-address=127.0.0.1:{port}"],
         directory=directory,
