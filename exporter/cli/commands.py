@@ -115,7 +115,9 @@ checks.yml: targets from static_configs and file_sd, relabelling, module,
 labels, interval and timeout. Comments say what could not be carried over.
 
 With --verify, the checks run here and the probes where the jobs request them.
-Results that differ are reported, and the exit status is 1.""",
+A table lists what differs: verdicts, statuses, versions, causes of failures,
+certificates, durations that are not close, and series that are missing here.
+The exit status is 1 if anything differs that does not differ on purpose.""",
         (
             "import --blackbox=blackbox.yml --prometheus=prometheus.yml",
             "import --blackbox=b.yml --prometheus=p.yml --output=checks.yml",

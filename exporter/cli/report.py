@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from exporter.cli.columns import columns
 from exporter.foreign import text_of
 from exporter.logs import escape_unprintable
 from exporter.model import ResultStatus
@@ -87,11 +88,7 @@ def _coloured(rows: Sequence[tuple[str, ...]]) -> Table:
 
 def _plain(rows: Sequence[tuple[str, ...]]) -> str:
     """Keep each check on one line, for grep and awk."""
-    lines = (_COLUMNS, *rows)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
-    )
+    return columns((_COLUMNS, *rows))
 
 
 def _facts(check: Check, result: Result, mask: Mask) -> dict[str, object]:

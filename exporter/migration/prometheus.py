@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.config.common_keys import TAKEN_LABELS
 from exporter.migration.relabelling import Rule, relabelled
+from exporter.settings import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +96,7 @@ class RequestedProbe:
         hostname: The parameter `hostname`; empty for none.
         labels: The labels of the series, without those that the series of checks have for themselves.
         url: The URL of the exporter's probe, without parameters.
+        scrape_timeout_seconds: How long Prometheus waits.
         listing: Where the target is listed, if that is in files.
     """
 
@@ -103,6 +105,7 @@ class RequestedProbe:
     hostname: str
     labels: tuple[tuple[str, str], ...]
     url: str
+    scrape_timeout_seconds: float
     listing: Listing | None = None
 
 
@@ -207,5 +210,6 @@ def _probe(job: Job, address: str, labels: dict[str, str], listing: Listing | No
         hostname=end.get("__param_hostname", ""),
         labels=tuple(sorted(kept.items())),
         url=f"{end['__scheme__']}://{end['__address__']}{end['__metrics_path__']}",
+        scrape_timeout_seconds=parse_duration(end["__scrape_timeout__"]),
         listing=listing,
     )

@@ -1,0 +1,222 @@
+"""`import --verify`: what counts as a difference between a check and the probe that it replaces, and how it is told."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from exporter.checks.http import HTTP
+from exporter.cli import main
+from exporter.exposition.reading import read_series
+from exporter.migration.comparing import Difference, compare
+from exporter.model import Measurement, Reason, Result, ResultStatus
+from tests.servers.http import respond, run_http_server
+from tests.servers.tcp import closed_port
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.servers.blackbox import Blackbox
+    from tests.servers.http import Request
+
+SPECS = {spec.name: spec for spec in HTTP.metrics}
+MODULES = """\
+modules:
+  page: {prober: http, timeout: 5s, http: {preferred_ip_protocol: ip4, fail_if_body_not_matches_regexp: [well]}}
+  stays: {prober: http, http: {preferred_ip_protocol: ip4, follow_redirects: false, valid_status_codes: [302]}}
+"""
+JOB = """\
+scrape_configs:
+  - job_name: {module}
+    metrics_path: /probe
+    params: {{module: [{module}]}}
+    static_configs: [{{targets: [{target}]}}]
+    relabel_configs:
+      - {{source_labels: [__address__], target_label: __param_target}}
+      - {{target_label: __address__, replacement: "{exporter}"}}
+"""
+
+
+class Verified(NamedTuple):
+    """The exit status, and the lines on standard error, the runs of blanks in them as ` | `."""
+
+    status: int
+    lines: list[str]
+
+
+@pytest.fixture
+def verify(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Verified]:
+    """Imports a job that probes a target with a module, and verifies it."""
+
+    def run(module: str, target: str, exporter: str) -> Verified:
+        (tmp_path / "blackbox.yml").write_text(MODULES)
+        (tmp_path / "prometheus.yml").write_text(JOB.format(module=module, target=target, exporter=exporter))
+        files = [f"--blackbox={tmp_path}/blackbox.yml", f"--prometheus={tmp_path}/prometheus.yml"]
+        status = main(["import", *files, f"--output={tmp_path}/checks.yml", "--verify"])
+        lines = capfd.readouterr().err.splitlines()[1:]
+        return Verified(status, [re.sub(r"  +", " | ", line) for line in lines])
+
+    return run
+
+
+def measurement(name: str, value: float, *labels: str) -> Measurement:
+    return Measurement(SPECS[name], value, labels)
+
+
+def result_of(*measurements: Measurement, status: ResultStatus = ResultStatus.OK) -> Result:
+    reason = None if status is ResultStatus.OK else Reason.EXPECTATION
+    return Result(
+        check_name="it", status=status, reason=reason, detail="d", measurements=measurements, duration_seconds=0.1
+    )
+
+
+PHASES = 'probe_http_duration_seconds{phase="connect"}'
+LEAF = 'probe_ssl_last_chain_info{fingerprint_sha256="f",issuer="i",subject="s",subjectalternative="a"}'
+
+
+@pytest.mark.parametrize(
+    ("page", "result", "differences"),
+    [
+        ("probe_success 1\nprobe_http_status_code 200", result_of(measurement("probe_http_status_code", 200)), []),
+        (
+            "probe_success 1\nprobe_http_status_code 200",
+            result_of(measurement("probe_http_status_code", 404), status=ResultStatus.ERROR),
+            [
+                Difference("probe_success", "1", "0 (expectation: d)"),
+                Difference("probe_http_status_code", "200", "404"),
+            ],
+        ),
+        ("probe_success 1\nprobe_http_version 2", result_of(), [Difference("probe_http_version", "2", "0")]),
+        (
+            "probe_success 1\nprobe_ssl_earliest_cert_expiry 1.9e+09",
+            result_of(measurement("probe_ssl_earliest_cert_expiry", 1.8e9)),
+            [Difference("probe_ssl_earliest_cert_expiry", "1900000000", "1800000000")],
+        ),
+        (
+            "probe_success 1\nprobe_ssl_earliest_cert_expiry 1.9e+09",
+            result_of(),
+            [Difference("probe_ssl_earliest_cert_expiry", "1900000000", "absent")],
+        ),
+        (f"probe_success 1\n{PHASES} 0.1", result_of(measurement("probe_http_duration_seconds", 0.5, "connect")), []),
+        (
+            f"probe_success 1\n{PHASES} 0.1",
+            result_of(measurement("probe_http_duration_seconds", 1.5, "connect")),
+            [Difference(PHASES, "0.1", "1.5")],
+        ),
+        (f"probe_success 1\n{PHASES} 3", result_of(measurement("probe_http_duration_seconds", 4.0, "connect")), []),
+        (
+            f"probe_success 0\n{PHASES} 0",
+            result_of(measurement("probe_http_duration_seconds", 9.0, "connect"), status=ResultStatus.ERROR),
+            [],
+        ),
+        (
+            f"probe_success 1\n{LEAF} 1",
+            result_of(measurement("probe_ssl_last_chain_info", 1, "f", "s", "i", "a", "0abc")),
+            [],
+        ),
+        (
+            f"probe_success 1\n{LEAF} 1",
+            result_of(measurement("probe_ssl_last_chain_info", 1, "other", "s", "i", "a", "0abc")),
+            [Difference(LEAF, "1", "absent")],
+        ),
+        ("probe_success 1\nprobe_http_content_length 10\nprobe_ip_addr_hash 7", result_of(), []),
+        (
+            "probe_success 1\nprobe_http_redirects 1",
+            result_of(),
+            [Difference("probe_http_redirects", "1", "0", "counts the redirects that were followed")],
+        ),
+        (
+            "probe_success 0\nprobe_failed_due_to_regex 0",
+            result_of(measurement("probe_failed_due_to_regex", 1), status=ResultStatus.ERROR),
+            [
+                Difference(
+                    "probe_failed_due_to_regex", "0", "1", "judges every answer, also one with a wrong status"
+                )
+            ],
+        ),
+        (
+            "probe_success 1\nprobe_ssl_earliest_cert_expiry 0",
+            result_of(),
+            [Difference("probe_ssl_earliest_cert_expiry", "0", "absent", "there is no certificate")],
+        ),
+    ],
+)  # fmt: skip
+def test_a_series_differs_or_not(page: str, result: Result, differences: list[Difference]) -> None:
+    """Values must be equal, durations close, lengths there; what is only here is no difference."""
+    assert compare(read_series(page), result, HTTP.metrics) == differences
+
+
+def test_what_differs_is_a_table_and_the_exit_status(
+    verify: Callable[..., Verified], start_blackbox: Callable[..., Blackbox]
+) -> None:
+    """A server that dislikes this program is found out, with every series that it changes."""
+
+    def discriminate(connection: socket.socket, request: Request) -> None:
+        is_liked = request.headers["user-agent"].startswith("Blackbox")
+        respond(200 if is_liked else 403, b"well met" if is_liked else b"go away")(connection, request)
+
+    with run_http_server({"/": discriminate}) as server:
+        found = verify("page", server.url("/"), f"127.0.0.1:{start_blackbox(MODULES).port}")
+    name = f"page {server.url('/')}"
+    why = "0 (status: expected status in 2xx, observed 403)"
+    assert found == Verified(
+        1,
+        [
+            "check | series | blackbox_exporter | here | on purpose",
+            f"{name} | probe_success | 1 | {why}",
+            f"{name} | probe_failed_due_to_regex | 0 | 1",
+            f"{name} | probe_http_status_code | 200 | 403",
+            "nyxmon-exporter: 1 compared, 1 different",
+        ],
+    )
+
+
+def test_a_difference_on_purpose_is_told_but_is_no_failure(
+    verify: Callable[..., Verified], start_blackbox: Callable[..., Blackbox]
+) -> None:
+    """The table says why it differs, and the exit status is 0."""
+    with run_http_server({"/": respond(302, b"", [("Location", "/next")])}) as server:
+        found = verify("stays", server.url("/"), f"127.0.0.1:{start_blackbox(MODULES).port}")
+    assert found == Verified(
+        0,
+        [
+            "check | series | blackbox_exporter | here | on purpose",
+            f"stays {server.url('/')} | probe_http_redirects | 1 | 0 | counts the redirects that were followed",
+            "nyxmon-exporter: 1 compared, 0 different, 1 on purpose",
+        ],
+    )
+
+
+def test_what_differs_once_is_looked_at_again(
+    verify: Callable[..., Verified], start_blackbox: Callable[..., Blackbox]
+) -> None:
+    """A server that was unwell for one of the two requests is no difference when it is well for both."""
+    asked = 0
+
+    def unwell_at_first(connection: socket.socket, request: Request) -> None:
+        nonlocal asked
+        asked += 1
+        respond(503 if asked == 1 else 200, b"well met")(connection, request)
+
+    with run_http_server({"/": unwell_at_first}) as server:
+        found = verify("page", server.url("/"), f"127.0.0.1:{start_blackbox(MODULES).port}")
+    assert found == Verified(0, ["nyxmon-exporter: 1 compared, 0 different"])
+
+
+def test_an_exporter_that_does_not_answer_is_a_difference(verify: Callable[..., Verified]) -> None:
+    """Nothing can be compared with a probe that could not be made, and the table says why."""
+    with closed_port() as port, run_http_server({"/": respond(200, b"well met")}) as server:
+        found = verify("page", server.url("/"), f"127.0.0.1:{port}")
+    name = f"page {server.url('/')}"
+    assert found == Verified(
+        1,
+        [
+            "check | series | blackbox_exporter | here | on purpose",
+            f"{name} | probe_success | none: [Errno 111] Connection refused | 1",
+            "nyxmon-exporter: 1 compared, 1 different",
+        ],
+    )
