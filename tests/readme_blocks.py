@@ -28,7 +28,7 @@ class Block(NamedTuple):
 _BLOCKS = [
     Block(match[1], match[2], document, text.count("\n", 0, match.start()) + 1)
     for document, text in TEXTS.items()
-    for match in re.finditer(r"^```([a-z]+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    for match in re.finditer(r"^ *```([a-z]+)\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
 ]
 
 

@@ -23,6 +23,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
         "exporter.nagios",
         "exporter.child_process",
         "exporter.quantities",
+        "exporter.public_address",
     ),
     ("exporter.allowed_targets",),
     ("exporter.model", "exporter.regular_files", "exporter.secrecy"),

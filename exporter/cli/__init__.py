@@ -87,7 +87,7 @@ def _run(options: Options, masks: Masks) -> int:
     if options.command == "healthcheck":
         from exporter.cli.healthcheck import healthcheck
 
-        return healthcheck(options.listen_addresses)
+        return healthcheck(options.listen_addresses, options.public_address)
     if options.command == "import":
         from exporter.cli.import_modules import import_modules
 

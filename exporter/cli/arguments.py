@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
+from urllib.parse import urlsplit
 
 from exporter.cli.commands import (
     COMMANDS,
@@ -23,6 +24,7 @@ from exporter.cli.commands import (
 from exporter.cli.flag_values import DEFAULT_PORT, OutputFormat, read_switch
 from exporter.cli.flags import FLAGS
 from exporter.cli.listen import ListenAddress
+from exporter.public_address import PublicAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,6 +92,7 @@ class Options:
     budget_seconds: float | None = None
     output_file: str | None = None
     external_url: str = ""
+    route_prefix: str | None = None
     grafana_url: str = ""
     runbook_url: str = ""
     endpoint: Endpoint = "metrics"
@@ -98,6 +101,12 @@ class Options:
     scrape_interval_seconds: float | None = None
     shards: int = 1
     shard: int = 0
+
+    @property
+    def public_address(self) -> PublicAddress:
+        """Where clients find the exporter; the path of the external URL is the default prefix."""
+        of_url = urlsplit(self.external_url).path
+        return PublicAddress(self.external_url, of_url if self.route_prefix is None else self.route_prefix)
 
 
 def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:

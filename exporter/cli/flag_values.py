@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 OutputFormat = Literal["table", "json", "prometheus"]
 
 DEFAULT_PORT = 10115
+
+_PLAIN_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
+"""Characters that have one spelling in a URL, and no `.` or `..`, which clients resolve."""
 
 
 def read_integer(low: int, high: int) -> Callable[[str], int]:
@@ -139,8 +143,31 @@ def read_url(text: str) -> str:
     if not is_whole or not text.isprintable() or " " in text:
         raise ValueError(f"{text!r} is not a URL such as https://monitoring.example/nyxmon")
     if "@" in parts.netloc:
-        raise ValueError("contains a user name or password, which everyone who gets an alert would see")
+        raise ValueError("contains a user name or password, which every link would show")
     return text.rstrip("/")
+
+
+def read_external_url(text: str) -> str:
+    """Read the URL of the exporter; its path must be one that routes can begin with.
+
+    Raises:
+        ValueError: When it is not such a URL.
+    """
+    url = read_url(text)
+    read_route_prefix(urlsplit(url).path or "/")
+    return url
+
+
+def read_route_prefix(text: str) -> str:
+    """Read the path before all routes, and return it without a slash at its end; `/` means none.
+
+    Raises:
+        ValueError: When it is not a path of plain characters.
+    """
+    path = f"/{text.strip('/')}" if text.strip("/") else ""
+    if not text or not _PLAIN_PATH.fullmatch(path):
+        raise ValueError(f"{text!r} is not a path such as /nyxmon of letters, digits and the characters - . _ ~")
+    return path
 
 
 def read_name(text: str) -> str:

@@ -15,11 +15,13 @@ from exporter.cli.flag_values import (
     read_address,
     read_allowed_target,
     read_choice,
+    read_external_url,
     read_integer,
     read_level,
     read_name,
     read_output,
     read_path,
+    read_route_prefix,
     read_seconds,
     read_url,
 )
@@ -72,6 +74,7 @@ _CONFIGURED: tuple[Command, ...] = tuple(command for command in _EVERY_COMMAND i
 _IMPORTING: tuple[Command, ...] = ("import",)
 _RUNNING: tuple[Command, ...] = ("serve", "run")
 _GENERATING: tuple[Command, ...] = ("generate rules", "generate prometheus")
+_ADDRESSED: tuple[Command, ...] = ("serve", "healthcheck", *_GENERATING)
 _FOR_RULES: tuple[Command, ...] = ("generate rules",)
 _FOR_PROMETHEUS: tuple[Command, ...] = ("generate prometheus",)
 
@@ -119,6 +122,18 @@ FLAGS = (
         name="web.listen-address", option="listen_addresses", group="web", repeatable=True,
         parse=parse_listen_address, metavar="ADDRESS", default=f":{DEFAULT_PORT}", commands=("serve", "healthcheck"),
         help="Where to listen: :port for every IPv4 and IPv6 address, host:port or [::1]:port. May be repeated.",
+    ),
+    Flag(
+        name="web.external-url", option="external_url", group="web", commands=_ADDRESSED,
+        parse=read_external_url, metavar="URL",
+        default="the address that each client uses; for alerts, the URL in links.yml",
+        help="URL under which people and Prometheus reach the exporter, such as that of a proxy: for links, for the"
+        " targets of /sd and for alerts.",
+    ),
+    Flag(
+        name="web.route-prefix", option="route_prefix", group="web", commands=_ADDRESSED,
+        parse=read_route_prefix, metavar="PATH", default="the path of --web.external-url",
+        help="Path before all routes. / when a proxy removes the path of the external URL from requests.",
     ),
     Flag(
         name="timeout-offset", option="timeout_offset_seconds", group="scrape",
@@ -174,11 +189,6 @@ FLAGS = (
     Flag(
         name="verify", option="verify", group="import", commands=_IMPORTING, default="off",
         help="Run the checks and the probes that they replace, and compare their results.",
-    ),
-    Flag(
-        name="web.external-url", option="external_url", group="generate", commands=_FOR_RULES,
-        parse=read_url, metavar="URL", default="the URL in links.yml",
-        help="URL of the exporter's pages, for links in alerts.",
     ),
     Flag(
         name="grafana.url", option="grafana_url", group="generate", commands=_FOR_RULES,

@@ -60,12 +60,19 @@ def generate(options: Options) -> int:
 
 
 def _rules(config: Config, options: Options) -> str:
-    links = Links(exporter_url=options.external_url, grafana_url=options.grafana_url, runbook_url=options.runbook_url)
+    prefix = "" if options.external_url else options.public_address.route_prefix
+    links = Links(
+        exporter_url=options.external_url,
+        route_prefix=prefix,
+        grafana_url=options.grafana_url,
+        runbook_url=options.runbook_url,
+    )
     if not any(check.alert for check in config.checks):
         note = f"no check of {escape_unprintable(config.file)} has the key alert, so there are no rules"
         sys.stderr.write(f"nyxmon-exporter: {note}\n")
     flags: dict[str, str | list[str]] = {
         "web.external-url": options.external_url,
+        "web.route-prefix": prefix,
         "grafana.url": options.grafana_url,
         "runbook.url": options.runbook_url,
     }
@@ -75,6 +82,7 @@ def _rules(config: Config, options: Options) -> str:
 def _jobs(config: Config, options: Options) -> str:
     scraping = Scraping(
         addresses=options.addresses,
+        route_prefix=options.public_address.route_prefix,
         endpoint=options.endpoint,
         job=options.job,
         interval_seconds=options.scrape_interval_seconds,
@@ -88,6 +96,7 @@ def _jobs(config: Config, options: Options) -> str:
     flags: dict[str, str | list[str]] = {
         "endpoint": options.endpoint,
         "address": list(options.addresses),
+        "web.route-prefix": options.public_address.route_prefix,
         "job": "" if options.job == usual.job else options.job,
         "scrape-interval": duration_text(interval) if interval else "",
         "timeout-offset": "" if offset == usual.timeout_offset_seconds else f"{offset:g}",

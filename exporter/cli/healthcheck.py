@@ -13,12 +13,14 @@ from exporter.logs import escape_unprintable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exporter.public_address import PublicAddress
+
 _TIMEOUT_SECONDS = 4.0  # within the five that the image allows
 _OWN_ADDRESSES = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound
 _MAX_ANSWER_BYTES = 1000
 
 
-def healthcheck(addresses: Sequence[ListenAddress]) -> int:
+def healthcheck(addresses: Sequence[ListenAddress], public_address: PublicAddress) -> int:
     """Ask the server that listens on the first of the addresses; return 0 when it is healthy, else 1.
 
     Raises:
@@ -27,7 +29,7 @@ def healthcheck(addresses: Sequence[ListenAddress]) -> int:
     host, port = addresses[0]
     address = ListenAddress(_OWN_ADDRESSES.get(host, host), port)
     try:
-        status, answer = _ask(address)
+        status, answer = _ask(address, public_address.route("/-/healthy"))
     except OSError as error:
         raise OSError(error.errno, f"{address}: {error.strerror or error}") from error
     except http.client.HTTPException as error:
@@ -37,9 +39,9 @@ def healthcheck(addresses: Sequence[ListenAddress]) -> int:
     return 0 if status == http.client.OK else 1
 
 
-def _ask(address: ListenAddress) -> tuple[int, str]:
+def _ask(address: ListenAddress, path: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection(address.host, address.port, timeout=_TIMEOUT_SECONDS)
     with contextlib.closing(connection):
-        connection.request("GET", "/-/healthy")
+        connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read(_MAX_ANSWER_BYTES).decode("utf-8", "replace").strip()

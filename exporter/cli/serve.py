@@ -26,8 +26,10 @@ from exporter.scrape.probes import Probes
 from exporter.scrape.service import ScrapeRequest, ScrapeService
 from exporter.scrape.status_changes import StatusChanges
 from exporter.version import __version__
-from exporter.web.app import Readiness, Site, create_app
+from exporter.web.app import create_app
+from exporter.web.limits import HEALTH_PATHS
 from exporter.web.server import GRACE_SECONDS, WebServer
+from exporter.web.site import Readiness, Site
 
 if TYPE_CHECKING:
     import socket
@@ -77,6 +79,7 @@ def serve(program: Program, options: Options) -> int:
         runner_trouble=program.runner.trouble,
         timeout_offset_seconds=options.timeout_offset_seconds,
         version=__version__,
+        public_address=options.public_address,
         probes=probes,
     )
     serving = _Serving(program, options, site, listeners)
@@ -120,7 +123,11 @@ class _Serving:
         self._site = site
         self._listeners = listeners
         self._reload_asked = asyncio.Event()
-        self._server = WebServer(create_app(site), on_started=self._started)
+        self._server = WebServer(
+            create_app(site),
+            on_started=self._started,
+            health_paths=frozenset(map(site.public_address.route, HEALTH_PATHS)),
+        )
 
     async def run(self) -> None:
         """Serve until a signal stops it."""
@@ -141,14 +148,16 @@ class _Serving:
         keep_collections_short()
         config, live_modules = self._program.live_config.current, self._program.live_modules
         modules = live_modules and live_modules.current
+        public_address = self._site.public_address
         of_modules = f" and {modules.summary} of {modules.file}" if modules else ""
         logger.info(
-            "nyxmon-exporter %s serves %s of %s%s at %s",
+            "nyxmon-exporter %s serves %s of %s%s at %s%s",
             __version__,
             config.summary,
             config.file,
             of_modules,
-            " ".join(listener_url(listener) for listener in self._listeners),
+            " ".join(listener_url(listener, public_address.route("/")) for listener in self._listeners),
+            f", externally {public_address.external_url}/" if public_address.external_url else "",
         )
         self._program.live_config.log_warnings()
         if self._program.is_demo:

@@ -7,7 +7,7 @@ JSON; an empty list when there are no targets.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from exporter.exposition.labels import clean_value
 from exporter.settings import duration_text
@@ -28,29 +28,36 @@ class TargetGroup(TypedDict):
     labels: dict[str, str]
 
 
+class ExporterAsTarget(NamedTuple):
+    """How Prometheus reaches this exporter: host and port, scheme, and the path that runs one check."""
+
+    address: str
+    scheme: str = "http"
+    probe_path: str = "/probe"
+
+
 def target_groups(
-    checks: Iterable[Check], address: str, *, scheme: str = "http", timeout_offset_seconds: float = 0.5
+    checks: Iterable[Check], exporter: ExporterAsTarget, *, timeout_offset_seconds: float = 0.5
 ) -> list[TargetGroup]:
     """Return one target group per check.
 
     Args:
         checks: The checks.
-        address: Host and port at which Prometheus reaches this exporter.
-        scheme: URL scheme with which Prometheus reaches it.
+        exporter: How Prometheus reaches this exporter.
         timeout_offset_seconds: Seconds that the exporter subtracts from the time that Prometheus allows.
     """
-    margin_seconds = timeout_offset_seconds + WAY_SECONDS
-    return [TargetGroup(targets=[address], labels=_labels(check, scheme, margin_seconds)) for check in checks]
+    margin = timeout_offset_seconds + WAY_SECONDS
+    return [TargetGroup(targets=[exporter.address], labels=_labels(check, exporter, margin)) for check in checks]
 
 
-def _labels(check: Check, scheme: str, margin_seconds: float) -> dict[str, str]:
+def _labels(check: Check, exporter: ExporterAsTarget, margin_seconds: float) -> dict[str, str]:
     labels = {
         **{name: clean_value(value) for name, value in check.labels.items()},
         "check": clean_value(check.name),
         "check_type": check.check_type,
         "target": clean_value(check.shown_target),
-        "__scheme__": scheme,
-        "__metrics_path__": "/probe",
+        "__scheme__": exporter.scheme,
+        "__metrics_path__": exporter.probe_path,
         "__param_check": check.name,
     }
     if check.interval_seconds:

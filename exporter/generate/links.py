@@ -18,11 +18,13 @@ class Links:
 
     Attributes:
         exporter_url: URL of the exporter's pages.
+        route_prefix: The path before them at the address that Prometheus scrapes, if that is where they are looked for.
         grafana_url: URL of Grafana with the dashboards.
         runbook_url: URL of the page that has a heading for each alert.
     """
 
     exporter_url: str = ""
+    route_prefix: str = ""
     grafana_url: str = ""
     runbook_url: str = ""
 
@@ -31,7 +33,8 @@ class Links:
         path = f"/checks/{quote(check.name, safe='', errors='replace')}"
         if self.exporter_url:
             return literal(self.exporter_url.rstrip("/")) + path
-        return _looked_up(f'{{{{ or .Labels.exporter_url (printf "http://%s" $labels.instance) }}}}{path}')
+        scraped = f'(printf "http://%s{self.route_prefix}" $labels.instance)'
+        return _looked_up(f"{{{{ or .Labels.exporter_url {scraped} }}}}{path}")
 
     def to_dashboard(self, name: str) -> str:
         """Return a template of the address of a dashboard."""

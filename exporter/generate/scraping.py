@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from exporter.generate.discovery import WAY_SECONDS, target_groups
+from exporter.generate.discovery import WAY_SECONDS, ExporterAsTarget, target_groups
 from exporter.settings import duration_text
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Scraping:
 
     Attributes:
         addresses: Host and port of each exporter as Prometheus reaches it; all run the same checks.
+        route_prefix: Path before all routes of the exporters, without a slash at its end; empty for none.
         endpoint: What Prometheus scrapes.
         job: Name of the job, or the prefix of the names when there are several.
         interval_seconds: The interval of checks without one; None derives it from their timeouts.
@@ -58,6 +59,7 @@ class Scraping:
     """
 
     addresses: tuple[str, ...]
+    route_prefix: str = ""
     endpoint: Endpoint = "metrics"
     job: str = "nyxmon"
     interval_seconds: float | None = None
@@ -107,7 +109,7 @@ def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
     for interval, group in sorted(groups.items()):
         is_only_or_usual = len(groups) == 1 or interval == usual
         name = scraping.job if is_only_or_usual else f"{scraping.job}-{duration_text(interval)}"
-        job: Job = {"job_name": name, **_times(group, interval, scraping, remarks)}
+        job: Job = {"job_name": name, **_path(scraping), **_times(group, interval, scraping, remarks)}
         if params[interval]:
             job["params"] = params[interval]
         jobs.append(job | {"static_configs": [{"targets": list(scraping.addresses)}]})
@@ -140,12 +142,14 @@ def _job_of_targets(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
     remarks: list[str] = []
     groups = {usual: [], **_by_interval(checks, usual)}
     times = {interval: _times(group, interval, scraping, remarks) for interval, group in sorted(groups.items())}
-    job: Job = {"job_name": scraping.job, **times[usual]}
+    job: Job = {"job_name": scraping.job, **_path(scraping), **times[usual]}
     listed: list[dict[str, object]] = []
     if scraping.endpoint == "sd":
-        job["http_sd_configs"] = [{"url": f"http://{address}/sd"} for address in scraping.addresses]
+        path = f"{scraping.route_prefix}/sd"
+        job["http_sd_configs"] = [{"url": f"http://{address}{path}"} for address in scraping.addresses]
     else:
-        groups_of_one = target_groups(checks, "", timeout_offset_seconds=scraping.timeout_offset_seconds)
+        each = ExporterAsTarget("", probe_path=f"{scraping.route_prefix}/probe")
+        groups_of_one = target_groups(checks, each, timeout_offset_seconds=scraping.timeout_offset_seconds)
         listed = [_listed(group, scraping) for group in groups_of_one]
     job["static_configs"] = [*listed, {"targets": list(scraping.addresses), "labels": {"__param_run": "none"}}]
     if scraping.shards > 1:
@@ -155,6 +159,11 @@ def _job_of_targets(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
             f" from 0 to {scraping.shards - 1}."
         )
     return ScrapeJobs([job], remarks)
+
+
+def _path(scraping: Scraping) -> Job:
+    """Return the path of the metrics where it is not the one that Prometheus assumes."""
+    return {"metrics_path": f"{scraping.route_prefix}/metrics"} if scraping.route_prefix else {}
 
 
 def _listed(group: TargetGroup, scraping: Scraping) -> dict[str, object]:

@@ -7,25 +7,26 @@ blocks the server's loop. A failing check is a normal response; only a scrape th
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.status import HTTP_404_NOT_FOUND
 
 from exporter.errors import ConfigError, UnknownCheckNameError
 from exporter.exposition.negotiation import choose_format
-from exporter.generate.discovery import target_groups
+from exporter.generate.discovery import ExporterAsTarget, target_groups
 from exporter.scrape.selection import selected_checks
 from exporter.web.middleware import Guard
-from exporter.web.pages import State, StatusFilter, check_page, message_page, status_page
+from exporter.web.pages import Frame, State, StatusFilter, check_page, message_page, status_page
 from exporter.web.probes import PROBE_ERRORS, ModuleRoutes
 from exporter.web.query import (
     DISCOVERY_PARAMETERS,
@@ -36,6 +37,7 @@ from exporter.web.query import (
     refuse_unknown_parameters,
     scrape_request,
 )
+from exporter.web.redirects import redirect_to, redirects
 from exporter.web.responses import HeadResponse, page_response
 from exporter.web.scrapes import BusyError, ClientGoneError, Scrapes, unless_client_leaves
 
@@ -44,12 +46,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from exporter.checks.base import CheckType
-    from exporter.config import LiveConfig
-    from exporter.scrape.history import History
     from exporter.scrape.prepared import PreparedScrape
-    from exporter.scrape.probes import Probes
-    from exporter.scrape.service import ScrapeRequest, ScrapeService
+    from exporter.scrape.service import ScrapeRequest
+    from exporter.web.site import Site
 
 _RETRY_AFTER_SECONDS = 1
 _CLIENT_GONE = 499
@@ -59,56 +58,24 @@ _STATIC_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 _STATIC_CACHING = "public, max-age=3600"
 
 
-class Readiness:
-    """Whether scrapes are accepted: only while the server is listening and not stopping."""
-
-    def __init__(self) -> None:
-        self.ready = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """What the routes depend on; lives for the process.
-
-    Attributes:
-        service: Creates the pages for Prometheus.
-        live_config: The configuration in force.
-        check_types: The check types that exist.
-        history: The recent runs, for the pages.
-        readiness: Whether scrapes are accepted.
-        runner_trouble: Returns why no check can run, or an empty text; may take a second.
-        timeout_offset_seconds: Seconds subtracted from the time that Prometheus allows.
-        version: The program's version.
-        probes: Runs modules against targets that requests name; None without modules.
-    """
-
-    service: ScrapeService
-    live_config: LiveConfig
-    check_types: Mapping[str, CheckType]
-    history: History
-    readiness: Readiness
-    runner_trouble: Callable[[], str]
-    timeout_offset_seconds: float
-    version: str
-    probes: Probes | None = None
-
-
 def create_app(site: Site) -> Starlette:
     """Return the ASGI application."""
     routes = _Routes(site)
-    return Starlette(
+    address = site.public_address
+    app = Starlette(
         routes=[
-            Route("/", routes.status),
-            Route("/metrics", routes.metrics),
-            Route("/probe", routes.probe),
-            Route("/logs", routes.logs),
-            Route("/sd", routes.discovery),
-            Route("/checks/{name:path}", routes.check),
-            Route("/config", routes.config),
-            Route("/static/{file}", routes.static),
-            Route("/-/healthy", routes.healthy),
-            Route("/-/ready", routes.ready),
-            Route("/-/reload", routes.reload, methods=["POST"]),
+            Route(address.route("/"), routes.status),
+            Route(address.route("/metrics"), routes.metrics),
+            Route(address.route("/probe"), routes.probe),
+            Route(address.route("/logs"), routes.logs),
+            Route(address.route("/sd"), routes.discovery),
+            Route(address.route("/checks/{name:path}"), routes.check),
+            Route(address.route("/config"), routes.config),
+            Route(address.route("/static/{file}"), routes.static, include_in_schema=False),
+            Route(address.route("/-/healthy"), routes.healthy),
+            Route(address.route("/-/ready"), routes.ready),
+            Route(address.route("/-/reload"), routes.reload, methods=["POST"]),
+            *redirects(address),
         ],
         middleware=[Middleware(Guard)],
         exception_handlers={
@@ -120,6 +87,8 @@ def create_app(site: Site) -> Starlette:
             ClientGoneError: routes.client_gone,
         },
     )
+    app.router.redirect_slashes = False  # it would redirect to the scheme and host that a proxy sees
+    return app
 
 
 class _Routes:
@@ -180,13 +149,21 @@ class _Routes:
         return page_response(await unless_client_leaves(request, page))
 
     def discovery(self, request: Request) -> Response:
-        """List every selected check as a target for Prometheus, under the address that the request was sent to."""
+        """List every selected check as a target for Prometheus."""
         scrape = self._scrape_request(request, DISCOVERY_PARAMETERS)
         checks = selected_checks(self._site.live_config.current.checks, scrape.selection)
+        exporter = self._exporter_as_target(request)
+        return JSONResponse(target_groups(checks, exporter, timeout_offset_seconds=self._site.timeout_offset_seconds))
+
+    def _exporter_as_target(self, request: Request) -> ExporterAsTarget:
+        """Return how Prometheus reaches this exporter: by the external URL, or as the request came."""
+        public_address = self._site.public_address
+        probe_path = public_address.link("/probe")
+        if public_address.external_url:
+            parts = urlsplit(public_address.external_url)
+            return ExporterAsTarget(parts.netloc, parts.scheme, probe_path)
         address = (request.headers.get("host") or request.url.netloc).removesuffix(":")
-        offset_seconds = self._site.timeout_offset_seconds
-        groups = target_groups(checks, address, scheme=request.url.scheme, timeout_offset_seconds=offset_seconds)
-        return JSONResponse(groups)
+        return ExporterAsTarget(address, request.url.scheme, probe_path)
 
     def status(self, request: Request) -> Response:
         """Show the state of every check."""
@@ -197,8 +174,7 @@ class _Routes:
                 current.checks,
                 site.history,
                 _status_filter(query),
-                config_file=current.file,
-                version=site.version,
+                frame=self._frame,
                 now_seconds=time.time(),
                 disabled=current.disabled,
                 probes=None if site.probes is None else site.probes.history.probes(),
@@ -210,7 +186,7 @@ class _Routes:
         site, current = self._site, self._site.live_config.current
         name = request.path_params["name"]
         if not name:
-            return RedirectResponse("/")
+            return redirect_to(site.public_address.link("/"))
         known = {check.name: check for check in (*current.checks, *current.disabled)}
         if name not in known:
             raise UnknownCheckNameError([name], known)
@@ -219,8 +195,7 @@ class _Routes:
             site.history.runs(name),
             mask=site.live_config.masks,
             is_enabled=known[name] not in current.disabled,
-            config_file=current.file,
-            version=site.version,
+            frame=self._frame,
             now_seconds=time.time(),
         )
         return HTMLResponse(page)
@@ -290,6 +265,9 @@ class _Routes:
         """Report that there is no such page, or that it does not allow the method."""
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
         message = f"{request.method} {request.url.path}: {error.detail.lower()}"
+        prefix = self._site.public_address.route("/")
+        if error.status_code == HTTP_404_NOT_FOUND and not request.url.path.startswith(prefix):
+            message += f"; every page is below {prefix}"
         response = self._problem(request, error.status_code, error.detail, message)
         response.headers.update(error.headers or {})
         return response
@@ -298,9 +276,12 @@ class _Routes:
         """Return the message as a page for browsers, and as plain text for all other clients."""
         if "text/html" not in request.headers.get("accept", ""):
             return PlainTextResponse(f"{message}\n", status_code=status_code)
-        config_file = self._site.live_config.current.file
-        page = message_page(title, message, config_file=config_file, version=self._site.version)
-        return HTMLResponse(page, status_code=status_code)
+        return HTMLResponse(message_page(title, message, self._frame), status_code=status_code)
+
+    @property
+    def _frame(self) -> Frame:
+        site = self._site
+        return Frame(site.live_config.current.file, site.version, site.public_address.link)
 
 
 def _status_filter(query: Mapping[str, list[str]]) -> StatusFilter:

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 16 * 1024
 """Most bytes of a request's line and headers."""
 
-_HEALTH_PATHS = frozenset(("/-/healthy", "/-/ready"))
+HEALTH_PATHS = frozenset(("/-/healthy", "/-/ready"))
+"""What spare connections answer."""
+
 _CLOSE = (b"connection", b"close")
 _VERSIONS = frozenset(("1.0", "1.1"))
 _TOO_LONG = f"the head of the request is longer than {MAX_HEAD_BYTES} bytes"
@@ -41,6 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
         max_connections: Most connections at once, and never more than half of the files that the process may open, so
             that enough remain for checks.
         spare_connections: Further connections, which only answer health checks.
+        health_paths: The paths of health checks.
     """
 
     request_limit_seconds = 5.0
@@ -49,6 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
     arriving_seconds = 1.0
     max_connections = 500
     spare_connections = 20
+    health_paths = HEALTH_PATHS
     _made = 0.0
     _idle_since = 0.0
     _has_partial_request = False
@@ -65,7 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if len(self.connections) > most + self.spare_connections:
                 transport.abort()
                 return
-            self.app = _OnlyHealth(self.app)
+            self.app = _OnlyHealth(self.app, self.health_paths)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -174,11 +178,12 @@ def close_longest_idle(connections: Iterable[BoundedProtocol]) -> bool:
 class _OnlyHealth:
     """The app of a connection beyond the limit; it answers health checks, and 503 to everything else."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, health_paths: Collection[str]) -> None:
         self._app = app
+        self._health_paths = health_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in _HEALTH_PATHS:
+        if scope["path"] in self._health_paths:
             await self._app(scope, receive, send)
         else:
             headers = {"Connection": "close", "Retry-After": "1"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from exporter.web.limits import BoundedProtocol, close_longest_idle
+from exporter.web.limits import HEALTH_PATHS, BoundedProtocol, close_longest_idle
 
 if TYPE_CHECKING:
     import socket
@@ -30,7 +30,12 @@ class WebServer(uvicorn.Server):
     """One run of the server; `serve(sockets)` returns after `should_exit` was set and running requests are done."""
 
     def __init__(
-        self, app: ASGIApp, on_started: Callable[[], None], protocol: type[BoundedProtocol] = BoundedProtocol
+        self,
+        app: ASGIApp,
+        on_started: Callable[[], None],
+        protocol: type[BoundedProtocol] = BoundedProtocol,
+        *,
+        health_paths: frozenset[str] = HEALTH_PATHS,
     ) -> None:
         """Prepare to serve.
 
@@ -38,9 +43,11 @@ class WebServer(uvicorn.Server):
             app: The application.
             on_started: Called once connections are accepted.
             protocol: The class of each connection.
+            health_paths: The paths that are answered even when there are too many connections.
         """
         self._on_started = on_started
         self._protocol = protocol
+        self._health_paths = health_paths
         self._accepting: list[asyncio.Task[None]] = []
         super().__init__(
             uvicorn.Config(
@@ -106,7 +113,9 @@ class WebServer(uvicorn.Server):
             connection.close()
 
     def _new_protocol(self) -> BoundedProtocol:
-        return self._protocol(self.config, self.server_state, self.lifespan.state)
+        connection = self._protocol(self.config, self.server_state, self.lifespan.state)
+        connection.health_paths = self._health_paths
+        return connection
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

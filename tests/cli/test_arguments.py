@@ -13,6 +13,7 @@ import pytest
 from exporter.cli.arguments import HelpRequested, Options, UsageError, help_text, parse_arguments
 from exporter.cli.flags import FLAGS
 from exporter.cli.listen import ListenAddress, listener_url, open_listeners, parse_listen_address
+from exporter.public_address import PublicAddress
 from tests.servers.process import free_port
 
 if TYPE_CHECKING:
@@ -194,7 +195,33 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ),
         (
             "generate rules --config.file=c --web.external-url=https://me:secret@e.example",
-            "--web.external-url: contains a user name or password, which everyone who gets an alert would see",
+            "--web.external-url: contains a user name or password, which every link would show",
+        ),
+        (
+            "--web.external-url=monitoring.example/nyxmon",
+            "--web.external-url: 'monitoring.example/nyxmon' is not a URL such as https://monitoring.example/nyxmon",
+        ),
+        (
+            "--web.external-url=https://m.example/a%20b",
+            (
+                "--web.external-url: '/a%20b' is not a path such as /nyxmon"
+                " of letters, digits and the characters - . _ ~"
+            ),
+        ),
+        (
+            "--web.route-prefix=/a/../b",
+            (
+                "--web.route-prefix: '/a/../b' is not a path such as /nyxmon"
+                " of letters, digits and the characters - . _ ~"
+            ),
+        ),
+        (
+            "--web.route-prefix={name}",
+            "--web.route-prefix: '{name}' is not a path such as /nyxmon of letters, digits and the characters - . _ ~",
+        ),
+        (
+            "--web.route-prefix=",
+            "--web.route-prefix: '' is not a path such as /nyxmon of letters, digits and the characters - . _ ~",
         ),
         ("generate prometheus --config.file=c --address=:1", "--address: ':1' has no host before its port"),
         ("generate prometheus --config.file=c --job=", "--job: '' is not a name"),
@@ -222,6 +249,22 @@ def test_a_bad_variable_is_refused_by_its_name() -> None:
         read("", NYXMON_EXPORTER_LOG_FORMAT="xml")
     with pytest.raises(UsageError, match=r"^NYXMON_EXPORTER_CONFIG_CHECK: 'yes' is neither true nor false$"):
         read("", NYXMON_EXPORTER_CONFIG_CHECK="yes")
+
+
+@pytest.mark.parametrize(
+    ("line", "address"),
+    [
+        ("", PublicAddress("", "")),
+        ("--web.external-url=https://m.example/", PublicAddress("https://m.example", "")),
+        ("--web.external-url=https://m.example/a/b/", PublicAddress("https://m.example/a/b", "/a/b")),
+        ("--web.external-url=https://m.example/a --web.route-prefix=/", PublicAddress("https://m.example/a", "")),
+        ("--web.route-prefix=a/b/", PublicAddress("", "/a/b")),
+        ("--web.route-prefix=/..a/b.", PublicAddress("", "/..a/b.")),
+    ],
+)
+def test_the_route_prefix_defaults_to_the_path_of_the_external_url(line: str, address: PublicAddress) -> None:
+    """Both are kept without a slash at the end."""
+    assert read(line).public_address == address
 
 
 @pytest.mark.parametrize(("line", "topic"), [("-h", "help"), ("run --help --zzz", "help"), ("--version", "version")])

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from exporter.config import parse_config
-from exporter.generate.discovery import target_groups
+from exporter.generate.discovery import ExporterAsTarget, target_groups
 from exporter.runner.registry import ExecutorRegistry
 from tests.servers.exporter import run_exporter
 from tests.servers.prometheus import run_prometheus
@@ -32,7 +32,7 @@ checks:
     retry_delay: 500ms
 """
     checks = parse_config(text, "checks.yml", TYPES, environment={"TOKEN": "geheim"}).checks
-    assert target_groups(checks, "exporter.example:10115", scheme="https") == [
+    assert target_groups(checks, ExporterAsTarget("exporter.example:10115", "https")) == [
         {
             "targets": ["exporter.example:10115"],
             "labels": {
@@ -65,7 +65,7 @@ def test_labels_are_those_that_metrics_has(tmp_path: Path) -> None:
 def test_a_timeout_is_never_longer_than_the_interval() -> None:
     """Prometheus refuses a target whose scrape timeout is longer than its interval."""
     text = "checks: [{name: a, type: tcp, target: 'a.example:1', interval: 5s, timeout: 30s}]"
-    [group] = target_groups(parse_config(text, "checks.yml", TYPES).checks, "here:1")
+    [group] = target_groups(parse_config(text, "checks.yml", TYPES).checks, ExporterAsTarget("here:1"))
     assert group["labels"]["__scrape_timeout__"] == group["labels"]["__scrape_interval__"] == "5s"
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from exporter.cli.listen import ListenAddress, listener_url, open_listeners
-from exporter.web.limits import BoundedProtocol
+from exporter.web.limits import HEALTH_PATHS, BoundedProtocol
 from exporter.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def run_web_server(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol) -> Iterator[str]:
+def run_web_server(
+    app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol, *, health_paths: frozenset[str] = HEALTH_PATHS
+) -> Iterator[str]:
     """Serve the app for the duration of the block; yield its URL without the trailing slash."""
     listeners = open_listeners((ListenAddress("127.0.0.1", 0),))
     url = listener_url(listeners[0]).removesuffix("/")
     started = threading.Event()
-    server = WebServer(app, started.set, protocol)
+    server = WebServer(app, started.set, protocol, health_paths=health_paths)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=listeners)), daemon=True)
     thread.start()
     assert started.wait(20)

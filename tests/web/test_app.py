@@ -21,8 +21,9 @@ from exporter.config import Config, LiveConfig
 from exporter.errors import ConfigError, ConfigProblem
 from exporter.scrape.history import History
 from exporter.scrape.service import ScrapeService
-from exporter.web.app import Readiness, Site, create_app
+from exporter.web.app import create_app
 from exporter.web.query import scrape_budget
+from exporter.web.site import Readiness, Site
 from tests.servers.executors import Healthy, Slow
 from tests.servers.web import run_web_server
 from tests.waiting import wait_until

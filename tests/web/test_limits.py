@@ -228,9 +228,10 @@ def crowded(release: threading.Event) -> Iterator[str]:
             await asyncio.sleep(0.01)
         return PlainTextResponse("hello")
 
-    paths = ("/hello", "/-/healthy", "/-/ready")
+    health_paths = frozenset(("/-/ready", "/in/-/healthy"))
+    paths = ("/hello", "/-/healthy", *health_paths)
     routes = [Route("/slow", slow), *(Route(path, hello) for path in paths)]
-    with run_web_server(Starlette(routes=routes), Crowded) as running:
+    with run_web_server(Starlette(routes=routes), Crowded, health_paths=health_paths) as running:
         yield running
 
 
@@ -306,10 +307,11 @@ def test_a_server_with_nothing_but_busy_connections_still_tells_its_health(
             connection.sendall(REQUEST.replace(b"/hello", b"/slow"))
         time.sleep(0.1)
         silent = [stack.enter_context(connect(crowded)) for _ in range(5)]
-        assert [ask(crowded, path) for path in ("/-/healthy", "/hello", "/-/ready", "/slow")] == [
+        assert [ask(crowded, path) for path in ("/in/-/healthy", "/hello", "/-/ready", "/slow", "/-/healthy")] == [
             b"HTTP/1.1 200",
             b"HTTP/1.1 503",
             b"HTTP/1.1 200",
+            b"HTTP/1.1 503",
             b"HTTP/1.1 503",
         ]
         wait_until_closed(silent[0])

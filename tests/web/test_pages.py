@@ -27,13 +27,14 @@ from exporter.model import (
 from exporter.quantities import number_text
 from exporter.scrape.history import History
 from exporter.web import pages
-from exporter.web.pages import State, StatusFilter, check_page, message_page, status_page
+from exporter.web.pages import Frame, State, StatusFilter, check_page, message_page, status_page
 from exporter.web.pages.markup import render
 from exporter.web.pages.sparkline import Sparkline, sparkline
 from exporter.web.pages.words import age_text, duration_text, field_text
 
 PAGES = Path(pages.__file__).parent
 NOW_SECONDS = 2_000_000_000.0
+FRAME = Frame("checks.yml", "1.2.3")
 HOSTILE = "<script>alert('1')</script>\"&\x1b[2J\n\u2028\ud800"
 STATUS = Subject(name="status", kind=ValueKind.STATUS, description="The status")
 PHASES = MetricSpec(name="probe_http_duration_seconds", help="Seconds in each phase", labels=("phase",))
@@ -78,17 +79,14 @@ def show(checks: list[Check], history: History | None = None, wanted: StatusFilt
             checks,
             history or History(),
             wanted or StatusFilter(),
-            config_file="checks.yml",
-            version="1.2.3",
+            frame=FRAME,
             now_seconds=NOW_SECONDS,
         )
     )
 
 
 def show_check(check: Check, history: History) -> Reading:
-    return Reading(
-        check_page(check, history.runs(check.name), config_file="checks.yml", version="1.2.3", now_seconds=NOW_SECONDS)
-    )
+    return Reading(check_page(check, history.runs(check.name), frame=FRAME, now_seconds=NOW_SECONDS))
 
 
 @pytest.fixture
@@ -145,13 +143,13 @@ def test_a_bad_check_in_a_window_is_in_maintenance_and_a_good_one_is_ok() -> Non
 def test_disabled_checks_are_listed_last() -> None:
     """They have a tab and a page of their own, and no page says that they have not run yet."""
     page = status_page(
-        [a_check("new")], History(), StatusFilter(), config_file="c", version="1", now_seconds=1.0,
+        [a_check("new")], History(), StatusFilter(), frame=FRAME, now_seconds=1.0,
         disabled=[a_check("off")],
     )  # fmt: skip
     reading = Reading(page)
     assert check_links(reading) == ["/checks/new", "/checks/off"]
     assert "/?status=disabled" in reading.values("a", "href")
-    single = Reading(check_page(a_check("off"), (), config_file="c", version="1", now_seconds=1.0, is_enabled=False))
+    single = Reading(check_page(a_check("off"), (), frame=FRAME, now_seconds=1.0, is_enabled=False))
     assert "disabled" in single.texts
     assert not any("has run yet" in text for text in single.texts)
     assert not any(link and link.startswith("/probe") for link in single.values("a", "href"))
@@ -182,8 +180,8 @@ def test_the_page_can_be_limited(
 
 def test_the_links_to_other_states_keep_the_text() -> None:
     """Whoever has searched goes on in what was found."""
-    assert StatusFilter(text="a&b").link(State.OK) == "/?status=ok&find=a%26b"
-    assert StatusFilter(state=State.OK).link(None) == "/"
+    assert StatusFilter(text="a&b").path(State.OK) == "/?status=ok&find=a%26b"
+    assert StatusFilter(state=State.OK).path(None) == "/"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +227,7 @@ def test_what_targets_send_never_becomes_markup() -> None:
     for reading in (
         show([check], history, StatusFilter(text="<script>")),
         show_check(check, history),
-        Reading(message_page(HOSTILE, HOSTILE, config_file=HOSTILE, version=HOSTILE)),
+        Reading(message_page(HOSTILE, HOSTILE, Frame(HOSTILE, HOSTILE))),
     ):
         assert "script" not in reading.tags
         assert {name for _, name, _ in reading.attributes}.isdisjoint({"style", "onclick", "onload"})
@@ -315,9 +313,7 @@ def test_a_thousand_checks_stay_a_page_of_reasonable_size() -> None:
     for check in checks:
         for _ in range(30):
             history.record(check, a_result(check))
-    reading = status_page(
-        checks, history, StatusFilter(), config_file="checks.yml", version="1.2.3", now_seconds=NOW_SECONDS
-    )
+    reading = status_page(checks, history, StatusFilter(), frame=FRAME, now_seconds=NOW_SECONDS)
     assert len(reading) < 2_000_000
 
 
@@ -366,7 +362,7 @@ def test_facts_of_the_log_are_written_for_people(name: str, value: object, text:
 def test_a_template_that_lacks_a_value_is_a_defect() -> None:
     """A name that is not given raises instead of leaving a gap."""
     with pytest.raises(UndefinedError, match="'message' is undefined"):
-        render("message.html", title="x", version="1", config_file="checks.yml")
+        render("message.html", FRAME, title="x")
 
 
 def test_every_template_and_every_class_is_used() -> None:

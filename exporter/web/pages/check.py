@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from exporter.masking import Mask
     from exporter.model import Check, Measurement
     from exporter.scrape.history import Run
+    from exporter.web.pages.markup import Frame
 
 _BAR_WIDTH = 240
 
@@ -34,8 +35,7 @@ def check_page(
     check: Check,
     runs: Sequence[Run],
     *,
-    config_file: str,
-    version: str,
+    frame: Frame,
     now_seconds: float,
     mask: Mask = unmasked,
     is_enabled: bool = True,
@@ -45,8 +45,7 @@ def check_page(
     Args:
         check: The check.
         runs: Its recent runs, oldest first.
-        config_file: Name of the configuration, for the footer.
-        version: The program's version.
+        frame: What is around the page.
         now_seconds: The current Unix time, from which ages are calculated.
         mask: Masks secrets in what was observed, measured and logged.
         is_enabled: Whether it runs.
@@ -56,18 +55,17 @@ def check_page(
     measurements = list({(entry.spec.name, entry.labels): entry for entry in measured}.values())
     return render(
         "check.html",
+        frame,
         title=check.name,
         check=check,
         state=state_of_check(check, latest, now_seconds) if is_enabled else State.DISABLED,
         is_enabled=is_enabled,
         latest=latest,
         picture=sparkline(runs),
-        probe_link=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
+        probe_path=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
         phases=_phase_bars([entry for entry in measurements if entry.spec.labels == ("phase",)]),
         measurements=measurements,
         runs=runs[::-1],
-        config_file=config_file,
-        version=version,
         now_seconds=now_seconds,
         mask=mask,
     )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from exporter.web.pages.markup import render
 
+if TYPE_CHECKING:
+    from exporter.web.pages.markup import Frame
 
-def message_page(title: str, message: str, *, config_file: str, version: str) -> str:
+
+def message_page(title: str, message: str, frame: Frame) -> str:
     """Render the page; each line of the message becomes one line of the paragraph."""
-    return render("message.html", title=title, message=message, config_file=config_file, version=version)
+    return render("message.html", frame, title=title, message=message)

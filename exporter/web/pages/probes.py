@@ -23,7 +23,7 @@ class ProbeRow(NamedTuple):
         module: The name of the module.
         result: The result.
         recorded_timestamp_seconds: Unix time when the probe ended.
-        link: The address of its log.
+        path: The path of its log.
     """
 
     number: int
@@ -32,7 +32,7 @@ class ProbeRow(NamedTuple):
     module: str
     result: Result
     recorded_timestamp_seconds: float
-    link: str
+    path: str
 
 
 def probe_rows(probes: Iterable[Probed]) -> list[ProbeRow]:
@@ -45,7 +45,7 @@ def probe_rows(probes: Iterable[Probed]) -> list[ProbeRow]:
             module=probed.pages.module.name,
             result=probed.result,
             recorded_timestamp_seconds=probed.recorded_timestamp_seconds,
-            link=f"/logs?id={probed.number}",
+            path=f"/logs?id={probed.number}",
         )
         for probed in probes
     ]

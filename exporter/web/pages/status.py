@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from exporter.model import Check
     from exporter.scrape.history import History, Run
     from exporter.scrape.probe_history import Probed
+    from exporter.web.pages.markup import Frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +33,8 @@ class StatusFilter:
     state: State | None = None
     text: str = ""
 
-    def link(self, state: State | None) -> str:
-        """Return the address of the page with another state and the same text."""
+    def path(self, state: State | None) -> str:
+        """Return the path of the page with another state and the same text."""
         query = urlencode([("status", state)] * (state is not None) + [("find", self.text)] * bool(self.text))
         return f"/?{query}" if query else "/"
 
@@ -56,7 +57,7 @@ class Tab(NamedTuple):
     key: str
     label: str
     checks: int
-    link: str
+    path: str
     is_current: bool
 
 
@@ -66,7 +67,7 @@ class StatusRow(NamedTuple):
     check: Check
     state: State
     latest: Run | None
-    link: str
+    path: str
     picture: Sparkline | None
 
 
@@ -75,8 +76,7 @@ def status_page(
     history: History,
     wanted: StatusFilter,
     *,
-    config_file: str,
-    version: str,
+    frame: Frame,
     now_seconds: float,
     disabled: Sequence[Check] = (),
     probes: Sequence[Probed] | None = None,
@@ -87,8 +87,7 @@ def status_page(
         checks: The configured checks.
         history: Their recent runs.
         wanted: The filter that the reader chose.
-        config_file: Name of the configuration, for the footer.
-        version: The program's version.
+        frame: What is around the page.
         now_seconds: The current Unix time, from which ages are calculated.
         disabled: The configured checks that do not run.
         probes: The recent probes of modules, in the order of the page; None without modules.
@@ -101,14 +100,13 @@ def status_page(
     found = sorted((row for row in rows if _matches(row, wanted)), key=lambda row: order.index(row.state))
     return render(
         "status.html",
+        frame,
         title=_title(counts) if rows or probes is None else "Probes",
         tabs=_tabs(counts, len(rows), wanted),
         wanted=wanted,
         any_checks=bool(rows),
         any_runs=any(row.latest is not None for row in rows),
-        rows=[StatusRow(*row, _link(row.check), sparkline(history.runs(row.check.name))) for row in found],
-        config_file=config_file,
-        version=version,
+        rows=[StatusRow(*row, _path(row.check), sparkline(history.runs(row.check.name))) for row in found],
         now_seconds=now_seconds,
         probes=None if probes is None else probe_rows(probes),
     )
@@ -131,16 +129,16 @@ def _matches(row: _Row, wanted: StatusFilter) -> bool:
 
 
 def _tabs(counts: Counter[State], total: int, wanted: StatusFilter) -> list[Tab]:
-    every = Tab("all", "all", total, wanted.link(None), wanted.state is None)
+    every = Tab("all", "all", total, wanted.path(None), wanted.state is None)
     return [
         every,
         *(
-            Tab(state.value, state.label, counts[state], wanted.link(state), wanted.state is state)
+            Tab(state.value, state.label, counts[state], wanted.path(state), wanted.state is state)
             for state in State
             if state not in _SELDOM or counts[state] or wanted.state is state
         ),
     ]
 
 
-def _link(check: Check) -> str:
+def _path(check: Check) -> str:
     return f"/checks/{quote(check.name, safe='', errors='replace')}"

@@ -1,0 +1,53 @@
+"""What the routes of the HTTP interface depend on: the parts of the program, and whether it is ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from exporter.public_address import PublicAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.checks.base import CheckType
+    from exporter.config import LiveConfig
+    from exporter.scrape.history import History
+    from exporter.scrape.probes import Probes
+    from exporter.scrape.service import ScrapeService
+
+
+class Readiness:
+    """Whether scrapes are accepted: only while the server is listening and not stopping."""
+
+    def __init__(self) -> None:
+        self.ready = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the routes depend on; lives for the process.
+
+    Attributes:
+        service: Creates the pages for Prometheus.
+        live_config: The configuration in force.
+        check_types: The check types that exist.
+        history: The recent runs, for the pages.
+        readiness: Whether scrapes are accepted.
+        runner_trouble: Returns why no check can run, or an empty text; may take a second.
+        timeout_offset_seconds: Seconds subtracted from the time that Prometheus allows.
+        version: The program's version.
+        public_address: Where clients find the exporter.
+        probes: Runs modules against targets that requests name; None without modules.
+    """
+
+    service: ScrapeService
+    live_config: LiveConfig
+    check_types: Mapping[str, CheckType]
+    history: History
+    readiness: Readiness
+    runner_trouble: Callable[[], str]
+    timeout_offset_seconds: float
+    version: str
+    public_address: PublicAddress = field(default_factory=PublicAddress)
+    probes: Probes | None = None
