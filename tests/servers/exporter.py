@@ -50,7 +50,6 @@ def run_exporter(
     config: str | None = None,
     *flags: str,
     environment: Mapping[str, str] | None = None,
-    port: int | None = None,
     route_prefix: str = "",
 ) -> Iterator[Exporter]:
     """Run the exporter for the duration of the block.
@@ -60,7 +59,6 @@ def run_exporter(
         config: The text of its configuration; None for the built-in demo.
         flags: Further flags.
         environment: Variables in addition to those of the test run.
-        port: Where it listens; None for a free port.
         route_prefix: The path before all routes, as the flags say.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -69,7 +67,7 @@ def run_exporter(
     if config is not None:
         config_file.write_text(config, encoding="utf-8")
         command = [*command, f"--config.file={config_file}"]
-    port = port or free_port()
+    port = free_port()
     process = ServerProcess(
         [*command, f"--web.listen-address=127.0.0.1:{port}"],
         directory=directory,

@@ -1,0 +1,157 @@
+"""One outage of half an hour is one page and one message that it is over: of a check, a group, or an exporter.
+
+The shipped rules and routes run in a real Prometheus and Alertmanager, every duration in them divided by `HASTE`. What
+the windows of hours and days see afterwards is in `grafana/rules/tests/slo.yml`, in promtool's own time.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+import yaml
+
+from tests.grafana.shipped import GRAFANA, RULE_FILES, read_yaml
+from tests.servers.alertmanager import run_alertmanager
+from tests.servers.exporter import run_exporter
+from tests.servers.http import respond, run_http_server
+from tests.servers.prometheus import run_prometheus
+from tests.servers.webhook import run_receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from tests.servers.exporter import Exporter
+    from tests.servers.prometheus import Prometheus
+    from tests.servers.webhook import Receiver
+
+HASTE = 30
+OUTAGE_SECONDS = 30 * 60 / HASTE
+AFTERWARDS_SECONDS = 45 * 60 / HASTE
+"""Longer than the short windows of the error budgets, which see the outage for 30 minutes and wait for up to 15."""
+
+GROUP_SIZE = 20
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Told = tuple[str, str, str, int]
+"""Receiver, status, alert, and the number of alerts in the message."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+class Scene(NamedTuple):
+    """Two exporters, what they watch, and who is told.
+
+    Attributes:
+        script: How the web server answers, by path.
+        second: The exporter that goes down.
+        prometheus: Scrapes both.
+        receiver: Gets the messages of all three receivers.
+    """
+
+    script: dict[str, Any]
+    second: Exporter
+    prometheus: Prometheus
+    receiver: Receiver
+
+
+def in_haste(text: str) -> str:
+    """The durations of a configuration or of rules divided: after their keys, in ranges, and after `offset`."""
+
+    def divided(found: re.Match[str]) -> str:
+        seconds = sum(int(number) * SECONDS[unit] for number, unit in re.findall(r"(\d+)([smhd])", found[2]))
+        return f"{found[1]}{round(seconds * 1000 / HASTE)}ms"
+
+    keys = r"\b(?:for|keep_firing_for|interval|\w+_(?:interval|timeout|wait)): |\[|\boffset "
+    starts = re.sub(rf"({keys})((?:\d+[smhd])+)(?!\w)", divided, text)
+    return re.sub(r"(\[\d+ms:)((?:\d+[smhd])+)", divided, starts)
+
+
+def checks_of_first(url: str) -> str:
+    """A check that stays well, one that fails alone, and a group that fails as a whole."""
+    paths = ", ".join(f"/group-{number}" for number in range(GROUP_SIZE))
+    return f"""
+defaults: {{timeout: 400ms}}
+checks:
+  - {{name: home, type: http, target: "{url}/home"}}
+  - {{name: billing, type: http, target: "{url}/billing"}}
+  - name: "shop{{path}}"
+    type: http
+    target: "{url}{{path}}"
+    labels: {{group: shop}}
+    each: {{path: [{paths}]}}
+"""
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """Everything is well, and Prometheus has seen it."""
+    script = {path: respond(200) for path in ("/home", "/billing", *(f"/group-{n}" for n in range(GROUP_SIZE)))}
+    with ExitStack() as servers:
+        url = servers.enter_context(run_http_server(script)).url("")
+        first = servers.enter_context(run_exporter(tmp_path / "first", checks_of_first(url)))
+        second_checks = f"""
+checks:
+  - {{name: intranet, type: http, target: "{url}/home"}}
+  - {{name: wiki, type: http, target: "{url}/home"}}
+"""
+        second = servers.enter_context(run_exporter(tmp_path / "second", second_checks))
+        receiver = servers.enter_context(run_receiver())
+        routes = in_haste((GRAFANA / "alertmanager.yml").read_text("utf-8"))
+        routes = re.sub(r"http://(\w+)\.invalid/nyxmon", rf"http://127.0.0.1:{receiver.port}/\1", routes)
+        alertmanager = servers.enter_context(run_alertmanager(tmp_path / "alertmanager", routes))
+        (tmp_path / "prometheus" / "rules").mkdir(parents=True)
+        for path in RULE_FILES:
+            hasty = in_haste(path.read_text("utf-8"))
+            (tmp_path / "prometheus" / "rules" / path.name).write_text(hasty, encoding="utf-8")
+        config = read_yaml(GRAFANA / "prometheus.yml")
+        config["global"] = yaml.safe_load(in_haste(yaml.safe_dump(config["global"])))
+        config["global"]["scrape_timeout"] = config["global"]["scrape_interval"]
+        config["scrape_configs"][0]["static_configs"][0]["targets"] = [first.address, second.address]
+        config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{alertmanager.port}"]
+        prometheus = servers.enter_context(run_prometheus(tmp_path / "prometheus", yaml.safe_dump(config)))
+        prometheus.wait_for("probe_success", lambda found: len(found) == GROUP_SIZE + 4)
+        yield Scene(script, second, prometheus, receiver)
+
+
+def told(receiver: Receiver) -> list[Told]:
+    """What the receivers were told, in the order of names."""
+    return sorted(
+        (message["path"], message["status"], message["groupLabels"]["alertname"], len(message["alerts"]))
+        for message in receiver.messages
+    )
+
+
+def test_durations_are_divided_wherever_they_stand() -> None:
+    """Keys, ranges with several units, subqueries and offsets, but no number that is no duration."""
+    rules = "interval: 1m\nfor: 90s\nkeep_firing_for: 5m\nexpr: a[1h5m] offset 1h > 21 * 86400 or b[6h:30s] # 5m"
+    assert in_haste(rules) == (
+        "interval: 2000ms\nfor: 3000ms\nkeep_firing_for: 10000ms\n"
+        "expr: a[130000ms] offset 120000ms > 21 * 86400 or b[720000ms:1000ms] # 5m"
+    )
+    assert in_haste("group_wait: 30s\ngroup_interval: 5m") == "group_wait: 1000ms\ngroup_interval: 10000ms"
+
+
+def test_an_outage_is_one_page_and_one_end(scene: Scene) -> None:
+    """A check, a group of many checks and an exporter fail for half an hour, recover, and stay well."""
+    paths = [path for path in scene.script if path != "/home"]
+    for path in paths:
+        scene.script[path] = respond(503)
+    scene.second.process.stop()
+    time.sleep(OUTAGE_SECONDS)
+    scene.second.process.start()
+    for path in paths:
+        scene.script[path] = respond(200)
+    time.sleep(AFTERWARDS_SECONDS)
+    names = ("NyxmonCheckFailing", "NyxmonExporterDown", "NyxmonGroupFailing")
+    assert told(scene.receiver) == [("/pager", status, name, 1) for status in ("firing", "resolved") for name in names]
+    fired = scene.prometheus.query('count by (alertname) (last_over_time(ALERTS{alertstate="firing"}[1h]))')
+    assert Counter({sample.labels["alertname"]: int(sample.value) for sample in fired}) == Counter(
+        {"NyxmonCheckFailing": 1 + GROUP_SIZE, "NyxmonExporterDown": 1, "NyxmonGroupFailing": 1}
+    )
