@@ -79,7 +79,7 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "checks.d").mkdir()
     (tmp_path / "checks.d" / "more.yml").write_text("checks: []\n", encoding="utf-8")
     (tmp_path / "targets").mkdir()
-    (targets,) = blocks("json")
+    (targets,) = blocks("json", document="exporter/checks/README.md")
     (tmp_path / "targets" / "web.json").write_text(targets.text, encoding="utf-8")
     return tmp_path
 

@@ -63,6 +63,13 @@ class _Outcome(NamedTuple, Generic[LoadedT]):
     digests: dict[Path, bytes]
 
 
+class Refusal(NamedTuple):
+    """Why a configuration was refused: Unix time of the attempt, and one line per problem, with secrets unmasked."""
+
+    timestamp_seconds: float
+    problems: tuple[str, ...]
+
+
 class LiveConfig(Generic[LoadedT]):
     """Holds the configuration in force; lives for the process, shared by threads.
 
@@ -96,6 +103,7 @@ class LiveConfig(Generic[LoadedT]):
         self._at: Path | None = None
         self._attached: LiveConfig[Any] | None = None
         self._subscribers: list[Callable[[LoadedT], object]] = []
+        self._refusal: Refusal | None = None
         self._take(initial)
         self._digests = self._digest_all(initial.files)
 
@@ -116,7 +124,12 @@ class LiveConfig(Generic[LoadedT]):
     @property
     def last_reload_successful(self) -> bool:
         """Whether the last attempt to load the configuration succeeded."""
-        return self._successful and (self._attached is None or self._attached.last_reload_successful)
+        return self.refusal is None
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why the last attempt to load the configuration failed; None when it succeeded."""
+        return self._refusal or (None if self._attached is None else self._attached.refusal)
 
     @property
     def last_reload_success_timestamp_seconds(self) -> float:
@@ -208,7 +221,8 @@ class LiveConfig(Generic[LoadedT]):
         self._log_own_warnings()
 
     def _refuse(self, error: Exception) -> None:
-        self._successful = False
+        problems = map(str, error.problems) if isinstance(error, ConfigError) else (f"loading it failed: {error!r}",)
+        self._refusal = Refusal(time.time(), tuple(problems))
         _log_refusal(error)
 
     def log_warnings(self) -> None:
@@ -226,7 +240,7 @@ class LiveConfig(Generic[LoadedT]):
         for take_over in self._subscribers:
             take_over(config)
         self._current = config
-        self._successful = True
+        self._refusal = None
         self._success_timestamp_seconds = time.time()
 
     def _in_time(self, work: Callable[[], T]) -> T:

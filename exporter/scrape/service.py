@@ -10,7 +10,7 @@ import logging
 import platform
 from dataclasses import dataclass, field
 from itertools import chain
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -97,6 +97,7 @@ class ScrapeService:
 
     Attributes:
         history: Recent runs of the checks.
+        last_scrape_timestamp_seconds: Unix time of the last page about runs; 0 before the first.
     """
 
     def __init__(  # noqa: PLR0913 - every part of the program that a page reports on
@@ -131,6 +132,7 @@ class ScrapeService:
             ValueError: When a check type declares a metric that cannot be shown.
         """
         self.history = history
+        self.last_scrape_timestamp_seconds = 0.0
         self._runner = runner
         self._live_config = live_config
         self._registry = registry
@@ -230,6 +232,7 @@ class ScrapeService:
             whole: Whether to include the metrics about the exporter.
         """
         started = monotonic()
+        self.last_scrape_timestamp_seconds = time()
         blocks: Iterable[Block] = prepared_scrape.collector.blocks(outcome)
         page = self._written(self._whole(blocks) if whole else blocks, request)
         prepared_scrape.writing_seconds = monotonic() - started

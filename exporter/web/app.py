@@ -40,6 +40,7 @@ from exporter.web.query import (
 from exporter.web.redirects import redirect_to, redirects
 from exporter.web.responses import HeadResponse, page_response
 from exporter.web.scrapes import BusyError, ClientGoneError, Scrapes, unless_client_leaves
+from exporter.web.state_routes import StateRoutes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +61,7 @@ _STATIC_CACHING = "public, max-age=3600"
 
 def create_app(site: Site) -> Starlette:
     """Return the ASGI application."""
-    routes = _Routes(site)
+    routes, states = _Routes(site), StateRoutes(site)
     address = site.public_address
     app = Starlette(
         routes=[
@@ -70,6 +71,9 @@ def create_app(site: Site) -> Starlette:
             Route(address.route("/logs"), routes.logs),
             Route(address.route("/sd"), routes.discovery),
             Route(address.route("/checks/{name:path}"), routes.check),
+            Route(address.route("/status.json"), states.document),
+            Route(address.route("/status.schema.json"), states.schema),
+            Route(address.route("/badge/{name:path}.svg"), states.badge),
             Route(address.route("/config"), routes.config),
             Route(address.route("/static/{file}"), routes.static, include_in_schema=False),
             Route(address.route("/-/healthy"), routes.healthy),

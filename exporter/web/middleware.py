@@ -23,9 +23,9 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
 }
-_CACHING = "no-store"
-"""Responses are valid only for a moment; a cacheable response sets its own."""
+"""What a response has unless it sets its own; most are valid only for a moment, and meant for no other site."""
 
 
 class Guard:
@@ -46,8 +46,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
-                headers.setdefault("Cache-Control", _CACHING)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         app = self._app

@@ -38,6 +38,8 @@ _SELECTING = ("check", "check_type", "label.NAME")
 METRICS_PARAMETERS = (*_SELECTING, "name[]", "run")
 DISCOVERY_PARAMETERS = _SELECTING
 PROBE_PARAMETERS = ("check", "name[]")
+STATUS_PARAMETERS = (*_SELECTING, "status")
+BADGE_PARAMETERS = ("label",)
 """The parameters of each route; `label.NAME` stands for every label."""
 
 
@@ -112,16 +114,32 @@ def scrape_request(
         BadParameterError: When the type is unknown, no check has the label asked for, or `run` is not `none`.
     """
     return ScrapeRequest(
-        selection=Selection(
-            check_names=frozenset(query.get("check", ())),
-            check_types=_check_types(query.get("check_type", ()), check_types),
-            labels=_labels(query, checks),
-        ),
+        selection=parse_selection(query, checks, check_types),
         runs_checks=_runs_checks(query.get("run", ())),
         budget_seconds=scrape_budget(request.headers.get(TIMEOUT_HEADER), offset_seconds),
         accept=", ".join(request.headers.getlist("accept")),
         accept_encoding=", ".join(request.headers.getlist("accept-encoding")),
         names=frozenset(query.get("name[]", ())),
+    )
+
+
+def parse_selection(
+    query: Mapping[str, list[str]], checks: Collection[Check], check_types: Collection[str]
+) -> Selection:
+    """Return which checks a request selects.
+
+    Args:
+        query: Its parameters.
+        checks: The checks that it can select.
+        check_types: The check types that exist.
+
+    Raises:
+        BadParameterError: When the type is unknown, or no check has the label asked for.
+    """
+    return Selection(
+        check_names=frozenset(query.get("check", ())),
+        check_types=_check_types(query.get("check_type", ()), check_types),
+        labels=_labels(query, checks),
     )
 
 

@@ -1,0 +1,106 @@
+"""States over HTTP: what the program says about checks whose targets come and go, and about reloads meanwhile."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.scraping import samples
+from tests.servers.exporter import run_exporter
+from tests.servers.process import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.servers.exporter import Exporter
+
+SINCE = "probe_state_since_timestamp_seconds"
+
+
+@contextmanager
+def listening(port: int) -> Iterator[None]:
+    """A target that accepts connections."""
+    with socket.create_server(("127.0.0.1", port)):
+        yield
+
+
+def config_of(port: int, *lines: str, name: str = "shop") -> str:
+    keys = "".join(f"\n    {line}" for line in lines)
+    return f"checks:\n  - name: {name}\n    type: tcp\n    target: 127.0.0.1:{port}{keys}\n"
+
+
+def since(exporter: Exporter, path: str = "/metrics") -> float:
+    (value,) = samples(exporter.get(path)[1], SINCE).values()
+    return float(value)
+
+
+def reload(exporter: Exporter, config: str) -> None:
+    exporter.config_file.write_text(config, encoding="utf-8")
+    assert httpx.post(f"http://{exporter.address}/-/reload", timeout=60, trust_env=False).status_code == 200
+
+
+def test_a_state_begins_with_the_first_run_that_finds_it(tmp_path: Path) -> None:
+    """Whoever asks sees the same beginning, and the log says how long the state before lasted."""
+    port, before = free_port(), time.time()
+    with run_exporter(tmp_path, config_of(port)) as exporter:
+        with listening(port):
+            well = [since(exporter), since(exporter, "/probe?check=shop"), since(exporter)]
+        failing = [since(exporter, "/probe?check=shop"), since(exporter), since(exporter)]
+        with listening(port):
+            again = since(exporter)
+        log = exporter.process.log()
+    assert well == [well[0]] * 3
+    assert failing == [failing[0]] * 3
+    assert before - 0.001 < well[0] < failing[0] < again < time.time() + 0.001
+    told = re.findall(r'"?(check shop is .*? for) ', log)
+    assert told == ["check shop is failing after being ok for", "check shop is ok again after failing for"]
+
+
+def test_a_reload_keeps_the_state_of_a_check_that_stays(tmp_path: Path) -> None:
+    """Its settings may change; with another target it is another check, and a restart forgets all."""
+    port, other = free_port(), free_port()
+    with run_exporter(tmp_path, config_of(port)) as exporter:
+        first = since(exporter)
+        reload(exporter, config_of(port))
+        same = since(exporter)
+        reload(exporter, config_of(port, "timeout: 1s", "retries: 1", "labels: {team: web}"))
+        changed = since(exporter)
+        reload(exporter, config_of(other))
+        moved = since(exporter)
+        reload(exporter, config_of(other, name="blog"))
+        renamed = since(exporter)
+    with run_exporter(tmp_path, config_of(port)) as exporter:
+        restarted = since(exporter)
+    assert (same, changed) == (first, first)
+    assert first < moved < renamed < restarted
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/probe?check=shop"])
+def test_a_result_that_is_given_again_has_the_state_that_it_had(tmp_path: Path, path: str) -> None:
+    """Within `min_interval` the target is not asked, so nothing is known of another state."""
+    port = free_port()
+    with run_exporter(tmp_path, config_of(port, "min_interval: 1h")) as exporter:
+        with listening(port):
+            first = since(exporter, path)
+        again = since(exporter, path)
+        log = exporter.process.log()
+    assert first == again
+    assert "failing" not in log
+
+
+def test_a_probe_of_a_module_has_no_state(tmp_path: Path) -> None:
+    """Such a page is shaped as blackbox_exporter's, and a target that anyone names is no check."""
+    modules = tmp_path / "blackbox.yml"
+    modules.write_text("modules: {tcp_connect: {prober: tcp}}\n", encoding="utf-8")
+    port = free_port()
+    with run_exporter(tmp_path, config_of(port), f"--blackbox.config.file={modules}") as exporter:
+        page = exporter.get(f"/probe?module=tcp_connect&target=127.0.0.1:{port}")[1]
+    assert "probe_success 0" in page
+    assert SINCE not in page
