@@ -28,7 +28,7 @@ from exporter.web.app import create_app
 from exporter.web.limits import BoundedProtocol
 from exporter.web.middleware import MAX_QUERY_BYTES
 from exporter.web.query import DEFAULT_BUDGET_SECONDS, scrape_budget
-from exporter.web.scrapes import BATCHES_AT_ONCE
+from exporter.web.scrapes import BATCHES_AT_ONCE, MOST_CHECKS_OF_SMALL_BATCH, SMALL_BATCHES_AT_ONCE
 from exporter.web.server import GRACE_SECONDS
 from tests.readme_blocks import TEXTS, blocks
 from tests.readme_tables import with_tables
@@ -220,6 +220,7 @@ def test_the_unit_starts_the_program() -> None:
         f"must be taken within {NUMBER_WORDS[int(BoundedProtocol.response_limit_seconds)]}.",
         f"running scrapes get {NUMBER_WORDS[GRACE_SECONDS]} seconds",
         f"Up to {NUMBER_WORDS[BATCHES_AT_ONCE]} batches run at once",
+        f"up to {SMALL_BATCHES_AT_ONCE} of at most {NUMBER_WORDS[MOST_CHECKS_OF_SMALL_BATCH]} checks",
         f"between {scrape_budget('0', 0):g} s and {scrape_budget('9999', 0):g} s",
         f"it is {DEFAULT_BUDGET_SECONDS:g} s.",
         "`--timeout-offset` (at most a fifth of it)",

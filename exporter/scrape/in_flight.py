@@ -1,7 +1,8 @@
 """Lets scrapes share batches: a scrape of checks that are already running waits for that batch.
 
 Any number of scrapes can board a batch. It takes off once, when a thread is free for it, and ends early when every
-scrape has left it.
+scrape has left it. A batch that still waits for a thread when another one of the same checks lands is not flown: its
+scrapes get the outcome of the other, which is as new as if they had boarded that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 _LEAST_SHARE = 0.75
 """A scrape joins a batch only if it has at least this share of the time that the scrape's own batch would have; with
 less, checks would be cut off because another scrape has less time."""
+
+_LONGEST_WAIT_SHARE = 0.25
+"""A scrape waits for its batch to take off for at least this share of its time, whatever time the checks need."""
 
 
 class InFlightBatch:
@@ -34,10 +38,17 @@ class InFlightBatch:
         self.given_up: Future[None] = Future()
         self._deadlines: dict[Ticket, float] = {}
         self._budget_seconds = 0.0
+        self._needed_seconds = 0.0
         self._deadline = 0.0
 
-    def board(self, ticket: Ticket, deadline: float, budget_seconds: float) -> None:
+    @property
+    def is_over(self) -> bool:
+        """Whether it has an outcome, or nobody waits for one."""
+        return self.outcome.done() or self.given_up.done()
+
+    def board(self, ticket: Ticket, deadline: float, budget_seconds: float, needed_seconds: float) -> None:
         """Let a scrape wait for the batch; the scrapes that board before it begins determine its deadline."""
+        self._needed_seconds = max(self._needed_seconds, needed_seconds)
         if not self._deadlines or (not self.took_off.done() and deadline < self._deadline):
             self._deadline, self._budget_seconds = deadline, budget_seconds
         self._deadlines[ticket] = deadline
@@ -52,8 +63,19 @@ class InFlightBatch:
 
     def suits(self, deadline: float, needed_seconds: float) -> bool:
         """Return whether a scrape may wait for the batch: it ends in time and has enough time itself."""
-        if self.outcome.done() or self.given_up.done() or self._deadline > deadline:
-            return False
+        return not self.is_over and self._deadline <= deadline and self._has_time(needed_seconds)
+
+    def land(self, outcome: Outcome) -> None:
+        """Give the scrapes their outcome, whether the batch took off itself or another one did."""
+        if not self.took_off.done():
+            self.took_off.set_result(None)
+        self.outcome.set_result(outcome)
+
+    def waits_for_what(self, landed: InFlightBatch) -> bool:
+        """Return whether the batch has not begun, and the outcome of another one of the same checks serves it."""
+        return not self.is_over and not self.took_off.done() and landed._has_time(self._needed_seconds)
+
+    def _has_time(self, needed_seconds: float) -> bool:
         return self._budget_seconds >= _LEAST_SHARE * needed_seconds
 
     def take_off(self) -> float:
@@ -68,17 +90,19 @@ class Ticket:
     Attributes:
         in_flight: The batch.
         is_first: Whether its holder has to start the batch.
+        longest_wait_seconds: How long to wait for it to begin; after that, checks could be cut off.
     """
 
-    __slots__ = ("in_flight", "is_first")
+    __slots__ = ("in_flight", "is_first", "longest_wait_seconds")
 
-    def __init__(self, in_flight: InFlightBatch, *, is_first: bool) -> None:
+    def __init__(self, in_flight: InFlightBatch, longest_wait_seconds: float, *, is_first: bool) -> None:
         self.in_flight = in_flight
         self.is_first = is_first
+        self.longest_wait_seconds = longest_wait_seconds
 
 
 class InFlightBatches:
-    """The batches of one selection of checks; scrapes can join the newest. Shared by threads."""
+    """The batches of one selection of checks. Shared by threads."""
 
     def __init__(self, longest_run_seconds: float) -> None:
         """Start without a batch.
@@ -87,7 +111,7 @@ class InFlightBatches:
             longest_run_seconds: How long the slowest of the checks can take.
         """
         self._longest_run_seconds = longest_run_seconds
-        self._newest: InFlightBatch | None = None
+        self._open: list[InFlightBatch] = []
         self._lock = Lock()
 
     def board(self, budget_seconds: float) -> Ticket:
@@ -98,26 +122,40 @@ class InFlightBatches:
         """
         deadline = monotonic() + budget_seconds
         needed_seconds = min(budget_seconds, self._longest_run_seconds)
+        longest_wait_seconds = max(budget_seconds - needed_seconds, _LONGEST_WAIT_SHARE * budget_seconds)
         with self._lock:
-            in_flight = self._newest
-            is_first = in_flight is None or not in_flight.suits(deadline, needed_seconds)
-            if in_flight is None or is_first:
-                in_flight = self._newest = InFlightBatch()
-            ticket = Ticket(in_flight, is_first=is_first)
-            in_flight.board(ticket, deadline, budget_seconds)
+            joined = next((each for each in self._open if each.suits(deadline, needed_seconds)), None)
+            in_flight = joined or InFlightBatch()
+            if joined is None:
+                self._open.append(in_flight)
+            ticket = Ticket(in_flight, longest_wait_seconds, is_first=joined is None)
+            in_flight.board(ticket, deadline, budget_seconds, needed_seconds)
         return ticket
 
     def take_off(self, in_flight: InFlightBatch) -> float | None:
-        """Begin a batch and return the seconds left; None when every scrape has left it."""
+        """Begin a batch and return the seconds left; None when it is over before it begins."""
         with self._lock:
-            return None if in_flight.given_up.done() else in_flight.take_off()
+            return None if in_flight.is_over else in_flight.take_off()
+
+    def land(self, in_flight: InFlightBatch, outcome: Outcome) -> None:
+        """End a batch; those that wait to run the same checks end with it."""
+        with self._lock:
+            in_flight.land(outcome)
+            for each in self._open:
+                if each.waits_for_what(in_flight):
+                    each.land(outcome)
+            self._forget()
 
     def leave(self, ticket: Ticket) -> None:
         """Remove a scrape from its batch; a batch that no scrape waits for is cancelled."""
         in_flight = ticket.in_flight
         with self._lock:
-            is_over = in_flight.leave(ticket)
-            if self._newest is in_flight and (is_over or in_flight.outcome.done()):
-                self._newest = None
-        if is_over:
+            was_last = in_flight.leave(ticket)
+            if was_last:
+                self._open.remove(in_flight)
+            self._forget()
+        if was_last:
             in_flight.given_up.set_result(None)
+
+    def _forget(self) -> None:
+        self._open = [each for each in self._open if not each.is_over]

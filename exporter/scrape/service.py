@@ -220,7 +220,7 @@ class ScrapeService:
         except BaseException as error:  # noqa: BLE001 - raised again for the scrapes that wait
             in_flight.outcome.set_exception(error)
         else:
-            in_flight.outcome.set_result(outcome)
+            prepared_scrape.in_flight.land(in_flight, outcome)
 
     def write(self, prepared_scrape: PreparedScrape, outcome: Outcome, request: ScrapeRequest, *, whole: bool) -> Page:
         """Write the page about an outcome.

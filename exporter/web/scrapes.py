@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 BATCHES_AT_ONCE = 8
-_LONGEST_WAIT_SHARE = 0.25
+SMALL_BATCHES_AT_ONCE = 100
+"""Batches of a few checks are many when each check is a target of its own; they are not kept from running by others."""
+
+MOST_CHECKS_OF_SMALL_BATCH = 10
 _WRITERS = 2
 
 
@@ -48,10 +51,11 @@ class ClientGoneError(Exception):
 class Scrapes:
     """The scrapes in progress; lives as long as the app and belongs to the server's loop."""
 
-    def __init__(self, service: ScrapeService, limit: int = BATCHES_AT_ONCE) -> None:
+    def __init__(self, service: ScrapeService) -> None:
         self._service = service
-        self._slots = asyncio.Semaphore(limit)
-        self._batch_threads = anyio.CapacityLimiter(limit)
+        self._slots = asyncio.Semaphore(BATCHES_AT_ONCE)
+        self._slots_of_small = asyncio.Semaphore(SMALL_BATCHES_AT_ONCE)
+        self._batch_threads = anyio.CapacityLimiter(BATCHES_AT_ONCE + SMALL_BATCHES_AT_ONCE)
         self._writer_threads = anyio.CapacityLimiter(_WRITERS)
         self._under_way: set[asyncio.Task[None]] = set()
         self._pages: WeakKeyDictionary[InFlightBatch, dict[PageKey, asyncio.Task[Page]]] = WeakKeyDictionary()
@@ -65,7 +69,7 @@ class Scrapes:
             whole: Whether to include the metrics about the exporter.
 
         Raises:
-            BusyError: When its batch has not begun after a quarter of its budget.
+            BusyError: When its batch has not begun in time.
         """
         prepared_scrape = await anyio.to_thread.run_sync(choose, limiter=self._writer_threads)
         ticket = self._service.board(prepared_scrape, scrape.budget_seconds)
@@ -76,7 +80,7 @@ class Scrapes:
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
             if not in_flight.took_off.done():
-                await self._wait_for_take_off(in_flight, scrape.budget_seconds * _LONGEST_WAIT_SHARE)
+                await self._wait_for_take_off(in_flight, ticket.longest_wait_seconds)
             await _done(in_flight.outcome)
             return await self._written(prepared_scrape, in_flight, scrape, whole=whole)
         finally:
@@ -84,8 +88,9 @@ class Scrapes:
 
     async def _fly(self, prepared_scrape: PreparedScrape, in_flight: InFlightBatch) -> None:
         """Run a batch in a thread as soon as one is free; the thread ends with the batch, even if nothing waits."""
-        async with self._slots:
-            if not in_flight.given_up.done():
+        is_small = len(prepared_scrape.collector.layout.checks) <= MOST_CHECKS_OF_SMALL_BATCH
+        async with self._slots_of_small if is_small else self._slots:
+            if not in_flight.is_over:
                 await anyio.to_thread.run_sync(
                     self._service.fly, prepared_scrape, in_flight, abandon_on_cancel=True, limiter=self._batch_threads
                 )

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ from exporter.scrape.history import History
 from exporter.scrape.service import ScrapeService
 from exporter.web.app import create_app
 from exporter.web.query import scrape_budget
+from exporter.web.scrapes import BATCHES_AT_ONCE, MOST_CHECKS_OF_SMALL_BATCH, SMALL_BATCHES_AT_ONCE
 from exporter.web.site import Readiness, Site
 from tests.servers.executors import Healthy, Slow
 from tests.servers.web import run_web_server
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SLOW = CheckType(name="slow", description="Takes as long as its target says", executor=lambda context: Slow())
+GROUP = MOST_CHECKS_OF_SMALL_BATCH + 1
 CONFIG = Config(
     checks=(
         Check(name="quick", check_type="slow", target="0", labels={"team": "web"}),
@@ -396,18 +399,36 @@ def test_the_budget_is_what_prometheus_allows_less_the_offset(
     assert scrape_budget(header, offset_seconds) == pytest.approx(budget_seconds)
 
 
+def group_of(name: str, check_type: str) -> Iterator[Check]:
+    for number in range(GROUP):
+        labels = {"group": name}
+        yield Check(name=f"{name}/{number}", check_type=check_type, target="0", timeout_seconds=60, labels=labels)
+
+
 @pytest.fixture
 def sluggish() -> Iterator[Served]:
-    """An exporter with checks that take their time: half a minute, half a second, and until the test opens a gate."""
+    """An exporter with checks that take their time: half a minute, half a second, and until the test opens a gate.
+
+    Of those that are held, and of quick ones, there are groups that are too large for a small batch.
+    """
     checks = (
         Check(name="hanging", check_type="slow", target="30", timeout_seconds=60),
-        *(Check(name=f"held {number}", check_type="held", target="0", timeout_seconds=60) for number in range(8)),
         Check(name="quick", check_type="slow", target="0"),
         Check(name="other", check_type="slow", target="0"),
         Check(name="slow", check_type="slow", target="0.5"),
+        *(member for number in range(BATCHES_AT_ONCE) for member in group_of(f"held {number}", "held")),
+        *group_of("quick", "slow"),
+        *group_of("left", "slow"),
     )
     with serving(Config(checks=checks, file="checks.yml")) as running:
         yield running
+
+
+QUICK_GROUP = "/metrics?label.group=quick"
+
+
+def held_group(number: int) -> str:
+    return f"/metrics?label.group=held%20{number}"
 
 
 IN_A_MINUTE = {"X-Prometheus-Scrape-Timeout-Seconds": "60"}
@@ -418,11 +439,11 @@ def all_workers_held(sluggish: Served) -> Iterator[list[Future[httpx.Response]]]
     """Eight scrapes of different checks that are held up, as many as run at once; they are let go and served."""
 
     def turned_away() -> bool:
-        return sluggish.get("/metrics?check=quick", headers=hasty).status_code == 503
+        return sluggish.get(QUICK_GROUP, headers=hasty).status_code == 503
 
     hasty = {"X-Prometheus-Scrape-Timeout-Seconds": "0.5"}
     with ThreadPoolExecutor(8) as clients:
-        held = [clients.submit(sluggish.get, f"/probe?check=held {number}", headers=IN_A_MINUTE) for number in range(8)]
+        held = [clients.submit(sluggish.get, held_group(number), headers=IN_A_MINUTE) for number in range(8)]
         try:
             wait_until(turned_away)
             yield held
@@ -451,13 +472,13 @@ def test_more_scrapes_than_workers_wait_or_are_turned_away(sluggish: Served) -> 
     """The ninth scrape waits a quarter of its time, then it is told to come back; with enough time it is served."""
     with ThreadPoolExecutor(1) as clients:
         with all_workers_held(sluggish):
-            hasty = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.5"})
-            waiting = clients.submit(sluggish.get, "/metrics?check=quick", headers=IN_A_MINUTE)
+            hasty = sluggish.get(QUICK_GROUP, headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.5"})
+            waiting = clients.submit(sluggish.get, QUICK_GROUP, headers=IN_A_MINUTE)
             time.sleep(0.1)
             assert not waiting.done()
         assert (hasty.status_code, hasty.headers["retry-after"]) == (503, "1")
         patient = waiting.result()
-        assert (patient.status_code, names_on(patient.text)) == (200, ["quick"])
+        assert (patient.status_code, len(names_on(patient.text))) == (200, GROUP)
 
 
 def test_an_exporter_with_too_much_to_do_still_tells_about_itself(sluggish: Served) -> None:
@@ -465,7 +486,7 @@ def test_an_exporter_with_too_much_to_do_still_tells_about_itself(sluggish: Serv
     with all_workers_held(sluggish) as scrapes:
         page = sluggish.get("/metrics?run=none").text
         assert not any(scrape.done() for scrape in scrapes)
-    assert "nyxmon_exporter_checks 12.0\n" in page
+    assert f"nyxmon_exporter_checks {4 + (BATCHES_AT_ONCE + 2) * GROUP}.0\n" in page
 
 
 def begin(served: Served, path: str, seconds: float = 60.0) -> socket.socket:
@@ -484,7 +505,7 @@ def finish(connection: socket.socket) -> str:
 
 
 @pytest.mark.parametrize("number", [20, 200])
-@pytest.mark.parametrize("path", ["/metrics?check=held%200", "/probe?check=held%200"])
+@pytest.mark.parametrize("path", ["/metrics?check=held%200/0", "/probe?check=held%200/0"])
 def test_scrapes_of_the_same_are_one_batch_and_a_page_each(sluggish: Served, path: str, number: int) -> None:
     """However many ask at once, nobody is turned away, the check runs once, and every page is whole."""
     scrapes = [begin(sluggish, path) for _ in range(number)]
@@ -495,37 +516,67 @@ def test_scrapes_of_the_same_are_one_batch_and_a_page_each(sluggish: Served, pat
     pages = [finish(scrape) for scrape in scrapes]
     assert {page.partition("\r\n")[0] for page in pages} == {"HTTP/1.1 200 OK"}
     assert {page.count("\nprobe_success") for page in pages} == {1}
-    assert len(sluggish.history.runs("held 0")) == 1
+    assert len(sluggish.history.runs("held 0/0")) == 1
 
 
 def test_a_waiting_scrape_joins_and_takes_no_place(sluggish: Served) -> None:
     """While all workers are held, scrapes of what runs already are served by it, and those of one more wait for one."""
     with ThreadPoolExecutor(40) as clients:
         with all_workers_held(sluggish):
-            same = [clients.submit(sluggish.get, "/probe?check=held 1", headers=IN_A_MINUTE) for _ in range(20)]
-            more = [clients.submit(sluggish.get, "/probe?check=quick", headers=IN_A_MINUTE) for _ in range(20)]
+            same = [clients.submit(sluggish.get, held_group(1), headers=IN_A_MINUTE) for _ in range(20)]
+            more = [clients.submit(sluggish.get, QUICK_GROUP, headers=IN_A_MINUTE) for _ in range(20)]
             wait_until(lambda: "\nnyxmon_batch_joined_scrapes_total 39.0\n" in sluggish.get("/metrics?run=none").text)
         assert [scrape.result().status_code for scrape in (*same, *more)] == [200] * 40
-    assert len(sluggish.history.runs("held 1")) == 1
+    assert len(sluggish.history.runs("held 1/0")) == 1
+
+
+def test_scrapes_with_different_timeouts_share_a_batch_for_each(sluggish: Served) -> None:
+    """Two Prometheus servers with different timeouts, asking in turns, need two batches and not one for each scrape."""
+    scrapes = [begin(sluggish, held_group(0), seconds) for _ in range(100) for seconds in (60, 20)]
+    wait_until(lambda: "\nnyxmon_batch_joined_scrapes_total 198.0\n" in sluggish.get("/metrics?run=none").text)
+    sluggish.gate.set()
+    assert {finish(scrape).partition("\r\n")[0] for scrape in scrapes} == {"HTTP/1.1 200 OK"}
+
+
+def test_a_scrape_that_waits_is_served_by_the_batch_that_runs(sluggish: Served) -> None:
+    """While there is no place for a batch of its own, what a longer scrape of the same checks found is good enough."""
+    with ThreadPoolExecutor(1) as clients:
+        with all_workers_held(sluggish):
+            shorter = clients.submit(sluggish.get, held_group(1), headers={"X-Prometheus-Scrape-Timeout-Seconds": "55"})
+            time.sleep(0.2)
+            assert not shorter.done()
+        assert shorter.result().status_code == 200
+    assert len(sluggish.history.runs("held 1/0")) == 1
+
+
+def test_many_checks_that_are_targets_of_their_own_run_at_once(sluggish: Served) -> None:
+    """A scrape of a few checks needs no place among the large ones, and there are a hundred such places."""
+    names = [check.name for number in range(BATCHES_AT_ONCE) for check in group_of(f"held {number}", "held")]
+    scrapes = [begin(sluggish, f"/probe?check={quote(name)}") for name in names]
+    assert len(names) < SMALL_BATCHES_AT_ONCE
+    wait_until(lambda: sluggish.gate_keeper.under_way == len(names))
+    assert sluggish.get(QUICK_GROUP, headers={"X-Prometheus-Scrape-Timeout-Seconds": "20"}).status_code == 200
+    sluggish.gate.set()
+    assert {finish(scrape).partition("\r\n")[0] for scrape in scrapes} == {"HTTP/1.1 200 OK"}
 
 
 def test_abandoned_scrapes_give_their_place_back(sluggish: Served) -> None:
     """Eight clients that hang up on slow checks keep nobody waiting, and their checks are ended without a result."""
-    scrapes = [begin(sluggish, f"/probe?check=held%20{number}") for number in range(8)]
-    wait_until(lambda: sluggish.gate_keeper.under_way == 8)
+    scrapes = [begin(sluggish, held_group(number)) for number in range(BATCHES_AT_ONCE)]
+    wait_until(lambda: sluggish.gate_keeper.under_way == BATCHES_AT_ONCE * GROUP)
     for scrape in scrapes:
         scrape.close()
     wait_until(lambda: sluggish.gate_keeper.under_way == 0)
-    answer = sluggish.get("/metrics?check=quick", headers={"X-Prometheus-Scrape-Timeout-Seconds": "2"})
-    assert (answer.status_code, names_on(answer.text)) == (200, ["quick"])
+    answer = sluggish.get(QUICK_GROUP, headers={"X-Prometheus-Scrape-Timeout-Seconds": "2"})
+    assert (answer.status_code, len(names_on(answer.text))) == (200, GROUP)
     assert [len(sluggish.history.runs(f"held {number}")) for number in range(8)] == [0] * 8
 
 
 def test_a_batch_goes_on_for_those_who_stay(sluggish: Served) -> None:
     """When the one who began it leaves, the others still get their page, with the result."""
-    first = begin(sluggish, "/probe?check=held%200")
+    first = begin(sluggish, "/probe?check=held%200/0")
     wait_until(lambda: sluggish.gate_keeper.under_way == 1)
-    second = begin(sluggish, "/probe?check=held%200")
+    second = begin(sluggish, "/probe?check=held%200/0")
     wait_until(lambda: "\nnyxmon_batch_joined_scrapes_total 1.0\n" in sluggish.get("/metrics?run=none").text)
     first.close()
     time.sleep(0.2)
@@ -537,7 +588,7 @@ def test_a_batch_goes_on_for_those_who_stay(sluggish: Served) -> None:
 def test_a_scrape_that_left_while_it_waited_never_runs(sluggish: Served) -> None:
     """Nothing is run for a client that hung up before there was a worker."""
     with all_workers_held(sluggish):
-        begin(sluggish, "/probe?check=other").close()
+        begin(sluggish, "/metrics?label.group=left").close()
         time.sleep(0.2)
     assert sluggish.get("/metrics?check=quick", headers=IN_A_MINUTE).status_code == 200
     assert sluggish.history.latest("other") is None
