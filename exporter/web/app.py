@@ -6,9 +6,7 @@ blocks the server's loop. A failing check is a normal response; only a scrape th
 
 from __future__ import annotations
 
-import time
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.status import HTTP_404_NOT_FOUND
 
@@ -26,7 +24,7 @@ from exporter.exposition.negotiation import choose_format
 from exporter.generate.discovery import ExporterAsTarget, target_groups
 from exporter.scrape.selection import selected_checks
 from exporter.web.middleware import Guard
-from exporter.web.pages import Frame, State, StatusFilter, check_page, message_page, status_page
+from exporter.web.page_routes import PageRoutes
 from exporter.web.probes import PROBE_ERRORS, ModuleRoutes
 from exporter.web.query import (
     DISCOVERY_PARAMETERS,
@@ -37,13 +35,13 @@ from exporter.web.query import (
     refuse_unknown_parameters,
     scrape_request,
 )
-from exporter.web.redirects import redirect_to, redirects
+from exporter.web.redirects import redirects
 from exporter.web.responses import HeadResponse, page_response
 from exporter.web.scrapes import BusyError, ClientGoneError, Scrapes, unless_client_leaves
 from exporter.web.state_routes import StateRoutes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
 
@@ -53,29 +51,26 @@ if TYPE_CHECKING:
 
 _RETRY_AFTER_SECONDS = 1
 _CLIENT_GONE = 499
-_MAX_FIND_CHARACTERS = 200
-_STATIC = Path(__file__).parent / "pages" / "static"
-_STATIC_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
-_STATIC_CACHING = "public, max-age=3600"
 
 
 def create_app(site: Site) -> Starlette:
     """Return the ASGI application."""
-    routes, states = _Routes(site), StateRoutes(site)
+    pages, states = PageRoutes(site), StateRoutes(site)
+    routes = _Routes(site, pages)
     address = site.public_address
     app = Starlette(
         routes=[
-            Route(address.route("/"), routes.status),
+            Route(address.route("/"), pages.status),
             Route(address.route("/metrics"), routes.metrics),
             Route(address.route("/probe"), routes.probe),
             Route(address.route("/logs"), routes.logs),
             Route(address.route("/sd"), routes.discovery),
-            Route(address.route("/checks/{name:path}"), routes.check),
+            Route(address.route("/checks/{name:path}"), pages.check),
             Route(address.route("/status.json"), states.document),
             Route(address.route("/status.schema.json"), states.schema),
             Route(address.route("/badge/{name:path}.svg"), states.badge),
-            Route(address.route("/config"), routes.config),
-            Route(address.route("/static/{file}"), routes.static, include_in_schema=False),
+            Route(address.route("/config"), pages.config),
+            Route(address.route("/static/{file}"), pages.static, include_in_schema=False),
             Route(address.route("/-/healthy"), routes.healthy),
             Route(address.route("/-/ready"), routes.ready),
             Route(address.route("/-/reload"), routes.reload, methods=["POST"]),
@@ -98,11 +93,11 @@ def create_app(site: Site) -> Starlette:
 class _Routes:
     """The endpoints; lives as long as the app."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, pages: PageRoutes) -> None:
         self._site = site
+        self._pages = pages
         self._reload_thread = CapacityLimiter(1)
         self._health_threads = CapacityLimiter(4)
-        self._static = {file.name: (_STATIC_TYPES[file.suffix], file.read_bytes()) for file in _STATIC.iterdir()}
 
     @cached_property
     def _scrapes(self) -> Scrapes:
@@ -169,57 +164,6 @@ class _Routes:
         address = (request.headers.get("host") or request.url.netloc).removesuffix(":")
         return ExporterAsTarget(address, request.url.scheme, probe_path)
 
-    def status(self, request: Request) -> Response:
-        """Show the state of every check."""
-        query = parse_query(request)
-        site, current = self._site, self._site.live_config.current
-        return HTMLResponse(
-            status_page(
-                current.checks,
-                site.history,
-                _status_filter(query),
-                frame=self._frame,
-                now_seconds=time.time(),
-                disabled=current.disabled,
-                probes=None if site.probes is None else site.probes.history.probes(),
-            )
-        )
-
-    def check(self, request: Request) -> Response:
-        """Show one check with the log of its recent runs."""
-        site, current = self._site, self._site.live_config.current
-        name = request.path_params["name"]
-        if not name:
-            return redirect_to(site.public_address.link("/"))
-        known = {check.name: check for check in (*current.checks, *current.disabled)}
-        if name not in known:
-            raise UnknownCheckNameError([name], known)
-        page = check_page(
-            known[name],
-            site.history.runs(name),
-            mask=site.live_config.masks,
-            is_enabled=known[name] not in current.disabled,
-            frame=self._frame,
-            now_seconds=time.time(),
-        )
-        return HTMLResponse(page)
-
-    def config(self, request: Request) -> Response:
-        """Show the configuration in force with secrets masked."""
-        current, probes = self._site.live_config.current, self._site.probes
-        documents = [current.rendered] if current.checks or current.disabled or probes is None else []
-        if probes is not None:
-            documents.append(probes.modules.rendered)
-        return Response("".join(documents), media_type="text/yaml")
-
-    def static(self, request: Request) -> Response:
-        """Return a static file of the pages."""
-        file = self._static.get(request.path_params["file"])
-        if file is None:
-            raise HTTPException(404)
-        content_type, content = file
-        return Response(content, headers={"Cache-Control": _STATIC_CACHING, "Content-Type": content_type})
-
     async def healthy(self, request: Request) -> Response:
         """Report whether the process can work at all, however busy the threads for other pages are."""
         trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
@@ -246,18 +190,18 @@ class _Routes:
 
     def bad_parameter(self, request: Request, error: Exception) -> Response:
         """Answer 400, naming the invalid parameter."""
-        return self._problem(request, 400, "Not understood", str(error))
+        return self._pages.problem(request, 400, "Not understood", str(error))
 
     def unknown_check(self, request: Request, error: Exception) -> Response:
         """Answer 404, naming the unknown check and suggesting a similar one, or saying that it is disabled."""
         asked = getattr(error, "check_names", ())
         off = [check.name for check in self._site.live_config.current.disabled if check.name in asked]
         message = f"check {off[0]!r} is disabled, so it does not run" if off else str(error)
-        return self._problem(request, 404, "No such check", message)
+        return self._pages.problem(request, 404, "No such check", message)
 
     def busy(self, request: Request, error: Exception) -> Response:
         """Answer 503 to a scrape that has waited as long as it can."""
-        response = self._problem(request, 503, "Busy", "too many scrapes are running; try again later")
+        response = self._pages.problem(request, 503, "Busy", "too many scrapes are running; try again later")
         response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
         return response
 
@@ -272,32 +216,6 @@ class _Routes:
         prefix = self._site.public_address.route("/")
         if error.status_code == HTTP_404_NOT_FOUND and not request.url.path.startswith(prefix):
             message += f"; every page is below {prefix}"
-        response = self._problem(request, error.status_code, error.detail, message)
+        response = self._pages.problem(request, error.status_code, error.detail, message)
         response.headers.update(error.headers or {})
         return response
-
-    def _problem(self, request: Request, status_code: int, title: str, message: str) -> Response:
-        """Return the message as a page for browsers, and as plain text for all other clients."""
-        if "text/html" not in request.headers.get("accept", ""):
-            return PlainTextResponse(f"{message}\n", status_code=status_code)
-        return HTMLResponse(message_page(title, message, self._frame), status_code=status_code)
-
-    @property
-    def _frame(self) -> Frame:
-        site = self._site
-        return Frame(site.live_config.current.file, site.version, site.public_address.link)
-
-
-def _status_filter(query: Mapping[str, list[str]]) -> StatusFilter:
-    """Return which checks the status page shows.
-
-    Raises:
-        BadParameterError: When the state is unknown, or the text to find is too long.
-    """
-    state = query.get("status", [""])[0]
-    text = query.get("find", [""])[0].strip()
-    if state and state not in list(State):
-        raise BadParameterError(f"unknown status {state!r}; known: {', '.join(State)}")
-    if len(text) > _MAX_FIND_CHARACTERS:
-        raise BadParameterError(f"find is longer than {_MAX_FIND_CHARACTERS} characters")
-    return StatusFilter(state=State(state) if state else None, text=text)

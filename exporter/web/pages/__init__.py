@@ -1,11 +1,21 @@
-"""The HTML pages: the state of all checks, why checks failed, and recent runs; no scripts, nothing external."""
+"""The HTML pages: the state of all checks, why checks failed, and recent runs; no page needs scripts."""
 
 from __future__ import annotations
 
 from exporter.web.pages.check import check_page
-from exporter.web.pages.markup import Frame
+from exporter.web.pages.frame import Frame
 from exporter.web.pages.message import message_page
-from exporter.web.pages.status import StatusFilter, status_page
+from exporter.web.pages.status import status_page
+from exporter.web.pages.view import DEFAULT_REFRESH_SECONDS, StatusView, read_view
 from exporter.web.pages.words import State
 
-__all__ = ["Frame", "State", "StatusFilter", "check_page", "message_page", "status_page"]
+__all__ = [
+    "DEFAULT_REFRESH_SECONDS",
+    "Frame",
+    "State",
+    "StatusView",
+    "check_page",
+    "message_page",
+    "read_view",
+    "status_page",
+]

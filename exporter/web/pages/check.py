@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exporter.masking import Mask
     from exporter.model import Check, Measurement
     from exporter.scrape.history import Run
-    from exporter.web.pages.markup import Frame
+    from exporter.web.pages.frame import Frame
 
 _BAR_WIDTH = 240
 
@@ -34,9 +34,8 @@ class PhaseBar(NamedTuple):
 def check_page(
     check: Check,
     runs: Sequence[Run],
-    *,
     frame: Frame,
-    now_seconds: float,
+    *,
     mask: Mask = unmasked,
     is_enabled: bool = True,
 ) -> str:
@@ -45,8 +44,7 @@ def check_page(
     Args:
         check: The check.
         runs: Its recent runs, oldest first.
-        frame: What is around the page.
-        now_seconds: The current Unix time, from which ages are calculated.
+        frame: What every page shows.
         mask: Masks secrets in what was observed, measured and logged.
         is_enabled: Whether it runs.
     """
@@ -58,15 +56,14 @@ def check_page(
         frame,
         title=check.name,
         check=check,
-        state=state_of_check(check, latest, now_seconds) if is_enabled else State.DISABLED,
+        state=state_of_check(check, latest, frame.now_seconds) if is_enabled else State.DISABLED,
         is_enabled=is_enabled,
         latest=latest,
         picture=sparkline(runs),
-        probe_path=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
+        probe_link=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
         phases=_phase_bars([entry for entry in measurements if entry.spec.labels == ("phase",)]),
         measurements=measurements,
         runs=runs[::-1],
-        now_seconds=now_seconds,
         mask=mask,
     )
 

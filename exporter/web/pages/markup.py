@@ -5,7 +5,6 @@ Control characters and similar ones are made visible, so that no value can distu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,38 +12,28 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from exporter.logs import escape_unprintable
-from exporter.public_address import unprefixed
-from exporter.quantities import number_text
-from exporter.web.pages.words import age_text, duration_text, exact_time, field_text, state_of, verdict_of
+from exporter.quantities import elapsed_text, number_text
+from exporter.web.pages.words import (
+    age_text,
+    clock_text,
+    duration_text,
+    exact_time,
+    field_text,
+    state_of,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
-    from exporter.public_address import Link
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What is around every page.
-
-    Attributes:
-        config_file: Name of the configuration, for the footer.
-        version: The program's version.
-        link: Turns the path of a page into its address for the browser; every link in a template goes through it.
-    """
-
-    config_file: str
-    version: str
-    link: Link = unprefixed
+    from exporter.web.pages.frame import Frame
 
 
 def render(template: str, frame: Frame, **values: object) -> str:
-    """Render the template file of this name with these values.
+    """Render the template file of this name in its frame with these values.
 
     Raises:
         jinja2.UndefinedError: When the template uses a value that is not given: a bug in the page.
     """
-    return _ENVIRONMENT.get_template(template).render(
-        values, config_file=frame.config_file, version=frame.version, link=frame.link
-    )
+    return _ENVIRONMENT.get_template(template).render(values, frame=frame, link=frame.link)
 
 
 def _visible(value: object) -> object:
@@ -64,10 +53,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals.update(field_text=field_text)
+    environment.globals.update(clock_text=clock_text, field_text=field_text)
     environment.filters.update(
         age=age_text,
         duration=duration_text,
+        elapsed=elapsed_text,
         exact_time=exact_time,
         number=number_text,
         state=state_of,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from exporter.web.pages.markup import render
 
 if TYPE_CHECKING:
-    from exporter.web.pages.markup import Frame
+    from exporter.web.pages.frame import Frame
 
 
 def message_page(title: str, message: str, frame: Frame) -> str:

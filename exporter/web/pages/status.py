@@ -1,16 +1,20 @@
-"""The status page: every configured check with its state, failing checks first."""
+"""The status page: the checks with their states, sorted and grouped as the reader likes, and why they fail."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlencode
 
+from exporter.web.pages.causes import sum_up
+from exporter.web.pages.freshness import is_stale
 from exporter.web.pages.markup import render
+from exporter.web.pages.paths import check_path
 from exporter.web.pages.probes import probe_rows
+from exporter.web.pages.rows import in_order, limited, rows_of
+from exporter.web.pages.sections import divide
 from exporter.web.pages.sparkline import Sparkline, sparkline
-from exporter.web.pages.words import State, state_of_check
+from exporter.web.pages.view import CHECK_TYPE, MAX_FIND_CHARACTERS, Sort
+from exporter.web.pages.words import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,50 +22,30 @@ if TYPE_CHECKING:
     from exporter.model import Check
     from exporter.scrape.history import History, Run
     from exporter.scrape.probe_history import Probed
-    from exporter.web.pages.markup import Frame
+    from exporter.scrape.states import StateLog
+    from exporter.web.pages.frame import Frame
+    from exporter.web.pages.rows import Row
+    from exporter.web.pages.sections import Section
+    from exporter.web.pages.view import StatusView
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusFilter:
-    """Which checks the page shows; lives as long as a request.
-
-    Attributes:
-        state: Only checks in this state; None for all.
-        text: Only checks whose name, type, target or labels contain this text.
-    """
-
-    state: State | None = None
-    text: str = ""
-
-    def path(self, state: State | None) -> str:
-        """Return the path of the page with another state and the same text."""
-        query = urlencode([("status", state)] * (state is not None) + [("find", self.text)] * bool(self.text))
-        return f"/?{query}" if query else "/"
-
-
-_SELDOM = (State.MAINTENANCE, State.DISABLED)
+_SELDOM = (State.MAINTENANCE, State.NOT_RUN, State.DISABLED)
 """States without a tab while no check is in them."""
 
-
-class _Row(NamedTuple):
-    """One check with its state and latest run."""
-
-    check: Check
-    state: State
-    latest: Run | None
+_BAD = (State.FAILING, State.DEGRADED)
+_MOST_GROUPINGS = 8
 
 
-class Tab(NamedTuple):
-    """A link to the checks in one state, or to all checks."""
+class Choice(NamedTuple):
+    """A link to another view of the page, with the number of checks in it where that matters."""
 
     key: str
     label: str
-    checks: int
     path: str
     is_current: bool
+    checks: int = 0
 
 
-class StatusRow(NamedTuple):
+class ShownRow(NamedTuple):
     """One line of the table."""
 
     check: Check
@@ -69,15 +53,24 @@ class StatusRow(NamedTuple):
     latest: Run | None
     path: str
     picture: Sparkline | None
+    since_timestamp_seconds: float | None
+    is_stale: bool
+
+
+class ShownSection(NamedTuple):
+    """A part of the list with the lines that are shown of it; see `Section`."""
+
+    section: Section
+    rows: Sequence[ShownRow]
 
 
 def status_page(
     checks: Sequence[Check],
     history: History,
-    wanted: StatusFilter,
-    *,
+    states: StateLog,
+    view: StatusView,
     frame: Frame,
-    now_seconds: float,
+    *,
     disabled: Sequence[Check] = (),
     probes: Sequence[Probed] | None = None,
 ) -> str:
@@ -86,28 +79,44 @@ def status_page(
     Args:
         checks: The configured checks.
         history: Their recent runs.
-        wanted: The filter that the reader chose.
-        frame: What is around the page.
-        now_seconds: The current Unix time, from which ages are calculated.
+        states: Since when they have been in their states.
+        view: What the reader chose.
+        frame: What every page shows.
         disabled: The configured checks that do not run.
         probes: The recent probes of modules, in the order of the page; None without modules.
     """
-    latest = [(check, history.latest(check.name)) for check in checks]
-    rows = [_Row(check, state_of_check(check, run, now_seconds), run) for check, run in latest]
-    rows += [_Row(check, State.DISABLED, None) for check in disabled]
-    counts = Counter(row.state for row in rows)
-    order = list(State)
-    found = sorted((row for row in rows if _matches(row, wanted)), key=lambda row: order.index(row.state))
+
+    def since(row: Row) -> float | None:
+        change = states.latest(row.check.name)
+        return None if change is None or row.latest is None else change.timestamp_seconds
+
+    every = rows_of(checks, disabled, history, frame.now_seconds)
+    found = limited(every, view)
+    counts = Counter(row.state for row in found)
+    wanted = found if view.state is None else [row for row in found if row.state is view.state]
+    listing = divide(in_order(wanted, view.sort, since), view)
+
+    def shown(row: Row) -> ShownRow:
+        runs = history.runs(row.check.name)
+        stale = is_stale(row.check, runs, frame.now_seconds)
+        return ShownRow(*row, check_path(row.check.name), sparkline(runs), since(row), stale)
+
     return render(
         "status.html",
         frame,
-        title=_title(counts) if rows or probes is None else "Probes",
-        tabs=_tabs(counts, len(rows), wanted),
-        wanted=wanted,
-        any_checks=bool(rows),
-        any_runs=any(row.latest is not None for row in rows),
-        rows=[StatusRow(*row, _path(row.check), sparkline(history.runs(row.check.name))) for row in found],
-        now_seconds=now_seconds,
+        title=_title(counts) if every or probes is None else "Probes",
+        view=view,
+        tabs=_tabs(counts, len(found), view),
+        causes=sum_up(row.latest for row in wanted if row.latest and row.state in _BAD),
+        sections=[ShownSection(section, [shown(row) for row in section.rows]) for section in listing.sections],
+        listing=listing,
+        found=len(wanted),
+        total=len(every),
+        limits=_limits(view),
+        groupings=_groupings(checks, view),
+        sorts=[Choice(sort.value, sort.value, view.path(sort=sort), view.sort is sort) for sort in Sort],
+        last_scrape_seconds=max((row.latest.recorded_timestamp_seconds for row in every if row.latest), default=None),
+        max_find_characters=MAX_FIND_CHARACTERS,
         probes=None if probes is None else probe_rows(probes),
     )
 
@@ -120,25 +129,35 @@ def _title(counts: Counter[State]) -> str:
     return "Checks"
 
 
-def _matches(row: _Row, wanted: StatusFilter) -> bool:
-    if wanted.state is not None and row.state is not wanted.state:
-        return False
-    check = row.check
-    texts = (check.name, check.check_type, check.shown_target, *(f"{k}={v}" for k, v in check.labels.items()))
-    return any(wanted.text.lower() in text.lower() for text in texts)
-
-
-def _tabs(counts: Counter[State], total: int, wanted: StatusFilter) -> list[Tab]:
-    every = Tab("all", "all", total, wanted.path(None), wanted.state is None)
+def _tabs(counts: Counter[State], total: int, view: StatusView) -> list[Choice]:
+    every = Choice("all", "all", view.path(state=None), view.state is None, total)
     return [
         every,
         *(
-            Tab(state.value, state.label, counts[state], wanted.path(state), wanted.state is state)
+            Choice(state.value, state.label, view.path(state=state), view.state is state, counts[state])
             for state in State
-            if state not in _SELDOM or counts[state] or wanted.state is state
+            if state not in _SELDOM or counts[state] or view.state is state
         ),
     ]
 
 
-def _path(check: Check) -> str:
-    return f"/checks/{quote(check.name, safe='', errors='replace')}"
+def _limits(view: StatusView) -> list[Choice]:
+    """Return what limits the list besides its state and text, each with the path that removes the limit."""
+    limits = [Choice("cause", view.cause, view.path(cause=""), is_current=True)] if view.cause else []
+    if view.check_type:
+        limits.append(Choice("type", view.check_type, view.path(check_type=""), is_current=True))
+    for name, value in view.labels:
+        rest = tuple(pair for pair in view.labels if pair[0] != name)
+        limits.append(Choice("label", f"{name}={value}", view.path(labels=rest), is_current=True))
+    return limits
+
+
+def _groupings(checks: Sequence[Check], view: StatusView) -> list[Choice]:
+    """Return the ways to group the checks: no groups, by type, and by the labels that most checks have."""
+    labels = Counter(name for check in checks for name in check.labels)
+    names = sorted({*(name for name, _ in labels.most_common(_MOST_GROUPINGS)), view.group} - {"", CHECK_TYPE})
+    return [
+        Choice("none", "none", view.path(group=""), not view.group),
+        Choice(CHECK_TYPE, "type", view.path(group=CHECK_TYPE), view.group == CHECK_TYPE),
+        *(Choice(name, name, view.path(group=name), view.group == name) for name in names),
+    ]

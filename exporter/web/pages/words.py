@@ -31,6 +31,11 @@ class State(StrEnum):
         """The state in words for people."""
         return "not run yet" if self is State.NOT_RUN else self.value
 
+    @property
+    def is_good(self) -> bool:
+        """Whether nobody has to look at a check in this state."""
+        return self in (State.OK, State.DISABLED)
+
 
 def state_of(run: Run | None) -> State:
     """Return the state of a check from its last run; None for a check that has not run."""
@@ -76,6 +81,14 @@ def age_text(seconds: float) -> str:
 def exact_time(timestamp_seconds: float) -> str:
     """Format a point in time to the second, in UTC."""
     return datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clock_text(timestamp_seconds: float, now_seconds: float) -> str:
+    """Format a point in time as a clock shows it, in UTC, with the day unless that is today."""
+    moment, now = (datetime.fromtimestamp(seconds, UTC) for seconds in (timestamp_seconds, now_seconds))
+    if moment.date() == now.date():
+        return f"{moment:%H:%M} UTC"
+    return f"{moment.day} {moment:%b %H:%M} UTC" if moment.year == now.year else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def field_text(name: str, value: object) -> str:

@@ -1,0 +1,47 @@
+"""Sums up why checks fail: one cause for all checks that fail in the same way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.model import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.scrape.history import Run
+
+_MOST_CAUSES = 8
+_MOST_CHARACTERS = 80
+_OBSERVED = frozenset((Reason.STATUS, Reason.RCODE))
+"""Reasons whose observed value is short and the same for many checks."""
+
+
+class CauseSum(NamedTuple):
+    """A cause, and how many checks fail because of it."""
+
+    text: str
+    checks: int
+
+
+def cause_of(run: Run) -> str:
+    """Return why a run failed, in words that it shares with runs of other checks; empty when it did not fail.
+
+    It is the observed status or response code, such as `status 503`, the expectation that was missed, or the reason.
+    """
+    if run.reason is None:
+        return ""
+    if run.reason in _OBSERVED or run.reason is Reason.EXPECTATION:
+        for outcome in run.expectations:
+            expectation = outcome.expectation
+            if not outcome.ok and expectation.subject.reason is run.reason:
+                observed = outcome.observed if run.reason in _OBSERVED and outcome.observed else expectation.label
+                return f"{run.reason} {observed}"[:_MOST_CHARACTERS]
+    return run.reason.value
+
+
+def sum_up(runs: Iterable[Run]) -> list[CauseSum]:
+    """Return the most frequent causes of runs that failed, most frequent first."""
+    counts = Counter(map(cause_of, runs))
+    return [CauseSum(text, checks) for text, checks in counts.most_common(_MOST_CAUSES)]

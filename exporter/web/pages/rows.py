@@ -1,0 +1,94 @@
+"""The rows of the status page: checks with their state and last run, which of them are shown, and in which order."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.web.pages.causes import cause_of
+from exporter.web.pages.view import CHECK_TYPE, Sort
+from exporter.web.pages.words import State, state_of_check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from exporter.model import Check
+    from exporter.scrape.history import History, Run
+    from exporter.web.pages.view import StatusView
+
+_PLACES = {state: place for place, state in enumerate(State)}
+
+
+class Row(NamedTuple):
+    """One check with its state and its last run; None when it has not run."""
+
+    check: Check
+    state: State
+    latest: Run | None
+
+
+def rows_of(checks: Sequence[Check], disabled: Sequence[Check], history: History, now_seconds: float) -> list[Row]:
+    """Return a row for each check, in the order of the configuration, disabled ones last."""
+    rows = []
+    for check in checks:
+        run = history.latest(check.name)
+        rows.append(Row(check, state_of_check(check, run, now_seconds), run))
+    rows += [Row(check, State.DISABLED, None) for check in disabled]
+    return rows
+
+
+def limited(rows: Iterable[Row], view: StatusView) -> list[Row]:
+    """Return the rows that the view asks for in whatever state they are."""
+    if not view.is_limited:
+        return list(rows)
+    terms = view.terms
+    return [row for row in rows if _is_wanted(row, view) and (not terms or _contains(row, terms))]
+
+
+def _is_wanted(row: Row, view: StatusView) -> bool:
+    check = row.check
+    if view.check_type and check.check_type != view.check_type:
+        return False
+    if any(check.labels.get(name, "") != value for name, value in view.labels):
+        return False
+    return not view.cause or (row.latest is not None and cause_of(row.latest) == view.cause)
+
+
+def _contains(row: Row, terms: Sequence[str]) -> bool:
+    """Return whether each term is in a name, type, target, label, state, or the reason and detail of a failure."""
+    check, run = row.check, row.latest
+    texts = [check.name, check.check_type, check.shown_target, row.state.label]
+    texts += [f"{name}={value}" for name, value in check.labels.items()]
+    if run is not None and run.reason is not None:
+        texts += (run.reason, run.detail)
+    text = "\n".join(texts).lower()
+    return all(term in text for term in terms)
+
+
+def in_order(rows: Iterable[Row], sort: Sort, since: Callable[[Row], float | None]) -> list[Row]:
+    """Return the rows sorted; equal ones stay in the order of the configuration.
+
+    Args:
+        rows: The rows.
+        sort: By state, worst first; by name or type; by duration, longest first; or by the time since when the check
+            has been in its state, newest first.
+        since: Returns this time as a Unix time; None when it is not known.
+    """
+    keys: dict[Sort, Callable[[Row], object]] = {
+        Sort.STATE: lambda row: _PLACES[row.state],
+        Sort.NAME: lambda row: row.check.name.casefold(),
+        Sort.TYPE: lambda row: row.check.check_type,
+        Sort.DURATION: lambda row: math.inf if row.latest is None else -row.latest.duration_seconds,
+        Sort.SINCE: lambda row: -(since(row) or 0.0),
+    }
+    return sorted(rows, key=keys[sort])  # type: ignore[arg-type] # the values of one key can be compared
+
+
+def grouping_value(check: Check, grouping: str) -> str:
+    """Return the group of a check: the value of its label of that name, or its type; empty without the label."""
+    return check.check_type if grouping == CHECK_TYPE else check.labels.get(grouping, "")
+
+
+def groupings_of(checks: Iterable[Check]) -> tuple[str, ...]:
+    """Return the names that checks can be grouped by: those of their labels, sorted, and their type."""
+    return (*sorted({name for check in checks for name in check.labels}), CHECK_TYPE)

@@ -1,0 +1,159 @@
+"""What a reader asks of the status page: which checks, in which order and groups, and how often it refreshes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from exporter.web.pages.words import State
+from exporter.web.query import BadParameterError, refuse_unknown_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+VIEW_PARAMETERS = (
+    "status", "find", "cause", "check_type", "label.NAME", "group", "sort", "page", "refresh",
+)  # fmt: skip
+"""The parameters of the status page; `label.NAME` stands for every label."""
+
+CHECK_TYPE = "check_type"
+"""The name under which checks can be grouped by their type, as if it were a label."""
+
+MAX_FIND_CHARACTERS = 200
+SHORTEST_REFRESH_SECONDS = 5
+LONGEST_REFRESH_SECONDS = 3600
+DEFAULT_REFRESH_SECONDS = 15
+"""How often the page's script refreshes it: a few times between two scrapes at Prometheus' default interval."""
+
+_LABEL_PREFIX = "label."
+_LARGEST_PAGE = 10_000
+_TERM = re.compile(r'"([^"]*)"?|([^\s"]+)')
+
+
+class Sort(StrEnum):
+    """What the checks are sorted by."""
+
+    STATE = "state"
+    NAME = "name"
+    TYPE = "type"
+    DURATION = "duration"
+    SINCE = "since"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusView:
+    """What the reader chose; lives as long as a request.
+
+    Attributes:
+        state: Only checks in this state; None for all.
+        text: Only checks that contain each of its terms; see `terms`.
+        cause: Only checks that fail because of this; empty for all.
+        check_type: Only checks of this type; empty for all.
+        labels: Only checks with all these labels; an empty value stands for the lack of the label.
+        group: Name of the label, or `check_type`, that the checks are grouped by; empty for no groups.
+        sort: What the checks are sorted by.
+        page: Number of the page, from 1.
+        refresh_seconds: How often the page refreshes; 0 for never, None when the reader did not say.
+    """
+
+    state: State | None = None
+    text: str = ""
+    cause: str = ""
+    check_type: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    group: str = ""
+    sort: Sort = Sort.STATE
+    page: int = 1
+    refresh_seconds: int | None = None
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The texts to find, in lower case: words, and phrases in double quotes."""
+        return tuple([(phrase or word).lower() for phrase, word in _TERM.findall(self.text) if phrase or word])
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it leaves out checks for another reason than their state."""
+        return bool(self.terms or self.cause or self.check_type or self.labels)
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return the query parameters that stand for it, without those that have their default."""
+        pairs: list[tuple[str, str]] = [
+            ("status", self.state or ""),
+            ("find", self.text),
+            ("cause", self.cause),
+            ("check_type", self.check_type),
+            ("group", self.group),
+            ("sort", "" if self.sort is Sort.STATE else self.sort.value),
+            ("page", "" if self.page == 1 else str(self.page)),
+            ("refresh", "" if self.refresh_seconds is None else str(self.refresh_seconds)),
+        ]
+        labels = [(f"{_LABEL_PREFIX}{name}", value) for name, value in self.labels]
+        return [(name, value) for name, value in pairs if value] + labels
+
+    def path(self, **changes: Any) -> str:
+        """Return the path of the page with some attributes changed; it leads to the first page unless one is named."""
+        query = urlencode(replace(self, **{"page": 1} | changes).parameters(), errors="replace")
+        return f"/?{query}" if query else "/"
+
+    def label_path(self, name: str, value: str) -> str:
+        """Return the path of the page with only the checks that have a label, in any state."""
+        labels = (*(pair for pair in self.labels if pair[0] != name), (name, value))
+        return self.path(labels=labels, state=None)
+
+
+def read_view(query: Mapping[str, list[str]], groupings: Iterable[str] = ()) -> StatusView:
+    """Return what the query parameters of the status page ask for; of a repeated parameter the first value counts.
+
+    Args:
+        query: The parameters.
+        groupings: The names that checks can be grouped by.
+
+    Raises:
+        BadParameterError: When a parameter is unknown or has an invalid value.
+    """
+    refuse_unknown_parameters(query, VIEW_PARAMETERS)
+    values = {name: texts[0].strip() for name, texts in query.items()}
+    if len(values.get("find", "")) > MAX_FIND_CHARACTERS:
+        raise BadParameterError(f"find is longer than {MAX_FIND_CHARACTERS} characters")
+    group, known = values.get("group", ""), tuple(groupings)
+    if group and group not in known:
+        raise BadParameterError(f"unknown group {group!r}; known: {', '.join(known)}")
+    state, refresh = values.get("status", ""), values.get("refresh", "")
+    return StatusView(
+        state=State(_one_of("status", state, State)) if state else None,
+        text=values.get("find", ""),
+        cause=values.get("cause", ""),
+        check_type=values.get("check_type", ""),
+        labels=tuple([(name[len(_LABEL_PREFIX) :], text) for name, text in values.items() if _is_label(name)]),
+        group=group,
+        sort=Sort(_one_of("sort", values.get("sort") or Sort.STATE, Sort)),
+        page=_number("page", values.get("page") or "1", 1, _LARGEST_PAGE),
+        refresh_seconds=_refresh_seconds(refresh) if refresh else None,
+    )
+
+
+def _is_label(parameter: str) -> bool:
+    return parameter.startswith(_LABEL_PREFIX)
+
+
+def _one_of(parameter: str, value: str, known: Iterable[str]) -> str:
+    if value not in list(known):
+        raise BadParameterError(f"unknown {parameter} {value!r}; known: {', '.join(known)}")
+    return value
+
+
+def _number(parameter: str, value: str, least: int, most: int) -> int:
+    if value.isascii() and value.isdigit() and len(value) < 6 and least <= int(value) <= most:
+        return int(value)
+    raise BadParameterError(f"{parameter} must be a whole number from {least} to {most}")
+
+
+def _refresh_seconds(value: str) -> int:
+    least, most = SHORTEST_REFRESH_SECONDS, LONGEST_REFRESH_SECONDS
+    if value.isascii() and value.isdigit() and len(value) < 6 and (int(value) == 0 or least <= int(value) <= most):
+        return int(value)
+    raise BadParameterError(f"refresh must be a whole number of seconds from {least} to {most}, or 0 for never")
