@@ -104,3 +104,15 @@ def test_a_probe_of_a_module_has_no_state(tmp_path: Path) -> None:
         page = exporter.get(f"/probe?module=tcp_connect&target=127.0.0.1:{port}")[1]
     assert "probe_success 0" in page
     assert SINCE not in page
+
+
+def test_a_failed_run_is_on_the_page_of_its_check_after_many_good_ones(tmp_path: Path) -> None:
+    """What happened in it can still be read when more runs than are kept have followed it."""
+    port = free_port()
+    with run_exporter(tmp_path, config_of(port), "--history.limit=3") as exporter:
+        exporter.get("/metrics")
+        with listening(port):
+            for _ in range(5):
+                exporter.get("/metrics")
+        page = exporter.get("/checks/shop")[1]
+    assert f"connection refused while connecting to 127.0.0.1:{port}" in page
