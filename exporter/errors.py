@@ -57,6 +57,10 @@ class UnknownCheckNameError(ExporterError):
         super().__init__(f"no check is named {', '.join(map(repr, self.check_names))}{suggestion}")
 
 
+class UnselectedError(ExporterError):
+    """Raised before anything runs when what the command line selects cannot be run."""
+
+
 class CheckFailed(ExporterError):  # noqa: N818 - an outcome of a check, not a fault of the program
     """Raised by protocol code and executors when a target did not do what it should.
 

@@ -46,7 +46,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.runner", "exporter.migration"),
     ("exporter",),
     ("exporter.scrape",),
-    ("exporter.generate",),
+    ("exporter.generate", "exporter.reports"),
     ("exporter.demo",),
     ("exporter.web",),
     ("exporter.cli",),

@@ -52,6 +52,10 @@ def is_of_modules(block: Block) -> bool:
     return block.text.startswith("# blackbox.yml\n")
 
 
+def is_of_pipeline(block: Block) -> bool:
+    return block.text.startswith(("# .gitlab-ci.yml\n", "# .github/"))
+
+
 def is_of_plugin(block: Block) -> bool:
     return block.text.startswith("plugins:")
 
@@ -85,7 +89,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def configurations() -> list[Block]:
-    others = (is_for_prometheus, is_of_plugin, is_of_modules)
+    others = (is_for_prometheus, is_of_pipeline, is_of_plugin, is_of_modules)
     return [block for block in blocks("yaml") if not any(is_other(block) for is_other in others)]
 
 

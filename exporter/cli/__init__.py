@@ -13,9 +13,10 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.arguments import HelpRequested, UsageError, help_text, parse_arguments
+from exporter.cli.arguments import HelpRequested, help_text, parse_arguments
 from exporter.cli.leaving import leave
-from exporter.errors import ConfigError, UnknownCheckNameError
+from exporter.cli.options import UsageError
+from exporter.errors import ConfigError, UnknownCheckNameError, UnselectedError
 from exporter.logs import configure_logging, escape_unprintable, log_what_nobody_catches
 from exporter.masking import Masks
 from exporter.version import __version__
@@ -23,7 +24,7 @@ from exporter.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.cli.arguments import Options
+    from exporter.cli.options import Options
 
 _FAILED = 1
 _WRONG = 2
@@ -49,7 +50,7 @@ def _status_of(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except UsageError as error:
         return _complain(f"{error} (see --help)", _WRONG)
-    except UnknownCheckNameError as error:
+    except (UnknownCheckNameError, UnselectedError) as error:
         return _complain(str(error), _WRONG)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
@@ -110,9 +111,9 @@ def _run_program(options: Options, masks: Masks) -> int:
     allow_open_files()
     with open_program(options, masks) as program:
         if options.command == "run":
-            from exporter.cli.run_once import run_once
+            from exporter.cli.run import run
 
-            return run_once(program, options)
+            return run(program, options)
         from exporter.cli.serve import serve
 
         return serve(program, options)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+from exporter.cli.combinations import check_what_belongs_together
 from exporter.cli.commands import (
     COMMANDS,
     GENERATE_DESCRIPTION,
@@ -21,25 +20,18 @@ from exporter.cli.commands import (
     PROGRAM_EPILOG,
     Command,
 )
-from exporter.cli.flag_values import DEFAULT_PORT, OutputFormat, read_switch
+from exporter.cli.flag_values import read_switch
 from exporter.cli.flags import FLAGS
-from exporter.cli.listen import ListenAddress
-from exporter.public_address import PublicAddress
+from exporter.cli.options import Options, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.cli.flags import Flag
-    from exporter.generate.scraping import Endpoint
-    from exporter.logs import LogFormat, LogLevel
 
 _PROGRAM = "nyxmon-exporter"
 _AFTER = " after the command"
 """Marks the values of a repeatable flag given there, which argparse would put in the place of those before it."""
-
-
-class UsageError(Exception):
-    """Raised when the command line, or a variable used instead of a flag, is invalid."""
 
 
 class HelpRequested(Exception):  # noqa: N818 - asking for help is not an error
@@ -54,59 +46,6 @@ class HelpRequested(Exception):  # noqa: N818 - asking for help is not an error
         self.topic = topic
         self.command = command
         super().__init__(topic)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The options of the command line; live as long as the process.
-
-    `exporter.cli.flags` says what each option means, in the flag that sets it. None means what the flag names as its
-    default: the built-in demo, the checks' own timeouts, standard output, and the time that the checks can take.
-
-    Attributes:
-        command: The command to run.
-        check_names: Checks that `run` is limited to; empty means all.
-    """
-
-    command: Command = "serve"
-    check_names: tuple[str, ...] = ()
-    config_file: str | None = None
-    config_check: bool = False
-    auto_reload: bool = True
-    auto_reload_interval_seconds: float = 5.0
-    blackbox_config_file: str | None = None
-    blackbox_strict: bool = False
-    allowed_targets: tuple[str, ...] = ()
-    enable_exec: bool = False
-    listen_addresses: tuple[ListenAddress, ...] = (ListenAddress("", DEFAULT_PORT),)
-    timeout_offset_seconds: float = 0.5
-    history_limit: int = 30
-    buffer_size: int = 100
-    log_level: LogLevel = "info"
-    log_prober: LogLevel = "warning"
-    log_format: LogFormat = "logfmt"
-    output: str = "table"
-    blackbox_file: str | None = None
-    prometheus_file: str | None = None
-    verify: bool = False
-    budget_seconds: float | None = None
-    output_file: str | None = None
-    external_url: str = ""
-    route_prefix: str | None = None
-    grafana_url: str = ""
-    runbook_url: str = ""
-    endpoint: Endpoint = "metrics"
-    addresses: tuple[str, ...] = (f"localhost:{DEFAULT_PORT}",)
-    job: str = "nyxmon"
-    scrape_interval_seconds: float | None = None
-    shards: int = 1
-    shard: int = 0
-
-    @property
-    def public_address(self) -> PublicAddress:
-        """Where clients find the exporter; the path of the external URL is the default prefix."""
-        of_url = urlsplit(self.external_url).path
-        return PublicAddress(self.external_url, of_url if self.route_prefix is None else self.route_prefix)
 
 
 def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
@@ -136,7 +75,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
         elif command in flag.required_by:
             raise UsageError(f"{command} needs --{flag.name}")
     options = Options(command=command, check_names=tuple(dict.fromkeys(names)), **given)
-    _check_what_belongs_together(options)
+    check_what_belongs_together(options)
     return options
 
 
@@ -179,17 +118,6 @@ def _refuse_foreign_flags(command: Command, given: Iterable[str], words: Iterabl
             raise UsageError(_unknown("flag", name, list(by_name)))
     for flag in misplaced:
         raise UsageError(f"--{flag.name} belongs to {' and '.join(flag.commands)}, not to {command}")
-
-
-def _check_what_belongs_together(options: Options) -> None:
-    if options.command == "run" and options.output not in get_args(OutputFormat):
-        raise UsageError(f"--output: {options.output!r} is not one of {', '.join(get_args(OutputFormat))}")
-    if options.config_check and options.config_file is None and options.blackbox_config_file is None:
-        raise UsageError("--config.check needs --config.file: without a file there is nothing to check")
-    if options.endpoint == "metrics" and options.shards > 1:
-        raise UsageError("--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided")
-    if options.shard >= options.shards:
-        raise UsageError(f"--shard={options.shard} must be less than --shards={options.shards}")
 
 
 def _read_variable(flag: Flag, text: str) -> object:
@@ -274,11 +202,11 @@ def _add_flags(parser: argparse.ArgumentParser, title: str, flags: Iterable[Flag
         option = flag.option + _AFTER if flag.repeatable and command else flag.option
         add = partial(group.add_argument, dest=option, help=f"{flag.help} {default}")
         if flag.parse is None:
-            add(f"--{flag.name}", action="store_true")
+            add(*flag.names, action="store_true")
             group.add_argument(f"--no-{flag.name}", dest=flag.option, action="store_false", help=argparse.SUPPRESS)
         else:
             action = "append" if flag.repeatable else "store"
-            add(f"--{flag.name}", metavar=flag.metavar, type=_reader(flag.parse), action=action)
+            add(*flag.names, metavar=flag.metavar, type=_reader(flag.parse), action=action)
 
 
 def _reader(parse: Callable[[str], object]) -> Callable[[str], object]:

@@ -33,8 +33,10 @@ Each has an environment variable that is used when the flag is absent:
 NYXMON_EXPORTER_ and its name in capitals, dots and dashes as underscores.
 
 exit status:
-  0  success; with run: no check failed (a warning is not a failure)
-  1  with run: a check failed; with serve: the address cannot be bound;
+  0  success; with run: no check failed outside maintenance (a warning is a
+     failure only with --fail-on=warning)
+  1  with run: a check failed, or a file cannot be written;
+     with serve: the address cannot be bound;
      with generate: the file cannot be written;
      with import: a file cannot be read or written, or --verify found a
      difference;
@@ -60,11 +62,16 @@ COMMANDS: dict[Command, CommandText] = {
     ),
     "run": CommandText(
         "run [NAME...] [flags]",
-        "Run all checks, or the named ones, once, and print the results.",
-        "Run all checks, or the named ones, once, and print the results, without a server\nor Prometheus.",
+        "Run all checks, or the named ones, and report on them.",
+        """\
+Run all checks, or the named ones, without a server or Prometheus, and report on
+them: in a table, or as a pipeline or program wants it. A check in maintenance
+does not make the run fail, whatever its verdict.""",
         (
             "run --config.file=checks.yml --budget=30s",
-            "run shop dns-a --config.file=checks.yml --output=json",
+            "run shop dns-a --config.file=checks.yml -v",
+            "run --config.file=c.yml --output=junit:report.xml",
+            "run --config.file=c.yml --label=team=web --watch=10s",
         ),
     ),
     "schema": CommandText(

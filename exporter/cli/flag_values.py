@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from exporter.allowed_targets import parse_allowed_targets
@@ -14,12 +14,24 @@ from exporter.settings import parse_duration, parse_host_port
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OutputFormat = Literal["table", "json", "prometheus"]
+OutputFormat = Literal["table", "json", "junit", "github", "prometheus"]
+FailOn = Literal["error", "warning"]
 
 DEFAULT_PORT = 10115
 
 _PLAIN_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
 """Characters that have one spelling in a URL, and no `.` or `..`, which clients resolve."""
+
+
+class Output(NamedTuple):
+    """A report: its format, empty if it has only one, and its file; None for the standard output."""
+
+    format: str
+    path: str | None
+
+
+SHOWN_TABLE = Output("table", None)
+"""What `run` prints by default."""
 
 
 def read_integer(low: int, high: int) -> Callable[[str], int]:
@@ -96,13 +108,42 @@ def read_path(text: str) -> str:
     return text
 
 
-def read_output(text: str) -> str:
-    """Read a format, or a path: what has a dot or a slash.
+def read_output(text: str) -> Output:
+    """Read a format, a format and a path (`junit:report.xml`), or a path alone: what has a dot or a slash.
 
     Raises:
-        ValueError: When it is neither.
+        ValueError: When it is none of these.
     """
-    return read_path(text) if {".", "/"} & set(text) else read_choice(OutputFormat)(text)
+    written, colon, path = text.partition(":")
+    if written in get_args(OutputFormat):
+        return Output(written, read_path(path) if colon else None)
+    if {".", "/"} & set(text):
+        return Output("", read_path(text))
+    formats = ", ".join(get_args(OutputFormat))
+    raise ValueError(f"{text!r} is not one of {formats}; a path may follow, as in junit:report.xml")
+
+
+def read_textfile(text: str) -> str:
+    """Read the path of a file for the textfile collector, which reads no others.
+
+    Raises:
+        ValueError: When its name does not end in `.prom`.
+    """
+    if not read_path(text).endswith(".prom"):
+        raise ValueError(f"{text!r} must end in .prom, or node_exporter does not read it")
+    return text
+
+
+def read_label(text: str) -> tuple[str, str]:
+    """Read the name and the value of a label.
+
+    Raises:
+        ValueError: When there is no name, or no equals sign.
+    """
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"{text!r} is not a label; write its name and value, such as team=web")
+    return name, value
 
 
 def read_allowed_target(text: str) -> str:

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, get_args
 from exporter.cli.commands import Command
 from exporter.cli.flag_values import (
     DEFAULT_PORT,
+    FailOn,
     read_address,
     read_allowed_target,
     read_choice,
     read_external_url,
     read_integer,
+    read_label,
     read_level,
     read_name,
     read_output,
     read_path,
     read_route_prefix,
     read_seconds,
+    read_textfile,
     read_url,
 )
 from exporter.cli.listen import parse_listen_address
@@ -50,6 +53,7 @@ class Flag:
         repeatable: Whether it may be given several times.
         commands: The commands that accept it.
         required_by: The commands that require it.
+        letter: The letter that may be written for it, after one dash; empty for none.
     """
 
     name: str
@@ -62,6 +66,12 @@ class Flag:
     repeatable: bool = False
     commands: tuple[Command, ...] = ("serve",)
     required_by: tuple[Command, ...] = ()
+    letter: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The flag as it is written on the command line."""
+        return (f"-{self.letter}", f"--{self.name}") if self.letter else (f"--{self.name}",)
 
     @property
     def environment_variable(self) -> str:
@@ -165,9 +175,48 @@ FLAGS = (
         parse=read_choice(LogFormat), metavar="FORMAT", default="logfmt", help="One of logfmt, json.",
     ),
     Flag(
-        name="output", option="output", group="run", commands=("run", "import"),
+        name="check-type", option="check_types", group="run", commands=("run",), repeatable=True,
+        parse=read_name, metavar="TYPE", default="the checks of every type",
+        help="Run only checks of this type. May be repeated.",
+    ),
+    Flag(
+        name="label", option="labels", group="run", commands=("run",), repeatable=True,
+        parse=read_label, metavar="NAME=VALUE", default="the checks with any labels",
+        help="Run only checks with this label. May be repeated; of several values for a label, a check has one.",
+    ),
+    Flag(
+        name="output", option="outputs", group="run", commands=("run", "import"), repeatable=True,
         parse=read_output, metavar="FORMAT", default="table",
-        help="One of table, json, prometheus. With import, the path of the checks.yml; by default the standard output.",
+        help="One of table, json, junit, github, prometheus; FORMAT:PATH writes it to a file. May be repeated. With"
+        " import, the path of the checks.yml; by default the standard output.",
+    ),
+    Flag(
+        name="textfile", option="textfile", group="run", commands=("run",),
+        parse=read_textfile, metavar="PATH", default="the other outputs alone",
+        help="Also write the metrics to a file for node_exporter's textfile collector. Its name ends in .prom.",
+    ),
+    Flag(
+        name="report", option="report_schema", group="run", commands=("schema",), default="off",
+        help="Print the JSON Schema of what run --output=json prints instead.",
+    ),
+    Flag(
+        name="fail-on", option="fail_on", group="run", commands=("run",),
+        parse=read_choice(FailOn), metavar="SEVERITY", default="error",
+        help="Exit with 1 if a check is failing (error), or also if one is degraded (warning).",
+    ),
+    Flag(
+        name="verbose", option="verbose", group="run", commands=("run",), default="off", letter="v",
+        help="Show below the table what each check expected, its phases and the log of its run.",
+    ),
+    Flag(
+        name="repeat", option="repeat", group="run", commands=("run",),
+        parse=read_integer(1, 10_000), metavar="ROUNDS", default="1",
+        help="Run the checks so many times, and show the spread of their durations and the share of failures.",
+    ),
+    Flag(
+        name="watch", option="watch_seconds", group="run", commands=("run",),
+        parse=read_seconds(0.1, 86400), metavar="DURATION", default="the checks run once",
+        help="Run the checks again and again, with this pause, and redraw the table. Ctrl-C ends it.",
     ),
     Flag(
         name="budget", option="budget_seconds", group="run", commands=("run",),
@@ -175,8 +224,9 @@ FLAGS = (
         help="Time for all checks together. Checks unfinished by then fail with reason deadline.",
     ),
     Flag(
-        name="output.file", option="output_file", group="generate", commands=_GENERATING,
-        parse=read_path, metavar="PATH", default="the standard output", help="Path of the generated file.",
+        name="output.file", option="output_file", group="generate", commands=("run", *_GENERATING),
+        parse=read_path, metavar="PATH", default="the standard output",
+        help="Path of the generated file, or of the only --output of run.",
     ),
     Flag(
         name="blackbox", option="blackbox_file", group="import", commands=_IMPORTING, required_by=_IMPORTING,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.arguments import Options
+from exporter.cli.atomic_file import replace_file
+from exporter.cli.options import Options
 from exporter.cli.program import configuration_loader
 from exporter.generate.header import with_header
 from exporter.generate.links import Links
@@ -52,10 +51,7 @@ def generate(options: Options) -> int:
         # YAML is UTF-8 (YAML 1.2, section 5.2), whatever the locale says that the terminal shows
         sys.stdout.buffer.write(text.encode())
         return 0
-    try:
-        replace_file(Path(options.output_file), text)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot write {options.output_file}: {error.strerror}") from error
+    replace_file(Path(options.output_file), text)
     return 0
 
 
@@ -112,29 +108,3 @@ def _command(options: Options, flags: Mapping[str, str | list[str]]) -> str:
     for name, value in flags.items():
         words += [f"--{name}={each}" for each in (value if isinstance(value, list) else [value]) if each]
     return shlex.join(words)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a text to a file atomically; an existing file keeps its permissions, and a link to it stays a link.
-
-    Args:
-        path: The file. Something other than a regular file, such as a terminal, is written to directly.
-        text: The new content, written as UTF-8.
-
-    Raises:
-        OSError: When it cannot be written; the old content stays.
-    """
-    if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
-        return
-    place = path.resolve()
-    # a name that no `*.yml` in the configuration of Prometheus matches
-    draft = place.with_name(f".{place.name}.{os.getpid()}.new")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        if place.exists():
-            shutil.copymode(place, draft)
-        draft.replace(place)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise

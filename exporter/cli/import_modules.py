@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from exporter.blackbox import load_modules
-from exporter.cli.flag_values import OutputFormat
-from exporter.cli.generate import replace_file
+from exporter.cli.atomic_file import replace_file
 from exporter.cli.verification import verify
 from exporter.config import parse_config
 from exporter.migration.document import import_jobs
@@ -17,7 +16,7 @@ from exporter.quantities import counted
 from exporter.runner.registry import ExecutorRegistry
 
 if TYPE_CHECKING:
-    from exporter.cli.arguments import Options
+    from exporter.cli.options import Options
 
 
 def import_modules(options: Options) -> int:
@@ -37,7 +36,8 @@ def import_modules(options: Options) -> int:
         jobs = read_jobs(path)
     except ValueError as error:
         raise OSError(str(error)) from error
-    output = None if options.output in get_args(OutputFormat) else Path(options.output)
+    path_of_output = options.outputs[-1].path
+    output = None if path_of_output is None else Path(path_of_output)
     modules = load_modules(Path(options.blackbox_file))
     imported = import_jobs(modules, jobs, path.parent, Path() if output is None else output.parent)
     if output is None:

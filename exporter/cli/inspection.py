@@ -12,12 +12,13 @@ from exporter.blackbox import load_modules
 from exporter.cli.program import configuration_loader
 from exporter.config import json_schema
 from exporter.quantities import counted
+from exporter.reports.json_report import report_schema
 from exporter.runner.registry import ExecutorRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.cli.arguments import Options
+    from exporter.cli.options import Options
     from exporter.errors import ConfigProblem
 
 
@@ -48,11 +49,17 @@ def _report(file: str, summary: str, warnings: Sequence[ConfigProblem], disabled
 
 
 def print_schema(options: Options) -> int:
-    """Print the JSON Schema, with the check types of the plugins of a configuration file; return the exit status.
+    """Print the JSON Schema, with the check types of the plugins of a configuration file, or that of the JSON report.
+
+    Returns:
+        The exit status.
 
     Raises:
         ConfigError: When the configuration is refused.
     """
+    if options.report_schema:
+        sys.stdout.write(report_schema())
+        return 0
     registry = ExecutorRegistry.with_builtins()
     with ExitStack() as stack:
         if options.config_file is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.blackbox import Modules
-    from exporter.cli.arguments import Options
+    from exporter.cli.options import Options
     from exporter.masking import Masks
 
 

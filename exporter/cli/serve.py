@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from exporter.cli.arguments import Options
     from exporter.cli.listen import ListenAddress
+    from exporter.cli.options import Options
     from exporter.cli.program import Program
 
 logger = logging.getLogger(__name__)

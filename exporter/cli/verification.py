@@ -14,11 +14,11 @@ from urllib.request import Request, urlopen
 
 from anyio.from_thread import BlockingPortalProvider
 
-from exporter.cli.columns import columns
 from exporter.exposition.reading import read_series
 from exporter.logs import escape_unprintable
 from exporter.migration.comparing import SUCCESS, Difference, compare
 from exporter.migration.document import DEFAULT_MODULE
+from exporter.reports.columns import columns
 from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.runner import AsyncCheckRunner
 

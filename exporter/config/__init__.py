@@ -4,5 +4,6 @@ from exporter.config.json_schema import json_schema
 from exporter.config.live import LiveConfig
 from exporter.config.load import Config, load_config, parse_config
 from exporter.config.piped import is_pipe, piped_loader
+from exporter.config.problems import Place
 
-__all__ = ["Config", "LiveConfig", "is_pipe", "json_schema", "load_config", "parse_config", "piped_loader"]
+__all__ = ["Config", "LiveConfig", "Place", "is_pipe", "json_schema", "load_config", "parse_config", "piped_loader"]

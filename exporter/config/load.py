@@ -18,7 +18,7 @@ from exporter.config.foreign_keys import meant_type
 from exporter.config.model_fields import fields_of
 from exporter.config.placeholders import has_placeholders
 from exporter.config.plugins import load_plugins
-from exporter.config.problems import Problems, quoted
+from exporter.config.problems import Place, Problems, quoted
 from exporter.config.render import render, shown_check
 from exporter.config.secret_values import secret_values
 from exporter.config.secrets import Secrets
@@ -50,6 +50,7 @@ class Config:
         plugins: The check types of its plugins.
         shown: The keys of each check as `/config` shows them.
         warnings: What is allowed but probably not intended.
+        places: Where each check is written, by name, disabled ones included.
         secrets: Texts that must not be shown anywhere.
     """
 
@@ -60,6 +61,7 @@ class Config:
     plugins: tuple[CheckType, ...] = ()
     shown: tuple[Mapping[str, object], ...] = ()
     warnings: tuple[ConfigProblem, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
@@ -161,6 +163,7 @@ class _Load:
             plugins=plugins,
             shown=tuple(self._shown),
             warnings=self._problems.warnings,
+            places={name: Place(node.file, node.line, node.column) for name, (node, _) in self._names.items()},
             secrets=frozenset(self._all_secrets()),
         )
 

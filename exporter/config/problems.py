@@ -48,6 +48,14 @@ class Node(NamedTuple):
     key_column: int = 0
 
 
+class Place(NamedTuple):
+    """Where something is written: the file as the user named it, the line and the column, both from 1."""
+
+    file: str
+    line: int
+    column: int
+
+
 class Fault(NamedTuple):
     """Something wrong with a part of a value.
 

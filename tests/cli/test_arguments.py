@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.cli.arguments import HelpRequested, Options, UsageError, help_text, parse_arguments
+from exporter.cli.arguments import HelpRequested, help_text, parse_arguments
+from exporter.cli.flag_values import Output
 from exporter.cli.flags import FLAGS
 from exporter.cli.listen import ListenAddress, listener_url, open_listeners, parse_listen_address
+from exporter.cli.options import Options, UsageError
 from exporter.public_address import PublicAddress
 from tests.servers.process import free_port
 
@@ -54,7 +56,11 @@ def test_every_flag_is_understood() -> None:
 def test_flags_may_stand_on_either_side_of_the_command() -> None:
     """Whoever adds a flag at the end of the line is understood; names may follow `--`."""
     expected = Options(
-        command="run", check_names=("shop", "dns", "-odd"), config_file="c.yml", output="json", budget_seconds=2.5
+        command="run",
+        check_names=("shop", "dns", "-odd"),
+        config_file="c.yml",
+        outputs=(Output("json", None),),
+        budget_seconds=2.5,
     )
     assert read("--config.file=c.yml run shop --output=json dns --budget=2500ms -- -odd shop") == expected
 
@@ -281,7 +287,7 @@ def test_the_help_names_every_flag_with_its_default() -> None:
     assert max(map(len, text.splitlines())) <= 80
     defaults = {entry.name: entry.default for entry in dataclasses.fields(Options)}
     for flag in FLAGS:
-        assert f"  --{flag.name}" in text
+        assert f"  {', '.join(flag.names)}" in text
         if flag.parse is not None and not flag.default.startswith("the "):
             value = flag.parse(flag.default)
             assert defaults[flag.option] == ((value,) if flag.repeatable else value), flag.name
@@ -294,7 +300,7 @@ def test_commands_have_a_help_of_their_own(command: str) -> None:
         read(f"{command} --help")
     text = help_text(caught.value.command)
     assert max(map(len, text.splitlines())) <= 80
-    named = set(re.findall(r"^  --([a-z.-]+)", text, re.MULTILINE))
+    named = set(re.findall(r"^  (?:-v, )?--([a-z.-]+)", text, re.MULTILINE))
     assert named == {flag.name for flag in FLAGS if command in flag.commands}
     assert text.startswith(f"usage: nyxmon-exporter {command} ")
     assert not command.startswith("generate") or f" {command} --config.file=PATH" in help_text("generate")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import socket
 import subprocess
@@ -18,6 +16,7 @@ from exporter.cli.arguments import help_text
 from exporter.version import __version__
 from tests.servers.exporter import COMMAND, ENVIRONMENT, Outcome, run_command
 from tests.servers.tcp import closed_port, serve
+from tests.servers.terminal import run_on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,27 +249,6 @@ def test_more_checks_than_the_soft_limit_of_files_can_wait(tmp_path: Path) -> No
             cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, timeout=100, check=False,
         )  # fmt: skip
     assert {result["reason"] for result in json.loads(done.stdout)["results"]} == {"deadline"}
-
-
-def run_on_terminal(*arguments: str, **environment: str) -> tuple[int, str]:
-    """Run the program with a terminal for its output."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [*COMMAND, *arguments],
-        env={**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "160", **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(ours, 65536)
-            except OSError:  # Linux says so when the other end is closed
-                break
-    os.close(ours)
-    return process.returncode, shown.decode()
 
 
 def test_a_terminal_gets_colours_and_progress(failing: Path) -> None:

@@ -12,7 +12,7 @@ from anyio.from_thread import BlockingPortalProvider
 
 from exporter import AsyncCheckRunner, Check, ExecutorRegistry
 from exporter.checks.base import CheckType
-from exporter.cli.arguments import Options
+from exporter.cli.options import Options
 from exporter.cli.program import configuration_loader, open_program
 from exporter.config import LiveConfig
 from exporter.errors import ConfigError, UnknownCheckTypeError

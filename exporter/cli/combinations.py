@@ -1,0 +1,61 @@
+"""Which options go together, beyond what each flag allows by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+from exporter.cli.flag_values import SHOWN_TABLE, OutputFormat
+from exporter.cli.options import UsageError
+
+if TYPE_CHECKING:
+    from exporter.cli.options import Options
+
+_OF_REPETITIONS = ("table", "json")
+
+
+def check_what_belongs_together(options: Options) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        UsageError: For the first of them.
+    """
+    if options.command == "run":
+        _check_outputs(options)
+        _check_repetition(options)
+    if options.config_check and options.config_file is None and options.blackbox_config_file is None:
+        raise UsageError("--config.check needs --config.file: without a file there is nothing to check")
+    if options.endpoint == "metrics" and options.shards > 1:
+        raise UsageError("--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided")
+    if options.shard >= options.shards:
+        raise UsageError(f"--shard={options.shard} must be less than --shards={options.shards}")
+
+
+def _check_outputs(options: Options) -> None:
+    formats = ", ".join(get_args(OutputFormat))
+    for output in options.outputs:
+        if not output.format:
+            raise UsageError(f"--output: {output.path!r} is not one of {formats}; a path may follow, as in json:PATH")
+    if options.output_file is not None and (len(options.outputs) > 1 or options.outputs[0].path is not None):
+        raise UsageError("--output.file goes with one --output; write the path of each after it, as in junit:PATH")
+    shown = [output.format for output in options.outputs if output.path is None]
+    if len(shown) > 1:
+        both = " and ".join(shown)
+        raise UsageError(f"--output: {both} go to the standard output; write a path, as in {shown[1]}:PATH")
+
+
+def _check_repetition(options: Options) -> None:
+    flag = "watch" if options.watch_seconds is not None else "repeat"
+    if options.watch_seconds is None and options.repeat == 1:
+        return
+    if options.watch_seconds is not None and options.repeat > 1:
+        raise UsageError("--watch runs the checks until it is interrupted; it does not go with --repeat")
+    if options.verbose:
+        raise UsageError(f"--verbose explains one run; it does not go with --{flag}")
+    if flag == "watch":
+        is_file = options.output_file is not None
+        if any(output.path is None and output != SHOWN_TABLE and not is_file for output in options.outputs):
+            raise UsageError("--watch redraws a table; other outputs need a path, as in json:PATH")
+        return
+    if options.textfile is not None or not {output.format for output in options.outputs} <= {*_OF_REPETITIONS}:
+        formats = " or ".join(_OF_REPETITIONS)
+        raise UsageError(f"--repeat shows what the rounds have in common, which only {formats} can")

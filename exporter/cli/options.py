@@ -1,0 +1,82 @@
+"""The options of the command line, and the error for one that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from exporter.cli.flag_values import DEFAULT_PORT, SHOWN_TABLE
+from exporter.cli.listen import ListenAddress
+from exporter.public_address import PublicAddress
+
+if TYPE_CHECKING:
+    from exporter.cli.commands import Command
+    from exporter.cli.flag_values import FailOn, Output
+    from exporter.generate.scraping import Endpoint
+    from exporter.logs import LogFormat, LogLevel
+
+
+class UsageError(Exception):
+    """Raised when the command line, or a variable used instead of a flag, is invalid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of the command line; live as long as the process.
+
+    `exporter.cli.flags` says what each option means, in the flag that sets it. None means what the flag names as its
+    default: the built-in demo, the checks' own timeouts, standard output, and the time that the checks can take.
+
+    Attributes:
+        command: The command to run.
+        check_names: Checks that `run` is limited to; empty means all.
+    """
+
+    command: Command = "serve"
+    check_names: tuple[str, ...] = ()
+    config_file: str | None = None
+    config_check: bool = False
+    auto_reload: bool = True
+    auto_reload_interval_seconds: float = 5.0
+    blackbox_config_file: str | None = None
+    blackbox_strict: bool = False
+    allowed_targets: tuple[str, ...] = ()
+    enable_exec: bool = False
+    listen_addresses: tuple[ListenAddress, ...] = (ListenAddress("", DEFAULT_PORT),)
+    timeout_offset_seconds: float = 0.5
+    history_limit: int = 30
+    buffer_size: int = 100
+    log_level: LogLevel = "info"
+    log_prober: LogLevel = "warning"
+    log_format: LogFormat = "logfmt"
+    outputs: tuple[Output, ...] = (SHOWN_TABLE,)
+    textfile: str | None = None
+    fail_on: FailOn = "error"
+    verbose: bool = False
+    check_types: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    repeat: int = 1
+    watch_seconds: float | None = None
+    report_schema: bool = False
+    blackbox_file: str | None = None
+    prometheus_file: str | None = None
+    verify: bool = False
+    budget_seconds: float | None = None
+    output_file: str | None = None
+    external_url: str = ""
+    route_prefix: str | None = None
+    grafana_url: str = ""
+    runbook_url: str = ""
+    endpoint: Endpoint = "metrics"
+    addresses: tuple[str, ...] = (f"localhost:{DEFAULT_PORT}",)
+    job: str = "nyxmon"
+    scrape_interval_seconds: float | None = None
+    shards: int = 1
+    shard: int = 0
+
+    @property
+    def public_address(self) -> PublicAddress:
+        """Where clients find the exporter; the path of the external URL is the default prefix."""
+        of_url = urlsplit(self.external_url).path
+        return PublicAddress(self.external_url, of_url if self.route_prefix is None else self.route_prefix)

@@ -1,0 +1,1 @@
+"""Reports on checks that have run: for people, pipelines and programs."""

@@ -1,0 +1,49 @@
+"""What `run -v`, JUnit reports and pytest say about one run."""
+
+from __future__ import annotations
+
+from exporter.config import Place
+from exporter.masking import Masks, unmasked
+from exporter.model import LogLine
+from exporter.reports.explanation import explanation
+from exporter.reports.finished import FinishedCheck
+from exporter.runner.once import checks_from_yaml, run_check
+from tests.reports.finishing import FINE, finished
+from tests.servers.tcp import serve
+
+
+def test_a_run_is_explained_by_its_expectations_phases_and_log() -> None:
+    """What was expected and observed, where the time went, and what happened, in order."""
+    with serve(lambda connection: connection.sendall(b"220 hello\r\n")) as server:
+        text = (
+            f"checks: [{{name: mail, type: tcp, target: '{server.target}', expect: [{{banner: {{matches: '^250'}}}},"
+            " {duration: {lt: 1m}, severity: warning}]}]"
+        )
+        (check,) = checks_from_yaml(text)
+        result = run_check(check)
+    lines = explanation(FinishedCheck(check=check, result=result, place=Place("c.yml", 7, 3)), unmasked)
+    assert lines[0].startswith("mail is failing: expectation: ")
+    assert lines[1].startswith(f"  tcp {server.target}, ")
+    assert lines[1].endswith(", 1 attempt, c.yml:7")
+    assert lines[2] == "  missed: banner matches ^250 (error); observed 220 hello"
+    assert lines[3].startswith("  met: duration lt 1m (warning); observed ")
+    assert lines[4].startswith("  phases: ")
+    assert "connect " in lines[4]
+    assert [line[16:].split()[0] for line in lines[5:]] == ["resolved", "connected", "heard", "ended"]
+
+
+def test_a_run_that_is_ok_has_no_reason() -> None:
+    """The headline says just that."""
+    assert explanation(FINE, unmasked) == ["fine is ok", "  tcp shop.example:443, 0.25 s, 1 attempt"]
+
+
+def test_what_a_target_says_stays_in_its_line_and_shows_no_secret() -> None:
+    """Control characters are escaped, and secrets masked, in the target, the log and its fields."""
+    masks = Masks()
+    masks.learn(["geheim-1"])
+    line = LogLine(0.001, "received geheim-1\n::error::x", {"banner": "\x1b[2J geheim-1"})
+    shown = explanation(finished("a", target="x.example:1?key=geheim-1", log=(line,)), masks)
+    assert shown[1:] == [
+        "  tcp x.example:1?key=<secret>, 0.25 s, 1 attempt",
+        "        1.0 ms  received <secret>\\n::error::x banner=\\x1b[2J <secret>",
+    ]
