@@ -11,7 +11,7 @@ TO_CHECK = (("About this check", CHECK_DASHBOARD_OF_SERIES),)
 LOG = (("Log of its latest runs", EXPORTER_PAGE),)
 
 SECONDS = Look(unit=scales.SECONDS)
-AVAILABLE = Look(unit=scales.SHARE, decimals=2, steps=scales.AVAILABILITY)
+AVAILABLE = Look(unit=scales.SHARE, decimals=2)
 DAYS_LEFT = Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT)
 
 CHECK = Column(title="Check", label="check", look=Look(links=(("About this check", CHECK_DASHBOARD),)))
@@ -26,6 +26,11 @@ def status_column(expression: str) -> Column:
 def reason_column(expression: str, *, width: int) -> Column:
     """Return a column with the reason why a check is failing, linked to the log."""
     return Column(title="Reason", label="reason", expression=expression, look=Look(links=LOG), width=width)
+
+
+def since_column(expression: str) -> Column:
+    """Return a column with the moment at which the present state began."""
+    return Column(title="Since", expression=expression, look=Look(unit=scales.AGO), width=110)
 
 
 def duration_column(title: str, expression: str, *, width: int = 95) -> Column:

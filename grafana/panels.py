@@ -93,6 +93,18 @@ def numbers(
     return panel.no_value(without) if without else panel
 
 
+def coloured_number(
+    title: str, text: str, query: Query, size: Size, look: Look, colours: Mapping[str, str]
+) -> stat.Panel:
+    """Return a panel with one big number in the colour of its series; `colours` maps names of series to colours."""
+    panel = _latest(_shown(_described(stat.Panel(), title, text, [query], size), look))
+    panel.graph_mode(options.BigValueGraphMode.NONE).color_mode(options.BigValueColorMode.BACKGROUND)
+    panel.text_mode(options.BigValueTextMode.VALUE)
+    for name, colour in colours.items():
+        panel.override_by_name(name, [_fixed(colour)])
+    return panel
+
+
 def curves(
     title: str,
     text: str,
@@ -102,8 +114,12 @@ def curves(
     *,
     stacked: bool = False,
     colours: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
-    """Return a panel with numbers over time, `stacked` if they add up; `colours` maps names of series to colours."""
+    """Return a panel with numbers over time, `stacked` if they add up.
+
+    `colours` maps names of series to colours, and `units` the letters of queries to units, each of which has an axis.
+    """
     panel = _shown(_described(timeseries.Panel(), title, text, queries, size), look)
     panel.color_scheme(_coloured(FieldColorModeId.PALETTE_CLASSIC_BY_NAME)).axis_soft_min(0)
     panel.draw_style(options.GraphDrawStyle.LINE).line_width(1).fill_opacity(60 if stacked else 8)
@@ -111,8 +127,9 @@ def curves(
     if stacked:
         panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL).group("A"))
     for name, colour in (colours or {}).items():
-        fixed = DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})
-        panel.override_by_name(name, [fixed])
+        panel.override_by_name(name, [_fixed(colour)])
+    for letter, unit in (units or {}).items():
+        panel.override_by_query(letter, [DynamicConfigValue(id_val="unit", value=unit)])
     return panel
 
 
@@ -161,6 +178,10 @@ def rows(title: str, text: str, expressions: Sequence[str], size: Size) -> table
     """Return a table of the answers to instant queries, with all labels; `grafana.tables` arranges it."""
     queries = [Query(expression, instant=True, form=PromQueryFormat.TABLE) for expression in expressions]
     return _described(table.Panel(), title, text, queries, size)
+
+
+def _fixed(colour: str) -> DynamicConfigValue:
+    return DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})
 
 
 def link(title: str, address: str) -> DashboardLink:

@@ -93,6 +93,26 @@ def availability(by: str = "check", window: str = "$__range") -> str:
     return f"avg by ({by}) (avg_over_time({selected('probe_success')}[{window}]))"
 
 
+def in_state_since(by: str = "check") -> str:
+    """Return since when checks are in their state, in Unix milliseconds, as Grafana wants it; the last exporter counts.
+
+    A check that fails everywhere does so since the last exporter has seen it fail.
+    """
+    return f"{highest('probe_state_since_timestamp_seconds', by)} * 1000"
+
+
+def by_objective(available: str) -> str:
+    """Return the availability with a label `budget`: `kept`, `nearly spent` (less than a quarter left) or `spent`."""
+    objective = "$objective / 100"
+    quarter = f"1 - 0.75 * (1 - {objective})"
+    sorts = {
+        "kept": f"{available} >= {quarter}",
+        "nearly spent": f"({available} >= {objective}) < {quarter}",
+        "spent": f"{available} < {objective}",
+    }
+    return " or ".join(f'label_replace({each}, "budget", "{name}", "", "")' for name, each in sorts.items())
+
+
 def budget_left(available: str) -> str:
     """Return the share of the error budget that is left: 1 untouched, 0 spent, negative when overspent."""
     return f"1 - (1 - {available}) / (1 - $objective / 100)"

@@ -40,7 +40,6 @@ NONE_IS_FAIR: Steps = ((None, GOOD), (1, FAIR))
 NONE_IS_PLAIN: Steps = ((None, "text"), (1, "blue"))
 NONE_IS_BAD: Steps = ((None, BAD), (1, GOOD))
 DAYS_LEFT: Steps = ((None, BAD), (7, FAIR), (21, GOOD))
-AVAILABILITY: Steps = ((None, BAD), (0.99, FAIR), (0.999, GOOD))
 HTTP_STATUS: Steps = ((None, BAD), (200, GOOD), (300, "blue"), (400, FAIR), (500, BAD))
 IP_VERSION: Steps = ((None, BAD), (4, "blue"), (6, "purple"))
 BUDGET_LEFT: Steps = ((None, BAD), (0.0001, FAIR), (0.25, GOOD))
@@ -53,6 +52,7 @@ STATUS: Words = (
 )
 FAILING: Words = (("1", "failing", BAD),)
 MET: Words = (("1", "met", GOOD), ("0", "not met", BAD))
+DONE: Words = (("1", "done", GOOD), ("0", "not done", BAD))
 VERIFIED: Words = (("1", "verified", GOOD), ("0", "not verified", BAD))
 RELOADED: Words = (("1", "as the file", GOOD), ("0", "file refused", BAD))
 ANSWERED: Words = (("1", "answered", GOOD), ("0", "no answer", BAD))
@@ -92,6 +92,9 @@ PHASE_COLOURS: Mapping[str, str] = {
     "transfer": "yellow",
 }
 """Colours of the phases of runs. Only phases at the same place in a run share a colour."""
+
+BUDGET_COLOURS: Mapping[str, str] = {"kept": GOOD, "nearly spent": FAIR, "spent": BAD}
+"""Colours of the labels that `grafana.queries.by_objective` gives."""
 
 STATUS_COLOURS: Mapping[str, str] = {word: colour for _, word, colour in STATUS}
 

@@ -19,7 +19,7 @@ _OBJECTIVES = ("99.9", "90", "95", "99", "99.5", "99.95", "99.99")
 
 TAG = "nyxmon"
 
-SCOPE = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${exporter:queryparam}"
+SCOPE = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${scheme:queryparam}"
 """Query string that passes the selection on to other dashboards."""
 
 _SAME_TIME = f"{SCOPE}&${{__url_time_range}}"
@@ -29,11 +29,14 @@ CHECK_DASHBOARD = f"/d/nyxmon-check?var-check=${{__data.fields.check:percentenco
 CHECK_DASHBOARD_OF_SERIES = f"/d/nyxmon-check?var-check=${{__field.labels.check:percentencode}}&{_SAME_TIME}"
 """Address of the check dashboard for the check of a series, by its label `check`."""
 
-EXPORTER_PAGE = "${exporter}/checks/${__data.fields.check:percentencode}"
+EXPORTER_PAGE = "${scheme}://${exporter}/checks/${__data.fields.check:percentencode}"
 """Address of the exporter's page for the check in a table's row, with the log of its latest runs."""
 
-EXPORTER_PAGE_OF_CHECK = "${exporter}/checks/${check:percentencode}"
+EXPORTER_PAGE_OF_CHECK = "${scheme}://${exporter}/checks/${check:percentencode}"
 """Address of the exporter's page for the check that the dashboard shows."""
+
+EXPORTER_PAGE_OF_ROW = "${scheme}://${__data.fields.instance}/checks/${check:percentencode}"
+"""Address of the page for that check on the exporter in a table's row."""
 
 
 def datasource() -> Builder[VariableModel]:
@@ -74,7 +77,7 @@ def of_exporters(metric: str) -> list[Builder[VariableModel]]:
         datasource(),
         several("job", "Job", f"label_values({metric}, job)"),
         several("instance", "Instance", f'label_values({metric}{{job=~"$job"}}, instance)'),
-        exporter(),
+        *pages(metric),
     ]
 
 
@@ -119,17 +122,17 @@ def objective() -> Builder[VariableModel]:
     )
 
 
-def exporter() -> Builder[VariableModel]:
-    """Return the variable with the exporter's address for browsers, which may differ from Prometheus' target."""
-    address = "http://localhost:10115"
-    return (
-        builders.TextBoxVariable("exporter")
-        .label("Exporter's address")
-        .description("Where your browser finds the exporter: links to its pages about checks go there")
-        .default_value(address)
-        .current(_chosen(address))
-        .options([_chosen(address)])
-    )
+def pages(metric: str) -> list[Builder[VariableModel]]:
+    """Return the variables that say where the exporter's pages are: those of the first selected exporter.
+
+    Args:
+        metric: Only exporters with series of this metric are offered.
+    """
+    selected = f'{metric}{{job=~"$job",instance=~"$instance"}}'
+    exporter = query("exporter", "Pages of", f"label_values({selected}, instance)")
+    scheme = builders.CustomVariable("scheme").label("by").values("http, https").current(_chosen("http"))
+    scheme.options([_chosen("http"), VariableOption(selected=False, text="https", value="https")])
+    return [exporter.description("The exporter whose pages links lead to"), scheme]
 
 
 def _chosen(value: str) -> VariableOption:
@@ -143,15 +146,29 @@ def alerts(*matchers: str) -> builders.AnnotationQuery:
         matchers: Matchers that select the alerts, such as `check=~"$check"`.
     """
     firing = ",".join(('alertstate="firing"', *matchers))
-    return (
-        builders.AnnotationQuery()
-        .name("Alerts")
-        .datasource(DATASOURCE)
-        .enable(enable=True)
-        .icon_color("red")
-        .expr(f"ALERTS{{{firing}}}")
-        .step("30s")
-        .title_format("{{alertname}} {{check}}")
-        .text_format("{{target}}")
-        .tag_keys("severity,check_type")
-    )
+    marks = _marks("Alerts", "red", f"ALERTS{{{firing}}}")
+    return marks.title_format("{{alertname}} {{check}}").text_format("{{target}}").tag_keys("severity,check_type")
+
+
+def maintenance() -> builders.AnnotationQuery:
+    """Return annotations that mark when the selected checks were in maintenance."""
+    expected = 'max by (check) (probe_maintenance{job=~"$job",instance=~"$instance",check=~"$check"}) == 1'
+    return _marks("Maintenance", "blue", expected).title_format("{{check}} in maintenance")
+
+
+def changes() -> list[builders.AnnotationQuery]:
+    """Return annotations that mark reloads of the configuration and changes of the exporter's version."""
+    of = '{job=~"$job",instance=~"$instance"}'
+    loaded = f"changes(nyxmon_exporter_config_last_reload_success_timestamp_seconds{of}[1m])"
+    version = f"group by (instance, version) (nyxmon_exporter_build_info{of}"
+    before = f"{version} offset 1m)"
+    changed = f"({version}) unless {before}) and on (instance) {before}"
+    return [
+        _marks("Reloads", "purple", f"max by (instance) ({loaded}) > 0").title_format("{{instance}} reloaded"),
+        _marks("Versions", "yellow", changed).title_format("{{instance}} is now version {{version}}"),
+    ]
+
+
+def _marks(name: str, colour: str, expression: str) -> builders.AnnotationQuery:
+    marks = builders.AnnotationQuery().name(name).datasource(DATASOURCE).enable(enable=True).icon_color(colour)
+    return marks.expr(expression).step("30s")

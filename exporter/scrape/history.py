@@ -73,9 +73,9 @@ class History:
     """Recent runs per check; lives for the process, shared by threads.
 
     The memory is divided evenly among the checks. The newest run of a check may take three quarters of its share: if it
-    does not fit, its measurements and then the end of its log are dropped. When a check exceeds its share, older runs
-    become points, then the oldest points are dropped. Runs that failed are kept longer: as many of them as of all runs,
-    as long as there is memory.
+    does not fit, its measurements and then the end of its log are dropped. Runs that failed are kept longer: as many of
+    them as of all runs. When a check exceeds its share, its older runs become points. If that is not enough, the oldest
+    of those failed runs are forgotten, and then the oldest points.
     """
 
     def __init__(self, runs_per_check: int = 30, max_bytes: int = 48 * 1024 * 1024) -> None:
@@ -167,12 +167,12 @@ class _Ring:
             size = self.sizes.pop(0)
             self.bytes -= size
             self._retire(self.runs.pop(0), size)
+        while self.bytes > max_bytes and len(self.runs) > 1:
+            self._make_point()
         while self.failed and (self.bytes > max_bytes or len(self.failed) > max_runs):
             del self.failed[0]
             self.bytes -= self.failed_sizes.pop(0)
-        while self.bytes > max_bytes and len(self.runs) > 1:
-            self._make_point()
-        while self.point_count and (self.bytes > max_bytes or self.point_count + len(self.runs) > max_runs):
+        while self.point_count and self.bytes > max_bytes:
             self._forget_oldest_point()
 
     def _retire(self, run: Run, size: int) -> None:

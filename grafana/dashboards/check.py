@@ -6,34 +6,36 @@ from typing import TYPE_CHECKING
 
 from grafana import scales
 from grafana.board import Board, Row
-from grafana.columns import AVAILABLE, DAYS_LEFT, availability_column
+from grafana.columns import AVAILABLE, DAYS_LEFT
+from grafana.dashboards.alerting import check_by_exporter
 from grafana.dashboards.certificates import certificate_columns
+from grafana.dashboards.check_expectations import expectations
 from grafana.dashboards.check_types import type_rows
-from grafana.panels import Look, Query, curves, heat, now, numbers, states
+from grafana.panels import Look, Query, coloured_number, curves, heat, now, numbers, states
 from grafana.queries import (
     CHAIN_EXPIRY,
     PHASES,
     availability,
     budget_left,
+    by_objective,
     days_left,
     failures,
     highest,
     highest_missing_none,
+    in_state_since,
     lowest,
-    lowest_missing_none,
     selected,
     status,
     status_missing_none,
 )
-from grafana.tables import Column, table
-from grafana.variables import EXPORTER_PAGE_OF_CHECK, alerts, objective, of_checks
+from grafana.tables import table
+from grafana.variables import EXPORTER_PAGE_OF_CHECK, alerts, changes, maintenance, objective, of_checks
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Panel
 
 _LOG = (("Log of its latest runs", EXPORTER_PAGE_OF_CHECK),)
-_OBSERVED = highest("probe_expectation_value", "expectation")
 
 
 def board() -> Board:
@@ -43,10 +45,10 @@ def board() -> Board:
         title="Nyxmon / Check",
         text="One check: its states, durations and phases, what is expected of it and what was observed.",
         variables=[*of_checks("probe_status", single=True), objective()],
-        annotations=[alerts('check=~"$check"')],
+        annotations=[alerts('check=~"$check"'), maintenance(), *changes()],
         of_one_check=True,
         rows=[
-            Row("", [*_latest(), *_numbers(), _states(), *_durations(), *_expectations()]),
+            Row("", [*_latest(), *_numbers(), _states(), check_by_exporter((9, 6)), *_durations(), *expectations()]),
             Row("Certificate and TLS", _tls(), collapsed=True),
             Row("HTTP", [*_http(), *_http_numbers()], collapsed=True),
             Row("DNS answer", _dns(), collapsed=True),
@@ -62,14 +64,21 @@ def _latest() -> list[Builder[Panel]]:
             "Status",
             "The latest result. A click leads to the log in the exporter.",
             now(status()),
-            (4, 4),
+            (3, 4),
             Look(words=scales.STATUS, links=_LOG),
+        ),
+        numbers(
+            "Since",
+            "When the present status began. If several exporters run the check, the last one counts.",
+            now(in_state_since()),
+            (3, 4),
+            Look(unit=scales.AGO),
         ),
         numbers(
             "Reason",
             "Why the latest run failed. A click leads to the log in the exporter.",
             now(failures("reason"), "{{reason}}"),
-            (4, 4),
+            (3, 4),
             Look(words=scales.FAILING, links=_LOG),
             named=True,
             without="none",
@@ -79,13 +88,15 @@ def _latest() -> list[Builder[Panel]]:
 
 def _numbers() -> list[Builder[Panel]]:
     return [
-        numbers(
+        coloured_number(
             "Availability",
             "Share of the runs in the time range that succeeded, degraded ones included. Runs in maintenance count too;"
-            " the alerts on error budgets leave them out.",
-            now(availability()),
+            " the alerts on error budgets leave them out. Red below the objective, orange when less than a quarter of"
+            " the error budget is left.",
+            now(by_objective(availability()), "{{budget}}"),
             (4, 4),
             AVAILABLE,
+            scales.BUDGET_COLOURS,
         ),
         numbers(
             "Error budget left",
@@ -99,7 +110,7 @@ def _numbers() -> list[Builder[Panel]]:
             "Duration",
             "How long the latest run took, further attempts included.",
             now(highest("probe_duration_seconds")),
-            (4, 4),
+            (3, 4),
             Look(unit=scales.SECONDS),
         ),
         numbers(
@@ -121,7 +132,7 @@ def _states() -> Builder[Panel]:
             Query(status_missing_none(), "status"),
             Query(highest_missing_none("probe_failure_info", "reason"), "failing: {{reason}}"),
         ],
-        (24, 5),
+        (15, 6),
         Look(words=scales.STATUS),
         words_of={"B": scales.FAILING},
     )
@@ -130,7 +141,7 @@ def _states() -> Builder[Panel]:
 def _durations() -> list[Builder[Panel]]:
     durations = f"{selected('probe_duration_seconds')}[$__rate_interval]"
     buckets = selected("nyxmon_check_duration_seconds_bucket")
-    phases = selected("", f'__name__=~"{PHASES}"', 'phase!=""')
+    phases = selected("", f'__name__=~"{PHASES}"', 'phase!=""', 'step=""')
     return [
         curves(
             "Duration",
@@ -160,52 +171,6 @@ def _durations() -> list[Builder[Panel]]:
             colours=scales.PHASE_COLOURS,
         ),
     ]
-
-
-def _expectations() -> list[Builder[Panel]]:
-    return [
-        states(
-            "Expectations",
-            "When each expectation was met. One that could not be judged counts as not met.",
-            [Query(lowest_missing_none("probe_expectation_ok", "expectation"), "{{expectation}}")],
-            (7, 9),
-            Look(words=scales.MET),
-        ),
-        _observed(),
-        curves(
-            "Observed numbers",
-            "The numbers that expectations were judged by; gaps where none was observed.",
-            [Query(_OBSERVED, "{{expectation}}")],
-            (7, 9),
-            Look(),
-        ),
-    ]
-
-
-def _observed() -> Builder[Panel]:
-    by = "expectation, severity"
-    met = f"avg by ({by}) (avg_over_time({selected('probe_expectation_ok')}[$__range]))"
-    judged = f"{highest('probe_expectation_ok', by)} * 0 + on (expectation) group_left () {_OBSERVED}"
-    return table(
-        "Expectations and what was observed",
-        "Each expectation with the latest result, the number it was judged by (none where it is about text), and"
-        " the share of the runs in the time range that met it.",
-        [
-            Column(title="Expectation", label="expectation"),
-            Column(title="Severity", label="severity", width=80),
-            Column(
-                title="Now",
-                expression=lowest("probe_expectation_ok", by),
-                look=Look(words=scales.MET),
-                filled=True,
-                width=80,
-            ),
-            Column(title="Observed", expression=judged, width=90),
-            availability_column(met, title="Met", width=90),
-        ],
-        (10, 9),
-        sort="Expectation",
-    )
 
 
 def _tls() -> list[Builder[Panel]]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from grafana import scales
 from grafana.board import Row
+from grafana.dashboards.check_expectations import values
+from grafana.dashboards.check_steps import steps
 from grafana.panels import Look, Query, curves, now, numbers, states
 from grafana.queries import highest, lowest, lowest_missing_none, selected
 from grafana.tables import Column, table
@@ -22,6 +24,7 @@ _WHOLE = Look(decimals=0)
 def type_rows() -> list[Row]:
     """Return the rows, closed at first; each has data for some check types only."""
     return [
+        Row("Steps", steps(), collapsed=True),
         Row("Values and dialogue", _values(), collapsed=True),
         Row("Ping", _ping(), collapsed=True),
         Row("Time server", _time(), collapsed=True),
@@ -34,14 +37,7 @@ def type_rows() -> list[Row]:
 def _values() -> list[Builder[Panel]]:
     failed = {"regular expression": "probe_failed_due_to_regex", "bytes": "probe_failed_due_to_bytes"}
     return [
-        curves(
-            "Values",
-            "The numbers that the check names with `values`, takes from a dialogue or from a program's performance"
-            " data; gaps where none was found.",
-            [Query(highest("probe_value", "value"), "{{value}}")],
-            (8, 7),
-            Look(),
-        ),
+        values((8, 7)),
         states(
             "Exit status of a program",
             "What a monitoring plugin reports: 0 ok, 1 warning, 2 critical, 3 unknown.",

@@ -14,16 +14,20 @@ from grafana.columns import (
     availability_column,
     duration_column,
     reason_column,
+    since_column,
     status_column,
 )
-from grafana.panels import Look, Query, curves, now, numbers, ranking, states
+from grafana.dashboards.alerting import by_exporter, firing_alerts
+from grafana.panels import Look, Query, coloured_number, curves, now, numbers, ranking, states
 from grafana.queries import (
     IDENTITY,
     availability,
     budget_left,
+    by_objective,
     days_left,
     failures,
     highest,
+    in_state_since,
     outside_maintenance,
     selected,
     slow_duration,
@@ -32,7 +36,7 @@ from grafana.queries import (
     unmet,
 )
 from grafana.tables import Column, table
-from grafana.variables import alerts, objective, of_checks
+from grafana.variables import alerts, changes, maintenance, objective, of_checks
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
@@ -46,9 +50,9 @@ def board() -> Board:
         title="Nyxmon / Overview",
         text="Every check at a glance: what is ok, degraded or failing, why, and what that costs.",
         variables=[*of_checks("probe_status"), objective()],
-        annotations=[alerts('check=~"$check"')],
+        annotations=[alerts('check=~"$check"'), maintenance(), *changes()],
         rows=[
-            Row("", [*_states(), *_costs(), *_troubles(), _checks()]),
+            Row("", [*_states(), *_costs(), *_troubles(), firing_alerts((14, 7)), by_exporter((10, 7)), _checks()]),
             Row("Over time", _history()),
             Row("Extremes", _extremes()),
         ],
@@ -107,13 +111,15 @@ def _states() -> list[Builder[Panel]]:
 def _costs() -> list[Builder[Panel]]:
     everything = f"avg({availability()})"
     return [
-        numbers(
+        coloured_number(
             "Availability",
             "Share of the runs in the time range that succeeded, degraded ones included. Every check counts the same."
-            " Runs in maintenance count too; the alerts on error budgets leave them out.",
-            now(everything),
+            " Runs in maintenance count too; the alerts on error budgets leave them out. Red below the objective,"
+            " orange when less than a quarter of the error budget is left.",
+            now(by_objective(everything), "{{budget}}"),
             (3, 4),
             AVAILABLE,
+            scales.BUDGET_COLOURS,
         ),
         numbers(
             "Error budget left",
@@ -155,13 +161,14 @@ def _checks() -> Builder[Panel]:
     return table(
         "Checks",
         "Each check with its latest result, and how it did in the time range. The name leads to all about the check,"
-        " status and reason lead to the log in the exporter. Unmet: expectations that are not met. Certificate: days"
-        " until it expires.",
+        " status and reason lead to the log in the exporter. Since: when the present status began. Unmet: expectations"
+        " that are not met. Certificate: days until it expires.",
         [
             CHECK,
             Column(title="Type", label="check_type", width=90),
             Column(title="Target", label="target"),
             status_column(status(IDENTITY)),
+            since_column(in_state_since(IDENTITY)),
             reason_column(failures(f"{IDENTITY}, reason"), width=140),
             Column(title="Unmet", expression=unmet(IDENTITY), width=70),
             duration_column("Duration", highest("probe_duration_seconds", IDENTITY), width=90),

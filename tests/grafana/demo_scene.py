@@ -21,7 +21,7 @@ EXEC_CHECK = """
   - name: disk
     type: exec
     target: root
-    command: [/bin/echo, "DISK OK | used=12;80;90"]
+    command: [/bin/echo, "DISK OK | inodes=12;80;90 free_bytes=3MB used_ratio=0.4 wait_seconds=12ms"]
 """
 RULES = """
 groups:

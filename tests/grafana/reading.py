@@ -60,9 +60,9 @@ def variables(dashboard: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
     return [variable for variable in dashboard["templating"]["list"] if variable["type"] == kind]
 
 
-def marks(dashboard: Mapping[str, Any]) -> list[str]:
-    """The expressions of its annotations."""
-    return [annotation["expr"] for annotation in dashboard["annotations"]["list"]]
+def marks(dashboard: Mapping[str, Any]) -> dict[str, str]:
+    """The expressions of its annotations, by name."""
+    return {annotation["name"]: annotation["expr"] for annotation in dashboard["annotations"]["list"]}
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ import yaml
 
 from exporter.cli.flag_values import DEFAULT_PORT
 from tests.grafana.compose import COMPOSE, SERVICES, flags, mounts, seen_at
-from tests.grafana.shipped import GRAFANA, ROOT, alerts, discovering, read_yaml
+from tests.grafana.shipped import GRAFANA, ROOT, discovering, read_yaml, rules
 from tests.servers.alertmanager import PACKAGE as ALERTMANAGER_PACKAGE
 from tests.servers.alertmanager import amtool
 from tests.servers.process import ServerProcess, answers_http, free_port, server_program
@@ -128,10 +128,11 @@ def test_services_call_each_other_by_name_and_port() -> None:
     assert called == {f"{name}:{PORTS[name]}" for name in ("exporter", "prometheus", "alertmanager")}
 
 
-def test_links_in_alerts_lead_to_grafana() -> None:
-    """The address is that under which a browser on this machine finds it."""
-    links = {urlsplit(alert.annotations["dashboard_url"]).netloc for alert in alerts()}
-    assert links == {f"localhost:{PORTS['grafana']}"}
+def test_links_in_alerts_lead_to_grafana_and_the_exporter() -> None:
+    """The addresses are those under which a browser on this machine finds them."""
+    (links,) = (rule["labels"] for rule in rules() if rule.get("record") == "all:alert_links:info")
+    assert links["grafana_url"] == f"http://localhost:{PORTS['grafana']}"
+    assert links["exporter_url"] == f"http://localhost:{PORTS['exporter']}"
 
 
 def test_grafana_knows_how_often_is_scraped() -> None:

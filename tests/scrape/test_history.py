@@ -160,3 +160,12 @@ def test_failed_runs_are_kept_longer() -> None:
         history.record(check(), failed(detail="later"))
     assert kept == [(ResultStatus.ERROR, "first"), *[(ResultStatus.OK, "")] * 3]
     assert [run.detail for run in history.runs(check().name)] == ["later"] * 6
+
+
+def test_failed_runs_are_kept_longer_than_the_logs_of_good_ones() -> None:
+    """When memory is short, older good runs become points before a failed run is forgotten."""
+    history = History(runs_per_check=5, max_bytes=6000)
+    history.record(check(), failed(detail="first", log=(line(),) * 3))
+    for _ in range(12):
+        history.record(check(), measured(log=(line(),) * 3, measurements=()))
+    assert [run.detail for run in history.runs("one")] == ["first", "", "", "", "", ""]

@@ -12,7 +12,7 @@ import pytest
 from exporter.web.badge import state_badge, unknown_badge
 from exporter.web.pages.words import State
 from tests.servers.exporter import run_exporter
-from tests.servers.process import free_port
+from tests.servers.tcp import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,8 +84,8 @@ def test_no_name_breaks_the_picture(name: str) -> None:
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an exporter with a check that succeeds, one that has not run, and one that is disabled."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port, closed = server.getsockname()[1], free_port()
+    with socket.create_server(("127.0.0.1", 0)) as server, closed_port() as closed:
+        port = server.getsockname()[1]
         config = f"""
 checks:
   - {{name: a/b <i>.svg, type: tcp, target: "127.0.0.1:{port}"}}

@@ -13,7 +13,7 @@ import pytest
 
 from tests.scraping import samples
 from tests.servers.exporter import run_exporter
-from tests.servers.process import free_port
+from tests.servers.tcp import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +24,19 @@ if TYPE_CHECKING:
 SINCE = "probe_state_since_timestamp_seconds"
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The port of a target that refuses connections, unless it is `listening`; nobody else can take it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
 @contextmanager
 def listening(port: int) -> Iterator[None]:
-    """A target that accepts connections."""
-    with socket.create_server(("127.0.0.1", port)):
+    """Let the target accept connections."""
+    with socket.create_server(("127.0.0.1", port), reuse_port=True):
         yield
 
 
@@ -46,27 +55,25 @@ def reload(exporter: Exporter, config: str) -> None:
     assert httpx.post(f"http://{exporter.address}/-/reload", timeout=60, trust_env=False).status_code == 200
 
 
-def test_a_state_begins_with_the_first_run_that_finds_it(tmp_path: Path) -> None:
+def test_a_state_begins_with_the_first_run_that_finds_it(tmp_path: Path, port: int) -> None:
     """Whoever asks sees the same beginning, and the log says how long the state before lasted."""
-    port, before = free_port(), time.time()
+    before = time.time()
     with run_exporter(tmp_path, config_of(port)) as exporter:
         with listening(port):
             well = [since(exporter), since(exporter, "/probe?check=shop"), since(exporter)]
         failing = [since(exporter, "/probe?check=shop"), since(exporter), since(exporter)]
         with listening(port):
             again = since(exporter)
-        log = exporter.process.log()
     assert well == [well[0]] * 3
     assert failing == [failing[0]] * 3
     assert before - 0.001 < well[0] < failing[0] < again < time.time() + 0.001
-    told = re.findall(r'"?(check shop is .*? for) ', log)
+    told = re.findall(r'"?(check shop is .*? for) ', exporter.process.log())
     assert told == ["check shop is failing after being ok for", "check shop is ok again after failing for"]
 
 
-def test_a_reload_keeps_the_state_of_a_check_that_stays(tmp_path: Path) -> None:
+def test_a_reload_keeps_the_state_of_a_check_that_stays(tmp_path: Path, port: int) -> None:
     """Its settings may change; with another target it is another check, and a restart forgets all."""
-    port, other = free_port(), free_port()
-    with run_exporter(tmp_path, config_of(port)) as exporter:
+    with closed_port() as other, run_exporter(tmp_path, config_of(port)) as exporter:
         first = since(exporter)
         reload(exporter, config_of(port))
         same = since(exporter)
@@ -83,24 +90,32 @@ def test_a_reload_keeps_the_state_of_a_check_that_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/probe?check=shop"])
-def test_a_result_that_is_given_again_has_the_state_that_it_had(tmp_path: Path, path: str) -> None:
+def test_a_result_that_is_given_again_has_the_state_that_it_had(tmp_path: Path, port: int, path: str) -> None:
     """Within `min_interval` the target is not asked, so nothing is known of another state."""
-    port = free_port()
     with run_exporter(tmp_path, config_of(port, "min_interval: 1h")) as exporter:
         with listening(port):
             first = since(exporter, path)
         again = since(exporter, path)
-        log = exporter.process.log()
     assert first == again
-    assert "failing" not in log
+    assert "failing" not in exporter.process.log()
 
 
-def test_a_probe_of_a_module_has_no_state(tmp_path: Path) -> None:
+def test_a_probe_of_a_module_has_no_state(tmp_path: Path, port: int) -> None:
     """Such a page is shaped as blackbox_exporter's, and a target that anyone names is no check."""
     modules = tmp_path / "blackbox.yml"
     modules.write_text("modules: {tcp_connect: {prober: tcp}}\n", encoding="utf-8")
-    port = free_port()
     with run_exporter(tmp_path, config_of(port), f"--blackbox.config.file={modules}") as exporter:
         page = exporter.get(f"/probe?module=tcp_connect&target=127.0.0.1:{port}")[1]
     assert "probe_success 0" in page
     assert SINCE not in page
+
+
+def test_a_failed_run_is_on_the_page_of_its_check_after_many_good_ones(tmp_path: Path, port: int) -> None:
+    """What happened in it can still be read when more runs than are kept have followed it."""
+    with run_exporter(tmp_path, config_of(port), "--history.limit=3") as exporter:
+        exporter.get("/metrics")
+        with listening(port):
+            for _ in range(5):
+                exporter.get("/metrics")
+        page = exporter.get("/checks/shop")[1]
+    assert f"connection refused while connecting to 127.0.0.1:{port}" in page

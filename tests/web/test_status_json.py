@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from tests.readme_blocks import blocks
 from tests.servers.exporter import run_exporter
-from tests.servers.process import free_port
+from tests.servers.tcp import closed_port
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def names(document: dict[str, Any]) -> list[str]:
 @pytest.fixture(scope="module")
 def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
     """One with a check in each state; `new` has not run."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        config = CONFIG.format(listening=server.getsockname()[1], closed=free_port())
+    with socket.create_server(("127.0.0.1", 0)) as server, closed_port() as closed:
+        config = CONFIG.format(listening=server.getsockname()[1], closed=closed)
         environment = {"TOKEN": "s3cret-token"}
         with run_exporter(tmp_path_factory.mktemp("status"), config, environment=environment) as running:
             selected = "&".join(f"check={name}" for name in ("fine", "down", "slow", "planned"))

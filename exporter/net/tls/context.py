@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from exporter.net.tls.certificate_facts import Presented
     from exporter.net.tls.context_recipe import ContextRecipe
     from exporter.net.tls.files import ClientCertificate
+    from exporter.net.tls.handshake_thread import HandshakeThread
 
 _VERSIONS = {
     "TLS10": SSL.TLS1_VERSION,
@@ -63,17 +64,21 @@ class TlsContext:
     Attributes:
         verifier: Python's context for verifying certificates; None when any certificate is accepted.
         remembered: Verified chains, shared with the other contexts of the process.
+        thread: Takes steps of handshakes, for all contexts of the process.
         allows_legacy_servers: Whether servers without secure renegotiation (RFC 5746) are accepted.
         certificate: The client certificate for servers that ask for one.
     """
 
-    def __init__(self, recipe: ContextRecipe, authorities: str | None, remembered: VerifiedChains) -> None:
+    def __init__(
+        self, recipe: ContextRecipe, authorities: str | None, remembered: VerifiedChains, thread: HandshakeThread
+    ) -> None:
         """Read the files; blocks.
 
         Args:
             recipe: The configuration.
             authorities: PEM file of the authorities to trust; None to accept any certificate.
             remembered: Where verified chains are remembered.
+            thread: Takes steps of handshakes.
 
         Raises:
             CheckFailed: With reason `local` when a file cannot be read or has no usable content.
@@ -89,6 +94,7 @@ class TlsContext:
         self.allows_legacy_servers = recipe.legacy_renegotiation
         self._number = next(_numbers)
         self.remembered = remembered
+        self.thread = thread
 
     def connection(self, server_name: str, *, named: bool) -> SSL.Connection:
         """Make a connection without a socket, before its handshake.

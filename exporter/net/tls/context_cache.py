@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.tls.context import TlsContext, VerifiedChains, unusable
+from exporter.net.tls.handshake_thread import HandshakeThread
 from exporter.net.tls.pem_files import MAX_PEM_BYTES
 from exporter.regular_files import read_regular, reading_failure
 
@@ -48,6 +49,7 @@ class TlsContexts:
         self._system_authorities = tuple(system_authorities)
         self._lock = Lock()
         self._verified: VerifiedChains = VerifiedChains(_VERIFIED_CHAINS_BYTES)
+        self._thread = HandshakeThread()
         self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, TlsContext]] = OrderedDict()
 
     def has_any(self) -> bool:
@@ -92,7 +94,7 @@ class TlsContexts:
                 if known is not None and known[0] == stamp:
                     self._contexts.move_to_end(recipe)
                     return known[1]
-            context = TlsContext(recipe, authorities, self._verified)
+            context = TlsContext(recipe, authorities, self._verified, self._thread)
         except OSError as error:
             raise unusable(error.filename or ", ".join(files), reading_failure(error)) from error
         with self._lock:

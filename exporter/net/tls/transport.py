@@ -7,35 +7,23 @@ the certificates of a failed handshake can only be read from its connection obje
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import suppress
-from time import perf_counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from OpenSSL import SSL
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import parse_address
 from exporter.net.errors import connection_failure
-from exporter.net.tls.certificate_facts import NOTHING_PRESENTED
-from exporter.net.tls.handshake import (
-    completed_facts,
-    handshake_failure,
-    legacy_server,
-    presented_certificates,
-    refused_facts,
-    too_many_certificates,
-)
+from exporter.net.tls.client_handshake import ClientHandshake
 
 if TYPE_CHECKING:
     from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.tls.context import TlsContext
-    from exporter.net.tls.verification import VerifiedChain
 
 _RECORD_BYTES = 16384  # the most plaintext that one record holds, RFC 8446 section 5.1
 _SENT_BYTES = 20000  # a flight of a handshake, or a record; the C library clears up after every buffer of 64 KiB
-_HEAD_BYTES = 1024  # a whole ServerHello, with the server's choices
 
 
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
@@ -57,18 +45,11 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             facts: Updated with the facts of the handshake.
         """
         super().__init__()
-        self._tls = context.connection(server_name, named=parse_address(server_name) is None)
-        self._context = context
+        self._handshake = ClientHandshake(context, server_name, facts)
+        self._tls = self._handshake.tls
         self._protocol = protocol
         self._server_name = server_name
-        self._facts = facts
-        self._presented = NOTHING_PRESENTED
-        self._verified: VerifiedChain | None = None
         self._socket: asyncio.Transport | None = None
-        self._started_at = 0.0
-        self._head = b""
-        self._established = False
-        self._failure: CheckFailed | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._backlog: list[memoryview] = []
         self._paused = False
@@ -83,60 +64,63 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             CheckFailed: With reason `certificate` when the peer's was rejected, `tls` when the handshake failed
                 otherwise, `connection_reset` when the peer reset the connection.
         """
-        if not self._established and self._failure is None:
+        if not self._handshake.is_done and self._handshake.failure is None:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
             except asyncio.CancelledError:
-                self._facts.tls_seconds = perf_counter() - self._started_at
+                self._handshake.interrupt()
                 raise
-        if self._failure is not None:
-            raise self._failure.anew()
+        if self._handshake.failure is not None:
+            raise self._handshake.failure.anew()
 
     # The protocol of the socket below.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the handshake."""
         self._socket = cast("asyncio.Transport", transport)
-        self._started_at = perf_counter()
-        self._continue_handshake()
+        self._handshake.begin(self)
 
     def data_received(self, data: bytes) -> None:
         """Decrypt received data."""
-        self._tls.bio_write(data)
-        if not self._established:
-            if len(self._head) < _HEAD_BYTES:
-                self._head += data[:_HEAD_BYTES]
-            self._continue_handshake()
-        if self._established and not self._paused:
-            self._deliver()
+        if self._handshake.is_done:
+            self._tls.bio_write(data)
+        elif self._handshake.defers(partial(self.data_received, data)):
+            return
+        else:
+            self._handshake.data_received(data)
+        if self._handshake.is_done:
+            self.deliver()
 
     def eof_received(self) -> None:
         """Pass on that the peer sends no more; the socket then closes by itself."""
-        if self._established:
+        if self._handshake.is_done:
             self._cut_off = not self._tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN
             self._protocol.eof_received()
-        else:
-            self._fail(CheckFailed(Reason.TLS, f"the peer closed the connection while {self._doing}"))
+        elif not self._handshake.defers(self.eof_received):
+            self._handshake.fail(CheckFailed(Reason.TLS, f"the peer closed the connection while {self._doing}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on that the connection is lost."""
+        if self._handshake.defers(partial(self.connection_lost, exc)):
+            return
         self._closing = True
-        if self._established:
+        if self._handshake.is_done:
             self._protocol.connection_lost(self._broken or exc)
         elif exc is None:
-            self._fail(CheckFailed(Reason.TLS, f"the connection ended while {self._doing}"))
+            self._handshake.fail(CheckFailed(Reason.TLS, f"the connection ended while {self._doing}"))
         else:
-            self._fail(connection_failure(exc, self._doing))
+            self._handshake.fail(connection_failure(exc, self._doing))
+        self._wake()
 
     def pause_writing(self) -> None:
         """Pass on that the socket's buffer is full."""
-        if self._established:
+        if self._handshake.is_done:
             self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
         """Pass on that the socket's buffer has room again."""
-        if self._established:
+        if self._handshake.is_done:
             self._protocol.resume_writing()
 
     # The transport of the protocol above.
@@ -152,14 +136,17 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if self._closing or self._socket is None:
             return
         self._closing = True
-        with suppress(SSL.Error):  # an unfinished handshake cannot send close_notify
-            self._tls.shutdown()
-        self._send_pending()
+        if not self._handshake.is_stepping:
+            with suppress(SSL.Error):  # an unfinished handshake cannot send close_notify
+                self._tls.shutdown()
+            self.send_pending()
+        self._handshake.end()
         self._socket.close()
 
     def abort(self) -> None:
         """Close immediately."""
         self._closing = True
+        self._handshake.end()
         if self._socket is not None:
             self._socket.abort()
 
@@ -178,7 +165,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if self._paused and self._socket is not None:
             self._paused = False
             self._socket.resume_reading()
-            asyncio.get_running_loop().call_soon(self._deliver)
+            asyncio.get_running_loop().call_soon(self.deliver)
 
     def is_reading(self) -> bool:
         """Whether data is delivered."""
@@ -223,75 +210,44 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def _doing(self) -> str:
         return f"shaking hands with {self._server_name}"
 
-    def _continue_handshake(self) -> None:
-        if self._failure is not None:
-            return
-        try:
-            self._tls.do_handshake()
-        except SSL.WantReadError:
-            if not self._head or self._judge(done=False):
-                self._send_pending()
-            return
-        except SSL.Error as error:
-            if self._judge(done=False):
-                self._send_pending()  # the alert with the reason
-                self._refuse(error)
-            return
-        if not self._judge(done=True):
-            return
-        self._facts.ready_at = perf_counter()
-        self._facts.tls_seconds = self._facts.ready_at - self._started_at
-        self._facts.tls = completed_facts(self._tls, self._presented, self._verified)
-        self._established = True
+    # What the handshake needs.
+
+    def handshake_done(self) -> None:
+        """Connect the protocol above."""
         self._protocol.connection_made(self)
         self._wake()
         # The waiting task continues before this call, so that its first data is sent together with the end of the
         # handshake: one packet less, and less time spent in the system's network code.
         asyncio.get_running_loop().call_soon(self._end_handshake)
 
-    def _judge(self, *, done: bool) -> bool:
-        """Whether the handshake may continue; nothing is sent to a peer once it has been rejected."""
-        if self._presented.sent:
-            return True
-        self._presented = presented_certificates(self._tls)
-        if not done and not self._presented.sent:
-            return True
-        failure = too_many_certificates(self._presented, self._server_name)
-        if failure is None and self._context.verifier is not None:
-            try:
-                self._verified = self._context.verify(self._server_name, self._presented)
-            except ssl.SSLError as error:
-                self._refuse(error)
-                return False
-        if failure is None and not self._context.allows_legacy_servers:
-            failure = legacy_server(self._tls, self._head, self._server_name)
-        if failure is not None:
-            self._facts.tls = refused_facts(self._presented, self._head)
-            self._fail(failure)
-        return failure is None
-
-    def _refuse(self, error: ssl.SSLError | SSL.Error) -> None:
-        self._facts.tls = refused_facts(self._presented, self._head)
-        self._fail(handshake_failure(error, self._facts.tls, self._server_name, self._head))
-
-    def _end_handshake(self) -> None:
-        if not self._closing:
-            self._send_pending()
-
-    def _fail(self, failure: CheckFailed) -> None:
-        if self._failure is None:
-            self._failure = failure
-            self._facts.tls_seconds = perf_counter() - self._started_at
+    def handshake_failed(self) -> None:
+        """Close the socket."""
         self._closing = True
         if self._socket is not None:
             self._socket.close()
         self._wake()
 
+    def send_pending(self) -> None:
+        """Send what OpenSSL wants to send."""
+        if self._socket is None:
+            return
+        with suppress(SSL.WantReadError):  # no more data
+            while True:
+                pending = self._tls.bio_read(_SENT_BYTES)
+                self._socket.write(pending)
+                if len(pending) < _SENT_BYTES:
+                    return
+
+    def _end_handshake(self) -> None:
+        if not self._closing:
+            self.send_pending()
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _deliver(self) -> None:
+    def deliver(self) -> None:
+        """Decrypt what has arrived and pass it on, unless reading is paused."""
         while not self._paused and not self._closing:
             try:
                 chunk = self._tls.recv(_RECORD_BYTES)
@@ -307,8 +263,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._protocol.data_received(chunk)
         if self._backlog:
             self._flush_backlog()
-        else:
-            self._send_pending()  # perhaps an answer to a key update
+        elif not self._paused:
+            self.send_pending()  # perhaps an answer to a key update
 
     def _flush_backlog(self) -> None:
         try:
@@ -323,21 +279,11 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         except SSL.Error as error:
             self._break(error)
             return
-        self._send_pending()
+        self.send_pending()
 
     def _break(self, error: SSL.Error) -> None:
         self._closing = True
         self._broken = error.with_traceback(None)  # which refers to this connection
-        self._send_pending()
+        self.send_pending()
         if self._socket is not None:
             self._socket.close()
-
-    def _send_pending(self) -> None:
-        if self._socket is None:
-            return
-        with suppress(SSL.WantReadError):  # no more data
-            while True:
-                pending = self._tls.bio_read(_SENT_BYTES)
-                self._socket.write(pending)
-                if len(pending) < _SENT_BYTES:
-                    return
