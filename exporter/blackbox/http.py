@@ -62,6 +62,11 @@ class ModuleHttpSettings(HttpSettings):
         """How its requests are made and its answers are read."""
         return self.module_rules
 
+    @property
+    def skips_resolution(self) -> bool:
+        """Whether the target's name is left to a proxy, so that nothing is shown about its address."""
+        return not self.module_rules.resolves_for_proxies and (self.proxy is not None or self.proxy_from_environment)
+
 
 class HostnameConflictError(ExporterError, ValueError):
     """Raised when a probe names another host than the module's Host header."""
@@ -86,7 +91,10 @@ def read_http(block: Block, place: Place) -> Recipe | None:
         **read_proxies(block),
         **_identified(block, place),
         "module_rules": RequestRules(
-            sends_accept=False, further_fields=read_further_fields(block, place), coding=_coding(block)
+            sends_accept=False,
+            further_fields=read_further_fields(block, place),
+            coding=_coding(block),
+            resolves_for_proxies=not block.flag("skip_resolve_phase_with_proxy", default=False),
         ),
     }
     expectations = tuple(_expectations(block))

@@ -17,6 +17,7 @@ from exporter.model import Reason, ResultStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from exporter.blackbox.http import ModuleHttpSettings
     from exporter.blackbox.modules import Module
     from exporter.checks.tcp import TcpSettings
     from exporter.checks.unix import UnixSettings
@@ -160,6 +161,10 @@ def _adapt_http(measured: Measured, result: Result, module: Module) -> None:
     phases = measured["probe_http_duration_seconds"]
     if result.attempts == 0:
         phases.clear()
+    elif cast("ModuleHttpSettings", module.recipe.settings).skips_resolution:
+        _drop(measured, _RESOLUTION)
+        if not measured["probe_http_redirects"][()]:
+            phases.pop(("resolve",), None)
     elif not status and not measured["probe_ip_protocol"][()]:
         measured["probe_http_duration_seconds"] = {("resolve",): phases[("resolve",)]}
     if not status and result.reason not in _TLS_FAILED:

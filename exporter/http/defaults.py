@@ -57,6 +57,7 @@ def request_defaults(settings: HttpSettings) -> RequestDefaults:
         body_limit_bytes=settings.body_size_limit,
         stop_at_redirect=settings.follow_redirects,
         proxies=usable_proxies(settings),
+        resolves_for_proxies=settings.rules.resolves_for_proxies,
         coding=settings.rules.coding,
         keep_alive=settings.keep_alive,
         http2=settings.http2,

@@ -68,7 +68,7 @@ class Http1Protocol(asyncio.Protocol):
         """
         self._transport = transport
         try:
-            transport.write(self._request.wire)
+            transport.write(self._request.wire_to(self._exchange.connection.address))
             await self._response.settled()
         except BaseException:
             self._settle()

@@ -48,6 +48,7 @@ class RequestOptions:
         tls_timeout_seconds: Limit of the handshake alone.
         body_limit_bytes: Maximum bytes of body, both on the wire and after decoding.
         proxies: The proxies to use.
+        resolves_for_proxies: Whether names are looked up here, and proxies asked for addresses.
         coding: The coding that is undone whatever Content-Encoding says, `identity` for none; None goes by it.
         stop_at_redirect: Whether the body of a redirect is left unread.
         http2: Whether to use HTTP/2 with a server that offers it in the TLS handshake.
@@ -63,6 +64,7 @@ class RequestOptions:
     coding: str | None = None
     stop_at_redirect: bool = False
     proxies: Proxies = NO_PROXIES
+    resolves_for_proxies: bool = False
     keep_alive: bool = False
     http2: bool = True
     http3: bool = False
@@ -103,6 +105,19 @@ class WireRequest:
     def to_httpx(self) -> httpx.Request:
         """Return the request in httpx's model."""
         return new_request(self.method, self.url, self.fields, self.content)
+
+    def wire_to(self, address: str) -> bytes:
+        """Return head and body serialized for HTTP/1.1, as sent once the address of the target is known.
+
+        Args:
+            address: The address; a proxy that forwards the request is asked for it, if it is not to look up the name.
+        """
+        proxy = self.connect.proxy
+        if proxy is None or proxy.tunnels or not self.connect.resolves_for_proxy:
+            return self.wire
+        host = self.endpoint.host
+        written, place = (f"[{text}]" if ":" in text else text for text in (host, address.partition("%")[0]))
+        return self.wire.replace(f" http://{written}".encode(), f" http://{place}".encode(), 1)
 
     def binary_head(self) -> list[tuple[bytes, bytes]]:
         """Return the head for HTTP/2 and HTTP/3 (RFC 9113 section 8.3.1, RFC 9114 section 4.3.1)."""

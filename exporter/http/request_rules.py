@@ -15,11 +15,13 @@ class RequestRules(NamedTuple):
         further_fields: Header fields sent besides those of the settings, by name; several may have the same name.
         coding: The coding that is undone whatever Content-Encoding says: `gzip`, `br`, `deflate` (without the zlib
             format) or `identity`, which undoes none; None goes by Content-Encoding.
+        resolves_for_proxies: Whether names are looked up here, and proxies asked for addresses.
     """
 
     sends_accept: bool = True
     further_fields: tuple[tuple[str, str | SecretStr], ...] = ()
     coding: str | None = None
+    resolves_for_proxies: bool = False
 
 
 OWN_RULES = RequestRules()

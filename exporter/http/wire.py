@@ -96,7 +96,7 @@ def _connect_options(
 ) -> ConnectOptions:
     """Return how to connect; HTTP/2 is not offered where protocols may be switched (RFC 9113 section 8.6)."""
     if not secure:
-        return connect_options(endpoint, options.network, proxy=proxy)
+        return connect_options(endpoint, options.network, proxy=proxy, resolves_for_proxy=options.resolves_for_proxies)
     return connect_options(
         endpoint,
         options.network,
@@ -105,6 +105,7 @@ def _connect_options(
         alpn=() if options.http3 else _ALPN_WITH_HTTP2 if options.http2 and not upgrades else _ALPN,
         tls_timeout_seconds=options.tls_timeout_seconds,
         proxy=proxy,
+        resolves_for_proxy=options.resolves_for_proxies,
     )
 
 

@@ -30,6 +30,7 @@ class ConnectOptions:
         tls_timeout_seconds: Limit of the handshake alone.
         proxy: The proxy to the endpoint; it resolves the name, and `settings` apply to reaching the proxy.
         to_proxy: How to connect to the proxy; None without one.
+        resolves_for_proxy: Whether the name is looked up here, with `settings`, and the proxy asked for the address.
     """
 
     settings: NetworkSettings
@@ -40,6 +41,7 @@ class ConnectOptions:
     tls_timeout_seconds: float | None = None
     proxy: ProxyRoute | None = None
     to_proxy: ConnectOptions | None = None
+    resolves_for_proxy: bool = False
 
 
 def connect_options(
@@ -51,6 +53,7 @@ def connect_options(
     alpn: tuple[str, ...] = (),
     tls_timeout_seconds: float | None = None,
     proxy: ProxyRoute | None = None,
+    resolves_for_proxy: bool = False,
 ) -> ConnectOptions:
     """Return how to connect to an endpoint.
 
@@ -64,6 +67,7 @@ def connect_options(
         alpn: Application protocols offered, preferred one first.
         tls_timeout_seconds: Limit of the handshake alone.
         proxy: The proxy to the endpoint; None for none.
+        resolves_for_proxy: Whether the proxy is asked for the address and not for the name.
 
     Raises:
         CheckFailed: With reason `resolve` when the name is not a host name.
@@ -85,6 +89,7 @@ def connect_options(
         tls_timeout_seconds=tls_timeout_seconds,
         proxy=proxy,
         to_proxy=to_proxy,
+        resolves_for_proxy=resolves_for_proxy and proxy is not None,
     )
 
 

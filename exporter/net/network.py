@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.addresses import Endpoint, parse_address
+from exporter.net.addresses import Endpoint
 from exporter.net.addresses import endpoint as format_endpoint
 from exporter.net.admission import refuse_address
 from exporter.net.connect import connect_plain, connect_tls
-from exporter.net.connection_facts import ConnectionFacts
 from exporter.net.dns.getaddrinfo import ResolverThreads
 from exporter.net.dns.resolver import Resolver
 from exporter.net.dns.system_files import SystemFiles
 from exporter.net.file_access import FileAccess
+from exporter.net.proxy.asked_for import asked_for
 from exporter.net.proxy.connect import connect_to_proxy, open_tunnel, speak_through
 from exporter.net.proxy.tunnel import Tunnel
 from exporter.net.singleflight import SingleFlight
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.net.addresses import Address
     from exporter.net.connect_options import ConnectOptions
+    from exporter.net.connection_facts import ConnectionFacts
     from exporter.net.dns.address_queue import AddressQueue
     from exporter.net.proxy.route import ProxyRoute
     from exporter.net.tls.context import TlsContext
@@ -195,41 +196,16 @@ class Network:
         facts: ConnectionFacts,
     ) -> asyncio.Transport:
         """Connect to a proxy and, if it tunnels, through it."""
-        if facts.allowed_targets is not None:
-            target = await self._allowed_through_proxy(target, route, options, facts)
-        proxy = Endpoint(route.host, route.port)
+        target = await asked_for(target, route, options, facts, self.lookups)
+        proxy, resolved = Endpoint(route.host, route.port), options.resolves_for_proxy
         if not route.tunnels:
-            return await connect_to_proxy(self.connect, protocol, proxy, to_proxy, facts)
+            return await connect_to_proxy(self.connect, protocol, proxy, to_proxy, facts, resolved=resolved)
         if context is not None:
             await self.wait_for_turn(facts.attempt, handshake=True)
         tunnel = Tunnel(route, facts.attempt)
-        transport = await connect_to_proxy(self.connect, tunnel, proxy, to_proxy, facts)
+        transport = await connect_to_proxy(self.connect, tunnel, proxy, to_proxy, facts, resolved=resolved)
         await open_tunnel(transport, tunnel, target, options, facts)
         return await speak_through(transport, tunnel, protocol, options, context, facts)
-
-    async def _allowed_through_proxy(
-        self, target: Endpoint, route: ProxyRoute, options: ConnectOptions, facts: ConnectionFacts
-    ) -> Endpoint:
-        """Return what a proxy may be asked to connect to: the name if that is allowed, else its checked address.
-
-        Raises:
-            CheckFailed: With reason `local` when the target is not allowed, or only by its address, which a proxy that
-                forwards requests would look up again.
-        """
-        allowed = facts.allowed_targets
-        assert allowed is not None  # noqa: S101 - called with a policy only
-        literal = parse_address(target.host)
-        if literal is not None:
-            refuse_address(facts, target.host, target.port, literal)
-            return target
-        why = allowed.refusal_of_name(target.host, target.port)
-        if not why:
-            return target
-        if not route.tunnels or allowed.refusal_before_lookup(target.host, target.port):
-            raise CheckFailed(Reason.LOCAL, why)
-        looked_up = ConnectionFacts(facts.attempt)
-        address = await self.lookups.address(target.host, options.settings, looked_up, port=target.port)
-        return Endpoint(address.text, target.port)
 
     async def context(self, recipe: ContextRecipe, attempt: Attempt) -> TlsContext:
         """Return the TLS context of a recipe; a new one is built in a worker thread.

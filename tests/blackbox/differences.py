@@ -25,11 +25,18 @@ class Difference(NamedTuple):
 
 DIFFERENCES = (
     Difference(
-        "proxy-resolves",
-        "`proxy_url`, `proxy_from_environment`",
-        "Resolves the target's name and asks the proxy for the address",
-        "The proxy is asked for the name; `probe_ip_protocol` and `probe_ip_addr_hash` are those of the proxy",
-        "Names that only the proxy can resolve can be probed",
+        "proxy-redirects",
+        "A redirect, with a proxy that is asked for addresses",
+        "The proxy is asked for the name that the redirect leads to",
+        "The proxy is asked for its address, as for the first one",
+        "What is connected to is what was checked",
+    ),
+    Difference(
+        "metadata-addresses",
+        "Link-local targets, and the metadata services of clouds",
+        "Probed",
+        "Refused, also by name and through a proxy, unless `--blackbox.allowed-targets` lists them",
+        "Whoever reaches the exporter could read the machine's credentials",
     ),
     Difference(
         "redirect-credentials",

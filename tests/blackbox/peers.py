@@ -110,6 +110,9 @@ modules:
   named: {prober: http, http: {<<: *v4, tls_config: {ca_file: CA_FILE, server_name: good.test}}}
   http1: {prober: http, http: {<<: *v4, enable_http2: false, tls_config: {ca_file: CA_FILE}}}
   proxied: {prober: http, http: {<<: *v4, proxy_url: "http://127.0.0.1:PROXY", tls_config: {ca_file: CA_FILE}}}
+  by_name: {prober: http, http: {<<: *v4, proxy_url: "http://127.0.0.1:PROXY", tls_config: {ca_file: CA_FILE}, skip_resolve_phase_with_proxy: true}}
+  dead_by_name: {prober: http, http: {<<: *v4, proxy_url: "http://127.0.0.1:CLOSED", skip_resolve_phase_with_proxy: true}}
+  no_proxy_by_name: {prober: http, http: {<<: *v4, skip_resolve_phase_with_proxy: true}}
   dead_proxy: {prober: http, http: {<<: *v4, proxy_url: "http://127.0.0.1:CLOSED"}}
   six_only: {prober: http, http: {preferred_ip_protocol: ip6, ip_protocol_fallback: false}}
   hurried: {prober: http, timeout: 800ms, http: *v4}
@@ -191,6 +194,9 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("named", "https://OTHER/"), ("secure", "https://INTERMEDIATE/"), ("unverified", "https://OWN/"), ("secure", "https://OWN/"),
     ("secure", "https://TLS12/"), ("unverified", "https://INTERMEDIATE/"), ("http1", "https://SECURE/"), ("secure", "https://SECURE/500"),
     ("proxied", "http://WEB/"), ("proxied", "https://SECURE/"), ("proxied", "http://WEB/404"), ("dead_proxy", "http://WEB/"),
+    ("proxied", "http://localhost:WEBPORT/"), ("proxied", "http://WEB/302"), ("proxied", "http://nowhere.invalid/"),
+    ("by_name", "http://localhost:WEBPORT/"), ("by_name", "https://SECURE/"), ("by_name", "http://WEB/404"), ("by_name", "http://WEB/302"),
+    ("by_name", "https://OTHER/"), ("dead_by_name", "http://localhost:WEBPORT/"), ("no_proxy_by_name", "http://WEB/"),
     ("tcp", "SILENT"), ("tcp", "127.0.0.1:CLOSED"), ("tcp", "nowhere.invalid:80"), ("tcp", "localhost:WEBPORT"), ("tcp", "no-port"),
     ("tcp_tls", "SECURETCP"), ("tcp_tls", "SILENT"), ("tcp_tls", "EXPIRED"), ("tcp_tls", "CLOSING"), ("tcp_unverified", "EXPIRED"),
     ("tcp_unverified", "SECURETCP"), ("tcp_named", "SECURETCP"), ("greeting", "MAIL"), ("greeting", "SILENT"), ("greeting", "POLITE"),

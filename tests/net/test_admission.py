@@ -42,7 +42,8 @@ modules:
   grpc: {prober: grpc, grpc: {preferred_ip_protocol: ip4}}
   unix: {prober: unix}
   ws: {prober: websocket, websocket: {preferred_ip_protocol: ip4}}
-  proxied: {prober: http, http: {preferred_ip_protocol: ip4, proxy_url: "http://127.0.0.1:PROXY"}}
+  proxied: {prober: http, http: &proxied {preferred_ip_protocol: ip4, proxy_url: "http://127.0.0.1:PROXY"}}
+  by_name: {prober: http, http: {<<: *proxied, skip_resolve_phase_with_proxy: true}}
 """
 ALLOWED = ["192.0.2.0/24", "2001:db8::/32", "*.allowed.test"]
 """Everything that the table below targets is something else."""
@@ -149,13 +150,24 @@ HOSTILE = [("web", url) for url in URLS] + [
     ("ws", "ws://localhost:PORT/"),
     ("eyeballs", "127-0-0-1.test:PORT"),
     ("eyeballs", "127-0-0-2--127-0-0-1.test:PORT"),
-    ("proxied", "http://127.0.0.1:PORT/"),
-    ("proxied", "http://localhost:PORT/"),
-    ("proxied", "http://0x7f000001:PORT/"),
-    ("proxied", "http://127-0-0-1.test:PORT/"),
-    ("proxied", "https://127.0.0.1:PORT/"),
-    ("proxied", "https://127-0-0-1.test:PORT/"),
-    ("proxied", "https://169-254-169-254.test/"),
+]
+HOSTILE += [
+    (module, url)
+    for module in ("proxied", "by_name")
+    for url in (
+        "http://127.0.0.1:PORT/",
+        "http://localhost:PORT/",
+        "http://0x7f000001:PORT/",
+        "http://127-0-0-1.test:PORT/",
+        "http://127-0-0-1.allowed.test:PORT/",
+        "http://169-254-169-254.allowed.test/",
+        "http://metadata.google.internal/",
+        "https://127.0.0.1:PORT/",
+        "https://127-0-0-1.test:PORT/",
+        "https://127-0-0-1.allowed.test:PORT/",
+        "https://169-254-169-254.test/",
+        "https://169-254-169-254.allowed.test/",
+    )
 ]
 
 
@@ -303,6 +315,84 @@ def test_a_proxy_is_asked_for_the_address_that_was_checked(
         assert [head.split("\r\n")[0] for head in proxy.heads] == [f"CONNECT 127.0.0.2:{server.port} HTTP/1.1"]
 
 
+def asked_by_proxy(
+    module: str, target: str, names: NameServer, runner: AsyncCheckRunner, directory: Path
+) -> tuple[Result, list[str]]:
+    """Probe through a proxy where everything is open; return the result, and the requests that the proxy received."""
+    with run_proxy({"only-there.test": "127.0.0.1"}) as proxy:
+        path = directory / "blackbox.yml"
+        path.write_text(MODULES.replace("PROXY", str(proxy.port)))
+        check = restricted(load_modules(path), module, target, names, [])
+        assert check is not None
+        result = run(runner, check)
+        return result, [head.split("\r\n")[0] for head in proxy.heads]
+
+
+def test_a_proxy_that_forwards_is_asked_for_the_address_as_well(
+    names: NameServer, runner: AsyncCheckRunner, tmp_path: Path
+) -> None:
+    """The request names the address and the field Host the target, as blackbox_exporter's does."""
+    with serve(answer(GOOD), host="127.0.0.2") as server:
+        target = f"http://127-0-0-2--127-0-0-1.test:{server.port}/x"
+        result, asked = asked_by_proxy("proxied", target, names, runner, tmp_path)
+    assert (result.status, asked) == (ResultStatus.OK, [f"GET http://127.0.0.2:{server.port}/x HTTP/1.1"])
+
+
+def test_a_name_that_only_the_proxy_knows_is_left_to_it_if_the_module_says_so(
+    names: NameServer, runner: AsyncCheckRunner, tmp_path: Path
+) -> None:
+    """Without that, the probe fails at the lookup and the proxy hears nothing."""
+    with serve(answer(GOOD)) as server:
+        target = f"http://only-there.test:{server.port}/"
+        left = asked_by_proxy("by_name", target, names, runner, tmp_path)
+        looked_up = asked_by_proxy("proxied", target, names, runner, tmp_path)
+    assert (left[0].status, left[1]) == (ResultStatus.OK, [f"GET {target} HTTP/1.1"])
+    assert (looked_up[0].reason, looked_up[1]) == (Reason.RESOLVE, [])
+
+
+@pytest.mark.parametrize("module", ["proxied", "by_name"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+        "[::ffff:169.254.169.254]",
+        "[64:ff9b::a9fe:a9fe]",
+        "0xa9fea9fe",
+        "metadata",
+        "metadata.google.internal.",
+        "METADATA.GOOG",
+        "instance-data",
+        "169-254-169-254.test",
+        "169-254-1-2.test",
+        "100-100-100-200.test",
+        "168-63-129-16.test",
+        "fd00xec2xx254.test",
+        "fd20xcexx254.test",
+        "fe80xx1.test",
+        "64xff9bxxa9fexa9fe.test",
+        "2002xa9fexa9fexx1.test",
+    ],
+)
+def test_no_proxy_is_asked_for_a_metadata_address_in_any_form(
+    module: str, scheme: str, host: str, names: NameServer, runner: AsyncCheckRunner, tmp_path: Path
+) -> None:
+    """Where everything else is open, names are looked up before they are left to a proxy."""
+    result, asked = asked_by_proxy(module, f"{scheme}://{host}/latest/meta-data/", names, runner, tmp_path)
+    assert (result.status, asked) == (ResultStatus.ERROR, [])
+
+
+def test_every_address_of_a_name_that_is_left_to_a_proxy_counts(
+    names: NameServer, runner: AsyncCheckRunner, tmp_path: Path
+) -> None:
+    """The proxy chooses among them, so that one of the family that the module does not prefer is refused, too."""
+    result, asked = asked_by_proxy("by_name", "http://192-0-2-1--fd00xec2xx254.test/", names, runner, tmp_path)
+    detail = "192-0-2-1--fd00xec2xx254.test:80 (fd00:ec2::254) is not allowed: it is an address of a metadata service"
+    assert (outcome(result), asked) == (refused(f"{detail}, which the allowed targets must list"), [])
+
+
 @pytest.mark.parametrize(("entries", "asked"), [(["*.test"], 1), (["192.0.2.0/24"], 0)])
 def test_only_a_listed_name_is_left_to_a_proxy_that_forwards(
     entries: list[str], asked: int, names: NameServer, runner: AsyncCheckRunner, tmp_path: Path
@@ -311,7 +401,7 @@ def test_only_a_listed_name_is_left_to_a_proxy_that_forwards(
     with run_proxy({"192-0-2-1.test": "127.0.0.1"}) as proxy:
         path = tmp_path / "blackbox.yml"
         path.write_text(MODULES.replace("PROXY", str(proxy.port)))
-        check = restricted(load_modules(path), "proxied", "http://192-0-2-1.test/", names, entries)
+        check = restricted(load_modules(path), "by_name", "http://192-0-2-1.test/", names, entries)
         assert check is not None
         result = run(runner, check)
         assert len(proxy.heads) == asked

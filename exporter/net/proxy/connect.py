@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 
 async def connect_to_proxy(
-    connect: Connect, protocol: asyncio.Protocol, proxy: Endpoint, options: ConnectOptions, facts: ConnectionFacts
+    connect: Connect,
+    protocol: asyncio.Protocol,
+    proxy: Endpoint,
+    options: ConnectOptions,
+    facts: ConnectionFacts,
+    *,
+    resolved: bool,
 ) -> asyncio.Transport:
     """Connect to a proxy; its phases are reported as the connection's, its TLS as part of connecting.
 
@@ -37,6 +43,7 @@ async def connect_to_proxy(
         proxy: The proxy.
         options: How to connect to it.
         facts: Filled as the connection progresses; their TLS facts describe the target alone.
+        resolved: Whether they have the address of the target already, and keep it.
 
     Raises:
         CheckFailed: As `connect` does, with a detail that names the proxy.
@@ -48,9 +55,11 @@ async def connect_to_proxy(
     except CheckFailed as failure:
         raise CheckFailed(failure.reason, f"the proxy {proxy} failed: {failure.detail}") from failure
     finally:
-        facts.resolve_seconds, facts.lookup_seconds = hop.resolve_seconds, hop.lookup_seconds
+        facts.resolve_seconds += hop.resolve_seconds
         facts.connect_seconds = hop.connect_seconds + hop.tls_seconds
-        facts.address, facts.ip_protocol, facts.ip_addr_hash = hop.address, hop.ip_protocol, hop.ip_addr_hash
+        if not resolved:
+            facts.lookup_seconds = hop.lookup_seconds
+            facts.address, facts.ip_protocol, facts.ip_addr_hash = hop.address, hop.ip_protocol, hop.ip_addr_hash
     facts.ready_at = hop.ready_at
     return transport
 
@@ -63,7 +72,7 @@ async def open_tunnel(
     Args:
         transport: The connection to the proxy.
         tunnel: Its protocol.
-        target: The target; the proxy resolves the name.
+        target: The target; the proxy resolves a name.
         options: How to connect to the target, with the proxy and the time limit.
         facts: Updated with the time it took.
 

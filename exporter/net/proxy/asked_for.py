@@ -1,0 +1,93 @@
+"""What a proxy is asked to connect to: the name of a target or its address, as far as that is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from exporter.errors import CheckFailed
+from exporter.model import Reason
+from exporter.net.addresses import Endpoint, parse_address
+from exporter.net.admission import refuse_address
+from exporter.net.connection_facts import ConnectionFacts
+
+if TYPE_CHECKING:
+    from exporter.allowed_targets import AllowedTargets
+    from exporter.net.connect_options import ConnectOptions
+    from exporter.net.dns.resolver import Resolver
+    from exporter.net.proxy.route import ProxyRoute
+
+_KNOWN_SECONDS = 2.0
+"""How long a lookup may take that only finds out whether a name is harmless."""
+
+
+async def asked_for(
+    target: Endpoint, route: ProxyRoute, options: ConnectOptions, facts: ConnectionFacts, lookups: Resolver
+) -> Endpoint:
+    """Return what the proxy is asked for: the name, unless the options say the address, or only that is allowed.
+
+    Args:
+        target: The target.
+        route: The proxy.
+        options: How to connect to the target.
+        facts: Those of the connection; they get the address where it is asked for because of the options.
+        lookups: Looks up names.
+
+    Raises:
+        CheckFailed: With reason `resolve` when the address is asked for and there is none; with `local` when the target
+            is not allowed, or only by its address, which a proxy that forwards requests would look up again.
+    """
+    if options.resolves_for_proxy:
+        address = await lookups.address(target.host, options.settings, facts, port=target.port)
+        return Endpoint(address.text, target.port)
+    if facts.allowed_targets is None:
+        return target
+    return await _allowed(target, route, options, facts, facts.allowed_targets, lookups)
+
+
+async def _allowed(
+    target: Endpoint,
+    route: ProxyRoute,
+    options: ConnectOptions,
+    facts: ConnectionFacts,
+    allowed: AllowedTargets,
+    lookups: Resolver,
+) -> Endpoint:
+    """Return the name if that is allowed, else its checked address."""
+    literal = parse_address(target.host)
+    if literal is not None:
+        refuse_address(facts, target.host, target.port, literal)
+        return target
+    why = allowed.refusal_of_name(target.host, target.port)
+    if not why:
+        await _refuse_known_addresses(target, options, facts, lookups)
+        return target
+    if not route.tunnels or allowed.refusal_before_lookup(target.host, target.port):
+        raise CheckFailed(Reason.LOCAL, why)
+    address = await lookups.address(target.host, options.settings, ConnectionFacts(facts.attempt), port=target.port)
+    return Endpoint(address.text, target.port)
+
+
+async def _refuse_known_addresses(
+    target: Endpoint, options: ConnectOptions, facts: ConnectionFacts, lookups: Resolver
+) -> None:
+    """Refuse a name with an address that is not allowed, such as that of a metadata service.
+
+    The proxy looks the name up again. A name that has no address here, or none in time, is left to it.
+    """
+    settings = options.settings.model_copy(update={"ip_protocol": "any", "source_ip": None})
+    unrestricted = ConnectionFacts(facts.attempt)
+    unrestricted.allowed_targets = None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_KNOWN_SECONDS):
+            try:
+                addresses = await lookups.candidates(target.host, settings, unrestricted, port=target.port)
+            except CheckFailed:
+                return
+            with addresses:
+                while addresses.under_way:
+                    ended, _ = await asyncio.wait(addresses.under_way, return_when=asyncio.FIRST_COMPLETED)
+                    addresses.take_in(ended)
+                while (address := addresses.take()) is not None:
+                    refuse_address(facts, target.host, target.port, address)
