@@ -209,6 +209,15 @@ def test_a_check_that_no_longer_runs_is_stale(tmp_path: Path) -> None:
     assert check["state"] == "failing"
 
 
+def test_below_a_path_the_address_of_a_page_has_it(tmp_path: Path) -> None:
+    """Whoever follows it, relative to the document, gets there."""
+    config = 'checks: [{name: one, type: tcp, target: "127.0.0.1:1"}]\n'
+    with run_exporter(tmp_path, config, "--web.route-prefix=/nyxmon", route_prefix="/nyxmon") as exporter:
+        (check,) = json.loads(exporter.get("/nyxmon/status.json")[1])["checks"]
+        assert (check["url"], exporter.get(check["url"])[0]) == ("/nyxmon/checks/one", 200)
+        assert exporter.get("/nyxmon/badge/one.svg")[0] == 200
+
+
 def test_an_exporter_without_checks_has_an_empty_list(tmp_path: Path) -> None:
     """It is no error, and every state is counted."""
     modules = tmp_path / "blackbox.yml"
