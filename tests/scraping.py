@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.checks.base import CheckType
 from exporter.exposition.families import MetricFamilies
 from exporter.exposition.layout import SeriesLayout
+from exporter.exposition.page import Format, write_page
 from exporter.exposition.probe_metrics import Outcome, probe_blocks
-from exporter.exposition.text_format import Format, write_page
 from exporter.masking import unmasked
 from exporter.model import (
     Batch,
@@ -70,6 +70,9 @@ def registry_of(*check_types: CheckType) -> ExecutorRegistry:
         registry.register_type(check_type)
     return registry
 
+
+TEXT_FORMATS = (Format.TEXT, Format.OPENMETRICS)
+"""The formats that prometheus_client can write and parse."""
 
 STATUS = Subject(name="status", kind=ValueKind.STATUS, description="The status.", reason=Reason.STATUS)
 BODY = Subject(name="body", kind=ValueKind.TEXT, description="The body.")

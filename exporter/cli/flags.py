@@ -157,6 +157,10 @@ FLAGS = (
         help="Runs kept per check, and probes of modules kept for all targets, for the pages.",
     ),
     Flag(
+        name="metrics.native-histograms", option="native_histograms", group="scrape", default="off",
+        help="Offer native histograms, beside the classic ones, to a Prometheus that asks for protobuf.",
+    ),
+    Flag(
         name="runner.buffer-size", option="buffer_size", group="scrape", commands=_RUNNING,
         parse=read_integer(0, 1_000_000), metavar="RESULTS", default="100",
         help="Results that may be buffered while other checks are still running. Any number is correct.",

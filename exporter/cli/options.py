@@ -46,6 +46,7 @@ class Options:
     listen_addresses: tuple[ListenAddress, ...] = (ListenAddress("", DEFAULT_PORT),)
     timeout_offset_seconds: float = 0.5
     history_limit: int = 30
+    native_histograms: bool = False
     buffer_size: int = 100
     log_level: LogLevel = "info"
     log_prober: LogLevel = "warning"

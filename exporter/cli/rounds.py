@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from exporter.errors import UnselectedError
 from exporter.exposition.families import MetricFamilies
-from exporter.exposition.text_format import Format, write_page
+from exporter.exposition.page import Format, write_page
 from exporter.model import Severity
 from exporter.reports.finished import FinishedCheck, Round
 from exporter.scrape.collector import CheckCollector

@@ -68,6 +68,7 @@ def serve(program: Program, options: Options) -> int:
         replaced_loops=lambda: program.runner.replaced_loops,
         changes=StatusChanges(),
         more_blocks=tuple if probes is None else probes.own_blocks,
+        native_histograms=options.native_histograms,
     )
     readiness = Readiness()
     site = Site(
@@ -81,6 +82,7 @@ def serve(program: Program, options: Options) -> int:
         version=__version__,
         public_address=options.public_address,
         probes=probes,
+        offers_protobuf=options.native_histograms,
     )
     serving = _Serving(program, options, site, listeners)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -1,1 +1,1 @@
-"""Converts results to the text that Prometheus reads: metric families, series, labels and formats."""
+"""Converts results to the pages that Prometheus reads: metric families, series, labels and formats."""

@@ -6,14 +6,13 @@ starts over with each scrape looks like a restarted exporter.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from itertools import accumulate
 from threading import Lock, RLock
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from exporter.exposition import families as catalogue
 from exporter.exposition.declarations import MAX_PHASES, PHASE_LABELS, PHASE_SUFFIX
+from exporter.exposition.histograms import Histogram, NativeHistogram
 from exporter.exposition.labels import clean_value
 from exporter.model import Batch, Reason, ResultStatus, Severity
 
@@ -25,27 +24,6 @@ if TYPE_CHECKING:
 _SLOT_SECONDS = 5.0
 _SLOTS = 12
 """A minute: longer than the usual scrape interval, and short enough to show only recent lag."""
-
-
-class Histogram:
-    """The counts of one histogram; guarded by the lock of the counters."""
-
-    __slots__ = ("bounds", "counts", "sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count a value in the first bucket whose bound is not below it; NaN is not counted."""
-        if value == value:  # noqa: PLR0124 - NaN is the number that is not itself
-            self.counts[bisect_left(self.bounds, value)] += 1
-            self.sum += value
-
-    def cumulated(self) -> list[int]:
-        """Return the cumulative counts, as the exposition formats require."""
-        return list(accumulate(self.counts))
 
 
 class RecentPeak:
@@ -76,15 +54,20 @@ class CheckCounters:
         failures: Number of failed results by reason; a reason that was shown once is always shown.
         duration: Durations of the runs that were started.
         phases: Durations by phase; empty unless the check asks for them.
+        created_timestamp_seconds: Unix time since which all of this is counted.
     """
 
-    __slots__ = ("_phase_histograms", "duration", "failures", "phases", "runs")
+    __slots__ = (
+        "_histogram_class", "_phase_histograms", "created_timestamp_seconds", "duration", "failures", "phases", "runs",
+    )  # fmt: skip
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: Check, histogram_class: type[Histogram], created_timestamp_seconds: float) -> None:
         self.runs = 0
         self.failures: dict[Reason, int] = {}
-        self.duration = Histogram(catalogue.CHECK_DURATION.buckets)
+        self.duration = histogram_class(catalogue.CHECK_DURATION.buckets)
         self.phases: dict[str, Histogram] = {}
+        self.created_timestamp_seconds = created_timestamp_seconds
+        self._histogram_class = histogram_class
         self.configure(check)
 
     def configure(self, check: Check) -> None:
@@ -106,7 +89,7 @@ class CheckCounters:
             for phase, seconds in _phases(result.measurements).items():
                 histogram = self.phases.get(phase)
                 if histogram is None and len(self.phases) < MAX_PHASES:
-                    histogram = self.phases[phase] = Histogram(catalogue.PHASE_DURATION.buckets)
+                    histogram = self.phases[phase] = self._histogram_class(catalogue.PHASE_DURATION.buckets)
                 if histogram is not None:
                     histogram.observe(seconds)
 
@@ -144,9 +127,10 @@ class BatchCounters:
         cleanup: Durations of closings, by resource.
         loop_lag: How late the event loop was in recent batches.
         stuck_checks: Names of the checks that were stuck when the latest batch ended.
+        created_timestamp_seconds: Unix time since which all of this is counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, histogram_class: type[Histogram]) -> None:
         self.counters = dict.fromkeys(
             (
                 catalogue.BATCH_HTTP_CLIENTS,
@@ -159,11 +143,13 @@ class BatchCounters:
         )
         self.executors: dict[str, int] = {}
         self.cleanup_errors: dict[str, int] = {}
-        self.duration = Histogram(catalogue.BATCH_DURATION.buckets)
-        self.start_wait = Histogram(catalogue.BATCH_START_WAIT.buckets)
+        self.duration = histogram_class(catalogue.BATCH_DURATION.buckets)
+        self.start_wait = histogram_class(catalogue.BATCH_START_WAIT.buckets)
         self.cleanup: dict[str, Histogram] = {}
         self.loop_lag = RecentPeak()
         self.stuck_checks: tuple[str, ...] = ()
+        self.created_timestamp_seconds = time()
+        self._histogram_class = histogram_class
 
     def standing(self) -> Batch:
         """Return a substitute for the batch of a scrape that runs no checks."""
@@ -192,7 +178,7 @@ class BatchCounters:
             self.cleanup_errors.setdefault(resource, 0)
             histogram = self.cleanup.get(resource)
             if histogram is None:
-                histogram = self.cleanup[resource] = Histogram(catalogue.BATCH_CLEANUP_DURATION.buckets)
+                histogram = self.cleanup[resource] = self._histogram_class(catalogue.BATCH_CLEANUP_DURATION.buckets)
             histogram.observe(seconds)
         for resource, number in batch.cleanup_errors.items():
             self.cleanup_errors[resource] = self.cleanup_errors.get(resource, 0) + number
@@ -203,13 +189,21 @@ class Counters:
 
     Attributes:
         lock: Held while counting and while a page is read, so that no page shows a partly counted result.
+        native_histograms: Whether histograms have exponential buckets as well.
         batches: The counters of batches.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, native_histograms: bool = False) -> None:
+        """Start at zero.
+
+        Args:
+            native_histograms: Whether histograms have exponential buckets as well; only pages in protobuf show them.
+        """
         self.lock = RLock()
+        self.native_histograms = native_histograms
         self._joining = Lock()
-        self.batches = BatchCounters()
+        self._histogram_class = NativeHistogram if native_histograms else Histogram
+        self.batches = BatchCounters(self._histogram_class)
         self._of_checks: dict[tuple[str, str, str], CheckCounters] = {}
         self._is_configured = False
 
@@ -220,15 +214,17 @@ class Counters:
         configuration has asked for them.
         """
         with self.lock:
-            return tuple(self._of_check(check) for check in checks)
+            now = time()
+            return tuple(self._of_check(check, now) for check in checks)
 
     def retain(self, checks: Iterable[Check]) -> None:
         """Keep the counters of these checks, which are all that are configured now, and drop all others."""
         with self.lock:
             kept: dict[tuple[str, str, str], CheckCounters] = {}
+            now = time()
             for check in checks:
                 identity = identity_of(check)
-                counters = kept[identity] = self._of_checks.get(identity) or CheckCounters(check)
+                counters = kept[identity] = self._of_checks.get(identity) or self._new(check, now)
                 counters.configure(check)
             self._of_checks = kept
             self._is_configured = True
@@ -246,11 +242,14 @@ class Counters:
         with self._joining:  # not `lock`, which is held for long when there are many checks
             self.batches.counters[catalogue.BATCH_JOINED] += 1
 
-    def _of_check(self, check: Check) -> CheckCounters:
+    def _new(self, check: Check, now: float) -> CheckCounters:
+        return CheckCounters(check, self._histogram_class, now)
+
+    def _of_check(self, check: Check, now: float) -> CheckCounters:
         identity = identity_of(check)
         counters = self._of_checks.get(identity)
         if counters is None:
-            counters = CheckCounters(check)
+            counters = self._new(check, now)
             if not self._is_configured:
                 self._of_checks[identity] = counters
         return counters

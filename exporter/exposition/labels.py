@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from exporter.exposition.wire import label_pairs
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -64,21 +66,41 @@ def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"")
 
 
-class CheckLabels:
-    """The labels of one check and their text; lives as long as the configuration, shared by threads.
+class _LabelSet:
+    """Labels that are encoded for protobuf when that is first asked for.
 
     Attributes:
         pairs: Names and clean values.
+    """
+
+    __slots__ = ("_encoded", "pairs")
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self.pairs = tuple(pairs)
+        self._encoded: bytes | None = None
+
+    @property
+    def encoded(self) -> bytes:
+        """The labels as fields of a message `Metric`."""
+        if self._encoded is None:
+            self._encoded = label_pairs(self.pairs)
+        return self._encoded
+
+
+class CheckLabels(_LabelSet):
+    """The labels of one check and their text; lives as long as the configuration, shared by threads.
+
+    Attributes:
         head: Text of `check` and `check_type`.
         tail: Text of `target`, with the comma before it.
         whole: Both, for series that have no label between them.
     """
 
-    __slots__ = ("head", "pairs", "tail", "whole")
+    __slots__ = ("head", "tail", "whole")
 
     def __init__(self, check: str, check_type: str, target: str) -> None:
         values = (clean_value(check), clean_value(check_type), clean_value(target))
-        self.pairs = tuple(zip(CHECK_LABELS, values, strict=True))
+        super().__init__(zip(CHECK_LABELS, values, strict=True))
         self.head = pairs_text(self.pairs[:2])
         self.tail = "," + pairs_text(self.pairs[2:])
         self.whole = self.head + self.tail
@@ -90,7 +112,7 @@ class _NoCheck(CheckLabels):
     __slots__ = ()
 
     def __init__(self) -> None:
-        self.pairs = ()
+        _LabelSet.__init__(self, ())
         self.head = self.tail = self.whole = ""
 
 
@@ -98,19 +120,18 @@ NO_CHECK = _NoCheck()
 """The labels of series that are about no check, or about the only check on the page."""
 
 
-class OwnLabels:
+class OwnLabels(_LabelSet):
     """The labels a series has besides those of its check, as text in three pieces; immutable, shared by threads.
 
     A line is `name + before + head + between + tail + after + value`, with head and tail of the check.
 
     Attributes:
-        pairs: Names and clean values, sorted by name.
         before: Text that goes before the head, with the opening brace.
         between: Text between head and tail.
         after: Text that follows the tail, with the closing brace and the blank before the value.
     """
 
-    __slots__ = ("after", "before", "between", "pairs")
+    __slots__ = ("after", "before", "between")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = (), *, of_check: bool) -> None:
         """Render the pieces.
@@ -119,7 +140,7 @@ class OwnLabels:
             pairs: Names and values; the values are cleaned here.
             of_check: Whether the labels of a check go between the pieces.
         """
-        self.pairs = tuple(sorted((name, clean_value(value)) for name, value in pairs))
+        super().__init__(sorted((name, clean_value(value)) for name, value in pairs))
         if not of_check:
             self.before = f"{{{pairs_text(self.pairs)}" if self.pairs else ""
             self.between = ""

@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.exposition.text_format import Format
+from exporter.exposition.page import Format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,7 @@ _RANGES_OF = {
     "*/*": Format.TEXT,
     "application/openmetrics-text": Format.OPENMETRICS,
     "application/*": Format.OPENMETRICS,
+    "application/vnd.google.protobuf": Format.PROTOBUF,
 }
 _OLDER_OPENMETRICS = "0.0.1"
 """The draft that Prometheus offers besides 1.0.0; it is not supported. Unknown versions are answered with 1.0.0."""
@@ -28,6 +29,9 @@ _OLDER_OPENMETRICS = "0.0.1"
 
 _HEADERS = 64
 """Values whose choice is remembered; scrapers send the same ones each time."""
+
+_PROTOBUF = {"proto": "io.prometheus.client.metricfamily", "encoding": "delimited"}
+"""The parameters, in lower case, that a client must send to get protobuf: there are other messages and encodings."""
 
 
 class _Choice(NamedTuple):
@@ -39,16 +43,19 @@ class _Choice(NamedTuple):
 
 
 @lru_cache(_HEADERS)
-def choose_format(accept: str) -> Format:
+def choose_format(accept: str, *, offers_protobuf: bool = False) -> Format:
     """Return the format with the highest weight; of equal ones the first.
 
     Args:
         accept: Value of the header; several are joined with commas; empty when not sent.
+        offers_protobuf: Whether protobuf is among the formats to choose from.
     """
     best, best_weight = Format.TEXT, 0.0
     for choice in _choices(accept):
         candidate = _RANGES_OF.get(choice.name)
         if candidate is Format.OPENMETRICS and choice.parameters.get("version") == _OLDER_OPENMETRICS:
+            continue
+        if candidate is Format.PROTOBUF and not (offers_protobuf and choice.parameters.items() >= _PROTOBUF.items()):
             continue
         if candidate is not None and choice.weight > best_weight:
             best, best_weight = candidate, choice.weight

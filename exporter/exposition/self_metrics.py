@@ -6,6 +6,7 @@ from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.exposition import families as catalogue
+from exporter.exposition.histograms import NativeHistogram
 from exporter.exposition.labels import NO_CHECK, OwnLabels
 from exporter.exposition.layout import bucket_labels
 from exporter.exposition.series import Block, CheckColumn, Column, HistogramTable, Rows, Table, shown, single
@@ -13,8 +14,10 @@ from exporter.exposition.series import Block, CheckColumn, Column, HistogramTabl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from exporter.exposition.counters import BatchCounters, CheckCounters, Counters, Histogram
+    from exporter.exposition.counters import BatchCounters, CheckCounters, Counters
     from exporter.exposition.families import Family
+    from exporter.exposition.histograms import Histogram
+    from exporter.exposition.labels import CheckLabels
     from exporter.exposition.layout import SeriesLayout
     from exporter.model import Batch
 
@@ -68,12 +71,16 @@ def check_blocks(
         for labels, each in zip(subjects.labels, of_checks, strict=True):
             for reason, count in each.failures.items():
                 failures.add(labels, layout.reasons[reason], count)
+    created = None
+    if counters.native_histograms:  # only for pages in protobuf
+        created = dict(zip(subjects.labels, [each.created_timestamp_seconds for each in of_checks], strict=True))
+    columns = [Column(layout.plain, array("d", runs))]
     return [
         *shown(catalogue.CHECK_INFO, rows=layout.info),
-        *shown(catalogue.CHECK_DURATION, histograms=[durations]),
-        *shown(catalogue.PHASE_DURATION, histograms=phases),
-        *shown(catalogue.CHECK_RUNS, tables=[Table(subjects, [Column(layout.plain, array("d", runs))])]),
-        *shown(catalogue.CHECK_FAILURES, rows=failures),
+        *shown(catalogue.CHECK_DURATION, histograms=[durations], created=created),
+        *shown(catalogue.PHASE_DURATION, histograms=phases, created=created),
+        *shown(catalogue.CHECK_RUNS, tables=[Table(subjects, columns)], created=created),
+        *shown(catalogue.CHECK_FAILURES, rows=failures, created=created),
         *shown(catalogue.CHECK_STUCK, tables=[Table(subjects, [Column(layout.plain, array("d", stuck_flags))])]),
     ]
 
@@ -90,6 +97,7 @@ def _histograms(
         bucket_labels(family, pairs, of_check=family.about_checks),
         [histogram.cumulated() for histogram in histograms],
         array("d", [histogram.sum for histogram in histograms]),
+        [histogram.exponential() for histogram in histograms if isinstance(histogram, NativeHistogram)],
     )
 
 
@@ -113,30 +121,31 @@ def batch_blocks(batch: Batch, counters: Counters) -> list[Block]:
     """Return the metrics about running the checks: gauges about this batch, histograms and counters of all batches."""
     with counters.lock:
         counted = counters.batches
+        created: Mapping[CheckLabels, float] = {NO_CHECK: counted.created_timestamp_seconds}
         return [
             single(catalogue.BATCH_CHECKS, batch.checks),
             single(catalogue.BATCH_DEADLINE_EXCEEDED, batch.deadline_exceeded),
             single(catalogue.BATCH_STREAM_HIGH_WATER, batch.stream_high_water),
             single(catalogue.BATCH_LOOP_LAG, batch.loop_lag_seconds),
-            *_batch_histograms(counted),
-            *(single(family, count) for family, count in counted.counters.items()),
-            *_by_name(catalogue.BATCH_EXECUTORS, counted.executors),
-            *_by_name(catalogue.BATCH_CLEANUP_ERRORS, counted.cleanup_errors),
+            *_batch_histograms(counted, created),
+            *(single(family, count, created=created) for family, count in counted.counters.items()),
+            *_by_name(catalogue.BATCH_EXECUTORS, counted.executors, created),
+            *_by_name(catalogue.BATCH_CLEANUP_ERRORS, counted.cleanup_errors, created),
         ]
 
 
-def _batch_histograms(counted: BatchCounters) -> Iterator[Block]:
+def _batch_histograms(counted: BatchCounters, created: Mapping[CheckLabels, float]) -> Iterator[Block]:
     for family, histogram in (
         (catalogue.BATCH_DURATION, counted.duration),
         (catalogue.BATCH_START_WAIT, counted.start_wait),
     ):
-        yield from shown(family, histograms=[_histograms(family, _WITHOUT_CHECK, [histogram])])
+        yield from shown(family, histograms=[_histograms(family, _WITHOUT_CHECK, [histogram])], created=created)
     family = catalogue.BATCH_CLEANUP_DURATION
     tables = [
         _histograms(family, _WITHOUT_CHECK, [histogram], (("resource", resource),))
         for resource, histogram in counted.cleanup.items()
     ]
-    yield from shown(family, histograms=tables)
+    yield from shown(family, histograms=tables, created=created)
 
 
 def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
@@ -151,10 +160,10 @@ def exporter_blocks(facts: ExporterFacts) -> Iterator[Block]:
     yield single(catalogue.EXPORTER_CHECKS, facts.checks)
 
 
-def _by_name(family: Family, values: Mapping[str, float]) -> Iterator[Block]:
+def _by_name(family: Family, values: Mapping[str, float], created: Mapping[CheckLabels, float]) -> Iterator[Block]:
     """Yield a block with one series for each value of the family's only label."""
     (label,) = family.labels
     rows = Rows()
     for name, value in values.items():
         rows.add(NO_CHECK, OwnLabels([(label, name)], of_check=False), value)
-    yield from shown(family, rows=rows)
+    yield from shown(family, rows=rows, created=created)

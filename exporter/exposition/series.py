@@ -1,7 +1,8 @@
 """The data structure of a page before it becomes text: blocks of series, one block per metric family.
 
-Both renderings start from blocks: `exporter.exposition.text_format` writes them as text, `exporter.scrape.collector`
-converts them to prometheus_client's objects. A block keeps the values of many checks in columns, because a page about
+All renderings start from blocks: `exporter.exposition.text_format` writes them as text,
+`exporter.exposition.protobuf_format` as protobuf, and `exporter.scrape.collector` converts them to prometheus_client's
+objects. A block keeps the values of many checks in columns, because a page about
 ten thousand checks has several hundred thousand values.
 """
 
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from exporter.exposition.labels import NO_CHECK, OwnLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from exporter.exposition.families import Family
+    from exporter.exposition.histograms import ExponentialCounts
     from exporter.exposition.labels import CheckLabels
 
 
@@ -30,13 +32,21 @@ class CheckColumn:
         wholes: The text of both.
     """
 
-    __slots__ = ("heads", "labels", "tails", "wholes")
+    __slots__ = ("_encoded", "heads", "labels", "tails", "wholes")
 
     def __init__(self, labels: Sequence[CheckLabels]) -> None:
         self.labels = tuple(labels)
         self.heads = [each.head for each in labels]
         self.tails = [each.tail for each in labels]
         self.wholes = [each.whole for each in labels]
+        self._encoded: list[bytes] = []
+
+    @property
+    def encoded(self) -> list[bytes]:
+        """The labels as fields of protobuf messages; encoded when first asked for."""
+        if not self._encoded:
+            self._encoded = [each.encoded for each in self.labels]
+        return self._encoded
 
 
 class Column(NamedTuple):
@@ -87,6 +97,7 @@ class HistogramTable(NamedTuple):
         buckets: The same labels with `le`, for each bucket and infinity.
         counts: For each subject, the cumulative counts of the buckets; the last is the total count.
         sums: For each subject, the sum of the observed values.
+        exponential: For each subject, its exponential buckets; empty unless they are kept.
     """
 
     subjects: CheckColumn
@@ -94,6 +105,7 @@ class HistogramTable(NamedTuple):
     buckets: Sequence[OwnLabels]
     counts: Sequence[Sequence[int]]
     sums: array[float]
+    exponential: Sequence[ExponentialCounts] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +117,27 @@ class Block:
         tables: Series that all checks of a type have.
         rows: Series that only some checks have.
         histograms: Series of a histogram family.
+        created: By the labels of the check, the Unix time since which a counter or histogram counts, in seconds; the
+            text formats do not show it. None when it is unknown.
     """
 
     family: Family
     tables: Sequence[Table] = ()
     rows: Rows = field(default_factory=Rows)
     histograms: Sequence[HistogramTable] = ()
+    created: Mapping[CheckLabels, float] | None = None
+
+
+class ShownBlock(NamedTuple):
+    """A block on a page that may be limited to some names.
+
+    Attributes:
+        block: The block.
+        samples: The names of those of its samples to show; not empty.
+    """
+
+    block: Block
+    samples: Collection[str]
 
 
 def shown(
@@ -119,17 +146,24 @@ def shown(
     tables: Sequence[Table] = (),
     rows: Rows | None = None,
     histograms: Sequence[HistogramTable] = (),
+    created: Mapping[CheckLabels, float] | None = None,
 ) -> Iterator[Block]:
     """Yield the block of a family, or nothing when it has no series."""
     tables = [table for table in tables if table.subjects.labels]
     histograms = [table for table in histograms if table.subjects.labels]
     rows = Rows() if rows is None else rows
     if tables or rows.labels or histograms:
-        yield Block(family, tables, rows, histograms)
+        yield Block(family, tables, rows, histograms, created)
 
 
-def single(family: Family, value: float, pairs: Iterable[tuple[str, str]] = ()) -> Block:
+def single(
+    family: Family,
+    value: float,
+    pairs: Iterable[tuple[str, str]] = (),
+    *,
+    created: Mapping[CheckLabels, float] | None = None,
+) -> Block:
     """Return a block of one series that is about no check."""
     rows = Rows()
     rows.add(NO_CHECK, OwnLabels(pairs, of_check=False), value)
-    return Block(family, rows=rows)
+    return Block(family, rows=rows, created=created)

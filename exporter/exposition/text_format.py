@@ -7,12 +7,8 @@ has several hundred thousand lines. Blocks are converted one at a time, so that 
 
 from __future__ import annotations
 
-import zlib
 from array import array
-from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
-from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,12 +22,8 @@ if TYPE_CHECKING:
 
     from exporter.exposition.families import Family
     from exporter.exposition.labels import OwnLabels
-    from exporter.exposition.series import Block, CheckColumn, HistogramTable, Rows, Table
+    from exporter.exposition.series import Block, CheckColumn, HistogramTable, Rows, ShownBlock, Table
 
-_GZIP_LEVEL = 1
-"""Level 6 takes more than twice the time and saves less than a tenth of the bytes on such pages (measured)."""
-
-_GZIP_WINDOW = 31
 _PLAIN_FROM = 1e-4
 """Below this Python and Go write floats with an exponent, JSON does not yet."""
 
@@ -51,73 +43,25 @@ _FAMILIES = 1000
 """Families whose headers are kept as text; a page about one probe has more headers than samples."""
 
 
-class Format(Enum):
-    """An exposition format; the value is its content type."""
-
-    TEXT = "text/plain; version=0.0.4; charset=utf-8"
-    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """The response to a scrape.
-
-    Attributes:
-        body: The bytes to send.
-        content_type: Value of the header Content-Type.
-        content_encoding: Value of the header Content-Encoding; empty for none.
-    """
-
-    body: bytes
-    content_type: str
-    content_encoding: str = ""
-
-
-def write_page(
-    blocks: Iterable[Block], exposition_format: Format, *, compress: bool = False, names: frozenset[str] = frozenset()
-) -> Page:
-    """Write the blocks as a page.
+def text_chunks(blocks: Iterable[ShownBlock], *, is_openmetrics: bool) -> Iterator[bytes]:
+    """Yield a page piece by piece.
 
     Args:
         blocks: What to show, in this order; consumed one by one.
-        exposition_format: The format.
-        compress: Whether to compress the body with gzip.
-        names: Families or samples to show; empty for all.
+        is_openmetrics: Whether to write OpenMetrics instead of the text format.
     """
-    chunks = _chunks(blocks, exposition_format, names)
-    if not compress:
-        whole = BytesIO()  # joining a list of chunks would take twice the memory
-        whole.writelines(chunks)
-        return Page(body=whole.getvalue(), content_type=exposition_format.value)
-    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
-    compressed = [compressor.compress(chunk) for chunk in chunks]
-    body = b"".join((*compressed, compressor.flush()))
-    return Page(body=body, content_type=exposition_format.value, content_encoding="gzip")
-
-
-def _chunks(blocks: Iterable[Block], exposition_format: Format, names: frozenset[str]) -> Iterator[bytes]:
-    for block in blocks:
-        samples = _wanted(block.family, names)
-        if samples:
-            yield _header(block.family, exposition_format)
-            for lines in _lines(block, samples):
-                yield lines.encode()
-    if exposition_format is Format.OPENMETRICS:
+    for block, samples in blocks:
+        yield _header(block.family, is_openmetrics=is_openmetrics)
+        for lines in _lines(block, samples):
+            yield lines.encode()
+    if is_openmetrics:
         yield b"# EOF\n"
 
 
-def _wanted(family: Family, names: frozenset[str]) -> Collection[str]:
-    """Return the sample names of the family to show."""
-    samples = family.sample_names
-    if not names or family.name in names or family.name.removesuffix("_total") in names:
-        return samples
-    return names.intersection(samples)
-
-
 @lru_cache(_FAMILIES)
-def _header(family: Family, exposition_format: Format) -> bytes:
+def _header(family: Family, *, is_openmetrics: bool) -> bytes:
     name, text = family.name, family.help.replace("\\", r"\\").replace("\n", r"\n")
-    if exposition_format is Format.OPENMETRICS:
+    if is_openmetrics:
         text = text.replace('"', r"\"")
         if family.kind is Kind.COUNTER:
             name = name.removesuffix("_total")

@@ -15,8 +15,8 @@ from exporter.blackbox.page import ProbePages
 from exporter.blackbox.timeouts import probe_timeout_seconds
 from exporter.config.secrets import mask_url_password
 from exporter.exposition.families import Family, Kind
+from exporter.exposition.page import Format, write_page
 from exporter.exposition.series import single
-from exporter.exposition.text_format import Format, write_page
 from exporter.masking import masked_result
 from exporter.model import Reason, Result, ResultStatus
 from exporter.scrape.probe_requests import (

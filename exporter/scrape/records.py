@@ -67,15 +67,22 @@ class Records:
         states: The state of each check, and its last changes.
     """
 
-    def __init__(self, history: History | None = None, changes: StatusChanges | None = None) -> None:
+    def __init__(
+        self,
+        history: History | None = None,
+        changes: StatusChanges | None = None,
+        *,
+        native_histograms: bool = False,
+    ) -> None:
         """Start without records.
 
         Args:
             history: Where recent runs are recorded; a new history by default.
             changes: Logs changes of status; None logs nothing.
+            native_histograms: Whether histograms have exponential buckets as well.
         """
         self.history = history if history is not None else History()
-        self.counters = Counters()
+        self.counters = Counters(native_histograms=native_histograms)
         self.states = StateLog()
         self._changes = changes
         self._last: dict[str, LastResult] = {}

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from exporter.errors import UnknownCheckNameError
-from exporter.exposition.negotiation import choose_format, wants_gzip
+from exporter.exposition.page import Format, Page, write_page
 from exporter.exposition.self_metrics import ExporterFacts, exporter_blocks
-from exporter.exposition.text_format import Page, write_page
 from exporter.net.dns.getaddrinfo import ResolverThreads
 from exporter.scrape.collector import block_of
 from exporter.scrape.records import Records
@@ -79,16 +78,16 @@ class ScrapeRequest:
         selection: Which checks to run.
         runs_checks: Whether to run them; if not, only their counters are shown.
         budget_seconds: Time until the page must be ready.
-        accept: Value of the header Accept; empty when not sent.
-        accept_encoding: Value of the header Accept-Encoding; empty when not sent.
+        exposition_format: The format of the page.
+        compress: Whether to compress it with gzip.
         names: Families or samples to show; empty for all.
     """
 
     selection: Selection = field(default_factory=Selection)
     runs_checks: bool = True
     budget_seconds: float = 10.0
-    accept: str = ""
-    accept_encoding: str = ""
+    exposition_format: Format = Format.TEXT
+    compress: bool = False
     names: frozenset[str] = frozenset()
 
 
@@ -113,6 +112,7 @@ class ScrapeService:
         replaced_loops: Callable[[], int] = lambda: 0,
         changes: StatusChanges | None = None,
         more_blocks: Callable[[], Iterable[Block]] = tuple,
+        native_histograms: bool = False,
     ) -> None:
         """Create the service.
 
@@ -125,8 +125,9 @@ class ScrapeService:
             process: Collects the process metrics; prometheus_client's collector by default.
             resolver_threads: The resolver threads of the runner's network.
             replaced_loops: Returns how many event loops the runner has given up.
-            more_blocks: Returns further metrics about the exporter.
             changes: Logs which checks start to fail or are ok again; None logs nothing.
+            more_blocks: Returns further metrics about the exporter.
+            native_histograms: Whether pages in protobuf have native histograms, so that these must be kept.
 
         Raises:
             ValueError: When a check type declares a metric that cannot be shown.
@@ -137,7 +138,7 @@ class ScrapeService:
         self._live_config = live_config
         self._registry = registry
         self._version = version
-        self._records = Records(history, changes)
+        self._records = Records(history, changes, native_histograms=native_histograms)
         self._process = CollectorRegistry(auto_describe=False)
         self._process.register(process if process is not None else ProcessCollector(registry=None))
         self._resolver_threads = resolver_threads or ResolverThreads()
@@ -252,12 +253,7 @@ class ScrapeService:
         return chain(blocks, exporter_blocks(self._facts()), self._more_blocks(), self._process_blocks())
 
     def _written(self, blocks: Iterable[Block], request: ScrapeRequest) -> Page:
-        return write_page(
-            blocks,
-            choose_format(request.accept),
-            compress=wants_gzip(request.accept_encoding),
-            names=request.names,
-        )
+        return write_page(blocks, request.exposition_format, compress=request.compress, names=request.names)
 
     def _facts(self) -> ExporterFacts:
         live_config = self._live_config

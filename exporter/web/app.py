@@ -20,7 +20,6 @@ from starlette.routing import Route
 from starlette.status import HTTP_404_NOT_FOUND
 
 from exporter.errors import ConfigError, UnknownCheckNameError
-from exporter.exposition.negotiation import choose_format
 from exporter.generate.discovery import ExporterAsTarget, target_groups
 from exporter.scrape.selection import selected_checks
 from exporter.web.middleware import Guard
@@ -131,19 +130,26 @@ class _Routes:
     def _with_modules(self) -> ModuleRoutes:
         if self._site.probes is None:
             raise BadParameterError("no modules are configured; start with --blackbox.config.file=blackbox.yml")
-        return ModuleRoutes(self._site.probes)
+        return ModuleRoutes(self._site.probes, offers_protobuf=self._site.offers_protobuf)
 
     def _scrape_request(self, request: Request, known_parameters: Sequence[str]) -> ScrapeRequest:
         query = parse_query(request)
         refuse_unknown_parameters(query, known_parameters)
         checks = self._site.live_config.current.checks
-        return scrape_request(request, query, checks, self._site.check_types, self._site.timeout_offset_seconds)
+        return scrape_request(
+            request,
+            query,
+            checks,
+            self._site.check_types,
+            offset_seconds=self._site.timeout_offset_seconds,
+            offers_protobuf=self._site.offers_protobuf,
+        )
 
     async def _scrape(
         self, request: Request, scrape: ScrapeRequest, choose: Callable[[], PreparedScrape], *, whole: bool
     ) -> Response:
         if request.method == "HEAD":
-            return HeadResponse(media_type=choose_format(scrape.accept).value)
+            return HeadResponse(media_type=scrape.exposition_format.value)
         page = self._scrapes.page(choose, scrape, whole=whole)
         return page_response(await unless_client_leaves(request, page))
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from starlette.responses import PlainTextResponse, Response
 
 from exporter.blackbox.timeouts import BadTimeoutError
-from exporter.exposition.negotiation import choose_format, wants_gzip
-from exporter.exposition.text_format import write_page
+from exporter.exposition.page import write_page
 from exporter.scrape.probe_requests import BadProbeError, ProbeRequest, TargetRefusedError, UnknownModuleError
 from exporter.web.probe_batches import ProbeBatches
-from exporter.web.query import TIMEOUT_HEADER
+from exporter.web.query import TIMEOUT_HEADER, accepts_gzip, page_format
 from exporter.web.responses import HeadResponse, page_response
 from exporter.web.scrapes import unless_client_leaves
 
@@ -55,8 +54,9 @@ PROBE_ERRORS = {
 class ModuleRoutes:
     """Answers requests about modules; lives as long as the app and belongs to the server's loop."""
 
-    def __init__(self, probes: Probes) -> None:
+    def __init__(self, probes: Probes, *, offers_protobuf: bool = False) -> None:
         self._probes = probes
+        self._offers_protobuf = offers_protobuf
 
     @cached_property
     def _batches(self) -> ProbeBatches:
@@ -83,17 +83,15 @@ class ModuleRoutes:
                 scrape_timeout=request.headers.get(TIMEOUT_HEADER),
             )
         )
-        accept = ", ".join(request.headers.getlist("accept"))
+        exposition_format = page_format(request, offers_protobuf=self._offers_protobuf)
         if request.method == "HEAD":
-            return HeadResponse(media_type=choose_format(accept).value)
+            return HeadResponse(media_type=exposition_format.value)
         result = await unless_client_leaves(request, self._batches.result(probe))
         if _first(query, "debug") == "true":
             return PlainTextResponse(self._probes.text(probe.pages, probe.target, result))
         names = frozenset(query.get("name[]", ()))
-        compress = wants_gzip(", ".join(request.headers.getlist("accept-encoding")))
-        return page_response(
-            write_page(probe.pages.blocks(result), choose_format(accept), compress=compress, names=names)
-        )
+        blocks, compress = probe.pages.blocks(result), accepts_gzip(request)
+        return page_response(write_page(blocks, exposition_format, compress=compress, names=names))
 
     def logs(self, query: Query) -> Response:
         """Show the log of a recent probe, by its number, or by target and module."""

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from exporter.exposition.negotiation import choose_format, wants_gzip
 from exporter.model import LONGEST_SCRAPE_SECONDS
 from exporter.scrape.service import ScrapeRequest, Selection
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from exporter.exposition.page import Format
     from exporter.model import Check
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -94,12 +96,24 @@ def refuse_unknown_parameters(query: Mapping[str, list[str]], known: Sequence[st
         raise BadParameterError(f"unknown parameter {shown!r}; {meant}parameters: {', '.join(known)}")
 
 
+def page_format(request: Request, *, offers_protobuf: bool) -> Format:
+    """Return the format of the page that a request gets."""
+    return choose_format(", ".join(request.headers.getlist("accept")), offers_protobuf=offers_protobuf)
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Return whether the page that a request gets is to be compressed."""
+    return wants_gzip(", ".join(request.headers.getlist("accept-encoding")))
+
+
 def scrape_request(
     request: Request,
     query: Mapping[str, list[str]],
     checks: Collection[Check],
     check_types: Collection[str],
+    *,
     offset_seconds: float,
+    offers_protobuf: bool,
 ) -> ScrapeRequest:
     """Return what a scrape of `/metrics` or `/probe` asks for.
 
@@ -109,6 +123,7 @@ def scrape_request(
         checks: The configured checks.
         check_types: The check types that exist.
         offset_seconds: See `scrape_budget`.
+        offers_protobuf: Whether protobuf is among the formats of pages.
 
     Raises:
         BadParameterError: When the type is unknown, no check has the label asked for, or `run` is not `none`.
@@ -117,8 +132,8 @@ def scrape_request(
         selection=parse_selection(query, checks, check_types),
         runs_checks=_runs_checks(query.get("run", ())),
         budget_seconds=scrape_budget(request.headers.get(TIMEOUT_HEADER), offset_seconds),
-        accept=", ".join(request.headers.getlist("accept")),
-        accept_encoding=", ".join(request.headers.getlist("accept-encoding")),
+        exposition_format=page_format(request, offers_protobuf=offers_protobuf),
+        compress=accepts_gzip(request),
         names=frozenset(query.get("name[]", ())),
     )
 

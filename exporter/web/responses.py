@@ -9,7 +9,7 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.exposition.text_format import Page
+    from exporter.exposition.page import Page
 
 
 def page_response(page: Page) -> Response:

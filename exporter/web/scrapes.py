@@ -15,15 +15,13 @@ from weakref import WeakKeyDictionary
 import anyio
 import anyio.to_thread
 
-from exporter.exposition.negotiation import choose_format, wants_gzip
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
     from starlette.requests import Request
 
-    from exporter.exposition.text_format import Page
+    from exporter.exposition.page import Page
     from exporter.scrape.in_flight import InFlightBatch
     from exporter.scrape.prepared import PreparedScrape
     from exporter.scrape.service import ScrapeRequest, ScrapeService
@@ -107,7 +105,7 @@ class Scrapes:
         """Write the page in a thread; scrapes that ask for the same page share it."""
         outcome = in_flight.outcome.result()
         pages = self._pages.setdefault(in_flight, {})
-        key = (whole, choose_format(scrape.accept), wants_gzip(scrape.accept_encoding), scrape.names)
+        key = (whole, scrape.exposition_format, scrape.compress, scrape.names)
         if key not in pages:
             pages[key] = asyncio.create_task(
                 anyio.to_thread.run_sync(

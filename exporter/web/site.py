@@ -39,6 +39,7 @@ class Site:
         version: The program's version.
         public_address: Where clients find the exporter.
         probes: Runs modules against targets that requests name; None without modules.
+        offers_protobuf: Whether clients that ask for protobuf get it, for the sake of native histograms.
     """
 
     service: ScrapeService
@@ -51,3 +52,4 @@ class Site:
     version: str
     public_address: PublicAddress = field(default_factory=PublicAddress)
     probes: Probes | None = None
+    offers_protobuf: bool = False

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.checks.http import HTTP
 from exporter.exposition.families import MetricFamilies
-from exporter.exposition.text_format import Format, write_page
+from exporter.exposition.page import Format, write_page
 from exporter.model import Check, LogLine, Measurement
 from exporter.scrape.collector import CheckCollector, metric_of
 from tests.scraping import BODY_OK, STATUS_OK, Blocks, Prepared, measured, outcome_of, reference
@@ -26,8 +26,8 @@ from tests.scraping import BODY_OK, STATUS_OK, Blocks, Prepared, measured, outco
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.exposition.page import Page
     from exporter.exposition.probe_metrics import Outcome
-    from exporter.exposition.text_format import Page
     from exporter.model import Result
 
 EXPECTATIONS = (outcome_of(STATUS_OK, ok=True, value=200.0), outcome_of(BODY_OK, ok=True))

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.blackbox.page import ProbePages
 from exporter.checks.http import HTTP
-from exporter.exposition.text_format import Format, write_page
+from exporter.exposition.page import Format, write_page
 from exporter.masking import unmasked
 from exporter.model import ResultStatus
 from tests.blackbox.module_files import module_of

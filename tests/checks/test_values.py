@@ -10,7 +10,7 @@ import pytest
 from exporter.checks.http import HTTP, JSON_HTTP
 from exporter.config import parse_config
 from exporter.exposition.families import MetricFamilies
-from exporter.exposition.text_format import Format, write_page
+from exporter.exposition.page import Format, write_page
 from exporter.scrape.collector import CheckCollector
 from tests.checks.running import measured, warm_runner
 from tests.servers.http import respond, run_http_server

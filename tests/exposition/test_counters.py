@@ -7,7 +7,8 @@ from threading import Thread
 
 import pytest
 
-from exporter.exposition.counters import Counters, Histogram, RecentPeak
+from exporter.exposition.counters import Counters, RecentPeak
+from exporter.exposition.histograms import Histogram
 from exporter.model import Batch, Measurement, MetricSpec, Reason, ResultStatus
 from tests.scraping import PHASES, STATUS_OK, check, failed, measured
 

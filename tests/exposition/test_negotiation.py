@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.exposition.negotiation import choose_format, wants_gzip
-from exporter.exposition.text_format import Format
+from exporter.exposition.page import Format
 
-TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
+TEXT, OPENMETRICS, PROTOBUF = Format.TEXT, Format.OPENMETRICS, Format.PROTOBUF
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -18,6 +18,18 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;"
     "q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
+PROMETHEUS_2_NATIVE = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,"
+    "application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3_NATIVE = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;"
+    "escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
+    "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+PROTOBUF_RANGE = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
@@ -57,6 +69,41 @@ def test_the_format_is_what_the_client_weighs_most(accept: str, chosen: Format) 
 
 
 @pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        (PROMETHEUS_2_NATIVE, PROTOBUF),
+        (PROMETHEUS_3_NATIVE, PROTOBUF),
+        (PROMETHEUS_2, OPENMETRICS),
+        ("*/*", TEXT),
+        ("application/*", OPENMETRICS),
+        (PROTOBUF_RANGE, PROTOBUF),
+        (f"{PROTOBUF_RANGE};q=0.3,text/plain;q=0.4", TEXT),
+        (f"text/plain,{PROTOBUF_RANGE}", TEXT),
+        (f"{PROTOBUF_RANGE};q=0", TEXT),
+        (
+            'Application/vnd.google.protobuf ; encoding="delimited"; Proto=io.prometheus.client.metricfamily; x=y',
+            PROTOBUF,
+        ),
+        ("application/vnd.google.protobuf", TEXT),
+        ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text", TEXT),
+        ("application/vnd.google.protobuf;proto=io.prometheus.client.Other;encoding=delimited", TEXT),
+    ],
+)
+def test_protobuf_is_for_who_asks_for_these_messages(accept: str, chosen: Format) -> None:
+    """Where it is offered, weights and order count for it as well; any other message or encoding is not it."""
+    assert choose_format(accept, offers_protobuf=True) is chosen
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [(PROMETHEUS_2_NATIVE, OPENMETRICS), (PROMETHEUS_3_NATIVE, OPENMETRICS), (PROTOBUF_RANGE, TEXT)],
+)
+def test_protobuf_is_only_chosen_where_it_is_offered(accept: str, chosen: Format) -> None:
+    """Otherwise the next format that the client wants is."""
+    assert choose_format(accept) is chosen
+
+
+@pytest.mark.parametrize(
     ("accept_encoding", "compressed"),
     [
         ("", False),
@@ -82,5 +129,5 @@ def test_gzip_is_used_for_who_wants_it(accept_encoding: str, compressed: bool) -
 @given(st.text(st.sampled_from("ag*/;,=q0.1 \"'\\\x00é٣") | st.characters()))
 def test_no_header_is_an_error(header: str) -> None:
     """Whatever a client sends, there is an answer."""
-    assert choose_format(header) in Format
+    assert choose_format(header, offers_protobuf=True) in Format
     assert wants_gzip(header) in (True, False)

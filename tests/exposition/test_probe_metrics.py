@@ -13,9 +13,9 @@ import pytest
 from exporter.exposition.counters import Counters
 from exporter.exposition.families import MetricFamilies
 from exporter.exposition.layout import SeriesLayout
+from exporter.exposition.page import Format, write_page
 from exporter.exposition.probe_metrics import probe_blocks
 from exporter.exposition.self_metrics import ExporterFacts, batch_blocks, check_blocks, exporter_blocks
-from exporter.exposition.text_format import Format, write_page
 from exporter.model import (
     Batch,
     Expectation,

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from exporter.exposition.families import CHECK_DURATION, Family, Kind
 from exporter.exposition.labels import NO_CHECK, CheckLabels, OwnLabels
 from exporter.exposition.layout import bucket_labels
+from exporter.exposition.page import Format, write_page
 from exporter.exposition.series import Block, CheckColumn, Column, HistogramTable, Rows, Table, shown, single
-from exporter.exposition.text_format import Format, write_page
 from exporter.scrape.collector import metric_of
-from tests.scraping import Blocks, parsed, reference
+from tests.scraping import TEXT_FORMATS, Blocks, parsed, reference
 from tests.servers.prometheus import check_metrics
 
-FORMATS = pytest.mark.parametrize("exposition_format", Format)
+FORMATS = pytest.mark.parametrize("exposition_format", TEXT_FORMATS)
 GAUGE = Family(name="probe_x_seconds", help='Says "x"\\\nand more.', labels=("phase",), about_checks=True)
 COUNTER = Family(name="nyxmon_x_total", help="Counts x.", kind=Kind.COUNTER)
 

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.errors import UnknownCheckTypeError
 from exporter.exposition.families import MetricFamilies
+from exporter.exposition.page import Format, write_page
 from exporter.exposition.series import single
-from exporter.exposition.text_format import Format, write_page
 from exporter.model import Batch, Check, Reason, Result
 from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.runner import AsyncCheckRunner
@@ -21,6 +21,7 @@ from exporter.scrape.records import Records
 from tests.scraping import (
     EXAMPLE,
     STATUS_OK,
+    TEXT_FORMATS,
     TYPES,
     Blocks,
     Prepared,
@@ -90,7 +91,7 @@ def test_describing_runs_nothing(provider: BlockingPortalProvider) -> None:
     assert example.executions == 1
 
 
-@pytest.mark.parametrize("exposition_format", Format)
+@pytest.mark.parametrize("exposition_format", TEXT_FORMATS)
 def test_both_views_show_the_same(exposition_format: Format) -> None:
     """What prometheus_client prints for the collector is what the page has, byte for byte."""
     checks = [check("a", expectations=(STATUS_OK,), labels={"team": "web"}), check("b", phase_histograms=True)]

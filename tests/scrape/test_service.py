@@ -18,7 +18,7 @@ from prometheus_client import ProcessCollector
 from exporter.checks.base import CheckType
 from exporter.errors import UnknownCheckTypeError
 from exporter.exposition.families import BATCH_JOINED, MetricFamilies
-from exporter.exposition.text_format import Format
+from exporter.exposition.page import Format
 from exporter.model import Batch, Check, MetricSpec, Result
 from exporter.runner.runner import AsyncCheckRunner
 from exporter.scrape.history import History
@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from exporter.exposition.text_format import Page
-
-OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+    from exporter.exposition.page import Page
 
 
 class Gated(Healthy):
@@ -124,9 +122,10 @@ def test_a_whole_page(runner: AsyncCheckRunner, gated: Gated) -> None:
 
 
 def test_a_page_as_the_client_wants_it(runner: AsyncCheckRunner, gated: Gated) -> None:
-    """Format and compression follow the headers; prometheus_client's strict parser takes the page."""
+    """Format and compression are those of the request; prometheus_client's strict parser takes the page."""
     gated.gate.set()
-    page = service_of(runner, Live(check())).metrics_page(ScrapeRequest(accept=OPENMETRICS, accept_encoding="gzip"))
+    wanted = ScrapeRequest(exposition_format=Format.OPENMETRICS, compress=True)
+    page = service_of(runner, Live(check())).metrics_page(wanted)
     assert (page.content_type, page.content_encoding) == (Format.OPENMETRICS.value, "gzip")
     families = {family.name: family for family in parsed(gzip.decompress(page.body).decode(), Format.OPENMETRICS)}
     assert families["nyxmon_check_runs"].samples[0].value == 1.0
@@ -235,8 +234,8 @@ def test_scrapes_of_the_same_join(runner: AsyncCheckRunner, gated: Gated, thread
     wait_until(lambda: gated.started == 2)
     with joined_within(service, 2):
         others = [
-            threads.submit(service.metrics_page, ScrapeRequest(accept=accept, budget_seconds=20.0))
-            for accept in ("", OPENMETRICS)
+            threads.submit(service.metrics_page, ScrapeRequest(exposition_format=each, budget_seconds=20.0))
+            for each in (Format.TEXT, Format.OPENMETRICS)
         ]
     gated.gate.set()
     pages = [future.result(10.0) for future in (first, *others)]

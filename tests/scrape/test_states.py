@@ -10,7 +10,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from exporter.exposition.families import MetricFamilies
-from exporter.exposition.text_format import Format, write_page
+from exporter.exposition.page import Format, write_page
 from exporter.model import Reason, Result, ResultStatus
 from exporter.scrape.collector import CheckCollector
 from exporter.scrape.records import Records

@@ -63,7 +63,7 @@ class Prometheus(NamedTuple):
 
 
 @contextmanager
-def run_prometheus(directory: Path, config: str) -> Iterator[Prometheus]:
+def run_prometheus(directory: Path, config: str, *flags: str) -> Iterator[Prometheus]:
     """Run Prometheus with this configuration text for the duration of the block; wait until it is ready."""
     program = server_program("prometheus", PACKAGE)
     port = free_port()
@@ -76,6 +76,7 @@ def run_prometheus(directory: Path, config: str) -> Iterator[Prometheus]:
         f"--web.listen-address=127.0.0.1:{port}",
         "--web.enable-lifecycle",
         "--log.level=warn",
+        *flags,
     ]
     with ServerProcess(
         command, directory=directory, is_ready=lambda: answers_http(port, "/-/ready"), start_timeout_seconds=60

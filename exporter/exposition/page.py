@@ -1,0 +1,91 @@
+"""Writes the page of a scrape: chooses the families to show, has them written in a format, and compresses them."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from enum import Enum
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from exporter.exposition.protobuf_format import protobuf_chunks
+from exporter.exposition.series import ShownBlock
+from exporter.exposition.text_format import text_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from exporter.exposition.families import Family
+    from exporter.exposition.series import Block
+
+_GZIP_LEVEL = 1
+"""Level 6 takes more than twice the time and saves less than a tenth of the bytes on such pages (measured)."""
+
+_GZIP_WINDOW = 31
+
+
+class Format(Enum):
+    """An exposition format; the value is its content type."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The response to a scrape.
+
+    Attributes:
+        body: The bytes to send.
+        content_type: Value of the header Content-Type.
+        content_encoding: Value of the header Content-Encoding; empty for none.
+    """
+
+    body: bytes
+    content_type: str
+    content_encoding: str = ""
+
+
+def write_page(
+    blocks: Iterable[Block], exposition_format: Format, *, compress: bool = False, names: frozenset[str] = frozenset()
+) -> Page:
+    """Write the blocks as a page.
+
+    Args:
+        blocks: What to show, in this order; consumed one by one.
+        exposition_format: The format.
+        compress: Whether to compress the body with gzip.
+        names: Families or samples to show; empty for all. In protobuf, where the samples of a histogram are one
+            message, the name of one of them shows all.
+    """
+    chunks = _chunks(_chosen(blocks, names), exposition_format)
+    if not compress:
+        whole = BytesIO()  # joining a list of chunks would take twice the memory
+        whole.writelines(chunks)
+        return Page(body=whole.getvalue(), content_type=exposition_format.value)
+    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
+    compressed = [compressor.compress(chunk) for chunk in chunks]
+    body = b"".join((*compressed, compressor.flush()))
+    return Page(body=body, content_type=exposition_format.value, content_encoding="gzip")
+
+
+def _chunks(blocks: Iterable[ShownBlock], exposition_format: Format) -> Iterator[bytes]:
+    if exposition_format is Format.PROTOBUF:
+        return protobuf_chunks(blocks)
+    return text_chunks(blocks, is_openmetrics=exposition_format is Format.OPENMETRICS)
+
+
+def _chosen(blocks: Iterable[Block], names: frozenset[str]) -> Iterator[ShownBlock]:
+    for block in blocks:
+        samples = _wanted(block.family, names)
+        if samples:
+            yield ShownBlock(block, samples)
+
+
+def _wanted(family: Family, names: frozenset[str]) -> Collection[str]:
+    """Return the sample names of the family to show."""
+    samples = family.sample_names
+    if not names or family.name in names or family.name.removesuffix("_total") in names:
+        return samples
+    return names.intersection(samples)

@@ -1,0 +1,61 @@
+"""The wire format of protobuf, as far as metrics need it: numbers, and what is written with its length.
+
+Source: https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_VARINT, _FIXED64, _LENGTH_DELIMITED = 0, 1, 2
+
+
+@lru_cache(maxsize=4096)
+def varint(number: int) -> bytes:
+    """Encode a number that is not negative: seven bits per byte, the lowest first."""
+    octets = bytearray()
+    while number > 0x7F:
+        octets.append(number & 0x7F | 0x80)
+        number >>= 7
+    octets.append(number)
+    return bytes(octets)
+
+
+def zigzag(number: int) -> int:
+    """Return the number that stands for a possibly negative one of the types sint32 and sint64."""
+    return number << 1 if number >= 0 else ~(number << 1)
+
+
+def number_tag(field: int) -> bytes:
+    """Return what comes before a varint."""
+    return varint(field << 3 | _VARINT)
+
+
+def double_tag(field: int) -> bytes:
+    """Return what comes before the eight bytes of a double, which are little-endian."""
+    return varint(field << 3 | _FIXED64)
+
+
+def delimited_tag(field: int) -> bytes:
+    """Return what comes before the length of a text, a message or a packed list."""
+    return varint(field << 3 | _LENGTH_DELIMITED)
+
+
+def delimited(field: int, content: bytes) -> bytes:
+    """Encode a field with a message, or with what is encoded like one."""
+    return delimited_tag(field) + varint(len(content)) + content
+
+
+def packed(field: int, numbers: Iterable[int]) -> bytes:
+    """Encode a repeated field of possibly negative numbers; nothing for none."""
+    content = b"".join([varint(zigzag(number)) for number in numbers])
+    return delimited(field, content) if content else b""
+
+
+def label_pairs(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """Encode labels as the repeated field `label` of the message `Metric`."""
+    return b"".join([delimited(1, delimited(1, name.encode()) + delimited(2, value.encode())) for name, value in pairs])
