@@ -97,6 +97,10 @@ def _run(options: Options, masks: Masks) -> int:
         from exporter.cli.inspection import check_configuration, print_schema
 
         return print_schema(options) if options.command == "schema" else check_configuration(options)
+    if options.command == "check-config":
+        from exporter.cli.check_config import check_config
+
+        return check_config(options)
     if options.command.startswith("generate"):
         from exporter.cli.generate import generate
 

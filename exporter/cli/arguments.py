@@ -27,7 +27,7 @@ from exporter.cli.options import Options, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from exporter.cli.flags import Flag
+    from exporter.cli.flag import Flag
 
 _PROGRAM = "nyxmon-exporter"
 _AFTER = " after the command"
@@ -65,7 +65,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
         raise UsageError("generate needs a subcommand: generate rules or generate prometheus")
     _refuse_foreign_flags(command, given, words)
     names = (*words, *arguments[end + 1 :])
-    if names and command != "run":
+    if names and command not in ("run", "check-config"):
         raise UsageError(f"unexpected argument {names[0]!r} after {command}")
     for flag in FLAGS:
         if flag.option in given or command not in flag.commands:
@@ -74,7 +74,8 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
             given[flag.option] = _read_variable(flag, variable)
         elif command in flag.required_by:
             raise UsageError(f"{command} needs --{flag.name}")
-    options = Options(command=command, check_names=tuple(dict.fromkeys(names)), **given)
+    given["files" if command == "check-config" else "check_names"] = tuple(dict.fromkeys(names))
+    options = Options(command=command, **given)
     check_what_belongs_together(options)
     return options
 
@@ -117,7 +118,7 @@ def _refuse_foreign_flags(command: Command, given: Iterable[str], words: Iterabl
         elif word.startswith("-"):
             raise UsageError(_unknown("flag", name, list(by_name)))
     for flag in misplaced:
-        raise UsageError(f"--{flag.name} belongs to {' and '.join(flag.commands)}, not to {command}")
+        raise UsageError(f"--{flag.name} belongs to {_listed(flag.commands)}, not to {command}")
 
 
 def _read_variable(flag: Flag, text: str) -> object:
@@ -219,6 +220,12 @@ def _reader(parse: Callable[[str], object]) -> Callable[[str], object]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return read
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _unknown(kind: str, word: str, known: Sequence[str]) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from exporter.cli.flag_values import SHOWN_TABLE, OutputFormat
+from exporter.cli.flag_values import SHOWN_TABLE, CheckFormat, OutputFormat
 from exporter.cli.options import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exporter.cli.options import Options
 
 _OF_REPETITIONS = ("table", "json")
@@ -19,8 +21,12 @@ def check_what_belongs_together(options: Options) -> None:
     Raises:
         UsageError: For the first of them.
     """
+    if options.command == "check-config":
+        if not (options.files or options.config_file or options.blackbox_config_file):
+            raise UsageError("check-config needs a file: without one there is nothing to check")
+        _check_outputs(options, get_args(CheckFormat))
     if options.command == "run":
-        _check_outputs(options)
+        _check_outputs(options, get_args(OutputFormat))
         _check_repetition(options)
     if options.config_check and options.config_file is None and options.blackbox_config_file is None:
         raise UsageError("--config.check needs --config.file: without a file there is nothing to check")
@@ -30,11 +36,11 @@ def check_what_belongs_together(options: Options) -> None:
         raise UsageError(f"--shard={options.shard} must be less than --shards={options.shards}")
 
 
-def _check_outputs(options: Options) -> None:
-    formats = ", ".join(get_args(OutputFormat))
+def _check_outputs(options: Options, formats: Sequence[str]) -> None:
     for output in options.outputs:
-        if not output.format:
-            raise UsageError(f"--output: {output.path!r} is not one of {formats}; a path may follow, as in json:PATH")
+        if output.format not in formats and output != SHOWN_TABLE:
+            given, known = output.format or output.path, ", ".join(formats)
+            raise UsageError(f"--output: {given!r} is not one of {known}; a path may follow, as in json:PATH")
     if options.output_file is not None and (len(options.outputs) > 1 or options.outputs[0].path is not None):
         raise UsageError("--output.file goes with one --output; write the path of each after it, as in junit:PATH")
     shown = [output.format for output in options.outputs if output.path is None]

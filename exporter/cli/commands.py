@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Command = Literal["serve", "run", "schema", "generate rules", "generate prometheus", "import", "healthcheck"]
+Command = Literal[
+    "serve", "run", "check-config", "schema", "generate rules", "generate prometheus", "import", "healthcheck"
+]  # fmt: skip
 
 
 class CommandText(NamedTuple):
@@ -36,6 +38,8 @@ exit status:
   0  success; with run: no check failed outside maintenance (a warning is a
      failure only with --fail-on=warning)
   1  with run: a check failed, or a file cannot be written;
+     with check-config: a file is refused (or has a warning, with
+     --fail-on=warning);
      with serve: the address cannot be bound;
      with generate: the file cannot be written;
      with import: a file cannot be read or written, or --verify found a
@@ -72,6 +76,18 @@ does not make the run fail, whatever its verdict.""",
             "run shop dns-a --config.file=checks.yml -v",
             "run --config.file=c.yml --output=junit:report.xml",
             "run --config.file=c.yml --label=team=web --watch=10s",
+        ),
+    ),
+    "check-config": CommandText(
+        "check-config [FILE...] [flags]",
+        "Check configuration files and tell everything that is wrong.",
+        """\
+Load configuration files as the server would, and tell everything that is wrong
+with them, each problem with file, line and column. A file with the key modules
+is a blackbox.yml, any other a checks.yml. Nothing runs.""",
+        (
+            "check-config checks.yml blackbox.yml",
+            "check-config checks.yml --fail-on=warning --output=github",
         ),
     ),
     "schema": CommandText(

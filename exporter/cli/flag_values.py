@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OutputFormat = Literal["table", "json", "junit", "github", "prometheus"]
+CheckFormat = Literal["text", "json", "github"]
+"""What `run` and `check-config` can print."""
+
 FailOn = Literal["error", "warning"]
 
 DEFAULT_PORT = 10115
@@ -115,7 +118,7 @@ def read_output(text: str) -> Output:
         ValueError: When it is none of these.
     """
     written, colon, path = text.partition(":")
-    if written in get_args(OutputFormat):
+    if written in (*get_args(OutputFormat), *get_args(CheckFormat)):
         return Output(written, read_path(path) if colon else None)
     if {".", "/"} & set(text):
         return Output("", read_path(text))

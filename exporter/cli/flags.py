@@ -1,15 +1,11 @@
-"""The command-line flags as data.
-
-Each flag has an environment variable that is used when the flag is absent: `NYXMON_EXPORTER_` and the flag's name
-in capitals, dots and dashes as underscores.
-"""
+"""The command-line flags as data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from exporter.cli.commands import Command
+from exporter.cli.flag import Flag
 from exporter.cli.flag_values import (
     DEFAULT_PORT,
     FailOn,
@@ -31,53 +27,6 @@ from exporter.cli.flag_values import (
 from exporter.cli.listen import parse_listen_address
 from exporter.generate.scraping import Endpoint
 from exporter.logs import LogFormat
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-ENVIRONMENT_PREFIX = "NYXMON_EXPORTER_"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flag:
-    """One flag; a constant, read by the parser, the help and the test of the README's table.
-
-    Attributes:
-        name: The flag without dashes, such as `config.file`.
-        option: The attribute of `Options` it sets.
-        help: What the flag does.
-        group: Its heading in the help.
-        default: The default as the help shows it.
-        parse: Parses its value, raising ValueError with what is allowed; None for a switch.
-        metavar: The name of its value in the help.
-        repeatable: Whether it may be given several times.
-        commands: The commands that accept it.
-        required_by: The commands that require it.
-        letter: The letter that may be written for it, after one dash; empty for none.
-    """
-
-    name: str
-    option: str
-    help: str
-    group: str
-    default: str
-    parse: Callable[[str], object] | None = None
-    metavar: str = ""
-    repeatable: bool = False
-    commands: tuple[Command, ...] = ("serve",)
-    required_by: tuple[Command, ...] = ()
-    letter: str = ""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The flag as it is written on the command line."""
-        return (f"-{self.letter}", f"--{self.name}") if self.letter else (f"--{self.name}",)
-
-    @property
-    def environment_variable(self) -> str:
-        """The variable that is used when the flag is absent."""
-        return ENVIRONMENT_PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
-
 
 _EVERY_COMMAND: tuple[Command, ...] = get_args(Command)
 _CONFIGURED: tuple[Command, ...] = tuple(command for command in _EVERY_COMMAND if command != "import")
@@ -109,6 +58,7 @@ FLAGS = (
     ),
     Flag(
         name="blackbox.config.file", option="blackbox_config_file", group="configuration",
+        commands=("serve", "check-config"),
         parse=read_path, metavar="PATH", default="the checks alone",
         help="The modules of a blackbox.yml, for /probe?target=TARGET&module=MODULE.",
     ),
@@ -125,7 +75,7 @@ FLAGS = (
     ),
     Flag(
         name="enable-exec", option="enable_exec", group="configuration", default="off",
-        commands=("serve", "run", "schema", "generate rules", "generate prometheus"),
+        commands=("serve", "run", "check-config", "schema", "generate rules", "generate prometheus"),
         help="Allow checks of type exec, which run programs. Whoever can write the configuration can then run any.",
     ),
     Flag(
@@ -189,10 +139,11 @@ FLAGS = (
         help="Run only checks with this label. May be repeated; of several values for a label, a check has one.",
     ),
     Flag(
-        name="output", option="outputs", group="run", commands=("run", "import"), repeatable=True,
+        name="output", option="outputs", group="run", commands=("run", "check-config", "import"), repeatable=True,
         parse=read_output, metavar="FORMAT", default="table",
         help="One of table, json, junit, github, prometheus; FORMAT:PATH writes it to a file. May be repeated. With"
-        " import, the path of the checks.yml; by default the standard output.",
+        " check-config, one of text, json, github. With import, the path of the checks.yml; by default the standard"
+        " output.",
     ),
     Flag(
         name="textfile", option="textfile", group="run", commands=("run",),
@@ -204,9 +155,10 @@ FLAGS = (
         help="Print the JSON Schema of what run --output=json prints instead.",
     ),
     Flag(
-        name="fail-on", option="fail_on", group="run", commands=("run",),
+        name="fail-on", option="fail_on", group="run", commands=("run", "check-config"),
         parse=read_choice(FailOn), metavar="SEVERITY", default="error",
-        help="Exit with 1 if a check is failing (error), or also if one is degraded (warning).",
+        help="Exit with 1 if a check is failing (error), or also if one is degraded (warning). With check-config, if a"
+        " file is refused, or also if it has a warning.",
     ),
     Flag(
         name="verbose", option="verbose", group="run", commands=("run",), default="off", letter="v",
@@ -228,9 +180,9 @@ FLAGS = (
         help="Time for all checks together. Checks unfinished by then fail with reason deadline.",
     ),
     Flag(
-        name="output.file", option="output_file", group="generate", commands=("run", *_GENERATING),
+        name="output.file", option="output_file", group="generate", commands=("run", "check-config", *_GENERATING),
         parse=read_path, metavar="PATH", default="the standard output",
-        help="Path of the generated file, or of the only --output of run.",
+        help="Path of the generated file, or of the only --output.",
     ),
     Flag(
         name="blackbox", option="blackbox_file", group="import", commands=_IMPORTING, required_by=_IMPORTING,

@@ -5,47 +5,27 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.blackbox import load_modules
+from exporter.cli.check_config import checked_files, print_problems
 from exporter.cli.program import configuration_loader
 from exporter.config import json_schema
-from exporter.quantities import counted
 from exporter.reports.json_report import report_schema
 from exporter.runner.registry import ExecutorRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from exporter.cli.options import Options
-    from exporter.errors import ConfigProblem
+
+_REFUSED = 2
 
 
 def check_configuration(options: Options) -> int:
-    """Load the configuration and print what is wrong with it; return the exit status.
-
-    Raises:
-        ConfigError: When it is refused.
-    """
-    if options.config_file is not None:
-        with ExitStack() as stack:
-            config = configuration_loader(
-                options.config_file, ExecutorRegistry.with_builtins(), stack, allow_programs=options.enable_exec
-            )()
-        _report(config.file, config.summary, config.warnings, len(config.disabled))
-    if options.blackbox_config_file is not None:
-        modules = load_modules(Path(options.blackbox_config_file))
-        _report(modules.file, modules.summary, modules.warnings)
-    return 0
-
-
-def _report(file: str, summary: str, warnings: Sequence[ConfigProblem], disabled: int = 0) -> None:
-    for warning in warnings:
-        sys.stderr.write(f"warning: {warning}\n")
-    disabled_too = f" and {disabled} disabled" if disabled else ""
-    problems = counted(len(warnings), "warning") if warnings else "no problems"
-    sys.stdout.write(f"{file}: {summary}{disabled_too}, {problems}\n")
+    """Load the configuration and print what is wrong with it; return the exit status, 2 when a file is refused."""
+    files = checked_files(options)
+    print_problems(files)
+    good = [each.line for each in files if not each.problems]
+    sys.stdout.write("".join(f"{line}\n" for line in good))
+    return 0 if len(good) == len(files) else _REFUSED
 
 
 def print_schema(options: Options) -> int:

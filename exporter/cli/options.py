@@ -31,10 +31,12 @@ class Options:
     Attributes:
         command: The command to run.
         check_names: Checks that `run` is limited to; empty means all.
+        files: Files for `check-config`, besides those that flags name.
     """
 
     command: Command = "serve"
     check_names: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     config_file: str | None = None
     config_check: bool = False
     auto_reload: bool = True

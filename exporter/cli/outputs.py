@@ -45,7 +45,7 @@ def write_round(finished: PagedRound, options: Options, mask: Mask) -> None:
     rows = check_rows(finished.checks)
     for output in destinations(options):
         if output != SHOWN_TABLE:
-            _write(output, _report(output.format, finished, options, mask))
+            write_output(output, _report(output.format, finished, options, mask))
         elif options.watch_seconds is not None:
             now, pause = datetime.now().astimezone(), seconds_text(options.watch_seconds)
             redraw(CHECK_COLUMNS, rows, f"{finished.summary}, at {now:%H:%M:%S}, again after {pause}")
@@ -66,9 +66,9 @@ def write_repetitions(repetitions: Repetitions, options: Options, mask: Mask) ->
             print_table(REPETITION_COLUMNS, rows)
             sys.stdout.write(f"{repetitions.summary}\n")
         elif output.format == "table":
-            _write(output, f"{table_text(REPETITION_COLUMNS, rows)}{repetitions.summary}\n")
+            write_output(output, f"{table_text(REPETITION_COLUMNS, rows)}{repetitions.summary}\n")
         else:
-            _write(output, json_repetitions(repetitions, mask))
+            write_output(output, json_repetitions(repetitions, mask))
 
 
 def _write_textfile(finished: PagedRound, options: Options) -> None:
@@ -102,7 +102,12 @@ def _below_the_table(finished: Round, options: Options, mask: Mask) -> str:
     return "".join(f"\n{text}\n" for text in details) + f"\n{finished.summary}\n"
 
 
-def _write(output: Output, report: str | bytes) -> None:
+def write_output(output: Output, report: str | bytes) -> None:
+    """Write a report to its file, or to the standard output.
+
+    Raises:
+        OSError: When it cannot be written.
+    """
     if output.path is not None:
         replace_file(Path(output.path), report)
     elif isinstance(report, bytes) or output.format == "junit":

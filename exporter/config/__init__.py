@@ -5,5 +5,16 @@ from exporter.config.live import LiveConfig
 from exporter.config.load import Config, load_config, parse_config
 from exporter.config.piped import is_pipe, piped_loader
 from exporter.config.problems import Place
+from exporter.config.top_level import top_level_keys
 
-__all__ = ["Config", "LiveConfig", "Place", "is_pipe", "json_schema", "load_config", "parse_config", "piped_loader"]
+__all__ = [
+    "Config",
+    "LiveConfig",
+    "Place",
+    "is_pipe",
+    "json_schema",
+    "load_config",
+    "parse_config",
+    "piped_loader",
+    "top_level_keys",
+]

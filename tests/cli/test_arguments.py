@@ -128,7 +128,7 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ("--zzz", "unknown flag --zzz"),
         ("rum", "unknown command rum; did you mean run?"),
         ("serve shop", "unexpected argument 'shop' after serve"),
-        ("--output=json", "--output belongs to run and import, not to serve"),
+        ("--output=json", "--output belongs to run, check-config and import, not to serve"),
         ("schema --web.listen-address=:1", "--web.listen-address belongs to serve and healthcheck, not to schema"),
         ("--config.file", "--config.file needs a value"),
         ("--config.file=", "--config.file: '' is not a path"),
