@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.blackbox.page import ProbePages
 from exporter.checks.http import HTTP
-from exporter.exposition.page import Format, write_page
-from exporter.masking import unmasked
 from exporter.model import ResultStatus
-from tests.blackbox.module_files import module_of
+from tests.blackbox.module_files import module_of, shown
 from tests.checks.running import warm_runner
 from tests.servers.http import respond, run_http_server
 from tests.servers.tcp import closed_port
@@ -51,7 +48,7 @@ def server() -> Iterator[HttpServer]:
         yield found
 
 
-Seen = tuple[bool, str | None, str | None]
+Seen = tuple[bool, float | None, float | None]
 """Whether the probe succeeds, and the values of `probe_failed_due_to_cel` and `probe_failed_due_to_regex`."""
 
 
@@ -63,8 +60,7 @@ def probe(tmp_path: Path, runner: AsyncCheckRunner) -> Callable[[str, str], Seen
         module = module_of(tmp_path, f"modules: {{m: {{prober: http, http: {{{keys}}}}}}}")
         results: list[Result] = []
         runner.run_all([module.check(url)], results.append)
-        page = write_page(ProbePages(module, unmasked, strict=True).blocks(results[0]), Format.TEXT).body.decode()
-        values = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+        values = shown(module, results[0])
         ok = results[0].status is ResultStatus.OK
         return ok, values.get("probe_failed_due_to_cel"), values.get("probe_failed_due_to_regex")
 
@@ -74,16 +70,16 @@ def probe(tmp_path: Path, runner: AsyncCheckRunner) -> Callable[[str, str], Seen
 @pytest.mark.parametrize(
     ("path", "keys", "seen"),
     [
-        ("/up", "", (True, None, "0.0")),
-        ("/up", IS_OK, (True, "0.0", "0.0")),
-        ("/up", IS_DOWN, (True, "0.0", "0.0")),
-        ("/down", IS_OK, (False, "1.0", "0.0")),
-        ("/down", IS_DOWN, (False, "1.0", "0.0")),
-        ("/up", f"{IS_OK}, {IS_DOWN}", (True, "0.0", "0.0")),
-        ("/up", "fail_if_body_json_matches_cel: 'body.depth > 10'", (True, "0.0", "0.0")),
-        ("/down", "fail_if_body_json_matches_cel: 'body.depth > 10'", (False, "1.0", "0.0")),
-        ("/up", "fail_if_body_json_not_matches_cel: 'body.items.all(i, i.up)'", (True, "0.0", "0.0")),
-        ("/down", "fail_if_body_json_not_matches_cel: 'body.items.all(i, i.up)'", (False, "1.0", "0.0")),
+        ("/up", "", (True, None, 0)),
+        ("/up", IS_OK, (True, 0, 0)),
+        ("/up", IS_DOWN, (True, 0, 0)),
+        ("/down", IS_OK, (False, 1, 0)),
+        ("/down", IS_DOWN, (False, 1, 0)),
+        ("/up", f"{IS_OK}, {IS_DOWN}", (True, 0, 0)),
+        ("/up", "fail_if_body_json_matches_cel: 'body.depth > 10'", (True, 0, 0)),
+        ("/down", "fail_if_body_json_matches_cel: 'body.depth > 10'", (False, 1, 0)),
+        ("/up", "fail_if_body_json_not_matches_cel: 'body.items.all(i, i.up)'", (True, 0, 0)),
+        ("/down", "fail_if_body_json_not_matches_cel: 'body.items.all(i, i.up)'", (False, 1, 0)),
     ],
 )
 def test_an_expression_fails_a_probe_when_the_module_says_so(
@@ -110,31 +106,31 @@ def test_an_expression_without_a_truth_value_fails_the_probe(
     probe: Callable[[str, str], Seen], server: HttpServer, path: str, keys: str
 ) -> None:
     """No JSON, a missing member, kinds that do not fit, a value other than true and false, and a body cut off."""
-    assert probe(server.url(path), keys) == (False, "1.0", "0.0")
+    assert probe(server.url(path), keys) == (False, 1, 0)
 
 
 @pytest.mark.parametrize(
     ("path", "keys", "regex"),
     [
-        ("/error", IS_OK, "0.0"),
-        ("/odd", f"{IS_OK}, compression: gzip", "0.0"),
-        ("/down", f"{IS_OK}, fail_if_body_matches_regexp: [down]", "1.0"),
-        ("/down", f"{IS_OK}, fail_if_header_not_matches: [{{header: Content-Type, regexp: text}}]", "1.0"),
+        ("/error", IS_OK, 0),
+        ("/odd", f"{IS_OK}, compression: gzip", 0),
+        ("/down", f"{IS_OK}, fail_if_body_matches_regexp: [down]", 1),
+        ("/down", f"{IS_OK}, fail_if_header_not_matches: [{{header: Content-Type, regexp: text}}]", 1),
     ],
 )
 def test_what_fails_before_an_expression_is_the_cause(
-    probe: Callable[[str, str], Seen], server: HttpServer, path: str, keys: str, regex: str
+    probe: Callable[[str, str], Seen], server: HttpServer, path: str, keys: str, regex: int
 ) -> None:
     """On an error page, a body that cannot be decoded, or after a regular expression failed, it is not the cause."""
-    assert probe(server.url(path), keys) == (False, "0.0", regex)
+    assert probe(server.url(path), keys) == (False, 0, regex)
 
 
 def test_without_an_answer_the_metric_is_there(probe: Callable[[str, str], Seen]) -> None:
     """The metric of a module with an expression is there whatever happens."""
     with closed_port() as port:
-        assert probe(f"http://127.0.0.1:{port}/", IS_OK) == (False, "0.0", "0.0")
+        assert probe(f"http://127.0.0.1:{port}/", IS_OK) == (False, 0, 0)
 
 
 def test_regular_expressions_and_cel_can_be_combined(probe: Callable[[str, str], Seen], server: HttpServer) -> None:
     """Both look at the whole body, which blackbox_exporter reads only once."""
-    assert probe(server.url("/up"), f"{IS_OK}, fail_if_body_not_matches_regexp: [items]") == (True, "0.0", "0.0")
+    assert probe(server.url("/up"), f"{IS_OK}, fail_if_body_not_matches_regexp: [items]") == (True, 0, 0)
