@@ -24,10 +24,11 @@ from tests.servers.starttls import change_to_tls
 from tests.servers.tcp import answer, close, keep_silent, over_tls, say, say_and_close, serve
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.servers.http import Act
+    from tests.servers.http import Act, Request
 
 _BODY = b'<html>ready: yes, {"queue": 3}</html>\n'
 _LENGTHS = (301, 302, 303, 307, 308)
@@ -50,10 +51,20 @@ def _raw_deflate(body: bytes) -> bytes:
     return compressor.compress(body) + compressor.flush()
 
 
+def _if_authorized(wanted: str) -> Act:
+    """Answer 200 to a request with this Authorization, and 401 to others."""
+
+    def act(connection: socket.socket, request: Request) -> None:
+        respond(200 if request.headers.get("authorization") == wanted else 401, _BODY)(connection, request)
+
+    return act
+
+
 def _script() -> dict[str, Act]:
     dated = [("Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT"), ("X-Role", "primary")]
     return {
         "/": respond(200, _BODY, dated),
+        "/typed": _if_authorized("Token a-token-of-mine"),
         "/empty": respond(200, b""),
         "/204": raw(b"HTTP/1.1 204 No Content\r\n\r\n"),
         "/304": raw(b"HTTP/1.1 304 Not Modified\r\n\r\n"),
@@ -106,6 +117,7 @@ modules:
   secure: {prober: http, http: {<<: *v4, fail_if_not_ssl: true, tls_config: {ca_file: CA_FILE}}}
   basic: {prober: http, http: {<<: *v4, basic_auth: {username: me, password: secret-word}}}
   bearer: {prober: http, http: {<<: *v4, bearer_token: a-token-of-mine}}
+  typed: {prober: http, http: {<<: *v4, authorization: {type: Token, credentials: a-token-of-mine}}}
   unverified: {prober: http, http: {<<: *v4, tls_config: {insecure_skip_verify: true}}}
   named: {prober: http, http: {<<: *v4, tls_config: {ca_file: CA_FILE, server_name: good.test}}}
   http1: {prober: http, http: {<<: *v4, enable_http2: false, tls_config: {ca_file: CA_FILE}}}
@@ -189,6 +201,8 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("small", "http://WEB/"), ("small", "http://WEB/large"), ("small", "http://WEB/204"),
     ("plain", "http://WEB/"), ("plain", "https://SECURE/"), ("secure", "http://WEB/"), ("secure", "https://SECURE/"),
     ("secure", "https://SECURE/302"), ("basic", "http://WEB/"), ("basic", "http://WEB/401"), ("bearer", "http://WEB/"),
+    ("typed", "http://WEB/typed"), ("bearer", "http://WEB/typed"), ("ready", "http://WEB/unknown-coding"), ("ready", "http://WEB/gzip"),
+    ("role", "http://WEB/404"), ("small", "http://WEB/chunked"), ("br", "http://WEB/unknown-coding"), ("gzip", "http://WEB/404"),
     ("http_2xx", "https://SECURE/"), ("unverified", "https://SECURE/"), ("unverified", "https://EXPIRED/"),
     ("secure", "https://EXPIRED/"), ("secure", "https://EARLY/"), ("secure", "https://OTHER/"), ("named", "https://SECURE/"),
     ("named", "https://OTHER/"), ("secure", "https://INTERMEDIATE/"), ("unverified", "https://OWN/"), ("secure", "https://OWN/"),

@@ -1,86 +1,193 @@
-"""Deployments of blackbox_exporter, with the program exchanged: its systemd unit, Helm values and Probe resources."""
+"""Deployments of blackbox_exporter with the program exchanged: Debian's systemd unit, Helm values, Probe resources."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import signal
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 
-from tests.servers.exporter import run_command, run_exporter
+from exporter.cli import main
+from tests.manifests import problems
+from tests.servers.exporter import run_exporter
+from tests.servers.process import server_program
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.servers.exporter import Exporter
 
-UNIT = """
-[Service]
-EnvironmentFile=-/etc/default/exporter
-ExecStart=/usr/bin/exporter $ARGS
-ExecReload=/bin/kill -HUP $MAINPID
-"""
-DEFAULTS = """
-ARGS="--blackbox.config.file FILE --config.check --log.level=warn --timeout-offset=0.5 --history.limit=100"
-"""
+UNIT = Path("/lib/systemd/system/prometheus-blackbox-exporter.service")
+"""The unit of Debian's package; the test needs the package installed."""
+
+FLAGS = (
+    ("--config.check", "--timeout-offset=0.5", "--history.limit=100"),
+    ("--config.check", "-timeout-offset", "0.25"),
+    ("--config.check", "--config.enable-auto-reload", "--config.auto-reload-interval=30"),
+    ("--config.check", "--no-config.enable-auto-reload"),
+    ("--config.check", "--log.level=debug", "--log.format=json", "--log.prober=warn"),
+    ("--config.check", "--log.level=error", "--log.format=logfmt"),
+    ("--config.check", "--web.listen-address=:9115", "--web.listen-address=[::1]:9116"),
+    ("--config.check", "--web.external-url=https://monitor.example/blackbox/", "--web.route-prefix=/"),
+    ("--no-config.check", "--version"),
+)
+"""The flags of blackbox_exporter in the form in which people give them, besides those of TLS and sockets."""
+
 VALUES = """
-config: {modules: {http_2xx: {prober: http, timeout: 5s, http: {valid_http_versions: [HTTP/1.1, HTTP/2.0],
-  follow_redirects: true, preferred_ip_protocol: ip4}}}}
+image: {registry: quay.io, repository: prometheus/blackbox-exporter}
+config:
+  modules:
+    http_2xx:
+      prober: http
+      timeout: 5s
+      http:
+        valid_http_versions: ["HTTP/1.1", "HTTP/2.0"]
+        follow_redirects: true
+        preferred_ip_protocol: ip4
+    ssh_banner: {prober: tcp, timeout: 10s, tcp: {query_response: [{expect: "^SSH-2.0-"}]}}
 extraArgs: [--history.limit=1000, --log.prober=info, -timeout-offset=1]
-livenessProbe: {httpGet: {path: /-/healthy, port: http}}
+livenessProbe: {httpGet: {path: /-/healthy, port: http}, failureThreshold: 3}
 readinessProbe: {httpGet: {path: /-/healthy, port: http}}
+service: {type: ClusterIP, port: 9115}
+serviceMonitor:
+  enabled: true
+  defaults: {interval: 30s, scrapeTimeout: 30s, module: http_2xx}
+  targets: [{name: shop, url: "http://ADDRESS/-/healthy"}, {name: api, url: "http://ADDRESS/-/ready", module: http_2xx}]
 """
-PROBE = """
+PROBES = """
 apiVersion: monitoring.coreos.com/v1
 kind: Probe
-metadata: {name: shop}
+metadata: {name: shop, namespace: monitoring, labels: {team: web}}
 spec:
-  prober: {url: ADDRESS, path: /probe}
-  module: http_2xx
+  jobName: shop
+  interval: 30s
   scrapeTimeout: 5s
+  module: http_2xx
+  prober: {url: "ADDRESS", scheme: http, path: /probe}
   params: [{name: team, values: [web, shop]}, {name: hostname, values: [shop.example]}]
+  targets: {staticConfig: {static: ["http://ADDRESS/-/healthy"], labels: {environment: test}}}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: Probe
+metadata: {name: module-in-params}
+spec:
+  scrapeTimeout: 5s
+  prober: {url: "ADDRESS"}
+  params: [{name: module, values: [http_2xx]}, {name: debug, values: ["false"]}]
+  targets: {staticConfig: {static: ["ADDRESS/-/healthy"]}}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: Probe
+metadata: {name: default-module}
+spec:
+  scrapeTimeout: 5s
+  prober: {url: "ADDRESS"}
   targets: {staticConfig: {static: ["http://ADDRESS/-/healthy"]}}
 """
+PROMETHEUS_ACCEPTS = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
 
 
 def request_of(probe: Any) -> urllib.request.Request:
-    """Return the request that Prometheus sends for a Probe resource."""
+    """Return the request that Prometheus sends for a Probe resource, with the parameters that the operator writes."""
     spec = probe["spec"]
-    parameters = {one["name"]: one["values"] for one in spec["params"]}
-    parameters |= {"module": [spec["module"]], "target": spec["targets"]["staticConfig"]["static"]}
-    query = urllib.parse.urlencode(parameters, doseq=True)
+    prober = spec["prober"]
+    parameters = {one["name"]: one["values"] for one in spec.get("params", [])}
+    if "module" in spec:
+        parameters["module"] = [spec["module"]]
+    parameters["target"] = spec["targets"]["staticConfig"]["static"]
     return urllib.request.Request(
-        f"http://{spec['prober']['url']}{spec['prober']['path']}?{query}",
+        f"{prober.get('scheme', 'http')}://{prober['url']}{prober.get('path', '/probe')}"
+        f"?{urllib.parse.urlencode(parameters, doseq=True)}",
         headers={
             "X-Prometheus-Scrape-Timeout-Seconds": spec["scrapeTimeout"].removesuffix("s"),
-            "Accept": "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
+            "Accept": PROMETHEUS_ACCEPTS,
         },
     )
 
 
-def test_the_systemd_unit_starts_it(tmp_path: Path) -> None:
-    """The arguments of the unit's environment file are understood, its file of modules named by the flag for it."""
+def succeeds(exporter: Exporter, target: str, module: str) -> bool:
+    query = urllib.parse.urlencode({"target": target, "module": module})
+    return "\nprobe_success 1" in exporter.get(f"/probe?{query}")[1]
+
+
+@pytest.mark.parametrize("flags", FLAGS, ids=" ".join)
+def test_its_flags_are_understood(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """Each flag keeps its name and its values, with one dash or two; only that of the file has another name."""
     file = tmp_path / "blackbox.yml"
     file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
-    variables = dict(line.split("=", 1) for line in DEFAULTS.strip().splitlines())
-    command = re.search("^ExecStart=(.*)$", UNIT, re.MULTILINE)
-    assert command is not None
-    arguments = shlex.split(command[1].replace("$ARGS", shlex.split(variables["ARGS"])[0].replace("FILE", str(file))))
-    outcome = run_command(*arguments[1:])
-    assert (outcome.status, outcome.stdout, outcome.stderr) == (0, f"{file}: 1 module, no problems\n", "")
+    assert main([f"--blackbox.config.file={file}", *flags]) == 0
 
 
-def test_helm_values_and_a_probe_resource_work(tmp_path: Path) -> None:
-    """The values of the Helm chart start it, and a Probe resource with parameters of its own gets its page."""
+def test_the_flag_of_the_file_is_explained(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its modules in the place of checks are refused with the flag to write instead."""
+    file = tmp_path / "blackbox.yml"
+    file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
+    assert main([f"--config.file={file}", "--config.check"]) == 2
+    assert "this is a blackbox.yml; start with --blackbox.config.file" in capfd.readouterr().err
+
+
+def test_debians_systemd_unit_starts_and_reloads_it(tmp_path: Path) -> None:
+    """Program and flag of the file exchanged, it takes the unit's arguments, and reloads at its signal."""
+    server_program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter")
+    unit = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
+    defaults = Path(unit["EnvironmentFile"].removeprefix("-")).read_text(encoding="utf-8")
+    variables = dict(line.split("=", 1) for line in defaults.splitlines() if line.startswith("ARGS"))
+    arguments = shlex.split(unit["ExecStart"].replace("$ARGS", shlex.split(variables["ARGS"])[0]))[1:]
+    assert (arguments, unit["ExecReload"]) == (
+        ["--config.file", "/etc/prometheus/blackbox.yml"],
+        "/bin/kill -HUP $MAINPID",
+    )
+    file = tmp_path / "blackbox.yml"
+    file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
+    exchanged = {"--config.file": "--blackbox.config.file", "/etc/prometheus/blackbox.yml": str(file)}
+    started = [exchanged.get(argument, argument) for argument in arguments]
+    with run_exporter(tmp_path, None, *started, "--no-config.enable-auto-reload") as exporter:
+        target = f"http://{exporter.address}/-/healthy"
+        assert succeeds(exporter, target, "http_2xx")
+        file.write_text("modules: {later: {prober: http}}\n", encoding="utf-8")
+        exporter.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: succeeds(exporter, target, "later"))
+
+
+def test_the_values_of_the_helm_chart_work(tmp_path: Path) -> None:
+    """Modules, arguments, probes of the container, and the requests of its ServiceMonitor, which names each target."""
     values = yaml.safe_load(VALUES)
     file = tmp_path / "blackbox.yaml"
     file.write_text(yaml.safe_dump(values["config"]), encoding="utf-8")
     with run_exporter(tmp_path, None, f"--blackbox.config.file={file}", *values["extraArgs"]) as exporter:
         healthy = [exporter.get(values[probe]["httpGet"]["path"])[0] for probe in ("livenessProbe", "readinessProbe")]
-        request = request_of(yaml.safe_load(PROBE.replace("ADDRESS", exporter.address)))
-        with urllib.request.urlopen(request, timeout=20) as response:
-            page, content_type = response.read().decode(), response.headers["Content-Type"]
-    assert (healthy, content_type) == ([200, 200], "application/openmetrics-text; version=1.0.0; charset=utf-8")
-    assert "\nprobe_success 1.0\n" in page
-    assert "\nprobe_timeout_seconds 4.0\n" in page
+        monitor = values["serviceMonitor"]
+        found = [
+            succeeds(
+                exporter,
+                target["url"].replace("ADDRESS", exporter.address),
+                target.get("module", monitor["defaults"]["module"]),
+            )
+            for target in monitor["targets"]
+        ]
+    assert (healthy, found) == ([200, 200], [True, True])
+
+
+def test_probe_resources_work(tmp_path: Path) -> None:
+    """Parameters without a meaning are ignored, `params` may name the module, and there is a default one."""
+    file = tmp_path / "blackbox.yml"
+    file.write_text("modules: {http_2xx: {prober: http, http: {preferred_ip_protocol: ip4}}}\n", encoding="utf-8")
+    with run_exporter(tmp_path, None, f"--blackbox.config.file={file}") as exporter:
+        probes = list(yaml.safe_load_all(PROBES.replace("ADDRESS", exporter.address)))
+        # The schemas are those of an operator before 0.85, which brought `params`.
+        for probe in probes:
+            spec = {key: value for key, value in probe["spec"].items() if key != "params"}
+            assert problems({**probe, "spec": spec}) == []
+        pages = []
+        for probe in probes:
+            with urllib.request.urlopen(request_of(probe), timeout=20) as response:
+                pages.append((response.read().decode(), response.headers["Content-Type"]))
+    for page, content_type in pages:
+        assert content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        assert "\nprobe_success 1.0\n" in page
+        assert "\nprobe_timeout_seconds 4.5\n" in page

@@ -29,7 +29,9 @@ def probe(tmp_path: Path) -> Iterator[Callable[..., dict[str, float]]]:
     """Probes a target with the steps of a module, and returns what its page shows about the dialogue."""
 
     def run(target: str, steps: str) -> dict[str, float]:
-        module = module_of(tmp_path, f"modules: {{m: {{prober: tcp, timeout: 2s, tcp: {{query_response: [{steps}]}}}}}}")
+        module = module_of(
+            tmp_path, f"modules: {{m: {{prober: tcp, timeout: 2s, tcp: {{query_response: [{steps}]}}}}}}"
+        )
         results: list[Result] = []
         runner.run_all([module.check(target)], results.append)
         names = ("probe_success", BYTES, REGEX, "probe_expect_info")
