@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporter.blackbox import load_modules
 from exporter.blackbox.page import ProbePages
-from exporter.exposition.text_format import Format, write_page
+from exporter.exposition.page import Format, write_page
 from exporter.masking import unmasked
 
 if TYPE_CHECKING:
