@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from exporter.allowed_targets import AllowedTargets
-    from exporter.model import MetricSpec, Observation
+    from exporter.model import CertificateFacts, MetricSpec, Observation
 
 _MAX_LOG_LINES = 200
 
@@ -38,6 +38,7 @@ class Attempt:
         timeout_detail: What to report about a timeout besides its limit; empty for nothing.
         measurements: Values measured so far, in order.
         observed: Values observed so far, by subject.
+        certificates: What the server of the last connection with TLS presented, its own certificate first.
         log: Lines logged so far, with the seconds since the start, held time left out.
         held_seconds: Time the exporter itself made the check wait; it is part of no duration.
         network: The network of the batch (`exporter.net.Network`), which `exporter.plugin` connects with; None outside
@@ -47,6 +48,7 @@ class Attempt:
 
     __slots__ = (
         "allowed_targets",
+        "certificates",
         "ends_at",
         "held_seconds",
         "log",
@@ -71,6 +73,7 @@ class Attempt:
         self.phase_seconds: dict[str, float] = {}
         self.measurements: list[Measurement] = []
         self.observed: dict[str, Observation] = {}
+        self.certificates: tuple[CertificateFacts, ...] = ()
         self.log: list[LogLine] = []
         self.held_seconds = 0.0
         self.network: object = None

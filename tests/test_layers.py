@@ -55,7 +55,12 @@ ROOMS: tuple[tuple[str, ...], ...] = (
 """Bottom to top. A package stands for everything in it; rooms on one line do not use each other."""
 
 INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "exporter.model": (("maintenance", "metrics", "verdicts"), ("expectations",), ("checks", "results"), ("",)),
+    "exporter.model": (
+        ("certificates", "maintenance", "metrics", "verdicts"),
+        ("expectations",),
+        ("checks", "results"),
+        ("",),
+    ),
     "exporter.settings": (("addresses", "extras", "quantities"), ("fields",), ("models",), ("",)),
     "exporter.expect": (("comparing", "operators", "words"), ("judging",), ("",)),
     "exporter.net": (

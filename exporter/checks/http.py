@@ -183,6 +183,7 @@ def _measure(prepared: PreparedHttp, run: HttpRun) -> None:
     attempt.measure_all(http_measurements(run.exchanges, run.redirects))
     if last.connection.tls is not None:
         attempt.measure_all(tls_measurements(last.connection.tls))
+        attempt.certificates = last.connection.tls.presented
 
 
 def _conclude(check: Check[HttpSettings], attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:

@@ -237,6 +237,7 @@ def _measure(check: Check[HttpStepsSettings], session: StepsSession) -> None:
         attempt.measure_all(resolution_measurements(connection))
         if connection.tls is not None:
             attempt.measure_all(tls_measurements(connection.tls))
+            attempt.certificates = connection.tls.presented
     session.hide_in_log()
 
 

@@ -173,6 +173,7 @@ def _report(attempt: Attempt, facts: ConnectionFacts) -> None:
     attempt.measure(PHASES, facts.tls_seconds, ("tls",))
     if facts.tls is not None:
         attempt.measure_all(tls_measurements(facts.tls))
+        attempt.certificates = facts.tls.presented
         attempt.observe(tls_observations(facts.tls))
 
 

@@ -74,6 +74,10 @@ class Config:
         """The effective configuration as YAML, without secrets."""
         return render(self.shown)
 
+    def rendered_check(self, name: str) -> str:
+        """Return one check as YAML, without secrets; empty when it is not shown."""
+        return render([keys for keys in self.shown if keys["name"] == name][:1]) if self.shown else ""
+
 
 def load_config(
     path: Path,

@@ -156,6 +156,7 @@ class Inquiry:
         self._attempt.observe(address_observations(self._facts))
         if self._facts.tls is not None:
             self._attempt.measure_all(tls_measurements(self._facts.tls))
+            self._attempt.certificates = self._facts.tls.presented
             self._attempt.observe(tls_observations(self._facts.tls))
 
     async def _ask(self, server: Endpoint, connect: ConnectOptions) -> DnsAnswer:

@@ -5,6 +5,7 @@ Everything here is immutable and does no I/O, so that overlapping batches, worke
 
 from __future__ import annotations
 
+from exporter.model.certificates import CertificateFacts
 from exporter.model.checks import LONGEST_SCRAPE_SECONDS, AlertPolicy, AlertSeverity, AlertTerms, Check
 from exporter.model.expectations import (
     PATTERN_OPERATORS,
@@ -34,6 +35,7 @@ __all__ = [
     "AlertSeverity",
     "AlertTerms",
     "Batch",
+    "CertificateFacts",
     "Check",
     "Expectation",
     "ExpectationOutcome",

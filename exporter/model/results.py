@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.model.certificates import CertificateFacts
     from exporter.model.expectations import ExpectationOutcome, Observation
     from exporter.model.metrics import Measurement
     from exporter.model.verdicts import Reason, ResultStatus
@@ -36,6 +37,7 @@ class Result:
         measurements: Values of the series of this type; a later value replaces an earlier one of the same series.
         observed: Subject name to observed value, for the expectations.
         expectations: The outcome of each expectation, in the order of the check.
+        certificates: What the server presented, its own certificate first.
         duration_seconds: Wall time of all attempts, including the waits between them.
         attempts: Attempts made; 0 when the check was not started.
         timeout_seconds: The time limit of the last attempt.
@@ -50,6 +52,7 @@ class Result:
     measurements: tuple[Measurement, ...] = ()
     observed: Mapping[str, Observation] = field(default_factory=dict, repr=False, compare=False)
     expectations: tuple[ExpectationOutcome, ...] = ()
+    certificates: tuple[CertificateFacts, ...] = field(default=(), repr=False, compare=False)
     duration_seconds: float = 0.0
     attempts: int = 0
     timeout_seconds: float = 0.0

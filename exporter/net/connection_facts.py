@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from exporter.allowed_targets import AllowedTargets
     from exporter.attempt import Attempt
-    from exporter.model import Observation
+    from exporter.model import CertificateFacts, Observation
     from exporter.net.addresses import Address
 
 LOOKUP_TIME = MetricSpec(
@@ -118,37 +118,6 @@ def address_observations(facts: ConnectionFacts) -> Mapping[str, Observation]:
 def shared_measurement(spec: MetricSpec, value: float, labels: tuple[str, ...] = ()) -> Measurement:
     """Return a measurement whose value is the same for many checks, such as a status, as one shared object."""
     return Measurement(spec, value, labels)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateFacts:
-    """Facts of one certificate; fields that a malformed one lacks are empty or None.
-
-    Attributes:
-        fingerprint_sha256: SHA-256 of the DER form, lower-case hex.
-        subject: Distinguished name as Go prints it.
-        issuer: Distinguished name as Go prints it.
-        names: DNS names of the subject alternative name extension.
-        address_text: IP addresses of the same extension, separated by spaces: there may be hundreds, and only a refusal
-            needs them one by one.
-        serial_number: Lower-case hex of its bytes, as Go prints it.
-        not_before_timestamp_seconds: Unix time at which its validity begins.
-        not_after_timestamp_seconds: Unix time at which its validity ends.
-    """
-
-    fingerprint_sha256: str
-    subject: str = ""
-    issuer: str = ""
-    names: tuple[str, ...] = ()
-    address_text: str = ""
-    serial_number: str = ""
-    not_before_timestamp_seconds: float | None = None
-    not_after_timestamp_seconds: float | None = None
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """The IP addresses of the subject alternative name extension."""
-        return tuple(self.address_text.split())
 
 
 def earliest_expiry(certificates: tuple[CertificateFacts, ...]) -> float | None:

@@ -42,3 +42,4 @@ def report_tls(facts: ConnectionFacts) -> None:
     if facts.tls is not None:
         facts.attempt.measure_all(tls_measurements(facts.tls))
         facts.attempt.observe(tls_observations(facts.tls))
+        facts.attempt.certificates = facts.tls.presented

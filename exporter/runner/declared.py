@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.exposition.labels import is_free_label
 from exporter.foreign import member_of, repr_of, text_of
-from exporter.model import LogLine, Measurement, MetricSpec, Reason
+from exporter.model import CertificateFacts, LogLine, Measurement, MetricSpec, Reason
 from exporter.quantities import counted
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ _LOG_LINES = frozenset((LogLine,))
 _TEXTS = frozenset((str,))
 _FLOATS = frozenset((float,))
 _DICTS = frozenset((dict,))
+_CERTIFICATES = frozenset((CertificateFacts,))
 _message_of, _fields_of = itemgetter(1), itemgetter(2)
 
 
@@ -179,6 +180,8 @@ def is_sound(attempt: Attempt, declared: DeclaredSeries) -> bool:
     return declared.is_trusted or (
         type(attempt.log) is list
         and type(attempt.observed) is dict
+        and type(attempt.certificates) is tuple
+        and _CERTIFICATES.issuperset(map(type, attempt.certificates))
         and type(attempt.held_seconds) is float
         and type(attempt.timeout_reason) is Reason
         and type(attempt.timeout_detail) is str
@@ -200,10 +203,16 @@ def mend(attempt: Any, declared: DeclaredSeries) -> None:
     attempt.measurements = declared.sound_ones(attempt.measurements)
     attempt.log = list(filter(_is_sound_line, attempt.log)) if type(attempt.log) is list else []
     attempt.observed = dict(attempt.observed) if isinstance(attempt.observed, dict) else {}
+    attempt.certificates = _sound_certificates(attempt.certificates)
     attempt.held_seconds = attempt.held_seconds if type(attempt.held_seconds) is float else 0.0
     attempt.timeout_reason = member_of(Reason, attempt.timeout_reason) or Reason.TIMEOUT
     attempt.timeout_detail = text_of(attempt.timeout_detail)
     attempt.phase_name = text_of(attempt.phase_name)
+
+
+def _sound_certificates(certificates: object) -> tuple[CertificateFacts, ...]:
+    each = certificates if type(certificates) is tuple else ()
+    return tuple(one for one in each if type(one) is CertificateFacts)
 
 
 def _is_sound_line(line: object) -> bool:

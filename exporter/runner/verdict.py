@@ -66,6 +66,7 @@ def judge(
         measurements=(*attempt.measurements, *answer.measurements),
         observed=observed,
         expectations=outcomes,
+        certificates=attempt.certificates,
         log=tuple(attempt.log),
     )
 
@@ -102,6 +103,7 @@ def unjudged(
         detail=detail,
         measurements=tuple(attempt.measurements) if attempt else (),
         expectations=outcomes,
+        certificates=attempt.certificates if attempt else (),
         log=tuple(attempt.log) if attempt else (),
     )
 
@@ -143,6 +145,7 @@ def finish(
         measurements=result.measurements,
         observed={},
         expectations=result.expectations,
+        certificates=result.certificates,
         duration_seconds=duration_seconds,
         attempts=attempts,
         timeout_seconds=timeout_seconds,

@@ -53,6 +53,7 @@ class CheckCollector(Collector):
         records: Records | None = None,
         budget_seconds: float | None = 10.0,
         labelled: bool = True,
+        runs_always: bool = False,
     ) -> None:
         """Prepare to collect some checks; nothing is run yet.
 
@@ -64,6 +65,7 @@ class CheckCollector(Collector):
             budget_seconds: Time for one collection; None for no limit.
             labelled: Whether series carry the labels of their check, and more than its gauges is shown; only a
                 collector of one check can go without labels.
+            runs_always: Whether checks run even within their minimum interval.
 
         Raises:
             ValueError: When two checks have the same name.
@@ -75,6 +77,7 @@ class CheckCollector(Collector):
         self._check_counters = self._records.counters.of_checks(self.layout.checks)
         self._check_states = self._records.states.of_checks(self.layout.checks)
         self._budget_seconds = budget_seconds
+        self._runs_always = runs_always
 
     def describe(self) -> list[Metric]:
         """Return the families that `collect` may return; runs nothing."""
@@ -105,7 +108,9 @@ class CheckCollector(Collector):
             UnknownCheckTypeError: When a type has no executor; nothing has been run.
         """
         checks, started, mask = self.layout.checks, monotonic(), self._families.mask
-        reused = {check.name: last for check in checks if (last := self._records.reusable(check)) is not None}
+        reused = {}
+        if not self._runs_always:
+            reused = {check.name: last for check in checks if (last := self._records.reusable(check)) is not None}
         received: dict[str, Result] = {}
 
         def receive(result: Result) -> None:

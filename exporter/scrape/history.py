@@ -18,7 +18,7 @@ from exporter.model import LogLine, Reason, ResultStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exporter.model import Check, ExpectationOutcome, Measurement, Result
+    from exporter.model import CertificateFacts, Check, ExpectationOutcome, Measurement, Result
 
 _MAX_TEXT_CHARACTERS = 1000
 _POINT_DETAIL_CHARACTERS = 200
@@ -28,6 +28,7 @@ _LOG_LINE_BYTES = 300
 _FIELD_BYTES = 50
 _MEASUREMENT_BYTES = 100
 _EXPECTATION_BYTES = 200
+_CERTIFICATE_BYTES = 50  # the facts themselves are shared by all runs that saw the certificate
 _SMALL = frozenset((int, float, bool, type(None)))
 
 _POINT = Struct("<4dI2BH")
@@ -54,6 +55,7 @@ class Run(NamedTuple):
         expectations: The outcome of each expectation; empty once the run is only a point.
         measurements: What was measured; empty once the run is only a point.
         log: What happened, in order; empty once the run is only a point.
+        certificates: What the server presented, its own certificate first; empty once the run is only a point.
     """
 
     status: ResultStatus
@@ -67,6 +69,7 @@ class Run(NamedTuple):
     expectations: tuple[ExpectationOutcome, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     log: tuple[LogLine, ...] = ()
+    certificates: tuple[CertificateFacts, ...] = ()
 
 
 class History:
@@ -228,6 +231,7 @@ def _remembered(result: Result) -> tuple[Run, int]:
     detail = result.detail[:_MAX_TEXT_CHARACTERS]
     size = _RUN_BYTES + len(detail) + log_bytes
     size += _MEASUREMENT_BYTES * len(result.measurements) + _EXPECTATION_BYTES * len(result.expectations)
+    size += _CERTIFICATE_BYTES * len(result.certificates)
     run = Run(
         result.status,
         result.reason,
@@ -240,6 +244,7 @@ def _remembered(result: Result) -> tuple[Run, int]:
         result.expectations,
         result.measurements,
         log,
+        result.certificates,
     )
     return run, size
 

@@ -87,7 +87,7 @@ class PreparedConfig:
         self._families = families
         self._runner = runner
         self._records = records
-        self._prepared_scrapes: OrderedDict[Selection | str, PreparedScrape] = OrderedDict()
+        self._prepared_scrapes: OrderedDict[Selection | str | tuple[str, str], PreparedScrape] = OrderedDict()
         self._lock = Lock()
 
     def choose(self, selection: Selection) -> PreparedScrape:
@@ -108,12 +108,33 @@ class PreparedConfig:
         selection = Selection(check_names=frozenset((check_name,)))
         return self._prepared(check_name, lambda: self._selected(selection), labelled=False)
 
-    def _prepared(self, key: Selection | str, find: Callable[[], list[Check]], *, labelled: bool) -> PreparedScrape:
+    def choose_now(self, check_name: str) -> PreparedScrape:
+        """Return what is prepared for a single check that has to run even within its minimum interval.
+
+        Raises:
+            UnknownCheckNameError: When no check has the name.
+        """
+        selection = Selection(check_names=frozenset((check_name,)))
+        return self._prepared(("now", check_name), lambda: self._selected(selection), labelled=False, runs_always=True)
+
+    def _prepared(
+        self,
+        key: Selection | str | tuple[str, str],
+        find: Callable[[], list[Check]],
+        *,
+        labelled: bool,
+        runs_always: bool = False,
+    ) -> PreparedScrape:
         with self._lock:
             prepared_scrape = self._prepared_scrapes.get(key)
             if prepared_scrape is None:
                 collector = CheckCollector(
-                    self._runner, find(), self._families, records=self._records, labelled=labelled
+                    self._runner,
+                    find(),
+                    self._families,
+                    records=self._records,
+                    labelled=labelled,
+                    runs_always=runs_always,
                 )
                 prepared_scrape = self._prepared_scrapes[key] = PreparedScrape(collector)
             self._prepared_scrapes.move_to_end(key)

@@ -198,6 +198,14 @@ class ScrapeService:
         """
         return self._prepared.choose_one(check_name)
 
+    def choose_now(self, check_name: str) -> PreparedScrape:
+        """Return what is prepared for a single check that has to run even within its minimum interval.
+
+        Raises:
+            UnknownCheckNameError: When no check has the name.
+        """
+        return self._prepared.choose_now(check_name)
+
     def board(self, prepared_scrape: PreparedScrape, budget_seconds: float) -> Ticket:
         """Join a suitable batch of the checks or create one; the caller must return the ticket.
 

@@ -6,7 +6,7 @@ blocks the server's loop. A failing check is a normal response; only a scrape th
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -54,8 +54,9 @@ _CLIENT_GONE = 499
 
 def create_app(site: Site) -> Starlette:
     """Return the ASGI application."""
-    pages, states = PageRoutes(site), StateRoutes(site)
-    routes = _Routes(site, pages)
+    scrapes = cache(lambda: Scrapes(site.service))
+    pages, states = PageRoutes(site, scrapes), StateRoutes(site)
+    routes = _Routes(site, pages, scrapes)
     address = site.public_address
     app = Starlette(
         routes=[
@@ -65,6 +66,7 @@ def create_app(site: Site) -> Starlette:
             Route(address.route("/logs"), routes.logs),
             Route(address.route("/sd"), routes.discovery),
             Route(address.route("/checks/{name:path}"), pages.check),
+            Route(address.route("/checks/{name:path}"), pages.run_now, methods=["POST"]),
             Route(address.route("/status.json"), states.document),
             Route(address.route("/status.schema.json"), states.schema),
             Route(address.route("/badge/{name:path}.svg"), states.badge),
@@ -92,15 +94,12 @@ def create_app(site: Site) -> Starlette:
 class _Routes:
     """The endpoints; lives as long as the app."""
 
-    def __init__(self, site: Site, pages: PageRoutes) -> None:
+    def __init__(self, site: Site, pages: PageRoutes, scrapes: Callable[[], Scrapes]) -> None:
         self._site = site
         self._pages = pages
+        self._scrapes = scrapes
         self._reload_thread = CapacityLimiter(1)
         self._health_threads = CapacityLimiter(4)
-
-    @cached_property
-    def _scrapes(self) -> Scrapes:
-        return Scrapes(self._site.service)
 
     async def metrics(self, request: Request) -> Response:
         """Run the selected checks and show all metrics; with `run=none`, only what was counted so far.
@@ -150,7 +149,7 @@ class _Routes:
     ) -> Response:
         if request.method == "HEAD":
             return HeadResponse(media_type=scrape.exposition_format.value)
-        page = self._scrapes.page(choose, scrape, whole=whole)
+        page = self._scrapes().page(choose, scrape, whole=whole)
         return page_response(await unless_client_leaves(request, page))
 
     def discovery(self, request: Request) -> Response:

@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.status import HTTP_303_SEE_OTHER
 
 from exporter.errors import UnknownCheckNameError
-from exporter.web.pages import DEFAULT_REFRESH_SECONDS, Frame, check_page, message_page, read_view, status_page
+from exporter.model import LONGEST_SCRAPE_SECONDS
+from exporter.web.pages import (
+    DEFAULT_REFRESH_SECONDS,
+    ConfigDocument,
+    Frame,
+    check_page,
+    config_page,
+    message_page,
+    read_view,
+    status_page,
+)
+from exporter.web.pages.paths import check_path
 from exporter.web.pages.rows import groupings_of
-from exporter.web.query import parse_query
+from exporter.web.pages.view import read_refresh
+from exporter.web.query import BadParameterError, parse_query, refuse_unknown_parameters
 from exporter.web.redirects import redirect_to
+from exporter.web.same_origin import refuse_other_origins
+from exporter.web.scrapes import unless_client_leaves
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from starlette.requests import Request
 
     from exporter.config.live import Refusal
     from exporter.model import Check
+    from exporter.web.scrapes import Scrapes
     from exporter.web.site import Site
+
+CHECK_PARAMETERS = ("name", "refresh")
+CONFIG_PARAMETERS = ("format",)
+_SPARE_SECONDS = 1.0
+"""What a check gets beyond its longest run, to be reported as what it is and not as cut off."""
 
 _STATIC = Path(__file__).parent / "pages" / "static"
 _STATIC_TYPES = {
@@ -32,10 +56,17 @@ _STATIC_CACHING = "public, max-age=3600"
 
 
 class PageRoutes:
-    """The endpoints; lives as long as the app. They run in the server's threads."""
+    """The endpoints; lives as long as the app. Pages are rendered in the server's threads."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, scrapes: Callable[[], Scrapes]) -> None:
+        """Prepare the endpoints.
+
+        Args:
+            site: What they depend on.
+            scrapes: Returns the scrapes in progress; called in the server's loop.
+        """
         self._site = site
+        self._scrapes = scrapes
         self._static = {file.name: (_STATIC_TYPES[file.suffix], file.read_bytes()) for file in _STATIC.iterdir()}
 
     def status(self, request: Request) -> Response:
@@ -55,19 +86,41 @@ class PageRoutes:
 
     def check(self, request: Request) -> Response:
         """Show one check with the log of its recent runs."""
-        site = self._site
-        name = request.path_params["name"]
+        site, current = self._site, self._site.live_config.current
+        query = parse_query(request)
+        refuse_unknown_parameters(query, CHECK_PARAMETERS)
+        name = _name_of(request, query)
         if not name:
             return redirect_to(site.public_address.link("/"))
         check = self._check(name)
         page = check_page(
             check,
             site.history.runs(name),
-            self._frame(),
+            site.service.states.changes(name),
+            self._frame(refresh_seconds=read_refresh(query), refreshes=True),
+            config_text=current.rendered_check(name),
             mask=site.live_config.masks,
-            is_enabled=check not in site.live_config.current.disabled,
+            is_enabled=check not in current.disabled,
         )
         return HTMLResponse(page)
+
+    async def run_now(self, request: Request) -> Response:
+        """Run one check, whatever its minimum interval, and lead back to its page.
+
+        Raises:
+            HTTPException: 403 when a page of another site sends the request.
+            UnknownCheckNameError: When no check that runs has the name.
+            BusyError: When the check could not begin in time.
+            ClientGoneError: When the client has closed its connection.
+        """
+        site = self._site
+        refuse_other_origins(request, site.public_address.external_url)
+        name = _name_of(request, parse_query(request))
+        check = self._check(name)
+        budget_seconds = min(check.longest_run_seconds + _SPARE_SECONDS, LONGEST_SCRAPE_SECONDS)
+        run = self._scrapes().run(partial(site.service.choose_now, name), budget_seconds)
+        await unless_client_leaves(request, run)
+        return redirect_to(site.public_address.link(check_path(name)), HTTP_303_SEE_OTHER)
 
     def _check(self, name: str) -> Check:
         current = self._site.live_config.current
@@ -77,12 +130,24 @@ class PageRoutes:
         return known[name]
 
     def config(self, request: Request) -> Response:
-        """Show the configuration in force with secrets masked."""
+        """Show the configuration in force with secrets masked: as a page for browsers, as YAML for other clients."""
+        query = parse_query(request)
+        refuse_unknown_parameters(query, CONFIG_PARAMETERS)
+        wanted = query.get("format", [""])[0]
+        if wanted not in ("", "html", "yaml"):
+            raise BadParameterError(f"unknown format {wanted!r}; known: html, yaml")
         current, probes = self._site.live_config.current, self._site.probes
-        documents = [current.rendered] if current.checks or current.disabled or probes is None else []
+        documents = []
+        if current.checks or current.disabled or probes is None:
+            documents.append(ConfigDocument("Checks", current.rendered))
         if probes is not None:
-            documents.append(probes.modules.rendered)
-        return Response("".join(documents), media_type="text/yaml")
+            documents.append(ConfigDocument("Modules", probes.modules.rendered))
+        if wanted == "html" or (not wanted and _wants_html(request)):
+            answer: Response = HTMLResponse(config_page(documents, self._frame()))
+        else:
+            answer = Response("".join(document.text for document in documents), media_type="text/yaml")
+        answer.headers["Vary"] = "Accept"
+        return answer
 
     def static(self, request: Request) -> Response:
         """Return a static file of the pages."""
@@ -94,7 +159,7 @@ class PageRoutes:
 
     def problem(self, request: Request, status_code: int, title: str, message: str) -> Response:
         """Return the message as a page for browsers, and as plain text for all other clients."""
-        if "text/html" not in request.headers.get("accept", ""):
+        if not _wants_html(request):
             return PlainTextResponse(f"{message}\n", status_code=status_code)
         return HTMLResponse(message_page(title, message, self._frame()), status_code=status_code)
 
@@ -115,3 +180,13 @@ class PageRoutes:
     def _refusal(self) -> Refusal | None:
         refusal, mask = self._site.live_config.refusal, self._site.live_config.masks
         return refusal and refusal._replace(problems=tuple(map(mask, refusal.problems)))
+
+
+def _name_of(request: Request, query: Mapping[str, list[str]]) -> str:
+    """Return the name of the check that a request is about: in its path, or as a parameter; see `check_path`."""
+    name: str = request.path_params["name"]
+    return name or query.get("name", [""])[0]
+
+
+def _wants_html(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")

@@ -30,9 +30,9 @@ def redirects(address: PublicAddress) -> list[Route]:
     return [Route(path, endpoint, include_in_schema=False) for path, endpoint in leading.items()]
 
 
-def redirect_to(path: str) -> RedirectResponse:
+def redirect_to(path: str, status_code: int = HTTP_302_FOUND) -> RedirectResponse:
     """Return a redirect to a path of this exporter."""
-    return RedirectResponse(path, status_code=HTTP_302_FOUND)
+    return RedirectResponse(path, status_code=status_code)
 
 
 def _always(path: str) -> Callable[[Request], RedirectResponse]:

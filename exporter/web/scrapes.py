@@ -8,7 +8,7 @@ disconnects ends its batch unless other scrapes wait for it.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from concurrent.futures import Future
 
     from starlette.requests import Request
@@ -69,8 +69,29 @@ class Scrapes:
         Raises:
             BusyError: When its batch has not begun in time.
         """
+        async with self._landed(choose, scrape.budget_seconds) as (prepared_scrape, in_flight):
+            return await self._written(prepared_scrape, in_flight, scrape, whole=whole)
+
+    async def run(self, choose: Callable[[], PreparedScrape], budget_seconds: float) -> None:
+        """Run checks as a scrape would, for their records alone.
+
+        Args:
+            choose: Selects the checks; called in a worker thread.
+            budget_seconds: How long they may take.
+
+        Raises:
+            BusyError: When their batch has not begun in time.
+        """
+        async with self._landed(choose, budget_seconds) as (_, in_flight):
+            in_flight.outcome.result()
+
+    @asynccontextmanager
+    async def _landed(
+        self, choose: Callable[[], PreparedScrape], budget_seconds: float
+    ) -> AsyncIterator[tuple[PreparedScrape, InFlightBatch]]:
+        """Join or start a batch of the chosen checks, and wait until its outcome is set."""
         prepared_scrape = await anyio.to_thread.run_sync(choose, limiter=self._writer_threads)
-        ticket = self._service.board(prepared_scrape, scrape.budget_seconds)
+        ticket = self._service.board(prepared_scrape, budget_seconds)
         in_flight = ticket.in_flight
         try:
             if ticket.is_first:
@@ -80,7 +101,7 @@ class Scrapes:
             if not in_flight.took_off.done():
                 await self._wait_for_take_off(in_flight, ticket.longest_wait_seconds)
             await _done(in_flight.outcome)
-            return await self._written(prepared_scrape, in_flight, scrape, whole=whole)
+            yield prepared_scrape, in_flight
         finally:
             prepared_scrape.in_flight.leave(ticket)
 

@@ -36,7 +36,7 @@ PHASES = MetricSpec(name="probe_http_duration_seconds", help="Seconds in each ph
 
 
 def show_check(check: Check, history: History) -> Reading:
-    return Reading(check_page(check, history.runs(check.name), a_frame()))
+    return Reading(check_page(check, history.runs(check.name), (), a_frame()))
 
 
 def show_status(scene: Scene, view: StatusView | None = None) -> Reading:
@@ -92,7 +92,7 @@ def test_every_link_can_have_a_prefix() -> None:
     frame = a_frame(link=lambda path: f"/behind/proxy{path}")
     pages_shown = (
         status_page(scene.checks, scene.history, scene.states, StatusView(group="team"), frame),
-        check_page(scene.checks[3], scene.history.runs("down"), frame),
+        check_page(scene.checks[3], scene.history.runs("down"), scene.states.changes("down"), frame),
         message_page("Not found", "nothing here", frame),
     )
     for reading in map(Reading, pages_shown):
@@ -150,14 +150,14 @@ def test_a_run_that_was_not_started_is_told_apart() -> None:
 
 def test_the_sparkline_has_a_bar_for_each_run() -> None:
     """Bars are as high as runs were long, coloured by verdict, and told in words to who cannot see them."""
-    check, history = a_check("shop"), History()
-    for status, seconds in ((ResultStatus.OK, 0.1), (ResultStatus.OK, 0.0), (ResultStatus.ERROR, 0.2)):
-        history.record(check, a_result(check, status, duration_seconds=seconds))
-    assert sparkline(history.runs("shop")) == Sparkline(
+    check, scene = a_check("shop"), Scene()
+    durations = ((ResultStatus.OK, 0.1), (ResultStatus.OK, 0.0), (ResultStatus.ERROR, 0.2))
+    scene.add(check, *(a_result(check, status, duration_seconds=seconds) for status, seconds in durations))
+    assert sparkline(scene.history.runs("shop")) == Sparkline(
         summary="Last 3 runs: 1 failing, 2 ok; longest 200 ms",
         bars=(("ok", "M108 22v-11h3v11zM112 22v-3h3v3z"), ("failing", "M116 22v-22h3v22z")),
     )
-    reading = show_check(check, history)
+    reading = show_status(scene)
     assert reading.values("path", "class") == ["ok", "failing"]
     assert reading.values("svg", "aria-label") == ["Last 3 runs: 1 failing, 2 ok; longest 200 ms"]
 

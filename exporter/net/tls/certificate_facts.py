@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cryptography import x509
 
-from exporter.net.connection_facts import CertificateFacts
+from exporter.model import CertificateFacts
 from exporter.net.tls.bounded_memory import BoundedMemory
 from exporter.net.tls.der import longest_name_bytes
 from exporter.net.tls.go_names import go_name

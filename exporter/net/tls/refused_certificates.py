@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
-    from exporter.net.connection_facts import CertificateFacts
+    from exporter.model import CertificateFacts
 
 _SHOWN_NAMES = 5
 _LABELS_AFTER_WILDCARD = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exporter.web.pages.check import check_page
+from exporter.web.pages.config import ConfigDocument, config_page
 from exporter.web.pages.frame import Frame
 from exporter.web.pages.message import message_page
 from exporter.web.pages.status import status_page
@@ -11,10 +12,12 @@ from exporter.web.pages.words import State
 
 __all__ = [
     "DEFAULT_REFRESH_SECONDS",
+    "ConfigDocument",
     "Frame",
     "State",
     "StatusView",
     "check_page",
+    "config_page",
     "message_page",
     "read_view",
     "status_page",

@@ -1,41 +1,49 @@
-"""The page of one check: its state and why, what was measured, and the log of its recent runs."""
+"""The page of one check: what to do about it, its last runs and changes, and how to look further."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlencode
 
 from exporter.masking import unmasked
+from exporter.web.pages.certificates import certificate_rows
+from exporter.web.pages.chart import chart_of
+from exporter.web.pages.freshness import is_stale
 from exporter.web.pages.markup import render
-from exporter.web.pages.sparkline import sparkline
+from exporter.web.pages.paths import check_path, probe_path
+from exporter.web.pages.queries import queries_about
+from exporter.web.pages.view import StatusView
+from exporter.web.pages.waterfall import waterfall
 from exporter.web.pages.words import State, state_of_check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.masking import Mask
-    from exporter.model import Check, Measurement
+    from exporter.model import AlertTerms, Check, ResultStatus
     from exporter.scrape.history import Run
+    from exporter.scrape.states import StateChange
     from exporter.web.pages.frame import Frame
 
-_BAR_WIDTH = 240
+_NEWEST_CHANGES = 10
 
 
-class PhaseBar(NamedTuple):
-    """A phase with its position in the chart of all phases, in pixels."""
+class ChangeRow(NamedTuple):
+    """A change of the state, and for how long the state before it had lasted; None when that is not known."""
 
-    name: str
-    seconds: float
-    x: str
-    width: str
-    full_width: int = _BAR_WIDTH
+    change: StateChange
+    previous: State
+    state: State
+    lasted_seconds: float | None
 
 
 def check_page(
     check: Check,
     runs: Sequence[Run],
+    changes: Sequence[StateChange],
     frame: Frame,
     *,
+    config_text: str = "",
     mask: Mask = unmasked,
     is_enabled: bool = True,
 ) -> str:
@@ -44,37 +52,59 @@ def check_page(
     Args:
         check: The check.
         runs: Its recent runs, oldest first.
+        changes: The last changes of its state, newest first.
         frame: What every page shows.
+        config_text: Its configuration as YAML, without secrets.
         mask: Masks secrets in what was observed, measured and logged.
         is_enabled: Whether it runs.
     """
     latest = runs[-1] if runs else None
     measured = () if latest is None else latest.measurements
     measurements = list({(entry.spec.name, entry.labels): entry for entry in measured}.values())
+    state = state_of_check(check, latest, frame.now_seconds) if is_enabled else State.DISABLED
+    rows = _change_rows(changes)
     return render(
         "check.html",
         frame,
-        title=check.name,
+        title=check.name if state.is_good else f"{state.label}: {check.name}",
         check=check,
-        state=state_of_check(check, latest, frame.now_seconds) if is_enabled else State.DISABLED,
+        state=state,
+        since_timestamp_seconds=changes[0].timestamp_seconds if changes and latest else None,
         is_enabled=is_enabled,
+        is_stale=is_stale(check, runs, frame.now_seconds),
         latest=latest,
-        picture=sparkline(runs),
-        probe_link=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
-        phases=_phase_bars([entry for entry in measurements if entry.spec.labels == ("phase",)]),
+        terms=_terms(check, state),
+        labels=[(name, value, StatusView().label_path(name, value)) for name, value in check.labels.items()],
+        path=check_path(check.name),
+        probe_path=probe_path(check.name),
+        chart=chart_of(runs, frame.now_seconds),
+        phases=waterfall(measurements),
+        certificates=[] if latest is None else certificate_rows(latest.certificates, frame.now_seconds),
         measurements=measurements,
-        runs=runs[::-1],
+        earlier=runs[-2::-1],
+        newest_changes=rows[:_NEWEST_CHANGES],
+        older_changes=rows[_NEWEST_CHANGES:],
+        queries=queries_about(check),
+        config_text=config_text,
         mask=mask,
     )
 
 
-def _phase_bars(phases: Sequence[Measurement]) -> list[PhaseBar]:
-    """Return one bar per phase, each starting where the previous one ends, as the phases follow each other."""
-    total = sum(phase.value for phase in phases)
-    scale = _BAR_WIDTH / total if total > 0 else 0.0
-    bars, before = [], 0.0
-    for phase in phases:
-        x, width = f"{before * scale:.1f}", f"{max(phase.value * scale, 0.5):.1f}"
-        bars.append(PhaseBar(" ".join(phase.labels), phase.value, x, width))
-        before += phase.value
-    return bars
+def _terms(check: Check, state: State) -> AlertTerms | None:
+    """Return the alert that is about a state: that for failing checks where there is no other."""
+    if check.alert is None:
+        return None
+    return (check.alert.degraded if state is State.DEGRADED else None) or check.alert.failing
+
+
+def _change_rows(changes: Sequence[StateChange]) -> list[ChangeRow]:
+    """Return a row for each change, newest first."""
+    ended = [newer.timestamp_seconds - older.timestamp_seconds for newer, older in pairwise(changes)]
+    return [
+        ChangeRow(change, _state(change.previous), _state(change.status), lasted)
+        for change, lasted in zip(changes, [*ended, None], strict=False)
+    ]
+
+
+def _state(status: ResultStatus | None) -> State:
+    return State.NOT_RUN if status is None else State(status.state)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from exporter.logs import escape_unprintable
 from exporter.quantities import elapsed_text, number_text
@@ -41,6 +41,11 @@ def _visible(value: object) -> object:
     return value if isinstance(value, Markup) else escape_unprintable(str(value))
 
 
+def _lines(text: str) -> Markup:
+    """Keep the line breaks of a text, while everything else unprintable is made visible."""
+    return Markup("\n").join(escape(escape_unprintable(line)) for line in text.split("\n"))
+
+
 def _environment() -> Environment:
     # Read now, so that pages need no file when file descriptors run out.
     sources = {file.name: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.html")}
@@ -59,6 +64,7 @@ def _environment() -> Environment:
         duration=duration_text,
         elapsed=elapsed_text,
         exact_time=exact_time,
+        lines=_lines,
         number=number_text,
         state=state_of,
         verdict=verdict_of,

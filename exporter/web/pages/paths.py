@@ -13,3 +13,8 @@ def check_path(name: str) -> str:
     if name in _DOTS:
         return f"/checks/?{urlencode({'name': name})}"
     return f"/checks/{quote(name, safe='', errors='replace')}"
+
+
+def probe_path(name: str) -> str:
+    """Return the path that runs a check and shows its metrics."""
+    return f"/probe?{urlencode({'check': name}, errors='replace')}"

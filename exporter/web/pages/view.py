@@ -30,6 +30,7 @@ DEFAULT_REFRESH_SECONDS = 15
 
 _LABEL_PREFIX = "label."
 _LARGEST_PAGE = 10_000
+_MOST_DIGITS = 5
 _TERM = re.compile(r'"([^"]*)"?|([^\s"]+)')
 
 
@@ -122,7 +123,7 @@ def read_view(query: Mapping[str, list[str]], groupings: Iterable[str] = ()) -> 
     group, known = values.get("group", ""), tuple(groupings)
     if group and group not in known:
         raise BadParameterError(f"unknown group {group!r}; known: {', '.join(known)}")
-    state, refresh = values.get("status", ""), values.get("refresh", "")
+    state = values.get("status", "")
     return StatusView(
         state=State(_one_of("status", state, State)) if state else None,
         text=values.get("find", ""),
@@ -132,8 +133,28 @@ def read_view(query: Mapping[str, list[str]], groupings: Iterable[str] = ()) -> 
         group=group,
         sort=Sort(_one_of("sort", values.get("sort") or Sort.STATE, Sort)),
         page=_number("page", values.get("page") or "1", 1, _LARGEST_PAGE),
-        refresh_seconds=_refresh_seconds(refresh) if refresh else None,
+        refresh_seconds=read_refresh(query),
     )
+
+
+def read_refresh(query: Mapping[str, list[str]]) -> int | None:
+    """Return how often a page refreshes, in seconds; 0 for never, None when the reader did not say.
+
+    Raises:
+        BadParameterError: When it is too often, too seldom or no number.
+    """
+    value = query.get("refresh", [""])[0].strip()
+    if not value:
+        return None
+    least, most = SHORTEST_REFRESH_SECONDS, LONGEST_REFRESH_SECONDS
+    if (
+        value.isascii()
+        and value.isdigit()
+        and len(value) <= _MOST_DIGITS
+        and int(value) in (0, *range(least, most + 1))
+    ):
+        return int(value)
+    raise BadParameterError(f"refresh must be a whole number of seconds from {least} to {most}, or 0 for never")
 
 
 def _is_label(parameter: str) -> bool:
@@ -150,10 +171,3 @@ def _number(parameter: str, value: str, least: int, most: int) -> int:
     if value.isascii() and value.isdigit() and len(value) < 6 and least <= int(value) <= most:
         return int(value)
     raise BadParameterError(f"{parameter} must be a whole number from {least} to {most}")
-
-
-def _refresh_seconds(value: str) -> int:
-    least, most = SHORTEST_REFRESH_SECONDS, LONGEST_REFRESH_SECONDS
-    if value.isascii() and value.isdigit() and len(value) < 6 and (int(value) == 0 or least <= int(value) <= most):
-        return int(value)
-    raise BadParameterError(f"refresh must be a whole number of seconds from {least} to {most}, or 0 for never")

@@ -58,8 +58,11 @@ class Verdict(NamedTuple):
 
 def verdict_of(outcome: ExpectationOutcome) -> Verdict:
     """Return the word and the CSS class for the outcome of an expectation."""
-    css = "ok" if outcome.ok else "failing" if outcome.expectation.severity == "error" else "degraded"
-    return Verdict("not evaluated" if not outcome.evaluated else "held" if outcome.ok else "missed", css)
+    if not outcome.evaluated:
+        return Verdict("not evaluated", "not-run")
+    if outcome.ok:
+        return Verdict("held", "ok")
+    return Verdict("missed", "failing" if outcome.expectation.severity == "error" else "degraded")
 
 
 def duration_text(seconds: float) -> str:
@@ -81,6 +84,12 @@ def age_text(seconds: float) -> str:
 def exact_time(timestamp_seconds: float) -> str:
     """Format a point in time to the second, in UTC."""
     return datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def day_text(timestamp_seconds: float) -> str:
+    """Format a day, in UTC."""
+    moment = datetime.fromtimestamp(timestamp_seconds, UTC)
+    return f"{moment.day} {moment:%b %Y}"
 
 
 def clock_text(timestamp_seconds: float, now_seconds: float) -> str:

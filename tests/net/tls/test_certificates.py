@@ -17,7 +17,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.net.connection_facts import CertificateFacts, TlsFacts
+from exporter.model import CertificateFacts
+from exporter.net.connection_facts import TlsFacts
 from exporter.net.tls.certificate_facts import certificate_facts, go_serial_number
 from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
 from exporter.net.tls.cipher_suites import iana_cipher_name

@@ -1,0 +1,24 @@
+"""The page of the configuration in force, for browsers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.web.pages.markup import render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.web.pages.frame import Frame
+
+
+class ConfigDocument(NamedTuple):
+    """A document of the configuration: what it is, and its text without secrets."""
+
+    title: str
+    text: str
+
+
+def config_page(documents: Sequence[ConfigDocument], frame: Frame) -> str:
+    """Render the page."""
+    return render("config.html", frame, title="Configuration", documents=documents)

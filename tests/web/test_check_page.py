@@ -1,0 +1,200 @@
+"""The page of one check: what is wrong and what to do, its phases, certificates, changes and runs."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.model import (
+    AlertPolicy,
+    AlertSeverity,
+    AlertTerms,
+    CertificateFacts,
+    Expectation,
+    ExpectationOutcome,
+    Measurement,
+    Reason,
+    ResultStatus,
+    Subject,
+    ValueKind,
+    phase_durations,
+)
+from exporter.web.pages import check_page
+from exporter.web.pages.certificates import certificate_rows
+from exporter.web.pages.chart import chart_of
+from exporter.web.pages.queries import queries_about
+from exporter.web.pages.waterfall import PhaseBar, waterfall
+from exporter.web.pages.words import clock_text
+from tests.web.page_scenes import NOW_SECONDS, Reading, Scene, a_check, a_frame, a_result
+
+if TYPE_CHECKING:
+    from exporter.model import Check
+
+DAY = 86400.0
+FAILING = AlertTerms(
+    for_seconds=120.0, severity=AlertSeverity.CRITICAL, runbook_url="https://wiki.example/shop", summary="No orders"
+)
+DEGRADED = AlertTerms(for_seconds=600.0, severity=AlertSeverity.WARNING, runbook_url="https://wiki.example/slow")
+
+
+def page_of(scene: Scene, **more: object) -> str:
+    check = scene.checks[0]
+    runs, changes = scene.history.runs(check.name), scene.states.changes(check.name)
+    return check_page(check, runs, changes, a_frame(now_seconds=time.time()), **more)  # type: ignore[arg-type] # passed on as given
+
+
+def scene_of(check: Check, *statuses: ResultStatus, **facts: object) -> Scene:
+    """A check with a run of each verdict, a minute apart."""
+    scene = Scene()
+    began = NOW_SECONDS - 60 * len(statuses)
+    results = [
+        a_result(check, status, started_timestamp_seconds=began + 60 * place, **facts)
+        for place, status in enumerate(statuses)
+    ]
+    scene.add(check, *results)
+    return scene
+
+
+def test_a_failing_check_says_first_what_to_do() -> None:
+    """The summary, the reason and the runbook of its alert stand before everything else."""
+    check = a_check("shop", alert=AlertPolicy(failing=FAILING, degraded=DEGRADED))
+    reading = Reading(page_of(scene_of(check, ResultStatus.ERROR, detail="status 503")))
+    start = reading.texts.index("What is wrong")
+    assert reading.texts[start + 1 : start + 5] == ["No orders", "status", "status 503", "Runbook: what to do"]
+    assert start < reading.texts.index("Run now")
+    assert "https://wiki.example/shop" in reading.values("a", "href")
+    assert "critical, after 2 min" in reading.texts
+    slow = Reading(page_of(scene_of(check, ResultStatus.WARNING, reason=Reason.EXPECTATION)))
+    assert ("No orders" in slow.texts, "https://wiki.example/slow" in slow.values("a", "href")) == (False, True)
+
+
+def test_a_good_check_has_nothing_wrong_but_keeps_its_runbook() -> None:
+    """Who looks before a change finds the instructions too."""
+    check = a_check("shop", alert=AlertPolicy(failing=FAILING))
+    reading = Reading(page_of(scene_of(check, ResultStatus.OK)))
+    assert ("What is wrong" in reading.texts, "https://wiki.example/shop" in reading.values("a", "href")) == (
+        False,
+        True,
+    )
+
+
+def test_what_was_not_evaluated_is_not_red() -> None:
+    """Only an expectation that was missed is coloured as one."""
+    subject = Subject(name="status", kind=ValueKind.STATUS, description="The status")
+    expectation = Expectation(label="status in 2xx", subject=subject, operator="in", operand=())
+    outcome = ExpectationOutcome(expectation=expectation, ok=False, evaluated=False)
+    page = page_of(scene_of(a_check("shop"), ResultStatus.ERROR, expectations=(outcome,)))
+    assert '<span class="badge not-run">not evaluated</span>' in page
+
+
+def test_phases_stand_in_their_order_each_where_the_one_before_ends() -> None:
+    """The check type declares the order, whatever the order of the measurements; one that did not begin has no bar."""
+    spec = phase_durations("probe_x_duration_seconds", ("resolve", "connect", "transfer"))
+    measured = [Measurement(spec, 0.3, ("transfer",)), Measurement(spec, 0.1, ("resolve",))]
+    assert waterfall(measured) == [
+        PhaseBar("resolve", 0.1, "0.0", "25.0"),
+        PhaseBar("connect", 0.0, "25.0", "0.0"),
+        PhaseBar("transfer", 0.3, "25.0", "75.0"),
+    ]
+    assert waterfall([]) == []
+
+
+def a_certificate(begin_days: float, end_days: float) -> CertificateFacts:
+    return CertificateFacts(
+        fingerprint_sha256="aa",
+        subject="CN=shop",
+        issuer="CN=authority",
+        names=tuple(f"{number}.example" for number in range(8)),
+        not_before_timestamp_seconds=NOW_SECONDS + begin_days * DAY,
+        not_after_timestamp_seconds=NOW_SECONDS + end_days * DAY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("certificate", "left", "css"),
+    [
+        (a_certificate(-10, 80.5), "80 days left", "ok"),
+        (a_certificate(-10, 13.5), "13 days left", "degraded"),
+        (a_certificate(-10, 1.5), "36 h left", "degraded"),
+        (a_certificate(-10, -3), "expired 3 d ago", "failing"),
+        (a_certificate(3, 80), "valid in 3 d", "failing"),
+        (CertificateFacts(fingerprint_sha256="aa"), "cannot be read", "failing"),
+    ],
+)
+def test_certificates_say_how_long_they_are_valid(certificate: CertificateFacts, left: str, css: str) -> None:
+    """In words, because nobody subtracts dates at night."""
+    (row,) = certificate_rows([certificate], NOW_SECONDS)
+    assert (row.left, row.css) == (left, css)
+
+
+def test_the_chain_is_shown_with_names_and_dates() -> None:
+    """Each certificate that the last run was shown has its subject, issuer, dates and first names."""
+    scene = scene_of(a_check("shop"), ResultStatus.OK, certificates=(a_certificate(-10, 80),))
+    texts = " ".join(Reading(page_of(scene)).texts)
+    assert "CN=shop 8 May 2033 to 6 Aug 2033; issued by CN=authority" in texts
+    assert "for 0.example , 1.example" in texts
+    assert "and 2 more" in texts
+
+
+def test_the_chart_has_a_value_for_each_run() -> None:
+    """The values are in the picture and in a table; a single run has no chart."""
+    scene = scene_of(a_check("shop"), ResultStatus.OK, ResultStatus.ERROR)
+    reading = Reading(page_of(scene))
+    assert reading.tags.count("rect") == 2
+    runs = scene.history.runs("shop")
+    chart = chart_of(runs, NOW_SECONDS)
+    assert chart is not None
+    at = clock_text(runs[1].recorded_timestamp_seconds, NOW_SECONDS)
+    assert [(bar.text.partition(": ")[2], bar.x, bar.height) for bar in chart.bars] == [
+        ("20 ms, ok", 280, "100.0"), ("20 ms, failing: status", 290, "100.0"),
+    ]  # fmt: skip
+    assert chart.bars[1].text.startswith(at)
+    assert "Response times as a table" in reading.texts
+    assert chart_of(runs[:1], NOW_SECONDS) is None
+
+
+def test_changes_of_state_say_how_long_each_state_lasted() -> None:
+    """The newest comes first; the oldest is the first run."""
+    statuses = (ResultStatus.OK, ResultStatus.ERROR, ResultStatus.ERROR, ResultStatus.OK)
+    page = page_of(scene_of(a_check("shop"), *statuses, detail="status 503"))
+    items = re.findall(r"<li><time.*?</time> (.*?)</li>", page, re.DOTALL)
+    assert [" ".join(re.sub("<.*?>", "", item).split()) for item in items] == [
+        "ok after 2 min failing",
+        "failing after 60 s ok status status 503",
+        "ok",
+    ]
+
+
+def test_many_changes_and_runs_are_folded() -> None:
+    """Ten of each are shown at once."""
+    page = page_of(scene_of(a_check("shop"), *[ResultStatus.OK, ResultStatus.ERROR] * 7))
+    assert "4 earlier changes" in page
+    assert "3 older runs; failed ones are kept longer" in page
+
+
+def test_queries_select_the_check_whatever_its_name() -> None:
+    """Quotes and backslashes are escaped as PromQL wants it."""
+    assert [query.text for query in queries_about(a_check('a"b\\c'))] == [
+        'probe_success{check="a\\"b\\\\c"}',
+        'probe_duration_seconds{check="a\\"b\\\\c"}',
+        'increase(nyxmon_check_failures_total{check="a\\"b\\\\c"}[1d])',
+        'avg_over_time(probe_success{check="a\\"b\\\\c"}[30d])',
+    ]
+
+
+def test_the_configuration_of_the_check_keeps_its_lines() -> None:
+    """Everything else that cannot be printed is made visible."""
+    page = page_of(scene_of(a_check("shop"), ResultStatus.OK), config_text="checks:\n- name: <shop>\x1b\n")
+    assert ">checks:\n- name: &lt;shop&gt;\\x1b\n</pre>" in page
+
+
+@pytest.mark.parametrize(
+    ("before_seconds", "text"),
+    [(60, "03:32 UTC"), (4 * 3600, "17 May 23:33 UTC"), (400 * DAY, "2032-04-13 03:33 UTC")],
+)
+def test_clock_times_have_the_day_unless_it_is_today(before_seconds: float, text: str) -> None:
+    """The time zone is always said."""
+    assert clock_text(NOW_SECONDS - before_seconds, NOW_SECONDS) == text
