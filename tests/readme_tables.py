@@ -28,6 +28,9 @@ from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
 from exporter.net.dns.check_settings import ComparedServer
 from exporter.net.proxy.settings import ProxySettings
 from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
+from exporter.web.live_web_config import FAMILIES as WEB_CONFIG_FAMILIES
+from exporter.web_config.load import HTTP_KEYS, RATE_LIMIT_KEYS, SECTIONS
+from exporter.web_config.tls import TLS_KEYS
 from tests.blackbox.differences import DIFFERENCES
 from tests.test_layers import ROOMS
 
@@ -313,6 +316,11 @@ def types() -> str:
     return _table(("type", "meaning"), rows)
 
 
+def _described(keys: Mapping[str, str]) -> str:
+    """Keys of the web configuration."""
+    return _table(("key", "meaning"), [(_code(key), description) for key, description in keys.items()])
+
+
 def differences() -> str:
     """What differs from blackbox_exporter on purpose."""
     rows = [(one.about, one.there, one.here, one.why) for one in DIFFERENCES]
@@ -368,6 +376,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "check-metrics": check_metrics,
     "type-metrics": type_metrics,
     "own-metrics": own_metrics,
+    "web-sections": lambda: _described(SECTIONS),
+    "web-tls-keys": lambda: _described(TLS_KEYS),
+    "web-http-keys": lambda: _described(HTTP_KEYS),
+    "web-rate-limit-keys": lambda: _described(RATE_LIMIT_KEYS),
+    "web-metrics": lambda: _families(WEB_CONFIG_FAMILIES),
     "layout": layout,
     "differences": differences,
 }

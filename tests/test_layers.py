@@ -43,7 +43,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
     ("exporter.config",),
     ("exporter.blackbox",),
-    ("exporter.runner", "exporter.migration"),
+    ("exporter.runner", "exporter.migration", "exporter.web_config"),
     ("exporter",),
     ("exporter.scrape",),
     ("exporter.generate", "exporter.reports"),
@@ -119,6 +119,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.ssh": (("fingerprints", "hello"), ("host_key",), ("",)),
     "exporter.websocket": (("handshake", "messages", "settings"), ("peer",), ("",)),
     "exporter.http_steps": (("addressing",), ("settings",), ("captures", "series"), ("requests", "session"), ("",)),
+    "exporter.web_config": (("model", "tls_names"), ("server_context",), ("tls",), ("load",), ("",)),
     "exporter.checks": (("*",), ("builtin",), ("",)),
 }
 """The order within a room, bottom to top. Modules on one line may use each other, except that those of `*`, which
@@ -128,6 +129,7 @@ GATES: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("exposition", "scrape", "web"),
     "yaml": ("config", "migration"),
     "httpx": ("http", "http_steps", "checks.http"),
+    "bcrypt": ("web.passwords", "cli.hash_password"),
     "dns": ("net.dns", "checks.dns", "demo"),
     "idna": ("host_names",),
     "asyncssh": ("ssh.host_key", "demo.extras"),

@@ -26,22 +26,27 @@ from exporter.public_address import PublicAddress
 from exporter.scrape.history import History
 from exporter.web.app import create_app
 from exporter.web.limits import BoundedProtocol
+from exporter.web.live_web_config import WATCH_INTERVAL_SECONDS
 from exporter.web.middleware import MAX_QUERY_BYTES
+from exporter.web.passwords import MOST_WAITING, MOST_WAITING_PER_CLIENT
 from exporter.web.query import DEFAULT_BUDGET_SECONDS, scrape_budget
 from exporter.web.scrapes import BATCHES_AT_ONCE, MOST_CHECKS_OF_SMALL_BATCH, SMALL_BATCHES_AT_ONCE
 from exporter.web.server import GRACE_SECONDS
+from exporter.web_config import SECTIONS, load_web_config
 from tests.readme_blocks import TEXTS, blocks
 from tests.readme_tables import with_tables
 from tests.servers.exporter import ENVIRONMENT, ROOT, run_command
 from tests.servers.process import server_program
 
 if TYPE_CHECKING:
+    import trustme
+
     from exporter.web.site import Site
     from tests.readme_blocks import Block
 
 TEXT = "\n".join(TEXTS.values())
 TYPES = {check_type.name: check_type for check_type in BUILTIN}
-NUMBER_WORDS = {5: "five", 8: "eight", 10: "ten"}
+NUMBER_WORDS = {2: "two", 5: "five", 8: "eight", 10: "ten"}
 
 
 def is_for_prometheus(block: Block) -> bool:
@@ -50,6 +55,10 @@ def is_for_prometheus(block: Block) -> bool:
 
 def is_of_modules(block: Block) -> bool:
     return block.text.startswith("# blackbox.yml\n")
+
+
+def is_of_web(block: Block) -> bool:
+    return block.text.startswith("# web.yml\n")
 
 
 def is_of_pipeline(block: Block) -> bool:
@@ -89,7 +98,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def configurations() -> list[Block]:
-    others = (is_for_prometheus, is_of_pipeline, is_of_plugin, is_of_modules)
+    others = (is_for_prometheus, is_of_pipeline, is_of_plugin, is_of_modules, is_of_web)
     return [block for block in blocks("yaml") if not any(is_other(block) for is_other in others)]
 
 
@@ -111,6 +120,21 @@ def test_the_modules_load(tmp_path: Path, block: Block) -> None:
     modules = load_modules(file)
     assert modules.names
     assert not modules.warnings
+
+
+def test_the_web_configuration_loads(tmp_path: Path, ca: trustme.CA) -> None:
+    """The example has every section, and nothing in it is warned about."""
+    (block,) = (block for block in blocks("yaml") if is_of_web(block))
+    (tmp_path / "tls").mkdir()
+    issued = ca.issue_cert("exporter.example")
+    issued.cert_chain_pems[0].write_to_path(str(tmp_path / "tls" / "server.pem"))
+    issued.private_key_pem.write_to_path(str(tmp_path / "tls" / "server-key.pem"))
+    ca.cert_pem.write_to_path(str(tmp_path / "tls" / "clients-ca.pem"))
+    (tmp_path / "web.yml").write_text(block.text, encoding="utf-8")
+    config = load_web_config(tmp_path / "web.yml")
+    assert config.summary == "TLS, client certificates (RequireAndVerifyClientCert), 1 user, a rate limit"
+    assert config.warnings == ()
+    assert all(f"\n{section}:" in block.text for section in SECTIONS)
 
 
 def test_the_targets_of_files_become_these_checks(place: Path) -> None:
@@ -176,7 +200,8 @@ def test_the_troubleshooting_is_about_all_of_them() -> None:
 def test_the_endpoints_are_all_of_them() -> None:
     """The table of endpoints has every route except the style sheet's, with its method."""
     told = {(row[0].strip("`").partition("?")[0], row[1]) for row in table_after("## Endpoints")}
-    site = cast("Site", SimpleNamespace(public_address=PublicAddress()))  # creating the routes uses nothing else
+    parts = SimpleNamespace(public_address=PublicAddress(), web_config=None)  # creating the routes uses nothing else
+    site = cast("Site", parts)
     routes = [route for route in create_app(site).routes if isinstance(route, Route) and route.include_in_schema]
     assert told == {
         (route.path.replace("{name:path}", "NAME"), method)
@@ -220,6 +245,8 @@ def test_the_unit_starts_the_program() -> None:
         f"at most {BoundedProtocol.max_connections} connections",
         f"must arrive within {NUMBER_WORDS[int(BoundedProtocol.request_limit_seconds)]} seconds",
         f"at most {MAX_QUERY_BYTES // 1024} KiB of query",
+        f"more than {NUMBER_WORDS[MOST_WAITING_PER_CLIENT]} at once from one address, or {MOST_WAITING} altogether",
+        {1.0: "checked for changes every second"}[WATCH_INTERVAL_SECONDS],
         f"connections older than {NUMBER_WORDS[int(BoundedProtocol.age_limit_seconds)]} seconds end",
         f"must be taken within {NUMBER_WORDS[int(BoundedProtocol.response_limit_seconds)]}.",
         f"running scrapes get {NUMBER_WORDS[GRACE_SECONDS]} seconds",

@@ -89,6 +89,10 @@ def _run(options: Options, masks: Masks) -> int:
         from exporter.cli.healthcheck import healthcheck
 
         return healthcheck(options.listen_addresses, options.public_address)
+    if options.command == "hash-password":
+        from exporter.cli.hash_password import hash_password
+
+        return hash_password(options.cost)
     if options.command == "import":
         from exporter.cli.import_modules import import_modules
 

@@ -19,6 +19,7 @@ from exporter.model import Severity
 from exporter.quantities import counted
 from exporter.reports.github import workflow_command
 from exporter.runner.registry import ExecutorRegistry
+from exporter.web_config import SECTIONS, load_web_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from exporter.cli.options import Options
     from exporter.errors import ConfigProblem
 
-FileKind = Literal["checks", "modules"]
+FileKind = Literal["checks", "modules", "web"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +93,14 @@ def checked_files(options: Options) -> list[CheckedFile]:
     kinds: list[tuple[FileKind, str | None]] = [
         ("checks", options.config_file),
         ("modules", options.blackbox_config_file),
+        ("web", options.web_config_file),
         *((_kind_of(Path(file)), file) for file in options.files),
     ]
-    loaders: Mapping[FileKind, Callable[[str, Options], CheckedFile]] = {"checks": _checks, "modules": _modules}
+    loaders: Mapping[FileKind, Callable[[str, Options], CheckedFile]] = {
+        "checks": _checks,
+        "modules": _modules,
+        "web": _web,
+    }
     found = []
     for kind, file in kinds:
         if file is None:
@@ -107,7 +113,10 @@ def checked_files(options: Options) -> list[CheckedFile]:
 
 
 def _kind_of(path: Path) -> FileKind:
-    return "modules" if "modules" in top_level_keys(path) else "checks"
+    keys = top_level_keys(path)
+    if "modules" in keys:
+        return "modules"
+    return "checks" if SECTIONS.keys().isdisjoint(keys) else "web"
 
 
 def _checks(file: str, options: Options) -> CheckedFile:
@@ -121,6 +130,11 @@ def _checks(file: str, options: Options) -> CheckedFile:
 def _modules(file: str, _options: Options) -> CheckedFile:
     modules = load_modules(Path(file))
     return CheckedFile(file=modules.file, kind="modules", summary=modules.summary, warnings=modules.warnings)
+
+
+def _web(file: str, options: Options) -> CheckedFile:
+    config = load_web_config(Path(file), open_health=options.open_health)
+    return CheckedFile(file=config.file, kind="web", summary=config.summary, warnings=config.warnings)
 
 
 def _problem_lines(checked: CheckedFile) -> Iterator[str]:

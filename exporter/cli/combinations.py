@@ -28,7 +28,7 @@ def check_what_belongs_together(options: Options) -> None:
     if options.command == "run":
         _check_outputs(options, get_args(OutputFormat))
         _check_repetition(options)
-    if options.config_check and options.config_file is None and options.blackbox_config_file is None:
+    if options.config_check and not (options.config_file or options.blackbox_config_file or options.web_config_file):
         raise UsageError("--config.check needs --config.file: without a file there is nothing to check")
     if options.endpoint == "metrics" and options.shards > 1:
         raise UsageError("--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided")

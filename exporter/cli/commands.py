@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Command = Literal[
-    "serve", "run", "check-config", "schema", "generate rules", "generate prometheus", "import", "healthcheck"
+    "serve", "run", "check-config", "schema", "generate rules", "generate prometheus", "import", "healthcheck",
+    "hash-password",
 ]  # fmt: skip
 
 
@@ -151,7 +152,15 @@ The exit status is 1 if anything differs that does not differ on purpose.""",
         "Ask the server on this machine whether it is healthy.",
         "Ask the server on this machine whether it is healthy, for images without curl.\n"
         "The request goes to the first address that it listens on: set the same flag or\n"
-        "variable as for the server.",
+        "variable as for the server. It is sent by HTTPS if the server asks for that. A\n"
+        "server with passwords or client certificates needs --web.open-health.",
         ("healthcheck", "healthcheck --web.listen-address=127.0.0.1:10116"),
+    ),
+    "hash-password": CommandText(
+        "hash-password [flags]",
+        "Make the hash of a password for basic_auth_users.",
+        "Make the bcrypt hash of a password, for basic_auth_users in --web.config.file.\n"
+        "The password is asked for twice, or read from the first line of standard input.",
+        ("hash-password", "hash-password --cost=12 < password.txt"),
     ),
 }

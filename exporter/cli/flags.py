@@ -29,7 +29,8 @@ from exporter.generate.scraping import Endpoint
 from exporter.logs import LogFormat
 
 _EVERY_COMMAND: tuple[Command, ...] = get_args(Command)
-_CONFIGURED: tuple[Command, ...] = tuple(command for command in _EVERY_COMMAND if command != "import")
+_HASHING: tuple[Command, ...] = ("hash-password",)
+_CONFIGURED: tuple[Command, ...] = tuple(command for command in _EVERY_COMMAND if command not in ("import", *_HASHING))
 _IMPORTING: tuple[Command, ...] = ("import",)
 _RUNNING: tuple[Command, ...] = ("serve", "run")
 _GENERATING: tuple[Command, ...] = ("generate rules", "generate prometheus")
@@ -94,6 +95,15 @@ FLAGS = (
         name="web.route-prefix", option="route_prefix", group="web", commands=_ADDRESSED,
         parse=read_route_prefix, metavar="PATH", default="the path of --web.external-url",
         help="Path before all routes. / when a proxy removes the path of the external URL from requests.",
+    ),
+    Flag(
+        name="web.config.file", option="web_config_file", group="web",
+        parse=read_path, metavar="PATH", default="the server is open to everybody, over plain HTTP",
+        help="TLS, users, headers and the rate limit of the server, in the format of Prometheus' exporter-toolkit.",
+    ),
+    Flag(
+        name="web.open-health", option="open_health", group="web", default="off",
+        help="Answer /-/healthy and /-/ready without password, client certificate or rate limit, but without details.",
     ),
     Flag(
         name="timeout-offset", option="timeout_offset_seconds", group="scrape",
@@ -236,6 +246,11 @@ FLAGS = (
         name="shard", option="shard", group="generate", commands=_FOR_PROMETHEUS,
         parse=read_integer(0, 999), metavar="NUMBER", default="0",
         help="Index of this server among them, from 0.",
+    ),
+    Flag(
+        name="cost", option="cost", group="hash-password", commands=_HASHING,
+        parse=read_integer(4, 18), metavar="NUMBER", default="10",
+        help="Cost of the hash: with each one more, the first request with a password takes twice as long.",
     ),
 )  # fmt: skip
 """Every flag, in the order of the help."""

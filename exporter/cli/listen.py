@@ -87,10 +87,10 @@ def open_listeners(addresses: tuple[ListenAddress, ...]) -> list[socket.socket]:
     return listeners
 
 
-def listener_url(listener: socket.socket, path: str = "/") -> str:
+def listener_url(listener: socket.socket, path: str = "/", scheme: str = "http") -> str:
     """Return a URL at which a path of the server can be reached from this machine."""
     host, port = listener.getsockname()[:2]
-    return f"http://{ListenAddress('localhost' if host in _EVERY_ADDRESS else host, port)}{path}"
+    return f"{scheme}://{ListenAddress('localhost' if host in _EVERY_ADDRESS else host, port)}{path}"
 
 
 def _open(address: ListenAddress) -> socket.socket:

@@ -46,6 +46,8 @@ class Options:
     allowed_targets: tuple[str, ...] = ()
     enable_exec: bool = False
     listen_addresses: tuple[ListenAddress, ...] = (ListenAddress("", DEFAULT_PORT),)
+    web_config_file: str | None = None
+    open_health: bool = False
     timeout_offset_seconds: float = 0.5
     history_limit: int = 30
     native_histograms: bool = False
@@ -77,6 +79,7 @@ class Options:
     scrape_interval_seconds: float | None = None
     shards: int = 1
     shard: int = 0
+    cost: int = 10
 
     @property
     def public_address(self) -> PublicAddress:

@@ -10,7 +10,9 @@ import asyncio
 import logging
 import signal
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -28,6 +30,7 @@ from exporter.scrape.status_changes import StatusChanges
 from exporter.version import __version__
 from exporter.web.app import create_app
 from exporter.web.limits import HEALTH_PATHS
+from exporter.web.live_web_config import WATCH_INTERVAL_SECONDS, open_web_config, web_config_blocks
 from exporter.web.server import GRACE_SECONDS, WebServer
 from exporter.web.site import Readiness, Site
 
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
     from exporter.cli.listen import ListenAddress
     from exporter.cli.options import Options
     from exporter.cli.program import Program
+    from exporter.config import LiveConfig
+    from exporter.exposition.series import Block
+    from exporter.web_config import TlsServer, WebConfig
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +59,13 @@ def serve(program: Program, options: Options) -> int:
     """Serve until a signal stops it; return the exit status.
 
     Raises:
+        ConfigError: When the web configuration is refused.
         OSError: When an address cannot be listened on.
     """
+    web_config = _web_config(program, options)
     listeners = open_listeners(options.listen_addresses)
     history = History(options.history_limit)
-    probes = _probes(program, options)
+    probes = _probes(program, options, web_config)
     service = ScrapeService(
         program.runner,
         program.live_config,
@@ -67,8 +75,8 @@ def serve(program: Program, options: Options) -> int:
         resolver_threads=program.network.resolver_threads,
         replaced_loops=lambda: program.runner.replaced_loops,
         changes=StatusChanges(),
-        more_blocks=tuple if probes is None else probes.own_blocks,
         native_histograms=options.native_histograms,
+        more_blocks=partial(_more_blocks, probes, web_config),
     )
     readiness = Readiness()
     site = Site(
@@ -83,6 +91,8 @@ def serve(program: Program, options: Options) -> int:
         public_address=options.public_address,
         probes=probes,
         offers_protobuf=options.native_histograms,
+        web_config=web_config,
+        open_health=options.open_health,
     )
     serving = _Serving(program, options, site, listeners)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -91,14 +101,29 @@ def serve(program: Program, options: Options) -> int:
     return 0
 
 
-def _probes(program: Program, options: Options) -> Probes | None:
+def _web_config(program: Program, options: Options) -> LiveConfig[WebConfig] | None:
+    if options.web_config_file is None:
+        return None
+    return open_web_config(Path(options.web_config_file), program.live_config.masks, open_health=options.open_health)
+
+
+def _more_blocks(probes: Probes | None, web_config: LiveConfig[WebConfig] | None) -> list[Block]:
+    """Return the metrics of parts that not every exporter has."""
+    blocks = [] if probes is None else probes.own_blocks()
+    return blocks if web_config is None else [*blocks, *web_config_blocks(web_config)]
+
+
+def _probes(program: Program, options: Options, web_config: LiveConfig[WebConfig] | None) -> Probes | None:
     if program.live_modules is None:
         return None
     logging.getLogger(Probes.__module__).setLevel(options.log_prober.upper())
-    if not options.allowed_targets and not all(_is_loopback(address) for address in options.listen_addresses):
+    authenticates = web_config is not None and web_config.current.authenticates
+    is_exposed = not authenticates and not all(_is_loopback(address) for address in options.listen_addresses)
+    if is_exposed and not options.allowed_targets:
         logger.warning(
-            "anyone who can reach this server can make it connect to almost any target, because it does not ask for a"
-            " password; --blackbox.allowed-targets restricts that"
+            "anyone who can reach this server can make it connect to almost any target, because it asks neither for a"
+            " password nor for a verified client certificate; --web.config.file or --blackbox.allowed-targets"
+            " restricts that"
         )
     return Probes(
         program.runner,
@@ -129,6 +154,7 @@ class _Serving:
             create_app(site),
             on_started=self._started,
             health_paths=frozenset(map(site.public_address.route, HEALTH_PATHS)),
+            tls=self._tls,
         )
 
     async def run(self) -> None:
@@ -138,6 +164,8 @@ class _Serving:
             tasks.start_soon(self._reload_when_asked)
             if self._options.auto_reload and self._program.has_files:
                 tasks.start_soon(self._watch_files)
+            if self._site.web_config is not None:
+                tasks.start_soon(self._watch_web_config, self._site.web_config)
             if self._program.is_demo:
                 tasks.start_soon(self._run_demo_once)
             await self._server.serve(sockets=self._listeners)
@@ -158,14 +186,23 @@ class _Serving:
             config.summary,
             config.file,
             of_modules,
-            " ".join(listener_url(listener, public_address.route("/")) for listener in self._listeners),
+            " ".join(listener_url(listener, public_address.route("/"), self._scheme) for listener in self._listeners),
             f", externally {public_address.external_url}/" if public_address.external_url else "",
         )
         self._program.live_config.log_warnings()
+        if self._site.web_config is not None:
+            self._site.web_config.log_warnings()
         if self._program.is_demo:
             logger.info(
                 "this is the built-in demo; write your checks into a file and start with --config.file=checks.yml"
             )
+
+    @property
+    def _scheme(self) -> str:
+        return "http" if self._site.web_config is None else self._site.web_config.current.scheme
+
+    def _tls(self) -> TlsServer | None:
+        return None if self._site.web_config is None else self._site.web_config.current.tls
 
     def _install_signals(self) -> None:
         """Install the signal handlers; a SIGHUP sent while the program was starting is delivered now."""
@@ -195,6 +232,12 @@ class _Serving:
         while True:
             await anyio.sleep(self._options.auto_reload_interval_seconds)
             await self._load(self._program.live_config.reload_if_changed)
+
+    async def _watch_web_config(self, web_config: LiveConfig[WebConfig]) -> None:
+        """Reload the web configuration and its certificates when they change, as exporter-toolkit always does."""
+        while True:
+            await anyio.sleep(WATCH_INTERVAL_SECONDS)
+            await self._load(web_config.reload_if_changed)
 
     async def _load(self, load: Callable[[], object]) -> None:
         """Load in a worker thread; errors have been logged there, and the old configuration stays in force."""

@@ -22,6 +22,9 @@ from starlette.status import HTTP_404_NOT_FOUND
 from exporter.errors import ConfigError, UnknownCheckNameError
 from exporter.generate.discovery import ExporterAsTarget, target_groups
 from exporter.scrape.selection import selected_checks
+from exporter.web.access import IS_STRANGER, Access
+from exporter.web.configured_headers import ConfiguredHeaders
+from exporter.web.limits import HEALTH_PATHS
 from exporter.web.middleware import Guard
 from exporter.web.page_routes import PageRoutes
 from exporter.web.probes import PROBE_ERRORS, ModuleRoutes
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from exporter.scrape.prepared import PreparedScrape
     from exporter.scrape.service import ScrapeRequest
     from exporter.web.site import Site
+    from exporter.web_config import WebConfig
 
 _RETRY_AFTER_SECONDS = 1
 _CLIENT_GONE = 499
@@ -77,7 +81,7 @@ def create_app(site: Site) -> Starlette:
             Route(address.route("/-/reload"), routes.reload, methods=["POST"]),
             *redirects(address),
         ],
-        middleware=[Middleware(Guard)],
+        middleware=_middleware(site),
         exception_handlers={
             HTTPException: routes.http_error,
             BadParameterError: routes.bad_parameter,
@@ -89,6 +93,20 @@ def create_app(site: Site) -> Starlette:
     )
     app.router.redirect_slashes = False  # it would redirect to the scheme and host that a proxy sees
     return app
+
+
+def _middleware(site: Site) -> list[Middleware]:
+    """Return what every request passes, outermost first."""
+    live = site.web_config
+    if live is None:
+        return [Middleware(Guard)]
+
+    def current() -> WebConfig:
+        return live.current
+
+    open_paths = frozenset(map(site.public_address.route, HEALTH_PATHS if site.open_health else ()))
+    headers = Middleware(ConfiguredHeaders, current=current)
+    return [headers, Middleware(Guard), Middleware(Access, current=current, open_paths=open_paths)]
 
 
 class _Routes:
@@ -172,7 +190,9 @@ class _Routes:
     async def healthy(self, request: Request) -> Response:
         """Report whether the process can work at all, however busy the threads for other pages are."""
         trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
-        return PlainTextResponse(f"{trouble}\n", status_code=503) if trouble else PlainTextResponse("healthy\n")
+        if trouble:
+            return PlainTextResponse(f"{_told(request, trouble)}\n", status_code=503)
+        return PlainTextResponse("healthy\n")
 
     async def ready(self, request: Request) -> Response:
         """Report whether scrapes are accepted: not while the exporter starts or stops, nor while no check can run."""
@@ -180,7 +200,7 @@ class _Routes:
         if self._site.readiness.ready:
             trouble = await to_thread.run_sync(self._site.runner_trouble, limiter=self._health_threads)
         if trouble:
-            return PlainTextResponse(f"not ready: {trouble}\n", status_code=503)
+            return PlainTextResponse(f"not ready: {_told(request, trouble)}\n", status_code=503)
         return PlainTextResponse("ready\n")
 
     async def reload(self, request: Request) -> Response:
@@ -224,3 +244,8 @@ class _Routes:
         response = self._pages.problem(request, error.status_code, error.detail, message)
         response.headers.update(error.headers or {})
         return response
+
+
+def _told(request: Request, trouble: str) -> str:
+    """Return what the client may know about a trouble: strangers learn no names of checks."""
+    return "no check can run" if getattr(request.state, IS_STRANGER, False) else trouble

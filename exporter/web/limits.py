@@ -27,6 +27,9 @@ MAX_HEAD_BYTES = 16 * 1024
 HEALTH_PATHS = frozenset(("/-/healthy", "/-/ready"))
 """What spare connections answer."""
 
+CLIENT_CERTIFICATE = "client_certificate"
+"""Key in the state of a request: whether the client has presented a certificate that was accepted."""
+
 _CLOSE = (b"connection", b"close")
 _VERSIONS = frozenset(("1.0", "1.1"))
 _TOO_LONG = f"the head of the request is longer than {MAX_HEAD_BYTES} bytes"
@@ -102,6 +105,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("a version that does not exist")
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             raise ValueError(_TOO_LONG)
+        self.scope["state"][CLIENT_CERTIFICATE] = self.transport.get_extra_info(CLIENT_CERTIFICATE, default=False)
         super().on_headers_complete()
         self._head_bytes = None
         self._has_partial_request = False

@@ -1,4 +1,4 @@
-"""The web server: uvicorn on sockets that are already open, with connection limits and without signal handlers."""
+"""The web server: uvicorn on sockets that are already open, with TLS and connection limits, without signal handlers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from exporter.web.limits import HEALTH_PATHS, BoundedProtocol, close_longest_idle
+from exporter.web.tls_transport import ServerTlsTransport
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
+
+    from exporter.web_config import TlsServer
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ class WebServer(uvicorn.Server):
         protocol: type[BoundedProtocol] = BoundedProtocol,
         *,
         health_paths: frozenset[str] = HEALTH_PATHS,
+        tls: Callable[[], TlsServer | None] = lambda: None,
     ) -> None:
         """Prepare to serve.
 
@@ -44,8 +48,10 @@ class WebServer(uvicorn.Server):
             on_started: Called once connections are accepted.
             protocol: The class of each connection.
             health_paths: The paths that are answered even when there are too many connections.
+            tls: Called for each connection: how it speaks TLS, or None for plain HTTP.
         """
         self._on_started = on_started
+        self._tls = tls
         self._protocol = protocol
         self._health_paths = health_paths
         self._accepting: list[asyncio.Task[None]] = []
@@ -112,10 +118,11 @@ class WebServer(uvicorn.Server):
         except OSError:
             connection.close()
 
-    def _new_protocol(self) -> BoundedProtocol:
+    def _new_protocol(self) -> BoundedProtocol | ServerTlsTransport:
         connection = self._protocol(self.config, self.server_state, self.lifespan.state)
         connection.health_paths = self._health_paths
-        return connection
+        tls = self._tls()
+        return connection if tls is None else ServerTlsTransport(connection, tls)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

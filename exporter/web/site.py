@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from exporter.scrape.history import History
     from exporter.scrape.probes import Probes
     from exporter.scrape.service import ScrapeService
+    from exporter.web_config import WebConfig
 
 
 class Readiness:
@@ -40,6 +41,8 @@ class Site:
         public_address: Where clients find the exporter.
         probes: Runs modules against targets that requests name; None without modules.
         offers_protobuf: Whether clients that ask for protobuf get it, for the sake of native histograms.
+        web_config: The web configuration in force; None without one.
+        open_health: Whether everybody may ask for the server's health.
     """
 
     service: ScrapeService
@@ -53,3 +56,5 @@ class Site:
     public_address: PublicAddress = field(default_factory=PublicAddress)
     probes: Probes | None = None
     offers_protobuf: bool = False
+    web_config: LiveConfig[WebConfig] | None = None
+    open_health: bool = False

@@ -12,20 +12,26 @@ from exporter.web.limits import HEALTH_PATHS, BoundedProtocol
 from exporter.web.server import WebServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
+
+    from exporter.web_config import TlsServer
 
 
 @contextmanager
 def run_web_server(
-    app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol, *, health_paths: frozenset[str] = HEALTH_PATHS
+    app: ASGIApp,
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+    *,
+    tls: Callable[[], TlsServer | None] = lambda: None,
+    health_paths: frozenset[str] = HEALTH_PATHS,
 ) -> Iterator[str]:
     """Serve the app for the duration of the block; yield its URL without the trailing slash."""
     listeners = open_listeners((ListenAddress("127.0.0.1", 0),))
-    url = listener_url(listeners[0]).removesuffix("/")
+    url = listener_url(listeners[0], scheme="http" if tls() is None else "https").removesuffix("/")
     started = threading.Event()
-    server = WebServer(app, started.set, protocol, health_paths=health_paths)
+    server = WebServer(app, started.set, protocol, health_paths=health_paths, tls=tls)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=listeners)), daemon=True)
     thread.start()
     assert started.wait(20)

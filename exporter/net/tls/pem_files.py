@@ -1,4 +1,4 @@
-"""Read PEM files of certificates and keys, or report what they contain instead and how to fix it.
+"""Read certificates and keys in PEM, from files or texts, or report what they contain instead and how to fix it.
 
 Source: RFC 7468 for the form and the labels.
 """
@@ -46,11 +46,7 @@ def read_certificates(path: str) -> str:
         OSError: When the system refuses to read it.
         ValueError: When it contains none; the message completes "it " with what it contains.
     """
-    content = _read(path)
-    blocks = [block[0].decode("ascii", "replace") for block in _CERTIFICATE.finditer(content)]
-    if not blocks:
-        raise ValueError(_found_instead(content, "certificate"))
-    return "\n".join(blocks)
+    return certificates_in(read_pem(path))
 
 
 def read_chain(path: str) -> tuple[x509.Certificate, ...]:
@@ -60,11 +56,7 @@ def read_chain(path: str) -> tuple[x509.Certificate, ...]:
         OSError: When the system refuses to read it.
         ValueError: When it contains none, or one that cannot be parsed.
     """
-    text = read_certificates(path)
-    try:
-        return tuple(x509.load_pem_x509_certificates(text.encode()))
-    except (ValueError, x509.InvalidVersion) as error:
-        raise ValueError("it holds no certificate in PEM form that can be read") from error
+    return parse_chain(read_pem(path))
 
 
 def read_key(path: str) -> PrivateKeyTypes:
@@ -74,7 +66,55 @@ def read_key(path: str) -> PrivateKeyTypes:
         OSError: When the system refuses to read it.
         ValueError: When it contains none, or one that needs a password.
     """
-    content = _read(path)
+    return parse_key(read_pem(path))
+
+
+def read_pem(path: str) -> bytes:
+    """Return the content of a file that is to hold PEM; blocks.
+
+    Raises:
+        OSError: When the system refuses to read it.
+        ValueError: When it is empty or too large.
+    """
+    content = read_regular(path, MAX_PEM_BYTES)
+    if len(content) > MAX_PEM_BYTES:
+        raise ValueError(f"it is larger than {MAX_PEM_BYTES >> 20} MiB")
+    if not content.strip():
+        raise ValueError("it is empty")
+    return content
+
+
+def certificates_in(content: bytes) -> str:
+    """Return the certificates in a text as PEM.
+
+    Raises:
+        ValueError: When it contains none; the message completes "it " with what it contains.
+    """
+    blocks = [block[0].decode("ascii", "replace") for block in _CERTIFICATE.finditer(content)]
+    if not blocks:
+        raise ValueError(_found_instead(content, "certificate"))
+    return "\n".join(blocks)
+
+
+def parse_chain(content: bytes) -> tuple[x509.Certificate, ...]:
+    """Return the parsed certificates in a text.
+
+    Raises:
+        ValueError: When it contains none, or one that cannot be parsed.
+    """
+    text = certificates_in(content)
+    try:
+        return tuple(x509.load_pem_x509_certificates(text.encode()))
+    except (ValueError, x509.InvalidVersion) as error:
+        raise ValueError("it holds no certificate in PEM form that can be read") from error
+
+
+def parse_key(content: bytes) -> PrivateKeyTypes:
+    """Return the private key in a text.
+
+    Raises:
+        ValueError: When it contains none, or one that needs a password.
+    """
     try:
         return load_pem_private_key(content, password=None)
     except UnsupportedAlgorithm as error:
@@ -83,15 +123,6 @@ def read_key(path: str) -> PrivateKeyTypes:
         raise ValueError("its key needs a password, and none can be given; write it without one") from error
     except ValueError as error:
         raise ValueError(_found_instead(content, "key")) from error
-
-
-def _read(path: str) -> bytes:
-    content = read_regular(path, MAX_PEM_BYTES)
-    if len(content) > MAX_PEM_BYTES:
-        raise ValueError(f"it is larger than {MAX_PEM_BYTES >> 20} MiB")
-    if not content.strip():
-        raise ValueError("it is empty")
-    return content
 
 
 def _found_instead(content: bytes, wanted: str) -> str:

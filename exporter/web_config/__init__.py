@@ -1,0 +1,11 @@
+"""The web configuration: TLS, users, headers and the rate limit of the web server, in exporter-toolkit's format.
+
+Source: Prometheus' exporter-toolkit, docs/web-configuration.md.
+"""
+
+from __future__ import annotations
+
+from exporter.web_config.load import SECTIONS, load_web_config
+from exporter.web_config.model import RateLimit, TlsServer, WebConfig
+
+__all__ = ["SECTIONS", "RateLimit", "TlsServer", "WebConfig", "load_web_config"]

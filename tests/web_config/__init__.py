@@ -1,0 +1,1 @@
+"""Tests of `exporter.web_config`."""
