@@ -223,7 +223,7 @@ def test_every_flag_that_is_named_exists() -> None:
     known = {flag.name for flag in FLAGS} | {"no-config.enable-auto-reload", "help"}
     foreign = {
         "tag", "namespace", "from-file", "yes", "no-install-recommends", "storage.path", "storage.tsdb.path",
-        "cluster.listen-address", "alertmanager.url", "enable-feature",
+        "cluster.listen-address", "alertmanager.url", "enable-feature", "now",
     }  # fmt: skip
     assert named - known - foreign == set()
 
