@@ -51,13 +51,22 @@ class Causes(NamedTuple):
 
 
 def causes_of(expectations: Iterable[Expectation]) -> Causes:
-    """Return those of a check's expectations that may be such a cause; of groups, those about nothing else."""
+    """Return those of a check's expectations that may be such a cause; of groups, those about nothing else.
+
+    That a header has to be there may stand beside its regular expression, as `fail_if_header_matches` demands.
+    """
     by_parts = [(one, leaves([one])) for one in expectations]
     return Causes(
-        regular=tuple([one for one, parts in by_parts if all(map(_is_regular, parts))]),
+        regular=tuple([one for one, parts in by_parts if _are_regular(parts)]),
         of_cel=tuple([one for one, parts in by_parts if all(part.subject.name == CEL.name for part in parts)]),
     )
 
 
-def _is_regular(expectation: Expectation) -> bool:
-    return expectation.subject in (HEADER, BODY) and expectation.operator in PATTERN_OPERATORS
+def _are_regular(parts: Sequence[Expectation]) -> bool:
+    """Whether conditions are about regular expressions in headers or the body."""
+    operators = {part.operator for part in parts}
+    return (
+        all(part.subject in (HEADER, BODY) for part in parts)
+        and not operators.isdisjoint(PATTERN_OPERATORS)
+        and operators <= {*PATTERN_OPERATORS, "exists"}
+    )

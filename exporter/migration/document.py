@@ -14,7 +14,7 @@ from exporter.migration.inline_secrets import REMARK, with_remarks_on_secrets
 from exporter.migration.listed_targets import why_written_out
 from exporter.migration.prometheus import RequestedProbe, requested_probes
 from exporter.migration.written_check import CannotWriteError, key_order, written_expectations, written_settings
-from exporter.migration.written_rules import repeated_fields, written_rules
+from exporter.migration.written_rules import asks_for_addresses, repeated_fields, written_rules
 from exporter.model.checks import LONGEST_SCRAPE_SECONDS
 from exporter.settings import duration_text, parse_duration
 
@@ -174,6 +174,8 @@ def _item(
         return _Item([*remarks, f"The module {name} of the job {job.job_name} has no equivalent for {error}."], {})
     named += ((one, probe) for one, (probe, _) in zip(names, made, strict=True))
     repeated = repeated_fields(made[0][1].settings)
+    if asks_for_addresses(made[0][1].settings):
+        remarks.append(f"The module {name} asks its proxy for addresses; a check asks it for names.")
     remarks += (
         f"The module {name} sends the header {field} several times; a check sends it once, with the first value."
         for field in repeated

@@ -43,3 +43,12 @@ def repeated_fields(settings: BaseModel) -> list[str]:
     names = [*settings.headers, *(name for name, _ in settings.rules.further_fields)]
     counted = Counter(map(str.lower, names))
     return list({name.lower(): name for name in reversed(names) if counted[name.lower()] > 1}.values())
+
+
+def asks_for_addresses(settings: BaseModel) -> bool:
+    """Whether a module looks up names for its proxy, which a check leaves to the proxy."""
+    return (
+        isinstance(settings, ModuleHttpSettings)
+        and (settings.proxy is not None or settings.proxy_from_environment)
+        and settings.rules.resolves_for_proxies
+    )

@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -32,7 +33,6 @@ from tests.servers.unix import serve_unix
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from exporter.checks.base import CheckType
     from exporter.model import Check, Result
@@ -56,7 +56,8 @@ class Aim:
         keys: Further keys of the check.
         secrets: Keys that hold the canary.
         steps: The phases that its keys name, besides those that the type declares.
-        transport: What the peer listens on; empty when no peer of the test's own can answer it.
+        transport: What the peer listens on, or `program` for one that is run; empty when there is none that anybody may
+            be: `test_icmp.py` has hosts of its own, which are silent and send garbage.
         on_silence: The reason of a check whose peer says nothing.
         on_garbage: The reason of a check whose peer sends garbage.
     """
@@ -65,7 +66,7 @@ class Aim:
     keys: dict[str, Any] = field(default_factory=dict)
     secrets: dict[str, Any] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
-    transport: Literal["tcp", "udp", "unix", ""] = "tcp"
+    transport: Literal["tcp", "udp", "unix", "program", ""] = "tcp"
     on_silence: Reason = Reason.TIMEOUT
     on_garbage: Reason = Reason.PROTOCOL
 
@@ -90,8 +91,19 @@ AIMS: dict[str, Aim] = {
     "udp": Aim(keys={"dialogue": DIALOGUE}, steps=STEPS, transport="udp", on_garbage=Reason.TIMEOUT),
     "unix": Aim(target="{port}", keys={"dialogue": DIALOGUE}, steps=STEPS, transport="unix", on_garbage=Reason.TIMEOUT),
     "domain": Aim(target="shop.example", keys={"protocol": "rdap", "rdap_server": "http://127.0.0.1:{port}/"}),
-    "http-steps": Aim(transport=""),
-    "exec": Aim(transport=""),
+    "http-steps": Aim(
+        target="http://127.0.0.1:{port}/",
+        keys={"steps": [{"name": "ask", "url": "/"}, {"name": "hear", "url": "/"}]},
+        secrets={"steps": [{"name": "ask", "url": "/", "headers": {"Authorization": CANARY}}]},
+        steps=STEPS,
+    ),
+    "exec": Aim(
+        target="app.example",
+        keys={"command": ["{port}"]},
+        secrets={"environment": {"TOKEN": CANARY}},
+        transport="program",
+        on_garbage=Reason.STATUS,
+    ),
 }
 """A type that is not listed is aimed at a TCP port."""
 
@@ -112,6 +124,8 @@ def aimed(value: Any, port: int | str) -> Any:
     """A value of the document with {port} replaced wherever it stands."""
     if isinstance(value, dict):
         return {key: aimed(each, port) for key, each in value.items()}
+    if isinstance(value, list):
+        return [aimed(each, port) for each in value]
     return value.replace("{port}", str(port)) if isinstance(value, str) else value
 
 
@@ -129,13 +143,18 @@ def written(check_type: CheckType, port: int | str, *, secret: bool = False) -> 
 
 
 def check_of(check_type: CheckType, port: int | str) -> Check:
-    (check,) = parse_config(json.dumps({"checks": [written(check_type, port)]}), "f.yml", TYPES).checks
+    (check,) = parse_config(
+        json.dumps({"checks": [written(check_type, port)]}), "f.yml", TYPES, allow_programs=True
+    ).checks
     return check
 
 
 @contextmanager
 def peer(check_type: CheckType, answer: bytes | None) -> Iterator[int | str]:
-    """A peer that answers whatever it is sent, or says nothing; one on TCP or a Unix socket speaks first."""
+    """A peer that answers whatever it is sent, or says nothing; one on TCP or a Unix socket speaks first.
+
+    The answer of a program is its output, with the exit status 2 for critical; one that says nothing does not end.
+    """
     transport, talk = aim_at(check_type).transport, partial(_talk, answer)
     if transport == "udp":
         with serve_datagrams(lambda _: [] if answer is None else [answer]) as port:
@@ -143,9 +162,21 @@ def peer(check_type: CheckType, answer: bytes | None) -> Iterator[int | str]:
     elif transport == "unix":
         with TemporaryDirectory() as directory, serve_unix(f"{directory}/socket", talk):
             yield f"{directory}/socket"
+    elif transport == "program":
+        with TemporaryDirectory() as directory:
+            yield _program(Path(directory), answer)
     else:
         with serve(talk) as server:
             yield server.port
+
+
+def _program(directory: Path, answer: bytes | None) -> str:
+    (directory / "output").write_bytes(answer or b"")
+    file = directory / "program"
+    rest = "exec sleep 60" if answer is None else f"cat {directory}/output; exit 2"
+    file.write_text(f"#!/bin/sh\n{rest}\n", encoding="utf-8")
+    file.chmod(0o755)
+    return str(file)
 
 
 def _talk(answer: bytes | None, connection: socket.socket) -> None:
@@ -308,10 +339,13 @@ def test_pages_show_the_same_series_each_time_and_no_secret(tmp_path: Path) -> N
             "tcp": stack.enter_context(serve(repeat)).port,
             "udp": stack.enter_context(serve_datagrams(lambda data: [data])),
             "unix": str(tmp_path / "socket"),
+            "program": "/usr/bin/env",
         }
         stack.enter_context(serve_unix(ports["unix"], repeat))  # type: ignore[arg-type] # a path, as above
         checks = [written(one, ports[aim_at(one).transport], secret=True) for one in peered]
-        exporter = stack.enter_context(run_exporter(tmp_path, json.dumps({"checks": checks}), "--log.level=debug"))
+        exporter = stack.enter_context(
+            run_exporter(tmp_path, json.dumps({"checks": checks}), "--log.level=debug", "--enable-exec")
+        )
         scrapes = [exporter.get("/metrics")[1] for _ in range(2)]
         pages = [exporter.get(path)[1] for path in ("/", "/config", *(f"/checks/{one.name}" for one in peered))]
         pages += [exporter.get(f"/probe?check={one.name}")[1] for one in peered]

@@ -350,7 +350,15 @@ def test_a_check_that_is_cut_off_keeps_what_it_had(run: Callable[..., Result]) -
 
 @pytest.mark.parametrize(
     ("expectation", "failed"),
-    [("body: {matches: good}", 1), ("body: {contains: good}", 0), ("header: X, matches: y", 1), ("status: 2xx", 0)],
+    [
+        ("body: {matches: good}", 1),
+        ("body: {contains: good}", 0),
+        ("header: X, matches: y", 1),
+        ("header: X, exists: true", 0),
+        ("all: [{header: X, exists: true}, {header: X, not_matches: y}]", 1),
+        ("all: [{status: 2xx}, {body: {matches: good}}]", 0),
+        ("status: 2xx", 0),
+    ],
 )
 def test_patterns_that_fail_are_told_apart(run: Callable[..., Result], expectation: str, failed: int) -> None:
     """`probe_failed_due_to_regex` says whether a pattern was what failed."""

@@ -166,3 +166,19 @@ def test_targets_are_written_out_when_their_files_mean_something_else(case: str,
     )
     assert (remark in text, "target_files:" in text) == (True, False), text
     assert len(loaded(tmp_path, text).checks) == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "remarks"),
+    [
+        ("proxy_url: 'http://proxy.test:3128'", 1),
+        ("proxy_from_environment: true", 1),
+        ("proxy_url: 'http://proxy.test:3128', skip_resolve_phase_with_proxy: true", 0),
+        ("skip_resolve_phase_with_proxy: true", 0),
+    ],
+)
+def test_a_proxy_that_is_asked_for_addresses_has_a_comment(tmp_path: Path, keys: str, remarks: int) -> None:
+    """A check leaves names to its proxy, which is no difference to a module that does so as well."""
+    text = imported(tmp_path, f"  m: {{prober: http, http: {{{keys}}}}}\n", job(STATIC))
+    remark = "  # The module m asks its proxy for addresses; a check asks it for names.\n"
+    assert text.count(remark) == remarks, text
