@@ -118,8 +118,15 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "exporter.ssh": (("fingerprints", "hello"), ("host_key",), ("",)),
     "exporter.websocket": (("handshake", "messages", "settings"), ("peer",), ("",)),
-    "exporter.http_steps": (("addressing",), ("settings",), ("captures", "series"), ("requests", "session"), ("",)),
     "exporter.web_config": (("model", "tls_names"), ("server_context",), ("tls",), ("load",), ("",)),
+    "exporter.http_steps": (
+        ("addressing",),
+        ("settings",),
+        ("captures", "series"),
+        ("requests", "session"),
+        ("prepared",),
+        ("",),
+    ),
     "exporter.checks": (("*",), ("builtin",), ("",)),
 }
 """The order within a room, bottom to top. Modules on one line may use each other, except that those of `*`, which

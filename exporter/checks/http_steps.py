@@ -9,24 +9,24 @@ from __future__ import annotations
 import asyncio
 from math import isfinite
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 from exporter.checks.base import Section
-from exporter.checks.judging_answers import demands_of, log_remarks, with_large_ones_judged, without_large_ones
+from exporter.checks.judging_answers import log_remarks, with_large_ones_judged, without_large_ones
 from exporter.expect import DURATION as STEP_SECONDS
 from exporter.expect import evaluate
 from exporter.http.client import ProbeTransport
-from exporter.http.observations import answer_observations, head_observations, value_finders
+from exporter.http.observations import answer_observations, head_observations
 from exporter.http.response import decode_later
 from exporter.http.shared import HttpShared
-from exporter.http.subjects import HEADER, OF_BODY, SUBJECTS, expected_status
+from exporter.http.subjects import SUBJECTS, expected_status
 from exporter.http.url import parse_http_url
-from exporter.http_steps.requests import step_request
+from exporter.http_steps.prepared import PreparedSteps, prepared_steps
 from exporter.http_steps.series import STEPS_METRICS, steps_measurements
 from exporter.http_steps.session import StepsSession
 from exporter.http_steps.settings import HttpStep, HttpStepsSettings
 from exporter.judging.content import remarks_of
-from exporter.model import name_within, within
+from exporter.model import name_within
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
 from exporter.plugin import (
@@ -44,9 +44,8 @@ from exporter.quantities import seconds_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.checks.judging_answers import Demands
     from exporter.http.run import HttpRun
-    from exporter.http_steps.requests import StepRequest
+    from exporter.http_steps.prepared import PreparedStep
     from exporter.model import Observation
     from exporter.plugin import Attempt, BatchContext, Check, CheckSettings, Expectation
 
@@ -55,39 +54,6 @@ _KEPT_PART, _MOST_KEPT_SECONDS = 0.2, 5.0
 
 _MARGIN_PART, _MOST_MARGIN_SECONDS = 0.05, 0.1
 """How much earlier than the attempt `finally` ends, so that the failure of a step before it is still reported."""
-
-
-class PreparedStep(NamedTuple):
-    """What every run of a step needs, worked out once; shared by runs and never changed.
-
-    Attributes:
-        step: The step.
-        request: Its request.
-        needs: The captures that its request needs.
-        expectations: What is expected of its response.
-        closing: What the check itself expects of its response, which is the last one; else empty.
-        values: What finds each of its values, by name.
-        demands: All of these.
-        of_header: Whether any of it is about header fields.
-        of_body: Whether any of it is about the content of the body.
-    """
-
-    step: HttpStep
-    request: StepRequest
-    needs: frozenset[str]
-    expectations: tuple[Expectation, ...]
-    closing: tuple[Expectation, ...]
-    values: Mapping[str, Expectation]
-    demands: Demands
-    of_header: bool
-    of_body: bool
-
-
-class PreparedSteps(NamedTuple):
-    """The prepared steps of a check, and those of `finally`."""
-
-    steps: tuple[PreparedStep, ...]
-    finally_steps: tuple[PreparedStep, ...]
 
 
 class HttpStepsExecutor:
@@ -104,7 +70,7 @@ class HttpStepsExecutor:
         """Make the requests and return the result."""
         attempt = current_attempt()
         session = StepsSession(attempt)
-        prepared = check.prepared if isinstance(check.prepared, PreparedSteps) else _prepare(check)
+        prepared = check.prepared if isinstance(check.prepared, PreparedSteps) else prepared_steps(check)
         try:
             failure = await self._run_steps(check, prepared, session)
             for failed in [await self._run_finally(check, one, session) for one in prepared.finally_steps]:
@@ -241,39 +207,6 @@ def _measure(check: Check[HttpStepsSettings], session: StepsSession) -> None:
     session.hide_in_log()
 
 
-def _prepare(check: Check[HttpStepsSettings]) -> PreparedSteps:
-    settings = check.settings
-    last = settings.steps[-1]
-    return PreparedSteps(
-        tuple(_prepared(check, step, is_last=step is last) for step in settings.steps),
-        tuple(_prepared(check, step, is_last=False) for step in settings.finally_steps),
-    )
-
-
-def _prepared(check: Check[HttpStepsSettings], step: HttpStep, *, is_last: bool) -> PreparedStep:
-    expectations = tuple(one for one in check.expectations if one.section == step.name)
-    of_check = (*(one for one in check.expectations if not one.section), *check.retry_expectations)
-    closing = of_check if is_last else ()
-    values = {name: within(step.name, finder) for name, finder in value_finders(step).items()}
-    demands = demands_of((*expectations, *closing, *values.values()))
-    request = step_request(check.settings, step)
-    return PreparedStep(
-        step=step,
-        request=request,
-        needs=request.references(),
-        expectations=expectations,
-        closing=closing,
-        values=values,
-        demands=demands,
-        of_header=any(_is_demanded(step, name, demands) for name in (HEADER.name,)),
-        of_body=any(_is_demanded(step, name, demands) for name in OF_BODY),
-    )
-
-
-def _is_demanded(step: HttpStep, name: str, demands: Demands) -> bool:
-    return name in demands.costs or name_within(step.name, name) in demands.costs
-
-
 def _sections(settings: CheckSettings) -> tuple[Section, ...]:
     known = cast("HttpStepsSettings", settings)
     return tuple(
@@ -303,7 +236,7 @@ HTTP_STEPS = CheckType(
     name="http-steps",
     description="Makes HTTP requests in order that share cookies and captures, and judges each response",
     executor=_executor,
-    prepare=_prepare,
+    prepare=prepared_steps,
     settings=HttpStepsSettings,
     metrics=(*RESOLUTION_METRICS, *STEPS_METRICS, PROBE_VALUE, *TLS_METRICS),
     subjects=SUBJECTS,
