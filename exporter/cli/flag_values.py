@@ -111,6 +111,15 @@ def read_path(text: str) -> str:
     return text
 
 
+def read_optional_path(text: str) -> str | None:
+    """Read a path; an empty text stands for none, as it does for the exporters of the Prometheus project.
+
+    Raises:
+        ValueError: When it cannot be the name of a file.
+    """
+    return read_path(text) if text else None
+
+
 def read_output(text: str) -> Output:
     """Read a format, a format and a path (`junit:report.xml`), or a path alone: what has a dot or a slash.
 

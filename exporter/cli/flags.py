@@ -17,6 +17,7 @@ from exporter.cli.flag_values import (
     read_label,
     read_level,
     read_name,
+    read_optional_path,
     read_output,
     read_path,
     read_route_prefix,
@@ -98,7 +99,7 @@ FLAGS = (
     ),
     Flag(
         name="web.config.file", option="web_config_file", group="web",
-        parse=read_path, metavar="PATH", default="the server is open to everybody, over plain HTTP",
+        parse=read_optional_path, metavar="PATH", default="the server is open to everybody, over plain HTTP",
         help="TLS, users, headers and the rate limit of the server, in the format of Prometheus' exporter-toolkit.",
     ),
     Flag(

@@ -34,6 +34,7 @@ FLAGS = (
     ("--config.check", "--log.level=error", "--log.format=logfmt"),
     ("--config.check", "--web.listen-address=:9115", "--web.listen-address=[::1]:9116"),
     ("--config.check", "--web.external-url=https://monitor.example/blackbox/", "--web.route-prefix=/"),
+    ("--config.check", "--web.config.file="),
     ("--no-config.check", "--version"),
 )
 """The flags of blackbox_exporter in the form in which people give them, besides those of TLS and sockets."""
