@@ -115,7 +115,7 @@ FLAGS = (
     Flag(
         name="history.limit", option="history_limit", group="scrape",
         parse=read_integer(1, 1000), metavar="RUNS", default="30",
-        help="Runs kept per check, and probes of modules kept for all targets, for the pages.",
+        help="Runs kept per check, and probes of modules for all targets, for the pages; besides, as many failed ones.",
     ),
     Flag(
         name="metrics.native-histograms", option="native_histograms", group="scrape", default="off",
