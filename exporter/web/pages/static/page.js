@@ -195,7 +195,7 @@ function addReading(chart) {
   plot.setAttribute("tabindex", "0");
   plot.setAttribute("data-own", "");
   plot.addEventListener("keydown", (event) => {
-    const values = [...plot.querySelectorAll("[data-value]")];
+    const values = [...plot.querySelectorAll("rect")];
     const at = values.findIndex((value) => value.classList.contains("at"));
     const last = values.length - 1;
     const to = { ArrowRight: Math.min(at + 1, last), ArrowLeft: at < 0 ? last : Math.max(at - 1, 0), Home: 0, End: last }[event.key];
@@ -203,7 +203,7 @@ function addReading(chart) {
     event.preventDefault();
     values[at]?.classList.remove("at");
     values[to].classList.add("at");
-    reading.textContent = values[to].dataset.value;
+    reading.textContent = values[to].textContent;
   });
 }
 
