@@ -12,24 +12,21 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.exposition.counters import identity_of
-from exporter.foreign import text_of
-from exporter.model import LogLine, Reason, ResultStatus
+from exporter.model import Reason, ResultStatus
+from exporter.scrape.bounded_logs import bounded_log, bytes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-    from exporter.model import CertificateFacts, Check, ExpectationOutcome, Measurement, Result
+    from exporter.model import CertificateFacts, Check, ExpectationOutcome, LogLine, Measurement, Result
 
-_MAX_TEXT_CHARACTERS = 1000
+_MAX_DETAIL_CHARACTERS = 1000
 _POINT_DETAIL_CHARACTERS = 200
 _NEWEST_SHARE = 0.75
 _RUN_BYTES = 400
-_LOG_LINE_BYTES = 300
-_FIELD_BYTES = 50
 _MEASUREMENT_BYTES = 100
 _EXPECTATION_BYTES = 200
 _CERTIFICATE_BYTES = 50  # the facts themselves are shared by all runs that saw the certificate
-_SMALL = frozenset((int, float, bool, type(None)))
 
 _POINT = Struct("<4dI2BH")
 """Times, attempts, verdict, reason and the length of the detail, which follows."""
@@ -224,11 +221,11 @@ class _Ring:
 def _remembered(result: Result) -> tuple[Run, int]:
     """Return a result as a run with bounded texts, and the estimated memory it takes."""
     log = result.log
-    log_bytes = _bytes_of(log)
+    log_bytes = bytes_of(log)
     if log_bytes is None:
         log = bounded_log(log)
-        log_bytes = _bytes_of(log) or 0
-    detail = result.detail[:_MAX_TEXT_CHARACTERS]
+        log_bytes = bytes_of(log) or 0
+    detail = result.detail[:_MAX_DETAIL_CHARACTERS]
     size = _RUN_BYTES + len(detail) + log_bytes
     size += _MEASUREMENT_BYTES * len(result.measurements) + _EXPECTATION_BYTES * len(result.expectations)
     size += _CERTIFICATE_BYTES * len(result.certificates)
@@ -253,46 +250,10 @@ def _cut(run: Run, size: int, max_bytes: int) -> tuple[Run, int]:
     """Drop the measurements, then as many of the last log lines as do not fit."""
     log = run.log
     rest = size - _MEASUREMENT_BYTES * len(run.measurements)
-    log_bytes = _bytes_of(log) or 0
+    log_bytes = bytes_of(log) or 0
     rest -= log_bytes
     room = max(0, max_bytes - rest)
     while log_bytes > room:
         log = log[: min(len(log) - 1, len(log) * room // log_bytes)]
-        log_bytes = _bytes_of(log) or 0
+        log_bytes = bytes_of(log) or 0
     return run._replace(measurements=(), log=log), rest + log_bytes
-
-
-def _bytes_of(log: tuple[LogLine, ...]) -> int | None:
-    """Estimate the memory of a log; None when it contains something that is not small.
-
-    This is one plain loop, because every result of every scrape passes through it.
-    """
-    size = _LOG_LINE_BYTES * len(log)
-    for _, message, fields in log:
-        length = len(message)
-        if length > _MAX_TEXT_CHARACTERS:
-            return None
-        size += length + _FIELD_BYTES * len(fields)
-        for value in fields.values():
-            kind = value.__class__
-            if kind is str:
-                length = len(value)  # type: ignore[arg-type] # its class has just been checked
-                if length > _MAX_TEXT_CHARACTERS:
-                    return None
-                size += length
-            elif kind not in _SMALL:
-                return None
-    return size
-
-
-def bounded_log(log: tuple[LogLine, ...]) -> tuple[LogLine, ...]:
-    """Return a log whose lines take little memory and keep no object alive."""
-    return log if _bytes_of(log) is not None else tuple(map(_bounded, log))
-
-
-def _bounded(line: LogLine) -> LogLine:
-    """Return the line with long texts cut and objects converted to text, so that it keeps no body alive."""
-    fields: Mapping[str, object] = {
-        name: value if value.__class__ in _SMALL else text_of(value) for name, value in line.fields.items()
-    }
-    return LogLine(line.offset_seconds, line.message[:_MAX_TEXT_CHARACTERS], fields)

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from exporter.model import ResultStatus
-from exporter.scrape.history import bounded_log
+from exporter.scrape.bounded_logs import bounded_log
 
 if TYPE_CHECKING:
     from exporter.blackbox.page import ProbePages
