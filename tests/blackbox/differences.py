@@ -46,6 +46,13 @@ DIFFERENCES = (
         "They were configured for one origin",
     ),
     Difference(
+        "redirect-same-host",
+        "Credentials after a redirect to the same host",
+        "Dropped by versions after 0.28",
+        "Sent again",
+        "A defect there",
+    ),
+    Difference(
         "redirect-protocol",
         "`preferred_ip_protocol` after a redirect",
         "Applies to the first request only",
@@ -194,6 +201,13 @@ DIFFERENCES = (
         "A defect there",
     ),
     Difference(
+        "labels-twice",
+        "`labels` in two steps of `query_response`",
+        "The request ends without an answer when both match",
+        "A series of `probe_expect_info` for each step that matched, which have to have the same label names",
+        "A defect there",
+    ),
+    Difference(
         "dialogue-limits",
         "`query_response`",
         "A step reads any number of lines",
@@ -234,6 +248,13 @@ DIFFERENCES = (
         "Nothing about it is exported",
         "`probe_ssl_*` and `probe_tls_*` report it; with `--blackbox.strict` they are absent",
         "An expired certificate is one whose expiry matters",
+    ),
+    Difference(
+        "weak-certificates",
+        "Certificates with RSA keys of 1024 bits, and chains of more than 20 certificates",
+        "Accepted",
+        "Fail verification",
+        "Such keys are too short, and such chains a burden",
     ),
     Difference(
         "failure-reason",
@@ -304,6 +325,34 @@ DIFFERENCES = (
         "500",
         "400",
         "The request is wrong, not the server",
+    ),
+    Difference(
+        "unknown-paths",
+        "Paths that do not exist, and `/debug/pprof`",
+        "The start page, and the profiler",
+        "404",
+        "A mistake shows, and a profiler is not for everybody",
+    ),
+    Difference(
+        "methods",
+        "`/probe` with another method than GET and HEAD",
+        "Runs a probe",
+        "405",
+        "A request that changes nothing is a GET",
+    ),
+    Difference(
+        "own-metrics",
+        "`go_*`, `promhttp_*`, `net_conntrack_*` and `blackbox_exporter_build_info` on `/metrics`",
+        "Metrics of the program in Go",
+        "`nyxmon_*` and `process_*` instead; those about reloads and unknown modules are the same",
+        "They are about another program",
+    ),
+    Difference(
+        "auto-reload",
+        "`--config.enable-auto-reload`",
+        "Off by default",
+        "On by default, also for the files that modules name",
+        "A file is changed to be used",
     ),
     Difference(
         "no-timeout-left",

@@ -13,7 +13,7 @@ from exporter.checks.http import HTTP
 from exporter.model import ResultStatus
 from tests.blackbox.module_files import module_of
 from tests.checks.running import measured, warm_runner
-from tests.servers.http import respond, run_http_server
+from tests.servers.http import redirect, respond, run_http_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +51,7 @@ def server() -> Iterator[HttpServer]:
         f"/{name}": respond(200, body, [("Content-Encoding", coding)] if coding else [])
         for name, (body, coding) in BODIES.items()
     }
+    script["/moved"] = redirect("/plain")
     script["/two"] = respond(200, b"", [("X-Two", "a"), ("X-Two", "b")])
     with run_http_server(script) as found:
         yield found
@@ -143,6 +144,18 @@ def test_headers_are_sent_as_they_are_configured(
         "X-Two: from-a-file",
         "Connection: close",
     ]
+
+
+def test_credentials_are_sent_again_after_a_redirect_to_the_same_host(
+    runner: AsyncCheckRunner, server: HttpServer, tmp_path: Path
+) -> None:
+    """They were configured for this origin, by whichever option."""
+    sent = []
+    for keys in ("basic_auth: {username: a, password: b}", "authorization: {credentials: token-of-mine}"):
+        check = module_of(tmp_path, f"modules: {{m: {{prober: http, http: {{{keys}}}}}}}").check(server.url("/moved"))
+        runner.run_all([check], lambda result: None)
+        sent.append([request.headers["authorization"] for request in server.requests[-2:]])
+    assert sent == [["Basic YTpi"] * 2, ["Bearer token-of-mine"] * 2]
 
 
 def test_a_body_that_is_too_large_fails(probe: Callable[[str, str], Result]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,6 +72,37 @@ def value_of(page: str, series: str) -> str:
 def test_requests_that_cannot_be_met_are_refused(exporter: Exporter, path: str, status: int, text: str) -> None:
     """A request without target, for an unknown module or for a log that is not kept gets blackbox_exporter's answer."""
     assert exporter.get(path) == (status, text)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/no-such-page", 404),
+        ("GET", "/debug/pprof/", 404),
+        ("POST", "/probe?target=x", 405),
+        ("GET", "/-/reload", 405),
+        ("POST", "/-/reload", 200),
+    ],
+)
+def test_paths_and_methods_that_do_not_exist_are_errors(
+    exporter: Exporter, method: str, path: str, status: int
+) -> None:
+    """A mistake is told, and a probe is run by GET alone."""
+    connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=30)
+    with closing(connection):
+        connection.request(method, path)
+        assert connection.getresponse().status == status
+
+
+def test_the_metrics_about_the_modules_have_their_names(exporter: Exporter) -> None:
+    """Rules about reloads and unknown modules keep working; what is about a program in Go is not there."""
+    page = exporter.get("/metrics?run=none")[1]
+    names = {name for name in names_of(page) if name.startswith(("blackbox_", "go_", "promhttp_", "net_conntrack_"))}
+    assert names == {
+        "blackbox_exporter_config_last_reload_successful",
+        "blackbox_exporter_config_last_reload_success_timestamp_seconds",
+        "blackbox_module_unknown_total",
+    }
 
 
 def test_another_host_than_the_modules_is_refused(exporter: Exporter) -> None:
