@@ -93,3 +93,11 @@ def test_without_a_match_there_are_no_labels(probe: Callable[..., dict[str, floa
     """A peer that says nothing that matches has no such series."""
     with serve(behave) as server:  # type: ignore[arg-type]  # one of the behaviours above
         assert probe(server.target, STEP) == {"probe_success": 0, BYTES: 0, REGEX: 1}
+
+
+def test_each_step_that_matched_has_its_labels(probe: Callable[..., dict[str, float]]) -> None:
+    """Several steps may have labels, also with other names."""
+    second = '{expect: "^. BYE", labels: [{name: end, value: "$0"}]}'
+    with serve(say(GREETING)) as server:
+        found = probe(server.target, f"{STEP}, {second}")
+    assert found == {"probe_success": 1, BYTES: 0, REGEX: 0, INFO: 1, 'probe_expect_info{end="* BYE"}': 1}
