@@ -115,7 +115,9 @@ def _run(options: Options, masks: Masks) -> int:
 def _run_program(options: Options, masks: Masks) -> int:
     """Run a command that runs checks."""
     from exporter.cli.program import allow_open_files, open_program
+    from exporter.cli.service_environment import ServiceEnvironment
 
+    service = ServiceEnvironment.taken_from(os.environ)  # before plugins are loaded, which could pass it on
     allow_open_files()
     with open_program(options, masks) as program:
         if options.command == "run":
@@ -124,7 +126,7 @@ def _run_program(options: Options, masks: Masks) -> int:
             return run(program, options)
         from exporter.cli.serve import serve
 
-        return serve(program, options)
+        return serve(program, options, service)
 
 
 def _prepare_streams() -> None:

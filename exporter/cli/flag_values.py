@@ -200,6 +200,17 @@ def read_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def read_file_mode(text: str) -> int:
+    """Read permissions of a file as three octal digits, perhaps after a zero.
+
+    Raises:
+        ValueError: When they are not.
+    """
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise ValueError(f"{text!r} is not a mode such as 0660")
+    return int(text, 8)
+
+
 def read_external_url(text: str) -> str:
     """Read the URL of the exporter; its path must be one that routes can begin with.
 

@@ -13,6 +13,7 @@ from exporter.cli.flag_values import (
     read_allowed_target,
     read_choice,
     read_external_url,
+    read_file_mode,
     read_integer,
     read_label,
     read_level,
@@ -83,7 +84,17 @@ FLAGS = (
     Flag(
         name="web.listen-address", option="listen_addresses", group="web", repeatable=True,
         parse=parse_listen_address, metavar="ADDRESS", default=f":{DEFAULT_PORT}", commands=("serve", "healthcheck"),
-        help="Where to listen: :port for every IPv4 and IPv6 address, host:port or [::1]:port. May be repeated.",
+        help="Where to listen: :port for every IPv4 and IPv6 address, host:port, [::1]:port or unix:/path. May be"
+        " repeated.",
+    ),
+    Flag(
+        name="web.unix-socket-mode", option="unix_socket_mode", group="web",
+        parse=read_file_mode, metavar="MODE", default="the umask decides",
+        help="Permissions of the files of Unix sockets, such as 0660. Whoever may write to a file may connect.",
+    ),
+    Flag(
+        name="web.systemd-socket", option="systemd_socket", group="web", default="off",
+        help="Listen on the sockets that systemd passes on (socket activation) instead of --web.listen-address.",
     ),
     Flag(
         name="web.external-url", option="external_url", group="web", commands=_ADDRESSED,

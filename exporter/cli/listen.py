@@ -1,11 +1,14 @@
-"""Where the web server listens: reading addresses such as `:10115`, and opening the sockets."""
+"""Where the web server listens: reading addresses such as `:10115` and `unix:/run/x.sock`, and opening the sockets."""
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
+from ipaddress import ip_address
 from typing import NamedTuple
 
+from exporter.cli.unix_listener import MAX_PATH_BYTES, UnixListener
 from exporter.settings import parse_host
 
 _BACKLOG = 1024
@@ -23,12 +26,26 @@ class ListenAddress(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse_listen_address(text: str) -> ListenAddress:
-    """Read `:port`, `host:port` or `[v6]:port`; port 0 lets the system choose one.
+class UnixAddress(NamedTuple):
+    """The absolute path of a Unix socket to listen on."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Address = ListenAddress | UnixAddress
+
+
+def parse_listen_address(text: str) -> Address:
+    """Read `:port`, `host:port`, `[v6]:port`, `unix:/path` or `unix:///path`; port 0 lets the system choose one.
 
     Raises:
         ValueError: When it has none of these forms.
     """
+    if text.startswith("unix:"):
+        return _unix_address(text)
     refuse_url(text, "host:port or :port")
     host, colon, port = text.rpartition(":")
     if not colon:
@@ -41,6 +58,16 @@ def parse_listen_address(text: str) -> ListenAddress:
         return ListenAddress(parse_host(host) if host else "", int(port))
     except ValueError as error:
         raise ValueError(f"{text!r}: {host!r} {error}") from None
+
+
+def _unix_address(text: str) -> UnixAddress:
+    path = text.removeprefix("unix:")
+    path = path.removeprefix("//") if path.startswith("///") else path
+    if not path.startswith("/") or path.startswith("//") or path.endswith("/") or not path.isprintable():
+        raise ValueError(f"{text!r} is not the absolute path of a socket; write unix:/run/nyxmon-exporter.sock")
+    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+        raise ValueError(f"{text!r} is too long; the path of a socket has at most {MAX_PATH_BYTES} bytes")
+    return UnixAddress(path)
 
 
 def refuse_url(text: str, instead: str) -> None:
@@ -69,8 +96,12 @@ def without_user_info(text: str) -> str:
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
-def open_listeners(addresses: tuple[ListenAddress, ...]) -> list[socket.socket]:
+def open_listeners(addresses: tuple[Address, ...], unix_socket_mode: int | None = None) -> list[socket.socket]:
     """Bind and listen on every address, or on none of them.
+
+    Args:
+        addresses: Where to listen.
+        unix_socket_mode: Permissions of the files of Unix sockets; None leaves them to the umask.
 
     Raises:
         OSError: When one cannot be listened on, with the address in the message; sockets already open are closed.
@@ -78,7 +109,7 @@ def open_listeners(addresses: tuple[ListenAddress, ...]) -> list[socket.socket]:
     listeners: list[socket.socket] = []
     for address in addresses:
         try:
-            listeners.append(_open(address))
+            listeners.append(_open(address, unix_socket_mode))
         except OSError as error:
             for listener in listeners:
                 listener.close()
@@ -88,12 +119,25 @@ def open_listeners(addresses: tuple[ListenAddress, ...]) -> list[socket.socket]:
 
 
 def listener_url(listener: socket.socket, path: str = "/", scheme: str = "http") -> str:
-    """Return a URL at which a path of the server can be reached from this machine."""
+    """Return a URL at which a path of the server can be reached from this machine; of a Unix socket, its address."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     return f"{scheme}://{ListenAddress('localhost' if host in _EVERY_ADDRESS else host, port)}{path}"
 
 
-def _open(address: ListenAddress) -> socket.socket:
+def is_local(listener: socket.socket) -> bool:
+    """Whether only this machine can reach a listener."""
+    if listener.family == socket.AF_UNIX:
+        return True
+    return ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def _open(address: Address, unix_socket_mode: int | None) -> socket.socket:
+    if isinstance(address, UnixAddress):
+        listener = UnixListener.open(address.path, mode=unix_socket_mode, backlog=_BACKLOG)
+        listener.setblocking(False)  # noqa: FBT003 - the signature of the standard library
+        return listener
     if not address.host:
         return _open_every_address(address.port)
     families = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

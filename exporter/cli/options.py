@@ -13,6 +13,7 @@ from exporter.public_address import PublicAddress
 if TYPE_CHECKING:
     from exporter.cli.commands import Command
     from exporter.cli.flag_values import FailOn, Output
+    from exporter.cli.listen import Address
     from exporter.generate.scraping import Endpoint
     from exporter.logs import LogFormat, LogLevel
 
@@ -45,7 +46,9 @@ class Options:
     blackbox_strict: bool = False
     allowed_targets: tuple[str, ...] = ()
     enable_exec: bool = False
-    listen_addresses: tuple[ListenAddress, ...] = (ListenAddress("", DEFAULT_PORT),)
+    listen_addresses: tuple[Address, ...] = (ListenAddress("", DEFAULT_PORT),)
+    unix_socket_mode: int | None = None
+    systemd_socket: bool = False
     web_config_file: str | None = None
     open_health: bool = False
     timeout_offset_seconds: float = 0.5

@@ -11,16 +11,18 @@ import logging
 import signal
 from contextlib import suppress
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from exporter.allowed_targets import is_address, parse_allowed_targets
+from exporter.allowed_targets import parse_allowed_targets
+from exporter.cli.activation import chosen_listeners
 from exporter.cli.leaving import leave, leave_within
-from exporter.cli.listen import listener_url, open_listeners
+from exporter.cli.listen import is_local, listener_url
+from exporter.cli.supervision import report_regularly, status_text
+from exporter.cli.unix_listener import UnixListener
 from exporter.gc_tuning import keep_collections_short
 from exporter.scrape.history import History
 from exporter.scrape.probe_history import ProbeHistory
@@ -38,9 +40,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from exporter.cli.listen import ListenAddress
+    from exporter.cli.notify import ServiceNotifications
     from exporter.cli.options import Options
     from exporter.cli.program import Program
+    from exporter.cli.service_environment import ServiceEnvironment
     from exporter.config import LiveConfig
     from exporter.exposition.series import Block
     from exporter.web_config import TlsServer, WebConfig
@@ -55,17 +58,36 @@ _SPARE_SECONDS = 0.4
 """How long shutdown may take beyond the grace period of running scrapes."""
 
 
-def serve(program: Program, options: Options) -> int:
+def serve(program: Program, options: Options, service: ServiceEnvironment) -> int:
     """Serve until a signal stops it; return the exit status.
+
+    Args:
+        program: The parts of the program.
+        options: The command line.
+        service: What systemd has said and passed on.
 
     Raises:
         ConfigError: When the web configuration is refused.
-        OSError: When an address cannot be listened on.
+        OSError: When an address cannot be listened on, or systemd has passed no socket that can be.
     """
     web_config = _web_config(program, options)
-    listeners = open_listeners(options.listen_addresses)
+    listeners = chosen_listeners(options, service.listen_variables)
+    try:
+        return _serve(program, options, listeners, service.notifications, web_config)
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def _serve(
+    program: Program,
+    options: Options,
+    listeners: list[socket.socket],
+    notifications: ServiceNotifications,
+    web_config: LiveConfig[WebConfig] | None,
+) -> int:
     history = History(options.history_limit)
-    probes = _probes(program, options, web_config)
+    probes = _probes(program, options, listeners, web_config)
     service = ScrapeService(
         program.runner,
         program.live_config,
@@ -94,7 +116,7 @@ def serve(program: Program, options: Options) -> int:
         web_config=web_config,
         open_health=options.open_health,
     )
-    serving = _Serving(program, options, site, listeners)
+    serving = _Serving(program, options, site, listeners, notifications)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serving.run())
     logger.info("stopped")
@@ -113,13 +135,14 @@ def _more_blocks(probes: Probes | None, web_config: LiveConfig[WebConfig] | None
     return blocks if web_config is None else [*blocks, *web_config_blocks(web_config)]
 
 
-def _probes(program: Program, options: Options, web_config: LiveConfig[WebConfig] | None) -> Probes | None:
+def _probes(
+    program: Program, options: Options, listeners: list[socket.socket], web_config: LiveConfig[WebConfig] | None
+) -> Probes | None:
     if program.live_modules is None:
         return None
     logging.getLogger(Probes.__module__).setLevel(options.log_prober.upper())
     authenticates = web_config is not None and web_config.current.authenticates
-    is_exposed = not authenticates and not all(_is_loopback(address) for address in options.listen_addresses)
-    if is_exposed and not options.allowed_targets:
+    if not options.allowed_targets and not authenticates and not all(map(is_local, listeners)):
         logger.warning(
             "anyone who can reach this server can make it connect to almost any target, because it asks neither for a"
             " password nor for a verified client certificate; --web.config.file or --blackbox.allowed-targets"
@@ -135,20 +158,22 @@ def _probes(program: Program, options: Options, web_config: LiveConfig[WebConfig
     )
 
 
-def _is_loopback(address: ListenAddress) -> bool:
-    """Whether only this host can reach a server that listens on an address."""
-    host = address.host.strip("[]")
-    return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)
-
-
 class _Serving:
     """One run of the server and its background tasks; lives on the server's loop."""
 
-    def __init__(self, program: Program, options: Options, site: Site, listeners: list[socket.socket]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        options: Options,
+        site: Site,
+        listeners: list[socket.socket],
+        notifications: ServiceNotifications,
+    ) -> None:
         self._program = program
         self._options = options
         self._site = site
         self._listeners = listeners
+        self._notifications = notifications
         self._reload_asked = asyncio.Event()
         self._server = WebServer(
             create_app(site),
@@ -168,6 +193,8 @@ class _Serving:
                 tasks.start_soon(self._watch_web_config, self._site.web_config)
             if self._program.is_demo:
                 tasks.start_soon(self._run_demo_once)
+            if self._notifications.are_wanted:
+                tasks.start_soon(report_regularly, self._notifications, self._site)
             await self._server.serve(sockets=self._listeners)
             # There is nothing left to reload for, and without a handler the signal would kill the process.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -189,6 +216,8 @@ class _Serving:
             " ".join(listener_url(listener, public_address.route("/"), self._scheme) for listener in self._listeners),
             f", externally {public_address.external_url}/" if public_address.external_url else "",
         )
+        self._notifications.status(status_text(self._site))
+        self._notifications.ready()
         self._program.live_config.log_warnings()
         if self._site.web_config is not None:
             self._site.web_config.log_warnings()
@@ -218,6 +247,10 @@ class _Serving:
             leave(128 + number)
         logger.info("%s: stopping; running scrapes have %d s", number.name, GRACE_SECONDS)
         self._site.readiness.ready = False
+        self._notifications.stopping()
+        for listener in self._listeners:
+            if isinstance(listener, UnixListener):
+                listener.remove_file()
         self._server.should_exit = True
         leave_within(GRACE_SECONDS + _SPARE_SECONDS, 0)
 
@@ -226,7 +259,10 @@ class _Serving:
         while True:
             await self._reload_asked.wait()
             self._reload_asked.clear()
+            self._notifications.reloading()
             await self._load(self._program.live_config.reload)
+            self._notifications.status(status_text(self._site))
+            self._notifications.ready()
 
     async def _watch_files(self) -> None:
         while True:

@@ -184,7 +184,12 @@ class _Routes:
         if public_address.external_url:
             parts = urlsplit(public_address.external_url)
             return ExporterAsTarget(parts.netloc, parts.scheme, probe_path)
-        address = (request.headers.get("host") or request.url.netloc).removesuffix(":")
+        host, server = request.headers.get("host"), request.scope["server"]
+        if not host and (server is None or server[1] is None):  # a Unix socket
+            raise BadParameterError(
+                "the request has no header Host, which is the address of the targets; or set --web.external-url"
+            )
+        address = (host or request.url.netloc).removesuffix(":")
         return ExporterAsTarget(address, request.url.scheme, probe_path)
 
     async def healthy(self, request: Request) -> Response:

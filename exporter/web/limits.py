@@ -140,6 +140,11 @@ class BoundedProtocol(HttpToolsProtocol):
         return (cycle is None or cycle.response_complete) and not self.transport.get_write_buffer_size()
 
     @property
+    def is_new(self) -> bool:
+        """Whether no request has arrived on it yet."""
+        return self.cycle is None and not self.transport.is_closing()
+
+    @property
     def idleness(self) -> tuple[bool, float]:
         """A sort key for idle connections: the least is the best one to close."""
         arrives = self._has_partial_request and self.loop.time() - self._idle_since < self.arriving_seconds

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -27,6 +28,8 @@ GRACE_SECONDS = 5
 
 _IDLE_LIMIT_SECONDS = 5
 _SHORTAGE_PAUSE_SECONDS = 0.1
+_FIRST_REQUEST_SECONDS = 0.1
+_POLL_SECONDS = 0.005
 
 
 class WebServer(uvicorn.Server):
@@ -83,11 +86,32 @@ class WebServer(uvicorn.Server):
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting connections, and let the open ones finish."""
+        """Stop accepting connections, and let the open ones finish.
+
+        Whoever has connected by now is answered: connections that the system has queued are accepted, and the first
+        request of each new one is awaited for a moment.
+        """
         for task in self._accepting:
             task.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)
+        for listener in sockets or ():
+            await self._accept_waiting(listener)
+        give_up = time.monotonic() + _FIRST_REQUEST_SECONDS
+        while any(each.is_new for each in self._connections()) and time.monotonic() < give_up:  # noqa: ASYNC110 - brief
+            await asyncio.sleep(_POLL_SECONDS)
         await super().shutdown(sockets)
+
+    async def _accept_waiting(self, listener: socket.socket) -> None:
+        """Accept the connections that the system has queued, and close the listener."""
+        with suppress(OSError):  # there are no more
+            while True:
+                connection, _ = listener.accept()
+                connection.setblocking(False)  # noqa: FBT003 - the signature of the standard library
+                await self._open(connection)
+        listener.close()
+
+    def _connections(self) -> Iterator[BoundedProtocol]:
+        return (each for each in self.server_state.connections if isinstance(each, BoundedProtocol))
 
     async def _accept(self, listener: socket.socket) -> None:
         """Accept connections; when the system cannot open any more, close an idle one and wait briefly."""
@@ -102,7 +126,7 @@ class WebServer(uvicorn.Server):
                 if not is_short:
                     logger.warning("connections cannot be accepted for now: %s", error.strerror or error)
                 is_short = True
-                close_longest_idle(each for each in self.server_state.connections if isinstance(each, BoundedProtocol))
+                close_longest_idle(self._connections())
                 await asyncio.sleep(_SHORTAGE_PAUSE_SECONDS)
                 continue
             is_short = False

@@ -13,7 +13,7 @@ import pytest
 from exporter.cli.arguments import HelpRequested, help_text, parse_arguments
 from exporter.cli.flag_values import Output
 from exporter.cli.flags import FLAGS
-from exporter.cli.listen import ListenAddress, listener_url, open_listeners, parse_listen_address
+from exporter.cli.listen import Address, ListenAddress, UnixAddress, listener_url, open_listeners, parse_listen_address
 from exporter.cli.options import Options, UsageError
 from exporter.public_address import PublicAddress
 from tests.servers.process import free_port
@@ -68,7 +68,7 @@ def test_flags_may_stand_on_either_side_of_the_command() -> None:
 def test_a_flag_may_be_repeated_on_both_sides_of_the_command() -> None:
     """The addresses before the command and those after it are listened on."""
     line = "--web.listen-address=:1 serve --web.listen-address :2 --web.listen-address=:3"
-    assert [address.port for address in read(line).listen_addresses] == [1, 2, 3]
+    assert read(line).listen_addresses == (ListenAddress("", 1), ListenAddress("", 2), ListenAddress("", 3))
 
 
 @pytest.mark.parametrize("line", ["--log.level=debug run --log.level=error", "run --log.level=debug --log.level=error"])
@@ -203,6 +203,8 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
             "generate rules --config.file=c --web.external-url=https://me:secret@e.example",
             "--web.external-url: contains a user name or password, which every link would show",
         ),
+        ("--web.unix-socket-mode=rw", "--web.unix-socket-mode: 'rw' is not a mode such as 0660"),
+        ("--web.unix-socket-mode=1777", "--web.unix-socket-mode: '1777' is not a mode such as 0660"),
         (
             "--web.external-url=monitoring.example/nyxmon",
             "--web.external-url: 'monitoring.example/nyxmon' is not a URL such as https://monitoring.example/nyxmon",
@@ -314,12 +316,14 @@ def test_commands_have_a_help_of_their_own(command: str) -> None:
         ("[::1]:9115", ListenAddress("::1", 9115)),
         ("localhost:80", ListenAddress("localhost", 80)),
         ("[::]:1", ListenAddress("::", 1)),
+        ("unix:/run/nyxmon/exporter.sock", UnixAddress("/run/nyxmon/exporter.sock")),
+        ("unix:///run/exporter.sock", UnixAddress("/run/exporter.sock")),
     ],
 )
-def test_listen_addresses_are_read_as_prometheus_writes_them(text: str, address: ListenAddress) -> None:
+def test_listen_addresses_are_read_as_prometheus_writes_them(text: str, address: Address) -> None:
     """A port alone, a host or an address in front of it; IPv6 in brackets."""
     assert parse_listen_address(text) == address
-    assert str(address) == text
+    assert parse_listen_address(str(address)) == address
 
 
 @pytest.mark.parametrize(
@@ -333,6 +337,11 @@ def test_listen_addresses_are_read_as_prometheus_writes_them(text: str, address:
         (":", "has port ''"),
         ("a b:1", "'a b' is not a host name"),
         ("[127.0.0.1:1", "is not a host name"),
+        ("unix:exporter.sock", "is not the absolute path of a socket; write unix:/run/nyxmon-exporter.sock"),
+        ("unix://run/exporter.sock", "is not the absolute path of a socket"),
+        ("unix:/run/", "is not the absolute path of a socket"),
+        ("unix:", "is not the absolute path of a socket"),
+        (f"unix:/{'x' * 107}", "is too long; the path of a socket has at most 107 bytes"),
     ],
 )
 def test_bad_listen_addresses_are_refused(text: str, problem: str) -> None:

@@ -591,7 +591,7 @@ def test_a_scrape_that_left_while_it_waited_never_runs(sluggish: Served) -> None
         begin(sluggish, "/metrics?label.group=left").close()
         time.sleep(0.2)
     assert sluggish.get("/metrics?check=quick", headers=IN_A_MINUTE).status_code == 200
-    assert sluggish.history.latest("other") is None
+    assert sluggish.history.latest("left/0") is None
 
 
 def test_a_patient_scrape_does_not_join_a_hasty_batch(sluggish: Served) -> None:

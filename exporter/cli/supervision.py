@@ -1,0 +1,47 @@
+"""Reports to systemd, again and again, what the exporter serves and that it is healthy."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NoReturn
+
+import anyio
+import anyio.to_thread
+
+if TYPE_CHECKING:
+    from exporter.cli.notify import ServiceNotifications
+    from exporter.web.site import Site
+
+logger = logging.getLogger(__name__)
+
+_STATUS_SECONDS = 10.0
+_WATCHDOG_SHARE = 0.5
+"""When within the time of the watchdog to report (sd_watchdog_enabled(3))."""
+
+
+def status_text(site: Site) -> str:
+    """Return what the exporter serves, and whether its configuration is that of the file, as one line."""
+    live_config = site.live_config
+    refused = "" if live_config.last_reload_successful else "; what the file says now is refused"
+    return f"serving {live_config.current.summary} of {live_config.current.file}{refused}"
+
+
+async def report_regularly(notifications: ServiceNotifications, site: Site) -> NoReturn:
+    """Report the status, and that the process is alive, until cancelled.
+
+    While no check can run, the watchdog is not told, so that systemd restarts the exporter.
+    """
+    interval_seconds = (notifications.watchdog_seconds or _STATUS_SECONDS / _WATCHDOG_SHARE) * _WATCHDOG_SHARE
+    thread = anyio.CapacityLimiter(1)  # of its own, because a busy exporter is alive
+    was_healthy = True
+    while True:
+        next_report = anyio.current_time() + interval_seconds
+        trouble = await anyio.to_thread.run_sync(site.runner_trouble, abandon_on_cancel=True, limiter=thread)
+        if site.readiness.ready:
+            notifications.status(trouble or status_text(site))
+            if not trouble:
+                notifications.alive()
+            elif was_healthy:
+                logger.warning("systemd is not told that the exporter is alive: %s", trouble)
+            was_healthy = not trouble
+        await anyio.sleep_until(next_report)

@@ -1,0 +1,110 @@
+"""Signals at many moments of a scrape: each client gets a whole page or is refused, and the process ends in order."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.web.server import GRACE_SECONDS
+from tests.servers.exporter import Exporter, run_exporter
+from tests.servers.tcp import serve
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CHECK_SECONDS = 0.2
+MOMENTS = 20
+REFUSED = "refused"
+
+
+@pytest.fixture(scope="module")
+def config() -> Iterator[str]:
+    """A configuration whose check takes a while."""
+
+    def greet(connection: socket.socket) -> None:
+        time.sleep(CHECK_SECONDS)
+        connection.sendall(b"hello\r\n")
+
+    with serve(greet) as server:
+        check = f"{{name: a, type: tcp, target: '{server.target}', expect: [{{banner: {{contains: hello}}}}]}}"
+        yield f"checks: [{check}]\n"
+
+
+class Scrapes:
+    """Scrapes one after the other, each over a connection of its own, until one is refused or they are told to end."""
+
+    def __init__(self, exporter: Exporter) -> None:
+        self.outcomes: list[str] = []
+        self.may_end = threading.Event()
+        self._port = exporter.port
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self.may_end.is_set() and self.outcomes[-1:] != [REFUSED]:
+            self.outcomes.append(self._scrape())
+
+    def _scrape(self) -> str:
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                return REFUSED
+            try:
+                connection.request("GET", "/metrics", headers={"Connection": "close"})
+                response = connection.getresponse()
+                page = response.read().decode()
+            except (OSError, http.client.HTTPException) as error:
+                return repr(error)
+        is_whole = 'probe_success{check="a"' in page and page.endswith("\n")
+        return f"{response.status} {'whole' if is_whole else page}"
+
+    def joined(self) -> list[str]:
+        """What became of them."""
+        self._thread.join(30)
+        return self.outcomes
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "moment", [moment if moment % 5 == 0 else pytest.param(moment, marks=pytest.mark.slow) for moment in range(MOMENTS)]
+)
+def test_a_scrape_gets_its_page_or_is_refused_whenever_the_exporter_stops(
+    tmp_path: Path, config: str, number: signal.Signals, moment: int
+) -> None:
+    """Before, while and after its check runs; the process ends with 0 and without a traceback, within the grace."""
+    with run_exporter(tmp_path, config) as exporter:
+        scrapes = Scrapes(exporter)
+        time.sleep(1.5 * CHECK_SECONDS * moment / MOMENTS)
+        exporter.process.send_signal(number)
+        sent = time.monotonic()
+        assert exporter.process.wait(60) == 0
+        assert time.monotonic() - sent < GRACE_SECONDS + 0.5
+        log = exporter.process.log()
+        outcomes = scrapes.joined()
+    assert set(outcomes) <= {"200 whole", REFUSED}
+    assert outcomes[-1] == REFUSED
+    assert log.endswith("msg=stopped\n")
+    assert "Traceback" not in log
+
+
+def test_a_reload_at_any_moment_of_a_scrape_costs_no_page(tmp_path: Path, config: str) -> None:
+    """SIGHUP leaves running scrapes alone, and the process goes on."""
+    with run_exporter(tmp_path, config) as exporter:
+        scrapes = Scrapes(exporter)
+        for moment in range(MOMENTS):
+            time.sleep(CHECK_SECONDS * moment / MOMENTS)
+            exporter.process.send_signal(signal.SIGHUP)
+        scrapes.may_end.set()
+        assert set(scrapes.joined()) == {"200 whole"}
+        exporter.process.send_signal(signal.SIGTERM)
+        assert exporter.process.wait(60) == 0
+        assert "Traceback" not in exporter.process.log()
