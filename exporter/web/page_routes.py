@@ -79,6 +79,7 @@ class PageRoutes:
             site.service.states,
             view,
             self._frame(refresh_seconds=view.refresh_seconds, refreshes=True),
+            last_scrape_seconds=site.service.last_scrape_timestamp_seconds,
             disabled=current.disabled,
             probes=None if site.probes is None else site.probes.history.probes(),
         )

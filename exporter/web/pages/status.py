@@ -71,6 +71,7 @@ def status_page(
     view: StatusView,
     frame: Frame,
     *,
+    last_scrape_seconds: float = 0.0,
     disabled: Sequence[Check] = (),
     probes: Sequence[Probed] | None = None,
 ) -> str:
@@ -82,6 +83,7 @@ def status_page(
         states: Since when they have been in their states.
         view: What the reader chose.
         frame: What every page shows.
+        last_scrape_seconds: Unix time of the last scrape; 0 when there was none.
         disabled: The configured checks that do not run.
         probes: The recent probes of modules, in the order of the page; None without modules.
     """
@@ -115,7 +117,8 @@ def status_page(
         limits=_limits(view),
         groupings=_groupings(checks, view),
         sorts=[Choice(sort.value, sort.value, view.path(sort=sort), view.sort is sort) for sort in Sort],
-        last_scrape_seconds=max((row.latest.recorded_timestamp_seconds for row in every if row.latest), default=None),
+        last_scrape_seconds=last_scrape_seconds,
+        any_runs=any(row.latest for row in every),
         max_find_characters=MAX_FIND_CHARACTERS,
         probes=None if probes is None else probe_rows(probes),
     )

@@ -127,7 +127,9 @@ async function refresh() {
 }
 
 function showRefresher() {
-  refresher.textContent = isPaused ? "Resume refresh" : "Pause refresh";
+  const word = isPaused ? "Resume" : "Pause";
+  refresher.replaceChildren(word, Object.assign(document.createElement("span"), { className: "wide", textContent: " refresh" }));
+  refresher.setAttribute("aria-label", `${word} refresh`);
   refresher.title = isPaused ? "The page does not change by itself" : `The page refreshes every ${seconds} s`;
 }
 
