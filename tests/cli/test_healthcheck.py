@@ -16,6 +16,8 @@ from tests.servers.process import free_port
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.servers.nginx import CertificateFiles
+
 
 def test_a_server_that_runs_is_healthy(tmp_path: Path) -> None:
     """Its answer is shown; the address may come from the environment, as in an image."""
@@ -61,6 +63,38 @@ def test_a_server_that_hangs_is_not_healthy(tmp_path: Path) -> None:
         exporter.process.send_signal(signal.SIGSTOP)
         done = run_command("healthcheck", f"--web.listen-address=127.0.0.1:{exporter.port}")
     assert done == Outcome(1, "", f"nyxmon-exporter: 127.0.0.1:{exporter.port}: timed out\n")
+
+
+def web_config(directory: Path, certificate: CertificateFiles, *more: str) -> str:
+    """The flag for a web configuration with TLS and further lines."""
+    lines = ("tls_server_config:", f"  cert_file: {certificate.cert_file}", f"  key_file: {certificate.key_file}")
+    (directory / "web.yml").write_text("\n".join((*lines, *more)), "utf-8")
+    return f"--web.config.file={directory / 'web.yml'}"
+
+
+PASSWORD = "basic_auth_users: {alice: $2b$04$hLqFl9jSjoAAy95Z/zw8Ye8wkdMBM8c5Bn1ptYqP/AXyV0.oy0S8m}"
+
+
+@pytest.mark.parametrize("needs", ["nothing", "a password", "a client certificate"])
+def test_a_server_with_tls_is_asked_by_https(
+    tmp_path: Path, certificate: CertificateFiles, ca_file: Path, needs: str
+) -> None:
+    """With an open health it needs no more than the address, whoever else is turned away."""
+    verified = ("  client_auth_type: RequireAndVerifyClientCert", f"  client_ca_file: {ca_file}")
+    lines = {"nothing": (), "a password": (PASSWORD,), "a client certificate": verified}[needs]
+    flag = web_config(tmp_path, certificate, *lines)
+    with run_exporter(tmp_path, None, flag, "--web.open-health", is_protected=True) as exporter:
+        done = run_command("healthcheck", f"--web.listen-address=127.0.0.1:{exporter.port}")
+    assert done == Outcome(0, "healthy\n", "")
+
+
+def test_a_server_with_passwords_says_what_it_is_lacking(tmp_path: Path) -> None:
+    """The command has no password, and should not need one."""
+    (tmp_path / "web.yml").write_text(PASSWORD, "utf-8")
+    with run_exporter(tmp_path, None, f"--web.config.file={tmp_path / 'web.yml'}", is_protected=True) as exporter:
+        done = run_command("healthcheck", f"--web.listen-address=127.0.0.1:{exporter.port}")
+    advice = "the server wants to know who asks; start it with --web.open-health"
+    assert done == Outcome(1, f"unauthorized: {advice}\n", "")
 
 
 def test_it_imports_nothing_that_serves_or_runs_checks() -> None:

@@ -51,6 +51,7 @@ def run_exporter(
     *flags: str,
     environment: Mapping[str, str] | None = None,
     route_prefix: str = "",
+    is_protected: bool = False,
 ) -> Iterator[Exporter]:
     """Run the exporter for the duration of the block.
 
@@ -60,6 +61,7 @@ def run_exporter(
         flags: Further flags.
         environment: Variables in addition to those of the test run.
         route_prefix: The path before all routes, as the flags say.
+        is_protected: Whether it speaks TLS or wants a password, so that it has to be watched from its log.
     """
     directory.mkdir(parents=True, exist_ok=True)
     config_file = directory / "checks.yml"
@@ -71,7 +73,7 @@ def run_exporter(
     process = ServerProcess(
         [*command, f"--web.listen-address=127.0.0.1:{port}"],
         directory=directory,
-        is_ready=lambda: answers_http(port, f"{route_prefix}/-/ready"),
+        is_ready=lambda: " serves " in process.log() if is_protected else answers_http(port, f"{route_prefix}/-/ready"),
         environment={**ENVIRONMENT, **(environment or {})},
         stop_timeout_seconds=10.0,
     )
