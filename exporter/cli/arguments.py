@@ -66,7 +66,8 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
     _refuse_foreign_flags(command, given, words)
     names = (*words, *arguments[end + 1 :])
     if names and command not in ("run", "check-config"):
-        raise UsageError(f"unexpected argument {names[0]!r} after {command}")
+        shown = "" if command == "hash-password" else f" {names[0]!r}"  # where it may be a password
+        raise UsageError(f"unexpected argument{shown} after {command}")
     for flag in FLAGS:
         if flag.option in given or command not in flag.commands:
             continue

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.cli.options import Options
+    from exporter.generate.scrape_access import ScrapeAccess
 
 _OF_REPETITIONS = ("table", "json")
 
@@ -34,6 +35,16 @@ def check_what_belongs_together(options: Options) -> None:
         raise UsageError("--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided")
     if options.shard >= options.shards:
         raise UsageError(f"--shard={options.shard} must be less than --shards={options.shards}")
+    _check_scrape_access(options.scrape_access)
+
+
+def _check_scrape_access(access: ScrapeAccess) -> None:
+    if bool(access.username) != bool(access.password_file):
+        raise UsageError("--basic-auth.username and --basic-auth.password-file go together")
+    if bool(access.cert_file) != bool(access.key_file):
+        raise UsageError("--tls.cert-file and --tls.key-file go together")
+    if access.scheme == "http" and "tls_config" in access.client_keys:
+        raise UsageError("flags that begin with --tls need --scheme=https")
 
 
 def _check_outputs(options: Options, formats: Sequence[str]) -> None:

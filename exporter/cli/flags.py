@@ -27,6 +27,7 @@ from exporter.cli.flag_values import (
     read_url,
 )
 from exporter.cli.listen import parse_listen_address
+from exporter.cli.scrape_access_flags import SCRAPE_ACCESS_FLAGS
 from exporter.generate.scraping import Endpoint
 from exporter.logs import LogFormat
 
@@ -259,6 +260,7 @@ FLAGS = (
         parse=read_integer(0, 999), metavar="NUMBER", default="0",
         help="Index of this server among them, from 0.",
     ),
+    *SCRAPE_ACCESS_FLAGS,
     Flag(
         name="cost", option="cost", group="hash-password", commands=_HASHING,
         parse=read_integer(4, 18), metavar="NUMBER", default="10",

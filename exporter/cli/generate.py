@@ -20,7 +20,7 @@ from exporter.runner.registry import ExecutorRegistry
 from exporter.settings import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from exporter.config import Config
 
@@ -79,6 +79,7 @@ def _jobs(config: Config, options: Options) -> str:
     scraping = Scraping(
         addresses=options.addresses,
         route_prefix=options.public_address.route_prefix,
+        access=options.scrape_access,
         endpoint=options.endpoint,
         job=options.job,
         interval_seconds=options.scrape_interval_seconds,
@@ -98,13 +99,21 @@ def _jobs(config: Config, options: Options) -> str:
         "timeout-offset": "" if offset == usual.timeout_offset_seconds else f"{offset:g}",
         "shards": str(options.shards) if options.shards > 1 else "",
         "shard": str(options.shard) if options.shards > 1 else "",
+        "scheme": options.scheme if options.scheme != usual.scheme else "",
+        "basic-auth.username": options.basic_auth_username,
+        "basic-auth.password-file": options.basic_auth_password_file,
+        "tls.ca-file": options.tls_ca_file,
+        "tls.cert-file": options.tls_cert_file,
+        "tls.key-file": options.tls_key_file,
+        "tls.server-name": options.tls_server_name,
     }
-    return with_header(_command(options, flags), [_ABOUT_JOBS, *remarks], {"scrape_configs": jobs})
+    switches = ["tls.insecure-skip-verify"] if options.tls_insecure_skip_verify else []
+    return with_header(_command(options, flags, switches), [_ABOUT_JOBS, *remarks], {"scrape_configs": jobs})
 
 
-def _command(options: Options, flags: Mapping[str, str | list[str]]) -> str:
+def _command(options: Options, flags: Mapping[str, str | list[str]], switches: Sequence[str] = ()) -> str:
     """Return the command line that regenerates the same file; flags without a value are left out."""
     words = ["nyxmon-exporter", *options.command.split(), f"--config.file={options.config_file}"]
     for name, value in flags.items():
         words += [f"--{name}={each}" for each in (value if isinstance(value, list) else [value]) if each]
-    return shlex.join(words)
+    return shlex.join([*words, *(f"--{name}" for name in switches)])

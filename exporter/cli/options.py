@@ -8,12 +8,14 @@ from urllib.parse import urlsplit
 
 from exporter.cli.flag_values import DEFAULT_PORT, SHOWN_TABLE
 from exporter.cli.listen import ListenAddress
+from exporter.generate.scrape_access import ScrapeAccess
 from exporter.public_address import PublicAddress
 
 if TYPE_CHECKING:
     from exporter.cli.commands import Command
     from exporter.cli.flag_values import FailOn, Output
     from exporter.cli.listen import Address
+    from exporter.generate.scrape_access import Scheme
     from exporter.generate.scraping import Endpoint
     from exporter.logs import LogFormat, LogLevel
 
@@ -82,6 +84,14 @@ class Options:
     scrape_interval_seconds: float | None = None
     shards: int = 1
     shard: int = 0
+    scheme: Scheme = "http"
+    basic_auth_username: str = ""
+    basic_auth_password_file: str = ""
+    tls_ca_file: str = ""
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    tls_server_name: str = ""
+    tls_insecure_skip_verify: bool = False
     cost: int = 10
 
     @property
@@ -89,3 +99,17 @@ class Options:
         """Where clients find the exporter; the path of the external URL is the default prefix."""
         of_url = urlsplit(self.external_url).path
         return PublicAddress(self.external_url, of_url if self.route_prefix is None else self.route_prefix)
+
+    @property
+    def scrape_access(self) -> ScrapeAccess:
+        """How Prometheus is let in."""
+        return ScrapeAccess(
+            scheme=self.scheme,
+            username=self.basic_auth_username,
+            password_file=self.basic_auth_password_file,
+            ca_file=self.tls_ca_file,
+            cert_file=self.tls_cert_file,
+            key_file=self.tls_key_file,
+            server_name=self.tls_server_name,
+            insecure_skip_verify=self.tls_insecure_skip_verify,
+        )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from exporter.generate.discovery import WAY_SECONDS, ExporterAsTarget, target_groups
+from exporter.generate.scrape_access import ScrapeAccess
 from exporter.settings import duration_text
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Scraping:
     Attributes:
         addresses: Host and port of each exporter as Prometheus reaches it; all run the same checks.
         route_prefix: Path before all routes of the exporters, without a slash at its end; empty for none.
+        access: How Prometheus is let in.
         endpoint: What Prometheus scrapes.
         job: Name of the job, or the prefix of the names when there are several.
         interval_seconds: The interval of checks without one; None derives it from their timeouts.
@@ -60,6 +62,7 @@ class Scraping:
 
     addresses: tuple[str, ...]
     route_prefix: str = ""
+    access: ScrapeAccess = field(default_factory=ScrapeAccess)
     endpoint: Endpoint = "metrics"
     job: str = "nyxmon"
     interval_seconds: float | None = None
@@ -109,7 +112,8 @@ def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
     for interval, group in sorted(groups.items()):
         is_only_or_usual = len(groups) == 1 or interval == usual
         name = scraping.job if is_only_or_usual else f"{scraping.job}-{duration_text(interval)}"
-        job: Job = {"job_name": name, **_path(scraping), **_times(group, interval, scraping, remarks)}
+        times = _times(group, interval, scraping, remarks)
+        job: Job = {"job_name": name, **_path(scraping), **times, **scraping.access.job_keys}
         if params[interval]:
             job["params"] = params[interval]
         jobs.append(job | {"static_configs": [{"targets": list(scraping.addresses)}]})
@@ -142,11 +146,14 @@ def _job_of_targets(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
     remarks: list[str] = []
     groups = {usual: [], **_by_interval(checks, usual)}
     times = {interval: _times(group, interval, scraping, remarks) for interval, group in sorted(groups.items())}
-    job: Job = {"job_name": scraping.job, **_path(scraping), **times[usual]}
+    job: Job = {"job_name": scraping.job, **_path(scraping), **times[usual], **scraping.access.job_keys}
     listed: list[dict[str, object]] = []
     if scraping.endpoint == "sd":
         path = f"{scraping.route_prefix}/sd"
-        job["http_sd_configs"] = [{"url": f"http://{address}{path}"} for address in scraping.addresses]
+        access = scraping.access
+        job["http_sd_configs"] = [
+            {"url": f"{access.scheme}://{address}{path}", **access.client_keys} for address in scraping.addresses
+        ]
     else:
         each = ExporterAsTarget("", probe_path=f"{scraping.route_prefix}/probe")
         groups_of_one = target_groups(checks, each, timeout_offset_seconds=scraping.timeout_offset_seconds)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import bcrypt
 import httpx
 import pytest
-import trustme
 from cryptography import x509
 
 from exporter.errors import ConfigError
@@ -21,6 +20,8 @@ from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import trustme
 
     from tests.servers.nginx import CertificateFiles
 
@@ -159,13 +160,13 @@ def test_hashes_are_masked(tmp_path: Path) -> None:
 def test_the_start_is_refused_with_a_bad_file(tmp_path: Path) -> None:
     """Everything that is wrong is said, and the exit status is that of a configuration."""
     file = tmp_path / "web.yml"
-    file.write_text("basic_auth_users: {alice: secret}\ntls: {}\n", "utf-8")
+    file.write_text("basic_auth_users: {alice: secret}\ntls_server: {}\n", "utf-8")
     done = run_command("serve", f"--web.config.file={file}", "--web.listen-address=127.0.0.1:0")
     assert done.status == 2
+    no_hash = 'the password of "alice" is not a bcrypt hash; nyxmon-exporter hash-password makes one'
     assert done.stderr.splitlines()[-2:] == [
-        f'{file}:1:27: basic_auth_users: the password of "alice" is not a bcrypt hash;'
-        " nyxmon-exporter hash-password makes one",
-        f'{file}:2:1: tls: is not a key here; did you mean "tls_server_config"?',
+        f"{file}:1:27: basic_auth_users: {no_hash}",
+        f'{file}:2:1: tls_server: is not a key here; did you mean "tls_server_config"?',
     ]
 
 
