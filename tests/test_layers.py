@@ -47,7 +47,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter",),
     ("exporter.scrape",),
     ("exporter.generate", "exporter.reports"),
-    ("exporter.demo",),
+    ("exporter.demo", "exporter.pytest_plugin"),
     ("exporter.web",),
     ("exporter.cli",),
     ("exporter.__main__",),
@@ -142,6 +142,7 @@ GATES: dict[str, tuple[str, ...]] = {
     "asyncssh": ("ssh.host_key", "demo.extras"),
     "wsproto": ("websocket.messages", "demo.extras"),
     "cel": ("judging.cel",),
+    "pytest": ("pytest_plugin",),
     "aioquic": ("net.quic", "inquiry.quic", "http.http3", "http.http3_connection"),
 }
 """Foreign library to the parts of `exporter` that may import it."""

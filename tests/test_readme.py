@@ -224,6 +224,7 @@ def test_every_flag_that_is_named_exists() -> None:
     foreign = {
         "tag", "namespace", "from-file", "yes", "no-install-recommends", "storage.path", "storage.tsdb.path",
         "cluster.listen-address", "alertmanager.url", "enable-feature", "now",
+        "nyxmon", "nyxmon-enable-exec",
     }  # fmt: skip
     assert named - known - foreign == set()
 
