@@ -111,6 +111,7 @@ def checks(
         "https-soon": (f"type: http, target: '{nginx.tls_url()}', {trust}, expect: [{{certificate_days_left: {{lt: 5}}, severity: warning}}]", WARNING, ""),
         "json": (f"type: json-http, target: '{pages}/health', expect: [{{json: $.status, eq: ok}}]", OK, ""),
         "json-degraded": (f"type: json-http, target: '{pages}/health', expect: [{{json: $.queue.depth, lt: 100, severity: warning}}]", WARNING, ""),
+        "cel": (f"type: http, target: '{pages}/health', expect: [{{cel: body.queue.depth < 100.0}}]", ERROR, "expectation"),
         "no-json": (f"type: json-http, target: '{nginx.url()}'", ERROR, "decode"),
         "bomb": (f"type: http, target: '{bad.url('/bomb')}', compression: gzip", ERROR, "too_large"),
         "reset": (f"type: http, target: '{bad.url('/reset')}'", ERROR, "connection_reset"),
