@@ -49,6 +49,7 @@ class DegradedKeys(SettingsModel):
     for_seconds: Duration = Field(default=600.0, alias="for", description="How long it must be degraded")
     severity: AlertSeverity = Field(default=AlertSeverity.WARNING, description="The label severity of the alert")
     runbook: WebUrl | None = Field(default=None, description="URL of the instructions; by default that of alert")
+    dashboard: WebUrl | None = Field(default=None, description="URL of the dashboard; by default that of alert")
     summary: Summary | None = Field(default=None, description="One line that says what is wrong")
 
 
@@ -80,12 +81,14 @@ class AlertKeys(SettingsModel):
     for_seconds: Duration = Field(default=120.0, alias="for", description="How long the check must fail")
     severity: AlertSeverity = Field(default=AlertSeverity.CRITICAL, description="The label severity of the alert")
     runbook: WebUrl | None = Field(default=None, description="URL of the instructions")
+    dashboard: WebUrl | None = Field(default=None, description="URL of the dashboard to look at")
     summary: Summary | None = Field(default=None, description="One line that says what is wrong")
     labels: dict[LabelName, SingleLine] = Field(
         default_factory=dict, description="Labels of the alerts, in addition to those of the check"
     )
     degraded: DegradedKeys | None = Field(
-        default=None, description="The same keys for a degraded check: for (10m), severity (warning), runbook, summary"
+        default=None,
+        description="The same keys for a degraded check: for (10m), severity (warning), runbook, dashboard, summary",
     )
     certificate: CertificateKeys | None = Field(
         default=None, description="Time left at which a certificate alerts, by severity, such as warning: 14d"
@@ -118,19 +121,20 @@ def _references(value: object, place: Location) -> list[Location]:
     return [place] if isinstance(value, SecretText) else []
 
 
-def _terms(keys: AlertKeys | DegradedKeys, runbook: str | None) -> AlertTerms:
+def _terms(keys: AlertKeys | DegradedKeys, inherited: AlertKeys) -> AlertTerms:
     return AlertTerms(
         for_seconds=keys.for_seconds,
         severity=keys.severity,
-        runbook_url=keys.runbook or runbook or "",
+        runbook_url=keys.runbook or inherited.runbook or "",
+        dashboard_url=keys.dashboard or inherited.dashboard or "",
         summary=keys.summary or "",
     )
 
 
 def _policy(keys: AlertKeys) -> AlertPolicy:
     return AlertPolicy(
-        failing=_terms(keys, None),
-        degraded=_terms(keys.degraded, keys.runbook) if keys.degraded else None,
+        failing=_terms(keys, keys),
+        degraded=_terms(keys.degraded, keys) if keys.degraded else None,
         certificate_seconds_left=MappingProxyType(keys.certificate.seconds_left() if keys.certificate else {}),
         labels=MappingProxyType(keys.labels),
     )

@@ -187,7 +187,7 @@ class _CheckRules:
                 "summary": (literal(terms.summary) or kind.summary) + kind.reason,
                 "description": kind.description,
                 "check_url": self._links.to_check(self._check),
-                "dashboard_url": self._links.to_dashboard(kind.dashboard),
+                "dashboard_url": literal(terms.dashboard_url) or self._links.to_dashboard(kind.dashboard),
                 "runbook_url": literal(terms.runbook_url) or self._links.to_runbook(kind.name),
             },
         }

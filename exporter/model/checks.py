@@ -39,12 +39,14 @@ class AlertTerms:
         for_seconds: How long the state must last.
         severity: How severe the alert is.
         runbook_url: Where to read what to do; empty for the general advice.
+        dashboard_url: The dashboard to look at; empty for the general one.
         summary: One line for people; empty for the general one.
     """
 
     for_seconds: float
     severity: AlertSeverity
     runbook_url: str = ""
+    dashboard_url: str = ""
     summary: str = ""
 
 

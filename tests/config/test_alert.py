@@ -30,19 +30,25 @@ def test_a_check_has_no_alert_of_its_own_unless_it_says_so() -> None:
 
 
 def test_every_term_can_be_set() -> None:
-    """The degraded state has terms of its own and shares the runbook; certificates have a time for each severity."""
+    """The degraded state shares runbook and dashboard; certificates have a time for each severity."""
     [policy] = policies("""[{name: a, type: tcp, target: 'a:1', alert: {
-      for: 5m, severity: warning, runbook: https://wiki.example/a, summary: It is down, labels: {team: web},
+      for: 5m, severity: warning, runbook: https://wiki.example/a, dashboard: https://grafana.example/d/a,
+      summary: It is down, labels: {team: web},
       degraded: {for: 1h, severity: info, summary: It is slow}, certificate: {warning: 14d, critical: 3d}}}]""")
     assert policy == AlertPolicy(
         failing=AlertTerms(
             for_seconds=300.0,
             severity=AlertSeverity.WARNING,
             runbook_url="https://wiki.example/a",
+            dashboard_url="https://grafana.example/d/a",
             summary="It is down",
         ),
         degraded=AlertTerms(
-            for_seconds=3600.0, severity=AlertSeverity.INFO, runbook_url="https://wiki.example/a", summary="It is slow"
+            for_seconds=3600.0,
+            severity=AlertSeverity.INFO,
+            runbook_url="https://wiki.example/a",
+            dashboard_url="https://grafana.example/d/a",
+            summary="It is slow",
         ),
         certificate_seconds_left={AlertSeverity.CRITICAL: 3 * 86400.0, AlertSeverity.WARNING: 14 * 86400.0},
         labels={"team": "web"},

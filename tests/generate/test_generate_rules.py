@@ -281,7 +281,8 @@ def test_a_name_matches_itself_whatever_it_is_made_of(tmp_path: Path, name: str)
 
 def test_links_lead_where_people_are_told_to_look(tmp_path: Path) -> None:
     """To the exporter under the address that people know, to Grafana, and to what is to be done."""
-    own = "{name: 'a b/c', type: tcp, target: 'a.example:1', alert: {runbook: 'https://wiki.example/{{x}}'}}"
+    alert = "{runbook: 'https://wiki.example/{{x}}', dashboard: 'https://grafana.example/d/own'}"
+    own = f"{{name: 'a b/c', type: tcp, target: 'a.example:1', alert: {alert}}}"
     usual = "{name: a, type: tcp, target: 'a.example:1', alert: true}"
     flags = (
         "--web.external-url=https://nyxmon.example/east/",
@@ -295,12 +296,13 @@ def test_links_lead_where_people_are_told_to_look(tmp_path: Path) -> None:
     ]
     assert of_own == {
         "check_url": "https://nyxmon.example/east/checks/a%20b%2Fc",
-        "dashboard_url": "https://grafana.example/d/nyxmon-check?var-job={{ $labels.job | urlquery }}"
-        "&var-instance={{ $labels.instance | urlquery }}&var-check={{ $labels.check | urlquery }}",
+        "dashboard_url": "https://grafana.example/d/own",
         "runbook_url": 'https://wiki.example/{{ "{{" }}x}}',
     }
     assert of_usual == of_own | {
         "check_url": "https://nyxmon.example/east/checks/a",
+        "dashboard_url": "https://grafana.example/d/nyxmon-check?var-job={{ $labels.job | urlquery }}"
+        "&var-instance={{ $labels.instance | urlquery }}&var-check={{ $labels.check | urlquery }}",
         "runbook_url": "https://wiki.example/alerts#nyxmoncheckfailing",
     }
 

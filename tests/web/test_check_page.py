@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
 DAY = 86400.0
 FAILING = AlertTerms(
-    for_seconds=120.0, severity=AlertSeverity.CRITICAL, runbook_url="https://wiki.example/shop", summary="No orders"
+    for_seconds=120.0,
+    severity=AlertSeverity.CRITICAL,
+    runbook_url="https://wiki.example/shop",
+    dashboard_url="https://grafana.example/d/shop",
+    summary="No orders",
 )
 DEGRADED = AlertTerms(for_seconds=600.0, severity=AlertSeverity.WARNING, runbook_url="https://wiki.example/slow")
 
@@ -59,13 +63,13 @@ def scene_of(check: Check, *statuses: ResultStatus, **facts: object) -> Scene:
 
 
 def test_a_failing_check_says_first_what_to_do() -> None:
-    """The summary, the reason and the runbook of its alert stand before everything else."""
+    """The summary, the reason, the runbook and the dashboard of its alert stand before everything else."""
     check = a_check("shop", alert=AlertPolicy(failing=FAILING, degraded=DEGRADED))
     reading = Reading(page_of(scene_of(check, ResultStatus.ERROR, detail="status 503")))
     start = reading.texts.index("What is wrong")
-    assert reading.texts[start + 1 : start + 5] == ["No orders", "status", "status 503", "Runbook: what to do"]
+    assert reading.texts[start + 1 : start + 6] == ["No orders", "status", "status 503", "Runbook", "Dashboard"]
     assert start < reading.texts.index("Run now")
-    assert "https://wiki.example/shop" in reading.values("a", "href")
+    assert {"https://wiki.example/shop", "https://grafana.example/d/shop"} <= set(reading.values("a", "href"))
     assert "critical, after 2 min" in reading.texts
     slow = Reading(page_of(scene_of(check, ResultStatus.WARNING, reason=Reason.EXPECTATION)))
     assert ("No orders" in slow.texts, "https://wiki.example/slow" in slow.values("a", "href")) == (False, True)
