@@ -27,16 +27,16 @@ DIFFERENCES = (
     Difference(
         "proxy-redirects",
         "A redirect, with a proxy that is asked for addresses",
-        "The proxy is asked for the name that the redirect leads to",
-        "The proxy is asked for its address, as for the first one",
-        "What is connected to is what was checked",
+        "The proxy gets the name in the redirect",
+        "The proxy gets its address, as for the first request",
+        "The connection goes to the address that was checked",
     ),
     Difference(
         "metadata-addresses",
         "Link-local targets, and the metadata services of clouds",
         "Probed",
         "Refused, also by name and through a proxy, unless `--blackbox.allowed-targets` lists them",
-        "Whoever reaches the exporter could read the machine's credentials",
+        "Otherwise, every client of the exporter could read the machine's credentials",
     ),
     Difference(
         "redirect-credentials",
@@ -98,9 +98,9 @@ DIFFERENCES = (
         "cel-language",
         "CEL expressions",
         "Of any length, evaluated by cel-go",
-        "At most 2,000 characters, and 2 s of processor time; `size` of a text counts bytes, and there is no `bool()`, "
-        "no `string()` of a flag, and no time zone",
-        "Evaluated by the implementation in Rust, in a process that can be ended",
+        "At most 2,000 characters, and 2 s of processor time; `size` of a string counts bytes; `bool()`, `string()` of "
+        "a boolean and time zones are missing",
+        "The Rust implementation of CEL evaluates them, in a process that can be ended",
     ),
     Difference(
         "binary-body",
@@ -254,7 +254,7 @@ DIFFERENCES = (
         "Certificates with RSA keys of 1024 bits, and chains of more than 20 certificates",
         "Accepted",
         "Fail verification",
-        "Such keys are too short, and such chains a burden",
+        "Such keys are too short, and such chains are expensive",
     ),
     Difference(
         "failure-reason",
@@ -331,11 +331,11 @@ DIFFERENCES = (
         "Paths that do not exist, and `/debug/pprof`",
         "The start page, and the profiler",
         "404",
-        "A mistake shows, and a profiler is not for everybody",
+        "Mistakes become visible, and a profiler must not be public",
     ),
     Difference(
         "methods",
-        "`/probe` with another method than GET and HEAD",
+        "`/probe` with a method other than GET and HEAD",
         "Runs a probe",
         "405",
         "A request that changes nothing is a GET",
@@ -345,14 +345,14 @@ DIFFERENCES = (
         "`go_*`, `promhttp_*`, `net_conntrack_*` and `blackbox_exporter_build_info` on `/metrics`",
         "Metrics of the program in Go",
         "`nyxmon_*` and `process_*` instead; those about reloads and unknown modules are the same",
-        "They are about another program",
+        "They describe another program",
     ),
     Difference(
         "auto-reload",
         "`--config.enable-auto-reload`",
         "Off by default",
         "On by default, also for the files that modules name",
-        "A file is changed to be used",
+        "Changes are meant to take effect",
     ),
     Difference(
         "no-timeout-left",
