@@ -262,6 +262,10 @@ FLAGS = (
     ),
     *SCRAPE_ACCESS_FLAGS,
     Flag(
+        name="histograms-to-nhcb", option="converts_histograms", group="generate", commands=_FOR_PROMETHEUS,
+        default="off", help="Let Prometheus (3.0 and newer) store each histogram as one series.",
+    ),
+    Flag(
         name="cost", option="cost", group="hash-password", commands=_HASHING,
         parse=read_integer(4, 18), metavar="NUMBER", default="10",
         help="Cost of the hash: with each one more, the first request with a password takes twice as long.",

@@ -86,6 +86,7 @@ def _jobs(config: Config, options: Options) -> str:
         timeout_offset_seconds=options.timeout_offset_seconds,
         shards=options.shards,
         shard=options.shard,
+        converts_histograms=options.converts_histograms,
     )
     jobs, remarks = scrape_jobs(config.checks, scraping)
     interval, offset = options.scrape_interval_seconds, options.timeout_offset_seconds
@@ -108,6 +109,7 @@ def _jobs(config: Config, options: Options) -> str:
         "tls.server-name": options.tls_server_name,
     }
     switches = ["tls.insecure-skip-verify"] if options.tls_insecure_skip_verify else []
+    switches += ["histograms-to-nhcb"] if options.converts_histograms else []
     return with_header(_command(options, flags, switches), [_ABOUT_JOBS, *remarks], {"scrape_configs": jobs})
 
 

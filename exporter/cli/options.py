@@ -84,6 +84,7 @@ class Options:
     scrape_interval_seconds: float | None = None
     shards: int = 1
     shard: int = 0
+    converts_histograms: bool = False
     scheme: Scheme = "http"
     basic_auth_username: str = ""
     basic_auth_password_file: str = ""

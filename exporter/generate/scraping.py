@@ -40,6 +40,11 @@ _ABOUT_CHOICES = (
     " needed."
 )
 
+_ABOUT_HISTOGRAMS = (
+    "convert_classic_histograms_to_nhcb needs Prometheus 3.0 or newer; older ones refuse the file. Before 3.9,"
+    " Prometheus also needs --enable-feature=native-histograms."
+)
+
 Job = dict[str, object]
 Params = dict[str, list[str]]
 
@@ -58,6 +63,7 @@ class Scraping:
         timeout_offset_seconds: Seconds that the exporter subtracts from the time that Prometheus allows.
         shards: Number of Prometheus servers that share the targets.
         shard: The index of this server, from 0.
+        converts_histograms: Whether Prometheus stores each histogram as one native histogram with the same buckets.
     """
 
     addresses: tuple[str, ...]
@@ -69,6 +75,7 @@ class Scraping:
     timeout_offset_seconds: float = 0.5
     shards: int = 1
     shard: int = 0
+    converts_histograms: bool = False
 
 
 class ScrapeJobs(NamedTuple):
@@ -85,9 +92,11 @@ def scrape_jobs(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:
         checks: All checks of the exporters.
         scraping: How to scrape them.
     """
-    if scraping.endpoint == "metrics":
-        return _jobs_of_metrics(checks, scraping)
-    return _job_of_targets(checks, scraping)
+    found = (_jobs_of_metrics if scraping.endpoint == "metrics" else _job_of_targets)(checks, scraping)
+    if not scraping.converts_histograms:
+        return found
+    jobs = [job | {"convert_classic_histograms_to_nhcb": True} for job in found.jobs]
+    return ScrapeJobs(jobs, [*found.remarks, _ABOUT_HISTOGRAMS])
 
 
 def _jobs_of_metrics(checks: Sequence[Check], scraping: Scraping) -> ScrapeJobs:

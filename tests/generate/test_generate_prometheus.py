@@ -64,6 +64,19 @@ def config_of(*checks: dict[str, object]) -> str:
     return yaml.safe_dump({"checks": list(checks)}, allow_unicode=True)
 
 
+@pytest.mark.parametrize("endpoint", ["metrics", "sd", "probe"])
+def test_histograms_can_be_stored_as_one_series(tmp_path: Path, endpoint: str) -> None:
+    """Each job asks for it and is otherwise the same. Debian's promtool is too old to know the key."""
+    config = config_of(check("a"), check("b", "dns", "5m"))
+    usual = yaml.safe_load(generate(tmp_path, config, f"--endpoint={endpoint}").stdout)["scrape_configs"]
+    flags = (f"--endpoint={endpoint}", "--histograms-to-nhcb")
+    outcome = generate(tmp_path, config, *flags)
+    jobs = yaml.safe_load(outcome.stdout)["scrape_configs"]
+    assert jobs == [job | {"convert_classic_histograms_to_nhcb": True} for job in usual]
+    assert outcome.stdout.splitlines()[0].endswith(" --histograms-to-nhcb")
+    assert "needs Prometheus 3.0 or newer" in remarks_of(tmp_path, config, *flags)
+
+
 def test_the_comment_says_what_made_it(tmp_path: Path) -> None:
     """The command line is whole, and quoted for a shell; the text is the same each time."""
     flags = ("--job=nyxmon east", "--address=[2001:db8::1]:1", "--scrape-interval=90s", "--timeout-offset=1")
