@@ -17,9 +17,18 @@ from exporter.exposition.labels import clean_value
 from exporter.model import Batch, Reason, ResultStatus, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from exporter.model import Check, Measurement, Result
+
+_REASONS_OF_PHASES: Mapping[str, tuple[Reason, ...]] = {
+    "resolve": (Reason.RESOLVE,),
+    "connect": (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.CONNECTION_RESET, Reason.UNREACHABLE),
+    "tls": (Reason.TLS, Reason.CERTIFICATE),
+    "starttls": (Reason.STARTTLS, Reason.TLS, Reason.CERTIFICATE),
+    "auth": (Reason.AUTH,),
+}
+"""Why a run fails in a phase that an earlier run of the check has passed; the phase has the same name in every type."""
 
 _SLOT_SECONDS = 5.0
 _SLOTS = 12
@@ -51,18 +60,22 @@ class CheckCounters:
 
     Attributes:
         runs: Number of results.
-        failures: Number of failed results by reason; a reason that was shown once is always shown.
+        failures: Number of failed results by reason; a reason that was shown once is always shown. `likely_reasons`
+            start at 0, and with the first success those of the phases that the run has passed: then `increase()` sees
+            their first failure too. All 22 reasons would add half to the page of a check, for series that never change.
         duration: Durations of the runs that were started.
         phases: Durations by phase; empty unless the check asks for them.
         created_timestamp_seconds: Unix time since which all of this is counted.
     """
 
     __slots__ = (
-        "_histogram_class", "_phase_histograms", "created_timestamp_seconds", "duration", "failures", "phases", "runs",
+        "_has_succeeded", "_histogram_class", "_phase_histograms", "created_timestamp_seconds", "duration", "failures",
+        "phases", "runs",
     )  # fmt: skip
 
     def __init__(self, check: Check, histogram_class: type[Histogram], created_timestamp_seconds: float) -> None:
         self.runs = 0
+        self._has_succeeded = False
         self.failures: dict[Reason, int] = {}
         self.duration = histogram_class(catalogue.CHECK_DURATION.buckets)
         self.phases: dict[str, Histogram] = {}
@@ -82,6 +95,11 @@ class CheckCounters:
         if result.status is ResultStatus.ERROR:
             reason = result.reason or Reason.INTERNAL
             self.failures[reason] = self.failures.get(reason, 0) + 1
+        elif not self._has_succeeded:
+            self._has_succeeded = True
+            for phase, seconds in _phases(result.measurements).items():
+                for reason in _REASONS_OF_PHASES.get(phase, ()) if seconds > 0 else ():
+                    self.failures.setdefault(reason, 0)
         if not result.attempts:
             return
         self.duration.observe(result.duration_seconds)
@@ -95,10 +113,7 @@ class CheckCounters:
 
 
 def likely_reasons(check: Check) -> Iterable[Reason]:
-    """Return the reasons whose counters start at 0, so that `increase()` also sees the first failure.
-
-    All 22 would take up most of a page; these are the reason that every check can have and those of its expectations.
-    """
+    """Return the reasons whose counters start at 0 before the first run: `timeout` and those of the expectations."""
     demanded = (each.subject.reason for each in check.expectations if each.severity is Severity.ERROR)
     return dict.fromkeys((Reason.TIMEOUT, *demanded))
 

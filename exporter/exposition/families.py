@@ -110,8 +110,8 @@ CHECK_RUNS = Family(
 )  # fmt: skip
 CHECK_FAILURES = Family(
     name="nyxmon_check_failures_total", kind=Kind.COUNTER, about_checks=True, labels=("reason",),
-    help="Failed results of the check by reason. The reason timeout and those of the check's expectations start at 0;"
-    " other reasons appear with their first failure.",
+    help="Failed results of the check by reason. The reason timeout and those of the check's expectations start at 0,"
+    " with the first success also those of the phases that it passed; others appear with their first failure.",
 )  # fmt: skip
 CHECK_STUCK = Family(
     name="nyxmon_check_stuck", about_checks=True,

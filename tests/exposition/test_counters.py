@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from threading import Thread
 
 import pytest
@@ -36,10 +37,25 @@ def test_failures_are_counted_by_reason() -> None:
     """Errors are counted with their reason, warnings are none; likely reasons are there from the start."""
     totals = Counters()
     (one,) = totals.of_checks([check(expectations=(STATUS_OK,))])
-    results = [failed(), failed(reason=Reason.TIMEOUT), failed(), measured(), measured(status=ResultStatus.WARNING)]
+    fine = measured(measurements=())
+    results = [failed(), failed(reason=Reason.TIMEOUT), failed(), fine, replace(fine, status=ResultStatus.WARNING)]
     totals.count([(one, result) for result in results], None)
     assert one.runs == 5
     assert one.failures == {Reason.TIMEOUT: 1, Reason.STATUS: 0, Reason.CONNECT_REFUSED: 2}
+
+
+def test_the_first_success_shows_which_reasons_to_count() -> None:
+    """Those of the phases that took time: `increase()` sees a series that starts at 0 before its first failure."""
+    totals = Counters()
+    (one,) = totals.of_checks([check()])
+    times = {"resolve": 0.0, "connect": 0.1, "tls": 0.2, "processing": 0.3}
+    success = measured(measurements=tuple(Measurement(PHASES, value, (phase,)) for phase, value in times.items()))
+    totals.count([(one, failed(reason=Reason.TLS))], None)
+    assert one.failures == {Reason.TIMEOUT: 0, Reason.TLS: 1}
+    totals.count([(one, success), (one, failed(reason=Reason.PROTOCOL))], None)
+    connecting = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.CONNECTION_RESET, Reason.UNREACHABLE)
+    expected = dict.fromkeys((Reason.TIMEOUT, *connecting, Reason.CERTIFICATE), 0)
+    assert one.failures == expected | {Reason.TLS: 1, Reason.PROTOCOL: 1}
 
 
 def test_runs_that_did_not_start_have_no_duration() -> None:
