@@ -17,7 +17,8 @@ class Links:
     """The destinations of links in alerts; an empty one is looked up in the series `all:alert_links:info`.
 
     Attributes:
-        exporter_url: URL of the exporter's pages.
+        exporter_url: URL of the exporter's pages; when the series has none, or is missing, the address that Prometheus
+            scrapes.
         route_prefix: The path before them at the address that Prometheus scrapes, if that is where they are looked for.
         grafana_url: URL of Grafana with the dashboards.
         runbook_url: URL of the page that has a heading for each alert.
@@ -33,8 +34,8 @@ class Links:
         path = f"/checks/{quote(check.name, safe='', errors='replace')}"
         if self.exporter_url:
             return literal(self.exporter_url.rstrip("/")) + path
-        scraped = f'(printf "http://%s{self.route_prefix}" $labels.instance)'
-        return _looked_up(f"{{{{ or .Labels.exporter_url {scraped} }}}}{path}")
+        scraped = f'{{{{ $url := printf "http://%s{self.route_prefix}" $labels.instance }}}}'
+        return scraped + _looked_up("{{ with .Labels.exporter_url }}{{ $url = . }}{{ end }}") + "{{ $url }}" + path
 
     def to_dashboard(self, name: str) -> str:
         """Return a template of the address of a dashboard."""

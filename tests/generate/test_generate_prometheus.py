@@ -339,10 +339,11 @@ def test_a_real_prometheus_scrapes_and_alerts(scraped: tuple[Exporter, Prometheu
         "group": "{{x}}",
     }
     link = alert["annotations"].pop("check_url")
+    description = alert["annotations"].pop("description")
+    assert description.startswith(f"The tcp check of {target} has failed on {exporter.address} for ")
     assert alert["annotations"] == {
-        "summary": f"Check {ODD} is failing",
-        "description": f"The tcp check of {target} fails on {exporter.address} with reason connect_refused;"
-        " no exporter sees it succeed.",
+        "summary": f"Check {ODD} is failing: connect_refused",
+        "dashboard_url": "",
         "runbook_url": "https://wiki.example/down",
     }
     status, page = exporter.get(link.removeprefix(f"http://{exporter.address}"))

@@ -99,8 +99,7 @@ def test_every_alert_says_what_how_bad_and_where_to_look(alert: Alert) -> None:
     links = {"dashboard_url", "runbook_url", *(("check_url",) if is_of_check else ())}
     assert alert.annotations.keys() == {"summary", "description", *links}
     for link in links:
-        assert alert.annotations[link].startswith('{{ range query "all:alert_links:info" }}')
-        assert alert.annotations[link].endswith("{{ end }}")
+        assert '{{ range query "all:alert_links:info" }}' in alert.annotations[link]
     assert f"{{{{ .Labels.runbook_url }}}}#{alert.name.lower()}{{{{ end }}}}" in alert.annotations["runbook_url"]
 
 
