@@ -1,7 +1,7 @@
 """Makes the pictures of the dashboards: `python -m tests.grafana.draw`. Needs Prometheus and Chromium, and minutes.
 
 The pictures are drawn by what is in `tests/grafana/drawing`, from the dashboards' own queries and what a real
-Prometheus answers that has scraped a real exporter meanwhile. No Grafana has a hand in it, and the pictures say so.
+Prometheus answers about a real exporter's pages. No Grafana has a hand in it, and the pictures say so.
 """
 
 from __future__ import annotations
@@ -9,16 +9,21 @@ from __future__ import annotations
 import argparse
 import subprocess
 import tempfile
-import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.grafana.drawing.answers import span_of, times
 from tests.grafana.drawing.life import ALWAYS_BROKEN, live
 from tests.grafana.drawing.page import PAGE_WIDTH, draw_page
+from tests.grafana.drawing.past import SCRAPE_SECONDS, Past, recorded
 from tests.grafana.reading import defaults, read_dashboard
-from tests.grafana.scene import run_scene
+from tests.grafana.scene import run_targets
 from tests.servers.process import server_program
+from tests.servers.prometheus import run_prometheus
+
+if TYPE_CHECKING:
+    from tests.grafana.drawing.answers import Span
+    from tests.servers.prometheus import Prometheus
 
 DIRECTORY = Path(__file__).parent.parent.parent / "grafana" / "pictures"
 
@@ -37,36 +42,51 @@ class Picture(NamedTuple):
 
 
 PICTURES = (
-    Picture("overview", {"objective": "95"}, 32),
-    Picture("check", {"objective": "95", "check": "shop"}, 27),
+    Picture("overview", {"objective": "95"}, 40),
+    Picture("check", {"objective": "95", "check": "shop"}, 28),
     Picture("runner", {}, 28),
+    Picture("certificates", {}, 26),
+    Picture("dns", {}, 30),
 )
 
 
 def main() -> None:
     """Run everything for a while, then draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=8.0, help="how long the exporter is scraped before")
+    parser.add_argument("--minutes", type=float, default=6.0, help="how long the exporter is scraped before")
+    parser.add_argument("--hours", type=float, default=6.0, help="for how long that counts")
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the pictures go")
     options = parser.parse_args()
     options.directory.mkdir(parents=True, exist_ok=True)
     seconds = options.minutes * 60
     with (
         tempfile.TemporaryDirectory() as place,
-        run_scene(Path(place), interval="1s", discovered=False, without=ALWAYS_BROKEN) as scene,
+        run_targets(Path(place), without=ALWAYS_BROKEN) as targets,
     ):
-        live(scene, seconds)
-        broken = scene.prometheus.query('count_over_time(probe_failure_info{reason="internal"}[1h])')
-        if broken:
-            raise SystemExit(f"no picture of an exporter with faults: {broken}")
-        span = span_of(time.time(), seconds - 5)
-        for picture in PICTURES:
-            dashboard = read_dashboard(picture.name)
-            values = defaults(dashboard) | times(span, 1.0) | picture.chosen
-            page, height = draw_page(scene.prometheus, dashboard, values, span, rows=picture.rows)
-            html = Path(place) / f"{picture.name}.html"
-            html.write_text(page, encoding="utf-8")
-            take(html, options.directory / f"{picture.name}.png", height, Path(place) / "profile")
+        past = Past(options.hours, seconds)
+        with recorded(targets.exporter, past):
+            live(targets, seconds)
+        past.write(Path(place) / "prometheus" / "data")
+        with run_prometheus(Path(place) / "prometheus", "{}") as prometheus:
+            draw(prometheus, span_of(past.end, (options.hours - 0.1) * 3600), Path(place), options.directory)
+
+
+def draw(prometheus: Prometheus, span: Span, place: Path, directory: Path) -> None:
+    """Draw all pictures from what a Prometheus has.
+
+    Raises:
+        SystemExit: When the exporter had faults.
+    """
+    broken = prometheus.query('count_over_time(probe_failure_info{reason="internal"}[6h])')
+    if broken:
+        raise SystemExit(f"no picture of an exporter with faults: {broken}")
+    for picture in PICTURES:
+        dashboard = read_dashboard(picture.name)
+        values = defaults(dashboard) | times(span, SCRAPE_SECONDS) | picture.chosen
+        page, height = draw_page(prometheus, dashboard, values, span, rows=picture.rows)
+        html = place / f"{picture.name}.html"
+        html.write_text(page, encoding="utf-8")
+        take(html, directory / f"{picture.name}.png", height, place / "profile")
 
 
 def take(page: Path, picture: Path, height: int, profile: Path) -> None:

@@ -58,8 +58,24 @@ class Certificates:
         (authority or self.trusted).issue_cert(name, not_after=end, common_name=name).configure_cert(context)
 
 
+class Targets(NamedTuple):
+    """The targets, and an exporter that checks them.
+
+    Attributes:
+        exporter: The exporter.
+        acts: How the web servers answer, by path; may be changed.
+        contexts: The TLS of the hosts `shop`, `intranet` and `partner`; may get other certificates.
+        certificates: Issues them.
+    """
+
+    exporter: Exporter
+    acts: dict[str, Act]
+    contexts: dict[str, ssl.SSLContext]
+    certificates: Certificates
+
+
 class Scene(NamedTuple):
-    """What runs.
+    """The same, and a Prometheus that scrapes the exporter.
 
     Attributes:
         exporter: The exporter.
@@ -77,16 +93,11 @@ class Scene(NamedTuple):
 
 
 @contextmanager
-def run_scene(
-    directory: Path, *, interval: str = "500ms", discovered: bool = True, without: Sequence[str] = ()
-) -> Iterator[Scene]:
-    """Run it all for the length of the block.
+def run_targets(directory: Path, *, without: Sequence[str] = ()) -> Iterator[Targets]:
+    """Run targets and exporter for the length of the block.
 
     Args:
         directory: Where files are kept.
-        interval: How often Prometheus scrapes.
-        discovered: Whether there is a second job: of one target for each check, as the exporter itself names them, and
-            of what it counts.
         without: Names of checks to leave out.
     """
     acts: dict[str, Act] = {
@@ -110,14 +121,23 @@ def run_scene(
         ]
         config = yaml.safe_dump({"defaults": {"timeout": "600ms"}, "checks": checks})
         exporter = stack.enter_context(run_exporter(directory / "exporter", config))
+        yield Targets(exporter, acts, contexts, certificates)
+
+
+@contextmanager
+def run_scene(directory: Path) -> Iterator[Scene]:
+    """Run it all for the length of the block, with files in a directory.
+
+    Prometheus has two jobs: one scrape for all checks, and one target for each, as the exporter itself names them.
+    """
+    with run_targets(directory) as targets:
         (directory / "prometheus").mkdir()
         (directory / "prometheus" / "rules.yml").write_text(RULES, encoding="utf-8")
-        whole = {"targets": [exporter.address], "labels": {"instance": "exporter:10115"}}
-        jobs = [{"job_name": "nyxmon", "static_configs": [whole]}]
-        if discovered:
-            jobs.append(discovery_job(exporter.address))
-        prometheus = stack.enter_context(run_prometheus(directory / "prometheus", scraping(interval, jobs)))
-        yield Scene(exporter, prometheus, acts, contexts, certificates)
+        address = targets.exporter.address
+        whole = {"targets": [address], "labels": {"instance": "exporter:10115"}}
+        jobs = [{"job_name": "nyxmon", "static_configs": [whole]}, discovery_job(address)]
+        with run_prometheus(directory / "prometheus", scraping("500ms", jobs)) as prometheus:
+            yield Scene(targets.exporter, prometheus, *targets[1:])
 
 
 def _web(

@@ -53,6 +53,8 @@ def draw_ranking(panel: Mapping[str, Any], found: Sequence[Series]) -> str:
 def draw_table(panel: Mapping[str, Any], found: Sequence[Series]) -> str:
     """A table, its rows merged and its columns arranged as the panel's transformations say."""
     rows = _merged(found, single=len(panel["targets"]) == 1)
+    if not rows:
+        return '<div class="number">No data</div>'
     arranged = next(each["options"] for each in panel["transformations"] if each["id"] == "organize")
     order = arranged["indexByName"]
     columns = [name for name in sorted(order, key=order.__getitem__) if any(name in row for row in rows)]

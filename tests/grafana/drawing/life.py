@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from tests.grafana.scene import Scene
+    from tests.grafana.scene import Targets
     from tests.servers.http import Act, Request
 
-    Event = tuple[float, Callable[[Scene], None]]
+    Event = tuple[float, Callable[[Targets], None]]
 
 ALWAYS_BROKEN = ("fax", "dns-lost")
 """Checks that fail all the time, which would make a dull picture."""
@@ -24,13 +24,13 @@ ALWAYS_BROKEN = ("fax", "dns-lost")
 _random = random.Random(7)
 
 
-def live(scene: Scene, seconds: float) -> None:
+def live(targets: Targets, seconds: float) -> None:
     """Let things happen for so many seconds."""
-    _calm(scene)
+    _calm(targets)
     begin = time.monotonic()
     for share, happen in _EVENTS:
         time.sleep(max(0.0, begin + share * seconds - time.monotonic()))
-        happen(scene)
+        happen(targets)
     time.sleep(max(0.0, begin + seconds - time.monotonic()))
 
 
@@ -44,50 +44,52 @@ def _after(median_seconds: float, act: Act) -> Act:
     return wait
 
 
-def _calm(scene: Scene) -> None:
-    scene.acts["/"] = _after(0.06, respond(200, b"welcome"))
-    scene.acts["/old"] = _after(0.02, scene.acts["/old"])
-    scene.acts["/wiki"] = _after(0.04, scene.acts["/wiki"])
-    scene.acts["/feed"] = _after(0.15, scene.acts["/feed"])
-    scene.acts["/health"] = _after(0.03, respond(200, HEALTHY))
-    scene.acts["/billing"] = _after(0.12, respond(200, b"paid"))
-    scene.certificates.install(scene.contexts["partner"], "partner.example", 34)
+def _calm(targets: Targets) -> None:
+    targets.acts["/"] = _after(0.06, respond(200, b"welcome"))
+    targets.acts["/old"] = _after(0.02, targets.acts["/old"])
+    targets.acts["/wiki"] = _after(0.04, targets.acts["/wiki"])
+    targets.acts["/feed"] = _after(0.15, targets.acts["/feed"])
+    targets.acts["/health"] = _after(0.03, respond(200, HEALTHY))
+    targets.acts["/billing"] = _after(0.12, respond(200, b"paid"))
+    targets.certificates.install(targets.contexts["partner"], "partner.example", 34)
 
 
-def _slow_shop(scene: Scene) -> None:
-    scene.acts["/"] = _after(0.5, respond(200, b"welcome"))
+def _slow_shop(targets: Targets) -> None:
+    targets.acts["/"] = _after(0.5, respond(200, b"welcome"))
 
 
-def _fast_shop(scene: Scene) -> None:
-    scene.acts["/"] = _after(0.07, respond(200, b"welcome"))
+def _fast_shop(targets: Targets) -> None:
+    targets.acts["/"] = _after(0.07, respond(200, b"welcome"))
 
 
-def _failing_shop(scene: Scene) -> None:
-    scene.acts["/"] = _after(0.03, respond(503, b"closed"))
+def _failing_shop(targets: Targets) -> None:
+    targets.acts["/"] = _after(0.03, respond(503, b"closed"))
 
 
-def _broken_billing(scene: Scene) -> None:
-    scene.acts["/billing"] = _after(0.05, respond(500, b"sorry"))
+def _broken_billing(targets: Targets) -> None:
+    targets.acts["/billing"] = _after(0.05, respond(500, b"sorry"))
 
 
-def _hanging_billing(scene: Scene) -> None:
-    scene.acts["/billing"] = hold()
+def _hanging_billing(targets: Targets) -> None:
+    targets.acts["/billing"] = hold()
 
 
-def _good_billing(scene: Scene) -> None:
-    scene.acts["/billing"] = _after(0.11, respond(200, b"paid"))
+def _good_billing(targets: Targets) -> None:
+    targets.acts["/billing"] = _after(0.11, respond(200, b"paid"))
 
 
-def _long_queue(scene: Scene) -> None:
-    scene.acts["/health"] = _after(0.04, respond(200, HEALTHY.replace(b"130", b"2310")))
+def _long_queue(targets: Targets) -> None:
+    targets.acts["/health"] = _after(0.04, respond(200, HEALTHY.replace(b"130", b"2310")))
 
 
-def _short_queue(scene: Scene) -> None:
-    scene.acts["/health"] = _after(0.03, respond(200, HEALTHY.replace(b"130", b"95")))
+def _short_queue(targets: Targets) -> None:
+    targets.acts["/health"] = _after(0.03, respond(200, HEALTHY.replace(b"130", b"95")))
 
 
-def _strange_partner(scene: Scene) -> None:
-    scene.certificates.install(scene.contexts["partner"], "partner.example", 4, authority=scene.certificates.strange)
+def _strange_partner(targets: Targets) -> None:
+    targets.certificates.install(
+        targets.contexts["partner"], "partner.example", 4, authority=targets.certificates.strange
+    )
 
 
 _EVENTS: tuple[Event, ...] = (
