@@ -118,6 +118,11 @@ class Probes:
         live_modules.subscribe(self._reload)
 
     @property
+    def is_strict(self) -> bool:
+        """Whether requests and pages are as those of blackbox_exporter."""
+        return self._strict
+
+    @property
     def modules(self) -> Modules:
         """The modules in force."""
         return self._live_modules.current

@@ -147,7 +147,7 @@ class _Routes:
     def _with_modules(self) -> ModuleRoutes:
         if self._site.probes is None:
             raise BadParameterError("no modules are configured; start with --blackbox.config.file=blackbox.yml")
-        return ModuleRoutes(self._site.probes, offers_protobuf=self._site.offers_protobuf)
+        return ModuleRoutes(self._site.probes, self._site.check_types, offers_protobuf=self._site.offers_protobuf)
 
     def _scrape_request(self, request: Request, known_parameters: Sequence[str]) -> ScrapeRequest:
         query = parse_query(request)

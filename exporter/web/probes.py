@@ -11,7 +11,16 @@ from exporter.blackbox.timeouts import BadTimeoutError
 from exporter.exposition.page import write_page
 from exporter.scrape.probe_requests import BadProbeError, ProbeRequest, TargetRefusedError, UnknownModuleError
 from exporter.web.probe_batches import ProbeBatches
-from exporter.web.query import TIMEOUT_HEADER, accepts_gzip, page_format
+from exporter.web.query import (
+    LOGS_PARAMETERS,
+    MODULE_PARAMETERS,
+    TIMEOUT_HEADER,
+    accepts_gzip,
+    metric_names,
+    page_format,
+    refuse_misspelled_parameters,
+    refuse_unknown_parameters,
+)
 from exporter.web.responses import HeadResponse, page_response
 from exporter.web.scrapes import unless_client_leaves
 
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from exporter.checks.base import CheckType
     from exporter.scrape.probes import Probes
 
     Query = Mapping[str, list[str]]
@@ -54,8 +64,9 @@ PROBE_ERRORS = {
 class ModuleRoutes:
     """Answers requests about modules; lives as long as the app and belongs to the server's loop."""
 
-    def __init__(self, probes: Probes, *, offers_protobuf: bool = False) -> None:
+    def __init__(self, probes: Probes, check_types: Mapping[str, CheckType], *, offers_protobuf: bool = False) -> None:
         self._probes = probes
+        self._check_types = check_types
         self._offers_protobuf = offers_protobuf
 
     @cached_property
@@ -65,9 +76,12 @@ class ModuleRoutes:
     async def probe(self, request: Request, query: Query) -> Response:
         """Run a module against a target and show its metrics; with `debug=true`, also its log and the module.
 
-        Of a repeated parameter the first value counts; unknown parameters are ignored.
+        As in blackbox_exporter, the first value of a repeated parameter counts, and parameters without a meaning are
+        ignored: a Probe resource may have any. Those that are similar to one with a meaning are not, unless in strict
+        mode.
 
         Raises:
+            BadParameterError: When a parameter is misspelled, or `name[]` names no metric.
             UnknownModuleError: When the module does not exist.
             BadProbeError: When there is no target, or it contradicts the module.
             BadTimeoutError: When the scrape timeout is not a number.
@@ -75,6 +89,9 @@ class ModuleRoutes:
             BusyError: When its batch has not begun in time.
             ClientGoneError: When the client has closed its connection; the probe is cancelled.
         """
+        if not self._probes.is_strict:
+            refuse_misspelled_parameters(query, MODULE_PARAMETERS)
+        names = metric_names(query, self._check_types)
         probe = self._probes.prepare(
             ProbeRequest(
                 target=_first(query, "target"),
@@ -89,12 +106,16 @@ class ModuleRoutes:
         result = await unless_client_leaves(request, self._batches.result(probe))
         if _first(query, "debug") == "true":
             return PlainTextResponse(self._probes.text(probe.pages, probe.target, result))
-        names = frozenset(query.get("name[]", ()))
         blocks, compress = probe.pages.blocks(result), accepts_gzip(request)
         return page_response(write_page(blocks, exposition_format, compress=compress, names=names))
 
     def logs(self, query: Query) -> Response:
-        """Show the log of a recent probe, by its number, or by target and module."""
+        """Show the log of a recent probe, by its number, or by target and module.
+
+        Raises:
+            BadParameterError: When a parameter is unknown or repeated.
+        """
+        refuse_unknown_parameters(query, LOGS_PARAMETERS)
         number, target, module = _first(query, "id"), _first(query, "target"), _first(query, "module")
         if bool(number) == bool(target) or (number and module):
             return _refusal(400, "give either id, or target and perhaps module")

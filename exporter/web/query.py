@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from exporter.exposition.families import OWN_NAMES
 from exporter.exposition.negotiation import choose_format, wants_gzip
 from exporter.model import LONGEST_SCRAPE_SECONDS
 from exporter.scrape.service import ScrapeRequest, Selection
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from exporter.checks.base import CheckType
     from exporter.exposition.page import Format
     from exporter.model import Check
 
@@ -35,14 +37,24 @@ _MAX_LISTED = 20
 _SECONDS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?")
 _MAX_SHOWN_CHARACTERS = 100
 _LABEL_PREFIX = "label."
+_MISSPELLED = 0.8
+"""How similar a word is to another one (difflib's ratio) that it is hardly meant otherwise."""
 
 _SELECTING = ("check", "check_type", "label.NAME")
 METRICS_PARAMETERS = (*_SELECTING, "name[]", "run")
 DISCOVERY_PARAMETERS = _SELECTING
 PROBE_PARAMETERS = ("check", "name[]")
+MODULE_PARAMETERS = ("target", "module", "hostname", "debug", "name[]", "check")
+LOGS_PARAMETERS = ("id", "target", "module")
 STATUS_PARAMETERS = (*_SELECTING, "status")
 BADGE_PARAMETERS = ("label",)
 """The parameters of each route; `label.NAME` stands for every label."""
+
+SELECTING_REPEATABLY = frozenset(("check", "check_type", "name[]"))
+"""Parameters that may be given several times, as may each label."""
+
+_FOREIGN_NAMES = ("process_", "blackbox_")
+"""How the names of metrics begin that neither the exporter nor its check types declare."""
 
 
 class BadParameterError(Exception):
@@ -81,19 +93,52 @@ def parse_query(request: Request) -> dict[str, list[str]]:
     return values
 
 
-def refuse_unknown_parameters(query: Mapping[str, list[str]], known: Sequence[str]) -> None:
+def refuse_unknown_parameters(
+    query: Mapping[str, list[str]], known: Sequence[str], repeatable: Collection[str] = SELECTING_REPEATABLY
+) -> None:
     """Verify that a route accepts every parameter.
 
+    Args:
+        query: The parameters.
+        known: Those of the route.
+        repeatable: Those that may be given several times; labels always may.
+
     Raises:
-        BadParameterError: When it does not; the text suggests a similar parameter and lists all.
+        BadParameterError: When one is unknown, with a similar one and a list of all, or is given too often.
+    """
+    for name, values in query.items():
+        is_label = name.startswith(_LABEL_PREFIX) and "label.NAME" in known
+        if name not in known and not is_label:
+            parameters = ", ".join(known)
+            raise BadParameterError(
+                f"unknown parameter {_shown(name)!r}; {_meant(name, known)}parameters: {parameters}"
+            )
+        if len(values) > 1 and name not in repeatable and not is_label:
+            raise BadParameterError(f"{name} is given {len(values)} times; it takes one value")
+
+
+def refuse_misspelled_parameters(query: Mapping[str, list[str]], known: Sequence[str]) -> None:
+    """Verify that no parameter is almost one of a route that ignores all others.
+
+    Raises:
+        BadParameterError: When one is, with the similar one and a list of all.
     """
     for name in query:
-        if name in known or (name.startswith(_LABEL_PREFIX) and "label.NAME" in known):
-            continue
-        shown = name if len(name) <= _MAX_SHOWN_CHARACTERS else name[: _MAX_SHOWN_CHARACTERS - 1] + "…"
-        close = get_close_matches(shown.lower(), known, n=1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        raise BadParameterError(f"unknown parameter {shown!r}; {meant}parameters: {', '.join(known)}")
+        if name not in known and get_close_matches(_shown(name).lower(), known, n=1, cutoff=_MISSPELLED):
+            refuse_unknown_parameters({name: []}, known)
+
+
+def _meant(text: str, known: Iterable[str]) -> str:
+    """Return a question after a similar word, with a blank; empty when none is similar."""
+    first, dot, rest = _shown(text).partition(".")
+    if dot and "label.NAME" in known and get_close_matches(first.lower(), ["label"]):
+        return f"did you mean {_LABEL_PREFIX}{rest}? "
+    close = get_close_matches(_shown(text).lower(), list(known), n=1)
+    return f"did you mean {close[0]}? " if close else ""
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else text[: _MAX_SHOWN_CHARACTERS - 1] + "…"
 
 
 def page_format(request: Request, *, offers_protobuf: bool) -> Format:
@@ -110,7 +155,7 @@ def scrape_request(
     request: Request,
     query: Mapping[str, list[str]],
     checks: Collection[Check],
-    check_types: Collection[str],
+    check_types: Mapping[str, CheckType],
     *,
     offset_seconds: float,
     offers_protobuf: bool,
@@ -126,7 +171,7 @@ def scrape_request(
         offers_protobuf: Whether protobuf is among the formats of pages.
 
     Raises:
-        BadParameterError: When the type is unknown, no check has the label asked for, or `run` is not `none`.
+        BadParameterError: When a type or a metric is unknown, no check has the label asked for, or `run` is not `none`.
     """
     return ScrapeRequest(
         selection=parse_selection(query, checks, check_types),
@@ -134,8 +179,25 @@ def scrape_request(
         budget_seconds=scrape_budget(request.headers.get(TIMEOUT_HEADER), offset_seconds),
         exposition_format=page_format(request, offers_protobuf=offers_protobuf),
         compress=accepts_gzip(request),
-        names=frozenset(query.get("name[]", ())),
+        names=metric_names(query, check_types),
     )
+
+
+def metric_names(query: Mapping[str, list[str]], check_types: Mapping[str, CheckType]) -> frozenset[str]:
+    """Return the metrics that a request limits its page to; none for all.
+
+    Raises:
+        BadParameterError: When no page ever has one of them.
+    """
+    wanted = query.get("name[]", ())
+    if not wanted:
+        return frozenset()
+    known = OWN_NAMES | {spec.name for check_type in check_types.values() for spec in check_type.metrics}
+    known |= {name.removesuffix(suffix) for name in OWN_NAMES for suffix in ("_total", "_bucket")}
+    for name in wanted:
+        if name not in known and not name.startswith(_FOREIGN_NAMES):
+            raise BadParameterError(f"unknown metric {_shown(name)!r}; {_meant(name, known)}/metrics shows all".strip())
+    return frozenset(wanted)
 
 
 def parse_selection(
@@ -179,10 +241,16 @@ def _labels(query: Mapping[str, list[str]], checks: Collection[Check]) -> frozen
             continue
         name = parameter.removeprefix(_LABEL_PREFIX)
         known = {check.labels[name] for check in checks if name in check.labels}
+        if not known:
+            names = {label for check in checks for label in check.labels}
+            has = f"{_meant(name, names)}labels: {_listing(names)}" if names else "no check has labels"
+            raise BadParameterError(f"no check has a label {_shown(name)!r}; {has}")
         for value in values:
             if value not in known:
-                has = f"its values: {_listing(known)}" if known else "no check has a label of that name"
-                raise BadParameterError(f"no check has the label {name}={value!r}; {has}")
+                meant = _meant(value, known)
+                raise BadParameterError(
+                    f"no check has the label {name}={_shown(value)!r}; {meant}its values: {_listing(known)}"
+                )
             labels.add((name, value))
     return frozenset(labels)
 

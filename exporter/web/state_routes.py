@@ -15,6 +15,7 @@ from exporter.web.pages.freshness import is_stale
 from exporter.web.pages.words import State, state_of_check
 from exporter.web.query import (
     BADGE_PARAMETERS,
+    SELECTING_REPEATABLY,
     STATUS_PARAMETERS,
     BadParameterError,
     parse_query,
@@ -45,7 +46,7 @@ class StateRoutes:
     def document(self, request: Request) -> Response:
         """Describe the state of the selected checks as JSON."""
         query = parse_query(request)
-        refuse_unknown_parameters(query, STATUS_PARAMETERS)
+        refuse_unknown_parameters(query, STATUS_PARAMETERS, SELECTING_REPEATABLY | {"status"})
         site, current = self._site, self._site.live_config.current
         wanted = _states(query.get("status", ()))
         every = (*current.checks, *current.disabled)

@@ -158,6 +158,44 @@ def test_first_values_count_and_other_parameters_do_not(exporter: Exporter) -> N
     assert value_of(page, "probe_success") == "1.0"
 
 
+PARAMETERS = "parameters: target, module, hostname, debug, name[], check"
+
+
+@pytest.mark.parametrize(
+    ("misspelled", "meant"),
+    [("modul=http_2xx", "module"), ("Module=http_2xx", "module"), ("hostnme=x", "hostname"), ("chek=x", "check")],
+)
+def test_a_misspelled_parameter_is_an_error(exporter: Exporter, misspelled: str, meant: str) -> None:
+    """It would otherwise run another module than was meant."""
+    name = misspelled.partition("=")[0]
+    assert exporter.get(f"/probe?target=127.0.0.1:1&{misspelled}") == (
+        400,
+        f"unknown parameter {name!r}; did you mean {meant}? {PARAMETERS}\n",
+    )
+
+
+def test_in_strict_mode_a_misspelled_parameter_is_ignored(tmp_path: Path) -> None:
+    """As in blackbox_exporter."""
+    file = tmp_path / "blackbox.yml"
+    file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
+    with run_exporter(tmp_path, None, f"--blackbox.config.file={file}", "--blackbox.strict") as strict:
+        status, page = strict.get(f"/probe?target={strict.address}/-/healthy&modul=x")
+    assert (status, value_of(page, "probe_success")) == (200, "1.0")
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("tagret=x", "unknown parameter 'tagret'; did you mean target? parameters: id, target, module"),
+        ("id=1&debug=true", "unknown parameter 'debug'; parameters: id, target, module"),
+        ("id=1&id=2", "id is given 2 times; it takes one value"),
+    ],
+)
+def test_parameters_of_the_log_are_known_ones(exporter: Exporter, query: str, problem: str) -> None:
+    """The message says what is allowed."""
+    assert exporter.get(f"/logs?{query}") == (400, f"{problem}\n")
+
+
 def test_debug_shows_log_metrics_and_module(exporter: Exporter) -> None:
     """The debug page shows what happened, what was measured, and the module without its secrets."""
     status, page = exporter.get(f"/probe?module=secret&target={exporter.address}/-/healthy&debug=true")

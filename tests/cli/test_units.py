@@ -25,7 +25,7 @@ PROGRAM = "/opt/nyxmon-exporter/bin/nyxmon-exporter"
 def complaints(directory: Path, spelled: str = "WatchdogSec=") -> list[str]:
     """What systemd says about the units, in a place where the program exists; a key may be spelled otherwise."""
     analyze = server_program("systemd-analyze", "systemd")
-    files = [directory / f"nyxmon-exporter.{kind}" for kind in ("service", "socket")]
+    files = [directory / f"nyxmon-exporter{kind}" for kind in (".service", ".socket", "@.service")]
     for file in files:
         text = (UNITS / file.name).read_text(encoding="utf-8")
         file.write_text(text.replace(PROGRAM, "/bin/true").replace("WatchdogSec=", spelled), encoding="utf-8")
@@ -42,8 +42,8 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 def test_systemd_would_complain(tmp_path: Path) -> None:
     """What the test above finds nothing of is found."""
-    (complaint,) = complaints(tmp_path, "WatchdogSeconds=")
-    assert "WatchdogSeconds" in complaint
+    found = complaints(tmp_path, "WatchdogSeconds=")
+    assert ["WatchdogSeconds" in complaint for complaint in found] == [True, True]
 
 
 def test_the_service_can_be_told_to_use_the_sockets() -> None:

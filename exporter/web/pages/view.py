@@ -107,14 +107,14 @@ class StatusView:
 
 
 def read_view(query: Mapping[str, list[str]], groupings: Iterable[str] = ()) -> StatusView:
-    """Return what the query parameters of the status page ask for; of a repeated parameter the first value counts.
+    """Return what the query parameters of the status page ask for.
 
     Args:
         query: The parameters.
         groupings: The names that checks can be grouped by.
 
     Raises:
-        BadParameterError: When a parameter is unknown or has an invalid value.
+        BadParameterError: When a parameter is unknown, repeated or has an invalid value.
     """
     refuse_unknown_parameters(query, VIEW_PARAMETERS)
     values = {name: texts[0].strip() for name, texts in query.items()}
