@@ -139,6 +139,7 @@ GATES: dict[str, tuple[str, ...]] = {
     "bcrypt": ("web.passwords", "cli.hash_password"),
     "dns": ("net.dns", "checks.dns", "demo"),
     "idna": ("host_names",),
+    "isal": ("exposition.page",),
     "asyncssh": ("ssh.host_key", "demo.extras"),
     "wsproto": ("websocket.messages", "demo.extras"),
     "cel": ("judging.cel",),

@@ -146,7 +146,8 @@ class NativeHistogram(Histogram):
 
     def exponential(self) -> ExponentialCounts:
         """Return a copy of the exponential buckets."""
-        return ExponentialCounts(self._schema, self._zero_count, self._positive.copy(), self._negative.copy())
+        negative = self._negative if self._negative is _NONE else self._negative.copy()
+        return ExponentialCounts(self._schema, self._zero_count, self._positive.copy(), negative)
 
     def _number_of_buckets(self) -> int:
         return len(self._positive.indices) + len(self._negative.indices)

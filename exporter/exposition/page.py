@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from enum import Enum
 from io import BytesIO
@@ -18,8 +17,13 @@ if TYPE_CHECKING:
     from exporter.exposition.families import Family
     from exporter.exposition.series import Block
 
+try:
+    from isal.isal_zlib import compressobj
+except ImportError:  # there is no ISA-L for this processor; everything works without it, only compression takes longer
+    from zlib import compressobj  # type: ignore[assignment] # the same interface, with another name of its result
+
 _GZIP_LEVEL = 1
-"""Level 6 takes more than twice the time and saves less than a tenth of the bytes on such pages (measured)."""
+"""The other levels of ISA-L save no bytes on such pages, or no time. Those of zlib take more than twice the time."""
 
 _GZIP_WINDOW = 31
 
@@ -64,7 +68,7 @@ def write_page(
         whole = BytesIO()  # joining a list of chunks would take twice the memory
         whole.writelines(chunks)
         return Page(body=whole.getvalue(), content_type=exposition_format.value)
-    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
+    compressor = compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
     compressed = [compressor.compress(chunk) for chunk in chunks]
     body = b"".join((*compressed, compressor.flush()))
     return Page(body=body, content_type=exposition_format.value, content_encoding="gzip")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.exposition.labels import NO_CHECK, OwnLabels
+from exporter.exposition.wire import metric_start
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -32,21 +33,29 @@ class CheckColumn:
         wholes: The text of both.
     """
 
-    __slots__ = ("_encoded", "heads", "labels", "tails", "wholes")
+    __slots__ = ("_beginnings", "heads", "labels", "tails", "wholes")
 
     def __init__(self, labels: Sequence[CheckLabels]) -> None:
         self.labels = tuple(labels)
         self.heads = [each.head for each in labels]
         self.tails = [each.tail for each in labels]
         self.wholes = [each.whole for each in labels]
-        self._encoded: list[bytes] = []
+        self._beginnings: tuple[int, list[bytes]] = (-1, [])
 
-    @property
-    def encoded(self) -> list[bytes]:
-        """The labels as fields of protobuf messages; encoded when first asked for."""
-        if not self._encoded:
-            self._encoded = [each.encoded for each in self.labels]
-        return self._encoded
+    def encoded(self, rest_size: int) -> list[bytes]:
+        """Return the beginnings of protobuf messages `Metric`, with the labels of the checks.
+
+        Most messages of a page have the same size apart from these labels, so the last answer is kept.
+
+        Args:
+            rest_size: Number of bytes that follow in each message.
+        """
+        size, beginnings = self._beginnings
+        if size != rest_size:
+            all_labels = [each.encoded for each in self.labels]
+            beginnings = [metric_start(len(each) + rest_size) + each for each in all_labels]
+            self._beginnings = (rest_size, beginnings)
+        return beginnings
 
 
 class Column(NamedTuple):

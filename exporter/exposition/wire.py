@@ -40,6 +40,7 @@ def double_tag(field: int) -> bytes:
     return varint(field << 3 | _FIXED64)
 
 
+@lru_cache
 def delimited_tag(field: int) -> bytes:
     """Return what comes before the length of a text, a message or a packed list."""
     return varint(field << 3 | _LENGTH_DELIMITED)
@@ -54,6 +55,12 @@ def packed(field: int, numbers: Iterable[int]) -> bytes:
     """Encode a repeated field of possibly negative numbers; nothing for none."""
     content = b"".join([varint(zigzag(number)) for number in numbers])
     return delimited(field, content) if content else b""
+
+
+@lru_cache(maxsize=4096)
+def metric_start(size: int) -> bytes:
+    """Return what comes before the content of a message `Metric` of this size, in a message `MetricFamily`."""
+    return delimited_tag(4) + varint(size)
 
 
 def label_pairs(pairs: Iterable[tuple[str, str]]) -> bytes:

@@ -21,6 +21,7 @@ from exporter.exposition.families import MetricFamilies
 from exporter.exposition.page import Format, write_page
 from exporter.model import Check, LogLine, Measurement
 from exporter.scrape.collector import CheckCollector, metric_of
+from exporter.scrape.records import Records
 from tests.scraping import BODY_OK, STATUS_OK, Blocks, Prepared, measured, outcome_of, reference
 
 if TYPE_CHECKING:
@@ -83,8 +84,10 @@ def main() -> None:
     options = arguments.parse_args()
     checks = [check(number) for number in range(options.checks)]
     runner = Prepared()
+    records = Records(native_histograms=True)
     say(f"memory before: {memory_megabytes()}")
-    spent, collector = milliseconds(lambda: CheckCollector(runner, checks, MetricFamilies({"http": HTTP})))
+    families = MetricFamilies({"http": HTTP})
+    spent, collector = milliseconds(lambda: CheckCollector(runner, checks, families, records=records))
     say(f"preparing once for a configuration: {spent:.0f} ms; memory: {memory_megabytes()}")
     outcome = collector.run(None)
     for _ in range(options.rounds):
@@ -95,9 +98,13 @@ def main() -> None:
         plain, page = milliseconds(partial(page_of, collector, outcome, Format.TEXT))
         lines, size = page.body.count(b"\n"), len(page.body)
         del page
+        protobuf, page = milliseconds(partial(page_of, collector, outcome, Format.PROTOBUF, compress=True))
+        sent_protobuf = len(page.body)
+        del page
         say(
             f"recording {recording:.0f} ms; page {plain:.0f} ms, with gzip {compressed:.0f} ms; {lines} lines,"
-            f" {size / 1e6:.1f} MB, {sent / 1e6:.1f} MB compressed; memory: {memory_megabytes()}"
+            f" {size / 1e6:.1f} MB, {sent / 1e6:.1f} MB compressed; protobuf with gzip {protobuf:.0f} ms,"
+            f" {sent_protobuf / 1e6:.1f} MB; memory: {memory_megabytes()}"
         )
     slow, _ = milliseconds(lambda: reference(Blocks(metric_of, *collector.blocks(outcome)), Format.TEXT))
     say(f"prometheus_client for the same: {slow:.0f} ms")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import math
+import zlib
 from array import array
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from isal import isal_zlib
 
+from exporter.exposition import page as page_module
 from exporter.exposition.families import CHECK_DURATION, Family, Kind
 from exporter.exposition.labels import NO_CHECK, CheckLabels, OwnLabels
 from exporter.exposition.layout import bucket_labels
@@ -19,6 +22,9 @@ from exporter.exposition.series import Block, CheckColumn, Column, HistogramTabl
 from exporter.scrape.collector import metric_of
 from tests.scraping import TEXT_FORMATS, Blocks, parsed, reference
 from tests.servers.prometheus import check_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FORMATS = pytest.mark.parametrize("exposition_format", TEXT_FORMATS)
 GAUGE = Family(name="probe_x_seconds", help='Says "x"\\\nand more.', labels=("phase",), about_checks=True)
@@ -196,8 +202,12 @@ def test_a_family_by_name_is_shown_whole() -> None:
 
 
 @FORMATS
-def test_compression_changes_nothing_else(exposition_format: Format) -> None:
-    """A compressed page is the same page, says so, and is the same bytes each time."""
+@pytest.mark.parametrize("compressobj", [isal_zlib.compressobj, zlib.compressobj])
+def test_compression_changes_nothing_else(
+    exposition_format: Format, compressobj: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compressed page is the same page, says so, and is the same bytes each time, also where there is no ISA-L."""
+    monkeypatch.setattr(page_module, "compressobj", compressobj)
     block = histogram_block([0] * 11 + [1], sums=(0.5,))
     plain = write_page([block], exposition_format)
     compressed = write_page([block], exposition_format, compress=True)
