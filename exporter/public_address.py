@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,3 +51,13 @@ class PublicAddress:
 def unprefixed(path: str) -> str:
     """Return a path as it is: the links of an exporter without a prefix."""
     return path
+
+
+def check_path(name: str) -> str:
+    """Return the path of the page of a check, quoted so that any name survives the way through a browser.
+
+    A browser takes dots alone for steps within a path, however they are quoted (WHATWG URL, "double-dot").
+    """
+    if name in (".", ".."):
+        return f"/checks/?{urlencode({'name': name})}"
+    return f"/checks/{quote(name, safe='', errors='replace')}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+
+from exporter.public_address import check_path
 
 if TYPE_CHECKING:
     from exporter.model import Check
@@ -31,7 +32,7 @@ class Links:
 
     def to_check(self, check: Check) -> str:
         """Return a template of the address of the check's page."""
-        path = f"/checks/{quote(check.name, safe='', errors='replace')}"
+        path = check_path(check.name)
         if self.exporter_url:
             return literal(self.exporter_url.rstrip("/")) + path
         scraped = f'{{{{ $url := printf "http://%s{self.route_prefix}" $labels.instance }}}}'

@@ -13,6 +13,7 @@ from starlette.status import HTTP_303_SEE_OTHER
 
 from exporter.errors import UnknownCheckNameError
 from exporter.model import LONGEST_SCRAPE_SECONDS
+from exporter.public_address import check_path
 from exporter.web.pages import (
     DEFAULT_REFRESH_SECONDS,
     ConfigDocument,
@@ -23,7 +24,6 @@ from exporter.web.pages import (
     read_view,
     status_page,
 )
-from exporter.web.pages.paths import check_path
 from exporter.web.pages.rows import groupings_of
 from exporter.web.pages.view import read_refresh
 from exporter.web.query import BadParameterError, parse_query, refuse_unknown_parameters

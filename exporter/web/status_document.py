@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.logs import escape_unprintable
 from exporter.model import ResultStatus
+from exporter.public_address import check_path
 from exporter.web.pages.freshness import is_stale
-from exporter.web.pages.paths import check_path
 from exporter.web.pages.words import State, exact_time, state_of_check
 
 if TYPE_CHECKING:

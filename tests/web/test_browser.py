@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import expect
 
 from exporter.model import ResultStatus
-from exporter.web.pages.paths import check_path
+from exporter.public_address import check_path
 from tests.servers.chromium import run_chromium
 from tests.web.browser_scenes import HOSTILE_NAMES, Exhibit, a_told_check, exhibit, watched
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
 
 from exporter.masking import unmasked
+from exporter.public_address import check_path
 from exporter.web.pages.certificates import certificate_rows
 from exporter.web.pages.chart import chart_of
 from exporter.web.pages.freshness import is_stale
 from exporter.web.pages.markup import render
-from exporter.web.pages.paths import check_path, probe_path
 from exporter.web.pages.queries import queries_about
 from exporter.web.pages.view import StatusView
 from exporter.web.pages.waterfall import waterfall
@@ -76,7 +77,7 @@ def check_page(
         terms=_terms(check, state),
         labels=[(name, value, StatusView().label_path(name, value)) for name, value in check.labels.items()],
         path=check_path(check.name),
-        probe_path=probe_path(check.name),
+        probe_path=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
         chart=chart_of(runs, frame.now_seconds),
         phases=waterfall(measurements),
         certificates=[] if latest is None else certificate_rows(latest.certificates, frame.now_seconds),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.public_address import check_path
 from exporter.web.pages.causes import sum_up
 from exporter.web.pages.freshness import is_stale
 from exporter.web.pages.markup import render
-from exporter.web.pages.paths import check_path
 from exporter.web.pages.probes import probe_rows
 from exporter.web.pages.rows import in_order, limited, rows_of
 from exporter.web.pages.sections import divide
