@@ -163,7 +163,7 @@ def prometheus(
     checks: dict[str, tuple[str, int, str]],
 ) -> Prometheus:
     """Prometheus, after it has scraped the exporter twice."""
-    config = SCRAPE_CONFIG.format(address=exporter.address, seconds=1)
+    config = SCRAPE_CONFIG.format(address=exporter.address, seconds=2)
     prometheus = stack.enter_context(run_prometheus(tmp_path_factory.mktemp("prometheus"), config))
     prometheus.wait_for(f"sum(nyxmon_check_runs_total) >= {2 * len(checks)}")
     return prometheus
