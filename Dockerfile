@@ -39,8 +39,10 @@ LABEL org.opencontainers.image.title="nyxmon-exporter" \
 
 COPY --from=builder /opt/nyxmon-exporter /opt/nyxmon-exporter
 
+# The health check has no password and no client certificate, so a web configuration must not ask it for one.
 ENV PATH=/opt/nyxmon-exporter/bin:$PATH \
-    PYTHONDONTWRITEBYTECODE=1
+    PYTHONDONTWRITEBYTECODE=1 \
+    NYXMON_EXPORTER_WEB_OPEN_HEALTH=true
 
 # A user who owns nothing and is in no other group. Numeric, so that Kubernetes can verify that it is not root.
 USER 65532:65532

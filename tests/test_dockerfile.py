@@ -100,6 +100,12 @@ def test_the_image_runs_the_program_as_nobody() -> None:
     assert parse_arguments(arguments, {}).command == "healthcheck"
 
 
+def test_a_web_configuration_does_not_lock_out_the_health_check() -> None:
+    """It would need a password that the image does not have."""
+    environment = dict(word.split("=", 1) for word in shlex.split(only("ENV").text))
+    assert parse_arguments(["--web.config.file=web.yml"], environment).open_health
+
+
 def test_the_labels_tell_the_version_and_the_licence() -> None:
     """The labels of the OCI image specification, with this version."""
     (version,) = (each.text for each in FINAL if each.text.startswith("VERSION="))

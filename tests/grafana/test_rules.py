@@ -13,6 +13,7 @@ from exporter import ExecutorRegistry
 from exporter.exposition import families as catalogue
 from exporter.generate.rules import OWN_ALERT_SERIES
 from exporter.net.dns.getaddrinfo import MAX_RESOLVER_THREADS
+from exporter.web.live_web_config import FAMILIES as WEB_CONFIG_FAMILIES
 from tests.grafana.shipped import ROOT, RULE_FILES, RULE_TEST_FILES, Alert, alerts, dashboards, read_yaml, rules
 from tests.servers.prometheus import promtool
 
@@ -115,7 +116,7 @@ def test_every_metric_in_the_rules_exists() -> None:
     expressions = [re.sub(r'"[^"]*"', "", text) for text in (*(rule["expr"] for rule in rules()), *queries)]
     used = set(METRIC.findall(" ".join(expressions)))
     known = catalogue.MetricFamilies(ExecutorRegistry.with_builtins().check_types)
-    exported = {name for family in known.families for name in family.sample_names}
+    exported = {name for family in (*known.families, *WEB_CONFIG_FAMILIES) for name in family.sample_names}
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     assert used - exported - recorded - OF_OTHERS == set()
     assert recorded - used == set()
