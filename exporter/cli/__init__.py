@@ -101,6 +101,10 @@ def _run(options: Options, masks: Masks) -> int:
         from exporter.cli.inspection import check_configuration, print_schema
 
         return print_schema(options) if options.command == "schema" else check_configuration(options)
+    if options.command == "completion":
+        from exporter.cli.completion import print_completion
+
+        return print_completion(options.shells[0])
     if options.command == "check-config":
         from exporter.cli.check_config import check_config
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from exporter.cli.flag import Flag
 
 _PROGRAM = "nyxmon-exporter"
+_OPERANDS: dict[Command, str] = {"run": "check_names", "check-config": "files", "completion": "shells"}
+"""Commands that accept words besides flags, and the option that these become."""
+
 _AFTER = " after the command"
 """Marks the values of a repeatable flag given there, which argparse would put in the place of those before it."""
 
@@ -57,7 +60,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
     """
     arguments = [_with_two_dashes(word) for word in arguments]
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    found, words = _parser().parse_known_args(arguments[:end])
+    found, words = make_parser().parse_known_args(arguments[:end])
     given = vars(found)
     _join_repeated(given)
     command: Command | None = given.pop("command", "serve")
@@ -65,7 +68,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
         raise UsageError("generate needs a subcommand: generate rules or generate prometheus")
     _refuse_foreign_flags(command, given, words)
     names = (*words, *arguments[end + 1 :])
-    if names and command not in ("run", "check-config"):
+    if names and command not in _OPERANDS:
         shown = "" if command == "hash-password" else f" {names[0]!r}"  # where it may be a password
         raise UsageError(f"unexpected argument{shown} after {command}")
     for flag in FLAGS:
@@ -75,7 +78,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
             given[flag.option] = _read_variable(flag, variable)
         elif command in flag.required_by:
             raise UsageError(f"{command} needs --{flag.name}")
-    given["files" if command == "check-config" else "check_names"] = tuple(dict.fromkeys(names))
+    given[_OPERANDS.get(command, "check_names")] = tuple(dict.fromkeys(names))
     options = Options(command=command, **given)
     check_what_belongs_together(options)
     return options
@@ -91,7 +94,7 @@ def _with_two_dashes(word: str) -> str:
 def help_text(command: str = "") -> str:
     """Return the help of a command, of `generate`, or of the program, at most 80 characters wide."""
     try:
-        _parser().parse_known_args([*command.split(), "--help"])
+        make_parser().parse_known_args([*command.split(), "--help"])
     except _HelpOfParser as request:
         return request.parser.format_help()
     raise AssertionError(command)
@@ -172,14 +175,22 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(re.sub(": ignored explicit argument .*", " takes no value", message, flags=re.DOTALL))
 
 
-def _parser() -> _Parser:
-    """Return the parser of the program, with those of the commands below it; itself it accepts every flag."""
+def make_parser(
+    see_flag: Callable[[Flag, argparse.Action], object] = lambda flag, action: None,
+    see_command: Callable[[str, argparse.ArgumentParser], object] = lambda name, parser: None,
+) -> argparse.ArgumentParser:
+    """Return the parser of the program, with those of the commands below it; itself it accepts every flag.
+
+    Args:
+        see_flag: Called with each flag and what the parser makes of it.
+        see_command: Called with the name of each command and its parser.
+    """
     usages = [text.usage for text in COMMANDS.values()]
     parser = _Parser(_PROGRAM, usages, PROGRAM_DESCRIPTION, PROGRAM_EPILOG)
     parser.add_argument("--version", action=_Request, nargs=0, help="Show the version.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog=_PROGRAM)
     for group in dict.fromkeys(flag.group for flag in FLAGS):
-        _add_flags(parser, f"{group} flags", [flag for flag in FLAGS if flag.group == group])
+        _add_flags(parser, f"{group} flags", [flag for flag in FLAGS if flag.group == group], see_flag)
     branches = {"": commands}
     for name, text in COMMANDS.items():
         branch, _, word = name.rpartition(" ")
@@ -193,11 +204,18 @@ def _parser() -> _Parser:
             word, help=text.summary, usages=[text.usage], description=text.description, epilog=epilog
         )
         command.set_defaults(command=name)
-        _add_flags(command, "flags", [flag for flag in FLAGS if name in flag.commands], name)
+        _add_flags(command, "flags", [flag for flag in FLAGS if name in flag.commands], see_flag, name)
+        see_command(name, command)
     return parser
 
 
-def _add_flags(parser: argparse.ArgumentParser, title: str, flags: Iterable[Flag], command: str = "") -> None:
+def _add_flags(
+    parser: argparse.ArgumentParser,
+    title: str,
+    flags: Iterable[Flag],
+    see_flag: Callable[[Flag, argparse.Action], object],
+    command: str = "",
+) -> None:
     group = parser.add_argument_group(title)
     for flag in flags:
         default = "Required." if command in flag.required_by else f"Default: {flag.default}"
@@ -208,7 +226,7 @@ def _add_flags(parser: argparse.ArgumentParser, title: str, flags: Iterable[Flag
             group.add_argument(f"--no-{flag.name}", dest=flag.option, action="store_false", help=argparse.SUPPRESS)
         else:
             action = "append" if flag.repeatable else "store"
-            add(*flag.names, metavar=flag.metavar, type=_reader(flag.parse), action=action)
+            see_flag(flag, add(*flag.names, metavar=flag.metavar, type=_reader(flag.parse), action=action))
 
 
 def _reader(parse: Callable[[str], object]) -> Callable[[str], object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from exporter.cli.flag_values import SHOWN_TABLE, CheckFormat, OutputFormat
+from exporter.cli.flag_values import SHOWN_TABLE, CheckFormat, OutputFormat, Shell
 from exporter.cli.options import UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ def check_what_belongs_together(options: Options) -> None:
         UsageError: For the first of them.
     """
     if options.command == "check-config":
-        if not (options.files or options.config_file or options.blackbox_config_file):
+        if not any((options.files, options.config_file, options.blackbox_config_file, options.web_config_file)):
             raise UsageError("check-config needs a file: without one there is nothing to check")
         _check_outputs(options, get_args(CheckFormat))
+    if options.command == "completion" and (len(options.shells) != 1 or options.shells[0] not in get_args(Shell)):
+        raise UsageError(f"completion needs one shell: {', '.join(get_args(Shell))}")
     if options.command == "run":
         _check_outputs(options, get_args(OutputFormat))
         _check_repetition(options)

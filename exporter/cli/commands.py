@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 Command = Literal[
     "serve", "run", "check-config", "schema", "generate rules", "generate prometheus", "import", "healthcheck",
-    "hash-password",
+    "hash-password", "completion",
 ]  # fmt: skip
 
 
@@ -162,5 +162,11 @@ The exit status is 1 if anything differs that does not differ on purpose.""",
         "Make the bcrypt hash of a password, for basic_auth_users in --web.config.file.\n"
         "The password is asked for twice, or read from the first line of standard input.",
         ("hash-password", "hash-password --cost=12 < password.txt"),
+    ),
+    "completion": CommandText(
+        "completion SHELL [flags]",
+        "Print the script that makes a shell complete commands.",
+        "Print the script that makes a shell (bash, zsh or fish) complete commands, flags\nand their values.",
+        ("completion bash > /etc/bash_completion.d/nyxmon-exporter",),
     ),
 }

@@ -33,6 +33,7 @@ class Flag:
         commands: The commands that accept it.
         required_by: The commands that require it.
         letter: The letter that may be written for it, after one dash; empty for none.
+        choices: The values that shells complete; empty for any.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Flag:
     commands: tuple[Command, ...] = ("serve",)
     required_by: tuple[Command, ...] = ()
     letter: str = ""
+    choices: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ CheckFormat = Literal["text", "json", "github"]
 
 FailOn = Literal["error", "warning"]
 
+Shell = Literal["bash", "zsh", "fish"]
+
 DEFAULT_PORT = 10115
 
 _PLAIN_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")

@@ -9,6 +9,7 @@ from exporter.cli.flag import Flag
 from exporter.cli.flag_values import (
     DEFAULT_PORT,
     FailOn,
+    OutputFormat,
     read_address,
     read_allowed_target,
     read_choice,
@@ -29,7 +30,7 @@ from exporter.cli.flag_values import (
 from exporter.cli.listen import parse_listen_address
 from exporter.cli.scrape_access_flags import SCRAPE_ACCESS_FLAGS
 from exporter.generate.scraping import Endpoint
-from exporter.logs import LogFormat
+from exporter.logs import LogFormat, LogLevel
 
 _EVERY_COMMAND: tuple[Command, ...] = get_args(Command)
 _HASHING: tuple[Command, ...] = ("hash-password",)
@@ -110,12 +111,12 @@ FLAGS = (
         help="Path before all routes. / when a proxy removes the path of the external URL from requests.",
     ),
     Flag(
-        name="web.config.file", option="web_config_file", group="web",
+        name="web.config.file", option="web_config_file", group="web", commands=("serve", "check-config"),
         parse=read_optional_path, metavar="PATH", default="the server is open to everybody, over plain HTTP",
         help="TLS, users, headers and the rate limit of the server, in the format of Prometheus' exporter-toolkit.",
     ),
     Flag(
-        name="web.open-health", option="open_health", group="web", default="off",
+        name="web.open-health", option="open_health", group="web", default="off", commands=("serve", "check-config"),
         help="Answer /-/healthy and /-/ready without password, client certificate or rate limit, but without details.",
     ),
     Flag(
@@ -140,16 +141,18 @@ FLAGS = (
     ),
     Flag(
         name="log.level", option="log_level", group="log", commands=_EVERY_COMMAND,
-        parse=read_level, metavar="LEVEL", default="info", help="One of debug, info, warning, error.",
+        parse=read_level, choices=get_args(LogLevel), metavar="LEVEL", default="info",
+        help="One of debug, info, warning, error.",
     ),
     Flag(
         name="log.prober", option="log_prober", group="log",
-        parse=read_level, metavar="LEVEL", default="warning",
+        parse=read_level, choices=get_args(LogLevel), metavar="LEVEL", default="warning",
         help="The same for the log of probes: info logs each that fails, debug every one.",
     ),
     Flag(
         name="log.format", option="log_format", group="log", commands=_EVERY_COMMAND,
-        parse=read_choice(LogFormat), metavar="FORMAT", default="logfmt", help="One of logfmt, json.",
+        parse=read_choice(LogFormat), choices=get_args(LogFormat), metavar="FORMAT", default="logfmt",
+        help="One of logfmt, json.",
     ),
     Flag(
         name="check-type", option="check_types", group="run", commands=("run",), repeatable=True,
@@ -163,7 +166,7 @@ FLAGS = (
     ),
     Flag(
         name="output", option="outputs", group="run", commands=("run", "check-config", "import"), repeatable=True,
-        parse=read_output, metavar="FORMAT", default="table",
+        parse=read_output, choices=get_args(OutputFormat), metavar="FORMAT", default="table",
         help="One of table, json, junit, github, prometheus; FORMAT:PATH writes it to a file. May be repeated. With"
         " check-config, one of text, json, github. With import, the path of the checks.yml; by default the standard"
         " output.",
@@ -179,7 +182,7 @@ FLAGS = (
     ),
     Flag(
         name="fail-on", option="fail_on", group="run", commands=("run", "check-config"),
-        parse=read_choice(FailOn), metavar="SEVERITY", default="error",
+        parse=read_choice(FailOn), choices=get_args(FailOn), metavar="SEVERITY", default="error",
         help="Exit with 1 if a check is failing (error), or also if one is degraded (warning). With check-config, if a"
         " file is refused, or also if it has a warning.",
     ),
@@ -231,7 +234,7 @@ FLAGS = (
     ),
     Flag(
         name="endpoint", option="endpoint", group="generate", commands=_FOR_PROMETHEUS,
-        parse=read_choice(Endpoint), metavar="ENDPOINT", default="metrics",
+        parse=read_choice(Endpoint), choices=get_args(Endpoint), metavar="ENDPOINT", default="metrics",
         help="What is scraped: metrics, all checks at once; sd, every check as a target that Prometheus discovers;"
         " probe, every check as a target listed in the file.",
     ),

@@ -35,11 +35,13 @@ class Options:
         command: The command to run.
         check_names: Checks that `run` is limited to; empty means all.
         files: Files for `check-config`, besides those that flags name.
+        shells: The shell for `completion`, alone.
     """
 
     command: Command = "serve"
     check_names: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    shells: tuple[str, ...] = ()
     config_file: str | None = None
     config_check: bool = False
     auto_reload: bool = True
