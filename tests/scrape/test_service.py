@@ -23,6 +23,7 @@ from exporter.model import Batch, Check, MetricSpec, Result
 from exporter.runner.runner import AsyncCheckRunner
 from exporter.scrape.history import History
 from exporter.scrape.service import ScrapeRequest, ScrapeService, Selection, UnknownCheckNameError
+from tests.protobuf import families_of
 from tests.scraping import EXAMPLE, TYPES, Config, Live, Prepared, check, measured, parsed, registry_of, samples
 from tests.servers.executors import Healthy
 from tests.servers.prometheus import check_metrics
@@ -232,19 +233,22 @@ def test_scrapes_of_the_same_join(runner: AsyncCheckRunner, gated: Gated, thread
     service = service_of(runner, Live(check("a"), check("b")))
     first = threads.submit(service.metrics_page, ScrapeRequest())
     wait_until(lambda: gated.started == 2)
-    with joined_within(service, 2):
+    with joined_within(service, 3):
         others = [
             threads.submit(service.metrics_page, ScrapeRequest(exposition_format=each, budget_seconds=20.0))
-            for each in (Format.TEXT, Format.OPENMETRICS)
+            for each in (Format.TEXT, Format.OPENMETRICS, Format.PROTOBUF)
         ]
     gated.gate.set()
     pages = [future.result(10.0) for future in (first, *others)]
     assert gated.started == 2
-    assert [page.content_type for page in pages] == [Format.TEXT.value, Format.TEXT.value, Format.OPENMETRICS.value]
+    formats = (Format.TEXT, Format.TEXT, Format.OPENMETRICS, Format.PROTOBUF)
+    assert [page.content_type for page in pages] == [each.value for each in formats]
+    runs = families_of(pages.pop().body)["nyxmon_check_runs_total"].metric
+    assert [metric.counter.value for metric in runs] == [1.0, 1.0]
     assert lines(pages[0], "probe_.*") == lines(pages[1], "probe_.*")
     for page in pages:
         assert list(lines(page, "nyxmon_check_runs_total").values()) == ["1.0", "1.0"]
-        assert list(lines(page, "nyxmon_batch_joined_scrapes_total").values()) == ["2.0"]
+        assert list(lines(page, "nyxmon_batch_joined_scrapes_total").values()) == ["3.0"]
         assert list(lines(page, "probe_result_age_seconds").values()) == ["0.0", "0.0"]
 
 
