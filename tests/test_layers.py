@@ -42,8 +42,8 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.checks",),
     ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
     ("exporter.config",),
-    ("exporter.blackbox",),
-    ("exporter.runner", "exporter.migration", "exporter.web_config"),
+    ("exporter.blackbox", "exporter.web_config"),
+    ("exporter.runner", "exporter.migration"),
     ("exporter",),
     ("exporter.scrape",),
     ("exporter.generate", "exporter.reports"),

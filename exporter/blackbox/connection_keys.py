@@ -10,8 +10,8 @@ from exporter.net.tls.files import unusable_files
 from exporter.settings import TlsConfig, parse_ip
 
 if TYPE_CHECKING:
-    from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
+    from exporter.config.block import Block
     from exporter.settings import IpProtocol
 
 ADDRESS_KEYS = ("preferred_ip_protocol", "ip_protocol_fallback")

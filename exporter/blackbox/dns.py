@@ -25,8 +25,8 @@ from exporter.net.dns.question import parse_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
+    from exporter.config.block import Block
     from exporter.model import Expectation, Subject
     from exporter.settings import CheckSettings
 

@@ -11,8 +11,8 @@ from exporter.checks.grpc import GRPC, SERVING
 from exporter.grpc.settings import GrpcSettings
 
 if TYPE_CHECKING:
-    from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
+    from exporter.config.block import Block
     from exporter.settings import CheckSettings
 
 KEYS = ("service", "tls", "tls_config", "metadata", *ADDRESS_KEYS)

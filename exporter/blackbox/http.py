@@ -28,8 +28,8 @@ from exporter.settings import BasicAuth
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
+    from exporter.config.block import Block
     from exporter.config.problems import Node
     from exporter.model import Expectation
     from exporter.settings import CheckSettings

@@ -13,8 +13,8 @@ from exporter.secrecy import SecretText
 from exporter.settings import BasicAuth
 
 if TYPE_CHECKING:
-    from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
+    from exporter.config.block import Block
     from exporter.config.problems import Node, Problems
 
 AUTH_KEYS = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")

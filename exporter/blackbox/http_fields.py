@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from exporter.blackbox.block import Block
 from exporter.blackbox.http_auth import read_secret_file
+from exporter.config.block import Block
 from exporter.net.proxy.settings import header_name, secret_line
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from exporter.blackbox.recipe import settings_of
 from exporter.net.proxy.settings import ProxyConfig
 
 if TYPE_CHECKING:
-    from exporter.blackbox.block import Block
+    from exporter.config.block import Block
 
 PROXY_KEYS = ("proxy_url", "no_proxy", "proxy_from_environment", "proxy_connect_header")
 

@@ -10,8 +10,8 @@ from exporter.checks.icmp import ICMP, IcmpSettings
 from exporter.icmp.packets import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
-    from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
+    from exporter.config.block import Block
     from exporter.settings import CheckSettings
 
 KEYS = ("payload_size", "dont_fragment", "ttl", *ADDRESS_KEYS, *SOURCE_KEYS)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporter.blackbox import dns, grpc, http, icmp, tcp, websocket
-from exporter.blackbox.block import Block
 from exporter.blackbox.http import HostnameConflictError
 from exporter.blackbox.recipe import MissingFileError, Place
 from exporter.blackbox.shown import shown_module
+from exporter.config.block import Block
 from exporter.config.check_builder import with_preparation
 from exporter.config.files import MAX_TARGET_FILE_BYTES, Files
 from exporter.config.problems import Problems, suggest

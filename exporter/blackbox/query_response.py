@@ -10,7 +10,7 @@ from exporter.dialogue.steps import DialogueStep
 from exporter.judging.pattern import Pattern
 
 if TYPE_CHECKING:
-    from exporter.blackbox.block import Block
+    from exporter.config.block import Block
 
 _STEP_KEYS = ("expect", "expect_bytes", "send", "labels", "starttls")
 _LABEL_KEYS = ("name", "value")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from exporter.blackbox.block import shown
+from exporter.config.block import shown
 from exporter.config.problems import follow, quoted
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from exporter.blackbox.block import Block
     from exporter.checks.base import CheckType
+    from exporter.config.block import Block
     from exporter.config.files import Files
     from exporter.config.problems import Node, Problems
     from exporter.model import Expectation

@@ -17,8 +17,8 @@ from exporter.checks.tcp import TCP, TcpSettings
 from exporter.checks.unix import UNIX, UnixSettings
 
 if TYPE_CHECKING:
-    from exporter.blackbox.block import Block
     from exporter.blackbox.recipe import Place
+    from exporter.config.block import Block
     from exporter.settings import CheckSettings
 
 _STREAM_KEYS = ("query_response", "tls", "tls_config")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from exporter.blackbox.block import Block
 from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
 from exporter.blackbox.http_auth import AUTH_KEYS, read_authentication
 from exporter.blackbox.http_fields import VALUE_KEYS, read_values
@@ -12,6 +11,7 @@ from exporter.blackbox.http_proxies import PROXY_KEYS
 from exporter.blackbox.query_response import read_messages
 from exporter.blackbox.recipe import Aim, Recipe, settings_of
 from exporter.checks.websocket import WEBSOCKET
+from exporter.config.block import Block
 from exporter.http.request_rules import field_text
 from exporter.websocket.settings import WebSocketSettings
 

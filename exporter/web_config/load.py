@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.blackbox.block import Block
-from exporter.blackbox.go_values import parse_go_duration
+from exporter.config.block import Block
 from exporter.config.files import MAX_DOCUMENT_BYTES, Files
+from exporter.config.go_values import parse_go_duration
 from exporter.config.problems import Node, Problems, quoted
 from exporter.config.yaml_nodes import load_document
 from exporter.web_config.model import RateLimit, WebConfig

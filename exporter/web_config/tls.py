@@ -20,7 +20,7 @@ from exporter.web_config.tls_names import CIPHER_SUITES, CURVES, DEFAULT_SUITES,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.blackbox.block import Block
+    from exporter.config.block import Block
     from exporter.config.files import Files
 
 T = TypeVar("T")

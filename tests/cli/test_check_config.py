@@ -23,6 +23,8 @@ FILES = {
     ),
     "modules.yml": "modules: {a: {prober: http}}\n",
     "bad-modules.yml": "modules:\n  a: {prober: htpp}\n",
+    "web.yml": "rate_limit: {interval: 1s, burst: 5}\n",
+    "bad-web.yml": "rate_limit: {interval: 1s, bursts: 5}\n",
 }
 PROBLEMS = (
     'bad.yml:2:19: checks[0].type: "tcpp" is not a check type; did you mean "tcp"?\n'
@@ -49,6 +51,18 @@ def test_good_files_are_said_to_be_good(place: Path) -> None:
     assert check(place, "modules.yml", "--config.file=good.yml") == Outcome(
         0, "good.yml: 1 check and 1 disabled, no problems\nmodules.yml: 1 module, no problems\n", ""
     )
+
+
+def test_web_configurations_are_known_by_their_sections(place: Path) -> None:
+    """They are checked along with the rest, and by --config.check when a server's command line names one."""
+    problems = (
+        "bad-web.yml:1:13: rate_limit.burst: must be at least 1, or nothing is answered\n"
+        'bad-web.yml:1:28: rate_limit.bursts: is not a key here; did you mean "burst"?\n'
+    )
+    good = "web.yml: plain HTTP, no passwords, a rate limit, no problems\n"
+    assert check(place, "web.yml", "bad-web.yml") == Outcome(1, f"{good}bad-web.yml: 2 problems\n", problems)
+    assert run_command("--config.check", "--web.config.file=web.yml", directory=place) == Outcome(0, good, "")
+    assert run_command("--config.check", "--web.config.file=bad-web.yml", directory=place) == Outcome(2, "", problems)
 
 
 def test_every_problem_of_every_file_is_told_at_once(place: Path) -> None:

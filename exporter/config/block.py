@@ -1,11 +1,14 @@
-"""Reads one mapping of a blackbox.yml key by key: strict about keys and types, and every fault at its place."""
+"""Reads one mapping of a file of a program in Go, such as blackbox.yml, key by key, with every fault at its place.
+
+It is as strict about keys and types as Go's YAML decoder.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from exporter.blackbox.go_values import parse_go_duration, parse_go_flag, parse_go_integer, parse_go_size
+from exporter.config.go_values import parse_go_duration, parse_go_flag, parse_go_integer, parse_go_size
 from exporter.config.problems import quoted, suggest
 from exporter.config.secrets import is_credential_path, shown_key
 from exporter.judging.pattern import Pattern
