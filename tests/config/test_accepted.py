@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from exporter.checks.tcp import TcpSettings
-from exporter.config import Config, load_config, parse_config
+from exporter.config import Config, Place, load_config, parse_config
 from exporter.http.settings import HttpSettings
 from exporter.mail.settings import SmtpSettings
 from exporter.model import Check, Reason, Severity
@@ -194,3 +194,19 @@ def test_five_thousand_checks_load_in_seconds() -> None:
     config = parse_config("checks:\n" + "\n".join(lines), "checks.yml", TYPES)
     assert len(config.checks) == 5000
     assert time.thread_time() - started < 10.0
+
+
+def test_each_check_has_its_place(tmp_path: Path) -> None:
+    """In the file as it was named or included; checks of one item share its place, and disabled ones have one."""
+    (tmp_path / "more.yml").write_text("checks:\n- {name: m, type: tcp, target: 'm:1'}\n", encoding="utf-8")
+    text = (
+        "include: [more.yml]\nchecks:\n  - type: tcp\n    name: a-{n}\n    target: 'a:1'\n    each: {n: [1, 2]}\n"
+        "  - {name: 'off', type: tcp, target: 'b:1', enabled: false}\n"
+    )
+    file = str(tmp_path / "c.yml")
+    assert parse_config(text, file, TYPES).places == {
+        "a-1": Place(file, 3, 5),
+        "a-2": Place(file, 3, 5),
+        "off": Place(file, 7, 5),
+        "m": Place(str(tmp_path / "more.yml"), 2, 3),
+    }
