@@ -42,11 +42,11 @@ class Picture(NamedTuple):
 
 
 PICTURES = (
-    Picture("overview", {"objective": "95"}, 40),
+    Picture("overview", {"objective": "95"}, 39),
     Picture("check", {"objective": "95", "check": "shop"}, 28),
     Picture("runner", {}, 28),
-    Picture("certificates", {}, 26),
-    Picture("dns", {}, 30),
+    Picture("certificates", {}, 34),
+    Picture("dns", {}, 37),
 )
 
 
@@ -67,7 +67,8 @@ def main() -> None:
         with recorded(targets.exporter, past):
             live(targets, seconds)
         past.write(Path(place) / "prometheus" / "data")
-        with run_prometheus(Path(place) / "prometheus", "{}") as prometheus:
+        lookback = f"--query.lookback-delta={SCRAPE_SECONDS - 1:.0f}s"
+        with run_prometheus(Path(place) / "prometheus", "{}", lookback) as prometheus:
             draw(prometheus, span_of(past.end, (options.hours - 0.1) * 3600), Path(place), options.directory)
 
 
@@ -82,7 +83,7 @@ def draw(prometheus: Prometheus, span: Span, place: Path, directory: Path) -> No
         raise SystemExit(f"no picture of an exporter with faults: {broken}")
     for picture in PICTURES:
         dashboard = read_dashboard(picture.name)
-        values = defaults(dashboard) | times(span, SCRAPE_SECONDS) | picture.chosen
+        values = defaults(dashboard) | times(span, SCRAPE_SECONDS) | {"exporter": "exporter:10115"} | picture.chosen
         page, height = draw_page(prometheus, dashboard, values, span, rows=picture.rows)
         html = place / f"{picture.name}.html"
         html.write_text(page, encoding="utf-8")

@@ -27,7 +27,7 @@ def draw_number(panel: Mapping[str, Any], found: Sequence[Series]) -> str:
     parts = []
     for series in found:
         look = look_of(panel, name=series.name, letter=series.letter)
-        colour = look.colour(series.latest)
+        colour = look.fixed_colour or look.colour(series.latest)
         style = f"background:{colour};color:#101318" if is_filled else f"color:{colour}"
         text = series.name if is_named else look.text(series.latest)
         parts.append(f'<div class="number" style="{style}">{escape(text)}</div>')

@@ -1,7 +1,8 @@
 """Hours of data in minutes: an exporter is scraped often, and a Prometheus gets its pages as if that had been seldom.
 
 Prometheus evaluates alerting rules only as time passes, so what NyxmonCheckFailing would have written is added here: a
-check that has been failing for two minutes.
+check that has been failing for two minutes. Nor can staleness markers be written: a query must look back less than
+the interval to see that a series has ended.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Past:
     """The pages of an exporter with the times that they are given; lives for one recording.
 
     Attributes:
-        end: Unix time of the last page.
+        end: Unix time of the last page; times of pages are whole multiples of the interval.
         hours: How long ago the first one is.
+        haste: Seconds of the past for a second of the recording.
     """
 
     def __init__(self, hours: float, seconds: float) -> None:
@@ -48,18 +50,22 @@ class Past:
             seconds: How long the recording takes.
         """
         self.hours = hours
-        self._haste = hours * 3600 / seconds
+        self.haste = hours * 3600 / seconds
         self._begin = time.time()
-        self.end = self._begin + seconds
+        self._now = self._begin + seconds
+        self.end = 0.0
         self._lines: list[str] = []
 
     def _moved(self, moment: float) -> float:
         """The time in the past for a time of the recording."""
-        return self.end - self.hours * 3600 + (moment - self._begin) * self._haste
+        return self._now - self.hours * 3600 + (moment - self._begin) * self.haste
 
-    def add(self, page: str, seconds: float) -> None:
-        """Add a page that has come just now, after so many seconds."""
-        now = self._moved(time.time())
+    def add(self, page: str, begin: float, seconds: float) -> None:
+        """Add a page that was asked for at a Unix time, and came after so many seconds."""
+        now = round(self._moved(begin) / SCRAPE_SECONDS) * SCRAPE_SECONDS
+        if now == self.end:
+            return
+        self.end = now
         self._add("up", "", 1, now)
         self._add("scrape_duration_seconds", "", seconds, now)
         since: dict[str, float] = {}
@@ -92,14 +98,14 @@ class Past:
 def recorded(exporter: Exporter, past: Past) -> Iterator[None]:
     """Scrape an exporter until the end of the block, at the interval that the past has."""
     is_over = threading.Event()
-    interval = SCRAPE_SECONDS / (past.hours * 3600) * (past.end - time.time())
+    interval = SCRAPE_SECONDS / past.haste
 
     def scrape() -> None:
         while not is_over.wait(interval - time.time() % interval):
-            begin = time.monotonic()
+            begin = time.time()
             status, page = http_get(exporter.port, "/metrics")
             assert status == 200, page
-            past.add(page, time.monotonic() - begin)
+            past.add(page, begin, time.time() - begin)
 
     thread = threading.Thread(target=scrape)
     thread.start()
