@@ -35,9 +35,11 @@ FLAGS = (
     ("--config.check", "--web.listen-address=:9115", "--web.listen-address=[::1]:9116"),
     ("--config.check", "--web.external-url=https://monitor.example/blackbox/", "--web.route-prefix=/"),
     ("--config.check", "--web.config.file="),
+    ("--config.check", "--web.systemd-socket"),
+    ("--config.check", "--no-web.systemd-socket"),
     ("--no-config.check", "--version"),
 )
-"""The flags of blackbox_exporter in the form in which people give them, besides those of TLS and sockets."""
+"""The flags of blackbox_exporter in the form in which people give them."""
 
 VALUES = """
 image: {registry: quay.io, repository: prometheus/blackbox-exporter}
