@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.exposition import families as catalogue
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from exporter.exposition.histograms import Histogram
     from exporter.exposition.labels import CheckLabels
     from exporter.exposition.layout import SeriesLayout
-    from exporter.model import Batch
+    from exporter.model import Batch, Reason
 
 _WITHOUT_CHECK = CheckColumn([NO_CHECK])
 
@@ -67,10 +68,7 @@ def check_blocks(
         durations = _histograms(catalogue.CHECK_DURATION, subjects, [each.duration for each in of_checks])
         phases = _phase_histograms(layout, of_checks)
         runs = [each.runs for each in of_checks]
-        failures = Rows()
-        for labels, each in zip(subjects.labels, of_checks, strict=True):
-            for reason, count in each.failures.items():
-                failures.add(labels, layout.reasons[reason], count)
+        failures = _failures(layout, of_checks)
     created = None
     if counters.native_histograms:  # only for pages in protobuf
         created = dict(zip(subjects.labels, [each.created_timestamp_seconds for each in of_checks], strict=True))
@@ -83,6 +81,20 @@ def check_blocks(
         *shown(catalogue.CHECK_FAILURES, rows=failures, created=created),
         *shown(catalogue.CHECK_STUCK, tables=[Table(subjects, [Column(layout.plain, array("d", stuck_flags))])]),
     ]
+
+
+def _failures(layout: SeriesLayout, of_checks: Sequence[CheckCounters]) -> Rows:
+    """Return the failures, reason by reason: what checks have in common is then added and written at once."""
+    by_reason: defaultdict[Reason, tuple[list[CheckLabels], list[float]]] = defaultdict(lambda: ([], []))
+    for labels, counters in zip(layout.subjects.labels, of_checks, strict=True):
+        for reason, count in counters.failures.items():
+            of_reason = by_reason[reason]
+            of_reason[0].append(labels)
+            of_reason[1].append(count)
+    rows = Rows()
+    for reason, (all_labels, counts) in by_reason.items():
+        rows.extend(all_labels, layout.reasons[reason], counts)
+    return rows
 
 
 def _histograms(

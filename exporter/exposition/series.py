@@ -96,6 +96,12 @@ class Rows:
         self.own.append(own)
         self.values.append(value)
 
+    def extend(self, labels: Sequence[CheckLabels], own: OwnLabels, values: Iterable[float]) -> None:
+        """Add one series per check, which have the other labels in common."""
+        self.labels += labels
+        self.own += [own] * len(labels)
+        self.values.extend(values)
+
 
 class HistogramTable(NamedTuple):
     """One histogram per subject.

@@ -148,9 +148,12 @@ def _column(sample: str, own: OwnLabels, piece: _Piece, values: array[float]) ->
 
     Values are compared as bytes, because -0 equals 0 and NaN does not equal itself.
     """
-    if own.between or values.tobytes() != values[:1].tobytes() * len(values):
+    if values.tobytes() != values[:1].tobytes() * len(values):
         return "".join(_column_lines(sample, own, piece, _texts(values)))
-    start, end = sample + own.before, f"{own.after}{_texts(values[:1])[0]}\n"
+    (text,) = _texts(values[:1])
+    if own.between:
+        return "".join(_column_lines(sample, own, piece, [text] * len(values)))
+    start, end = sample + own.before, f"{own.after}{text}\n"
     return f"{start}{(end + start).join(piece.wholes)}{end}"
 
 
