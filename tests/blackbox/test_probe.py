@@ -249,8 +249,8 @@ def test_fifty_probes_run_at_once(exporter: Exporter, silent: str) -> None:
 def test_a_quick_probe_does_not_wait_for_slow_ones_of_its_batch(exporter: Exporter, silent: str) -> None:
     """While twenty probes wait for a silent target, as many of a target that refuses connections are answered."""
     with ThreadPoolExecutor(40) as threads:
-        waiting = [threads.submit(probe_within, exporter, silent, 4.5) for _ in range(20)]
-        answered = [threads.submit(probe_within, exporter, "127.0.0.1:1", 4.5) for _ in range(20)]
+        waiting = [threads.submit(probe_within, exporter, silent, 9.0) for _ in range(20)]
+        answered = [threads.submit(probe_within, exporter, "127.0.0.1:1", 9.0) for _ in range(20)]
         assert {value_of(each.result(), "probe_success") for each in answered} == {"0.0"}
         assert not any(each.done() for each in waiting)
         assert {value_of(each.result(), 'probe_failure_info{reason="timeout"}') for each in waiting} == {"1.0"}
