@@ -47,8 +47,9 @@ ANY_TARGET = parse_allowed_targets(())
 """Targets as open as those of blackbox_exporter, but for link-local and metadata addresses."""
 
 DEFAULT_MODULE = "http_2xx"
-_SPARE_SECONDS = 0.1
-"""How much later than the probe its batch ends, so that the probe reports its own timeout."""
+_SPARE_SECONDS = 0.3
+"""How much later than its probes a batch ends, so that a probe that starts a little late reports its own timeout. It is
+less than the share of the scrape timeout that is kept for the answer."""
 
 _MOST_CHECKS = 4096
 """Targets per module whose checks are kept; preparing one costs more than most of what is done with it."""
