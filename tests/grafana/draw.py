@@ -67,7 +67,8 @@ def main() -> None:
         with recorded(targets.exporter, past):
             live(targets, seconds)
         past.write(Path(place) / "prometheus" / "data")
-        lookback = f"--query.lookback-delta={SCRAPE_SECONDS - 1:.0f}s"
+        # a series that has ended is seen for one scrape more, and one scrape that took too long leaves no gap
+        lookback = f"--query.lookback-delta={2 * SCRAPE_SECONDS - 1:.0f}s"
         with run_prometheus(Path(place) / "prometheus", "{}", lookback) as prometheus:
             draw(prometheus, span_of(past.end, (options.hours - 0.1) * 3600), Path(place), options.directory)
 

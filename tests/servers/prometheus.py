@@ -98,7 +98,7 @@ def promtool(*arguments: str, directory: Path | None = None, standard_input: str
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=170,
     )
     if done.returncode != 0:
         raise AssertionError(

@@ -1,8 +1,8 @@
 """Hours of data in minutes: an exporter is scraped often, and a Prometheus gets its pages as if that had been seldom.
 
 Prometheus evaluates alerting rules only as time passes, so what NyxmonCheckFailing would have written is added here: a
-check that has been failing for two minutes. Nor can staleness markers be written: a query must look back less than
-the interval to see that a series has ended.
+check that has been failing for two minutes. Staleness markers cannot be written either, so queries must not look back
+far to see that a series has ended.
 """
 
 from __future__ import annotations
