@@ -19,8 +19,9 @@ import anyio.to_thread
 
 from exporter.allowed_targets import parse_allowed_targets
 from exporter.cli.activation import chosen_listeners
+from exporter.cli.exposure import warn_when_exposed
 from exporter.cli.leaving import leave, leave_within
-from exporter.cli.listen import is_local, listener_url
+from exporter.cli.listen import listener_url
 from exporter.cli.supervision import report_regularly, status_text
 from exporter.cli.unix_listener import UnixListener
 from exporter.gc_tuning import keep_collections_short
@@ -87,7 +88,8 @@ def _serve(
     web_config: LiveConfig[WebConfig] | None,
 ) -> int:
     history = History(options.history_limit)
-    probes = _probes(program, options, listeners, web_config)
+    probes = _probes(program, options)
+    warn_when_exposed(listeners, web_config, any_target=probes is not None and not options.allowed_targets)
     service = ScrapeService(
         program.runner,
         program.live_config,
@@ -135,19 +137,10 @@ def _more_blocks(probes: Probes | None, web_config: LiveConfig[WebConfig] | None
     return blocks if web_config is None else [*blocks, *web_config_blocks(web_config)]
 
 
-def _probes(
-    program: Program, options: Options, listeners: list[socket.socket], web_config: LiveConfig[WebConfig] | None
-) -> Probes | None:
+def _probes(program: Program, options: Options) -> Probes | None:
     if program.live_modules is None:
         return None
     logging.getLogger(Probes.__module__).setLevel(options.log_prober.upper())
-    authenticates = web_config is not None and web_config.current.authenticates
-    if not options.allowed_targets and not authenticates and not all(map(is_local, listeners)):
-        logger.warning(
-            "anyone who can reach this server can make it connect to almost any target, because it asks neither for a"
-            " password nor for a verified client certificate; --web.config.file or --blackbox.allowed-targets"
-            " restricts that"
-        )
     return Probes(
         program.runner,
         program.live_modules,

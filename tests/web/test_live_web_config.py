@@ -217,6 +217,14 @@ def test_a_server_for_any_target_that_is_open_to_anybody_is_warned_about(
         assert (EXPOSED in exporter.process.log()) == is_warned_about
 
 
+@pytest.mark.parametrize(("address", "is_warned_about"), [("0.0.0.0", True), ("[::]", True), ("127.0.0.1", False)])
+def test_a_server_for_everybody_is_warned_about(tmp_path: Path, address: str, is_warned_about: bool) -> None:
+    """Without modules, strangers can still read the pages and run the checks."""
+    with run_exporter(tmp_path, None, f"--web.listen-address={address}:0", is_protected=True) as exporter:
+        warning = "anyone who can reach this server can read its pages and run its checks"
+        assert (warning in exporter.process.log()) == is_warned_about
+
+
 def test_an_empty_file_is_a_server_for_everybody(tmp_path: Path) -> None:
     """As it is for every other exporter."""
     (tmp_path / "web.yml").write_text("", "utf-8")
