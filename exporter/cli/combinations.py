@@ -1,4 +1,4 @@
-"""Which options go together, beyond what each flag allows by itself."""
+"""Verifies that the options of a command line can be combined."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_what_belongs_together(options: Options) -> None:
     """
     if options.command == "check-config":
         if not any((options.files, options.config_file, options.blackbox_config_file, options.web_config_file)):
-            raise UsageError("check-config needs a file: without one there is nothing to check")
+            raise UsageError("check-config needs a file")
         _check_outputs(options, get_args(CheckFormat))
     if options.command == "completion" and (len(options.shells) != 1 or options.shells[0] not in get_args(Shell)):
         raise UsageError(f"completion needs one shell: {', '.join(get_args(Shell))}")
@@ -32,9 +32,9 @@ def check_what_belongs_together(options: Options) -> None:
         _check_outputs(options, get_args(OutputFormat))
         _check_repetition(options)
     if options.config_check and not (options.config_file or options.blackbox_config_file or options.web_config_file):
-        raise UsageError("--config.check needs --config.file: without a file there is nothing to check")
+        raise UsageError("--config.check needs --config.file")
     if options.endpoint == "metrics" and options.shards > 1:
-        raise UsageError("--shards needs --endpoint=sd or --endpoint=probe: a scrape of metrics cannot be divided")
+        raise UsageError("--shards needs --endpoint=sd or --endpoint=probe; a scrape of /metrics cannot be split")
     if options.shard >= options.shards:
         raise UsageError(f"--shard={options.shard} must be less than --shards={options.shards}")
     _check_scrape_access(options.scrape_access)
@@ -42,9 +42,9 @@ def check_what_belongs_together(options: Options) -> None:
 
 def _check_scrape_access(access: ScrapeAccess) -> None:
     if bool(access.username) != bool(access.password_file):
-        raise UsageError("--basic-auth.username and --basic-auth.password-file go together")
+        raise UsageError("--basic-auth.username and --basic-auth.password-file must be set together")
     if bool(access.cert_file) != bool(access.key_file):
-        raise UsageError("--tls.cert-file and --tls.key-file go together")
+        raise UsageError("--tls.cert-file and --tls.key-file must be set together")
     if access.scheme == "http" and "tls_config" in access.client_keys:
         raise UsageError("flags that begin with --tls need --scheme=https")
 
@@ -55,11 +55,11 @@ def _check_outputs(options: Options, formats: Sequence[str]) -> None:
             given, known = output.format or output.path, ", ".join(formats)
             raise UsageError(f"--output: {given!r} is not one of {known}; a path may follow, as in json:PATH")
     if options.output_file is not None and (len(options.outputs) > 1 or options.outputs[0].path is not None):
-        raise UsageError("--output.file goes with one --output; write the path of each after it, as in junit:PATH")
+        raise UsageError("--output.file is allowed with one --output only; give each its own path, as in junit:PATH")
     shown = [output.format for output in options.outputs if output.path is None]
     if len(shown) > 1:
         both = " and ".join(shown)
-        raise UsageError(f"--output: {both} go to the standard output; write a path, as in {shown[1]}:PATH")
+        raise UsageError(f"--output: {both} cannot share the standard output; add a path, as in {shown[1]}:PATH")
 
 
 def _check_repetition(options: Options) -> None:
@@ -67,9 +67,9 @@ def _check_repetition(options: Options) -> None:
     if options.watch_seconds is None and options.repeat == 1:
         return
     if options.watch_seconds is not None and options.repeat > 1:
-        raise UsageError("--watch runs the checks until it is interrupted; it does not go with --repeat")
+        raise UsageError("--watch and --repeat cannot be combined")
     if options.verbose:
-        raise UsageError(f"--verbose explains one run; it does not go with --{flag}")
+        raise UsageError(f"--verbose explains a single run; it cannot be combined with --{flag}")
     if flag == "watch":
         is_file = options.output_file is not None
         if any(output.path is None and output != SHOWN_TABLE and not is_file for output in options.outputs):
@@ -77,4 +77,4 @@ def _check_repetition(options: Options) -> None:
         return
     if options.textfile is not None or not {output.format for output in options.outputs} <= {*_OF_REPETITIONS}:
         formats = " or ".join(_OF_REPETITIONS)
-        raise UsageError(f"--repeat shows what the rounds have in common, which only {formats} can")
+        raise UsageError(f"--repeat summarizes several rounds; only {formats} can show that")

@@ -27,8 +27,10 @@ class CommandText(NamedTuple):
 
 
 PROGRAM_DESCRIPTION = """\
-A Prometheus exporter that runs synthetic checks (HTTP, JSON, DNS, TCP/TLS) when
-it is scraped. Without --config.file it serves a built-in demo."""
+A Prometheus exporter that runs synthetic checks when it is scraped: HTTP, JSON,
+multi-step HTTP, DNS, ping, TCP, UDP, Unix sockets, TLS, mail (SMTP, IMAP, POP3,
+round trips), gRPC, WebSocket, SSH, NTP, domain registrations and programs.
+Without --config.file it serves a built-in demo."""
 
 PROGRAM_EPILOG = """\
 Each command has its own --help. Flags may come before or after the command.
@@ -39,7 +41,7 @@ exit status:
   0  success; with run: no check failed outside maintenance (a warning is a
      failure only with --fail-on=warning)
   1  with run: a check failed, or a file cannot be written;
-     with check-config: a file is refused (or has a warning, with
+     with check-config: a file is rejected (or has a warning, with
      --fail-on=warning);
      with serve: the address cannot be bound;
      with generate: the file cannot be written;
@@ -70,7 +72,7 @@ COMMANDS: dict[Command, CommandText] = {
         "Run all checks, or the named ones, and report on them.",
         """\
 Run all checks, or the named ones, without a server or Prometheus, and report on
-them: in a table, or as a pipeline or program wants it. A check in maintenance
+them as a table, or in a format for pipelines and programs. A check in maintenance
 does not make the run fail, whatever its verdict.""",
         (
             "run --config.file=checks.yml --budget=30s",
@@ -81,11 +83,12 @@ does not make the run fail, whatever its verdict.""",
     ),
     "check-config": CommandText(
         "check-config [FILE...] [flags]",
-        "Check configuration files and tell everything that is wrong.",
+        "Check configuration files and report every problem.",
         """\
-Load configuration files as the server would, and tell everything that is wrong
-with them, each problem with file, line and column. A file with the key modules
-is a blackbox.yml, any other a checks.yml. Nothing runs.""",
+Load configuration files as the server would, and report every problem in them
+with file, line and column. A file with the key modules is read as a
+blackbox.yml, one with the sections of a web configuration as such, and any
+other as a checks.yml. No check runs.""",
         (
             "check-config checks.yml blackbox.yml",
             "check-config checks.yml --fail-on=warning --output=github",
@@ -136,12 +139,12 @@ share the checks: give each the same number of shards and a different shard.""",
         """\
 Turn the modules of blackbox_exporter and the scrape jobs that use them into a
 checks.yml: targets from static_configs and file_sd, relabelling, module,
-labels, interval and timeout. Comments say what could not be carried over.
+labels, interval and timeout. Comments mark what could not be converted.
 
 With --verify, the checks run here and the probes where the jobs request them.
-A table lists what differs: verdicts, statuses, versions, causes of failures,
-certificates, durations that are not close, and series that are missing here.
-The exit status is 1 if anything differs that does not differ on purpose.""",
+A table lists the differences: verdicts, statuses, versions, causes of failures,
+certificates, durations that are not close, and series that the check lacks.
+The exit status is 1 if there is an unintended difference.""",
         (
             "import --blackbox=blackbox.yml --prometheus=prometheus.yml",
             "import --blackbox=b.yml --prometheus=p.yml --output=checks.yml",
@@ -152,7 +155,7 @@ The exit status is 1 if anything differs that does not differ on purpose.""",
         "Ask the server on this machine whether it is healthy.",
         "Ask the server on this machine whether it is healthy, for images without curl.\n"
         "The request goes to the first address that it listens on: set the same flag or\n"
-        "variable as for the server. It is sent by HTTPS if the server asks for that. A\n"
+        "variable as for the server. It uses HTTPS if the server requires it. A\n"
         "server with passwords or client certificates needs --web.open-health.",
         ("healthcheck", "healthcheck --web.listen-address=127.0.0.1:10116"),
     ),
@@ -160,7 +163,7 @@ The exit status is 1 if anything differs that does not differ on purpose.""",
         "hash-password [flags]",
         "Make the hash of a password for basic_auth_users.",
         "Make the bcrypt hash of a password, for basic_auth_users in --web.config.file.\n"
-        "The password is asked for twice, or read from the first line of standard input.",
+        "The command prompts for it twice, or reads the first line of standard input.",
         ("hash-password", "hash-password --cost=12 < password.txt"),
     ),
     "completion": CommandText(

@@ -64,13 +64,13 @@ FLAGS = (
     Flag(
         name="blackbox.config.file", option="blackbox_config_file", group="configuration",
         commands=("serve", "check-config"),
-        parse=read_path, metavar="PATH", default="the checks alone",
+        parse=read_path, metavar="PATH", default="checks only",
         help="The modules of a blackbox.yml, for /probe?target=TARGET&module=MODULE.",
     ),
     Flag(
         name="blackbox.allowed-targets", option="allowed_targets", group="configuration", repeatable=True,
-        parse=read_allowed_target, metavar="ENTRY", default="the network but for link-local and metadata addresses",
-        help="What targets of requests may lead to: a host or a pattern (*.example.com), an address or a network, each"
+        parse=read_allowed_target, metavar="ENTRY", default="any address except link-local and metadata ones",
+        help="Targets that requests may name: a host or a pattern (*.example.com), an address or a network, each"
         " with or without ports (10.0.0.0/8:443, :8000-8999), * or unix:PATTERN. May be repeated.",
     ),
     Flag(
@@ -81,7 +81,7 @@ FLAGS = (
     Flag(
         name="enable-exec", option="enable_exec", group="configuration", default="off",
         commands=("serve", "run", "check-config", "schema", "generate rules", "generate prometheus"),
-        help="Allow checks of type exec, which run programs. Whoever can write the configuration can then run any.",
+        help="Allow checks of type exec, which run programs. Anyone who can write the file can then run any.",
     ),
     Flag(
         name="web.listen-address", option="listen_addresses", group="web", repeatable=True,
@@ -91,12 +91,12 @@ FLAGS = (
     ),
     Flag(
         name="web.unix-socket-mode", option="unix_socket_mode", group="web",
-        parse=read_file_mode, metavar="MODE", default="the umask decides",
-        help="Permissions of the files of Unix sockets, such as 0660. Whoever may write to a file may connect.",
+        parse=read_file_mode, metavar="MODE", default="set by the umask",
+        help="Mode of the Unix socket files, such as 0660. Users with write permission can connect.",
     ),
     Flag(
         name="web.systemd-socket", option="systemd_socket", group="web", default="off",
-        help="Listen on the sockets that systemd passes on (socket activation) instead of --web.listen-address.",
+        help="Listen on the sockets passed by systemd (socket activation) instead of --web.listen-address.",
     ),
     Flag(
         name="web.external-url", option="external_url", group="web", commands=_ADDRESSED,
@@ -108,16 +108,16 @@ FLAGS = (
     Flag(
         name="web.route-prefix", option="route_prefix", group="web", commands=_ADDRESSED,
         parse=read_route_prefix, metavar="PATH", default="the path of --web.external-url",
-        help="Path before all routes. / when a proxy removes the path of the external URL from requests.",
+        help="Prefix of all routes. Set it to / when a proxy removes the path of the external URL from requests.",
     ),
     Flag(
         name="web.config.file", option="web_config_file", group="web", commands=("serve", "check-config"),
-        parse=read_optional_path, metavar="PATH", default="the server is open to everybody, over plain HTTP",
+        parse=read_optional_path, metavar="PATH", default="plain HTTP without authentication",
         help="TLS, users, headers and the rate limit of the server, in the format of Prometheus' exporter-toolkit.",
     ),
     Flag(
         name="web.open-health", option="open_health", group="web", default="off", commands=("serve", "check-config"),
-        help="Answer /-/healthy and /-/ready without password, client certificate or rate limit, but without details.",
+        help="Answer /-/healthy and /-/ready without a password, client certificate or rate limit, and omit details.",
     ),
     Flag(
         name="timeout-offset", option="timeout_offset_seconds", group="scrape",
@@ -128,11 +128,11 @@ FLAGS = (
     Flag(
         name="history.limit", option="history_limit", group="scrape",
         parse=read_integer(1, 1000), metavar="RUNS", default="30",
-        help="Runs kept per check, and probes of modules for all targets, for the pages; besides, as many failed ones.",
+        help="Runs kept per check, and probes of all modules together, for the pages, plus as many failed ones.",
     ),
     Flag(
         name="metrics.native-histograms", option="native_histograms", group="scrape", default="off",
-        help="Offer native histograms, beside the classic ones, to a Prometheus that asks for protobuf.",
+        help="Offer native histograms, besides the classic ones, to a Prometheus that requests protobuf.",
     ),
     Flag(
         name="runner.buffer-size", option="buffer_size", group="scrape", commands=_RUNNING,
@@ -147,7 +147,7 @@ FLAGS = (
     Flag(
         name="log.prober", option="log_prober", group="log",
         parse=read_level, choices=get_args(LogLevel), metavar="LEVEL", default="warning",
-        help="The same for the log of probes: info logs each that fails, debug every one.",
+        help="The same for the log of probes: info logs failed probes, debug logs all.",
     ),
     Flag(
         name="log.format", option="log_format", group="log", commands=_EVERY_COMMAND,
@@ -156,13 +156,13 @@ FLAGS = (
     ),
     Flag(
         name="check-type", option="check_types", group="run", commands=("run",), repeatable=True,
-        parse=read_name, metavar="TYPE", default="the checks of every type",
+        parse=read_name, metavar="TYPE", default="all types",
         help="Run only checks of this type. May be repeated.",
     ),
     Flag(
         name="label", option="labels", group="run", commands=("run",), repeatable=True,
-        parse=read_label, metavar="NAME=VALUE", default="the checks with any labels",
-        help="Run only checks with this label. May be repeated; of several values for a label, a check has one.",
+        parse=read_label, metavar="NAME=VALUE", default="any labels",
+        help="Run only checks with this label. May be repeated; with several values for a label, one must match.",
     ),
     Flag(
         name="output", option="outputs", group="run", commands=("run", "check-config", "import"), repeatable=True,
@@ -173,12 +173,12 @@ FLAGS = (
     ),
     Flag(
         name="textfile", option="textfile", group="run", commands=("run",),
-        parse=read_textfile, metavar="PATH", default="the other outputs alone",
-        help="Also write the metrics to a file for node_exporter's textfile collector. Its name ends in .prom.",
+        parse=read_textfile, metavar="PATH", default="no such file",
+        help="Also write the metrics to a file for node_exporter's textfile collector. Its name must end in .prom.",
     ),
     Flag(
         name="report", option="report_schema", group="run", commands=("schema",), default="off",
-        help="Print the JSON Schema of what run --output=json prints instead.",
+        help="Print the JSON Schema of run --output=json instead.",
     ),
     Flag(
         name="fail-on", option="fail_on", group="run", commands=("run", "check-config"),
@@ -188,17 +188,17 @@ FLAGS = (
     ),
     Flag(
         name="verbose", option="verbose", group="run", commands=("run",), default="off", letter="v",
-        help="Show below the table what each check expected, its phases and the log of its run.",
+        help="Below the table, show the expectations, phases and log of each run.",
     ),
     Flag(
         name="repeat", option="repeat", group="run", commands=("run",),
         parse=read_integer(1, 10_000), metavar="ROUNDS", default="1",
-        help="Run the checks so many times, and show the spread of their durations and the share of failures.",
+        help="Run the checks this many times, and show the spread of their durations and the share of failures.",
     ),
     Flag(
         name="watch", option="watch_seconds", group="run", commands=("run",),
-        parse=read_seconds(0.1, 86400), metavar="DURATION", default="the checks run once",
-        help="Run the checks again and again, with this pause, and redraw the table. Ctrl-C ends it.",
+        parse=read_seconds(0.1, 86400), metavar="DURATION", default="run once",
+        help="Run the checks repeatedly, with this pause in between, and redraw the table. Stop it with Ctrl-C.",
     ),
     Flag(
         name="budget", option="budget_seconds", group="run", commands=("run",),
@@ -212,11 +212,11 @@ FLAGS = (
     ),
     Flag(
         name="blackbox", option="blackbox_file", group="import", commands=_IMPORTING, required_by=_IMPORTING,
-        parse=read_path, metavar="PATH", default="the command needs it", help="The modules of blackbox_exporter.",
+        parse=read_path, metavar="PATH", default="required", help="The modules of blackbox_exporter.",
     ),
     Flag(
         name="prometheus", option="prometheus_file", group="import", commands=_IMPORTING, required_by=_IMPORTING,
-        parse=read_path, metavar="PATH", default="the command needs it", help="The configuration of Prometheus.",
+        parse=read_path, metavar="PATH", default="required", help="The configuration of Prometheus.",
     ),
     Flag(
         name="verify", option="verify", group="import", commands=_IMPORTING, default="off",
@@ -225,12 +225,12 @@ FLAGS = (
     Flag(
         name="grafana.url", option="grafana_url", group="generate", commands=_FOR_RULES,
         parse=read_url, metavar="URL", default="the URL in links.yml",
-        help="URL of the Grafana that has the dashboards, for links in alerts.",
+        help="URL of the Grafana with the dashboards, for links in alerts.",
     ),
     Flag(
         name="runbook.url", option="runbook_url", group="generate", commands=_FOR_RULES,
         parse=read_url, metavar="URL", default="the URL in links.yml",
-        help="URL of the page with a heading for each alert, for links in alerts.",
+        help="URL of the page with a section for each alert, for links in alerts.",
     ),
     Flag(
         name="endpoint", option="endpoint", group="generate", commands=_FOR_PROMETHEUS,
@@ -271,7 +271,7 @@ FLAGS = (
     Flag(
         name="cost", option="cost", group="hash-password", commands=_HASHING,
         parse=read_integer(4, 18), metavar="NUMBER", default="10",
-        help="Cost of the hash: with each one more, the first request with a password takes twice as long.",
+        help="Cost of the hash. Each increment doubles the time that the first request with a password takes.",
     ),
 )  # fmt: skip
 """Every flag, in the order of the help."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS = 4.0  # within the five that the image allows
 _OWN_ADDRESSES = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound
 _MAX_ANSWER_BYTES = 1000
-_OPEN_HEALTH = "the server wants to know who asks; start it with --web.open-health"
+_OPEN_HEALTH = "the server requires credentials; start it with --web.open-health"
 
 
 def healthcheck(addresses: Sequence[Address], public_address: PublicAddress) -> int:

@@ -46,6 +46,6 @@ def import_modules(options: Options) -> int:
         replace_file(output, imported.text)
     types = ExecutorRegistry.with_builtins().own_types
     config = parse_config(imported.text, str(output or "checks.yml"), types)
-    remarks = f", {counted(imported.remarks, 'comment')} on what needs a look" if imported.remarks else ""
+    remarks = f", {counted(imported.remarks, 'comment')} on what needs attention" if imported.remarks else ""
     sys.stderr.write(f"nyxmon-exporter: {config.summary}{remarks}\n")
     return verify(config, imported.probes) if options.verify else 0

@@ -121,7 +121,7 @@ def select(config: Config, options: Options) -> Sequence[Check]:
     chosen = selected_checks(config.checks, selection)
     if not chosen and (names or options.check_types or options.labels):
         known = ", ".join(sorted({check.check_type for check in config.checks}))
-        raise UnselectedError(f"no check is selected: none has all that is asked for; types: {known}")
+        raise UnselectedError(f"no check matches the given names, types and labels; types: {known}")
     order = {name: position for position, name in enumerate(names)}
     return sorted(chosen, key=lambda check: order[check.name]) if names else chosen
 

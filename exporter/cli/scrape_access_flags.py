@@ -21,33 +21,33 @@ SCRAPE_ACCESS_FLAGS = (
     ),
     Flag(
         name="basic-auth.username", option="basic_auth_username", group="generate", commands=_FOR_PROMETHEUS,
-        parse=read_name, metavar="NAME", default="the exporter asks for no password",
-        help="User by whose name Prometheus logs in.",
+        parse=read_name, metavar="NAME", default="no password",
+        help="User name that Prometheus logs in with.",
     ),
     Flag(
         name="basic-auth.password-file", option="basic_auth_password_file", group="generate", commands=_FOR_PROMETHEUS,
-        parse=read_path, metavar="PATH", default="the exporter asks for no password",
-        help="File with the password. It and those below are on the machine of Prometheus.",
+        parse=read_path, metavar="PATH", default="no password",
+        help="File with the password. This and the files below are on the machine of Prometheus.",
     ),
     Flag(
         name="tls.ca-file", option="tls_ca_file", group="generate", commands=_FOR_PROMETHEUS,
-        parse=read_path, metavar="PATH", default="the authorities of the system",
-        help="File of the authorities that the exporter's certificate is verified with.",
+        parse=read_path, metavar="PATH", default="the system's CAs",
+        help="CA file to verify the exporter's certificate with.",
     ),
     Flag(
         name="tls.cert-file", option="tls_cert_file", group="generate", commands=_FOR_PROMETHEUS,
-        parse=read_path, metavar="PATH", default="the exporter asks for no certificate",
+        parse=read_path, metavar="PATH", default="no certificate",
         help="File of the certificate that Prometheus presents.",
     ),
     Flag(
         name="tls.key-file", option="tls_key_file", group="generate", commands=_FOR_PROMETHEUS,
-        parse=read_path, metavar="PATH", default="the exporter asks for no certificate",
+        parse=read_path, metavar="PATH", default="no certificate",
         help="File of its key.",
     ),
     Flag(
         name="tls.server-name", option="tls_server_name", group="generate", commands=_FOR_PROMETHEUS,
         parse=read_name, metavar="NAME", default="the host of the address",
-        help="Name that the exporter's certificate has to have.",
+        help="Name that the exporter's certificate must have.",
     ),
     Flag(
         name="tls.insecure-skip-verify", option="tls_insecure_skip_verify", group="generate", commands=_FOR_PROMETHEUS,

@@ -22,7 +22,7 @@ _WATCHDOG_SHARE = 0.5
 def status_text(site: Site) -> str:
     """Return what the exporter serves, and whether its configuration is that of the file, as one line."""
     live_config = site.live_config
-    refused = "" if live_config.last_reload_successful else "; what the file says now is refused"
+    refused = "" if live_config.last_reload_successful else "; the current file is rejected"
     return f"serving {live_config.current.summary} of {live_config.current.file}{refused}"
 
 
@@ -42,6 +42,6 @@ async def report_regularly(notifications: ServiceNotifications, site: Site) -> N
             if not trouble:
                 notifications.alive()
             elif was_healthy:
-                logger.warning("systemd is not told that the exporter is alive: %s", trouble)
+                logger.warning("not notifying the watchdog of systemd: %s", trouble)
             was_healthy = not trouble
         await anyio.sleep_until(next_report)

@@ -114,8 +114,8 @@ def _probed(probe: RequestedProbe) -> Series | str:
     except (URLError, OSError) as error:
         return f"none: {getattr(error, 'reason', error)}"
     except ValueError:
-        return "none: something other than series"
-    return series if SUCCESS in series else "none: something other than a probe"
+        return "none: the response is not in the text format"
+    return series if SUCCESS in series else "none: the response is not that of a probe"
 
 
 def _report(compared: Sequence[_Compared]) -> None:

@@ -72,7 +72,7 @@ def test_a_good_configuration_is_said_to_be_good(good: Path) -> None:
 
 def test_checking_without_a_configuration_is_a_mistake() -> None:
     """That the demo is fine would be told to somebody who asked about a file of theirs."""
-    message = "--config.check needs --config.file: without a file there is nothing to check (see --help)"
+    message = "--config.check needs --config.file (see --help)"
     assert run_command("--config.check") == Outcome(2, "", f"nyxmon-exporter: {message}\n")
 
 

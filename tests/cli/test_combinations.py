@@ -1,4 +1,4 @@
-"""Options that do not go together, and outputs that do."""
+"""Options that cannot be combined, and outputs that can."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_several_outputs_go_together() -> None:
     [
         (
             "--output=json --output=junit",
-            "--output: json and junit go to the standard output; write a path, as in junit:PATH",
+            "--output: json and junit cannot share the standard output; add a path, as in junit:PATH",
         ),
         ("--output=xml", f"--output: 'xml' is not one of {FORMATS}; a path may follow, as in junit:report.xml"),
         ("--output=x.yml", f"--output: 'x.yml' is not one of {FORMATS}; a path may follow, as in json:PATH"),
         ("--output=json:", "--output: '' is not a path"),
         (
             "--output=json:a --output.file=b",
-            "--output.file goes with one --output; write the path of each after it, as in junit:PATH",
+            "--output.file is allowed with one --output only; give each its own path, as in junit:PATH",
         ),
         ("--textfile=checks.txt", "--textfile: 'checks.txt' must end in .prom, or node_exporter does not read it"),
         (
@@ -46,7 +46,7 @@ def test_several_outputs_go_together() -> None:
         ),
         (
             "--repeat=2 --watch=1s",
-            "--watch runs the checks until it is interrupted; it does not go with --repeat",
+            "--watch and --repeat cannot be combined",
         ),
         ("--watch=1s --output=json", "--watch redraws a table; other outputs need a path, as in json:PATH"),
         ("--watch=1s -v", "--verbose explains one run; it does not go with --watch"),

@@ -93,7 +93,7 @@ def test_a_server_with_passwords_says_what_it_is_lacking(tmp_path: Path) -> None
     (tmp_path / "web.yml").write_text(PASSWORD, "utf-8")
     with run_exporter(tmp_path, None, f"--web.config.file={tmp_path / 'web.yml'}", is_protected=True) as exporter:
         done = run_command("healthcheck", f"--web.listen-address=127.0.0.1:{exporter.port}")
-    advice = "the server wants to know who asks; start it with --web.open-health"
+    advice = "the server requires credentials; start it with --web.open-health"
     assert done == Outcome(1, f"unauthorized: {advice}\n", "")
 
 

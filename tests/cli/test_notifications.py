@@ -79,7 +79,7 @@ def test_the_life_of_a_service(tmp_path: Path, systemd: Systemd) -> None:
         word, _, moment = reloading.partition("\nMONOTONIC_USEC=")
         assert (word, ready) == ("RELOADING=1", "READY=1")
         assert before <= int(moment) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        assert status == f"{serving}; what the file says now is refused"
+        assert status == f"{serving}; the current file is rejected"
         exporter.process.send_signal(signal.SIGTERM)
         assert systemd.until("STOPPING=1")[-1] == "STOPPING=1"
         assert exporter.process.wait(60) == 0
@@ -130,7 +130,7 @@ def test_the_watchdog_is_told_only_while_checks_can_run(tmp_path: Path, systemd:
                 pass
             assert message == SERVING.format(file=exporter.config_file)
             assert systemd.next() == "WATCHDOG=1"
-            assert "systemd is not told that the exporter is alive: " in exporter.process.log()
+            assert "not notifying the watchdog of systemd: " in exporter.process.log()
 
 
 SPYING = """

@@ -97,9 +97,9 @@ def test_the_comment_says_what_made_it(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (USER[:1], "--basic-auth.username and --basic-auth.password-file go together"),
-        (USER[1:], "--basic-auth.username and --basic-auth.password-file go together"),
-        ((*TLS, CLIENT[0]), "--tls.cert-file and --tls.key-file go together"),
+        (USER[:1], "--basic-auth.username and --basic-auth.password-file must be set together"),
+        (USER[1:], "--basic-auth.username and --basic-auth.password-file must be set together"),
+        ((*TLS, CLIENT[0]), "--tls.cert-file and --tls.key-file must be set together"),
         (TLS[1:], "flags that begin with --tls need --scheme=https"),
         (("--tls.insecure-skip-verify",), "flags that begin with --tls need --scheme=https"),
         (("--scheme=ftp",), "--scheme: 'ftp' is not one of http, https"),
