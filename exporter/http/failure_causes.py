@@ -20,7 +20,7 @@ FAILED_DUE_TO_REGEX = MetricSpec(
 )
 FAILED_DUE_TO_CEL = MetricSpec(
     name="probe_failed_due_to_cel",
-    help="1 when a CEL expression about the body did not have the expected value, or none; else 0; absent without any",
+    help="1 when a CEL expression about the body had an unexpected value or none, else 0; absent without any",
 )
 CAUSE_METRICS = (FAILED_DUE_TO_REGEX, FAILED_DUE_TO_CEL)
 

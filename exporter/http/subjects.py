@@ -50,7 +50,7 @@ CEL = Subject(
     name="cel",
     kind=ValueKind.JSON,
     selector=SelectorKind.CEL,
-    description="The value of a CEL expression about the body, which is the variable body; true is expected by default",
+    description="The value of a CEL expression about the body, which is the variable body; by default it must be true",
 )
 LOCATION = Subject(
     name="location", kind=ValueKind.TEXT, description="Where the last response redirects to, as in its Location"

@@ -118,7 +118,7 @@ def compile_cel(text: str) -> CelExpression:
     try:
         import cel  # noqa: PLC0415 - an extra, and importing it takes as long as starting the exporter
     except ImportError as error:
-        raise ValueError(f"is in CEL, which needs more: pip install 'nyxmon-exporter[cel]' ({error})") from error
+        raise ValueError(f"needs an extra: pip install 'nyxmon-exporter[cel]' ({error})") from error
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"has {len(text)} characters; a CEL expression has at most {MAX_CHARACTERS}")
     try:

@@ -164,7 +164,7 @@ class DeclaredSeries:
                 return f"it measured {spec.name} with {repr_of(labels)}, which are not names and values of labels"
         elif len(labels) != len(spec.labels):
             given, declared = counted(len(labels), "label value"), counted(len(spec.labels), "label")
-            return f"it measured {spec.name} with {given}; it has {declared}"
+            return f"it measured {spec.name} with {given}; {spec.name} has {declared}"
         if len(self._sound) >= _MAX_SOUND_SERIES:
             self._sound.clear()
         self._sound.add((spec, labels))

@@ -62,7 +62,7 @@ class Access:
             scope["state"][IS_STRANGER] = bool(config.users) or lacks_certificate
             return None
         if lacks_certificate:
-            return PlainTextResponse("a client certificate is needed\n", 403)
+            return PlainTextResponse("a client certificate is required\n", 403)
         is_known = not config.users or (credentials is not None and self._passwords.remembers(credentials))
         bucket = self._buckets.get(is_known)
         if bucket is not None and not bucket.take():

@@ -187,7 +187,7 @@ class _Routes:
         host, server = request.headers.get("host"), request.scope["server"]
         if not host and (server is None or server[1] is None):  # a Unix socket
             raise BadParameterError(
-                "the request has no header Host, which is the address of the targets; or set --web.external-url"
+                "the request has no Host header, which the targets need; set --web.external-url"
             )
         address = (host or request.url.netloc).removesuffix(":")
         return ExporterAsTarget(address, request.url.scheme, probe_path)

@@ -22,7 +22,7 @@ WATCH_INTERVAL_SECONDS = 1.0
 
 RELOAD_SUCCESSFUL = Family(
     name="nyxmon_exporter_web_config_last_reload_successful",
-    help="1 when the web configuration in force, with its certificates, is what the files say; 0 when one was refused"
+    help="1 when the web configuration in force, with its certificates, is that of the files; 0 when they were rejected"
     " the last time.",
 )
 RELOAD_TIMESTAMP = Family(
@@ -58,18 +58,18 @@ def refuse_less_protection(before: WebConfig, config: WebConfig) -> None:
     """
     lost = []
     if before.users and not config.users:
-        lost.append("basic_auth_users, so that nobody would need a password")
+        lost.append("basic_auth_users, so no client would need a password")
     if before.tls is not None and config.tls is None:
-        lost.append("tls_server_config, so that everything would be sent in the clear")
+        lost.append("tls_server_config, so everything would be sent in the clear")
     elif before.tls is not None and config.tls is not None:
         was, is_now = before.tls, config.tls
         if (was.requires_certificate, was.verifies_every_client) > (
             is_now.requires_certificate,
             is_now.verifies_every_client,
         ):
-            lost.append(f"client_auth_type: {was.client_auth}, so that more clients could connect")
+            lost.append(f"client_auth_type: {was.client_auth}, so more clients could connect")
     if lost:
-        message = f"has no longer {' and '.join(lost)}; if that is meant, restart the exporter"
+        message = f"no longer has {' and '.join(lost)}; if that is intended, restart the exporter"
         raise ConfigError([ConfigProblem(config.file, 0, 0, "", message)], config.files)
 
 

@@ -32,4 +32,4 @@ def refuse_other_origins(request: Request, external_url: str) -> None:
         hosts = {request.headers.get("host", ""), urlsplit(external_url).netloc} - {""}
         is_own = origin is None or urlsplit(origin).netloc in hosts
     if not is_own:
-        raise HTTPException(403, "Sent by a page of another site")
+        raise HTTPException(403, "the request comes from a page of another site")

@@ -26,7 +26,7 @@ SECTIONS = {
 """The keys of the document and their descriptions."""
 
 HTTP_KEYS = {
-    "http2": "Accepted for the sake of other exporters, without effect: this server speaks HTTP/1.1",
+    "http2": "Accepted for compatibility with other exporters, without effect: this server speaks HTTP/1.1",
     "headers": "Header fields of every response, by name; an empty value removes the field",
 }
 RATE_LIMIT_KEYS = {
@@ -131,7 +131,7 @@ def _rate_limit(block: Block) -> RateLimit | None:
         block.refuse("burst", f"must be from 1 to {_LARGEST_BURST}, not {burst}")
     elif interval_seconds and not burst:
         place = block.at("burst")._replace(path="rate_limit.burst")
-        block.problems.add(place, "must be at least 1, or nothing is answered")
+        block.problems.add(place, "must be at least 1, else every request is rejected")
     return RateLimit(interval_seconds, burst) if interval_seconds else None
 
 

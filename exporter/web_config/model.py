@@ -22,7 +22,7 @@ ClientAuth = Literal[
     "VerifyClientCertIfGiven",
     "RequireAndVerifyClientCert",
 ]
-"""What is asked of clients, in the words of Go's crypto/tls (`ClientAuthType`)."""
+"""Which client certificates are required, with the names of Go's crypto/tls (`ClientAuthType`)."""
 
 
 class RateLimit(NamedTuple):

@@ -32,7 +32,7 @@ TLS_KEYS = {
     "key_file": "File of the key, instead of `key`",
     "client_ca": "Authorities of client certificates in PEM",
     "client_ca_file": "File of the authorities, instead of `client_ca`",
-    "client_auth_type": "What is asked of clients: `NoClientCert` (the default), `RequestClientCert`,"
+    "client_auth_type": "Which client certificates are required: `NoClientCert` (the default), `RequestClientCert`,"
     " `RequireAnyClientCert`, `VerifyClientCertIfGiven` or `RequireAndVerifyClientCert`",
     "client_allowed_sans": "Names, addresses or URIs, of which a client certificate must have one",
     "min_version": "Lowest version: `TLS10`, `TLS11`, `TLS12` (the default) or `TLS13`",
@@ -135,7 +135,7 @@ def _client_auth(block: Block) -> ClientAuth:
     has_authorities = bool(block.text("client_ca") or block.text("client_ca_file"))
     verifies = name in ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
     if has_authorities and name == "NoClientCert":
-        message = "has authorities for client certificates, but client_auth_type asks for none"
+        message = "there are CAs for client certificates, but client_auth_type requests no certificates"
         block.problems.add(block.at("client_auth_type"), f"{message}; write RequireAndVerifyClientCert")
     if verifies and not has_authorities:
         message = f"{name} without client_ca_file accepts certificates of every authority that this system trusts"

@@ -25,7 +25,7 @@ def firing_alerts(size: Size) -> Builder[Panel]:
     firing = f'group by ({by}) (ALERTS{{alertstate="firing",{of}}})'
     return table(
         "Firing alerts",
-        "Alerts that are firing now, and since when what they report is so. Empty: none is firing.",
+        "The firing alerts, and when their conditions became true. Empty if no alert is firing.",
         [
             Column(title="Alert", label="alertname"),
             Column(title="Severity", label="severity", width=80),
@@ -51,7 +51,7 @@ def by_exporter(size: Size) -> Builder[Panel]:
 
     return table(
         "States by exporter",
-        "How many of the selected checks each exporter sees ok, degraded and failing, those in maintenance included.",
+        "Number of selected checks that are ok, degraded and failing on each exporter, including those in maintenance.",
         [
             Column(title="Exporter", label="instance"),
             counted("Ok", "0", scales.PLAINLY),
@@ -69,7 +69,7 @@ def check_by_exporter(size: Size) -> Builder[Panel]:
     words = Look(words=scales.STATUS, links=_PAGE)
     return table(
         "By exporter",
-        "What each exporter sees, why it fails there, and since when. The status leads to the log of that exporter.",
+        "Status, reason and start of the state on each exporter. The status links to the log on that exporter.",
         [
             Column(title="Exporter", label="instance"),
             Column(title="Status", expression=status("instance"), look=words, filled=True, width=90),

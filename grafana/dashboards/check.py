@@ -69,7 +69,7 @@ def _latest() -> list[Builder[Panel]]:
         ),
         numbers(
             "Since",
-            "When the present status began. If several exporters run the check, the last one counts.",
+            "When the current status began; with several exporters, the latest of them.",
             now(in_state_since()),
             (3, 4),
             Look(unit=scales.AGO),

@@ -56,7 +56,7 @@ def test_good_files_are_said_to_be_good(place: Path) -> None:
 def test_web_configurations_are_known_by_their_sections(place: Path) -> None:
     """They are checked along with the rest, and by --config.check when a server's command line names one."""
     problems = (
-        "bad-web.yml:1:13: rate_limit.burst: must be at least 1, or nothing is answered\n"
+        "bad-web.yml:1:13: rate_limit.burst: must be at least 1, else every request is rejected\n"
         'bad-web.yml:1:28: rate_limit.bursts: is not a key here; did you mean "burst"?\n'
     )
     good = "web.yml: plain HTTP, no passwords, a rate limit, no problems\n"

@@ -57,7 +57,7 @@ def test_discovery_without_a_host_has_no_address_to_name(tmp_path: Path, path: P
     """HTTP/1.0 knows no Host, and a socket has no address for Prometheus; with an external URL there is one."""
     with run_exporter(tmp_path, CONFIG, f"--web.listen-address=unix:{path}"):
         assert get(path, "/sd", head="") == (
-            400, "the request has no header Host, which is the address of the targets; or set --web.external-url\n",
+            400, "the request has no Host header, which the targets need; set --web.external-url\n",
         )  # fmt: skip
     url = "--web.external-url=http://m.example"
     with run_exporter(tmp_path, CONFIG, f"--web.listen-address=unix:{path}", url):

@@ -13,7 +13,7 @@ from tests.servers.exporter import ROOT, run_command
 if TYPE_CHECKING:
     from pathlib import Path
 
-NEEDED = "is in CEL, which needs more: pip install 'nyxmon-exporter[cel]' (No module named 'cel')"
+NEEDED = "needs an extra: pip install 'nyxmon-exporter[cel]' (No module named 'cel')"
 CHECKS = "checks: [{name: it, type: http, target: 'http://shop.example/', expect: [{cel: body.up}]}]\n"
 MODULES = "modules: {m: {prober: http, http: {fail_if_body_json_not_matches_cel: body.up}}}\n"
 

@@ -72,8 +72,8 @@ EXPECTED: dict[str, Verdict] = {
     "text-value": internal("it measured probe_zoo_size as 'abc', which is not a number"),
     "huge-value": internal("it measured probe_zoo_size as a number that is too large"),
     "complex-value": internal("it measured probe_zoo_size as 1j, which is not a number"),
-    "too-many-labels": internal("it measured probe_zoo_size with 1 label value; it has 0 labels"),
-    "too-few-labels": internal("it measured probe_zoo_legs with 0 label values; it has 1 label"),
+    "too-many-labels": internal("it measured probe_zoo_size with 1 label value; probe_zoo_size has 0 labels"),
+    "too-few-labels": internal("it measured probe_zoo_legs with 0 label values; probe_zoo_legs has 1 label"),
     "number-label": internal("it measured probe_zoo_legs with the label values (4,), which are"),
     "list-labels": internal(
         "it measured probe_zoo_legs with the label values ['left'], which are not a tuple of texts"

@@ -198,7 +198,7 @@ def test_with_an_open_health_other_pages_still_need_a_client_certificate(
     answers = [httpx.get(f"{server.url}{path}", verify=context, trust_env=False) for path in ("/-/healthy", "/")]
     assert [(answer.status_code, answer.text) for answer in answers] == [
         (200, "stranger"),
-        (403, "a client certificate is needed\n"),
+        (403, "a client certificate is required\n"),
     ]
     context.load_cert_chain(certificate.cert_file, certificate.key_file)
     answers = [httpx.get(f"{server.url}{path}", verify=context, trust_env=False) for path in ("/-/healthy", "/")]

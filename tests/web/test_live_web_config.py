@@ -114,11 +114,11 @@ def test_the_exporter_is_not_opened_by_a_file_that_is_being_written(tmp_path: Pa
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("U", "", "basic_auth_users, so that nobody would need a password"),
-        ("TU", "U", "tls_server_config, so that everything would be sent in the clear"),
-        ("TR", "T", "client_auth_type: RequireAndVerifyClientCert, so that more clients could connect"),
-        ("TR", "TA", "client_auth_type: RequireAndVerifyClientCert, so that more clients could connect"),
-        ("TA", "T", "client_auth_type: RequireAnyClientCert, so that more clients could connect"),
+        ("U", "", "basic_auth_users, so no client would need a password"),
+        ("TU", "U", "tls_server_config, so everything would be sent in the clear"),
+        ("TR", "T", "client_auth_type: RequireAndVerifyClientCert, so more clients could connect"),
+        ("TR", "TA", "client_auth_type: RequireAndVerifyClientCert, so more clients could connect"),
+        ("TA", "T", "client_auth_type: RequireAnyClientCert, so more clients could connect"),
         ("", "TU", None),
         ("T", "TR", None),
         ("TA", "TR", None),
@@ -143,7 +143,7 @@ def test_a_reload_never_takes_protection_away(
         return
     with pytest.raises(ConfigError) as caught:
         live.reload_if_changed()
-    assert str(caught.value) == f"{file}: has no longer {message}; if that is meant, restart the exporter"
+    assert str(caught.value) == f"{file}: no longer has {message}; if that is intended, restart the exporter"
     assert live.current is first
     assert not live.last_reload_successful
 

@@ -252,7 +252,7 @@ def test_a_cause_is_short_and_a_good_run_has_none() -> None:
     [
         ([], VIEW, "No check is configured."),
         ([a_check("new")], VIEW, "Nothing has run yet."),
-        ([a_check("new")], StatusView(text="absent"), "No check is in this state or has this text."),
+        ([a_check("new")], StatusView(text="absent"), "No check matches."),
     ],
 )
 def test_an_empty_page_tells_how_to_go_on(checks: list[Check], view: StatusView, hint: str) -> None:
@@ -310,7 +310,7 @@ def test_the_page_says_when_checks_ran_last_and_why_a_configuration_was_refused(
     text = " ".join(show(scene, frame=frame, last_scrape_seconds=NOW_SECONDS - 42).texts)
     assert "Last scrape 42 s ago" in text
     assert "No scrape yet" in show(scene).texts
-    assert "The configuration was refused at 03:32 UTC ; the one before stays in force." in text
+    assert "The configuration was rejected at 03:32 UTC ; the previous one stays in force." in text
     assert "checks.yml:3:5: <b> and 1 more" in text
 
 

@@ -1,5 +1,5 @@
-// Makes the pages better where scripts run; none needs it. It refreshes a page in place, shows times as local ones,
-// remembers what is folded, copies text, and reads charts out to the keyboard.
+// Optional improvements of the pages: refreshes a page in place, shows times in the local time zone,
+// remembers which sections are collapsed, copies text, and makes charts readable by keyboard. No page needs it.
 "use strict";
 
 const storage = {
@@ -91,7 +91,7 @@ let answeredAt = new Date();
 
 function showLoss() {
   const time = answeredAt.toLocaleTimeString("en-GB", { timeZoneName: "short" });
-  const text = `The exporter has not answered since ${time}. This is what was known then.`;
+  const text = `The exporter has not answered since ${time}. The page shows the state at that time.`;
   let notice = document.getElementById("lost");
   if (!notice) {
     notice = Object.assign(document.createElement("p"), { id: "lost", className: "notice failing" });
@@ -146,7 +146,7 @@ if (refresher && seconds) {
   timer = setTimeout(refresh, seconds * 1000);
 }
 
-// Folding: what the reader opens or closes stays so on the next page.
+// Collapsible sections: what the reader opens or closes stays that way on the next page.
 
 document.addEventListener("toggle", ({ target }) => {
   if (keyOf(target)) storage.set(`fold ${keyOf(target)}`, target.open ? "open" : "closed");
@@ -185,13 +185,13 @@ function addCopyButton(source) {
   source.after(button);
 }
 
-// Charts: one stop for the keyboard; the arrows go from value to value.
+// Charts: one tab stop each; the arrow keys move between the values.
 
 function addReading(chart) {
   const reading = Object.assign(document.createElement("p"), { className: "reading" });
   reading.setAttribute("role", "status");
   reading.setAttribute("data-added", "");
-  reading.textContent = "Arrow keys read the values";
+  reading.textContent = "Use the arrow keys to read the values";
   chart.append(reading);
   const plot = chart.querySelector("svg");
   plot.setAttribute("tabindex", "0");
