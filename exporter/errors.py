@@ -58,7 +58,7 @@ class UnknownCheckNameError(ExporterError):
 
 
 class UnselectedError(ExporterError):
-    """Raised before anything runs when what the command line selects cannot be run."""
+    """Raised before anything runs if the checks that the command line selects cannot be run."""
 
 
 class CheckFailed(ExporterError):  # noqa: N818 - an outcome of a check, not a fault of the program

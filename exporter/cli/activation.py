@@ -1,4 +1,4 @@
-"""The sockets to listen on, above all those that systemd has opened for the server, as a .socket unit tells it to.
+"""The sockets to listen on, in particular those that systemd opens for a .socket unit.
 
 Source: sd_listen_fds(3): LISTEN_FDS counts the descriptors from 3 on, LISTEN_PID says for whom they are, and
 LISTEN_FDNAMES has a name for each.
@@ -27,7 +27,7 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 
 def chosen_listeners(options: Options, variables: Mapping[str, str]) -> list[socket.socket]:
-    """Return the sockets to listen on: those that systemd passes on, or those of the addresses.
+    """Return the sockets to listen on: those passed by systemd, or new ones for the addresses.
 
     Args:
         options: The command line.
@@ -39,7 +39,7 @@ def chosen_listeners(options: Options, variables: Mapping[str, str]) -> list[soc
     if options.systemd_socket:
         return inherited_listeners(variables, os.getpid())
     if variables:
-        logger.warning("the sockets that systemd passes on are not used without --web.systemd-socket")
+        logger.warning("ignoring the sockets passed by systemd; --web.systemd-socket uses them")
     return open_listeners(options.listen_addresses, options.unix_socket_mode)
 
 

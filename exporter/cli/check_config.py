@@ -1,4 +1,4 @@
-"""The command `check-config`, and `--config.check`: load files, and tell everything that is wrong with them at once."""
+"""The command `check-config`, and `--config.check`: load files and report all of their problems at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FileKind = Literal["checks", "modules", "web"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedFile:
-    """A file that has been loaded to find out what is wrong with it.
+    """A loaded file and its problems.
 
     Attributes:
         file: The file as the user named it.
@@ -50,19 +50,19 @@ class CheckedFile:
 
     @property
     def line(self) -> str:
-        """What was found, in a line."""
+        """The outcome in one line."""
         if self.problems:
             return f"{self.file}: {counted(len(self.problems), 'problem')}"
         found = counted(len(self.warnings), "warning") if self.warnings else "no problems"
         return f"{self.file}: {self.summary}, {found}"
 
     def fails(self, fail_on: Severity) -> bool:
-        """Whether it makes the command fail."""
+        """Whether this file makes the command fail."""
         return bool(self.problems or (fail_on is Severity.WARNING and self.warnings))
 
 
 def check_config(options: Options) -> int:
-    """Check the files that the command names, and print what is wrong with them.
+    """Check the files that the command names, and print their problems.
 
     Returns:
         The exit status: 1 when one is refused, or has a warning where warnings fail; 0 otherwise.
@@ -84,12 +84,12 @@ def check_config(options: Options) -> int:
 
 
 def print_problems(files: Sequence[CheckedFile]) -> None:
-    """Print what is wrong with the files to the standard error, one line for each problem."""
+    """Print the problems of the files to standard error, one per line."""
     sys.stderr.write("".join(f"{line}\n" for each in files for line in _problem_lines(each)))
 
 
 def checked_files(options: Options) -> list[CheckedFile]:
-    """Load every file that the options name, those of the command by their keys."""
+    """Load every file that the options name; the keys of a file named by the command determine its kind."""
     kinds: list[tuple[FileKind, str | None]] = [
         ("checks", options.config_file),
         ("modules", options.blackbox_config_file),

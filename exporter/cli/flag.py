@@ -1,4 +1,4 @@
-"""What a command-line flag is.
+"""The definition of a command-line flag.
 
 Each flag has an environment variable that is used when the flag is absent: `NYXMON_EXPORTER_` and the flag's name
 in capitals, dots and dashes as underscores.

@@ -20,7 +20,7 @@ _REFUSED = 2
 
 
 def check_configuration(options: Options) -> int:
-    """Load the configuration and print what is wrong with it; return the exit status, 2 when a file is refused."""
+    """Load the configuration and print its problems; return the exit status, 2 if a file is rejected."""
     files = checked_files(options)
     print_problems(files)
     good = [each.line for each in files if not each.problems]

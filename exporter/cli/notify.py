@@ -1,4 +1,4 @@
-"""Tells systemd how the service does: ready, reloading, stopping, a line of status, and that it is alive.
+"""Notifies systemd of the service's state: ready, reloading, stopping, a status line, and that it is alive.
 
 Source: sd_notify(3). Messages are datagrams to the socket in NOTIFY_SOCKET.
 """
@@ -29,7 +29,7 @@ class ServiceNotifications:
 
     @property
     def are_wanted(self) -> bool:
-        """Whether anybody receives them."""
+        """Whether the messages have a receiver."""
         return bool(self._address)
 
     def ready(self) -> None:
@@ -37,7 +37,7 @@ class ServiceNotifications:
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """Report that a reload begins; systemd waits for `ready`, and wants to know that this is no earlier reload."""
+        """Report that a reload begins, with the time, so that systemd waits for the `ready` of this reload."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
@@ -45,12 +45,12 @@ class ServiceNotifications:
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """Report that the service works, if a watchdog waits for that."""
+        """Report that the service is alive, if systemd has a watchdog for it."""
         if self.watchdog_seconds is not None:
             self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """Report what `systemctl status` shows; nothing is sent when that is unchanged."""
+        """Report the status line of `systemctl status`, unless it is unchanged."""
         line = " ".join(text.split())
         if line != self._status:
             self._status = line

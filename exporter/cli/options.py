@@ -105,7 +105,7 @@ class Options:
 
     @property
     def scrape_access(self) -> ScrapeAccess:
-        """How Prometheus is let in."""
+        """The credentials of Prometheus."""
         return ScrapeAccess(
             scheme=self.scheme,
             username=self.basic_auth_username,

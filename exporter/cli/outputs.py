@@ -95,7 +95,7 @@ def _report(report_format: str, finished: PagedRound, options: Options, mask: Ma
 
 
 def _below_the_table(finished: Round, options: Options, mask: Mask) -> str:
-    """Return the runs in detail if they are asked for, and the summary."""
+    """Return the summary, and before it the details of the runs if they are requested."""
     if not options.verbose:
         return f"{finished.summary}\n"
     details = ("\n".join(explanation(each, mask)) for each in finished.checks)
@@ -111,7 +111,7 @@ def write_output(output: Output, report: str | bytes) -> None:
     if output.path is not None:
         replace_file(Path(output.path), report)
     elif isinstance(report, bytes) or output.format == "junit":
-        # These formats are UTF-8, whatever the locale says that the terminal shows
+        # These formats are UTF-8, whatever the locale of the terminal
         sys.stdout.flush()
         sys.stdout.buffer.write(report if isinstance(report, bytes) else report.encode())
         sys.stdout.buffer.flush()

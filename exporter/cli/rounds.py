@@ -1,4 +1,4 @@
-"""Runs the checks that `run` has selected, as often as asked, and shows the progress on a terminal."""
+"""Runs the checks that `run` selects, once or repeatedly, and shows the progress on a terminal."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class Rounds:
         self._families = MetricFamilies(program.registry.check_types, program.live_config.masks)
 
     def run_each_time(self, number: int) -> Iterator[PagedRound]:
-        """Run every check in each of so many rounds, also before its minimum interval has passed."""
+        """Run every check in this many rounds, even before its minimum interval has passed."""
         with _progress(number * len(self.checks)) as advance:
             for _ in range(number):
                 yield self._run(self._collector(advance))
 
     def run_when_due(self) -> Iterator[PagedRound]:
-        """Run the checks whose minimum interval has passed; the others have their last result again."""
+        """Run the checks whose minimum interval has passed; the others repeat their last result."""
         with _progress(len(self.checks)) as advance:
             collector = self._collector(advance)
             first = self._run(collector)

@@ -1,4 +1,4 @@
-"""The command `run`: runs checks without a server and reports on them; the exit status says whether one failed.
+"""The command `run`: runs checks without a server and reports on them; the exit status shows whether one failed.
 
 It runs them once, a number of times (`--repeat`), or until it is interrupted (`--watch`).
 """

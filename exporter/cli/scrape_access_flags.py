@@ -1,4 +1,4 @@
-"""The flags that tell Prometheus how it is let in by an exporter with a web configuration."""
+"""The flags for the credentials that Prometheus needs for an exporter with a web configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What systemd says to a service in its environment; it is meant for this process and none of its children."""
+"""The variables that systemd sets for a service; they are meant for this process, not for its children."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MICROSECONDS = 1_000_000
 
 
 class ServiceEnvironment(NamedTuple):
-    """What systemd has said and passed on; without systemd it is empty.
+    """The messages and sockets of systemd; empty without systemd.
 
     Attributes:
         notifications: The messages to systemd.
@@ -31,13 +31,13 @@ class ServiceEnvironment(NamedTuple):
 
     @classmethod
     def taken_from(cls, environment: MutableMapping[str, str]) -> ServiceEnvironment:
-        """Return what the environment says, and remove it from there."""
+        """Read the variables, and remove them from the environment."""
         listen_variables = {name: environment.pop(name) for name in _LISTEN if name in environment}
         return cls(_notifications({name: environment.pop(name, "") for name in _NOTIFY}), listen_variables)
 
 
 def _notifications(variables: Mapping[str, str]) -> ServiceNotifications:
-    """Return the messages that NOTIFY_SOCKET and the watchdog ask for (sd_watchdog_enabled(3))."""
+    """Return the messages for NOTIFY_SOCKET and the watchdog (sd_watchdog_enabled(3))."""
     address, text = variables["NOTIFY_SOCKET"], variables["WATCHDOG_USEC"]
     if address and address[0] not in "/@":
         logger.warning("NOTIFY_SOCKET is %r, neither a path nor an abstract name; nothing is sent there", address)

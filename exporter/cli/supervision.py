@@ -1,4 +1,4 @@
-"""Reports to systemd, again and again, what the exporter serves and that it is healthy."""
+"""Reports periodically to systemd what the exporter serves and that it is healthy."""
 
 from __future__ import annotations
 

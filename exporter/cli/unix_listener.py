@@ -1,4 +1,4 @@
-"""Unix sockets that the server listens on: taking the place of a dead process, and leaving no file behind."""
+"""Unix sockets that the server listens on: replaces the socket of a dead process, and leaves no file behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells which keys a file has at its top, which shows what kind of configuration it is."""
+"""Reads the top-level keys of a file, which show what kind of configuration it is."""
 
 from __future__ import annotations
 

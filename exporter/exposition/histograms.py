@@ -1,4 +1,4 @@
-"""Histograms kept for the life of the process: with fixed buckets, and on request with exponential ones as well.
+"""Histograms kept for the life of the process: with fixed buckets, and optionally with exponential ones.
 
 Exponential buckets are those of Prometheus' native histograms: in schema `s`, bucket `i` counts the values above
 `2 ** ((i - 1) / 2 ** s)` and up to `2 ** (i / 2 ** s)`. Only buckets with a value exist. Source:

@@ -67,7 +67,7 @@ def _escape(value: str) -> str:
 
 
 class _LabelSet:
-    """Labels that are encoded for protobuf when that is first asked for.
+    """Labels, encoded for protobuf on first use.
 
     Attributes:
         pairs: Names and clean values.

@@ -1,4 +1,4 @@
-"""The wire format of protobuf, as far as metrics need it: numbers, and what is written with its length.
+"""The wire format of protobuf, as far as metrics need it: numbers and length-delimited fields.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """
@@ -31,23 +31,23 @@ def zigzag(number: int) -> int:
 
 
 def number_tag(field: int) -> bytes:
-    """Return what comes before a varint."""
+    """Return the tag of a varint field."""
     return varint(field << 3 | _VARINT)
 
 
 def double_tag(field: int) -> bytes:
-    """Return what comes before the eight bytes of a double, which are little-endian."""
+    """Return the tag of a double, which is eight little-endian bytes."""
     return varint(field << 3 | _FIXED64)
 
 
 @lru_cache
 def delimited_tag(field: int) -> bytes:
-    """Return what comes before the length of a text, a message or a packed list."""
+    """Return the tag of a text, a message or a packed list; their length follows it."""
     return varint(field << 3 | _LENGTH_DELIMITED)
 
 
 def delimited(field: int, content: bytes) -> bytes:
-    """Encode a field with a message, or with what is encoded like one."""
+    """Encode a length-delimited field, such as a message."""
     return delimited_tag(field) + varint(len(content)) + content
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus needs to be let in: scheme, user and certificates, as keys of scrape jobs and of discovery."""
+"""How Prometheus gets access: scheme, user and certificates, as keys of scrape jobs and of discovery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Scheme = Literal["http", "https"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScrapeAccess:
-    """How Prometheus is let in by the exporters; paths are those of the machine that Prometheus runs on.
+    """How Prometheus gets access to the exporters; paths are those on the machine of Prometheus.
 
     Attributes:
         scheme: Scheme of their URLs.

@@ -1,4 +1,4 @@
-"""What HTTP checks report about why they failed: a regular expression, or a CEL expression, that decided."""
+"""The metrics of HTTP checks that failed because of a regular expression or a CEL expression."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CAUSE_METRICS = (FAILED_DUE_TO_REGEX, FAILED_DUE_TO_CEL)
 
 
 class Causes(NamedTuple):
-    """The expectations of a check that may be such a cause; worked out once, shared by runs.
+    """The expectations of a check that can be such a cause; determined once, shared by runs.
 
     Attributes:
         regular: Those about regular expressions.
@@ -51,7 +51,7 @@ class Causes(NamedTuple):
 
 
 def causes_of(expectations: Iterable[Expectation]) -> Causes:
-    """Return those of a check's expectations that may be such a cause; of groups, those about nothing else.
+    """Return the expectations of a check that can be such a cause, and the groups that contain only such ones.
 
     That a header has to be there may stand beside its regular expression, as `fail_if_header_matches` demands.
     """

@@ -1,4 +1,4 @@
-"""The steps of a check, prepared once for all of its runs: requests, and what is expected of each response."""
+"""The steps of a check, prepared once for all of its runs: requests, and expectations of each response."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class PreparedStep(NamedTuple):
-    """What every run of a step needs, worked out once; shared by runs and never changed.
+    """What every run of a step needs, computed once; shared by runs and never changed.
 
     Attributes:
         step: The step.

@@ -1,4 +1,4 @@
-"""What is known about one certificate that a server presented."""
+"""The facts of one certificate that a server presented."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _MARKER = (
 
 
 class DegradedCheckWarning(UserWarning):
-    """Warns of a check that is degraded: what it expects with severity `warning` is not so."""
+    """Warns of a degraded check: one that misses an expectation with severity `warning`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register what runs the checks, if there is a file.
+    """Register the plugin that runs the checks, if there is a file.
 
     Raises:
         pytest.UsageError: When the file is refused; lists every problem.

@@ -62,7 +62,7 @@ class Checks:
             config.args.append(str(self.path))
 
     def pytest_report_header(self) -> list[str]:
-        """Say what is run, and what is probably not intended."""
+        """Report what runs, and warnings about the configuration."""
         configuration = self.configuration
         disabled = f" and {len(configuration.disabled)} disabled" if configuration.disabled else ""
         remarks = [f"nyxmon: warning: {warning}" for warning in configuration.warnings]
@@ -89,14 +89,14 @@ class Checks:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give the workers of pytest-xdist a directory, so that one of them runs the checks for all."""
+        """Pass a directory to the workers of pytest-xdist, so that one of them runs the checks for all."""
         if self._shared is None:
             self._shared = TemporaryDirectory(prefix="nyxmon-")
             self._config.add_cleanup(self._shared.cleanup)
         node.workerinput[_DIRECTORY] = self._shared.name
 
     def finding(self, name: str) -> Finding:
-        """Return what was found out about a check; the first call runs all selected ones."""
+        """Return the finding about a check; the first call runs all selected checks."""
         if self._findings is None:
             directory = Path(getattr(self._config, "workerinput", {}).get(_DIRECTORY, ""))
             is_shared = directory.name != "" and directory.is_dir()

@@ -1,4 +1,4 @@
-"""Runs the checks of a test session in one batch, and gives the workers of pytest-xdist the same results."""
+"""Runs the checks of a test session in one batch, and shares the results with the workers of pytest-xdist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Finding(NamedTuple):
-    """What the tests say about a check that has run; secrets are masked.
+    """What the test of a check reports; secrets are masked.
 
     Attributes:
         fails: Whether it is failing.

@@ -19,7 +19,7 @@ _INDENT = "  "
 
 
 def explanation(finished: FinishedCheck, mask: Mask) -> list[str]:
-    """Return the lines: a headline, and what is known about the run, indented. Secrets are masked."""
+    """Return a headline and the indented details of the run, with secrets masked."""
     return [escape_unprintable(line) for line in _lines(finished, mask)]
 
 

@@ -47,13 +47,13 @@ class FinishedCheck:
 
     @property
     def state(self) -> State:
-        """Its state; what is not ok in maintenance is `maintenance`."""
+        """The state; a check that is not ok in maintenance has the state `maintenance`."""
         is_ok = self.result.status is ResultStatus.OK
         return State.MAINTENANCE if self.in_maintenance and not is_ok else State(self.result.status.state)
 
     @property
     def why(self) -> str:
-        """The reason and the detail of what is not ok; empty for what is."""
+        """The reason and the detail of a check that is not ok; empty if it is ok."""
         if self.result.status is ResultStatus.OK:
             return ""
         return ": ".join(filter(None, (self.result.reason, self.result.detail)))

@@ -35,7 +35,7 @@ def json_report(finished: Round, mask: Mask) -> str:
 
 
 def json_repetitions(repetitions: Repetitions, mask: Mask) -> str:
-    """Return what the runs of each check had in common as a JSON document."""
+    """Return the summary of the runs of each check as a JSON document."""
     document = {
         "failed": repetitions.failed,
         "rounds": repetitions.rounds,

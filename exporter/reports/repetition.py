@@ -1,4 +1,4 @@
-"""What several rounds of the same checks have in common: the spread of the durations and the share of failures."""
+"""Summarizes several rounds of the same checks: the spread of the durations and the share of failures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Spread(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """What is kept of one run."""
+    """The data kept of one run."""
 
     state: State
     is_missed: bool
@@ -102,7 +102,7 @@ class Repetitions:
             self._runs.setdefault(each.check.name, []).append(run)
 
     def of_checks(self) -> list[Repetition]:
-        """Return what the runs of each check had in common."""
+        """Return the summary of the runs of each check."""
         return [_repetition(check, self._runs[check.name]) for check in self._checks]
 
     @property

@@ -1,4 +1,4 @@
-"""Tables for people: cut to the width of a terminal, whole lines elsewhere; colours as the environment asks for them.
+"""Tables for people: cut to the width of a terminal, whole lines elsewhere; the environment decides about colours.
 
 NO_COLOR and FORCE_COLOR are honoured (https://no-color.org, https://force-color.org).
 """

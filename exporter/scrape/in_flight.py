@@ -66,7 +66,7 @@ class InFlightBatch:
         return not self.is_over and self._deadline <= deadline and self._has_time(needed_seconds)
 
     def land(self, outcome: Outcome) -> None:
-        """Give the scrapes their outcome, whether the batch took off itself or another one did."""
+        """Set the outcome for the waiting scrapes, whether this batch or another one ran."""
         if not self.took_off.done():
             self.took_off.set_result(None)
         self.outcome.set_result(outcome)

@@ -109,7 +109,7 @@ class PreparedConfig:
         return self._prepared(check_name, lambda: self._selected(selection), labelled=False)
 
     def choose_now(self, check_name: str) -> PreparedScrape:
-        """Return what is prepared for a single check that has to run even within its minimum interval.
+        """Return the prepared selection of a single check that runs even within its minimum interval.
 
         Raises:
             UnknownCheckNameError: When no check has the name.

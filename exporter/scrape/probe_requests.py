@@ -1,4 +1,4 @@
-"""What requests for probes are: their parameters, the probe that is made of them, and why there may be none."""
+"""Requests for probes: their parameters, the probe that they become, and the errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UnknownModuleError(ExporterError):
 
 
 class TargetRefusedError(ExporterError):
-    """Raised when it is certain without a lookup that a target is not allowed."""
+    """Raised when a target is not allowed, and this is certain without a lookup."""
 
 
 class BadProbeError(ExporterError):
@@ -68,7 +68,7 @@ class Probe:
 
     @property
     def name(self) -> str:
-        """What tells it from probes of other modules and targets."""
+        """The key that distinguishes it from probes of other modules and targets."""
         return probe_name(self.pages.module, self.target) if self.check is None else self.check.name
 
     def named(self, name: str) -> Probe:
@@ -95,5 +95,5 @@ def refusal_of(check: Check, allowed: AllowedTargets) -> str:
     try:
         host, port = parse_host_port(place, default_port=_URL_PORTS.get(scheme.lower()))
     except ValueError:
-        return ""  # what cannot be told apart here is refused when it is connected to
+        return ""  # what cannot be decided here is decided when connecting
     return allowed.refusal(host, port, host) if is_address(host) else ""

@@ -36,7 +36,7 @@ def take_over(
     """
     families = MetricFamilies(registry.types_with(config.plugins), mask)
     prepared = PreparedConfig(config, families, runner, records)
-    records.retain(config.checks)  # what is known of removed checks is dropped
+    records.retain(config.checks)  # drops the records of removed checks
     registry.register_plugins(config.plugins)
     prepared.choose(Selection())  # the page that nearly every scrape asks for is laid out now
     return prepared

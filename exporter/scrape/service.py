@@ -199,7 +199,7 @@ class ScrapeService:
         return self._prepared.choose_one(check_name)
 
     def choose_now(self, check_name: str) -> PreparedScrape:
-        """Return what is prepared for a single check that has to run even within its minimum interval.
+        """Return the prepared selection of a single check that runs even within its minimum interval.
 
         Raises:
             UnknownCheckNameError: When no check has the name.

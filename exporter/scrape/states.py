@@ -1,4 +1,4 @@
-"""The state log: which state each check is in, since when, and the last changes of its state.
+"""The state log: the state of each check, when it began, and its last changes.
 
 It is kept apart from the runs, because a check that runs every few seconds soon replaces the run in which it began to
 fail.
@@ -31,7 +31,7 @@ _REASON_NUMBERS = {reason: number for number, reason in enumerate(_REASONS)}
 
 
 class StateChange(NamedTuple):
-    """A change of a check's state; the newest one says in which state the check is, and since when.
+    """A change of a check's state; the newest one is the current state and when it began.
 
     Attributes:
         timestamp_seconds: Unix time when the first run in the new state began, to the millisecond.
@@ -151,7 +151,7 @@ class StateLog:
             self._is_configured = True
 
     def see(self, states: CheckStates, result: Result, began_timestamp_seconds: float) -> EndedState | None:
-        """Take note of a run; return the state that it ended, None when there was no other.
+        """Record a run; return the state that it ended, if any.
 
         A run that changes nothing costs one comparison, because every result of every scrape passes through here.
 
@@ -174,7 +174,7 @@ class StateLog:
         return None if previous is None else EndedState(previous, max(0.0, began - before))
 
     def latest(self, name: str) -> StateChange | None:
-        """Return the newest change of a check: its state, and since when; None when it has not run."""
+        """Return the newest change of a check, which is its current state; None if it has not run."""
         with self._lock:
             states = self._by_name.get(name)
             return None if states is None else next(states.changes(), None)

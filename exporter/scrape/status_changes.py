@@ -31,7 +31,7 @@ class StatusChanges:
         self._logged: dict[tuple[str, str, str], tuple[Reason | None, bool]] = {}
 
     def see(self, check: Check, result: Result, ended: EndedState | None) -> None:
-        """Log what is new since the check's last result; a check without one counts as having been ok.
+        """Log a change since the check's last result; a check without one counts as having been ok.
 
         A failure in a maintenance window is information, and a warning if it lasts beyond the window. Need not be
         called for a check that was ok and still is.

@@ -1,4 +1,4 @@
-"""Who gets an answer: the rate limit, client certificates and passwords of the web configuration."""
+"""Access control: the rate limit, client certificates and passwords of the web configuration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CHALLENGE = 'Basic realm="nyxmon-exporter", charset="UTF-8"'
 
 
 class Access:
-    """ASGI middleware that answers requests that may not pass; lives as long as the app.
+    """ASGI middleware that rejects requests without access; lives as long as the app.
 
     Remembered passwords have a bucket of their own under the rate limit, so that strangers cannot use it up.
     """
@@ -52,7 +52,7 @@ class Access:
         await (refusal or self._app)(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> ASGIApp | None:
-        """Return the answer to a request that may not pass; None when it may."""
+        """Return the response to a request that is rejected; None if it is allowed."""
         config = self._rules()
         credentials = _credentials(scope)
         lacks_certificate = (

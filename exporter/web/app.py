@@ -186,9 +186,7 @@ class _Routes:
             return ExporterAsTarget(parts.netloc, parts.scheme, probe_path)
         host, server = request.headers.get("host"), request.scope["server"]
         if not host and (server is None or server[1] is None):  # a Unix socket
-            raise BadParameterError(
-                "the request has no Host header, which the targets need; set --web.external-url"
-            )
+            raise BadParameterError("the request has no Host header, which the targets need; set --web.external-url")
         address = (host or request.url.netloc).removesuffix(":")
         return ExporterAsTarget(address, request.url.scheme, probe_path)
 
@@ -252,5 +250,5 @@ class _Routes:
 
 
 def _told(request: Request, trouble: str) -> str:
-    """Return what the client may know about a trouble: strangers learn no names of checks."""
+    """Return the problem, without names of checks for clients that are not authenticated."""
     return "no check can run" if getattr(request.state, IS_STRANGER, False) else trouble

@@ -25,7 +25,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""What a response has unless it sets its own; most are valid only for a moment, and meant for no other site."""
+"""The default headers of responses; most responses are valid only for a moment and meant for no other site."""
 
 
 class Guard:

@@ -106,7 +106,7 @@ class PageRoutes:
         return HTMLResponse(page)
 
     async def run_now(self, request: Request) -> Response:
-        """Run one check, whatever its minimum interval, and lead back to its page.
+        """Run one check, whatever its minimum interval, and redirect to its page.
 
         Raises:
             HTTPException: 403 when a page of another site sends the request.

@@ -1,4 +1,4 @@
-"""Checks passwords against bcrypt hashes, without blocking the loop and without telling who exists.
+"""Checks passwords against bcrypt hashes, without blocking the loop or revealing which users exist.
 
 A password that was right once is remembered, so that a scrape every second costs nothing. The others wait for a single
 thread, which computes one hash at a time. Few may wait, and fewer from one address, so that a flood of wrong passwords
@@ -97,7 +97,7 @@ class Passwords:
         return True
 
     def _digest(self, credentials: Credentials) -> bytes:
-        """Return what is remembered of a password: without the key of this process, it tells nothing."""
+        """Return the remembered form of a password, which is useless without the key of this process."""
         parts = (credentials.user, self._hashes.get(credentials.user, "").encode(), credentials.password)
         message = b"".join(len(part).to_bytes(8) + part for part in parts)
         return hmac.digest(self._key, message, hashlib.sha256)

@@ -1,4 +1,4 @@
-"""Gathers probes that are asked for at about the same time into batches.
+"""Combines probes that are requested at about the same time into batches.
 
 A batch occupies a thread and costs more than most probes. Therefore, while batches are running, a probe waits a few
 milliseconds for others to join it. An exporter that is not busy starts a probe at once.
@@ -47,7 +47,7 @@ class ProbeBatches:
         self._start_is_due = False
 
     async def result(self, probe: Probe) -> Result:
-        """Run a probe and return its result; cancelling this gives the probe up.
+        """Run a probe and return its result; cancelling this abandons the probe.
 
         Raises:
             BusyError: When its batch has not begun after a quarter of the probe's time limit.
@@ -147,7 +147,7 @@ class _ProbeBatch:
         return {name: asked.probe.named(name) for name, asked in self.asked_by_name.items()}
 
     def finished(self, name: str, result: Result) -> None:
-        """Pass a result to its request, unless that has been given up."""
+        """Pass a result to its request, unless that has been abandoned."""
         outcome = self.asked_by_name[name].outcome
         if not outcome.done():
             outcome.set_result(result)
@@ -158,7 +158,7 @@ class _ProbeBatch:
             outcome.set_exception(error)
 
     def left(self) -> None:
-        """Note that one request waits no longer; the batch is given up with the last one."""
+        """Record that one request no longer waits; the batch is cancelled with the last one."""
         self._awaited -= 1
         if not self._awaited:
             self.given_up.set_result(None)

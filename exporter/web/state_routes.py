@@ -1,4 +1,4 @@
-"""The routes that tell other programs about states: `/status.json` and its schema, and badges."""
+"""The routes that report states to other programs: `/status.json`, its schema, and badges."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class StateRoutes:
 
 
 def _states(wanted: Iterable[str]) -> frozenset[State]:
-    """Return the states that a request asks for.
+    """Return the states that a request selects.
 
     Raises:
         BadParameterError: When one is unknown.

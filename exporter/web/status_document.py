@@ -33,7 +33,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExporterStatus:
-    """What the document says about the exporter itself; lives as long as a request.
+    """The facts about the exporter itself in the document; lives as long as a request.
 
     Attributes:
         version: Its version.
@@ -128,7 +128,7 @@ class StatusDocument:
         return {**self._unknown(check, State.DISABLED), "disabled": True}
 
     def _unknown(self, check: Check, state: State) -> JsonObject:
-        """Return what is known of a check that has not run."""
+        """Return the facts of a check that has not run."""
         return {
             "name": check.name,
             "type": check.check_type,

@@ -132,4 +132,4 @@ def test_sockets_that_nobody_asked_for_are_told(tmp_path: Path) -> None:
     """Whoever forgot the flag finds it in the log."""
     variables = {"LISTEN_PID": "1", "LISTEN_FDS": "1"}
     with run_exporter(tmp_path, CONFIG, environment=variables) as exporter:
-        assert "the sockets that systemd passes on are not used without --web.systemd-socket" in exporter.process.log()
+        assert "ignoring the sockets passed by systemd; --web.systemd-socket uses them" in exporter.process.log()

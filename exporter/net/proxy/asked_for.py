@@ -1,4 +1,4 @@
-"""What a proxy is asked to connect to: the name of a target or its address, as far as that is allowed."""
+"""Chooses what a proxy connects to: the name of a target or its address, if that is allowed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KNOWN_SECONDS = 2.0
 async def asked_for(
     target: Endpoint, route: ProxyRoute, options: ConnectOptions, facts: ConnectionFacts, lookups: Resolver
 ) -> Endpoint:
-    """Return what the proxy is asked for: the name, unless the options say the address, or only that is allowed.
+    """Return the name for the proxy to connect to, or the address if the options say so or only that is allowed.
 
     Args:
         target: The target.

@@ -52,7 +52,7 @@ class HandshakeThread:
 
     @property
     def is_useful(self) -> bool:
-        """Whether so many handshakes are under way that the loop has other work to do."""
+        """Whether there are so many handshakes that the loop has other work to do."""
         return self.under_way >= _MANY
 
     def take_step(

@@ -1,4 +1,4 @@
-"""Sums up why checks fail: one cause for all checks that fail in the same way."""
+"""Groups failing checks by cause: one cause for all checks that fail in the same way."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _LEAST_SLOTS = 30
 
 
 class ChartBar(NamedTuple):
-    """One run: its bar, and what it says.
+    """One run: its bar, and its text.
 
     Attributes:
         state: The verdict.

@@ -92,7 +92,7 @@ def check_page(
 
 
 def _terms(check: Check, state: State) -> AlertTerms | None:
-    """Return the alert that is about a state: that for failing checks where there is no other."""
+    """Return the alert for a state; by default the one for failing checks."""
     if check.alert is None:
         return None
     return (check.alert.degraded if state is State.DEGRADED else None) or check.alert.failing

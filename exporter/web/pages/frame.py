@@ -1,4 +1,4 @@
-"""What every page shows around its content: links, the version, the configuration, and how often it refreshes."""
+"""The frame of every page: links, the version, the configuration, and the refresh interval."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _DEFAULT_INTERVAL_SECONDS = 60.0
 """Prometheus' own default for `scrape_interval`."""
 
 _LEAST_INTERVAL_SECONDS = 15.0
-"""Runs that someone asks for between two scrapes do not make the interval shorter than this."""
+"""Manual runs between two scrapes do not make the interval shorter than this."""
 
 
 def is_stale(check: Check, runs: Sequence[Run], now_seconds: float) -> bool:

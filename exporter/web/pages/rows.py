@@ -38,7 +38,7 @@ def rows_of(checks: Sequence[Check], disabled: Sequence[Check], history: History
 
 
 def limited(rows: Iterable[Row], view: StatusView) -> list[Row]:
-    """Return the rows that the view asks for in whatever state they are."""
+    """Return the rows that the view selects, in any state."""
     if not view.is_limited:
         return list(rows)
     terms = view.terms

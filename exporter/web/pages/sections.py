@@ -73,7 +73,7 @@ class Listing(NamedTuple):
 
 
 def divide(rows: Sequence[Row], view: StatusView) -> Listing:
-    """Return the list of sorted rows as the view asks for it."""
+    """Return the list of sorted rows for the view."""
     return _grouped(rows, view) if view.group else _plain(rows, view)
 
 
@@ -114,7 +114,7 @@ def _view_of_group(view: StatusView, title: str) -> StatusView:
 def _without_folded(
     rows: Sequence[Row], view: StatusView, *, most_alike: int
 ) -> tuple[Sequence[Row], tuple[Folded, ...]]:
-    """Return the rows to show, and links to the checks in good states when they are many and nobody asked for them."""
+    """Return the rows to show, and links instead of many checks in good states unless the view selects them."""
     if view.state is not None or view.sort is not Sort.STATE:
         return rows, ()
     many = [count for count in counts_of(rows) if count.state in _FOLDED and count.checks > most_alike]
@@ -140,6 +140,6 @@ def _weight(group: tuple[tuple[Count, ...], str]) -> tuple[object, ...]:
 
 
 def _page(entries: int, per_page: int, view: StatusView) -> tuple[int, int]:
-    """Return the number of the page, which is the last one when the view asks for one beyond, and of all pages."""
+    """Return the number of the page, at most the last one, and the number of pages."""
     pages = max(1, -(-entries // per_page))
     return min(view.page, pages), pages

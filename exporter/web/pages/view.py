@@ -1,4 +1,4 @@
-"""What a reader asks of the status page: which checks, in which order and groups, and how often it refreshes."""
+"""The view of the status page that a reader selects: checks, order, groups and refresh interval."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class StatusView:
         return [(name, value) for name, value in pairs if value] + labels
 
     def path(self, **changes: Any) -> str:
-        """Return the path of the page with some attributes changed; it leads to the first page unless one is named."""
+        """Return the path of the page with some attributes changed; the page number becomes 1 unless given."""
         query = urlencode(replace(self, **{"page": 1} | changes).parameters(), errors="replace")
         return f"/?{query}" if query else "/"
 
@@ -107,7 +107,7 @@ class StatusView:
 
 
 def read_view(query: Mapping[str, list[str]], groupings: Iterable[str] = ()) -> StatusView:
-    """Return what the query parameters of the status page ask for.
+    """Return the view that the query parameters of the status page select.
 
     Args:
         query: The parameters.
