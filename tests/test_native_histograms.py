@@ -179,7 +179,7 @@ def test_histograms_survive_a_reload(stack: Stack) -> None:
 
 
 def test_without_the_flag_there_is_no_protobuf(tmp_path: Path) -> None:
-    """Who asks for it gets the next format it accepts."""
+    """A client that requests it gets the next format that it accepts."""
     with run_exporter(tmp_path, 'checks: [{name: a, type: tcp, target: "127.0.0.1:1"}]') as exporter:
         for accept, content_type in (
             (f"{ACCEPT},application/openmetrics-text;version=1.0.0;q=0.8", "application/openmetrics-text"),

@@ -38,7 +38,7 @@ def print_alone(title: str, values: list[float], form: str) -> None:
 
 
 def verdict(ratios: list[float], wanted: float) -> str:
-    """Judge the median of ratios; a wide spread is told, because such a verdict may change with the next run."""
+    """Judge the median of ratios; a wide spread is reported, because such a verdict may change with the next run."""
     middle = statistics.median(ratios)
     found = (
         f"met (wanted {wanted})"

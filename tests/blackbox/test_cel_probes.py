@@ -43,7 +43,7 @@ def runner() -> Iterator[AsyncCheckRunner]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[HttpServer]:
-    """A server with JSON that is as expected, JSON that is not, and what is no JSON."""
+    """A server with expected JSON, unexpected JSON and a body that is not JSON."""
     with run_http_server(SCRIPT) as found:
         yield found
 

@@ -82,7 +82,7 @@ def test_labels_get_what_the_step_captured(probe: Callable[..., dict[str, float]
 
 
 def test_labels_of_a_step_that_matched_stay_when_a_later_step_fails(probe: Callable[..., dict[str, float]]) -> None:
-    """What a step found out is shown however the dialogue goes on."""
+    """The findings of a step are shown however the dialogue continues."""
     with serve(say_and_close(GREETING)) as server:
         found = probe(server.target, f"{STEP}, {{expect: never}}")
     assert found == {"probe_success": 0, BYTES: 0, REGEX: 1, INFO: 1}
@@ -90,7 +90,7 @@ def test_labels_of_a_step_that_matched_stay_when_a_later_step_fails(probe: Calla
 
 @pytest.mark.parametrize("behave", [close, say_and_close(b"500 no\r\n")])
 def test_without_a_match_there_are_no_labels(probe: Callable[..., dict[str, float]], behave: object) -> None:
-    """A peer that says nothing that matches has no such series."""
+    """Without a match, the series is absent."""
     with serve(behave) as server:  # type: ignore[arg-type]  # one of the behaviours above
         assert probe(server.target, STEP) == {"probe_success": 0, BYTES: 0, REGEX: 1}
 

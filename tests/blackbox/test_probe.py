@@ -87,7 +87,7 @@ def test_requests_that_cannot_be_met_are_refused(exporter: Exporter, path: str, 
 def test_paths_and_methods_that_do_not_exist_are_errors(
     exporter: Exporter, method: str, path: str, status: int
 ) -> None:
-    """A mistake is told, and a probe is run by GET alone."""
+    """Wrong paths and methods are reported, and only GET runs a probe."""
     connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=30)
     with closing(connection):
         connection.request(method, path)
@@ -95,7 +95,7 @@ def test_paths_and_methods_that_do_not_exist_are_errors(
 
 
 def test_the_metrics_about_the_modules_have_their_names(exporter: Exporter) -> None:
-    """Rules about reloads and unknown modules keep working; what is about a program in Go is not there."""
+    """Series that rules use, about reloads and unknown modules, exist; those about a Go program do not."""
     page = exporter.get("/metrics?run=none")[1]
     names = {name for name in names_of(page) if name.startswith(("blackbox_", "go_", "promhttp_", "net_conntrack_"))}
     assert names == {
@@ -192,7 +192,7 @@ def test_in_strict_mode_a_misspelled_parameter_is_ignored(tmp_path: Path) -> Non
     ],
 )
 def test_parameters_of_the_log_are_known_ones(exporter: Exporter, query: str, problem: str) -> None:
-    """The message says what is allowed."""
+    """The error lists the allowed values."""
     assert exporter.get(f"/logs?{query}") == (400, f"{problem}\n")
 
 

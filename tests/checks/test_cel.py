@@ -67,7 +67,7 @@ def url() -> Iterator[str]:
 def test_an_expression_is_an_expectation(
     runner: AsyncCheckRunner, url: str, kind: object, expectation: str, expected: object
 ) -> None:
-    """It is expected to be true, or compared; one without a value is not met, and says why."""
+    """The value must be true, or is compared; an expression without a value is not met, with the reason."""
     check_type = HTTP if kind is HTTP else JSON_HTTP
     assert outcome(run_as_written(runner, check_type, url, f"expect: [{expectation}]")) == expected
 

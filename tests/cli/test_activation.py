@@ -1,4 +1,4 @@
-"""Sockets that systemd passes on, with its own tool, and what is refused."""
+"""Sockets passed by systemd's own tool, and rejected ones."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_all_sockets_are_served(tmp_path: Path) -> None:
 
 
 def test_the_address_flag_does_not_count_then(tmp_path: Path) -> None:
-    """As in the exporters of Prometheus, the sockets of systemd are instead of it; a variable may ask for them."""
+    """The sockets of systemd replace the addresses, as in other exporters; a variable can select them too."""
     port, other_port = free_port(), free_port()
     variable = "--setenv=NYXMON_EXPORTER_WEB_SYSTEMD_SOCKET=true"
     flags = (f"--web.listen-address=127.0.0.1:{other_port}",)
@@ -128,8 +128,8 @@ def test_a_descriptor_that_cannot_be_served_is_an_error(tmp_path: Path, opened: 
     assert done.stderr.endswith(f"nyxmon-exporter: --web.systemd-socket: socket 1 (web) {problem}\n")
 
 
-def test_sockets_that_nobody_asked_for_are_told(tmp_path: Path) -> None:
-    """Whoever forgot the flag finds it in the log."""
+def test_sockets_that_no_flag_uses_are_logged(tmp_path: Path) -> None:
+    """The log names the missing flag."""
     variables = {"LISTEN_PID": "1", "LISTEN_FDS": "1"}
     with run_exporter(tmp_path, CONFIG, environment=variables) as exporter:
         assert "ignoring the sockets passed by systemd; --web.systemd-socket uses them" in exporter.process.log()

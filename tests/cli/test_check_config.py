@@ -66,7 +66,7 @@ def test_web_configurations_are_known_by_their_sections(place: Path) -> None:
 
 
 def test_every_problem_of_every_file_is_told_at_once(place: Path) -> None:
-    """A bad file hides neither the next one nor what is good."""
+    """A bad file hides neither the next one nor the good ones."""
     assert check(place, "bad.yml", "good.yml", "bad-modules.yml", "absent.yml") == Outcome(
         1,
         "bad.yml: 2 problems\ngood.yml: 1 check and 1 disabled, no problems\n"
@@ -136,7 +136,7 @@ def test_a_command_line_that_is_wrong_is_one_line(place: Path, arguments: list[s
 
 
 def test_config_check_stays_as_it_was(place: Path) -> None:
-    """The flag of the server checks both of its files, tells all problems, and exits with 2."""
+    """The flag of the server checks both of its files, reports all problems, and exits with 2."""
     outcome = run_command(
         "--config.check", "--config.file=bad.yml", "--blackbox.config.file=bad-modules.yml", directory=place
     )

@@ -58,7 +58,7 @@ def test_several_outputs_go_together() -> None:
     ],
 )
 def test_what_does_not_go_together_is_told(line: str, message: str) -> None:
-    """In one line that says what to write instead."""
+    """The error is one line with the correct form."""
     with pytest.raises(UsageError) as caught:
         parse_arguments(["run", *line.split()], {})
     assert str(caught.value) == message

@@ -121,7 +121,7 @@ def read_until(descriptor: int, text: str) -> str:
 
 @pytest.mark.parametrize("line", ["completion", "completion tcsh", "completion bash zsh"])
 def test_other_shells_are_refused(line: str) -> None:
-    """The message says which there are."""
+    """The error lists the allowed values."""
     with pytest.raises(UsageError, match=r"^completion needs one shell: bash, zsh, fish$"):
         parse_arguments(line.split(), {})
 

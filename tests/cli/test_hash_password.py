@@ -61,14 +61,14 @@ def test_a_password_that_would_not_protect_is_refused(password: bytes, message: 
 
 
 def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
-    """Everybody could see it there, and the log of the terminal would keep it."""
+    """On the command line, all users could see it, and the shell history would keep it."""
     done = run_command("hash-password", "geheim")
     assert done.status == 2
     assert "geheim" not in done.stderr
 
 
 @pytest.mark.parametrize("cost", ["3", "19", "x"])
-def test_a_cost_that_is_none_is_refused(cost: str) -> None:
+def test_an_invalid_cost_is_rejected(cost: str) -> None:
     """18 takes many seconds already."""
     done = run_command("hash-password", f"--cost={cost}")
     assert done.stderr == f"nyxmon-exporter: --cost: '{cost}' is not a whole number from 4 to 18 (see --help)\n"

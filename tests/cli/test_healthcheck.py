@@ -79,7 +79,7 @@ PASSWORD = "basic_auth_users: {alice: $2b$04$hLqFl9jSjoAAy95Z/zw8Ye8wkdMBM8c5Bn1
 def test_a_server_with_tls_is_asked_by_https(
     tmp_path: Path, certificate: CertificateFiles, ca_file: Path, needs: str
 ) -> None:
-    """With an open health it needs no more than the address, whoever else is turned away."""
+    """With --web.open-health it only needs the address, although other requests are rejected."""
     verified = ("  client_auth_type: RequireAndVerifyClientCert", f"  client_ca_file: {ca_file}")
     lines = {"nothing": (), "a password": (PASSWORD,), "a client certificate": verified}[needs]
     flag = web_config(tmp_path, certificate, *lines)

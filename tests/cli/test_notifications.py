@@ -1,4 +1,4 @@
-"""What the exporter tells systemd, which is a socket of the test: when it is ready, reloads, stops and is alive."""
+"""The exporter's notifications to systemd, here a socket of the test: ready, reloading, stopping and alive."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ CHECK_TYPE = CheckType(name="blocking", description="Blocks the event loop", exe
 
 
 def test_the_watchdog_is_told_only_while_checks_can_run(tmp_path: Path, systemd: Systemd) -> None:
-    """A check that blocks the event loop keeps the exporter from it; the status says which one, then it goes on."""
+    """A check that blocks the event loop stops the notifications; the status names it, until it ends."""
     (tmp_path / "blocking.py").write_text(BLOCKING, encoding="utf-8")
     config = 'plugins: ["blocking:CHECK_TYPE"]\nchecks: [{name: a, type: blocking, target: x}]\n'
     variables = {
@@ -167,12 +167,12 @@ def test_no_plugin_and_no_child_sees_what_is_meant_for_the_service(tmp_path: Pat
     ],
 )
 def test_the_watchdog_is_this_process_and_has_a_time(variables: dict[str, str], seconds: float | None) -> None:
-    """What is said to another process, or cannot be answered, is left alone."""
+    """Variables for another process, or without a usable address, are ignored."""
     assert ServiceEnvironment.taken_from(variables).notifications.watchdog_seconds == seconds
     assert variables == {}
 
 
 def test_a_systemd_that_is_gone_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
-    """The log says so, and the service goes on."""
+    """The failure is logged, and the service continues."""
     ServiceNotifications("/nowhere/notify").ready()
     assert caplog.messages == ["systemd cannot be notified at /nowhere/notify: [Errno 2] No such file or directory"]

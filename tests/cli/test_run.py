@@ -1,4 +1,4 @@
-"""The command `run` in pipelines: which checks run, what is written where, and the exit status."""
+"""The command `run` in pipelines: the checks that run, the outputs and the exit status."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_several_reports_are_written_in_one_run(place: Path) -> None:
 
 
 def test_a_report_alone_leaves_the_output_empty(place: Path) -> None:
-    """Nothing is printed that was not asked for; the path may stand in a flag of its own."""
+    """Only the requested output is printed; a separate flag can name the path."""
     assert run(place, "--output=junit:report.xml", "fine") == Outcome(0, "", "")
     assert run(place, "--output=github", "--output.file=commands.txt", "fine") == Outcome(0, "", "")
     assert (place / "commands.txt").read_text("utf-8").startswith("1 check in ")

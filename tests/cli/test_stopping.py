@@ -68,7 +68,7 @@ class Scrapes:
         return f"{response.status} {'whole' if is_whole else page}"
 
     def joined(self) -> list[str]:
-        """What became of them."""
+        """The outcomes of the scrapes."""
         self._thread.join(30)
         return self.outcomes
 

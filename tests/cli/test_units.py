@@ -40,13 +40,13 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     assert complaints(tmp_path) == []
 
 
-def test_systemd_would_complain(tmp_path: Path) -> None:
-    """What the test above finds nothing of is found."""
+def test_systemd_reports_a_wrong_key(tmp_path: Path) -> None:
+    """The test above can fail: a wrong key is found."""
     found = complaints(tmp_path, "WatchdogSeconds=")
     assert ["WatchdogSeconds" in complaint for complaint in found] == [True, True]
 
 
-def test_the_service_can_be_told_to_use_the_sockets() -> None:
+def test_the_service_can_be_configured_to_use_the_sockets() -> None:
     """The variable in the comment of the socket's unit is the one of the flag."""
     text = (UNITS / "nyxmon-exporter.socket").read_text(encoding="utf-8")
     (assignment,) = (line for line in text.splitlines() if "Environment=" in line)

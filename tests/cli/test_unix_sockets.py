@@ -1,4 +1,4 @@
-"""Listening on Unix sockets: what may be at the path, who may connect, and what is left there."""
+"""Listening on Unix sockets: existing files at the path, permissions, and removal of the file."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_mode_says_who_may_connect(tmp_path: Path, path: Path, flags: tuple[
 
 
 def test_the_file_is_gone_as_soon_as_the_exporter_stops(tmp_path: Path, path: Path) -> None:
-    """Nobody finds a socket that does not answer."""
+    """The file of a stopped exporter is removed."""
     with run_exporter(tmp_path, CONFIG, f"--web.listen-address=unix:{path}") as exporter:
         exporter.process.send_signal(signal.SIGTERM)
         assert exporter.process.wait(60) == 0
@@ -123,7 +123,7 @@ def refused(path: Path) -> str:
 
 
 def test_a_live_socket_is_not_taken(tmp_path: Path, path: Path) -> None:
-    """The second exporter says so, and the first one goes on."""
+    """The second exporter reports it, and the first one continues."""
     with run_exporter(tmp_path, CONFIG, f"--web.listen-address=unix:{path}"):
         assert refused(path) == f"nyxmon-exporter: cannot listen on unix:{path}: another process listens on it"
         assert get(path, "/-/ready") == (200, "ready\n")
@@ -154,7 +154,7 @@ def test_anything_else_at_the_path_stays(path: Path, make: Callable[[Path], None
 
 
 def test_a_live_datagram_socket_stays(path: Path) -> None:
-    """It belongs to a program that speaks something else."""
+    """The socket belongs to a program with another protocol."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(str(path))
         assert refused(path) == f"nyxmon-exporter: cannot listen on unix:{path}: another process listens on it"
@@ -168,7 +168,7 @@ def test_a_directory_that_is_missing_is_named(path: Path) -> None:
 
 
 def test_the_health_check_asks_over_the_socket(tmp_path: Path, path: Path) -> None:
-    """The same address as the server's; after the end, nobody is there."""
+    """It uses the address of the server, and fails after the server has stopped."""
     address = f"--web.listen-address=unix:{path}"
     with run_exporter(tmp_path, CONFIG, address):
         assert run_command("healthcheck", address) == Outcome(0, "healthy\n", "")

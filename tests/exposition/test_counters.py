@@ -19,7 +19,7 @@ from tests.scraping import PHASES, STATUS_OK, check, failed, measured
     [(0.0, [1, 0, 0]), (1.0, [1, 0, 0]), (1.5, [0, 1, 0]), (2.0, [0, 1, 0]), (9.0, [0, 0, 1]), (math.inf, [0, 0, 1])],
 )
 def test_a_value_is_counted_up_to_its_bound(value: float, counts: list[int]) -> None:
-    """A bucket counts what is not above its bound, as `le` says."""
+    """A bucket counts the values up to its bound, which is the meaning of `le`."""
     histogram = Histogram((1.0, 2.0))
     histogram.observe(value)
     assert (histogram.counts, histogram.sum) == (counts, value)

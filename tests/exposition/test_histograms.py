@@ -36,7 +36,7 @@ def upper_bound(index: int, schema: int) -> float:
     [(0.0, [1, 0, 0]), (1.0, [1, 0, 0]), (1.5, [0, 1, 0]), (2.0, [0, 1, 0]), (9.0, [0, 0, 1]), (math.inf, [0, 0, 1])],
 )
 def test_a_value_is_counted_up_to_its_bound(value: float, counts: list[int]) -> None:
-    """A bucket counts what is not above its bound, as `le` says."""
+    """A bucket counts the values up to its bound, which is the meaning of `le`."""
     histogram = Histogram((1.0, 2.0))
     histogram.observe(value)
     assert (histogram.counts, histogram.sum) == (counts, value)
@@ -52,7 +52,7 @@ def test_what_is_no_number_is_not_counted(histogram_class: type[Histogram]) -> N
 
 
 def test_a_native_histogram_has_fixed_buckets_too() -> None:
-    """Who cannot read native histograms misses nothing."""
+    """Clients without support for native histograms get complete classic ones."""
     histogram = NativeHistogram((1.0, 2.0))
     for value in (0.5, 1.5, -1.0):
         histogram.observe(value)

@@ -99,7 +99,7 @@ def test_protobuf_is_for_who_asks_for_these_messages(accept: str, chosen: Format
     [(PROMETHEUS_2_NATIVE, OPENMETRICS), (PROMETHEUS_3_NATIVE, OPENMETRICS), (PROTOBUF_RANGE, TEXT)],
 )
 def test_protobuf_is_only_chosen_where_it_is_offered(accept: str, chosen: Format) -> None:
-    """Otherwise the next format that the client wants is."""
+    """Otherwise the client's next choice is used."""
     assert choose_format(accept) is chosen
 
 

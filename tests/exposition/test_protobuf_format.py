@@ -192,7 +192,7 @@ def test_compression_changes_nothing_else() -> None:
 
 
 def test_an_empty_page_is_a_page() -> None:
-    """Nothing to show is no error."""
+    """An empty page is valid."""
     assert write_page([], Format.PROTOBUF).body == b""
 
 

@@ -26,7 +26,7 @@ CLIENT = ("--tls.cert-file=client.pem", "--tls.key-file=client-key.pem", "--tls.
 
 @pytest.fixture
 def folder(tmp_path: Path, ca: trustme.CA) -> Path:
-    """A folder with checks.yml and what Prometheus needs to be let in."""
+    """A folder with checks.yml and the credentials of Prometheus."""
     (tmp_path / "checks.yml").write_text(CONFIG, "utf-8")
     (tmp_path / "password").write_text("secret\n", "utf-8")
     issued = ca.issue_cert("prometheus.example")
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, ca: trustme.CA) -> Path:
 
 
 def generate(folder: Path, *flags: str) -> str:
-    """What the command prints, accepted by promtool."""
+    """The output of the command, which promtool accepts."""
     done = run_command("generate", "prometheus", "--config.file=checks.yml", *flags, directory=folder)
     assert (done.status, done.stderr) == (0, "")
     (folder / "prometheus.yml").write_text(done.stdout, "utf-8")

@@ -1,4 +1,4 @@
-"""Exporters on one machine that share their checks, as grafana/README.md says."""
+"""Exporters on one machine that share their checks, as described in grafana/README.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboards that people use with blackbox_exporter get what they ask for, from its probes and from checks."""
+"""Popular dashboards for blackbox_exporter work with probes and with checks."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize("dashboard", QUERIES)
 def test_every_query_has_samples(prometheus: Prometheus, dashboard: str, job: str) -> None:
-    """Each query of the dashboard, with all targets selected, gives numbers for the job alone."""
+    """Each query of the dashboard, with all targets selected, returns numbers for this job only."""
     targets = "|".join(sample.labels["instance"] for sample in prometheus.query(f'probe_success{{job="{job}"}}'))
     values = {"job": job, "instance": targets, "target": targets}
 

@@ -46,7 +46,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 class Scene(NamedTuple):
-    """Two exporters, what they watch, and who is told.
+    """Two exporters, their targets, and the receivers of alerts.
 
     Attributes:
         script: How the web server answers, by path.
@@ -121,7 +121,7 @@ checks:
 
 
 def told(receiver: Receiver) -> list[Told]:
-    """What the receivers were told, in the order of names."""
+    """The notifications of the receivers, sorted by name."""
     return sorted(
         (message["path"], message["status"], message["groupLabels"]["alertname"], len(message["alerts"]))
         for message in receiver.messages
@@ -129,7 +129,7 @@ def told(receiver: Receiver) -> list[Told]:
 
 
 def test_durations_are_divided_wherever_they_stand() -> None:
-    """Keys, ranges with several units, subqueries and offsets, but no number that is no duration."""
+    """Keys, ranges with several units, subqueries and offsets, but no numbers that are not durations."""
     rules = "interval: 1m\nfor: 90s\nkeep_firing_for: 5m\nexpr: a[1h5m] offset 1h > 21 * 86400 or b[6h:30s] # 5m"
     assert in_haste(rules) == (
         "interval: 2000ms\nfor: 3000ms\nkeep_firing_for: 10000ms\n"

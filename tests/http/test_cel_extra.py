@@ -1,4 +1,4 @@
-"""The extra `cel`: who has no expressions does not load it, and who has some without it is told what to do."""
+"""The extra `cel`: it is loaded only for CEL expressions, and the error without it names the remedy."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ def loaded_without_expressions() -> bool:
 
 
 def test_without_expressions_the_library_is_not_loaded() -> None:
-    """Importing it takes as long as starting the exporter, so nobody pays for it who does not use it."""
+    """The import takes as long as the start of the exporter, so it happens only if a check needs it."""
     assert alone(loaded_without_expressions) is False

@@ -1,4 +1,4 @@
-"""`import --verify`: what counts as a difference between a check and the probe that it replaces, and how it is told."""
+"""`import --verify`: which differences between a check and its probe count, and how they are reported."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ LEAF = 'probe_ssl_last_chain_info{fingerprint_sha256="f",issuer="i",subject="s",
     ],
 )  # fmt: skip
 def test_a_series_differs_or_not(page: str, result: Result, differences: list[Difference]) -> None:
-    """Values must be equal, durations close, lengths there; what is only here is no difference."""
+    """Values must be equal, durations close, lengths present; additional series here are not a difference."""
     assert compare(read_series(page), result, HTTP.metrics) == differences
 
 
@@ -178,7 +178,7 @@ def test_what_differs_is_a_table_and_the_exit_status(
 def test_a_difference_on_purpose_is_told_but_is_no_failure(
     verify: Callable[..., Verified], start_blackbox: Callable[..., Blackbox]
 ) -> None:
-    """The table says why it differs, and the exit status is 0."""
+    """The table has the reason of the difference, and the exit status is 0."""
     with run_http_server({"/": respond(302, b"", [("Location", "/next")])}) as server:
         found = verify("stays", server.url("/"), f"127.0.0.1:{start_blackbox(MODULES).port}")
     assert found == Verified(
@@ -194,7 +194,7 @@ def test_a_difference_on_purpose_is_told_but_is_no_failure(
 def test_what_differs_once_is_looked_at_again(
     verify: Callable[..., Verified], start_blackbox: Callable[..., Blackbox]
 ) -> None:
-    """A server that was unwell for one of the two requests is no difference when it is well for both."""
+    """A server that fails one of the two requests is not a difference if it then answers both."""
     asked = 0
 
     def unwell_at_first(connection: socket.socket, request: Request) -> None:
@@ -208,7 +208,7 @@ def test_what_differs_once_is_looked_at_again(
 
 
 def test_an_exporter_that_does_not_answer_is_a_difference(verify: Callable[..., Verified]) -> None:
-    """Nothing can be compared with a probe that could not be made, and the table says why."""
+    """A probe that failed to run is not compared, and the table has the reason."""
     with closed_port() as port, run_http_server({"/": respond(200, b"well met")}) as server:
         found = verify("page", server.url("/"), f"127.0.0.1:{port}")
     name = f"page {server.url('/')}"

@@ -180,7 +180,7 @@ def test_the_workers_of_xdist_run_each_check_once(place: Place) -> None:
 
 
 def test_a_degraded_check_fails_where_warnings_are_errors(place: Place) -> None:
-    """As every other warning; the test says why, without a traceback. One filter makes it a warning again."""
+    """Like every other warning; the test reports the reason without a traceback. A filter makes it a warning again."""
     session = place.run("--nyxmon=checks.yml", "-W", "error", "-k", "slow")
     assert session.outcomes == {"slow": "FAILED"}
     assert re.search(r"^slow is degraded: expectation: ", session.text, re.MULTILINE)

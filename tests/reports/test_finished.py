@@ -1,4 +1,4 @@
-"""What counts as failed."""
+"""Which runs count as failed."""
 
 from __future__ import annotations
 

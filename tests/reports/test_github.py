@@ -26,7 +26,7 @@ class Command(NamedTuple):
 
 
 def understood(line: str) -> Command | None:
-    """Read one line as the runner does; None when it is no command, but output.
+    """Read one line as the runner does; None for output that is not a command.
 
     The rules: `::`, a name, optionally a blank and properties that commas separate, `::` and the message. %25, %0D and
     %0A stand for what they do in URLs; in properties %3A and %2C do too.

@@ -1,4 +1,4 @@
-"""The JSON reports are what their schema says, and the schema says all that they have."""
+"""The JSON reports match their schema, and the schema describes all of their keys."""
 
 from __future__ import annotations
 

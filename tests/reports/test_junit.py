@@ -127,5 +127,5 @@ def test_whatever_a_target_sends_the_report_is_xml() -> None:
 
 
 def test_a_round_without_checks_is_a_suite_without_cases() -> None:
-    """An empty configuration is no broken report."""
+    """The report of an empty configuration is valid."""
     assert read(junit_report(round_of(), unmasked))[0].get("tests") == "0"

@@ -1,4 +1,4 @@
-"""What repeated runs have in common."""
+"""The summary of repeated runs."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_the_state_of_a_check_that_was_not_started_begins_with_its_batch() -> No
 
 
 def test_a_clock_that_is_set_back_makes_no_negative_duration() -> None:
-    """What lasted for less than no time lasted for none."""
+    """A negative duration becomes zero."""
     assert seen(StateLog(), well(2), refused(1)) == [None, EndedState(OK, 0.0)]
 
 
@@ -181,7 +181,7 @@ def test_a_result_that_is_given_again_does_not_shift_the_state() -> None:
 
 
 def test_a_check_without_result_has_no_such_series() -> None:
-    """A runner of someone else's making that loses a result says nothing about the state."""
+    """A result that a custom runner loses does not change the state."""
     collector = CheckCollector(Prepared(measured("a", started_timestamp_seconds=1.0)), [check("a"), check("b")], KNOWN)
     assert since_on(collector) == {"a": 1.0}
 

@@ -1,4 +1,4 @@
-"""The log tells when a check begins to fail and when it is ok again, once each time, and how long it was otherwise."""
+"""The log has one line when a check begins to fail and one when it is ok again, with the time in between."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def told(caplog: pytest.LogCaptureFixture, *results: Result, forget: bool = Fals
 
 
 def test_a_check_that_is_well_is_not_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is said of what always succeeds."""
+    """Checks that always succeed are not logged."""
     assert told(caplog, WELL, WELL) == []
 
 
@@ -58,7 +58,7 @@ def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_check_that_was_removed_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
-    """One that comes back with a later configuration is told anew."""
+    """A check that returns in a later configuration is logged again."""
     assert (
         told(caplog, REFUSED, REFUSED, forget=True)
         == [("WARNING", "check shop is failing: connect_refused: connection refused")] * 2

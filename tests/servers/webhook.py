@@ -1,4 +1,4 @@
-"""A receiver of Alertmanager's webhooks, to show what somebody is told."""
+"""A receiver of Alertmanager's webhooks, which keeps the notifications."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run_receiver() -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """The test tells what came."""
+            """The test reports the requests."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         receiver = Receiver(server.server_address[1])

@@ -1,4 +1,4 @@
-"""What the browser tests share: an exporter whose checks do as they are told, and pages that are kept watch on."""
+"""Shared by the browser tests: an exporter with checks whose verdicts are set, and monitored pages."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CERTIFICATE = CertificateFacts(
 
 
 class Told:
-    """Gives each check the verdict that it has been told, ok by default."""
+    """Returns the verdict that the test has set for each check, ok by default."""
 
     def __init__(self) -> None:
         self.verdicts: dict[str, ResultStatus] = {}
@@ -71,7 +71,7 @@ class Told:
 
 
 def a_told_check(name: str, **facts: object) -> Check:
-    """A check that does as it is told, of a target that is as long as its name."""
+    """A check with a verdict set by the test, and a target as long as its name."""
     terms = AlertTerms(for_seconds=60.0, severity=AlertSeverity.CRITICAL, runbook_url="https://wiki.example/shop")
     given = {"target": f"https://{name}.example/", "alert": AlertPolicy(failing=terms)} | facts
     return Check(name=name, check_type="told", **given)  # type: ignore[arg-type] # passed on as given

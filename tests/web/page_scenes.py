@@ -1,4 +1,4 @@
-"""What the tests of the pages share: a reader of HTML, and checks with runs in all states."""
+"""Shared by the tests of the pages: an HTML parser, and checks with runs in all states."""
 
 from __future__ import annotations
 

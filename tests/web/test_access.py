@@ -1,4 +1,4 @@
-"""Who gets an answer: with passwords, client certificates, rate limits and an open health."""
+"""Access control: passwords, client certificates, rate limits and open health endpoints."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def basic(text: bytes) -> str:
     ],
 )
 def test_a_page_is_for_users_with_their_password(start: Callable[..., Server], authorization: str, status: int) -> None:
-    """Everybody else is told how to log in, and not what was wrong."""
+    """The response has the authentication scheme, but not the reason of the failure."""
     answer = start(config_of(USERS)).get(headers={"Authorization": authorization})
     assert answer.status_code == status
     if status == 401:
@@ -164,7 +164,7 @@ def test_strangers_do_not_use_up_the_rate_limit_of_users(start: Callable[..., Se
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
 def test_an_open_health_is_told_to_everybody_but_without_details(start: Callable[..., Server], path: str) -> None:
-    """Neither a password nor the rate limit is in the way; who logs in is told everything."""
+    """Neither a password nor the rate limit applies; authenticated clients get the details."""
     server = start(config_of(USERS, rate_limit=LIMIT), open_health=True)
     assert [server.get(path).text for _ in range(5)] == ["stranger"] * 5
     assert server.get(path, auth=RIGHT).text == "page"
@@ -186,7 +186,7 @@ def test_health_is_closed_by_default(start: Callable[..., Server]) -> None:
 def test_with_an_open_health_other_pages_still_need_a_client_certificate(
     start: Callable[..., Server], tmp_path: Path, certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """The handshake lets everybody in, so requests are judged one by one."""
+    """The handshake accepts every client, so each request is checked."""
     file = tmp_path / "web.yml"
     file.write_text(
         f"tls_server_config: {{cert_file: {certificate.cert_file}, key_file: {certificate.key_file},"

@@ -38,7 +38,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("state", State)
 def test_a_badge_names_check_and_state(state: State) -> None:
-    """People who cannot see it are told the same as those who can."""
+    """Its text alternative has the same content."""
     picture = parsed(state_badge("shop", state))
     title = picture.find(f"{SVG}title")
     assert title is not None

@@ -76,7 +76,7 @@ def test_a_failing_check_says_first_what_to_do() -> None:
 
 
 def test_a_good_check_has_nothing_wrong_but_keeps_its_runbook() -> None:
-    """Who looks before a change finds the instructions too."""
+    """The instructions are also there while the check is ok."""
     check = a_check("shop", alert=AlertPolicy(failing=FAILING))
     reading = Reading(page_of(scene_of(check, ResultStatus.OK)))
     assert ("What is wrong" in reading.texts, "https://wiki.example/shop" in reading.values("a", "href")) == (
@@ -129,7 +129,7 @@ def a_certificate(begin_days: float, end_days: float) -> CertificateFacts:
     ],
 )
 def test_certificates_say_how_long_they_are_valid(certificate: CertificateFacts, left: str, css: str) -> None:
-    """In words, because nobody subtracts dates at night."""
+    """The remaining time is in words, so that readers need not subtract dates."""
     (row,) = certificate_rows([certificate], NOW_SECONDS)
     assert (row.left, row.css) == (left, css)
 
@@ -200,5 +200,5 @@ def test_the_configuration_of_the_check_keeps_its_lines() -> None:
     [(60, "03:32 UTC"), (4 * 3600, "17 May 23:33 UTC"), (400 * DAY, "2032-04-13 03:33 UTC")],
 )
 def test_clock_times_have_the_day_unless_it_is_today(before_seconds: float, text: str) -> None:
-    """The time zone is always said."""
+    """The time zone is always shown."""
     assert clock_text(NOW_SECONDS - before_seconds, NOW_SECONDS) == text

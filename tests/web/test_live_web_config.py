@@ -158,7 +158,7 @@ def test_hashes_are_masked(tmp_path: Path) -> None:
 
 
 def test_the_start_is_refused_with_a_bad_file(tmp_path: Path) -> None:
-    """Everything that is wrong is said, and the exit status is that of a configuration."""
+    """All problems are reported, and the exit status is that of a wrong configuration."""
     file = tmp_path / "web.yml"
     file.write_text("basic_auth_users: {alice: secret}\ntls_server: {}\n", "utf-8")
     done = run_command("serve", f"--web.config.file={file}", "--web.listen-address=127.0.0.1:0")

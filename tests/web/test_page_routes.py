@@ -39,7 +39,7 @@ def client(exporter: Exporter) -> Iterator[httpx.Client]:
 
 
 def runs_of(client: httpx.Client, name: str) -> int:
-    """How many runs of a check its page knows."""
+    """The number of runs on the page of a check."""
     page = client.get(f"/checks/{name}").text
     return page.count('<details class="run"') + page.count("<h2>Log of the last run</h2>")
 
@@ -97,7 +97,7 @@ def test_behind_a_proxy_the_external_url_is_its_own_site(tmp_path_factory: pytes
     ],
 )
 def test_what_does_not_run_cannot_be_run_now(client: httpx.Client, path: str, status_code: int, text: str) -> None:
-    """The answer says why."""
+    """The response has the reason."""
     answer = client.post(path)
     assert (answer.status_code, answer.text) == (status_code, text)
 
@@ -134,7 +134,7 @@ def test_the_configuration_is_a_page_for_browsers_and_yaml_for_programs(client: 
     ],
 )
 def test_what_cannot_be_meant_is_refused(client: httpx.Client, path: str, text: str) -> None:
-    """The answer says what is allowed."""
+    """The error lists the allowed values."""
     answer = client.get(path)
     assert (answer.status_code, answer.text) == (400, text)
 

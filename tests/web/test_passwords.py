@@ -66,8 +66,8 @@ async def test_bcrypt_looks_at_72_bytes_of_a_password(length: int, is_right: boo
     assert await passwords.check(Credentials(b"alice", b"x" * length), CLIENT) is is_right
 
 
-async def test_without_users_nobody_is_known() -> None:
-    """And it is not told at once."""
+async def test_without_users_every_password_is_rejected() -> None:
+    """A hash is computed all the same."""
     assert not await Passwords({}).check(Credentials(b"alice", b"secret"), CLIENT)
 
 
@@ -154,7 +154,7 @@ async def test_a_flood_of_wrong_passwords_keeps_no_other_client_out(passwords: P
 
 
 async def test_only_so_many_clients_may_wait(passwords: Passwords, slow: Slow) -> None:
-    """The next one is told to come back; when all are done, there is room again."""
+    """The next one is rejected; when all are done, there is room again."""
     async with anyio.create_task_group() as tasks:
         for number in range(MOST_WAITING):
             tasks.start_soon(passwords.check, Credentials(b"bob", b"x"), f"192.0.2.{number}")

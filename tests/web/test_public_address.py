@@ -104,7 +104,7 @@ def test_every_link_begins_with_the_path_that_clients_use(tmp_path: Path, way: W
 
 
 def test_no_template_has_a_link_that_is_not_made_by_the_function() -> None:
-    """Whoever adds a page cannot forget the path before it; the terms of an alert have whole URLs."""
+    """A new page cannot omit the prefix; alert terms have complete URLs."""
     templates = (ROOT / "exporter" / "web" / "pages").glob("*.html")
     links = {link for template in templates for link in LINK.findall(template.read_text(encoding="utf-8"))}
     assert [link for link in links if not re.match(r"\{\{ ?(link\(|terms\.)", link)] == []

@@ -56,7 +56,7 @@ def reload(exporter: Exporter, config: str) -> None:
 
 
 def test_a_state_begins_with_the_first_run_that_finds_it(tmp_path: Path, port: int) -> None:
-    """Whoever asks sees the same beginning, and the log says how long the state before lasted."""
+    """All requests see the same start, and the log has the duration of the previous state."""
     before = time.time()
     with run_exporter(tmp_path, config_of(port)) as exporter:
         with listening(port):

@@ -1,4 +1,4 @@
-"""/status.json: what it says of checks in every state, validated against the schema that is shipped."""
+"""/status.json: checks in every state, validated against the shipped schema."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_selection(exporter: Exporter, query: str, listed: list[str], counted:
     ],
 )
 def test_what_cannot_be_selected_is_refused(exporter: Exporter, query: str, code: int, text: str) -> None:
-    """The answer says what is allowed."""
+    """The error lists the allowed values."""
     answered, body = exporter.get(f"/status.json{query}")
     assert (answered, body[: len(text)]) == (code, text)
 
@@ -199,7 +199,7 @@ def test_a_refused_reload_is_told_with_its_problems(tmp_path: Path) -> None:
 
 
 def test_a_check_that_no_longer_runs_is_stale(tmp_path: Path) -> None:
-    """Three intervals after its last run nobody should rely on its state."""
+    """Three intervals after its last run, its state is marked as stale."""
     config = 'checks: [{name: one, type: tcp, target: "127.0.0.1:1", interval: 1s}]\n'
     with run_exporter(tmp_path, config) as exporter:
         exporter.get("/metrics")
@@ -210,7 +210,7 @@ def test_a_check_that_no_longer_runs_is_stale(tmp_path: Path) -> None:
 
 
 def test_below_a_path_the_address_of_a_page_has_it(tmp_path: Path) -> None:
-    """Whoever follows it, relative to the document, gets there."""
+    """The URL works relative to the document."""
     config = 'checks: [{name: one, type: tcp, target: "127.0.0.1:1"}]\n'
     with run_exporter(tmp_path, config, "--web.route-prefix=/nyxmon", route_prefix="/nyxmon") as exporter:
         (check,) = json.loads(exporter.get("/nyxmon/status.json")[1])["checks"]
@@ -219,7 +219,7 @@ def test_below_a_path_the_address_of_a_page_has_it(tmp_path: Path) -> None:
 
 
 def test_an_exporter_without_checks_has_an_empty_list(tmp_path: Path) -> None:
-    """It is no error, and every state is counted."""
+    """It is valid, and every state is counted."""
     modules = tmp_path / "blackbox.yml"
     modules.write_text("modules: {tcp_connect: {prober: tcp}}\n", encoding="utf-8")
     with run_exporter(tmp_path, None, f"--blackbox.config.file={modules}") as exporter:

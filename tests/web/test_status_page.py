@@ -61,12 +61,12 @@ def tab_texts(reading: Reading) -> list[str]:
 
 
 def test_the_worst_checks_come_first() -> None:
-    """The page begins with what fails, and ends with what is fine."""
+    """The page begins with failing checks, and ends with good ones."""
     assert check_links(show(four_states())) == ["/checks/down", "/checks/slow", "/checks/new", "/checks/fine"]
 
 
 def test_the_page_counts_the_checks_by_state() -> None:
-    """Every state has its count and a link to the checks in it; the title tells of what fails."""
+    """Every state has its count and a link to its checks; the title has the number of failing ones."""
     reading = show(four_states())
     assert tab_texts(reading) == ["4", "all", "1", "failing", "1", "degraded", "1", "not run yet", "1", "ok"]
     assert "/?status=failing" in reading.values("a", "href")
@@ -98,7 +98,7 @@ def test_disabled_checks_are_listed_last() -> None:
     assert "/?status=disabled" in reading.values("a", "href")
 
 
-def test_a_failure_tells_its_reason_detail_and_since_when() -> None:
+def test_a_failure_shows_its_reason_detail_and_start() -> None:
     """The row of a failing check says why it fails, for how long, and since when, in UTC."""
     check, scene = a_check("down"), Scene()
     began = NOW_SECONDS - 720
@@ -141,7 +141,7 @@ def test_the_counts_follow_the_search() -> None:
 
 
 def test_links_keep_what_the_reader_chose() -> None:
-    """Whoever has searched goes on in what was found, from its first page."""
+    """A link keeps the other choices, and starts at the first page."""
     view = StatusView(text="a&b", labels=(("team", "ö"),), sort=Sort.NAME, page=3, refresh_seconds=30)
     path = "/?status=ok&find=a%26b&sort=name&refresh=30&label.team=%C3%B6"
     assert view.path(state=State.OK) == path
@@ -165,7 +165,7 @@ def test_links_keep_what_the_reader_chose() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(query: str, message: str) -> None:
-    """The error says what is allowed."""
+    """The error lists the allowed values."""
     name, _, value = query.partition("=")
     with pytest.raises(BadParameterError) as refused:
         read_view({name: [value]}, ("team", "check_type"))
@@ -187,7 +187,7 @@ def test_checks_can_be_sorted(sort: Sort, names: list[str]) -> None:
 
 
 def test_sorted_by_since_the_newest_state_comes_first() -> None:
-    """What has changed last stands above what has failed for days."""
+    """The latest change stands above checks that have failed for days."""
     scene = Scene()
     for name, age_seconds in (("old", 7200), ("new", 60), ("middle", 600)):
         check = a_check(name)
@@ -256,7 +256,7 @@ def test_a_cause_is_short_and_a_good_run_has_none() -> None:
     ],
 )
 def test_an_empty_page_tells_how_to_go_on(checks: list[Check], view: StatusView, hint: str) -> None:
-    """Where there is nothing to show, the page says why and what to do."""
+    """An empty page says why it is empty and what to do."""
     scene = Scene()
     for check in checks:
         scene.add(check)
@@ -348,7 +348,7 @@ def test_a_folded_group_leads_to_its_checks() -> None:
 
 
 def test_few_good_checks_are_not_folded() -> None:
-    """Fifty are shown; whoever asks for a state or another order gets all of them."""
+    """Fifty are shown; a view of one state or in another order shows all of them."""
     scene = Scene()
     for index in range(51):
         check = a_check(f"shop-{index}")

@@ -268,7 +268,7 @@ def test_a_client_has_to_have_an_allowed_name(
 def test_an_expired_client_certificate_is_refused(
     start: Callable[..., str], client_tls: ssl.SSLContext, ca: trustme.CA, ca_file: Path
 ) -> None:
-    """Whoever issued it."""
+    """A trusted issuer does not make it valid."""
     url = start("client_auth_type: RequireAndVerifyClientCert", f"client_ca_file: {ca_file}")
     long_ago = [datetime(year, 1, 1, tzinfo=UTC) for year in (2000, 2001)]
     expired = ca.issue_cert("prometheus.example", not_before=long_ago[0], not_after=long_ago[1])
@@ -279,7 +279,7 @@ def test_an_expired_client_certificate_is_refused(
 def test_with_open_health_the_certificate_is_asked_for_but_not_required(
     start: Callable[..., str], client_tls: ssl.SSLContext, ca: trustme.CA, ca_file: Path
 ) -> None:
-    """Who has none may connect, and the application decides; a wrong one is still refused."""
+    """Clients without one may connect, and the application decides; a wrong one is still rejected."""
     lines = ("client_auth_type: RequireAndVerifyClientCert", f"client_ca_file: {ca_file}")
     url = start(*lines, open_health=True)
     assert outcome_of(url, client_tls) == "https False"
@@ -349,7 +349,7 @@ class Crowded(BoundedProtocol):
 
 
 def test_handshakes_count_as_connections(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
-    """The oldest one makes room for a client that knows what it wants."""
+    """The oldest connection makes room for a client that sends a request."""
     url = start(protocol=Crowded)
     with ExitStack() as stack:
         silent = [stack.enter_context(connect(url)) for _ in range(3)]
@@ -374,7 +374,7 @@ def test_open_connections_outlive_a_new_certificate(
     load: Callable[..., WebConfig],
     client_tls: ssl.SSLContext,
 ) -> None:
-    """New ones get what is in force now."""
+    """New connections get the current configuration."""
     url, replace = rotating
     request = b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
     with shake_hands(url, client_tls) as connection:

@@ -49,7 +49,7 @@ def exporter(tmp_path: Path, certificate: CertificateFiles) -> Iterator[Exporter
 
 
 class Attack:
-    """Clients that want nothing but to be in the way; lives as long as a round."""
+    """Clients that only occupy the server; lives as long as a round."""
 
     def __init__(self, exporter: Exporter, tls: ssl.SSLContext, stack: ExitStack) -> None:
         self._address = ("127.0.0.1", exporter.port)

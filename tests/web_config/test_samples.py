@@ -1,4 +1,4 @@
-"""Web configurations, good and bad, with everything that is said about them, and promtool's verdict on each.
+"""Web configurations, good and bad, with the errors and warnings about them, and promtool's verdict on each.
 
 The first line of a sample is about promtool 2.42, which checks the same format: it agrees, does not know an option that
 is newer, or accepts what could only fail later. The comments after it are all that this exporter says.
