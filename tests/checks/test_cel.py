@@ -78,7 +78,7 @@ def test_a_step_can_expect_it_too(runner: AsyncCheckRunner, url: str) -> None:
     assert outcome(run_as_written(runner, HTTP_STEPS, url, steps)) == OK
 
 
-def test_a_metric_tells_whether_an_expression_failed(runner: AsyncCheckRunner, url: str) -> None:
+def test_a_metric_reports_whether_an_expression_failed(runner: AsyncCheckRunner, url: str) -> None:
     """It is there exactly for checks with expressions, also when there was no answer."""
     with closed_port() as port:
         targets = {"holds": url, "no JSON": f"{url}text", "no answer": f"http://127.0.0.1:{port}/"}

@@ -65,7 +65,7 @@ def test_web_configurations_are_known_by_their_sections(place: Path) -> None:
     assert run_command("--config.check", "--web.config.file=bad-web.yml", directory=place) == Outcome(2, "", problems)
 
 
-def test_every_problem_of_every_file_is_told_at_once(place: Path) -> None:
+def test_every_problem_of_every_file_is_reported_at_once(place: Path) -> None:
     """A bad file hides neither the next one nor the good ones."""
     assert check(place, "bad.yml", "good.yml", "bad-modules.yml", "absent.yml") == Outcome(
         1,

@@ -57,7 +57,7 @@ def test_several_outputs_go_together() -> None:
         ("-x", "unknown flag -x"),
     ],
 )
-def test_what_does_not_go_together_is_told(line: str, message: str) -> None:
+def test_contradicting_options_are_rejected(line: str, message: str) -> None:
     """The error is one line with the correct form."""
     with pytest.raises(UsageError) as caught:
         parse_arguments(["run", *line.split()], {})

@@ -88,7 +88,7 @@ def test_a_server_with_tls_is_asked_by_https(
     assert done == Outcome(0, "healthy\n", "")
 
 
-def test_a_server_with_passwords_says_what_it_is_lacking(tmp_path: Path) -> None:
+def test_the_error_of_a_server_with_passwords_names_the_missing_flag(tmp_path: Path) -> None:
     """The command has no password, and should not need one."""
     (tmp_path / "web.yml").write_text(PASSWORD, "utf-8")
     with run_exporter(tmp_path, None, f"--web.config.file={tmp_path / 'web.yml'}", is_protected=True) as exporter:

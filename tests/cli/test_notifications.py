@@ -85,7 +85,7 @@ def test_the_life_of_a_service(tmp_path: Path, systemd: Systemd) -> None:
         assert exporter.process.wait(60) == 0
 
 
-def test_whoever_hears_that_it_is_ready_is_answered(tmp_path: Path, systemd: Systemd) -> None:
+def test_the_exporter_answers_once_it_has_notified_that_it_is_ready(tmp_path: Path, systemd: Systemd) -> None:
     """Services that start after this one find it listening."""
     with run_exporter(tmp_path, CONFIG, environment={"NOTIFY_SOCKET": systemd.address}) as exporter:
         systemd.until("READY=1")
@@ -109,7 +109,7 @@ CHECK_TYPE = CheckType(name="blocking", description="Blocks the event loop", exe
 """
 
 
-def test_the_watchdog_is_told_only_while_checks_can_run(tmp_path: Path, systemd: Systemd) -> None:
+def test_the_watchdog_is_notified_only_while_checks_can_run(tmp_path: Path, systemd: Systemd) -> None:
     """A check that blocks the event loop stops the notifications; the status names it, until it ends."""
     (tmp_path / "blocking.py").write_text(BLOCKING, encoding="utf-8")
     config = 'plugins: ["blocking:CHECK_TYPE"]\nchecks: [{name: a, type: blocking, target: x}]\n'
@@ -172,7 +172,7 @@ def test_the_watchdog_is_this_process_and_has_a_time(variables: dict[str, str], 
     assert variables == {}
 
 
-def test_a_systemd_that_is_gone_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_systemd_does_no_harm(caplog: pytest.LogCaptureFixture) -> None:
     """The failure is logged, and the service continues."""
     ServiceNotifications("/nowhere/notify").ready()
     assert caplog.messages == ["systemd cannot be notified at /nowhere/notify: [Errno 2] No such file or directory"]

@@ -103,7 +103,7 @@ def test_a_watch_shows_the_worst_where_not_all_fit(place: Path) -> None:
         assert terminal.finish() == 1
 
 
-def test_a_watch_that_is_no_terminal_prints_one_table_after_another(place: Path) -> None:
+def test_a_watch_without_a_terminal_prints_one_table_after_another(place: Path) -> None:
     """For a log."""
     command = [*COMMAND, "run", LONG, "--config.file=c.yml", "--watch=100ms"]
     with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:

@@ -76,7 +76,7 @@ def test_a_proxy_reaches_it(tmp_path: Path, path: Path) -> None:
 
 
 @pytest.mark.parametrize(("flags", "mode"), [(("--web.unix-socket-mode=0666",), 0o666), ((), 0o750)])
-def test_the_mode_says_who_may_connect(tmp_path: Path, path: Path, flags: tuple[str, ...], mode: int) -> None:
+def test_the_mode_decides_who_may_connect(tmp_path: Path, path: Path, flags: tuple[str, ...], mode: int) -> None:
     """Without the flag, the umask does."""
     before = os.umask(0o027)
     try:

@@ -25,7 +25,7 @@ def test_a_value_is_counted_up_to_its_bound(value: float, counts: list[int]) -> 
     assert (histogram.counts, histogram.sum) == (counts, value)
 
 
-def test_what_is_no_number_is_not_counted() -> None:
+def test_nan_is_not_counted() -> None:
     """NaN would spoil the sum for the rest of the process."""
     histogram = Histogram((1.0,))
     histogram.observe(math.nan)

@@ -43,7 +43,7 @@ def test_a_value_is_counted_up_to_its_bound(value: float, counts: list[int]) -> 
 
 
 @pytest.mark.parametrize("histogram_class", [Histogram, NativeHistogram])
-def test_what_is_no_number_is_not_counted(histogram_class: type[Histogram]) -> None:
+def test_nan_is_not_counted(histogram_class: type[Histogram]) -> None:
     """NaN would spoil the sum for the rest of the process."""
     histogram = histogram_class((1.0,))
     histogram.observe(math.nan)
@@ -69,7 +69,7 @@ def test_a_bucket_ends_with_its_bound(value: float, index: int) -> None:
     assert list(observed(value).positive.indices) == [index]
 
 
-def test_zero_and_what_is_next_to_it_have_a_bucket_of_their_own() -> None:
+def test_zero_and_the_smallest_numbers_have_their_own_bucket() -> None:
     """It has both signs; NaN is nowhere."""
     counts = observed(0.0, -0.0, SMALLEST, -SMALLEST, math.nan)
     assert (counts.zero_count, counts.positive.indices.tolist(), counts.negative.indices.tolist()) == (4, [], [])

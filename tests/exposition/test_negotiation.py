@@ -89,7 +89,7 @@ def test_the_format_is_what_the_client_weighs_most(accept: str, chosen: Format) 
         ("application/vnd.google.protobuf;proto=io.prometheus.client.Other;encoding=delimited", TEXT),
     ],
 )
-def test_protobuf_is_for_who_asks_for_these_messages(accept: str, chosen: Format) -> None:
+def test_protobuf_is_chosen_for_clients_that_request_these_messages(accept: str, chosen: Format) -> None:
     """Where it is offered, weights and order count for it as well; any other message or encoding is not it."""
     assert choose_format(accept, offers_protobuf=True) is chosen
 

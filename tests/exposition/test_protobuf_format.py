@@ -87,7 +87,7 @@ def test_every_series_is_there_with_its_labels_and_its_value(data: st.DataObject
     assert values_of(family, "gauge") == series_of(block)
 
 
-def test_counters_keep_their_name_and_say_since_when_they_count() -> None:
+def test_counters_keep_their_name_and_have_the_time_of_their_start() -> None:
     """Unlike in OpenMetrics, the name ends in `_total`; the time is there where it is known."""
     known, unknown = CheckLabels("known", "x", "y"), CheckLabels("unknown", "x", "y")
     rows = Rows()

@@ -77,7 +77,7 @@ def test_histograms_can_be_stored_as_one_series(tmp_path: Path, endpoint: str) -
     assert "needs Prometheus 3.0 or newer" in remarks_of(tmp_path, config, *flags)
 
 
-def test_the_comment_says_what_made_it(tmp_path: Path) -> None:
+def test_the_comment_has_the_command(tmp_path: Path) -> None:
     """The command line is whole, and quoted for a shell; the text is the same each time."""
     flags = ("--job=nyxmon east", "--address=[2001:db8::1]:1", "--scrape-interval=90s", "--timeout-offset=1")
     first = generate(tmp_path, config_of(check("a")), *flags).stdout

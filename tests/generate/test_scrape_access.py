@@ -75,7 +75,7 @@ ACCESS_KEYS = ("scheme", "basic_auth", "tls_config")
         ((*USER, *TLS, *CLIENT), "https", {**BASIC_AUTH, "tls_config": TLS_CONFIG}),
     ],
 )
-def test_a_job_says_how_prometheus_is_let_in(
+def test_a_job_has_the_credentials_of_prometheus(
     folder: Path, endpoint: str, flags: tuple[str, ...], scheme: str, keys: dict[str, Any]
 ) -> None:
     """So does its discovery, which asks the same exporter."""
@@ -87,7 +87,7 @@ def test_a_job_says_how_prometheus_is_let_in(
     )
 
 
-def test_the_comment_says_what_made_it(folder: Path) -> None:
+def test_the_comment_has_the_command(folder: Path) -> None:
     """With all flags, so that it can be made again."""
     flags = (*USER, *TLS, *CLIENT, "--tls.insecure-skip-verify")
     made_by = generate(folder, *flags).splitlines()[0]

@@ -73,7 +73,7 @@ async def judged(text: str, body: bytes) -> ExpectationOutcome:
         ("body.half == 'a\ufffdb'", True),
     ],
 )
-def test_an_expression_has_the_value_that_the_language_gives_it(text: str, value: object) -> None:
+def test_an_expression_has_the_value_that_the_language_defines(text: str, value: object) -> None:
     """Numbers of a document are doubles, comparisons work across kinds of numbers, and either side may decide."""
     assert value_of(text) == value
 
@@ -92,7 +92,7 @@ def test_an_expression_has_the_value_that_the_language_gives_it(text: str, value
         ("body", b"[" * 100_000, "the body is not JSON: is nested too deep"),
     ],
 )
-def test_an_expression_without_a_value_says_why(text: str, body: bytes, why: str) -> None:
+def test_an_expression_without_a_value_has_a_reason(text: str, body: bytes, why: str) -> None:
     """A missing member, kinds that do not fit and a body that is not JSON are failures of the expectation."""
     with pytest.raises(CheckFailed) as caught:
         value_of(text, body)

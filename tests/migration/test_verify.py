@@ -150,7 +150,7 @@ def test_a_series_differs_or_not(page: str, result: Result, differences: list[Di
     assert compare(read_series(page), result, HTTP.metrics) == differences
 
 
-def test_what_differs_is_a_table_and_the_exit_status(
+def test_differences_are_in_a_table_and_in_the_exit_status(
     verify: Callable[..., Verified], start_blackbox: Callable[..., Blackbox]
 ) -> None:
     """A server that dislikes this program is found out, with every series that it changes."""
@@ -175,7 +175,7 @@ def test_what_differs_is_a_table_and_the_exit_status(
     )
 
 
-def test_a_difference_on_purpose_is_told_but_is_no_failure(
+def test_an_intended_difference_is_listed_but_is_not_a_failure(
     verify: Callable[..., Verified], start_blackbox: Callable[..., Blackbox]
 ) -> None:
     """The table has the reason of the difference, and the exit status is 0."""
@@ -191,7 +191,7 @@ def test_a_difference_on_purpose_is_told_but_is_no_failure(
     )
 
 
-def test_what_differs_once_is_looked_at_again(
+def test_a_check_that_differs_is_compared_again(
     verify: Callable[..., Verified], start_blackbox: Callable[..., Blackbox]
 ) -> None:
     """A server that fails one of the two requests is not a difference if it then answers both."""

@@ -338,7 +338,7 @@ def test_a_proxy_that_forwards_is_asked_for_the_address_as_well(
     assert (result.status, asked) == (ResultStatus.OK, [f"GET http://127.0.0.2:{server.port}/x HTTP/1.1"])
 
 
-def test_a_name_that_only_the_proxy_knows_is_left_to_it_if_the_module_says_so(
+def test_a_name_that_only_the_proxy_can_resolve_is_left_to_it_if_the_module_says_so(
     names: NameServer, runner: AsyncCheckRunner, tmp_path: Path
 ) -> None:
     """Without that, the probe fails at the lookup and the proxy hears nothing."""

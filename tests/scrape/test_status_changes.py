@@ -45,7 +45,7 @@ def test_a_check_that_is_well_is_not_spoken_of(caplog: pytest.LogCaptureFixture)
     assert told(caplog, WELL, WELL) == []
 
 
-def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """Failing, failing in another way, being degraded and being well again each make one line."""
     assert told(caplog, REFUSED, REFUSED, LATE, SLOW, SLOW, WELL, WELL, WELL, REFUSED, WELL) == [
         ("WARNING", "check shop is failing: connect_refused: connection refused"),

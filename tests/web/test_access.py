@@ -145,7 +145,7 @@ def test_headers_replace_those_of_the_exporter(start: Callable[..., Server]) -> 
 LIMIT = RateLimit(interval_seconds=3600.0, burst=2)
 
 
-def test_requests_beyond_the_rate_limit_are_told_when_to_come_back(start: Callable[..., Server]) -> None:
+def test_requests_beyond_the_rate_limit_get_a_retry_after(start: Callable[..., Server]) -> None:
     """The burst is answered, and then one request per interval."""
     server = start(config_of(rate_limit=LIMIT))
     answers = [server.get() for _ in range(3)]
@@ -163,7 +163,7 @@ def test_strangers_do_not_use_up_the_rate_limit_of_users(start: Callable[..., Se
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
-def test_an_open_health_is_told_to_everybody_but_without_details(start: Callable[..., Server], path: str) -> None:
+def test_open_health_endpoints_answer_everybody_without_details(start: Callable[..., Server], path: str) -> None:
     """Neither a password nor the rate limit applies; authenticated clients get the details."""
     server = start(config_of(USERS, rate_limit=LIMIT), open_health=True)
     assert [server.get(path).text for _ in range(5)] == ["stranger"] * 5

@@ -62,7 +62,7 @@ def scene_of(check: Check, *statuses: ResultStatus, **facts: object) -> Scene:
     return scene
 
 
-def test_a_failing_check_says_first_what_to_do() -> None:
+def test_the_page_of_a_failing_check_begins_with_what_to_do() -> None:
     """The summary, the reason, the runbook and the dashboard of its alert stand before everything else."""
     check = a_check("shop", alert=AlertPolicy(failing=FAILING, degraded=DEGRADED))
     reading = Reading(page_of(scene_of(check, ResultStatus.ERROR, detail="status 503")))
@@ -128,7 +128,7 @@ def a_certificate(begin_days: float, end_days: float) -> CertificateFacts:
         (CertificateFacts(fingerprint_sha256="aa"), "cannot be read", "failing"),
     ],
 )
-def test_certificates_say_how_long_they_are_valid(certificate: CertificateFacts, left: str, css: str) -> None:
+def test_certificates_show_how_long_they_are_valid(certificate: CertificateFacts, left: str, css: str) -> None:
     """The remaining time is in words, so that readers need not subtract dates."""
     (row,) = certificate_rows([certificate], NOW_SECONDS)
     assert (row.left, row.css) == (left, css)
@@ -160,7 +160,7 @@ def test_the_chart_has_a_value_for_each_run() -> None:
     assert chart_of(runs[:1], NOW_SECONDS) is None
 
 
-def test_changes_of_state_say_how_long_each_state_lasted() -> None:
+def test_changes_of_state_show_how_long_each_state_lasted() -> None:
     """The newest comes first; the oldest is the first run."""
     statuses = (ResultStatus.OK, ResultStatus.ERROR, ResultStatus.ERROR, ResultStatus.OK)
     page = page_of(scene_of(a_check("shop"), *statuses, detail="status 503"))

@@ -96,7 +96,9 @@ def test_behind_a_proxy_the_external_url_is_its_own_site(tmp_path_factory: pytes
         ("/checks/off", 404, "check 'off' is disabled, so it does not run\n"),
     ],
 )
-def test_what_does_not_run_cannot_be_run_now(client: httpx.Client, path: str, status_code: int, text: str) -> None:
+def test_disabled_and_unknown_checks_cannot_be_run_now(
+    client: httpx.Client, path: str, status_code: int, text: str
+) -> None:
     """The response has the reason."""
     answer = client.post(path)
     assert (answer.status_code, answer.text) == (status_code, text)

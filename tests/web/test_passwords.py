@@ -100,7 +100,7 @@ async def test_only_so_many_are_remembered() -> None:
     assert [passwords.remembers(one) for one in (everybody[0], everybody[1], everybody[-1])] == [True, False, True]
 
 
-def test_what_is_remembered_tells_nothing_about_a_password() -> None:
+def test_the_remembered_form_reveals_nothing_about_a_password() -> None:
     """Not even whether it is the same as in another process."""
     users = {"alice": hash_of(b"secret")}
     credentials = Credentials(b"alice", b"secret")

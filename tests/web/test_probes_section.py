@@ -36,7 +36,7 @@ def rows_of(exporter: Exporter) -> list[re.Match[str]]:
     return list(ROW.finditer(exporter.get("/")[1]))
 
 
-def test_before_the_first_probe_the_page_says_how_to_ask_for_one(exporter: Exporter) -> None:
+def test_before_the_first_probe_the_page_says_how_to_request_one(exporter: Exporter) -> None:
     """Without checks and without probes the page is about probes, and has a hint instead of a table."""
     page = exporter.get("/")[1]
     assert ("<title>Probes · nyxmon-exporter</title>" in page, "<h1>Checks</h1>" in page) == (True, False)

@@ -190,7 +190,7 @@ def test_the_health_check_asks_below_the_path(tmp_path: Path) -> None:
     assert healthy == Outcome(0, "healthy\n", "")
 
 
-def test_the_log_tells_both_addresses(tmp_path: Path) -> None:
+def test_the_log_has_both_addresses(tmp_path: Path) -> None:
     """The one on this machine has the path of the routes."""
     flags = ("--web.external-url=https://m.example/out", "--web.route-prefix=/in")
     with run_exporter(tmp_path, CONFIG, *flags, route_prefix="/in") as exporter:

@@ -177,7 +177,7 @@ def test_what_cannot_be_selected_is_refused(exporter: Exporter, query: str, code
     assert (answered, body[: len(text)]) == (code, text)
 
 
-def test_a_refused_reload_is_told_with_its_problems(tmp_path: Path) -> None:
+def test_a_rejected_reload_is_reported_with_its_problems(tmp_path: Path) -> None:
     """The old configuration stays, secrets are masked, and the next good reload ends it."""
     good = 'checks: [{name: one, type: tcp, target: "127.0.0.1:1"}]\n'
     with run_exporter(tmp_path, good, environment={"TOKEN": "s3cret-token"}) as exporter:

@@ -195,7 +195,7 @@ def test_sorted_by_since_the_newest_state_comes_first() -> None:
     assert check_links(show(scene, StatusView(sort=Sort.SINCE))) == ["/checks/new", "/checks/middle", "/checks/old"]
 
 
-def test_groups_tell_what_fails_in_them_and_bad_ones_come_first_and_open() -> None:
+def test_groups_count_their_failing_checks_and_bad_ones_come_first_and_open() -> None:
     """Each value of the label is a group with its counts; checks without the label are the last group."""
     scene = Scene()
     teams = {"a": "mail", "b": "web", "c": "web", "d": ""}
@@ -255,7 +255,7 @@ def test_a_cause_is_short_and_a_good_run_has_none() -> None:
         ([a_check("new")], StatusView(text="absent"), "No check matches."),
     ],
 )
-def test_an_empty_page_tells_how_to_go_on(checks: list[Check], view: StatusView, hint: str) -> None:
+def test_an_empty_page_says_how_to_continue(checks: list[Check], view: StatusView, hint: str) -> None:
     """An empty page says why it is empty and what to do."""
     scene = Scene()
     for check in checks:
@@ -360,7 +360,7 @@ def test_few_good_checks_are_not_folded() -> None:
     assert len(check_links(show(scene))) == 50
 
 
-def test_the_readme_tells_every_parameter_and_limit() -> None:
+def test_the_readme_lists_every_parameter_and_limit() -> None:
     """The table of the README has the parameters of the page, in order, and its numbers are those of the code."""
     section = README.read_text(encoding="utf-8").partition("### Status page")[2].partition("\n### ")[0]
     rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]

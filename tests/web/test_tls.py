@@ -116,7 +116,7 @@ def test_requests_are_answered_over_tls(start: Callable[..., str], client_tls: s
         assert client.get(f"{url}/large").content == LARGE
 
 
-def test_http_1_1_is_what_the_server_speaks(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
+def test_the_server_speaks_http_1_1(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
     """It says so to clients that prefer HTTP/2, and those that offer nothing else are not turned away."""
     url = start()
     for offered, chosen in ((["h2", "http/1.1"], "http/1.1"), (["h2"], None), ([], None)):
@@ -287,7 +287,7 @@ def test_with_open_health_the_certificate_is_asked_for_but_not_required(
     assert outcome_of(url, present(client_tls, OTHER_CA, "prometheus.example")) == "refused"
 
 
-def test_a_request_without_tls_is_told_so(start: Callable[..., str]) -> None:
+def test_a_request_without_tls_gets_an_error(start: Callable[..., str]) -> None:
     """Something else than a request is not answered."""
     url = start()
     answer = httpx.get(url.replace("https", "http"), trust_env=False)
