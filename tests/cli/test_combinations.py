@@ -38,19 +38,19 @@ def test_several_outputs_go_together() -> None:
         ("--textfile=checks.txt", "--textfile: 'checks.txt' must end in .prom, or node_exporter does not read it"),
         (
             "--repeat=2 --output=junit",
-            "--repeat shows what the rounds have in common, which only table or json can",
+            "--repeat summarizes several rounds; only table or json can show that",
         ),
         (
             "--repeat=2 --textfile=x.prom",
-            "--repeat shows what the rounds have in common, which only table or json can",
+            "--repeat summarizes several rounds; only table or json can show that",
         ),
         (
             "--repeat=2 --watch=1s",
             "--watch and --repeat cannot be combined",
         ),
         ("--watch=1s --output=json", "--watch redraws a table; other outputs need a path, as in json:PATH"),
-        ("--watch=1s -v", "--verbose explains one run; it does not go with --watch"),
-        ("--repeat=2 --verbose", "--verbose explains one run; it does not go with --repeat"),
+        ("--watch=1s -v", "--verbose explains a single run; it cannot be combined with --watch"),
+        ("--repeat=2 --verbose", "--verbose explains a single run; it cannot be combined with --repeat"),
         ("--watch=5", "--watch: '5' is not a duration; write 5s"),
         ("--fail-on=never", "--fail-on: 'never' is not one of error, warning"),
         ("--label=team", "--label: 'team' is not a label; write its name and value, such as team=web"),
