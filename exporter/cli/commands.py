@@ -72,8 +72,8 @@ COMMANDS: dict[Command, CommandText] = {
         "Run all checks, or the named ones, and report on them.",
         """\
 Run all checks, or the named ones, without a server or Prometheus, and report on
-them as a table, or in a format for pipelines and programs. A check in maintenance
-does not make the run fail, whatever its verdict.""",
+them as a table, or in a format for pipelines and programs. A check in
+maintenance does not make the run fail, whatever its verdict.""",
         (
             "run --config.file=checks.yml --budget=30s",
             "run shop dns-a --config.file=checks.yml -v",

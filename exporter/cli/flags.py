@@ -64,12 +64,12 @@ FLAGS = (
     Flag(
         name="blackbox.config.file", option="blackbox_config_file", group="configuration",
         commands=("serve", "check-config"),
-        parse=read_path, metavar="PATH", default="checks only",
+        parse=read_path, metavar="PATH", default="the checks only",
         help="The modules of a blackbox.yml, for /probe?target=TARGET&module=MODULE.",
     ),
     Flag(
         name="blackbox.allowed-targets", option="allowed_targets", group="configuration", repeatable=True,
-        parse=read_allowed_target, metavar="ENTRY", default="any address except link-local and metadata ones",
+        parse=read_allowed_target, metavar="ENTRY", default="the network, except link-local and metadata addresses",
         help="Targets that requests may name: a host or a pattern (*.example.com), an address or a network, each"
         " with or without ports (10.0.0.0/8:443, :8000-8999), * or unix:PATTERN. May be repeated.",
     ),
@@ -91,7 +91,7 @@ FLAGS = (
     ),
     Flag(
         name="web.unix-socket-mode", option="unix_socket_mode", group="web",
-        parse=read_file_mode, metavar="MODE", default="set by the umask",
+        parse=read_file_mode, metavar="MODE", default="the umask decides",
         help="Mode of the Unix socket files, such as 0660. Users with write permission can connect.",
     ),
     Flag(
@@ -112,7 +112,7 @@ FLAGS = (
     ),
     Flag(
         name="web.config.file", option="web_config_file", group="web", commands=("serve", "check-config"),
-        parse=read_optional_path, metavar="PATH", default="plain HTTP without authentication",
+        parse=read_optional_path, metavar="PATH", default="the server uses plain HTTP without authentication",
         help="TLS, users, headers and the rate limit of the server, in the format of Prometheus' exporter-toolkit.",
     ),
     Flag(
@@ -156,12 +156,12 @@ FLAGS = (
     ),
     Flag(
         name="check-type", option="check_types", group="run", commands=("run",), repeatable=True,
-        parse=read_name, metavar="TYPE", default="all types",
+        parse=read_name, metavar="TYPE", default="the checks of all types",
         help="Run only checks of this type. May be repeated.",
     ),
     Flag(
         name="label", option="labels", group="run", commands=("run",), repeatable=True,
-        parse=read_label, metavar="NAME=VALUE", default="any labels",
+        parse=read_label, metavar="NAME=VALUE", default="the checks with any labels",
         help="Run only checks with this label. May be repeated; with several values for a label, one must match.",
     ),
     Flag(
@@ -173,7 +173,7 @@ FLAGS = (
     ),
     Flag(
         name="textfile", option="textfile", group="run", commands=("run",),
-        parse=read_textfile, metavar="PATH", default="no such file",
+        parse=read_textfile, metavar="PATH", default="the other outputs only",
         help="Also write the metrics to a file for node_exporter's textfile collector. Its name must end in .prom.",
     ),
     Flag(
@@ -197,7 +197,7 @@ FLAGS = (
     ),
     Flag(
         name="watch", option="watch_seconds", group="run", commands=("run",),
-        parse=read_seconds(0.1, 86400), metavar="DURATION", default="run once",
+        parse=read_seconds(0.1, 86400), metavar="DURATION", default="the checks run once",
         help="Run the checks repeatedly, with this pause in between, and redraw the table. Stop it with Ctrl-C.",
     ),
     Flag(
@@ -212,11 +212,11 @@ FLAGS = (
     ),
     Flag(
         name="blackbox", option="blackbox_file", group="import", commands=_IMPORTING, required_by=_IMPORTING,
-        parse=read_path, metavar="PATH", default="required", help="The modules of blackbox_exporter.",
+        parse=read_path, metavar="PATH", default="the flag is required", help="The modules of blackbox_exporter.",
     ),
     Flag(
         name="prometheus", option="prometheus_file", group="import", commands=_IMPORTING, required_by=_IMPORTING,
-        parse=read_path, metavar="PATH", default="required", help="The configuration of Prometheus.",
+        parse=read_path, metavar="PATH", default="the flag is required", help="The configuration of Prometheus.",
     ),
     Flag(
         name="verify", option="verify", group="import", commands=_IMPORTING, default="off",

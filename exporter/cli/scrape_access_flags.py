@@ -21,12 +21,12 @@ SCRAPE_ACCESS_FLAGS = (
     ),
     Flag(
         name="basic-auth.username", option="basic_auth_username", group="generate", commands=_FOR_PROMETHEUS,
-        parse=read_name, metavar="NAME", default="no password",
+        parse=read_name, metavar="NAME", default="the exporter requires no password",
         help="User name that Prometheus logs in with.",
     ),
     Flag(
         name="basic-auth.password-file", option="basic_auth_password_file", group="generate", commands=_FOR_PROMETHEUS,
-        parse=read_path, metavar="PATH", default="no password",
+        parse=read_path, metavar="PATH", default="the exporter requires no password",
         help="File with the password. This and the files below are on the machine of Prometheus.",
     ),
     Flag(
@@ -36,12 +36,12 @@ SCRAPE_ACCESS_FLAGS = (
     ),
     Flag(
         name="tls.cert-file", option="tls_cert_file", group="generate", commands=_FOR_PROMETHEUS,
-        parse=read_path, metavar="PATH", default="no certificate",
+        parse=read_path, metavar="PATH", default="the exporter requires no certificate",
         help="File of the certificate that Prometheus presents.",
     ),
     Flag(
         name="tls.key-file", option="tls_key_file", group="generate", commands=_FOR_PROMETHEUS,
-        parse=read_path, metavar="PATH", default="no certificate",
+        parse=read_path, metavar="PATH", default="the exporter requires no certificate",
         help="File of its key.",
     ),
     Flag(

@@ -284,7 +284,7 @@ def test_help_ends_the_reading(line: str, topic: str) -> None:
 
 
 def test_the_help_names_every_flag_with_its_default() -> None:
-    """The help is complete, no wider than 80 characters, and the defaults it tells are the real ones."""
+    """The help is complete, no wider than 80 characters, and its defaults are the real ones."""
     text = help_text()
     assert max(map(len, text.splitlines())) <= 80
     defaults = {entry.name: entry.default for entry in dataclasses.fields(Options)}
