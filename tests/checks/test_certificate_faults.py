@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:Deprecation
 TLS11_SERVER_HELLO = bytes.fromhex("160302002a020000260302") + bytes(32) + bytes.fromhex("00c01400")
 """TLS 1.1 and a cipher suite, from a server that knows nothing of supported_versions (RFC 4346 section 7.4.1.3)."""
 
-FAILURE = re.compile(r'<p class="failure"><code>(.*?)</code> (.*?)</p>')
+FAILURE = re.compile(r'<p class="failure"><code>(.*?)</code> <bdi>(.*?)</bdi></p>')
 
 
 class Server(NamedTuple):

@@ -232,7 +232,7 @@ def test_the_server_shows_no_secret(tmp_path: Path) -> None:
             assert_silent({**pages, "log": exporter.process.log()})
             assert pages["/metrics"].count("\nprobe_success{") == CONFIG.count("{name: ")
             unheard = [name for name, page in pages.items() if "/checks/" in name and "&lt;secret&gt;" not in page]
-            assert unheard == [f"/checks/{name}" for name in ("digest", "client", "client-params", "connect")]
+            assert unheard == [f"/checks/{name}" for name in ("digest", "connect")]
             assert 'told="it is <secret>"' in pages["/metrics"]
             assert 'phase="c4n"' in pages["/metrics"]
             remaining = config.partition("- {name: bearer,")[0] + config[config.index("- {name: leaky,") :]

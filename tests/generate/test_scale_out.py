@@ -52,7 +52,7 @@ class Scene(NamedTuple):
 
 def server_config(shard: int, front: Nginx, exporters: list[Exporter]) -> str:
     """The documented example for one of the servers, with the addresses that there are, and in more of a hurry."""
-    (block,) = (block for block in blocks("yaml", first_line="# prometheus.yml") if "hashmod" in block.text)
+    (block,) = (block for block in blocks("yaml", first_line="# prometheus.yml") if "__tmp_shard" in block.text)
     text = block.text.replace('"0"', f'"{shard}"').replace("nyxmon.example:10115", f"127.0.0.1:{front.port}")
     text = re.sub(r"exporter-([12])\.example:10115", lambda found: exporters[int(found[1]) - 1].address, text)
     config: dict[str, Any] = yaml.safe_load(text)
