@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from exporter.cli import main
 from tests.manifests import problems
-from tests.servers.exporter import run_exporter
+from tests.servers.exporter import run_command, run_exporter
 from tests.servers.process import server_program
 from tests.waiting import wait_until
 
@@ -123,15 +122,16 @@ def test_its_flags_are_understood(tmp_path: Path, flags: tuple[str, ...]) -> Non
     """Each flag keeps its name and its values, with one dash or two; only that of the file has another name."""
     file = tmp_path / "blackbox.yml"
     file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
-    assert main([f"--blackbox.config.file={file}", *flags]) == 0
+    assert run_command(f"--blackbox.config.file={file}", *flags).status == 0
 
 
-def test_the_flag_of_the_file_is_explained(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_flag_of_the_file_is_explained(tmp_path: Path) -> None:
     """Its modules in the place of checks are refused with the flag to write instead."""
     file = tmp_path / "blackbox.yml"
     file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
-    assert main([f"--config.file={file}", "--config.check"]) == 2
-    assert "this is a blackbox.yml; start with --blackbox.config.file" in capfd.readouterr().err
+    outcome = run_command(f"--config.file={file}", "--config.check")
+    assert outcome.status == 2
+    assert "this is a blackbox.yml; start with --blackbox.config.file" in outcome.stderr
 
 
 def test_debians_systemd_unit_starts_and_reloads_it(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.checks.builtin import BUILTIN
-from exporter.cli import main
 from exporter.config import parse_config
 from exporter.judging.cel import compile_cel
 from tests.servers.dns import run_dns_server
+from tests.servers.exporter import run_command
 from tests.servers.tcp import answer, closed_port, say, serve
 
 if TYPE_CHECKING:
@@ -147,9 +147,7 @@ def filled(text: str, places: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_the_checks_have_the_results_of_the_jobs(
-    job: str, places: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_checks_have_the_results_of_the_jobs(job: str, places: dict[str, str], tmp_path: Path) -> None:
     """`--verify` runs both and finds no difference, with targets that are up and down."""
     (tmp_path / "targets").mkdir()
     groups = [{"targets": ["http://GOOD/", "http://MISSING/"], "labels": {"team": "web"}}]
@@ -157,12 +155,11 @@ def test_the_checks_have_the_results_of_the_jobs(
     (tmp_path / "prometheus.yml").write_text(filled(JOBS[job], places))
     (tmp_path / "blackbox.yml").write_text(MODULES)
     output = tmp_path / "checks.yml"
-    arguments = ["--blackbox", tmp_path / "blackbox.yml", "--prometheus", tmp_path / "prometheus.yml"]
-    status = main(["import", *map(str, arguments), f"--output={output}", "--verify"])
-    told = capfd.readouterr().err
+    files = [f"--blackbox={tmp_path}/blackbox.yml", f"--prometheus={tmp_path}/prometheus.yml"]
+    outcome = run_command("import", *files, f"--output={output}", "--verify")
     checks = parse_config(output.read_text(), str(output), {kind.name: kind for kind in BUILTIN}).checks
-    summary = told.splitlines()[-1].removesuffix(", 1 on purpose")
-    assert (status, summary) == (0, f"nyxmon-exporter: {len(checks)} compared, 0 different"), told
+    summary = outcome.stderr.splitlines()[-1].removesuffix(", 1 on purpose")
+    assert (outcome.status, summary) == (0, f"nyxmon-exporter: {len(checks)} compared, 0 different"), outcome.stderr
 
 
 def test_cel_expressions_are_carried_over(tmp_path: Path) -> None:
@@ -178,7 +175,7 @@ def test_cel_expressions_are_carried_over(tmp_path: Path) -> None:
     )
     output = tmp_path / "checks.yml"
     files = [f"--blackbox={tmp_path}/blackbox.yml", f"--prometheus={tmp_path}/prometheus.yml", f"--output={output}"]
-    assert main(["import", *files]) == 0
+    assert run_command("import", *files).status == 0
     (check,) = parse_config(output.read_text(), str(output), {kind.name: kind for kind in BUILTIN}).checks
     found = [(one.selector, one.operand) for one in check.expectations if one.subject.name == "cel"]
     assert found == [

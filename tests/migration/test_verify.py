@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from exporter.checks.http import HTTP
-from exporter.cli import main
 from exporter.exposition.reading import read_series
 from exporter.migration.comparing import Difference, compare
 from exporter.model import Measurement, Reason, Result, ResultStatus
+from tests.servers.exporter import run_command
 from tests.servers.http import respond, run_http_server
 from tests.servers.tcp import closed_port
 
@@ -49,16 +49,15 @@ class Verified(NamedTuple):
 
 
 @pytest.fixture
-def verify(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Verified]:
+def verify(tmp_path: Path) -> Callable[..., Verified]:
     """Imports a job that probes a target with a module, and verifies it."""
 
     def run(module: str, target: str, exporter: str) -> Verified:
         (tmp_path / "blackbox.yml").write_text(MODULES)
         (tmp_path / "prometheus.yml").write_text(JOB.format(module=module, target=target, exporter=exporter))
         files = [f"--blackbox={tmp_path}/blackbox.yml", f"--prometheus={tmp_path}/prometheus.yml"]
-        status = main(["import", *files, f"--output={tmp_path}/checks.yml", "--verify"])
-        lines = capfd.readouterr().err.splitlines()[1:]
-        return Verified(status, [re.sub(r"  +", " | ", line) for line in lines])
+        outcome = run_command("import", *files, f"--output={tmp_path}/checks.yml", "--verify")
+        return Verified(outcome.status, [re.sub(r"  +", " | ", line) for line in outcome.stderr.splitlines()[1:]])
 
     return run
 
