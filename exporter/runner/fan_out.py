@@ -99,7 +99,7 @@ class FanOut:
 
     async def _start_checks(self, send: MemoryObjectSendStream[NumberedResult]) -> None:
         stuck = self._stuck.names()
-        async with send, anyio.create_task_group() as task_group:
+        async with send, asyncio.TaskGroup() as task_group:
             for position, check in enumerate(self._checks):
                 if check.name in stuck:
                     detail = "an earlier run ignored its cancellation and has not ended yet"
@@ -113,7 +113,7 @@ class FanOut:
                     detail = "not started before the deadline of the batch"
                     await self._send(send, position, unjudged(check, Reason.DEADLINE, detail))
                     continue
-                task_group.start_soon(self._run_one, position, check, send)
+                task_group.create_task(self._run_one(position, check, send))
 
     def _is_over(self) -> bool:
         return self._deadline is not None and perf_counter() >= self._deadline
