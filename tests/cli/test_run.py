@@ -86,8 +86,8 @@ def test_checks_are_selected_as_on_the_metrics_page(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--check-type=htp"], "no check is selected: none has all that is asked for; types: http, tcp"),
-        (["--label=team=wbe"], "no check is selected: none has all that is asked for; types: http, tcp"),
+        (["--check-type=htp"], "no check matches the given names, types and labels; types: http, tcp"),
+        (["--label=team=wbe"], "no check matches the given names, types and labels; types: http, tcp"),
         (["off"], "check 'off' is disabled, so it does not run"),
         (["fin"], "no check is named 'fin'; did you mean 'fine'?"),
         (["--label=team"], "--label: 'team' is not a label; write its name and value, such as team=web (see --help)"),
