@@ -103,7 +103,7 @@ def test_without_scripts_everything_can_be_read_and_found(browser: Browser, shop
         expect(page.locator("a.name")).to_have_text(["down"])
         page.get_by_role("searchbox").fill("web degraded")
         page.get_by_role("button", name="Find").click()
-        expect(page.locator(".hint")).to_contain_text("No check is in this state")
+        expect(page.locator(".hint")).to_contain_text("No check matches.")
         page.get_by_role("link", name="1 all").click()
         expect(page.locator("a.name")).to_have_text(["slow"])
         page.locator("a.label").click()
