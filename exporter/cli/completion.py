@@ -63,7 +63,7 @@ def print_completion(shell: str) -> int:
 
 
 def _describe_flag(flag: Flag, action: argparse.Action) -> None:
-    """Say what the values of a flag can be: one of its choices, or a path."""
+    """Declare the values of a flag: one of its choices, or a path."""
     if flag.choices:
         action.choices = flag.choices
     elif flag.parse in _PATHS:
@@ -71,7 +71,7 @@ def _describe_flag(flag: Flag, action: argparse.Action) -> None:
 
 
 def _describe_command(name: str, parser: argparse.ArgumentParser) -> None:
-    """Say what follows a command; the parser itself takes whatever is no flag."""
+    """Declare the arguments after a command; the parser itself accepts anything that is not a flag."""
     if name == "check-config":
         cast("Any", parser.add_argument("files", nargs="*", metavar="FILE")).complete = _FILE
     if name == "completion":
