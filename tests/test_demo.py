@@ -166,11 +166,11 @@ def test_the_targets_shrug_off_nonsense(demo: Demo, checks: dict[str, Check]) ->
         datagrams.sendto(b"\xff" * 600, (host, port))
     web = checks["shop"].target.removeprefix("http://").removesuffix("/").split(":")
     for garbage in (b"\r\n\r\n", b"\xff" * 100_000, b"GET /"):
-        with socket.create_connection((web[0], int(web[1])), timeout=5) as connection:
+        # The server may close before it has read everything.
+        with socket.create_connection((web[0], int(web[1])), timeout=5) as connection, suppress(OSError):
             connection.sendall(garbage)
             connection.shutdown(socket.SHUT_WR)
-            with suppress(ConnectionResetError):
-                assert connection.recv(1024) == b""
+            assert connection.recv(1024) == b""
     test_the_web_site_answers(checks)
     test_the_name_server_knows_its_zone(demo, "www.shop.example", "A", dns.rcode.NOERROR, (1, 0))
 
