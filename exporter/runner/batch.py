@@ -119,7 +119,8 @@ class BatchRun:
             end = partial(_call_soon, asyncio.get_running_loop(), self._fan_out.stop)
             self._given_up.add_done_callback(lambda _: end())
         try:
-            await self._fan_out.run()
+            with self._network.tls.handshake_thread.during_batch(len(self._checks)):
+                await self._fan_out.run()
         finally:
             await executors.aclose_all(closings=self._closings)
             if client is not None:

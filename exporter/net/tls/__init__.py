@@ -2,8 +2,8 @@
 
 pyOpenSSL shakes hands (`client_handshake`) and accepts any certificate. Before anything else is sent, the certificates
 are passed to Python's `ssl`, which verifies them (`verification`). A verified chain is remembered while all its
-certificates are valid, under one hash of authorities, name and certificates, within 16 MiB (`context`). While many
-handshakes are under way, their expensive steps are taken in a thread (`handshake_thread`).
+certificates are valid, under one hash of authorities, name and certificates, within 16 MiB (`context`). While the event
+loop has other work, the expensive steps of handshakes are taken in a thread (`handshake_thread`).
 
 Verifying in the handshake was measured and not taken. Median client CPU of a TLS 1.3 handshake with a chain of two
 certificates and the authorities of a Debian system, 380 rounds in turns on two shared cores:

@@ -40,7 +40,11 @@ _Stamp = tuple[tuple[int, int, int], ...]
 
 
 class TlsContexts:
-    """The TLS contexts of the process, limited in number; any thread may use it."""
+    """The TLS contexts of the process, limited in number; any thread may use it.
+
+    Attributes:
+        handshake_thread: Takes the expensive steps of handshakes while the loop has other work.
+    """
 
     def __init__(
         self, *, system_authorities: Sequence[str] = SYSTEM_AUTHORITIES, max_contexts: int = _MAX_CONTEXTS
@@ -49,7 +53,7 @@ class TlsContexts:
         self._system_authorities = tuple(system_authorities)
         self._lock = Lock()
         self._verified: VerifiedChains = VerifiedChains(_VERIFIED_CHAINS_BYTES)
-        self._thread = HandshakeThread()
+        self.handshake_thread = HandshakeThread()
         self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, TlsContext]] = OrderedDict()
 
     def has_any(self) -> bool:
@@ -94,7 +98,7 @@ class TlsContexts:
                 if known is not None and known[0] == stamp:
                     self._contexts.move_to_end(recipe)
                     return known[1]
-            context = TlsContext(recipe, authorities, self._verified, self._thread)
+            context = TlsContext(recipe, authorities, self._verified, self.handshake_thread)
         except OSError as error:
             raise unusable(error.filename or ", ".join(files), reading_failure(error)) from error
         with self._lock:

@@ -1,14 +1,17 @@
-"""A thread for the expensive step of handshakes, used while many are under way.
+"""A thread for the expensive step of handshakes, used while the event loop has other work.
 
 OpenSSL takes about half a millisecond to check the server's flight and derive the keys, without holding Python's lock.
-Meanwhile the event loop continues with other checks on another core. While few handshakes are under way the loop has
-nothing else to do, so it takes the step itself and saves the hop.
+Meanwhile the loop continues with other checks on another core. A loop that has nothing else to do takes the step itself
+and saves the hop.
+
+The number of handshakes under way alone does not show whether it has: checks are started only as fast as the loop can
+follow, so a loop that takes every step itself never has many. Therefore a large batch counts as work, too.
 """
 
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,9 +20,9 @@ from OpenSSL import SSL
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-_MANY = 4
+_MANY_HANDSHAKES, _MANY_CHECKS = 4, 50
 _IDLE_SECONDS = 1.0
 
 
@@ -46,14 +49,25 @@ class HandshakeThread:
 
     def __init__(self) -> None:
         self.under_way = 0
+        self._large_batches = 0
         self._asked: SimpleQueue[_Asked] = SimpleQueue()
         self._lock = threading.Lock()
         self._is_running = False
 
     @property
     def is_useful(self) -> bool:
-        """Whether there are so many handshakes that the loop has other work to do."""
-        return self.under_way >= _MANY
+        """Whether the loop has other work to do."""
+        return self._large_batches > 0 or self.under_way >= _MANY_HANDSHAKES
+
+    @contextmanager
+    def during_batch(self, checks: int) -> Iterator[None]:
+        """Count a batch of this many checks as work while it runs; entered and left on the loop."""
+        is_large = checks >= _MANY_CHECKS
+        self._large_batches += is_large
+        try:
+            yield
+        finally:
+            self._large_batches -= is_large
 
     def take_step(
         self, connection: SSL.Connection, loop: asyncio.AbstractEventLoop, taken: Callable[[Step], None]

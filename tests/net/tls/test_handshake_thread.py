@@ -67,6 +67,18 @@ async def test_many_handshakes_at_once_end_as_one_alone_does(ca: trustme.CA, tru
     assert all(0 < facts.tls_seconds < facts.ready_at for _, facts in answers)
 
 
+@pytest.mark.parametrize(("checks", "in_thread"), [(1, False), (50, True)])
+async def test_a_handshake_of_a_large_batch_takes_its_steps_in_the_thread(
+    ca: trustme.CA, trusting: TlsConfig, checks: int, in_thread: bool
+) -> None:
+    """Even if it is the only one under way, because the loop starts other checks meanwhile."""
+    await until(lambda: not is_running())
+    network, talk = Network(), over_tls(server_context(certificates.with_intermediate(ca, "good.test")), say(b"hi"))
+    with serve(talk) as server, network.tls.handshake_thread.during_batch(checks):
+        said, _ = await hear(server, network, trusting)
+    assert (said, is_running(), network.tls.handshake_thread.is_useful) == (b"hi", in_thread, False)
+
+
 async def test_many_refused_certificates_are_described_as_one_alone_is(ca: trustme.CA, trusting: TlsConfig) -> None:
     """Reason, text and facts do not depend on where the step was taken."""
     network = Network()
@@ -105,5 +117,5 @@ async def test_handshakes_that_are_given_up_meanwhile_leave_nothing_behind(ca: t
             await asyncio.gather(*tasks, return_exceptions=True)
     with serve(over_tls(server_context(certificates.with_intermediate(ca, "good.test")), say(b"hi"))) as server:
         assert (await hear(server, network, trusting))[0] == b"hi"
-    await until(lambda: network.tls._thread.under_way == 0)
+    await until(lambda: network.tls.handshake_thread.under_way == 0)
     await until(lambda: not is_running())
