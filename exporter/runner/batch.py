@@ -10,6 +10,7 @@ from functools import partial
 from operator import attrgetter
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import BatchContext
@@ -116,7 +117,9 @@ class BatchRun:
             deadline=None if self._budget_seconds is None else self._began + self._budget_seconds,
         )
         if self._given_up is not None:
-            end = partial(_call_soon, asyncio.get_running_loop(), self._fan_out.stop)
+            # Weak, because what the caller does with results may refer to the future: then only the garbage collector,
+            # which runs rarely, would free the results of the batch.
+            end = partial(_stop_soon, asyncio.get_running_loop(), WeakMethod(self._fan_out.stop))
             self._given_up.add_done_callback(lambda _: end())
         try:
             with self._network.tls.handshake_thread.during_batch(len(self._checks)):
@@ -156,7 +159,9 @@ class BatchRun:
         )
 
 
-def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
-    """Call a function on a loop from another thread; do nothing when the loop has ended."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function)
+def _stop_soon(loop: asyncio.AbstractEventLoop, stop: WeakMethod[Callable[[], None]]) -> None:
+    """Stop a batch from another thread than its loop's; do nothing when the batch or the loop has ended."""
+    function = stop()
+    if function is not None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(function)

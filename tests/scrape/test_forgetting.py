@@ -1,4 +1,4 @@
-"""What a reload leaves behind: nothing of the configurations before it."""
+"""What is left behind: by a reload nothing of earlier configurations, by a scrape nothing of its batch."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from anyio.from_thread import BlockingPortalProvider
 
-from exporter import AsyncCheckRunner, Check, ExecutorRegistry
+from exporter import AsyncCheckRunner, Check, ExecutorRegistry, Result
 from exporter.config import LiveConfig, load_config
+from exporter.gc_tuning import collections_paused
 from exporter.http.message import WireRequest
 from exporter.scrape.history import History
 from exporter.scrape.service import ScrapeRequest, ScrapeService
 from tests.servers.tcp import closed_port
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +32,9 @@ def configuration(generation: int, port: int) -> str:
     return "\n".join(["checks:", *lines, ""])
 
 
-def alive(kind: type) -> int:
-    gc.collect()
+def alive(kind: type, *, collect: bool = True) -> int:
+    if collect:
+        gc.collect()
     return sum(type(each) is kind for each in gc.get_objects())
 
 
@@ -50,3 +53,16 @@ def test_a_reload_leaves_nothing_of_earlier_configurations(tmp_path: Path) -> No
             live.reload()
         service.metrics_page(ScrapeRequest())
     assert (alive(Check) - before[0], alive(WireRequest) - before[1]) == (CHECKS, CHECKS)
+
+
+def test_a_scrape_frees_its_results_without_the_garbage_collector(tmp_path: Path) -> None:
+    """No cycle keeps a batch: the collector runs so rarely that the results of many scrapes would pile up."""
+    file, registry = tmp_path / "checks.yml", ExecutorRegistry.with_builtins()
+    before = alive(Result)
+    with closed_port() as port, collections_paused():
+        file.write_text(configuration(0, port), encoding="utf-8")
+        live = LiveConfig(lambda: load_config(file, registry.check_types), load_config(file, registry.check_types))
+        runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
+        service = ScrapeService(runner, live, registry, history=History(), version="0")
+        service.metrics_page(ScrapeRequest())
+        wait_until(lambda: alive(Result, collect=False) == before)
