@@ -108,7 +108,8 @@ def compare(scheme: str, count: int, rounds: int, *, over_line: bool) -> None:
         tls = f'tls_config: {{ca_file: "{ca_file}"}}'
         module = f"{{preferred_ip_protocol: ip4, ip_protocol_fallback: false, {tls}}}"
         targets = Targets(
-            f"type: http, timeout: 20s, ip_protocol: ip4, {tls}",
+            "http",
+            f"timeout: 20s, ip_protocol: ip4, {tls}",
             f"{{prober: http, timeout: 20s, http: {module}}}",
             urls,
             urls,
