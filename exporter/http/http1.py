@@ -1,7 +1,7 @@
 """HTTP/1.1 on one connection: send one request, receive one answer. Source: RFC 9112.
 
-Heads and body framing are parsed elsewhere. What those parsers accept is limited here: transfer codings other than
-`chunked` are rejected, and so is everything that goes on longer than a response needs.
+Heads and chunks are parsed elsewhere. What those parsers accept is limited here: transfer codings other than `chunked`
+are rejected, and so is everything that goes on longer than a response needs.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar
 
 from exporter.errors import CheckFailed
-from exporter.http.http1_body import BodyUntilTheEnd, SizedBody
 from exporter.http.http1_chunks import ChunkedBody
-from exporter.http.http1_head import HeadReader
+from exporter.http.http1_head import INFORMATIONAL, HeadReader
 from exporter.http.response import ResponseReader
 from exporter.model import Reason
 from exporter.net.connect import close_without_waiting
 from exporter.quantities import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exporter.http.message import Exchange, WireRequest
+
+    Take = Callable[[bytes], None]
 
 _FREE_FRAMING_BYTES = 1 << 16
 
@@ -41,7 +44,7 @@ class Http1Protocol(asyncio.Protocol):
         self._exchange = exchange
         self._transport: asyncio.Transport | None = None
         self._response = ResponseReader(request, exchange)
-        self._heads = HeadReader()
+        self._head = HeadReader()
         self._body: SizedBody | BodyUntilTheEnd | ChunkedBody | None = None
         self._in_head = True
         self._complete = False
@@ -68,7 +71,9 @@ class Http1Protocol(asyncio.Protocol):
         """
         self._transport = transport
         try:
-            transport.write(self._request.wire_to(self._exchange.connection.address))
+            request = self._request
+            is_proxied = request.connect.proxy is not None
+            transport.write(request.wire_to(self._exchange.connection.address) if is_proxied else request.wire)
             await self._response.settled()
         except BaseException:
             self._settle()
@@ -96,7 +101,7 @@ class Http1Protocol(asyncio.Protocol):
         except CheckFailed as failure:
             self._settle(failure)
         if self._complete:
-            self._finish()
+            self._settle(self._response.end())
 
     def eof_received(self) -> None:
         """Treat the end of the connection as the end of the answer where that is possible."""
@@ -111,22 +116,23 @@ class Http1Protocol(asyncio.Protocol):
         elif self._was_cut_off():
             self._settle(CheckFailed(Reason.PROTOCOL, self._cut_off()))
         else:
-            self._finish()
+            self._settle(self._response.end())
 
     # Inside
 
     def _take_heads(self, data: bytes) -> bytes:
         """Parse heads, and return the data after the last one."""
-        heads = self._heads
-        while heads.feed(data):
-            data = heads.rest
-            if heads.oddities:
-                self._exchange.oddities += heads.oddities
-            if not heads.is_informational:
+        while self._head.feed(data):
+            head = self._head
+            data = head.rest
+            if head.oddities:
+                self._exchange.oddities += head.oddities
+            if head.status not in INFORMATIONAL:
                 self._framing_base_bytes = self._fed_bytes - len(data)
-                self._begin_answer(heads)
+                self._begin_answer(head)
                 return data
             self._response.skip_informational()
+            self._head = HeadReader(head.size_bytes)
         return b""
 
     def _begin_answer(self, head: HeadReader) -> None:
@@ -163,9 +169,6 @@ class Http1Protocol(asyncio.Protocol):
             framing_bytes = self._fed_bytes - self._exchange.wire_body_bytes - self._framing_base_bytes
             self._response.check_framing(framing_bytes, _FREE_FRAMING_BYTES)
 
-    def _finish(self) -> None:
-        self._settle(self._response.end())
-
     def _was_cut_off(self) -> bool:
         """Whether the socket closed without a TLS close, which anyone on the path can cause (section 9.8)."""
         return self._transport is not None and bool(self._transport.get_extra_info("cut_off"))
@@ -178,13 +181,60 @@ class Http1Protocol(asyncio.Protocol):
         """Finish; drop the references between the parsers and this object."""
         if self._response.is_settled:
             return
-        self._heads.close()
+        if self._in_head:
+            self._head.close()
         self._transport = None
         if self._body is not None:
             self._exchange.oddities += self._body.oddities
             self._persistent = self._persistent and not self._body.oddities
             self._body = None
         self._response.settle(failure)
+
+
+class SizedBody:
+    """A body whose length is in the head (RFC 9112 section 6.3); lives as long as its answer.
+
+    Attributes:
+        is_complete: Whether all of it has arrived.
+        has_surplus: Whether more has arrived, which belongs to no answer.
+        oddities: Always empty.
+    """
+
+    __slots__ = ("_left_bytes", "_take", "has_surplus", "is_complete")
+
+    oddities: tuple[str, ...] = ()
+
+    def __init__(self, take: Take, size_bytes: int) -> None:
+        self._take = take
+        self._left_bytes = size_bytes
+        self.is_complete = not size_bytes
+        self.has_surplus = False
+
+    def feed(self, data: bytes) -> None:
+        """Process received data."""
+        if len(data) > self._left_bytes:
+            self.has_surplus = True
+            data = data[: self._left_bytes]
+        self._left_bytes -= len(data)
+        self.is_complete = not self._left_bytes
+        if data:
+            self._take(data)
+
+
+class BodyUntilTheEnd:
+    """A body that ends with its connection; lives as long as its answer."""
+
+    __slots__ = ("_take",)
+
+    oddities: tuple[str, ...] = ()
+    is_complete = has_surplus = False
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+
+    def feed(self, data: bytes) -> None:
+        """Process received data."""
+        self._take(data)
 
 
 def _is_chunked(exchange: Exchange) -> bool:

@@ -1,4 +1,4 @@
-"""Parse the heads of one HTTP/1.1 answer, strictly or else leniently. Source: RFC 9112.
+"""Parse a head of an HTTP/1.1 answer, strictly or else leniently. Source: RFC 9112.
 
 httptools (llhttp, in strict mode) does the parsing. What it rejects is parsed again leniently, which shows how it
 differs from the grammar.
@@ -18,29 +18,35 @@ _START, _SHOWN_BYTES = b"HTTP/1.", 40
 _END = b"\r\n\r\n"
 _VERSIONS = ("1.0", "1.1")
 
+INFORMATIONAL = frozenset(range(100, 200)) - {101}
+"""The statuses of heads that another one follows; 101 is an answer (RFC 9110 section 15.2)."""
+
 
 class HeadReader:
-    """Parses the heads of one answer; lives until the last one is complete.
+    """Parses one head; lives until it is complete.
 
     Attributes:
-        status: The status, 100 or above; like all the following, of the completed head.
+        status: The status, 100 or above; like all the following, once the head is complete.
         version: `1.0` or `1.1`.
         fields: Names in lower case and values without surrounding blanks, in order.
         keeps_open: Whether another exchange may follow on the connection; never after an oddity.
         oddities: How it differs from the grammar.
         rest: The data after it.
+        size_bytes: Its bytes, with those of the informational heads before it.
     """
 
     __slots__ = (
-        "_before_bytes", "_is_done", "_lenient", "_parser", "_seen", "_size_bytes", "fields", "keeps_open", "oddities",
-        "rest", "status", "version",
+        "_before_bytes", "_is_done", "_lenient", "_parser", "_seen", "fields", "keeps_open", "oddities", "rest",
+        "size_bytes", "status", "version",
     )  # fmt: skip
 
-    def __init__(self) -> None:
-        self._before_bytes = 0
-        self._begin()
+    def __init__(self, before_bytes: int = 0) -> None:
+        """Expect a head.
 
-    def _begin(self) -> None:
+        Args:
+            before_bytes: Bytes of the informational heads before it.
+        """
+        self._before_bytes = self.size_bytes = before_bytes
         self.status = 0
         self.version = ""
         self.fields: list[tuple[bytes, bytes]] = []
@@ -49,30 +55,21 @@ class HeadReader:
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._lenient: LenientHead | None = None
         self._seen: bytes | bytearray = b""
-        self._size_bytes = 0
-
-    @property
-    def is_informational(self) -> bool:
-        """Whether another head follows; 101 is an answer (RFC 9110 section 15.2)."""
-        return self.status < 200 and self.status != 101
 
     def feed(self, data: bytes) -> bool:
         """Parse received data.
 
         Returns:
-            Whether a head is complete; `rest` is then the data after it.
+            Whether the head is complete; `rest` is then the data after it.
 
         Raises:
-            CheckFailed: With reason `protocol` when the head is not one of HTTP/1, or too large.
+            CheckFailed: With reason `protocol` when it is not one of HTTP/1, or too large.
         """
-        if self.status:  # of an informational response
-            self._before_bytes += self._size_bytes
-            self._begin()
-        self._size_bytes += len(data)
+        self.size_bytes += len(data)
         complete = self._read(data) if self._lenient is None else self._read_leniently(self._lenient, data)
         if complete:
-            self._size_bytes -= len(self.rest)
-        if self._before_bytes + self._size_bytes > _HEAD_LIMIT_BYTES:
+            self.size_bytes -= len(self.rest)
+        if self.size_bytes > _HEAD_LIMIT_BYTES:
             raise CheckFailed(Reason.PROTOCOL, f"the response's head is larger than {_HEAD_LIMIT_BYTES} bytes")
         return complete
 
@@ -96,7 +93,7 @@ class HeadReader:
 
     def _read(self, data: bytes) -> bool:
         parser, before_bytes = self._parser, len(self._seen)
-        assert parser is not None  # noqa: S101 - there is one until the last head is complete
+        assert parser is not None  # noqa: S101 - there is one until the head is complete
         if not before_bytes:
             self._seen = data
         else:
@@ -118,7 +115,7 @@ class HeadReader:
             return self._read_again()
         self.rest = data[end:]
         self._parser, self._seen = None, b""
-        if not self.keeps_open and self.is_informational:
+        if not self.keeps_open and self.status in INFORMATIONAL:
             self.oddities = ("Connection: close in an informational response",)
         return True
 

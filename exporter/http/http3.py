@@ -151,9 +151,9 @@ class Http3Protocol:
         if dict(fields)[b":status"].startswith(b"1"):
             self._response.skip_informational()
             return
-        self._response.take_binary_head(fields, "3")
+        has_body = self._response.take_binary_head(fields, "3")
         self._channel.doing = "reading the body"
-        if self._response.wants_no_body or self._response.stops_here:
+        if not has_body:
             self._finish()
 
     def _take_reset(self, code: int) -> None:

@@ -27,7 +27,7 @@ _FRAMING_BYTES_PER_BYTE = 16  # a body in chunks of one byte has 5 for each
 _FREE_PIECES, _BYTES_PER_PIECE = 2048, 64  # a frame or datagram costs time however little it contains
 _AT_ONCE_BYTES = 1 << 20
 """Maximum bytes decoded on arrival; with a higher limit, one packet could block the loop for seconds."""
-_WITHOUT_BODY = frozenset((101, 204, 304))
+_WITHOUT_BODY = frozenset((101, 204, 304))  # RFC 9110 section 6.4.1
 
 
 class ResponseReader:
@@ -36,11 +36,13 @@ class ResponseReader:
     Attributes:
         declared_bytes: The body length that the head declares; -1 when it declares none.
         is_settled: Whether the answer is complete or has failed; what arrives later is not part of it.
+        stops_here: Whether the body is left unread because the answer is a redirect.
     """
 
     def __init__(self, request: WireRequest, exchange: Exchange) -> None:
         self.declared_bytes = -1
         self.is_settled = False
+        self.stops_here = False
         self._request = request
         self._exchange = exchange
         self._limit_bytes = request.options.body_limit_bytes
@@ -60,19 +62,6 @@ class ResponseReader:
         if self._failure is not None:
             raise self._failure.anew()
 
-    @property
-    def wants_no_body(self) -> bool:
-        """Whether the answer consists of the head alone (RFC 9110 section 6.4.1)."""
-        return self._request.method == "HEAD" or self._exchange.status in _WITHOUT_BODY
-
-    @property
-    def stops_here(self) -> bool:
-        """Whether the body is left unread because the answer is a redirect."""
-        exchange = self._exchange
-        return (
-            self._request.options.stop_at_redirect and exchange.redirects and bool(exchange.header_values("location"))
-        )
-
     def skip_informational(self) -> None:
         """Skip an informational response.
 
@@ -83,12 +72,15 @@ class ResponseReader:
         if self._informational > _MAX_INFORMATIONAL:
             raise CheckFailed(Reason.PROTOCOL, f"more than {_MAX_INFORMATIONAL} informational responses came")
 
-    def take_binary_head(self, fields: Sequence[tuple[bytes, bytes]], version: str) -> None:
+    def take_binary_head(self, fields: Sequence[tuple[bytes, bytes]], version: str) -> bool:
         """Process a head of HTTP/2 or HTTP/3.
 
         Args:
             fields: Its fields, including `:status`.
             version: The version of HTTP.
+
+        Returns:
+            Whether a body follows that should be read.
 
         Raises:
             CheckFailed: `protocol` when the status is invalid, else as `take_head` does.
@@ -98,7 +90,7 @@ class ResponseReader:
         if len(status) != 3 or not status.isdigit() or status < b"100":
             raise CheckFailed(Reason.PROTOCOL, f"the response has the status {status[:20]!r}, which does not exist")
         regular = [(bytes(name), bytes(value)) for name, value in fields if name[:1] != b":"]
-        self.take_head(int(status), version, regular)
+        return self.take_head(int(status), version, regular)
 
     def take_head(self, status: int, version: str, fields: list[tuple[bytes, bytes]]) -> bool:
         """Process the head.
@@ -114,14 +106,16 @@ class ResponseReader:
         Raises:
             CheckFailed: With reason `too_large` when the declared body length is too large.
         """
-        exchange = self._exchange
+        exchange, request = self._exchange, self._request
         exchange.status, exchange.http_version, exchange.headers = status, version, fields
-        if self.wants_no_body or self.stops_here:
+        if request.options.stop_at_redirect and exchange.redirects:
+            self.stops_here = bool(exchange.header_values("location"))
+        if self.stops_here or request.method == "HEAD" or status in _WITHOUT_BODY:
             return False
         self.declared_bytes = exchange.content_length
         if self.declared_bytes > self._limit_bytes:
             raise self._too_large(f"announced with {counted(self.declared_bytes, 'byte')}, which is")
-        self._decoder = body_decoder(exchange, self._limit_bytes, self._request.options.coding)
+        self._decoder = body_decoder(exchange, self._limit_bytes, request.options.coding)
         return True
 
     def check_chunk(self, size_bytes: int) -> None:
