@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from exporter.http.pool import ConnectionPool
@@ -36,7 +37,6 @@ class HttpShared:
         network: Makes the connections.
         pool: Connections kept open between requests, shared by all batches.
         tokens: Access tokens, shared by all batches.
-        token_requests: Token requests in progress in this batch.
         counts: Connection counts of this batch.
     """
 
@@ -46,8 +46,12 @@ class HttpShared:
         self.network = network or Network()
         self.pool = pool or ConnectionPool()
         self.tokens = tokens or TokenCache()
-        self.token_requests: SingleFlight[Hashable, str] = SingleFlight()
         self.counts = ConnectionCounts()
+
+    @cached_property
+    def token_requests(self) -> SingleFlight[Hashable, str]:
+        """Token requests in progress in this batch."""
+        return SingleFlight()
 
     def for_batch(self, network: Network | None = None) -> HttpShared:
         """Return one with separate counts, for one batch.

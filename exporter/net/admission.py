@@ -8,16 +8,16 @@ from exporter.errors import CheckFailed
 from exporter.model import Reason
 
 if TYPE_CHECKING:
+    from exporter.allowed_targets import AllowedTargets
     from exporter.attempt import Attempt
     from exporter.net.addresses import Address
-    from exporter.net.connection_facts import ConnectionFacts
 
 
-def refuse_address(facts: ConnectionFacts, host: str, port: int, address: Address) -> None:
+def refuse_address(allowed_targets: AllowedTargets, host: str, port: int, address: Address) -> None:
     """Refuse to connect to an address unless that is allowed.
 
     Args:
-        facts: Those of the connection.
+        allowed_targets: What the connection may lead to.
         host: The host that has the address.
         port: The port; 0 for a protocol without ports.
         address: The address.
@@ -25,8 +25,7 @@ def refuse_address(facts: ConnectionFacts, host: str, port: int, address: Addres
     Raises:
         CheckFailed: With reason `local` when it is not allowed.
     """
-    if facts.allowed_targets is not None:
-        _refuse(facts.allowed_targets.refusal(host, port, address.text))
+    _refuse(allowed_targets.refusal(host, port, address.text))
 
 
 def refuse_path(attempt: Attempt, path: str) -> None:

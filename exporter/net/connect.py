@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -57,11 +58,10 @@ async def _connect_to_one(
     protocol: asyncio.Protocol, address: str, port: int, settings: NetworkSettings
 ) -> tuple[asyncio.Transport, float]:
     source = None if settings.source_ip is None else (settings.source_ip, 0)
-    arrival = _Arrival(protocol)
     try:
         async with bounded(settings.connect_timeout_seconds):
-            transport, _ = await asyncio.get_running_loop().create_connection(
-                lambda: arrival, address, port, local_addr=source
+            transport, arrival = await asyncio.get_running_loop().create_connection(
+                partial(_Arrival, protocol), address, port, local_addr=source
             )
     except OSError as error:
         raise _failure(error, endpoint(address, port), settings.connect_timeout_seconds) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -63,7 +63,6 @@ class Network:
 
     Attributes:
         tls: TLS contexts, shared by all batches.
-        lookups: Lookups of this batch.
         resolver_threads: Threads that call the system's resolver, shared by all batches.
         files: Reads files, shared by all batches.
     """
@@ -81,11 +80,8 @@ class Network:
         self._system_names = system_names or SystemFiles()
         self.resolver_threads = resolver_threads or ResolverThreads()
         self.files = files or FileAccess()
-        self.lookups = Resolver(self._system_names, self.resolver_threads)
         self._pacer = pacer
         self._contexts_are_current = False
-        self._contexts: SingleFlight[ContextRecipe, TlsContext] = SingleFlight()
-        self._refreshing: SingleFlight[str, None] = SingleFlight()
 
     def for_batch(self, pacer: Pacer | None = None) -> Network:
         """Return a network with separate lookups, for one batch.
@@ -101,13 +97,26 @@ class Network:
             files=self.files,
         )
 
+    @cached_property
+    def lookups(self) -> Resolver:
+        """Lookups of this batch."""
+        return Resolver(self._system_names, self.resolver_threads)
+
+    @cached_property
+    def _contexts(self) -> SingleFlight[ContextRecipe, TlsContext]:
+        return SingleFlight()
+
+    @cached_property
+    def _refreshing(self) -> SingleFlight[str, None]:
+        return SingleFlight()
+
     async def refresh(self) -> None:
         """Rebuild the TLS contexts whose files have changed.
 
         Called before a batch starts its checks, so that none of them has to wait. When it takes long, only the checks
         that need a context wait.
         """
-        if not self.tls.has_any():
+        if not self.tls.recipes:
             self._contexts_are_current = True
             return
         with suppress(TimeoutError):
@@ -115,11 +124,11 @@ class Network:
                 await self._refreshing.result("", self._refresh, perf_counter())
 
     async def _refresh(self) -> None:
-        if self.tls.has_any():
+        if self.tls.recipes:
             try:
                 await self.files.result("TLS", "a file for TLS", self.tls.refresh, patience_seconds=_QUICK_SECONDS)
             except CheckFailed:  # reading one of the files hangs, and it must not hold up the others
-                await asyncio.gather(*[self._refresh_one(recipe) for recipe in self.tls.recipes()])
+                await asyncio.gather(*[self._refresh_one(recipe) for recipe in self.tls.recipes])
         self._contexts_are_current = True
 
     async def _refresh_one(self, recipe: ContextRecipe) -> None:
@@ -149,7 +158,8 @@ class Network:
             )
         place = options.connect_to or endpoint
         if options.address is not None:
-            refuse_address(facts, place.host, place.port, options.address)
+            if facts.allowed_targets is not None:
+                refuse_address(facts.allowed_targets, place.host, place.port, options.address)
             facts.set_address(options.address)
             return await self._connect_to(protocol, options.address, place, options, context, facts)
         if not options.settings.happy_eyeballs:

@@ -57,11 +57,11 @@ async def _allowed(
     """Return the name if that is allowed, else its checked address."""
     literal = parse_address(target.host)
     if literal is not None:
-        refuse_address(facts, target.host, target.port, literal)
+        refuse_address(allowed, target.host, target.port, literal)
         return target
     why = allowed.refusal_of_name(target.host, target.port)
     if not why:
-        await _refuse_known_addresses(target, options, facts, lookups)
+        await _refuse_known_addresses(target, options, facts, allowed, lookups)
         return target
     if not route.tunnels or allowed.refusal_before_lookup(target.host, target.port):
         raise CheckFailed(Reason.LOCAL, why)
@@ -70,7 +70,7 @@ async def _allowed(
 
 
 async def _refuse_known_addresses(
-    target: Endpoint, options: ConnectOptions, facts: ConnectionFacts, lookups: Resolver
+    target: Endpoint, options: ConnectOptions, facts: ConnectionFacts, allowed: AllowedTargets, lookups: Resolver
 ) -> None:
     """Refuse a name with an address that is not allowed, such as that of a metadata service.
 
@@ -90,4 +90,4 @@ async def _refuse_known_addresses(
                     ended, _ = await asyncio.wait(addresses.under_way, return_when=asyncio.FIRST_COMPLETED)
                     addresses.take_in(ended)
                 while (address := addresses.take()) is not None:
-                    refuse_address(facts, target.host, target.port, address)
+                    refuse_address(allowed, target.host, target.port, address)

@@ -44,21 +44,19 @@ class TlsContexts:
 
     Attributes:
         handshake_thread: Takes the expensive steps of handshakes while the loop has other work.
+        recipes: The recipes of the contexts built so far.
     """
 
     def __init__(
         self, *, system_authorities: Sequence[str] = SYSTEM_AUTHORITIES, max_contexts: int = _MAX_CONTEXTS
     ) -> None:
+        self.recipes: tuple[ContextRecipe, ...] = ()
         self._max_contexts = max_contexts
         self._system_authorities = tuple(system_authorities)
         self._lock = Lock()
         self._verified: VerifiedChains = VerifiedChains(_VERIFIED_CHAINS_BYTES)
         self.handshake_thread = HandshakeThread()
         self._contexts: OrderedDict[ContextRecipe, tuple[_Stamp, TlsContext]] = OrderedDict()
-
-    def has_any(self) -> bool:
-        """Whether there is any context to refresh."""
-        return bool(self._contexts)
 
     def known(self, recipe: ContextRecipe) -> TlsContext | None:
         """Return the context as last built, without checking its files; None when there is none."""
@@ -67,21 +65,17 @@ class TlsContexts:
 
     def refresh(self) -> None:
         """Rebuild the contexts whose files have changed, and drop those that cannot be built; blocks."""
-        for recipe in self.recipes():
+        for recipe in self.recipes:
             try:
                 self.context(recipe)
             except CheckFailed:
                 self.forget(recipe)
 
-    def recipes(self) -> list[ContextRecipe]:
-        """Return the recipes of the contexts built so far."""
-        with self._lock:
-            return list(self._contexts)
-
     def forget(self, recipe: ContextRecipe) -> None:
         """Drop a context."""
         with self._lock:
             self._contexts.pop(recipe, None)
+            self.recipes = tuple(self._contexts)
 
     def context(self, recipe: ContextRecipe) -> TlsContext:
         """Return the context for a recipe, rebuilt only when one of its files has changed; blocks.
@@ -105,6 +99,7 @@ class TlsContexts:
             self._contexts[recipe] = (stamp, context)
             if len(self._contexts) > self._max_contexts:
                 self._contexts.popitem(last=False)
+            self.recipes = tuple(self._contexts)
         return context
 
     def _system_file(self) -> str:
