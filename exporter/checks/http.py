@@ -78,7 +78,7 @@ class PreparedHttp(NamedTuple):
         of_header: Whether any of it is about header fields.
         of_body: Whether any of it is about the content of the body.
         values: What finds each of the check's values, by name.
-        causes: The expectations that metrics name as the cause of a failure.
+        causes: The expectations that metrics name as the cause of a failure; None for none.
     """
 
     first: WireRequest
@@ -88,15 +88,15 @@ class PreparedHttp(NamedTuple):
     of_header: bool
     of_body: bool
     values: Mapping[str, Expectation]
-    causes: Causes
+    causes: Causes | None
 
 
 class HttpCheckExecutor:
     """Runs checks of both types; lives as long as its batch.
 
     Args:
-        client: Sends the requests; the caller closes it. With a client that is not from `create_client`, connections
-            are not measured. None sends them over connections of `shared`.
+        client: Sends the requests; the caller closes it. With a client that is not a ProbeClient, connections are
+            not measured. None sends them over connections of `shared`.
         shared: What its checks share with those of other batches.
     """
 
@@ -190,7 +190,8 @@ def _conclude(check: Check[HttpSettings], attempt: Attempt, outcomes: Sequence[E
     """Report and log what follows from the outcomes, once there has been an answer."""
     prepared = check.prepared if isinstance(check.prepared, PreparedHttp) else None
     causes = causes_of(check.expectations) if prepared is None else prepared.causes
-    causes.measure(attempt, outcomes, answered=STATUS.name in attempt.observed)
+    if causes is not None:
+        causes.measure(attempt, outcomes, answered=STATUS.name in attempt.observed)
     if STATUS.name not in attempt.observed:
         return
     if BODY.name in attempt.observed:

@@ -52,11 +52,7 @@ def holds(kind: ValueKind, operator_name: Operator, value: Observed, operand: ob
 
 def _in_order(compare: Callable[[float, float], bool], value: object, operand: object) -> bool:
     """Compare numbers; JSON that is not a number has no order."""
-    return _is_number(value) and compare(cast("float", value), cast("float", operand))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return _usable_number(value) is not None and compare(cast("float", value), cast("float", operand))
 
 
 def is_there(value: object) -> bool:
@@ -80,7 +76,7 @@ def as_number(value: Observed) -> Observed:
 
 
 def _usable_number(value: object) -> object:
-    return value if _is_number(value) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _usable_text(value: object) -> object:

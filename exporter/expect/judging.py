@@ -66,7 +66,7 @@ def _compare(expectation: Expectation, observation: Observation) -> ExpectationO
     ok = holds(compared_kind, expectation.operator, compared, expectation.operand)
     if not ok and expectation.missing_ok:
         ok = not is_there(value)
-    shown = shown_value(kind, value)
+    shown = str(value) if kind is ValueKind.STATUS and type(value) is int else shown_value(kind, value)
     if not ok and value is not None:
         shown = with_kind(expectation, compared, shown)
     observed = cut(shown + why) if why else shown

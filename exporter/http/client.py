@@ -173,11 +173,19 @@ class _NoCookies(CookieJar):
 class ProbeClient(httpx.AsyncClient):
     """An httpx client over a ProbeTransport; it keeps no cookies, follows no redirects and ignores the environment.
 
+    A batch shares one, and closes it.
+
     Attributes:
         transport: The transport, for sending a WireRequest directly.
     """
 
     def __init__(self, shared: HttpShared, attempts: Callable[[], Attempt] = Attempt) -> None:
+        """Create the client.
+
+        Args:
+            shared: Makes the connections, keeps and counts them.
+            attempts: Returns the attempt that a request belongs to: `current_attempt` in a runner.
+        """
         self.transport = ProbeTransport(shared, attempts)
         super().__init__(
             transport=self.transport,
@@ -187,16 +195,6 @@ class ProbeClient(httpx.AsyncClient):
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             cookies=_NoCookies(),
         )
-
-
-def create_client(shared: HttpShared, attempts: Callable[[], Attempt] = Attempt) -> ProbeClient:
-    """Create the client that one batch shares; the caller closes it.
-
-    Args:
-        shared: Makes the connections, keeps and counts them.
-        attempts: Returns the attempt that a request belongs to: `current_attempt` in a runner.
-    """
-    return ProbeClient(shared, attempts)
 
 
 def sender_of(client: httpx.AsyncClient) -> Sender:

@@ -50,16 +50,17 @@ class Causes(NamedTuple):
                 attempt.measure(spec, float(answered and failed))
 
 
-def causes_of(expectations: Iterable[Expectation]) -> Causes:
+def causes_of(expectations: Iterable[Expectation]) -> Causes | None:
     """Return the expectations of a check that can be such a cause, and the groups that contain only such ones.
+
+    None when there are none.
 
     That a header has to be there may stand beside its regular expression, as `fail_if_header_matches` demands.
     """
     by_parts = [(one, leaves([one])) for one in expectations]
-    return Causes(
-        regular=tuple([one for one, parts in by_parts if _are_regular(parts)]),
-        of_cel=tuple([one for one, parts in by_parts if all(part.subject.name == CEL.name for part in parts)]),
-    )
+    regular = tuple([one for one, parts in by_parts if _are_regular(parts)])
+    of_cel = tuple([one for one, parts in by_parts if all(part.subject.name == CEL.name for part in parts)])
+    return Causes(regular, of_cel) if regular or of_cel else None
 
 
 def _are_regular(parts: Sequence[Expectation]) -> bool:

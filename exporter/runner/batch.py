@@ -14,7 +14,7 @@ from weakref import WeakMethod
 
 from exporter.attempt import current_attempt
 from exporter.checks.base import BatchContext
-from exporter.http.client import create_client
+from exporter.http.client import ProbeClient
 from exporter.model import Batch
 from exporter.runner.closing import Closings
 from exporter.runner.fan_out import FanOut
@@ -101,7 +101,7 @@ class BatchRun:
         shared = self._shared
         await self._network.refresh()
         self._has_client = shared.registry.needs_http_client(set(map(_type_of, self._checks)))
-        client = create_client(self._http, current_attempt) if self._has_client else None
+        client = ProbeClient(self._http, current_attempt) if self._has_client else None
         executors = shared.registry.for_batch(
             BatchContext(http_client=client, http_shared=self._http, network=self._network)
         )

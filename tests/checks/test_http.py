@@ -15,7 +15,7 @@ from exporter.attempt import begin_attempt, current_attempt
 from exporter.checks.http import HTTP, JSON_HTTP, HttpCheckExecutor
 from exporter.config.load import parse_config
 from exporter.errors import ConfigError
-from exporter.http.client import create_client
+from exporter.http.client import ProbeClient
 from exporter.http.message import USER_AGENT
 from exporter.http.settings import HttpSettings
 from exporter.http.shared import HttpShared
@@ -726,7 +726,7 @@ async def test_an_executor_closes_only_what_it_made() -> None:
     """A client that was lent stays open; one of the executor's own is closed with it."""
     with run_http_server({"/": respond()}) as server:
         check = Check(name="it", check_type="http", target=server.url(), settings=HttpSettings())
-        async with create_client(HttpShared(), current_attempt) as client:
+        async with ProbeClient(HttpShared(), current_attempt) as client:
             lent = HttpCheckExecutor(client)
             assert (await lent.execute(check)).status is ResultStatus.OK
             await lent.aclose()

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.attempt import current_attempt
 from exporter.errors import CheckFailed
-from exporter.http.client import EXCHANGE, OPTIONS, create_client, sender_of
+from exporter.http.client import EXCHANGE, OPTIONS, ProbeClient, sender_of
 from exporter.http.message import USER_AGENT, Exchange, RequestOptions
 from exporter.http.shared import HttpShared
 from exporter.http.wire import wire_request
@@ -122,7 +122,7 @@ async def test_the_client_is_an_httpx_client() -> None:
     """A response comes as httpx gives it, decoded, with the exchange that was measured."""
     shared = HttpShared()
     with run_http_server({"/": encoded("gzip", gzipped(b"hello"))}) as server:
-        async with create_client(shared, current_attempt) as client:
+        async with ProbeClient(shared, current_attempt) as client:
             response = await client.get(server.url())
     exchange = response.extensions[EXCHANGE]
     assert (response.status_code, response.text, response.http_version) == (200, "hello", "HTTP/1.1")
@@ -137,7 +137,7 @@ async def test_options_travel_with_a_request() -> None:
     """The options under their key say how a request is made and what its answer may cost."""
     options = RequestOptions(network=NetworkSettings(source_ip="127.0.0.9"), tls=TlsConfig(), body_limit_bytes=4)
     with run_http_server({"/": respond(200, b"hello")}) as server:
-        async with create_client(HttpShared(), current_attempt) as client:
+        async with ProbeClient(HttpShared(), current_attempt) as client:
             with pytest.raises(CheckFailed) as raised:
                 await client.get(server.url(), extensions={OPTIONS: options})
     assert raised.value.reason is Reason.TOO_LARGE
@@ -151,7 +151,7 @@ async def test_streamed_content_is_sent_with_its_length() -> None:
         yield b"two"
 
     with run_http_server({"/": respond()}) as server:
-        async with create_client(HttpShared(), current_attempt) as client:
+        async with ProbeClient(HttpShared(), current_attempt) as client:
             await client.post(server.url(), content=pieces())  # type: ignore[arg-type]  # an async iterator of bytes
     assert (server.requests[0].body, server.requests[0].headers["content-length"]) == (b"one two", "7")
     assert "transfer-encoding" not in server.requests[0].headers
@@ -160,7 +160,7 @@ async def test_streamed_content_is_sent_with_its_length() -> None:
 async def test_the_client_keeps_no_cookies_and_follows_nothing() -> None:
     """What one request was told is not told to the next, and a redirect is an answer."""
     with run_http_server({"/": redirect("/x", headers=[("Set-Cookie", "a=1")])}) as server:
-        async with create_client(HttpShared(), current_attempt) as client:
+        async with ProbeClient(HttpShared(), current_attempt) as client:
             responses = [await client.get(server.url()) for _ in range(2)]
     assert [response.status_code for response in responses] == [302, 302]
     assert ["cookie" in request.headers for request in server.requests] == [False, False]
@@ -171,7 +171,7 @@ async def test_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> 
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "SSL_CERT_FILE", "NETRC"):
         monkeypatch.setenv(name, "http://127.0.0.1:1/")
     with run_http_server({"/": echo_head}) as server:
-        async with create_client(HttpShared(), current_attempt) as client:
+        async with ProbeClient(HttpShared(), current_attempt) as client:
             response = await client.get(server.url())
     assert response.status_code == 200
     assert "authorization" not in server.requests[0].headers
@@ -183,7 +183,7 @@ async def test_tls_is_verified_by_the_name_asked_for(ca: trustme.CA, ca_file: Pa
     network = NetworkSettings(connect_to="127.0.0.1")
     found: list[object] = []
     with run_http_server({"/": respond()}, context=server_context(valid(ca, "good.test"))) as server:
-        async with create_client(HttpShared(), current_attempt) as client:
+        async with ProbeClient(HttpShared(), current_attempt) as client:
             for host, server_name, own in (
                 ("good.test", None, None),
                 ("other.test", None, None),
@@ -217,7 +217,7 @@ async def exchange_by(
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: create_client(HttpShared(), current_attempt), lambda: httpx.AsyncClient(trust_env=False, verify=False)],
+    [lambda: ProbeClient(HttpShared(), current_attempt), lambda: httpx.AsyncClient(trust_env=False, verify=False)],
 )
 @pytest.mark.parametrize(
     ("act", "status", "body", "reason"),
@@ -277,7 +277,7 @@ async def test_requests_that_fail_are_counted_as_far_as_they_came() -> None:
     """A connection that was never made is none; a request without an answer is one."""
     shared = HttpShared()
     with closed_port() as port, run_http_server({"/": raw()}) as server:
-        async with create_client(shared, current_attempt) as client:
+        async with ProbeClient(shared, current_attempt) as client:
             with pytest.raises(CheckFailed):
                 await client.get(f"http://127.0.0.1:{port}/")
             assert (shared.counts.requests, shared.counts.opened) == (0, 0)
