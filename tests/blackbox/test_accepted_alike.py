@@ -1,4 +1,4 @@
-"""Files that blackbox_exporter itself accepts or refuses, and this exporter in the same way."""
+"""Files that blackbox_exporter itself accepts or rejects, and this exporter does likewise."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_what_is_accepted_there_is_accepted(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_there_is_refused(tmp_path: Path, name: str) -> None:
-    """A file that blackbox_exporter does not start with is no file for this exporter either."""
+def test_what_is_rejected_there_is_rejected(tmp_path: Path, name: str) -> None:
+    """A file that keeps blackbox_exporter from starting is rejected here, too."""
     file = module_file(tmp_path, REFUSED[name])
     assert (is_accepted_there(file), is_accepted_here(file)) == (False, False)

@@ -45,7 +45,7 @@ def test_a_literal_target_that_is_not_allowed_is_forbidden(exporter: Exporter, q
     assert exporter.get(f"/probe?{query}") == (403, text)
 
 
-def test_a_name_is_refused_after_its_lookup(exporter: Exporter) -> None:
+def test_a_name_is_rejected_after_its_lookup(exporter: Exporter) -> None:
     """The probe fails with the reason `local`."""
     status, page = exporter.get("/probe?target=localhost:80")
     assert (status, "\nprobe_success 0" in page, 'reason="local"' in page) == (200, True, True)

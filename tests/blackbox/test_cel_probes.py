@@ -1,4 +1,4 @@
-"""Probes of http modules with CEL expressions: verdict, `probe_failed_due_to_cel`, and what it is beside regexps."""
+"""Probes of http modules with CEL expressions: verdict, `probe_failed_due_to_cel`, and combinations with regexps."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_an_expression_fails_a_probe_when_the_module_says_so(
 def test_an_expression_without_a_truth_value_fails_the_probe(
     probe: Callable[[str, str], Seen], server: HttpServer, path: str, keys: str
 ) -> None:
-    """No JSON, a missing member, kinds that do not fit, a value other than true and false, and a body cut off."""
+    """Examples are a body that is not JSON, a missing member, mismatched types, a number, and a truncated body."""
     assert probe(server.url(path), keys) == (False, 1, 0)
 
 
@@ -121,12 +121,12 @@ def test_an_expression_without_a_truth_value_fails_the_probe(
 def test_what_fails_before_an_expression_is_the_cause(
     probe: Callable[[str, str], Seen], server: HttpServer, path: str, keys: str, regex: int
 ) -> None:
-    """On an error page, a body that cannot be decoded, or after a regular expression failed, it is not the cause."""
+    """After an error status, a decoding error or a failed regular expression, CEL is not reported as the cause."""
     assert probe(server.url(path), keys) == (False, 0, regex)
 
 
-def test_without_an_answer_the_metric_is_there(probe: Callable[[str, str], Seen]) -> None:
-    """The metric of a module with an expression is there whatever happens."""
+def test_the_metric_is_exported_without_a_response(probe: Callable[[str, str], Seen]) -> None:
+    """A module with an expression exports its metric whatever happens."""
     with closed_port() as port:
         assert probe(f"http://127.0.0.1:{port}/", IS_OK) == (False, 0, 0)
 

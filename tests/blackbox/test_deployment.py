@@ -1,4 +1,4 @@
-"""Deployments of blackbox_exporter with the program exchanged: Debian's systemd unit, Helm values, Probe resources."""
+"""Deployments of blackbox_exporter that run this program: Debian's systemd unit, Helm values, Probe resources."""
 
 from __future__ import annotations
 
@@ -119,14 +119,14 @@ def succeeds(exporter: Exporter, target: str, module: str) -> bool:
 
 @pytest.mark.parametrize("flags", FLAGS, ids=" ".join)
 def test_its_flags_are_understood(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    """Each flag keeps its name and its values, with one dash or two; only that of the file has another name."""
+    """Each flag keeps its name and values, with one dash or two; only the configuration file's flag is renamed."""
     file = tmp_path / "blackbox.yml"
     file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
     assert run_command(f"--blackbox.config.file={file}", *flags).status == 0
 
 
 def test_the_flag_of_the_file_is_explained(tmp_path: Path) -> None:
-    """Its modules in the place of checks are refused with the flag to write instead."""
+    """Modules in the flag for checks are rejected, and the error names the flag to use."""
     file = tmp_path / "blackbox.yml"
     file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
     outcome = run_command(f"--config.file={file}", "--config.check")
@@ -135,7 +135,7 @@ def test_the_flag_of_the_file_is_explained(tmp_path: Path) -> None:
 
 
 def test_debians_systemd_unit_starts_and_reloads_it(tmp_path: Path) -> None:
-    """Program and flag of the file exchanged, it takes the unit's arguments, and reloads at its signal."""
+    """With another program and flag for the file, the unit's arguments work, and its signal reloads the modules."""
     server_program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter")
     unit = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
     defaults = Path(unit["EnvironmentFile"].removeprefix("-")).read_text(encoding="utf-8")
@@ -158,7 +158,7 @@ def test_debians_systemd_unit_starts_and_reloads_it(tmp_path: Path) -> None:
 
 
 def test_the_values_of_the_helm_chart_work(tmp_path: Path) -> None:
-    """Modules, arguments, probes of the container, and the requests of its ServiceMonitor, which names each target."""
+    """The chart's modules, arguments, container probes and ServiceMonitor requests work unchanged."""
     values = yaml.safe_load(VALUES)
     file = tmp_path / "blackbox.yaml"
     file.write_text(yaml.safe_dump(values["config"]), encoding="utf-8")
@@ -177,7 +177,7 @@ def test_the_values_of_the_helm_chart_work(tmp_path: Path) -> None:
 
 
 def test_probe_resources_work(tmp_path: Path) -> None:
-    """Parameters without a meaning are ignored, `params` may name the module, and there is a default one."""
+    """Unknown parameters are ignored, `params` may name the module, and there is a default module."""
     file = tmp_path / "blackbox.yml"
     file.write_text("modules: {http_2xx: {prober: http, http: {preferred_ip_protocol: ip4}}}\n", encoding="utf-8")
     with run_exporter(tmp_path, None, f"--blackbox.config.file={file}") as exporter:

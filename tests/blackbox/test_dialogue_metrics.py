@@ -57,20 +57,20 @@ def probe(tmp_path: Path) -> Iterator[Callable[..., dict[str, float]]]:
 def test_bytes_other_than_expected_are_the_cause(
     probe: Callable[..., dict[str, float]], said: bytes, steps: str, success: int, failed_due_to_bytes: int
 ) -> None:
-    """Bytes are compared exactly; too few before the end of the connection are others."""
+    """Bytes are compared exactly; a connection that ends too early counts as other bytes."""
     with serve(say_and_close(said)) as server:
         found = probe(server.target, steps)
     assert found == {"probe_success": success, BYTES: failed_due_to_bytes, REGEX: 0}
 
 
-def test_a_silent_peer_is_not_the_fault_of_bytes(probe: Callable[..., dict[str, float]]) -> None:
-    """A timeout is a failure of its own; the metric is there because there was a connection."""
+def test_a_silent_peer_is_not_a_mismatch_of_bytes(probe: Callable[..., dict[str, float]]) -> None:
+    """A timeout is a failure of its own; the metric exists because there was a connection."""
     with serve(keep_silent) as server:
         assert probe(server.target, "{expect_bytes: SSH}") == {"probe_success": 0, BYTES: 0, REGEX: 0}
 
 
 def test_without_a_connection_there_is_no_metric_about_bytes(probe: Callable[..., dict[str, float]]) -> None:
-    """It appears once the peer is connected, while that about regular expressions is always there."""
+    """It appears once the peer is connected; the metric about regular expressions always exists."""
     with closed_port() as port:
         assert probe(f"127.0.0.1:{port}", "{expect_bytes: SSH}") == {"probe_success": 0, REGEX: 0}
 
@@ -96,7 +96,7 @@ def test_without_a_match_there_are_no_labels(probe: Callable[..., dict[str, floa
 
 
 def test_each_step_that_matched_has_its_labels(probe: Callable[..., dict[str, float]]) -> None:
-    """Several steps may have labels, also with other names."""
+    """Several steps may set labels, even with different names."""
     second = '{expect: "^. BYE", labels: [{name: end, value: "$0"}]}'
     with serve(say(GREETING)) as server:
         found = probe(server.target, f"{STEP}, {second}")

@@ -45,7 +45,7 @@ def probe() -> Iterator[Callable[..., Result]]:
 def test_imap_changes_to_tls(
     probe: Callable[..., Result], certificate: CertificateFiles, ca_file: Path, tmp_path: Path
 ) -> None:
-    """The steps for STARTTLS in IMAP reach what the server says only over TLS."""
+    """The IMAP example upgrades by STARTTLS and reads what the server sends only over TLS."""
     text = EXAMPLES.read_text().replace("  imap_starttls:", "  plain:", 1)
     steps = text.partition("  plain:\n")[2].partition("  smtp_starttls:")[0]
     trusting = steps.replace("    tcp:\n", f"    tcp:\n      tls_config: {{ca_file: {ca_file}}}\n")
@@ -58,7 +58,7 @@ def test_imap_changes_to_tls(
 
 
 def test_the_version_of_an_ssh_server_becomes_labels(probe: Callable[..., Result], tmp_path: Path) -> None:
-    """What the regular expression captures are the labels of `probe_expect_info`."""
+    """The captures of the regular expression are the labels of `probe_expect_info`."""
     with run_sshd(tmp_path / "ssh") as sshd:
         result = probe("ssh_banner_extract", f"127.0.0.1:{sshd.port}")
     assert result.status is ResultStatus.OK

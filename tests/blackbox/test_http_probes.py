@@ -1,4 +1,4 @@
-"""What probes of http modules send, and how they read what comes back."""
+"""What probes of http modules send, and how they read the response."""
 
 from __future__ import annotations
 
@@ -81,19 +81,19 @@ def probe(tmp_path: Path, runner: AsyncCheckRunner, server: HttpServer) -> Calla
         ("br", {"br"}),
     ],
 )
-def test_a_body_is_undone_as_the_module_says(
+def test_a_body_is_decoded_as_the_module_says(
     probe: Callable[[str, str], Result], compression: str, well: set[str]
 ) -> None:
-    """Whatever Content-Encoding says, only `compression` is undone, and a body that is not compressed so fails."""
+    """Only `compression` is decoded, whatever Content-Encoding says; a body that is not so compressed fails."""
     found = {name for name in BODIES if probe(f"/{name}", f"compression: '{compression}'").status is ResultStatus.OK}
     assert found == well
 
 
 @pytest.mark.parametrize(("compression", "length"), [("", len(BODIES["gzip"][0])), ("gzip", len(BODY))])
-def test_the_length_of_a_body_is_counted_after_what_was_undone(
+def test_the_length_of_a_body_is_counted_after_decoding(
     probe: Callable[[str, str], Result], compression: str, length: int
 ) -> None:
-    """Without `compression` the length is that of the body as it was sent."""
+    """Without `compression`, the length is that of the body as it was sent."""
     result = probe("/gzip", f"compression: '{compression}'")
     assert measured(result)["probe_http_uncompressed_body_length"] == length
 
@@ -119,15 +119,15 @@ def test_the_length_of_a_body_is_counted_after_what_was_undone(
         ("fail_if_body_not_matches_regexp: [a]", False),
     ],
 )
-def test_an_answer_is_judged_as_the_module_says(probe: Callable[[str, str], Result], keys: str, ok: bool) -> None:
-    """Each option about an answer fails the probe exactly when it says so."""
+def test_a_response_is_judged_as_the_module_says(probe: Callable[[str, str], Result], keys: str, ok: bool) -> None:
+    """Each option about the response fails the probe exactly when it says so."""
     assert (probe("/two", keys).status is ResultStatus.OK) is ok
 
 
 def test_headers_are_sent_as_they_are_configured(
     probe: Callable[[str, str], Result], server: HttpServer, tmp_path: Path
 ) -> None:
-    """A header may have several values, some of them secrets; none is sent that nobody configured."""
+    """A header may have several values, some of them secrets; only configured headers are sent."""
     (tmp_path / "token").write_text("from-a-file\n")
     keys = (
         "headers: {X-One: a}, authorization: {type: Token, credentials: geheim}, "
@@ -149,7 +149,7 @@ def test_headers_are_sent_as_they_are_configured(
 def test_credentials_are_sent_again_after_a_redirect_to_the_same_host(
     runner: AsyncCheckRunner, server: HttpServer, tmp_path: Path
 ) -> None:
-    """They were configured for this origin, by whichever option."""
+    """They are configured for this origin, whichever option sets them."""
     sent = []
     for keys in ("basic_auth: {username: a, password: b}", "authorization: {credentials: token-of-mine}"):
         check = module_of(tmp_path, f"modules: {{m: {{prober: http, http: {{{keys}}}}}}}").check(server.url("/moved"))
@@ -159,7 +159,7 @@ def test_credentials_are_sent_again_after_a_redirect_to_the_same_host(
 
 
 def test_a_body_that_is_too_large_fails(probe: Callable[[str, str], Result]) -> None:
-    """The limit applies to what comes out of the compression."""
+    """The limit applies to the decompressed body."""
     assert probe("/gzip", "compression: gzip, body_size_limit: 100B").detail == (
         "the decoded body is larger than 100 bytes"
     )
@@ -168,7 +168,7 @@ def test_a_body_that_is_too_large_fails(probe: Callable[[str, str], Result]) -> 
 def test_credentials_of_a_url_are_sent_unless_the_module_has_others(
     runner: AsyncCheckRunner, server: HttpServer, tmp_path: Path
 ) -> None:
-    """A user name and a password in the target are basic authentication, and are not shown."""
+    """The user name and password in the target are sent as basic authentication and never shown."""
     target = server.url("/plain").replace("://", "://me:geheim@")
     sent = []
     for keys in ("", "basic_auth: {username: a, password: b}"):

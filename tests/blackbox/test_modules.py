@@ -1,4 +1,4 @@
-"""Modules as they are written become checks that do what blackbox_exporter does."""
+"""Modules become checks that do what blackbox_exporter does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_hostname_of_a_probe_becomes_the_host_header(tmp_path: Path) -> None
     assert hosts == ["www.example", None]
 
 
-def test_a_hostname_that_contradicts_the_module_is_refused(tmp_path: Path) -> None:
+def test_a_hostname_that_contradicts_the_module_is_rejected(tmp_path: Path) -> None:
     """A probe cannot ask for another host than the module's Host header."""
     module = module_of(tmp_path, "modules: {m: {prober: http, http: {headers: {host: a.example}}}}")
     with pytest.raises(HostnameConflictError, match=r"names the host b.example, but the module has the Host header a"):
@@ -65,7 +65,7 @@ modules:
 
 
 def test_examples_load_and_say_what_they_mean_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files that users start from load unchanged; what is not as it seems is a warning."""
+    """The example files load unchanged; each key that means something else here causes a warning."""
     monkeypatch.chdir(CONFIGS)
     modules = load_modules(Path("good-examples.yml"))
     assert len(modules.names) == 27
@@ -94,7 +94,7 @@ def test_examples_load_and_say_what_they_mean_here(monkeypatch: pytest.MonkeyPat
 
 
 def test_numbers_flags_and_durations_are_read_as_go_reads_them() -> None:
-    """YAML 1.1 numbers and flags, and Go's durations and sizes, mean what they mean there."""
+    """YAML 1.1 numbers and flags, and Go's durations and sizes, have the same meaning as in blackbox_exporter."""
     module = load_modules(CONFIGS / "good-examples.yml").get("everything_as_go_writes_it")
     assert module is not None
     check = module.check("192.0.2.1")
@@ -129,7 +129,7 @@ def test_the_scheme_of_a_grpc_target_decides_nothing(tmp_path: Path, target: str
 
 
 def test_the_target_of_a_dns_probe_is_the_server(tmp_path: Path) -> None:
-    """The name is an option; the port of a server is that of the transport."""
+    """The name is an option; the default port of the server depends on the transport."""
     module = module_of(tmp_path, "modules: {m: {prober: dns, dns: {query_name: www.example.}}}")
     check = module.check("192.0.2.53")
     assert (check.target, check.settings.server, check.settings.record_type) == ("www.example", "192.0.2.53", "ANY")
@@ -160,7 +160,7 @@ modules:
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
-    """What `/config` and the debug page show of a module has no secret in it, and keeps everything else."""
+    """`/config` and the debug page show everything about a module except its secrets."""
     text = """
 modules:
   m:
@@ -180,8 +180,8 @@ modules:
     assert {"geheim-1", "geheim-2", "geheim-3"} <= modules.secrets
 
 
-def test_a_missing_file_fails_probes_of_its_module_alone(tmp_path: Path) -> None:
-    """A file that is not there yet is a warning, and a change to it would be noticed."""
+def test_a_missing_file_fails_only_probes_of_its_module(tmp_path: Path) -> None:
+    """A missing file causes a warning, and its creation would be noticed."""
     missing = tmp_path / "ca.pem"
     block = f"{{tls: true, tls_config: {{ca_file: {missing}}}}}"
     modules = load_modules(module_file(tmp_path, f"modules: {{m: {{prober: tcp, tcp: {block}}}, n: {{prober: tcp}}}}"))

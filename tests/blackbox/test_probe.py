@@ -69,7 +69,7 @@ def value_of(page: str, series: str) -> str:
         ("/logs?target=never.example", 404, "No probe of this target is kept\n"),
     ],
 )
-def test_requests_that_cannot_be_met_are_refused(exporter: Exporter, path: str, status: int, text: str) -> None:
+def test_requests_that_cannot_be_met_are_rejected(exporter: Exporter, path: str, status: int, text: str) -> None:
     """A request without target, for an unknown module or for a log that is not kept gets blackbox_exporter's answer."""
     assert exporter.get(path) == (status, text)
 
@@ -105,15 +105,15 @@ def test_the_metrics_about_the_modules_have_their_names(exporter: Exporter) -> N
     }
 
 
-def test_another_host_than_the_modules_is_refused(exporter: Exporter) -> None:
-    """A hostname that contradicts the Host header of the module is refused."""
+def test_another_host_than_the_modules_is_rejected(exporter: Exporter) -> None:
+    """A hostname that contradicts the Host header of the module is rejected."""
     status, text = exporter.get("/probe?module=hosted&target=127.0.0.1&hostname=other.example")
     assert (status, text) == (
         400, "names the host other.example, but the module has the Host header shop.example\n"
     )  # fmt: skip
 
 
-def test_an_unreadable_scrape_timeout_is_refused(exporter: Exporter) -> None:
+def test_an_unreadable_scrape_timeout_is_rejected(exporter: Exporter) -> None:
     """A scrape timeout that is not a number is answered with 500, as blackbox_exporter does."""
     request = urllib.request.Request(
         f"http://{exporter.address}/probe?target=x", headers={"X-Prometheus-Scrape-Timeout-Seconds": "soon"}
@@ -138,7 +138,7 @@ def test_a_failure_has_its_reason(exporter: Exporter) -> None:
 
 
 def test_a_target_that_cannot_be_probed_is_a_failure(exporter: Exporter) -> None:
-    """A target that is none of the module's kind fails without a look-up."""
+    """A target that does not suit the module's prober fails without a lookup."""
     status, page = exporter.get("/probe?module=connect&target=no-port")
     assert (status, names_of(page)) == (
         200,
@@ -153,7 +153,7 @@ def test_a_target_that_cannot_be_probed_is_a_failure(exporter: Exporter) -> None
 
 
 def test_first_values_count_and_other_parameters_do_not(exporter: Exporter) -> None:
-    """Of a repeated parameter the first value counts, and unknown parameters have no effect."""
+    """The first value of a repeated parameter counts, and unknown parameters have no effect."""
     _, page = exporter.get(f"/probe?target={exporter.address}/-/healthy&target=x&module=http_2xx&module=y&team=web")
     assert value_of(page, "probe_success") == "1.0"
 
@@ -166,7 +166,7 @@ PARAMETERS = "parameters: target, module, hostname, debug, name[], check"
     [("modul=http_2xx", "module"), ("Module=http_2xx", "module"), ("hostnme=x", "hostname"), ("chek=x", "check")],
 )
 def test_a_misspelled_parameter_is_an_error(exporter: Exporter, misspelled: str, meant: str) -> None:
-    """It would otherwise run another module than was meant."""
+    """Otherwise, another module than the intended one would run."""
     name = misspelled.partition("=")[0]
     assert exporter.get(f"/probe?target=127.0.0.1:1&{misspelled}") == (
         400,
@@ -191,7 +191,7 @@ def test_in_strict_mode_a_misspelled_parameter_is_ignored(tmp_path: Path) -> Non
         ("id=1&id=2", "id is given 2 times; it takes one value"),
     ],
 )
-def test_parameters_of_the_log_are_known_ones(exporter: Exporter, query: str, problem: str) -> None:
+def test_unknown_parameters_of_the_log_are_rejected(exporter: Exporter, query: str, problem: str) -> None:
     """The error lists the allowed values."""
     assert exporter.get(f"/logs?{query}") == (400, f"{problem}\n")
 
@@ -227,7 +227,7 @@ def test_the_configuration_shows_the_modules(exporter: Exporter) -> None:
 
 
 def probe_within(exporter: Exporter, target: str, seconds: float) -> str:
-    """Probe a target as a Prometheus that waits this long."""
+    """Probe a target with this scrape timeout."""
     request = urllib.request.Request(
         f"http://{exporter.address}/probe?module=greeting&target={target}",
         headers={"X-Prometheus-Scrape-Timeout-Seconds": str(seconds)},
@@ -247,7 +247,7 @@ def test_fifty_probes_run_at_once(exporter: Exporter, silent: str) -> None:
 
 
 def test_a_quick_probe_does_not_wait_for_slow_ones_of_its_batch(exporter: Exporter, silent: str) -> None:
-    """While twenty probes wait for a silent target, as many of a target that refuses connections are answered."""
+    """While twenty probes wait for a silent target, twenty of a target that refuses connections finish."""
     with ThreadPoolExecutor(40) as threads:
         waiting = [threads.submit(probe_within, exporter, silent, 9.0) for _ in range(20)]
         answered = [threads.submit(probe_within, exporter, "127.0.0.1:1", 9.0) for _ in range(20)]
@@ -272,7 +272,7 @@ def test_a_scraper_that_leaves_cancels_its_probe(exporter: Exporter) -> None:
             assert connection.recv(1) == b""
 
 
-def test_modules_are_reloaded_and_a_bad_file_is_refused(tmp_path: Path) -> None:
+def test_modules_are_reloaded_and_a_bad_file_is_rejected(tmp_path: Path) -> None:
     """A changed file comes into force; a bad one leaves the modules as they are, and a metric reports it."""
     file = tmp_path / "blackbox.yml"
     file.write_text("modules: {one: {prober: tcp}}\n", encoding="utf-8")
@@ -323,7 +323,7 @@ def test_modules_are_checked_without_serving(tmp_path: Path) -> None:
 
 
 def test_logs_need_modules(tmp_path: Path) -> None:
-    """Without modules, a request for the log of a probe is refused with the flag that names them."""
+    """Without modules, a request for the log of a probe is rejected, and the error names the flag for modules."""
     with run_exporter(tmp_path, "checks: [{name: port, type: tcp, target: '127.0.0.1:9'}]\n") as exporter:
         assert exporter.get("/logs?target=x") == (
             400,

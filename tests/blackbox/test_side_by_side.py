@@ -91,7 +91,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[tuple
 
 
 def differing(there: Series, here: Series) -> set[str]:
-    """Return the series that differ, those of later versions left out."""
+    """Return the series that differ, except those of later versions."""
     theirs = {_NEWER_LABEL.sub("", name): value for name, value in there.items()}
     ours = {_NEWER_LABEL.sub("", name): value for name, value in here.items() if not _NEWER.fullmatch(name)}
     found = theirs.keys() ^ ours.keys()
@@ -126,7 +126,7 @@ def test_a_strict_page_is_that_of_blackbox_exporter(
 def test_a_usual_page_adds_reason_and_certificates(
     compared: Mapping[tuple[str, str], Compared], pair: tuple[str, str]
 ) -> None:
-    """Without --blackbox.strict a failure has its reason as well, and a refused certificate its facts."""
+    """Without --blackbox.strict, a failure also has its reason, and a rejected certificate its facts."""
     there, strict, usual = compared[pair]
     more = usual.keys() - strict.keys()
     reasons = {name for name in more if _OURS.fullmatch(name)}

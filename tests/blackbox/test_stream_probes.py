@@ -1,4 +1,4 @@
-"""What probes of tcp and unix modules say, and what they accept."""
+"""What probes of tcp and unix modules send, and what they accept."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_port_that_is_open_is_enough(probe: Callable[..., Result]) -> None:
 
 
 def test_a_dialogue_is_spoken_as_it_is_written(probe: Callable[..., Result]) -> None:
-    """Each text is sent with a line feed, captures of the step in place."""
+    """Each text is sent with a line feed, after the captures of its step have been inserted."""
     heard: list[bytes] = []
 
     def behave(connection: socket.socket) -> None:

@@ -31,12 +31,12 @@ def test_the_limit_follows_from_scrape_and_module(
 
 
 def test_no_time_left_is_a_limit_that_has_passed() -> None:
-    """A scrape timeout below the offset leaves a module without a timeout no time."""
+    """If the scrape timeout is below the offset, a module without a timeout has no time left."""
     assert probe_timeout_seconds("0.2", 0, 0.5) == 0.001
 
 
 @pytest.mark.parametrize("header", ["x", "nan", "inf", "1_0", "5s", " 5", "1e999", "\u0665"])
-def test_a_limit_that_is_not_a_number_is_refused(header: str) -> None:
-    """A scrape timeout that is not a decimal number of seconds is refused."""
+def test_a_limit_that_is_not_a_number_is_rejected(header: str) -> None:
+    """A scrape timeout that is not a decimal number of seconds is rejected."""
     with pytest.raises(BadTimeoutError, match="Failed to parse timeout from Prometheus header"):
         probe_timeout_seconds(header, 0, 0.5)

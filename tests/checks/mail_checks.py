@@ -1,4 +1,4 @@
-"""What the tests of the mail types share: run one check as a user writes it, and show all that the exporter shows."""
+"""Shared by the tests of the mail types: runs a check as a user writes it, and collects all that the exporter shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of check types share: a runner that knows the types in question, and measurements to compare."""
+"""Shared by the tests of check types: a runner with only the types in question, and measurements to compare."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def warm_runner(*check_types: CheckType) -> Iterator[AsyncCheckRunner]:
-    """Return a runner that knows these types alone and whose loop stays warm for the length of the block."""
+    """Return a runner that knows only these types; its loop runs until the end of the block."""
     registry = ExecutorRegistry()
     for check_type in check_types:
         registry.register_type(check_type)

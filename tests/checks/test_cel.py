@@ -79,7 +79,7 @@ def test_a_step_can_expect_it_too(runner: AsyncCheckRunner, url: str) -> None:
 
 
 def test_a_metric_reports_whether_an_expression_failed(runner: AsyncCheckRunner, url: str) -> None:
-    """It is there exactly for checks with expressions, also when there was no answer."""
+    """Only checks with expressions export it, and they do so even without a response."""
     with closed_port() as port:
         targets = {"holds": url, "no JSON": f"{url}text", "no answer": f"http://127.0.0.1:{port}/"}
         results = {

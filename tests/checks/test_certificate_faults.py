@@ -1,4 +1,4 @@
-"""Faults of certificates and of TLS servers, from YAML to page: none passes, each has its words, its facts stay."""
+"""Faults of certificates and of TLS servers, from YAML to page: each fails with its own text, and exports its facts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FAILURE = re.compile(r'<p class="failure"><code>(.*?)</code> <bdi>(.*?)</bdi></p
 
 
 class Server(NamedTuple):
-    """A server, and what a check says of it.
+    """A server, and what a check reports about it.
 
     Attributes:
         detail: Why the check fails; empty when it does not.
@@ -182,7 +182,7 @@ TOLD_LABELS = ("reason", "version", "fingerprint_sha256")
 
 
 class Told(NamedTuple):
-    """What the exporter tells.
+    """What the exporter reports.
 
     Attributes:
         series: Check to its series about success, failure and TLS, each by its name and its label of TOLD_LABELS.
@@ -220,7 +220,7 @@ def told(ca: trustme.CA, ca_file: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def start(stack: ExitStack, server: Server, ca: trustme.CA) -> tuple[int, list[x509.Certificate]]:
-    """Start a server, and give its port and its certificates."""
+    """Start a server and return its port and its certificates."""
     if server.issue is None:
         return stack.enter_context(serve(answer(TLS11_SERVER_HELLO))).port, []
     certificate = server.issue(ca, server.host)
@@ -254,7 +254,7 @@ def facts(chain: list[x509.Certificate], *, verified: bool) -> dict[str, float]:
 @pytest.mark.parametrize("check_type", TYPES)
 @pytest.mark.parametrize("name", FAULTY)
 def test_no_faulty_server_passes(name: str, check_type: str, told: Told) -> None:
-    """Each fault fails the check with its reason, and what the server presented is exported all the same."""
+    """Each fault fails the check with its reason, and the certificates are exported nevertheless."""
     server, chain = SERVERS[name], told.presented[name]
     reason = "certificate" if server.presents else "tls"
     expected: dict[str, float] = {"probe_success": 0, "probe_status": 2, f"probe_failure_info {reason}": 1}
@@ -267,8 +267,8 @@ def test_no_faulty_server_passes(name: str, check_type: str, told: Told) -> None
 
 @pytest.mark.parametrize("check_type", TYPES)
 @pytest.mark.parametrize("name", FAULTY)
-def test_every_fault_has_its_words(name: str, check_type: str, told: Told) -> None:
-    """The page of a failing check tells the fault, so that it can be told from every other, and names what it can."""
+def test_every_fault_has_its_own_text(name: str, check_type: str, told: Told) -> None:
+    """The page of a failing check describes the fault, so that no two faults look the same, and names what it can."""
     server, chain = SERVERS[name], told.presented[name]
     reason, detail = told.failures[f"{name} {check_type} strict"]
     if server.presents:
@@ -281,8 +281,8 @@ def test_every_fault_has_its_words(name: str, check_type: str, told: Told) -> No
 
 @pytest.mark.parametrize("check_type", TYPES)
 @pytest.mark.parametrize("name", FAULTY)
-def test_skipping_verification_forgives_certificates_alone(name: str, check_type: str, told: Told) -> None:
-    """With insecure_skip_verify any certificate passes unverified; a server that cannot agree on TLS still fails."""
+def test_skipping_verification_accepts_only_bad_certificates(name: str, check_type: str, told: Told) -> None:
+    """With insecure_skip_verify, any certificate passes unverified; a server that cannot agree on TLS still fails."""
     check = f"{name} {check_type} lenient"
     if SERVERS[name].presents:
         passed = {"probe_success": 1.0, "probe_status": 0.0}
@@ -295,8 +295,8 @@ def test_skipping_verification_forgives_certificates_alone(name: str, check_type
 
 @pytest.mark.parametrize("check_type", TYPES)
 @pytest.mark.parametrize("name", GOOD)
-def test_a_certificate_without_fault_passes(name: str, check_type: str, told: Told) -> None:
-    """A name, and an address that the certificate names, are verified; skipping that is seen in the metrics."""
+def test_a_certificate_without_faults_passes(name: str, check_type: str, told: Told) -> None:
+    """A name and an IP address in the certificate are verified; the metrics show when verification was skipped."""
     for way, verified in (("strict", True), ("lenient", False)):
         passed = {"probe_success": 1.0, "probe_status": 0.0}
         assert told.series[f"{name} {check_type} {way}"] == passed | facts(told.presented[name], verified=verified)

@@ -56,8 +56,8 @@ class Aim:
         keys: Further keys of the check.
         secrets: Keys that hold the canary.
         steps: The phases that its keys name, besides those that the type declares.
-        transport: What the peer listens on, or `program` for one that is run; empty when there is none that anybody may
-            be: `test_icmp.py` has hosts of its own, which are silent and send garbage.
+        transport: What the peer listens on, or `program` for one that is run; empty for type `icmp`, whose tests
+            have their own hosts, which are silent and send garbage.
         on_silence: The reason of a check whose peer says nothing.
         on_garbage: The reason of a check whose peer sends garbage.
     """
@@ -151,9 +151,9 @@ def check_of(check_type: CheckType, port: int | str) -> Check:
 
 @contextmanager
 def peer(check_type: CheckType, answer: bytes | None) -> Iterator[int | str]:
-    """A peer that answers whatever it is sent, or says nothing; one on TCP or a Unix socket speaks first.
+    """A peer with one answer to everything, or a silent one; one on TCP or a Unix socket speaks first.
 
-    The answer of a program is its output, with the exit status 2 for critical; one that says nothing does not end.
+    A program prints the answer and exits with 2 for critical; a silent one does not end.
     """
     transport, talk = aim_at(check_type).transport, partial(_talk, answer)
     if transport == "udp":
@@ -214,7 +214,7 @@ def test_the_reference_has_the_type(check_type: CheckType) -> None:
 
 
 @ALL
-def test_bad_settings_are_refused_with_their_place(check_type: CheckType) -> None:
+def test_bad_settings_are_rejected_with_their_place(check_type: CheckType) -> None:
     """A key that does not exist is reported with line and column, whatever the type."""
     keys = written(check_type, 1)
     text = f"checks:\n  - name: a\n    type: {check_type.name}\n    target: {keys['target']}\n    nonsense: 1\n"
@@ -252,7 +252,7 @@ def is_declared(check_type: CheckType, result: Result) -> bool:
 
 @PEERED
 def test_a_silent_peer_ends_the_check_in_time_with_its_phase(check_type: CheckType) -> None:
-    """The check is given up at its timeout, and the report names the phase it was in."""
+    """The check ends at its timeout, and the report names the phase."""
     began = time.monotonic()
     result = run(check_type, None)
     seconds = time.monotonic() - began
@@ -265,7 +265,7 @@ def test_a_silent_peer_ends_the_check_in_time_with_its_phase(check_type: CheckTy
 
 @PEERED
 def test_a_peer_that_sends_garbage_breaks_the_protocol(check_type: CheckType) -> None:
-    """What cannot be understood fails the check with one sentence and the reason that says so."""
+    """The check fails with one sentence and the right reason."""
     result = run(check_type, GARBAGE)
     assert (result.status, result.reason) == (ResultStatus.ERROR, aim_at(check_type).on_garbage)
     assert result.detail

@@ -59,7 +59,7 @@ class Scraped:
         self._runner = runner
 
     def scrape(self) -> tuple[dict[str, Reason | None], dict[str, str], float]:
-        """Run all checks; give their reasons, their details and how long it took."""
+        """Run all checks; return their reasons, their details and how long they took."""
         results: list[Result] = []
         started = time.perf_counter()
         self._runner.run_all(self._checks, results.append, budget_seconds=20)
@@ -108,7 +108,7 @@ def test_a_dead_mount_fails_only_the_checks_that_need_it(
 def test_a_check_with_little_time_says_what_it_waited_for(
     timeout: str, mount: DeadMount, ca: trustme.CA, tmp_path: Path, runner: AsyncCheckRunner
 ) -> None:
-    """A timeout of the check that comes before the file is given up is a local failure too."""
+    """If the check times out while it waits for the file, the failure is local, too."""
     ca.cert_pem.write_to_path(str(mount.source / "ca.pem"))
     keys = f"tls: true, timeout: {timeout}, tls_config: {{ca_file: {mount.directory / 'ca.pem'}}}"
     with serve(keep_silent) as server:
@@ -124,7 +124,7 @@ def test_a_check_with_little_time_says_what_it_waited_for(
 def test_a_file_that_turns_into_a_pipe_fails_its_check(
     key: str, ca: trustme.CA, ca_file: Path, tmp_path: Path, runner: AsyncCheckRunner
 ) -> None:
-    """A pipe is never waited for, and other checks do not notice."""
+    """The exporter does not wait for a pipe, and other checks are not affected."""
     context = server_context(certificates.valid(ca, "127.0.0.1"))
     files = {"ca_file": tmp_path / "ca.pem", "body_file": tmp_path / "body"}
     with run_http_server({"/": respond()}) as plain, run_http_server({"/": respond()}, context=context) as secure:
@@ -142,8 +142,8 @@ def test_a_file_that_turns_into_a_pipe_fails_its_check(
             assert seconds < PATIENCE_SECONDS
 
 
-def test_a_dead_configuration_is_refused_and_recovers(mount: DeadMount) -> None:
-    """A reload is refused in time, the next one at once, and looking for changes is quiet until the files answer."""
+def test_a_dead_configuration_is_rejected_and_recovers(mount: DeadMount) -> None:
+    """A reload fails in time and the next one at once; polling for changes stays quiet until the files can be read."""
     file = mount.source / "checks.yml"
     file.write_text("checks: [{name: old, type: tcp, target: 'a.test:1'}]\n", encoding="utf-8")
     load = partial(load_config, mount.directory / "checks.yml", TYPES)
@@ -162,8 +162,8 @@ def test_a_dead_configuration_is_refused_and_recovers(mount: DeadMount) -> None:
 
 
 @pytest.mark.parametrize("name", ["checks.yml", "secret"])
-def test_a_configuration_with_a_pipe_is_refused(name: str, tmp_path: Path) -> None:
-    """A file of the configuration that turns into a pipe costs a refused reload, and nobody waits for it."""
+def test_a_configuration_with_a_pipe_is_rejected(name: str, tmp_path: Path) -> None:
+    """If a file of the configuration turns into a pipe, the reload fails without waiting for it."""
     text = "checks: [{name: it, type: http, target: 'http://a.test/', bearer_token_file: secret}]\n"
     (tmp_path / "checks.yml").write_text(text, encoding="utf-8")
     (tmp_path / "secret").write_text("geheim", encoding="utf-8")

@@ -279,7 +279,7 @@ def test_names_why_a_step_failed(
     regex: float,
     octets: float,
 ) -> None:
-    """The reason, the step and what was said last are named; the metrics tell a pattern and bytes that did not fit."""
+    """The failure names the reason, the step and the last text received; the metrics separate patterns and bytes."""
     limits = Reason.TIMEOUT
     with serve(behave) as server:
         result = run(server.target, f"dialogue: [{steps}]", "500ms" if reason is limits else "30s")
@@ -291,7 +291,7 @@ def test_names_why_a_step_failed(
 
 
 def test_a_peer_that_does_not_read_ends_at_the_timeout(run: Callable[..., Result]) -> None:
-    """Sending more than the peer takes waits for it, within the step."""
+    """Sending waits for a peer that does not read, until the step times out."""
     with deaf_port() as port:
         text = "x" * 4000
         steps = ", ".join([f'{{send: "{text}"}}'] * 49)
@@ -301,7 +301,7 @@ def test_a_peer_that_does_not_read_ends_at_the_timeout(run: Callable[..., Result
 
 
 def test_a_dialogue_changes_to_tls_by_a_step(run: Callable[..., Result], ca: trustme.CA, ca_file: Path) -> None:
-    """After the step everything is encrypted; facts of the certificate are measured and judged, or refuse it."""
+    """After the step, everything is encrypted; certificate facts are measured and judged, even of a rejected one."""
     steps = (
         'dialogue: [{expect: ^220}, {send: "EHLO probe\\r\\n"}, {expect: STARTTLS, send: "STARTTLS\\r\\n"}, '
         '{expect: ^220, starttls: true}, {send: "EHLO probe\\r\\n"}, {expect: ^EHLO}]'
@@ -343,7 +343,7 @@ def test_captures_are_judged_with_their_own_severity(run: Callable[..., Result])
 
 
 def test_captured_numbers_are_exported(run: Callable[..., Result], tmp_path: Path) -> None:
-    """A number becomes probe_value; a text that is none is absent and logged."""
+    """A number becomes probe_value; any other text is left out and logged."""
     with run_redis(tmp_path) as redis:
         result = run(
             f"127.0.0.1:{redis.port}",
@@ -359,7 +359,7 @@ def test_captured_numbers_are_exported(run: Callable[..., Result], tmp_path: Pat
 
 
 def test_a_port_that_must_be_closed(run: Callable[..., Result]) -> None:
-    """Refused and filtered ports meet connected: false, and are told apart on request; an open port does not."""
+    """Refused and filtered ports meet connected: false, and can be distinguished; an open port does not."""
     closed, any_way = "expect: [{connected: false}]", "expect: [{connection: {in: [connect_refused, unreachable]}}]"
     with closed_port() as port:
         assert outcome(run(f"127.0.0.1:{port}", closed)) == OK

@@ -1,4 +1,4 @@
-"""Type `dns` against name servers that behave, misbehave, forge, lie, and are not there."""
+"""Type `dns` against name servers that behave, misbehave, forge or lie, and against closed ports."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def run(runner: AsyncCheckRunner, server: DnsServer) -> Callable[..., Result]:
 
 
 async def ask(target: str, network: Network | None = None, **settings: object) -> tuple[Result, Attempt]:
-    """Execute one check without a runner and give what it observed and measured as well."""
+    """Execute one check without a runner; return its result with what it observed and measured."""
     chosen = DnsSettings.model_validate(settings)
     check = Check(name="it", check_type="dns", target=validate_name(target, chosen), settings=chosen)
     attempt = begin_attempt()
@@ -83,7 +83,7 @@ async def ask(target: str, network: Network | None = None, **settings: object) -
 
 
 def answers_of(attempt: Attempt) -> object:
-    """The observed answers, which are made into texts only when somebody looks."""
+    """The observed answers; their texts are made only when they are read."""
     observe = attempt.observed["answers"]
     assert callable(observe)
     return observe(None)
@@ -126,7 +126,7 @@ async def test_any_gives_all_records(server: DnsServer) -> None:
 
 
 async def test_everything_else_that_is_observed(server: DnsServer) -> None:
-    """Code, counts, flags, shortest TTL and serial number are there for expectations."""
+    """Expectations can use the code, counts, flags, shortest TTL and serial number."""
     _, attempt = await ask("two.test", server=server.server)
     observed = {name: value(None) if callable(value) else value for name, value in attempt.observed.items()}
     assert observed == {
@@ -162,7 +162,7 @@ async def test_serial_number_and_authority_of_a_zone(server: DnsServer) -> None:
 
 
 async def test_measurements_of_an_answer(server: DnsServer) -> None:
-    """An answer gives blackbox_exporter's series, and code and TTL besides."""
+    """An answer has blackbox_exporter's series, and also the code and the TTL."""
     started = perf_counter()
     _, attempt = await ask("two.test", server=server.server)
     took_seconds = perf_counter() - started
@@ -200,7 +200,7 @@ async def test_the_request_phase_is_the_time_the_server_took(server: DnsServer) 
 
 
 async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
-    """The AD flag is observed, and AA told apart from it."""
+    """The flags AD and AA are observed separately."""
     _, attempt = await ask("authentic.test", server=server.server)
     assert (attempt.observed["authenticated_data"], attempt.observed["authoritative"]) == (True, False)
 
@@ -241,21 +241,21 @@ async def test_flags_of_a_validating_resolver(server: DnsServer) -> None:
         ),
     ],
 )
-def test_failures(run: Callable[..., Result], target: str, reason: Reason, detail: str) -> None:
-    """Each thing that can go wrong has its reason and says what happened."""
+def test_each_failure_has_its_reason(run: Callable[..., Result], target: str, reason: Reason, detail: str) -> None:
+    """Each kind of failure has its reason, and its detail says what happened."""
     result = run(target, timeout="600ms" if "0.6 s" in detail else "30s")
     assert (result.status, result.reason, result.detail) == (ResultStatus.ERROR, reason, detail)
 
 
 @pytest.mark.parametrize("target", ["www.test", "spoofed.test", "truncated.test", "tcp-drip.test", "alias.test"])
-def test_successes(run: Callable[..., Result], target: str) -> None:
-    """A right answer is found, behind forgeries, over TCP when it was cut short, and in single bytes."""
+def test_the_right_answer_is_found(run: Callable[..., Result], target: str) -> None:
+    """The right answer is found behind forgeries, over TCP after truncation, and in pieces of one byte."""
     result = run(target, "expect: [{answers: 192.0.2.10}]")
     assert (result.status, result.detail) == (ResultStatus.OK, "")
 
 
 def test_forgeries_are_logged(run: Callable[..., Result]) -> None:
-    """Whoever looks at the log sees each datagram that was ignored and why."""
+    """The log lists each datagram that was ignored, and why."""
     whys = [line.fields["why"] for line in run("spoofed.test").log if line.message == "ignored a datagram"]
     assert whys == [
         "its id is another",
@@ -290,7 +290,7 @@ def test_a_silent_server_costs_the_timeout_and_keeps_its_series(run: Callable[..
     ],
 )
 def test_expectations_about_answers(run: Callable[..., Result], keys: str, reason: Reason | None) -> None:
-    """Some, all or none of certain answers can be demanded, and everything else that is observed."""
+    """A check can expect some, all or none of certain answers, and everything else that is observed."""
     assert run("two.test", keys).reason == reason
 
 
@@ -306,13 +306,13 @@ def test_expectations_about_answers(run: Callable[..., Result], keys: str, reaso
         ("refused.test", "expect: [{rcode: {in: [REFUSED, NOTIMP]}}]"),
     ],
 )
-def test_absence_can_be_what_is_wanted(run: Callable[..., Result], target: str, keys: str) -> None:
-    """Who expects an error code or an empty answer is not failed for having no answers."""
+def test_absence_can_be_expected(run: Callable[..., Result], target: str, keys: str) -> None:
+    """A check that expects an error code or an empty answer does not fail because there are no answers."""
     assert run(target, keys).status is ResultStatus.OK
 
 
 def test_a_check_made_by_hand_needs_records_too(runner: AsyncCheckRunner, server: DnsServer) -> None:
-    """An empty answer fails a check that was made in Python and says nothing about it."""
+    """An empty answer fails a check that was made in Python without expectations."""
     results: list[Result] = []
     settings = DnsSettings(server=server.server)
     runner.run_all([Check(name="it", check_type="dns", target="nodata.test", settings=settings)], results.append)
@@ -320,7 +320,7 @@ def test_a_check_made_by_hand_needs_records_too(runner: AsyncCheckRunner, server
 
 
 async def test_records_of_other_names_are_not_counted(server: DnsServer) -> None:
-    """A record that the question does not lead to is in the series of the answer section alone."""
+    """A record that the question does not lead to counts only in the series of the answer section."""
     _, attempt = await ask("stray.test", server=server.server)
     assert (attempt.observed["answer_count"], answers_of(attempt)) == (0, ())
     assert measured(attempt)["probe_dns_answer_rrs"] == 1
@@ -328,7 +328,7 @@ async def test_records_of_other_names_are_not_counted(server: DnsServer) -> None
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_every_transport(server: DnsServer, ca_file: Path, transport: str) -> None:
-    """The same question can be asked over UDP, TCP and TLS, and the server sees it come that way."""
+    """The same question can be asked over UDP, TCP and TLS, and the server receives it over that transport."""
     place = f"localhost:{server.tls_port if transport == 'tls' else server.port}"
     tls = {"ca_file": str(ca_file)}
     result, attempt = await ask("www.test", server=place, transport=transport, tls_config=tls)
@@ -337,22 +337,22 @@ async def test_every_transport(server: DnsServer, ca_file: Path, transport: str)
 
 
 async def test_an_untrusted_certificate_fails_and_is_shown(server: DnsServer) -> None:
-    """DNS over TLS verifies the server; the facts of a refused certificate are measured all the same."""
+    """DNS over TLS verifies the server; the facts of a rejected certificate are measured nevertheless."""
     result, attempt = await ask("www.test", server=f"localhost:{server.tls_port}", transport="tls")
     values = measured(attempt)
     assert (result.reason, values["probe_tls_verified"]) == (Reason.CERTIFICATE, 0)
     assert values["probe_ssl_earliest_cert_expiry"] > 0
 
 
-async def test_truncation_is_observed_when_tcp_gives_the_rest(server: DnsServer) -> None:
+async def test_truncation_is_observed_when_tcp_returns_the_rest(server: DnsServer) -> None:
     """An answer that needed TCP is marked, and the time of both exchanges is in the phases."""
     _, attempt = await ask("many.test", server=server.server)
     assert (attempt.observed["truncated"], attempt.observed["answer_count"]) == (True, 100)
     assert [asked.transport for asked in server.asked[-2:]] == ["udp", "tcp"]
 
 
-async def test_a_larger_payload_spares_tcp(server: DnsServer) -> None:
-    """EDNS announces how large a datagram may be; the answer then comes in one."""
+async def test_a_larger_payload_avoids_tcp(server: DnsServer) -> None:
+    """EDNS announces a larger datagram size, so that the answer fits into one."""
     _, attempt = await ask("many.test", server=server.server, edns_payload=4096)
     assert (attempt.observed["truncated"], attempt.observed["additional_count"]) == (False, 1)
     assert server.asked[-1].query.payload == 4096
@@ -369,7 +369,7 @@ async def test_options_of_the_query_reach_the_server(server: DnsServer) -> None:
     assert (secure.edns, secure.ednsflags, secure.payload) == (0, dns.flags.DO, 1232)
 
 
-async def test_ids_are_not_to_be_guessed(server: DnsServer) -> None:
+async def test_ids_cannot_be_guessed(server: DnsServer) -> None:
     """Every query has an id of its own."""
     for _ in range(20):
         await ask("www.test", server=server.server)
@@ -378,21 +378,21 @@ async def test_ids_are_not_to_be_guessed(server: DnsServer) -> None:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_the_source_address_is_used(server: DnsServer, transport: str) -> None:
-    """A server that answers by who asks (split horizon) can be asked as somebody."""
+    """A server with a split horizon sees the configured address."""
     await ask("www.test", server=server.server, source_ip="127.0.0.9", transport=transport)
     assert server.asked[-1].source == "127.0.0.9"
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_a_foreign_source_address_is_our_own_fault(server: DnsServer, transport: str) -> None:
-    """An address this host has not is never blamed on the server."""
+async def test_a_foreign_source_address_is_a_local_failure(server: DnsServer, transport: str) -> None:
+    """An address that this host does not have is never blamed on the server."""
     result, _ = await ask("www.test", server=server.server, source_ip="203.0.113.9", transport=transport)
     assert result.reason is Reason.LOCAL
     assert "cannot assign requested address" in result.detail
 
 
-async def test_nobody_listens() -> None:
-    """A closed port is noticed at once, over UDP too."""
+async def test_a_closed_port_is_refused() -> None:
+    """A closed port is noticed at once, even over UDP."""
     place = f"127.0.0.1:{free_port()}"
     result, attempt = await ask("www.test", server=place)
     assert (result.reason, result.detail) == (
@@ -402,8 +402,8 @@ async def test_nobody_listens() -> None:
     assert measured(attempt)["probe_dns_duration_seconds{request}"] < 10
 
 
-async def test_truncated_and_no_tcp() -> None:
-    """A server that cuts its answer short and refuses TCP has failed to give it."""
+async def test_a_truncated_answer_without_tcp_is_a_failure() -> None:
+    """A server that truncates its answer and refuses TCP fails the check."""
     with run_dns_server(tcp=False) as udp_only:
         result, _ = await ask("truncated.test", server=udp_only.server)
     assert result.reason is Reason.CONNECT_REFUSED
@@ -439,7 +439,7 @@ def system_of(tmp_path: Path, *servers: str) -> Network:
 
 @pytest.fixture
 def system_server() -> Iterator[DnsServer]:
-    """A server where the system's are, on port 53, at an address that is this process's alone."""
+    """A name server in place of the system's: on port 53, at an address that only this process uses."""
     host = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
     with socket.socket(type=socket.SOCK_DGRAM) as trial:
         try:
@@ -457,7 +457,7 @@ async def test_the_systems_server_is_asked(system_server: DnsServer, tmp_path: P
 
 
 async def test_the_systems_servers_take_turns(system_server: DnsServer, tmp_path: Path) -> None:
-    """When the first server refuses, the next is asked, and the log tells."""
+    """When the first server refuses, the next one is asked, and the log says so."""
     result, attempt = await ask("www.test", system_of(tmp_path, "127.0.53.10", system_server.host))
     assert result.status is ResultStatus.OK
     assert [line.fields["server"] for line in attempt.log if line.message == "going on to the next server"] == [
@@ -466,7 +466,7 @@ async def test_the_systems_servers_take_turns(system_server: DnsServer, tmp_path
 
 
 async def test_all_of_the_systems_servers_refuse(tmp_path: Path) -> None:
-    """When none answers, the failure is that of the last."""
+    """If no server answers, the failure is that of the last one."""
     result, _ = await ask("www.test", system_of(tmp_path, "127.0.53.10", "127.0.53.11"))
     assert result.reason is Reason.CONNECT_REFUSED
 
@@ -484,14 +484,14 @@ async def test_a_cancelled_check_leaves_nothing_behind(server: DnsServer) -> Non
 
 
 @pytest.mark.parametrize("target", ["www.test", "many.test"])
-def test_an_event_loop_without_uvloop_will_do(server: DnsServer, target: str) -> None:
-    """Where there is no uvloop, asyncio's own loop asks as well."""
+def test_an_event_loop_without_uvloop_works(server: DnsServer, target: str) -> None:
+    """Without uvloop, the check runs on asyncio's own loop."""
     result, _ = asyncio.run(ask(target, server=server.server))
     assert result.status is ResultStatus.OK
 
 
 def test_dnsmasq_agrees(start_dnsmasq: Callable[..., Dnsmasq], run: Callable[..., Result]) -> None:
-    """A real server is understood: records, absence, and the names it refuses."""
+    """The records, empty answers and refusals of a real server are understood."""
     dnsmasq = start_dnsmasq(["--host-record=www.test,192.0.2.1", "--txt-record=txt.test,a,b", "--local=/test/"])
     found = run("www.test", "expect: [{answers: 192.0.2.1}]", at=dnsmasq.server)
     text = run("txt.test", "record_type: TXT, expect: [{answers: ab}]", at=dnsmasq.server)
@@ -547,7 +547,7 @@ def test_dnsmasq_agrees(start_dnsmasq: Callable[..., Dnsmasq], run: Callable[...
     ],
 )
 def test_names_that_cannot_be_asked_for(target: str, settings: dict[str, object], problem: str) -> None:
-    """A target that is not a name is refused when the configuration is loaded."""
+    """A target that is not a name is rejected when the configuration is loaded."""
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - the whole text is compared
         validate_name(target, DnsSettings.model_validate(settings))
     assert str(raised.value) == problem
@@ -569,7 +569,7 @@ def test_names_that_cannot_be_asked_for(target: str, settings: dict[str, object]
     ],
 )
 def test_names_that_can_be_asked_for(target: str, settings: dict[str, object], name: str) -> None:
-    """Whatever DNS has names for can be asked for, and what is not a host's name too."""
+    """Any name that DNS allows can be asked for, even one that cannot be a host name."""
     assert validate_name(target, DnsSettings.model_validate(settings)) == name
 
 
@@ -593,8 +593,8 @@ def test_names_that_can_be_asked_for(target: str, settings: dict[str, object], n
         ("tls_config: {server_name: 'https://ns.example:853'}", "is a URL; write ns.example"),
     ],
 )
-def test_servers_that_are_urls_are_refused(keys: str, problem: str) -> None:
-    """A server is a host with or without a port, and who wrote a URL is told what to write."""
+def test_servers_that_are_urls_are_rejected(keys: str, problem: str) -> None:
+    """A server is a host with or without a port; the error for a URL says what to write."""
     with pytest.raises(ConfigError) as raised:
         parse_config(f"checks: [{{name: it, type: dns, target: www.example, {keys}}}]", "c.yml", {"dns": DNS})
     assert str(raised.value).endswith(problem)
@@ -623,14 +623,14 @@ def test_servers_that_are_urls_are_refused(keys: str, problem: str) -> None:
         {"edns_payload": 65536},
     ],
 )
-def test_settings_that_are_refused(settings: dict[str, object]) -> None:
-    """What cannot be asked is refused when the configuration is loaded."""
+def test_settings_that_are_rejected(settings: dict[str, object]) -> None:
+    """What cannot be asked is rejected when the configuration is loaded."""
     with pytest.raises(ValueError, match="validation error"):
         DnsSettings.model_validate(settings)
 
 
 def test_types_have_one_spelling() -> None:
-    """Types and classes are known by their usual names, however they are written."""
+    """Types and classes have their usual names, in any case, and numbers stand for the same ones."""
     settings = DnsSettings.model_validate({"record_type": "type28", "record_class": "ch"})
     assert (settings.record_type, settings.record_class) == ("AAAA", "CH")
 
@@ -648,7 +648,7 @@ def question_for(name: str, record_type: str) -> Question:
 
 @given(st.binary(min_size=12, max_size=600))
 def test_any_octets_are_an_answer_or_malformed(wire: bytes) -> None:
-    """Reading ends in an answer or in `protocol`, whatever the octets."""
+    """Any octets are either an answer or a failure with reason `protocol`."""
     try:
         read = DnsAnswer(wire, question_for("test", "ANY"))
     except CheckFailed as failure:
@@ -662,7 +662,7 @@ QUESTIONS = st.sampled_from(["test. ANY", "long.test. TXT", "alias.test. A", "no
 
 @given(QUESTIONS, st.data())
 def test_damaged_answers_are_read_as_dnspython_reads_them(question: str, data: st.DataObject) -> None:
-    """What dnspython can make of an answer with changed octets is read, to the same result; the rest is malformed."""
+    """Answers with changed octets are read with the same result as in dnspython, or are malformed."""
     name, kind = question.split()
     query = dns.message.make_query(name, kind, use_edns=True)
     wire = bytearray(answer(query).to_wire(max_size=65535))
@@ -688,7 +688,7 @@ def test_damaged_answers_are_read_as_dnspython_reads_them(question: str, data: s
 
 
 def test_only_what_repeats_the_question_answers_it() -> None:
-    """Id, direction, kind of request and question decide; the case of the name does not."""
+    """Id, direction, opcode and question must match; the case of the name does not matter."""
     query = dns.message.make_query("www.test", "A", id=0x0102)
     wire = answer(query).to_wire()
     asked = question_for("WWW.test", "A")

@@ -48,7 +48,7 @@ def runner() -> Iterator[AsyncCheckRunner]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[DnsServer]:
-    """The scripted name server, as the check's own and as others."""
+    """The scripted name server, both as the check's own and in comparisons."""
     with run_dns_server() as running:
         yield running
 
@@ -78,7 +78,7 @@ def test_servers_that_agree(runner: AsyncCheckRunner, start_dnsmasq: Callable[..
 
 
 def test_split_horizons(runner: AsyncCheckRunner, start_dnsmasq: Callable[..., Dnsmasq]) -> None:
-    """Different answers fail the check and are shown; where they are meant to differ, `agreement: false` says so."""
+    """Different answers fail the check and are shown; with `agreement: false`, they are expected."""
     inside = start_dnsmasq(["--host-record=www.test,10.0.0.1"])
     outside = start_dnsmasq(["--host-record=www.test,192.0.2.1"])
     keys = f"server: '{inside.server}', compare: [{{server: '{outside.server}', name: outside}}]"
@@ -93,7 +93,7 @@ def test_split_horizons(runner: AsyncCheckRunner, start_dnsmasq: Callable[..., D
 
 
 def test_drift_of_secondaries(runner: AsyncCheckRunner, tmp_path: Path, certificate: CertificateFiles) -> None:
-    """Serial numbers of BIND and Knot are compared: each one's serial and how far it is behind."""
+    """Serial numbers of BIND and Knot are compared: each has its serial and how far it is behind."""
     with run_bind(tmp_path / "bind", certificate, serial=100) as bind, run_knot(tmp_path / "knot", serial=90) as knot:
         keys = (
             f"record_type: SOA, server: '127.0.0.1:{bind.port}', compare: [{{server: '127.0.0.1:{knot}', name: ns2}}]"
@@ -152,7 +152,7 @@ def test_each_servers_failure_is_named(
 
 
 def test_a_silent_server_leaves_time_for_the_others(runner: AsyncCheckRunner, server: DnsServer) -> None:
-    """A server that does not answer is named before the time of the check is up, and everything else is judged."""
+    """A server that does not answer is named before the check times out, and everything else is judged."""
     keys = f"server: '{server.server}', transport: tcp, compare: [{{transport: udp, name: ns2}}]"
     began = perf_counter()
     result = run(runner, "garbage.test", f"{keys}, expect: [{{rcode: NXDOMAIN}}, {{agreement: true}}]", "2s")
@@ -162,8 +162,8 @@ def test_a_silent_server_leaves_time_for_the_others(runner: AsyncCheckRunner, se
     assert [outcome.ok for outcome in result.expectations] == [True, False]
 
 
-def test_a_silent_server_of_its_own(runner: AsyncCheckRunner, server: DnsServer) -> None:
-    """Without an answer of the check's own server, the others are still measured, and nothing is left open."""
+def test_a_silent_own_server_does_not_stop_the_comparison(runner: AsyncCheckRunner, server: DnsServer) -> None:
+    """If the check's own server does not answer, the others are still measured, and nothing is left open."""
     keys = f"server: '{server.server}', compare: [{{transport: tcp}}]"
     result = run(runner, "silent.test", keys, "1s")
     assert result.reason is Reason.TIMEOUT
@@ -186,7 +186,7 @@ def test_comparisons_go_only_where_the_check_may(runner: AsyncCheckRunner, serve
 
 
 async def test_a_cancelled_comparison_leaves_nothing_behind(server: DnsServer) -> None:
-    """A check that is cut off cuts off its comparisons at once, and says which servers it was waiting for."""
+    """A cancelled check cancels its comparisons at once, and reports the servers it was waiting for."""
     text = f"""checks: [{{name: it, type: dns, target: www.test, server: '{server.server}', timeout: 30s,
         compare: [{{server: '{server.server}', transport: tcp, name: ns2}}]}}]"""
     [check] = parse_config(text.replace("www.test", "tcp-silent.test"), "c.yml", {"dns": DNS}).checks
@@ -225,8 +225,8 @@ def test_serial_numbers_wrap(serial: int, other: int, behind: int) -> None:
         ("compare: [ns2.example], expect: [{serial_difference: 0}]", "answers of type A are not known by a serial"),
     ],
 )
-def test_comparisons_that_are_refused(keys: str, problem: str) -> None:
-    """What cannot be compared is refused when the configuration is loaded."""
+def test_comparisons_that_are_rejected(keys: str, problem: str) -> None:
+    """What cannot be compared is rejected when the configuration is loaded."""
     with pytest.raises(ConfigError, match="checks") as raised:
         parse_config(f"checks: [{{name: it, type: dns, target: www.test, {keys}}}]", "c.yml", {"dns": DNS})
     assert problem in str(raised.value)

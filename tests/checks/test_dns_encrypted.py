@@ -1,4 +1,4 @@
-"""Type `dns` over HTTPS and QUIC: against BIND, and against servers that answer wrongly, slowly or not at all."""
+"""Type `dns` over HTTPS and QUIC: against BIND, and against servers that answer wrongly, slowly or never."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_bind_over_every_transport(bind: Bind, run: Run, port: str, keys: str) -
 
 
 def test_delegations_of_bind(bind: Bind, run: Run) -> None:
-    """A delegation is authority and additional records, and NOERROR without an answer is what is expected."""
+    """A delegation has authority and additional records, and NOERROR without an answer can be expected."""
     keys = """expect: [{answer_count: 0}, {authority: [ns1.child.test, ns2.child.test]},
         {additional: [192.0.2.54, 2001:db8::54]},
         {authority_records: {all_match: '^child[.]test[.]\\t300\\tIN\\tNS\\t'}},
@@ -144,7 +144,7 @@ def test_certificates_of_bind(bind: Bind, run: Run, transport: str) -> None:
 def test_bad_answers_over_https(
     ca: trustme.CA, run: Run, sent: list[bytes], reason: Reason, detail: str | None
 ) -> None:
-    """What is not an answer fails the check and says why."""
+    """A response that is not an answer fails the check and says why."""
     with run_http2_server(ca, settings(), *sent) as server:
         result = run(f"127.0.0.1:{server.port}", "transport: https")
     assert result.reason is reason
@@ -152,7 +152,7 @@ def test_bad_answers_over_https(
 
 
 def test_a_byte_at_a_time_over_https(ca: trustme.CA, run: Run) -> None:
-    """An answer in pieces of one byte is an answer; so is one in several frames."""
+    """An answer may arrive in pieces of one byte or in several frames."""
     sent = settings() + head("200", DNS_MESSAGE) + data(RIGHT[:20], end=False) + data(RIGHT[20:])
     with run_http2_server(ca, *[bytes((octet,)) for octet in sent]) as server:
         result = run(f"127.0.0.1:{server.port}", "transport: https, expect: [{answers: 192.0.2.10}]")
@@ -161,7 +161,7 @@ def test_a_byte_at_a_time_over_https(ca: trustme.CA, run: Run) -> None:
 
 @pytest.mark.parametrize(("age", "ttl"), [("100", 200), ("5000", 0), ("-1", 300), ("soon", 300), ("9" * 400, 300)])
 def test_time_in_a_cache_counts(ca: trustme.CA, run: Run, age: str, ttl: int) -> None:
-    """The time that a response has spent in an HTTP cache is no longer left of the time to live (section 5.1)."""
+    """The time that a response has spent in an HTTP cache is subtracted from its TTL (section 5.1)."""
     with run_http2_server(ca, settings(), head("200", [*DNS_MESSAGE, ("age", age)]), data(RIGHT)) as server:
         result = run(f"127.0.0.1:{server.port}", "transport: https")
     assert (failure_of(result), measured(result)["probe_dns_answer_ttl_seconds"]) == ((None, ""), ttl)
@@ -187,7 +187,7 @@ def test_servers_without_http2_are_asked_over_http1(ca: trustme.CA, run: Run) ->
 
 @pytest.mark.parametrize("transport", ["https", "quic"])
 def test_silent_servers_cost_the_timeout(ca: trustme.CA, run: Run, transport: str) -> None:
-    """A server that shakes hands and falls silent ends at the timeout, in the phase `request`."""
+    """A server that falls silent after the handshake causes a timeout in the phase `request`."""
     certificate = certificates.valid(ca, "127.0.0.1")
     context = server_context(certificate)
     context.set_alpn_protocols(["h2"])
@@ -268,13 +268,13 @@ def say_other(change: Callable[[bytes], bytes]) -> Callable[[QuicConnection, int
 def test_bad_answers_over_quic(
     ca: trustme.CA, run: Run, step: Callable[[QuicConnection, int, bytes], None], reason: Reason | None, detail: str
 ) -> None:
-    """What is not an answer fails the check and says why; pieces of one byte are an answer."""
+    """A response that is not an answer fails the check and says why; pieces of one byte are accepted."""
     with run_doq_server(certificates.valid(ca, "127.0.0.1"), step) as server:
         assert failure_of(run(server.server, "transport: quic")) == (reason, detail)
 
 
 def test_other_servers_over_quic(ca: trustme.CA, run: Run) -> None:
-    """A server of something else, a closed port and a wrong certificate have their own reasons."""
+    """A server of another protocol, a closed port and a wrong certificate have their own reasons."""
     valid = certificates.valid(ca, "127.0.0.1")
     with run_doq_server(valid, say, alpn="h3") as server:
         assert failure_of(run(server.server, "transport: quic")) == (

@@ -1,4 +1,4 @@
-"""What answers are expected to be: every way to write it, and what no answer can be."""
+"""Expected answers: every way to write them, and operands that no answer can match."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def holds() -> Iterator[Callable[[str, str, str], bool]]:
 def test_the_same_answer_may_be_written_in_many_ways(
     holds: Callable[[str, str, str], bool], name: str, record_type: str, holding: list[str], failing: list[str]
 ) -> None:
-    """Case, final dots, scripts, spellings of addresses, preferences and quotes make no difference; all else does."""
+    """Case, final dots, scripts, spellings of addresses, preferences and quotes do not matter; everything else does."""
     judged = {text: holds(name, record_type, text) for text in (*holding, *failing)}
     assert judged == {**dict.fromkeys(holding, True), **dict.fromkeys(failing, False)}
 
@@ -122,8 +122,8 @@ def test_the_same_answer_may_be_written_in_many_ways(
          'retry_on[0].answers.eq: "x.test" is not an IPv4 address, and a record of type A holds nothing else'),
     ],
 )  # fmt: skip
-def test_what_no_answer_can_be_is_refused(keys: str, problem: str) -> None:
-    """An expectation that no answer of the type asked for can meet is refused when the configuration is loaded."""
+def test_what_no_answer_can_be_is_rejected(keys: str, problem: str) -> None:
+    """An expectation that no answer of the type asked for can meet is rejected when the configuration is loaded."""
     with pytest.raises(ConfigError) as raised:
         parse_config(f"checks: [{{name: it, type: dns, target: www.test, {keys}}}]", "c.yml", {"dns": DNS})
     assert str(raised.value).partition("checks[0].")[2] == problem
@@ -140,6 +140,6 @@ def test_what_no_answer_can_be_is_refused(keys: str, problem: str) -> None:
         "record_type: TYPE65280, expect: [{answers: '\\# 1 ff'}]",
     ],
 )
-def test_what_an_answer_can_be_is_taken(keys: str) -> None:
-    """What depends on the answer is judged when it is there."""
+def test_what_an_answer_can_be_is_accepted(keys: str) -> None:
+    """An operand that depends on the answer is judged once the answer is there."""
     assert parse_config(f"checks: [{{name: it, type: dns, target: www.test, {keys}}}]", "c.yml", {"dns": DNS}).checks

@@ -69,14 +69,14 @@ def run() -> Iterator[Callable[[str, str], Result]]:
 def test_records_of_every_section(
     run: Callable[[str, str], Result], target: str, holding: list[str], failing: list[str]
 ) -> None:
-    """Names are equal without regard to case and final dot, whole records in any spacing; patterns see every record."""
+    """Names are compared without case and final dot, whole records in any spacing; patterns see every record."""
     result = run(target, f"expect: [{{rcode: NOERROR}}, {', '.join([*holding, *failing])}]")
     judged = {outcome.expectation.label: outcome.ok for outcome in result.expectations[1:]}
     assert list(judged.values()) == [True] * len(holding) + [False] * len(failing), judged
 
 
 def test_large_answers_are_judged_apart(run: Callable[[str, str], Result]) -> None:
-    """A large answer is judged in another process, its sections in the same forms as those of a small one."""
+    """A large answer is judged in another process, which sees the same sections as for a small one."""
     met = "{answer_records: {all_match: '^long[.]test[.]\\t300\\tIN\\tTXT\\t(\"x{255}\" ?){3}'}},"
     met += "{answers: {matches: ^x+$}}"
     missed = "{authority: {any_of: [ns.test]}}, {answer_records: {matches: '\\tMX\\t'}}"
@@ -86,15 +86,15 @@ def test_large_answers_are_judged_apart(run: Callable[[str, str], Result]) -> No
 
 
 def test_answers_to_any_are_compared_as_each_type_is(run: Callable[[str, str], Result]) -> None:
-    """Among answers of all types, names are equal without regard to case and final dot, too, and texts are not."""
+    """In an answer of all types, names are still compared without case and final dot, and texts exactly."""
     met = "{answers: {all_of: [NS.test., mail.test, '\"v=spf1 -all\"', v=spf1 -all]}}"
     result = run("test", f"record_type: ANY, expect: [{met}, {{answers: {{none_of: [V=SPF1 -all]}}}}]")
     assert [outcome.ok for outcome in result.expectations if not outcome.expectation.is_default] == [True, True]
 
 
 @pytest.mark.parametrize("keys", ["expect: [{rcode: NOERROR}]", "expect: [{answer_count: 0}]"])
-def test_no_records_are_what_is_expected(run: Callable[[str, str], Result], keys: str) -> None:
-    """NOERROR without records is good when rcode or answer_count are asked for, and otherwise not."""
+def test_an_empty_answer_can_be_expected(run: Callable[[str, str], Result], keys: str) -> None:
+    """NOERROR without records passes if rcode or answer_count is expected, and fails otherwise."""
     assert run("nodata.test", keys).reason is None
     assert run("nodata.test", "expect: [{duration: {lt: 30s}}]").reason is Reason.EXPECTATION
 
@@ -144,7 +144,7 @@ def test_whole_records_are_written_as_in_a_zone_file(record: str, line: str) -> 
 
 
 async def test_long_sections_are_read_the_same_in_turns() -> None:
-    """A long section has the same records when the event loop gets its turns in between."""
+    """Reading a long section with turns for the event loop yields the same records."""
     answer = wire_answer([f"n{number}.test. 300 IN DS 1 8 2 {'AB' * 32}" for number in range(900)])
     assert await read_section(answer, Section.ANSWER, record_line) == read_section_at_once(
         answer, Section.ANSWER, record_line

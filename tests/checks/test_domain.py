@@ -109,7 +109,7 @@ def test_a_name_in_another_script_is_asked_for_in_ascii(run: Callable[..., Resul
 
 
 def test_an_expired_domain_and_one_on_hold_fail(run: Callable[..., Result]) -> None:
-    """Both are expected not to be by default."""
+    """By default, a check expects neither."""
     events = [{"eventAction": "expiration", "eventDate": "2020-01-01T00:00:00Z"}]
     expired = by_rdap(run, {PATH: rdap(rdap_domain(events=events))})
     assert (expired.status, expired.reason) == (ResultStatus.ERROR, Reason.EXPECTATION)
@@ -119,7 +119,7 @@ def test_an_expired_domain_and_one_on_hold_fail(run: Callable[..., Result]) -> N
 
 
 def test_a_name_below_a_domain_is_explained(run: Callable[..., Result]) -> None:
-    """A 404 is not a failure of the server; the detail says what to ask about."""
+    """A 404 is not the server's failure; the detail says which domain to ask about."""
     result = by_rdap(run, {}, target="www.shop.example")
     assert outcome(result) == (
         ResultStatus.ERROR,
@@ -137,7 +137,7 @@ def test_a_free_name_can_be_expected(answer: str, run: Callable[..., Result]) ->
 
 
 def test_whois_is_asked_when_rdap_fails(run: Callable[..., Result]) -> None:
-    """The check succeeds, and its log says why RDAP did not."""
+    """The check succeeds, and its log says why RDAP failed."""
     with run_http_server({PATH: respond(503)}) as broken, serve(whois(WHOIS_ANSWER)) as server:
         result = run(f'rdap_server: "{broken.url("/")}", whois_server: "{server.target}"')
     assert outcome(result) == OK
@@ -258,7 +258,7 @@ def test_a_certificate_that_is_not_trusted_fails(
 
 
 def test_referrals_are_followed(run: Callable[..., Result]) -> None:
-    """A server such as IANA's names another one, which is asked the same."""
+    """A server such as IANA's refers to another one, which gets the same query."""
     asked: list[bytes] = []
     with serve(whois(WHOIS_ANSWER, asked)) as registry:
         answer = (
@@ -268,7 +268,7 @@ def test_referrals_are_followed(run: Callable[..., Result]) -> None:
     assert asked == [b"shop.example\r\n"] * 2
 
 
-def test_referrals_in_a_circle_are_refused(run: Callable[..., Result]) -> None:
+def test_referrals_in_a_circle_are_rejected(run: Callable[..., Result]) -> None:
     """A server that refers to itself, or to what is not a server, breaks the protocol."""
 
     def refer_to_itself(connection: socket.socket) -> None:
@@ -311,7 +311,7 @@ def test_a_date_that_cannot_be_read_is_logged_with_its_line(run: Callable[..., R
 
 
 def test_a_bootstrap_file_chooses_the_server(run: Callable[..., Result], tmp_path: Path) -> None:
-    """The longest match of whole labels counts."""
+    """The longest match of whole labels wins."""
     file = tmp_path / "dns.json"
     with run_http_server({PATH: rdap(rdap_domain())}) as server:
         file.write_text(
@@ -336,13 +336,13 @@ def test_a_bootstrap_file_chooses_the_server(run: Callable[..., Result], tmp_pat
         ("expect: [{domain_status: odd}]", "shop.example", "is not a status of a domain"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(keys: str, target: str, fault: str) -> None:
+def test_settings_that_cannot_work_are_rejected(keys: str, target: str, fault: str) -> None:
     """The configuration names what is wrong."""
     with pytest.raises(ConfigError, match=fault):
         parse_config(f"checks: [{{name: it, type: domain, target: '{target}', {keys}}}]", "f.yml", {"domain": DOMAIN})
 
 
-def test_a_faulty_bootstrap_file_is_refused(tmp_path: Path) -> None:
+def test_a_faulty_bootstrap_file_is_rejected(tmp_path: Path) -> None:
     """The file is read when the configuration is loaded."""
     file = tmp_path / "dns.json"
     file.write_text('{"services": [1]}')

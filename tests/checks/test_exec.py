@@ -100,7 +100,7 @@ def test_expectations_judge_status_values_and_output(run: Callable[..., Result])
 def test_the_environment_is_minimal(
     run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PATH, LANG and the configured variables are all there is; arguments are not read by a shell."""
+    """Only PATH, LANG and the configured variables are set; no shell reads the arguments."""
     monkeypatch.setenv("NYXMON_SECRET", "leak")
     script = 'env > {directory}/env; for one; do echo "$one"; done > {directory}/arguments'
     run(script, "environment: {TOKEN: t}, working_directory: /usr", arguments=', "a b", "$(id); *"')
@@ -142,7 +142,7 @@ def is_running(pid_file: Path) -> bool:
 
 
 def test_a_program_that_hangs_is_killed_with_its_group(run: Callable[..., Result], tmp_path: Path) -> None:
-    """At the timeout the program and its descendants die, though they ignore SIGTERM; no zombie is left."""
+    """At the timeout, the program and its descendants are killed, even if they ignore SIGTERM; no zombie is left."""
     script = (
         "trap '' TERM; echo $$ > {directory}/parent; (trap '' TERM; sleep 1000 & echo $! > {directory}/child; wait)"
     )
@@ -157,7 +157,7 @@ def test_a_program_that_hangs_is_killed_with_its_group(run: Callable[..., Result
 
 
 def test_what_a_program_leaves_behind_is_killed(run: Callable[..., Result], tmp_path: Path) -> None:
-    """The check is done when its program exits, though a descendant holds the pipe open."""
+    """The check is done when its program exits, even if a descendant holds the pipe open."""
     result = run("sleep 1000 & echo $! > {directory}/child; echo fine; exit 0")
     assert outcome(result) == OK
     assert result.duration_seconds < 10
@@ -178,7 +178,7 @@ def test_descendants_that_this_process_adopts_are_reaped(run: Callable[..., Resu
 
 
 def test_a_program_on_a_dead_mount_is_local(tmp_path: Path, runner: AsyncCheckRunner) -> None:
-    """Only the checks that need the mount fail; the process goes on."""
+    """Only the checks that need the mount fail; the process continues."""
     with run_dead_mount(tmp_path / "mount") as mount:
         (mount.source / "plugin").write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
         (mount.source / "plugin").chmod(0o755)
@@ -215,13 +215,13 @@ def test_output_is_capped(run: Callable[..., Result]) -> None:
 
 
 def test_standard_error_is_logged(run: Callable[..., Result]) -> None:
-    """What went wrong is on the page of the check."""
+    """The error output is on the page of the check."""
     result = run("echo oops >&2; exit 3")
     assert any(line.fields.get("text") == "oops\n" for line in result.log)
 
 
 def test_a_program_killed_by_a_signal_is_named(run: Callable[..., Result]) -> None:
-    """It has no exit status."""
+    """There is no exit status in that case."""
     expected = (ResultStatus.ERROR, Reason.PROTOCOL, "the program was killed by SIGSEGV")
     assert outcome(run("kill -SEGV $$")) == expected
 
@@ -242,7 +242,7 @@ def test_a_program_that_cannot_be_started_is_local(run: Callable[..., Result], t
 
 
 def test_fifty_programs_at_once_do_not_block_each_other(runner: AsyncCheckRunner) -> None:
-    """Programs run concurrently: fifty that sleep half a second take much less than 25 seconds."""
+    """Programs run concurrently: fifty that sleep for half a second take much less than 25 seconds."""
     items = [f'{{name: c-{number}, type: exec, target: t, command: ["sleep", "0.5"]}}' for number in range(50)]
     config = parse_config(f"checks: [{', '.join(items)}]", "checks.yml", {"exec": EXEC}, allow_programs=True)
     results: list[Result] = []
@@ -272,8 +272,8 @@ async def test_starting_a_program_does_not_block_the_loop() -> None:
     assert longest < 0.5
 
 
-async def test_a_start_that_is_given_up_leaves_no_process() -> None:
-    """A check that is cut off while its program starts kills it as soon as it has started."""
+async def test_a_cancelled_start_leaves_no_process() -> None:
+    """A check that is cancelled while its program starts kills it as soon as it has started."""
     before = children_and_zombies()
     processes = ChildProcesses()
     for _ in range(20):
@@ -302,7 +302,7 @@ async def test_a_start_that_is_given_up_leaves_no_process() -> None:
         ("command: ['true'], output_limit: 2MiB", "output_limit: "),
     ],
 )
-def test_settings_without_meaning_are_refused(keys: str, problem: str) -> None:
+def test_settings_without_meaning_are_rejected(keys: str, problem: str) -> None:
     """Each mistake is reported at its place when the configuration is loaded."""
     with pytest.raises(ConfigError) as refused:
         parse_config(
@@ -315,7 +315,7 @@ def test_settings_without_meaning_are_refused(keys: str, problem: str) -> None:
 
 
 def test_programs_need_permission() -> None:
-    """Without the flag the type is refused at its place."""
+    """Without the flag the type is rejected at its place."""
     with pytest.raises(ConfigError) as refused:
         parse_config("checks: [{name: it, type: exec, target: t, command: ['true']}]", "checks.yml", {"exec": EXEC})
     expected = 'checks.yml:1:27: checks[0].type: "exec" runs programs, which needs the flag --enable-exec'
@@ -323,7 +323,7 @@ def test_programs_need_permission() -> None:
 
 
 def test_the_flag_allows_programs(tmp_path: Path) -> None:
-    """On the command line, the type is refused without `--enable-exec` and runs with it."""
+    """On the command line, the type is rejected without `--enable-exec` and runs with it."""
     (tmp_path / "checks.yml").write_text(
         "checks: [{name: it, type: exec, target: t, command: ['true']}]", encoding="utf-8"
     )
@@ -363,5 +363,5 @@ def test_no_output_is_too_odd_to_read(text: str) -> None:
 
 
 def test_a_hundred_values_are_enough() -> None:
-    """More would let a program make any number of series."""
+    """Without a limit, a program could create any number of series."""
     assert len(read_output("OK|" + " ".join(f"v{number}=1" for number in range(1000))).values) == 100

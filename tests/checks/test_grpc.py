@@ -1,4 +1,4 @@
-"""Type `grpc` against grpcio's server and against servers that fail in every way a server can."""
+"""Type `grpc` against grpcio's server and against servers with every kind of fault."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_tls_is_verified_and_measured(prefix: str, run: Callable[..., Result], c
 
 
 @pytest.mark.parametrize("wrong", [certificates.expired, certificates.valid])
-def test_a_wrong_certificate_is_refused(
+def test_a_wrong_certificate_is_rejected(
     wrong: Callable[..., certificates.Certificate], run: Callable[..., Result], ca: trustme.CA, ca_file: Path
 ) -> None:
     """An expired certificate and one for another host fail with reason certificate, and nothing is asked."""
@@ -188,7 +188,7 @@ def test_a_secret_in_metadata_is_never_shown(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_authority_is_sent_and_verified(run: Callable[..., Result], ca: trustme.CA, ca_file: Path) -> None:
-    """With an authority, its host is what the certificate must be for."""
+    """If an authority is set, the certificate must be for its host."""
     with run_grpc(valid(ca, "api.test")) as server:
         keys = f'tls: true, tls_config: {{ca_file: "{ca_file}"}}'
         assert run(server.target, keys).reason is Reason.CERTIFICATE
@@ -288,7 +288,7 @@ def test_endless_answers_end_early(start: bytes, piece: bytes, run: Callable[...
 
 
 def test_an_answer_may_come_a_byte_at_a_time(run: Callable[..., Result]) -> None:
-    """A slow but correct answer is one."""
+    """A slow but correct answer is accepted."""
     with serve(drip(ANSWER, 0.001)) as server:
         assert outcome(run(server.target)) == (ResultStatus.OK, None, "")
 
@@ -309,7 +309,7 @@ def test_the_call_goes_through_a_proxy(run: Callable[..., Result]) -> None:
         ("target: a.test, service: 'a\tb'", "contains a control character"),
     ],
 )
-def test_mistakes_are_refused_when_loaded(keys: str, problem: str) -> None:
-    """Targets, metadata and values that can never be observed are refused with what is allowed."""
+def test_mistakes_are_rejected_when_loaded(keys: str, problem: str) -> None:
+    """Targets, metadata and values that can never be observed are rejected with what is allowed."""
     with pytest.raises(ConfigError, match=re.escape(problem)):
         parse_config(f"checks: [{{name: it, type: grpc, {keys}}}]", "checks.yml", {"grpc": GRPC})

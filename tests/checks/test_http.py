@@ -92,7 +92,7 @@ def refusal(target: str, keys: str = "") -> list[str]:
 
 
 async def execute(act: Act, *, check_type: str = "http", **settings: object) -> tuple[Result, Attempt]:
-    """Execute one check without a runner and give what it observed and measured as well."""
+    """Execute one check without a runner; return its result with what it observed and measured."""
     with run_http_server({"/": act}) as server:
         check = Check(
             name="it", check_type=check_type, target=server.url(), settings=HttpSettings.model_validate(settings)
@@ -110,8 +110,8 @@ PLAIN = respond(
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_what_is_not_well_formed_is_taken_unless_it_is_refused(run: Callable[..., Result], name: str) -> None:
-    """An odd response is up, its log says what was odd, and `well_formed: true` fails as strict reading would."""
+def test_an_odd_response_is_accepted_unless_well_formed_is_expected(run: Callable[..., Result], name: str) -> None:
+    """An odd response is up and its log says what is odd; `well_formed: true` fails, as strict parsing would."""
     sent, oddities = ODD[name]
     with run_http_server({"/": raw(sent)}) as server:
         taken = run(server.url())
@@ -124,7 +124,7 @@ def test_what_is_not_well_formed_is_taken_unless_it_is_refused(run: Callable[...
 
 
 def test_every_response_of_a_run_must_be_well_formed(run: Callable[..., Result]) -> None:
-    """A redirect with an odd head is judged as the response it leads to."""
+    """A redirect with an odd head counts, just like the response it leads to."""
     odd = raw(b"HTTP/1.1 302 Found\nLocation: /there \nServer: a\n b\n\n")
     with run_http_server({"/": odd, "/there": respond(200, b"hi")}) as server:
         result = run(server.url(), "expect: [{well_formed: true}, {url: {matches: '/there$'}}]")
@@ -132,8 +132,8 @@ def test_every_response_of_a_run_must_be_well_formed(run: Callable[..., Result])
     assert [outcome.ok for outcome in result.expectations if outcome.expectation.subject.name == "url"] == [True]
 
 
-def test_blanks_at_the_ends_of_values_are_no_part_of_them(run: Callable[..., Result]) -> None:
-    """Neither a Location nor a length nor what is expected of a field is spoilt by blanks after it."""
+def test_blanks_at_the_ends_of_values_are_ignored(run: Callable[..., Result]) -> None:
+    """Blanks after a value affect neither a Location, nor a length, nor an expectation about a field."""
     there = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2 \r\nX: up \r\nContent-Type:\ttext/plain \r\n\r\nhi")
     with run_http_server({"/": redirect("/final  "), "/final": there}) as server:
         result = run(server.url(), "expect: [{header: X, eq: [up]}, {well_formed: true}, {body: hi}]")
@@ -141,8 +141,8 @@ def test_blanks_at_the_ends_of_values_are_no_part_of_them(run: Callable[..., Res
     assert (result.detail, asked, measured(result)["probe_http_content_length"]) == ("", ["/", "/final"], 2)
 
 
-def test_nothing_is_said_of_a_response_that_did_not_come_whole(run: Callable[..., Result]) -> None:
-    """Half a response may still turn out odd, so that it is not called well-formed."""
+def test_an_incomplete_response_is_not_judged_as_well_formed(run: Callable[..., Result]) -> None:
+    """Its missing part could be odd, so it is not called well-formed."""
     with run_http_server({"/": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi")}) as server:
         result = run(server.url(), "expect: [{well_formed: true}]")
     judged = [one for one in result.expectations if one.expectation.subject.name == "well_formed"]
@@ -267,23 +267,23 @@ def test_a_failure_says_why(run: Callable[..., Result], act: Act, keys: str, rea
 
 
 def test_an_ipv6_address_is_a_host(run: Callable[..., Result]) -> None:
-    """An address in brackets is connected to as it is, and named in the request as it was written."""
+    """The check connects to an address in brackets, and sends it in the request as it was written."""
     with run_http_server({"/": echo_head}, "::1") as server:
         result = run(server.url(), f"expect: [{{body: {{contains: 'Host: [::1]:{server.port}'}}}}]")
     assert (result.status, result.detail) == (ResultStatus.OK, "")
     assert measured(result)["probe_ip_protocol"] == 6
 
 
-def test_nobody_listening_is_no_response(run: Callable[..., Result]) -> None:
-    """A refused connection is told as such, and expectations about the answer are not judged."""
+def test_a_closed_port_is_not_a_response(run: Callable[..., Result]) -> None:
+    """A refused connection is reported as such, and expectations about the response are not judged."""
     with closed_port() as port:
         result = run(f"http://127.0.0.1:{port}/", "expect: [{body: {contains: x}}]")
     assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.CONNECT_REFUSED)
     assert [outcome.evaluated for outcome in result.expectations] == [False, False]
 
 
-async def test_what_is_measured_of_an_answer() -> None:
-    """Every value of the answer is there, with the time of every phase."""
+async def test_every_value_of_a_response_is_measured() -> None:
+    """Every value of the response is measured, with the time of every phase."""
     modified = ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")
     _, attempt = await execute(encoded("gzip", gzipped(b"hello" * 100)))
     compressed = measured(attempt)
@@ -310,15 +310,15 @@ async def test_what_is_measured_of_an_answer() -> None:
 PHASES = ("resolve", "connect", "tls", "processing", "transfer")
 
 
-async def test_a_length_that_is_not_told_is_unknown() -> None:
-    """A body that ends with the connection has the length -1, as blackbox_exporter has it."""
+async def test_a_length_that_is_not_announced_is_unknown() -> None:
+    """A body that ends with the connection has the length -1, as in blackbox_exporter."""
     _, attempt = await execute(raw(b"HTTP/1.0 200 OK\r\n\r\nhello"))
     values = measured(attempt)
     assert (values["probe_http_content_length"], values["probe_http_version"]) == (-1, 1.0)
     assert "probe_http_last_modified_timestamp_seconds" not in values
 
 
-def test_series_are_there_whatever_happened() -> None:
+def test_series_exist_whatever_happened() -> None:
     """What a dashboard shows has a value from the start: all phases, status, length, redirects, TLS, version."""
     always = {spec.name: len(spec.defaults) for spec in HTTP.metrics if spec.defaults}
     assert always == {
@@ -360,15 +360,15 @@ def test_a_check_that_is_cut_off_keeps_what_it_had(run: Callable[..., Result]) -
         ("status: 2xx", 0),
     ],
 )
-def test_patterns_that_fail_are_told_apart(run: Callable[..., Result], expectation: str, failed: int) -> None:
-    """`probe_failed_due_to_regex` says whether a pattern was what failed."""
+def test_failed_patterns_have_a_metric(run: Callable[..., Result], expectation: str, failed: int) -> None:
+    """`probe_failed_due_to_regex` is 1 only if a pattern failed."""
     with run_http_server({"/": respond(503, b"bad")}) as server:
         values = measured(run(server.url(), f"expect: [{{{expectation}}}]"))
     assert values.get("probe_failed_due_to_regex", 0) == failed
 
 
 def test_redirects_are_followed_and_summed(run: Callable[..., Result]) -> None:
-    """The answer at the end of a chain is judged, and phases are those of all hops."""
+    """The last response is judged, and the phases add up all hops."""
     script = {"/": redirect("/a"), "/a": redirect("b?x", 301), "/b?x": respond(200, b"there", [("X-Y", "z")])}
     with run_http_server(script) as server:
         keys = "expect: [{redirects: 2}, {url: {matches: '/b[?]x$'}}, {header: X-Y, eq: z}, {body: {contains: there}}]"
@@ -382,7 +382,7 @@ def test_redirects_are_followed_and_summed(run: Callable[..., Result]) -> None:
 
 
 def test_a_redirect_can_be_what_is_expected(run: Callable[..., Result]) -> None:
-    """With `follow_redirects: false` status and Location are judged as they come."""
+    """With `follow_redirects: false`, status and Location are judged as received."""
     with run_http_server({"/": redirect("https://shop.example/", 301)}) as server:
         keys = "follow_redirects: false, expect: [{status: 301}, {location: 'https://shop.example/'}, {redirects: 0}]"
         result = run(server.url(), keys)
@@ -402,8 +402,8 @@ def test_a_redirect_can_be_what_is_expected(run: Callable[..., Result]) -> None:
         ("follow_redirects: false", "2xx"),
     ],
 )
-def test_whoever_expects_a_redirect_expects_its_status(keys: str, status: str) -> None:
-    """The status expected by default is a redirect's when redirects are judged and only one can be what is expected."""
+def test_a_check_of_a_redirect_expects_its_status_by_default(keys: str, status: str) -> None:
+    """If redirects are not followed and the check can only expect one, the default status is that of a redirect."""
     expectations = configured("http://x.example/", keys)[0].expectations
     assert [one.label for one in expectations if one.subject.name == "status"] == [f"status in {status}"]
 
@@ -418,8 +418,8 @@ def test_a_location_is_enough_to_expect_a_redirect(
     assert result.reason == reason
 
 
-def test_another_origin_is_told_nothing(run: Callable[..., Result]) -> None:
-    """Cookies, credentials and body of a check stay with its origin, there and back."""
+def test_another_origin_receives_no_secrets(run: Callable[..., Result]) -> None:
+    """Cookies, credentials and the body of a check are sent only to its origin."""
     script: dict[str, Act] = {}
     with run_http_server(script) as home, run_http_server({"/": redirect("")}, "127.0.0.2") as away:
         script |= {"/": redirect(away.url(), headers=[("Set-Cookie", f"login={SECRET}")]), "/back": respond()}
@@ -446,10 +446,8 @@ def test_another_origin_is_told_nothing(run: Callable[..., Result]) -> None:
     assert SECRET not in repr(result.log)
 
 
-def test_another_origin_is_sent_what_is_no_credential(
-    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A field stays at home when its name says what it is or its value came from a secret; the log names it."""
+def test_another_origin_receives_other_fields(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field is left out if its name is that of a credential or its value came from a secret; the log names it."""
     monkeypatch.setenv("VALUE", SECRET)
     names = (
         "X-Api-Key", "Api_Key", "X-Auth-Token", "X-Amz-Security-Token", "X-Client-Secret", "My-Password", "X-Auth",
@@ -477,8 +475,8 @@ def test_another_origin_is_sent_what_is_no_credential(
 
 
 @pytest.mark.parametrize("way", ["basic_auth", "digest_auth"])
-def test_the_log_says_that_credentials_stay_at_home(run: Callable[..., Result], way: str) -> None:
-    """However they are given."""
+def test_the_log_says_that_credentials_were_left_out(run: Callable[..., Result], way: str) -> None:
+    """This holds for every way to configure them."""
     script: dict[str, Act] = {}
     with run_http_server({"/": respond()}, "127.0.0.2") as away, run_http_server(script) as home:
         script["/"] = redirect(away.url())
@@ -498,8 +496,8 @@ def test_cookies_live_as_long_as_a_run(run: Callable[..., Result]) -> None:
     assert ["cookie" in request.headers for request in server.requests] == [False, True, False, True]
 
 
-def test_a_body_goes_along_only_within_its_origin(run: Callable[..., Result]) -> None:
-    """308 repeats the request to the same origin, and is refused where it would take the body to another."""
+def test_a_body_is_repeated_only_within_its_origin(run: Callable[..., Result]) -> None:
+    """308 repeats the request to the same origin, and fails if it would take the body to another one."""
     with run_http_server({"/": respond()}, "127.0.0.2") as away:
         script = {"/": redirect("/there", 308), "/there": respond(), "/away": redirect(away.url(), 307)}
         with run_http_server(script) as home:
@@ -510,7 +508,7 @@ def test_a_body_goes_along_only_within_its_origin(run: Callable[..., Result]) ->
 
 
 def test_a_downgrade_is_followed_only_on_request(run: Callable[..., Result], ca: trustme.CA, ca_file: Path) -> None:
-    """From https to http a redirect fails the check, unless that is allowed."""
+    """A redirect from https to http fails the check unless that is allowed."""
     with run_http_server({"/": respond()}) as plain:
         context = server_context(valid(ca, "127.0.0.1"))
         with run_http_server({"/": redirect(plain.url())}, context=context) as secure:
@@ -526,7 +524,7 @@ def test_a_downgrade_is_followed_only_on_request(run: Callable[..., Result], ca:
 
 
 def test_tls_is_measured_and_judged(run: Callable[..., Result], ca: trustme.CA, ca_file: Path) -> None:
-    """Over https the certificate's facts are there, also those of one that was refused."""
+    """Over https, the facts of the certificate are measured, even if it was rejected."""
     keys = f"tls_config: {{ca_file: {ca_file}}}, expect: [{{certificate_days_left: {{gt: 1}}}}]"
     with run_http_server({"/": respond()}, context=server_context(valid(ca, "127.0.0.1"))) as server:
         good = run(server.url(), keys)
@@ -563,7 +561,7 @@ def test_a_host_header_is_also_the_name_to_verify(run: Callable[..., Result], ca
     ],
 )  # fmt: skip
 def test_requests_say_what_was_configured(run: Callable[..., Result], keys: str, expected: dict[str, str]) -> None:
-    """Every key that shapes the request is seen by the server."""
+    """The server sees every key that shapes the request."""
     with run_http_server({"/": respond()}) as server:
         result = run(server.url(), keys)
     headers = server.requests[0].headers
@@ -571,7 +569,7 @@ def test_requests_say_what_was_configured(run: Callable[..., Result], keys: str,
 
 
 def test_a_body_file_is_read_on_every_run(run: Callable[..., Result], tmp_path: Path) -> None:
-    """A body that changes on disk is sent as it is now; one that cannot be read any more is our own fault."""
+    """A body file is sent as it is now; one that can no longer be read is a local failure."""
     file = tmp_path / "body.txt"
     file.write_bytes(b"first")
     with run_http_server({"/": respond()}) as server:
@@ -585,7 +583,7 @@ def test_a_body_file_is_read_on_every_run(run: Callable[..., Result], tmp_path: 
     assert refusal("http://x/", f"body_file: {tmp_path / 'none'}")
 
 
-async def test_an_unreadable_body_file_is_no_fault_of_the_target(tmp_path: Path) -> None:
+async def test_an_unreadable_body_file_is_a_local_failure(tmp_path: Path) -> None:
     """A body file that vanished, is a directory or too large fails the check as `local`."""
     large = tmp_path / "large"
     large.write_bytes(bytes((1 << 20) + 1))
@@ -612,14 +610,14 @@ async def test_an_unreadable_body_file_is_no_fault_of_the_target(tmp_path: Path)
 def test_json_http_demands_json(
     run: Callable[..., Result], act: Act, status: ResultStatus, reason: Reason | None
 ) -> None:
-    """A body that is not JSON fails a `json-http` check, but an error page fails it because of its status."""
+    """A body that is not JSON fails a `json-http` check, but on an error page the status is the reason."""
     with run_http_server({"/": act}) as server:
         result = run(server.url(), check_type="json-http")
     assert (result.status, result.reason) == (status, reason)
 
 
 def test_http_does_not_demand_json(run: Callable[..., Result]) -> None:
-    """Where no JSON is demanded, a JSONPath finds nothing in a body that is none, and the log says why."""
+    """In type `http`, a JSONPath finds nothing in a body that is not JSON, and the log says why."""
     with run_http_server({"/": respond(200, b"<p>")}) as server:
         result = run(server.url(), "expect: [{json: $.a, exists: false}, {json: $.a, eq: 1, severity: warning}]")
     assert result.status is ResultStatus.WARNING
@@ -652,8 +650,8 @@ ENDS_IN_A_NUMBER = "is not a host name: its last label is a number, and it is no
         ("https://user@shop.example/", "has a user name or password in it; write them as basic_auth"),
     ],
 )
-def test_targets_that_are_no_urls_are_refused(target: str, problem: str) -> None:
-    """A target says what is wrong with it and what to write."""
+def test_targets_that_are_not_urls_are_rejected(target: str, problem: str) -> None:
+    """The error says what is wrong with the target and what to write."""
     messages = refusal(target)
     assert len(messages) == 1
     assert messages[0].startswith("checks[0].target: ")
@@ -665,7 +663,7 @@ def test_targets_that_are_no_urls_are_refused(target: str, problem: str) -> None
     ["http://localhost", "HTTPS://Shop.Example:8443/a?b#c", "http://[::1]:80/", "http://bücher.example/ä", "http://1.2.3.4"],
 )  # fmt: skip
 def test_targets_stay_as_they_were_written(target: str) -> None:
-    """A URL that can be checked is the target, and its label, as it was written."""
+    """A URL that can be checked is used as target and as label exactly as written."""
     assert configured(target)[0].target == target
 
 
@@ -704,13 +702,13 @@ def test_targets_stay_as_they_were_written(target: str) -> None:
         ('bearer_token: "a\\nb"', "bearer_token: <secret> contains a control character"),
     ],
 )
-def test_settings_that_make_no_request_are_refused(keys: str, problem: str) -> None:
-    """What could not be sent, or contradicts itself, is refused when the configuration is loaded."""
+def test_settings_without_a_valid_request_are_rejected(keys: str, problem: str) -> None:
+    """What could not be sent, or contradicts itself, is rejected when the configuration is loaded."""
     assert refusal("http://x.example/", keys) == [f"checks[0]{'.' if problem[0] != ':' else ''}{problem}"]
 
 
 def test_secrets_are_not_shown() -> None:
-    """The settings' own text has neither headers nor bodies nor credentials in it."""
+    """The representation of the settings contains neither headers, bodies nor credentials."""
     settings = HttpSettings.model_validate(
         {
             "headers": {"X-Api-Key": SECRET},
@@ -739,8 +737,8 @@ async def test_an_executor_closes_only_what_it_made() -> None:
     assert len(server.requests) == 3
 
 
-async def test_a_plain_httpx_client_will_do() -> None:
-    """Embedders may bring any httpx client; redirects, limits and expectations are the same."""
+async def test_a_plain_httpx_client_works() -> None:
+    """Embedders may bring any httpx client; redirects, limits and expectations work the same."""
     with run_http_server({"/": redirect("/x"), "/x": respond(200, b"there")}) as server:
         check = Check(name="it", check_type="http", target=server.url(), settings=HttpSettings())
         attempt = begin_attempt()
@@ -749,8 +747,8 @@ async def test_a_plain_httpx_client_will_do() -> None:
     assert (result.status, attempt.observed["redirects"], attempt.observed["body_size"]) == (ResultStatus.OK, 1, 5)
 
 
-async def test_a_target_that_is_none_is_no_fault_of_a_server() -> None:
-    """A check made by a program without the configuration's care fails as `local`."""
+async def test_an_invalid_target_is_a_local_failure() -> None:
+    """A check made in Python, whose target was not validated by a configuration, fails as `local`."""
     check = Check(name="it", check_type="http", target="shop", settings=HttpSettings())
     result = await HttpCheckExecutor().execute(check)
     assert (result.reason, result.detail) == (
@@ -779,7 +777,7 @@ def test_a_hundred_checks_that_are_cut_off_leave_nothing_behind(
 
 
 def test_documents_of_the_configuration_are_plain_json() -> None:
-    """`json` is sent as it stands in the configuration."""
+    """`json` is sent exactly as the configuration has it."""
     settings = configured("http://x.example/", "json: {a: [1, 2.5, null, true, x]}")[0].settings
     assert isinstance(settings, HttpSettings)
     assert json.dumps(settings.json_body) == '{"a": [1, 2.5, null, true, "x"]}'
@@ -796,10 +794,10 @@ def test_kept_connections_serve_the_next_batch(runner: AsyncCheckRunner, start_n
     assert (results[1].status, connecting[0] > 0, connecting[1]) == (ResultStatus.OK, True, 0.0)
 
 
-def test_http2_is_spoken_unless_it_is_not_wanted(
+def test_http2_is_used_unless_it_is_disabled(
     run: Callable[..., Result], start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """The version of HTTP that was spoken is measured, and can be expected."""
+    """The version of HTTP that was used is measured, and can be expected."""
     nginx = start_nginx(TLS_SERVER.replace("ssl backlog", "ssl http2 backlog"), certificate=certificate)
     trust = f"tls_config: {{ca_file: {ca_file}}}, "
     second = run(nginx.tls_url(), trust + "expect: [{http_version: '2'}]")

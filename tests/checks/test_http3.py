@@ -80,8 +80,8 @@ def test_everything_is_measured_and_can_be_expected(
     assert (batch.http_requests, batch.http_connections_opened, batch.http_connections_reused) == (1, 1, 0)
 
 
-def test_a_refused_certificate_is_shown(run: Callable[..., tuple[Result, Batch]], ca: trustme.CA) -> None:
-    """Facts of a certificate are shown although it was refused, and nothing was asked."""
+def test_a_rejected_certificate_is_shown(run: Callable[..., tuple[Result, Batch]], ca: trustme.CA) -> None:
+    """The facts of a rejected certificate are shown, and no request is sent."""
     certificate = expired(ca, "127.0.0.1")
     with run_http3_server(certificate, say(head())) as server:
         result, _ = run(server.url())
@@ -91,34 +91,34 @@ def test_a_refused_certificate_is_shown(run: Callable[..., tuple[Result, Batch]]
     assert (values["probe_tls_verified"], values["probe_http_redirects"]) == (0, 0)
 
 
-def test_nobody_listening_is_refused(run: Callable[..., tuple[Result, Batch]]) -> None:
-    """A closed port is not a timeout."""
+def test_a_closed_port_is_refused(run: Callable[..., tuple[Result, Batch]]) -> None:
+    """A closed port does not cause a timeout."""
     with closed_datagram_port() as port:
         result, batch = run(f"https://127.0.0.1:{port}/")
     assert (result.reason, batch.http_connections_opened) == (Reason.CONNECT_REFUSED, 0)
 
 
-def test_a_check_that_is_cut_off_says_in_what(
+def test_a_timeout_has_the_reason_of_its_phase(
     run: Callable[..., tuple[Result, Batch]], certificate: Certificate
 ) -> None:
-    """The reason of a timeout is what was waited for."""
+    """The reason of a timeout depends on what the check was waiting for."""
     with run_http3_server(certificate) as server:
         result, _ = run(server.url(), "timeout: 400ms")
     assert (result.reason, measured(result)["probe_tls_verified"]) == (Reason.TIMEOUT, 1)
 
 
 def test_json_is_judged(run: Callable[..., tuple[Result, Batch]], certificate: Certificate) -> None:
-    """The type json-http is the same but for its body."""
+    """Type `json-http` also judges its body."""
     with run_http3_server(certificate, say(head(), data(b'{"depth": 5}'))) as server:
         good, _ = run(server.url(), "expect: [{json: $.depth, eq: 5}]", check_type="json-http")
         bad, _ = run(server.url(), "expect: [{json: $.depth, lt: 5}]", check_type="json-http")
     assert (good.status, bad.reason) == (ResultStatus.OK, Reason.EXPECTATION)
 
 
-def test_redirects_go_on_over_http3_and_tell_others_nothing(
+def test_redirects_stay_on_http3_and_send_no_credentials_elsewhere(
     run: Callable[..., tuple[Result, Batch]], certificate: Certificate
 ) -> None:
-    """Another origin is asked over HTTP/3 as well, and gets no credentials."""
+    """Another origin is also asked over HTTP/3, and gets no credentials."""
     with run_http3_server(certificate, say(head(), data(b"there")), host="127.0.0.2") as elsewhere:
         moved = say(head("302", [("location", elsewhere.url("/there"))]))
         with run_http3_server(certificate, moved) as server:
@@ -132,7 +132,7 @@ def test_redirects_go_on_over_http3_and_tell_others_nothing(
 def test_a_downgrade_that_is_allowed_is_followed_without_http3(
     run: Callable[..., tuple[Result, Batch]], certificate: Certificate
 ) -> None:
-    """Where a redirect leads to http, there is no HTTP/3."""
+    """A redirect to http leaves HTTP/3."""
     with ExitStack() as running:
         plain = running.enter_context(run_http_server({"/": respond(200, b"plain")}))
         server = running.enter_context(run_http3_server(certificate, say(head("302", [("location", plain.url())]))))
@@ -142,7 +142,7 @@ def test_a_downgrade_that_is_allowed_is_followed_without_http3(
 
 
 def test_a_body_is_sent(run: Callable[..., tuple[Result, Batch]], certificate: Certificate) -> None:
-    """Method, headers and body are those that are configured."""
+    """Method, headers and body are sent as configured."""
     with run_http3_server(certificate, say(head("201"))) as server:
         result, _ = run(server.url(), 'method: PUT, headers: {X-One: "1", Host: good.test}, json: {a: 1}')
     (request,) = server.requests

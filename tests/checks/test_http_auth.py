@@ -1,4 +1,4 @@
-"""HTTP checks through proxies and with basic and digest authentication, where it is asked for well and badly."""
+"""HTTP checks through proxies and with basic and digest authentication, against correct and faulty servers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DIGEST = f"digest_auth: {{{CREDENTIALS}}}"
 
 
 async def run(target: str, keys: str) -> tuple[Result, Attempt]:
-    """Execute one check as a user writes it; nothing it says holds the password."""
+    """Execute one check as a user writes it, and make sure that no text contains the password."""
     text = f"checks: [{{name: it, type: http, target: '{target}', {keys}}}]"
     config = parse_config(text, "checks.yml", {"http": HTTP})
     assert PASSWORD not in config.rendered
@@ -52,7 +52,7 @@ NONCE = 'realm="r", nonce="n"'
 @pytest.mark.parametrize("algorithm", ["MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess"])
 @pytest.mark.parametrize("qop", ["", ", qop=auth", ', qop="auth"', ', qop="auth-int, auth"', ', qop="AUTH-INT"'])
 async def test_digest_authentication_is_answered(algorithm: str, qop: str) -> None:
-    """A challenge costs one more request, which is not a redirect."""
+    """A challenge costs one more request, which does not count as a redirect."""
     challenge = f'Digest realm="r", nonce="n0nce", algorithm={algorithm}, opaque="o"{qop}'
     act = demand_digest(challenge, password=PASSWORD, algorithm=algorithm, body=b"content")
     with run_http_server({"/a?b=c": act}) as server:
@@ -91,17 +91,15 @@ async def test_digest_authentication_is_answered(algorithm: str, qop: str) -> No
         (('Digest realm="r", nonce="\\"", opaque="\\\\"',), {}),
     ],
 )
-async def test_challenges_are_read_however_they_are_written(
-    challenges: tuple[str, ...], expected: dict[str, Any]
-) -> None:
-    """In one field or several, beside other schemes, quoted or not, with what is left out or unknown."""
+async def test_challenges_are_read_in_any_notation(challenges: tuple[str, ...], expected: dict[str, Any]) -> None:
+    """They may be in one field or several, beside other schemes, quoted or not, with missing and unknown parameters."""
     with run_http_server({"/": demand_digest(*challenges, password=PASSWORD, **expected)}) as server:
         result, attempt = await run(server.url(), DIGEST)
         assert (result.reason, attempt.observed["status"], len(server.requests)) == (None, 200, 2)
 
 
-async def test_challenges_that_are_passed_over_are_logged() -> None:
-    """Whoever wonders why the strongest one was not answered finds its algorithm there."""
+async def test_skipped_challenges_are_logged() -> None:
+    """The log names the algorithm of a stronger challenge that was not answered."""
     challenges = (f"Digest {NONCE}, algorithm=SHA-1024", f"Digest {NONCE}, algorithm=SHA-256")
     act = demand_digest(*challenges, password=PASSWORD, algorithm="SHA-256")
     with run_http_server({"/": act}) as server:
@@ -113,7 +111,7 @@ async def test_challenges_that_are_passed_over_are_logged() -> None:
 @pytest.mark.parametrize("username", ["jörg", 'a"b\\c', "a, b=c", "名", "a b"])
 @pytest.mark.parametrize("more", ["", ", charset=UTF-8", ", charset=UTF-8, userhash=true", ", userhash=true, qop=auth"])
 async def test_any_user_can_be_named(username: str, more: str) -> None:
-    """In octets, in the extended notation where the server reads UTF-8, or as a hash where it wants that."""
+    """The name is sent as octets, in the extended notation for UTF-8, or as a hash, as the server wishes."""
     act = demand_digest(f"Digest {NONCE}{more}", password=PASSWORD, username=username)
     with run_http_server({"/": act}) as server:
         keys = f"digest_auth: {{username: {json.dumps(username)}, password: {PASSWORD}}}"
@@ -125,7 +123,7 @@ async def test_any_user_can_be_named(username: str, more: str) -> None:
 
 @pytest.mark.parametrize("stale", ["true", '"TRUE"'])
 async def test_a_stale_nonce_is_replaced_once(stale: str) -> None:
-    """A second challenge is answered when only the nonce was too old, and a third is the answer."""
+    """A second challenge is answered only if the nonce was too old; a third one is the response to judge."""
     with run_http_server({"/": respond(401, b"", [("WWW-Authenticate", f"Digest {NONCE}, stale={stale}")])}) as server:
         result, attempt = await run(server.url(), DIGEST)
         assert (result.reason, attempt.observed["status"], len(server.requests)) == (None, 401, 3)
@@ -148,7 +146,7 @@ async def test_the_nonce_is_used_again_after_a_redirect() -> None:
 
 
 async def test_a_challenge_can_set_a_cookie() -> None:
-    """The answer to the challenge carries it, and so does what a redirect leads to."""
+    """The request that answers the challenge sends it, and so does the request after a redirect."""
     challenge = [("WWW-Authenticate", f"Digest {NONCE}"), ("Set-Cookie", "städt=Köln")]
 
     def act(connection: socket.socket, request: Request) -> None:
@@ -162,7 +160,7 @@ async def test_a_challenge_can_set_a_cookie() -> None:
 
 
 async def test_a_digest_that_is_not_accepted_is_left_to_the_expectation() -> None:
-    """The second 401 is the answer; nothing asks for ever."""
+    """The second 401 is the response to judge, so there is no endless loop."""
     with run_http_server({"/": respond(401, b"", [("WWW-Authenticate", 'Digest realm="r", nonce="n"')])}) as server:
         result, attempt = await run(server.url(), DIGEST)
         assert (result.reason, attempt.observed["status"], len(server.requests)) == (None, 401, 2)
@@ -183,7 +181,7 @@ async def test_a_digest_that_is_not_accepted_is_left_to_the_expectation() -> Non
     ],
 )  # fmt: skip
 async def test_a_challenge_that_cannot_be_answered_is_an_auth_failure(challenges: tuple[str, ...], why: str) -> None:
-    """What is wrong about each challenge is reported."""
+    """The failure says what is wrong with each challenge."""
     fields = [("WWW-Authenticate", challenge) for challenge in challenges]
     with run_http_server({"/": respond(401, b"", fields)}) as server:
         result, _ = await run(server.url(), DIGEST)
@@ -193,14 +191,14 @@ async def test_a_challenge_that_cannot_be_answered_is_an_auth_failure(challenges
 
 @pytest.mark.parametrize("challenge", ['Basic realm="r"', "Negotiate", "", "Digestive nonce=x", 'realm="Digest"'])
 async def test_without_a_digest_challenge_401_is_the_answer(challenge: str) -> None:
-    """Credentials are only given by digest."""
+    """These credentials are used only for digest authentication."""
     with run_http_server({"/": respond(401, b"", [("WWW-Authenticate", challenge)])}) as server:
         result, attempt = await run(server.url(), DIGEST)
         assert (result.reason, attempt.observed["status"], len(server.requests)) == (None, 401, 1)
 
 
-async def test_a_digest_is_given_to_no_other_origin() -> None:
-    """A redirect to another origin, and back from it, leads to 401."""
+async def test_no_other_origin_receives_a_digest() -> None:
+    """A redirect to another origin, and back from it, ends with 401."""
     with (
         run_http_server({"/": demand_digest(f"Digest {NONCE}", password=PASSWORD)}) as other,
         run_http_server({}) as server,
@@ -213,11 +211,11 @@ async def test_a_digest_is_given_to_no_other_origin() -> None:
 
 @pytest.mark.parametrize("server", ["plain", "tls"])
 @pytest.mark.parametrize(("password", "status"), [(PASSWORD, 200), ("wrong", 401), (None, 401)])
-async def test_nginx_takes_the_right_password_only(
+async def test_nginx_accepts_only_the_right_password(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path, tmp_path: Path,
     server: str, password: str | None, status: int,
 ) -> None:  # fmt: skip
-    """With auth_basic the user name and its password lead to the page, others and none to 401, over HTTP/1.1 and 2."""
+    """With auth_basic, the user and its password get the page and all others get 401, over HTTP/1.1 and 2."""
     tmp_path.joinpath("passwords").write_text(f"me:{{PLAIN}}{PASSWORD}\n", encoding="utf-8")
     tmp_path.joinpath("index.html").write_text("hello", encoding="utf-8")
     place = f"auth_basic shop; auth_basic_user_file {tmp_path}/passwords; root {tmp_path};"
@@ -232,7 +230,7 @@ async def test_nginx_takes_the_right_password_only(
 @pytest.mark.parametrize("password", ["", PASSWORD])
 @pytest.mark.parametrize("kind", ["http", "socks5"])
 async def test_http_goes_through_a_proxy(kind: str, password: str) -> None:
-    """An HTTP proxy is handed the request with the whole URL, a SOCKS proxy a name; credentials end at the proxy."""
+    """An HTTP proxy gets the request with the whole URL, a SOCKS proxy a name; credentials go only to the proxy."""
     with run_http_server({"/a?b": echo_head}) as server, run_proxy(HOSTS, password) as proxy:
         port = proxy.port if kind == "http" else proxy.socks_port
         way = f"proxy: {{url: '{kind}://127.0.0.1:{port}'{', ' + CREDENTIALS if password else ''}}}"
@@ -245,7 +243,7 @@ async def test_http_goes_through_a_proxy(kind: str, password: str) -> None:
 
 @pytest.mark.parametrize("kind", ["http", "https", "socks5"])
 async def test_https_goes_through_a_tunnel(kind: str, ca: trustme.CA, ca_file: Path) -> None:
-    """TLS is spoken with the target; the proxy is told where to, and what is to be told it alone."""
+    """TLS is between the check and the target; only the proxy receives its own credentials and headers."""
     context = server_context(valid(ca, "inside.test", "127.0.0.1"))
     with (
         run_http_server({"/": echo_head}, context=context) as server,
@@ -263,14 +261,14 @@ async def test_https_goes_through_a_tunnel(kind: str, ca: trustme.CA, ca_file: P
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_that_wants_credentials_is_an_auth_failure(scheme: str) -> None:
-    """407 is the proxy's, never the target's status."""
+    """407 is the proxy's status, never the target's."""
     with run_proxy(HOSTS, PASSWORD) as proxy:
         result, _ = await run(f"{scheme}://inside.test:9/", f"proxy: 'http://127.0.0.1:{proxy.port}'")
         assert (result.reason, result.detail) == ("auth", "the proxy demands a user name and password (407)")
 
 
-async def test_a_redirect_past_the_proxy_takes_no_proxy() -> None:
-    """Each hop has the way its URL has."""
+async def test_each_hop_of_a_redirect_has_its_own_route() -> None:
+    """Each hop is routed as its own URL requires."""
     with run_http_server({"/": respond(200)}) as server, run_proxy(HOSTS) as proxy:
         with run_http_server({"/": redirect(server.url("/"))}) as first:
             way = f"proxy: 'http://127.0.0.1:{proxy.port}', no_proxy: [127.0.0.1]"
@@ -279,7 +277,7 @@ async def test_a_redirect_past_the_proxy_takes_no_proxy() -> None:
 
 
 async def test_the_environment_names_proxies_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the setting a poisoned environment changes nothing."""
+    """Without the setting, proxies in the environment change nothing."""
     with run_http_server({"/": respond(200)}) as server, run_proxy(HOSTS) as proxy:
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")

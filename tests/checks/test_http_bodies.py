@@ -1,4 +1,4 @@
-"""What HTTP checks make of codings and charsets: only who asks for a body is told that it cannot be read."""
+"""Codings and charsets in HTTP checks: an unreadable body fails only the checks that need it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def runner() -> Iterator[AsyncCheckRunner]:
 
 @pytest.fixture
 def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
-    """Run one check of what an act answers."""
+    """Run one check of the response that an act sends."""
 
     def run_one(act: Act, keys: str = "", *, check_type: str = "http") -> Result:
         results: list[Result] = []
@@ -68,7 +68,7 @@ def configured(target: str, keys: str = "", check_type: str = "http") -> tuple[C
     "keys", ["", "expect: [{status: 200}, {header: Content-Type, exists: false}]", "compression: gzip"]
 )
 def test_an_unknown_coding_is_noted(run: Callable[..., Result], coding: str, keys: str) -> None:
-    """A check that asks nothing of the body is ok whatever coding the server names, and its log has a note."""
+    """A check that does not need the body is ok whatever coding the server names, and its log has a note."""
     result = run(encoded(coding, b"hello"), keys)
     assert (result.status, result.reason) == (ResultStatus.OK, None)
     assert measured(result)["probe_http_uncompressed_body_length"] == 5
@@ -88,21 +88,21 @@ def test_an_unknown_coding_is_noted(run: Callable[..., Result], coding: str, key
         "json: $.a, ne: 1",
     ],
 )
-def test_who_asks_for_such_a_body_fails(run: Callable[..., Result], coding: str, expectation: str) -> None:
-    """What is expected of a body in an unknown coding fails with reason `decode`, whatever it is."""
+def test_an_expectation_about_such_a_body_fails(run: Callable[..., Result], coding: str, expectation: str) -> None:
+    """Any expectation about a body in an unknown coding fails with reason `decode`."""
     result = run(encoded(coding, b"hello"), f"expect: [{{{expectation}}}]")
     detail = f"the body has the unknown content coding '{coding}'"
     assert (result.status, result.reason, result.detail) == (ResultStatus.ERROR, Reason.DECODE, detail)
 
 
-def test_who_only_wants_to_be_warned_is_warned(run: Callable[..., Result]) -> None:
-    """An expectation of severity warning about such a body makes the check degraded."""
+def test_a_warning_about_such_a_body_degrades_the_check(run: Callable[..., Result]) -> None:
+    """An expectation with severity warning about such a body makes the check degraded."""
     result = run(encoded("none", b"hello"), "expect: [{body: {contains: hello}, severity: warning}]")
     assert (result.status, result.reason) == (ResultStatus.WARNING, Reason.DECODE)
 
 
-def test_json_http_asks_for_the_body(run: Callable[..., Result]) -> None:
-    """A `json-http` check without expectations fails, too; that of an error page fails because of its status."""
+def test_json_http_needs_the_body(run: Callable[..., Result]) -> None:
+    """A `json-http` check without expectations fails, too; on an error page, the status is the reason."""
     asked = [
         run(encoded("utf-8", b"{}"), check_type="json-http"),
         run(respond(503, b"{}", [("Content-Encoding", "utf-8")]), check_type="json-http"),
@@ -111,7 +111,7 @@ def test_json_http_asks_for_the_body(run: Callable[..., Result]) -> None:
 
 
 @pytest.mark.parametrize("coding", PLAIN)
-def test_no_coding_is_no_fault(run: Callable[..., Result], coding: str) -> None:
+def test_no_coding_is_allowed(run: Callable[..., Result], coding: str) -> None:
     """`identity` and an empty field leave the body as it is."""
     result = run(encoded(coding, b"hello"), "expect: [{body: hello}]")
     assert (result.status, result.reason) == (ResultStatus.OK, None)
@@ -120,12 +120,12 @@ def test_no_coding_is_no_fault(run: Callable[..., Result], coding: str) -> None:
 @pytest.mark.parametrize("keys", ["", "expect: [{body: {contains: a}}]"])
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 def test_a_corrupt_body_is_a_failure(run: Callable[..., Result], coding: str, keys: str) -> None:
-    """A body that is not in its known coding fails every check, as it fails every browser."""
+    """A body that does not match its known coding fails every check, as it fails every browser."""
     assert run(encoded(coding, b"\xff\xffno such thing"), keys).reason is Reason.DECODE
 
 
 def test_a_large_limit_changes_no_coding(run: Callable[..., Result]) -> None:
-    """Where much may come out of a coding it is undone after the answer, with the same outcome."""
+    """With a large limit, the body is decoded after the response, with the same outcome."""
     packed = gzip.compress(b"a" * (5 << 20))
     keys = "body_size_limit: 8MiB, expect: [{body_size: 5242880}, {body: {matches: '^a+$'}}]"
     assert run(encoded("gzip", packed), keys).status is ResultStatus.OK
@@ -196,8 +196,10 @@ def test_json_knows_its_encoding(run: Callable[..., Result], body: bytes, conten
         ("headers: {Accept-Encoding: anything}", "anything"),
     ],
 )
-def test_compression_may_stand_beside_a_header_that_accepts_it(runner: AsyncCheckRunner, keys: str, sent: str) -> None:
-    """The configured Accept-Encoding is what is sent, where it accepts the coding that is asked for."""
+def test_compression_can_be_combined_with_a_header_that_accepts_it(
+    runner: AsyncCheckRunner, keys: str, sent: str
+) -> None:
+    """The configured Accept-Encoding is sent if it accepts the coding."""
     with run_http_server({"/": respond(200)}) as server:
         runner.run_all(configured(server.url(), keys), lambda _: None)
     assert [request.headers["accept-encoding"] for request in server.requests] == [sent]
@@ -214,8 +216,8 @@ def test_compression_may_stand_beside_a_header_that_accepts_it(runner: AsyncChec
         ("identity", "gzip, *;q=0"),
     ],
 )
-def test_compression_that_the_header_refuses_is_refused(compression: str, accepted: str) -> None:
-    """Asking for a coding that the Accept-Encoding header does not accept is a fault of the configuration."""
+def test_compression_that_the_header_excludes_is_rejected(compression: str, accepted: str) -> None:
+    """A coding that the Accept-Encoding header excludes is an error in the configuration."""
     with pytest.raises(ConfigError) as raised:
         configured("http://x.example/", f'compression: {compression}, headers: {{Accept-Encoding: "{accepted}"}}')
     assert [problem.message for problem in raised.value.problems] == [

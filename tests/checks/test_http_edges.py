@@ -1,6 +1,6 @@
-"""What servers, names and users can send through httpx, idna and codecs: a right request or the right reason.
+"""What servers, names and users can send through httpx, idna and codecs: each yields a correct request or the right reason.
 
-Nothing of it ends as `internal` or with a traceback, and no credential, digest, token or cookie stands in any text.
+Nothing ends as `internal` or with a traceback, and no text contains a credential, digest, token or cookie.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def world(runner: AsyncCheckRunner) -> Iterator[World]:
 
 @contextmanager
 def nothing_told(caplog: pytest.LogCaptureFixture) -> Iterator[list[Result]]:
-    """Look through all texts of the results that are put into the list, and through the program's log."""
+    """Check every text of the results in the list, and the program's log."""
     results: list[Result] = []
     caplog.clear()
     with caplog.at_level(logging.DEBUG, logger="exporter"):
@@ -108,10 +108,10 @@ OK = answered(200)
     ],
 )
 @pytest.mark.parametrize("redirected", [False, True])
-def test_names_in_ascii_go_out_as_they_are(
+def test_names_in_ascii_are_sent_as_they_are(
     world: World, caplog: pytest.LogCaptureFixture, host: str, sent: str, redirected: bool
 ) -> None:
-    """As the target and as where a redirect leads: an A-label needs nobody who can decode it."""
+    """As a target and after a redirect, an A-label is sent as it is, even if it cannot be decoded."""
     with nothing_told(caplog) as results:
         target, location = ("http://a.test/", f"http://{host}/in") if redirected else (f"http://{host}/", "/in")
         results.append(world.run(target, "", answered(302, f"Location: {location}?x={CANARY}".encode()), OK))
@@ -127,7 +127,7 @@ def test_names_in_ascii_go_out_as_they_are(
 def test_a_token_endpoint_is_named_as_any_other_host(
     world: World, caplog: pytest.LogCaptureFixture, host: str, sent: str
 ) -> None:
-    """Its URL is read as that of the target is."""
+    """Its URL is read like that of a target."""
     token = b'HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n{"access_token":"CANARY"}'
     keys = f"oauth2: {{client_id: me, client_secret: {CANARY}, token_url: 'http://{host}/token'}}"
     with nothing_told(caplog) as results:
@@ -156,7 +156,7 @@ def test_a_token_endpoint_is_named_as_any_other_host(
 def test_cookies_of_a_redirect_survive(
     world: World, caplog: pytest.LogCaptureFixture, cookie: bytes, sent: bytes | None
 ) -> None:
-    """Whatever octets they are made of, and beside credentials that are not ASCII either."""
+    """They may consist of any octets, and appear beside credentials that are not ASCII."""
     with nothing_told(caplog) as results:
         keys = f"headers: {{Authorization: 'Grüße {CANARY}', Cookie: 'mein=ö'}}"
         redirected = answered(302, b"Location: /in", b"Set-Cookie: " + cookie)
@@ -187,7 +187,7 @@ def test_cookies_of_a_redirect_survive(
 def test_a_challenge_is_answered_or_an_auth_failure(
     world: World, caplog: pytest.LogCaptureFixture, field: bytes, more: tuple[bytes, ...]
 ) -> None:
-    """With a user name beyond ASCII, in whatever octets the challenge came."""
+    """This holds for user names beyond ASCII and for challenges in any octets."""
     with nothing_told(caplog) as results:
         challenged = answered(401, b"WWW-Authenticate: " + field, *more)
         results.append(world.run("http://a.test/", DIGEST, challenged, OK))
@@ -213,7 +213,7 @@ def test_a_challenge_is_answered_or_an_auth_failure(
 )  # fmt: skip
 @pytest.mark.parametrize("status", [200, 302, 401])
 def test_no_field_ends_as_internal(world: World, caplog: pytest.LogCaptureFixture, field: bytes, status: int) -> None:
-    """Fields that someone converts to numbers, dates, names or URLs."""
+    """Examples are fields that are converted to numbers, dates, names or URLs."""
     with nothing_told(caplog) as results:
         first = b"HTTP/1.1 %d Said\r\nX-Trace: CANARY\r\n%s\r\n\r\n" % (status, field)
         results.append(world.run("http://a.test/", DIGEST, first, OK))
@@ -221,7 +221,7 @@ def test_no_field_ends_as_internal(world: World, caplog: pytest.LogCaptureFixtur
 
 
 def test_a_secret_that_the_server_repeats_is_not_shown(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Where a redirect leads is shown without query, and what refuses it without user."""
+    """The location of a redirect is shown without its query, and in an error also without its user."""
     with nothing_told(caplog) as results:
         for location in (
             b"/in?CANARY",
@@ -234,10 +234,10 @@ def test_a_secret_that_the_server_repeats_is_not_shown(world: World, caplog: pyt
     assert [result.status for result in results] == [ResultStatus.OK] + [ResultStatus.ERROR] * 4
 
 
-def test_octets_go_over_http2_as_well(
+def test_octets_are_sent_over_http2_as_well(
     runner: AsyncCheckRunner, start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """Cookies, names of users and what is configured, in headers that are not a text to HTTP/2."""
+    """Cookies, user names and configured values may be headers that HTTP/2 cannot show as text."""
     places = """
         location = / { add_header Set-Cookie "city=Köln-CANARY" always; return 302 /in; }
         location = /in { add_header WWW-Authenticate 'Digest realm="Köln", nonce="n"' always; add_header X-Given
@@ -269,10 +269,10 @@ def test_octets_go_over_http2_as_well(
         ("", [answered(200, b"Content-Type: \xff; charset=\xff", b"Set-Cookie: \xff=CANARY; Expires=\xff")], None),
     ],
 )
-def test_a_client_of_somebody_else_is_an_edge_as_well(
+def test_another_httpx_client_causes_no_internal_failure(
     caplog: pytest.LogCaptureFixture, keys: str, answers: list[bytes], reason: Reason | None
 ) -> None:
-    """What it raises about names, fields and cookies is a failure of the check, and quotes none of them."""
+    """Its exceptions about names, fields and cookies fail the check, and none of these are quoted."""
     script = Always()
     script.answers = answers
 
@@ -321,13 +321,13 @@ KEYS = st.sampled_from(
     keys=DIGEST,
     answers=[(401, [(b"WWW-Authenticate", b'Digest realm="\xf6", nonce=n')]), (302, [(b"Location", b"\xf6")])],
 )
-def test_whatever_comes_is_an_outcome(
+def test_any_response_has_an_outcome(
     world: World,
     caplog: pytest.LogCaptureFixture,
     keys: str,
     answers: list[tuple[int, list[tuple[bytes, bytes]]]],
 ) -> None:
-    """No octets in the fields that say what to do next end as `internal`, and none bring a secret to light."""
+    """Whatever octets the fields contain that decide the next step, no check ends as `internal` or reveals a secret."""
     wire = [
         answered(status, b"Set-Cookie: mine=CANARY; Path=/", *(b"%s: %s" % field for field in fields))
         for status, fields in answers
@@ -346,10 +346,10 @@ def test_whatever_comes_is_an_outcome(
     | OCTETS,
     status=st.sampled_from([200, 201, 204, 302, 400, 401, 500]),
 )
-def test_whatever_a_token_endpoint_says_is_an_outcome(
+def test_any_answer_of_a_token_endpoint_has_an_outcome(
     world: World, caplog: pytest.LogCaptureFixture, body: bytes, status: int
 ) -> None:
-    """A token that can be sent, or a failure of the kind `auth`."""
+    """The outcome is a token that can be sent, or a failure with reason `auth`."""
     token = b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + (b"" if status == 204 else body)
     keys = f"oauth2: {{client_id: jörg, client_secret: {CANARY}, token_url: 'http://t.test/'}}"
     with nothing_told(caplog) as results:

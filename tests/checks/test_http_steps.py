@@ -76,7 +76,7 @@ def refusal(*steps: dict[str, Any], **keys: Any) -> str:
 
 
 def test_a_login_with_csrf_session_and_token_succeeds(app: LoginApp) -> None:
-    """The session's cookies, a hidden field and a token get as far as the order."""
+    """The session's cookies, a hidden field and a token are carried on until the order."""
     result = run(app.url, *STEPS, last=(LOGOUT,))
     assert outcome(result) == (ResultStatus.OK, None, "")
     assert app.seen == ["GET /login", "POST /login", "GET /home", "GET /orders/12?full=1", "GET /logout"]
@@ -95,7 +95,7 @@ def test_each_step_is_measured(app: LoginApp) -> None:
 
 
 def test_expectations_are_labelled_with_their_step(app: LoginApp) -> None:
-    """The labels of all expectations say which step they belong to, those by default as well."""
+    """The label of each expectation names its step, including default expectations."""
     result = run(app.url, *STEPS, expect=[{"status": 200}])
     assert [(one.expectation.label, one.ok) for one in result.expectations] == [
         ("status in 200", True),
@@ -109,7 +109,7 @@ def test_expectations_are_labelled_with_their_step(app: LoginApp) -> None:
 
 
 def test_a_missed_expectation_ends_the_steps_and_names_its_step(app: LoginApp) -> None:
-    """No later step is made, and the detail says where it went wrong."""
+    """No later step runs, and the detail says which one failed."""
     wrong = {**LOGIN, "form": {"csrf": "${csrf}", "user": "probe", "password": "guess"}}
     result = run(app.url, FORM, wrong, FETCH)
     detail = "step login: expected status in 2xx, observed 403"
@@ -119,7 +119,7 @@ def test_a_missed_expectation_ends_the_steps_and_names_its_step(app: LoginApp) -
 
 
 def test_a_missed_warning_lets_the_steps_go_on(app: LoginApp) -> None:
-    """Severities are those of each expectation."""
+    """A missed warning does not stop the steps, because each expectation has its own severity."""
     wary = {**FORM, "expect": [{"status": 201, "severity": "warning"}]}
     result = run(app.url, wary, LOGIN)
     detail = "expected form: status in 201, observed 200"
@@ -127,8 +127,8 @@ def test_a_missed_warning_lets_the_steps_go_on(app: LoginApp) -> None:
     assert app.seen[-1] == "GET /home"
 
 
-def test_finally_is_made_after_a_failed_step(app: LoginApp) -> None:
-    """A session that was begun is ended, and the failure of the step is what is reported."""
+def test_finally_runs_after_a_failed_step(app: LoginApp) -> None:
+    """A session that was begun is ended, and the failure of the step is reported."""
     app.order_status = 503
     result = run(app.url, *STEPS, last=(LOGOUT,))
     assert outcome(result) == (
@@ -150,7 +150,7 @@ def test_finally_has_time_left_after_a_step_that_takes_too_long(app: LoginApp) -
 
 
 def test_a_failure_in_finally_fails_the_check(app: LoginApp) -> None:
-    """The other steps of `finally` are made all the same."""
+    """The other steps of `finally` still run."""
     result = run(app.url, FORM, last=({"name": "gone", "url": "/gone"}, LOGOUT))
     assert outcome(result)[2] == "step gone: expected status in 2xx, observed 404"
     assert app.seen[-1] == "GET /logout"
@@ -172,7 +172,7 @@ def test_nothing_to_capture_is_a_failure(app: LoginApp) -> None:
 
 
 def test_a_capture_that_is_too_long_is_a_failure(app: LoginApp) -> None:
-    """What a server says is bounded before it is sent anywhere."""
+    """A captured text is bounded before it is sent anywhere."""
     app.token = "x" * 9000
     result = run(app.url, FORM, LOGIN)
     detail = "step login: found 9000 characters for $.token; at most 8192 are captured, to capture as token"
@@ -200,7 +200,7 @@ def test_a_capture_within_a_url_is_one_component(app: LoginApp) -> None:
 
 @pytest.mark.parametrize("where", [{"headers": {"X-Sent": "${token}"}}, {"bearer_token": "${token}"}])
 def test_a_capture_cannot_add_lines_to_a_request(app: LoginApp, where: dict[str, Any]) -> None:
-    """A line break in a token is refused before anything is sent."""
+    """A line break in a token is rejected before anything is sent."""
     app.token = "abc\r\nX-Evil: 1"
     result = run(app.url, FORM, LOGIN, {"name": "send", "url": "/echo", **where})
     assert result.reason is Reason.PROTOCOL
@@ -225,7 +225,7 @@ def test_captures_fill_json_bodies_and_headers(app: LoginApp) -> None:
 
 
 def test_what_was_captured_is_shown_nowhere(app: LoginApp, tmp_path: Path) -> None:
-    """Neither the pages nor the log show it, though an expectation is about it and fails."""
+    """Neither the pages nor the log show it, even if an expectation about it fails."""
     nosy = {**FETCH, "expect": [{"json": "$.you", "eq": "other"}, {"body": {"contains": "absent"}}]}
     document = written(app.url, [FORM, LOGIN, nosy], [LOGOUT])
     with run_exporter(tmp_path, document, "--log.level=debug") as exporter:
@@ -238,7 +238,7 @@ def test_what_was_captured_is_shown_nowhere(app: LoginApp, tmp_path: Path) -> No
 
 
 def test_series_are_the_same_whether_steps_succeed_or_not(app: LoginApp) -> None:
-    """A step that was not reached has its series, with 0."""
+    """A step that was not reached has the same series, with 0."""
     names = [set(measured(run(app.url, *STEPS))), set(measured(run("http://127.0.0.1:1", *STEPS)))]
     steps = [{name for name in each if "http_steps" in name} for each in names]
     assert steps[0] == steps[1]
@@ -253,7 +253,7 @@ def test_a_silent_server_is_reported_with_step_and_phase() -> None:
 
 
 def test_garbage_is_reported_with_its_step() -> None:
-    """What is not HTTP breaks the protocol."""
+    """A response that is not HTTP breaks the protocol."""
     with serve(lambda connection: connection.sendall(b"\xff\xfe garbage\r\n\r\n")) as server:
         result = run(f"http://127.0.0.1:{server.port}/", {"name": "ask"})
     assert result.reason is Reason.PROTOCOL
@@ -274,7 +274,7 @@ def test_garbage_is_reported_with_its_step() -> None:
         ([{"name": "a"}] * 21, "steps"),
     ],
 )
-def test_steps_that_cannot_work_are_refused(steps: list[dict[str, Any]], said: str) -> None:
+def test_steps_that_cannot_work_are_rejected(steps: list[dict[str, Any]], said: str) -> None:
     """The message says what is wrong, and where."""
     assert said in refusal(*steps)
 
@@ -295,7 +295,7 @@ def test_a_redirect_to_another_origin_does_not_get_what_was_captured() -> None:
 
 
 def test_a_cookie_is_sent_once_after_a_redirect_within_its_origin() -> None:
-    """Cookies of earlier steps are added to each request, not to what a redirect is made from."""
+    """Cookies of earlier steps are added to each request once, even after a redirect."""
     script = {"/": respond(headers=[("Set-Cookie", "a=1")]), "/b": redirect("/c"), "/c": respond()}
     with run_http_server(script) as server:
         result = run(server.url(), {"name": "first"}, {"name": "then", "url": "/b"})

@@ -151,7 +151,7 @@ def test_partial_loss_is_judged_before_a_short_timeout(net: Network) -> None:
 
 
 def test_duplicates_are_counted_and_change_nothing_else(net: Network, version: int) -> None:
-    """Second replies are neither received packets nor negative loss."""
+    """A second reply counts neither as received packet nor as negative loss."""
     result = net.run(Peer.DUPLICATES.address(version), "count: 3, packet_interval: 50ms")
     assert outcome(result) == OK
     values = measured(result)
@@ -199,7 +199,7 @@ def test_an_error_for_some_requests_is_loss(net: Network, version: int) -> None:
 
 
 def test_a_reply_after_an_error_counts(net: Network, version: int) -> None:
-    """A host that an error message called unreachable, and which answers, is not lost."""
+    """A host that answers after an error message said that it is unreachable is not lost."""
     result = net.run(Peer.UNREACHABLE_FOR_OTHERS.address(version), "count: 3, packet_interval: 50ms")
     assert outcome(result) == OK
     assert measured(result)["probe_icmp_packets_received"] >= 2
@@ -214,7 +214,7 @@ def test_a_reply_after_an_error_counts(net: Network, version: int) -> None:
     ],
 )
 def test_forged_replies_do_not_count(net: Network, version: int, peer: Peer, remark: str) -> None:
-    """A packet that looks like a reply and is not explains the failure."""
+    """A packet that only looks like a reply is named in the failure."""
     result = net.run(peer.address(version), timeout="300ms")
     detail = f"not done within the timeout of 0.3 s, in the phase rtt: {remark.format(router=ROUTER[version])}"
     assert outcome(result) == (ResultStatus.ERROR, Reason.PROTOCOL, detail)
@@ -277,8 +277,8 @@ def test_a_packet_too_large_for_a_link_is_reported(net: Network, version: int) -
     assert outcome(result) == (ResultStatus.ERROR, Reason.UNREACHABLE, detail)
 
 
-def test_a_packet_too_large_for_the_own_link_is_local(net: Network, version: int) -> None:
-    """What this host cannot send says nothing about the target."""
+def test_a_packet_too_large_for_this_hosts_link_is_local(net: Network, version: int) -> None:
+    """The target is not to blame for a packet that this host cannot send."""
     target = Peer.GOOD.address(version)
     result = net.run(target, "dont_fragment: true, payload_size: 3000")
     detail = f"an echo request to {target} with a payload of 3000 bytes is too large for its link"
@@ -424,7 +424,7 @@ def test_more_requests_than_the_timeout_allows_are_local(net: Network) -> None:
         ),
     ],
 )
-def test_settings_without_meaning_are_refused(target: str, keys: str, problem: str) -> None:
+def test_settings_without_meaning_are_rejected(target: str, keys: str, problem: str) -> None:
     """Each mistake is reported at its place when the configuration is loaded."""
     text = f'checks: [{{name: it, type: icmp, target: "{target}", {keys}}}]'
     with pytest.raises(ConfigError) as refused:

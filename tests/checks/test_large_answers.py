@@ -87,7 +87,7 @@ class Beat(NamedTuple):
 
 
 def make_check(name: str, check_type: str, target: str, keys: str = "", timeout: str = "20s") -> Check:
-    """The check that a configuration makes with these keys."""
+    """Return the check with these keys."""
     text = f'checks: [{{name: "{name}", type: {check_type}, target: "{target}", timeout: {timeout}, {keys}}}]'
     (check,) = parse_config(text, "checks.yml", TYPES).checks
     return check
@@ -95,7 +95,7 @@ def make_check(name: str, check_type: str, target: str, keys: str = "", timeout:
 
 @contextmanager
 def heartbeats(runner: AsyncCheckRunner) -> Iterator[list[Beat]]:
-    """Feel the pulse of the runner's loop for the length of the block."""
+    """Record the beats of the runner's loop for the duration of the block."""
     beats: list[Beat] = []
 
     async def beat() -> None:
@@ -131,7 +131,7 @@ def hostile_checks(url: str) -> list[Check]:
 
 @pytest.mark.parametrize("path", HOSTILE)
 def test_a_hostile_answer_does_not_keep_the_loop(path: str) -> None:
-    """Whatever comes, no turn of the loop takes 20 ms of the processor, the reason is true, and others are in time."""
+    """No turn of the loop takes 20 ms of processor time, the reason is right, and other checks are in time."""
     acts = {**ACTS, path: ACTS[path.partition("?")[0]]}
     with run_http_server(acts) as server, warm_runner(*TYPES.values()) as runner:
         url = server.url("")
@@ -148,7 +148,7 @@ def test_a_hostile_answer_does_not_keep_the_loop(path: str) -> None:
 
 
 def test_a_long_banner_does_not_keep_the_loop() -> None:
-    """Of 64 KiB of banner, a pattern that takes long is looked for in the first of them only."""
+    """A slow pattern is searched for only at the start of a banner of 64 KiB."""
     with serve(say(b"a" * 65536)) as server, warm_runner(*TYPES.values()) as runner:
         check = make_check(
             "banner", "tcp", f"127.0.0.1:{server.port}", f"expect: [{{banner: {{matches: '{COSTLY}b'}}}}]"
@@ -189,7 +189,7 @@ def scrape_repeatedly() -> tuple[int, int, list[str]]:
 
 @pytest.mark.slow
 def test_hostile_answers_do_not_add_up() -> None:
-    """After ten batches of all kinds of hostile answers the exporter has grown by a few bodies and no check beside."""
+    """After ten batches of hostile answers, memory has grown by only a few bodies, and no healthy check has failed."""
     before_kib, after_kib, failed = alone(scrape_repeatedly)
     assert failed == []
     assert after_kib - before_kib < 80 << 10

@@ -55,7 +55,7 @@ def run() -> Iterator[RunCheck]:
 
 @pytest.fixture
 def server_tls(ca: trustme.CA) -> ssl.SSLContext:
-    """With what a scripted server starts TLS."""
+    """The TLS context of a scripted server."""
     return server_context(certificates.valid(ca, "localhost", "127.0.0.1"))
 
 
@@ -93,7 +93,7 @@ def test_silence_is_a_timeout_in_a_phase(run: RunCheck, check_type: str) -> None
 @pytest.mark.parametrize("check_type", TYPES)
 @pytest.mark.parametrize("tls_mode", ["starttls", "tls", "none"])
 def test_early_ends_are_resets(run: RunCheck, check_type: str, tls_mode: str) -> None:
-    """A server that closes or resets at once has the reason connection_reset, or tls when that cut off a handshake."""
+    """If a server closes or resets at once, the reason is connection_reset, or tls during a handshake."""
     reasons = (Reason.CONNECTION_RESET, Reason.TLS) if tls_mode == "tls" else (Reason.CONNECTION_RESET,)
     for behave in (close, reset):
         with serve(behave) as server:
@@ -116,7 +116,7 @@ def test_early_ends_are_resets(run: RunCheck, check_type: str, tls_mode: str) ->
     ids=["http", "binary", "empty", "ssh", "unfinished", "endless"],
 )
 def test_garbage_is_a_violation_of_the_protocol(run: RunCheck, check_type: str, words: bytes) -> None:
-    """Whatever is not the protocol has that reason, and none of it takes much memory."""
+    """Anything that is not the protocol has that reason, and takes little memory."""
     with serve(say_and_close(words)) as server:
         result = run(check_type, server.target, "tls: none")
     assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.PROTOCOL), result.detail
@@ -158,8 +158,8 @@ def test_no_password_without_starttls(run: RunCheck, tls: str, check_type: str) 
 
 
 @pytest.mark.parametrize("check_type", TYPES)
-def test_plaintext_before_tls_is_refused(run: RunCheck, tls: str, server_tls: ssl.SSLContext, check_type: str) -> None:
-    """What comes with the answer to STARTTLS could be anybody's (CVE-2011-0411): the session ends there."""
+def test_plaintext_before_tls_is_rejected(run: RunCheck, tls: str, server_tls: ssl.SSLContext, check_type: str) -> None:
+    """Text that comes with the answer to STARTTLS may be an attacker's (CVE-2011-0411), so the session ends there."""
     injected = {
         "smtp": {b"STARTTLS": b"220 go\r\n250-mail.test\r\n250 AUTH PLAIN\r\n"},
         "imap": {b"STARTTLS": b"TAG OK go\r\n* CAPABILITY IMAP4rev1\r\nA3 OK done\r\n"},
@@ -177,7 +177,7 @@ def test_plaintext_before_tls_is_refused(run: RunCheck, tls: str, server_tls: ss
 def test_what_was_announced_before_tls_is_forgotten(
     run: RunCheck, tls: str, server_tls: ssl.SSLContext, check_type: str
 ) -> None:
-    """Mechanisms that are offered before TLS alone are not used."""
+    """Mechanisms that are offered only before TLS are not used."""
     behave = script(
         check_type,
         {
@@ -219,7 +219,7 @@ def test_bad_certificates_end_the_session(run: RunCheck, tls: str, ca: trustme.C
 
 @pytest.mark.parametrize("length", [b"3000000000", b"262145", b"99999999999999999999999"])
 def test_an_announced_literal_allocates_nothing(run: RunCheck, length: bytes) -> None:
-    """A literal beyond the limit is refused by its announced length."""
+    """A literal beyond the limit is rejected by its announced length."""
     answer = b"* 1 FETCH (UID 1 BODY[] {" + length + b"}\r\n"
     with serve(MailScript(b"* OK ready\r\n", {b"CAPABILITY": answer}, tagged=True)) as server:
         run("imap", server.target, "tls: none")
@@ -248,8 +248,8 @@ def test_a_server_that_never_stops_is_cut_off(run: RunCheck) -> None:
         assert run("smtp", server.target, "tls: none").reason is Reason.PROTOCOL
 
 
-def test_a_greeting_as_logged_in_rules_out_starttls(run: RunCheck, tls: str) -> None:
-    """PREAUTH makes STARTTLS impossible, so it is refused where TLS is wanted (CVE-2020-12398)."""
+def test_a_greeting_that_skips_the_login_rules_out_starttls(run: RunCheck, tls: str) -> None:
+    """PREAUTH makes STARTTLS impossible, so it is rejected where TLS is required (CVE-2020-12398)."""
     behave = MailScript(b"* PREAUTH hi\r\n", {b"CAPABILITY": IMAP_CAPABILITIES}, tagged=True)
     with serve(behave) as server:
         result = run("imap", server.target, f"tls: starttls, {LOGIN}, {tls}")
@@ -267,7 +267,7 @@ def test_a_greeting_as_logged_in_rules_out_starttls(run: RunCheck, tls: str) -> 
     ids=["UIDPLUS", "no others", "others marked as deleted"],
 )
 def test_only_what_matches_is_expunged(run: RunCheck, capabilities: bytes, deleted: bytes, ends_with: bytes) -> None:
-    """Without UIDPLUS, EXPUNGE is not sent while other messages are marked as deleted."""
+    """Without UIDPLUS, EXPUNGE is not sent if other messages are marked as deleted."""
     behave = imap_script(capabilities=capabilities, deleted=deleted)
     keys = f"tls: none, insecure_auth: true, {LOGIN}, search: {{subject: x}}, delete: true"
     with serve(behave) as server:
@@ -364,10 +364,10 @@ def test_a_login_that_never_ends(run: RunCheck) -> None:
         ("mail-roundtrip", "from: a@x.test, to: b@x.test, imap: {target: x}", "needs username and password"),
     ],
 )  # fmt: skip
-def test_dangerous_and_contradictory_settings_are_refused(
+def test_dangerous_and_contradictory_settings_are_rejected(
     run: RunCheck, check_type: str, keys: str, problem: str
 ) -> None:
-    """No line break reaches a command, and what could not work or would do harm is refused when it is loaded."""
+    """No line break reaches a command, and what could not work or would do harm is rejected when it is loaded."""
     with pytest.raises(ConfigError, match=problem):
         run(check_type, "mail.example", keys)
 
@@ -380,7 +380,7 @@ def test_dangerous_and_contradictory_settings_are_refused(
         ("pop3", "mail.example:110", "", "do not speak TLS from the start"),
     ],
 )
-def test_ports_that_contradict_the_settings_are_refused(
+def test_ports_that_contradict_the_settings_are_rejected(
     run: RunCheck, check_type: str, target: str, keys: str, problem: str
 ) -> None:
     """A well-known port says how TLS starts there."""

@@ -85,7 +85,7 @@ def test_smtp_speaks_tls_from_the_start_or_not_at_all(run: RunCheck, postfix: Po
 
 
 def test_smtp_does_not_send_unless_asked(run: RunCheck, postfix: Postfix, dovecot: Dovecot, tls: str) -> None:
-    """Sender and recipient are announced; a message is sent with `deliver: true` alone."""
+    """Sender and recipient are announced; a message is sent only with `deliver: true`."""
     envelope = f"from: a@x.test, to: {USER}, {tls}"
     assert outcome(run("smtp", f"localhost:{postfix.port}", envelope)) == OK
     result = run("smtp", f"localhost:{postfix.port}", f"{envelope}, deliver: true, subject: Größe")
@@ -107,8 +107,8 @@ def test_smtp_logs_in(run: RunCheck, postfix: Postfix, tls: str) -> None:
     assert result.detail.startswith("the server refused the login: 535 5.7.8 ")
 
 
-def test_smtp_tells_refusals_apart(run: RunCheck, postfix: Postfix, tls: str) -> None:
-    """A temporary refusal is tried again on a new connection; a final one is not; both have the reason status."""
+def test_smtp_distinguishes_temporary_and_final_refusals(run: RunCheck, postfix: Postfix, tls: str) -> None:
+    """A temporary refusal is retried on a new connection; a final one is not; both have the reason status."""
     target = f"localhost:{postfix.port}"
     result = run("smtp", target, f"from: '', to: later@mail.test, temporary_retry_delay: 10ms, {tls}")
     assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.STATUS)
@@ -122,7 +122,7 @@ def test_smtp_tells_refusals_apart(run: RunCheck, postfix: Postfix, tls: str) ->
 
 
 def test_smtp_can_expect_a_refusal(run: RunCheck, postfix: Postfix, tls: str) -> None:
-    """With an expectation about the code, a check can demand that a server relays nothing."""
+    """With an expectation about the code, a check can require that a server relays nothing."""
     relaying = f"from: a@x.test, to: b@elsewhere.test, {tls}"
     target = f"localhost:{postfix.port}"
     assert outcome(run("smtp", target, f"{relaying}, expect: [{{code: 5xx}}]")) == OK
@@ -131,7 +131,7 @@ def test_smtp_can_expect_a_refusal(run: RunCheck, postfix: Postfix, tls: str) ->
 
 
 def test_certificates_are_verified(run: RunCheck, postfix: Postfix, dovecot: Dovecot) -> None:
-    """Without the tests' authority every type refuses the certificate, after STARTTLS and from the start."""
+    """Without the tests' authority every type rejects the certificate, after STARTTLS and from the start."""
     found = [
         run("smtp", f"localhost:{postfix.port}", LOGIN).reason,
         run("smtp", f"localhost:{postfix.tls_port}", f"tls: tls, {LOGIN}").reason,

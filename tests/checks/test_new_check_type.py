@@ -1,4 +1,4 @@
-"""A check type of one's own: one class and its declaration, and everything from YAML to metric works."""
+"""A custom check type: with one class and its declaration, everything from YAML to metrics works."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class Greeting:
     """Greets its target; the one class that a new check type is."""
 
     class Settings(CheckSettings):
-        """What a check of the type may say."""
+        """The settings of the type."""
 
         word: str = Field(default="hello", description="The word to greet with")
 
     def __init__(self, _context: BatchContext) -> None:
-        """Need nothing of the batch."""
+        """Ignore the context of the batch."""
 
     async def execute(self, check: Check) -> Result:
-        """Greet, and tell how."""
+        """Greet, and report how."""
         settings = check.settings if isinstance(check.settings, self.Settings) else self.Settings()
         greeting = f"{settings.word} {check.target}"
         current_attempt().measure(LETTERS, len(greeting))
         return Result(check_name=check.name, status=ResultStatus.OK, observed={"greeting": greeting})
 
     async def aclose(self) -> None:
-        """Hold nothing."""
+        """Do nothing."""
 
 
 GREETING = CheckType(
@@ -66,7 +66,7 @@ checks:
 
 
 def test_a_plugin_works_from_yaml_to_metric(tmp_path: Path) -> None:
-    """Naming the plugin in the file is all it takes: settings, expectations, metrics and reasons work."""
+    """Naming the plugin in the file is enough: settings, expectations, metrics and reasons work."""
     with run_exporter(tmp_path, CONFIG) as exporter:
         _, page = exporter.get("/metrics?check_type=greeting")
     check_metrics(page)
@@ -85,7 +85,7 @@ def run(text: str, registry: ExecutorRegistry) -> Batch:
 
 
 def test_a_batch_without_http_makes_no_http_client() -> None:
-    """The client is made only for those who use it."""
+    """The client is created only for check types that use it."""
     with closed_port() as port:
         text = f"checks: [{{name: a, type: dns, target: a.test, server: '127.0.0.1:{port}', timeout: 200ms}}]"
         batch = run(text, ExecutorRegistry.with_builtins())
@@ -96,7 +96,7 @@ def test_a_batch_without_http_makes_no_http_client() -> None:
 
 
 def test_a_mixed_batch_makes_one_http_client_and_closes_it(start_nginx: Callable[..., Nginx]) -> None:
-    """Both HTTP types share a client and an executor; the report tells what they did."""
+    """Both HTTP types share a client and an executor; the batch counts what they did."""
     nginx = start_nginx()
     text = f"""
 checks:

@@ -1,4 +1,4 @@
-"""HTTP checks with OAuth 2.0 client credentials, against a token endpoint that answers well and badly."""
+"""HTTP checks with OAuth 2.0 client credentials, against correct and faulty token endpoints."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check(target: str, token_url: str, keys: str = "") -> Check:
 
 
 async def execute(one: Check, shared: HttpShared) -> tuple[Result, object]:
-    """Execute a check; give its result and the status it saw. Nothing it says holds secret or token."""
+    """Execute a check; return its result and the status; make sure that no text contains the secret or the token."""
     attempt = begin_attempt()
     result = await HttpCheckExecutor(shared=shared).execute(one)
     assert not re.search(f"CANARY|{BASIC}", repr((result, attempt.log)))
@@ -51,7 +51,7 @@ async def execute(one: Check, shared: HttpShared) -> tuple[Result, object]:
 
 
 def demand(token: str) -> Act:
-    """Answer with 200 to whoever has the token, else with 401."""
+    """Answer 200 to requests with the token, and 401 to others."""
 
     def act(connection: socket.socket, request: Request) -> None:
         respond(200 if request.headers.get("authorization") == f"Bearer {token}" else 401)(connection, request)
@@ -74,7 +74,7 @@ async def test_a_token_is_asked_for_once_and_kept() -> None:
 
 
 async def test_credentials_go_as_fields_when_asked_for() -> None:
-    """`params` puts them into the body."""
+    """With `params`, they are sent in the body."""
     with run_http_server({"/": respond(200), "/token": granted()}) as server:
         await execute(check(server.url(), server.url("/token"), "auth_style: params"), HttpShared())
         body = b"grant_type=client_credentials&client_id=m%3Ae&client_secret=s3cr3t-CANARY"
@@ -83,7 +83,7 @@ async def test_credentials_go_as_fields_when_asked_for() -> None:
 
 @pytest.mark.parametrize("style", ["header", "params"])
 async def test_no_field_is_sent_twice(style: str) -> None:
-    """What stands among the endpoint's parameters takes the place of what is sent by default."""
+    """A parameter of the endpoint replaces the default of the same name."""
     more = f"auth_style: {style}, endpoint_params: {{grant_type: password, username: me, password: {SECRET}, x: ö&=}}"
     with run_http_server({"/": respond(200), "/token": granted()}) as server:
         await execute(check(server.url(), server.url("/token"), more), HttpShared())
@@ -103,8 +103,8 @@ async def test_no_field_is_sent_twice(style: str) -> None:
         ),
     ],
 )
-def test_what_is_said_twice_is_refused(keys: str, problem: str) -> None:
-    """One of the two would be sent, and nobody could tell which."""
+def test_a_value_given_twice_is_rejected(keys: str, problem: str) -> None:
+    """Only one of the two values could be sent, and it would be unclear which."""
     with pytest.raises(ConfigError) as raised:
         check("http://a.test/", "http://a.test/token", keys)
     assert [one.message for one in raised.value.problems] == [problem]
@@ -143,14 +143,14 @@ TOKEN = "t0ken-CANARY"
         respond(200, f"access_token={TOKEN}&scope=&expires_in=x\n".encode(), [("Content-Type", "text/plain")]),
     ],
 )
-async def test_a_token_is_taken_as_other_clients_take_it(act: Act) -> None:
-    """Any success, in JSON or as a form, with or without a type and a lifetime that can be read."""
+async def test_a_token_is_accepted_as_other_clients_accept_it(act: Act) -> None:
+    """Any successful response counts, in JSON or as a form, with or without a readable type and lifetime."""
     with run_http_server({"/": demand(TOKEN), "/token": act}) as server:
         assert await execute(check(server.url(), server.url("/token")), HttpShared()) == (ANY_OK, 200)
 
 
-async def test_a_kept_token_that_is_refused_is_replaced_once() -> None:
-    """A 401 with a kept token asks for another; one with a fresh token is the answer."""
+async def test_a_kept_token_that_is_rejected_is_replaced_once() -> None:
+    """A 401 for a kept token causes a request for another; a 401 for a fresh one is the response to judge."""
     script = {"/": demand("t0ken-CANARY"), "/token": granted(expires_in=3600)}
     with run_http_server(script) as server:
         one, shared = check(server.url(), server.url("/token")), HttpShared()
@@ -164,7 +164,7 @@ async def test_a_kept_token_that_is_refused_is_replaced_once() -> None:
 
 
 async def test_a_token_that_expires_at_once_is_not_kept() -> None:
-    """Each batch asks for its own."""
+    """Each batch requests its own."""
     with run_http_server({"/": respond(200), "/token": granted(expires_in=0)}) as server:
         one, shared = check(server.url(), server.url("/token")), HttpShared()
         for _ in range(2):
@@ -224,15 +224,15 @@ async def test_a_token_that_expires_at_once_is_not_kept() -> None:
     ],
 )  # fmt: skip
 async def test_without_a_token_the_failure_is_one_of_auth(act: Act, detail: str) -> None:
-    """What the endpoint did is told, without secrets; the target is not asked."""
+    """The failure says what the endpoint did, without secrets; the target gets no request."""
     with run_http_server({"/token": act}) as server:
         result, _ = await execute(check(server.url(), server.url("/token")), HttpShared())
         assert (result.reason, result.detail) == ("auth", f"no token from {server.url('/token')}: {detail}")
         assert [request.path for request in server.requests] == ["/token"]
 
 
-async def test_a_token_is_given_to_no_other_origin() -> None:
-    """A redirect elsewhere leaves the token behind."""
+async def test_no_other_origin_receives_the_token() -> None:
+    """A redirect to another origin does not carry the token."""
     with run_http_server({"/": respond(200)}) as other:
         with run_http_server({"/": redirect(other.url()), "/token": granted()}) as server:
             await execute(check(server.url(), server.url("/token")), HttpShared())

@@ -119,7 +119,7 @@ def test_a_server_without_common_algorithms_is_still_described(
 
 
 def test_slow_servers_and_proxies_work(run: Callable[..., Result], sshd: Sshd) -> None:
-    """Bytes may arrive one at a time, and the way may lead through a proxy."""
+    """Bytes may arrive one at a time, and the connection may go through a proxy."""
     with serve(relay_slowly(sshd.port)) as server:
         assert run(server.target).status is ResultStatus.OK
     with run_proxy() as proxy:
@@ -135,7 +135,7 @@ def test_names_why_a_port_cannot_be_connected_to(run: Callable[..., Result]) -> 
 
 
 def hear_then(behave: Behaviour) -> Behaviour:
-    """Say the banner and the algorithms, hear those of the client, then behave."""
+    """Send the banner and the algorithms, receive those of the client, then behave."""
 
     def behave_afterwards(connection: socket.socket) -> None:
         connection.sendall(BANNER + kexinit())
@@ -181,7 +181,7 @@ def test_bad_servers_have_reasons(behave: Behaviour, reason: Reason, detail: str
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without asyncssh a check of this type is refused, with what to install."""
+    """Without asyncssh a check of this type is rejected, with what to install."""
     monkeypatch.setitem(sys.modules, "asyncssh", None)
     with pytest.raises(ConfigError, match=re.escape("pip install 'nyxmon-exporter[ssh]'")):
         parse_config("checks: [{name: it, type: ssh, target: a.test}]", "checks.yml", {"ssh": SSH})
@@ -211,7 +211,7 @@ def test_the_client_says_who_it_is(run: Callable[..., Result]) -> None:
         ),
     ],
 )
-def test_mistakes_are_refused_when_loaded(keys: str, problem: str) -> None:
-    """Targets and keys that can never be observed are refused."""
+def test_mistakes_are_rejected_when_loaded(keys: str, problem: str) -> None:
+    """Targets and keys that can never be observed are rejected."""
     with pytest.raises(ConfigError, match=re.escape(problem)):
         parse_config(f"checks: [{{name: it, type: ssh, {keys}}}]", "checks.yml", {"ssh": SSH})

@@ -112,8 +112,8 @@ def test_names_why_a_port_cannot_be_connected_to(run: Callable[..., Result]) -> 
         "empty", "endless",
     ],
 )  # fmt: skip
-async def test_hears_lines(behave: Callable[[socket.socket], None], send: str | None, banner: list[str]) -> None:
-    """The banner is the lines that came, the last of them also when the server closes, pauses or does not end it."""
+async def test_reads_lines(behave: Callable[[socket.socket], None], send: str | None, banner: list[str]) -> None:
+    """The banner consists of all lines, including a last one that ends by a pause or the end of the connection."""
     attempt = begin_attempt()
     with serve(behave) as server:
         result = await TcpCheckExecutor().execute(
@@ -131,7 +131,7 @@ async def test_hears_lines(behave: Callable[[socket.socket], None], send: str | 
 
 
 def test_judges_the_banner(run: Callable[..., Result]) -> None:
-    """A banner that is not as expected fails the check with reason expectation, and the regex metric tells it."""
+    """A banner that is not as expected fails the check with reason expectation, and sets the regex metric."""
     with serve(say(b"554 go away\r\n")) as server:
         result = run(server.target, "expect: [{banner: {matches: ^220}}]", "500ms")
         detail = "expected banner matches ^220, observed 554 go away"
@@ -143,8 +143,8 @@ def test_judges_the_banner(run: Callable[..., Result]) -> None:
         assert run(server.target, "expect: [{banner: 554 go away}]").status is ResultStatus.OK
 
 
-def test_tells_silence_from_closing_and_from_a_reset(run: Callable[..., Result]) -> None:
-    """Waiting for a banner ends as timeout, as missing banner, or as connection_reset."""
+def test_distinguishes_silence_closing_and_a_reset(run: Callable[..., Result]) -> None:
+    """Waiting for a banner ends as a timeout, a missing banner or connection_reset."""
     expect = "expect: [{banner: {matches: .}}]"
     with serve(keep_silent) as server:
         result = run(server.target, expect, "400ms")
@@ -177,7 +177,7 @@ def test_sends_without_waiting_for_an_answer(run: Callable[..., Result]) -> None
 
 
 def say_in_pieces(*pieces: bytes, pause_seconds: float = 1.0) -> Callable[[socket.socket], None]:
-    """Say something in pieces with a pause between them, then listen until the peer is gone."""
+    """Send something in pieces with a pause between them, then read until the peer is gone."""
 
     def behave(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -224,7 +224,7 @@ GREETING = (b"220-mail.test ESMTP\r\n220-No spam,", b" please\r\n220 ready\r\n")
 def test_a_banner_is_met_by_any_line(
     expect: str, pieces: tuple[bytes, ...], met: bool, run: Callable[..., Result]
 ) -> None:
-    """What must be is met by any line, however late; what must not be is judged by the first, once it is complete."""
+    """A positive expectation is met by any line, however late; a negative one is judged by the first complete line."""
     with serve(say_in_pieces(*pieces)) as server:
         result = run(server.target, f"expect: [{{banner: {{{expect}}}}}]", "10s")
     assert (result.status is ResultStatus.OK) is met
@@ -232,8 +232,8 @@ def test_a_banner_is_met_by_any_line(
     assert result.duration_seconds < 5
 
 
-def test_shows_the_lines_in_which_nothing_was_met(run: Callable[..., Result]) -> None:
-    """When the time is up, what was said so far is shown, the last line too if it has no end."""
+def test_shows_the_lines_that_did_not_meet_the_expectation(run: Callable[..., Result]) -> None:
+    """A timeout shows the text so far, including an unfinished last line."""
     with serve(say(b"220-mail.test\r\n220-and\r\nmore")) as server:
         result = run(server.target, "expect: [{banner: {matches: '^220 '}}]", "1s")
     detail = "expected banner matches ^220 , observed 220-mail.test | 220-and | more"
@@ -257,8 +257,8 @@ def test_a_warning_about_the_banner_lets_the_check_end_in_time(run: Callable[...
         (b"x" * 5000 + b"\n" + b"y" * 9000 + b"\n" + b"z" * 9000 + b"\nmore\n", 3),
     ],
 )
-def test_what_a_server_says_is_bounded(said: bytes, heard: int, run: Callable[..., Result]) -> None:
-    """A server that says much is listened to no longer than its lines are kept, and then judged by them."""
+def test_a_talkative_server_is_bounded(said: bytes, heard: int, run: Callable[..., Result]) -> None:
+    """The check reads no more from a talkative server than it keeps, and then judges that."""
     with serve(say(said)) as server:
         attempt = begin_attempt()
         result = run(server.target, "expect: [{banner: {matches: never}}]", "20s")
@@ -302,8 +302,8 @@ def test_sends_any_bytes(keys: str, heard: bytes, run: Callable[..., Result]) ->
         ('send: "a", send_bytes: "00"', "cannot have both send and send_bytes"),
     ],
 )
-def test_refuses_what_was_not_meant_to_be_sent(keys: str, problem: str) -> None:
-    """Escapes that YAML did not read, and what is no hex, are refused with what to write."""
+def test_rejects_what_was_not_meant_to_be_sent(keys: str, problem: str) -> None:
+    """Escapes that YAML left alone, and invalid hex, are rejected; the error says what to write."""
     with pytest.raises(ConfigError) as caught:
         parse_config(f"checks: [{{name: it, type: tcp, target: 'a.test:1', {keys}}}]", "checks.yml", {"tcp": TCP})
     assert [one.message for one in caught.value.problems] == [problem]
@@ -376,8 +376,8 @@ def test_a_silent_tls_server_is_bounded_by_both_limits(run: Callable[..., Result
         (":80", "has no host before its port"),
     ],
 )
-def test_refuses_targets_that_are_none(target: str, problem: str) -> None:
-    """A target is host and port; what is wrong is told when the configuration is loaded."""
+def test_rejects_invalid_targets(target: str, problem: str) -> None:
+    """A target is a host and a port; faults are reported when the configuration is loaded."""
     with pytest.raises(ConfigError, match=problem):
         parse_config(f'checks: [{{name: it, type: tcp, target: "{target}"}}]', "checks.yml", {"tcp": TCP})
 
@@ -396,7 +396,7 @@ def test_takes_targets_in_every_form() -> None:
 
 
 async def test_leaves_nothing_behind_when_cancelled() -> None:
-    """A check that is cut off while it listens closes its connection and tells what it had."""
+    """A check that is cancelled while it reads closes its connection and reports what it had received."""
     executor = TcpCheckExecutor()
     with serve(drip(b"x" * 1000, 0.02)) as server:
         check = parse_config(

@@ -83,7 +83,7 @@ def test_asks_a_real_name_server(run: Callable[..., Result], start_dnsmasq: Call
     assert measured(result)["probe_failed_due_to_bytes"] == 1
 
 
-def test_a_refusal_is_told_from_silence(run: Callable[..., Result], closed_port: str) -> None:
+def test_a_refusal_is_distinguished_from_silence(run: Callable[..., Result], closed_port: str) -> None:
     """ICMP port unreachable is connect_refused, whether an answer was expected or not; silence is a timeout."""
     for steps in ("{send: x}, {expect: y}", "{send: x}"):
         result = run(closed_port, f"dialogue: [{steps}]")
@@ -99,7 +99,7 @@ def test_a_refusal_is_told_from_silence(run: Callable[..., Result], closed_port:
 
 
 def test_a_port_that_must_be_closed(run: Callable[..., Result], closed_port: str) -> None:
-    """A refusal and silence meet connected: false, and are told apart on request; an answer does not."""
+    """A refusal and silence meet connected: false, and can be distinguished; an answer does not."""
     steps = "dialogue: [{send: x}, {expect: .}]"
     assert outcome(run(closed_port, f"{steps}, expect: [{{connected: false}}]")) == OK
     assert outcome(run(closed_port, f"{steps}, expect: [{{connection: connect_refused}}]")) == OK

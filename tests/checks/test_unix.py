@@ -66,7 +66,7 @@ def test_an_abstract_name_is_a_target(run: Callable[..., Result]) -> None:
 
 
 def test_names_why_there_is_no_connection(run: Callable[..., Result], tmp_path: Path) -> None:
-    """A missing socket, one nobody listens on, a file, and a socket for datagrams have their own words."""
+    """A missing socket, a socket without listener, a file and a datagram socket each have their own message."""
     missing, left, file, datagrams = (tmp_path / name for name in ("missing", "left", "file", "datagrams"))
     with socket.socket(socket.AF_UNIX) as abandoned:
         abandoned.bind(str(left))
@@ -86,7 +86,7 @@ def test_names_why_there_is_no_connection(run: Callable[..., Result], tmp_path: 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up its permissions")
 def test_a_missing_permission_has_its_own_message(tmp_path: Path) -> None:
-    """The exporter's own user, path and needed permissions are named, with reason local."""
+    """The message names the exporter's user, the path and the needed permissions; the reason is local."""
     path = tmp_path / "private"
     with serve_unix(path, keep_silent):
         path.chmod(0o600)
@@ -101,7 +101,7 @@ def test_a_missing_permission_has_its_own_message(tmp_path: Path) -> None:
 
 
 def test_a_full_queue_is_waited_for(run: Callable[..., Result], tmp_path: Path) -> None:
-    """A server that does not accept ends at the connect timeout, or at that of the check."""
+    """If a server does not accept, the check ends at its connect timeout or at its timeout."""
     path = tmp_path / "full"
     with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as stack:
         listener.bind(str(path))

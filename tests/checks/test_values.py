@@ -84,7 +84,7 @@ def test_numbers_are_exported_and_what_is_not_one_is_absent(
 
 
 def test_an_expectation_and_a_value_read_a_large_answer_alike(runner: AsyncCheckRunner) -> None:
-    """What is judged in another process knows of numbers in texts and of values that may be missing too."""
+    """The judging process also reads numbers from texts and allows for missing values."""
     body = json.dumps({**DOCUMENT, "padding": ["x" * 10] * 30_000}).encode()
     expect = """{json: $.text, gt: 41, as: number}, {json: $.gone, eq: 5, missing_ok: true},
         {any: [{json: $.on, eq: 5}, {json: $.text, in: [42], as: number}]}"""
@@ -95,7 +95,7 @@ def test_an_expectation_and_a_value_read_a_large_answer_alike(runner: AsyncCheck
 
 
 def test_an_error_page_that_is_json_has_values(runner: AsyncCheckRunner) -> None:
-    """Values are reported whatever the verdict, and one that is not JSON has none."""
+    """Values are exported whatever the verdict; a body that is not JSON has none."""
     with run_http_server({"/": respond(503, b'{"depth": 3}'), "/html": respond(200, b"<p>")}) as server:
         assert values_of(run(runner, server.url(), "values: {depth: $.depth}")) == {"depth": 3.0}
         assert values_of(run(runner, server.url("/html"), "values: {depth: $.depth}", "http")) == {}

@@ -120,7 +120,7 @@ def test_headers_subprotocols_and_credentials_are_sent(run: Callable[..., Result
 
 
 def test_a_missing_subprotocol_is_a_missed_expectation(run: Callable[..., Result]) -> None:
-    """A server that chooses none leaves the subject without a value."""
+    """If the server chooses none, the subject has no value."""
     with run_websocket() as server:
         result = run(server.url, "subprotocols: [mqtt], expect: [{subprotocol: mqtt}]")
     assert outcome(result)[1:] == (Reason.EXPECTATION, "expected subprotocol eq mqtt, observed nothing")
@@ -137,7 +137,7 @@ def test_credentials_decide(run: Callable[..., Result]) -> None:
 
 
 def test_tls_is_verified_and_measured(run: Callable[..., Result], ca: trustme.CA, ca_file: Path) -> None:
-    """Wss has the facts of its certificate; a wrong certificate is refused before anything is sent."""
+    """Wss has the facts of its certificate; a wrong certificate is rejected before anything is sent."""
     keys = f'tls_config: {{ca_file: "{ca_file}"}}'
     with run_websocket(context=server_context(valid(ca, "127.0.0.1"))) as server:
         result = run(server.url.replace("ws:", "wss:"), f"{keys}, expect: [{{certificate_days_left: {{gt: 1}}}}]")
@@ -187,7 +187,7 @@ def test_the_handshake_goes_through_a_proxy(run: Callable[..., Result]) -> None:
 
 
 def test_the_close_code_is_judged_when_asked_for(run: Callable[..., Result]) -> None:
-    """A normal closure is begun by the check; for another code it waits until the server closes."""
+    """The check begins a normal closure itself; for another code, it waits until the server closes."""
 
     def throw_out(connection: ServerConnection) -> None:
         connection.close(4401, "who are you?")
@@ -341,7 +341,7 @@ def test_bad_servers_have_reasons(behave: Behaviour, reason: Reason, detail: str
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without wsproto a check of this type is refused, with what to install."""
+    """Without wsproto a check of this type is rejected, with what to install."""
     monkeypatch.setitem(sys.modules, "wsproto.frame_protocol", None)
     with pytest.raises(ConfigError, match=re.escape("pip install 'nyxmon-exporter[websocket]'")):
         parse_config("checks: [{name: it, type: websocket, target: 'ws://a.test'}]", "x.yml", {"websocket": WEBSOCKET})
@@ -362,7 +362,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
          "has bearer_token and an Authorization header; a request has one Authorization"),
     ],
 )  # fmt: skip
-def test_mistakes_are_refused_when_loaded(keys: str, problem: str) -> None:
-    """Targets and headers that cannot work are refused with what is allowed."""
+def test_mistakes_are_rejected_when_loaded(keys: str, problem: str) -> None:
+    """Targets and headers that cannot work are rejected with what is allowed."""
     with pytest.raises(ConfigError, match=re.escape(problem)):
         parse_config(f"checks: [{{name: it, type: websocket, {keys}}}]", "checks.yml", {"websocket": WEBSOCKET})

@@ -1,4 +1,4 @@
-"""Words that every check type has, against real peers: groups of conditions, and the address that was connected to."""
+"""Keys that every check type has, against real peers: groups of conditions, and the address that was connected to."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(runner: AsyncCheckRunner, check_type: str, target: str, keys: str) -> Re
 def test_a_group_about_the_status_replaces_the_default(
     runner: AsyncCheckRunner, status: int, body: bytes, *, ok: bool
 ) -> None:
-    """No 2xx is demanded beside it, and what is missed is told with what was observed."""
+    """No 2xx is required beside it, and the failure shows the observed status."""
     with run_http_server({"/": respond(status, body)}) as server:
         result = run(
             runner, "http", server.url(), "expect: [{any: [{status: 404}, {all: [{status: 200}, {body: here}]}]}]"

@@ -1,4 +1,4 @@
-"""Files of modules that are refused, each with everything that is said about it."""
+"""Files of modules that are rejected, each with its exact errors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BAD = sorted(CONFIGS.glob("bad-*.yml"))
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
-def test_a_bad_file_is_refused_with_exactly_these_words(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comment on top of each file is all that is said about it: place, path, fault, and what is allowed."""
+def test_a_bad_file_is_rejected_with_exactly_these_words(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comment at the top of each file lists all of its errors: position, path, fault and what is allowed."""
     monkeypatch.chdir(CONFIGS)
     head = [line[2:] for line in file.read_text().splitlines() if line.startswith("# bad-")]
     with pytest.raises(ConfigError) as caught:
@@ -25,7 +25,7 @@ def test_a_bad_file_is_refused_with_exactly_these_words(file: Path, monkeypatch:
 
 
 def test_there_are_bad_files() -> None:
-    """The table above is not empty because a folder was moved."""
+    """The test above must not pass just because a folder was moved."""
     assert len(BAD) >= 55
 
 
