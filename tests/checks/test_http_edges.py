@@ -1,4 +1,4 @@
-"""What servers, names and users can send through httpx, idna and codecs: each yields a correct request or the right reason.
+"""What servers, names and users can send through httpx, idna and codecs: a request or the right reason.
 
 Nothing ends as `internal` or with a traceback, and no text contains a credential, digest, token or cookie.
 """
