@@ -65,8 +65,8 @@ def test_all_sockets_are_served(tmp_path: Path) -> None:
     assert f"at http://127.0.0.1:{port}/ http://[::1]:{other_port}/ unix:{path}" in log
 
 
-def test_the_address_flag_does_not_count_then(tmp_path: Path) -> None:
-    """The sockets of systemd replace the addresses, as in other exporters; a variable can select them too."""
+def test_sockets_replace_the_address_flag(tmp_path: Path) -> None:
+    """The sockets of systemd replace the addresses, as in other exporters; a variable can select them, too."""
     port, other_port = free_port(), free_port()
     variable = "--setenv=NYXMON_EXPORTER_WEB_SYSTEMD_SOCKET=true"
     flags = (f"--web.listen-address=127.0.0.1:{other_port}",)
@@ -87,7 +87,7 @@ def test_the_address_flag_does_not_count_then(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_sockets_that_are_not_there_are_an_error(variables: dict[str, str], problem: str) -> None:
+def test_missing_sockets_are_an_error(variables: dict[str, str], problem: str) -> None:
     """The message says what is missing and where it comes from."""
     with pytest.raises(OSError, match=r"--web\.systemd-socket") as caught:
         inherited_listeners(variables, 7)

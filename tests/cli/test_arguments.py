@@ -54,7 +54,7 @@ def test_every_flag_is_understood() -> None:
 
 
 def test_flags_may_stand_on_either_side_of_the_command() -> None:
-    """Whoever adds a flag at the end of the line is understood; names may follow `--`."""
+    """A flag at the end of the line is accepted; names may follow `--`."""
     expected = Options(
         command="run",
         check_names=("shop", "dns", "-odd"),
@@ -66,7 +66,7 @@ def test_flags_may_stand_on_either_side_of_the_command() -> None:
 
 
 def test_a_flag_may_be_repeated_on_both_sides_of_the_command() -> None:
-    """The addresses before the command and those after it are listened on."""
+    """The server listens on the addresses before the command and on those after it."""
     line = "--web.listen-address=:1 serve --web.listen-address :2 --web.listen-address=:3"
     assert read(line).listen_addresses == (ListenAddress("", 1), ListenAddress("", 2), ListenAddress("", 3))
 
@@ -78,7 +78,7 @@ def test_the_last_of_several_values_wins(line: str) -> None:
 
 
 def test_generating_has_flags_of_its_own() -> None:
-    """Two words make the command; addresses are written as Prometheus wants them."""
+    """The command consists of two words; addresses are written as in Prometheus."""
     line = (
         "generate prometheus --config.file=c.yml --endpoint=sd --address=exporter.example --address=[2001:db8::1]:9"
         " --job=nyxmon-east --scrape-interval=1m --timeout-offset=1 --shards=4 --shard=3 --output.file=p.yml"
@@ -244,15 +244,15 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
         ),
     ],
 )
-def test_what_is_not_understood_is_refused_in_one_line(line: str, message: str) -> None:
-    """The message names the flag and what is allowed, and suggests what was perhaps meant."""
+def test_a_mistake_is_rejected_in_one_line(line: str, message: str) -> None:
+    """The message names the flag and what is allowed, and suggests the most likely word."""
     with pytest.raises(UsageError) as caught:
         read(line)
     assert str(caught.value) == message
 
 
-def test_a_bad_variable_is_refused_by_its_name() -> None:
-    """Who set a variable wrongly is told which one."""
+def test_a_bad_variable_is_rejected_by_its_name() -> None:
+    """The error names the variable."""
     with pytest.raises(UsageError, match=r"^NYXMON_EXPORTER_LOG_FORMAT: 'xml' is not one of logfmt, json$"):
         read("", NYXMON_EXPORTER_LOG_FORMAT="xml")
     with pytest.raises(UsageError, match=r"^NYXMON_EXPORTER_CONFIG_CHECK: 'yes' is neither true nor false$"):
@@ -276,8 +276,8 @@ def test_the_route_prefix_defaults_to_the_path_of_the_external_url(line: str, ad
 
 
 @pytest.mark.parametrize(("line", "topic"), [("-h", "help"), ("run --help --zzz", "help"), ("--version", "version")])
-def test_help_ends_the_reading(line: str, topic: str) -> None:
-    """Help is given even when the rest of the line is wrong."""
+def test_help_stops_the_parsing(line: str, topic: str) -> None:
+    """Help is printed even if the rest of the line is wrong."""
     with pytest.raises(HelpRequested) as caught:
         read(line)
     assert caught.value.topic == topic
@@ -297,7 +297,7 @@ def test_the_help_names_every_flag_with_its_default() -> None:
 
 @pytest.mark.parametrize("command", ["run", "schema", "healthcheck", "generate rules", "generate prometheus"])
 def test_commands_have_a_help_of_their_own(command: str) -> None:
-    """It names just their flags; that of `generate` alone names the two commands."""
+    """Each help lists only the command's flags; that of `generate` lists its two commands."""
     with pytest.raises(HelpRequested) as caught:
         read(f"{command} --help")
     text = help_text(caught.value.command)
@@ -344,8 +344,8 @@ def test_listen_addresses_are_read_as_prometheus_writes_them(text: str, address:
         (f"unix:/{'x' * 107}", "is too long; the path of a socket has at most 107 bytes"),
     ],
 )
-def test_bad_listen_addresses_are_refused(text: str, problem: str) -> None:
-    """The message quotes the address and tells what is wrong with it."""
+def test_bad_listen_addresses_are_rejected(text: str, problem: str) -> None:
+    """The message quotes the address and says what is wrong with it."""
     with pytest.raises(ValueError, match=r"^'") as caught:
         parse_listen_address(text)
     assert str(caught.value).startswith(repr(text))
@@ -354,7 +354,7 @@ def test_bad_listen_addresses_are_refused(text: str, problem: str) -> None:
 
 @pytest.fixture
 def taken() -> Iterator[ListenAddress]:
-    """An address that somebody else listens on."""
+    """An address that is in use."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         yield ListenAddress(*other.getsockname())
 
@@ -370,7 +370,7 @@ def test_a_port_alone_takes_both_families() -> None:
 
 
 def test_an_ipv6_address_does_not_take_ipv4() -> None:
-    """Whoever names a family gets that family."""
+    """An address of one family is served only in that family."""
     (listener,) = open_listeners((ListenAddress("::1", 0),))
     with listener:
         port = listener.getsockname()[1]
@@ -379,8 +379,8 @@ def test_an_ipv6_address_does_not_take_ipv4() -> None:
             socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
-def test_all_addresses_are_listened_on_or_none(taken: ListenAddress) -> None:
-    """When one address is taken, the others are given back, and the message names the one."""
+def test_all_addresses_are_served_or_none(taken: ListenAddress) -> None:
+    """If one address is in use, the others are closed again, and the message names it."""
     port = free_port()
     with pytest.raises(OSError, match=rf"cannot listen on {taken}: Address already in use") as caught:
         open_listeners((ListenAddress("127.0.0.1", port), taken))
@@ -389,7 +389,7 @@ def test_all_addresses_are_listened_on_or_none(taken: ListenAddress) -> None:
 
 
 def test_an_address_that_is_not_here_is_named() -> None:
-    """An address of another machine, and a name without address, cannot be listened on."""
+    """The address of another machine, or a name without addresses, cannot be used."""
     for host in ("192.0.2.1", "no-such-host.invalid"):
         with pytest.raises(OSError, match=rf"^\[Errno -?\d+\] cannot listen on {host}:0: \w"):
             open_listeners((ListenAddress(host, 0),))

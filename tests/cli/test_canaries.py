@@ -182,13 +182,13 @@ def echo(connection: socket.socket) -> None:
 
 
 def banner(connection: socket.socket) -> None:
-    """Say what was heard, on one line."""
+    """Return what was received, on one line."""
     connection.sendall(b"220 you said " + connection.recv(4096).replace(b"\n", b" ") + b"\r\n")
 
 
 @contextmanager
 def targets(directory: Path) -> Iterator[str]:
-    """Run the targets; gives a configuration of checks of them, whose files are in the directory."""
+    """Run the targets; yield a configuration with checks of them, whose files are in the directory."""
     with ExitStack() as stack:
         web, said = stack.enter_context(serve(echo)), stack.enter_context(serve(banner))
         names = stack.enter_context(run_dns_server())
@@ -207,7 +207,7 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def assert_silent(outputs: dict[str, str]) -> None:
-    """No output has a part of a secret."""
+    """Assert that no output contains a part of a secret."""
     found = {
         name: [text[max(0, match.start() - 150) : match.end() + 60] for match in LEAKS.finditer(text)][:3]
         for name, text in outputs.items()
@@ -224,7 +224,7 @@ def pages_of(exporter: Exporter) -> dict[str, str]:
 
 
 def test_the_server_shows_no_secret(tmp_path: Path) -> None:
-    """Not on any page, in any metric or in the log, at any level, nor in the history after a reload."""
+    """It is on no page, in no metric, in no log at any level, and not in the history after a reload."""
     with targets(tmp_path) as config:
         exporter: Exporter
         with run_exporter(tmp_path, config, "--log.level=debug", environment=environment(tmp_path)) as exporter:
@@ -246,7 +246,7 @@ def test_the_server_shows_no_secret(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("output", ["table", "json", "junit", "github", "prometheus"])
 def test_a_run_shows_no_secret(tmp_path: Path, output: str) -> None:
-    """Not in a report of any format, nor where runs are explained, nor in the log beside them."""
+    """It is in no report of any format, in no explanation of a run, and not in the log."""
     with targets(tmp_path) as config:
         (tmp_path / "checks.yml").write_text(config, encoding="utf-8")
         outcome = run_command(
@@ -259,7 +259,7 @@ def test_a_run_shows_no_secret(tmp_path: Path, output: str) -> None:
 
 
 def test_a_log_that_leaks_is_masked_before_it_is_cut(tmp_path: Path) -> None:
-    """A thread that ends by an exception is logged with its traceback, without the secret in it."""
+    """An exception that ends a thread is logged with its traceback, but without the secret in it."""
     with targets(tmp_path) as config, run_exporter(tmp_path, config, environment=environment(tmp_path)) as exporter:
         exporter.get("/probe?check=leaky-well")
         wait_until(lambda: "this ended the thread" in exporter.process.log())

@@ -46,15 +46,15 @@ def check(place: Path, *arguments: str) -> Outcome:
     return run_command("check-config", *arguments, directory=place)
 
 
-def test_good_files_are_said_to_be_good(place: Path) -> None:
-    """Each by its kind; flags name files too."""
+def test_good_files_are_reported_as_good(place: Path) -> None:
+    """The kind of each file is named; files can also be given by flags."""
     assert check(place, "modules.yml", "--config.file=good.yml") == Outcome(
         0, "good.yml: 1 check and 1 disabled, no problems\nmodules.yml: 1 module, no problems\n", ""
     )
 
 
 def test_web_configurations_are_known_by_their_sections(place: Path) -> None:
-    """They are checked along with the rest, and by --config.check when a server's command line names one."""
+    """They are checked with the other files, and by --config.check if a server's command line names one."""
     problems = (
         "bad-web.yml:1:13: rate_limit.burst: must be at least 1, else every request is rejected\n"
         'bad-web.yml:1:28: rate_limit.bursts: is not a key here; did you mean "burst"?\n'
@@ -66,7 +66,7 @@ def test_web_configurations_are_known_by_their_sections(place: Path) -> None:
 
 
 def test_every_problem_of_every_file_is_reported_at_once(place: Path) -> None:
-    """A bad file hides neither the next one nor the good ones."""
+    """A bad file hides neither the next bad one nor the good ones."""
     assert check(place, "bad.yml", "good.yml", "bad-modules.yml", "absent.yml") == Outcome(
         1,
         "bad.yml: 2 problems\ngood.yml: 1 check and 1 disabled, no problems\n"
@@ -77,7 +77,7 @@ def test_every_problem_of_every_file_is_reported_at_once(place: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "status"), [([], 0), (["--fail-on=warning"], 1)])
 def test_warnings_are_shown_and_fail_if_asked_for(place: Path, arguments: list[str], status: int) -> None:
-    """They are for reading, unless a pipeline is to be strict."""
+    """By default they change nothing; a strict pipeline fails because of them."""
     assert check(place, "over.yml", *arguments) == Outcome(
         status, "over.yml: 1 check, 1 warning\n", f"warning: {WARNING}\n"
     )
@@ -115,7 +115,7 @@ def test_pipelines_get_annotations_and_json(place: Path) -> None:
 
 
 def test_the_text_can_be_written_to_a_file(place: Path) -> None:
-    """Problems and summary in one."""
+    """The file contains the problems and the summary."""
     assert check(place, "bad.yml", "--output=text:found.txt") == Outcome(1, "", "")
     assert (place / "found.txt").read_text("utf-8") == f"{PROBLEMS}bad.yml: 2 problems\n"
 
@@ -130,12 +130,12 @@ def test_the_text_can_be_written_to_a_file(place: Path) -> None:
         ),
     ],
 )
-def test_a_command_line_that_is_wrong_is_one_line(place: Path, arguments: list[str], message: str) -> None:
-    """And the status is 2, unlike that of a bad file."""
+def test_a_wrong_command_line_is_reported_in_one_line(place: Path, arguments: list[str], message: str) -> None:
+    """The exit status is 2, unlike that of a bad file."""
     assert check(place, *arguments) == Outcome(2, "", f"nyxmon-exporter: {message} (see --help)\n")
 
 
-def test_config_check_stays_as_it_was(place: Path) -> None:
+def test_config_check_still_exits_with_2(place: Path) -> None:
     """The flag of the server checks both of its files, reports all problems, and exits with 2."""
     outcome = run_command(
         "--config.check", "--config.file=bad.yml", "--blackbox.config.file=bad-modules.yml", directory=place

@@ -1,4 +1,4 @@
-"""The commands as people run them: output, one line for each thing that is wrong, exit status, never a traceback."""
+"""The commands as people run them: output, one line for each error, exit status, never a traceback."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def good(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def failing(good: Path) -> Iterator[Path]:
-    """The same, with a check of a port where nobody listens."""
+    """The same, with a check of a closed port."""
     with closed_port() as port:
         with good.open("a", encoding="utf-8") as file:
             file.write(f"- {{name: down, type: tcp, target: '127.0.0.1:{port}', labels: {{team: web}}}}\n")
@@ -51,7 +51,7 @@ def keep_silent(connection: socket.socket) -> None:
 
 
 def test_help_and_version_go_to_standard_output() -> None:
-    """Asking is no error."""
+    """Both exit with 0."""
     assert run_command("--help") == Outcome(0, help_text(), "")
     assert run_command("run", "-h") == Outcome(0, help_text("run"), "")
     assert run_command("--version") == Outcome(0, f"nyxmon-exporter {__version__}\n", "")
@@ -65,13 +65,13 @@ def test_the_schema_is_a_json_schema() -> None:
     assert {'"http"', '"json-http"', '"dns"', '"tcp"'} <= set(re.findall(r'"[a-z-]+"', outcome.stdout))
 
 
-def test_a_good_configuration_is_said_to_be_good(good: Path) -> None:
+def test_a_good_configuration_passes(good: Path) -> None:
     """Checking runs nothing and exits with 0."""
     assert run_command("--config.check", f"--config.file={good}") == Outcome(0, f"{good}: 2 checks, no problems\n", "")
 
 
-def test_checking_without_a_configuration_is_a_mistake() -> None:
-    """That the demo is fine would be told to somebody who asked about a file of theirs."""
+def test_checking_without_a_configuration_is_an_error() -> None:
+    """Otherwise, the result would be about the built-in demo, and not about a file of the user."""
     message = "--config.check needs --config.file (see --help)"
     assert run_command("--config.check") == Outcome(2, "", f"nyxmon-exporter: {message}\n")
 
@@ -102,8 +102,8 @@ def test_every_problem_of_a_configuration_has_its_line(tmp_path: Path) -> None:
         ("binary.yml", "binary.yml: is not UTF-8 (line 1)\n"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, message: str) -> None:
-    """Missing files, directories, broken YAML and binary files are told in one line."""
+def test_a_file_that_cannot_be_read_is_reported_in_one_line(tmp_path: Path, name: str, message: str) -> None:
+    """Missing files, directories, broken YAML and binary files are reported in one line."""
     (tmp_path / "directory").mkdir()
     (tmp_path / "bad.yml").write_text("a: [\n", encoding="utf-8")
     (tmp_path / "binary.yml").write_bytes(b"\xff\xfe")
@@ -121,12 +121,12 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, messa
         (["run", "\x1b[2J"], "no check is named '\\x1b[2J'"),
     ],
 )  # fmt: skip
-def test_a_command_line_that_is_wrong_is_one_line(arguments: list[str], message: str) -> None:
+def test_a_wrong_command_line_is_reported_in_one_line(arguments: list[str], message: str) -> None:
     """The program says what is wrong and exits with 2."""
     assert run_command(*arguments) == Outcome(2, "", f"nyxmon-exporter: {message}\n")
 
 
-def test_a_taken_port_is_one_line() -> None:
+def test_a_port_in_use_is_reported_in_one_line() -> None:
     """The program says which address cannot be listened on and exits with 1."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
@@ -134,8 +134,8 @@ def test_a_taken_port_is_one_line() -> None:
     assert outcome == Outcome(1, "", f"nyxmon-exporter: cannot listen on {address}: Address already in use\n")
 
 
-def test_run_tells_the_results_in_a_table(failing: Path) -> None:
-    """One line per check, columns aligned, nothing but text where the output is no terminal; 1 because one failed."""
+def test_run_prints_the_results_in_a_table(failing: Path) -> None:
+    """Each check has a line in aligned columns, without colours in a pipe; the status is 1 if a check failed."""
     outcome = run_command("run", f"--config.file={failing}")
     lines = outcome.stdout.splitlines()
     assert (outcome.status, outcome.stderr) == (1, "")
@@ -151,12 +151,12 @@ def test_run_tells_the_results_in_a_table(failing: Path) -> None:
 
 
 def test_run_exits_with_0_when_no_check_failed(good: Path) -> None:
-    """A degraded check is no failure."""
+    """A degraded check does not count as failed."""
     assert run_command("run", f"--config.file={good}").status == 0
 
 
 def test_run_shows_what_is_in_maintenance(failing: Path) -> None:
-    """A check that fails in a maintenance window is shown apart and does not fail the command."""
+    """A check that fails in a maintenance window is shown separately and does not fail the command."""
     with failing.open("a", encoding="utf-8") as file:
         file.write("defaults: {maintenance: [{days: mon-sun}]}\n")
     outcome = run_command("run", f"--config.file={failing}")
@@ -179,8 +179,8 @@ def test_run_can_be_limited_to_some_checks(failing: Path) -> None:
     assert outcome.status == 0
 
 
-def test_run_gives_each_check_its_own_result(failing: Path) -> None:
-    """Also where checks of one type do not stand next to each other."""
+def test_run_reports_each_checks_own_result(failing: Path) -> None:
+    """This holds even if checks of one type are not next to each other."""
     with failing.open("a", encoding="utf-8") as file:
         file.write("- {name: web, type: http, target: 'http://127.0.0.1:1/', expect: [{status: 200, name: own}]}\n")
     arguments = ("run", "down", "web", "slow", "fine", f"--config.file={failing}")
@@ -200,8 +200,8 @@ def test_run_gives_each_check_its_own_result(failing: Path) -> None:
     ]
 
 
-def test_run_tells_the_results_in_json(failing: Path) -> None:
-    """Everything that is known about each check, for programs."""
+def test_run_reports_the_results_in_json(failing: Path) -> None:
+    """The report has everything that is known about each check."""
     outcome = run_command("run", "--output=json", "down", f"--config.file={failing}")
     (result,) = json.loads(outcome.stdout)["results"]
     assert outcome.status == 1
@@ -218,8 +218,8 @@ def test_run_tells_the_results_in_json(failing: Path) -> None:
     assert {"resolve", "connect", "tls"} <= phases
 
 
-def test_run_tells_the_results_to_prometheus(failing: Path) -> None:
-    """The text format, for node_exporter's textfile collector; without facts about this process."""
+def test_run_reports_the_results_to_prometheus(failing: Path) -> None:
+    """The report suits node_exporter's textfile collector, and has no metrics of this process."""
     outcome = run_command("run", "--output=prometheus", f"--config.file={failing}")
     families = {family.name: family for family in text_string_to_metric_families(outcome.stdout)}
     success = {sample.labels["check"]: sample.value for sample in families["probe_success"].samples}
@@ -228,7 +228,7 @@ def test_run_tells_the_results_to_prometheus(failing: Path) -> None:
 
 
 def test_run_keeps_to_its_budget(tmp_path: Path) -> None:
-    """What is unfinished when the time is up fails with the reason deadline."""
+    """A check that is unfinished when the time is up fails with the reason deadline."""
     with serve(keep_silent) as server:
         check = f"{{name: silent, type: tcp, target: '{server.target}', expect: [{{banner: {{exists: true}}}}]}}"
         (tmp_path / "c.yml").write_text(f"checks: [{check}]\n", encoding="utf-8")
@@ -238,7 +238,7 @@ def test_run_keeps_to_its_budget(tmp_path: Path) -> None:
 
 
 def test_more_checks_than_the_soft_limit_of_files_can_wait(tmp_path: Path) -> None:
-    """The limit is raised as far as the system lets it, and no check fails for want of a file."""
+    """The soft limit is raised to the hard one, so that no check fails for lack of file descriptors."""
     with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
         more = f"type: tcp, target: '127.0.0.1:{silent.getsockname()[1]}', expect: [{{banner: hi}}]"
         checks = [f"- {{name: c{number}, {more}}}\n" for number in range(150)]
@@ -252,7 +252,7 @@ def test_more_checks_than_the_soft_limit_of_files_can_wait(tmp_path: Path) -> No
 
 
 def test_a_terminal_gets_colours_and_progress(failing: Path) -> None:
-    """On a terminal verdicts are coloured, and how far the checks are is shown meanwhile."""
+    """On a terminal, verdicts are coloured, and a progress bar is shown while checks run."""
     status, shown = run_on_terminal("run", f"--config.file={failing}", NO_COLOR="")
     assert status == 1
     assert "running checks" in shown
@@ -260,14 +260,14 @@ def test_a_terminal_gets_colours_and_progress(failing: Path) -> None:
 
 
 def test_no_color_is_honoured(failing: Path) -> None:
-    """With NO_COLOR the table has no colour, on a terminal too."""
+    """With NO_COLOR, the table has no colours, even on a terminal."""
     _, shown = run_on_terminal("run", f"--config.file={failing}", NO_COLOR="1")
     assert "connect_refused" in shown
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", shown)
 
 
-def test_a_reader_that_leaves_is_no_error(failing: Path) -> None:
-    """`nyxmon-exporter schema | head -1` ends without a word."""
+def test_a_reader_that_leaves_is_not_an_error(failing: Path) -> None:
+    """`nyxmon-exporter schema | head -1` prints no error."""
     with subprocess.Popen(
         [*COMMAND, "schema"],
         env=ENVIRONMENT,
@@ -282,8 +282,8 @@ def test_a_reader_that_leaves_is_no_error(failing: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["schema"]])
-def test_output_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
-    """A full disk is told, whatever was to be printed."""
+def test_output_that_cannot_be_written_is_reported_in_one_line(arguments: list[str]) -> None:
+    """A full disk is reported, whatever should be printed."""
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
             [*COMMAND, *arguments], env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, timeout=100, check=False
@@ -292,7 +292,7 @@ def test_output_that_cannot_be_written_is_one_line(arguments: list[str]) -> None
 
 
 def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
-    """Letters that the terminal's encoding lacks end no run; Prometheus' format is UTF-8 whatever the terminal has."""
+    """Characters that the terminal cannot encode are escaped; Prometheus' format is UTF-8 on any terminal."""
     (tmp_path / "c.yml").write_text("checks: [{name: müller, type: tcp, target: '127.0.0.1:1'}]\n", encoding="utf-8")
     arguments = ("run", "--config.file=c.yml")
     table = run_command(*arguments, directory=tmp_path, PYTHONIOENCODING="ascii")
@@ -302,6 +302,6 @@ def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
 
 
 def test_variables_stand_in_for_flags(good: Path) -> None:
-    """A container is configured by its environment."""
+    """A container can be configured by its environment."""
     outcome = run_command("--config.check", NYXMON_EXPORTER_CONFIG_FILE=str(good))
     assert outcome.stdout == f"{good}: 2 checks, no problems\n"

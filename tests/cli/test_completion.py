@@ -60,7 +60,7 @@ def as_bash_splits(words: list[str]) -> list[str]:
 
 
 def test_bash_completes(place: Path) -> None:
-    """With the words as bash hands them to the function that the script has registered."""
+    """The test passes the words as bash passes them to the registered function."""
     lines = ["source script.bash", "name=$(complete -p nyxmon-exporter); name=${name##*-F }; name=${name%% *}"]
     for words, _ in CASES:
         split = as_bash_splits(words)
@@ -72,7 +72,7 @@ def test_bash_completes(place: Path) -> None:
 
 
 def test_fish_completes(place: Path) -> None:
-    """As fish itself does it; it shows the whole word, and says what it means."""
+    """Fish itself completes; it shows each word with its description."""
     fish = server_program("fish", "fish")
     for words, completions in CASES:
         line = " ".join(words)
@@ -93,7 +93,7 @@ def test_fish_completes(place: Path) -> None:
     ],
 )
 def test_zsh_completes(place: Path, typed: str, completed: str) -> None:
-    """On a terminal, by the tabulator key; Ctrl-A and echo then show what it has made of the line."""
+    """The test presses the tab key on a terminal; Ctrl-A and echo then show the completed line."""
     ours, theirs = pty.openpty()
     environment = {"PATH": os.environ["PATH"], "TERM": "dumb", "HOME": str(place)}
     zsh = [server_program("zsh", "zsh"), "-f", "-i"]
@@ -111,7 +111,7 @@ def test_zsh_completes(place: Path, typed: str, completed: str) -> None:
 
 
 def read_until(descriptor: int, text: str) -> str:
-    """Read from a terminal until a text appears or the patience ends; return what was read."""
+    """Read from a terminal until a text appears or the time is up; return what was read."""
     shown, give_up = "", time.monotonic() + PATIENCE_SECONDS
     while text not in shown.replace("\r", "") and time.monotonic() < give_up:
         if select.select([descriptor], [], [], 0.2)[0]:
@@ -120,13 +120,13 @@ def read_until(descriptor: int, text: str) -> str:
 
 
 @pytest.mark.parametrize("line", ["completion", "completion tcsh", "completion bash zsh"])
-def test_other_shells_are_refused(line: str) -> None:
+def test_other_shells_are_rejected(line: str) -> None:
     """The error lists the allowed values."""
     with pytest.raises(UsageError, match=r"^completion needs one shell: bash, zsh, fish$"):
         parse_arguments(line.split(), {})
 
 
-def test_the_scripts_are_the_same_every_time() -> None:
+def test_the_scripts_never_change() -> None:
     """So that packages can contain them."""
     first, second = (run_command("completion", "bash", PYTHONHASHSEED=seed) for seed in ("1", "2"))
     assert first == second == Outcome(0, first.stdout, "")

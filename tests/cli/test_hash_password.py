@@ -1,4 +1,4 @@
-"""The command `hash-password`: from standard input and from a terminal, and what is refused."""
+"""The command `hash-password`: from standard input and from a terminal, and what is rejected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def hashed(password: bytes, *flags: str) -> subprocess.CompletedProcess[bytes]:
-    """Give the password on standard input."""
+    """Pass the password on standard input."""
     return subprocess.run(
         [*COMMAND, "hash-password", *flags],
         input=password,
@@ -53,14 +53,14 @@ def test_the_cost_is_10_by_default() -> None:
         (b"x" * 73, "the password is longer than 72 bytes, and bcrypt would ignore the rest"),
     ],
 )
-def test_a_password_that_would_not_protect_is_refused(password: bytes, message: str) -> None:
-    """With the status of a wrong command line."""
+def test_a_password_that_would_not_protect_is_rejected(password: bytes, message: str) -> None:
+    """The exit status is that of a wrong command line."""
     done = hashed(password)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == f"nyxmon-exporter: {message} (see --help)\n"
 
 
-def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
+def test_a_password_on_the_command_line_is_rejected_and_not_repeated() -> None:
     """On the command line, all users could see it, and the shell history would keep it."""
     done = run_command("hash-password", "geheim")
     assert done.status == 2
@@ -69,7 +69,7 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
 
 @pytest.mark.parametrize("cost", ["3", "19", "x"])
 def test_an_invalid_cost_is_rejected(cost: str) -> None:
-    """18 takes many seconds already."""
+    """A cost of 18 already takes many seconds."""
     done = run_command("hash-password", f"--cost={cost}")
     assert done.stderr == f"nyxmon-exporter: --cost: '{cost}' is not a whole number from 4 to 18 (see --help)\n"
 
@@ -105,7 +105,7 @@ def test_a_terminal_is_asked_twice_and_shows_nothing() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_two_passwords_that_differ_are_refused() -> None:
+def test_two_passwords_that_differ_are_rejected() -> None:
     """One of them was mistyped."""
     status, screen = in_terminal([b"secret", b"sceret"])
     assert status == 2

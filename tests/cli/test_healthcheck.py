@@ -1,4 +1,4 @@
-"""The command `healthcheck`, which the image asks itself with: exit status and one line, whatever listens there."""
+"""The command `healthcheck`, which the image runs: exit status and one line, whatever listens there."""
 
 from __future__ import annotations
 
@@ -28,37 +28,37 @@ def test_a_server_that_runs_is_healthy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", [":{port}", "0.0.0.0:{port}", "[::]:{port}"])
-def test_a_server_on_every_address_is_asked_on_its_own(address: str) -> None:
-    """What serve listens on is given to healthcheck as it is."""
+def test_a_server_on_every_address_is_asked_on_loopback(address: str) -> None:
+    """The address of the server can be passed to the health check unchanged."""
     host = "::1" if "::" in address else "127.0.0.1"
     with run_http_server({"/-/healthy": respond(200, b"healthy\n")}, host) as server:
         done = run_command("healthcheck", f"--web.listen-address={address.format(port=server.port)}")
     assert done == Outcome(0, "healthy\n", "")
 
 
-def test_a_server_that_says_so_is_not_healthy() -> None:
-    """What it says is shown, unprintable characters made visible."""
+def test_a_server_that_answers_so_is_not_healthy() -> None:
+    """Its answer is shown, with unprintable characters escaped."""
     with run_http_server({"/-/healthy": respond(503, b"the loop\x1b[31m does not answer\n")}) as server:
         done = run_command("healthcheck", f"--web.listen-address=127.0.0.1:{server.port}")
     assert done == Outcome(1, "the loop\\x1b[31m does not answer\n", "")
 
 
-def test_nobody_is_not_healthy() -> None:
-    """A port where nobody listens is refused."""
+def test_a_closed_port_is_not_healthy() -> None:
+    """The connection is refused."""
     port = free_port()
     done = run_command("healthcheck", f"--web.listen-address=127.0.0.1:{port}")
     assert done == Outcome(1, "", f"nyxmon-exporter: 127.0.0.1:{port}: Connection refused\n")
 
 
 def test_something_else_is_not_healthy() -> None:
-    """An answer that is not HTTP is told as one."""
+    """An answer that is not HTTP is reported as such."""
     with run_http_server({"/-/healthy": raw(b"220 mail.example ESMTP\r\n")}) as server:
         done = run_command("healthcheck", f"--web.listen-address=127.0.0.1:{server.port}")
     assert done == Outcome(1, "", f"nyxmon-exporter: 127.0.0.1:{server.port}: not HTTP: 220 mail.example ESMTP\\r\\n\n")
 
 
 def test_a_server_that_hangs_is_not_healthy(tmp_path: Path) -> None:
-    """A stopped process accepts connections and never answers; the command ends all the same."""
+    """A stopped process accepts connections and never answers; the command ends nevertheless."""
     with run_exporter(tmp_path) as exporter:
         exporter.process.send_signal(signal.SIGSTOP)
         done = run_command("healthcheck", f"--web.listen-address=127.0.0.1:{exporter.port}")

@@ -54,7 +54,7 @@ def listening(name: str, address: str) -> Iterator[Systemd]:
 
 @pytest.fixture(params=["path", "abstract"])
 def systemd(request: pytest.FixtureRequest) -> Iterator[Systemd]:
-    """One that listens at a path, as that of a system does, and one at an abstract address, as in containers."""
+    """A socket at a path, as on a usual system, and one at an abstract address, as in containers."""
     if request.param == "abstract":
         name = f"nyxmon-{uuid.uuid4()}"
         with listening(f"\0{name}", f"@{name}") as receiving:

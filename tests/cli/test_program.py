@@ -69,7 +69,7 @@ def test_a_reload_brings_the_plugins_that_it_names(tmp_path: Path) -> None:
 
 
 def test_a_reload_removes_the_plugins_that_it_no_longer_names(tmp_path: Path) -> None:
-    """The type's series vanish, a scrape of the type is refused as one of an unknown type, and it can come back."""
+    """The type's series vanish, a scrape of it is rejected as for any unknown type, and the type can come back."""
     file, registry = tmp_path / "checks.yml", ExecutorRegistry.with_builtins()
     known = sorted(registry.check_types)
     named = 'plugins: ["tests.cli.test_program:PLUGIN"]\nchecks: [{name: a, type: healthy, target: x}]\n'
@@ -97,8 +97,8 @@ def test_a_reload_removes_the_plugins_that_it_no_longer_names(tmp_path: Path) ->
         assert 'check_type="healthy",target' in service.metrics_page(ScrapeRequest()).body.decode()
 
 
-def test_nothing_is_started_for_a_configuration_that_is_refused(tmp_path: Path) -> None:
-    """The problems come before any thread."""
+def test_nothing_is_started_for_a_configuration_that_is_rejected(tmp_path: Path) -> None:
+    """The problems are reported before any thread starts."""
     before = threading.enumerate()
     with pytest.raises(ConfigError), open_program(Options(config_file=str(tmp_path / "absent.yml"))):
         pass

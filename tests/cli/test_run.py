@@ -33,7 +33,7 @@ def greet(connection: socket.socket) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
-    """A directory with `c.yml`: a check that is fine, a degraded one, a failing one in an included file, a disabled."""
+    """A directory with `c.yml`: a good check, a degraded one, a failing one in an included file, a disabled one."""
     with serve(greet) as server, closed_port() as port:
         (tmp_path / "c.yml").write_text(
             f"include: [more.yml]\n"
@@ -93,8 +93,8 @@ def test_checks_are_selected_as_on_the_metrics_page(
         (["--label=team"], "--label: 'team' is not a label; write its name and value, such as team=web (see --help)"),
     ],
 )
-def test_a_selection_of_nothing_is_a_mistake(place: Path, arguments: list[str], message: str) -> None:
-    """A pipeline that runs no check would pass for ever."""
+def test_a_selection_of_nothing_is_an_error(place: Path, arguments: list[str], message: str) -> None:
+    """Otherwise, a pipeline without checks would always pass."""
     assert run(place, *arguments) == Outcome(2, "", f"nyxmon-exporter: {message}\n")
 
 
@@ -121,7 +121,7 @@ def test_a_report_alone_leaves_the_output_empty(place: Path) -> None:
 
 
 def test_annotations_are_at_the_lines_of_the_checks(place: Path) -> None:
-    """Also in included files."""
+    """This includes included files."""
     lines = run(place, "--output=github").stdout.splitlines()
     assert [line.split("::")[1] for line in lines[:2]] == [
         "warning file=c.yml,line=4,col=3,title=slow is degraded",
@@ -130,14 +130,14 @@ def test_annotations_are_at_the_lines_of_the_checks(place: Path) -> None:
     assert lines[2].endswith(": 1 ok, 1 degraded, 1 failing")
 
 
-def test_a_report_that_cannot_be_written_is_one_line(place: Path) -> None:
-    """The program says which one, and exits with 1."""
+def test_a_report_that_cannot_be_written_is_reported_in_one_line(place: Path) -> None:
+    """The program names the report and exits with 1."""
     message = "nyxmon-exporter: cannot write absent/report.xml: No such file or directory\n"
     assert run(place, "--output=junit:absent/report.xml", "fine") == Outcome(1, "", message)
 
 
 def test_the_textfile_is_whole_readable_and_without_timestamps(place: Path) -> None:
-    """Another user reads it, whatever the umask and the permissions of an older one; no draft is left beside it."""
+    """Every user can read it, whatever the umask and an older file's permissions; no temporary file is left."""
     (place / "textfile").mkdir()
     file = place / "textfile" / "checks.prom"
     file.touch(mode=0o600)
@@ -163,7 +163,7 @@ def test_every_run_can_be_explained(place: Path) -> None:
 
 
 def test_a_timeout_names_its_phase(tmp_path: Path) -> None:
-    """In the table already."""
+    """The table shows it."""
     with serve(keep_silent) as server:
         text = f"checks: [{{name: mute, type: http, target: 'http://{server.target}/', timeout: 2s}}]\n"
         (tmp_path / "c.yml").write_text(text, encoding="utf-8")
@@ -173,7 +173,7 @@ def test_a_timeout_names_its_phase(tmp_path: Path) -> None:
 
 
 def test_checks_are_repeated(place: Path) -> None:
-    """The spread of the durations and the share of failures, also of checks with a minimum interval."""
+    """The summary has the spread of durations and the share of failures, even for checks with a minimum interval."""
     with (place / "c.yml").open("a", encoding="utf-8") as file:
         file.write("defaults: {min_interval: 1h}\n")
     outcome = run(place, "--repeat=3")
@@ -204,7 +204,7 @@ def test_checks_are_repeated(place: Path) -> None:
 
 
 def test_files_are_written_anew_in_every_round_of_a_watch(place: Path) -> None:
-    """As for a textfile that a service keeps up to date."""
+    """A service can keep a textfile up to date in this way."""
     file = place / "checks.prom"
     command = [*COMMAND, "run", "--config.file=c.yml", "--textfile=checks.prom", "--watch=100ms", "fine"]
 

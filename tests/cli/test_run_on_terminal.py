@@ -55,7 +55,7 @@ def test_long_cells_are_cut_to_the_terminal(place: Path, width: int) -> None:
 
 
 def test_nothing_is_cut_without_a_terminal(place: Path) -> None:
-    """Files and pipes get whole lines, also where colours are forced."""
+    """Files and pipes get whole lines, even if colours are forced."""
     plain = run_command("run", "--config.file=c.yml", directory=place)
     coloured = run_command("run", "--config.file=c.yml", directory=place, FORCE_COLOR="1", COLUMNS="40")
     assert (plain.stderr, coloured.stderr) == ("", "")
@@ -77,7 +77,7 @@ def test_the_progress_is_shown_on_a_terminal_only(place: Path) -> None:
 
 @pytest.mark.parametrize(("name", "status"), [(LONG, 0), (WIDE, 1)])
 def test_a_watch_redraws_its_table_until_it_is_interrupted(place: Path, name: str, status: int) -> None:
-    """Ctrl-C ends it with the status of the last round, and without a word."""
+    """Ctrl-C ends it with the status of the last round, and prints no message."""
     arguments = ("run", name, "--config.file=c.yml", "--watch=200ms")
     with on_terminal(*arguments, directory=place) as terminal:
         for _ in range(2):
@@ -91,7 +91,7 @@ def test_a_watch_redraws_its_table_until_it_is_interrupted(place: Path, name: st
 
 
 def test_a_watch_shows_the_worst_where_not_all_fit(place: Path) -> None:
-    """On a terminal of ten lines the failing check is shown, though it is the last of many."""
+    """On a terminal of ten lines, the failing check is shown even if it is the last of many."""
     with (place / "c.yml").open("a", encoding="utf-8") as file:
         numbers = ", ".join(map(str, range(20)))
         file.write(f"- {{name: 'more-{{n}}', type: tcp, target: '127.0.0.1:1', each: {{n: [{numbers}]}}}}\n")
@@ -104,7 +104,7 @@ def test_a_watch_shows_the_worst_where_not_all_fit(place: Path) -> None:
 
 
 def test_a_watch_without_a_terminal_prints_one_table_after_another(place: Path) -> None:
-    """For a log."""
+    """The output suits a log."""
     command = [*COMMAND, "run", LONG, "--config.file=c.yml", "--watch=100ms"]
     with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -116,7 +116,7 @@ def test_a_watch_without_a_terminal_prints_one_table_after_another(place: Path) 
 
 
 def test_an_interrupted_repetition_shows_what_it_has(place: Path) -> None:
-    """And exits with 130, because it is not complete."""
+    """The exit status is 130, because the repetition is incomplete."""
     with on_terminal("run", "--config.file=c.yml", "--repeat=10000", directory=place) as terminal:
         terminal.read_until("2/20000")
         terminal.process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Signals and files: stopping in order, stopping at once, reloading, and what happens to scrapes meanwhile."""
+"""Signals and files: orderly and immediate stops, reloads, and the scrapes that run meanwhile."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Scrape(threading.Thread):
 
 
 class SlowServer(NamedTuple):
-    """A server that says something when it is allowed to."""
+    """A server that answers only when the test allows it."""
 
     tcp: TcpServer
     may_speak: threading.Event
@@ -72,7 +72,7 @@ class SlowServer(NamedTuple):
 
 @pytest.fixture
 def slow() -> Iterator[SlowServer]:
-    """A server that is silent until the test lets it speak, or ends."""
+    """A server that is silent until the test allows it to answer, or ends."""
     may_speak = threading.Event()
 
     def behave(connection: socket.socket) -> None:
@@ -95,7 +95,7 @@ def configured_checks(exporter: Exporter) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_an_idle_exporter_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    """Nothing to finish: the process ends with 0 in a moment, says so, and shows no traceback."""
+    """The process exits with 0 within a moment, logs it, and prints no traceback."""
     with run_exporter(tmp_path) as exporter:
         wait_until(lambda: "checks of demo/checks.yml at http://127.0.0.1:" in exporter.process.log())
         assert f"serves {len(configured_checks(exporter))} checks of demo/checks.yml" in exporter.process.log()
@@ -109,7 +109,7 @@ def test_a_signal_ends_an_idle_exporter_at_once(tmp_path: Path, number: signal.S
 
 
 def test_a_running_scrape_gets_its_whole_page(tmp_path: Path, slow: SlowServer) -> None:
-    """After SIGTERM nobody new is let in, and who is in is served to the end."""
+    """After SIGTERM, new connections are refused, and running requests are completed."""
     with run_exporter(tmp_path, slow.config) as exporter:
         scrape = slow.scraped_by(exporter)
         exporter.process.send_signal(signal.SIGTERM)
@@ -122,8 +122,8 @@ def test_a_running_scrape_gets_its_whole_page(tmp_path: Path, slow: SlowServer) 
     assert page.endswith("\n")
 
 
-def test_a_scrape_that_outlives_the_grace_is_refused(tmp_path: Path, slow: SlowServer) -> None:
-    """Five seconds after SIGTERM the process ends with 0; the scrape is answered, not cut off."""
+def test_a_scrape_that_outlives_the_grace_is_rejected(tmp_path: Path, slow: SlowServer) -> None:
+    """Five seconds after SIGTERM, the process exits with 0; the scrape gets an answer before its connection ends."""
     with run_exporter(tmp_path, slow.config) as exporter:
         scrape = slow.scraped_by(exporter)
         started = time.perf_counter()
@@ -135,7 +135,7 @@ def test_a_scrape_that_outlives_the_grace_is_refused(tmp_path: Path, slow: SlowS
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path, slow: SlowServer) -> None:
-    """Who asks twice means now; the status tells that it was no orderly end."""
+    """A second signal does not wait; the exit status says that the stop was not orderly."""
     with run_exporter(tmp_path, slow.config) as exporter:
         slow.scraped_by(exporter)
         exporter.process.send_signal(signal.SIGTERM)
@@ -153,7 +153,7 @@ def test_sighup_reloads(tmp_path: Path) -> None:
 
 
 def test_sighup_while_starting_is_remembered(tmp_path: Path) -> None:
-    """A reload that is asked for while the configuration is being loaded comes after it, instead of the end."""
+    """A reload that is requested while the configuration is loaded happens afterwards, and does not end the process."""
     (tmp_path / "early.py").write_text(
         "import os, signal\n"
         "from tests.cli.test_program import PLUGIN as CHECK_TYPE\n"
@@ -169,7 +169,7 @@ def test_sighup_while_starting_is_remembered(tmp_path: Path) -> None:
 
 
 def test_nothing_heavy_is_imported_before_sighup_is_blocked() -> None:
-    """What is imported before the first line of the program's own is too little to take any time."""
+    """The imports before the program's first line take hardly any time."""
     done = subprocess.run(
         [sys.executable, "-c", "import sys, exporter.__main__; print(*sorted(sys.modules))"],
         env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, timeout=60, check=True,
@@ -189,7 +189,7 @@ def blocks_sighup(pid: int) -> bool:
 
 
 def test_sighup_is_harmless_while_the_program_is_imported_and_while_it_stops(tmp_path: Path) -> None:
-    """A storm of them from the first line of the program to its last ends in one more reload and in status 0."""
+    """Many signals, from the program's first line to its last, cause one more reload and exit status 0."""
     config_file = tmp_path / "checks.yml"
     config_file.write_text(config_of("one"), encoding="utf-8")
     port = free_port()
@@ -215,7 +215,7 @@ def test_sighup_is_harmless_while_the_program_is_imported_and_while_it_stops(tmp
 
 @pytest.mark.parametrize("command", [("run",), ("serve", "--config.check")])
 def test_a_command_that_does_not_serve_ends_by_sighup(tmp_path: Path, command: tuple[str, ...]) -> None:
-    """A terminal that is closed ends what was started in it, as it does with other programs."""
+    """Closing a terminal ends the command that runs in it, as with other programs."""
     (tmp_path / "early.py").write_text(
         "import os, signal\n"
         "from tests.cli.test_program import PLUGIN as CHECK_TYPE\n"
@@ -239,7 +239,7 @@ def ask_by_post(exporter: Exporter) -> None:
 
 @pytest.mark.parametrize("ask", [ask_by_signal, ask_by_post])
 def test_every_reload_is_logged(tmp_path: Path, ask: Callable[[Exporter], None]) -> None:
-    """Whoever asked, the log has each problem of a refused configuration once, and that a good one was loaded."""
+    """Whatever caused the reload, each problem of a rejected configuration is logged once, and so is each success."""
     with run_exporter(tmp_path, config_of("one"), "--no-config.enable-auto-reload") as exporter:
         exporter.config_file.write_text("checks:\n- {name: bad, type: tcpp, target: x}\n- 5\n", encoding="utf-8")
         ask(exporter)
@@ -250,8 +250,8 @@ def test_every_reload_is_logged(tmp_path: Path, ask: Callable[[Exporter], None])
         assert exporter.process.log().count("the old configuration stays: ") == 2
 
 
-def test_a_reload_that_breaks_ends_nothing(tmp_path: Path) -> None:
-    """A plugin that raises what nobody expects costs that reload; the log has the traceback and the next one works."""
+def test_a_reload_that_breaks_does_not_end_the_process(tmp_path: Path) -> None:
+    """An unexpected exception of a plugin fails that reload; the log has the traceback, and the next one works."""
     (tmp_path / "odd.py").write_text("raise BaseExceptionGroup('odd', [ValueError('odd')])\n", encoding="utf-8")
     environment = {"PYTHONPATH": f"{tmp_path}:{ENVIRONMENT['PYTHONPATH']}"}
     with run_exporter(tmp_path, config_of("one"), environment=environment) as exporter:
@@ -264,20 +264,20 @@ def test_a_reload_that_breaks_ends_nothing(tmp_path: Path) -> None:
 
 
 def test_a_bad_file_leaves_the_old_configuration_in_force(tmp_path: Path) -> None:
-    """The log has every problem, the metric turns 0, and the next good file is taken."""
+    """The log has every problem, the metric becomes 0, and the next good file is loaded."""
     with run_exporter(tmp_path, config_of("one"), "--config.auto-reload-interval=100ms") as exporter:
         exporter.config_file.write_text("checks:\n- {name: bad, type: tcpp, target: x}\n", encoding="utf-8")
         wait_until(lambda: 'not a check type; did you mean \\"tcp\\"?' in exporter.process.log())
         assert configured_checks(exporter) == ["one"]
         _, page = exporter.get("/metrics")
         assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page
-        assert exporter.process.log().count("the old configuration stays") == 1  # and not once for every look
+        assert exporter.process.log().count("the old configuration stays") == 1  # and not once per poll
         exporter.config_file.write_text(config_of("better"), encoding="utf-8")
         wait_until(lambda: configured_checks(exporter) == ["better"])
 
 
 def test_targets_of_files_are_followed(tmp_path: Path) -> None:
-    """The first makes the first series, a broken file changes nothing, and one that leaves takes its series along."""
+    """The first target adds series, a broken file changes nothing, and a removed target's series disappear."""
     config = "checks:\n- {name: 'port {target}', type: tcp, target_files: [targets/*.json]}\n"
     (tmp_path / "targets").mkdir()
     targets = tmp_path / "targets" / "ports.json"
@@ -322,7 +322,7 @@ def test_the_demo_shows_its_checks_before_the_first_scrape(tmp_path: Path) -> No
 
 
 def test_several_addresses_are_served(tmp_path: Path) -> None:
-    """The flag may be repeated; IPv4 and IPv6 stand side by side."""
+    """The flag may be repeated, for example for IPv4 and IPv6."""
     with run_exporter(tmp_path, None, "--web.listen-address=[::1]:0") as exporter:
         wait_until(lambda: "http://[::1]:" in exporter.process.log())
         address = exporter.process.log().partition("http://[::1]:")[2].partition("/")[0]
@@ -333,7 +333,7 @@ def test_several_addresses_are_served(tmp_path: Path) -> None:
 
 @contextmanager
 def bare_exporter(*prefix: str, stderr: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run the exporter behind a command that becomes it; gives the process and its port."""
+    """Run the exporter behind a command that becomes it; yield the process and its port."""
     port = free_port()
     command = [*prefix, *COMMAND, f"--web.listen-address=127.0.0.1:{port}"]
     with subprocess.Popen(command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stderr=stderr, pipesize=4096) as process:
@@ -344,16 +344,16 @@ def bare_exporter(*prefix: str, stderr: int | None = None) -> Iterator[tuple[sub
             process.kill()
 
 
-def test_missing_standard_streams_are_no_trouble() -> None:
-    """Started without standard output and standard error, the exporter serves and stops as ever."""
+def test_missing_standard_streams_do_no_harm() -> None:
+    """Without standard output and standard error, the exporter serves and stops as usual."""
     with bare_exporter("sh", "-c", 'exec "$@" >&- 2>&-', "sh") as (process, port):
         assert http_get(port, "/metrics")[0] == 200
         process.terminate()
         assert process.wait(20) == 0
 
 
-def test_a_log_that_nobody_reads_is_no_trouble() -> None:
-    """With standard error a pipe that has long been full, the exporter serves and stops as ever."""
+def test_a_log_that_is_not_read_does_no_harm() -> None:
+    """If standard error is a pipe that has long been full, the exporter serves and stops as usual."""
     with bare_exporter(stderr=subprocess.PIPE) as (process, port):
         with httpx.Client(trust_env=False, timeout=30) as client:
             for _ in range(100):

@@ -39,7 +39,7 @@ def config() -> Iterator[str]:
 
 
 class Scrapes:
-    """Scrapes one after the other, each over a connection of its own, until one is refused or they are told to end."""
+    """Scrapes one after the other, each over its own connection, until one is refused or the test ends them."""
 
     def __init__(self, exporter: Exporter) -> None:
         self.outcomes: list[str] = []
@@ -96,7 +96,7 @@ def test_a_scrape_gets_its_page_or_is_refused_whenever_the_exporter_stops(
     assert "Traceback" not in log
 
 
-def test_a_reload_at_any_moment_of_a_scrape_costs_no_page(tmp_path: Path, config: str) -> None:
+def test_a_reload_at_any_moment_of_a_scrape_loses_no_page(tmp_path: Path, config: str) -> None:
     """SIGHUP leaves running scrapes alone, and the process goes on."""
     with run_exporter(tmp_path, config) as exporter:
         scrapes = Scrapes(exporter)

@@ -1,4 +1,4 @@
-"""The systemd units, as systemd reads them, and the exporter as a user of its own on a system that is read-only."""
+"""The systemd units, as systemd reads them, and the exporter as an unprivileged user on a read-only system."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRAM = "/opt/nyxmon-exporter/bin/nyxmon-exporter"
 
 
 def complaints(directory: Path, spelled: str = "WatchdogSec=") -> list[str]:
-    """What systemd says about the units, in a place where the program exists; a key may be spelled otherwise."""
+    """What systemd says about the units, on a system that has the program; one key may be misspelt."""
     analyze = server_program("systemd-analyze", "systemd")
     files = [directory / f"nyxmon-exporter{kind}" for kind in (".service", ".socket", "@.service")]
     for file in files:
@@ -36,7 +36,7 @@ def complaints(directory: Path, spelled: str = "WatchdogSec=") -> list[str]:
 
 
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    """Every key is known and has a value that fits; the socket finds its service by the name."""
+    """Every key is known and has a valid value; the socket finds its service by the name."""
     assert complaints(tmp_path) == []
 
 
@@ -70,12 +70,12 @@ files, because the interpreter that runs the tests may be in somebody's home."""
 
 
 async def large_answer(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with what is judged in a child process."""
+    """Answer with a body that is judged in a child process."""
     await PlainTextResponse("hay " * 200_000 + "needle")(scope, receive, send)
 
 
-def test_it_runs_as_anybody_on_a_read_only_system(tmp_path: Path) -> None:
-    """It needs to write nowhere: neither to start, nor to judge a large answer in a child process."""
+def test_it_runs_as_any_user_on_a_read_only_system(tmp_path: Path) -> None:
+    """It needs no write access: neither to start, nor to judge a large answer in a child process."""
     if os.geteuid() != 0:
         pytest.skip("only root can make file systems read-only")
     unshare = server_program("unshare", "util-linux")

@@ -27,7 +27,7 @@ CONFIG = "checks: [{name: a, type: tcp, target: '127.0.0.1:1'}]\n"
 
 @pytest.fixture
 def path() -> Iterator[Path]:
-    """A path for a socket; that of a test's own directory would be too long."""
+    """A path for a socket; a path in the test's own directory would be too long."""
     with tempfile.TemporaryDirectory(prefix="nyxmon-") as directory:
         yield Path(directory) / "exporter.sock"
 
@@ -54,7 +54,7 @@ def test_pages_are_served_beside_those_of_a_port(tmp_path: Path, path: Path) -> 
 
 
 def test_discovery_without_a_host_has_no_address_to_name(tmp_path: Path, path: Path) -> None:
-    """HTTP/1.0 knows no Host, and a socket has no address for Prometheus; with an external URL there is one."""
+    """HTTP/1.0 has no Host, and a socket has no address for Prometheus; with an external URL, the targets have one."""
     with run_exporter(tmp_path, CONFIG, f"--web.listen-address=unix:{path}"):
         assert get(path, "/sd", head="") == (
             400, "the request has no Host header, which the targets need; set --web.external-url\n",
@@ -106,7 +106,7 @@ def test_the_file_of_a_successor_stays(tmp_path: Path, path: Path) -> None:
 
 
 def test_the_file_of_a_dead_exporter_is_replaced(tmp_path: Path, path: Path) -> None:
-    """A killed one cannot remove its file, and the next one starts nevertheless."""
+    """A killed one cannot remove its file, but the next one starts nevertheless."""
     with run_exporter(tmp_path, CONFIG, f"--web.listen-address=unix:{path}") as exporter:
         exporter.process.send_signal(signal.SIGKILL)
         exporter.process.wait(60)
@@ -116,7 +116,7 @@ def test_the_file_of_a_dead_exporter_is_replaced(tmp_path: Path, path: Path) -> 
 
 
 def refused(path: Path) -> str:
-    """What an exporter says that cannot listen there; a port before it is given back."""
+    """The error of an exporter that cannot listen there; the port before it is closed again."""
     done = run_command("--web.listen-address=127.0.0.1:0", f"--web.listen-address=unix:{path}")
     assert (done.status, done.stdout) == (1, "")
     return done.stderr.rstrip("\n").rpartition("\n")[2]
@@ -154,7 +154,7 @@ def test_anything_else_at_the_path_stays(path: Path, make: Callable[[Path], None
 
 
 def test_a_live_datagram_socket_stays(path: Path) -> None:
-    """The socket belongs to a program with another protocol."""
+    """Such a socket belongs to a program with another protocol."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(str(path))
         assert refused(path) == f"nyxmon-exporter: cannot listen on unix:{path}: another process listens on it"
