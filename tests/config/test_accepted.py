@@ -30,7 +30,7 @@ def labels_of(check: Check) -> list[tuple[str, Severity]]:
 
 
 def test_the_everyday_file_becomes_these_checks() -> None:
-    """Names, types, targets, defaults and `each` come out as written."""
+    """Names, types, targets, defaults and `each` have the expected results."""
     config = load("good-everyday.yml", API_TOKEN="t0ken")
     assert [(check.name, check.check_type, check.target, check.timeout_seconds) for check in config.checks] == [
         ("shop", "http", "https://shop.example/", 3.0),
@@ -44,7 +44,7 @@ def test_the_everyday_file_becomes_these_checks() -> None:
 
 
 def test_expectations_are_labelled_as_they_read() -> None:
-    """Each expectation has a label of its own, with the default ones of the type among them."""
+    """Each expectation has its own label, including the default ones of the type."""
     checks = by_name(load("good-everyday.yml", API_TOKEN="t0ken"))
     assert labels_of(checks["shop"]) == [
         ("status in 2xx", Severity.ERROR),
@@ -121,7 +121,7 @@ checks:
 
 
 def test_words_that_yaml_1_1_would_twist_stay_text() -> None:
-    """`on`, `no`, `22:22` and `017` are text, as YAML 1.2 has it."""
+    """`on`, `no`, `22:22` and `017` are text, as in YAML 1.2."""
     text = """
 checks:
   - name: on
@@ -135,7 +135,7 @@ checks:
 
 
 def test_secrets_are_used_and_never_shown() -> None:
-    """What references and secret keys hold reaches the executor, and neither the label nor `/config`."""
+    """References and secret keys reach the executor, but neither the label nor `/config`."""
     text = """
 checks:
   - name: api
@@ -158,7 +158,7 @@ checks:
 
 
 def test_secret_files_are_read_beside_the_configuration(tmp_path: Path) -> None:
-    """`*_file` and `${file:}` are relative to the file that names them, and a final line break is not part of them."""
+    """`*_file` and `${file:}` are relative to the file that names them, and a final line break is ignored."""
     (tmp_path / "token").write_text("geheim\n")
     (tmp_path / "checks.yml").write_text("""
 checks:
@@ -176,7 +176,7 @@ checks:
 
 
 def test_included_files_add_their_checks_and_share_the_defaults(tmp_path: Path) -> None:
-    """Patterns are relative to the including file; its defaults hold for them, and theirs go before."""
+    """Patterns are relative to the including file; its defaults apply to included files, whose own override them."""
     (tmp_path / "checks.d").mkdir()
     (tmp_path / "checks.d" / "a.yml").write_text('checks: [{name: a, type: tcp, target: "a.example:1"}]\n')
     (tmp_path / "checks.d" / "b.yml").write_text(
@@ -188,7 +188,7 @@ def test_included_files_add_their_checks_and_share_the_defaults(tmp_path: Path) 
 
 
 def test_five_thousand_checks_load_in_seconds() -> None:
-    """Loading is not a reason to split a large installation."""
+    """A large installation need not be split because of loading times."""
     lines = (f"  - {{name: c{n}, type: http, target: 'http://host{n}.example/'}}" for n in range(5000))
     started = time.thread_time()
     config = parse_config("checks:\n" + "\n".join(lines), "checks.yml", TYPES)
@@ -197,7 +197,7 @@ def test_five_thousand_checks_load_in_seconds() -> None:
 
 
 def test_each_check_has_its_place(tmp_path: Path) -> None:
-    """In the file as it was named or included; checks of one item share its place, and disabled ones have one."""
+    """The place is in the file as named or included; checks of one item share it, and disabled ones have one."""
     (tmp_path / "more.yml").write_text("checks:\n- {name: m, type: tcp, target: 'm:1'}\n", encoding="utf-8")
     text = (
         "include: [more.yml]\nchecks:\n  - type: tcp\n    name: a-{n}\n    target: 'a:1'\n    each: {n: [1, 2]}\n"

@@ -1,4 +1,4 @@
-"""The key `alert`: what becomes of it on a check, and how it is shown."""
+"""The key `alert`: the terms that a check gets from it, and how it is shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def policies(checks: str, defaults: str = "{}") -> list[AlertPolicy | None]:
 
 
 def test_a_check_has_no_alert_of_its_own_unless_it_says_so() -> None:
-    """True is the general terms under its own name; false, nothing and no key leave it to the general alerts."""
+    """True means the general terms under its own name; false, null and no key leave it to the general alerts."""
     assert policies(
         "[{name: a, type: tcp, target: 'a:1'}, {name: b, type: tcp, target: 'a:1', alert: true},"
         " {name: c, type: tcp, target: 'a:1', alert: false}, {name: d, type: tcp, target: 'a:1', alert: {}}]"
@@ -71,8 +71,8 @@ def test_defaults_hold_for_all_checks_or_for_those_of_a_type() -> None:
     ) == [GENERAL, NIGHT, None, GENERAL]
 
 
-def test_each_puts_its_values_in() -> None:
-    """Placeholders stand for values in every text of it."""
+def test_each_fills_in_its_values() -> None:
+    """Each text of it may have placeholders."""
     found = policies("""[{name: 'a-{n}', type: tcp, target: 'a:1', each: {n: ['1', '2']}, alert: {
       runbook: 'https://wiki.example/{n}', labels: {number: '{n}'}}}]""")
     assert [(policy.failing.runbook_url, dict(policy.labels)) for policy in found if policy] == [
@@ -82,6 +82,6 @@ def test_each_puts_its_values_in() -> None:
 
 
 def test_it_is_shown_as_it_was_written() -> None:
-    """`/config` has it with the check, defaults applied."""
+    """`/config` shows it with the check, with defaults applied."""
     shown = load("[{name: a, type: tcp, target: 'a:1'}]", "{alert: {for: 5m, degraded: {}}}").rendered
     assert yaml.safe_load(shown)["checks"][0]["alert"] == {"for": "5m", "degraded": {}}

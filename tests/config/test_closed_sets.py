@@ -1,4 +1,4 @@
-"""Subjects with a closed set of values: other spellings are understood, and what can never hold is refused."""
+"""Subjects with a closed set of values: other spellings are understood, and impossible values are rejected."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ STATUS = "a status is a number from 100 to 599 (RFC 9110)"
          '"a b" is not a JSONPath (RFC 9535), which begins with $, such as $.status'),
     ],
 )  # fmt: skip
-def test_what_can_never_hold_is_refused(check_type: str, item: object, fault: str) -> None:
-    """The message says which values there are, or what to write."""
+def test_what_can_never_hold_is_rejected(check_type: str, item: object, fault: str) -> None:
+    """The message lists the values, or says what to write."""
     assert read(check_type, item)[1] == [fault]
 
 
@@ -102,13 +102,13 @@ def test_what_can_never_hold_is_refused(check_type: str, item: object, fault: st
     [{"status": {"lt": 600}}, {"status": {"ge": 500}}, {"body_size": {"ge": 0}}, {"status": "1xx"}, {"redirects": 20}],
 )
 def test_the_edges_of_a_set_can_hold(item: object) -> None:
-    """Bounds that some value meets are taken."""
+    """A bound that some value meets is accepted."""
     assert read("http", item)[1] == []
 
 
 @pytest.mark.parametrize(("check_type", "reason"), [("tcp", "status"), ("http", "rcode"), ("imap", "rcode")])
-def test_a_reason_that_a_type_never_has_is_no_reason_to_try_again(check_type: str, reason: str) -> None:
-    """A check of a port gets no status, and only an answer of DNS has a response code."""
+def test_a_reason_that_a_type_never_has_cannot_be_retried(check_type: str, reason: str) -> None:
+    """A check of a port has no status, and only a DNS answer has a response code."""
     reader = ExpectationReader(SUBJECTS[check_type], check_type)
     reader.read_retry_conditions([reason])
     assert [fault.message for fault in reader.faults] == [

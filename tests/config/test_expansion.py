@@ -1,4 +1,4 @@
-"""`each`, `targets`, `defaults` and `include`: what the checks become, and what is left alone."""
+"""`each`, `targets`, `defaults` and `include`: the resulting checks, and the texts that stay unchanged."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def test_targets_make_a_check_each() -> None:
 
 
 def test_every_combination_is_a_check() -> None:
-    """Several keys of `each` are multiplied, the last one fastest."""
+    """Several keys of `each` are multiplied; the last one varies fastest."""
     config = load("checks: [{name: '{host}-{port}', type: tcp, target: '{host}:{port}', "
                   "each: {host: [a.example, b.example], port: [1, 2]}}]")  # fmt: skip
     assert [check.target for check in config.checks] == ["a.example:1", "a.example:2", "b.example:1", "b.example:2"]
 
 
 def test_a_text_that_is_nothing_but_a_placeholder_becomes_the_value() -> None:
-    """Numbers, lists and mappings come out of `each` as they went in; a key of the check is set without being named."""
+    """Numbers, lists and mappings of `each` keep their types; a key of the check is set without being named."""
     config = load("""
 checks:
   - name: "{method}-{n}"
@@ -60,8 +60,8 @@ checks:
     assert config.checks[0].expectations[0].operand == ((200, 200), (204, 204))
 
 
-def test_braces_that_are_no_placeholders_are_left_alone() -> None:
-    """Patterns and JSON keep their braces, double braces stand for a text in braces, and without `each` most do."""
+def test_braces_that_are_not_placeholders_are_left_alone() -> None:
+    """Patterns and JSON keep their braces, doubled braces are text, and without `each` so are most braces."""
     config = load("""
 checks:
   - name: a-{x}
@@ -80,8 +80,8 @@ checks:
     assert [check.name for check in config.checks] == ["a-1.10", "b-{{x}}"]
 
 
-def test_a_wrong_value_of_each_is_told_where_it_stands() -> None:
-    """The place is that of the value, not that of the placeholder."""
+def test_a_wrong_value_of_each_is_reported_at_its_place() -> None:
+    """The error has the place of the value, not that of the placeholder."""
     with pytest.raises(ConfigError) as caught:
         load(
             "checks:\n- {name: 'a-{ip}', type: tcp, target: 'a.example:1', source_ip: '{ip}', each: {ip: [1.1.1.1, x]}}"
@@ -89,8 +89,8 @@ def test_a_wrong_value_of_each_is_told_where_it_stands() -> None:
     assert str(caught.value) == 'f.yml:2:94: checks[0].each.ip[1]: "x" is not an IP address'
 
 
-def test_defaults_hold_for_the_checks_that_know_them() -> None:
-    """The check goes before the defaults of its type, these before the common ones; labels are merged."""
+def test_defaults_apply_to_the_checks_that_have_the_keys() -> None:
+    """A check overrides the defaults of its type, which override the common ones; labels are merged."""
     config = load("""
 defaults:
   timeout: 3s
@@ -114,7 +114,7 @@ checks:
 
 
 def test_included_files_may_include_and_may_be_missing_from_a_pattern(tmp_path: Path) -> None:
-    """Includes nest, `**` goes down into folders, and a pattern may match nothing yet."""
+    """Includes may be nested, `**` matches subfolders, and a pattern may match nothing yet."""
     (tmp_path / "d" / "e").mkdir(parents=True)
     for name, target in (("d/one.yml", "one"), ("d/e/two.yml", "two")):
         (tmp_path / name).write_text(f"checks: [{{name: {target}, type: tcp, target: '{target}.example:1'}}]")
@@ -126,7 +126,7 @@ def test_included_files_may_include_and_may_be_missing_from_a_pattern(tmp_path: 
     assert watched == {"checks.yml", "more.yml", "d", "d/e", "nothing", "d/one.yml", "d/e/two.yml"}
 
 
-def test_a_circle_of_includes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_circle_of_includes_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file that closes the circle is named."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.yml").write_text("include: [b.yml]")
@@ -137,16 +137,16 @@ def test_a_circle_of_includes_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     assert messages == [f"includes {tmp_path / 'a.yml'}, which is already being read"]
 
 
-def test_plugins_belong_into_the_main_file(tmp_path: Path) -> None:
-    """An included file cannot bring code along."""
+def test_plugins_belong_in_the_main_file(tmp_path: Path) -> None:
+    """An included file cannot load code."""
     (tmp_path / "b.yml").write_text("plugins: [x]\nchecks: []")
     (tmp_path / "a.yml").write_text("include: [b.yml]")
     with pytest.raises(ConfigError, match="plugins: belongs into the main file"):
         load_config(tmp_path / "a.yml", TYPES)
 
 
-def test_a_refused_configuration_names_the_files_that_may_mend_it(tmp_path: Path) -> None:
-    """Files that were missed are among them, so that their appearing is seen."""
+def test_a_rejected_configuration_names_the_files_that_may_fix_it(tmp_path: Path) -> None:
+    """Missing files are among them, so that their creation is noticed."""
     (tmp_path / "a.yml").write_text(
         "checks: [{name: a, type: http, target: 'http://a.example/', bearer_token_file: token}]"
     )

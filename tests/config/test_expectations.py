@@ -79,14 +79,14 @@ def path(text: str, document: object) -> list[Any]:
     ],
 )  # fmt: skip
 def test_an_item_is_compiled_to_this(item: object, compiled: tuple[str, str, object]) -> None:
-    """Shorthands mean what they look like; labels are the item in words; operands are ready to be compared with."""
+    """Shorthands have the obvious meaning; labels are the item in words; operands are ready for comparison."""
     [expectation], faults = read(item)
     assert faults == []
     assert (expectation.label, expectation.operator, expectation.operand) == compiled
 
 
 def test_several_operators_are_several_expectations() -> None:
-    """Each operator of an item is judged and exported by itself, under the item's severity."""
+    """Each operator of an item is judged and exported separately, with the item's severity."""
     expectations, faults = read({"json": "$.n", "gt": 1, "lt": 5, "severity": "warning"})
     assert faults == []
     assert [(one.label, one.severity) for one in expectations] == [
@@ -95,14 +95,14 @@ def test_several_operators_are_several_expectations() -> None:
     ]
 
 
-def test_a_name_for_several_operators_is_told_apart_by_them() -> None:
-    """Labels stay unique within a check."""
+def test_a_name_for_several_operators_includes_the_operator() -> None:
+    """The operators make the labels unique within a check."""
     expectations, faults = read({"name": "queue", "size": {"gt": 1, "lt": 5}})
     assert ([one.label for one in expectations], faults) == (["queue gt", "queue lt"], [])
 
 
 def test_derived_labels_are_short_single_lines_and_unique() -> None:
-    """Long operands are cut, line breaks go, and equal expectations are numbered."""
+    """Long operands are cut, line breaks are removed, and equal expectations are numbered."""
     expectations, faults = read({"body": {"contains": "x\n" * 100}}, {"status": 200}, {"status": 200})
     labels = [one.label for one in expectations]
     assert faults == []
@@ -137,13 +137,13 @@ def test_derived_labels_are_short_single_lines_and_unique() -> None:
         ({"json": "$.a", "lt": "5"}, '"5" must be a number'),
     ],
 )  # fmt: skip
-def test_an_operand_that_does_not_fit_is_refused(item: object, fault: str) -> None:
-    """What is wrong with an operand is said with the value and what would do."""
+def test_an_operand_that_does_not_fit_is_rejected(item: object, fault: str) -> None:
+    """The error shows the operand and what is allowed."""
     assert read(item)[1] == [fault]
 
 
 def test_a_secret_that_is_expected_is_not_shown() -> None:
-    """An operand from a reference is compared with, and its label shows that it is secret."""
+    """An operand from a reference is used for comparison, and its label shows that it is secret."""
     text = """
 checks:
   - {name: a, type: http, target: "http://a.example/", expect: [{body: {contains: "key=${env:KEY}"}}]}
@@ -154,7 +154,7 @@ checks:
 
 
 def test_default_expectations_give_way_to_those_about_the_same_subject() -> None:
-    """The status that the type expects by default holds only where the check says nothing about the status."""
+    """The type's default expectation about the status applies only if the check has none about the status."""
     text = """
 checks:
   - {name: a, type: http, target: "http://a.example/", expect: [{status: {ne: 500}}]}
@@ -179,14 +179,14 @@ def test_json_paths_follow_the_standard() -> None:
 
 
 def test_patterns_in_json_paths_take_linear_time() -> None:
-    """A pattern that makes backtracking engines hang is judged at once."""
+    """A pattern that makes backtracking engines hang is matched at once."""
     started = time.thread_time()
     assert path('$[?match(@, "(a*)*b")]', ["a" * 50_000]) == []
     assert time.thread_time() - started < 1.0
 
 
 def test_conditions_for_another_attempt_are_reasons_and_expectations() -> None:
-    """`retry_on` refuses reasons that another attempt cannot change."""
+    """`retry_on` rejects reasons that another attempt cannot change."""
     text = 'checks: [{name: a, type: tcp, target: "a.example:1", retry_on: [deadline, {banner: {eq: x}}, 5]}]'
     with pytest.raises(ConfigError) as caught:
         parse_config(text, "f.yml", TYPES)
@@ -209,8 +209,8 @@ def _fail(expectation: Expectation, settings: object) -> Expectation:
         (lambda *_: None, "\"here\" cannot be used: the type thing makes <class 'NoneType'> of an expectation"),
     ],
 )
-def test_a_type_may_refuse_an_expectation(fit: Any, fault: str) -> None:
-    """What a type says of an expectation, or fails at, is told at the operand."""
+def test_a_type_may_reject_an_expectation(fit: Any, fault: str) -> None:
+    """If a type rejects an expectation, or fails to judge it, the error is at the operand."""
     base = TYPES["tcp"]
     thing = CheckType(
         name="thing", description="", executor=base.executor, subjects=(SUBJECTS["body"],), fit_expectation=fit

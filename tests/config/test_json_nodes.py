@@ -1,4 +1,4 @@
-"""JSON read with places: what a JSON writer writes, and what is not JSON."""
+"""JSON read with places: documents of JSON writers, and documents that are not JSON."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def faults_of(text: str) -> list[str]:
 
 
 @given(document=DOCUMENTS, indent=st.sampled_from([None, 2, "\t"]), ascii_only=st.booleans())
-def test_what_a_json_writer_writes_is_read(*, document: object, indent: int | str | None, ascii_only: bool) -> None:
-    """Any document, indented by blanks or tabs, with its characters escaped or not, comes out as it went in."""
+def test_documents_of_a_json_writer_are_read(*, document: object, indent: int | str | None, ascii_only: bool) -> None:
+    """Any document, indented by blanks or tabs, with or without escapes, is read without changes."""
     problems = Problems()
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
     assert plain(load_json(text, "f.json", problems)) == document
     assert len(problems) == 0
 
 
-def test_every_value_knows_where_it_stands() -> None:
+def test_every_value_has_its_place() -> None:
     """Lines and columns count from 1, whatever is between the tokens; keys have places of their own."""
     root = load_json('\n[ {"a\\/b"\n:\t1.50} ,\n\n  "c"]', "f.json", Problems())
     assert root is not None
@@ -91,6 +91,6 @@ def test_every_value_knows_where_it_stands() -> None:
         "large",
     ],
 )
-def test_what_is_no_json_is_refused(text: str, faults: list[str]) -> None:
-    """The place of the first fault is told, and no document outgrows its bounds."""
+def test_what_is_not_json_is_rejected(text: str, faults: list[str]) -> None:
+    """The error has the place of the first fault, and no document exceeds its bounds."""
     assert faults_of(text) == faults

@@ -33,7 +33,7 @@ def names_of(config: LiveConfig) -> list[str]:
 
 
 def test_a_reload_puts_the_new_file_in_force(tmp_path: Path) -> None:
-    """What the file says after a reload is what counts."""
+    """After a reload, the content of the file counts."""
     write_checks(tmp_path / "checks.yml", "old")
     config = live(tmp_path / "checks.yml")
     before = config.last_reload_success_timestamp_seconds
@@ -45,7 +45,7 @@ def test_a_reload_puts_the_new_file_in_force(tmp_path: Path) -> None:
 
 
 def test_a_bad_file_leaves_the_old_one_in_force(tmp_path: Path) -> None:
-    """A refused configuration is told, and changes nothing but the mark of the last reload."""
+    """A rejected configuration is reported, and changes nothing but the facts about the last reload."""
     write_checks(tmp_path / "checks.yml", "old")
     config = live(tmp_path / "checks.yml")
     before = config.last_reload_success_timestamp_seconds
@@ -57,8 +57,8 @@ def test_a_bad_file_leaves_the_old_one_in_force(tmp_path: Path) -> None:
     assert config.last_reload_success_timestamp_seconds == before
 
 
-def test_a_refused_file_is_tried_again_only_after_a_change(tmp_path: Path) -> None:
-    """Looking for changes does not repeat the same complaint, and sees when the file was mended."""
+def test_a_rejected_file_is_loaded_again_only_after_a_change(tmp_path: Path) -> None:
+    """Polling for changes does not repeat the same error, and notices when the file is corrected."""
     write_checks(tmp_path / "checks.yml", "old")
     config = live(tmp_path / "checks.yml")
     assert not config.reload_if_changed()
@@ -72,7 +72,7 @@ def test_a_refused_file_is_tried_again_only_after_a_change(tmp_path: Path) -> No
 
 
 def test_a_shortage_of_files_is_no_change(tmp_path: Path) -> None:
-    """When nothing can be opened, nothing is known about the files, and the next look is what counts."""
+    """When no file can be opened, nothing is known about the files, so the next poll decides."""
     write_checks(tmp_path / "checks.yml", "old")
     config = live(tmp_path / "checks.yml")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -87,7 +87,7 @@ def test_a_shortage_of_files_is_no_change(tmp_path: Path) -> None:
 
 
 def test_the_secrets_of_each_configuration_are_masked(tmp_path: Path) -> None:
-    """Those of the first one, those of a later one, and the earlier ones still."""
+    """The secrets of the first configuration, of later ones and of earlier ones are all masked."""
     text = "checks: [{{name: a, type: http, target: 'http://a.example/', basic_auth: {{username: u, password: {}}}}}]"
     (tmp_path / "checks.yml").write_text(text.format("first-password"))
     config = live(tmp_path / "checks.yml")
@@ -112,7 +112,7 @@ def test_files_that_join_and_leave_an_included_folder_are_seen(tmp_path: Path) -
 
 
 def test_a_link_that_is_swapped_is_seen(tmp_path: Path) -> None:
-    """Kubernetes replaces a mounted ConfigMap by turning a link to another folder."""
+    """Kubernetes replaces a mounted ConfigMap by pointing a link to another folder."""
     for version in ("v1", "v2"):
         (tmp_path / version).mkdir()
         write_checks(tmp_path / version / "checks.yml", version)
@@ -126,7 +126,7 @@ def test_a_link_that_is_swapped_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_secret_that_is_rotated_is_seen(tmp_path: Path) -> None:
-    """The files that references lead to belong to the configuration."""
+    """The files of references belong to the configuration."""
     (tmp_path / "token").write_text("first")
     (tmp_path / "checks.yml").write_text(
         "checks: [{name: a, type: http, target: 'http://a.example/', bearer_token_file: token}]\n"

@@ -1,4 +1,4 @@
-"""The keys `maintenance` and `enabled`: which moments a window covers, and what becomes of a disabled check."""
+"""The keys `maintenance` and `enabled`: the times that a window covers, and the effects of disabling a check."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_with(maintenance: str) -> Check:
 
 
 def covered(maintenance: str, day: str, zone: str = "UTC") -> str:
-    """The times of a day, as the clocks of a time zone show them, that are covered: `22:00-23:30` and the like."""
+    """The covered times of a day, as clocks in a time zone show them: `22:00-23:30` and the like."""
     check, start = check_with(maintenance), datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone))
     moment, last = start.astimezone(UTC), (start + timedelta(days=1)).astimezone(UTC)
     found: list[list[str]] = []
@@ -64,7 +64,7 @@ def covered(maintenance: str, day: str, zone: str = "UTC") -> str:
     ],
 )  # fmt: skip
 def test_a_window_covers_these_times(maintenance: str, day: str, times: str) -> None:
-    """Across midnight, on some days, several at once, on dates, and in other time zones than the exporter's."""
+    """Windows may cross midnight, be on some days or dates, be several, and have their own time zones."""
     assert covered(maintenance, day) == times
 
 
@@ -82,12 +82,12 @@ def test_a_window_covers_these_times(maintenance: str, day: str, times: str) -> 
     ],
 )
 def test_clocks_that_change_leave_no_gap_in_a_window(window: str, day: str, times: str) -> None:
-    """A time that is skipped is the moment of the change; one that comes twice begins a window once."""
+    """A time that is skipped is the moment of the change; a window at a repeated time begins once."""
     assert covered(f"[{{{window}, timezone: Europe/Berlin}}]", day, "Europe/Berlin") == times
 
 
 def test_a_window_over_the_repeated_hour_lasts_until_its_second_end() -> None:
-    """The clock shows 02:15 to 02:45 twice, and the window lasts from the first to the last of them."""
+    """The clock shows 02:15 to 02:45 twice, and the window lasts from the first time to the last."""
     check = check_with("[{from: 02:15, to: 02:45, timezone: Europe/Berlin}]")
     start = datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
     minutes = [minute for minute in range(180) if check.in_maintenance((start + timedelta(minutes=minute)).timestamp())]
@@ -100,7 +100,7 @@ def test_clocks_that_change_at_midnight_do_not_take_a_day_away() -> None:
 
 
 def test_equal_windows_are_one_object() -> None:
-    """Ten thousand checks with the same windows do not hold them ten thousand times, and a page looks at them once."""
+    """Ten thousand checks with the same windows store them once, and a page evaluates them once."""
     text = (
         "defaults: {maintenance: [{days: [sun]}]}\nchecks: [{name: '{n}', type: tcp, target: 'a:1', each: {n: [a, b]}}]"
     )
@@ -108,8 +108,8 @@ def test_equal_windows_are_one_object() -> None:
     assert first.maintenance is second.maintenance
 
 
-def test_a_window_that_is_over_is_worth_a_warning() -> None:
-    """It is allowed, because a file that was good yesterday must not be refused today."""
+def test_a_window_that_is_over_causes_a_warning() -> None:
+    """It is allowed, because a file that was good yesterday must not be rejected today."""
     window = "{from: 2020-01-01T00:00, to: 2020-01-02T00:00}"
     text = f"checks: [{{name: it, type: tcp, target: 'a:1', maintenance: [{window}]}}]"
     [warning] = parse_config(text, "checks.yml", TYPES).warnings
@@ -117,7 +117,7 @@ def test_a_window_that_is_over_is_worth_a_warning() -> None:
 
 
 def test_a_disabled_check_is_valid_listed_and_not_run() -> None:
-    """It is among no checks that run, but in the effective configuration; references can decide about it."""
+    """It never runs, but the effective configuration has it; a reference can disable a check."""
     text = """
 checks:
   - {name: a, type: tcp, target: "a:1", enabled: false}

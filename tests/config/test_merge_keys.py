@@ -1,4 +1,4 @@
-"""Anchors, aliases and merge keys: what they stand for, where their mistakes are told, and their bounds."""
+"""Anchors, aliases and merge keys: their meaning, the places of their errors, and their bounds."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def refusal_of(text: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_merged_keys_are_beneath_a_check_s_own() -> None:
-    """A check's own keys win wherever `<<` stands; of several mappings the first does."""
+def test_a_checks_own_keys_override_merged_ones() -> None:
+    """A check's own keys win wherever `<<` is; of several mappings, the first wins."""
     config = load("""
 x-base: &base {type: tcp, timeout: 1s, target: "base.example:1", labels: {team: web}}
 x-slow: &slow {timeout: 9s, retry_delay: 2s}
@@ -46,7 +46,7 @@ checks:
 
 
 def test_merging_works_in_mappings_within_checks() -> None:
-    """Headers, labels and TLS options can share a base as well; in quotes `<<` is a key like any other."""
+    """Headers, labels and TLS options can share a base as well; a quoted `<<` is an ordinary key."""
     config = load("""
 x-headers: &headers {A: "1", B: "2"}
 checks:
@@ -61,8 +61,8 @@ checks:
     ]
 
 
-def test_a_mistake_in_a_base_is_told_once_where_it_is_written() -> None:
-    """However many checks have it through a merge or an alias."""
+def test_a_mistake_in_a_base_is_reported_once_at_its_place() -> None:
+    """This holds however many checks have it by a merge or an alias."""
     refusal = refusal_of("""
 checks:
   - &base {name: a, type: tcp, target: "a.example:1", timeout: 5}
@@ -74,8 +74,8 @@ checks:
     ]
 
 
-def test_a_merged_name_is_told_where_it_was_merged() -> None:
-    """The check that has to change is the one that took the name over."""
+def test_a_merged_name_is_reported_where_it_was_merged() -> None:
+    """The error is at the check that got the name by the merge."""
     refusal = refusal_of("""
 checks:
   - &base {name: a, type: tcp, target: "a.example:1"}
@@ -86,7 +86,7 @@ checks:
 
 
 def test_many_checks_may_share_a_base() -> None:
-    """Merges do not count as aliases, of which there are at most a hundred."""
+    """Merges do not count towards the limit of a hundred aliases."""
     checks = "".join(f"- {{<<: *base, name: c{number}}}\n" for number in range(1000))
     config = load(f'x-base: &base {{type: tcp, target: "a.example:1"}}\nchecks:\n{checks}')
     assert len(config.checks) == 1000
@@ -105,7 +105,7 @@ def test_many_checks_may_share_a_base() -> None:
     ids=["recursion", "bomb", "scalar"],
 )
 def test_merging_is_bounded(text: str, refusal: str) -> None:
-    """No document becomes endless or huge by merging."""
+    """No document becomes endless or huge through merging."""
     started = time.thread_time()
     assert refusal_of(text)[0] == refusal
     assert time.thread_time() - started < 2.0

@@ -1,4 +1,4 @@
-"""What people write who come from other tools or guess: refused with what to write instead."""
+"""What people write who know other tools or guess: rejected with an error that says what to write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load(text: str) -> Config:
 
 
 def faults_of(text: str) -> list[str]:
-    """Path and message of everything that is wrong."""
+    """Path and message of every error."""
     with pytest.raises(ConfigError) as caught:
         load(text)
     return [f"{problem.path}: {problem.message}" for problem in caught.value.problems]
@@ -140,8 +140,8 @@ def faults_of_check(keys: str) -> list[str]:
         ),
     ],
 )
-def test_words_of_other_tools_lead_to_ours(keys: str, fault: str) -> None:
-    """The message names the key that is meant instead of listing all there are."""
+def test_words_of_other_tools_are_translated(keys: str, fault: str) -> None:
+    """The message names the intended key instead of listing all keys."""
     assert faults_of_check(keys) == [fault]
 
 
@@ -184,8 +184,8 @@ def test_words_of_other_tools_lead_to_ours(keys: str, fault: str) -> None:
         ("name: [it], type: tcp, target: 'a.example:1'", "name: must be text, not a list"),
     ],
 )
-def test_a_list_where_one_value_is_wanted_is_refused_as_such(keys: str, fault: str) -> None:
-    """Whatever the key, the message says that it takes one value and how to have several checks."""
+def test_a_list_where_one_value_is_wanted_is_rejected_as_such(keys: str, fault: str) -> None:
+    """Whatever the key, the message says that it has one value, and how to write several checks."""
     assert faults_of_check(keys) == [fault]
 
 
@@ -243,13 +243,13 @@ def test_a_list_where_one_value_is_wanted_is_refused_as_such(keys: str, fault: s
         ),
     ],
 )
-def test_what_only_looks_like_a_reference_or_a_placeholder_is_refused(keys: str, fault: str) -> None:
-    """The shell's form of a variable, and a placeholder that nothing fills, never become a name or a value."""
+def test_what_only_looks_like_a_reference_or_a_placeholder_is_rejected(keys: str, fault: str) -> None:
+    """The shell's notation for a variable, and an unfilled placeholder, never become a name or a value."""
     assert faults_of_check(keys) == [fault]
 
 
 def test_braces_can_be_written_as_text() -> None:
-    """Doubled braces stand for themselves, with `each` for single ones, and `$${x}` for the text `${x}`."""
+    """Doubled braces stand for themselves; with `each`, they stand for single ones, and `$${x}` for the text `${x}`."""
     config = load("""
 checks:
   - {name: "a {{x}}", type: http, target: "http://a.example/", labels: {l: "{{y}}"}, body: "$${x} {x}"}
@@ -301,7 +301,7 @@ checks:
     ],
 )
 def test_files_of_other_formats_and_wrong_defaults_say_where_things_go(text: str, faults: list[str]) -> None:
-    """What stands in the wrong place is led to the right one."""
+    """The error says where the misplaced key or value belongs."""
     assert faults_of(text) == faults
 
 
@@ -339,8 +339,8 @@ def test_files_of_other_formats_and_wrong_defaults_say_where_things_go(text: str
         ),
     ],
 )
-def test_mistakes_are_told_together_with_those_of_each(keys: str, faults: list[str]) -> None:
-    """A check that cannot be expanded, or has no known type, is looked through all the same."""
+def test_mistakes_are_reported_together_with_those_of_each(keys: str, faults: list[str]) -> None:
+    """A check that cannot be expanded, or has no known type, is validated nevertheless."""
     assert faults_of_check(keys) == faults
 
 
@@ -353,8 +353,8 @@ def test_mistakes_are_told_together_with_those_of_each(keys: str, faults: list[s
         ("headers: {X-Key: '${file:token}'}", "headers.X-Key: refers to the file token, which is empty"),
     ],
 )
-def test_an_empty_secret_file_is_refused(tmp_path: Path, content: str, keys: str, fault: str) -> None:
-    """A file that nothing has been written into yet is not a secret."""
+def test_an_empty_secret_file_is_rejected(tmp_path: Path, content: str, keys: str, fault: str) -> None:
+    """A file that has not been written yet is not a secret."""
     (tmp_path / "token").write_text(content)
     (tmp_path / "checks.yml").write_text(f"checks: [{{{HTTP}, {keys}}}]")
     with pytest.raises(ConfigError) as caught:
@@ -379,8 +379,8 @@ def test_an_empty_secret_file_is_refused(tmp_path: Path, content: str, keys: str
         ("bearer_token: true", "bearer_token: must be text, not true or false; put it in quotes"),
     ],
 )
-def test_a_secret_that_is_none_is_refused(keys: str, fault: str) -> None:
-    """Nothing, a scheme in front, and what YAML reads as a number are told, without what stands there."""
+def test_an_invalid_secret_is_rejected(keys: str, fault: str) -> None:
+    """An empty value, one that begins with a scheme, and one that YAML reads as a number are reported but not shown."""
     assert faults_of_check(f"{HTTP}, {keys}") == [fault]
 
 
@@ -411,13 +411,13 @@ def test_a_secret_that_is_none_is_refused(keys: str, fault: str) -> None:
         ),
     ],
 )
-def test_retries_that_no_scrape_has_time_for_are_refused(keys: str, fault: str) -> None:
-    """A scrape ends with its interval, and after two minutes in any case."""
+def test_retries_that_no_scrape_has_time_for_are_rejected(keys: str, fault: str) -> None:
+    """A scrape ends with its interval, and after two minutes at most."""
     assert faults_of_check(f"{TCP}, {keys}") == [f"retries: {fault}"]
 
 
-def test_retries_that_need_a_long_scrape_are_warned_of() -> None:
-    """They are allowed, since a scrape may be given the time; whoever asks for an interval has thought of it."""
+def test_retries_that_need_a_long_scrape_are_warned_about() -> None:
+    """They are allowed, as a scrape may have a long timeout; with an interval, there is no warning."""
     config = load(f"checks: [{{{TCP}, retries: 5}}, {{{TCP.replace('it', 'b')}, retries: 5, interval: 2m}}]")
     assert [str(warning) for warning in config.warnings] == [
         (

@@ -1,4 +1,4 @@
-"""Settings of any shape: secrets, files and models within lists and mappings are found wherever a model has them."""
+"""Settings of any shape: secrets, files and models are found in nested lists and mappings."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ KEYS = (
 
 
 def test_secrets_and_files_are_found_at_every_depth(directory: Path) -> None:
-    """`*_file` works, and paths are absolute, in lists and mappings of models too; all of them are watched."""
+    """`*_file` works, and paths are absolute, in nested lists and mappings, too; all files are watched."""
     config = load(directory, KEYS)
     settings = config.checks[0].settings
     assert isinstance(settings, Shaped)
@@ -77,7 +77,7 @@ def test_secrets_and_files_are_found_at_every_depth(directory: Path) -> None:
 
 
 def test_secrets_are_masked_at_every_depth(directory: Path) -> None:
-    """What was written out is masked wherever the model says that it is secret."""
+    """Values that were written out are masked wherever the model declares them secret."""
     nested = f"steps: [{{password: {CANARY}}}], users: {{me: {{username: me, password: {CANARY}}}}}, keys: [{CANARY}]"
     rendered = load(directory, f"token: {CANARY}, {nested}").rendered
     assert CANARY not in rendered
@@ -85,7 +85,7 @@ def test_secrets_are_masked_at_every_depth(directory: Path) -> None:
 
 
 def test_the_schema_allows_secret_files_at_every_depth() -> None:
-    """An editor offers `*_file` beside each secret, and one of the two is required where the secret is."""
+    """An editor offers `*_file` beside each secret, and one of the two is required if the secret is required."""
     validator = jsonschema.Draft202012Validator(json_schema(TYPES))
     check = {"name": "a", "type": "shaped", "target": "x"}
     nested = {"steps": [{"password_file": "x"}], "users": {"me": {"username": "me", "password_file": "x"}}}
@@ -111,6 +111,6 @@ def test_the_schema_allows_secret_files_at_every_depth() -> None:
           "each: {width: [..]} makes a check for each"))]),
     ],
 )  # fmt: skip
-def test_a_fault_is_told_where_it_stands(keys: str, faults: list[tuple[int, str, str]]) -> None:
-    """Column and path lead to the nested value, and a union says everything that would do."""
+def test_a_fault_is_reported_at_its_place(keys: str, faults: list[tuple[int, str, str]]) -> None:
+    """Column and path refer to the nested value, and a union lists everything that is allowed."""
     assert faults_of(keys) == faults

@@ -49,7 +49,7 @@ def pipe_with(content: bytes, *, ended: bool = True) -> Iterator[Path]:
 
 
 def test_a_pipe_is_loaded() -> None:
-    """What comes through it is a configuration like another."""
+    """Its content is a configuration like any other."""
     with pipe_with(CHECKS) as path:
         assert is_pipe(path)
         config = piped_loader(path, TYPES)()
@@ -57,7 +57,7 @@ def test_a_pipe_is_loaded() -> None:
 
 
 def test_a_named_pipe_waits_for_its_writer(tmp_path: Path) -> None:
-    """It may be opened for writing after the exporter has opened it for reading."""
+    """The writer may open it after the exporter."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     writer = threading.Timer(0.3, partial(path.write_bytes, CHECKS))

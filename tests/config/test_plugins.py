@@ -1,4 +1,4 @@
-"""Check types from outside: imported when the configuration names them, and held to the rules of the YAML."""
+"""Check types of plugins: imported when the configuration names them, and bound to the rules of the YAML."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ BASE = CheckType(name="ping", description="Pings", executor=BUILTIN[0].executor)
 
 
 class TakesKeys(CheckSettings):
-    """Settings that take what belongs to every check."""
+    """Settings that use the names of keys that every check has."""
 
     timeout_seconds: float = Field(default=1.0, alias="timeout")
 
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory of packages that Python finds, one of which announces a check type."""
+    """A directory with packages for Python's path, one of which announces a check type."""
     (tmp_path / "pingcheck.py").write_text(MODULE)
     (tmp_path / "broken_check.py").write_text("raise SystemExit(3)")
     (tmp_path / "pingcheck-1.dist-info").mkdir()
@@ -62,7 +62,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("packages")
 @pytest.mark.parametrize("name", ["ping", "pingcheck:PING"])
 def test_a_plugin_is_found_by_entry_point_and_by_attribute(name: str) -> None:
-    """Both ways give the type, and checks of it can be configured."""
+    """In both ways, the type is found, and checks of it can be configured."""
     config = parse_config(f"plugins: ['{name}']\n{CHECKS}", "f.yml", {})
     assert [plugin.name for plugin in config.plugins] == ["ping"]
     assert [check.check_type for check in config.checks] == ["ping"]
@@ -70,7 +70,7 @@ def test_a_plugin_is_found_by_entry_point_and_by_attribute(name: str) -> None:
 
 @pytest.mark.usefixtures("packages")
 def test_a_plugin_that_is_not_named_is_not_imported() -> None:
-    """Being installed is not enough."""
+    """An installed plugin is not imported by itself."""
     with pytest.raises(ConfigError, match='"ping" is not a check type'):
         parse_config(CHECKS, "f.yml", {"http": BUILTIN[0]})
 
@@ -89,8 +89,8 @@ def test_a_plugin_that_is_not_named_is_not_imported() -> None:
         ),
     ],
 )
-def test_a_plugin_that_cannot_be_used_is_a_fault_of_the_file(names: str, fault: str) -> None:
-    """Whatever importing does, the configuration is refused with a line that names the plugin."""
+def test_a_plugin_that_cannot_be_used_is_an_error_in_the_file(names: str, fault: str) -> None:
+    """Whatever happens during the import, the configuration is rejected with a line that names the plugin."""
     with pytest.raises(ConfigError) as caught:
         parse_config(f"plugins: {names}\n{OTHER_CHECKS}", "f.yml", {"http": BUILTIN[0]})
     assert [problem.message for problem in caught.value.problems] == [fault]
@@ -123,7 +123,7 @@ def test_a_plugin_replaces_an_existing_type_when_the_file_says_so() -> None:
     ],
 )
 def test_nothing_is_replaced_by_accident(item: str, fault: str) -> None:
-    """A plugin that would replace a type, or an item that does not say what it replaces, is refused with its place."""
+    """A plugin that would replace a type, or an item that does not say what it replaces, is rejected with its place."""
     with pytest.raises(ConfigError) as caught:
         parse_config(f"plugins: [{item}]\n{CHECKS}", "f.yml", {"ping": BASE, "http": BUILTIN[0]})
     assert fault in [str(problem).removeprefix("f.yml:") for problem in caught.value.problems]
@@ -131,7 +131,7 @@ def test_nothing_is_replaced_by_accident(item: str, fault: str) -> None:
 
 @pytest.mark.usefixtures("packages")
 def test_what_does_not_exist_cannot_be_replaced() -> None:
-    """`replaces` that names a type which only the plugin provides is refused."""
+    """`replaces` that names a type which only the plugin provides is rejected."""
     with pytest.raises(ConfigError, match='"ping" is not a type that exists without the plugin; leave out replaces'):
         parse_config(f"plugins: [{{plugin: ping, replaces: ping}}]\n{CHECKS}", "f.yml", {"http": BUILTIN[0]})
 
@@ -161,14 +161,14 @@ def test_a_replaced_type_comes_back_with_the_plugin_removed() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_would_make_the_yaml_ambiguous_is_told(check_type: CheckType, fault: str) -> None:
-    """Names of types, settings and subjects keep out of each other's way."""
+def test_what_would_make_the_yaml_ambiguous_is_rejected(check_type: CheckType, fault: str) -> None:
+    """Names of types, settings and subjects must not collide."""
     assert contract_faults(check_type) == [fault]
 
 
 @pytest.mark.parametrize("check_type", BUILTIN, ids=lambda check_type: check_type.name)
 def test_the_built_in_types_keep_the_contract(check_type: CheckType) -> None:
-    """What plugins are held to holds for the types that come along."""
+    """The rules for plugins apply to the built-in types as well."""
     assert contract_faults(check_type) == []
 
 
@@ -289,13 +289,13 @@ UNFIT: list[tuple[CheckType, str]] = [
 
 
 @pytest.mark.parametrize(("check_type", "fault"), UNFIT, ids=lambda value: value[:60] if isinstance(value, str) else "")
-def test_what_could_not_be_shown_or_judged_is_refused(check_type: CheckType, fault: str) -> None:
-    """A declaration that would spoil every page costs the configuration that names it."""
+def test_what_could_not_be_shown_or_judged_is_rejected(check_type: CheckType, fault: str) -> None:
+    """A declaration that would spoil every page is an error in the configuration that names it."""
     assert contract_faults(check_type, BUILTIN) == [fault]
 
 
 def test_a_metric_of_another_type_may_be_shared() -> None:
-    """The same declaration means the same thing, whichever type measures it."""
+    """The same declaration has the same meaning, whichever type measures it."""
     (spec,) = [spec for spec in BUILTIN[0].metrics if spec.name == "probe_http_status_code"]
     again = MetricSpec(name=spec.name, help=spec.help, labels=spec.labels)
     assert [contract_faults(replace(BASE, metrics=(each,)), BUILTIN) for each in (spec, again)] == [[], []]
@@ -321,10 +321,10 @@ COLLIDES = "provides a check type that has the metric 'probe_success', which has
         ("RASH", "the type rash failed at its default expectations: KeyError"),
     ],
 )
-def test_a_faulty_plugin_is_refused_by_a_check_of_the_configuration_and_by_a_reload(
+def test_a_faulty_plugin_is_rejected_by_a_check_of_the_configuration_and_by_a_reload(
     tmp_path: Path, name: str, fault: str
 ) -> None:
-    """`--config.check` says so and exits with 2; a running exporter keeps its configuration and serves on."""
+    """`--config.check` reports it and exits with 2; a running exporter keeps its configuration and continues."""
     (tmp_path / "colliding.py").write_text(PLUGIN, encoding="utf-8")
     bad = f"plugins: ['colliding:{name}']\nchecks: [{{name: b, type: {name.lower()}, target: x}}]\n"
     (tmp_path / "bad.yml").write_text(bad, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What counts as a secret in settings: what is declared as one, and what names and URLs give away."""
+"""Which values in settings are secrets: declared ones, and those that names and URLs imply."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BASIC = base64.b64encode(b"user:pass").decode()
 
 
 class Login(SettingsModel):
-    """As a plugin's settings may hold one."""
+    """A secret in a plugin's settings."""
 
     username: str = "user"
     password: SecretStr | None = None
@@ -45,5 +45,5 @@ class Login(SettingsModel):
     ],
 )
 def test_these_are_secrets(value: Any, secrets: list[str]) -> None:
-    """A password comes with its user name besides, a header with what follows its scheme, a URL decoded."""
+    """A password is one with its user name, too; a header's is what follows the scheme; a URL's is decoded."""
     assert list(secret_values(value)) == secrets

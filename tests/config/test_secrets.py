@@ -1,4 +1,4 @@
-"""References and secret files: what they give, and that nothing ever shows it."""
+"""References and secret files: their values, which are never shown."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def refusal_of(keys: str) -> str:
         ("$ {env:TOKEN} $env", "$ {env:TOKEN} $env"),
     ],
 )
-def test_a_reference_gives_this(written: str, value: str) -> None:
-    """Variables, defaults for those that are unset or empty, and the way to write a reference as text."""
+def test_a_reference_has_this_value(written: str, value: str) -> None:
+    """Variables, defaults for those that are unset or empty, and the notation for a literal reference."""
     assert http(f"headers: {{X-A: '{written}'}}").headers == {"X-A": value}
 
 
 def test_a_reference_may_stand_for_a_number_or_a_flag() -> None:
-    """References give text; where a number or a flag is wanted it is read as one, and as text where text is."""
+    """A reference is text; where a number or a flag is expected, it is converted."""
     settings = http("max_redirects: '${env:NUMBER}', follow_redirects: '${env:FLAG}', headers: {X-A: '${env:NUMBER}'}")
     assert (settings.max_redirects, settings.follow_redirects) == (5, True)
     assert settings.headers == {"X-A": "5"}
 
 
 def test_a_value_that_was_quoted_stays_text() -> None:
-    """Only references are read as what is wanted: a text is not a number."""
+    """Only references are converted: a quoted text is not a number."""
     assert refusal_of("max_redirects: '5'") == 'f.yml:1:76: checks[0].max_redirects: must be a whole number, not "5"'
 
 
@@ -81,8 +81,8 @@ def test_a_value_that_was_quoted_stays_text() -> None:
         f"bearer_token: {{a: {CANARY}}}", "bearer_token_file: '${env:TOKEN}'",
     ],
 )  # fmt: skip
-def test_no_refusal_shows_a_secret(keys: str) -> None:
-    """Wherever a secret turns out to be wrong, the message does without it."""
+def test_no_error_shows_a_secret(keys: str) -> None:
+    """The message about a wrong secret never contains it."""
     assert CANARY not in refusal_of(keys)
 
 
@@ -111,8 +111,8 @@ def test_no_refusal_shows_a_secret(keys: str) -> None:
         f"source_ip: 'http://me:{CANARY}@a.example'", f"timeout: 'me:{CANARY}@a.example'",
     ],
 )  # fmt: skip
-def test_no_refusal_quotes_a_credential_that_was_written_out(keys: str) -> None:
-    """Whatever shape a credential was written in, the message says what is wrong with it and not what it is."""
+def test_no_error_quotes_a_credential_that_was_written_out(keys: str) -> None:
+    """Whatever the shape of a credential, the message says what is wrong with it without quoting it."""
     assert CANARY not in refusal_of(keys)
 
 
@@ -123,8 +123,8 @@ def test_no_refusal_quotes_a_credential_that_was_written_out(keys: str) -> None:
         f"http://me:p/{CANARY}@a.example/", f"ftp://me:{CANARY}@a.example/", f"http://me:a#{CANARY}@a.example/",
     ],
 )  # fmt: skip
-def test_no_refusal_quotes_the_credentials_of_a_url(target: str) -> None:
-    """Also when its scheme is missing or wrong, or a character of the password ends it too early."""
+def test_no_error_quotes_the_credentials_of_a_url(target: str) -> None:
+    """This holds if its scheme is missing or wrong, or if a character of the password ends the user part too early."""
     for text in (f"checks: [{{name: a, type: http, target: '{target}'}}]", f"checks: ['{target}']"):
         with pytest.raises(ConfigError) as caught:
             load(text)
@@ -132,14 +132,14 @@ def test_no_refusal_quotes_the_credentials_of_a_url(target: str) -> None:
 
 
 def test_a_target_with_a_secret_that_is_wrong_is_not_shown() -> None:
-    """The message about a target shows it as its label would."""
+    """The message shows the target like its label."""
     with pytest.raises(ConfigError) as caught:
         load("checks: [{name: a, type: http, target: 'htp://a.example/?key=${env:TOKEN}'}]")
     assert str(caught.value).startswith('f.yml:1:40: checks[0].target: "htp://a.example/?key=<secret>" has the scheme')
 
 
 def test_a_secret_file_within_a_mapping_is_read(tmp_path: Path) -> None:
-    """`password_file` stands for `password` wherever a model has one; only the last line end goes."""
+    """`password_file` stands for `password` wherever a model has one; only the last line end is removed."""
     (tmp_path / "password").write_text(" two\nlines \r\n")
     (tmp_path / "checks.yml").write_text("checks: [{name: a, type: http, target: 'http://a.example/', "
                                          "basic_auth: {username: me, password_file: password}}]")  # fmt: skip
@@ -159,8 +159,8 @@ def test_a_secret_file_within_a_mapping_is_read(tmp_path: Path) -> None:
         ("binary", "is not UTF-8 (line 1)"),
     ],
 )
-def test_a_secret_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, fault: str) -> None:
-    """Pipes and devices do not block, large and binary files are no secrets, and nothing of them is quoted."""
+def test_a_secret_file_that_cannot_be_read_is_rejected(tmp_path: Path, name: str, fault: str) -> None:
+    """Pipes and devices do not block, large and binary files are not secrets, and none of their content is quoted."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_bytes(b"x" * 65537)
     (tmp_path / "binary").write_bytes(b"\xff" + CANARY.encode())
@@ -172,8 +172,8 @@ def test_a_secret_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str,
     assert [problem.message for problem in caught.value.problems] == [f"refers to the file {name}, which {fault}"]
 
 
-def test_a_secret_text_shows_itself_to_nobody_who_looks() -> None:
-    """Its repr, also within a container, is what may be shown."""
+def test_a_secret_text_has_a_masked_repr() -> None:
+    """Its repr, even within a container, is what may be shown."""
     text = Secrets(ENVIRONMENT, Files(), Problems()).expand("key=${env:TOKEN}", Path())
     assert isinstance(text, SecretText)
     assert (text, repr([text])) == (f"key={CANARY}", "['key=<secret>']")
@@ -192,7 +192,7 @@ def test_a_secret_text_shows_itself_to_nobody_who_looks() -> None:
     ],
 )
 def test_a_credential_is_shown_as_its_references(written: str, shown: str) -> None:
-    """Of what stands in the place of a credential only the scheme and the references are shown."""
+    """Only the scheme and the references of a credential are shown."""
     assert mask_credential(written) == shown
 
 
@@ -206,12 +206,12 @@ def test_a_credential_is_shown_as_its_references(written: str, shown: str) -> No
     ],
 )
 def test_the_password_of_a_url_is_masked(written: str, shown: str) -> None:
-    """Only the password between user name and host goes."""
+    """Only the password between user name and host is masked."""
     assert mask_url_password(written) == shown
 
 
 def test_the_effective_configuration_can_be_loaded_and_is_the_same() -> None:
-    """What `/config` shows is a configuration: defaults applied, `each` expanded, the same checks."""
+    """`/config` shows a configuration with defaults applied and `each` expanded, which has the same checks."""
     config = load_config(Path(__file__).parent.parent / "configs" / "good-wishes.yml", TYPES)
     again = parse_config(config.rendered, "f.yml", TYPES)
     assert again.checks == config.checks
@@ -219,7 +219,7 @@ def test_the_effective_configuration_can_be_loaded_and_is_the_same() -> None:
 
 
 def test_texts_that_look_like_something_else_are_shown_in_quotes() -> None:
-    """What is text here and a number or flag to some reader of YAML stays text when it is loaded again."""
+    """Text that some YAML reader takes for a number or flag is still text when it is loaded again."""
     words = ["on", "22:22", "017", "1e3", "0o17", "0x1F", "null", "~", "", "5", "1.5", "true", "2024-01-01", "- a", "#"]
     headers = {f"X-{index}": word for index, word in enumerate(words)}
     text = f"checks: [{{name: a, type: http, target: 'http://a.example/', headers: {headers}}}]"
@@ -229,7 +229,7 @@ def test_texts_that_look_like_something_else_are_shown_in_quotes() -> None:
 
 
 def test_credentials_are_masked_in_what_is_shown() -> None:
-    """Secret keys and headers that carry credentials are masked, other headers, labels and files are shown."""
+    """Secret keys and headers with credentials are masked; other headers, labels and files are shown."""
     rendered = load(f"""
 checks:
   - name: a
@@ -245,8 +245,8 @@ checks:
     assert "http://a.example/?key=${env:TOKEN}" in rendered
 
 
-def test_a_header_knows_that_its_value_is_secret() -> None:
-    """Also when it came with the defaults, or was filled in for each check."""
+def test_a_secret_header_value_stays_marked() -> None:
+    """This holds if it came with the defaults, or was filled in for each check."""
     text = """
     defaults: {http: {headers: {X-One: "${env:TOKEN}", X-Two: "a ${env:TOKEN} b", X-Four: plain}}}
     checks:

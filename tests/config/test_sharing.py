@@ -1,4 +1,4 @@
-"""What checks of one configuration share, so that ten thousand of them fit into the memory of a small machine."""
+"""What the checks of one configuration share, so that ten thousand of them fit into the memory of a small machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def load(text: str, **environment: str) -> Config:
 
 
 def test_checks_with_the_same_settings_share_them() -> None:
-    """It does not matter whether a setting was written for the check or came with the defaults."""
+    """It does not matter whether a setting is the check's own or a default."""
     one, same, other = load("""
 defaults: {http: {method: POST}}
 checks:
@@ -28,7 +28,7 @@ checks:
 
 
 def test_checks_with_the_same_default_expectations_share_them() -> None:
-    """Expectations of a check's own are its own."""
+    """Expectations of the check itself are not shared."""
     one, same, own = load("""
 defaults: {http: {expect: [{body: {contains: ok}}]}}
 checks:
@@ -42,7 +42,7 @@ checks:
 
 
 def test_more_settings_than_are_kept_are_still_right() -> None:
-    """Hundreds of different settings in turns become those that were written."""
+    """With hundreds of different settings in turn, each check has the ones that were written for it."""
     keys = (
         'type: http, target: "http://a.example/", headers: {X-Number: "{n}"}, expect: [{header: X-Number, eq: "{n}"}]'
     )
@@ -56,7 +56,7 @@ def test_more_settings_than_are_kept_are_still_right() -> None:
 
 
 def test_a_secret_is_not_shared_with_the_same_plain_text() -> None:
-    """A value that one check has from a reference, and another in plain text, is secret for the first one only."""
+    """A value that is a reference in one check and plain text in another is secret only in the first."""
     config = load("""
 checks:
   - {name: one, type: http, target: "http://a.example/", headers: {X-Key: "${env:KEY}"}}

@@ -1,4 +1,4 @@
-"""Targets from files in Prometheus' file_sd format: what the checks become, what is refused, and what a change does."""
+"""Targets from files in Prometheus' file_sd format: the resulting checks, what is rejected, and what a change does."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def refusal_of(checks: str) -> str:
 
 
 def test_every_target_of_every_group_is_a_check() -> None:
-    """Labels of a group are labels of its checks and placeholders; JSON and YAML files say the same."""
+    """Group labels become labels of the checks and placeholders; JSON and YAML files are equivalent."""
     write_targets("targets/a.json", group("shop.example", "blog.example", team="web"), group("api.example", team="ops"))
     Path("more.yml").write_text("- targets: [mail.example]\n  labels: {team: 7}\n- targets: []\n", encoding="utf-8")
     config = load(
@@ -82,7 +82,7 @@ def test_every_target_of_every_group_is_a_check() -> None:
 
 
 def test_labels_go_between_the_defaults_and_the_check() -> None:
-    """A target's label replaces a default and gives way to the check's own; those of Prometheus are dropped."""
+    """A target's label overrides a default, and the check's label overrides both; Prometheus' own are dropped."""
     labels = {"team": "web", "env": "test", "dc": "one", "__meta_id": "7", "__address__": "x"}
     write_targets("targets/a.json", group("a.example:1", **labels))
     config = load(
@@ -95,7 +95,7 @@ def test_labels_go_between_the_defaults_and_the_check() -> None:
 
 
 def test_targets_and_each_are_multiplied_with_those_of_files() -> None:
-    """`targets` may stand beside, `each` is combined with both, and a key of `each` hides a label of its name."""
+    """`targets` may stand beside files, `each` is multiplied with both, and its keys hide labels of the same name."""
     write_targets("targets/a.json", group("b.example:1", port="no"))
     config = load(
         "checks: [{name: '{target}-{port}', type: tcp, target: '{target}', targets: ['a.example:1'], "
@@ -105,7 +105,7 @@ def test_targets_and_each_are_multiplied_with_those_of_files() -> None:
 
 
 def test_the_same_target_with_the_same_labels_is_checked_once() -> None:
-    """Files may overlap: what Prometheus takes for one target is one check."""
+    """Files may overlap: targets that are the same for Prometheus are one check."""
     write_targets("targets/a.json", group("a.example:1", "a.example:1", team="web", __meta_id="1"))
     write_targets("targets/b.json", group("b.example:1"), group("a.example:1", team="web", __meta_id="2"))
     config = load(
@@ -115,7 +115,7 @@ def test_the_same_target_with_the_same_labels_is_checked_once() -> None:
 
 
 def test_files_are_relative_to_the_file_that_names_them() -> None:
-    """A file that is included may name target files beside itself, and several checks the same ones."""
+    """An included file may name target files relative to itself, and several checks may name the same ones."""
     Path("more/targets").mkdir(parents=True)
     write_targets("more/targets/a.json", group("a.example:1"))
     Path("more/checks.yml").write_text(f"{PORTS[:-1]}, {{name: 'too {{target}}', type: tcp, "
@@ -126,7 +126,7 @@ def test_files_are_relative_to_the_file_that_names_them() -> None:
 
 
 def test_nothing_in_a_target_file_is_a_reference() -> None:
-    """Its texts are taken as they are, also where texts around them would make a reference of them."""
+    """Its texts are literal, even if texts around them would turn them into a reference."""
     write_targets("targets/a.json", group("a.example:1", token="${env:TOKEN}", escaped="$${env:TOKEN}"))
     config = load(
         "checks: [{name: '{target}', type: http, target: 'http://{target}/', target_files: [targets/*.json], "
@@ -142,7 +142,7 @@ def test_nothing_in_a_target_file_is_a_reference() -> None:
 
 @pytest.mark.parametrize("text", ["$" + "{a}", "{b}{a}", "{b}" + "{{a}}", "${env:{c}}", "${env:T{empty}OKEN}"])
 def test_no_reference_is_made_of_what_a_target_file_says(text: str) -> None:
-    """Neither wholly nor in part, whatever braces and dollars it brings along."""
+    """This holds for whole and partial references, whatever braces and dollars the file contains."""
     write_targets("targets/a.json", group("a.example:1", a="{env:TOKEN}", b="$", c="TOKEN", empty=""))
     refusal = refusal_of(
         f"checks: [{{name: x, type: http, target: 'http://{{target}}/', target_files: [targets/*.json], "
@@ -160,20 +160,20 @@ def files_among(fields: ModelFields) -> Iterator[str]:
 
 
 def test_keys_that_name_files_are_known_by_their_names() -> None:
-    """The guard that keeps target files from choosing files goes by the end of the key, which holds for every type."""
+    """The rule that keeps target files from choosing files is about the end of a key, in every type."""
     keys = {key for check_type in TYPES.values() for key in files_among(fields_of(check_type.settings))}
     assert {"body_file", "ca_file"} <= keys
     assert {key for key in keys if not key.endswith("_file")} == set()
 
 
-def test_labels_that_are_taken_are_refused_where_they_stand() -> None:
-    """A label that Prometheus or the exporter sets is as impossible as in the check itself."""
+def test_reserved_labels_are_rejected_at_their_place() -> None:
+    """A label that Prometheus or the exporter sets is rejected, as in the check itself."""
     Path("targets/a.json").write_text('[{"targets": ["a.example:1"],\n  "labels": {"job": "shop"}}]', encoding="utf-8")
     assert refusal_of(PORTS).startswith('targets/a.json:2:14: [0].labels.job: "job" is a reserved label, as are')
 
 
-def test_files_that_are_no_lists_are_refused() -> None:
-    """A file that holds something else, cannot be read, or is too large is named."""
+def test_files_that_are_not_lists_are_rejected() -> None:
+    """A file is named if it has other content, cannot be read, or is too large."""
     Path("targets/a.json").write_text("{}", encoding="utf-8")
     Path("targets/b.json").write_bytes(b'[{"targets": ["\xff"]}]')
     Path("targets/c.json").write_text("[]" + " " * (4 << 20), encoding="utf-8")
@@ -188,21 +188,21 @@ def test_files_that_are_no_lists_are_refused() -> None:
     ]
 
 
-def test_too_many_targets_are_refused() -> None:
-    """The bound on the checks of one item holds for those of files."""
+def test_too_many_targets_are_rejected() -> None:
+    """The limit on the checks of one item includes those from files."""
     write_targets("targets/a.json", group(*(f"a.example:{port}" for port in range(1, 10_002))))
     assert refusal_of(PORTS) == "checks.yml:1:10: checks[0]: expands to more than 10000 checks"
 
 
-def test_too_many_files_are_refused() -> None:
-    """A pattern that matches a whole tree is a mistake."""
+def test_too_many_files_are_rejected() -> None:
+    """A pattern that matches a whole tree is rejected."""
     for number in range(1001):
         write_targets(f"targets/{number}.json")
     assert refusal_of(PORTS) == "checks.yml:1:54: checks[0].target_files: leads to more than 1000 files"
 
 
 def test_ten_thousand_targets_load_in_seconds() -> None:
-    """As many targets as one item may have, each in a group of its own as generators write them."""
+    """This is the limit for one item, with each target in its own group as generators write them."""
     groups = (group(f"host{n}.example:443", team="web", dc=f"dc{n % 7}", __meta_id=str(n)) for n in range(10_000))
     write_targets("targets/a.json", *groups)
     started = time.process_time()
@@ -210,8 +210,8 @@ def test_ten_thousand_targets_load_in_seconds() -> None:
     assert time.process_time() - started < 10.0
 
 
-def test_a_check_without_targets_yet_is_no_check() -> None:
-    """A pattern may match nothing, a list may be empty, and placeholders of labels then have nobody to miss them."""
+def test_a_check_without_targets_yet_is_valid() -> None:
+    """A pattern may match nothing, and a list may be empty; placeholders for labels are no errors then."""
     checks = "[{name: '{team}{port}', type: tcp, target_files: [targets/*.json], each: {port: [1]}}]"
     config = live(f"checks: {checks}")
     assert names_of(config.current) == []
@@ -220,7 +220,7 @@ def test_a_check_without_targets_yet_is_no_check() -> None:
     assert names_of(config.current) == []
 
 
-def test_files_that_change_join_and_leave_are_seen() -> None:
+def test_changed_added_and_removed_files_are_noticed() -> None:
     """A check follows the files that its pattern matches."""
     write_targets("targets/a.json", group("a.example:1"))
     config = live(PORTS)
@@ -236,7 +236,7 @@ def test_files_that_change_join_and_leave_are_seen() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
 def test_a_half_written_file_changes_nothing_until_it_is_whole(share: float) -> None:
-    """A file that is being written leaves the old targets in force, and its completion is seen."""
+    """A file that is being written leaves the old targets in force, and the finished file is noticed."""
     write_targets("targets/a.json", group("a.example:1"))
     config = live(PORTS)
     written = json.dumps([group("a.example:1"), group("b.example:1")])
@@ -250,8 +250,8 @@ def test_a_half_written_file_changes_nothing_until_it_is_whole(share: float) -> 
     assert names_of(config.current) == ["a.example:1", "b.example:1"]
 
 
-def test_a_file_that_is_missing_is_seen_when_it_appears() -> None:
-    """A file that is named without a pattern must exist; its appearing mends the configuration."""
+def test_a_missing_file_is_noticed_when_it_appears() -> None:
+    """A file that is named without a pattern must exist; its creation fixes the configuration."""
     config = live("checks: [{name: old, type: tcp, target: 'a.example:1'}]")
     Path("checks.yml").write_text(PORTS.replace("*", "a"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r'"targets/a\.json" does not exist'):

@@ -1,4 +1,4 @@
-"""Files for TLS that hold something else than they should: refused at load, each at the key that names it."""
+"""Files for TLS with the wrong content: rejected at load, each at the key that names it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TYPES = ExecutorRegistry.with_builtins().check_types
 
 @pytest.fixture(scope="module")
 def contents(ca: trustme.CA) -> dict[str, bytes]:
-    """What files may hold, by a name for it."""
+    """Possible contents of files, by name."""
     own, other = certificates.with_intermediate(ca, "client.test"), certificates.valid(ca, "other.test")
     key = load_pem_private_key(own.key, None)
     leaf = own.leaf
@@ -63,7 +63,7 @@ def contents(ca: trustme.CA) -> dict[str, bytes]:
 
 
 def problems(directory: Path, contents: dict[str, bytes], files: dict[str, str], where: str = "") -> list[str]:
-    """Load a configuration whose TLS options name files with these contents; give what is wrong with it."""
+    """Load a configuration whose TLS options name files with these contents; return its errors."""
     for key, name in files.items():
         (directory / f"{key}.pem").write_bytes(contents[name])
     options = ", ".join(f"{key}: {key}.pem" for key in files)
@@ -77,16 +77,16 @@ def problems(directory: Path, contents: dict[str, bytes], files: dict[str, str],
 
 
 @pytest.mark.parametrize("holds", ["chain", "both", "commented", "windows", "intermediate", "weak"])
-def test_takes_every_file_with_certificates(holds: str, contents: dict[str, bytes], tmp_path: Path) -> None:
-    """Certificates count, whatever else the file has; what is trusted may be weak, as its own signature may be."""
+def test_accepts_every_file_with_certificates(holds: str, contents: dict[str, bytes], tmp_path: Path) -> None:
+    """Other content beside certificates is ignored; trusted certificates may have weak signatures of their own."""
     assert problems(tmp_path, contents, {"ca_file": holds}) == []
 
 
 @pytest.mark.parametrize(
     ("cert", "key"), [("chain", "key"), ("both", "both"), ("windows", "key"), ("commented", "both")]
 )
-def test_takes_every_pair(cert: str, key: str, contents: dict[str, bytes], tmp_path: Path) -> None:
-    """Certificate and key may be in files of their own or in the same one."""
+def test_accepts_every_pair(cert: str, key: str, contents: dict[str, bytes], tmp_path: Path) -> None:
+    """Certificate and key may be in separate files or in one."""
     assert problems(tmp_path, contents, {"cert_file": cert, "key_file": key}) == []
 
 
@@ -114,7 +114,7 @@ IN_DER = "in DER form; turn it into PEM with openssl"
 def test_says_what_a_file_of_authorities_holds_instead(
     holds: str, why: str, contents: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """Every wrong kind of file is refused at ca_file with what it is, and with what to do where that helps."""
+    """Every other kind of file is rejected at ca_file; the error says what it is and, if possible, what to do."""
     assert problems(tmp_path, contents, {"ca_file": holds}) == [
         f'tls_config.ca_file: "ca_file.pem" cannot be used: {why}'
     ]
@@ -141,10 +141,10 @@ def test_says_what_a_file_of_authorities_holds_instead(
         ("weak", "weak key", "cert_file", "OpenSSL refuses it (ee key too small)"),
     ],
 )
-def test_says_why_a_pair_is_no_use(
+def test_says_why_a_pair_is_unusable(
     cert: str, key: str, at: str, why: str, contents: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """A client certificate that no server would get is refused at the key that names the file to blame."""
+    """A client certificate that could never be sent is rejected at the key of the faulty file."""
     why = why.format(cert_file=tmp_path / "cert_file.pem")
     found = problems(tmp_path, contents, {"cert_file": cert, "key_file": key})
     assert found == [f'tls_config.{at}: "{at}.pem" cannot be used: {why}']
@@ -160,14 +160,14 @@ def test_says_why_a_pair_is_no_use(
 def test_looks_at_the_files_of_every_connection(
     where: str, at: str, contents: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """The TLS options of a proxy and of a server of tokens are looked at as those of the target are."""
+    """The TLS options of a proxy and of a token server are validated like those of the target."""
     assert problems(tmp_path, contents, {"ca_file": "key"}, where) == [
         f'{at}.ca_file: "ca_file.pem" cannot be used: it holds no certificate, but a private key'
     ]
 
 
-def test_tells_it_of_every_check(contents: dict[str, bytes], tmp_path: Path) -> None:
-    """Each check that names the file is told, at its own place."""
+def test_reports_it_for_every_check(contents: dict[str, bytes], tmp_path: Path) -> None:
+    """Each check that names the file has its own error, at its own place."""
     (tmp_path / "ca.pem").write_bytes(contents["key"])
     keys = "type: http, target: 'https://a.test/', tls_config: {ca_file: ca.pem}"
     text = f"checks:\n- {{name: a, {keys}}}\n- {{name: b, {keys}}}\n"

@@ -1,4 +1,4 @@
-"""YAML to nodes: which scalar is what, and the bounds that no document gets around."""
+"""YAML to nodes: the types of scalars, and the bounds of documents."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
     assert (read, type(read)) == (value, type(value))
 
 
-def test_every_value_knows_where_it_stands() -> None:
+def test_every_value_has_its_place() -> None:
     """Nodes carry line, column and path of the value, and the place of its key."""
     root = load_document("a:\n  - b: [x, 5]\n", "f.yml", Problems())
     assert root is not None
@@ -80,7 +80,7 @@ def test_every_value_knows_where_it_stands() -> None:
     ],
 )
 def test_no_document_outgrows_its_bounds(text: str, faults: list[str]) -> None:
-    """Nesting, aliases and what they unfold to are bounded, and refused within a second of a busy machine."""
+    """Nesting, aliases and what they unfold to are bounded, and rejected within a second of a busy machine."""
     started = time.thread_time()
     assert faults_of(text) == faults
     assert time.thread_time() - started < 1.0
@@ -90,15 +90,15 @@ WRITTEN = 'a: [x, "y\\u00e9z", {b: |\n  text\n}]\nc: &d\n  - *d\n\t? e\n'
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\u2028"], ids=["lf", "crlf", "cr", "ls"])
-def test_a_file_that_is_half_written_is_told_as_a_fault(line_break: str) -> None:
-    """Wherever it is cut off, reading ends with what there is or with faults that have places."""
+def test_a_half_written_file_has_faults_with_places(line_break: str) -> None:
+    """Wherever it is cut off, the result is the content so far, or faults with places."""
     whole = WRITTEN.replace("\n", line_break)
     for length in range(len(whole)):
         assert all(fault.startswith("f:") for fault in faults_of(whole[:length]))
 
 
 def test_merged_mappings_count_as_what_they_bring() -> None:
-    """A document is as large as what is in it once everything is merged, and may be as large as the bound."""
+    """The size of a document includes merged content, and may be as large as the bound."""
     base = "base: &b {" + ", ".join(f"k{number}: x" for number in range(999)) + "}\n"
     merges = "".join(f"m{number}: {{<<: *b}}\n" for number in range(198))
     rest = "rest: [" + "x," * (200_000 - 1 - 1000 - 198 * 1000 - 1) + "]\n"
@@ -109,12 +109,12 @@ def test_merged_mappings_count_as_what_they_bring() -> None:
 
 
 def test_a_hundred_aliases_of_a_large_value_are_allowed() -> None:
-    """An alias counts once, however much it stands for."""
+    """An alias counts once, whatever its size."""
     assert faults_of("a: &a [" + "x," * 1_000 + "]\nb: [" + "*a," * 100 + "]") == []
 
 
 @given(st.text())
 def test_no_text_breaks_the_loader(text: str) -> None:
-    """Whatever is in the file, there is a document or a problem, never an exception."""
+    """Whatever the file contains, the result is a document or a problem, never an exception."""
     problems = Problems()
     load_document(text.encode("utf-8", "replace").decode(), "f", problems)

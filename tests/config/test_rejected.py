@@ -1,4 +1,4 @@
-"""Configurations that are refused, each with everything that is said about it."""
+"""Configurations that are rejected, each with its exact errors."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def refusal_of(text: str, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
-def test_a_bad_file_is_refused_with_exactly_these_words(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comment on top of each file is all that is said about it: place, path, fault, and what is allowed."""
+def test_a_bad_file_is_rejected_with_exactly_these_words(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comment at the top of each file lists all of its errors: place, path, fault, and what is allowed."""
     monkeypatch.chdir(CONFIGS)
     head = [line[2:] for line in file.read_text().splitlines() if line.startswith("# bad-")]
     with pytest.raises(ConfigError) as caught:
@@ -34,7 +34,7 @@ def test_a_bad_file_is_refused_with_exactly_these_words(file: Path, monkeypatch:
 
 
 def test_there_are_bad_files() -> None:
-    """The table above is not empty because a folder was moved."""
+    """The test above must not pass just because a folder was moved."""
     assert len(BAD) >= 50
 
 
@@ -48,10 +48,10 @@ def test_there_are_bad_files() -> None:
         ("large.yml", "large.yml: is larger than 1024 KiB"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_clear_line(
+def test_a_file_that_cannot_be_read_is_reported_in_one_line(
     name: str, refusal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files that are missing, no files, not UTF-8 or too large are refused as such."""
+    """Files that are missing, not regular, not UTF-8 or too large are rejected with the cause."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "latin.yml").write_bytes(b"checks:\n  - name: caf\xe9\n")
@@ -61,8 +61,8 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(
     assert str(caught.value) == refusal
 
 
-def test_an_alias_bomb_is_refused_at_once() -> None:
-    """Aliases of aliases that would unfold into millions of nodes are counted before they are unfolded."""
+def test_an_alias_bomb_is_rejected_at_once() -> None:
+    """Nested aliases that would expand to millions of nodes are counted before they are expanded."""
     levels = ["a: &a [x, x, x, x, x, x, x, x, x]"]
     levels += [
         f"{name}: &{name} [{', '.join(['*' + before] * 9)}]"
@@ -74,13 +74,13 @@ def test_an_alias_bomb_is_refused_at_once() -> None:
     assert "checks.yml:" in refusal
 
 
-def test_a_document_that_is_nested_without_end_is_refused() -> None:
-    """A thousand brackets are not a reason to run out of stack."""
+def test_a_document_that_is_nested_without_end_is_rejected() -> None:
+    """A thousand brackets do not exhaust the stack."""
     assert "checks.yml:1:" in refusal_of("checks: " + "[" * 1000 + "]" * 1000)
 
 
 def test_no_message_shows_a_secret() -> None:
-    """What came out of a reference is masked, wherever it turns out to be wrong."""
+    """A value from a reference is masked in every error."""
     text = """
 checks:
   - name: shop
