@@ -34,7 +34,7 @@ def test_nan_is_not_counted() -> None:
 
 
 def test_failures_are_counted_by_reason() -> None:
-    """Errors are counted with their reason, warnings are none; likely reasons are there from the start."""
+    """Errors are counted with their reason, and warnings are not; likely reasons exist from the start."""
     totals = Counters()
     (one,) = totals.of_checks([check(expectations=(STATUS_OK,))])
     fine = measured(measurements=())
@@ -45,7 +45,7 @@ def test_failures_are_counted_by_reason() -> None:
 
 
 def test_the_first_success_shows_which_reasons_to_count() -> None:
-    """Those of the phases that took time: `increase()` sees a series that starts at 0 before its first failure."""
+    """The reasons of measured phases get a series with 0, so that `increase()` notices the first failure."""
     totals = Counters()
     (one,) = totals.of_checks([check()])
     times = {"resolve": 0.0, "connect": 0.1, "tls": 0.2, "processing": 0.3}
@@ -59,7 +59,7 @@ def test_the_first_success_shows_which_reasons_to_count() -> None:
 
 
 def test_runs_that_did_not_start_have_no_duration() -> None:
-    """A check that got no attempt is a run with a reason, but not one that took 0 s."""
+    """A check without an attempt is a run with a reason, but not a run of 0 s."""
     totals = Counters()
     (one,) = totals.of_checks([check()])
     totals.count([(one, failed(reason=Reason.DEADLINE, attempts=0, duration_seconds=0.0)), (one, measured())], None)
@@ -67,7 +67,7 @@ def test_runs_that_did_not_start_have_no_duration() -> None:
 
 
 def test_phases_are_counted_for_checks_that_ask() -> None:
-    """The phases are those of the measured durations; what was not measured is not counted, rubbish neither."""
+    """The phases are those of the measured durations; unmeasured phases and invalid values are not counted."""
     totals = Counters()
     asking, other = totals.of_checks([check("asking", phase_histograms=True), check("other")])
     rubbish = (Measurement(PHASES, "x", ("connect",)), Measurement(PHASES, 1.0, ()))  # type: ignore[arg-type] # rubbish is the point
@@ -91,7 +91,7 @@ def test_invented_phases_do_not_fill_the_memory() -> None:
 
 
 def test_a_reload_keeps_what_stays_and_drops_what_goes() -> None:
-    """Totals belong to name, type and target; other settings may change, and are followed."""
+    """Totals belong to a name, type and target; other settings may change, and take effect."""
     totals = Counters()
     stays, moves = totals.of_checks([check("stays"), check("moves")])
     totals.count([(stays, measured()), (moves, measured())], None)
@@ -104,7 +104,7 @@ def test_a_reload_keeps_what_stays_and_drops_what_goes() -> None:
 
 
 def test_batches_are_summed_up() -> None:
-    """Counters and histograms about batches add up over batches; resources are told apart."""
+    """Counters and histograms about batches accumulate, with separate resources."""
     totals = Counters()
     batch = Batch(
         checks=2,
@@ -129,7 +129,7 @@ def test_batches_are_summed_up() -> None:
 
 
 def test_the_peak_of_the_last_minute() -> None:
-    """The highest value counts for a minute, or up to five seconds less; without values it is 0."""
+    """The highest value counts for a minute, or for up to five seconds less; without values, it is 0."""
     peak = RecentPeak()
     assert peak.at(1000.0) == 0.0
     for value, now in ((0.2, 1000.0), (0.5, 1002.0), (0.1, 1030.0)):
@@ -137,8 +137,8 @@ def test_the_peak_of_the_last_minute() -> None:
     assert [peak.at(now) for now in (1030.0, 1054.0, 1062.0, 1084.0, 1100.0)] == [0.5, 0.5, 0.1, 0.1, 0.0]
 
 
-def test_without_a_batch_the_latest_ones_are_told_of() -> None:
-    """A scrape that runs nothing tells how late the loop was lately, and which checks are stuck."""
+def test_without_a_batch_the_latest_ones_are_reported() -> None:
+    """A scrape that runs nothing reports the recent lag of the loop, and which checks are stuck."""
     totals = Counters()
     totals.count([], Batch(checks=1, duration_seconds=1.0, budget_seconds=None, loop_lag_seconds=0.25))
     totals.count([], Batch(checks=1, duration_seconds=1.0, budget_seconds=None, stuck_checks=("a",)))
@@ -148,7 +148,7 @@ def test_without_a_batch_the_latest_ones_are_told_of() -> None:
 
 
 def test_threads_do_not_lose_counts() -> None:
-    """Overlapping scrapes count every result."""
+    """Every result of overlapping scrapes is counted."""
     totals = Counters()
     (one,) = totals.of_checks([check()])
 

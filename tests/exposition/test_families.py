@@ -16,8 +16,8 @@ def type_with(*specs: MetricSpec, name: str = "mine") -> CheckType:
     return CheckType(name=name, description="", executor=lambda _: Healthy(), metrics=specs)
 
 
-def test_families_stand_in_the_order_of_the_page() -> None:
-    """What every check has comes first, then what types declare, then what is ours."""
+def test_families_are_in_the_order_of_the_page() -> None:
+    """Families that every check has come first, then those of types, then the exporter's own."""
     families = [family.name for family in MetricFamilies(TYPES).families]
     assert families[: len(UNIVERSAL)] == [family.name for family in UNIVERSAL]
     assert families[len(UNIVERSAL) : len(UNIVERSAL) + 4] == [spec.name for spec in EXAMPLE.metrics]
@@ -25,15 +25,15 @@ def test_families_stand_in_the_order_of_the_page() -> None:
     assert len(set(families)) == len(families)
 
 
-def test_builtin_types_fit_into_the_catalogue() -> None:
-    """Every built-in type's declaration is one Prometheus takes, with a help text."""
+def test_builtin_types_suit_the_catalogue() -> None:
+    """Prometheus accepts every declaration of a built-in type, and each has a help text."""
     known = MetricFamilies({check_type.name: check_type for check_type in BUILTIN})
     assert all(family.help.strip() for family in known.families)
     assert all(spec in known.by_spec for check_type in BUILTIN for spec in check_type.metrics)
 
 
 def test_counters_and_only_counters_end_in_total() -> None:
-    """The suffix tells the kind, as Prometheus' conventions want it."""
+    """The suffix shows the kind, as Prometheus' conventions require."""
     for family in MetricFamilies({check_type.name: check_type for check_type in BUILTIN}).families:
         assert family.name.endswith("_total") is (family.kind is Kind.COUNTER)
 
@@ -69,8 +69,8 @@ def test_types_may_share_a_name() -> None:
         ),
     ],
 )
-def test_unfit_declarations_are_refused(spec: MetricSpec, problem: str) -> None:
-    """A declaration that would spoil a page is refused at start, with the type and the metric."""
+def test_unfit_declarations_are_rejected(spec: MetricSpec, problem: str) -> None:
+    """A declaration that would spoil a page is rejected at start, with the type and the metric."""
     with pytest.raises(ValueError, match="check type mine") as caught:
         MetricFamilies({"mine": type_with(spec)})
     assert str(caught.value) == f"check type mine: metric {spec.name!r} {problem}"

@@ -52,7 +52,7 @@ def test_nan_is_not_counted(histogram_class: type[Histogram]) -> None:
 
 
 def test_a_native_histogram_has_fixed_buckets_too() -> None:
-    """Clients without support for native histograms get complete classic ones."""
+    """Clients that do not support native histograms get complete classic ones."""
     histogram = NativeHistogram((1.0, 2.0))
     for value in (0.5, 1.5, -1.0):
         histogram.observe(value)
@@ -64,33 +64,33 @@ def test_a_native_histogram_has_fixed_buckets_too() -> None:
     [(1.0, 0), (1.0001, 1), (2.0, 8), (2.0001, 9), (0.5, -8), (0.25, -16), (0.1, -26), (10.0, 27), (60.0, 48)],
 )
 def test_a_bucket_ends_with_its_bound(value: float, index: int) -> None:
-    """There are eight buckets for each power of two; the bounds belong to the lower one."""
+    """There are eight buckets for each power of two; a bound belongs to the lower bucket."""
     assert upper_bound(index - 1, 3) < value <= upper_bound(index, 3)
     assert list(observed(value).positive.indices) == [index]
 
 
 def test_zero_and_the_smallest_numbers_have_their_own_bucket() -> None:
-    """It has both signs; NaN is nowhere."""
+    """The bucket includes both signs; NaN is in no bucket."""
     counts = observed(0.0, -0.0, SMALLEST, -SMALLEST, math.nan)
     assert (counts.zero_count, counts.positive.indices.tolist(), counts.negative.indices.tolist()) == (4, [], [])
 
 
 def test_negative_values_are_counted_by_their_distance_from_zero() -> None:
-    """A clock that went backwards is visible as such."""
+    """A clock that went backwards can be seen."""
     counts = observed(-1.0, -1.0, 2.0)
     assert (counts.negative.indices.tolist(), counts.negative.counts.tolist()) == ([0], [2])
     assert (counts.positive.indices.tolist(), counts.positive.counts.tolist()) == ([8], [1])
 
 
 def test_infinity_is_above_the_largest_number() -> None:
-    """Infinite values have a bucket that no finite value is in, on both sides."""
+    """Infinite values have a bucket on both sides that no finite value is in."""
     counts = observed(LARGEST, math.inf, -math.inf)
     assert counts.positive.indices.tolist() == [8192, 8193]
     assert counts.negative.indices.tolist() == [8193]
 
 
 def test_too_many_buckets_become_half_as_many() -> None:
-    """The resolution of the whole histogram is halved, as often as it takes; what was counted stays counted."""
+    """The resolution of the whole histogram is halved as often as needed; counted values stay counted."""
     values = [1.1**number for number in range(200)]
     counts = observed(*values)
     assert counts.schema == 2
@@ -99,7 +99,7 @@ def test_too_many_buckets_become_half_as_many() -> None:
 
 
 def test_values_of_every_size_take_bounded_memory() -> None:
-    """A check type that reports nonsense gets the coarsest resolution, and no more buckets than that has."""
+    """A check type that reports nonsense gets the coarsest resolution, with a bounded number of buckets."""
     values = [2.0**exponent for exponent in range(-127, 1024)]
     counts = observed(*values, *(-value for value in values), math.inf, -math.inf)
     assert counts.schema == -4
@@ -108,7 +108,7 @@ def test_values_of_every_size_take_bounded_memory() -> None:
 
 
 def test_a_histogram_has_at_most_four_kibibytes() -> None:
-    """However many values it has seen, and of whatever size."""
+    """This holds for any number of values, of any size."""
     tracemalloc.start()
     try:
         histogram = NativeHistogram(CHECK_DURATION.buckets)
@@ -122,7 +122,7 @@ def test_a_histogram_has_at_most_four_kibibytes() -> None:
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=300))
 def test_each_value_is_in_the_bucket_of_its_size(values: list[float]) -> None:
-    """Whatever the resolution became, each bucket has the number of values between its bounds, the order aside."""
+    """At any resolution, each bucket has the number of values between its bounds, whatever their order."""
     counts = observed(*values)
     schema = counts.schema
     for sign, buckets in ((1.0, counts.positive), (-1.0, counts.negative)):

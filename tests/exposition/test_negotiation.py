@@ -63,8 +63,8 @@ FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         (";;,=,;q=1,application/openmetrics-text;=;q", TEXT),
     ],
 )
-def test_the_format_is_what_the_client_weighs_most(accept: str, chosen: Format) -> None:
-    """Weights decide, then the order; unknown versions get ours, and where nothing fits there is text."""
+def test_the_client_prefers_a_format_by_its_weight(accept: str, chosen: Format) -> None:
+    """Weights decide, then the order; an unknown version gets the exporter's, and if nothing suits, text is sent."""
     assert choose_format(accept) is chosen
 
 
@@ -90,7 +90,7 @@ def test_the_format_is_what_the_client_weighs_most(accept: str, chosen: Format) 
     ],
 )
 def test_protobuf_is_chosen_for_clients_that_request_these_messages(accept: str, chosen: Format) -> None:
-    """Where it is offered, weights and order count for it as well; any other message or encoding is not it."""
+    """Weights and order apply to protobuf as well; other messages and encodings do not count."""
     assert choose_format(accept, offers_protobuf=True) is chosen
 
 
@@ -121,13 +121,13 @@ def test_protobuf_is_only_chosen_where_it_is_offered(accept: str, chosen: Format
         ("gzip;q=x", False),
     ],
 )
-def test_gzip_is_used_for_who_wants_it(accept_encoding: str, compressed: bool) -> None:
-    """A client that refuses gzip, or likes the page as it is better, gets it as it is."""
+def test_gzip_is_used_for_clients_that_prefer_it(accept_encoding: str, compressed: bool) -> None:
+    """A client that excludes gzip, or prefers the plain page, gets the plain page."""
     assert wants_gzip(accept_encoding) is compressed
 
 
 @given(st.text(st.sampled_from("ag*/;,=q0.1 \"'\\\x00é٣") | st.characters()))
 def test_no_header_is_an_error(header: str) -> None:
-    """Whatever a client sends, there is an answer."""
+    """Whatever a client sends, it gets a page."""
     assert choose_format(header, offers_protobuf=True) in Format
     assert wants_gzip(header) in (True, False)

@@ -1,4 +1,4 @@
-"""From results to gauges: which series a check has, whatever became of it."""
+"""From results to gauges: the series of a check, whatever its result."""
 
 from __future__ import annotations
 
@@ -77,21 +77,21 @@ def test_gauges_of_several_checks() -> None:
 
 
 def test_gauges_of_several_checks_in_openmetrics() -> None:
-    """The same in OpenMetrics, as prometheus_client's strict parser takes it."""
+    """The same page in OpenMetrics passes prometheus_client's strict parser."""
     page = probe_text(*PAIRS, exposition_format=Format.OPENMETRICS)
     assert page == golden("probes.openmetrics")
     assert len(parsed(page, Format.OPENMETRICS)) == 15
 
 
 def test_gauges_of_one_check_without_its_labels() -> None:
-    """A page about one check is as blackbox_exporter's: nothing says which check it was."""
+    """As with blackbox_exporter, nothing on the page of one check names the check."""
     page = probe_text(PAIRS[0], labelled=False)
     assert page == golden("probe.prom")
     check_metrics(page)
 
 
 def test_what_is_known_about_checks_batches_and_the_exporter() -> None:
-    """The families that are ours, after a batch."""
+    """The exporter's own families after a batch."""
     checks = [pair[0] for pair in PAIRS[:2]]
     layout, totals = SeriesLayout(checks, MetricFamilies(TYPES)), Counters()
     batch = Batch(
@@ -129,7 +129,7 @@ def test_what_is_known_about_checks_batches_and_the_exporter() -> None:
     ],
 )
 def test_the_series_of_a_check_are_always_the_same(result: Result) -> None:
-    """Whatever became of a check, it has the series of a success, but for facts without a default and the reason."""
+    """Whatever its result, a check has the series of a success, except for facts without a default and the reason."""
     subject = check(**EXPECTING)
     come_and_go = {EXPIRY.name, VERSION.name, "probe_failure_info"}
     success, other = (
@@ -140,7 +140,7 @@ def test_the_series_of_a_check_are_always_the_same(result: Result) -> None:
 
 
 def test_the_last_value_of_a_series_counts() -> None:
-    """A value measured again, after a redirect say, replaces the earlier one; of a series without default too."""
+    """A value that is measured again, for example after a redirect, replaces the earlier one in any series."""
     twice = (
         Measurement(SIZE, 1.0), Measurement(EXPIRY, 1.0), Measurement(VERSION, 0.0, ("a", "b")),
         Measurement(SIZE, 2.0), Measurement(EXPIRY, 2.0), Measurement(VERSION, 1.0, ("a", "b")),
@@ -150,8 +150,8 @@ def test_the_last_value_of_a_series_counts() -> None:
     assert page['probe_example_version_info{alpha="a",version="b"}'] == "1.0"
 
 
-def test_rubbish_is_left_out_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """What is no measurement costs only itself, and the log names the type and the metric."""
+def test_invalid_measurements_are_omitted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """An invalid measurement is omitted without affecting others, and the log names the type and the metric."""
     undeclared = MetricSpec(name="probe_undeclared", help="")
     rubbish: Any = (
         Measurement(SIZE, "big"),  # type: ignore[arg-type] # rubbish is the point
@@ -178,8 +178,8 @@ def test_rubbish_is_left_out_and_told_once(caplog: pytest.LogCaptureFixture) -> 
     assert shown("probe_undeclared", "its type does not declare it") in told
 
 
-def test_hostile_label_values_pass_the_door() -> None:
-    """What a server sends becomes a label only cleaned: no line ends, bounded, escaped."""
+def test_hostile_label_values_are_cleaned() -> None:
+    """Text from a server is cleaned before it becomes a label: no line ends, bounded, escaped."""
     hostile = Measurement(VERSION, 1.0, ('\n# TYPE x gauge\nx{y="', "x" * 10_000))
     page = probe_text((check(), measured(measurements=(hostile,))), labelled=False)
     (sample,) = [sample for family in parsed(page) for sample in family.samples if sample.name == VERSION.name]
@@ -207,7 +207,7 @@ def number_of(kind: ValueKind, operator: Any, operand: object) -> Expectation:
     ],
 )
 def test_numbers_that_were_judged_are_shown(expectation: Expectation, has_value: bool) -> None:
-    """The configuration alone decides whether there is a value, so that the series does not come and go."""
+    """Only the configuration decides whether the series exists, so it does not come and go."""
     for outcomes in ((outcome_of(expectation, ok=True, value=7.0),), (outcome_of(expectation, ok=False),), ()):
         result = measured(expectations=outcomes)
         page = samples(probe_text((check(expectations=(expectation,)), result), labelled=False))
@@ -216,7 +216,7 @@ def test_numbers_that_were_judged_are_shown(expectation: Expectation, has_value:
 
 
 def test_outcomes_find_their_expectations() -> None:
-    """A result that tells of some expectations only leaves the others not met."""
+    """An expectation without an outcome in the result counts as not met."""
     result = measured(expectations=(outcome_of(BODY_OK, ok=True),))
     page = samples(probe_text((check(**EXPECTING), result), labelled=False), "probe_expectation_.*")
     assert page == {
@@ -227,7 +227,7 @@ def test_outcomes_find_their_expectations() -> None:
 
 
 def test_expectations_of_one_label_are_numbered() -> None:
-    """Two expectations that are written the same way stay two series."""
+    """Two expectations that are written in the same way have separate series."""
     twins = (STATUS_OK, Expectation(label="status eq 200", subject=STATUS_OK.subject, operator="eq", operand=200))
     page = samples(probe_text((check(expectations=twins), measured()), labelled=False), "probe_expectation_ok")
     assert list(page) == [
@@ -237,7 +237,7 @@ def test_expectations_of_one_label_are_numbered() -> None:
 
 
 def test_the_age_of_a_result_is_shown() -> None:
-    """A result that is given again says how old it is."""
+    """A cached result shows its age."""
     layout, known = SeriesLayout([check()], MetricFamilies(TYPES), labelled=False), MetricFamilies(TYPES)
     batch = Batch(checks=0, duration_seconds=0.0, budget_seconds=None)
     outcome = outcome_of_batch([measured()], batch, ages=[12.5])
@@ -256,14 +256,14 @@ def test_a_check_in_maintenance_says_so() -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_two_checks_of_one_name_are_refused(shared: bool) -> None:
-    """Their series could not be told apart."""
+def test_two_checks_of_one_name_are_rejected(shared: bool) -> None:
+    """Their series would be the same."""
     with pytest.raises(ValueError, match="two checks have the same name"):
         SeriesLayout([check(), check(target="other" if shared else "one.example")], MetricFamilies(TYPES))
 
 
 def test_names_that_only_look_the_same_are_numbered() -> None:
-    """Names that differ in what cannot be shown are told apart by a number."""
+    """Names that differ only in unprintable characters are distinguished by a number."""
     one, two = check("a\x01"), check("a\x02")
     page = samples(probe_text((one, measured(one.name)), (two, failed(two.name))), "probe_success")
     assert [series.partition(",")[0] for series in page] == [
@@ -273,7 +273,7 @@ def test_names_that_only_look_the_same_are_numbered() -> None:
 
 
 def test_a_page_without_labels_is_about_one_check() -> None:
-    """Two checks without labels would be the same series twice."""
+    """Two checks without labels would have the same series."""
     with pytest.raises(ValueError, match="is about one check, not 2"):
         SeriesLayout([check("a"), check("b")], MetricFamilies(TYPES), labelled=False)
 
@@ -290,21 +290,21 @@ def test_a_page_without_labels_is_about_one_check() -> None:
     ],
 )
 def test_user_labels_are_shown_on_the_info(labels: dict[str, str], series: str) -> None:
-    """Any label a user gives is shown, sorted among ours and without hiding one of them."""
+    """Each label of a user is shown, sorted among the exporter's own without hiding them."""
     layout, totals = SeriesLayout([check(labels=labels)], MetricFamilies(TYPES)), Counters()
     page = write_page(check_blocks(layout, totals, totals.of_checks(layout.checks), ()), Format.TEXT).body.decode()
     assert list(samples(page, "nyxmon_check_info")) == [f"nyxmon_check_info{{{series}}}"]
 
 
 def test_a_secret_target_is_shown_by_its_label() -> None:
-    """Where the target itself would tell a secret, the label stands for it."""
+    """If the target contains a secret, the label is shown instead."""
     page = probe_text((check(target="https://u:p@h/", target_label="https://u:<secret>@h/"), measured()))
     assert "u:p@h" not in page
     assert 'target="https://u:<secret>@h/"' in page
 
 
-def test_phases_have_histograms_for_those_who_ask() -> None:
-    """Each phase of each check that asks for it has a histogram; the others have none."""
+def test_phases_have_histograms_on_request() -> None:
+    """Each phase of a check that requests it has a histogram; other checks have none."""
     checks = [check("asking", phase_histograms=True), check("other")]
     layout, totals = SeriesLayout(checks, MetricFamilies(TYPES)), Counters()
     of_checks = totals.of_checks(layout.checks)
@@ -318,22 +318,22 @@ def test_phases_have_histograms_for_those_who_ask() -> None:
     check_metrics(page)
 
 
-def test_severities_are_told_apart() -> None:
-    """Only an expectation that would fail the check has its reason counted from the start."""
+def test_warnings_have_no_failure_counter() -> None:
+    """Only an expectation that can fail the check has its reason counted from the start."""
     warning = Expectation(label="w", subject=STATUS_OK.subject, operator="eq", operand=1, severity=Severity.WARNING)
     totals = Counters()
     assert list(totals.of_checks([check(expectations=(warning,))])[0].failures) == [Reason.TIMEOUT]
 
 
-def test_values_that_are_no_numbers_are_written() -> None:
-    """Infinity and NaN are values too."""
+def test_infinity_and_nan_are_written() -> None:
+    """Infinity and NaN are valid values."""
     odd = (Measurement(SIZE, math.inf), Measurement(EXPIRY, -math.inf), Measurement(PHASES, math.nan, ("answer",)))
     page = samples(probe_text((check(), measured(measurements=odd)), labelled=False), "probe_example_.*")
     assert list(page.values()) == ["0.0", "NaN", "+Inf", "-Inf"]
 
 
 def test_free_labels_are_those_that_were_measured() -> None:
-    """Each check has the label names of its own configuration; series that look the same after cleaning are one."""
+    """Each check has the label names of its configuration; series that are equal after cleaning become one."""
     spec = MetricSpec(name="probe_info", help="Info", has_free_labels=True)
     families = MetricFamilies({"example": replace(EXAMPLE, metrics=(spec,))})
     layout = SeriesLayout([check("a"), check("b")], families)
@@ -352,7 +352,7 @@ def test_free_labels_are_those_that_were_measured() -> None:
 
 @pytest.mark.parametrize("labels", [("a",), ("a", "b", "a", "c"), ("target", "x"), ("check_a", "x"), ("a-b", "x")])
 def test_impossible_free_labels_are_not_shown(labels: tuple[str, ...]) -> None:
-    """A check type that measures a name without value, twice or one of ours is told so, and breaks no page."""
+    """A name without a value, a repeated one and a reserved one are logged, and the page stays valid."""
     spec = MetricSpec(name="probe_info", help="Info", has_free_labels=True)
     fault = DeclaredSeries([spec]).fault_of([Measurement(spec, 1.0, labels)])
     assert fault == f"it measured probe_info with {labels!r}, which are not names and values of labels"

@@ -1,4 +1,4 @@
-"""The protobuf page, decoded by Google's library and held against the text page about the same series."""
+"""The protobuf page, decoded by Google's library and compared with the text page of the same series."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def native(*values: float) -> NativeHistogram:
 
 
 def series_of(block: Block) -> list[tuple[list[tuple[str, str]], str]]:
-    """The labels and values that the other formats show, in any order."""
+    """The labels and values of the other formats, in any order."""
     return sorted((sorted(sample.labels.items()), repr(float(sample.value))) for sample in metric_of(block).samples)
 
 
@@ -67,7 +67,7 @@ def values_of(family: Any, field: str) -> list[tuple[list[tuple[str, str]], str]
 
 @given(data=st.data())
 def test_every_series_is_there_with_its_labels_and_its_value(data: st.DataObject) -> None:
-    """Columns and rows, any labels and any values: what the text formats say, as messages."""
+    """Columns and rows with any labels and values appear as in the text formats."""
     names = data.draw(st.lists(any_label, max_size=4))
     subjects = CheckColumn([CheckLabels(name, data.draw(any_label), data.draw(any_label)) for name in names])
     own_names = data.draw(st.lists(st.sampled_from(["alpha", "phase", "version"]), max_size=3, unique=True))
@@ -88,7 +88,7 @@ def test_every_series_is_there_with_its_labels_and_its_value(data: st.DataObject
 
 
 def test_counters_keep_their_name_and_have_the_time_of_their_start() -> None:
-    """Unlike in OpenMetrics, the name ends in `_total`; the time is there where it is known."""
+    """Unlike in OpenMetrics, the name ends in `_total`; the start time is included if it is known."""
     known, unknown = CheckLabels("known", "x", "y"), CheckLabels("unknown", "x", "y")
     rows = Rows()
     for labels in (known, unknown):
@@ -112,7 +112,7 @@ def test_counters_keep_their_name_and_have_the_time_of_their_start() -> None:
 @example(values=[[], [0.0], [-1.0, 0.003, 0.0031, 0.004, 1.0, 1e300]])
 @example(values=[[0.25] * 20_000])
 def test_a_histogram_has_fixed_and_exponential_buckets(values: list[list[float]]) -> None:
-    """Both are what was observed; the last fixed bucket is left out, since it is the count."""
+    """Both contain the observed values; the last fixed bucket is omitted, since it equals the count."""
     histograms = [native(*each) for each in values]
     family = written(histogram_block(*histograms, created=1700000000.0))[CHECK_DURATION.name]
     assert family.type == 4
@@ -134,14 +134,14 @@ def test_a_histogram_has_fixed_and_exponential_buckets(values: list[list[float]]
 
 
 def test_small_gaps_between_buckets_are_filled() -> None:
-    """Up to two empty buckets are written as empty, a wider gap begins a new span."""
+    """Up to two empty buckets are written as empty; a wider gap starts a new span."""
     (metric,) = written(histogram_block(native(1.0, 1.0, 1.25, 8.0)))[CHECK_DURATION.name].metric
     spans = [(span.offset, span.length) for span in metric.histogram.positive_span]
     assert (spans, list(metric.histogram.positive_delta)) == ([(0, 4), (20, 1)], [2, -2, 0, 1, 0])
 
 
 def test_a_histogram_without_values_is_a_native_one_too() -> None:
-    """Prometheus recognizes it by its zero threshold, and so never takes it for a classic one at first."""
+    """Prometheus recognizes it by its zero threshold, so it is never stored as a classic one at first."""
     (metric,) = written(histogram_block(native()))[CHECK_DURATION.name].metric
     message = metric.histogram
     assert (message.zero_threshold > 0, message.HasField("schema"), message.HasField("zero_count")) == (True,) * 3
@@ -149,7 +149,7 @@ def test_a_histogram_without_values_is_a_native_one_too() -> None:
 
 
 def test_a_histogram_that_has_no_exponential_buckets_is_a_classic_one() -> None:
-    """Nothing of it looks like a native one."""
+    """It has no field of a native one."""
     table = histogram_block(native(0.5)).histograms[0]._replace(exponential=())
     (metric,) = written(Block(CHECK_DURATION, histograms=[table]))[CHECK_DURATION.name].metric
     message = metric.histogram
@@ -169,7 +169,7 @@ def test_a_histogram_that_has_no_exponential_buckets_is_a_classic_one() -> None:
     ],
 )
 def test_names_choose_what_is_shown(names: tuple[str, ...], shown: list[str]) -> None:
-    """A histogram is one message, so the name of one of its samples shows it whole."""
+    """A histogram is one message, so the name of one of its samples shows the whole histogram."""
     families = written(single(COUNTER, 5.0), histogram_block(native(0.5)), names=frozenset(names))
     assert list(families) == shown
     if CHECK_DURATION.name in families:
@@ -197,7 +197,7 @@ def test_an_empty_page_is_a_page() -> None:
 
 
 def test_what_is_counted_about_checks_is_the_same_in_all_formats() -> None:
-    """Runs, failures, durations and phases, with the time since which they are counted."""
+    """Runs, failures, durations and phases have the time since which they are counted."""
     checks = [check(name, phase_histograms=True) for name in ("one", "two")]
     totals, layout = Counters(native_histograms=True), SeriesLayout(checks, MetricFamilies(TYPES))
     of_checks = totals.of_checks(layout.checks)

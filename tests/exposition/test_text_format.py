@@ -1,4 +1,4 @@
-"""The text of a page, held against prometheus_client's writers and parsers and against promtool."""
+"""The text of a page, compared with prometheus_client's writers and parsers and with promtool."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def rows_block(family: Family, *rows: tuple[CheckLabels, OwnLabels, float]) -> B
 @FORMATS
 @given(data=st.data())
 def test_columns_are_written_as_prometheus_client_writes_them(exposition_format: Format, data: st.DataObject) -> None:
-    """Any labels and any values come out byte for byte as prometheus_client has them."""
+    """Any labels and values are written byte for byte like prometheus_client's."""
     names = data.draw(st.lists(any_label, max_size=4))
     subjects = CheckColumn([CheckLabels(name, data.draw(any_label), data.draw(any_label)) for name in names])
     own_names = data.draw(st.lists(st.sampled_from(["alpha", "phase", "version"]), max_size=3, unique=True))
@@ -79,7 +79,7 @@ def test_columns_are_written_as_prometheus_client_writes_them(exposition_format:
 
 @pytest.mark.parametrize("values", [*((value,) * 250 for value in NOTABLE), (0.0, -0.0) * 125, NOTABLE * 10])
 def test_columns_of_one_value_are_written_like_all_others(values: tuple[float, ...]) -> None:
-    """The short way for what is the same for all checks changes no byte, in tables and in rows."""
+    """The optimisation for values that all checks share changes no byte, in tables and in rows."""
     labels = [CheckLabels(f"check {number}", "http", "x") for number in range(len(values))]
     own = OwnLabels(of_check=True)
     table = Block(GAUGE, tables=[Table(CheckColumn(labels), [Column(own, array("d", values))])])
@@ -93,7 +93,7 @@ def test_columns_of_one_value_are_written_like_all_others(values: tuple[float, .
 @example(label="\n", value=math.nan)
 @example(label="", value=math.inf)
 def test_rows_are_written_as_prometheus_client_writes_them(exposition_format: Format, label: str, value: float) -> None:
-    """Single series too, with a check and without one."""
+    """This includes single series, with a check and without one."""
     block = rows_block(
         COUNTER,
         (CheckLabels(label, "x", "y"), OwnLabels([("reason", label)], of_check=True), value),
@@ -112,17 +112,15 @@ def test_rows_are_written_as_prometheus_client_writes_them(exposition_format: Fo
 def test_histograms_are_written_as_prometheus_client_writes_them(
     exposition_format: Format, counts: list[list[int]], total: float
 ) -> None:
-    """Buckets, count and sum too, however large."""
+    """This includes buckets, count and sum, however large."""
     block = histogram_block(*counts, sums=(total,) * len(counts))
     assert written(block, exposition_format=exposition_format) == reference(Blocks(metric_of, block), exposition_format)
 
 
 @FORMATS
 @given(label=any_label, value=any_value)
-def test_labels_and_values_survive_the_way_through_a_parser(
-    exposition_format: Format, label: str, value: float
-) -> None:
-    """What prometheus_client's parsers read is what was written."""
+def test_labels_and_values_survive_a_parser(exposition_format: Format, label: str, value: float) -> None:
+    """prometheus_client's parsers read what was written."""
     block = rows_block(GAUGE, (CheckLabels(label, "http", "x"), OwnLabels([("phase", label)], of_check=True), value))
     (family,) = parsed(written(block, exposition_format=exposition_format), exposition_format)
     (sample,) = family.samples
@@ -131,7 +129,7 @@ def test_labels_and_values_survive_the_way_through_a_parser(
 
 
 def test_many_subjects_are_written_in_their_order() -> None:
-    """Pieces join without a seam: a page about more checks than fit one piece has each of them once, in order."""
+    """A page about more checks than one piece holds has each of them once, in order."""
     number = 1234
     subjects = CheckColumn([CheckLabels(f"check {each}", "http", "x") for each in range(number)])
     plain = OwnLabels(of_check=True)
@@ -151,7 +149,7 @@ def test_many_subjects_are_written_in_their_order() -> None:
 
 
 def test_the_text_format_passes_promtool() -> None:
-    """Promtool has nothing to say about any kind of family."""
+    """Promtool accepts every kind of family without a remark."""
     check_metrics(
         written(
             rows_block(GAUGE, (CheckLabels('a"b\\', "x", "é"), OwnLabels([("phase", "x")], of_check=True), math.nan)),
@@ -162,14 +160,14 @@ def test_the_text_format_passes_promtool() -> None:
 
 
 def test_openmetrics_ends_and_names_counters_without_total() -> None:
-    """OpenMetrics has the bare name in the head of a counter, no created samples, and a mark at the end."""
+    """In OpenMetrics, a counter's head has the bare name, there are no created samples, and a mark ends the page."""
     assert written(single(COUNTER, 5.0), exposition_format=Format.OPENMETRICS) == (
         "# HELP nyxmon_x Counts x.\n# TYPE nyxmon_x counter\nnyxmon_x_total 5.0\n# EOF\n"
     )
 
 
 def test_an_empty_page_is_a_page() -> None:
-    """Nothing to show is no error in either format."""
+    """An empty page is valid in either format."""
     assert (written(), written(exposition_format=Format.OPENMETRICS)) == ("", "# EOF\n")
     assert list(shown(GAUGE, tables=[Table(CheckColumn([]), [])])) == []
 
@@ -188,7 +186,7 @@ def test_an_empty_page_is_a_page() -> None:
     ],
 )
 def test_names_choose_what_is_shown(names: set[str], lines: list[str]) -> None:
-    """A family's name shows all of it, a sample's name only that sample."""
+    """A family's name shows all of it, and a sample's name only that sample."""
     page = written(single(COUNTER, 5.0), histogram_block([0] * 11 + [1], sums=(0.5,)), names=frozenset(names))
     shown_lines = [line for line in page.splitlines() if not line.startswith("#")]
     assert [line.replace('check="check 0",check_type="http",target="x"', "...") for line in shown_lines] == lines
@@ -196,7 +194,7 @@ def test_names_choose_what_is_shown(names: set[str], lines: list[str]) -> None:
 
 
 def test_a_family_by_name_is_shown_whole() -> None:
-    """A histogram asked for by its name comes with all its samples."""
+    """A histogram that is requested by its name has all of its samples."""
     page = written(histogram_block([0] * 11 + [1], sums=(0.5,)), names=frozenset({"nyxmon_check_duration_seconds"}))
     assert page.count("\n") == 2 + 14
 
@@ -206,7 +204,7 @@ def test_a_family_by_name_is_shown_whole() -> None:
 def test_compression_changes_nothing_else(
     exposition_format: Format, compressobj: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A compressed page is the same page, says so, and is the same bytes each time, also where there is no ISA-L."""
+    """A compressed page has the same content and a header, and is always the same bytes, even without ISA-L."""
     monkeypatch.setattr(page_module, "compressobj", compressobj)
     block = histogram_block([0] * 11 + [1], sums=(0.5,))
     plain = write_page([block], exposition_format)
