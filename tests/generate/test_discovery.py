@@ -19,7 +19,7 @@ TYPES = ExecutorRegistry.with_builtins().check_types
 
 
 def test_a_check_becomes_a_target_with_its_labels_and_its_interval() -> None:
-    """Name, type, target, user labels, interval, and a timeout that leaves room for every attempt."""
+    """A target has name, type, address, user labels, interval, and a timeout that allows for every attempt."""
     text = """
 checks:
   - name: shop & co
@@ -52,7 +52,7 @@ checks:
 
 
 def test_labels_are_those_that_metrics_has(tmp_path: Path) -> None:
-    """What a page does not show of a text, because it cannot be shown, the labels of a target do not have either."""
+    """Characters of a label that cannot be shown on a page are not in the labels of the target, either."""
     text = r"""checks: [{name: "a\x85b", type: tcp, target: 'a.example:1', labels: {odd: "\x9f"}}]"""
     with run_exporter(tmp_path, text) as exporter:
         [group] = json.loads(exporter.get("/sd")[1])
@@ -63,14 +63,14 @@ def test_labels_are_those_that_metrics_has(tmp_path: Path) -> None:
 
 
 def test_a_timeout_is_never_longer_than_the_interval() -> None:
-    """Prometheus refuses a target whose scrape timeout is longer than its interval."""
+    """Prometheus rejects a target whose scrape timeout is longer than its interval."""
     text = "checks: [{name: a, type: tcp, target: 'a.example:1', interval: 5s, timeout: 30s}]"
     [group] = target_groups(parse_config(text, "checks.yml", TYPES).checks, ExporterAsTarget("here:1"))
     assert group["labels"]["__scrape_timeout__"] == group["labels"]["__scrape_interval__"] == "5s"
 
 
-def test_a_timeout_has_room_for_what_the_exporter_keeps_back(tmp_path: Path) -> None:
-    """What --timeout-offset takes from a scrape, the timeout of a target has besides what its check needs."""
+def test_a_timeout_includes_the_offset(tmp_path: Path) -> None:
+    """The timeout of a target is long enough for its check and for --timeout-offset."""
     text = "checks: [{name: a, type: tcp, target: 'a.example:1', interval: 1m, timeout: 20s, retries: 1}]"
     with run_exporter(tmp_path, text, "--timeout-offset=5") as exporter:
         [group] = json.loads(exporter.get("/sd")[1])
@@ -86,7 +86,7 @@ checks:
 
 
 def test_prometheus_scrapes_what_it_discovers(tmp_path: Path) -> None:
-    """Every selected check is a target that is up, at its own interval, with the labels of the configuration."""
+    """Every selected check is a healthy target with its own interval and the labels of the configuration."""
     with (
         serve(keep_silent) as server,
         run_exporter(tmp_path / "exporter", CONFIG.format(target=server.target)) as exporter,
@@ -108,13 +108,13 @@ scrape_configs:
 
 
 def test_nothing_to_discover_is_an_empty_list(tmp_path: Path) -> None:
-    """A filter that selects nothing of what there is gives a list and no error."""
+    """A filter that matches no check yields a list without targets and no error."""
     with serve(keep_silent) as server, run_exporter(tmp_path, CONFIG.format(target=server.target)) as exporter:
         status, body = exporter.get("/sd?check_type=dns")
     assert (status, json.loads(body)) == (200, [])
 
 
 def test_a_check_that_does_not_exist_is_not_discovered_silently(tmp_path: Path) -> None:
-    """A name that no check has is refused as on /metrics, so that Prometheus keeps what it knew and tells of it."""
+    """An unknown name is rejected as on /metrics, so that Prometheus keeps the known targets and reports the error."""
     with serve(keep_silent) as server, run_exporter(tmp_path, CONFIG.format(target=server.target)) as exporter:
         assert exporter.get("/sd?check=nope")[0] == 404

@@ -1,4 +1,4 @@
-"""`nyxmon-exporter generate prometheus`: what is written for which checks, and that a real Prometheus lives by it."""
+"""`nyxmon-exporter generate prometheus`: the jobs for different checks, and a real Prometheus that uses them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SLOW = "{name: slow, type: tcp, target: 'a.example:1', timeout: 8s, retries: 2, 
 
 @functools.cache
 def generate(directory: Path, config: str, *flags: str) -> Outcome:
-    """Run the command on a configuration: checks.yml in the directory it runs in; once for several looks at it."""
+    """Run the command in the directory with checks.yml; the output is cached for further calls."""
     (directory / "checks.yml").write_text(config, encoding="utf-8")
     return run_command("generate", "prometheus", "--config.file=checks.yml", *flags, directory=directory)
 
 
 def jobs_of(directory: Path, config: str, *flags: str) -> list[Job]:
-    """The jobs it prints, accepted by promtool, without a word on standard error."""
+    """The jobs of the output, which promtool accepts; standard error stays empty."""
     outcome = generate(directory, config, *flags)
     assert (outcome.status, outcome.stderr) == (0, "")
     (directory / "prometheus.yml").write_text(outcome.stdout, encoding="utf-8")
@@ -48,7 +48,7 @@ def times_of(directory: Path, config: str, *flags: str) -> list[tuple[str, str, 
 
 
 def remarks_of(directory: Path, config: str, *flags: str) -> str:
-    """The comment on top, on one line, without what is always there."""
+    """The comment at the top, on one line, without its fixed parts."""
     lines = generate(directory, config, *flags).stdout.splitlines()
     text = " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
     return text.partition("belong in rule_files.")[2].strip()
@@ -66,7 +66,7 @@ def config_of(*checks: dict[str, object]) -> str:
 
 @pytest.mark.parametrize("endpoint", ["metrics", "sd", "probe"])
 def test_histograms_can_be_stored_as_one_series(tmp_path: Path, endpoint: str) -> None:
-    """Each job asks for it and is otherwise the same. Debian's promtool is too old to know the key."""
+    """Each job requests it and is otherwise unchanged. Debian's promtool is too old to know the key."""
     config = config_of(check("a"), check("b", "dns", "5m"))
     usual = yaml.safe_load(generate(tmp_path, config, f"--endpoint={endpoint}").stdout)["scrape_configs"]
     flags = (f"--endpoint={endpoint}", "--histograms-to-nhcb")
@@ -78,7 +78,7 @@ def test_histograms_can_be_stored_as_one_series(tmp_path: Path, endpoint: str) -
 
 
 def test_the_comment_has_the_command(tmp_path: Path) -> None:
-    """The command line is whole, and quoted for a shell; the text is the same each time."""
+    """The command line is complete and quoted for a shell; the text is always the same."""
     flags = ("--job=nyxmon east", "--address=[2001:db8::1]:1", "--scrape-interval=90s", "--timeout-offset=1")
     first = generate(tmp_path, config_of(check("a")), *flags).stdout
     assert first.splitlines()[0] == (
@@ -104,12 +104,12 @@ def test_the_comment_has_the_command(tmp_path: Path) -> None:
 def test_the_slowest_check_has_time_enough(
     tmp_path: Path, checks: str, flags: tuple[str, ...], times: tuple[str, str]
 ) -> None:
-    """Every attempt and pause, what the exporter keeps back and the way there; never more than the interval."""
+    """The timeout includes all attempts, pauses, the offset and the network, but never exceeds the interval."""
     assert times_of(tmp_path, f"checks: {checks}", *flags) == [("nyxmon", *times)]
 
 
-def test_an_interval_that_is_too_short_is_remarked_on(tmp_path: Path) -> None:
-    """The file says which check it is and what becomes of it; enough time is no remark."""
+def test_an_interval_that_is_too_short_causes_a_comment(tmp_path: Path) -> None:
+    """The comment names the check and the consequence; if there is enough time, there is no comment."""
     assert remarks_of(tmp_path, f"checks: [{SLOW}]", "--scrape-interval=20s") == (
         "A scrape of slow can take 31s, but is over after 20s: what is not done then fails with reason deadline."
         " Give it a shorter timeout or fewer retries, or scrape less often."
@@ -126,10 +126,10 @@ def test_an_interval_that_is_too_short_is_remarked_on(tmp_path: Path) -> None:
         ({"interval": "299s"}, (), False),
     ],
 )
-def test_an_interval_that_is_too_long_for_alerts_is_remarked_on(
+def test_an_interval_that_is_too_long_for_alerts_causes_a_comment(
     tmp_path: Path, keys: dict[str, object], flags: tuple[str, ...], *, is_remarked_on: bool
 ) -> None:
-    """Not where the check has alerts of its own that are written for its interval."""
+    """There is no comment for a check with its own alerts, which are written for its interval."""
     told = (
         "Between scrapes every 10m, Prometheus loses sight of the series after 5 minutes, so that alerts end and begin"
         " again. Those of checks with the keys alert and interval look further back."
@@ -137,8 +137,8 @@ def test_an_interval_that_is_too_long_for_alerts_is_remarked_on(
     assert remarks_of(tmp_path, config_of(check("a") | keys), *flags) == (told if is_remarked_on else "")
 
 
-def test_intervals_become_jobs_where_types_tell_them_apart(tmp_path: Path) -> None:
-    """Checks without interval keep the plain name."""
+def test_intervals_become_jobs_by_type(tmp_path: Path) -> None:
+    """Checks without interval keep the plain job name."""
     config = config_of(check("a"), check("b"), check("c", "dns", "1m"), check("d", "dns", "1m"))
     assert jobs_of(tmp_path, config, "--address=a.example", "--address=b.example:1") == [
         {
@@ -152,8 +152,8 @@ def test_intervals_become_jobs_where_types_tell_them_apart(tmp_path: Path) -> No
     ]
 
 
-def test_intervals_become_jobs_where_labels_tell_them_apart(tmp_path: Path) -> None:
-    """The parameter with the fewest values is taken."""
+def test_intervals_become_jobs_by_label(tmp_path: Path) -> None:
+    """The parameter with the fewest values is used."""
     config = config_of(
         check("a", "tcp", "15s", team="web", tier="x"), check("b", "dns", "15s", team="web", tier="y"),
         check("c", "tcp", "1m", team="mail"), check("d", "tcp", "1m", team="night"),
@@ -164,8 +164,8 @@ def test_intervals_become_jobs_where_labels_tell_them_apart(tmp_path: Path) -> N
     ]
 
 
-def test_what_several_jobs_need_is_remarked_on(tmp_path: Path) -> None:
-    """They know the types and labels of now; one job has whatever there will be."""
+def test_several_jobs_cause_a_comment(tmp_path: Path) -> None:
+    """They list the current types and labels; a single job includes future ones."""
     config = config_of(check("a"), check("b", "dns", "1m"))
     assert remarks_of(tmp_path, config) == (
         "Each job has the checks of some types or labels. A check that is added with another one is not scraped, and a"
@@ -174,8 +174,8 @@ def test_what_several_jobs_need_is_remarked_on(tmp_path: Path) -> None:
     )
 
 
-def test_intervals_that_nothing_tells_apart_stay_one_job(tmp_path: Path) -> None:
-    """It runs all checks as often as the most frequent one asks for, and the file says so."""
+def test_intervals_that_cannot_be_separated_stay_one_job(tmp_path: Path) -> None:
+    """The job runs all checks at the shortest interval, and the file says so."""
     config = config_of(check("a", interval="15s", team="web"), check("b", interval="1m", team="web"), check("c"))
     assert times_of(tmp_path, config) == [("nyxmon", "15s", "11s")]
     assert remarks_of(tmp_path, config) == (
@@ -185,19 +185,19 @@ def test_intervals_that_nothing_tells_apart_stay_one_job(tmp_path: Path) -> None
 
 
 def test_an_exporter_without_checks_is_scraped(tmp_path: Path) -> None:
-    """Target files that are empty for now will have some."""
+    """Target files that are empty now will have targets later."""
     (tmp_path / "targets.json").write_text("[]", encoding="utf-8")
     config = "checks: [{name: '{target}', type: tcp, target_files: [targets.json]}]"
     assert times_of(tmp_path, config) == [("nyxmon", "30s", "10s")]
 
 
-def test_an_interval_that_is_the_usual_one_makes_no_job(tmp_path: Path) -> None:
-    """All are scraped alike."""
+def test_the_usual_interval_needs_no_job_of_its_own(tmp_path: Path) -> None:
+    """All checks are scraped by one job."""
     assert times_of(tmp_path, config_of(check("a", interval="30s"), check("b"))) == [("nyxmon", "30s", "11s")]
 
 
 def test_discovery_asks_every_exporter(tmp_path: Path) -> None:
-    """Intervals come with the targets; the job's times are for checks that have none, and for what runs nothing."""
+    """Targets have their own intervals; the job's times are for checks without one, and for scrapes without checks."""
     config = config_of(check("a"), check("b", interval="5s"))
     flags = ("--endpoint=sd", "--address=a.example:1", "--address=[::1]:2")
     assert jobs_of(tmp_path, config, *flags) == [
@@ -216,7 +216,7 @@ ODD = 'a "b" \\c: {{x}} é 🛒 #'
 
 
 def test_targets_can_be_listed_in_the_file(tmp_path: Path) -> None:
-    """They are those that /sd would give."""
+    """They are the targets of /sd."""
     config = config_of(check(ODD, interval="1m", team=ODD), check("b"))
     [job] = jobs_of(tmp_path, config, "--endpoint=probe", "--address=a.example:1")
     with run_exporter(tmp_path / "exporter", config) as exporter:
@@ -229,8 +229,8 @@ def test_targets_can_be_listed_in_the_file(tmp_path: Path) -> None:
     assert expected[0]["labels"]["check"] == expected[0]["labels"]["team"] == ODD
 
 
-def test_listed_targets_have_time_for_what_the_exporter_keeps_back(tmp_path: Path) -> None:
-    """As /sd of an exporter with the same offset gives it to them."""
+def test_listed_targets_include_the_offset_in_their_timeouts(tmp_path: Path) -> None:
+    """They have the same timeouts as in /sd of an exporter with the same offset."""
     config = config_of(check("a", interval="1m") | {"timeout": "20s"})
     [job] = jobs_of(tmp_path, config, "--endpoint=probe", "--timeout-offset=3")
     assert job["static_configs"][0]["labels"]["__scrape_timeout__"] == "23500ms"
@@ -238,7 +238,7 @@ def test_listed_targets_have_time_for_what_the_exporter_keeps_back(tmp_path: Pat
 
 @pytest.mark.parametrize("endpoint", ["sd", "probe"])
 def test_several_servers_share_the_targets(tmp_path: Path, endpoint: str) -> None:
-    """By the check, so that what several exporters say of it is in one place; the file says that there are others."""
+    """Targets are assigned by check, so one server has all results of a check; the file mentions the others."""
     flags = (f"--endpoint={endpoint}", "--shards=3", "--shard=2")
     [job] = jobs_of(tmp_path, config_of(check("a")), *flags)
     assert job["relabel_configs"] == [
@@ -250,26 +250,26 @@ def test_several_servers_share_the_targets(tmp_path: Path, endpoint: str) -> Non
     )
 
 
-def test_a_configuration_that_is_wrong_is_told_as_elsewhere(tmp_path: Path) -> None:
-    """Each problem with its line, and exit status 2."""
+def test_a_wrong_configuration_is_reported_as_elsewhere(tmp_path: Path) -> None:
+    """Each problem has its line, and the exit status is 2."""
     outcome = generate(tmp_path, "checks:\n- {name: a, type: tcpp, target: x}\n")
     assert (outcome.status, outcome.stdout) == (2, "")
     assert outcome.stderr.startswith("checks.yml:2:19: checks[0].type: ")
 
 
 def commands() -> list[Block]:
-    """The places where the command is shown with what it prints; elsewhere it fills more than one line."""
+    """The places where a README shows the command with its output; elsewhere, it has several lines."""
     return [block for block in blocks("sh") if "generate prometheus" in block.text and "\\\n" not in block.text]
 
 
 def test_the_readme_has_examples_of_both_ways() -> None:
-    """There are some to compare."""
+    """The README has at least one of each."""
     assert len(commands()) >= 3
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda block: block.place)
 def test_the_readme_shows_what_is_written(tmp_path: Path, command: Block) -> None:
-    """Below the command is what it prints, but for the comment, of the configuration above it."""
+    """The README shows the output for the configuration above, except for the comment."""
     yaml_blocks = blocks("yaml", document=command.document)
     config = [block for block in yaml_blocks if block.line < command.line and block.text.startswith("checks:")][-1]
     shown = next(block for block in yaml_blocks if block.line > command.line)
@@ -295,7 +295,7 @@ WAYS = {
 
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Exporter, Prometheus]]:
-    """An exporter, and a Prometheus with the files that are generated for it: a job for each way there is."""
+    """An exporter, and a Prometheus with generated files: a job for each of the ways."""
     directory = tmp_path_factory.mktemp("scraped")
     with serve(keep_silent) as server, closed_port() as closed:
         alert = {"for": "0", "severity": "warning", "labels": {"team": "night"}, "runbook": "https://wiki.example/down"}
@@ -322,7 +322,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Exporter
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_real_prometheus_scrapes_and_alerts(scraped: tuple[Exporter, Prometheus], way: str) -> None:
-    """The check that fails is told with its labels, its reason and its links; the other is fine."""
+    """The alert for the failing check has its labels, its reason and its links; the other check is fine."""
     exporter, prometheus = scraped
     job = f"nyxmon-{way}"
     prometheus.wait_for(f'ALERTS{{alertstate="firing",job="{job}"}}')

@@ -1,4 +1,4 @@
-"""`nyxmon-exporter generate rules`: what is written, and what Prometheus makes of it, alone and beside other rules."""
+"""`nyxmon-exporter generate rules`: the rules, and what Prometheus does with them, alone and beside other rules."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ Look = tuple[str, str, list[Labels]]
 
 
 def generate(directory: Path, config: str, *flags: str) -> Outcome:
-    """Run the command on a configuration: checks.yml in the directory it runs in."""
+    """Run the command in the directory with checks.yml."""
     (directory / "checks.yml").write_text(config, encoding="utf-8")
     return run_command("generate", "rules", "--config.file=checks.yml", *flags, directory=directory)
 
 
 def rules_of(directory: Path, config: str, *flags: str) -> list[dict[str, Any]]:
-    """The rules it prints, without a word on standard error and without one from promtool; in rules.yml as well."""
+    """The rules of the output, also written to rules.yml; standard error stays empty and promtool accepts them."""
     outcome = generate(directory, config, *flags)
     assert (outcome.status, outcome.stderr) == (0, "")
     (directory / "rules.yml").write_text(outcome.stdout, encoding="utf-8")
@@ -101,14 +101,14 @@ def judge(
     assert "SUCCESS" in promtool("test", "rules", "test.yml", directory=directory)
 
 
-def test_the_file_is_as_it_was(tmp_path: Path) -> None:
-    """Every rule as a whole, and nothing in it that changes from one time to the next."""
+def test_the_file_is_the_golden_one(tmp_path: Path) -> None:
+    """It contains every rule, and nothing that differs between two runs."""
     outcome = generate(tmp_path, CONFIG, "--grafana.url=https://grafana.example/")
     assert outcome == Outcome(0, (GOLDEN / "rules.yml").read_text("utf-8"), "")
 
 
 def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
-    """Syntax, templates and lint, also of many checks that are alike."""
+    """This includes syntax, templates and lint, and many similar checks."""
     config = "checks: [{name: 'a-{n}', type: tcp, target: 'a.example:1', each: {n: [x, y]}, alert: {degraded: {}}}]"
     assert [rule.get("alert") for rule in rules_of(tmp_path, config)] == [
         *(None, "NyxmonCheckFailing", None, "NyxmonCheckDegraded"),
@@ -117,7 +117,7 @@ def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
 
 
 def test_many_checks_are_evaluated_side_by_side(tmp_path: Path) -> None:
-    """Prometheus takes the rules of a group one after the other, so no group is large; one check is in one group."""
+    """Prometheus evaluates the rules of a group one after the other, so groups are small; a check is in one group."""
     checks = [{"name": f"a-{n}", "type": "tcp", "target": "a.example:1", "alert": True} for n in range(201)]
     groups = yaml.safe_load(generate(tmp_path, yaml.safe_dump({"checks": checks})).stdout)["groups"]
     assert [(group["name"], len(group["rules"])) for group in groups] == [
@@ -128,8 +128,8 @@ def test_many_checks_are_evaluated_side_by_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("job", "user_labels"), [("nyxmon", {}), ("nyxmon-checks", {"team": "web"})], ids=["metrics", "sd"]
 )
-def test_a_check_that_fails_is_told_on_its_terms(tmp_path: Path, job: str, user_labels: Labels) -> None:
-    """It waits, fires with the labels of check and alert, and ends; however the check is scraped."""
+def test_a_failing_check_fires_its_own_alert(tmp_path: Path, job: str, user_labels: Labels) -> None:
+    """The alert waits, fires with the labels of the check and its own, and ends, however the check is scraped."""
     rules_of(tmp_path, CONFIG)
     labels = {**BERLIN, "job": job, **user_labels}
     firing = {**labels, **OWN_LABELS, "severity": "warning"}
@@ -144,8 +144,8 @@ def test_a_check_that_fails_is_told_on_its_terms(tmp_path: Path, job: str, user_
     )
 
 
-def test_a_check_in_maintenance_is_not_told_of(tmp_path: Path) -> None:
-    """Neither failing nor degraded nor a certificate; what lasts longer is told after its time."""
+def test_a_check_in_maintenance_fires_no_alert(tmp_path: Path) -> None:
+    """Neither failing, nor degraded, nor certificate alerts fire; a lasting failure fires later."""
     rules_of(tmp_path, CONFIG)
     firing = {**BERLIN, **OWN_LABELS, "severity": "warning"}
     judge(
@@ -167,7 +167,7 @@ def test_a_check_in_maintenance_is_not_told_of(tmp_path: Path) -> None:
 
 
 def test_a_check_that_succeeds_somewhere_does_not_fail(tmp_path: Path) -> None:
-    """As with the general alert: it is told when no exporter sees it succeed, then of each."""
+    """As with the general alert, it fires only if no exporter sees a success, and then for each exporter."""
     rules_of(tmp_path, CONFIG)
     both = [{**labels, **OWN_LABELS, "severity": "warning"} for labels in (BERLIN, OSLO)]
     judge(
@@ -177,8 +177,8 @@ def test_a_check_that_succeeds_somewhere_does_not_fail(tmp_path: Path) -> None:
     )
 
 
-def test_a_degraded_check_is_told_on_terms_of_its_own(tmp_path: Path) -> None:
-    """Failing is not degraded, and the other way round."""
+def test_a_degraded_check_fires_its_own_alert(tmp_path: Path) -> None:
+    """Failing does not count as degraded, and vice versa."""
     rules_of(tmp_path, CONFIG)
     judge(
         tmp_path,
@@ -192,8 +192,8 @@ def test_a_degraded_check_is_told_on_terms_of_its_own(tmp_path: Path) -> None:
     )
 
 
-def test_a_certificate_is_told_by_the_time_left(tmp_path: Path) -> None:
-    """A warning below 14 days, critical below 3, nothing once it has expired, which the general alert tells."""
+def test_a_certificate_alert_depends_on_the_time_left(tmp_path: Path) -> None:
+    """It is a warning below 14 days and critical below 3; after the expiry, only the general alert fires."""
     rules_of(tmp_path, CONFIG)
     expiries = f"{2 * WEEK + 3600}x50 {2 * WEEK}x29 {3 * 86400}x29 600x20"
     warning, critical = ({**BERLIN, **OWN_LABELS, "severity": severity} for severity in ("warning", "critical"))
@@ -209,8 +209,8 @@ def test_a_certificate_is_told_by_the_time_left(tmp_path: Path) -> None:
     )
 
 
-def test_a_check_that_is_scraped_seldom_is_told_too(tmp_path: Path) -> None:
-    """Between two scrapes ten minutes apart there are none of its series, as far as other queries see."""
+def test_a_check_that_is_scraped_rarely_fires_as_well(tmp_path: Path) -> None:
+    """Between two scrapes ten minutes apart, other queries find none of its series."""
     rules_of(tmp_path, CONFIG)
     labels = {"job": "nyxmon", "instance": "berlin:10115", "check": "zone", "check_type": "dns"}
     labels["target"] = "shop.example"
@@ -226,8 +226,8 @@ def test_a_check_that_is_scraped_seldom_is_told_too(tmp_path: Path) -> None:
     )
 
 
-def test_beside_the_general_rules_nothing_is_told_twice(tmp_path: Path) -> None:
-    """The general alerts are silent about what the check tells itself, and tell all else."""
+def test_beside_the_general_rules_no_alert_fires_twice(tmp_path: Path) -> None:
+    """The general alerts leave out what the check's own alerts cover, and still cover everything else."""
     rules_of(tmp_path, CONFIG)
     quiet = {"job": "nyxmon", "instance": "berlin:10115", "check": "quiet", "check_type": "tcp"}
     quiet["target"] = "quiet.example:25"
@@ -254,8 +254,8 @@ def test_beside_the_general_rules_nothing_is_told_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("job", ["nyxmon", "nyxmon-other"])
-def test_another_check_of_the_same_name_is_not_meant(tmp_path: Path, job: str) -> None:
-    """Another exporter's shop is the general alert's business, also beside one with an alert of its own."""
+def test_another_check_of_the_same_name_is_not_covered(tmp_path: Path, job: str) -> None:
+    """The general alert covers a check of the same name at another exporter."""
     rules_of(tmp_path, CONFIG)
     other = OSLO | {"job": job, "target": "https://other.example/"}
     judge(
@@ -267,8 +267,8 @@ def test_another_check_of_the_same_name_is_not_meant(tmp_path: Path, job: str) -
 
 
 @pytest.mark.parametrize("name", [ODD, "a.*|b", "$1", "-", "'", "%2F/?#"])
-def test_a_name_matches_itself_whatever_it_is_made_of(tmp_path: Path, name: str) -> None:
-    """Quotes, backslashes, template braces and other scripts are what they are; nothing else is matched."""
+def test_any_name_matches_only_itself(tmp_path: Path, name: str) -> None:
+    """Quotes, backslashes, template braces and other scripts are literal; nothing else is matched."""
     check = {"name": name, "type": "tcp", "target": "a.example:1", "labels": {"odd": name}}
     rules_of(tmp_path, yaml.safe_dump({"checks": [{**check, "alert": {"for": "0", "labels": {"own": name}}}]}))
     labels = {"job": "nyxmon", "instance": "berlin:10115", "check_type": "tcp", "target": "a.example:1"}
@@ -279,8 +279,8 @@ def test_a_name_matches_itself_whatever_it_is_made_of(tmp_path: Path, name: str)
     )
 
 
-def test_links_lead_where_people_are_told_to_look(tmp_path: Path) -> None:
-    """To the exporter under the address that people know, to Grafana, and to what is to be done."""
+def test_links_lead_to_exporter_grafana_and_runbook(tmp_path: Path) -> None:
+    """They lead to the exporter's public address, to Grafana, and to the runbook."""
     alert = "{runbook: 'https://wiki.example/{{x}}', dashboard: 'https://grafana.example/d/own'}"
     own = f"{{name: 'a b/c', type: tcp, target: 'a.example:1', alert: {alert}}}"
     usual = "{name: a, type: tcp, target: 'a.example:1', alert: true}"
@@ -308,13 +308,13 @@ def test_links_lead_where_people_are_told_to_look(tmp_path: Path) -> None:
 
 
 def general_alerts() -> dict[str, Alert]:
-    """Those of the alerts that are shipped that there are for single checks as well, by name."""
+    """The shipped alerts that also exist for single checks, by name."""
     names = ("NyxmonCheckFailing", "NyxmonCheckDegraded", "NyxmonCertificateExpiring")
     return {alert.name: alert for alert in alerts() if alert.name in names}
 
 
 def test_alerts_say_what_the_general_ones_say(tmp_path: Path) -> None:
-    """Summary, description and links are those of the general alert, but for the name of the check, which is known."""
+    """Summary, description and links are those of the general alert, except that the check's name is literal."""
     check = "{name: a, type: tcp, target: 'a.example:1', alert: {degraded: {}, certificate: {warning: 1d}}}"
     found = {rule["alert"]: rule["annotations"] for rule in rules_of(tmp_path, f"checks: [{check}]") if "alert" in rule}
     name = '{{ urlquery $labels.check | reReplaceAll "\\\\+" "%20" }}'
@@ -325,7 +325,7 @@ def test_alerts_say_what_the_general_ones_say(tmp_path: Path) -> None:
 
 
 def test_a_summary_of_the_checks_own_has_the_reason_as_well(tmp_path: Path) -> None:
-    """A phone shows nothing but the summary."""
+    """A phone shows only the summary."""
     check = "{name: a, type: tcp, target: 'a.example:1', alert: {summary: 'Call {{Ada}}'}}"
     [annotations] = [rule["annotations"] for rule in rules_of(tmp_path, f"checks: [{check}]") if "alert" in rule]
     general = general_alerts()["NyxmonCheckFailing"].annotations["summary"]
@@ -335,7 +335,7 @@ def test_a_summary_of_the_checks_own_has_the_reason_as_well(tmp_path: Path) -> N
 
 
 def test_the_general_rules_know_every_kind(tmp_path: Path) -> None:
-    """What is recorded beside an alert of its own is what the general alert of that name leaves out."""
+    """The general alert excludes exactly the checks that the recording rule beside its counterpart lists."""
     recorded = {
         rule["labels"]["alert"] for rule in rules_of(tmp_path, CONFIG) if rule.get("record") == OWN_ALERT_SERIES
     }
@@ -347,7 +347,7 @@ def test_the_general_rules_know_every_kind(tmp_path: Path) -> None:
 
 
 def test_without_alerts_there_is_a_file_without_rules(tmp_path: Path) -> None:
-    """It is valid, so that Prometheus loads it, and standard error says why it is empty."""
+    """The file is valid, so that Prometheus loads it, and standard error says why it is empty."""
     outcome = generate(tmp_path, "checks: [{name: a, type: tcp, target: 'a.example:1', alert: false}]")
     (tmp_path / "rules.yml").write_text(outcome.stdout, encoding="utf-8")
     assert "SUCCESS: 0 rules found" in promtool("check", "rules", str(tmp_path / "rules.yml"))
@@ -355,8 +355,8 @@ def test_without_alerts_there_is_a_file_without_rules(tmp_path: Path) -> None:
     assert outcome.stderr == "nyxmon-exporter: no check of checks.yml has the key alert, so there are no rules\n"
 
 
-def test_the_file_may_go_somewhere(tmp_path: Path) -> None:
-    """It is what standard output would have had; what cannot be written is one line."""
+def test_the_output_can_be_a_file(tmp_path: Path) -> None:
+    """The file has the text of standard output; a file that cannot be written is reported in one line."""
     shown = generate(tmp_path, CONFIG).stdout
     assert generate(tmp_path, CONFIG, "--output.file=own.yml") == Outcome(0, "", "")
     assert (tmp_path / "own.yml").read_text("utf-8") == shown
@@ -365,8 +365,8 @@ def test_the_file_may_go_somewhere(tmp_path: Path) -> None:
     )
 
 
-def test_the_file_of_before_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    """A link to it stays, and so do its permissions; nothing else is left where it is."""
+def test_the_old_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """A link to it and its permissions stay; no other file is left in its directory."""
     (tmp_path / "rules").mkdir(mode=0o755)
     file, link = tmp_path / "rules" / "own.yml", tmp_path / "own.yml"
     file.write_text("before" * 100_000, encoding="utf-8")
@@ -380,8 +380,8 @@ def test_the_file_of_before_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["own.yml"]
 
 
-def test_the_file_of_before_stays_when_there_is_no_room(tmp_path: Path) -> None:
-    """A disk that is full, here a limit on the size of files, leaves no half file behind."""
+def test_the_old_file_stays_when_the_disk_is_full(tmp_path: Path) -> None:
+    """A full disk, here a limit on the size of files, leaves no partial file behind."""
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "own.yml").write_text("before", encoding="utf-8")
     (tmp_path / "checks.yml").write_text(CONFIG, encoding="utf-8")
@@ -399,14 +399,14 @@ def test_the_file_of_before_stays_when_there_is_no_room(tmp_path: Path) -> None:
     assert {path.name: path.read_text("utf-8") for path in (tmp_path / "rules").iterdir()} == {"own.yml": "before"}
 
 
-def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
-    """Standard output may be named as the file."""
+def test_a_pipe_can_be_the_output_file(tmp_path: Path) -> None:
+    """Standard output can be named as the file."""
     shown = generate(tmp_path, CONFIG).stdout
     assert generate(tmp_path, CONFIG, "--output.file=/dev/stdout") == Outcome(0, shown, "")
 
 
-def test_the_locale_says_nothing_about_the_encoding(tmp_path: Path) -> None:
-    """YAML is UTF-8, also where the terminal knows few characters."""
+def test_the_locale_does_not_change_the_encoding(tmp_path: Path) -> None:
+    """YAML is written in UTF-8, even if the terminal knows few characters."""
     config = "checks: [{name: é, type: tcp, target: 'a.example:1', alert: true}]"
     shown = generate(tmp_path, config).stdout
     command = ("generate", "rules", "--config.file=checks.yml")
@@ -414,8 +414,8 @@ def test_the_locale_says_nothing_about_the_encoding(tmp_path: Path) -> None:
     assert run_command(*command, directory=tmp_path, PYTHONIOENCODING="ascii") == Outcome(0, shown, "")
 
 
-def test_a_configuration_that_is_wrong_is_told_as_elsewhere(tmp_path: Path) -> None:
-    """Each problem with its line, exit status 2, and the file of before stays."""
+def test_a_wrong_configuration_is_reported_as_elsewhere(tmp_path: Path) -> None:
+    """Each problem has its line, the exit status is 2, and the old file stays."""
     (tmp_path / "own.yml").write_text("before", encoding="utf-8")
     config = "checks:\n- {name: a, type: tcp, target: 'a.example:1', alert: {for: 5}}\n"
     problem = (

@@ -1,4 +1,4 @@
-"""The manifests for Kubernetes: valid, safe, about each other, and sharing the checks between the operator's shards."""
+"""The manifests for Kubernetes: valid, secure, consistent, and sharing the checks between the operator's shards."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ CHECKS = [f"\n- {{name: {name}, type: tcp, target: '192.0.2.1:9'}}" for name in 
 
 
 def test_there_is_one_manifest_of_each_kind() -> None:
-    """None is forgotten, and all are in one namespace."""
+    """All are there, in one namespace."""
     assert tuple(manifest["kind"] for manifest in MANIFESTS) == KINDS
     assert {manifest["metadata"]["namespace"] for manifest in MANIFESTS} == {"monitoring"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_manifests_are_valid(kind: str) -> None:
-    """Each has the fields of its kind, and no others."""
+    """Each has only fields of its kind."""
     assert problems(BY_KIND[kind]) == []
 
 
 def misspelt(manifest: Manifest, *path: str | int) -> Manifest:
-    """A copy in which a field has a letter too many."""
+    """Copies of a manifest in which one field has an additional letter."""
     copy = deepcopy(manifest)
     place: Any = copy
     for step in path[:-1]:
@@ -78,13 +78,13 @@ def misspelt(manifest: Manifest, *path: str | int) -> Manifest:
     ],
 )
 def test_a_misspelt_field_is_found(kind: str, path: list[str | int]) -> None:
-    """The test above would fail for a letter too many, however deep, and says where."""
+    """The test above would fail for an additional letter at any depth, with its place."""
     (problem,) = problems(misspelt(BY_KIND[kind], *path))
     assert f"'{path[-1]}x' was unexpected" in problem
 
 
 def test_the_configuration_is_one() -> None:
-    """The file that the container is told of is in the ConfigMap, and loads; its secrets are where they are mounted."""
+    """The container's file is in the ConfigMap and can be loaded; its secrets are mounted where it expects them."""
     (flag,) = CONTAINER["args"]
     directory, _, name = str(parse_arguments([flag], {}).config_file).rpartition("/")
     mounts = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
@@ -96,7 +96,7 @@ def test_the_configuration_is_one() -> None:
 
 
 def test_volumes_are_those_that_exist() -> None:
-    """What is mounted is a volume, read-only; what it shows is there or told of."""
+    """Each mount belongs to a volume and is read-only; its source is in the manifests or mentioned."""
     volumes = {volume["name"]: volume for volume in POD["spec"]["volumes"]}
     assert {(mount["name"], mount["readOnly"]) for mount in CONTAINER["volumeMounts"]} == {
         (name, True) for name in volumes
@@ -108,8 +108,8 @@ def test_volumes_are_those_that_exist() -> None:
     )
 
 
-def test_the_pod_may_do_no_more_than_it_must() -> None:
-    """It satisfies the restricted Pod Security Standard, has the user of the image, and its group may ping."""
+def test_the_pod_has_no_unneeded_permissions() -> None:
+    """It satisfies the restricted Pod Security Standard, runs as the image's user, and its group may ping."""
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert user is not None
     assert POD["spec"]["securityContext"] == {
@@ -127,13 +127,13 @@ def test_the_pod_may_do_no_more_than_it_must() -> None:
     assert POD["spec"]["automountServiceAccountToken"] is False
 
 
-def test_a_stop_has_the_time_it_takes() -> None:
-    """Kubernetes kills after half a minute; waiting for everybody to know and the grace of scrapes are shorter."""
+def test_a_stop_has_enough_time() -> None:
+    """The pre-stop delay and the grace of scrapes together are shorter than the half minute before Kubernetes kills."""
     assert CONTAINER["lifecycle"]["preStop"]["sleep"]["seconds"] + GRACE_SECONDS < 30
 
 
-def test_everybody_means_the_same_pods() -> None:
-    """Whatever selects pods selects those of the Deployment, and the autoscaler scales it."""
+def test_all_selectors_match_the_same_pods() -> None:
+    """All selectors match the pods of the Deployment, which the autoscaler scales."""
     labels = POD["metadata"]["labels"]
     (spread,) = POD["spec"]["topologySpreadConstraints"]
     selectors = [BY_KIND[kind]["spec"]["selector"] for kind in ("Deployment", "PodMonitor", "PodDisruptionBudget")]
@@ -147,8 +147,8 @@ def test_everybody_means_the_same_pods() -> None:
     }
 
 
-def test_everybody_means_the_same_port() -> None:
-    """The exporter's default port has a name, and is found by it and under the address of the Service."""
+def test_all_manifests_use_the_same_port() -> None:
+    """The exporter's default port has a name, which the Service and the scrape configurations use."""
     assert CONTAINER["ports"] == [{"name": "http", "containerPort": DEFAULT_PORT}]
     probes = [CONTAINER[probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe")]
     (endpoint,) = BY_KIND["PodMonitor"]["spec"]["podMetricsEndpoints"]
@@ -158,8 +158,8 @@ def test_everybody_means_the_same_port() -> None:
     assert urlsplit(discovery["url"]).netloc == f"{service['name']}.{service['namespace']}.svc:{PORT['port']}"
 
 
-def test_the_exporter_answers_what_it_is_asked(tmp_path: Path) -> None:
-    """Probes, discovery and the exporter's own metrics are at the paths that are given."""
+def test_the_exporter_has_the_requested_paths(tmp_path: Path) -> None:
+    """Probes, discovery and the exporter's own metrics have existing paths."""
     (endpoint,) = BY_KIND["PodMonitor"]["spec"]["podMetricsEndpoints"]
     (discovery,) = BY_KIND["ScrapeConfig"]["spec"]["httpSDConfigs"]
     (run,) = endpoint["params"]["run"]
@@ -175,15 +175,15 @@ def test_the_exporter_answers_what_it_is_asked(tmp_path: Path) -> None:
     assert f"\n{METRIC} 0.0\n" in answers[-1][1]
 
 
-def test_jobs_have_names_that_the_rules_go_by() -> None:
-    """Both begin with nyxmon; the operator's own names do not."""
+def test_jobs_have_the_names_that_the_rules_select() -> None:
+    """Both names begin with nyxmon; the operator's own names do not."""
     monitor = BY_KIND["PodMonitor"]["spec"]
     jobs = [BY_KIND["ScrapeConfig"]["spec"]["jobName"], monitor["selector"]["matchLabels"][monitor["jobLabel"]]]
     assert [job for job in jobs if not job.startswith("nyxmon")] == []
 
 
 def test_the_autoscaler_gets_its_metric() -> None:
-    """The adapter's rule is about the metric that is asked for, by namespace and pod, and its query is PromQL."""
+    """The adapter's rule has the requested metric, by namespace and pod, and its query is valid PromQL."""
     (rule,) = yaml.safe_load((ROOT / "grafana" / "prometheus-adapter.yml").read_text("utf-8"))["rules"]
     (wanted,) = BY_KIND["HorizontalPodAutoscaler"]["spec"]["metrics"]
     series = promql.parse(rule["seriesQuery"])
@@ -200,7 +200,7 @@ def test_the_autoscaler_gets_its_metric() -> None:
 
 
 def operators_rules(shard: int) -> list[dict[str, object]]:
-    """What prometheus-operator, as of 0.80, adds to the relabelling of a ScrapeConfig when there are two shards."""
+    """The relabelling that prometheus-operator, as of 0.80, adds to a ScrapeConfig for two shards."""
     return [
         {"source_labels": ["__address__", "__tmp_hash"], "regex": "(.+);", "target_label": "__tmp_hash"},
         {"source_labels": ["__tmp_hash"], "modulus": 2, "target_label": "__tmp_hash", "action": "hashmod"},
@@ -209,7 +209,7 @@ def operators_rules(shard: int) -> list[dict[str, object]]:
 
 
 def relabelling() -> list[dict[str, object]]:
-    """That of our ScrapeConfig, as the operator writes it down for Prometheus."""
+    """The relabelling of the shipped ScrapeConfig, as the operator writes it for Prometheus."""
     return [
         {re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name): value for name, value in rule.items()}
         for rule in BY_KIND["ScrapeConfig"]["spec"]["relabelings"]
@@ -217,7 +217,7 @@ def relabelling() -> list[dict[str, object]]:
 
 
 def kept(file: Path, url: str, rules: Sequence[dict[str, object]]) -> set[str]:
-    """The checks whose targets Prometheus keeps; looking takes as long as it may, two seconds."""
+    """The checks whose targets Prometheus keeps within two seconds."""
     job = {"job_name": "shard", "http_sd_configs": [{"url": url}], "relabel_configs": list(rules)}
     file.write_text(yaml.safe_dump({"scrape_configs": [job]}), encoding="utf-8")
     told = promtool("check", "service-discovery", "--timeout=2s", str(file), "shard")
@@ -225,7 +225,7 @@ def kept(file: Path, url: str, rules: Sequence[dict[str, object]]) -> set[str]:
 
 
 def shares(directory: Path, rules: Sequence[dict[str, object]]) -> list[set[str]]:
-    """Which of the checks each of two shards keeps that relabels by the rules, and by those of the operator then."""
+    """The checks that each of two shards keeps, which relabels by the rules and then by the operator's."""
     with (
         run_exporter(directory / "exporter", f"checks:{''.join(CHECKS)}") as exporter,
         ThreadPoolExecutor() as threads,
@@ -247,5 +247,5 @@ def test_shards_of_the_operator_share_the_checks(tmp_path: Path) -> None:
 
 
 def test_without_our_relabelling_one_shard_has_all_checks(tmp_path: Path) -> None:
-    """It is needed: the operator goes by the address, which is the same for all of them."""
+    """Without it, the operator would use the address, which is the same for all checks."""
     assert sorted(shares(tmp_path, []), key=len) == [set(), NAMES]

@@ -44,14 +44,14 @@ server {{
 
 
 class Scene(NamedTuple):
-    """What runs: exporters, and servers of which each has a part of their checks."""
+    """The running exporters, and the servers that each have a part of their checks."""
 
     exporters: list[Exporter]
     servers: list[Prometheus]
 
 
 def server_config(shard: int, front: Nginx, exporters: list[Exporter]) -> str:
-    """The documented example for one of the servers, with the addresses that there are, and in more of a hurry."""
+    """The documented example for one of the servers, with the test's addresses and shorter times."""
     (block,) = (block for block in blocks("yaml", first_line="# prometheus.yml") if "__tmp_shard" in block.text)
     text = block.text.replace('"0"', f'"{shard}"').replace("nyxmon.example:10115", f"127.0.0.1:{front.port}")
     text = re.sub(r"exporter-([12])\.example:10115", lambda found: exporters[int(found[1]) - 1].address, text)
@@ -63,7 +63,7 @@ def server_config(shard: int, front: Nginx, exporters: list[Exporter]) -> str:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    """Everything runs, and each check has been run."""
+    """Everything runs, and each check has run."""
     with ExitStack() as stack:
         target = stack.enter_context(run_nginx(tmp_path / "target"))
         checks = [{"name": name, "type": "http", "target": target.url()} for name in sorted(NAMES)]
@@ -85,28 +85,28 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 class Window(NamedTuple):
-    """A time that has passed, Unix time; what was scraped in it does not change any more."""
+    """A past Unix time; what was scraped before it no longer changes."""
 
     begin: float
     end: float
 
 
 def pass_window() -> Window:
-    """Let a window begin and pass."""
+    """Let a window pass and return it."""
     window = Window(time.time(), time.time() + WINDOW_SECONDS)
     time.sleep(WINDOW_SECONDS + SETTLING_SECONDS)
     return window
 
 
 def samples(server: Prometheus, metric: str, window: Window) -> dict[str, list[tuple[float, str]]]:
-    """What a server has of each check from a window: times and values, as they were scraped."""
+    """What a server has of each check in a window: times and values of the scrapes."""
     query = f'{metric}{{check!=""}}[{round((window.end - window.begin) * 1000)}ms]'
     found = server.api("query", query=query, time=f"{window.end:.3f}")["result"]
     return {entry["metric"]["check"]: [(float(at), value) for at, value in entry["values"]] for entry in found}
 
 
 def counted(scene: Scene) -> Counter[str]:
-    """How many results of each check the servers have together by now."""
+    """The number of results of each check at all servers so far."""
     always = Window(time.time() - 3600, time.time())
     found = [samples(server, "probe_success", always) for server in scene.servers]
     return sum((Counter({name: len(values) for name, values in each.items()}) for each in found), Counter())
@@ -119,13 +119,13 @@ def runs(exporter: Exporter) -> Counter[str]:
 
 
 def off_beat(times: list[float], window: Window) -> bool:
-    """Whether scrapes are missing or too many: pauses of less than half or more than one and a half intervals."""
+    """Whether scrapes are missing or duplicated: pauses of less than half or more than one and a half intervals."""
     pauses = [after - before for before, after in pairwise((window.begin, *times, window.end))]
     return max(pauses) > 1.5 * INTERVAL_SECONDS or min(pauses[1:-1]) < 0.5 * INTERVAL_SECONDS
 
 
 def assert_each_is_scraped_once(scene: Scene, window: Window) -> None:
-    """In the window, each check has one success for each interval, and one server has them all."""
+    """Assert that in the window each check has one success per interval, all on one server."""
     first, second = (samples(server, "probe_success", window) for server in scene.servers)
     assert first.keys() & second.keys() == set()
     assert first.keys() | second.keys() == NAMES
@@ -137,8 +137,8 @@ def assert_each_is_scraped_once(scene: Scene, window: Window) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_each_check_is_run_once_whoever_is_there_to_run_it(scene: Scene) -> None:
-    """Once in each interval, by one of two exporters for one of two servers; by the other when one is killed."""
+def test_each_check_runs_once_even_when_an_exporter_is_killed(scene: Scene) -> None:
+    """Each interval has one run, by one of two exporters for one of two servers, even after one exporter is killed."""
     assert_each_is_scraped_once(scene, pass_window())
     before = counted(scene)
     by_exporter = [runs(exporter) for exporter in scene.exporters]

@@ -26,7 +26,7 @@ CLIENT = ("--tls.cert-file=client.pem", "--tls.key-file=client-key.pem", "--tls.
 
 @pytest.fixture
 def folder(tmp_path: Path, ca: trustme.CA) -> Path:
-    """A folder with checks.yml and the credentials of Prometheus."""
+    """A folder with checks.yml and Prometheus' credentials."""
     (tmp_path / "checks.yml").write_text(CONFIG, "utf-8")
     (tmp_path / "password").write_text("secret\n", "utf-8")
     issued = ca.issue_cert("prometheus.example")
@@ -78,7 +78,7 @@ ACCESS_KEYS = ("scheme", "basic_auth", "tls_config")
 def test_a_job_has_the_credentials_of_prometheus(
     folder: Path, endpoint: str, flags: tuple[str, ...], scheme: str, keys: dict[str, Any]
 ) -> None:
-    """So does its discovery, which asks the same exporter."""
+    """The discovery has them as well, because it asks the same exporter."""
     job = job_of(folder, f"--endpoint={endpoint}", *flags)
     told = {key: job[key] for key in ACCESS_KEYS if key in job}
     assert told == ({"scheme": "https"} if scheme == "https" else {}) | keys
@@ -88,7 +88,7 @@ def test_a_job_has_the_credentials_of_prometheus(
 
 
 def test_the_comment_has_the_command(folder: Path) -> None:
-    """With all flags, so that it can be made again."""
+    """The comment has all flags, so that the file can be generated again."""
     flags = (*USER, *TLS, *CLIENT, "--tls.insecure-skip-verify")
     made_by = generate(folder, *flags).splitlines()[0]
     assert all(flag in made_by.split() for flag in flags)
@@ -105,8 +105,8 @@ def test_the_comment_has_the_command(folder: Path) -> None:
         (("--scheme=ftp",), "--scheme: 'ftp' is not one of http, https"),
     ],
 )
-def test_flags_that_do_not_fit_together_are_refused(folder: Path, flags: tuple[str, ...], message: str) -> None:
-    """Prometheus would refuse the file, or ignore a part of it."""
+def test_flags_that_do_not_fit_together_are_rejected(folder: Path, flags: tuple[str, ...], message: str) -> None:
+    """Prometheus would reject the file, or ignore a part of it."""
     done = run_command("generate", "prometheus", "--config.file=checks.yml", *flags, directory=folder)
     assert (done.status, done.stderr) == (2, f"nyxmon-exporter: {message} (see --help)\n")
 
@@ -116,7 +116,7 @@ def test_flags_that_do_not_fit_together_are_refused(folder: Path, flags: tuple[s
 def test_prometheus_scrapes_over_tls(
     folder: Path, certificate: CertificateFiles, ca_file: Path, kind: str, endpoint: str
 ) -> None:
-    """With a password, and with a client certificate that is verified; without either it is turned away."""
+    """It connects with a password, and with a verified client certificate; without both it is rejected."""
     web = [f"tls_server_config:\n  cert_file: {certificate.cert_file}\n  key_file: {certificate.key_file}\n"]
     if kind == "password":
         flags = USER

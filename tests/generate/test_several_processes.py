@@ -27,7 +27,7 @@ NAMES = frozenset(f"check-{number}" for number in range(60))
 
 
 def documented(exporters: list[Exporter]) -> str:
-    """The documented configuration, with the ports that there are, and in more of a hurry."""
+    """The documented configuration, with the test's ports and shorter times."""
     (block,) = (block for block in blocks("yaml", first_line="# prometheus.yml") if "__tmp_process" in block.text)
     text = block.text
     for port, exporter in zip(PORTS, exporters, strict=True):
@@ -51,7 +51,7 @@ def successes(prometheus: Prometheus) -> Counter[tuple[str, str]]:
 
 @pytest.mark.slow
 def test_each_process_runs_its_share_of_the_checks(tmp_path: Path) -> None:
-    """No check is run by both, neither has all, and Prometheus has each once, under the process that runs it."""
+    """No check runs twice, both processes run some, and Prometheus has each check once, with its process."""
     with ExitStack() as stack:
         server = stack.enter_context(run_http_server({"/": respond(body=b"hello")}))
         checks = [{"name": name, "type": "http", "target": server.url()} for name in sorted(NAMES)]
@@ -68,7 +68,7 @@ def test_each_process_runs_its_share_of_the_checks(tmp_path: Path) -> None:
 
 
 def test_the_template_unit_differs_from_the_unit_in_its_port_only() -> None:
-    """What the unit restricts, the template does too."""
+    """The template has the same restrictions as the unit."""
     unit, template = ((GRAFANA / f"nyxmon-exporter{at}.service").read_text("utf-8") for at in ("", "@"))
     differing = [
         (one, other) for one, other in zip(unit.splitlines(), template.splitlines(), strict=True) if one != other
