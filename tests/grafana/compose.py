@@ -15,7 +15,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 
 class Mount(NamedTuple):
-    """Something that a service sees: a file or directory beside compose.yaml, or a volume by its name."""
+    """A mount of a service: a file or directory beside compose.yaml, or a volume by its name."""
 
     source: str
     place: PurePosixPath
@@ -23,19 +23,19 @@ class Mount(NamedTuple):
 
     @property
     def path(self) -> Path | None:
-        """Where it comes from on this machine; None for a volume."""
+        """Its path on this machine; None for a volume."""
         return GRAFANA / self.source if self.source.startswith(".") else None
 
 
 def mounts(service: str) -> list[Mount]:
-    """What a service has mounted, nearest places first."""
+    """The mounts of a service, the deepest paths first."""
     parts = [volume.split(":") for volume in SERVICES[service].get("volumes", ())]
     found = [Mount(source, PurePosixPath(place), tuple(options)) for source, place, *options in parts]
     return sorted(found, key=lambda mount: -len(mount.place.parts))
 
 
 def seen_at(service: str, place: str) -> Path | None:
-    """The path on this machine that a service sees at a place of its own; None when it is none of ours."""
+    """The path on this machine of a path in the service; None if it is not one of the mounted ones."""
     wanted = PurePosixPath(place)
     for mount in mounts(service):
         if wanted.is_relative_to(mount.place):
@@ -44,5 +44,5 @@ def seen_at(service: str, place: str) -> Path | None:
 
 
 def flags(service: str) -> dict[str, str]:
-    """The flags that a service is started with."""
+    """The flags of a service."""
     return dict(argument.removeprefix("--").split("=", 1) for argument in SERVICES[service]["command"])

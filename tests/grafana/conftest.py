@@ -1,4 +1,4 @@
-"""What the tests of the dashboards share, for as long as they run: its threads would disturb those that measure."""
+"""Shared by the tests of the dashboards while they run; its threads would disturb tests that measure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's targets, an exporter with checks of every type, and a Prometheus that scrapes it, both ways there are."""
+"""The demo's targets, an exporter with checks of every type, and a Prometheus that scrapes it in both ways."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ groups:
 
 @contextmanager
 def run_demo_scene(directory: Path) -> Iterator[Prometheus]:
-    """Run it all for the duration of the block, and yield the Prometheus."""
+    """Run everything for the duration of the block, and yield the Prometheus."""
     (directory / "prometheus").mkdir()
     (directory / "prometheus" / "rules.yml").write_text(RULES, encoding="utf-8")
     with (

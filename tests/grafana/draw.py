@@ -1,7 +1,7 @@
 """Makes the pictures of the dashboards: `python -m tests.grafana.draw`. Needs Prometheus and Chromium, and minutes.
 
-The pictures are drawn by what is in `tests/grafana/drawing`, from the dashboards' own queries and what a real
-Prometheus answers about a real exporter's pages. No Grafana has a hand in it, and the pictures say so.
+`tests/grafana/drawing` draws them from the dashboards' own queries and a real Prometheus' answers about a real
+exporter's pages. Grafana is not used, and the pictures say so.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CHROMIUM = (
 
 
 class Picture(NamedTuple):
-    """One picture: of which dashboard, with which choices, down to which row of its grid."""
+    """One picture: its dashboard, the values of the variables, and its last row in the grid."""
 
     name: str
     chosen: dict[str, str]
@@ -67,14 +67,14 @@ def main() -> None:
         with recorded(targets.exporter, past):
             live(targets, seconds)
         past.write(Path(place) / "prometheus" / "data")
-        # a series that has ended is seen for one scrape more, and one scrape that took too long leaves no gap
+        # A series that has ended is seen for one more scrape, and one slow scrape leaves no gap.
         lookback = f"--query.lookback-delta={2 * SCRAPE_SECONDS - 1:.0f}s"
         with run_prometheus(Path(place) / "prometheus", "{}", lookback) as prometheus:
             draw(prometheus, span_of(past.end, (options.hours - 0.1) * 3600), Path(place), options.directory)
 
 
 def draw(prometheus: Prometheus, span: Span, place: Path, directory: Path) -> None:
-    """Draw all pictures from what a Prometheus has.
+    """Draw all pictures from the data of a Prometheus.
 
     Raises:
         SystemExit: When the exporter had faults.

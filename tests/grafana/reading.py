@@ -84,7 +84,7 @@ def variable_matcher(query: str) -> str:
 
 
 def ask_variable(prometheus: Prometheus, variable: Mapping[str, Any], values: Mapping[str, str]) -> list[str]:
-    """The values that Prometheus has for a variable of the type `query`, as its regular expression lets them pass."""
+    """The values that Prometheus has for a variable of type `query`, filtered by its regular expression."""
     query = fill(variable["query"]["query"], values)
     labels = _LABEL_VALUES.fullmatch(query)
     path = f"label/{labels[2]}/values" if labels else "labels"
@@ -95,7 +95,7 @@ def ask_variable(prometheus: Prometheus, variable: Mapping[str, Any], values: Ma
 
 
 def defaults(dashboard: Mapping[str, Any]) -> dict[str, str]:
-    """The values that variables have at first, all of everything, as they stand in queries."""
+    """The initial values of the variables, with everything selected, as they appear in queries."""
     values = dict(Times)
     for variable in dashboard["templating"]["list"]:
         chosen = variable.get("current", {}).get("value", "")

@@ -1,4 +1,4 @@
-"""Targets of every kind, an exporter that checks them, and a Prometheus that scrapes it, both ways there are."""
+"""Targets of every kind, an exporter that checks them, and a Prometheus that scrapes it in both ways."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HEALTHY = b'{"status": "ok", "queue": {"depth": 130}}'
 
 
 class Certificates:
-    """Two authorities, of which checks trust the first."""
+    """Two authorities; checks trust the first."""
 
     def __init__(self, directory: Path) -> None:
         self.trusted = trustme.CA()
@@ -53,7 +53,7 @@ class Certificates:
         self.trusted.cert_pem.write_to_path(str(self.file))
 
     def install(self, context: ssl.SSLContext, name: str, days: int, *, authority: trustme.CA | None = None) -> None:
-        """Let a server present a certificate for a name that expires in so many days."""
+        """Make a server present a certificate for a name that expires in so many days."""
         end = datetime.now(UTC) + timedelta(days=days, minutes=1)
         (authority or self.trusted).issue_cert(name, not_after=end, common_name=name).configure_cert(context)
 
@@ -189,6 +189,6 @@ def _others(stack: ExitStack) -> list[CheckYaml]:
 
 
 def scraping(interval: str, jobs: Sequence[Mapping[str, object]]) -> str:
-    """The text of a configuration that scrapes jobs and evaluates `rules.yml` at an interval."""
+    """The text of a configuration with these scrape jobs and `rules.yml`, evaluated at an interval."""
     times = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), interval)
     return yaml.safe_dump({"global": times, "rule_files": ["rules.yml"], "scrape_configs": jobs})

@@ -1,4 +1,4 @@
-"""The files below grafana/ as the tests about them read them."""
+"""The files below grafana/ as their tests read them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def rules() -> list[dict[str, Any]]:
-    """All rules, file by file, as they are written."""
+    """All rules, file by file, unchanged."""
     return [rule for path in RULE_FILES for group in read_yaml(path)["groups"] for rule in group["rules"]]
 
 
@@ -42,7 +42,7 @@ def alerts() -> list[Alert]:
 
 
 def discovering() -> str:
-    """The text of prometheus.yml with the job that discovers checks, comment signs taken off, instead of the other."""
+    """The text of prometheus.yml with the job that discovers checks uncommented, instead of the other one."""
     text = (GRAFANA / "prometheus.yml").read_text("utf-8")
     before, _, jobs = text.partition("scrape_configs:\n")
     job = jobs[jobs.index("  # - job_name: ") :]

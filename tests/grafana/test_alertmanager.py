@@ -1,4 +1,4 @@
-"""grafana/alertmanager.yml: amtool accepts it, and a real Alertmanager routes, groups and holds back as it should."""
+"""grafana/alertmanager.yml: amtool accepts it, and a real Alertmanager routes, groups and inhibits as intended."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAIL = {"check": "mail", "check_type": "tcp", "target": "mail.example:25"}
 
 
 def alert(name: str, severity: str, *parts: Labels, **labels: str) -> Labels:
-    """The labels of an alert of ours."""
+    """The labels of an alert of the exporter."""
     alert = {"alertname": f"Nyxmon{name}", "severity": severity}
     for part in parts:
         alert |= part
@@ -136,18 +136,18 @@ def told_of(alertmanager: Alertmanager, *alerts: Labels) -> list[Labels]:
 
 
 def by_name(labels: list[Labels]) -> list[Labels]:
-    """In an order of their own."""
+    """The alerts in a canonical order."""
     return sorted(labels, key=lambda each: sorted(each.items()))
 
 
 def test_amtool_accepts_the_configuration() -> None:
-    """Syntax, receivers and inhibition rules as amtool counts them."""
+    """Amtool counts the expected receivers and inhibition rules."""
     assert "SUCCESS" in amtool("check-config", str(CONFIG))
 
 
 @pytest.mark.parametrize("shipped", alerts(), ids=lambda shipped: f"{shipped.name}-{shipped.labels['severity']}")
 def test_every_alert_goes_to_the_receiver_of_its_severity(shipped: Alert) -> None:
-    """Critical alerts page, warnings make tickets, the rest is noted."""
+    """Critical alerts page, warnings create tickets, and others are noted."""
     severity = shipped.labels["severity"]
     labels = [f"alertname={shipped.name}", f"severity={severity}"]
     said = amtool("config", "routes", "test", f"--config.file={CONFIG}", *labels)
@@ -155,26 +155,26 @@ def test_every_alert_goes_to_the_receiver_of_its_severity(shipped: Alert) -> Non
 
 
 def test_alerts_of_other_sources_are_noted() -> None:
-    """An alert without a severity that is known here does not get lost."""
+    """An alert without a known severity is not lost."""
     said = amtool("config", "routes", "test", f"--config.file={CONFIG}", "alertname=Watchdog", "severity=none")
     assert said.split() == ["notes"]
 
 
 @pytest.mark.parametrize("case", HELD_BACK)
-def test_what_explains_another_alert_holds_it_back(alertmanager: Alertmanager, case: str) -> None:
-    """Only the alerts that explain are told."""
+def test_an_explaining_alert_inhibits_others(alertmanager: Alertmanager, case: str) -> None:
+    """Only the explaining alerts are sent."""
     told, held_back = HELD_BACK[case]
     assert told_of(alertmanager, *held_back, *told) == by_name(told)
 
 
 @pytest.mark.parametrize("case", TOLD)
-def test_what_explains_nothing_holds_nothing_back(alertmanager: Alertmanager, case: str) -> None:
-    """All of the alerts are told."""
+def test_an_unrelated_alert_inhibits_none(alertmanager: Alertmanager, case: str) -> None:
+    """All of the alerts are sent."""
     assert told_of(alertmanager, *TOLD[case]) == by_name(TOLD[case])
 
 
 def test_alerts_come_together_by_trouble_type_and_group(alertmanager: Alertmanager) -> None:
-    """One message for the checks of one type and group that have the same trouble, whatever the exporter."""
+    """There is one message for the checks of one type and group with the same trouble, whatever the exporter."""
     basket = {"check": "basket", "check_type": "http"}
     alertmanager.fire(
         [
@@ -196,6 +196,6 @@ def test_alerts_come_together_by_trouble_type_and_group(alertmanager: Alertmanag
 
 
 def groups(alertmanager: Alertmanager) -> list[tuple[Labels, int]]:
-    """The labels of the messages there will be, and how many alerts are in each."""
+    """The labels of the expected messages, with the number of alerts in each."""
     found = [(group["labels"], len(group["alerts"])) for group in alertmanager.api("alerts/groups")]
     return sorted(found, key=lambda group: sorted(group[0].items()))

@@ -1,4 +1,4 @@
-"""From a target that breaks to the message somebody gets: exporter, Prometheus and Alertmanager as they are shipped."""
+"""From a broken target to the message that people get: exporter, Prometheus and Alertmanager as shipped."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def alertmanager_config(receiver: Receiver) -> str:
 
 
 class Scene(NamedTuple):
-    """What a test works with: the targets' server, a port where nobody listens, and who watches."""
+    """What a test uses: the targets' server, a closed port, and the watching servers."""
 
     web: HttpServer
     script: dict[str, Any]
@@ -74,7 +74,7 @@ class Scene(NamedTuple):
 
 
 def checks(web: HttpServer, closed_port: int) -> str:
-    """A healthy check, one that is degraded, two that fail, and a group of two that are healthy until they are not."""
+    """A healthy check, a degraded one, two failing ones, and a group of two that start healthy."""
     return f"""
 defaults: {{timeout: 400ms, labels: {{team: web}}}}
 checks:
@@ -92,7 +92,7 @@ checks:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """Everything running, and every check seen by Prometheus once."""
+    """Everything runs, and Prometheus has scraped every check once."""
     place = tmp_path_factory.mktemp("scene")
     script = {path: respond(200, b"fine") for path in ("/home", "/old", "/shop", "/basket")}
     with ExitStack() as servers:
@@ -110,7 +110,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 def told(name: str, status: str, *names: str) -> Callable[[Message], bool]:
-    """Recognise a message: the alert it is about, and the checks (or the group) whose alerts in it have the status."""
+    """Return a condition on a message: its alert, and the checks (or the group) whose alerts have the status."""
 
     def is_meant(message: Message) -> bool:
         alerts = [alert["labels"] for alert in message["alerts"] if alert["status"] == status]
@@ -121,8 +121,8 @@ def told(name: str, status: str, *names: str) -> Callable[[Message], bool]:
 
 
 @pytest.mark.parametrize(("job", "checks"), [("nyxmon", ["gone-1", "gone-2"]), ("nyxmon-checks", ["gone-1"])])
-def test_failing_checks_of_one_type_are_told_in_one_message(scene: Scene, job: str, checks: list[str]) -> None:
-    """With the labels of the configuration, the reason, and where to look; by /metrics and as a target of its own."""
+def test_failing_checks_of_one_type_are_sent_in_one_message(scene: Scene, job: str, checks: list[str]) -> None:
+    """The message has the labels of the configuration, the reason, and links, for /metrics and for targets."""
     of_checks = told("NyxmonCheckFailing", "firing", *checks)
     message = scene.receiver.wait_for(lambda message: of_checks(message) and message["groupLabels"]["job"] == job)
     target = f"127.0.0.1:{scene.closed_port}"
@@ -151,13 +151,13 @@ def test_failing_checks_of_one_type_are_told_in_one_message(scene: Scene, job: s
 
 
 def timeless(annotations: dict[str, str]) -> dict[str, str]:
-    """The annotations without the time since when something has been so, and how long that is ago."""
+    """The annotations without start times and durations."""
     texts = {name: re.sub(r"for [\d.]+m?s(?=,)", "for SECONDS", text) for name, text in annotations.items()}
     return {name: re.sub(r"since [\d-]+ [\d:]+ UTC", "since TIME", text) for name, text in texts.items()}
 
 
 def recorded(scene: Scene, job: str) -> list[dict[str, str]]:
-    """The labels of the series that rules have recorded about a check, without the job's name."""
+    """The labels of the series that rules record about a check, without the job's name."""
     found = scene.prometheus.query(f'{{__name__=~".+:.+:.+",check="home",job="{job}"}}')
     labels = [{**sample.labels, "job": "either"} for sample in found]
     for each in labels:
@@ -178,7 +178,7 @@ def test_rules_record_discovered_checks_as_they_do_others(scene: Scene) -> None:
 
 
 def test_a_degraded_check_is_a_ticket(scene: Scene) -> None:
-    """It tells which expectation is not met, and wakes nobody."""
+    """The message names the missed expectation, and nobody is paged."""
     message = scene.receiver.wait_for(told("NyxmonCheckDegraded", "firing", "old"))
     (alert,) = message["alerts"]
     assert message["path"] == "/tickets"
@@ -189,8 +189,8 @@ def test_a_degraded_check_is_a_ticket(scene: Scene) -> None:
     )
 
 
-def test_what_breaks_is_told_and_what_is_mended_too(scene: Scene) -> None:
-    """One check fails and is told; then its whole group, which is told instead of the checks; then all is well."""
+def test_failures_and_recoveries_are_both_sent(scene: Scene) -> None:
+    """There is a message when a check fails, one when its whole group fails instead, and one when all recover."""
     scene.script["/shop"] = respond(500)
     message = scene.receiver.wait_for(told("NyxmonCheckFailing", "firing", "shop"))
     (alert,) = message["alerts"]

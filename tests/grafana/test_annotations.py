@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_alerts_are_marked(scene: Scene, name: str) -> None:
-    """The annotations find alerts that are firing."""
+    """The annotation finds firing alerts."""
     dashboard = read_dashboard(name)
     scene.prometheus.wait_for(fill(marks(dashboard)["Alerts"], defaults(dashboard)))
 
 
 def test_a_reload_is_marked(scene: Scene) -> None:
-    """The configuration is read again, although nothing in it has changed."""
+    """The configuration is read again although it is unchanged."""
     dashboard = read_dashboard("overview")
     scene.exporter.process.send_signal(signal.SIGHUP)
     scene.prometheus.wait_for(fill(marks(dashboard)["Reloads"], defaults(dashboard)))
 
 
 def test_maintenance_is_marked(demo_prometheus: Prometheus) -> None:
-    """The check that is in a maintenance window is, and no other."""
+    """Only the check in its maintenance window is marked."""
     dashboard = read_dashboard("overview")
     marked = demo_prometheus.wait_for(fill(marks(dashboard)["Maintenance"], defaults(dashboard)))
     expected = demo_prometheus.query("count by (check) (probe_maintenance == 1)")
@@ -41,7 +41,7 @@ def test_maintenance_is_marked(demo_prometheus: Prometheus) -> None:
 
 
 def test_a_new_version_is_marked_and_a_restart_is_not(tmp_path: Path) -> None:
-    """Nor is an exporter that is there for the first time."""
+    """An exporter that appears for the first time is not marked, either."""
     dashboard = read_dashboard("overview")
     series = 'nyxmon_exporter_build_info{job="nyxmon",instance="'
     inputs = [

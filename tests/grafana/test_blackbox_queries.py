@@ -30,7 +30,7 @@ JOBS = ("blackbox", "nyxmon-checks")
 
 
 def blackbox_job(address: str, module: str, target: str) -> dict[str, object]:
-    """A job as blackbox_exporter's README has it, for one module and target; a job for each would have another name."""
+    """A job as in blackbox_exporter's README, for one module and target; separate jobs would have different names."""
     return {
         "job_name": f"blackbox-{module}",
         "metrics_path": "/probe",

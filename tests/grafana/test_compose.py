@@ -1,4 +1,4 @@
-"""grafana/compose.yaml and what it mounts: everything that is named exists and is found where it is looked for."""
+"""grafana/compose.yaml and its mounts: everything that it names exists at the right path."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PROVISIONED = {kind: read_yaml(GRAFANA / f"provisioning/{kind}/nyxmon.yml") for 
 
 
 def addresses(prometheus: dict[str, Any]) -> list[str]:
-    """Whom a Prometheus asks and tells: hosts and ports."""
+    """The addresses that a Prometheus scrapes and notifies."""
     jobs = [*prometheus["scrape_configs"], *prometheus["alerting"]["alertmanagers"]]
     fixed = [target for job in jobs for targets in job.get("static_configs", ()) for target in targets["targets"]]
     lists = [urlsplit(source["url"]).netloc for job in jobs for source in job.get("http_sd_configs", ())]
@@ -42,15 +42,15 @@ def addresses(prometheus: dict[str, Any]) -> list[str]:
 
 
 def test_there_are_the_four_services_and_their_volumes() -> None:
-    """Every volume that is declared is used, and the other way round."""
+    """Every declared volume is used, and every used volume is declared."""
     used = {mount.source for service in SERVICES for mount in mounts(service) if mount.path is None}
     assert COMPOSE.keys() == {"name", "services", "volumes"}
     assert (set(SERVICES), set(COMPOSE["volumes"])) == (set(PORTS), used)
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_may_do_no_more_than_it_must(service: str) -> None:
-    """It cannot write outside its volumes, gains no rights, and is reached from this machine only, at its own port."""
+def test_a_service_has_no_unneeded_permissions(service: str) -> None:
+    """It cannot write outside its volumes, gains no privileges, and listens only on this machine, at its own port."""
     settings = SERVICES[service]
     assert settings.keys() - KEYS == set()
     assert settings["ports"] == [f"127.0.0.1:{PORTS[service]}:{PORTS[service]}"]
@@ -74,13 +74,13 @@ def test_the_group_of_the_image_may_ping() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_is_mounted_exists_and_is_read_only(service: str) -> None:
-    """Docker would make a directory of a file that is not there."""
+    """Otherwise, Docker would create a directory for a missing file."""
     ours = [(mount.path, mount.options) for mount in mounts(service) if mount.path is not None]
     assert [path for path, options in ours if not path.exists() or options != ("ro",)] == []
 
 
 def test_images_are_pinned_and_ours_is_built_from_here() -> None:
-    """No image changes by itself; the Dockerfile is where the build looks for it."""
+    """Images never change by themselves; the Dockerfile is where the build looks for it."""
     build = SERVICES["exporter"]["build"]
     assert (GRAFANA / build["context"]).resolve() == ROOT
     assert (GRAFANA / build["context"] / build["dockerfile"]).is_file()
@@ -88,16 +88,16 @@ def test_images_are_pinned_and_ours_is_built_from_here() -> None:
     assert [image for image in others if not PINNED.fullmatch(image)] == []
 
 
-def test_services_wait_for_those_that_tell_their_health() -> None:
-    """A service that is waited for has a health check: in compose.yaml, or the image built here in the Dockerfile."""
+def test_services_wait_for_those_with_a_health_check() -> None:
+    """A service that others wait for has a health check, in compose.yaml or in the Dockerfile."""
     waited_for = {name for settings in SERVICES.values() for name in settings.get("depends_on", ())}
     healthy = {name for name, settings in SERVICES.items() if "healthcheck" in settings}
     assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text("utf-8")
     assert waited_for - healthy - {"exporter"} == set()
 
 
-def test_every_service_finds_the_files_it_is_told_of() -> None:
-    """Configuration files, rules, dashboards and the page Grafana opens with are what we ship."""
+def test_every_service_finds_its_files() -> None:
+    """Configuration files, rules, dashboards and Grafana's home page are the shipped ones."""
     config = seen_at("prometheus", flags("prometheus")["config.file"])
     provider = PROVISIONED["dashboards"]["providers"][0]["options"]["path"]
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
@@ -111,7 +111,7 @@ def test_every_service_finds_the_files_it_is_told_of() -> None:
 
 
 def test_what_services_keep_is_in_volumes() -> None:
-    """Series, silences and Grafana's database outlive their containers."""
+    """Series, silences and Grafana's database survive their containers."""
     kept = {
         "prometheus": flags("prometheus")["storage.tsdb.path"],
         "alertmanager": flags("alertmanager")["storage.path"],
@@ -122,28 +122,28 @@ def test_what_services_keep_is_in_volumes() -> None:
 
 
 def test_services_call_each_other_by_name_and_port() -> None:
-    """Targets, Alertmanager, the list of targets and Grafana's data sources."""
+    """These are targets, Alertmanager, the list of targets and Grafana's data sources."""
     sources = [urlsplit(source["url"]).netloc for source in PROVISIONED["datasources"]["datasources"]]
     called = {*addresses(PROMETHEUS), *addresses(yaml.safe_load(discovering())), *sources}
     assert called == {f"{name}:{PORTS[name]}" for name in ("exporter", "prometheus", "alertmanager")}
 
 
 def test_links_in_alerts_lead_to_grafana_and_the_exporter() -> None:
-    """The addresses are those under which a browser on this machine finds them."""
+    """A browser on this machine can open these addresses."""
     (links,) = (rule["labels"] for rule in rules() if rule.get("record") == "all:alert_links:info")
     assert links["grafana_url"] == f"http://localhost:{PORTS['grafana']}"
     assert links["exporter_url"] == f"http://localhost:{PORTS['exporter']}"
 
 
-def test_grafana_knows_how_often_is_scraped() -> None:
-    """`$__rate_interval` is made of the interval, and must hold several scrapes."""
+def test_grafana_knows_the_scrape_interval() -> None:
+    """`$__rate_interval` depends on the interval, and must contain several scrapes."""
     source = PROVISIONED["datasources"]["datasources"][0]
     assert source["jsonData"]["timeInterval"] == PROMETHEUS["global"]["scrape_interval"]
 
 
 @pytest.mark.parametrize("variant", ["as shipped", "with discovery"])
 def test_promtool_accepts_the_configuration(variant: str, tmp_path: Path) -> None:
-    """Both ways to scrape, lint included; the names of the jobs are those that the rules look for."""
+    """Both kinds of jobs pass the lint, and have the names that the rules select."""
     text = discovering() if variant == "with discovery" else (GRAFANA / "prometheus.yml").read_text("utf-8")
     (tmp_path / "prometheus.yml").write_text(text, encoding="utf-8")
     (tmp_path / "rules").symlink_to(GRAFANA / "rules")
@@ -153,7 +153,7 @@ def test_promtool_accepts_the_configuration(variant: str, tmp_path: Path) -> Non
 
 
 def started(service: str, program: str, tmp_path: Path, port: int) -> ServerProcess:
-    """A service run with its flags, on a port of its own and with its files where they are on this machine."""
+    """A service with its flags, but with its own port and with its files on this machine."""
     given = flags(service)
     given["config.file"] = str(GRAFANA / f"{service}.yml")
     storage = "storage.tsdb.path" if service == "prometheus" else "storage.path"
@@ -163,14 +163,14 @@ def started(service: str, program: str, tmp_path: Path, port: int) -> ServerProc
 
 
 def test_prometheus_starts_with_its_flags(tmp_path: Path) -> None:
-    """The oldest Prometheus that the rules are written for understands all of them."""
+    """The oldest Prometheus that the rules support understands all of them."""
     port = free_port()
     with started("prometheus", server_program("prometheus", PROMETHEUS_PACKAGE), tmp_path, port):
         assert answers_http(port, "/api/v1/rules")
 
 
-def test_alertmanager_starts_with_its_flags_and_tells_its_health(tmp_path: Path) -> None:
-    """The health check of the container is content, and is not when nobody answers."""
+def test_alertmanager_starts_with_its_flags_and_passes_its_health_check(tmp_path: Path) -> None:
+    """The container's health check passes, and fails when the server has stopped."""
     port = free_port()
     _, program, *arguments = SERVICES["alertmanager"]["healthcheck"]["test"]
     assert program == "amtool"

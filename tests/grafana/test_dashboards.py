@@ -1,4 +1,4 @@
-"""The dashboards: current, whole, and answered by a real Prometheus that scrapes a real exporter."""
+"""The dashboards: current, complete, and with data from a real Prometheus that scrapes a real exporter."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ OF_THE_PROCESS = dict.fromkeys(
     ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds"),
     frozenset[str](),
 )
-"""Metrics of prometheus_client's ProcessCollector; `test_every_query_is_answered` shows that they are there."""
+"""Metrics of prometheus_client's ProcessCollector; `test_every_query_returns_numbers` shows that they are there."""
 
 
 def known_labels() -> dict[str, frozenset[str]]:
-    """The labels of every sample there may be."""
+    """The labels that any sample can have."""
     catalogue = MetricFamilies(ExecutorRegistry.with_builtins().check_types)
     known = {
         sample: frozenset((*family.labels, *(CHECK_LABELS if family.about_checks else ()), *_le(sample)))
@@ -80,7 +80,7 @@ KNOWN = known_labels()
 
 
 def expressions(name: str) -> Iterator[str]:
-    """All PromQL of a dashboard, variables filled in: of panels, of annotations, and what variables look at."""
+    """All PromQL of a dashboard with variables filled in: of panels, of annotations and of variables."""
     dashboard = read_dashboard(name)
     values = defaults(dashboard) | {"check": "shop"}
     for question in questions(dashboard):
@@ -91,7 +91,7 @@ def expressions(name: str) -> Iterator[str]:
 
 
 def metrics_of(selector: promql.VectorSelector) -> list[str]:
-    """The names of the metrics that a selector chooses from the known ones."""
+    """The names of the known metrics that a selector matches."""
     if selector.name:
         return [selector.name]
     patterns = [each.value for each in selector.matchers.matchers if each.name == "__name__"]
@@ -99,7 +99,7 @@ def metrics_of(selector: promql.VectorSelector) -> list[str]:
 
 
 def labels_of(node: promql.Expr) -> set[str]:
-    """The labels that the series have which an expression gives."""
+    """The labels of the series that an expression returns."""
     match node:
         case promql.VectorSelector():
             return {*ON_EVERY_SERIES, *chain.from_iterable(KNOWN.get(metric, ()) for metric in metrics_of(node))}
@@ -123,12 +123,12 @@ def labels_of(node: promql.Expr) -> set[str]:
 
 
 def takes_away(node: promql.AggregateExpr) -> bool:
-    """Whether an aggregation names the labels that its series do not have: `without`."""
+    """Whether an aggregation excludes labels: `without`."""
     return node.modifier is not None and node.modifier.type == promql.AggModifierType.Without
 
 
 def unknown_in(expression: promql.Expr) -> set[str]:
-    """What an expression names that the exporter does not have: metrics, and labels where they are looked for."""
+    """The metrics and labels in an expression that the exporter does not have."""
     unknown: set[str] = set()
 
     def visit(node: promql.Expr) -> None:
@@ -148,21 +148,21 @@ def unknown_in(expression: promql.Expr) -> set[str]:
 
 
 def test_committed_dashboards_are_current() -> None:
-    """The committed JSON is, byte for byte, what the code writes: `python -m grafana.build` after a change."""
+    """The committed JSON is byte for byte the output of the code: run `python -m grafana.build` after a change."""
     written = files()
     assert {path: path.read_text(encoding="utf-8") for path in written} == written
 
 
-def test_no_other_dashboards_lie_about() -> None:
-    """Every JSON file among the dashboards is one that the code writes."""
+def test_there_are_no_other_dashboards() -> None:
+    """The code writes every JSON file in the directory."""
     written = set(files())
     assert set(next(iter(written)).parent.glob("*.json")) == written
     assert {path.stem for path in written} == set(NAMES)
 
 
 @every_dashboard
-def test_grafanas_own_types_know_everything_in_it(name: str) -> None:
-    """Decoding with Grafana's types and encoding again loses nothing, so that no key is misspelt."""
+def test_grafanas_own_types_know_every_key(name: str) -> None:
+    """Decoding with Grafana's types and encoding again loses nothing, so no key is misspelt."""
     dashboard = read_dashboard(name)
     again = json.loads(json.dumps(Dashboard.from_json(dashboard), cls=JSONEncoder))
     for link in (*again["links"], *again["annotations"]["list"]):
@@ -171,13 +171,13 @@ def test_grafanas_own_types_know_everything_in_it(name: str) -> None:
 
 
 def test_uids_are_unique_and_stable() -> None:
-    """Links from outside keep working: the uid of a dashboard is its name with the product's before it."""
+    """External links keep working: the uid of a dashboard is its name after a prefix."""
     assert [read_dashboard(name)["uid"] for name in NAMES] == [f"nyxmon-{name}" for name in NAMES]
 
 
 @every_dashboard
-def test_panels_are_whole(name: str) -> None:
-    """Each panel has a unique id, a title, a description, queries with letters of their own, and a data source."""
+def test_panels_are_complete(name: str) -> None:
+    """Each panel has a unique id, a title, a description, queries with different letters, and a data source."""
     found = [panel for panel in panels(read_dashboard(name)) if panel["type"] != "row"]
     ids = Counter(panel["id"] for panel in panels(read_dashboard(name)))
     assert [one for one, count in ids.items() if count > 1] == []
@@ -192,7 +192,7 @@ def test_panels_are_whole(name: str) -> None:
 
 @every_dashboard
 def test_panels_fill_the_grid_without_overlap(name: str) -> None:
-    """No two panels share a cell, and every line of panels is as wide as the page."""
+    """No two panels overlap, and every line of panels is as wide as the page."""
     for group in _groups(read_dashboard(name)):
         cells = Counter(
             (x, y)
@@ -212,7 +212,7 @@ def _groups(dashboard: dict[str, Any]) -> list[list[dict[str, Any]]]:
 
 @every_dashboard
 def test_every_expression_is_promql_about_what_the_exporter_has(name: str) -> None:
-    """Each expression parses, and names only metrics and labels of the catalogue."""
+    """Each expression can be parsed, and contains only metrics and labels of the catalogue."""
     assert {text: unknown for text in expressions(name) if (unknown := unknown_in(promql.parse(text)))} == {}
 
 
@@ -229,13 +229,13 @@ def test_every_expression_is_promql_about_what_the_exporter_has(name: str) -> No
     ],
 )
 def test_what_the_exporter_does_not_have_is_found(wrong: str, unknown: set[str]) -> None:
-    """The test above finds metrics and labels that are not there, also labels that an aggregation has taken away."""
+    """The test above finds unknown metrics and labels, also those that an aggregation has removed."""
     assert unknown_in(promql.parse(wrong)) == unknown
 
 
 @every_dashboard
-def test_what_is_shown_of_series_is_there(name: str) -> None:
-    """Each label in a legend or at the head of a column is one that the query's series have."""
+def test_shown_labels_exist(name: str) -> None:
+    """Each label in a legend or a column head belongs to the query's series."""
     dashboard = read_dashboard(name)
     values = defaults(dashboard) | {"check": "shop"}
     for panel in panels(dashboard):
@@ -249,7 +249,7 @@ def test_what_is_shown_of_series_is_there(name: str) -> None:
 
 @every_dashboard
 def test_links_lead_somewhere(name: str) -> None:
-    """Every address in a dashboard is that of another of these dashboards, or of a page of the exporter."""
+    """Every address in a dashboard is that of another dashboard here, or of a page of the exporter."""
     text = json.dumps(read_dashboard(name))
     addresses = re.findall(r'"url": "([^"]*)"', text)
     uids = {f"nyxmon-{one}" for one in NAMES}
@@ -261,7 +261,7 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 def has_numbers(prometheus: Prometheus, question: Question, values: dict[str, str]) -> bool:
-    """Whether Prometheus answers a query with at least one number."""
+    """Whether Prometheus returns at least one number for a query."""
     now = time.time()
     if question.instant:
         found = prometheus.api("query", query=fill(question.expression, values), time=str(now))["result"]
@@ -273,7 +273,7 @@ def has_numbers(prometheus: Prometheus, question: Question, values: dict[str, st
 
 
 def unanswered(prometheus: Prometheus, name: str, **chosen: str) -> set[tuple[str, str]]:
-    """The panels and queries without numbers; where the dashboard is about one check, for any of them."""
+    """The panels and queries without numbers; for a dashboard about one check, any check will do."""
     dashboard = read_dashboard(name)
     values = defaults(dashboard) | chosen
     known = prometheus.api("label/check/values", **{"match[]": "probe_status"})
@@ -286,15 +286,15 @@ def unanswered(prometheus: Prometheus, name: str, **chosen: str) -> set[tuple[st
 
 
 @every_dashboard
-def test_every_query_is_answered(scene: Scene, demo_prometheus: Prometheus, name: str) -> None:
-    """With everything selected, each query of each panel gives numbers, in one of two installations."""
+def test_every_query_returns_numbers(scene: Scene, demo_prometheus: Prometheus, name: str) -> None:
+    """With everything selected, each query of each panel returns numbers in one of two installations."""
     found = at_last(lambda: unanswered(scene.prometheus, name) & unanswered(demo_prometheus, name), set())
     assert found == set()
 
 
 @every_dashboard
 def test_discovered_targets_are_enough(scene: Scene, demo_prometheus: Prometheus, name: str) -> None:
-    """Each query is answered as well where Prometheus has only the job that discovers checks."""
+    """Each query also returns numbers if Prometheus has only the job that discovers checks."""
     job = "nyxmon-checks"
     found = at_last(
         lambda: unanswered(scene.prometheus, name, job=job) & unanswered(demo_prometheus, name, job=job), set()
@@ -303,7 +303,7 @@ def test_discovered_targets_are_enough(scene: Scene, demo_prometheus: Prometheus
 
 
 def test_checks_in_maintenance_are_counted_apart(demo_prometheus: Prometheus) -> None:
-    """A check that fails in its maintenance window is neither failing nor without result."""
+    """A check that fails in its maintenance window counts neither as failing nor as one without result."""
     dashboard = read_dashboard("overview")
     values = defaults(dashboard) | {"job": "nyxmon"}
     by_panel = {question.panel: question.expression for question in questions(dashboard)}
@@ -317,7 +317,7 @@ def test_checks_in_maintenance_are_counted_apart(demo_prometheus: Prometheus) ->
 
 
 def test_an_exporter_counts_once_however_many_targets_it_is(scene: Scene) -> None:
-    """The exporter is one although each of its checks is a target."""
+    """The exporter counts once, even if each of its checks is a target."""
     dashboard = read_dashboard("runner")
     expression = next(one.expression for one in questions(dashboard) if one.panel == "Exporters")
     values = defaults(dashboard) | {"job": "nyxmon-checks"}
@@ -340,7 +340,7 @@ def test_an_exporter_counts_once_however_many_targets_it_is(scene: Scene) -> Non
 def test_an_exporter_counts_once_however_many_jobs_scrape_it(
     tmp_path: Path, panel: str, series: str, values: str, sample: dict[str, object]
 ) -> None:
-    """Checks with intervals of their own make several jobs, each with all that the exporter tells of itself."""
+    """Checks with their own intervals need several jobs, each of which has the exporter's own metrics."""
     dashboard = read_dashboard("runner")
     expression = next(one.expression for one in questions(dashboard) if one.panel == panel)
     jobs = ("nyxmon", "nyxmon-1m")
@@ -353,7 +353,7 @@ def test_an_exporter_counts_once_however_many_jobs_scrape_it(
 
 @every_dashboard
 def test_every_variable_offers_something(scene: Scene, name: str) -> None:
-    """Each variable that asks Prometheus has values to choose from."""
+    """Each variable with a query has values."""
     dashboard = read_dashboard(name)
     values = defaults(dashboard)
 
@@ -365,7 +365,7 @@ def test_every_variable_offers_something(scene: Scene, name: str) -> None:
 
 
 def test_checks_are_chosen_by_a_label_of_the_configuration(scene: Scene) -> None:
-    """The variable offers the checks which the configuration gives the label, and no others."""
+    """The variable lists exactly the checks to which the configuration gives the label."""
     dashboard = read_dashboard("overview")
     values = defaults(dashboard) | {"label": "team", "value": "web"}
     check = next(one for one in variables(dashboard, "query") if one["name"] == "check")
@@ -374,7 +374,7 @@ def test_checks_are_chosen_by_a_label_of_the_configuration(scene: Scene) -> None
 
 
 def test_a_check_that_two_jobs_see_counts_once(scene: Scene) -> None:
-    """The numbers of the overview are those of the checks, although each comes to Prometheus twice."""
+    """The overview counts each check once, even if Prometheus scrapes it twice."""
     dashboard = read_dashboard("overview")
     values = defaults(dashboard)
     by_panel = {question.panel: question.expression for question in questions(dashboard)}

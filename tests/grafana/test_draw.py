@@ -1,4 +1,4 @@
-"""The pictures: everything that a dashboard shows is drawn, and numbers are written as people read them."""
+"""The pictures: every panel of a dashboard is drawn, and numbers are readable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_panel_is_drawn(scene: Scene, name: str) -> None:
-    """Each panel and each row stands on the page, and none says that it has no data."""
+    """Each panel and each row is on the page, and none is without data."""
     dashboard = read_dashboard(name)
 
     def missing() -> list[str]:
@@ -50,5 +50,5 @@ def test_every_panel_is_drawn(scene: Scene, name: str) -> None:
     ],
 )
 def test_numbers_are_written_with_their_unit(value: float, unit: str, decimals: int | None, text: str) -> None:
-    """A value is written in the unit that its panel asks for."""
+    """A value has the unit that its panel configures."""
     assert format_value(value, unit, decimals) == text

@@ -53,7 +53,7 @@ class Firing(NamedTuple):
 
 
 def always_firing(links: dict[str, str]) -> dict[str, Any]:
-    """The shipped rules with their annotations, and expressions that hold at once."""
+    """The shipped rules with their annotations, and with expressions that are always true."""
     groups = [group for path in RULE_FILES for group in read_yaml(path)["groups"]]
     for group in groups:
         group["interval"] = "200ms"
@@ -69,14 +69,14 @@ def always_firing(links: dict[str, str]) -> dict[str, Any]:
 
 
 def firing(prometheus: Prometheus) -> dict[str, dict[str, str]]:
-    """The annotations of the alerts that fire, by name, once they have a link."""
+    """The annotations of the firing alerts, by name, once they have a link."""
     found = prometheus.api("alerts")["alerts"]
     return {one["labels"]["alertname"]: one["annotations"] for one in found if one["annotations"]["runbook_url"]}
 
 
 @pytest.fixture(scope="module", params=["instance", "external"])
 def all_firing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firing]:
-    """Every alert fires, with links to the address that Prometheus scrapes or to a set one."""
+    """Every alert fires, with links either to the scraped address or to a configured one."""
     place = tmp_path_factory.mktemp("links")
     (place / "prometheus").mkdir()
     checks = {"checks": [{"name": ODD, "type": "tcp", "target": "127.0.0.1:1", "labels": {"group": "a b"}}]}
@@ -101,7 +101,7 @@ def all_firing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 def test_every_link_of_every_alert_leads_somewhere(all_firing: Firing) -> None:
-    """The check's page answers 200 and is about the check; dashboard, variables and heading exist."""
+    """The check's page answers 200 and is about the check; the dashboard, its variables and the heading exist."""
     headings = re.findall(r"^### (\w+)$", (GRAFANA / "README.md").read_text("utf-8"), re.MULTILINE)
     anchors = {heading.lower() for heading in headings}
     boards = dashboards()
@@ -124,7 +124,7 @@ def test_every_link_of_every_alert_leads_somewhere(all_firing: Firing) -> None:
 
 
 def test_every_alert_has_texts_without_a_mistake_in_a_template(all_firing: Firing) -> None:
-    """Prometheus writes the mistake in the place of the text."""
+    """Otherwise, Prometheus would put the error message into the text."""
     for texts in all_firing.annotations.values():
         assert not any("error expanding template" in text for text in texts.values())
         assert all(texts.values())

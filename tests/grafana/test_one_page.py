@@ -74,7 +74,7 @@ def in_haste(text: str) -> str:
 
 
 def checks_of_first(url: str) -> str:
-    """A check that stays well, one that fails alone, and a group that fails as a whole."""
+    """A check that stays healthy, one that fails alone, and a group that fails as a whole."""
     paths = ", ".join(f"/group-{number}" for number in range(GROUP_SIZE))
     return f"""
 defaults: {{timeout: 400ms}}
@@ -91,7 +91,7 @@ checks:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    """Everything is well, and Prometheus has seen it."""
+    """All checks are healthy, and Prometheus has scraped them."""
     script = {path: respond(200) for path in ("/home", "/billing", *(f"/group-{n}" for n in range(GROUP_SIZE)))}
     with ExitStack() as servers:
         url = servers.enter_context(run_http_server(script)).url("")
@@ -128,8 +128,8 @@ def told(receiver: Receiver) -> list[Told]:
     )
 
 
-def test_durations_are_divided_wherever_they_stand() -> None:
-    """Keys, ranges with several units, subqueries and offsets, but no numbers that are not durations."""
+def test_all_durations_are_divided() -> None:
+    """This includes keys, ranges with several units, subqueries and offsets, but not other numbers."""
     rules = "interval: 1m\nfor: 90s\nkeep_firing_for: 5m\nexpr: a[1h5m] offset 1h > 21 * 86400 or b[6h:30s] # 5m"
     assert in_haste(rules) == (
         "interval: 2000ms\nfor: 3000ms\nkeep_firing_for: 10000ms\n"
@@ -139,7 +139,7 @@ def test_durations_are_divided_wherever_they_stand() -> None:
 
 
 def test_an_outage_is_one_page_and_one_end(scene: Scene) -> None:
-    """A check, a group of many checks and an exporter fail for half an hour, recover, and stay well."""
+    """A check, a group of many checks and an exporter fail for half an hour, recover, and stay healthy."""
     paths = [path for path in scene.script if path != "/home"]
     for path in paths:
         scene.script[path] = respond(503)

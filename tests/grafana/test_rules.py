@@ -1,4 +1,4 @@
-"""grafana/rules: promtool accepts them, every alert is tested whole, and what they name exists."""
+"""grafana/rules: promtool accepts them, every alert is tested completely, and everything that they name exists."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Moment(NamedTuple):
-    """One look at an alert in a unit test: when, and the severities it fires with."""
+    """One sample of an alert in a unit test: its time, and the severities of the firing alerts."""
 
     test: str
     seconds: int
@@ -40,7 +40,7 @@ class Moment(NamedTuple):
 
 
 def moments(alert_name: str) -> list[Moment]:
-    """All looks at an alert, in the order of time within each test."""
+    """All samples of an alert, in the order of time within each test."""
     found = [
         Moment(test["name"], seconds(look["eval_time"]), severities(look))
         for path in RULE_TEST_FILES
@@ -52,17 +52,17 @@ def moments(alert_name: str) -> list[Moment]:
 
 
 def seconds(duration: str) -> int:
-    """Seconds of a duration of one unit, such as `90m`."""
+    """The seconds of a duration with one unit, such as `90m`."""
     return int(duration[:-1]) * UNITS[duration[-1]]
 
 
 def severities(look: dict[str, Any]) -> tuple[str, ...]:
-    """The severities that are expected to fire."""
+    """The severities that should fire."""
     return tuple(sorted({alert["exp_labels"]["severity"] for alert in look["exp_alerts"]}))
 
 
 def test_promtool_accepts_the_rules() -> None:
-    """Syntax and lint of all rule files, nothing to complain about."""
+    """Promtool finds no fault in the syntax and lint of all rule files."""
     said = promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, RULE_FILES))
     assert re.findall(r"SUCCESS: (\d+) rules", said) == [
         str(sum(len(group["rules"]) for group in read_yaml(path)["groups"])) for path in RULE_FILES
@@ -71,18 +71,18 @@ def test_promtool_accepts_the_rules() -> None:
 
 @pytest.mark.parametrize("path", RULE_TEST_FILES, ids=lambda path: path.stem)
 def test_rules_do_what_their_unit_tests_say(path: Path) -> None:
-    """The tests of a rule file hold in promtool's own engine."""
+    """The tests of a rule file pass in promtool's own engine."""
     assert "SUCCESS" in promtool("test", "rules", str(path))
 
 
 def test_every_rule_file_has_unit_tests() -> None:
-    """Rules and their tests have the same names."""
+    """Rule files and test files have the same names."""
     assert [path.name for path in RULE_TEST_FILES] == [path.name for path in RULE_FILES]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_alert_is_seen_to_wait_to_fire_and_to_end(name: str) -> None:
-    """Each alert is silent before it fires and silent afterwards in one test, with each of its severities."""
+def test_every_alert_is_tested_before_during_and_after(name: str) -> None:
+    """Within one test, each alert is silent before it fires and silent afterwards, with each of its severities."""
     seen = set()
     for _, looks in groupby(moments(name), key=lambda moment: moment.test):
         fired = [look.severities for look in looks]
@@ -92,8 +92,8 @@ def test_every_alert_is_seen_to_wait_to_fire_and_to_end(name: str) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
-def test_every_alert_says_what_how_bad_and_where_to_look(alert: Alert) -> None:
-    """Severity is the only label set. Alerts of one check have a link to its page; all links are from links.yml."""
+def test_every_alert_has_summary_severity_and_links(alert: Alert) -> None:
+    """Severity is the only additional label. Alerts of one check link to its page; all links come from links.yml."""
     assert alert.labels.keys() == {"severity"}
     assert alert.labels["severity"] in SEVERITIES
     is_of_check = re.match("Nyxmon(Check|Certificate|ErrorBudget|DnsAnswers)", alert.name)
@@ -122,21 +122,21 @@ def test_every_metric_in_the_rules_exists() -> None:
     assert recorded - used == set()
 
 
-def test_all_resolver_threads_are_as_many_as_there_may_be() -> None:
-    """The rule has the number that the exporter has."""
+def test_the_rule_has_the_number_of_resolver_threads() -> None:
+    """The rule contains the exporter's number of threads."""
     (alert,) = (alert for alert in ALERTS if alert.name == "NyxmonResolverThreadsBusy")
     assert alert.expression.strip() == f"{catalogue.RESOLVER_THREADS.name} >= {MAX_RESOLVER_THREADS}"
 
 
-def test_the_readme_tells_what_to_do_about_every_alert() -> None:
-    """Each runbook link has its place there, and no alert is told of that does not exist."""
+def test_the_readme_has_a_runbook_for_every_alert() -> None:
+    """Each runbook link has a heading there, and no alert without a rule is described."""
     headings = re.findall(r"^### (Nyxmon\w+)$", (ROOT / "grafana" / "README.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(headings) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
 def test_every_link_leads_to_a_dashboard_that_understands_it(alert: Alert) -> None:
-    """The dashboard exists, and each variable in the link is one of its own."""
+    """The dashboard exists, and has each variable in the link."""
     _, _, template = alert.annotations["dashboard_url"].partition("{{ .Labels.grafana_url }}")
     link = urlsplit(re.sub(r"{{.*?}}", "x", template.removesuffix("{{ end }}")))
     board = dashboards()[link.path.removeprefix("/d/")]

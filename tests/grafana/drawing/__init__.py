@@ -1,1 +1,1 @@
-"""Draws dashboards for the README: their queries, a Prometheus' answers, lines drawn by hand. No Grafana is in it."""
+"""Draws dashboards for the README from their queries and a Prometheus' answers, without Grafana."""

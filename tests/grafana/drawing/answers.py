@@ -1,4 +1,4 @@
-"""What Prometheus answers to the queries of a panel."""
+"""Prometheus' answers to the queries of a panel."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Span(NamedTuple):
 
     @property
     def duration(self) -> float:
-        """Its length in seconds."""
+        """Its duration in seconds."""
         return self.end - self.start
 
 
 class Series(NamedTuple):
-    """One series of an answer; `points` are times and values, without those that are not a number."""
+    """One series of an answer; `points` are times and values, without NaN."""
 
     letter: str
     name: str
@@ -51,7 +51,7 @@ def span_of(end: float, duration: float) -> Span:
 
 
 def times(span: Span, scrape_seconds: float) -> dict[str, str]:
-    """What Grafana would put for its own variables."""
+    """The values of Grafana's own variables."""
     rate = max(span.step + scrape_seconds, 4 * scrape_seconds)
     return {
         "__interval": f"{span.step:.0f}s",

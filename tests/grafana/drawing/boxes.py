@@ -1,4 +1,4 @@
-"""Panels about one moment as HTML: big numbers, bars with names, tables."""
+"""Panels about one moment as HTML: big numbers, named bars, tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = dict[str, str | float]
 
 
 def draw_number(panel: Mapping[str, Any], found: Sequence[Series]) -> str:
-    """One number, or the names of the series."""
+    """Draw one number, or the names of the series."""
     if not found:
         return f'<div class="number">{escape(panel["fieldConfig"]["defaults"].get("noValue", "No data"))}</div>'
     is_named = panel["options"]["textMode"] == "name"
@@ -35,7 +35,7 @@ def draw_number(panel: Mapping[str, Any], found: Sequence[Series]) -> str:
 
 
 def draw_ranking(panel: Mapping[str, Any], found: Sequence[Series]) -> str:
-    """A bar for each series."""
+    """Draw a bar for each series."""
     least = panel["fieldConfig"]["defaults"].get("min", 0.0)
     most = panel["fieldConfig"]["defaults"].get("max", max((series.latest for series in found), default=1.0)) or 1.0
     rows = []
@@ -51,7 +51,7 @@ def draw_ranking(panel: Mapping[str, Any], found: Sequence[Series]) -> str:
 
 
 def draw_table(panel: Mapping[str, Any], found: Sequence[Series]) -> str:
-    """A table, its rows merged and its columns arranged as the panel's transformations say."""
+    """Draw a table with merged rows and with its columns arranged by the panel's transformations."""
     rows = _merged(found, single=len(panel["targets"]) == 1)
     if not rows:
         return '<div class="number">No data</div>'
@@ -84,7 +84,7 @@ def _cell(look: Look, value: str | float | None) -> str:
 
 
 def _merged(found: Sequence[Series], *, single: bool) -> list[Row]:
-    """One row for all series that agree in the labels which all answers have."""
+    """One row for all series that agree in the labels that all answers have."""
     by_letter: dict[str, set[str]] = {}
     for series in found:
         by_letter.setdefault(series.letter, set()).update(series.labels)

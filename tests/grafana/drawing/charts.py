@@ -20,7 +20,7 @@ _INK = "#9aa3b0"
 
 
 class Area(NamedTuple):
-    """Where values are drawn: a time range and a range of values on a picture with room for an axis at the left."""
+    """The area of values: a time range and a range of values on a picture with room for an axis at the left."""
 
     span: Span
     least: float
@@ -30,17 +30,17 @@ class Area(NamedTuple):
     height: float
 
     def x(self, time: float) -> float:
-        """Place of a time."""
+        """The place of a time."""
         return self.left + (self.width - self.left - 8) * (time - self.span.start) / self.span.duration
 
     def y(self, value: float) -> float:
-        """Place of a value."""
+        """The place of a value."""
         room = self.height - _BOTTOM - 8
         return 8 + room * (1 - (value - self.least) / ((self.most - self.least) or 1))
 
 
 def draw_curves(panel: Mapping[str, Any], found: Sequence[Series], span: Span, width: float, height: float) -> str:
-    """Lines, or areas upon each other, with a legend."""
+    """Lines, or stacked areas, with a legend."""
     custom = panel["fieldConfig"]["defaults"]["custom"]
     is_stacked = custom.get("stacking", {}).get("mode") == "normal"
     layers = list(_layers(found, is_stacked=is_stacked))
@@ -129,7 +129,7 @@ def _pieces(points: Sequence[tuple[float, float, float]], step: float) -> Iterat
 
 
 def _runs(points: Sequence[tuple[float, float]], step: float) -> Iterator[tuple[float, float, float]]:
-    """Begin, end and value of each stretch in which a value stays the same and no step is missing."""
+    """Start, end and value of each stretch with one value and no missing step."""
     start, last, value = points[0][0], points[0][0], points[0][1]
     for time, other in points[1:]:
         if other != value or time - last > 1.5 * step:

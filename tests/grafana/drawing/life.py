@@ -1,4 +1,4 @@
-"""What happens to the targets while a picture is taken: they vary, slow down, fail in several ways, and recover."""
+"""The behaviour of the targets while a picture is taken: they vary, slow down, fail in several ways, and recover."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _random = random.Random(7)
 
 
 def live(targets: Targets, seconds: float) -> None:
-    """Let things happen for so many seconds."""
+    """Run the events for so many seconds."""
     _calm(targets)
     begin = time.monotonic()
     for share, happen in _EVENTS:
@@ -35,7 +35,7 @@ def live(targets: Targets, seconds: float) -> None:
 
 
 def _after(median_seconds: float, act: Act) -> Act:
-    """Do it after a time that varies as times do: mostly about the median, sometimes much more, never for ever."""
+    """Answer after a time with a usual distribution: mostly near the median, sometimes much later, never endlessly."""
 
     def wait(connection: socket.socket, request: Request) -> None:
         time.sleep(min(_random.lognormvariate(0, 0.35) * median_seconds, 0.55))

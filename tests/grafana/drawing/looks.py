@@ -1,4 +1,4 @@
-"""How a panel wants its values to look: units, colours by value, words; read from its field configuration."""
+"""The look of a panel's values, read from its field configuration: units, colours by value, words."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ _COUNTS = ((1.0, ""), (1e3, "K"), (1e6, "M"))
 
 
 class Look(NamedTuple):
-    """How the values of one series or column are shown."""
+    """The look of the values of one series or column."""
 
     properties: Mapping[str, Any]
 
     @property
     def title(self) -> str:
-        """The head of a column; empty when it has none of its own."""
+        """The head of a column; empty if it has no special one."""
         return str(self.properties.get("displayName", ""))
 
     def text(self, value: float) -> str:
-        """The value as it is shown."""
+        """The value as shown."""
         words = self._mapping(value)
         return str(words["text"]) if words else format_value(value, self.unit, self.properties.get("decimals"))
 
     def colour(self, value: float) -> str:
-        """The colour that the value has."""
+        """The colour of the value."""
         if words := self._mapping(value):
             return COLOURS[words["color"]]
         colour = "text"
@@ -63,7 +63,7 @@ class Look(NamedTuple):
 
     @property
     def fixed_colour(self) -> str | None:
-        """The colour that a series always has; None when it gets one by its name."""
+        """The fixed colour of a series; None if it depends on the name."""
         fixed = self.properties.get("color", {}).get("fixedColor")
         return COLOURS[fixed] if fixed else None
 
@@ -80,7 +80,7 @@ class Look(NamedTuple):
 
 
 def look_of(panel: Mapping[str, Any], *, name: str = "", letter: str = "") -> Look:
-    """How a panel wants a series, or a column, to look."""
+    """The look that a panel configures for a series or a column."""
     config = panel["fieldConfig"]
     properties = dict(config["defaults"])
     for override in config["overrides"]:
@@ -91,7 +91,7 @@ def look_of(panel: Mapping[str, Any], *, name: str = "", letter: str = "") -> Lo
 
 
 def colours_of(panel: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
-    """The colours of a panel's series: by their names, and different ones as long as there are enough."""
+    """The colours of a panel's series: by their names, and different as long as there are enough."""
     chosen: dict[str, str] = {}
     for name in names:
         first = zlib.crc32(name.encode()) % len(_PALETTE)

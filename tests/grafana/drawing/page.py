@@ -1,4 +1,4 @@
-"""A dashboard as one HTML page: its panels where its grid has them, closed rows closed."""
+"""A dashboard as one HTML page: its panels at their places in the grid, closed rows closed."""
 
 from __future__ import annotations
 

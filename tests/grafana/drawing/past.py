@@ -61,7 +61,7 @@ class Past:
         return self._now - self.hours * 3600 + (moment - self._begin) * self.haste
 
     def add(self, page: str, begin: float, seconds: float) -> None:
-        """Add a page that was asked for at a Unix time, and came after so many seconds."""
+        """Add a page that was requested at a Unix time and took so many seconds."""
         now = round(self._moved(begin) / SCRAPE_SECONDS) * SCRAPE_SECONDS
         if now == self.end:
             return
@@ -83,7 +83,7 @@ class Past:
                 self._add("ALERTS_FOR_STATE", alert, since[labels], now)
 
     def write(self, directory: Path) -> None:
-        """Write all pages as blocks of a Prometheus' storage."""
+        """Write all pages as blocks of Prometheus' storage."""
         directory.parent.mkdir(parents=True, exist_ok=True)
         file = directory.with_suffix(".openmetrics")
         file.write_text("\n".join((*self._lines, "# EOF\n")), encoding="utf-8")
