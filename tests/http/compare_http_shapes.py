@@ -1,4 +1,4 @@
-"""What the exporter, blackbox_exporter and curl make of odd responses: `python -m tests.http.compare_http_shapes`.
+"""Odd responses in the exporter, blackbox_exporter and curl: `python -m tests.http.compare_http_shapes`.
 
 One line per shape: what each of them makes of it, "not installed" for a program that is missing.
 """
@@ -92,7 +92,7 @@ SHAPES: tuple[Shape, ...] = (
 
 
 def compare() -> list[Row]:
-    """Have every shape asked for by all three."""
+    """Let all three request every shape."""
     with ExitStack() as stack, ThreadPoolExecutor(_AT_ONCE) as pool:
         urls = stack.enter_context(_serving())
         blackbox = stack.enter_context(_blackbox_if_installed())
@@ -104,7 +104,7 @@ def compare() -> list[Row]:
 
 @contextmanager
 def _serving() -> Iterator[list[str]]:
-    """Serve every shape; give their URLs."""
+    """Serve every shape; yield their URLs."""
     plain = {**{name: sent for name, (sent, _) in {**UNUSUAL, **ODD, **REFUSED}.items()}, **MALFORMED}
     binary = {**{name: sent for name, (sent, _) in HTTP2_ODD.items()}, **HTTP2_MALFORMED}
     closings = {name: sent for name, (sent, _) in CLOSINGS.items()}
@@ -187,7 +187,7 @@ def _is_installed(program: str) -> bool:
 
 
 def main() -> int:
-    """Print a line per shape; 1 when the exporter makes of one what it should not."""
+    """Print a line per shape; return 1 if the exporter treats one of them wrongly."""
     rows = compare()
     sys.stdout.write(f"{'shape':72} {'blackbox_exporter':18} {'curl':14} exporter\n")
     for shape, ours, blackbox, curl in rows:

@@ -103,7 +103,7 @@ SHAPES: tuple[Shape, ...] = (
 
 
 def compare() -> list[Row]:
-    """Have every redirect followed by all three."""
+    """Let all three follow every redirect."""
     script = Always()
     with run_http_server(script) as proxy, ExitStack() as stack:
         clients = [stack.enter_context(start(proxy)) for start in (_exporter, _blackbox, _curl)]
@@ -165,7 +165,7 @@ def _is_installed(program: str) -> bool:
 
 
 def main() -> int:
-    """Print a line per shape; 1 when the exporter does not make the request it should."""
+    """Print a line per shape; return 1 if the exporter makes another request than it should."""
     rows = compare()
     for shape, ours, blackbox, curl in rows:
         wrong = "" if ours == shape.wanted else f" <- should be {shape.wanted!a}"

@@ -1,4 +1,4 @@
-"""What the tests of HTTP/3 share: one exchange with fewer words."""
+"""Shared by the tests of HTTP/3: one exchange in a single call."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Outcome(NamedTuple):
 
     @property
     def answer(self) -> tuple[CheckFailed | None, int, str, bytes]:
-        """How it failed, status, version and body."""
+        """Its failure, status, version and body."""
         return self.failure, self.exchange.status, self.exchange.http_version, self.exchange.body
 
     @property
     def why(self) -> str:
-        """The failure as texts have it; empty without one."""
+        """The failure as text; empty without one."""
         return "" if self.failure is None else f"{self.failure.reason}: {self.failure.detail}"
 
 
@@ -91,7 +91,7 @@ async def ask(
 
 
 def _end_when(condition: Callable[[], object], limit: asyncio.Timeout) -> None:
-    """Look now and again whether a condition holds, and end the time that is left when it does."""
+    """Poll a condition, and end the time that is left when it holds."""
     loop = asyncio.get_running_loop()
     if limit.when() is None or limit.expired():
         return

@@ -1,4 +1,4 @@
-"""Responses that keep to the grammar of HTTP in part only, byte for byte, and what is to be made of each.
+"""Responses that break the grammar of HTTP in some detail, byte for byte, and how the exporter should treat each.
 
 The tests of the versions of HTTP use them, and the comparison with other clients.
 """

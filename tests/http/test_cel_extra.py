@@ -1,4 +1,4 @@
-"""The extra `cel`: it is loaded only for CEL expressions, and the error without it names the remedy."""
+"""The extra `cel`: loaded only for CEL expressions; the error without it says what to install."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def without_extra(tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_check_with_an_expression_asks_for_it(tmp_path: Path, without_extra: dict[str, str]) -> None:
-    """A configuration with an expression is refused at load, at its place, with the command that brings the extra."""
+    """A configuration with an expression is rejected at its place, with the command that installs the extra."""
     (tmp_path / "checks.yml").write_text(CHECKS)
     outcome = run_command("--config.check", "--config.file=checks.yml", directory=tmp_path, **without_extra)
     told = f'checks.yml:1:80: checks[0].expect[0].cel: "body.up" {NEEDED}\n'
@@ -35,7 +35,7 @@ def test_a_check_with_an_expression_asks_for_it(tmp_path: Path, without_extra: d
 
 
 def test_a_module_with_an_expression_asks_for_it(tmp_path: Path, without_extra: dict[str, str]) -> None:
-    """Modules of blackbox_exporter are refused in the same way."""
+    """Modules of blackbox_exporter are rejected in the same way."""
     (tmp_path / "blackbox.yml").write_text(MODULES)
     outcome = run_command("--config.check", "--blackbox.config.file=blackbox.yml", directory=tmp_path, **without_extra)
     place = "blackbox.yml:1:71: modules.m.http.fail_if_body_json_not_matches_cel"
@@ -53,5 +53,5 @@ def loaded_without_expressions() -> bool:
 
 
 def test_without_expressions_the_library_is_not_loaded() -> None:
-    """The import takes as long as the start of the exporter, so it happens only if a check needs it."""
+    """The import takes as long as the exporter's start, so it happens only if a check needs it."""
     assert alone(loaded_without_expressions) is False

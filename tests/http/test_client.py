@@ -1,4 +1,4 @@
-"""httpx over our transport, requests as they are sent, and other people's clients."""
+"""httpx over the exporter's transport, requests as they are sent, and other httpx clients."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def written(method: str, url: str, **options: object) -> list[bytes]:
 
 
 def test_a_request_is_written_once_and_completely() -> None:
-    """The request line has path and query, headers are as given, and the connection ends with the answer."""
+    """The request line has path and query, headers are sent as given, and the connection ends after the response."""
     assert written("GET", "http://shop.example:8080/a%20b?c=d#e", headers={"X-Name": "ü".encode()}) == [
         b"GET /a%20b?c=d HTTP/1.1",
         b"Host: shop.example:8080",
@@ -65,7 +65,7 @@ def test_a_body_has_its_length() -> None:
 
 
 def test_framing_is_not_taken_from_elsewhere() -> None:
-    """What a request says about its own framing is replaced, but for an offer to switch protocols."""
+    """Framing headers of a request are replaced, except for an offer to switch protocols."""
     headers = {"Connection": "keep-alive", "Transfer-Encoding": "chunked", "Content-Length": "5", "Keep-Alive": "x"}
     assert written("GET", "http://x.example/", headers=headers) == [
         b"GET / HTTP/1.1",
@@ -80,7 +80,7 @@ def test_framing_is_not_taken_from_elsewhere() -> None:
 
 @pytest.mark.parametrize("value", [b"a\r\nX: b", b"a\nb", b"a\rb", b"a\x00b"])
 def test_a_header_cannot_break_out_of_its_line(value: bytes) -> None:
-    """A header that would become two is a fault of the program, and is never sent."""
+    """A header with a line break is a defect of the program, and is never sent."""
     with pytest.raises(ValueError, match="line break or a NUL"):
         written("GET", "http://x.example/", headers=[(b"X-Y", value)])
     with pytest.raises(ValueError, match="line break or a NUL"):
@@ -99,7 +99,7 @@ def test_a_header_cannot_break_out_of_its_line(value: bytes) -> None:
     ],
 )
 def test_a_url_says_where_to_connect(url: str, place: tuple[str, int, bool]) -> None:
-    """Host, port and whether TLS is spoken follow from the URL."""
+    """The host, the port and whether TLS is used follow from the URL."""
     wire = wire_request(httpx.Request("GET", url), OPTIONS_BY_DEFAULT)
     assert (*wire.endpoint, wire.secure) == place
 
@@ -108,7 +108,7 @@ def test_a_url_says_where_to_connect(url: str, place: tuple[str, int, bool]) -> 
     "headers", [None, [("Host", "[fe80::1%25eth0]:8080")], [("host", "[fe80::1%eth0]:8080")]], ids=["own", "%25", "%"]
 )
 def test_a_zone_is_left_out_of_the_request(headers: list[tuple[str, str]] | None) -> None:
-    """The zone of an address says nothing to the server, in no version of HTTP, nor to a proxy on the way to it."""
+    """The zone of an address means nothing to the server, in any version of HTTP, nor to a proxy."""
     request = httpx.Request("GET", "http://[fe80::1%25eth0]:8080/a%25", headers=headers)
     proxies = Proxies(parse_proxy_url("http://p.example:3128"))
     wire = wire_request(request, OPTIONS_BY_DEFAULT)
@@ -119,7 +119,7 @@ def test_a_zone_is_left_out_of_the_request(headers: list[tuple[str, str]] | None
 
 
 async def test_the_client_is_an_httpx_client() -> None:
-    """A response comes as httpx gives it, decoded, with the exchange that was measured."""
+    """A response is decoded as usual in httpx, and has the measured exchange."""
     shared = HttpShared()
     with run_http_server({"/": encoded("gzip", gzipped(b"hello"))}) as server:
         async with ProbeClient(shared, current_attempt) as client:
@@ -134,7 +134,7 @@ async def test_the_client_is_an_httpx_client() -> None:
 
 
 async def test_options_travel_with_a_request() -> None:
-    """The options under their key say how a request is made and what its answer may cost."""
+    """The options under their key control how a request is made and the limits on its response."""
     options = RequestOptions(network=NetworkSettings(source_ip="127.0.0.9"), tls=TlsConfig(), body_limit_bytes=4)
     with run_http_server({"/": respond(200, b"hello")}) as server:
         async with ProbeClient(HttpShared(), current_attempt) as client:
@@ -158,7 +158,7 @@ async def test_streamed_content_is_sent_with_its_length() -> None:
 
 
 async def test_the_client_keeps_no_cookies_and_follows_nothing() -> None:
-    """What one request was told is not told to the next, and a redirect is an answer."""
+    """The next request knows nothing of the previous one, and a redirect is a response."""
     with run_http_server({"/": redirect("/x", headers=[("Set-Cookie", "a=1")])}) as server:
         async with ProbeClient(HttpShared(), current_attempt) as client:
             responses = [await client.get(server.url()) for _ in range(2)]
@@ -203,7 +203,7 @@ async def test_tls_is_verified_by_the_name_asked_for(ca: trustme.CA, ca_file: Pa
 async def exchange_by(
     client: httpx.AsyncClient, url: str, *, limit_bytes: int = 1000
 ) -> tuple[Exchange, Reason | None]:
-    """Make one exchange by any client; give it and the reason of its failure."""
+    """Make one exchange by any client; return it with the reason of its failure."""
     options = RequestOptions(network=NetworkSettings(), tls=TlsConfig(), body_limit_bytes=limit_bytes)
     request = httpx.Request("GET", url)
     exchange = Exchange(current_attempt(), secure=False)
@@ -236,7 +236,7 @@ async def exchange_by(
 async def test_every_client_yields_the_same(
     make: Callable[[], httpx.AsyncClient], act: Act, status: int, body: bytes | None, reason: Reason | None
 ) -> None:
-    """An exchange by somebody else's client is told in the same words, within the same limits."""
+    """An exchange by another httpx client is reported in the same words, within the same limits."""
     with run_http_server({"/": act}) as server:
         exchange, failure = await exchange_by(make(), server.url())
     assert (exchange.status, failure) == (status, reason)
@@ -244,7 +244,7 @@ async def test_every_client_yields_the_same(
 
 
 async def test_failures_of_another_client_have_our_reasons() -> None:
-    """The system's error behind httpx's exception decides, else the kind of the exception."""
+    """The operating system's error behind httpx's exception decides, else the kind of the exception."""
 
     def client(timeout_seconds: float = 20) -> httpx.AsyncClient:
         return httpx.AsyncClient(trust_env=False, verify=False, timeout=timeout_seconds)
@@ -274,7 +274,7 @@ async def test_a_made_up_response_counts_as_one() -> None:
 
 
 async def test_requests_that_fail_are_counted_as_far_as_they_came() -> None:
-    """A connection that was never made is none; a request without an answer is one."""
+    """A connection that failed is not counted; a request without a response is."""
     shared = HttpShared()
     with closed_port() as port, run_http_server({"/": raw()}) as server:
         async with ProbeClient(shared, current_attempt) as client:

@@ -1,4 +1,4 @@
-"""The comparison of odd responses with other clients, of which those that are installed take part."""
+"""The comparison of odd responses with other clients, as far as these are installed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def rows() -> list[Row]:
 
 
 def test_every_shape_is_taken_as_the_table_says(rows: list[Row]) -> None:
-    """Each shape is taken, taken as odd, or refused as `protocol`."""
+    """Each shape is accepted, accepted as odd, or rejected as `protocol`."""
     wrong = {row.shape: row.ours for row in rows if row.ours.partition(" (")[0] != row.shape.wanted}
     assert wrong == {}
     assert {row.ours.partition(":")[0] for row in rows if row.shape.wanted == REFUSED_BY} == {"refused (protocol"}
 
 
 def test_what_others_agree_on_is_agreed_with(rows: list[Row]) -> None:
-    """What blackbox_exporter and curl both take is taken, and what both refuse is refused."""
+    """What both blackbox_exporter and curl accept is accepted, and what both reject is rejected."""
     differing = set()
     for shape, *verdicts in rows:
         if NOT_INSTALLED in verdicts:

@@ -1,4 +1,4 @@
-"""The comparison of redirects with other clients, of which those that are installed take part."""
+"""The comparison of redirects with other clients, as far as these are installed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def rows() -> list[Row]:
 
 
 def test_every_redirect_is_followed_as_the_table_says(rows: list[Row]) -> None:
-    """To the right place, with the right cookies, and with no credential beyond its origin."""
+    """The next request has the right URL, the right cookies, and no credential outside its origin."""
     assert {row.shape.name: row.ours for row in rows} == {row.shape.name: row.shape.wanted for row in rows}
 
 
 def test_where_others_agree_on_a_place_it_is_the_same(rows: list[Row]) -> None:
-    """Where blackbox_exporter and curl ask for the same next, so does the exporter; hexadecimal digits aside."""
+    """If blackbox_exporter and curl make the same next request, so does the exporter, except for hexadecimal digits."""
     differing = set()
     for shape, *requests in rows:
         if NOT_INSTALLED in requests:

@@ -1,4 +1,4 @@
-"""Content codings: what they hold, what is wrong with them, and what a bomb may cost."""
+"""Content codings: decoding, faults, and the cost of a bomb."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def failure_of(coding: str, data: bytes, *, limit_bytes: int = MIB) -> tuple[Rea
 @pytest.mark.parametrize("coding", CODINGS)
 @given(data=st.binary(max_size=2000), piece_bytes=st.integers(1, 300))
 def test_what_was_encoded_comes_out(coding: str, data: bytes, piece_bytes: int) -> None:
-    """Every coding is undone, in pieces of whatever size it comes."""
+    """Every coding is decoded, in pieces of any size."""
     assert decoded(coding, CODINGS[coding](data), piece_bytes=piece_bytes) == data
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_the_limit_is_the_most_that_comes_out(coding: str) -> None:
-    """A body of exactly the limit is given; one more byte is too large."""
+    """A body of exactly the limit is decoded; one more byte is too large."""
     data = CODINGS[coding](bytes(100_000))
     assert decoded(coding, data, limit_bytes=100_000) == bytes(100_000)
     assert failure_of(coding, data, limit_bytes=99_999) == (
@@ -76,7 +76,7 @@ def test_the_limit_is_the_most_that_comes_out(coding: str) -> None:
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_truncated_bodies_are_refused(coding: str) -> None:
-    """A body that ends too early is told from one that is complete."""
+    """A body that ends too early is not taken for a complete one."""
     data = CODINGS[coding](os.urandom(3000))
     name = {"x-gzip": "gzip"}.get(coding, coding.lower())
     assert failure_of(coding, data[:-3]) == (
@@ -87,7 +87,7 @@ def test_truncated_bodies_are_refused(coding: str) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 def test_corrupt_bodies_are_refused(coding: str) -> None:
-    """A body that is something else is refused."""
+    """A body in another coding is rejected."""
     assert failure_of(coding, b"\xff\xffno such thing" * 10) == (
         Reason.DECODE,
         f"the body cannot be undone as {coding}: it is corrupt",
@@ -96,7 +96,7 @@ def test_corrupt_bodies_are_refused(coding: str) -> None:
 
 @pytest.mark.parametrize("coding", ["deflate", "Deflate", "zstd"])
 def test_data_behind_the_end_is_refused(coding: str) -> None:
-    """What follows the end of a body that can have no second part is not a part of it."""
+    """Data after the end of a body that has only one part is rejected."""
     reason, _ = failure_of(coding, CODINGS[coding](b"hello") + b"junk")
     assert reason is Reason.DECODE
 
@@ -119,7 +119,7 @@ def test_gzip_members_are_counted() -> None:
 
 
 def test_one_coding_is_enough() -> None:
-    """Stacked codings and unknown ones are refused; no coding and `identity` need no decoder."""
+    """Stacked codings and unknown ones are rejected; no coding and `identity` need no decoder."""
     for listed, detail in (
         (["gzip, br"], "the body has 2 content codings; at most one is undone"),
         (["gzip", "gzip"], "the body has 2 content codings; at most one is undone"),
@@ -140,7 +140,7 @@ def test_one_coding_is_enough() -> None:
     ],
 )
 def test_a_bomb_costs_little(coding: str, make_bomb: Callable[[int], bytes]) -> None:
-    """Two hundred MiB of zeros are given up on after one, within a few MiB and milliseconds."""
+    """Decoding two hundred MiB of zeros stops after one MiB, within milliseconds and with little memory."""
     bomb = make_bomb(200 * MIB)
     tracemalloc.start()
     started = time.thread_time()

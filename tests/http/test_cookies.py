@@ -1,4 +1,4 @@
-"""Cookies of a run: which are kept, and which request carries them."""
+"""Cookies of a run: which are kept, and which requests carry them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOW = 1_700_000_000.0
 
 
 def run_of(url: str, *cookies: bytes) -> RunCookies:
-    """The cookies of a run whose first answer, for the URL, set these."""
+    """The cookies of a run whose first response, from the URL, sets these."""
     exchange = Exchange(current_attempt(), secure=True)
     exchange.headers = [(b"set-cookie", cookie) for cookie in cookies]
     kept = RunCookies()
@@ -26,7 +26,7 @@ def run_of(url: str, *cookies: bytes) -> RunCookies:
 
 
 def sent(kept: RunCookies, url: str, configured: bytes = b"") -> bytes | None:
-    """What a request for the URL carries; None for nothing."""
+    """The cookies of a request to the URL; None if there are none."""
     fields = [(b"Cookie", configured)] if configured else []
     request = kept.added_to(new_request("GET", url, fields))
     return next((value for name, value in request.headers.raw if name.lower() == b"cookie"), None)
@@ -121,30 +121,30 @@ SHAPES: list[tuple[str, bytes, str, bytes | None]] = [
 def test_a_cookie_goes_where_browsers_and_curl_send_it(
     first: str, cookie: bytes, then: str, carried: bytes | None
 ) -> None:
-    """Host, Domain, Path, Secure and the time decide, and octets stay as they came."""
+    """Host, Domain, Path, Secure and the time decide, and octets are not changed."""
     assert sent(run_of(first, cookie), then) == carried
 
 
 def test_cookies_stand_behind_the_configured_ones_the_most_specific_first() -> None:
-    """The longest path comes first, then the older cookie; one that is set again keeps its place."""
+    """The longest path comes first, then the older cookie; a cookie that is set again keeps its place."""
     kept = run_of("http://a.test/x/", b"a=1; Path=/", b"b=2", b"c=3; Path=/", b"a=4; Path=/", b"b=5; Path=/x/y")
     assert sent(kept, "http://a.test/x/y", b"mine=0") == b"mine=0; b=5; b=2; a=4; c=3"
 
 
 def test_a_cookie_is_deleted_by_one_that_has_expired() -> None:
-    """The same name, domain and path are what makes it the same."""
+    """Cookies with the same name, domain and path are the same."""
     kept = run_of("http://a.test/", b"a=1", b"b=2", b"a=; Max-Age=0", b"b=; Max-Age=0; Path=/x")
     assert sent(kept, "http://a.test/") == b"b=2"
 
 
 def test_a_request_without_cookies_stays_as_it_is() -> None:
-    """Nothing is copied for nothing."""
+    """Without cookies, nothing is copied."""
     request = new_request("GET", "http://a.test/")
     assert run_of("http://b.test/", b"a=1").added_to(request) is request
 
 
 def test_a_flood_of_cookies_is_bounded() -> None:
-    """Fifty of an answer are kept and eight kilobytes are sent, as curl does."""
+    """As in curl, fifty cookies per response are kept, and eight kilobytes are sent."""
     started = time()
     kept = run_of("http://a.test/", *[b"n%d=v" % number for number in range(16000)])
     assert (sent(kept, "http://a.test/") or b"").count(b"=") == 50
@@ -154,7 +154,7 @@ def test_a_flood_of_cookies_is_bounded() -> None:
 
 
 def test_the_log_says_why_cookies_were_not_kept() -> None:
-    """It names no cookie, because a name can be a secret as well."""
+    """It does not name the cookie, because the name can be a secret as well."""
     attempt = begin_attempt()
     run_of("http://a.test/", b"CANARY", b"a=CANARY; Secure", b"b=CANARY; Domain=test", b"c=CANARY")
     [line] = attempt.log
@@ -185,11 +185,11 @@ def test_the_log_says_why_cookies_were_not_kept() -> None:
     ],
 )
 def test_dates_of_cookies_are_read_however_they_are_written(text: str, seconds: float | None) -> None:
-    """RFC 6265 section 5.1.1 takes whatever has a time, a day, a month and a year."""
+    """RFC 6265 section 5.1.1 accepts anything with a time, a day, a month and a year."""
     assert parse_cookie_date(text) == seconds
 
 
 def test_max_age_counts_from_the_answer() -> None:
-    """And counts for more than Expires."""
+    """It takes precedence over Expires."""
     cookie = read_set_cookie(httpx.URL("http://a.test/"), b"a=b; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00", NOW)
     assert cookie.expires == NOW + 60

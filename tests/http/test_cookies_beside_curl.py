@@ -27,7 +27,7 @@ OTHERWISE = {
 
 @pytest.mark.skipif(not CURL, reason="curl is not installed")
 def test_cookies_are_sent_as_curl_sends_them() -> None:
-    """Over http, with all that a field may hold; the differences are listed with their reasons."""
+    """Over http, with everything that a field may contain; the differences are listed with their reasons."""
     script = Always()
     different = set()
     with run_http_server(script) as server:

@@ -44,7 +44,7 @@ RFC_NONCE = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"
     ],
 )  # fmt: skip
 def test_challenges_are_parsed(values: list[bytes], challenges: list[tuple[str, dict[str, str]]]) -> None:
-    """RFC 9110 section 11.6.1, and what can be made of everything else."""
+    """Challenges follow RFC 9110 section 11.6.1, and other fields are read as far as possible."""
     assert parse_challenges(values) == [Challenge(scheme, parameters) for scheme, parameters in challenges]
 
 
@@ -82,7 +82,7 @@ def test_the_examples_of_the_rfc_are_answered_as_it_says(algorithm: bytes, respo
 
 
 def test_a_user_name_is_hashed_with_the_realm() -> None:
-    """The example of RFC 7616 section 3.9.2 with the hashes of erratum 4897: its own were made by another function."""
+    """This is the example of RFC 7616 section 3.9.2 with the hashes of erratum 4897; the RFC's use another function."""
     challenge = (
         b'Digest realm="api@example.org", qop="auth", algorithm=SHA-512-256, nonce="5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9'
         b'HAbC/RVvkK", opaque="HRPCssKJSGjCrkzDg8OhwpzCiGPChXYjwrI2QmXDnsOS", charset=UTF-8, userhash=true'
@@ -98,7 +98,7 @@ def test_a_user_name_is_hashed_with_the_realm() -> None:
 @pytest.mark.parametrize("name", ["realm", "nonce", "opaque", "qop"])
 @pytest.mark.parametrize("octet", ["\0", "\n", "\x7f"])
 def test_what_cannot_be_sent_back_is_not_answered(name: str, octet: str) -> None:
-    """A control character within a parameter would break the request's head."""
+    """A control character within a parameter would break the head of the request."""
     challenge = Challenge("digest", {"realm": "r", "nonce": "n", "qop": "auth", name: f"auth,{octet}"})
     with pytest.raises(CheckFailed) as raised:
         answerable([challenge], Attempt())
@@ -109,7 +109,7 @@ def test_what_cannot_be_sent_back_is_not_answered(name: str, octet: str) -> None
 
 
 def test_a_hostile_field_is_read_in_no_time() -> None:
-    """Whatever a head of 64 KiB is made of."""
+    """This holds for any head of 64 KiB."""
     started = perf_counter()
     for junk in (b" ", b",", b'"', b"=", b"a ", b'a="', b'\\"', b"a=,", b"a b=c,", b'Digest "\\'):
         parse_challenges([junk * (65536 // len(junk))])

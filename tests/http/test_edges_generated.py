@@ -1,4 +1,4 @@
-"""Readers of what servers send, given anything: each has its own failure and raises nothing else."""
+"""Parsers of server data with generated input: each raises only its own exception."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OCTETS = st.lists(SCRAPS | st.binary(max_size=4), max_size=12).map(b"".join)
 @settings(max_examples=400, deadline=None)
 @given(base=URLS, location=OCTETS)
 def test_a_location_is_followed_or_refused(base: str, location: bytes) -> None:
-    """What it leads to can be written as a request."""
+    """The new URL can be written as a request."""
     reason, url = Reason.REDIRECT, None
     try:
         url = redirect_target(httpx.URL(base), [location], 302)
@@ -52,7 +52,7 @@ def test_a_location_is_followed_or_refused(base: str, location: bytes) -> None:
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(max_size=30) | st.builds("http://{}".format, st.text(max_size=30)))
 def test_a_target_is_a_url_or_not(text: str) -> None:
-    """Whoever writes it is told by a ValueError alone."""
+    """An invalid one raises only ValueError."""
     with suppress(ValueError):
         assert str(parse_http_url(text)).isascii()
 
@@ -87,7 +87,7 @@ def test_a_challenge_is_answered_or_refused(values: list[bytes], username: str, 
 @settings(max_examples=400, deadline=None)
 @given(url=URLS, values=st.lists(OCTETS, max_size=5))
 def test_cookies_are_kept_or_refused(url: str, values: list[bytes]) -> None:
-    """What is sent back can be written into a head."""
+    """Cookies that are kept can be written into a head."""
     for value in values:
         with suppress(CookieRefusedError):
             read_set_cookie(httpx.URL(url), value, 0.0)
@@ -104,7 +104,7 @@ def test_cookies_are_kept_or_refused(url: str, values: list[bytes]) -> None:
     | st.lists(st.sampled_from(["1", "31", "Feb", "2098", "99:99:99", "0:0:0", ";", " "])).map("".join)
 )
 def test_a_date_is_a_date_or_none(text: str) -> None:
-    """Whatever it is written with."""
+    """This holds for any text."""
     assert parse_cookie_date(text) is None or isinstance(parse_cookie_date(text), float)
 
 

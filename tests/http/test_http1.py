@@ -1,4 +1,4 @@
-"""HTTP/1.1 against servers that answer well, badly, endlessly, late, and not at all."""
+"""HTTP/1.1 against servers whose responses are good, bad, endless, late or missing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def exchange_with(
     url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, limit_bytes: int = 1 << 20,
     stop_at_redirect: bool = False,
 ) -> tuple[Exchange, CheckFailed | None]:  # fmt: skip
-    """Make one exchange; give it, and how it failed."""
+    """Make one exchange; return it with its failure."""
     options = RequestOptions(
         network=NetworkSettings(), tls=TlsConfig(), body_limit_bytes=limit_bytes, stop_at_redirect=stop_at_redirect
     )
@@ -51,7 +51,7 @@ async def exchange_with(
 
 
 async def answer_to(act: Act, **options: object) -> tuple[Exchange, CheckFailed | None]:
-    """Make one exchange with a server that acts so."""
+    """Make one exchange with a server that behaves so."""
     with run_http_server({"/": act}) as server:
         return await exchange_with(server.url(), **options)  # type: ignore[arg-type]  # options as exchange_with has them
 
@@ -62,7 +62,7 @@ def pieces_of(data: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("name", MALFORMED)
 async def test_malformed_responses_are_protocol_failures(name: str) -> None:
-    """What the parser cannot read in one way only fails the check as `protocol`, and says that it is malformed."""
+    """A response that the parser cannot read in exactly one way fails as `protocol`, and is called malformed."""
     _, failure = await answer_to(raw(MALFORMED[name]))
     assert failure is not None
     assert (failure.reason, failure.detail.partition(":")[0]) == (Reason.PROTOCOL, "the response is malformed")
@@ -70,7 +70,7 @@ async def test_malformed_responses_are_protocol_failures(name: str) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_what_the_parser_lets_pass_is_refused(name: str) -> None:
-    """What can be read but not trusted fails the check as `protocol`, and says why."""
+    """A response that can be read but not trusted fails as `protocol`, and the detail says why."""
     sent, detail = REFUSED[name]
     _, failure = await answer_to(raw(sent))
     assert failure is not None
@@ -79,7 +79,7 @@ async def test_what_the_parser_lets_pass_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", UNUSUAL)
 async def test_unusual_responses_are_understood(name: str) -> None:
-    """What is unusual but clear is taken as it is meant."""
+    """Unusual but unambiguous responses are understood."""
     sent, expected = UNUSUAL[name]
     exchange, failure = await answer_to(raw(sent))
     assert (failure, exchange.status, exchange.http_version, exchange.body) == (None, *expected)
@@ -87,7 +87,7 @@ async def test_unusual_responses_are_understood(name: str) -> None:
 
 @pytest.mark.parametrize("name", ODD)
 async def test_odd_responses_are_taken_and_noted(name: str) -> None:
-    """What other clients take is taken, and the exchange says what was odd about it."""
+    """Responses that other clients accept are accepted, and the exchange says what is odd about them."""
     sent, oddities = ODD[name]
     exchange, failure = await answer_to(raw(sent))
     assert (failure, exchange.status, exchange.body, exchange.oddities) == (None, 200, b"hi", oddities)
@@ -95,7 +95,7 @@ async def test_odd_responses_are_taken_and_noted(name: str) -> None:
 
 @pytest.mark.parametrize("name", UNUSUAL)
 async def test_unusual_responses_are_well_formed(name: str) -> None:
-    """What is only unusual is not called odd."""
+    """Responses that are only unusual are not called odd."""
     exchange, _ = await answer_to(raw(UNUSUAL[name][0]))
     assert exchange.oddities == ()
 
@@ -116,13 +116,13 @@ async def test_unusual_responses_are_well_formed(name: str) -> None:
     ],
 )
 async def test_values_lose_the_blanks_around_them(head: bytes, values: tuple[str, ...]) -> None:
-    """Blanks at both ends are not a part of a value, and a folded value is one line with a blank at each fold."""
+    """Blanks at both ends are removed, and a folded value becomes one line with a blank at each fold."""
     exchange, _ = await answer_to(raw(OK + head + SHORT))
     assert (exchange.header_values("x"), exchange.body) == (values, b"hi")
 
 
 async def test_a_length_that_was_given_twice_is_one_length() -> None:
-    """A Content-Length that is repeated is kept once, and one beside chunks not at all."""
+    """A repeated Content-Length is kept once, and one beside chunks is dropped."""
     twice, _ = await answer_to(raw(OK + b"Content-Length: 2, 2\r\n" + SHORT))
     beside, _ = await answer_to(raw(ODD["a Content-Length before a transfer coding"][0]))
     assert [one.header_values("content-length") for one in (twice, beside)] == [("2",), ()]
@@ -131,7 +131,7 @@ async def test_a_length_that_was_given_twice_is_one_length() -> None:
 
 @pytest.mark.parametrize("line", [b"HTTP/1.1 OK\r\n", OK + b"junk\r\n", CHUNKED + b"junk", CHUNKED + b"2\r\nhijunk"])
 async def test_what_cannot_be_read_is_refused_at_once(line: bytes) -> None:
-    """The connection need not end for a response to be known as malformed."""
+    """A malformed response is rejected before the connection ends."""
     _, failure = await asyncio.wait_for(answer_to(hold(line)), 10)
     assert failure is not None
     assert (failure.reason, failure.detail.partition(":")[0]) == (Reason.PROTOCOL, "the response is malformed")
@@ -150,7 +150,7 @@ async def test_what_cannot_be_read_is_refused_at_once(line: bytes) -> None:
     ids=["bare LF", "folds", "names", "chunks with bare LF", "extensions", "trailers"],
 )
 async def test_what_is_odd_all_over_is_given_up(sent: bytes) -> None:
-    """Reading what is odd takes longer, so that a response of nothing else is refused before it holds others up."""
+    """Parsing odd input takes longer, so a response of nothing else is rejected before it delays others."""
     _, failure = await answer_to(raw(sent))
     assert failure is not None
     assert (failure.reason, failure.detail.partition(":")[0]) == (Reason.PROTOCOL, "the response is malformed")
@@ -158,21 +158,21 @@ async def test_what_is_odd_all_over_is_given_up(sent: bytes) -> None:
 
 @pytest.mark.parametrize("start", [b"400 \r\n", b"400\n", b"400;a=b\r\n"])
 async def test_a_large_body_in_odd_chunks_is_read(start: bytes) -> None:
-    """Some servers pad the size of every chunk, and their bodies may be as large as any."""
+    """Some servers pad the size of every chunk; their bodies may be as large as any."""
     chunk = start + bytes(1024) + b"\r\n"
     exchange, failure = await answer_to(raw(CHUNKED + chunk * 1024 + b"0\r\n\r\n"))
     assert (failure, len(exchange.body)) == (None, 1 << 20)
 
 
 async def test_oddities_without_end_are_not_all_kept() -> None:
-    """Of a response in which everything is odd, so much is kept as a page can show."""
+    """If everything in a response is odd, only as many oddities are kept as a page can show."""
     exchange, failure = await answer_to(raw(OK + b"".join(b"X(%d): a\r\n" % n for n in range(900)) + SHORT))
     assert (failure, len(exchange.oddities)) == (None, 8)
 
 
 @pytest.mark.parametrize("name", [*MALFORMED, *REFUSED, *UNUSUAL, *ODD])
 async def test_pieces_make_no_difference(name: str) -> None:
-    """A response that comes byte by byte has the result of the same response that comes at once."""
+    """A response that arrives byte by byte has the same result as one that arrives at once."""
     sent = MALFORMED.get(name) or {**REFUSED, **UNUSUAL, **ODD}[name][0]
     at_once, failure_at_once = await answer_to(raw(sent))
     in_pieces, failure_in_pieces = await answer_to(raw(*pieces_of(sent)))
@@ -183,7 +183,7 @@ async def test_pieces_make_no_difference(name: str) -> None:
 
 
 async def test_an_exchange_keeps_what_was_said_and_when() -> None:
-    """Headers are kept in order and found by any spelling, and the phases follow each other."""
+    """Headers are kept in order and found in any spelling, and the phases follow each other."""
     act = respond(200, b"hello", [("X-One", "a"), ("x-one", "b"), ("X-Name", "Jürgen")])
     exchange, failure = await answer_to(act)
     assert failure is None
@@ -202,20 +202,20 @@ async def test_headers_in_an_older_charset_are_read() -> None:
 
 
 async def test_a_head_request_has_no_body() -> None:
-    """The answer to HEAD ends with its head, whatever length it announces and whatever follows."""
+    """The response to HEAD ends with its head, whatever its length header says and whatever follows."""
     exchange, failure = await answer_to(hold(OK + b"Content-Length: 99999999\r\n\r\nbody"), method="HEAD")
     assert (failure, exchange.status, exchange.content_length, exchange.body) == (None, 200, 99999999, b"")
 
 
 async def test_a_switch_of_protocols_that_was_asked_for_is_an_answer() -> None:
-    """101 ends the exchange when the request offered to upgrade, and what follows is not looked at."""
+    """101 ends the exchange if the request offered to upgrade; further data is ignored."""
     act = hold(b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x00")
     exchange, failure = await answer_to(act, headers={"Connection": "Upgrade", "Upgrade": "websocket"})
     assert (failure, exchange.status, exchange.body) == (None, 101, b"")
 
 
 async def test_the_body_of_a_redirect_is_left_unread() -> None:
-    """A redirect that is to be followed ends with its head, so that an endless body behind it costs nothing."""
+    """A redirect that will be followed ends with its head, so an endless body costs nothing."""
     act = endless(b"HTTP/1.1 302 Found\r\nLocation: /there\r\n\r\n", b"x")
     exchange, failure = await answer_to(act, stop_at_redirect=True)
     assert (failure, exchange.status, exchange.header_values("location")) == (None, 302, ("/there",))
@@ -265,7 +265,7 @@ async def test_the_body_of_a_redirect_is_left_unread() -> None:
     ],
 )
 async def test_what_never_ends_is_cut_off(act: Act, reason: Reason, detail: str) -> None:
-    """Heads and bodies beyond their limits fail the check at once, and an announced one before it is read."""
+    """Heads and bodies beyond their limits fail at once, and an announced one fails before it is read."""
     started = time.perf_counter()
     _, failure = await answer_to(act, limit_bytes=10_000)
     assert failure is not None
@@ -276,14 +276,14 @@ async def test_what_never_ends_is_cut_off(act: Act, reason: Reason, detail: str)
 @pytest.mark.parametrize("repeated", [b";" + b"a" * 1000, b"a" * 1000])
 @pytest.mark.parametrize("start", [CHUNKED + b"2;a=b", CHUNKED + b"0\r\nX: "])
 async def test_endless_framing_is_cut_off(start: bytes, repeated: bytes) -> None:
-    """Chunk extensions and trailers without end are refused, although no byte of body comes with them."""
+    """Endless chunk extensions and trailers are rejected, even though they contain no byte of body."""
     _, failure = await answer_to(endless(start, repeated))
     assert failure is not None
     assert failure.reason is Reason.PROTOCOL
 
 
 async def test_a_body_in_the_smallest_chunks_is_read() -> None:
-    """Framing that is five times the body is what some servers send, and is not a reason to refuse it."""
+    """Some servers send framing that is five times the body, which is not rejected."""
     exchange, failure = await answer_to(raw(chunked(*[b"x"] * 50_000)))
     assert (failure, exchange.body) == (None, b"x" * 50_000)
 
@@ -295,7 +295,7 @@ async def test_a_body_of_exactly_the_limit_is_read() -> None:
 
 
 def test_an_endless_body_costs_little_memory() -> None:
-    """Taking in an endless body up to its limit needs a small multiple of the limit."""
+    """Reading an endless body up to its limit needs a small multiple of the limit."""
     with run_http_server({"/": endless(CHUNKED, b"4000\r\n" + bytes(16384) + b"\r\n")}) as server:
         assert alone(memory_taken_bytes, server.url(), 16 << 20) < 64 << 20
 
@@ -309,7 +309,7 @@ def memory_taken_bytes(url: str, limit_bytes: int) -> int:
 
 
 async def test_a_server_that_closes_without_a_word() -> None:
-    """A connection that ends before the first byte of an answer is a failure of the protocol."""
+    """A connection that ends before the first byte of a response is a failure with reason protocol."""
     with serve(close) as server:
         _, failure = await exchange_with(f"http://{server.target}/")
     assert failure is not None
@@ -324,7 +324,7 @@ async def test_a_server_that_closes_without_a_word() -> None:
 
 
 async def test_a_reset_is_told_from_an_end() -> None:
-    """A reset is `connection_reset`, before the answer and within it, and what came before is kept."""
+    """A reset is `connection_reset`, before and within the response, and the data before it is kept."""
     with serve(reset_when_spoken_to) as server:
         _, failure = await exchange_with(f"http://{server.target}/")
     assert failure is not None
@@ -336,13 +336,13 @@ async def test_a_reset_is_told_from_an_end() -> None:
 
 
 async def test_a_reset_after_the_answer_is_nobodys_business() -> None:
-    """An answer that was complete counts, even when the connection breaks behind it."""
+    """A complete response counts, even if the connection is reset afterwards."""
     exchange, failure = await answer_to(reset_after(OK + SHORT))
     assert (failure, exchange.body) == (None, b"hi")
 
 
 async def test_a_large_request_may_be_answered_before_it_was_read() -> None:
-    """An early answer counts, and the connection does not wait for the rest of the request to be taken."""
+    """An early response counts, and the rest of the request need not be sent."""
     answered = threading.Event()
 
     def refuse(connection: object) -> None:
@@ -367,7 +367,7 @@ async def test_a_large_request_may_be_answered_before_it_was_read() -> None:
     ],
 )
 async def test_cancellation_closes_the_socket_at_once(act: Act) -> None:
-    """A cancelled exchange takes no further time, and the server sees its connection end."""
+    """A cancelled exchange takes no more time, and the server sees its connection end."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -387,7 +387,7 @@ async def test_cancellation_closes_the_socket_at_once(act: Act) -> None:
 
 
 async def over_tls(ca: trustme.CA, sent: Act, *, close_notify: bool) -> tuple[Exchange, CheckFailed | None]:
-    """Make one exchange over TLS with a server that ends it as told."""
+    """Make one exchange over TLS with a server that ends it in the given way."""
     context = server_context(valid(ca, "127.0.0.1"))
     options = RequestOptions(network=NetworkSettings(), tls=TlsConfig(insecure_skip_verify=True))
     exchange = Exchange(current_attempt(), secure=True)
@@ -402,7 +402,7 @@ async def over_tls(ca: trustme.CA, sent: Act, *, close_notify: bool) -> tuple[Ex
 
 @pytest.mark.parametrize("sent", [OK + b"\r\nhello", OK + b"\r\n", b"HTTP/1.0 200 OK\n\nhello"])
 async def test_a_body_that_ends_with_tls_must_be_ended_by_it(ca: trustme.CA, sent: bytes) -> None:
-    """A body until the end is whole after a close_notify, and incomplete without one."""
+    """A body without a length is complete after a close_notify, and incomplete without one."""
     body = sent.partition(b"\n\n")[2] or sent.partition(b"\r\n\r\n")[2]
     ended, failure = await over_tls(ca, raw(sent), close_notify=True)
     assert (failure, ended.body) == (None, body)
@@ -417,14 +417,14 @@ async def test_a_body_that_ends_with_tls_must_be_ended_by_it(ca: trustme.CA, sen
 
 @pytest.mark.parametrize("sent", [OK + SHORT, chunked(b"h", b"i"), b"HTTP/1.1 204 No Content\r\n\r\n"])
 async def test_an_answer_that_says_where_it_ends_needs_no_close_notify(ca: trustme.CA, sent: bytes) -> None:
-    """Where length or chunks tell the end, how TLS ended is nobody's business."""
+    """If length or chunks mark the end, it does not matter how TLS ended."""
     exchange, failure = await over_tls(ca, raw(sent), close_notify=False)
     assert (failure, exchange.ended_at > 0) == (None, True)
 
 
 @pytest.mark.parametrize("secure", [False, True])
 async def test_a_body_that_ends_with_a_reset_is_incomplete(ca: trustme.CA, secure: bool) -> None:
-    """A reset is no end of a body, over TLS and without."""
+    """A reset does not end a body, over TLS and without."""
     act = reset_after(OK + b"\r\nhello")
     exchange, failure = await (over_tls(ca, act, close_notify=False) if secure else answer_to(act))
     assert failure is not None

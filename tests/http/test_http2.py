@@ -47,7 +47,7 @@ async def ask(
     url: str, ca_file: Path, *, method: str = "GET", content: bytes = b"", headers: Mapping[str, str] | None = None,
     shared: HttpShared | None = None, patience_seconds: float | None = None, **options: Any,
 ) -> tuple[Exchange, CheckFailed | None]:  # fmt: skip
-    """Make one exchange; give it, and how it failed."""
+    """Make one exchange; return it with its failure."""
     made = RequestOptions(network=NetworkSettings(), tls=TlsConfig(ca_file=str(ca_file)), **options)
     request = wire_request(httpx.Request(method, url, content=content or None, headers=headers), made)
     exchange = Exchange(current_attempt(), secure=True)
@@ -61,7 +61,7 @@ async def ask(
 
 @pytest.mark.parametrize("name", HTTP2_ODD)
 async def test_odd_responses_are_taken_and_noted(ca: trustme.CA, ca_file: Path, name: str) -> None:
-    """Blanks around values are not a part of them, and the exchange says that they were there."""
+    """Blanks around values are removed, and the exchange mentions them."""
     sent, oddities = HTTP2_ODD[name]
     with run_http2_server(ca, settings(), sent) as server:
         exchange, failure = await ask(f"https://{server.target}/", ca_file)
@@ -71,7 +71,7 @@ async def test_odd_responses_are_taken_and_noted(ca: trustme.CA, ca_file: Path, 
 
 @pytest.mark.parametrize("name", HTTP2_MALFORMED)
 async def test_malformed_responses_are_protocol_failures(ca: trustme.CA, ca_file: Path, name: str) -> None:
-    """What other clients refuse as well fails the check as `protocol`."""
+    """What other clients reject as well fails the check as `protocol`."""
     with run_http2_server(ca, settings(), HTTP2_MALFORMED[name]) as server:
         _, failure = await ask(f"https://{server.target}/", ca_file)
     assert failure is not None
@@ -81,7 +81,7 @@ async def test_malformed_responses_are_protocol_failures(ca: trustme.CA, ca_file
 async def test_nginx_is_asked_over_http2(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """A server that offers HTTP/2 is asked over it, and everything about its answer and its phases is known."""
+    """If a server offers HTTP/2, it is used, and the response and its phases are measured."""
     nginx = start_nginx(HTTP2_SERVER, certificate=certificate)
     exchange, failure = await ask(nginx.tls_url(), ca_file)
     assert (failure, exchange.status, exchange.http_version, exchange.body) == (None, 200, "2", b"hello\n")
@@ -97,7 +97,7 @@ async def test_http_1_1_can_be_asked_for(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path,
     options: dict[str, Any], headers: dict[str, str],
 ) -> None:  # fmt: skip
-    """HTTP/2 is not offered when it is not wanted, nor with a request that offers to switch protocols."""
+    """HTTP/2 is not offered if it is disabled, nor with a request that offers to switch protocols."""
     nginx = start_nginx(HTTP2_SERVER, certificate=certificate)
     exchange, failure = await ask(nginx.tls_url(), ca_file, headers=headers, **options)
     assert (failure, exchange.status, exchange.http_version) == (None, 200, "1.1")
@@ -131,14 +131,14 @@ async def test_bodies_go_through_windows_both_ways(
     ids=["plain", "last answer", "pings", "early hints", "no length", "gzip", "reset after"],
 )
 async def test_an_answer_is_taken_however_it_comes(ca: trustme.CA, ca_file: Path, sent: bytes) -> None:
-    """All ways to answer rightly give the same answer."""
+    """All correct responses yield the same result."""
     with run_http2_server(ca, sent) as server:
         exchange, failure = await ask(f"https://{server.target}/", ca_file)
     assert (failure, exchange.status, exchange.body) == (None, 200, b"hi")
 
 
 async def test_an_answer_without_body_is_complete(ca: trustme.CA, ca_file: Path) -> None:
-    """An answer that ends with its head has an empty body, whatever its coding would be."""
+    """A response that ends with its head has an empty body, whatever its coding is."""
     sent = head("200", [("content-encoding", "gzip"), ("content-length", "9")], flags=["END_STREAM"])
     with run_http2_server(ca, settings() + sent) as server:
         exchange, failure = await ask(f"https://{server.target}/", ca_file, method="HEAD")
@@ -175,7 +175,7 @@ FAILURES: dict[str, tuple[bytes, Reason, str]] = {
 
 @pytest.mark.parametrize("name", FAILURES)
 async def test_a_failure_says_why(ca: trustme.CA, ca_file: Path, name: str) -> None:
-    """Whatever a server does wrong has a reason and a text of its own."""
+    """Each fault of a server has its own reason and text."""
     sent, reason, text = FAILURES[name]
     with run_http2_server(ca, (b"" if "HTTP/" in str(sent[:9]) else settings()) + sent) as server:
         _, failure = await ask(f"https://{server.target}/", ca_file, patience_seconds=30.0)
@@ -187,7 +187,7 @@ async def test_a_failure_says_why(ca: trustme.CA, ca_file: Path, name: str) -> N
     "field", [("set-cookie", "a=\0CANARY"), ("set-cookie", "CANARY\n"), ("CANARY", "a"), ("content-length", "CANARY")]
 )
 async def test_a_failure_quotes_no_field(ca: trustme.CA, ca_file: Path, field: tuple[str, str]) -> None:
-    """What a library says about a field is passed on without the field, which may be a cookie."""
+    """A library's error is passed on without the field that it quotes, which may be a cookie."""
     with run_http2_server(ca, settings() + head("200", [field], flags=["END_STREAM"])) as server:
         _, failure = await ask(f"https://{server.target}/", ca_file, patience_seconds=30.0)
     assert failure is None or ("CANARY" not in failure.detail and failure.detail.isprintable())
@@ -198,7 +198,7 @@ async def test_a_failure_quotes_no_field(ca: trustme.CA, ca_file: Path, field: t
     [(b"", "without a response"), (head() + data(b"hi", end=False), "after 2 bytes of the body, before its end")],
 )
 async def test_an_end_before_the_answer_s_end_is_told(ca: trustme.CA, ca_file: Path, sent: bytes, text: str) -> None:
-    """A connection that ends too early says how far the answer had come."""
+    """If a connection ends too early, the detail says how far the response had come."""
     with run_http2_server(ca, settings(), sent, closes=True) as server:
         _, failure = await ask(f"https://{server.target}/", ca_file)
     assert failure is not None
@@ -206,7 +206,7 @@ async def test_an_end_before_the_answer_s_end_is_told(ca: trustme.CA, ca_file: P
 
 
 async def test_a_server_without_room_for_requests_is_waited_for(ca: trustme.CA, ca_file: Path) -> None:
-    """A limit of no streams holds for new ones only, so the answer may come; that there is one is logged."""
+    """A limit of no streams is for new ones only, so the response may still arrive; the limit is logged."""
     attempt = begin_attempt()
     with run_http2_server(ca, settings(MAX_CONCURRENT_STREAMS=0)) as server, pytest.raises(TimeoutError):
         await ask(f"https://{server.target}/", ca_file, patience_seconds=1.5)
@@ -215,7 +215,7 @@ async def test_a_server_without_room_for_requests_is_waited_for(ca: trustme.CA, 
 
 
 async def test_a_window_that_never_opens_is_waited_for(ca: trustme.CA, ca_file: Path) -> None:
-    """A body that the server does not let come waits, and an answer that comes regardless is taken."""
+    """A body waits until the server allows it, and a response without that is accepted."""
     url = "https://{}/"
     with run_http2_server(ca, settings(INITIAL_WINDOW_SIZE=0)) as server, pytest.raises(TimeoutError):
         await ask(url.format(server.target), ca_file, method="POST", content=bytes(100_000), patience_seconds=0.5)

@@ -1,4 +1,4 @@
-"""HTTP/3 against servers that answer well, break its rules, refuse, flood, and fall silent."""
+"""HTTP/3 against correct servers, and against servers that break its rules, refuse, flood, and fall silent."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 
 async def test_a_request_and_its_answer(certificate: Certificate, ca_file: Path) -> None:
-    """A server is asked over HTTP/3, and everything about its answer and its phases is known."""
+    """A server is asked over HTTP/3, and the response and its phases are measured."""
     shared = HttpShared()
     with run_http3_server(certificate, say(head("404", [("x", "y"), ("content-length", "2")]), data(b"hi"))) as server:
         outcome = await ask(server.url("/a?b"), ca_file, headers={"Connection": "close", "X-Own": "1"}, shared=shared)
@@ -105,7 +105,7 @@ async def test_bodies_go_through_windows_both_ways(certificate: Certificate, ca_
     ],
 )  # fmt: skip
 async def test_an_answer_is_taken_however_it_comes(certificate: Certificate, ca_file: Path, steps: list[Step]) -> None:
-    """All ways to answer rightly give the same answer."""
+    """All correct responses yield the same result."""
     with run_http3_server(certificate, *steps) as server:
         outcome = await ask(server.url(), ca_file)
     assert outcome.answer == (None, 200, "3", b"hi"), outcome.why
@@ -125,7 +125,7 @@ async def test_an_answer_is_taken_however_it_comes(certificate: Certificate, ca_
 async def test_blanks_around_values_are_taken_and_noted(
     certificate: Certificate, ca_file: Path, steps: list[Step], oddities: tuple[str, ...]
 ) -> None:
-    """Blanks around values are not a part of them, and the exchange says that they were there."""
+    """Blanks around values are removed, and the exchange mentions them."""
     with run_http3_server(certificate, *steps) as server:
         outcome = await ask(server.url(), ca_file)
     assert (outcome.answer, outcome.exchange.oddities) == ((None, 200, "3", b"hi"), oddities), outcome.why
@@ -146,21 +146,21 @@ async def test_blanks_around_values_are_taken_and_noted(
 async def test_an_answer_without_body_is_complete(
     certificate: Certificate, ca_file: Path, method: str, status: str, sent: list[Step]
 ) -> None:
-    """Where there is no body an announced length does not matter, and no end has to be waited for."""
+    """Without a body, an announced length does not matter, and the exchange does not wait for an end."""
     with run_http3_server(certificate, *sent) as server:
         outcome = await ask(server.url(), ca_file, method=method)
     assert outcome.answer == (None, int(status), "3", b""), outcome.why
 
 
 async def test_the_body_of_a_redirect_is_left_unread(certificate: Certificate, ca_file: Path) -> None:
-    """An answer that only says where to go is complete with its head, however long its body would be."""
+    """A redirect is complete with its head, however long its body is."""
     with run_http3_server(certificate, say(head("302", [("location", "/x")]), data(b"moved"), end=False)) as server:
         outcome = await ask(server.url(), ca_file, stop_at_redirect=True)
     assert outcome.answer == (None, 302, "3", b"")
 
 
 def in_datagrams(connection: Connection) -> None:
-    """Send datagrams with nothing in them, for as long as they are taken."""
+    """Send empty datagrams as long as possible."""
     for uid in range(20):
         connection.quic.send_ping(uid)
         connection.transmit()
@@ -261,7 +261,7 @@ FAILURES: dict[str, tuple[list[Step], str]] = {
 
 @pytest.mark.parametrize("name", FAILURES)
 async def test_a_failure_says_why(certificate: Certificate, ca_file: Path, name: str) -> None:
-    """Whatever a server does wrong has a reason and a text of its own."""
+    """Each fault of a server has its own reason and text."""
     steps, why = FAILURES[name]
     with run_http3_server(certificate, *steps) as server:
         outcome = await ask(server.url(), ca_file)
@@ -280,7 +280,7 @@ async def test_a_failure_says_why(certificate: Certificate, ca_file: Path, name:
 async def test_what_carries_nothing_does_not_go_on(
     certificate: Certificate, ca_file: Path, step: Step, what: str
 ) -> None:
-    """A flood that no limit on head or body would meet ends the exchange."""
+    """A flood that reaches no limit on head or body ends the exchange."""
     with run_http3_server(certificate, step) as server:
         outcome = await ask(server.url(), ca_file, patience_seconds=30)
     assert outcome.why.startswith("protocol: ")
@@ -293,7 +293,7 @@ async def test_what_carries_nothing_does_not_go_on(
 async def test_an_answer_that_does_not_end_is_waited_for(
     certificate: Certificate, ca_file: Path, steps: list[Step], body: bytes
 ) -> None:
-    """Only the check's own limit ends it; what had come is kept."""
+    """Only the check's own limit ends it; the received part is kept."""
     with run_http3_server(certificate, *steps) as server:
         outcome = await ask(
             server.url(), ca_file, enough=lambda exchange: server.requests and exchange.wire_body_bytes == len(body)
@@ -303,7 +303,7 @@ async def test_an_answer_that_does_not_end_is_waited_for(
 
 
 async def test_a_server_without_room_for_requests_is_waited_for(certificate: Certificate, ca_file: Path) -> None:
-    """A limit of no streams may be raised; that there is one is logged."""
+    """A limit of no streams may be raised later; the limit is logged."""
     with run_http3_server(certificate, say(ANSWER), adjust=admit_no_requests) as server:
         outcome = await ask(server.url(), ca_file, enough=lambda exchange: exchange.connection.ready_at)
     assert (outcome.timed_out, server.requests) == (True, [])
@@ -311,12 +311,12 @@ async def test_a_server_without_room_for_requests_is_waited_for(certificate: Cer
 
 
 def admit_no_requests(quic: QuicConnection) -> None:
-    """Have a server allow no streams."""
+    """Make a server allow no streams."""
     quic._local_max_streams_bidi.value = 0
 
 
 async def test_an_answer_may_come_before_the_request_has_gone(certificate: Certificate, ca_file: Path) -> None:
-    """A server may answer without having read the request, and want no more of it."""
+    """A server may respond without having read the request."""
     with run_http3_server(
         certificate, stop(ErrorCode.H3_NO_ERROR), say(ANSWER), at_head=True, max_stream_data=1000
     ) as server:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def test_an_answer_of_caddy(tmp_path: Path, certificate: CertificateFiles, ca_file: Path) -> None:
-    """It is asked over HTTP/3, and everything about its answer, its certificate and its phases is known."""
+    """The response, the certificate and the phases are measured."""
     with run_caddy(tmp_path, {"localhost": certificate}) as caddy:
         outcome = await ask(caddy.url(), ca_file)
     exchange, facts = outcome.exchange, outcome.exchange.connection
@@ -30,7 +30,7 @@ async def test_an_answer_of_caddy(tmp_path: Path, certificate: CertificateFiles,
 async def test_the_name_is_sent(
     tmp_path: Path, certificate: CertificateFiles, ca_file: Path, write_certificate: Callable[..., CertificateFiles]
 ) -> None:
-    """A server with several certificates presents that of the name it is asked for."""
+    """A server with several certificates presents the one for the requested name."""
     other = write_certificate("other.test")
     with run_caddy(tmp_path, {"localhost": certificate, "other.test": other}) as caddy:
         outcome = await ask(caddy.url(host="other.test"), ca_file, settings={"connect_to": "127.0.0.1"})
@@ -39,7 +39,7 @@ async def test_the_name_is_sent(
 
 
 async def test_large_and_coded_answers(tmp_path: Path, certificate: CertificateFiles, ca_file: Path) -> None:
-    """Bodies larger than any window come whole; those that are announced only, and coded ones, are known as such."""
+    """Bodies larger than any window arrive completely; announced and coded ones are recognised."""
     body = b"0123456789abcdef" * 150_000
     (tmp_path / "big.txt").write_bytes(body)
     with run_caddy(tmp_path, {"localhost": certificate}, f"root * {tmp_path}\nencode gzip\nfile_server") as caddy:
@@ -70,7 +70,7 @@ async def test_a_request_body_goes_through_windows(
 async def test_a_client_certificate_may_be_demanded(
     tmp_path: Path, certificate: CertificateFiles, ca_file: Path, write_certificate: Callable[..., CertificateFiles]
 ) -> None:
-    """The configured one is presented; without one the server's alert is told, though it comes after the handshake."""
+    """The configured one is presented; without one, the server's alert is reported, even after the handshake."""
     files = write_certificate("client.test")
     demand = f"client_auth {{\nmode require_and_verify\ntrusted_ca_cert_file {ca_file}\n}}"
     with run_caddy(

@@ -1,4 +1,4 @@
-"""The extra `http3`: who does not ask for it does not need it and is not slowed by it, who does is told what to do."""
+"""The extra `http3`: not needed and not loaded for other checks; the error without it says what to install."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def without_extra(tmp_path: Path) -> dict[str, str]:
 
 
 def test_it_is_asked_for_when_it_is_needed(tmp_path: Path, without_extra: dict[str, str]) -> None:
-    """A configuration that wants HTTP/3 is refused at load, with the command that brings what is missing."""
+    """A configuration that uses HTTP/3 is rejected, with the command that installs the extra."""
     (tmp_path / "checks.yml").write_text(CHECK.format("https://shop.example/", "http3: true"))
     outcome = run_command("--config.check", "--config.file=checks.yml", directory=tmp_path, **without_extra)
     needed = "has http3, which needs more: pip install 'nyxmon-exporter[http3]' (No module named 'aioquic')"
@@ -36,7 +36,7 @@ def test_it_is_asked_for_when_it_is_needed(tmp_path: Path, without_extra: dict[s
 
 
 def test_dns_over_quic_asks_for_it_too(tmp_path: Path, without_extra: dict[str, str]) -> None:
-    """A configuration that asks a name server over QUIC, also only to compare, is refused with the same command."""
+    """A configuration that asks a name server over QUIC, even in a comparison, is rejected with the same command."""
     keys = "type: dns, target: a.example, server: ns.example"
     (tmp_path / "checks.yml").write_text(
         f"checks:\n- {{name: own, {keys}, transport: quic}}\n"
@@ -49,7 +49,7 @@ def test_dns_over_quic_asks_for_it_too(tmp_path: Path, without_extra: dict[str, 
 
 
 def test_it_is_not_needed_otherwise(tmp_path: Path, without_extra: dict[str, str]) -> None:
-    """Without it all other checks run, and nothing tries to import it."""
+    """Without it, all other checks run, and nothing tries to import it."""
     with run_http_server({"/": respond(200, b"hi")}) as server:
         (tmp_path / "checks.yml").write_text(CHECK.format(server.url(), "http3: false"))
         outcome = run_command("run", "--config.file=checks.yml", directory=tmp_path, **without_extra)
@@ -57,7 +57,7 @@ def test_it_is_not_needed_otherwise(tmp_path: Path, without_extra: dict[str, str
 
 
 def test_it_is_not_imported_unasked(tmp_path: Path) -> None:
-    """Where it is installed, only a configuration that wants HTTP/3 has it loaded."""
+    """If it is installed, only a configuration that uses HTTP/3 loads it."""
     loaded = []
     for wanted in ("false", "true"):
         (tmp_path / "checks.yml").write_text(CHECK.format("https://shop.example/", f"http3: {wanted}"))
@@ -68,7 +68,7 @@ def test_it_is_not_imported_unasked(tmp_path: Path) -> None:
 
 
 def test_a_target_that_breaks_the_rules_does_not_fill_the_log(tmp_path: Path, ca: trustme.CA, ca_file: Path) -> None:
-    """What a target does wrong is told by its check, and by nobody else."""
+    """A fault of a target is reported only by its check."""
     with run_http3_server(valid(ca, "127.0.0.1"), say(data(b"no head"))) as server:
         own = f"http3: true, tls_config: {{ca_file: {ca_file}}}"
         (tmp_path / "checks.yml").write_text(CHECK.format(server.url(), own))

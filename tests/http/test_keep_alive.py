@@ -1,4 +1,4 @@
-"""Connections kept open between requests: reused when they can be, dropped when they cannot, never in anybody's way."""
+"""Connections kept open between requests: reused if possible, dropped otherwise, and never a hindrance."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_the_next_batch_uses_the_connection_again(start_nginx: Callable[..
 async def test_a_reused_tls_connection_tells_of_its_handshake(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """What the handshake told at the opening is told again, as no second one tells it."""
+    """The facts of the first handshake are reported again, as there is no second one."""
     nginx, shared, tls = start_nginx(TLS_SERVER, certificate=certificate), HttpShared(), TlsConfig(ca_file=str(ca_file))
     first, second = [await ask(shared, nginx.tls_url(), tls=tls) for _ in range(2)]
     assert counted(shared) == (1, 1)
@@ -105,7 +105,7 @@ async def test_a_reused_tls_connection_tells_of_its_handshake(
     ids=lambda other: next(iter(other)),
 )
 async def test_only_the_same_connection_is_the_same(start_nginx: Callable[..., Nginx], other: dict[str, Any]) -> None:
-    """Whoever wants another connection in any respect gets another one."""
+    """A request with any other connection setting gets its own connection."""
     nginx, shared = start_nginx(), HttpShared()
     await ask(shared, nginx.url())
     await ask(shared, nginx.url(), **other)
@@ -113,7 +113,7 @@ async def test_only_the_same_connection_is_the_same(start_nginx: Callable[..., N
 
 
 async def test_a_connection_carries_one_request_at_a_time(start_nginx: Callable[..., Nginx]) -> None:
-    """Requests at once have a connection each, of which no more stay than may."""
+    """Concurrent requests have separate connections, of which only a limited number are kept."""
     nginx, shared = start_nginx(), HttpShared()
     await ask(shared, nginx.url())
     await asyncio.gather(*[ask(shared, nginx.url()) for _ in range(5)])
@@ -122,7 +122,7 @@ async def test_a_connection_carries_one_request_at_a_time(start_nginx: Callable[
 
 
 async def test_a_connection_that_its_server_closed_is_noticed() -> None:
-    """When the server's patience ends nothing is left of the connection, and the next request has a fresh one."""
+    """When the server's timeout ends the connection, it is dropped, and the next request has a fresh one."""
     patience_ends = threading.Event()
 
     def behave(connection: socket.socket) -> None:
@@ -141,7 +141,7 @@ async def test_a_connection_that_its_server_closed_is_noticed() -> None:
 
 
 async def test_a_server_may_end_a_connection_with_its_answer(start_nginx: Callable[..., Nginx]) -> None:
-    """Connection: close, which nginx says after two requests, is heeded."""
+    """Connection: close, which nginx sends after two requests, is respected."""
     nginx, shared = start_nginx(TWO_REQUESTS), HttpShared()
     for _ in range(4):
         await ask(shared, nginx.url())
@@ -168,7 +168,7 @@ async def test_a_server_may_end_a_connection_with_its_answer(start_nginx: Callab
     ],
 )  # fmt: skip
 async def test_only_a_clean_connection_is_kept(answer: bytes) -> None:
-    """A connection that ends with its answer, or has more than the answer on it, carries no other request."""
+    """A connection that ends with its response, or has further data on it, carries no other request."""
     with answering([answer], [ANSWER]) as server:
         shared = HttpShared()
         await ask(shared, f"http://{server.target}/")
@@ -178,7 +178,7 @@ async def test_only_a_clean_connection_is_kept(answer: bytes) -> None:
 
 @pytest.mark.parametrize("name", ODD)
 async def test_a_connection_that_carried_something_odd_is_not_kept(name: str) -> None:
-    """What could be read in two ways is followed by no other answer, which might then be part of it."""
+    """No other response follows data that could be read in two ways, because it might be part of it."""
     with answering([ODD[name][0]], [ANSWER]) as server:
         shared = HttpShared()
         await ask(shared, f"http://{server.target}/")
@@ -197,7 +197,7 @@ async def test_a_connection_that_carried_something_odd_is_not_kept(name: str) ->
     ids=["chunks", "extensions and trailers", "blanks", "early hints"],
 )
 async def test_a_well_formed_answer_leaves_its_connection_usable(answer: bytes) -> None:
-    """However an answer says where it ends, the next one may follow it."""
+    """However a response marks its end, the next one may follow it."""
     with answering([answer, ANSWER]) as server:
         shared = HttpShared()
         first, second = [await ask(shared, f"http://{server.target}/") for _ in range(2)]
@@ -205,7 +205,7 @@ async def test_a_well_formed_answer_leaves_its_connection_usable(answer: bytes) 
 
 
 async def test_a_request_whose_old_connection_breaks_is_made_anew() -> None:
-    """A server that closes in the moment of the request is asked once more, over a fresh connection."""
+    """If a server closes just before the request, it is sent again over a fresh connection."""
     with answering([ANSWER, b""], [ANSWER]) as server:
         shared = HttpShared()
         await ask(shared, f"http://{server.target}/")
@@ -224,7 +224,7 @@ async def test_what_may_not_be_repeated_has_a_fresh_connection(start_nginx: Call
 
 @pytest.mark.parametrize("options", [options for _, options in LOOPS], ids=LOOP_NAMES)
 def test_connections_end_with_their_loop(start_nginx: Callable[..., Nginx], options: dict[str, bool]) -> None:
-    """When a loop ends its connections are closed, and the next loop makes its own."""
+    """A loop closes its connections at its end, and the next loop makes its own."""
     nginx, shared = start_nginx(), HttpShared()
     for _ in range(2):
         anyio.run(ask, shared, nginx.url(), backend_options=options)
@@ -233,7 +233,7 @@ def test_connections_end_with_their_loop(start_nginx: Callable[..., Nginx], opti
 
 
 async def test_idle_connections_do_not_stay_for_ever(start_nginx: Callable[..., Nginx]) -> None:
-    """A connection that nobody has wanted for some time is closed, one that is wanted all the time is not."""
+    """A connection that has been idle for some time is closed; one in use is not."""
     nginx, shared = start_nginx(), HttpShared(pool=ConnectionPool(max_idle_seconds=1.0))
     await ask(shared, nginx.url())
     await ask(shared, nginx.url(), source_ip="127.0.0.2")
@@ -246,7 +246,7 @@ async def test_idle_connections_do_not_stay_for_ever(start_nginx: Callable[..., 
 
 
 async def test_of_too_many_idle_connections_the_oldest_goes(start_nginx: Callable[..., Nginx]) -> None:
-    """The number of idle connections is bounded in all, and those used last stay."""
+    """The number of idle connections is bounded overall, and those used last are kept."""
     nginx, shared = start_nginx(), HttpShared(pool=ConnectionPool(max_idle=2))
     for last in (1, 2, 3, 3, 2, 1):
         await ask(shared, nginx.url(), source_ip=f"127.0.0.{last}")

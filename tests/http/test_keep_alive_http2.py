@@ -73,7 +73,7 @@ def counted(shared: HttpShared) -> tuple[int, int]:
 async def test_the_next_batch_uses_the_connection_again(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """A request over an old connection has its facts, no phases of connecting, and an answer of its own."""
+    """A request over an old connection has its facts, no phases of connecting, and its own response."""
     nginx, root = start_nginx(HTTP2_SERVER, certificate=certificate), HttpShared()
     first = await ask(root.for_batch(), nginx.tls_url(), ca_file)
     batch = root.for_batch()
@@ -99,7 +99,7 @@ async def test_a_connection_that_carried_something_odd_is_not_kept(ca: trustme.C
 async def test_windows_stay_open_over_many_bodies(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path, tmp_path: Path
 ) -> None:
-    """Bodies larger than the connection's window come whole one after the other, and are sent whole."""
+    """Bodies larger than the connection's window arrive and are sent completely, one after the other."""
     body = bytes(range(256)) * 10_000
     tmp_path.joinpath("big").write_bytes(body)
     files = f"client_max_body_size 9m; location /big {{ root {tmp_path}; }} location /"
@@ -113,7 +113,7 @@ async def test_windows_stay_open_over_many_bodies(
 async def test_a_server_may_end_a_connection_with_its_answer(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """GOAWAY, which nginx sends with its second answer here, is heeded."""
+    """GOAWAY, which nginx sends with its second response here, is respected."""
     http = HTTP2_SERVER.replace("location", "keepalive_requests 2; location")
     nginx, shared = start_nginx(http, certificate=certificate), HttpShared()
     assert [(await ask(shared, nginx.tls_url(), ca_file)).status for _ in range(4)] == [200] * 4
@@ -123,7 +123,7 @@ async def test_a_server_may_end_a_connection_with_its_answer(
 async def test_a_connection_that_its_server_closed_is_noticed(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """When the server's patience ends nothing is left of the connection, and the next request has a fresh one."""
+    """When the server's timeout ends the connection, it is dropped, and the next request has a fresh one."""
     http = HTTP2_SERVER.replace("location", "keepalive_timeout 1s; location")
     nginx, shared = start_nginx(http, certificate=certificate), HttpShared()
     await ask(shared, nginx.tls_url(), ca_file)
@@ -133,7 +133,7 @@ async def test_a_connection_that_its_server_closed_is_noticed(
 
 
 async def test_what_a_server_may_say_meanwhile_is_answered(ca: trustme.CA, ca_file: Path) -> None:
-    """Pings and settings are acknowledged while nobody uses the connection, other talk is heard, and it serves on."""
+    """Pings and settings are acknowledged while the connection is idle, other frames are read, and it stays usable."""
     talk = settings(MAX_CONCURRENT_STREAMS=1) + frame(WindowUpdateFrame(0, 9)) + frame(RstStreamFrame(1))
     talk += frame(PriorityFrame(1)) + b"\x00\x00\x02\x0c\x00\x00\x00\x00\x00\x00\x00"  # ORIGIN, RFC 8336
     later = threading.Event()
@@ -147,7 +147,7 @@ async def test_what_a_server_may_say_meanwhile_is_answered(ca: trustme.CA, ca_fi
 
 
 async def test_a_frame_may_begin_in_one_exchange_and_end_in_the_next(ca: trustme.CA, ca_file: Path) -> None:
-    """Half a frame after an answer is not a reason to give the connection up."""
+    """Half a frame after a response is not a reason to drop the connection."""
     with run_http2_conversations(ca, [[FIRST + PING[:11]], [PING[11:] + answer(3)]]) as (server, _):
         shared, url = HttpShared(), f"https://{server.target}/"
         assert [(await ask(shared, url, ca_file)).body for _ in range(2)] == [b"hi"] * 2
@@ -155,7 +155,7 @@ async def test_a_frame_may_begin_in_one_exchange_and_end_in_the_next(ca: trustme
 
 
 async def test_a_redirect_without_body_leaves_its_connection(ca: trustme.CA, ca_file: Path) -> None:
-    """Where nothing of an answer is left unread, it is no matter that nobody would have read it."""
+    """If no part of a response is left unread, skipping the body does not matter."""
     sent = settings() + head("302", [("location", "/")], flags=["END_STREAM"])
     with run_http2_conversations(ca, [[sent], [answer(3)]]) as (server, _):
         shared, url = HttpShared(), f"https://{server.target}/"
@@ -177,7 +177,7 @@ UNASKED = {
 @pytest.mark.parametrize("name", UNASKED)
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
 async def test_what_comes_unasked_ends_a_connection(ca: trustme.CA, ca_file: Path, name: str, later: bool) -> None:
-    """A connection that its server leaves, or on which it says what nobody asked, is dropped without being wanted."""
+    """A connection that its server closes, or on which it sends unexpected data, is dropped while idle."""
     now = threading.Event()
     sent: list[bytes | threading.Event] = [FIRST, now, UNASKED[name]] if later else [FIRST + UNASKED[name]]
     with run_http2_conversations(ca, [sent], [[FIRST]]) as (server, _):
@@ -202,7 +202,7 @@ async def test_what_comes_unasked_ends_a_connection(ca: trustme.CA, ca_file: Pat
 async def test_a_request_whose_old_connection_breaks_is_made_anew(
     ca: trustme.CA, ca_file: Path, script: list[list[bytes]]
 ) -> None:
-    """A server that ends the connection in the moment of the request is asked once more, over a fresh one."""
+    """If a server ends the connection just before the request, it is sent again over a fresh one."""
     with run_http2_conversations(ca, script, [[FIRST]]) as (server, _):
         shared, url = HttpShared(), f"https://{server.target}/"
         await ask(shared, url, ca_file)
@@ -221,7 +221,7 @@ async def test_a_request_whose_old_connection_breaks_is_made_anew(
     ids=["reset", "goaway within", "odd status"],
 )
 async def test_what_a_server_answers_is_its_answer(ca: trustme.CA, ca_file: Path, sent: bytes, reason: Reason) -> None:
-    """Once an answer has begun its failure is the check's, also over an old connection."""
+    """Once a response has begun, its failure is the check's, even over an old connection."""
     with run_http2_conversations(ca, [[FIRST], [sent]]) as (server, _):
         shared, url = HttpShared(), f"https://{server.target}/"
         await ask(shared, url, ca_file)
@@ -242,7 +242,7 @@ async def test_what_a_server_answers_is_its_answer(ca: trustme.CA, ca_file: Path
 async def test_only_a_connection_on_which_all_is_said_is_kept(
     ca: trustme.CA, ca_file: Path, sent: bytes, content: bytes
 ) -> None:
-    """A connection whose server leaves, or whose stream is still open on either side, carries no other request."""
+    """A connection that the server is leaving, or with a stream still open on either side, carries no other request."""
     with run_http2_conversations(ca, [[sent]], [[FIRST]]) as (server, _):
         shared, url = HttpShared(), f"https://{server.target}/"
         await ask(shared, url, ca_file, method="PUT", content=content, stop_at_redirect=True)

@@ -42,7 +42,7 @@ VERSIONS = {"http": "1.1", "https": "1.1", "http2": "2"}
 
 
 async def ask(shared: HttpShared, url: str, ca_file: Path, proxy: ProxyRoute) -> Exchange:
-    """Make one exchange through a proxy that keeps its connection."""
+    """Make one exchange through a proxy, and keep its connection."""
     options = RequestOptions(
         network=NetworkSettings(),
         tls=TlsConfig(ca_file=str(ca_file)),
@@ -61,7 +61,7 @@ def counted(shared: HttpShared) -> tuple[int, int]:
 
 @pytest.fixture
 def url_of(start_nginx: Callable[..., Nginx], certificate: CertificateFiles) -> Callable[[str], str]:
-    """Start nginx for one of SERVERS, and give its URL with a name in it."""
+    """Start nginx for one of SERVERS, and yield its URL with a name in it."""
 
     def start(server: str) -> str:
         nginx = start_nginx(SERVERS[server], certificate=certificate)
@@ -82,7 +82,7 @@ def squid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 async def test_a_connection_through_a_proxy_is_used_again(
     ca: trustme.CA, ca_file: Path, url_of: Callable[[str], str], kind: str, server: str
 ) -> None:
-    """The proxy is connected to once, with its credentials, and asked for the way once, by whatever it leads."""
+    """One connection to the proxy, with its credentials and one request for the target, serves several requests."""
     context = server_context(valid(ca, "127.0.0.1")) if kind == "https" else None
     with run_proxy(HOSTS, PASSWORD, context) as proxy:
         port = proxy.socks_port if kind == "socks5" else proxy.port
@@ -98,7 +98,7 @@ async def test_a_connection_through_a_proxy_is_used_again(
 async def test_squid_serves_request_after_request(
     squid: int, ca_file: Path, url_of: Callable[[str], str], server: str
 ) -> None:
-    """With squid both a tunnel and the connection over which it is handed requests are used again."""
+    """With squid, both a tunnel and the connection for plain requests are reused."""
     shared, url = HttpShared(), url_of(server)
     route = parse_proxy_url(f"http://127.0.0.1:{squid}")
     got = [await ask(shared, url, ca_file, route) for _ in range(3)]
@@ -111,7 +111,7 @@ async def test_squid_serves_request_after_request(
 async def test_targets_share_no_connection_to_a_proxy(
     squid: int, ca_file: Path, start_nginx: Callable[..., Nginx]
 ) -> None:
-    """A proxy is asked for another target, or without it, over another connection."""
+    """Requests for another target, or without a proxy, use another connection."""
     shared, nginx, route = HttpShared(), start_nginx(), parse_proxy_url(f"http://127.0.0.1:{squid}")
     await ask(shared, nginx.url(host="localhost"), ca_file, route)
     await ask(shared, nginx.url(host="127.0.0.1"), ca_file, route)
@@ -122,7 +122,7 @@ async def test_targets_share_no_connection_to_a_proxy(
 async def test_a_tunnel_that_the_target_closes_is_noticed(
     squid: int, ca_file: Path, start_nginx: Callable[..., Nginx], certificate: CertificateFiles
 ) -> None:
-    """When the target's patience ends the way to the proxy ends too, and the next request has a fresh one."""
+    """When the target's timeout ends the tunnel, the proxy's connection ends, too, and the next request has a new one."""
     nginx = start_nginx(TLS_SERVER.replace("location", "keepalive_timeout 1s; location"), certificate=certificate)
     shared, route = HttpShared(), parse_proxy_url(f"http://127.0.0.1:{squid}")
     await ask(shared, nginx.tls_url(), ca_file, route)

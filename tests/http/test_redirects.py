@@ -1,4 +1,4 @@
-"""Where redirects lead, and what is taken along."""
+"""The URLs that redirects lead to, and the parts of a request that are sent there."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_locations_are_resolved(location: str, url: str) -> None:
     ],
 )
 def test_octets_and_a_labels_of_a_location_go_out_as_they_are(location: bytes, host: bytes, path: bytes) -> None:
-    """Octets in whatever charset are percent-encoded, and a name in ASCII is nobody's to decode."""
+    """Octets in any charset are percent-encoded, and ASCII names are not decoded."""
     target = redirect_target(BASE, [location], 302)
     assert (target.raw_host, target.raw_path) == (host, path)
 
@@ -102,7 +102,7 @@ def test_octets_and_a_labels_of_a_location_go_out_as_they_are(location: bytes, h
     ],
 )  # fmt: skip
 def test_a_strange_location_is_the_redirects_failure(location: bytes) -> None:
-    """It is followed or refused, and what refuses it never reaches the runner."""
+    """It is followed or rejected, and its exceptions never reach the runner."""
     base = httpx.URL("http://shop.example/")
     with pytest.raises(CheckFailed) as raised:
         redirect_target(base, [location], 302)
@@ -161,7 +161,7 @@ def test_locations_that_cannot_be_followed_are_refused(locations: tuple[str, ...
 
 
 def test_the_same_location_twice_is_one() -> None:
-    """A Location that is merely repeated is followed."""
+    """A repeated but equal Location is followed."""
     assert str(redirect_target(BASE, [b"/x", b"/x"], 302)) == "https://shop.example/x"
 
 
@@ -176,12 +176,12 @@ def test_the_same_location_twice_is_one() -> None:
     ],
 )
 def test_methods_change_as_the_status_says(method: str, methods: list[str]) -> None:
-    """303 asks for a GET, 301 and 302 turn a POST into one, 307 and 308 change nothing."""
+    """303 causes a GET, 301 and 302 turn a POST into one, 307 and 308 change nothing."""
     assert [redirected_method(method, status) for status in (301, 302, 303, 307, 308)] == methods
 
 
 def test_headers_and_body_stay_with_their_origin() -> None:
-    """Within the origin everything is sent again; elsewhere only what the rules have for elsewhere."""
+    """Within the origin, everything is sent again; elsewhere, only what the rules allow."""
     headers = {"Authorization": "Bearer x", "X-Api-Key": "y", "Cookie": "z=1", "Host": "virtual.example"}
     request = httpx.Request("POST", BASE, headers={**headers, "Content-Type": "text/plain"}, content=b"body")
     within = redirected_request(request, answered(308, "https://shop.example:443/x"), RULES)
@@ -199,7 +199,7 @@ def test_headers_and_body_stay_with_their_origin() -> None:
 
 
 def test_a_body_is_not_taken_elsewhere() -> None:
-    """307 and 308 would repeat the body to whoever is named; that is refused."""
+    """307 and 308 would send the body to any named host; that is rejected."""
     request = httpx.Request("POST", BASE, content=b"body")
     with pytest.raises(CheckFailed) as raised:
         redirected_request(request, answered(307, "https://evil.example/x?token=y"), RULES)
@@ -210,7 +210,7 @@ def test_a_body_is_not_taken_elsewhere() -> None:
 
 
 def test_a_downgrade_has_to_be_allowed() -> None:
-    """From https to http a redirect is followed only when that was asked for; upwards always."""
+    """A redirect from https to http is followed only if the check allows it; the opposite always is."""
     request = httpx.Request("GET", BASE)
     with pytest.raises(CheckFailed) as raised:
         redirected_request(request, answered(301, "http://shop.example/"), RULES)
@@ -224,7 +224,7 @@ def test_a_downgrade_has_to_be_allowed() -> None:
 
 
 def test_what_was_said_of_one_origin_holds_for_no_other() -> None:
-    """The name to verify and the client certificate stay with the origin, a fixed address with the host."""
+    """The name to verify and the client certificate apply only to the origin, a fixed address only to the host."""
     options = RequestOptions(
         network=NetworkSettings(connect_to="10.0.0.5:8443", source_ip="10.0.0.7"),
         tls=TlsConfig(server_name="inner.example", cert_file="c", key_file="k", ca_file="ca"),
@@ -241,7 +241,7 @@ def test_what_was_said_of_one_origin_holds_for_no_other() -> None:
 
 
 def test_what_another_origin_is_not_given_has_names() -> None:
-    """Those of the credentials, and the client certificate when there is one."""
+    """These are the names of the credentials, and the client certificate if there is one."""
     plain = RequestOptions(network=NetworkSettings(), tls=TlsConfig())
     with_certificate = RequestOptions(network=NetworkSettings(), tls=TlsConfig(cert_file="c", key_file="k"))
     rules = RedirectRules(
@@ -255,6 +255,6 @@ def test_what_another_origin_is_not_given_has_names() -> None:
 
 
 def test_urls_are_shown_without_what_may_be_secret() -> None:
-    """A query, a password and a fragment are no business of logs; a long path is cut."""
+    """A query, a password and a fragment do not belong in logs; a long path is cut."""
     assert shown_url(httpx.URL("https://u:p@x.example:8443/y?token=z#f")) == "https://x.example:8443/y?…"
     assert len(shown_url(httpx.URL("https://x.example/" + "y" * 5000))) == 200
