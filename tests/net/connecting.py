@@ -1,4 +1,4 @@
-"""What the tests of connections share: a protocol that remembers, a call with fewer words, and both event loops."""
+"""Shared by the tests of connections: a protocol that records events, shorter calls, and both event loops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOP_NAMES = ["uvloop", "asyncio"]
 
 
 class Recorder(asyncio.Protocol):
-    """Remembers what happens to it."""
+    """Records what happens to it."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -51,14 +51,14 @@ class Recorder(asyncio.Protocol):
         self._note("lost")
 
     async def until(self, size: int) -> bytes:
-        """Wait until as many bytes have come, or the connection is gone."""
+        """Wait until so many bytes have arrived, or the connection is lost."""
         while len(self.received) < size and "lost" not in self.events:
             self.changed.clear()
             await self.changed.wait()
         return bytes(self.received)
 
     async def until_lost(self) -> None:
-        """Wait until the connection is gone."""
+        """Wait until the connection is lost."""
         await self.until(2**62)
 
     def _note(self, event: str) -> None:
@@ -67,7 +67,7 @@ class Recorder(asyncio.Protocol):
 
 
 class Listening(Protocol):
-    """A server's place; TcpServer has one."""
+    """The address of a server; TcpServer has one."""
 
     @property
     def host(self) -> str: ...
@@ -123,7 +123,7 @@ async def refused(
     tls_timeout_seconds: float | None = None,
     **settings: Any,
 ) -> tuple[CheckFailed, ConnectionFacts]:
-    """Try to connect, and give why it failed and what is known."""
+    """Try to connect, and return the failure and the known facts."""
     facts = ConnectionFacts(current_attempt())
     own = {"tls": tls, "tls_timeout_seconds": tls_timeout_seconds}
     try:
@@ -137,13 +137,13 @@ async def refused(
 
 
 def open_descriptors() -> int:
-    """The number of file descriptors this process holds; says something only of a process of its own."""
+    """The number of this process's file descriptors; only meaningful in a separate process."""
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the number alone
 
 
 @contextmanager
 def no_descriptors_left() -> Iterator[None]:
-    """Allow this process no file descriptors but those that it has."""
+    """Allow this process no further file descriptors."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # new numbers are below it, and those are taken
     try:

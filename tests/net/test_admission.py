@@ -226,7 +226,7 @@ def modules(tmp_path_factory: pytest.TempPathFactory, proxy_port: int) -> Module
 
 
 def restricted(modules: Modules, module: str, target: str, names: NameServer, entries: list[str]) -> Check | None:
-    """Return the check of a request, which finds names at the test's server; None when its target is refused."""
+    """Return the check of a request, which finds names at the test's server; None when its target is rejected."""
     found = modules.get("tcp" if module == "eyeballs" else module)
     assert found is not None
     try:
@@ -257,7 +257,7 @@ def run(runner: AsyncCheckRunner, check: Check) -> Result:
 def test_a_hostile_target_is_not_connected_to(
     module: str, target: str, modules: Modules, names: NameServer, runner: AsyncCheckRunner
 ) -> None:
-    """It is refused before anything is sent, within 20 ms: the quickest of some tries counts."""
+    """It is rejected before anything is sent, within 20 ms: the quickest of several tries counts."""
     seconds: list[float] = []
     with run_canary() as canary:
         while len(seconds) < 3 or (min(seconds) >= 0.02 and len(seconds) < 50):
@@ -341,7 +341,7 @@ def test_a_proxy_that_forwards_is_asked_for_the_address_as_well(
 def test_a_name_that_only_the_proxy_can_resolve_is_left_to_it_if_the_module_says_so(
     names: NameServer, runner: AsyncCheckRunner, tmp_path: Path
 ) -> None:
-    """Without that, the probe fails at the lookup and the proxy hears nothing."""
+    """Otherwise, the probe fails at the lookup, and the proxy receives nothing."""
     with serve(answer(GOOD)) as server:
         target = f"http://only-there.test:{server.port}/"
         left = asked_by_proxy("by_name", target, names, runner, tmp_path)
@@ -379,7 +379,7 @@ def test_a_name_that_only_the_proxy_can_resolve_is_left_to_it_if_the_module_says
 def test_no_proxy_is_asked_for_a_metadata_address_in_any_form(
     module: str, scheme: str, host: str, names: NameServer, runner: AsyncCheckRunner, tmp_path: Path
 ) -> None:
-    """Where everything else is open, names are looked up before they are left to a proxy."""
+    """If everything else is allowed, names are looked up before they are left to a proxy."""
     result, asked = asked_by_proxy(module, f"{scheme}://{host}/latest/meta-data/", names, runner, tmp_path)
     assert (result.status, asked) == (ResultStatus.ERROR, [])
 
@@ -387,7 +387,7 @@ def test_no_proxy_is_asked_for_a_metadata_address_in_any_form(
 def test_every_address_of_a_name_that_is_left_to_a_proxy_counts(
     names: NameServer, runner: AsyncCheckRunner, tmp_path: Path
 ) -> None:
-    """The proxy chooses among them, so that one of the family that the module does not prefer is refused, too."""
+    """The proxy chooses among them, so one address of a less preferred family is enough to reject the target."""
     result, asked = asked_by_proxy("by_name", "http://192-0-2-1--fd00xec2xx254.test/", names, runner, tmp_path)
     detail = "192-0-2-1--fd00xec2xx254.test:80 (fd00:ec2::254) is not allowed: it is an address of a metadata service"
     assert (outcome(result), asked) == (refused(f"{detail}, which the allowed targets must list"), [])
@@ -397,7 +397,7 @@ def test_every_address_of_a_name_that_is_left_to_a_proxy_counts(
 def test_only_a_listed_name_is_left_to_a_proxy_that_forwards(
     entries: list[str], asked: int, names: NameServer, runner: AsyncCheckRunner, tmp_path: Path
 ) -> None:
-    """Such a proxy looks the name up again, so that an address that was checked here proves nothing."""
+    """Such a proxy looks the name up again, so checking the address here proves nothing."""
     with run_proxy({"192-0-2-1.test": "127.0.0.1"}) as proxy:
         path = tmp_path / "blackbox.yml"
         path.write_text(MODULES.replace("PROXY", str(proxy.port)))
@@ -410,7 +410,7 @@ def test_only_a_listed_name_is_left_to_a_proxy_that_forwards(
 
 
 def test_a_socket_is_listed_by_its_path(modules: Modules, names: NameServer, runner: AsyncCheckRunner) -> None:
-    """A Unix socket has no address, and is connected to only where a pattern includes its path."""
+    """A Unix socket has no address, and is connected to only if a pattern includes its path."""
     check = restricted(modules, "unix", "/run/docker.sock", names, ["unix:/run/app/*"])
     assert check is not None
     assert outcome(run(runner, check)) == refused("the socket /run/docker.sock is not among the allowed targets")
@@ -419,7 +419,7 @@ def test_a_socket_is_listed_by_its_path(modules: Modules, names: NameServer, run
 def test_without_entries_only_link_local_and_metadata_addresses_are_refused(
     modules: Modules, names: NameServer, runner: AsyncCheckRunner
 ) -> None:
-    """Everything else is as open as the modules are."""
+    """All other targets are as open as the modules."""
     with serve(say(b"hello\n")) as server:
         one = restricted(modules, "tcp", server.target, names, [])
         other = restricted(modules, "tcp", "169-254-169-254.test:80", names, [])

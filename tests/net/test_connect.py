@@ -1,4 +1,4 @@
-"""Plain connections: what is measured, what is chosen, and what each failure is called."""
+"""Plain connections: measurements, choices, and the texts of failures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 
 async def test_tells_address_and_durations_of_a_connection() -> None:
-    """A connection's facts are its address, its phases, and the moment from which it could be used."""
+    """A connection's facts are its address, its phases, and the moment when it was ready."""
     with serve(keep_silent) as server:
         before = perf_counter()
         async with connected(server) as connection:
@@ -70,7 +70,7 @@ async def test_carries_data_both_ways() -> None:
 
 
 async def test_loses_nothing_that_a_server_says_at_once() -> None:
-    """What arrives together with the connection reaches the protocol."""
+    """Data that arrives together with the connection reaches the protocol."""
     with serve(say(b"220 hello\r\n")) as server:
         for _ in range(20):
             async with connected(server) as connection:
@@ -86,7 +86,7 @@ async def test_connects_from_the_source_address() -> None:
 
 
 async def test_source_address_decides_the_family() -> None:
-    """A name is connected to over the family that source_ip has, whatever is preferred."""
+    """The family of source_ip is used for a name, whatever family is preferred."""
     with serve(say(b"!"), "::1") as server:
         async with connected(server, host="localhost", source_ip="::1", ip_protocol="prefer_ip4") as connection:
             await connection.protocol.until(1)
@@ -94,7 +94,7 @@ async def test_source_address_decides_the_family() -> None:
 
 
 async def test_connects_to_the_address_given_instead_of_the_name() -> None:
-    """With connect_to nothing is looked up; its port counts where it has one."""
+    """With connect_to, nothing is looked up; its port is used if it has one."""
     with serve(say(b"!")) as server:
         for place in (server.target, server.host):
             async with connected(server, host="no-such-name.invalid", connect_to=place) as connection:
@@ -131,7 +131,7 @@ async def test_connects_to_the_address_given_instead_of_the_name() -> None:
     ],
 )
 async def test_names_what_prevented_a_connection(host: str, settings: Any, reason: Reason, detail: str) -> None:
-    """Each obstacle has its reason; those on this side are never blamed on the target."""
+    """Each obstacle has its reason; local ones are never blamed on the target."""
     with closed_port(host if host in ("127.0.0.1", "::1") else "127.0.0.1") as port:
         failure, facts = await refused(port, host=host, **settings)
     assert (failure.reason, failure.detail) == (reason, detail.replace("PORT", str(port)))
@@ -139,7 +139,7 @@ async def test_names_what_prevented_a_connection(host: str, settings: Any, reaso
 
 
 async def test_bounds_connecting_by_itself() -> None:
-    """Without an answer connecting ends with connect_timeout, and the time it was tried is measured."""
+    """Without an answer, connecting ends with connect_timeout, and the time spent is measured."""
     with black_hole() as port:
         failure, facts = await refused(port, connect_timeout_seconds=0.2)
     assert (failure.reason, failure.detail) == (
@@ -151,7 +151,7 @@ async def test_bounds_connecting_by_itself() -> None:
 
 
 async def test_tells_the_runner_what_a_timeout_would_mean() -> None:
-    """While connecting a timeout of the check means connect_timeout, afterwards it means timeout."""
+    """While connecting, a timeout of the check means connect_timeout; afterwards it means timeout."""
     attempt = begin_attempt()
     with black_hole() as port:
         facts = ConnectionFacts(current_attempt())
@@ -168,7 +168,7 @@ async def test_tells_the_runner_what_a_timeout_would_mean() -> None:
 
 @pytest.mark.parametrize("use_uvloop", [True, False], ids=LOOP_NAMES)
 def test_cancelled_connections_leave_nothing_behind(*, use_uvloop: bool) -> None:
-    """Descriptors and tasks are as many after 50 cancelled connections as before."""
+    """After 50 cancelled connections, there are as many descriptors and tasks as before."""
     before, after = alone(counts_around_cancelled_connections, use_uvloop)
     assert after == before
 
@@ -184,7 +184,7 @@ async def _cancel_connections(port: int) -> tuple[tuple[int, int], tuple[int, in
 
 
 async def _counts_after(port: int, count: int) -> tuple[int, int]:
-    """Tasks and descriptors after that many connections were tried and cancelled."""
+    """The numbers of tasks and descriptors after so many cancelled connections."""
     descriptors = open_descriptors()
     tries = [
         asyncio.create_task(
@@ -201,7 +201,7 @@ async def _counts_after(port: int, count: int) -> tuple[int, int]:
 
 
 async def test_blames_this_host_when_it_has_no_descriptors() -> None:
-    """Running out of file descriptors is a local failure, and afterwards connecting works again."""
+    """Running out of file descriptors is a local failure; connecting works again afterwards."""
     with serve(keep_silent) as server:
         with no_descriptors_left():
             failure, _ = await refused(server.port)
@@ -214,7 +214,7 @@ async def test_blames_this_host_when_it_has_no_descriptors() -> None:
 
 
 async def test_tells_a_reset_from_a_close() -> None:
-    """A connection that ends after it was made is the protocol's to judge, with the error where there was one."""
+    """If a connection ends after it was made, the protocol judges it, with the error if there was one."""
     with serve(close) as closing, serve(reset_when_spoken_to) as resetting:
         async with connected(closing) as connection:
             await connection.protocol.until_lost()

@@ -1,4 +1,4 @@
-"""What is worked out about connections when the configuration is loaded."""
+"""Connection options that are computed when the configuration is loaded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_name_that_is_none_is_refused_only_where_it_would_be_verified() -> Non
 
 
 def test_a_proxy_is_verified_under_its_own_name() -> None:
-    """The options of the target's TLS say nothing about the proxy's."""
+    """The TLS options of the target do not apply to the proxy."""
     proxy = ProxyRoute(kind="https", host="proxy.test", port=3128, tls=TlsConfig(insecure_skip_verify=True))
     options = connect_options(
         Endpoint("a.test", 443), NetworkSettings(), tls=TlsConfig(), server_name="b.test", proxy=proxy
@@ -59,6 +59,6 @@ def test_a_proxy_is_verified_under_its_own_name() -> None:
     ],
 )
 def test_an_address_needs_no_lookup(host: str, settings: dict[str, str], address: str | None) -> None:
-    """A literal address that may be used is known beforehand; one that may not is refused by each run."""
+    """A literal address that is allowed is known in advance; one that is not is rejected by each run."""
     options = connect_options(Endpoint(host, 80), NetworkSettings.model_validate(settings))
     assert options.address == (None if address is None else parse_address(address))

@@ -1,4 +1,4 @@
-"""Foreign exceptions are told in our words by their type and their codes."""
+"""Exceptions of other libraries become failures by their type and their code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from exporter.net.errors import verification_phrase
     ],
 )
 def test_errors_of_the_system_have_reasons(number: int, reason: Reason) -> None:
-    """The number decides, not the text; what is not known to be the target's fault is this side's."""
+    """The number decides, not the text; unless it is known to be the target's fault, the failure is local."""
     failure = connection_failure(OSError(number, "misleading: connection refused"), "connecting to x")
     assert failure.reason is reason
     assert failure.detail.endswith(" while connecting to x")
@@ -50,19 +50,19 @@ def test_errors_of_the_system_have_reasons(number: int, reason: Reason) -> None:
     ],
 )
 def test_other_errors_have_reasons(error: Exception, reason: Reason, detail: str) -> None:
-    """Errors without a number are told by their type."""
+    """Errors without a number are classified by their type."""
     failure = connection_failure(error, "reading")
     assert (failure.reason, failure.detail) == (reason, detail)
 
 
 def test_what_is_told_already_stays() -> None:
-    """A CheckFailed is given back as it is."""
+    """A CheckFailed is returned unchanged."""
     failure = CheckFailed(Reason.STATUS, "503")
     assert connection_failure(failure, "reading") is failure
 
 
 def test_unknown_verification_codes_keep_openssls_words() -> None:
-    """A code that has no words of ours is shown with OpenSSL's own."""
+    """A code without a text of the exporter's is shown with OpenSSL's."""
     error = ssl.SSLCertVerificationError()
     error.verify_code, error.verify_message = 52, "name constraints minimum and maximum not supported"
     assert verification_phrase(error) == (

@@ -1,4 +1,4 @@
-"""Reading in threads that may be blocked for good: bounded, shared, and never in anybody's way."""
+"""Reading in threads that may block for ever: bounded, shared, and without delaying others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.waiting import until
 
 
 class Blocked:
-    """Work that blocks until it is let go, and counts how often it was begun."""
+    """Work that blocks until it is released, and counts how often it was started."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -29,7 +29,7 @@ class Blocked:
 
 
 async def test_gives_what_was_read_and_what_went_wrong() -> None:
-    """A result and a failure come from the thread as they are; anything else raised there is a fault of the program."""
+    """A result and a failure are passed on from the thread; any other exception is a defect."""
     access = FileAccess()
 
     def fail(error: Exception) -> str:
@@ -44,7 +44,7 @@ async def test_gives_what_was_read_and_what_went_wrong() -> None:
 
 
 async def test_what_is_asked_for_twice_is_read_once() -> None:
-    """Checks that need the same file at the same time share the reading, and one that is cut off harms no other."""
+    """Checks that need the same file at once share the reading; a cancelled check does not affect the others."""
     access, work = FileAccess(), Blocked()
     first, second = (asyncio.create_task(access.result("a", "the file", work)) for _ in range(2))
     await until(lambda: work.begun == 1)
@@ -55,7 +55,7 @@ async def test_what_is_asked_for_twice_is_read_once() -> None:
 
 
 async def test_nobody_is_sent_after_a_thread_that_is_blocked() -> None:
-    """Who asks for a blocked file fails, later ones at once, and it is read again when the thread has come back."""
+    """A check of a blocked file fails, later ones at once; when the thread has returned, the file is read again."""
     access, work = FileAccess(patience_seconds=0.1), Blocked()
     loop = asyncio.get_running_loop()
     for number in range(5):
@@ -73,7 +73,7 @@ async def test_nobody_is_sent_after_a_thread_that_is_blocked() -> None:
 
 
 async def test_threads_are_bounded() -> None:
-    """When all threads are blocked, further reading waits its turn and fails as they do, and all goes on afterwards."""
+    """If all threads are blocked, further reads wait their turn and fail alike; afterwards, everything works again."""
     access, works = FileAccess(max_threads=2, patience_seconds=0.2), [Blocked() for _ in range(3)]
     asked = [access.result(number, "the file", work) for number, work in enumerate(works)]
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
@@ -86,7 +86,7 @@ async def test_threads_are_bounded() -> None:
 
 
 async def test_a_timeout_while_waiting_is_a_local_one() -> None:
-    """A check that is cut off while a file is read says so; once it is read, a timeout means what it meant before."""
+    """A check that is cut off while a file is read says so; afterwards, a timeout has its previous meaning again."""
     attempt, access, work = begin_attempt(), FileAccess(), Blocked()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):

@@ -1,4 +1,4 @@
-"""All addresses of a name on request (RFC 8305): which is tried when, which wins, and that nothing else is left."""
+"""All addresses of a name on request (RFC 8305): the order, the winner, and the cleanup of the rest."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 
 class Site:
-    """A name whose addresses share a port; each may listen, be silent, or refuse, as they do unless told otherwise."""
+    """A name whose addresses share a port; each may listen, be silent, or refuse, which is the default."""
 
     def __init__(self, directory: Path, held: ExitStack) -> None:
         self.place = Place(directory)
@@ -63,18 +63,18 @@ class Site:
         self._held = held
 
     def listen(self, host: str, behave: Behaviour = keep_silent) -> TcpServer:
-        """Have an address accept connections."""
+        """Make an address accept connections."""
         return self._held.enter_context(serve(behave, host, self.port))
 
     def be_silent(self, *hosts: str) -> None:
-        """Have addresses answer nothing."""
+        """Make addresses answer nothing."""
         for host in hosts:
             self._held.enter_context(black_hole(host, self.port))
 
     async def connect(
         self, zone: Mapping[str, str], *, host: str = "x.test", tls: TlsConfig | None = None, **options: Any
     ) -> str:
-        """Connect to a host and no more; give the address, or why there is none. No socket but the winner's is left."""
+        """Connect to a host; return the address or the failure. Only the winner's socket remains."""
         self.attempt = begin_attempt()
         self.facts = ConnectionFacts(self.attempt)
         settings = NetworkSettings(**{"happy_eyeballs": True, "ip_protocol": "prefer_ip6", **options})
@@ -98,7 +98,7 @@ class Site:
 
 
 def attempts_at(port: int) -> int:
-    """The number of sockets of this process that are connected to a port, or being connected to any."""
+    """The number of this process's sockets that are connected, or being connected, to a port."""
     return sum(_leads_to(port, int(name)) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - the numbers alone
 
 
@@ -139,7 +139,7 @@ async def test_the_preferred_family_wins_where_both_answer(site: Site, ip_protoc
 
 
 async def test_a_silent_address_holds_up_the_next_for_a_quarter_second(site: Site) -> None:
-    """With IPv6 silent IPv4 is tried beside it; connecting took from the first attempt to the one that answered."""
+    """If IPv6 is silent, IPv4 is tried beside it; connecting counts from the first attempt to the one that answered."""
     site.be_silent("::1")
     site.listen("127.0.0.2")
     assert await site.connect(BOTH) == "127.0.0.2"
@@ -149,7 +149,7 @@ async def test_a_silent_address_holds_up_the_next_for_a_quarter_second(site: Sit
 
 
 async def test_a_refusing_address_holds_up_nothing(site: Site) -> None:
-    """Of twenty addresses that refuse each is followed at once, families by turns; the last one answers."""
+    """The next of twenty refusing addresses is tried at once, by alternating families; the last one answers."""
     sixth = [f"127.0.0.{number}" for number in range(11, 30)]
     site.listen("127.0.0.29")
     assert await site.connect({"A x.test": " ".join(sixth), "AAAA x.test": "::1"}) == "127.0.0.29"
@@ -158,7 +158,7 @@ async def test_a_refusing_address_holds_up_nothing(site: Site) -> None:
 
 
 async def test_families_take_turns() -> None:
-    """The preferred family begins, then they alternate for as long as both have addresses; none is tried twice."""
+    """The preferred family begins; they alternate as long as both have addresses; none is tried twice."""
     texts = ["192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3", "2001:db8::1", "2001:db8::2"]
     addresses = [address for text in texts if (address := parse_address(text))]
     order = list(iter(AddressQueue.of(addresses).take, None))
@@ -178,7 +178,7 @@ async def test_families_take_turns() -> None:
     ],
 )
 async def test_waits_shortly_for_the_preferred_family(site: Site, aaaa: str, tried: list[str]) -> None:
-    """AAAA is waited for 50 ms after A; then IPv4 goes first, and at once when there is no IPv6 at all."""
+    """AAAA is awaited for 50 ms after A; then IPv4 goes first, and it does so at once if there is no IPv6."""
     for host in ("127.0.0.2", "::1"):
         site.listen(host)
     assert await site.connect({**BOTH, "AAAA x.test": aaaa}) == tried[0]
@@ -189,7 +189,7 @@ async def test_waits_shortly_for_the_preferred_family(site: Site, aaaa: str, tri
 
 
 async def test_addresses_of_the_preferred_family_may_come_shortly_later() -> None:
-    """AAAA that comes while it is waited for goes before A, whose addresses keep."""
+    """An AAAA answer within that time goes before A, whose addresses are kept."""
     loop = asyncio.get_running_loop()
     lookups: dict[int, asyncio.Future[Outcome]] = {version: loop.create_future() for version in (6, 4)}
     candidates = AddressQueue((6, 4), lookups)
@@ -207,13 +207,13 @@ async def test_addresses_of_the_preferred_family_may_come_shortly_later() -> Non
 
 
 async def test_does_not_wait_for_the_other_family(site: Site) -> None:
-    """An AAAA record that came alone is connected to while nothing is known of A."""
+    """If only the AAAA answer has arrived, its address is tried without waiting for A."""
     site.listen("::1")
     assert await site.connect({"A x.test": "silence", "AAAA x.test": "::1"}) == "::1"
 
 
 async def test_addresses_that_come_late_join_the_race(site: Site) -> None:
-    """While IPv4 is silent, or after it has refused, an address that only then is told of wins."""
+    """While IPv4 is silent, or after it has refused, an address that arrives only then wins."""
     site.listen("::1")
     late = {"A x.test": "127.0.0.2", "AAAA x.test": "::1 after 0.4"}
     assert await site.connect(late) == "::1"
@@ -249,7 +249,7 @@ async def test_addresses_that_come_late_join_the_race(site: Site) -> None:
     ],
 )
 async def test_tells_of_every_address_when_all_fail(site: Site, zone: dict[str, str], told: str) -> None:
-    """The reason is that of the first address tried, and so are the facts; the detail has each with its failure."""
+    """The reason and the facts are those of the first address tried; the detail has each address with its failure."""
     outcome = await site.connect(zone)
     told = told.replace("REFUSED", "connection refused while connecting to")
     assert outcome == told.replace("SERVER", f"127.0.0.1:{site.place.port}")
@@ -258,7 +258,7 @@ async def test_tells_of_every_address_when_all_fail(site: Site, zone: dict[str, 
 
 
 async def test_does_not_tell_of_thousands(site: Site) -> None:
-    """The detail names some of a great many addresses, and how many there were besides."""
+    """The detail names some of very many addresses, and the number of others."""
     site.place.hosts.write_text("".join(f"127.0.1.{number} x.test\n" for number in range(1, 51)), encoding="utf-8")
     told = await site.connect({})
     assert told.endswith("connection refused while connecting to 127.0.1.32:PORT; 18 more addresses failed")
@@ -266,7 +266,7 @@ async def test_does_not_tell_of_thousands(site: Site) -> None:
 
 
 async def test_connect_timeout_bounds_the_whole_race(site: Site) -> None:
-    """Silent addresses share connect_timeout; the failure names those that were tried."""
+    """Silent addresses share connect_timeout; the failure names the ones that were tried."""
     site.be_silent("::1", "127.0.0.2")
     told = await site.connect(BOTH, connect_timeout_seconds=1.2)
     assert told == (
@@ -277,7 +277,7 @@ async def test_connect_timeout_bounds_the_whole_race(site: Site) -> None:
 
 
 async def test_a_race_that_is_cut_off_leaves_nothing_behind(site: Site) -> None:
-    """Neither sockets nor lookups nor tasks outlive the check's time, and it is told what was tried."""
+    """No socket, lookup or task outlives the check, and the detail says what was tried."""
     site.be_silent("127.0.0.2", "127.0.0.3")
     zone = {"A x.test": "127.0.0.2 127.0.0.3", "AAAA x.test": "silence"}
     before, tasks = attempts_at(site.port), len(asyncio.all_tasks())
@@ -292,7 +292,7 @@ async def test_a_race_that_is_cut_off_leaves_nothing_behind(site: Site) -> None:
 
 
 async def test_a_lookup_that_is_cut_off_leaves_nothing_behind(site: Site) -> None:
-    """Both lookups end with the check that asked for both families."""
+    """Both lookups end with the check that began them."""
     tasks = len(asyncio.all_tasks())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.4):
@@ -302,7 +302,7 @@ async def test_a_lookup_that_is_cut_off_leaves_nothing_behind(site: Site) -> Non
 
 
 async def test_the_second_to_arrive_is_closed(site: Site) -> None:
-    """When two connections are established in one moment, the first is the protocol's and the other goes."""
+    """If two connections are established at the same moment, the first is used and the other is closed."""
     site.listen("127.0.0.2")
     protocol, address = Recorder(), parse_address("127.0.0.2")
     assert address is not None
@@ -318,7 +318,7 @@ async def test_the_second_to_arrive_is_closed(site: Site) -> None:
 
 
 async def test_source_address_decides_the_family(site: Site) -> None:
-    """With source_ip only addresses of its family are asked for and tried."""
+    """With source_ip, only addresses of its family are looked up and tried."""
     server = site.listen("127.0.0.2")
     assert await site.connect({"A x.test": "127.0.0.2"}, source_ip="127.0.0.77") == "127.0.0.2"
     await until(lambda: server.peers == ["127.0.0.77"])
@@ -328,7 +328,7 @@ async def test_source_address_decides_the_family(site: Site) -> None:
 
 
 async def test_takes_all_addresses_of_the_hosts_file(site: Site) -> None:
-    """Lines of the hosts file are candidates like records of DNS, and so are both addresses of localhost."""
+    """Lines of the hosts file are candidates like DNS records, and so are both addresses of localhost."""
     site.place.hosts.write_text("127.0.0.2 x.test\n::1 x.test\n127.0.0.3 x.test\n", encoding="utf-8")
     site.listen("127.0.0.3")
     assert await site.connect({}) == "127.0.0.3"
@@ -339,7 +339,7 @@ async def test_takes_all_addresses_of_the_hosts_file(site: Site) -> None:
 
 
 async def test_an_address_is_no_race(site: Site) -> None:
-    """What is not a name, or was given as connect_to, is connected to as ever."""
+    """Literal addresses, and connect_to, are connected to as usual."""
     site.listen("127.0.0.2")
     assert await site.connect({}, host="127.0.0.2") == "127.0.0.2"
     assert await site.connect({}, connect_to="127.0.0.2") == "127.0.0.2"
@@ -350,7 +350,7 @@ async def test_an_address_is_no_race(site: Site) -> None:
 
 
 async def test_only_the_winner_shakes_hands(site: Site, ca: trustme.CA, ca_file: Path) -> None:
-    """TLS begins with the connection that was established first, and is measured by itself."""
+    """TLS begins on the first established connection, and is measured separately."""
     site.be_silent("::1")
     site.listen("127.0.0.2", over_tls(server_context(valid(ca, "x.test"))))
     assert await site.connect(BOTH, tls=TlsConfig(ca_file=str(ca_file))) == "127.0.0.2"
@@ -360,7 +360,7 @@ async def test_only_the_winner_shakes_hands(site: Site, ca: trustme.CA, ca_file:
 
 
 async def test_proxies_are_reached_in_the_same_way(site: Site) -> None:
-    """A proxy's name stands for all its addresses too."""
+    """All addresses of a proxy's name are tried, too."""
     site.place.hosts.write_text("127.0.0.2 proxy.test\n127.0.0.1 proxy.test\n", encoding="utf-8")
     with run_proxy() as proxy, serve(keep_silent) as target:
         facts, route = ConnectionFacts(current_attempt()), ProxyRoute(kind="http", host="proxy.test", port=proxy.port)
@@ -373,7 +373,7 @@ async def test_proxies_are_reached_in_the_same_way(site: Site) -> None:
 
 
 async def test_datagrams_go_to_one_address(site: Site) -> None:
-    """Who needs one address is given the first of the preferred family, and only that family is asked for."""
+    """The first address of the preferred family is used, and only that family is looked up."""
     settings = NetworkSettings(happy_eyeballs=True, ip_protocol="prefer_ip6")
     async with serving(site.place, BOTH) as server:
         address = await site.place.lookups().address("x.test", settings, site.facts)
@@ -381,7 +381,7 @@ async def test_datagrams_go_to_one_address(site: Site) -> None:
 
 
 def test_a_check_asks_for_it_with_one_word() -> None:
-    """In YAML it is a key like any other; without it one address is tried."""
+    """It is a key in YAML like any other; without it, one address is tried."""
     text = (
         "checks: [{name: a, type: tcp, target: 'x.test:1', happy_eyeballs: true}, {name: b, type: tcp, target: 'x:1'}]"
     )

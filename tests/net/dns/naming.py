@@ -1,4 +1,4 @@
-"""What the tests of names share: a system with files and name servers of its own."""
+"""Shared by the tests of names: a system with its own files and name servers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Place:
-    """A system of its own: a hosts file, a resolver configuration, a port for its name servers."""
+    """A separate system: a hosts file, a resolver configuration, a port for its name servers."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
@@ -34,12 +34,12 @@ class Place:
         self.names = SystemFiles(hosts_file=str(self.hosts), resolv_conf=str(self.resolv_conf), dns_port=self.port)
 
     def lookups(self) -> Resolver:
-        """Those of a new batch."""
+        """The lookups of a new batch."""
         return Resolver(self.names)
 
 
 async def resolve(lookups: Resolver, host: str, **settings: Any) -> str:
-    """The address of a host, or the reason why there is none."""
+    """The address of a host, or the reason of the failure."""
     facts = ConnectionFacts(current_attempt())
     try:
         address = await lookups.address(host, NetworkSettings(**settings), facts)
@@ -51,7 +51,7 @@ async def resolve(lookups: Resolver, host: str, **settings: Any) -> str:
 
 
 class Served(NamedTuple):
-    """A name server in the test's own loop, and the names it was asked for (`A www.test`)."""
+    """A name server in the test's own loop, and the queries it received (`A www.test`)."""
 
     host: str
     asked: list[str]

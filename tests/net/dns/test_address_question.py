@@ -19,5 +19,5 @@ def test_the_question_is_as_dnspython_writes_it(name: str, version: int, record_
 
 @pytest.mark.parametrize("name", ["", ".", "a..b", ".a", "a" * 64, ".".join(["a" * 50] * 5)])
 def test_what_is_not_a_name_cannot_be_asked_for(name: str) -> None:
-    """Empty and long labels, and long names (RFC 1035 section 2.3.4)."""
+    """Empty and long labels, and long names, raise an error (RFC 1035 section 2.3.4)."""
     assert address_question(name, 4) is None

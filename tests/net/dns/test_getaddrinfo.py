@@ -1,4 +1,4 @@
-"""The system's own resolver: what it finds, what its failures are called, and what names that hang cost whom."""
+"""The system's own resolver: its results, the texts of its failures, and the cost of names that hang."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def find(_: DnsServer) -> list[str]:
 
 
 def test_finds_what_the_system_finds(tmp_path: Path) -> None:
-    """Names of the hosts file and of DNS have their addresses by family; what cannot be found is told by its code."""
+    """Names of the hosts file and of DNS have addresses by family; a failure has the text of its code."""
     hosts = "127.0.0.1 localhost\n2001:db8::6 six.hosts\n"
     assert in_own_system(find, tmp_path, options=SHORT, hosts=hosts) == [told for *_, told in FOUND]
 
@@ -83,7 +83,7 @@ async def find_without_descriptors(_: DnsServer) -> list[str]:
 
 
 def test_blames_this_host_when_the_system_has_no_descriptors(tmp_path: Path) -> None:
-    """A lookup for which there is no file descriptor is a local failure, and a retry asks anew."""
+    """A lookup that lacks a file descriptor is a local failure, and a retry asks again."""
     told = in_own_system(find_without_descriptors, tmp_path, options=SHORT)
     assert told == ["local: www.test could not be looked up by the system: too many open files", "192.0.2.10"]
 
@@ -125,14 +125,14 @@ async def share(server: DnsServer) -> dict[str, Any]:
 
 
 def test_whoever_asks_for_a_name_at_once_shares_a_thread(tmp_path: Path) -> None:
-    """One lookup serves a batch, and other batches while it is under way; all learn how long it took in its thread."""
+    """One lookup serves a batch, and other batches meanwhile; all have its duration."""
     told = in_own_system(share, tmp_path, options=SHORT)
     assert told.pop("took") > 0.195
     assert told == {"found": ["192.0.2.10"], "busy": [1, 0], "queries": 1, "lookups": 1}
 
 
 def run_hanging(server: DnsServer) -> dict[str, Any]:
-    """Run a batch twice that has more hanging names than there are threads, beside checks that want none of them."""
+    """Run a batch twice that has more hanging names than threads, beside checks without names."""
     hanging = [f"silent.n{number}.test" for number in range(MAX_RESOLVER_THREADS + 8)]
     checks = [
         f"{{name: {name}, type: tcp, target: '{name}:1', resolver: system, ip_protocol: ip4}}" for name in hanging
@@ -160,7 +160,7 @@ async def hang(server: DnsServer) -> dict[str, Any]:
 
 
 def test_names_that_hang_take_only_threads_of_their_own(tmp_path: Path) -> None:
-    """They fail in time, keep one thread each over batches, and hold up neither other checks nor the process's end."""
+    """They fail in time, keep one thread each over batches, and delay neither other checks nor the process's end."""
     started = perf_counter()
     told = in_own_system(hang, tmp_path, options=LONG)
     assert perf_counter() - started < 25
@@ -188,7 +188,7 @@ async def wait_in_vain(server: DnsServer) -> list[str]:
 
 
 def test_a_lookup_that_nobody_waits_for_is_not_begun(tmp_path: Path) -> None:
-    """Names wait for a thread in the order of asking; one whose check was given up meanwhile takes none."""
+    """Names get a thread in the order of asking; a name whose check was cancelled gets none."""
     assert in_own_system(wait_in_vain, tmp_path) == ["192.0.2.10", "192.0.2.10", "slow.test.", "www.test."]
 
 
@@ -202,14 +202,14 @@ async def race(_: DnsServer) -> dict[str, Any]:
 
 
 def test_all_addresses_of_the_system_can_be_tried(tmp_path: Path) -> None:
-    """With happy_eyeballs the system is asked for both families."""
+    """With happy_eyeballs, the system is asked for both families."""
     hosts = "::1 both.hosts\n127.0.0.2 both.hosts\n"
     assert in_own_system(race, tmp_path, hosts=hosts) == {"address": "127.0.0.2", "lookup": True}
 
 
 @pytest.mark.parametrize("name", ["a..test", "x" * 64 + ".test", "a\0.test", "a b\n.test", "bücher.test"])
 async def test_asks_the_system_for_no_nonsense(name: str) -> None:
-    """What is not a domain name is told to be none, and takes no thread."""
+    """A text that is not a domain name is rejected without taking a thread."""
     threads = ResolverThreads()
     with pytest.raises(CheckFailed, match="is not a domain name"):
         await threads.look_up(name, 4)
@@ -232,7 +232,7 @@ async def test_asks_the_system_for_no_nonsense(name: str) -> None:
     ],
 )
 def test_tells_failures_apart_by_their_codes(error: OSError, reason: Reason, detail: str) -> None:
-    """Each code of getaddrinfo has its words; errors of the system are told from those of name servers."""
+    """Each code of getaddrinfo has its text; system errors are distinguished from those of name servers."""
     failure = system_failure("x.test", error)
     assert (failure.reason, failure.detail) == (reason, f"x.test could not be looked up by the system: {detail}")
 
@@ -242,5 +242,5 @@ def test_tells_failures_apart_by_their_codes(error: OSError, reason: Reason, det
     [(("127.0.0.1", 0), "127.0.0.1"), (("fe80::1", 0, 0, 2), "fe80::1%2"), (("::1", 0, 0, 0), "::1")],
 )
 def test_link_local_addresses_keep_their_zone(place: tuple[Any, ...], address: str) -> None:
-    """An address that means something only on one interface, as multicast DNS finds them, names it."""
+    """An address that is valid only on one interface, as found by multicast DNS, includes the interface."""
     assert address_of(place) == parse_address(address)

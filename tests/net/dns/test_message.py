@@ -1,4 +1,4 @@
-"""Which records of an answer count, what becomes of names that are none, and what hostile answers cost."""
+"""Which records of an answer count, how invalid names are treated, and the cost of hostile answers."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ ADDRESS, OTHER_ADDRESS = bytes((192, 0, 2, 1)), bytes((192, 0, 2, 2))
 def test_records_that_the_question_leads_to_are_the_answer(
     records: list[bytes], texts: tuple[str, ...], stray_count: int
 ) -> None:
-    """Owners count by CNAME and DNAME from the question on, whatever case and order; records of others do not."""
+    """Owners are followed by CNAME and DNAME from the question, in any case and order; other records do not count."""
     question = question_for()
     read = DnsAnswer(message(question, *records), question)
     assert (read.texts(), read.stray_count, read.record_count) == (texts, stray_count, len(texts))
@@ -225,7 +225,7 @@ def test_data_is_read_as_text(record_type: str, data: bytes, text: str | None) -
     ],
 )
 def test_data_that_does_not_fit_its_type_is_malformed(record_type: str, data: bytes) -> None:
-    """Data that is too short, too long or no name is the server's fault."""
+    """Data that is too short, too long or not a name is the server's fault."""
     question = question_for(record_type=record_type)
     with pytest.raises(CheckFailed) as raised:
         DnsAnswer(message(question, record(POINTER_TO_QUESTION, record_type, data)), question)
@@ -278,7 +278,7 @@ _heavy("a long chain of aliases", "A", lambda: (
 
 
 async def longest_turn(work: Callable[[], Any]) -> float:
-    """The longest time, of this thread's processor, for which work kept the event loop."""
+    """The longest time, in processor time of this thread, for which a task blocked the event loop."""
     longest, done = 0.0, False
 
     async def watch() -> None:
@@ -303,7 +303,7 @@ async def longest_turn(work: Callable[[], Any]) -> float:
 
 @pytest.mark.parametrize("label", HEAVY)
 async def test_no_answer_keeps_the_loop(label: str) -> None:
-    """The largest answers there can be are read in turns of a few milliseconds, and in all in less than a second."""
+    """The largest possible answers are read in turns of a few milliseconds, and in less than a second in total."""
     question, wire = HEAVY[label]()
     await longest_turn(lambda: DnsAnswer.read(wire, question))  # dnspython loads a type's module at its first record
     started = time.thread_time()
@@ -351,7 +351,7 @@ async def ask(port: int, question: Question) -> DnsAnswer | None:
 
 
 async def test_a_flood_of_other_datagrams_is_read_in_bursts() -> None:
-    """Datagrams without end that answer something else neither keep the loop nor take its time, and are counted."""
+    """An endless stream of other datagrams neither blocks the loop nor uses up its time, and is counted."""
     question = question_for()
     attempt = begin_attempt()
     with flooding(b"\0\1" + bytes(60000), b"x", b"ID" + message(question_for("other.test"))[2:]) as port:
@@ -365,7 +365,7 @@ async def test_a_flood_of_other_datagrams_is_read_in_bursts() -> None:
 
 
 async def test_a_flood_does_not_hide_the_answer() -> None:
-    """The right answer is found among forgeries, and how many they were is in the log."""
+    """The right answer is found among forgeries, whose number is logged."""
     question = question_for()
     attempt = begin_attempt()
     right = b"ID" + message(question, record(POINTER_TO_QUESTION, "A", ADDRESS))[2:]
@@ -379,7 +379,7 @@ async def test_a_flood_does_not_hide_the_answer() -> None:
 
 
 async def test_a_server_that_sends_only_malformed_answers_has_failed() -> None:
-    """Answers to the question that cannot be read end the check after a few, and each is read in turns."""
+    """A few unreadable answers to the question end the check, and each is read in turns."""
     question = question_for()
     broken = fitting(question, (record(POINTER_TO_QUESTION, "A", ADDRESS) for _ in range(4093)))
     begin_attempt()
@@ -400,7 +400,7 @@ async def test_a_server_that_sends_only_malformed_answers_has_failed() -> None:
     ids=["one value", "eight patterns"],
 )
 async def test_a_check_of_a_large_answer_does_not_keep_the_loop(expected: str) -> None:
-    """Asking for 4,000 records, reading and judging them keeps the loop for a few milliseconds at a time."""
+    """Asking for 4,000 records, reading and judging them blocks the loop for a few milliseconds at a time."""
     question = question_for()
     numbers = (struct.pack(">I", 0xC0000200 + number) for number in range(6000))
     wire = fitting(question, (record(POINTER_TO_QUESTION, "A", number) for number in numbers))

@@ -109,7 +109,7 @@ async def test_chooses_the_family(place: Place, host: str, ip_protocol: str, res
 
 
 async def test_any_asks_for_both_families_at_once(place: Place) -> None:
-    """With ip_protocol any IPv4 is taken where there is some, and IPv6 where there is only that."""
+    """With ip_protocol any, an IPv4 address is used if there is one, and IPv6 otherwise."""
     async with serving(place, ZONE) as server:
         assert await resolve(place.lookups(), "both.test", ip_protocol="any") == "192.0.2.1"
         assert await resolve(place.lookups(), "six.test", ip_protocol="any") == "2001:db8::6"
@@ -117,7 +117,7 @@ async def test_any_asks_for_both_families_at_once(place: Place) -> None:
 
 
 async def test_any_does_not_wait_for_the_other_family(place: Place) -> None:
-    """With ip_protocol any a silent lookup of one family does not hold up the other's answer, and is given up."""
+    """With ip_protocol any, a silent lookup of one family does not delay the other's answer, and is cancelled."""
     place.resolv_conf.write_text("nameserver 127.0.0.1\noptions timeout:30\n", encoding="utf-8")
     async with serving(place, {"A x.test": "192.0.2.1", "AAAA x.test": "silence"}), asyncio.timeout(10):
         assert await resolve(place.lookups(), "x.test", ip_protocol="any") == "192.0.2.1"
@@ -134,7 +134,7 @@ async def test_any_does_not_wait_for_the_other_family(place: Place) -> None:
     ],
 )
 async def test_completes_names_with_search_domains(place: Place, host: str, options: str, asked: list[str]) -> None:
-    """Names with fewer dots than ndots are completed first, others as they are; a final dot forbids completing."""
+    """Names with fewer dots than ndots are completed first, others last; a final dot prevents completion."""
     place.resolv_conf.write_text(f"nameserver 127.0.0.1\nsearch a.test b.test\n{options}\n", encoding="utf-8")
     async with serving(place, {}) as server:
         assert await resolve(place.lookups(), host) == f"resolve: {host} does not exist"
@@ -152,7 +152,7 @@ async def test_stops_searching_at_the_first_address(place: Place) -> None:
 @pytest.mark.parametrize("happy_eyeballs", [False, True])
 @pytest.mark.parametrize("absent", ["", "NXDOMAIN"])
 async def test_searches_by_name_and_not_by_family(place: Place, absent: str, *, happy_eyeballs: bool) -> None:
-    """The first completed name with an address of any family is the host that is meant, not a later one with IPv4."""
+    """The first completed name with an address of any family is the host, not a later one with IPv4."""
     place.resolv_conf.write_text("nameserver 127.0.0.1\nsearch near.test far.test\n", encoding="utf-8")
     zone = {"A db.near.test": absent, "AAAA db.near.test": "2001:db8::1", "A db.far.test": "192.0.2.1"}
     async with serving(place, zone) as server:
@@ -161,7 +161,7 @@ async def test_searches_by_name_and_not_by_family(place: Place, absent: str, *, 
 
 
 async def test_an_alias_of_nothing_exists(place: Place) -> None:
-    """An alias whose target does not exist has no address, and is not said not to exist (RFC 6604 section 3)."""
+    """An alias to a name that does not exist has no address, but itself exists (RFC 6604 section 3)."""
 
     class Alias(NamesServed):
         def datagram_received(self, data: bytes, addr: Any) -> None:
@@ -180,7 +180,7 @@ async def test_an_alias_of_nothing_exists(place: Place) -> None:
 
 
 async def test_tries_the_name_servers_in_turn(place: Place) -> None:
-    """A server that is closed or answers with an error is passed over at once."""
+    """A server that is closed or returns an error is skipped at once."""
     place.resolv_conf.write_text("nameserver 127.0.0.9\nnameserver 127.0.0.2\nnameserver 127.0.0.3\n", encoding="utf-8")
     async with (
         serving(place, {"*": "REFUSED"}, "127.0.0.2") as second,
@@ -196,7 +196,7 @@ async def test_tries_the_name_servers_in_turn(place: Place) -> None:
 
 
 async def test_waits_only_shortly_for_a_silent_first_server(place: Place) -> None:
-    """A dead first server costs a second, not the thirty that resolv.conf says."""
+    """A dead first server costs a second, not the thirty of resolv.conf."""
     place.resolv_conf.write_text("nameserver 127.0.0.2\nnameserver 127.0.0.3\noptions timeout:30\n", encoding="utf-8")
     async with (
         serving(place, {"*": "silence"}, "127.0.0.2"),
@@ -208,7 +208,7 @@ async def test_waits_only_shortly_for_a_silent_first_server(place: Place) -> Non
 
 
 async def test_tells_what_each_server_did(place: Place) -> None:
-    """When nobody tells, the failure names every server with what it did."""
+    """If no server answers, the failure names every server and what it did."""
     place.resolv_conf.write_text(
         "nameserver 127.0.0.2\nnameserver 127.0.0.3\nnameserver 127.0.0.9\noptions timeout:1 attempts:1\n",
         encoding="utf-8",
@@ -269,7 +269,7 @@ def zoo() -> Iterator[DnsServer]:
     ids=ascii,
 )
 async def test_asks_the_checks_own_server(zoo: DnsServer, place: Place, host: str, result: str) -> None:
-    """With `resolver` that server alone is asked, for the name as it is, whatever answers or forgeries come."""
+    """With `resolver`, only that server is asked, for the name as written, whatever it answers."""
     place.hosts.write_text("192.0.2.99 www.test\n", encoding="utf-8")
     place.resolv_conf.write_text("nameserver 127.0.0.9\nsearch other.test\n", encoding="utf-8")
     found = await resolve(place.lookups(), host, resolver=zoo.server, ip_protocol="ip4")
@@ -277,7 +277,7 @@ async def test_asks_the_checks_own_server(zoo: DnsServer, place: Place, host: st
 
 
 async def test_aliases_may_lead_nowhere(place: Place) -> None:
-    """A loop of CNAME records is a name without address."""
+    """A loop of CNAME records means a name without address."""
 
     class Loop(NamesServed):
         def datagram_received(self, data: bytes, addr: Any) -> None:

@@ -1,4 +1,4 @@
-"""Lookups are shared by the checks of a batch, survive the cancellation of some, and end with the last."""
+"""Lookups are shared by the checks of a batch, survive the cancellation of some, and end with the last one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def place(tmp_path: Path) -> Place:
 
 
 async def test_a_batch_asks_once_for_a_name(place: Place) -> None:
-    """Checks of one batch share lookups per name and family, running and done; the next batch asks again."""
+    """Checks of one batch share lookups per name and family, both running and finished; the next batch asks again."""
     async with serving(place, {"A x.test": "192.0.2.1", "AAAA x.test": "2001:db8::1"}) as server:
         lookups = place.lookups()
         answers = await asyncio.gather(*(resolve(lookups, name) for name in ["x.test", "X.test"] * 100))
@@ -46,7 +46,7 @@ async def test_a_batch_asks_once_for_a_name(place: Place) -> None:
 
 
 async def test_late_askers_learn_how_long_the_lookup_took(place: Place) -> None:
-    """A check that finds the lookup done waited for nothing, but knows its duration."""
+    """A check that finds the lookup finished did not wait, but has its duration."""
     with run_dns_server() as server:
         lookups, settings = place.lookups(), NetworkSettings(resolver=server.server)
         first, second = ConnectionFacts(current_attempt()), ConnectionFacts(current_attempt())
@@ -60,7 +60,7 @@ async def test_late_askers_learn_how_long_the_lookup_took(place: Place) -> None:
 
 
 async def test_failures_are_shared_but_not_with_a_retry(place: Place) -> None:
-    """All who waited get the failure from one query; an attempt that begins after it asks again."""
+    """All waiting checks get the failure of one query; an attempt that begins later asks again."""
     zone = {"A x.test": "SERVFAIL"}
     async with serving(place, zone) as server:
         lookups = place.lookups()
@@ -75,7 +75,7 @@ async def test_failures_are_shared_but_not_with_a_retry(place: Place) -> None:
 
 
 async def test_a_cancelled_check_takes_no_lookup_from_others(place: Place) -> None:
-    """Whoever is cancelled leaves the lookup to the rest, the one who began it included."""
+    """If a check is cancelled, the lookup continues for the others, even if that check began it."""
     async with serving(place, {"A x.test": "silence"}) as server:
         lookups = place.lookups()
         tasks = [asyncio.create_task(resolve(lookups, "x.test")) for _ in range(3)]
@@ -91,7 +91,7 @@ async def test_a_cancelled_check_takes_no_lookup_from_others(place: Place) -> No
 
 
 async def test_a_lookup_that_nobody_wants_is_given_up(place: Place) -> None:
-    """When the last check is cancelled the lookup ends, leaves nothing, and can be begun anew."""
+    """When the last check is cancelled, the lookup ends, leaves nothing, and can be started again."""
     zone = {"A x.test": "silence"}
     async with serving(place, zone) as server:
         lookups = place.lookups()
@@ -107,7 +107,7 @@ async def test_a_lookup_that_nobody_wants_is_given_up(place: Place) -> None:
 
 
 async def test_hanging_names_delay_nobody(place: Place) -> None:
-    """While 200 names hang, others are found as fast as ever."""
+    """While 200 names hang, others are found as quickly as usual."""
     place.resolv_conf.write_text("nameserver 127.0.0.1\noptions timeout:30\n", encoding="utf-8")
     async with serving(place, {"A good.test": "192.0.2.1", "*": "silence"}) as server:
         lookups = place.lookups()
@@ -121,7 +121,7 @@ async def test_hanging_names_delay_nobody(place: Place) -> None:
 
 
 async def test_blames_this_host_when_it_has_no_sockets(place: Place) -> None:
-    """A lookup for which there is no file descriptor is a local failure."""
+    """A lookup that lacks a file descriptor is a local failure."""
     lookups = place.lookups()
     await resolve(lookups, "localhost")
     with no_descriptors_left():

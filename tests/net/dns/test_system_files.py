@@ -1,4 +1,4 @@
-"""What the system says about names: its hosts file, its resolver configuration, and that they are read anew."""
+"""The system's files about names: the hosts file and the resolver configuration, and changes to them."""
 
 from __future__ import annotations
 
@@ -63,19 +63,19 @@ def test_reads_hosts_files() -> None:
     ],
 )
 def test_reads_resolver_configurations(text: str, config: ResolverConfig) -> None:
-    """Servers, search domains and options are read as resolv.conf(5) has them, within its bounds."""
+    """Servers, search domains and options follow resolv.conf(5), within its bounds."""
     assert parse_resolv_conf(text) == config
 
 
 @given(st.text(), st.text())
 def test_reads_whatever_the_files_hold(hosts: str, resolv_conf: str) -> None:
-    """No content of the files is an error."""
+    """No content of the files causes an error."""
     assert isinstance(parse_hosts(hosts), dict)
     assert parse_resolv_conf(resolv_conf).servers
 
 
 async def test_hosts_file_comes_first(place: Place) -> None:
-    """A name in the hosts file is not asked for, even when it has there only the family that is preferred less."""
+    """A name in the hosts file is not looked up, even if the file has only the less preferred family."""
     place.hosts.write_text("192.0.2.1 Both.test\n2001:db8::1 both.test six.test\nbroken both.test\n", encoding="utf-8")
     place.resolv_conf.write_text("nameserver 127.0.0.1\n", encoding="utf-8")
     async with serving(place, {}) as server:
@@ -89,7 +89,7 @@ async def test_hosts_file_comes_first(place: Place) -> None:
 
 
 async def test_notices_changed_files_with_the_next_batch(place: Place) -> None:
-    """Both files may be missing, and are read again when they have changed."""
+    """Both files may be missing, and are read again when they change."""
     async with serving(place, {"A new.test": "192.0.2.7"}, "127.0.0.2") as server:
         assert (await resolve(place.lookups(), "new.test")).startswith("resolve: new.test could not be looked up")
         place.resolv_conf.write_text("nameserver 127.0.0.2\n", encoding="utf-8")
@@ -100,7 +100,7 @@ async def test_notices_changed_files_with_the_next_batch(place: Place) -> None:
 
 
 async def test_localhost_is_this_host(place: Place) -> None:
-    """Localhost and names below it need neither file nor server."""
+    """Localhost and its subdomains need neither a file nor a server."""
     lookups = place.lookups()
     assert await resolve(lookups, "localhost") == "127.0.0.1"
     assert await resolve(lookups, "a.LOCALHOST.", ip_protocol="prefer_ip6") == "::1"

@@ -37,7 +37,7 @@ OK = ("ok", "", "")
 
 
 def say_and_stop(words: bytes) -> Behaviour:
-    """Say something and no more; listen until the peer is gone, so that it is not reset."""
+    """Say something; read until the peer is gone, so that the connection is not reset."""
 
     def behave(connection: socket.socket) -> None:
         connection.sendall(words)
@@ -53,7 +53,7 @@ def load(target: str, keys: str) -> Config:
 
 
 async def run(target: str, keys: str, network: Network | None = None) -> tuple[str, str, str]:
-    """Execute one check; give status, reason and detail. Nothing it says holds the password."""
+    """Execute one check; return status, reason and detail, and make sure that no text contains the password."""
     attempt = begin_attempt()
     result = await TcpCheckExecutor(network).execute(load(target, keys).checks[0])
     assert PASSWORD not in repr((result, attempt.log))
@@ -63,7 +63,7 @@ async def run(target: str, keys: str, network: Network | None = None) -> tuple[s
 @pytest.mark.parametrize("password", ["", PASSWORD])
 @pytest.mark.parametrize("kind", ["http", "socks5"])
 async def test_a_proxy_finds_a_name_that_only_it_knows(kind: str, password: str) -> None:
-    """Name and bytes go through the proxy as they are, with credentials and without, and what came early is kept."""
+    """Name and bytes go through the proxy unchanged, with and without credentials, and early data is kept."""
     with serve(say(b"hello\n")) as server, run_proxy(HOSTS, password) as proxy:
         port = proxy.port if kind == "http" else proxy.socks_port
         keys = f"proxy: {{url: '{kind}://127.0.0.1:{port}'{', ' + CREDENTIALS if password else ''}}}"
@@ -72,7 +72,7 @@ async def test_a_proxy_finds_a_name_that_only_it_knows(kind: str, password: str)
 
 @pytest.mark.parametrize("kind", ["http", "https", "socks5"])
 async def test_tls_goes_through_proxies(kind: str, ca: trustme.CA, ca_file: Path) -> None:
-    """The certificate judged is the target's, also inside of TLS with the proxy; each handshake has waited its turn."""
+    """The target's certificate is judged, even inside TLS with the proxy; each handshake waits for its turn."""
     pacer = Pacer()
     context = server_context(valid(ca, "localhost", "127.0.0.1"))
     with ExitStack() as stack:
@@ -95,7 +95,7 @@ async def test_tls_goes_through_proxies(kind: str, ca: trustme.CA, ca_file: Path
     ],
 )
 async def test_a_proxy_that_refuses_credentials_is_an_auth_failure(kind: str, credentials: str, reason: str) -> None:
-    """Missing and wrong credentials are told apart."""
+    """Missing and wrong credentials have different texts."""
     with run_proxy(HOSTS, PASSWORD) as proxy:
         port = proxy.port if kind == "http" else proxy.socks_port
         keys = f"proxy: {{url: '{kind}://127.0.0.1:{port}', {credentials}}}"
@@ -103,7 +103,7 @@ async def test_a_proxy_that_refuses_credentials_is_an_auth_failure(kind: str, cr
 
 
 async def test_what_the_proxy_says_of_the_target_is_the_reason() -> None:
-    """A target that refuses connections is told from a proxy that does."""
+    """A target that refuses connections is distinguished from a proxy that does."""
     with run_proxy(HOSTS) as proxy, closed_port() as port:
         target = f"127.0.0.1:{port}"
         for way in (f"http://127.0.0.1:{proxy.port}", f"socks5://127.0.0.1:{proxy.socks_port}"):
@@ -135,7 +135,7 @@ async def test_what_the_proxy_says_of_the_target_is_the_reason() -> None:
     ],
 )
 async def test_a_proxy_that_misbehaves_is_named(words: bytes, reason: str) -> None:
-    """Whatever a proxy answers becomes a reason, and nothing is left open or hangs."""
+    """Each answer of a proxy has its reason, and nothing is left open or hangs."""
     with serve(say_and_stop(words)) as server:
         assert (await run("inside.test:9", f"proxy: 'http://{server.target}'"))[:2] == ("error", reason)
 
@@ -170,7 +170,7 @@ async def test_a_socks_proxy_that_misbehaves_is_named(words: bytes, reason: str)
     ],
 )
 async def test_a_proxy_may_answer_oddly(head: bytes) -> None:
-    """An odd head opens the tunnel, what follows it belongs to the target, and the log says what was odd."""
+    """An odd head opens the tunnel, data after it belongs to the target, and the log says what was odd."""
     with serve(say(head + b"220 hello\r\n")) as server:
         attempt = begin_attempt()
         keys = f"proxy: 'http://{server.target}', timeout: 5s, expect: [{{banner: '220 hello'}}]"
@@ -182,7 +182,7 @@ async def test_a_proxy_may_answer_oddly(head: bytes) -> None:
 
 @pytest.mark.parametrize("fields", [b"Content-Length: 9\r\n", b"Content-Length: x\n", b"Transfer-Encoding: gzip\r\n"])
 async def test_an_open_tunnel_has_no_body(fields: bytes) -> None:
-    """What a proxy says of the body of its consent is not looked at (RFC 9110 section 9.3.6)."""
+    """Headers about a body are ignored in a response to CONNECT (RFC 9110 section 9.3.6)."""
     with serve(say(b"HTTP/1.1 200 Go\r\n" + fields + b"\r\n220 hello\r\n")) as server:
         attempt = begin_attempt()
         keys = f"proxy: 'http://{server.target}', expect: [{{banner: '220 hello'}}]"
@@ -204,7 +204,7 @@ async def test_an_open_tunnel_has_no_body(fields: bytes) -> None:
     ],
 )
 async def test_a_proxy_that_stops_talking_is_refused_for_what_it_said(way: str, words: bytes, reason: str) -> None:
-    """What cannot become an answer is refused at once, although the proxy keeps the connection open."""
+    """An invalid answer is rejected at once, even if the proxy keeps the connection open."""
     with serve(say(words)) as server:
         outcome = await asyncio.wait_for(run("inside.test:9", f"proxy: '{way}://{server.target}'"), 10)
     assert outcome[:2] == ("error", reason)
@@ -212,7 +212,7 @@ async def test_a_proxy_that_stops_talking_is_refused_for_what_it_said(way: str, 
 
 @pytest.mark.parametrize("kind", ["http", "socks5"])
 async def test_a_proxy_is_not_told_of_zones(kind: str) -> None:
-    """The zone of an address is of this machine, so the proxy gets the address without it."""
+    """The zone of an address is only valid on this machine, so the proxy gets the address without it."""
     with run_proxy({"fe80::1": "127.0.0.1"}) as proxy, serve(say(b"220 hello\r\n")) as target:
         port = proxy.port if kind == "http" else proxy.socks_port
         await run(f"[fe80::1%lo]:{target.port}", f"proxy: '{kind}://127.0.0.1:{port}'")
@@ -224,7 +224,7 @@ async def test_a_proxy_is_not_told_of_zones(kind: str) -> None:
 
 
 async def test_a_silent_proxy_is_given_up_on() -> None:
-    """The bound of connecting counts for the tunnel as well."""
+    """The connect timeout applies to the tunnel as well."""
     with serve(say(b"")) as server:
         keys = f"proxy: 'http://{server.target}', connect_timeout: 500ms"
         expected = ("error", "connect_timeout", "the proxy did not reach inside.test:9 within 0.5 s")
@@ -233,13 +233,13 @@ async def test_a_silent_proxy_is_given_up_on() -> None:
 
 @pytest.fixture(scope="module")
 def squid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a squid that lets everything through."""
+    """The port of a squid that allows everything."""
     with run_squid(tmp_path_factory.mktemp("squid")) as port:
         yield port
 
 
 async def test_squid_opens_a_tunnel_and_tells_why_not(squid: int) -> None:
-    """What squid tells of a refused connection is understood."""
+    """Squid's text about a refused connection is understood."""
     with serve(say(b"hello\n")) as server, closed_port() as closed:
         way = f"proxy: 'http://127.0.0.1:{squid}'"
         assert await run(server.target, f"{way}, expect: [{{banner: hello}}]") == OK
@@ -251,13 +251,13 @@ async def test_squid_opens_a_tunnel_and_tells_why_not(squid: int) -> None:
 
 
 async def test_what_is_exempt_goes_past_the_proxy() -> None:
-    """A target in no_proxy is connected to directly, and the environment's proxies count only when asked for."""
+    """A target in no_proxy is connected to directly, and the environment's proxies are used only on request."""
     with serve(say(b"")) as server, closed_port() as port:
         assert await run(server.target, f"proxy: 'http://127.0.0.1:{port}', no_proxy: [127.0.0.0/8]") == OK
 
 
 def test_exemptions_mean_what_they_say() -> None:
-    """Domains hold with all below them, networks hold addresses, a port narrows both."""
+    """Domains include all their subdomains, networks contain addresses, and a port narrows both."""
     entries = ["a.test", ".b.test", "10.0.0.0/8", "[::1]:80", "c.test:443", "::2"]
     proxy = parse_proxy_url("http://p.test")
     proxies = Proxies(proxy, proxy, tuple(map(parse_exemption, entries)))
@@ -268,7 +268,7 @@ def test_exemptions_mean_what_they_say() -> None:
 
 
 def test_the_environment_is_read_as_other_programs_read_it() -> None:
-    """Lower case wins, a scheme may be missing, and a CGI request cannot set HTTP_PROXY."""
+    """Lower case takes precedence, a scheme may be missing, and a CGI request cannot set HTTP_PROXY."""
     found = proxies_of_environment({"HTTP_PROXY": "http://me:p%40@up:1", "https_proxy": "low:2", "NO_PROXY": "a, ,?"})
     assert found.plain is not None
     assert (found.plain.host, found.plain.username, found.plain.password) == ("up", "me", "p@")
@@ -294,7 +294,7 @@ def test_the_environment_is_read_as_other_programs_read_it() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(keys: str, problem: str) -> None:
-    """Mistakes are told in words that say what to write, without passwords."""
+    """The error says what to write, without passwords."""
     with pytest.raises(ConfigError) as raised:
         load("inside.test:9", keys)
     assert problem in str(raised.value)
@@ -302,6 +302,6 @@ def test_what_makes_no_sense_is_refused(keys: str, problem: str) -> None:
 
 
 def test_the_effective_configuration_masks_the_password() -> None:
-    """`/config` shows the proxy and not its password."""
+    """`/config` shows the proxy without its password."""
     rendered = load("inside.test:9", f"proxy: {{url: 'http://p.test:1', {CREDENTIALS}}}").rendered
     assert ("http://p.test:1" in rendered, PASSWORD in rendered, "<secret>" in rendered) == (True, False, True)

@@ -1,4 +1,4 @@
-"""QUIC connections: what is measured, what is chosen, what each failure is called, and what is left behind."""
+"""QUIC connections: measurements, options, the texts of failures, and cleanup."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def good(ca: trustme.CA) -> Certificate:
 
 
 async def test_tells_what_was_agreed_on_and_verified(good: Certificate, ca_file: Path) -> None:
-    """A handshake tells version, cipher, the presented certificates and how long the verified chain lasts."""
+    """A handshake reports version, cipher, the presented certificates and the expiry of the verified chain."""
     with run_http3_server(good, ANSWER) as server:
         tls = (await ask(server.url(), ca_file)).exchange.connection.tls
     assert tls is not None
@@ -94,7 +94,7 @@ async def test_tells_what_was_agreed_on_and_verified(good: Certificate, ca_file:
 
 
 async def test_connects_as_the_settings_say(good: Certificate, ca_file: Path) -> None:
-    """Fixed address, source address and name to verify mean what they mean over TCP."""
+    """Fixed address, source address and name to verify have the same meaning as over TCP."""
     settings = {"connect_to": "127.0.0.1", "source_ip": "127.0.0.9"}
     with run_http3_server(good, ANSWER) as server:
         outcome = await ask(server.url(host="good.test"), ca_file, settings=settings)
@@ -105,14 +105,14 @@ async def test_connects_as_the_settings_say(good: Certificate, ca_file: Path) ->
 
 
 async def test_an_ipv6_address_is_connected_to(good: Certificate, ca_file: Path) -> None:
-    """Addresses of both families do."""
+    """Addresses of both families work."""
     with run_http3_server(good, ANSWER, host="::1") as server:
         outcome = await ask(server.url(), ca_file, settings={"ip_protocol": "ip6"})
     assert (outcome.why, outcome.exchange.body, outcome.exchange.connection.ip_protocol) == ("", b"hi", 6)
 
 
 async def test_a_name_is_resolved(good: Certificate, ca_file: Path, start_dnsmasq: Callable[..., Dnsmasq]) -> None:
-    """The name is asked for where `resolver` says, and the address's family is the wanted one."""
+    """The name is looked up at `resolver`, and the address has the wanted family."""
     dnsmasq = start_dnsmasq(["--host-record=good.test,127.0.0.1,::1", "--local=/test/"])
     with run_http3_server(good, ANSWER, host="::1") as server:
         settings = {"resolver": dnsmasq.server, "ip_protocol": "prefer_ip6"}
@@ -123,7 +123,7 @@ async def test_a_name_is_resolved(good: Certificate, ca_file: Path, start_dnsmas
 
 @pytest.mark.parametrize("retry", [False, True])
 async def test_phases_follow_each_other(good: Certificate, ca_file: Path, retry: bool) -> None:
-    """Connecting ends with the peer's first packet, be it a Retry, the handshake with the verified certificate."""
+    """Connecting ends with the peer's first packet, even a Retry; the handshake ends with the verified certificate."""
     with run_http3_server(good, ANSWER, retry=retry) as server:
         exchange = (await ask(server.url(), ca_file)).exchange
     facts = exchange.connection
@@ -149,7 +149,7 @@ ISSUED: dict[str, Callable[..., Certificate]] = {
 
 @pytest.mark.parametrize("name", ISSUED)
 async def test_certificates_are_judged_as_over_tcp(ca: trustme.CA, ca_file: Path, name: str) -> None:
-    """A certificate is verified or refused in the same words, and with the same facts, whatever carries TLS."""
+    """A certificate is accepted or rejected with the same texts and facts as over TCP."""
     certificate = ISSUED[name](ca, "good.test")
     context = server_context(certificate, ciphers=EVEN_WEAK)
     with serve(over_tls(context, say_over_tcp(b"HTTP/1.1 204 OK\r\n\r\n"))) as tcp:
@@ -162,7 +162,7 @@ async def test_certificates_are_judged_as_over_tcp(ca: trustme.CA, ca_file: Path
 
 
 async def test_shows_but_does_not_judge_when_told_so(ca_file: Path) -> None:
-    """With insecure_skip_verify any certificate will do; it counts as not verified and has no verified chain."""
+    """With insecure_skip_verify, any certificate is accepted; it counts as not verified and has no verified chain."""
     certificate = certificates.self_signed("good.test")
     with run_http3_server(certificate, ANSWER) as server:
         outcome = await ask(server.url(), ca_file, tls={"insecure_skip_verify": True})
@@ -176,7 +176,7 @@ async def test_shows_but_does_not_judge_when_told_so(ca_file: Path) -> None:
 async def test_presents_a_client_certificate(
     good: Certificate, ca_file: Path, write_certificate: Callable[..., CertificateFiles]
 ) -> None:
-    """A server that asks for a certificate gets the configured one, and a replaced one from the next batch on."""
+    """A server that requests a certificate gets the configured one, and a replaced one from the next batch on."""
     shared, files = HttpShared(), write_certificate("one.test")
     tls = {"cert_file": str(files.cert_file), "key_file": str(files.key_file)}
     with run_http3_server(good, ANSWER, adjust=demand_certificate) as server:
@@ -194,7 +194,7 @@ async def test_presents_a_client_certificate(
 async def test_a_client_certificate_that_is_none_is_no_fault_of_the_server(
     good: Certificate, ca_file: Path, tmp_path: Path
 ) -> None:
-    """A file that cannot be used fails the check on this side."""
+    """A file that cannot be used is a local failure."""
     (tmp_path / "none.pem").write_text("none")
     tls = {"cert_file": str(tmp_path / "none.pem"), "key_file": str(tmp_path / "none.pem")}
     with run_http3_server(good, ANSWER) as server:
@@ -204,7 +204,7 @@ async def test_a_client_certificate_that_is_none_is_no_fault_of_the_server(
 
 
 def demand_certificate(quic: QuicConnection) -> None:
-    """Have a server ask for a client's certificate."""
+    """Make a server request a client certificate."""
     initialize = quic._initialize
 
     def and_demand(peer_cid: bytes) -> None:
@@ -215,12 +215,12 @@ def demand_certificate(quic: QuicConnection) -> None:
 
 
 def refuse(quic: QuicConnection) -> None:
-    """Have a server close a connection with its first packet."""
+    """Make a server close a connection with its first packet."""
     quic.close(QuicErrorCode.CONNECTION_REFUSED, QuicFrameType.PADDING, "too many")
 
 
 def announce_no_idle_timeout(quic: QuicConnection) -> None:
-    """Have a server say that it minds no idle connection (RFC 9000 section 18.2)."""
+    """Make a server announce that idle connections never time out (RFC 9000 section 18.2)."""
     serialize = quic._serialize_transport_parameters
 
     def without_limit() -> bytes:
@@ -247,7 +247,7 @@ def announce_no_idle_timeout(quic: QuicConnection) -> None:
 async def test_a_handshake_that_fails_says_why(
     good: Certificate, ca_file: Path, options: dict[str, Any], why: str
 ) -> None:
-    """A server without HTTP/3, and one that takes no connection, are told apart."""
+    """A server without HTTP/3 and a server that rejects connections have different texts."""
     with run_http3_server(good, ANSWER, **options) as server:
         outcome = await ask(server.url(), ca_file)
     assert (outcome.why, server.requests, outcome.exchange.connection.ready_at) == (why, [], 0.0)
@@ -272,14 +272,14 @@ async def test_a_handshake_that_fails_says_why(
     ids=["no certificate", "stateless reset", "port closed"],
 )
 async def test_a_connection_that_breaks_says_why(good: Certificate, ca_file: Path, step: Step, why: str) -> None:
-    """However a connection ends after the handshake, there is a reason for it."""
+    """However a connection ends after the handshake, there is a reason."""
     with run_http3_server(good, step) as server:
         outcome = await ask(server.url(), ca_file, patience_seconds=20)
     assert outcome.why == why
 
 
 async def test_a_closed_port_refuses(ca_file: Path) -> None:
-    """That nobody listens is told at once."""
+    """A closed port is noticed at once."""
     with closed_datagram_port() as port:
         outcome = await ask(f"https://127.0.0.1:{port}/", ca_file)
     assert outcome.why == f"connect_refused: connection refused while connecting to 127.0.0.1:{port}"
@@ -287,7 +287,7 @@ async def test_a_closed_port_refuses(ca_file: Path) -> None:
 
 
 async def test_a_source_address_that_is_not_ours_is_no_fault_of_the_server(ca_file: Path) -> None:
-    """What this host cannot do is told as such."""
+    """A source address that this host does not have is a local failure."""
     with closed_datagram_port() as port:
         outcome = await ask(f"https://127.0.0.1:{port}/", ca_file, settings={"source_ip": "192.0.2.1"})
     assert outcome.why == (
@@ -304,14 +304,14 @@ def silence(_: bytes) -> list[bytes]:
 
 
 def rubbish(datagram: bytes) -> list[bytes]:
-    """What is not QUIC, what is QUIC for somebody else, and the client's own words."""
+    """Packets that are not QUIC, that are for another connection, and that repeat the client's."""
     header = header_of(datagram)
     other = encode_quic_version_negotiation(header.destination_cid, bytes(8), [0x1A2A3A4A])
     return [b"", os.urandom(1200), other, datagram]
 
 
 def retry_for_ever(datagram: bytes) -> list[bytes]:
-    """A Retry for whatever comes, which a client heeds once."""
+    """A Retry for any packet; a client accepts only one."""
     header = header_of(datagram)
     version = QuicProtocolVersion.VERSION_1
     return [encode_quic_retry(version, b"12345678", header.source_cid, header.destination_cid, b"token")]
@@ -323,7 +323,7 @@ def other_versions(datagram: bytes) -> list[bytes]:
 
 
 async def test_another_version_of_quic_is_told(ca_file: Path) -> None:
-    """A server that knows no version that we know is told apart from one that is not there."""
+    """A server without a common version is distinguished from a missing one."""
     with run_datagram_server(other_versions) as server:
         outcome = await ask(server.url(), ca_file)
     assert outcome.why == "protocol: the server speaks no version of QUIC that is known here"
@@ -333,7 +333,7 @@ async def test_another_version_of_quic_is_told(ca_file: Path) -> None:
 async def test_whoever_does_not_answer_is_not_connected_to(
     ca_file: Path, answer: Callable[[bytes], list[bytes]]
 ) -> None:
-    """Connecting has a limit of its own, and what is no answer to us does not end it."""
+    """Connecting has its own limit, and unrelated packets do not end it."""
     with run_datagram_server(answer) as server:
         limited = await ask(server.url(), ca_file, settings={"connect_timeout_seconds": 0.4})
         patient = await ask(server.url(), ca_file, enough=lambda exchange: exchange.connection.address)
@@ -344,7 +344,7 @@ async def test_whoever_does_not_answer_is_not_connected_to(
 
 
 async def test_a_handshake_has_a_limit_of_its_own(ca_file: Path) -> None:
-    """Who answers and does not complete the handshake is told apart from who does not answer."""
+    """A server that answers without completing the handshake is distinguished from a silent one."""
     with run_datagram_server(retry_for_ever) as server:
         limited = await ask(server.url(), ca_file, tls_timeout_seconds=0.4)
         patient = await ask(server.url(), ca_file, enough=lambda exchange: exchange.connection.connect_seconds)
@@ -355,7 +355,7 @@ async def test_a_handshake_has_a_limit_of_its_own(ca_file: Path) -> None:
 
 
 async def test_a_server_that_falls_silent_is_given_up(good: Certificate, ca_file: Path) -> None:
-    """When nothing comes for as long as the server's idle connections last, there is nothing to wait for."""
+    """If nothing arrives within the server's idle timeout, waiting ends."""
     with run_http3_server(good, Connection.fall_silent, idle_timeout=1.0) as server:
         outcome = await ask(server.url(), ca_file, patience_seconds=30)
     assert outcome.why == (
@@ -364,7 +364,7 @@ async def test_a_server_that_falls_silent_is_given_up(good: Certificate, ca_file
 
 
 def prefer_another_address(quic: QuicConnection) -> None:
-    """Have a server ask its clients to go on at another address, where nobody is (RFC 9000 section 9.6)."""
+    """Make a server ask its clients to move to another address, where nothing listens (RFC 9000 section 9.6)."""
     serialize = quic._serialize_transport_parameters
     preferred = QuicPreferredAddress(("127.0.0.1", 9), None, b"12345678", bytes(16))
 
@@ -379,14 +379,14 @@ def prefer_another_address(quic: QuicConnection) -> None:
 
 
 async def test_another_address_that_a_server_prefers_is_not_gone_to(good: Certificate, ca_file: Path) -> None:
-    """A check stays with the address it is about."""
+    """A check stays at the address that it tests."""
     with run_http3_server(good, say(head(), data(bytes(100_000))), adjust=prefer_another_address) as server:
         outcome = await ask(server.url(), ca_file)
     assert (outcome.why, len(outcome.exchange.body)) == ("", 100_000)
 
 
 def with_unknown_key(ca: trustme.CA, *names: str) -> Certificate:
-    """A certificate whose key is of a kind that nobody knows."""
+    """A certificate with a key of an unknown kind."""
     certificate = certificates.valid(ca, *names)
     elliptic_curve, unknown = (bytes.fromhex(f"06072a8648ce3d02{last}") for last in ("01", "7f"))
     der = certificate.leaf.public_bytes(Encoding.DER).replace(elliptic_curve, unknown)
@@ -394,7 +394,7 @@ def with_unknown_key(ca: trustme.CA, *names: str) -> Certificate:
 
 
 async def test_a_certificate_with_an_unknown_key_is_shown(ca: trustme.CA, ca_file: Path) -> None:
-    """What cannot be judged is refused, and what can be read of it is told."""
+    """It is rejected, because it cannot be verified, and its readable facts are shown."""
     certificate = with_unknown_key(ca, "127.0.0.1")
     with run_http3_server(certificate, ANSWER) as server:
         outcome = await ask(server.url(), ca_file)
@@ -407,7 +407,7 @@ async def test_a_certificate_with_an_unknown_key_is_shown(ca: trustme.CA, ca_fil
 
 
 class Stumbling:
-    """A user of a connection that raises what it should not."""
+    """A user of a connection that raises an unexpected exception."""
 
     def __init__(self) -> None:
         self.failure: CheckFailed | None = None
@@ -416,14 +416,14 @@ class Stumbling:
         raise ZeroDivisionError
 
     def datagrams_received(self) -> None:
-        """Nothing to look at."""
+        """Do nothing."""
 
     def connection_lost(self, failure: CheckFailed) -> None:
         self.failure = failure
 
 
 async def test_whatever_is_stumbled_over_ends_the_connection(good: Certificate, ca_file: Path) -> None:
-    """An exception that nobody has thought of is a failure of this check, at once, and leaves nothing behind."""
+    """An unexpected exception fails this check at once, and leaves nothing behind."""
     user = Stumbling()
     with run_http3_server(good, ANSWER) as server:
         endpoint = Endpoint(server.host, server.port)
@@ -444,7 +444,7 @@ async def test_whatever_is_stumbled_over_ends_the_connection(good: Certificate, 
 
 @pytest.mark.parametrize("options", [{"idle_timeout": 1.5}, {"adjust": announce_no_idle_timeout}])
 async def test_a_slow_answer_is_waited_for(good: Certificate, ca_file: Path, options: dict[str, Any]) -> None:
-    """A connection lasts longer than the server's idle ones while an answer is awaited; a limit of 0 is none."""
+    """The connection outlasts the server's idle timeout while a response is awaited; 0 means no limit."""
 
     def answer_late(connection: Connection) -> None:
         loop = asyncio.get_running_loop()
@@ -458,7 +458,7 @@ async def test_a_slow_answer_is_waited_for(good: Certificate, ca_file: Path, opt
 
 
 async def test_a_server_does_not_set_the_pace(good: Certificate, ca_file: Path) -> None:
-    """A connection that may be idle for a moment only is not kept by thousands of packets."""
+    """Thousands of packets do not keep a connection alive that has a tiny idle timeout."""
     heard: list[int] = []
 
     def listen(connection: Connection) -> None:
@@ -472,7 +472,7 @@ async def test_a_server_does_not_set_the_pace(good: Certificate, ca_file: Path) 
 
 
 async def test_what_is_lost_is_sent_again(good: Certificate, ca_file: Path) -> None:
-    """Every fifth datagram may be lost, the first among them, and request and answer come whole."""
+    """Every fifth datagram may be lost, including the first; request and response arrive completely."""
     body = os.urandom(60_000)
     with run_http3_server(good, say(head(), data(body))) as server, lossy_relay(server.port, 5) as port:
         outcome = await ask(f"https://127.0.0.1:{port}/", ca_file, method="POST", content=body, patience_seconds=30)
@@ -480,7 +480,7 @@ async def test_what_is_lost_is_sent_again(good: Certificate, ca_file: Path) -> N
 
 
 async def test_nothing_is_left_behind(good: Certificate, ca_file: Path) -> None:
-    """No socket outlives an exchange: complete, failed, or given up in any phase."""
+    """No socket outlives an exchange, whether complete, failed or cancelled in any phase."""
     with ExitStack() as running:
         well = running.enter_context(run_http3_server(good, ANSWER))
         silent = running.enter_context(run_http3_server(good))
@@ -492,7 +492,7 @@ async def test_nothing_is_left_behind(good: Certificate, ca_file: Path) -> None:
 
 
 async def test_no_descriptor_left_is_no_fault_of_the_server(good: Certificate, ca_file: Path) -> None:
-    """A host without descriptors says so."""
+    """A host without free descriptors reports so."""
     shared = HttpShared()
     with run_http3_server(good, ANSWER) as server:
         await ask(server.url(), ca_file, shared=shared)

@@ -1,4 +1,4 @@
-"""Memory bounded in bytes: of values, of facts of certificates, and of verified chains."""
+"""Memory bounded in bytes: for values, facts of certificates, and verified chains."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def test_forgets_the_oldest_first() -> None:
-    """A value that needs room takes it from those that came first; a replaced one counts once."""
+    """A new value replaces the oldest ones; a replaced one counts once."""
     memory: BoundedMemory[str, int] = BoundedMemory(100)
     for number, key in enumerate("abc"):
         memory.put(key, number, 30)
@@ -40,7 +40,7 @@ def test_forgets_the_oldest_first() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 60))))
 def test_never_takes_more_than_it_may(puts: list[tuple[int, int]]) -> None:
-    """Whatever is put in, what is remembered fits."""
+    """Whatever is stored, the total stays within the limit."""
     memory: BoundedMemory[int, int] = BoundedMemory(100)
     for key, size_bytes in puts:
         memory.put(key, size_bytes, size_bytes)
@@ -49,7 +49,7 @@ def test_never_takes_more_than_it_may(puts: list[tuple[int, int]]) -> None:
 
 
 def test_verified_chains_are_counted_as_large_as_they_are(ca: trustme.CA, ca_file: Path) -> None:
-    """What a remembered chain is said to take is at least what it does take."""
+    """The accounted size of a remembered chain is at least its real size."""
     contexts = TlsContexts()
     context = contexts.context(context_recipe(TlsConfig(ca_file=str(ca_file))))
     names = [f"{number}.good.test" for number in range(40)]
@@ -70,7 +70,7 @@ def test_verified_chains_are_counted_as_large_as_they_are(ca: trustme.CA, ca_fil
 
 
 def test_all_contexts_share_one_bound(ca: trustme.CA, ca_file: Path) -> None:
-    """The memory of verified chains is one of the process, and no context recalls what another one verified."""
+    """The memory of verified chains is shared by the process, but contexts do not use each other's entries."""
     contexts = TlsContexts()
     made = [contexts.context(context_recipe(TlsConfig(ca_file=str(ca_file)), (alpn,))) for alpn in ("a", "b")]
     presented = Presented.read([certificates.valid(ca, "good.test").leaf.public_bytes(Encoding.DER)])
@@ -83,7 +83,7 @@ def test_all_contexts_share_one_bound(ca: trustme.CA, ca_file: Path) -> None:
 
 
 def test_long_distinguished_names_are_not_read() -> None:
-    """A subject of thousands of attributes costs its own text, not the time of the loop; everything else is read."""
+    """A subject of thousands of attributes is kept as text and not parsed on the loop; everything else is read."""
     certificate = certificates.self_signed("good.test", subject=certificates.long_name(300))
     facts = certificate_facts(certificate.leaf.public_bytes(Encoding.DER))
     assert (facts.subject, facts.issuer, facts.names) == ("", "", ("good.test",))
@@ -91,7 +91,7 @@ def test_long_distinguished_names_are_not_read() -> None:
 
 
 def test_of_a_long_chain_only_the_first_certificates_are_read_whole() -> None:
-    """What is large altogether keeps its dates, from which the earliest expiry is told."""
+    """If the chain is large in total, only dates are read, from which the earliest expiry follows."""
     make = partial(certificates.self_signed, "good.test", subject=certificates.long_name(70))
     chain = [make().leaf.public_bytes(Encoding.DER) for _ in range(20)]
     facts = Presented.read(chain).facts
@@ -102,7 +102,7 @@ def test_of_a_long_chain_only_the_first_certificates_are_read_whole() -> None:
 
 @given(st.binary(max_size=60), st.integers(0, 200), st.integers(0, 255))
 def test_measuring_names_never_fails(octets: bytes, place: int, octet: int) -> None:
-    """Whatever stands in the place of a certificate has a length at most."""
+    """Any bytes in place of a certificate have a length."""
     der = bytearray(_DER)
     der[place] = octet
     for one in (octets, bytes(der), bytes(der[:place])):

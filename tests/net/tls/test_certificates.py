@@ -1,4 +1,4 @@
-"""Facts of certificates: what is read from DER, how names are written, what becomes of them as metrics and subjects."""
+"""Facts of certificates: reading DER, writing names, and the resulting metrics and subjects."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ RICH_NAME = name(
 
 
 def test_reads_every_fact_from_der() -> None:
-    """Fingerprint, names, serial number and times come from the certificate's own octets."""
+    """Fingerprint, names, serial number and times come from the certificate itself."""
     certificate = certificates.self_signed("good.test", "*.good.test", subject=name((NameOID.COMMON_NAME, "good.test")))
     der = certificate.leaf.public_bytes(Encoding.DER)
     assert certificate_facts(der) == CertificateFacts(
@@ -87,19 +87,19 @@ def test_reads_every_fact_from_der() -> None:
     ],
 )
 def test_writes_a_serial_number_as_bytes(number: int, shown: str) -> None:
-    """Two digits for each byte, so that a number below 16 in the first one keeps its zero."""
+    """There are two digits for each byte, so that a number below 16 keeps its zero."""
     certificate = certificates.self_signed("good.test", serial_number=number)
     assert certificate_facts(certificate.leaf.public_bytes(Encoding.DER)).serial_number == shown
 
 
 @pytest.mark.parametrize(("number", "shown"), [(0, ""), (-0x0ABC, "0abc")])
 def test_writes_serial_numbers_that_nobody_may_issue(number: int, shown: str) -> None:
-    """Neither zero nor a negative number (RFC 5280 section 4.1.2.2) is a fault of the reader's."""
+    """Neither zero nor a negative number (RFC 5280 section 4.1.2.2) causes an error."""
     assert go_serial_number(number) == shown
 
 
 def test_reads_a_certificate_without_names_and_with_the_last_date() -> None:
-    """No subject alternative names is no names; the year 9999 is a date like others."""
+    """A certificate may lack alternative names, and the year 9999 is an ordinary date."""
     forever = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     certificate = certificates.self_signed(subject=x509.Name([]), not_after=forever)
     facts = certificate_facts(certificate.leaf.public_bytes(Encoding.DER))
@@ -109,13 +109,13 @@ def test_reads_a_certificate_without_names_and_with_the_last_date() -> None:
 
 @given(st.binary(max_size=80))
 def test_anything_has_at_least_a_fingerprint(octets: bytes) -> None:
-    """What is not a certificate gives its digest and nothing else."""
+    """Bytes that are not a certificate have only a fingerprint."""
     assert certificate_facts(octets) == CertificateFacts(fingerprint_sha256=sha256(octets).hexdigest())
 
 
 @pytest.mark.parametrize("names", ["3003 8201ff", "3004 a3023000"], ids=["no ASCII", "X.400 address"])
 def test_leaves_out_what_is_malformed(names: str) -> None:
-    """Subject alternative names that are broken, or of a kind nobody reads, cost only the names."""
+    """Subject alternative names that are broken or of an unknown kind are left out without affecting other facts."""
     broken = x509.UnrecognizedExtension(x509.oid.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex(names))
     certificate = certificates.self_signed(subject=name((NameOID.COMMON_NAME, "odd")), extensions=(broken,))
     facts = certificate_facts(certificate.leaf.public_bytes(Encoding.DER))
@@ -123,14 +123,14 @@ def test_leaves_out_what_is_malformed(names: str) -> None:
 
 
 def test_leaves_out_a_date_that_is_none() -> None:
-    """A year that nobody counts costs that date alone."""
+    """An invalid year only affects its date."""
     der = certificates.self_signed("odd.test").leaf.public_bytes(Encoding.DER)
     facts = certificate_facts(der.replace(b"21991231", b"00001231"))
     assert (facts.not_before_timestamp_seconds, facts.not_after_timestamp_seconds) == (LONG_AGO.timestamp(), None)
 
 
 def test_leaves_out_a_name_of_bits() -> None:
-    """A distinguished name whose text is a bit string costs that name alone."""
+    """A distinguished name with a bit string as text is left out without affecting other facts."""
     der = certificates.self_signed(subject=name((NameOID.COMMON_NAME, "odd"))).leaf.public_bytes(Encoding.DER)
     text, bits = bytes.fromhex("0c03") + b"odd", bytes.fromhex("0303006465")
     facts = certificate_facts(der.replace(text, bits))
@@ -138,7 +138,7 @@ def test_leaves_out_a_name_of_bits() -> None:
 
 
 def test_keeps_a_certificate_with_hundreds_of_addresses(ca: trustme.CA) -> None:
-    """Reading 200 addresses takes longer than a handshake, so that is done once."""
+    """Reading 200 addresses takes longer than a handshake, so it happens once."""
     addresses = [f"2001:db8:1234:5678:9abc:def0:1:{number:x}" for number in range(200)]
     der = certificates.valid(ca, *addresses).leaf.public_bytes(Encoding.DER)
     facts = certificate_facts(der)
@@ -147,7 +147,7 @@ def test_keeps_a_certificate_with_hundreds_of_addresses(ca: trustme.CA) -> None:
 
 
 def test_keeps_no_certificate_of_unusual_size() -> None:
-    """A large certificate is read like others, but never kept: a target may present another one each time."""
+    """A large certificate is read like others, but not kept, because a target may present a new one each time."""
     certificate = certificates.self_signed(*[f"{number}.good.test" for number in range(500)])
     der = certificate.leaf.public_bytes(Encoding.DER)
     facts, again = certificate_facts(der), certificate_facts(der)
@@ -177,7 +177,7 @@ def test_writes_names_as_go_does(written: x509.Name, shown: str) -> None:
 
 @pytest.mark.parametrize("serial_number", [0xABCDEF0123, 0x0ABC, 2**152 + 5])
 def test_labels_are_those_of_blackbox_exporter(serial_number: int, start_blackbox: Callable[..., Blackbox]) -> None:
-    """probe_ssl_last_chain_info of the real blackbox_exporter has the same labels, however odd the certificate."""
+    """The labels of probe_ssl_last_chain_info are those of the real blackbox_exporter, however odd the certificate."""
     certificate = certificates.self_signed("good.test", "alt.test", subject=RICH_NAME, serial_number=serial_number)
     facts = certificate_facts(certificate.leaf.public_bytes(Encoding.DER))
     config = "{modules: {m: {prober: tcp, tcp: {tls: true, tls_config: {insecure_skip_verify: true}}}}}"
@@ -216,7 +216,7 @@ VERIFIED = TlsFacts(
 
 
 def test_measures_what_is_known() -> None:
-    """A verified handshake has every series, a refused one all but those of the verified chain."""
+    """A verified handshake has every series; a rejected one lacks those of the verified chain."""
     info = ("aa", "CN=leaf", "CN=ca", "a.test,b.test", "1f")
     series = {(one.spec.name, one.labels): one.value for one in tls_measurements(VERIFIED)}
     assert series == {
@@ -238,7 +238,7 @@ def test_measures_what_is_known() -> None:
 
 
 def test_observes_what_expectations_ask_for() -> None:
-    """Days left are those of the verified chain, or else of what was presented; all subjects are observed."""
+    """Days left are those of the verified chain, else of the presented certificates; all subjects are observed."""
     observed = tls_observations(VERIFIED, now=lambda: 1500.0 - 86400 * 21)
     assert observed == {
         "certificate": True,
@@ -257,7 +257,7 @@ def test_observes_what_expectations_ask_for() -> None:
 
 
 def test_ciphers_have_their_iana_names() -> None:
-    """Every suite that a handshake can agree on is called as OpenSSL's own table of standard names has it."""
+    """Every suite that a handshake can choose has the standard name in OpenSSL's own table."""
     openssl = server_program("openssl", "openssl")
     table = subprocess.run(
         [openssl, "ciphers", "-stdname", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"], capture_output=True, text=True, check=True
@@ -275,7 +275,7 @@ HELLO = bytes.fromhex("0303") + bytes(32) + bytes.fromhex("00c03000")
 
 
 def hello(extensions: str | None) -> bytes:
-    """A ServerHello with these extensions, as a message without a record."""
+    """A ServerHello with these extensions, as a message without a record layer."""
     octets = b"" if extensions is None else len(bytes.fromhex(extensions)).to_bytes(2) + bytes.fromhex(extensions)
     body = HELLO + octets
     return b"\x02" + len(body).to_bytes(3) + body
@@ -306,12 +306,12 @@ WARNING = record(b"\x01\x70", 21)  # unrecognized_name
     ],
 )
 def test_reads_what_a_server_chose(head: bytes, is_legacy: bool) -> None:
-    """Version, suite and whether secure renegotiation is missing are read in however many records they came."""
+    """Version, suite and the absence of secure renegotiation are read, in any number of records."""
     assert read_server_hello(head) == ServerHello("TLS 1.2", 0xC030, is_legacy)
 
 
 @given(st.binary(max_size=100))
 def test_reading_a_server_hello_never_fails(octets: bytes) -> None:
-    """Anything that is not a ServerHello is none."""
+    """Bytes that are not a ServerHello yield nothing."""
     for head in (octets, record(b"\x02" + octets)):
         assert read_server_hello(head) is None or b"\x02" in head

@@ -1,4 +1,4 @@
-"""Handshakes that take turns on a thread: as good as those of the loop, whatever happens to them meanwhile."""
+"""Handshakes that take turns on a thread: equivalent to those on the loop, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def hear(server: Listening, network: Network, tls: TlsConfig) -> tuple[byt
 
 
 async def test_many_handshakes_at_once_end_as_one_alone_does(ca: trustme.CA, trusting: TlsConfig) -> None:
-    """Each has the same facts, and gets what the server says together with the end of its handshake."""
+    """Each has the same facts, and gets the data that the server sends together with the end of its handshake."""
     network = Network()
     with serve(over_tls(server_context(certificates.with_intermediate(ca, "good.test")), say(b"hi"))) as server:
         _, alone = await hear(server, network, trusting)
@@ -80,7 +80,7 @@ async def test_a_handshake_of_a_large_batch_takes_its_steps_in_the_thread(
 
 
 async def test_many_refused_certificates_are_described_as_one_alone_is(ca: trustme.CA, trusting: TlsConfig) -> None:
-    """Reason, text and facts do not depend on where the step was taken."""
+    """Reason, text and facts do not depend on the thread."""
     network = Network()
     with serve(over_tls(server_context(certificates.expired(ca, "good.test")))) as server:
         refuse = partial(refused, server.port, network=network, tls=trusting)

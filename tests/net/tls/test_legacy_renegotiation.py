@@ -1,4 +1,4 @@
-"""Servers that know nothing of secure renegotiation (RFC 5746): refused with all their facts, or accepted on demand."""
+"""Servers without secure renegotiation (RFC 5746): rejected with all their facts, or accepted on request."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Place:
 async def test_refuses_a_legacy_server_and_shows_its_certificate(
     legacy_port: int, certificate: CertificateFiles, ca_file: Path
 ) -> None:
-    """The reason is tls and says what to set; version, cipher and certificate are known as of any refused handshake."""
+    """The reason is tls, and the detail says what to set; version, cipher and certificate are known."""
     failure, facts = await refused(legacy_port, tls=TlsConfig(ca_file=str(ca_file)))
     why = "127.0.0.1 does not support secure renegotiation (RFC 5746)"
     what_to_do = "set legacy_renegotiation: true in tls_config to accept that"
@@ -59,14 +59,14 @@ async def test_refuses_a_legacy_server_and_shows_its_certificate(
 
 
 async def test_skipping_verification_accepts_no_legacy_server(legacy_port: int) -> None:
-    """insecure_skip_verify is about certificates alone."""
+    """insecure_skip_verify applies only to certificates."""
     failure, _ = await refused(legacy_port, tls=TlsConfig(insecure_skip_verify=True))
     assert failure.reason is Reason.TLS
 
 
 @pytest.mark.parametrize("options", [{}, {"insecure_skip_verify": True}, {"min_version": "TLS10"}])
 async def test_reaches_a_legacy_server_on_demand(options: dict[str, Any], legacy_port: int, ca_file: Path) -> None:
-    """With legacy_renegotiation the connection works, and its certificate is judged as ever."""
+    """With legacy_renegotiation, the connection works, and the certificate is judged as usual."""
     tls = TlsConfig(ca_file=str(ca_file), legacy_renegotiation=True, **options)
     async with connected(Place(legacy_port), tls=tls) as connection:
         connection.transport.write(b"GET / HTTP/1.0\r\n\r\n")
@@ -76,7 +76,7 @@ async def test_reaches_a_legacy_server_on_demand(options: dict[str, Any], legacy
 
 
 async def test_a_bad_certificate_of_a_legacy_server_stays_bad(legacy_port: int, tmp_path: Path) -> None:
-    """What is wrong with the certificate is told first, whether legacy servers are accepted or not."""
+    """A fault of the certificate is reported first, with or without the option."""
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(other))
     for legacy_renegotiation in (False, True):

@@ -1,4 +1,4 @@
-"""TLS connections: what a handshake tells, what each faulty one is called, and the transport on top."""
+"""TLS connections: facts of a handshake, texts of failures, and the transport on top."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def der(certificate: Certificate) -> bytes:
 
 
 async def test_tells_what_was_agreed_on_and_verified(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
-    """A verified handshake tells version, cipher, the presented certificates and how long the chain lasts."""
+    """A verified handshake reports version, cipher, the presented certificates and the expiry of the chain."""
     with serve(over_tls(server_context(good))) as server:
         started = perf_counter()
         async with connected(server, tls=trusting(server_name="good.test")) as connection:
@@ -89,7 +89,7 @@ async def test_tells_what_was_agreed_on_and_verified(good: Certificate, trusting
 
 
 async def test_measures_the_handshake_apart_from_tcp(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
-    """A server that is slow to shake hands makes the TLS phase long, not the connect phase."""
+    """A slow handshake makes the TLS phase long, and not the connect phase."""
 
     def dawdle(connection: socket.socket) -> None:
         connection.recv(1, socket.MSG_PEEK)  # the handshake has begun
@@ -107,7 +107,7 @@ async def test_measures_the_handshake_apart_from_tcp(good: Certificate, trusting
 async def test_describes_a_refused_certificate(
     max_version: str, ca: trustme.CA, trusting: Callable[..., TlsConfig]
 ) -> None:
-    """The facts of a refused certificate are known, and what was agreed on before it was sent."""
+    """The facts of a rejected certificate are known, and so is what was agreed on before."""
     certificate = certificates.expired(ca, "good.test")
     with serve(over_tls(server_context(certificate))) as server:
         failure, facts = await refused(server.port, tls=trusting(server_name="good.test", max_version=max_version))
@@ -121,7 +121,7 @@ async def test_describes_a_refused_certificate(
 
 
 async def test_shows_but_does_not_judge_when_told_so(trusting: Callable[..., TlsConfig]) -> None:
-    """With insecure_skip_verify any certificate will do; it counts as not verified and has no verified chain."""
+    """With insecure_skip_verify, any certificate is accepted; it counts as not verified and has no verified chain."""
     certificate = certificates.self_signed("good.test")
     with serve(over_tls(server_context(certificate), say(b"hi"))) as server:
         async with connected(server, tls=trusting(insecure_skip_verify=True)) as connection:
@@ -137,7 +137,7 @@ async def test_shows_but_does_not_judge_when_told_so(trusting: Callable[..., Tls
 async def test_refuses_more_certificates_than_a_chain_needs(
     count: int, insecure_skip_verify: bool, ca: trustme.CA, trusting: Callable[..., TlsConfig]
 ) -> None:
-    """A server that presents more than 20 is refused whatever they are, and only its own is looked at."""
+    """A server that presents more than 20 is rejected, and only its own certificate is read."""
     certificate = certificates.with_junk(ca, "127.0.0.1", count=count)
     with serve(over_tls(server_context(certificate))) as server:
         failure, facts = await refused(server.port, tls=trusting(insecure_skip_verify=insecure_skip_verify))
@@ -164,7 +164,7 @@ async def test_accepts_as_many_certificates_as_any_chain_needs(
 async def test_verifies_addresses_by_their_own_names(
     address: str, good: Certificate, trusting: Callable[..., TlsConfig]
 ) -> None:
-    """A target that is an IP address is verified against the addresses in the certificate."""
+    """An IP address as target is verified against the addresses in the certificate."""
     with serve(over_tls(server_context(good)), address) as server:
         async with connected(server, tls=trusting()) as connection:
             assert connection.facts.tls is not None
@@ -192,7 +192,7 @@ async def test_sends_the_name_of_the_target(good: Certificate, trusting: Callabl
 async def test_speaks_old_versions_only_when_asked(
     min_version: str, good: Certificate, trusting: Callable[..., TlsConfig]
 ) -> None:
-    """A server with nothing better than TLS 1.1 is refused unless min_version allows it."""
+    """A server with nothing better than TLS 1.1 is rejected unless min_version allows it."""
     with serve(over_tls(server_context(good, version=ssl.TLSVersion.TLSv1_1, ciphers=EVEN_WEAK))) as server:
         failure, facts = await refused(server.port, tls=trusting())
         assert (failure.reason, facts.tls) == (Reason.TLS, None)
@@ -226,7 +226,7 @@ async def test_allowing_old_versions_allows_no_weak_certificates(
     ca: trustme.CA,
     trusting: Callable[..., TlsConfig],
 ) -> None:
-    """Whatever version is spoken, min_version has no bearing on keys and signatures of certificates."""
+    """Whatever the version, min_version does not affect keys and signatures of certificates."""
     context = server_context(issue(ca, "good.test"), version=version, ciphers=EVEN_WEAK)
     with serve(over_tls(context)) as server:
         failure, facts = await refused(server.port, tls=trusting(server_name="good.test", min_version="TLS10"))
@@ -237,7 +237,7 @@ async def test_allowing_old_versions_allows_no_weak_certificates(
 
 @pytest.mark.parametrize("min_version", ["TLS10", "TLS12"])
 async def test_minds_no_signature_of_an_authority_itself(min_version: str, tmp_path: Path) -> None:
-    """What vouches for a trusted authority is its place in ca_file, so its own signature may use any digest."""
+    """A trusted authority is vouched for by ca_file, so its own signature may use any digest."""
     authority, ca_file = trustme.CA(key_type=trustme.KeyType.RSA), tmp_path / "ca.pem"
     key = load_pem_private_key(authority.private_key_pem.bytes(), None)
     assert isinstance(key, rsa.RSAPrivateKey)
@@ -279,7 +279,7 @@ async def test_minds_no_signature_of_an_authority_itself(min_version: str, tmp_p
 async def test_names_what_ended_a_handshake(
     behave: Callable[[socket.socket], None], reason: Reason, detail: str | None
 ) -> None:
-    """What is not TLS, or too little of it, fails with reason tls; a reset is told as a reset."""
+    """Data that is not TLS, or incomplete, fails with reason tls; a reset is reported as a reset."""
     patience_seconds = 0.2 if (detail or "").endswith(" in 0.2 s") else 10
     with serve(behave) as server:
         failure, facts = await refused(server.port, tls=TlsConfig(), tls_timeout_seconds=patience_seconds)
@@ -290,7 +290,7 @@ async def test_names_what_ended_a_handshake(
 
 
 async def test_names_a_server_without_common_ground(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
-    """A server that shares no version, or no cipher, is told by the alert that it sent."""
+    """A server without a common version or cipher is reported by its alert."""
     tls12, tls13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
     rsa_only = server_context(good, version=tls12, ciphers="AES128-SHA")
     with serve(over_tls(server_context(good, version=tls12))) as old, serve(over_tls(rsa_only)) as odd:
@@ -308,7 +308,7 @@ async def test_names_a_server_without_common_ground(good: Certificate, trusting:
 
 
 async def test_a_refused_connection_is_freed_at_once(good: Certificate) -> None:
-    """Nothing of it waits for the garbage collector, which does not see how much memory OpenSSL has for it."""
+    """No object waits for the garbage collector, which does not know how much memory OpenSSL holds for it."""
     network = Network()
     with serve(over_tls(server_context(good))) as server:
         await refused(server.port, network=network, tls=TlsConfig())
@@ -340,7 +340,7 @@ async def test_a_timeout_of_the_check_ends_a_handshake_cleanly() -> None:
 
 
 async def test_a_check_that_waits_for_its_turn_says_so_when_it_is_cut_off(good: Certificate) -> None:
-    """A timeout that comes while the exporter itself holds a check back is not told as the target's."""
+    """A timeout while the exporter itself holds a check back is not blamed on the target."""
     work, tls = Workload(), TlsConfig(insecure_skip_verify=True)
     work.handshake_seconds = 60.0
     network = Network(pacer=Pacer(work))
@@ -355,7 +355,7 @@ async def test_a_check_that_waits_for_its_turn_says_so_when_it_is_cut_off(good: 
 
 
 async def test_understands_a_handshake_byte_by_byte(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
-    """However small the pieces, handshake, data and the facts of a refused certificate come out the same."""
+    """For pieces of any size, the handshake, the data and the facts of a rejected certificate are the same."""
     with serve(over_tls(server_context(good), echo)) as upstream, serve(relay_slowly(upstream.port)) as server:
         async with connected(server, tls=trusting()) as connection:
             connection.transport.write(b"piecemeal")
@@ -370,7 +370,7 @@ async def test_understands_a_handshake_byte_by_byte(good: Certificate, trusting:
 async def test_carries_much_data_both_ways(
     max_version: str, good: Certificate, trusting: Callable[..., TlsConfig]
 ) -> None:
-    """Megabytes arrive whole, also when the reader pauses in between."""
+    """Megabytes arrive completely, even if the reader pauses in between."""
     sent = bytes(range(256)) * 8192
     with serve(over_tls(server_context(good), echo)) as server:
         async with connected(server, tls=trusting(max_version=max_version)) as (transport, protocol, _):
@@ -386,7 +386,7 @@ async def test_carries_much_data_both_ways(
 
 
 async def test_tells_the_end_of_a_connection_once(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
-    """A close_notify is an end of data and then a loss, each told once; nothing is delivered after closing."""
+    """A close_notify is an end of data and then a loss, each reported once; no data is delivered after closing."""
     with serve(over_tls(server_context(good), lambda tls: tls.sendall(b"bye"))) as server:
         async with connected(server, tls=trusting()) as (transport, protocol, _):
             await protocol.until_lost()
@@ -420,7 +420,7 @@ async def test_closes_with_a_close_notify_and_without_waiting(
 
 
 async def test_can_be_aborted_at_once(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
-    """Aborting right after the handshake is no error on either event loop, and is told as a loss."""
+    """Aborting right after the handshake is not an error on either event loop, and is reported as a loss."""
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     with serve(over_tls(server_context(good))) as server:
@@ -435,7 +435,7 @@ async def test_can_be_aborted_at_once(good: Certificate, trusting: Callable[...,
 async def test_server_learns_the_end_of_the_handshake_in_silence(
     good: Certificate, trusting: Callable[..., TlsConfig]
 ) -> None:
-    """The handshake is completed for the server although nothing is said afterwards."""
+    """The handshake is completed for the server, even if no data follows."""
     completed: Queue[str | None] = Queue()
     with serve(
         over_tls(server_context(good), lambda tls: completed.put(cast("ssl.SSLSocket", tls).version()))
@@ -445,7 +445,7 @@ async def test_server_learns_the_end_of_the_handshake_in_silence(
 
 
 async def test_reports_a_broken_record(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
-    """Garbage in the midst of TLS is an error for the protocol, not an end of data."""
+    """Garbage within TLS is an error for the protocol, not an end of data."""
 
     def say_garbage(tls: socket.socket) -> None:
         tls.recv(5)
@@ -465,7 +465,7 @@ async def test_reports_a_broken_record(good: Certificate, trusting: Callable[...
 async def test_shows_its_certificate_to_servers_that_want_one(
     ca: trustme.CA, good: Certificate, trusting: Callable[..., TlsConfig], write_certificate: Callable[..., Any]
 ) -> None:
-    """With cert_file and key_file the server can verify who asks; without, it ends the connection."""
+    """With cert_file and key_file, the server can verify the client; without them, it ends the connection."""
     context = server_context(good)
     context.verify_mode = ssl.CERT_REQUIRED
     ca.configure_trust(context)
@@ -482,7 +482,7 @@ async def test_shows_its_certificate_to_servers_that_want_one(
 
 
 async def test_negotiates_the_application_protocol(good: Certificate, trusting: Callable[..., TlsConfig]) -> None:
-    """What was agreed on by ALPN can be asked of the transport."""
+    """The protocol that ALPN chose is available from the transport."""
     context = server_context(good)
     context.set_alpn_protocols(["h2", "http/1.1"])
     with serve(over_tls(context)) as server:

@@ -1,4 +1,4 @@
-"""SSL contexts: shared, renewed when their files change, and refused with the reason when they cannot be made."""
+"""SSL contexts: shared, renewed when their files change, and rejected with the reason when they cannot be made."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_shares_a_context_between_checks_and_batches(ca_file: Path) -> Non
 
 
 async def test_trusts_a_replaced_authority_from_the_next_batch_on(tmp_path: Path) -> None:
-    """A rotated CA file is noticed without a reload, for better and for worse."""
+    """A replaced CA file takes effect without a reload, in both directions."""
     old, new = trustme.CA(), trustme.CA()
     network, file = Network(), tmp_path / "ca.pem"
     tls = TlsConfig(ca_file=str(file))
@@ -69,7 +69,7 @@ async def test_trusts_a_replaced_authority_from_the_next_batch_on(tmp_path: Path
 
 
 async def test_trusts_the_systems_authorities_by_default(tmp_path: Path, ca: trustme.CA, ca_file: Path) -> None:
-    """Without ca_file the first file of authorities that the system has is used."""
+    """Without ca_file, the first existing file of the system's authorities is used."""
     network = Network(tls=TlsContexts(system_authorities=[str(tmp_path / "missing.pem"), str(ca_file)]))
     with serve(over_tls(server_context(certificates.valid(ca, "127.0.0.1")))) as server:
         async with connected(server, network=network, tls=TlsConfig()) as connection:
@@ -80,7 +80,7 @@ async def test_trusts_the_systems_authorities_by_default(tmp_path: Path, ca: tru
 @pytest.mark.parametrize("trusted", ["root", "intermediate", "leaf"])
 @pytest.mark.parametrize("presents", ["whole chain", "leaf alone"])
 async def test_trusts_what_the_file_names(trusted: str, presents: str, tmp_path: Path, ca: trustme.CA) -> None:
-    """An intermediate, or the server's own certificate, is trusted as a root is, with or without what is above it."""
+    """An intermediate, or the server's own certificate, is trusted like a root, with or without its issuers."""
     chain = certificates.with_intermediate(ca, "127.0.0.1")
     own, intermediate = (one.public_bytes(Encoding.PEM) for one in x509.load_pem_x509_certificates(chain.chain))
     file = tmp_path / "ca.pem"
@@ -103,7 +103,7 @@ async def test_trusts_what_the_file_names(trusted: str, presents: str, tmp_path:
 async def test_a_certificate_in_the_file_must_be_good_all_the_same(
     issue: Callable[..., Certificate], why: str, tmp_path: Path, ca: trustme.CA
 ) -> None:
-    """That the file names the server's own certificate forgives neither its dates nor its key, and no other name."""
+    """If the file contains the server's own certificate, its dates, its key and its name are still verified."""
     certificate, file = issue(ca, "good.test"), tmp_path / "ca.pem"
     file.write_bytes(certificate.chain)
     with serve(over_tls(server_context(certificate, ciphers=EVEN_WEAK))) as server:
@@ -112,7 +112,7 @@ async def test_a_certificate_in_the_file_must_be_good_all_the_same(
 
 
 async def test_a_certificate_in_the_file_must_be_for_the_name(tmp_path: Path, ca: trustme.CA) -> None:
-    """The server's own certificate, trusted by the file, is not a certificate for other names."""
+    """The server's own certificate, trusted by the file, is not accepted for other names."""
     certificate, file = certificates.valid(ca, "good.test"), tmp_path / "ca.pem"
     file.write_bytes(certificate.chain)
     with serve(over_tls(server_context(certificate))) as server:
@@ -121,7 +121,7 @@ async def test_a_certificate_in_the_file_must_be_for_the_name(tmp_path: Path, ca
 
 
 async def test_says_when_the_system_has_no_authorities(tmp_path: Path) -> None:
-    """A system without authorities fails the check on this side, and says what to do."""
+    """A system without authorities is a local failure, and the detail says what to do."""
     network = Network(tls=TlsContexts(system_authorities=[str(tmp_path / "missing.pem")]))
     failure, _ = await refused(9, network=network, tls=TlsConfig())
     assert (failure.reason, failure.detail) == (
@@ -141,7 +141,7 @@ def encrypted(files: CertificateFiles, path: Path) -> Path:
 async def test_names_the_file_that_is_no_use(
     fault: str, tmp_path: Path, ca_file: Path, write_certificate: Callable[..., CertificateFiles]
 ) -> None:
-    """A file that is missing or not what it should be is a local failure which names it, and asks nobody."""
+    """A missing or invalid file is a local failure that names it, and no connection is made."""
     files = write_certificate("client.test")
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("no certificate", encoding="utf-8")
@@ -180,7 +180,7 @@ def with_key_for_no_signatures(ca: trustme.CA) -> Certificate:
 
 
 def with_key_of_unknown_kind(ca: trustme.CA) -> Certificate:
-    """The key is for a curve of WAP that nobody has used since (wap-wsg-idm-ecid-wtls4)."""
+    """The key uses an obsolete curve of WAP (wap-wsg-idm-ecid-wtls4)."""
     der = "301d020101040f005a567d7bd03f9b0234725ecb131ba0070605672b010404"
     text = b64encode(bytes.fromhex(der)).decode()
     key = f"-----BEGIN EC PRIVATE KEY-----\n{text}\n-----END EC PRIVATE KEY-----\n"
@@ -204,7 +204,7 @@ def pem_of(key: ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey) -> bytes:
 def test_says_why_a_client_certificate_is_no_use(
     make: Callable[[trustme.CA], Certificate], why: str, tmp_path: Path, ca: trustme.CA, ca_file: Path
 ) -> None:
-    """Whatever is wrong with a certificate or its key is a local failure, and never noticed only by the server."""
+    """Any fault in a certificate or its key is a local failure, and never noticed only by the server."""
     cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
     made = make(ca)
     cert_file.write_bytes(made.chain)
@@ -217,7 +217,7 @@ def test_says_why_a_client_certificate_is_no_use(
 
 
 async def test_forgets_a_context_whose_file_is_gone(tmp_path: Path, ca: trustme.CA) -> None:
-    """When a file disappears between batches the check fails, and recovers when the file is back."""
+    """When a file disappears between batches, the check fails, and recovers when the file is back."""
     network, file = Network(), tmp_path / "ca.pem"
     tls = TlsConfig(ca_file=str(file))
     ca.cert_pem.write_to_path(str(file))
@@ -231,7 +231,7 @@ async def test_forgets_a_context_whose_file_is_gone(tmp_path: Path, ca: trustme.
 
 
 async def test_keeps_a_bounded_number_of_contexts() -> None:
-    """Contexts that nobody asked for lately make room for new ones."""
+    """Contexts that have not been used lately are dropped."""
     contexts = TlsContexts(max_contexts=2)
     recipes = [context_recipe(TlsConfig(insecure_skip_verify=True), (f"p{number}",)) for number in range(3)]
     made = [contexts.context(recipe) for recipe in recipes[:2]]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class OpensslServer(NamedTuple):
-    """A running `openssl s_server`: it says what is written to `tell`, and writes what it hears to `hear`."""
+    """A running `openssl s_server`: it sends what is written to `tell`, and writes what it receives to `hear`."""
 
     host: str
     port: int
@@ -49,7 +49,7 @@ def openssl_server(files: CertificateFiles, version: str) -> Iterator[OpensslSer
 
 
 def unread_bytes(pipe: IO[bytes]) -> int:
-    """How much of what was written to a pipe was not read yet."""
+    """The number of unread bytes in a pipe."""
     (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
     return int(count)
 

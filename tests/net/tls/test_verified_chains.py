@@ -1,4 +1,4 @@
-"""A chain that was verified is not verified again, and that never lets pass what would be refused."""
+"""A verified chain is not verified again, and this never accepts a chain that would be rejected."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def trusting(ca_file: Path, **options: str) -> TlsConfig:
 
 
 async def test_recalls_a_chain_with_all_its_facts(network: Network, ca: trustme.CA, ca_file: Path) -> None:
-    """The facts of a connection whose chain was verified before are those of the first."""
+    """A connection whose chain was verified before has the same facts as the first one."""
     with serve(over_tls(server_context(certificates.with_intermediate(ca, "127.0.0.1")))) as server:
         facts = []
         for _ in range(3):
@@ -57,7 +57,7 @@ async def test_recalls_a_chain_with_all_its_facts(network: Network, ca: trustme.
 
 
 async def test_verifies_a_new_chain_of_a_known_server(network: Network, ca: trustme.CA, ca_file: Path) -> None:
-    """A server that presents another certificate is judged by that one."""
+    """If a server presents another certificate, that one is verified."""
     good, bad = certificates.valid(ca, "127.0.0.1"), certificates.valid(trustme.CA(), "127.0.0.1")
     context = server_context(good)
     with serve(over_tls(context)) as server:
@@ -71,7 +71,7 @@ async def test_verifies_a_new_chain_of_a_known_server(network: Network, ca: trus
 
 
 async def test_verifies_a_known_chain_for_another_name(network: Network, ca: trustme.CA, ca_file: Path) -> None:
-    """What was verified for one name says nothing about another."""
+    """Verification for one name does not count for another."""
     with serve(over_tls(server_context(certificates.valid(ca, "one.test")))) as server:
         async with connected(server, network=network, tls=trusting(ca_file, server_name="one.test")):
             pass
@@ -80,7 +80,7 @@ async def test_verifies_a_known_chain_for_another_name(network: Network, ca: tru
 
 
 async def test_verifies_a_known_chain_by_other_authorities(network: Network, ca: trustme.CA, tmp_path: Path) -> None:
-    """What one configuration trusts says nothing about another."""
+    """Trust in one configuration does not count for another."""
     trusted, other = tmp_path / "trusted.pem", tmp_path / "other.pem"
     ca.cert_pem.write_to_path(str(trusted))
     trustme.CA().cert_pem.write_to_path(str(other))
@@ -93,7 +93,7 @@ async def test_verifies_a_known_chain_by_other_authorities(network: Network, ca:
 
 @pytest.mark.parametrize("ders", [(), (b"rubbish",)], ids=["nothing", "rubbish"])
 async def test_what_is_no_certificate_is_not_verified(ders: tuple[bytes, ...], network: Network, ca_file: Path) -> None:
-    """Neither an empty chain nor one that cannot be read is ever taken for a verified one."""
+    """Neither an empty chain nor an unreadable one ever counts as verified."""
     context = await network.context(context_recipe(trusting(ca_file)), current_attempt())
     for _ in range(2):
         with pytest.raises(ssl.SSLError):
@@ -101,7 +101,7 @@ async def test_what_is_no_certificate_is_not_verified(ders: tuple[bytes, ...], n
 
 
 async def test_no_policy_for_connections_hinders_verifying(network: Network, ca_file: Path) -> None:
-    """Chains are put before Python's `ssl` with suites that it is told to take, whatever the system's policy is."""
+    """Verification uses Python's `ssl` with explicit suites, whatever the system's policy is."""
     context = await network.context(context_recipe(trusting(ca_file)), current_attempt())
     assert context.verifier is not None
     suites = {suite["name"] for suite in context.verifier.get_ciphers() if suite["protocol"] == "TLSv1.2"}
@@ -112,7 +112,7 @@ async def test_no_policy_for_connections_hinders_verifying(network: Network, ca_
 async def test_refuses_a_known_chain_that_has_expired(
     shape: Callable[[Certificate, trustme.CA], Certificate], network: Network, ca: trustme.CA, ca_file: Path
 ) -> None:
-    """A chain that was fine a moment ago is refused once its time is over, whoever cannot read its dates."""
+    """A chain that was valid a moment ago is rejected once it has expired, even if its dates cannot be read."""
     ends = datetime.now(UTC) + timedelta(seconds=3)
     issued = ca.issue_cert("127.0.0.1", not_after=ends)
     brief = shape(Certificate(issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes()), ca)
@@ -144,7 +144,7 @@ async def test_shows_nothing_to_a_server_it_does_not_trust(
     ca_file: Path,
     shown: dict[str, str],
 ) -> None:
-    """A server whose certificate is refused gets neither the client's certificate nor the end of the handshake."""
+    """If its certificate is rejected, the server gets neither the client's certificate nor the end of the handshake."""
     heard: list[bytes] = []
 
     def listen(connection: socket.socket) -> None:
@@ -171,7 +171,7 @@ async def test_a_renegotiation_is_refused(ca: trustme.CA, ca_file: Path) -> None
     answers: list[list[tuple[str, str, str]]] = []
 
     def renegotiate(connection: socket.socket) -> None:
-        """Say something, and ask for another handshake with another certificate."""
+        """Send something, and request another handshake with another certificate."""
         tls = SSL.Connection(SSL.Context(SSL.TLSv1_2_METHOD), None)
         tls.set_accept_state()
         _present(tls, certificates.valid(ca, "127.0.0.1"))
@@ -200,7 +200,7 @@ def _present(tls: SSL.Connection, certificate: Certificate) -> None:
 
 
 def _go_on(tls: SSL.Connection, connection: socket.socket, step: Callable[[], object]) -> None:
-    """Repeat a step of TLS until it needs nothing more from the peer, and send what it has to say."""
+    """Repeat a step of TLS until it needs nothing more from the peer, and send its output."""
     done = False
     while not done:
         with suppress(SSL.WantReadError):
