@@ -1,4 +1,4 @@
-"""CEL expressions: what they mean for a JSON document, what is refused, and that no expression harms the exporter."""
+"""CEL expressions: what they mean for a JSON document, what is rejected, and that no expression harms the exporter."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def judged(text: str, body: bytes) -> ExpectationOutcome:
     ],
 )
 def test_an_expression_has_the_value_that_the_language_defines(text: str, value: object) -> None:
-    """Numbers of a document are doubles, comparisons work across kinds of numbers, and either side may decide."""
+    """Numbers of a document are doubles, comparisons work across kinds of numbers, and either operand may decide."""
     assert value_of(text) == value
 
 
@@ -93,7 +93,7 @@ def test_an_expression_has_the_value_that_the_language_defines(text: str, value:
     ],
 )
 def test_an_expression_without_a_value_has_a_reason(text: str, body: bytes, why: str) -> None:
-    """A missing member, kinds that do not fit and a body that is not JSON are failures of the expectation."""
+    """A missing member, mismatched types and a body that is not JSON are failures of the expectation."""
     with pytest.raises(CheckFailed) as caught:
         value_of(text, body)
     assert (caught.value.reason, caught.value.detail) == (
@@ -119,27 +119,27 @@ def test_an_expression_without_a_value_has_a_reason(text: str, body: bytes, why:
         ("body.s == '" + "a" * MAX_CHARACTERS + "'", "has 2012 characters; a CEL expression has at most 2000"),
     ],
 )
-def test_a_faulty_expression_is_refused_with_its_place(text: str, fault: str) -> None:
-    """Faults of the grammar, unknown names and expressions that are too long are noticed before anything runs."""
+def test_a_faulty_expression_is_rejected_with_its_place(text: str, fault: str) -> None:
+    """Syntax errors, unknown names and expressions that are too long are found before anything runs."""
     with pytest.raises(ValueError, match=re.escape(fault)) as caught:
         compile_cel(text)
     assert str(caught.value) == fault
 
 
 def test_a_compiled_expression_can_be_sent_to_a_process() -> None:
-    """What is pickled is the text, which compiles to an equal expression."""
+    """The text is pickled, and compiles to an equal expression."""
     expression = compile_cel("body.n == 1")
     assert pickle.loads(pickle.dumps(expression)) == expression
 
 
 async def test_even_a_small_answer_is_judged_apart() -> None:
-    """An expression without a bound on its time is never evaluated where it would hold up other checks."""
+    """An expression without a bound on its time is never evaluated on the event loop."""
     outcome = await judged("body.n == 1", b'{"n": 1}')
     assert (outcome.ok, outcome.observed) == (True, "true")
 
 
 async def test_an_expression_that_does_not_end_is_ended() -> None:
-    """Six nested loops over thirty elements would take minutes; the process is killed after two seconds of its time."""
+    """Six nested loops over thirty elements would take minutes; the process is killed after two seconds of CPU time."""
     text = "true"
     for name in "abcdef":
         text = f"body.all({name}, {text})"
@@ -152,7 +152,7 @@ async def test_an_expression_that_does_not_end_is_ended() -> None:
 
 
 async def test_an_expression_that_takes_all_memory_is_ended() -> None:
-    """A text that doubles thirty times fails the expectation, and the next one is judged as ever."""
+    """A text that doubles thirty times fails the expectation, and the next one is judged as usual."""
     text = "body"
     for name in "abcdefghijklmnopqrstuvwxyzABCD":
         text = f"[{text}].map({name}, {name} + {name})[0]"

@@ -1,4 +1,4 @@
-"""Bodies as text: which encoding they are read in, and what comes out."""
+"""Bodies as text: the encoding, and the resulting text."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def text_of(body: bytes, content_type: str) -> str:
     ],
 )
 def test_bodies_are_read_as_browsers_read_them(body: bytes, content_type: str, text: str) -> None:
-    """Labels mean what the Encoding standard says, a byte order mark counts most, and Python's codecs are no labels."""
+    """Labels are those of the Encoding standard, a byte order mark takes precedence, and Python's codecs do not count."""
     assert text_of(body, content_type) == text
 
 
@@ -94,7 +94,7 @@ def test_bodies_are_read_as_browsers_read_them(body: bytes, content_type: str, t
     ],
 )
 def test_documents_can_say_their_encoding(start: bytes, content_type: str, charset: str) -> None:
-    """A `meta` element or an XML declaration counts where neither a byte order mark nor the Content-Type says more."""
+    """A `meta` element or an XML declaration is used if neither a byte order mark nor the Content-Type names one."""
     assert charset_of(start + b"<p>\xc1", content_type).name == charset
 
 
@@ -109,12 +109,12 @@ def test_documents_can_say_their_encoding(start: bytes, content_type: str, chars
     ],
 )
 def test_an_unknown_charset_is_remembered(body: bytes, content_type: str, charset: Charset) -> None:
-    """A label that names no encoding is passed over, and known afterwards."""
+    """A label without an encoding is skipped and recorded."""
     assert charset_of(body, content_type) == charset
 
 
 def test_there_is_a_remark_about_an_unknown_charset() -> None:
-    """It says that the charset is unknown, and what the text was read as; the check type logs it."""
+    """The note says that the charset is unknown, and which encoding was used; the check type logs it."""
     content = Content(b"abc", "text/html; charset=bogus")
     assert BodyText(content)() == "abc"
     assert content.remarks == [("unknown charset", {"charset": "bogus", "read_as": "utf-8"})]
@@ -122,13 +122,13 @@ def test_there_is_a_remark_about_an_unknown_charset() -> None:
 
 @given(st.binary(max_size=300), st.sampled_from(sorted(LABELS)))
 def test_any_bytes_are_text_in_any_encoding(body: bytes, label: str) -> None:
-    """No body makes reading raise."""
+    """Reading never raises an exception for any body."""
     assert isinstance(text_of(body, f"text/html; charset={label}"), str)
 
 
 @given(st.text("<>metacharsET=\"'!-/? x\n", max_size=200))
 def test_any_markup_has_an_encoding(markup: str) -> None:
-    """No markup makes the search for an encoding raise."""
+    """The search for an encoding never raises an exception for any markup."""
     assert isinstance(charset_of(markup.encode(), "text/html"), Charset)
 
 

@@ -54,8 +54,8 @@ CURIOUS: dict[str, tuple[bytes, object]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_no_json_is_refused_quickly(name: str) -> None:
-    """Whatever is wrong with a document, it is a ValueError that says so, and no long stall."""
+def test_what_is_not_json_is_rejected_quickly(name: str) -> None:
+    """Any fault in a document raises ValueError without a long delay."""
     document, message = HOSTILE[name]
     started = time.thread_time()
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - the message is compared below
@@ -64,21 +64,21 @@ def test_what_is_no_json_is_refused_quickly(name: str) -> None:
     assert time.thread_time() - started < 0.25
 
 
-def test_numbers_of_thousands_of_digits_are_refused() -> None:
-    """Python refuses to convert them, because that takes quadratic time."""
+def test_numbers_of_thousands_of_digits_are_rejected() -> None:
+    """Python rejects them, because the conversion takes quadratic time."""
     with pytest.raises(ValueError, match="Exceeds the limit"):
         parse_json(b"1" * 5000)
 
 
 @pytest.mark.parametrize("name", CURIOUS)
 def test_curious_documents_have_a_defined_value(name: str) -> None:
-    """What is JSON, if only just, has the value that most readers see."""
+    """Valid but unusual JSON has the value that most parsers return."""
     document, expected = CURIOUS[name]
     assert find_json(parse_json(document), jsonpath.compile("$.a")) == expected
 
 
 def test_one_match_is_its_value_and_several_are_a_list() -> None:
-    """The form of what a path finds depends on how much it finds."""
+    """The type of the result depends on the number of matches."""
     document = parse_json(b'{"items": [{"id": 1}, {"id": 2}], "one": [{"id": 3}], "text": "{\\"id\\": 4}"}')
     paths = ("$.items[*].id", "$.one[*].id", "$.none[*].id", "$.items[?@.id == 2].id", "$.text")
     found = [find_json(document, jsonpath.compile(path)) for path in paths]
@@ -93,7 +93,7 @@ def test_a_text_as_document_stays_a_text() -> None:
 
 
 def test_a_path_that_goes_too_deep_is_a_value_error() -> None:
-    """Descending into a document that is deeper than the library follows finds nothing, and says so."""
+    """For a document that is deeper than the library allows, the result is an error."""
     document = parse_json(b"[" * 300 + b"]" * 300)
     with pytest.raises(ValueError, match="the path cannot be followed: JSONPathRecursionError"):
         find_json(document, jsonpath.compile("$..a"))
@@ -101,7 +101,7 @@ def test_a_path_that_goes_too_deep_is_a_value_error() -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_json_or_a_value_error(body: bytes) -> None:
-    """No body makes reading or looking raise anything else."""
+    """No body makes reading or searching raise any other exception."""
     try:
         document = parse_json(body)
     except ValueError:
@@ -110,7 +110,7 @@ def test_any_bytes_are_json_or_a_value_error(body: bytes) -> None:
 
 
 def test_an_answer_reads_its_body_once() -> None:
-    """A body that is not JSON is tried once, and every question about it is answered with None and a remark."""
+    """Parsing a body that is not JSON is tried once; every question about it returns None and a note."""
     answer = JsonValue(Content(b"[" + b"{}," * 1_000_000, ""))
     started = time.thread_time()
     assert [answer(jsonpath.compile("$.a")) for _ in range(100)] == [None] * 100
@@ -132,5 +132,5 @@ def test_an_answer_reads_its_body_once() -> None:
     ],
 )
 def test_dates_of_http_are_read(text: str, timestamp: float | None) -> None:
-    """The three forms of RFC 9110 are read, everything else is not a date."""
+    """The three forms of RFC 9110 are dates, and nothing else is."""
     assert http_date_timestamp_seconds(text) == timestamp

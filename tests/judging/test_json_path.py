@@ -61,7 +61,7 @@ DOCUMENT = {
     ],
 )
 def test_functions_are_as_in_the_rfc(path: str, found: object) -> None:
-    """Section 2.4, in filters; around a path they give its result, and nothing where the RFC says Nothing."""
+    """In filters, they follow section 2.4; around a path, they return its result, and no value for Nothing."""
     compiled = compile_json_path(path)
     assert find_json(DOCUMENT, compiled) == found
     assert find_json(DOCUMENT, pickle.loads(pickle.dumps(compiled))) == found
@@ -77,15 +77,15 @@ def test_functions_are_as_in_the_rfc(path: str, found: object) -> None:
         ("length(jobs)", "is not a JSONPath (RFC 9535); write $.jobs"),
     ],
 )
-def test_what_is_not_a_function_of_a_path_is_refused(path: str, fault: str) -> None:
-    """When the configuration is loaded, with what to write."""
+def test_what_is_not_a_function_of_a_path_is_rejected(path: str, fault: str) -> None:
+    """The error at load says what to write."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is compared whole
         compile_json_path(path)
     assert str(caught.value) == fault
 
 
 def test_patterns_take_linear_time() -> None:
-    """A pattern that lets other engines backtrack for years, on a text that a target sends."""
+    """The pattern makes other engines backtrack for years on a text that a target sends."""
     document = json.dumps({"text": "a" * 50_000})
     started = time.thread_time()
     assert find_json(json.loads(document), compile_json_path("match($.text, '(a*)*b')")) is False

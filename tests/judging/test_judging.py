@@ -1,4 +1,4 @@
-"""Judging apart: what is sent away, what comes back, and what happens to the processes that do it."""
+"""Judging in other processes: what is sent there, what is returned, and what happens to the processes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def look(expectations: list[Expectation], observed: Mapping[str, Observati
 
 
 def child_processes() -> list[int]:
-    """The processes that judge for this one."""
+    """The child processes that judge for this process."""
     children = children_of(os.getpid())
     return [child for child in children if b"judging.child" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
@@ -99,7 +99,7 @@ def child_processes() -> list[int]:
 def test_what_can_take_long_is_large(
     expectations: list[Expectation], small_bytes: int, large_bytes: int | None
 ) -> None:
-    """The size up to which a body is judged in place follows from what is expected of it."""
+    """The size up to which a body is judged in place depends on the expectations."""
     costs = byte_costs(expectations)
     assert is_small(costs, seen(bytes(small_bytes)))
     assert large_bytes is None or not is_small(costs, seen(bytes(large_bytes)))
@@ -139,7 +139,7 @@ SAME: dict[str, tuple[bytes, list[Expectation]]] = {
 
 @pytest.mark.parametrize("name", SAME)
 async def test_what_is_judged_apart_is_judged_alike(name: str) -> None:
-    """Outcomes and log are the same as of judging in place."""
+    """Outcomes and log are the same as when judging in place."""
     body, expectations = SAME[name]
     here = seen(body)
     in_place = evaluate(expectations, here)
@@ -154,7 +154,7 @@ async def test_what_is_judged_apart_is_judged_alike(name: str) -> None:
 
 
 async def test_header_fields_are_judged_apart() -> None:
-    """Ten thousand values of a field meet their patterns outside the event loop."""
+    """Patterns are matched against ten thousand values of a field outside the event loop."""
     fields = [(b"x-a", b"value %d" % number) for number in range(10_000)]
     expectations = [expect(HEADER, "matches", Pattern("9999$"), "X-A"), expect(HEADER, "exists", False, "X-B")]
     observed = await look(expectations, seen(b"", *fields))
@@ -162,8 +162,8 @@ async def test_header_fields_are_judged_apart() -> None:
     assert [outcome.ok for outcome in evaluate(expectations, observed)] == [True, True]
 
 
-async def test_what_is_small_is_left_as_it_is() -> None:
-    """A small answer is not even copied."""
+async def test_a_small_answer_is_judged_in_place() -> None:
+    """A small answer is not copied."""
     observed = seen(b'{"a": 1}')
     assert await look([in_json("$.a", "eq", 1)], observed) is observed
 
@@ -181,7 +181,7 @@ async def test_processor_time_is_limited() -> None:
 
 
 async def test_memory_is_limited() -> None:
-    """A document that takes thirty times its size ends with reason `too_large`; what is said of its text holds."""
+    """A document that takes thirty times its size has reason `too_large`; expectations about its text still hold."""
     body = b"[0" + b',{"":0}' * (16 * MIB // 7) + b"]"
     expectations = [expect(BODY, "contains", "{"), in_json("$[0]", "eq", 0)]
     found = failures(expectations, await look(expectations, seen(body)))
@@ -189,7 +189,7 @@ async def test_memory_is_limited() -> None:
 
 
 async def test_a_cancelled_question_ends_its_process() -> None:
-    """Who is cancelled waits for nothing, its process goes at once, and the next question gets a new one."""
+    """The cancelled caller returns at once, its process is killed, and the next question gets a new one."""
     expectations = [expect(BODY, "matches", HOPELESS)]
     asking = asyncio.create_task(look(expectations, seen(b"a" * (32 * MIB))))
     await asyncio.sleep(0.5)
@@ -205,7 +205,7 @@ async def test_a_cancelled_question_ends_its_process() -> None:
 
 
 async def test_processes_are_few() -> None:
-    """Twenty questions at once are answered by two processes, in turn."""
+    """Two processes answer twenty concurrent questions, in turn."""
     expectations = [expect(BODY, "contains", "b")]
     answers = await asyncio.gather(*[look(expectations, seen(b"a" * MIB)) for _ in range(20)])
     assert all(isinstance(answer["body"], Judged) for answer in answers)
@@ -213,7 +213,7 @@ async def test_processes_are_few() -> None:
 
 
 async def test_a_process_that_was_killed_is_replaced() -> None:
-    """A process that the kernel took while nobody needed it costs no check."""
+    """A process that was killed while idle does not make a check fail."""
     expectations = [expect(BODY, "contains", "b")]
     await look(expectations, seen(b"a" * MIB))
     for process in child_processes():
@@ -236,7 +236,7 @@ def leave_a_process(how: str) -> list[int]:
 
 @pytest.mark.parametrize("how", ["orderly", "at once"])
 def test_processes_end_with_the_exporter(how: str) -> None:
-    """However the exporter ends, the processes that judged for it end too."""
+    """However the exporter ends, its judging processes end, too."""
     left = alone(leave_a_process, how)
     assert left
     wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in left))
@@ -250,8 +250,8 @@ def judge_without_python() -> str:
     return f"{outcome.reason}: {outcome.detail}"
 
 
-def test_a_machine_that_starts_no_process_is_told() -> None:
-    """Where no process can be started, the checks with large answers fail with reason `local`."""
+def test_a_process_that_cannot_be_started_is_reported() -> None:
+    """If no process can be started, checks with large answers fail with reason `local`."""
     assert alone(judge_without_python) == (
         "local: no process to judge the answer can be started: [Errno 2] No such file or directory: "
         "'/nonexistent/python' (1048576 bytes)"
@@ -259,7 +259,7 @@ def test_a_machine_that_starts_no_process_is_told() -> None:
 
 
 def test_the_process_imports_little() -> None:
-    """A process that judges loads none of the libraries that the rest of the exporter needs."""
+    """A judging process loads none of the libraries that only the rest of the exporter needs."""
     code = (
         "import sys; from importlib import import_module; import_module('exporter.judging.child'); print(*sys.modules)"
     )
