@@ -1,6 +1,6 @@
 """Takes the pictures of the pages: `python -m tests.draw_pages`. Needs Chromium.
 
-They show what a new user sees: the built-in demo after some scrapes, on a desk and on a phone, light and dark.
+The pictures show what a new user sees: the built-in demo after some scrapes, on a desk and on a phone, light and dark.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def test_what_an_entry_includes_is_allowed(entries: list[str], host: str, port: 
         (["unix:/run/*"], "192.0.2.1", 80, "192.0.2.1", f"192.0.2.1:80 {ABSENT}"),
     ],
 )
-def test_everything_else_is_refused_with_the_reason(
+def test_everything_else_is_rejected_with_the_reason(
     entries: list[str], host: str, port: int, address: str, why: str
 ) -> None:
     """Link-local and metadata addresses need an entry of their own, in whatever form they come."""
@@ -106,7 +106,7 @@ def test_a_path_that_climbs_matches_no_pattern(path: str) -> None:
         ),
     ],
 )
-def test_what_is_not_an_entry_is_refused(entry: str, why: str) -> None:
+def test_what_is_not_an_entry_is_rejected(entry: str, why: str) -> None:
     """The message quotes the entry and says what to write."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
         parse_allowed_targets([entry])

@@ -172,8 +172,8 @@ LOADED = {
 
 
 @pytest.mark.parametrize("place", LOADED)
-def test_what_is_not_a_name_is_refused_everywhere(place: str) -> None:
-    """An impossible name is refused when the configuration is loaded, and the error says why."""
+def test_what_is_not_a_name_is_rejected_everywhere(place: str) -> None:
+    """An impossible name is rejected when the configuration is loaded, and the error says why."""
     said = {}
     for name in REFUSED:
         with pytest.raises(ConfigError) as raised:

@@ -40,7 +40,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.dialogue", "exporter.domain", "exporter.mail"),
     ("exporter.http_steps", "exporter.websocket"),
     ("exporter.checks",),
-    ("exporter.exposition",),  # below the configuration, which refuses check types that cannot be shown on a page
+    ("exporter.exposition",),  # below the configuration, which rejects check types that cannot be shown on a page
     ("exporter.config",),
     ("exporter.blackbox", "exporter.web_config"),
     ("exporter.runner", "exporter.migration"),

@@ -116,7 +116,7 @@ async def test_starttls_encrypts_the_connection(server_tls: ssl.SSLContext, tls:
     assert attempt.phase_seconds["tls"] == pytest.approx(stream.facts.tls_seconds, abs=0.01)
 
 
-async def test_plain_bytes_before_the_handshake_are_refused(server_tls: ssl.SSLContext, tls: TlsConfig) -> None:
+async def test_plain_bytes_before_the_handshake_are_rejected(server_tls: ssl.SSLContext, tls: TlsConfig) -> None:
     """What came in one packet with the go-ahead must not be read as if it had come over TLS."""
     with serve(starttls(server_tls, more=b"250 injected\r\n")) as server:
         async with await connect(server) as stream:
@@ -127,7 +127,7 @@ async def test_plain_bytes_before_the_handshake_are_refused(server_tls: ssl.SSLC
             )
 
 
-async def test_a_refused_certificate_after_starttls_has_its_facts(
+async def test_a_rejected_certificate_after_starttls_has_its_facts(
     ca: trustme.CA, tls: TlsConfig, attempt: Attempt
 ) -> None:
     """The failure has the reason `certificate`, and what was presented is recorded."""
@@ -278,7 +278,7 @@ async def test_datagrams_are_exchanged(attempt: Attempt) -> None:
 
 
 async def test_an_unreachable_port_is_a_refusal() -> None:
-    """ICMP port unreachable is reported as `connect_refused`."""
+    """ICMP port unreachable is reported as `connect_rejected`."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]

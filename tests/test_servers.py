@@ -73,7 +73,7 @@ def test_blackbox_probes_nginx(start_blackbox: Callable[..., Blackbox], start_ng
     check_metrics(page)
 
 
-def test_promtool_refuses_a_broken_page() -> None:
+def test_promtool_rejects_a_broken_page() -> None:
     """A page that is not in the exposition format fails the test that checks it."""
     with pytest.raises(AssertionError, match="promtool check metrics"):
         check_metrics("# TYPE broken gauge\nbroken{ 1\n")

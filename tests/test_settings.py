@@ -73,8 +73,8 @@ def test_a_text_means_this(parse: Callable[[object], object], text: object, valu
         (Pattern, ["(", "a(?=b)", r"(a)\1", "a{1001}"], "is not an RE2 regular expression"),
     ],
 )  # fmt: skip
-def test_what_is_none_is_refused(parse: Callable[[object], object], values: list[object], fault: str) -> None:
-    """Each of these is refused with a message that follows the value."""
+def test_what_is_none_is_rejected(parse: Callable[[object], object], values: list[object], fault: str) -> None:
+    """Each of these is rejected with a message that follows the value."""
     for value in values:
         with pytest.raises(ValueError, match=f"^{fault}"):
             parse(value)
@@ -97,7 +97,7 @@ def test_python_code_gives_seconds_and_documents_give_units() -> None:
             NetworkSettings(connect_timeout_seconds=seconds)
 
 
-def test_tls_options_that_contradict_each_other_are_refused() -> None:
+def test_tls_options_that_contradict_each_other_are_rejected() -> None:
     """A certificate without its key, and a maximum version below the minimum, are reported at load."""
     with pytest.raises(ValidationError, match="needs cert_file and key_file together"):
         TlsConfig(cert_file="cert.pem")

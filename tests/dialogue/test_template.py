@@ -28,8 +28,8 @@ def test_references_are_replaced_by_what_was_captured(text: str, filled: str) ->
 
 
 @pytest.mark.parametrize("text", ["${", "${a-b}", "${100}", "${}", "x ${1"])
-def test_a_malformed_reference_is_refused(text: str) -> None:
-    """Each is refused when the configuration is loaded."""
+def test_a_malformed_reference_is_rejected(text: str) -> None:
+    """Each is rejected when the configuration is loaded."""
     with pytest.raises(ValueError, match="malformed reference"):
         parse_template(text)
 

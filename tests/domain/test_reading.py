@@ -92,7 +92,7 @@ def test_expirations_in_common_forms_of_lines_are_found(answer: str) -> None:
 
 
 def test_shipped_servers_are_found_by_the_longest_match() -> None:
-    """RDAP servers are https; top-level domains that are not listed are asked of IANA's WHOIS server."""
+    """RDAP servers use https; unlisted top-level domains are looked up at IANA's WHOIS server."""
     shipped = SHIPPED_BOOTSTRAP
     assert {url.partition("/")[0] for urls in shipped.values() for url in urls} == {"https:"}
     assert rdap_url("shop.com", shipped) == "https://rdap.verisign.com/com/v1/"

@@ -1,4 +1,4 @@
-"""Unary calls against answers byte by byte: what counts as one, and every way in which a server breaks the rules."""
+"""Unary calls with answers byte by byte: valid ones, and every way in which a server breaks the rules."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def heard(*pieces: bytes) -> UnaryCall:
 
 
 def refused(*pieces: bytes) -> tuple[Reason, str, int | None]:
-    """Reason and detail of the failure, and the status that is known by then."""
+    """Reason and detail of the failure, and the status known so far."""
     call = UnaryCall()
     try:
         for piece in pieces:
@@ -204,12 +204,12 @@ HTML = ("content-type", "text/html")
     ],
 )  # fmt: skip
 def test_a_broken_answer_has_a_reason(pieces: list[bytes], reason: str, detail: str, code: int | None) -> None:
-    """What is not an answer to the call fails with its reason, and with the status that gRPC derives from it."""
+    """A response that is not an answer fails with its reason, and with the status that gRPC derives from it."""
     assert refused(*pieces) == (reason, detail, code)
 
 
 def test_endless_answers_are_cut_off() -> None:
-    """Frames, continuations and header fields without end are refused after a bounded number of bytes."""
+    """Frames, continuations and header fields without end are rejected after a bounded number of bytes."""
     assert refused(settings(), *[frame(PingFrame(0, b"12345678"))] * 1001)[1] == (
         "the server sent more than 1000 frames for one call"
     )

@@ -33,7 +33,7 @@ def test_a_response_of_protobuf_is_read(number: int, name: str) -> None:
     ],
 )
 def test_unknown_fields_are_skipped(message: bytes) -> None:
-    """What a later version of the protocol may add does not disturb, and repeated fields are allowed."""
+    """A later version of the protocol may add fields, and repeated fields are allowed."""
     assert decoded_response(message) == "SERVING"
 
 
@@ -49,7 +49,7 @@ def test_unknown_fields_are_skipped(message: bytes) -> None:
         (b"\x00\x01", "it has a field with the number 0"),
     ],
 )
-def test_what_is_not_protobuf_is_refused(message: bytes, why: str) -> None:
+def test_what_is_not_protobuf_is_rejected(message: bytes, why: str) -> None:
     """A message that cannot be read fails with reason decode."""
     with pytest.raises(CheckFailed) as caught:
         decoded_response(message)

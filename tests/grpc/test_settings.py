@@ -1,4 +1,4 @@
-"""Targets and metadata of gRPC checks as users write them, and what is refused."""
+"""Targets and metadata of gRPC checks as users write them, and invalid ones."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_targets_are_parsed(text: str, keys: dict[str, Any], parsed: tuple[str, 
         ("a.test:99999", {}, "has port '99999'; a port is a number from 1 to 65535"),
     ],
 )
-def test_other_targets_are_refused(text: str, keys: dict[str, Any], why: str) -> None:
-    """What is wrong with a target is said in one sentence."""
+def test_other_targets_are_rejected(text: str, keys: dict[str, Any], why: str) -> None:
+    """The error says in one sentence what is wrong with a target."""
     with pytest.raises(ValueError, match=f"^{re.escape(why)}$"):
         parse_target(text, GrpcSettings(**keys))
 
@@ -64,7 +64,7 @@ def test_metadata_becomes_header_fields() -> None:
         ({"x": "y" * 9000}, "has 9001 bytes; at most 8192 are sent"),
     ],
 )
-def test_metadata_that_no_server_accepts_is_refused(metadata: dict[str, str], why: str) -> None:
+def test_metadata_that_no_server_accepts_is_rejected(metadata: dict[str, str], why: str) -> None:
     """Names and values are checked when the configuration is loaded."""
     with pytest.raises(ValidationError) as caught:
         GrpcSettings(metadata=metadata)

@@ -1,4 +1,4 @@
-"""Names and spellings of gRPC statuses, and what a call tells its server about its deadline."""
+"""Names and spellings of gRPC statuses, and the deadline that a call sends to its server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exporter.grpc.status import NAMES, decoded_message, spelled_status, status_
 
 
 def test_the_names_are_those_of_grpc() -> None:
-    """Every code has the name that gRPC gives it, and an unknown one is a number."""
+    """Every code has the name that gRPC uses, and an unknown one is a number."""
     assert {code.value[0]: code.name for code in grpc.StatusCode} == dict(enumerate(NAMES))
     assert status_name(99) == "99"
 
@@ -21,8 +21,8 @@ def test_a_status_has_several_spellings(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["17", "OKAY", "", "-1"])
-def test_other_texts_are_refused(text: str) -> None:
-    """What is not a status is refused with those that there are."""
+def test_other_texts_are_rejected(text: str) -> None:
+    """The error lists the statuses."""
     with pytest.raises(ValueError, match="is not a gRPC status; there are OK, CANCELLED, UNKNOWN"):
         spelled_status(text)
 
@@ -39,7 +39,7 @@ def test_other_texts_are_refused(text: str) -> None:
     ],
 )
 def test_a_timeout_has_at_most_eight_digits(seconds: float, value: bytes) -> None:
-    """Milliseconds are sent, and seconds where they have too many digits."""
+    """The value is in milliseconds, or in seconds if there are too many digits."""
     assert timeout_value(seconds) == value
 
 

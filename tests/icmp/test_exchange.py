@@ -63,7 +63,7 @@ def running(scenario: object) -> Iterator[None]:
 
 
 def test_a_socket_has_sequence_numbers_for_so_many_requests() -> None:
-    """Series that would not fit get another socket, until earlier ones are forgotten."""
+    """A series that would not fit gets another socket, until earlier ones are forgotten."""
     with in_own_network(lambda: running(use_many_sequence_numbers)):
         pass
 

@@ -1,4 +1,4 @@
-"""Echo packets as octets: what is built, and what is read of what arrives."""
+"""Echo packets as octets: the ones built, and the ones parsed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_requests_have_the_layout_of_the_rfc(version: int, kind: int) -> None:
 
 @pytest.mark.parametrize(("version", "kind"), [(4, 0), (6, 129)])
 def test_replies_are_read(version: int, kind: int) -> None:
-    """Only whole echo replies are; a request, another code or a short packet is none."""
+    """Only complete echo replies count; requests, other codes and short packets do not."""
     reply = bytes([kind, 0, 9, 9, 1, 2, 3, 4]) + b"payload"
     assert read_echo_reply(version, reply) == EchoReply(0x0102, 0x0304, b"payload")
     assert read_echo_reply(version, reply[:8]) == EchoReply(0x0102, 0x0304, b"")
@@ -66,7 +66,7 @@ def test_the_header_of_ipv4_may_have_options() -> None:
 
 
 def test_unknown_errors_are_reported_by_number() -> None:
-    """Type and code of an error message without words here are shown."""
+    """Error messages that have no phrase here are shown with type and code."""
     control = (
         (113).to_bytes(4, "little") + bytes([2, 3, 99, 0]) + bytes(8) + b"\x02\x00\x00\x00" + bytes([192, 0, 2, 1])
     )
@@ -83,6 +83,6 @@ def test_statistics_of_a_series() -> None:
 
 
 def test_statistics_of_nothing() -> None:
-    """Without replies everything is lost, also when nothing was sent."""
+    """Without replies, everything is lost, even when nothing was sent."""
     assert summarize(2, [], 0) == RoundTrips(2, 0)
     assert summarize(2, [], 0).loss_ratio == summarize(0, [], 0).loss_ratio == 1

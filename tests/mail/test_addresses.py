@@ -52,7 +52,7 @@ def test_addresses_are_sent_in_ascii(text: str, address: str) -> None:
         "a\0@mail.example",
     ],
 )
-def test_anything_else_is_refused(text: str) -> None:
+def test_anything_else_is_rejected(text: str) -> None:
     """Line breaks, brackets, blanks, quotes and parameters never get into an address."""
     with pytest.raises(ValueError, match=r"."):
         parse_mail_address(text)

@@ -77,7 +77,7 @@ def test_odd_encoded_words_do_not_matter(sent: bytes, read: str) -> None:
 
 
 def test_large_headers_are_read_quickly() -> None:
-    """The largest header that is fetched takes a few milliseconds, whatever is in it."""
+    """Reading the largest header that is fetched takes a few milliseconds, whatever it contains."""
     nasty = [
         b"Received: by x; Sun, 1 Mar 2026 12:00:00 +0000\r\n" * 5000,
         b"Subject: " + b"=?utf-8?q?" * 6000 + b"\r\n",
@@ -95,6 +95,6 @@ def test_large_headers_are_read_quickly() -> None:
 
 @given(st.binary(max_size=300))
 def test_no_bytes_raise(octets: bytes) -> None:
-    """Any bytes have a header, if only an empty one."""
+    """Any bytes are read as a header, which may be empty."""
     parse_header(octets)
     parse_header(b"Subject: " + octets + b"\r\nDate: " + octets + b"\r\nReceived: ;" + octets)

@@ -1,4 +1,4 @@
-"""IMAP commands: how texts of a configuration are sent, and that none of them can end a command or begin a literal."""
+"""IMAP commands: how configured texts are sent, none of which can end a command or begin a literal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_mailbox_names_are_quoted_in_modified_utf_7(name: str, sent: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["a\r\nA2 DELETE INBOX", "a\n", "a\r", "a\0"])
-def test_line_breaks_are_refused(text: str) -> None:
+def test_line_breaks_are_rejected(text: str) -> None:
     """No text with a line break or NUL becomes part of a command."""
     for compose in (quoted, mailbox):
         with pytest.raises(ValueError, match=r"line break|quoted"):

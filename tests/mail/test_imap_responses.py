@@ -60,7 +60,7 @@ def test_literals_are_part_of_a_response() -> None:
 
 
 def test_announced_literals_are_bounded() -> None:
-    """A length beyond the limit is refused before a byte of the literal is read, however many digits it has."""
+    """A length beyond the limit is rejected before a byte of the literal is read, however many digits it has."""
     assert split_literal(b"* 1 FETCH (BODY[] {12}") == (b"* 1 FETCH (BODY[] ", 12)
     assert split_literal(b"* 1 FETCH (BODY[] {00012}") == (b"* 1 FETCH (BODY[] ", 12)
     assert split_literal(b"* 1 FETCH (FLAGS ())") == (b"* 1 FETCH (FLAGS ())", None)

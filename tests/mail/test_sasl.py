@@ -53,7 +53,7 @@ def test_further_challenges_are_not_answered(mechanism: str, step: int) -> None:
     assert caught.value.reason is Reason.AUTH
 
 
-def test_a_challenge_that_is_not_base64_is_refused() -> None:
+def test_a_challenge_that_is_not_base64_is_rejected() -> None:
     """CRAM-MD5 needs the challenge, so nonsense is a violation of the protocol."""
     with pytest.raises(CheckFailed, match="is not base64") as caught:
         response_to("CRAM-MD5", b"!!!", 0, TIM)

@@ -36,7 +36,7 @@ def test_anything_else_is_not_a_reply(line: bytes) -> None:
 
 
 def test_the_lines_of_a_reply_belong_together() -> None:
-    """A reply whose code changes, or that does not end, is refused."""
+    """A reply whose code changes, or that does not end, is rejected."""
     with pytest.raises(CheckFailed, match="have the codes 250 and 550"):
         parse(b"250-one", b"550 two")
     with pytest.raises(CheckFailed, match="more than 200 lines"):

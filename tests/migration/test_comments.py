@@ -1,4 +1,4 @@
-"""What the imported file says beside its checks: secrets, headers and targets that a person has to look at."""
+"""Comments in the imported file: secrets, headers and targets that a person has to review."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ SECRETS = {
 
 @pytest.mark.parametrize("kind", SECRETS)
 def test_a_secret_has_a_comment_above_it(kind: str, tmp_path: Path) -> None:
-    """A secret that stands in a module is the only key with a comment that says where it belongs."""
+    """Only a key with a secret written in the module has a comment, which says where the secret belongs."""
     option, line = SECRETS[kind]
     text = imported(tmp_path, f"  m: {{prober: http, http: {{{option}}}}}\n", job(STATIC))
     assert (text.count(SECRET), f"      {SECRET}\n  {line}" in text) == (1, True), text
@@ -153,7 +153,7 @@ OTHERWISE = {
 
 @pytest.mark.parametrize("case", OTHERWISE)
 def test_targets_are_written_out_when_their_files_mean_something_else(case: str, tmp_path: Path) -> None:
-    """A comment says that the targets are those of the import, and why."""
+    """A comment says that the targets are those at the time of the import, and why."""
     target, labels, rules, prober, why = OTHERWISE[case]
     (tmp_path / "web.json").write_text(json.dumps([{"targets": [target], "labels": labels}]))
     block = "http: {}" if prober == "http" else "dns: {query_name: a.test}"
@@ -178,7 +178,7 @@ def test_targets_are_written_out_when_their_files_mean_something_else(case: str,
     ],
 )
 def test_a_proxy_that_is_asked_for_addresses_has_a_comment(tmp_path: Path, keys: str, remarks: int) -> None:
-    """A check leaves names to its proxy, which is no difference to a module that does so as well."""
+    """Both a check and a module with a proxy leave the name lookup to it, which causes no comment."""
     text = imported(tmp_path, f"  m: {{prober: http, http: {{{keys}}}}}\n", job(STATIC))
     remark = "  # The module m asks its proxy for addresses; a check asks it for names.\n"
     assert text.count(remark) == remarks, text

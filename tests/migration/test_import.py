@@ -1,4 +1,4 @@
-"""Real-looking jobs become checks with the results that blackbox_exporter has for the jobs."""
+"""Realistic jobs become checks with the same results as in blackbox_exporter."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def filled(text: str, places: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_the_checks_have_the_results_of_the_jobs(job: str, places: dict[str, str], tmp_path: Path) -> None:
+def test_the_checks_have_the_same_results_as_the_jobs(job: str, places: dict[str, str], tmp_path: Path) -> None:
     """`--verify` runs both and finds no difference, with targets that are up and down."""
     (tmp_path / "targets").mkdir()
     groups = [{"targets": ["http://GOOD/", "http://MISSING/"], "labels": {"team": "web"}}]

@@ -1,4 +1,4 @@
-"""Relabelling gives the labels that Prometheus gives."""
+"""Relabelling produces the labels that Prometheus produces."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ START = {"__address__": "a.example:80", "__meta_zone": "eu", "team": "Web"}
     ],
 )
 def test_a_rule_changes_what_it_says(rule: dict[str, Any], changes: dict[str, str | None]) -> None:
-    """A regular expression matches the whole text, and an empty label is no label."""
+    """A regular expression matches the whole text, and an empty label is removed."""
     expected = {name: text for name, text in {**START, **changes}.items() if text is not None}
     assert relabelled(START, [Rule(**rule)]) == expected
 

@@ -152,7 +152,7 @@ def test_a_series_differs_or_not(page: str, result: Result, differences: list[Di
 def test_differences_are_in_a_table_and_in_the_exit_status(
     verify: Callable[..., Verified], start_blackbox: Callable[..., Blackbox]
 ) -> None:
-    """A server that dislikes this program is found out, with every series that it changes."""
+    """A server that rejects this program is found, with every series that differs."""
 
     def discriminate(connection: socket.socket, request: Request) -> None:
         is_liked = request.headers["user-agent"].startswith("Blackbox")

@@ -83,7 +83,7 @@ def test_the_report_of_repeated_runs_fits_its_schema() -> None:
     assert (document["failed"], document["rounds"], document["repetitions"][1]["reasons"]) == (True, 3, {"timeout": 3})
 
 
-def test_the_schema_refuses_what_it_does_not_know() -> None:
+def test_the_schema_rejects_what_it_does_not_know() -> None:
     """A field that is added to a result has to be described."""
     document = json.loads(json_report(round_of(FINE), unmasked))
     document["results"][0]["extra"] = 1

@@ -1,4 +1,4 @@
-"""Single checks from Python: what a configuration would add is added, and what it would refuse is refused."""
+"""Single checks from Python: what a configuration would add is added, and what it would reject is rejected."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_type_that_is_neither_built_in_nor_given_is_unknown() -> None:
 
 
 def test_a_given_type_that_breaks_the_contract_is_refused() -> None:
-    """What a configuration would refuse in a plugin is refused here too."""
+    """What a configuration would reject in a plugin is rejected here too."""
     with pytest.raises(ValueError, match="the check type Greeting must have a name of small letters"):
         run_check(Check(name="a", check_type="Greeting", target="world"), replace(GREETING, name="Greeting"))
 

@@ -47,7 +47,7 @@ def test_runs_are_kept_oldest_first_up_to_a_number() -> None:
     assert [run.duration_seconds for run in history.runs("one")] == [2.0, 3.0, 4.0]
 
 
-def test_a_history_of_nothing_is_refused() -> None:
+def test_a_history_of_nothing_is_rejected() -> None:
     """A size that would remember nothing is a mistake, and says so."""
     with pytest.raises(ValueError, match="runs_per_check is 0; it must be 1 or more"):
         History(runs_per_check=0)

@@ -114,7 +114,7 @@ def test_a_reload_happens_before_the_next_scrape() -> None:
     assert len(service._prepared._prepared_scrapes) == 1
 
 
-def test_a_configuration_that_cannot_be_shown_is_refused(tmp_path: Path) -> None:
+def test_a_configuration_that_cannot_be_shown_is_rejected(tmp_path: Path) -> None:
     """When a reload fails in the part about scrapes, the old configuration and its records stay."""
     file, registry = tmp_path / "checks.yml", ExecutorRegistry.with_builtins()
     file.write_text("checks: [{name: one, type: tcp, target: 'a.example:1'}]\n", encoding="utf-8")

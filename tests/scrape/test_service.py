@@ -203,7 +203,7 @@ def test_a_selection_decides_before_anything_runs(selection: Selection, names: l
         ),
     ],
 )
-def test_a_selection_of_the_unknown_is_refused(selection: Selection, error: type[Exception], message: str) -> None:
+def test_a_selection_of_the_unknown_is_rejected(selection: Selection, error: type[Exception], message: str) -> None:
     """A check or type nobody knows is an error before anything runs, rather than an empty page."""
     prepared = Prepared()
     with pytest.raises(error) as caught:
@@ -211,7 +211,7 @@ def test_a_selection_of_the_unknown_is_refused(selection: Selection, error: type
     assert (str(caught.value), prepared.asked) == (message, [])
 
 
-def test_a_probe_of_the_unknown_is_refused() -> None:
+def test_a_probe_of_the_unknown_is_rejected() -> None:
     """The page of a check that is not configured is an error."""
     prepared = Prepared()
     with pytest.raises(UnknownCheckNameError, match="no check is named 'nobody'"):
@@ -419,7 +419,7 @@ def test_an_odd_proc_does_not_cost_the_page(tmp_path: Path, limits: str) -> None
     assert "nyxmon_exporter_checks 0.0" in page.body.decode()
 
 
-def test_an_unfit_plugin_is_refused_at_start() -> None:
+def test_an_unfit_plugin_is_rejected_at_start() -> None:
     """A check type whose metrics cannot be shown stops the program before it serves anything."""
     unfit = CheckType(
         name="mine", description="", executor=lambda _: Healthy(), metrics=(MetricSpec(name="nyxmon_x", help=""),)

@@ -291,7 +291,7 @@ def run_dns_server(
     Args:
         host: The address it listens on.
         port: The port; a free one by default.
-        tcp: Whether it also listens on TCP; otherwise connections are refused.
+        tcp: Whether it also listens on TCP; otherwise connections are rejected.
         certificate: If given, the server speaks DNS over TLS on `tls_port`.
     """
     server = DnsServer(host, port or free_port(), free_port(), [])

@@ -21,7 +21,7 @@ def run_mariadb(directory: Path, certificate: CertificateFiles | None = None) ->
 
     Args:
         directory: Where its log goes.
-        certificate: What it presents to clients that ask for TLS; without one it refuses TLS.
+        certificate: What it presents to clients that ask for TLS; without one it rejects TLS.
     """
     port = free_port()
     with unprivileged("mysql") as own:

@@ -22,7 +22,7 @@ def run_postgresql(directory: Path, certificate: CertificateFiles | None = None)
 
     Args:
         directory: Where its log goes.
-        certificate: What it presents to clients that ask for TLS; without one it refuses TLS.
+        certificate: What it presents to clients that ask for TLS; without one it rejects TLS.
     """
     programs = _programs()
     port = free_port()

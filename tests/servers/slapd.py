@@ -20,7 +20,7 @@ def run_slapd(directory: Path, certificate: CertificateFiles | None = None) -> I
 
     Args:
         directory: Where its configuration goes.
-        certificate: What it presents to clients that ask for TLS; without one it refuses TLS.
+        certificate: What it presents to clients that ask for TLS; without one it rejects TLS.
     """
     port = free_port()
     lines = [f"pidfile {directory / 'slapd.pid'}"]

@@ -30,7 +30,7 @@ def test_keys_and_fingerprints_mean_the_same(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["SHA256:abc", "MD5:aa:bb", "ssh-ed25519", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAA", "", "ssh-ed25519 !!"]
 )
-def test_other_texts_are_refused(text: str) -> None:
-    """What cannot be a fingerprint is refused when the configuration is loaded."""
+def test_other_texts_are_rejected(text: str) -> None:
+    """What cannot be a fingerprint is rejected when the configuration is loaded."""
     with pytest.raises(ValueError, match=r"is not a (SHA-256 )?fingerprint"):
         spelled_fingerprint(text)

@@ -71,7 +71,7 @@ def test_a_banner_may_be_old_and_odd() -> None:
         (BANNER + packet(b"\x01\0\0\0\x0b\0\0\0\x08too many\0\0\0\0"), "the server disconnects: too many"),
     ],
 )  # fmt: skip
-def test_what_is_not_ssh_is_refused(received: bytes, detail: str) -> None:
+def test_what_is_not_ssh_is_rejected(received: bytes, detail: str) -> None:
     """Other protocols, endless lines and broken packets fail with reason protocol."""
     with pytest.raises(CheckFailed) as caught:
         heard(received)

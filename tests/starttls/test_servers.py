@@ -110,7 +110,7 @@ def test_every_protocol_changes_to_tls(run: Callable[..., Result], ca: trustme.C
 
 
 @pytest.mark.parametrize("protocol", SCRIPTS)
-def test_plain_text_before_the_handshake_is_refused(run: Callable[..., Result], ca: trustme.CA, protocol: str) -> None:
+def test_plain_text_before_the_handshake_is_rejected(run: Callable[..., Result], ca: trustme.CA, protocol: str) -> None:
     """What arrives with the last plain answer is not taken for something that came over TLS."""
     context = server_context(certificates.valid(ca, "localhost"))
     injected = b"250 pipelined\r\n"
@@ -121,7 +121,7 @@ def test_plain_text_before_the_handshake_is_refused(run: Callable[..., Result], 
 
 
 @pytest.mark.parametrize("protocol", SCRIPTS)
-def test_a_wrong_certificate_is_refused_with_its_facts(
+def test_a_wrong_certificate_is_rejected_with_its_facts(
     run: Callable[..., Result], ca: trustme.CA, protocol: str
 ) -> None:
     """The reason is the certificate, whose facts are shown."""

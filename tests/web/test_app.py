@@ -1,4 +1,4 @@
-"""The HTTP interface: what every route answers, to whom, how soon, and what it refuses."""
+"""The HTTP interface: what every route answers, to whom, how soon, and what it rejects."""
 
 from __future__ import annotations
 
@@ -371,7 +371,7 @@ def test_a_disabled_check_is_only_on_the_pages_for_people() -> None:
             assert (answer.status_code, answer.text) == (404, "check 'off' is disabled, so it does not run\n")
 
 
-def test_a_refused_configuration_leaves_the_old_one_in_force() -> None:
+def test_a_rejected_configuration_leaves_the_old_one_in_force() -> None:
     """The answer has every problem, one a line; the metric tells that the file is not what is in force."""
 
     def refuse() -> Config:

@@ -122,7 +122,7 @@ def test_other_sites_may_show_a_badge_for_a_moment(url: str) -> None:
     assert (other["cache-control"], other["cross-origin-resource-policy"]) == ("no-store", "same-origin")
 
 
-def test_an_unknown_parameter_is_refused(url: str) -> None:
+def test_an_unknown_parameter_is_rejected(url: str) -> None:
     """As everywhere, a mistake is not ignored."""
     answer = httpx.get(f"{url}/badge/new.svg?lable=x", trust_env=False)
     message = "unknown parameter 'lable'; did you mean label? parameters: label\n"

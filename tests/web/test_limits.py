@@ -175,7 +175,7 @@ def test_a_client_that_reads_gets_everything() -> None:
         b"GET /hello HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
     ],
 )
-def test_a_request_that_is_none_is_refused(url: str, request_head: bytes) -> None:
+def test_a_request_that_is_none_is_rejected(url: str, request_head: bytes) -> None:
     """Heads beyond the limit, TLS on the plain port and garbage are answered 400, or the connection ends."""
     with connect(url) as connection:
         try:
@@ -353,7 +353,7 @@ SMUGGLED = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
         b"Transfer-Encoding: \x0bchunked\r\n",
     ],
 )
-def test_a_request_of_uncertain_length_is_refused(url: str, head: bytes) -> None:
+def test_a_request_of_uncertain_length_is_rejected(url: str, head: bytes) -> None:
     """What others might read in another way is answered 400 and ends the connection."""
     with connect(url) as connection:
         connection.sendall(b"POST /hello HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n0\r\n\r\n" + SMUGGLED)

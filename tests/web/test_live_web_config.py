@@ -157,7 +157,7 @@ def test_hashes_are_masked(tmp_path: Path) -> None:
     assert masks(f"the hash {HASH} leaked") == "the hash <secret> leaked"
 
 
-def test_the_start_is_refused_with_a_bad_file(tmp_path: Path) -> None:
+def test_the_start_is_rejected_with_a_bad_file(tmp_path: Path) -> None:
     """All problems are reported, and the exit status is that of a wrong configuration."""
     file = tmp_path / "web.yml"
     file.write_text("basic_auth_users: {alice: secret}\ntls_server: {}\n", "utf-8")

@@ -135,7 +135,7 @@ def test_the_configuration_is_a_page_for_browsers_and_yaml_for_programs(client: 
         ("/checks/seldom?refresh=1", "refresh must be a whole number of seconds from 5 to 3600, or 0 for never\n"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(client: httpx.Client, path: str, text: str) -> None:
+def test_what_cannot_be_meant_is_rejected(client: httpx.Client, path: str, text: str) -> None:
     """The error lists the allowed values."""
     answer = client.get(path)
     assert (answer.status_code, answer.text) == (400, text)

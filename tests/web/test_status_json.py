@@ -171,7 +171,7 @@ def test_a_selection(exporter: Exporter, query: str, listed: list[str], counted:
         ("?check=dwn", 404, "no check is named 'dwn'"),
     ],
 )
-def test_what_cannot_be_selected_is_refused(exporter: Exporter, query: str, code: int, text: str) -> None:
+def test_what_cannot_be_selected_is_rejected(exporter: Exporter, query: str, code: int, text: str) -> None:
     """The error lists the allowed values."""
     answered, body = exporter.get(f"/status.json{query}")
     assert (answered, body[: len(text)]) == (code, text)

@@ -164,7 +164,7 @@ def test_links_keep_what_the_reader_chose() -> None:
         ("refresh=٣٣", "refresh must be a whole number of seconds from 5 to 3600, or 0 for never"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant_is_refused(query: str, message: str) -> None:
+def test_what_cannot_be_meant_is_rejected(query: str, message: str) -> None:
     """The error lists the allowed values."""
     name, _, value = query.partition("=")
     with pytest.raises(BadParameterError) as refused:
@@ -301,8 +301,8 @@ def test_without_a_configured_interval_the_usual_one_counts() -> None:
     assert ["stale" in each for each in texts] == [False, True]
 
 
-def test_the_page_says_when_checks_ran_last_and_why_a_configuration_was_refused() -> None:
-    """The first problem of a refused configuration stands on top, with how many more there are."""
+def test_the_page_says_when_checks_ran_last_and_why_a_configuration_was_rejected() -> None:
+    """The first problem of a rejected configuration stands on top, with how many more there are."""
     scene, check = Scene(), a_check("shop")
     scene.add(check, a_result(check))
     refusal = Refusal(NOW_SECONDS - 60, ("checks.yml:3:5: <b>", "another"))

@@ -265,7 +265,7 @@ def test_a_client_has_to_have_an_allowed_name(
     assert outcome_of(url, present(client_tls, ca, *names)) == outcome
 
 
-def test_an_expired_client_certificate_is_refused(
+def test_an_expired_client_certificate_is_rejected(
     start: Callable[..., str], client_tls: ssl.SSLContext, ca: trustme.CA, ca_file: Path
 ) -> None:
     """A trusted issuer does not make it valid."""

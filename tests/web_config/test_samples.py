@@ -39,7 +39,7 @@ def promtool_accepts(file: str) -> tuple[bool, str]:
 def test_a_sample_is_judged_with_exactly_these_words(
     sample: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bad one is refused with place, path, fault and what is allowed; a good one is accepted."""
+    """A bad one is rejected with place, path, fault and what is allowed; a good one is accepted."""
     monkeypatch.chdir(folder)
     shutil.copy(sample, folder)
     expected = [line[2:] for line in sample.read_text("utf-8").splitlines()[1:] if line.startswith("# bad-")]

@@ -72,7 +72,7 @@ def test_an_answer_may_arrive_in_any_pieces(size: int) -> None:
          "it has the subprotocol 'mqtt', which was not offered"),
     ],
 )  # fmt: skip
-def test_an_answer_that_does_not_complete_the_handshake_is_refused(head: bytes, why: str) -> None:
+def test_an_answer_that_does_not_complete_the_handshake_is_rejected(head: bytes, why: str) -> None:
     """Each requirement on the answer is checked (RFC 6455 section 4.1)."""
     answer = answered(head + b"\r\n", subprotocols=("chat",))
     with pytest.raises(CheckFailed) as caught:
@@ -100,7 +100,7 @@ def test_other_statuses_are_answers_too() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_not_a_head_is_refused(received: bytes, why: str) -> None:
+def test_what_is_not_a_head_is_rejected(received: bytes, why: str) -> None:
     """Garbage and endless heads fail with reason protocol after a bounded number of bytes."""
     with pytest.raises(CheckFailed) as caught:
         HandshakeAnswer(request(), KEY).feed(received)

@@ -93,13 +93,13 @@ def test_the_server_says_why_it_closes(payload: bytes, closing: Closing, shown: 
     ],
 )  # fmt: skip
 def test_a_broken_protocol_has_a_reason(pieces: list[bytes], reason: str, detail: str) -> None:
-    """Broken frames, huge messages, endless fragments and endless pings are refused."""
+    """Broken frames, huge messages, endless fragments and endless pings are rejected."""
     with pytest.raises(CheckFailed) as caught:
         heard(*pieces)
     assert (caught.value.reason, caught.value.detail) == (reason, detail)
 
 
-def test_a_text_that_is_not_utf8_is_refused() -> None:
+def test_a_text_that_is_not_utf8_is_rejected() -> None:
     """Invalid UTF-8 breaks the protocol (RFC 6455 section 8.1)."""
     with pytest.raises(CheckFailed, match="the server breaks the WebSocket protocol: 'utf-8' codec"):
         heard(frame(1, b"\xff"))
