@@ -122,7 +122,7 @@ async def test_targets_share_no_connection_to_a_proxy(
 async def test_a_tunnel_that_the_target_closes_is_noticed(
     squid: int, ca_file: Path, start_nginx: Callable[..., Nginx], certificate: CertificateFiles
 ) -> None:
-    """When the target's timeout ends the tunnel, the proxy's connection ends, too, and the next request has a new one."""
+    """When the target's timeout ends the tunnel, so does the proxy's connection, and the next request has a new one."""
     nginx = start_nginx(TLS_SERVER.replace("location", "keepalive_timeout 1s; location"), certificate=certificate)
     shared, route = HttpShared(), parse_proxy_url(f"http://127.0.0.1:{squid}")
     await ask(shared, nginx.tls_url(), ca_file, route)

@@ -60,7 +60,7 @@ def text_of(body: bytes, content_type: str) -> str:
     ],
 )
 def test_bodies_are_read_as_browsers_read_them(body: bytes, content_type: str, text: str) -> None:
-    """Labels are those of the Encoding standard, a byte order mark takes precedence, and Python's codecs do not count."""
+    """Labels are those of the Encoding standard, a byte order mark comes first, and Python's codecs do not count."""
     assert text_of(body, content_type) == text
 
 
