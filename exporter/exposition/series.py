@@ -123,9 +123,9 @@ class HistogramTable(NamedTuple):
     exponential: Sequence[ExponentialCounts] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a page about one probe consists of blocks, and freezing one takes as long as a row
 class Block:
-    """A metric family with its series; created for one page.
+    """A metric family with its series; created for one page and not changed.
 
     Attributes:
         family: The family.

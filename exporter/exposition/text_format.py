@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client.utils import floatToGoString
@@ -39,6 +39,7 @@ _ONE_DIGIT_FROM, _ONE_DIGIT_BELOW = 1.0000001e-9, 9.999999e-6
 _SMALL_COUNTS = tuple(f"{count}.0" for count in range(2000))
 
 _PIECE_SUBJECTS = 200
+_FEW_ROWS = 16
 _FAMILIES = 1000
 """Families whose headers are kept as text; a page about one probe has more headers than samples."""
 
@@ -50,22 +51,44 @@ def text_chunks(blocks: Iterable[ShownBlock], *, is_openmetrics: bool) -> Iterat
         blocks: What to show, in this order; consumed one by one.
         is_openmetrics: Whether to write OpenMetrics instead of the text format.
     """
-    for block, samples in blocks:
-        yield _header(block.family, is_openmetrics=is_openmetrics)
-        for lines in _lines(block, samples):
-            yield lines.encode()
+    for is_small, group in groupby(blocks, _is_small):
+        if is_small:
+            yield _small_blocks(group, is_openmetrics=is_openmetrics).encode()
+            continue
+        for block, samples in group:
+            yield _header(block.family, is_openmetrics=is_openmetrics).encode()
+            for lines in _lines(block, samples):
+                yield lines.encode()
     if is_openmetrics:
         yield b"# EOF\n"
 
 
 @lru_cache(_FAMILIES)
-def _header(family: Family, *, is_openmetrics: bool) -> bytes:
+def _header(family: Family, *, is_openmetrics: bool) -> str:
     name, text = family.name, family.help.replace("\\", r"\\").replace("\n", r"\n")
     if is_openmetrics:
         text = text.replace('"', r"\"")
         if family.kind is Kind.COUNTER:
             name = name.removesuffix("_total")
-    return f"# HELP {name} {text}\n# TYPE {name} {family.kind}\n".encode()
+    return f"# HELP {name} {text}\n# TYPE {name} {family.kind}\n"
+
+
+def _is_small(shown: ShownBlock) -> bool:
+    block = shown.block
+    return 0 < len(block.rows.values) <= _FEW_ROWS and not block.tables and not block.histograms
+
+
+def _small_blocks(blocks: Iterable[ShownBlock], *, is_openmetrics: bool) -> str:
+    """Write blocks of a few rows together: a page about one probe has no others, and a step costs more than a row."""
+    beginnings: list[str] = []
+    values = array("d")
+    for block, _ in blocks:
+        name, rows, header = block.family.name, block.rows, _header(block.family, is_openmetrics=is_openmetrics)
+        for labels, own in zip(rows.labels, rows.own, strict=True):
+            beginnings.append(f"{header}{name}{own.before}{labels.head}{own.between}{labels.tail}{own.after}")
+            header = ""
+        values += rows.values
+    return "".join([f"{beginning}{text}\n" for beginning, text in zip(beginnings, _texts(values), strict=True)])
 
 
 def _lines(block: Block, samples: Collection[str]) -> Iterator[str]:
@@ -107,11 +130,6 @@ def _table_lines(name: str, table: Table) -> Iterator[str]:
 
 
 def _row_lines(name: str, rows: Rows) -> Iterator[str]:
-    if len(rows.values) == 1:
-        labels, own = rows.labels[0], rows.own[0]
-        text = _texts(rows.values)[0]
-        yield f"{name}{own.before}{labels.head}{own.between}{labels.tail}{own.after}{text}\n"
-        return
     for start in range(0, len(rows.values), _PIECE_SUBJECTS):
         part = slice(start, start + _PIECE_SUBJECTS)
         all_labels, all_own, values = rows.labels[part], rows.own[part], rows.values[part]
