@@ -155,16 +155,23 @@ async def unless_client_leaves(request: Request, work: Coroutine[object, object,
     Raises:
         ClientGoneError: When the client has closed its connection.
     """
-    working = asyncio.create_task(work)
-    working.add_done_callback(lambda task: task.cancelled() or task.exception())  # the exception may have no reader
+    task, is_working = asyncio.current_task(), True
+    assert task is not None  # noqa: S101 - this is a coroutine of one
+
+    def cancel(_: asyncio.Task[None]) -> None:
+        if is_working:
+            task.cancel()
+
     leaving = asyncio.create_task(_disconnect(request))
+    leaving.add_done_callback(cancel)
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientGoneError
-        return working.result()
+        return await work
+    except asyncio.CancelledError:
+        if not leaving.done() or task.uncancel():
+            raise
+        raise ClientGoneError from None
     finally:
-        working.cancel()
+        is_working = False
         leaving.cancel()
 
 
