@@ -25,6 +25,8 @@ from exporter.cli.listen import listener_url
 from exporter.cli.supervision import report_regularly, status_text
 from exporter.cli.unix_listener import UnixListener
 from exporter.gc_tuning import keep_collections_short
+from exporter.net import Network
+from exporter.runner.single import SingleCheckRunner
 from exporter.scrape.history import History
 from exporter.scrape.probe_history import ProbeHistory
 from exporter.scrape.probes import Probes
@@ -142,7 +144,7 @@ def _probes(program: Program, options: Options) -> Probes | None:
         return None
     logging.getLogger(Probes.__module__).setLevel(options.log_prober.upper())
     return Probes(
-        program.runner,
+        SingleCheckRunner(Network(resolver_threads=program.network.resolver_threads)),
         program.live_modules,
         history=ProbeHistory(max(options.history_limit, _LEAST_KEPT_PROBES)),
         timeout_offset_seconds=options.timeout_offset_seconds,

@@ -31,14 +31,13 @@ from exporter.scrape.probe_requests import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from concurrent.futures import Future
 
     from exporter.allowed_targets import AllowedTargets
     from exporter.blackbox import Module, Modules
     from exporter.config import LiveConfig
     from exporter.exposition.series import Block
     from exporter.model import Check
-    from exporter.runner.runner import CheckRunner
+    from exporter.runner.single import SingleCheckRunner
     from exporter.scrape.probe_history import ProbeHistory
 
 logger = logging.getLogger(__name__)
@@ -48,8 +47,8 @@ ANY_TARGET = parse_allowed_targets(())
 
 DEFAULT_MODULE = "http_2xx"
 _SPARE_SECONDS = 0.3
-"""How much later than its probes a batch ends, so that a probe that starts a little late reports its own timeout. It is
-less than the share of the scrape timeout that is kept for the answer."""
+"""By how much a probe may start late and still report its own timeout. It is less than the share of the scrape timeout
+that is kept for the answer."""
 
 _MOST_CHECKS = 4096
 """Targets per module whose checks are kept; preparing one costs more than most of what is done with it."""
@@ -89,7 +88,7 @@ class Probes:
 
     def __init__(
         self,
-        runner: CheckRunner,
+        runner: SingleCheckRunner,
         live_modules: LiveConfig[Modules],
         *,
         history: ProbeHistory,
@@ -176,31 +175,14 @@ class Probes:
             fault = f"the target {target} {error}"
         return Probe(pages=pages, target=target, timeout_seconds=timeout_seconds, check=check, fault=fault)
 
-    def run_all(
-        self,
-        probes: Mapping[str, Probe],
-        finished: Callable[[str, Result], object],
-        given_up: Future[None] | None = None,
-    ) -> None:
-        """Run probes in one batch, record each and pass its result on as soon as it is known; blocks until the last.
+    async def run(self, probe: Probe) -> Result:
+        """Run a probe, record it and return its result; cancelling this abandons it without a record.
 
-        Args:
-            probes: The probes by `Probe.name`.
-            finished: Called with a name and its result, in a worker thread.
-            given_up: Once it is done, nobody waits for the results: what still runs is cancelled and not recorded.
+        Used on one event loop, the one of the server.
         """
-
-        def received(result: Result) -> None:
-            if given_up is None or not given_up.done():
-                finished(result.check_name, self._recorded(probes[result.check_name], result))
-
-        for name, probe in probes.items():
-            if probe.check is None:
-                finished(name, self._recorded(probe, _failed(probe)))
-        checks = [probe.check for probe in probes.values() if probe.check is not None]
-        if checks:
-            budget_seconds = max(check.timeout_seconds for check in checks) + _SPARE_SECONDS
-            self._runner.run_all(checks, received, budget_seconds=budget_seconds, given_up=given_up)
+        if probe.check is None:
+            return self._recorded(probe, _failed(probe))
+        return self._recorded(probe, await self._runner.run(probe.check, probe.timeout_seconds + _SPARE_SECONDS))
 
     def _recorded(self, probe: Probe, result: Result) -> Result:
         """Log and keep a result, and return it with secrets masked."""

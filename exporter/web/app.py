@@ -1,7 +1,8 @@
 """The ASGI application: the routes of the HTTP interface and their responses.
 
-Scrapes run in dedicated threads (`exporter.web.scrapes`), pages and reloads in the server's other threads; nothing here
-blocks the server's loop. A failing check is a normal response; only a scrape that could not be made is an error.
+Scrapes run in dedicated threads (`exporter.web.scrapes`), pages and reloads in the server's other threads, and probes
+of modules on the server's loop. Nothing here blocks that loop. A failing check is a normal response; only a scrape that
+could not be made is an error.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse, Response
@@ -10,7 +9,6 @@ from starlette.responses import PlainTextResponse, Response
 from exporter.blackbox.timeouts import BadTimeoutError
 from exporter.exposition.page import write_page
 from exporter.scrape.probe_requests import BadProbeError, ProbeRequest, TargetRefusedError, UnknownModuleError
-from exporter.web.probe_batches import ProbeBatches
 from exporter.web.query import (
     LOGS_PARAMETERS,
     MODULE_PARAMETERS,
@@ -69,10 +67,6 @@ class ModuleRoutes:
         self._check_types = check_types
         self._offers_protobuf = offers_protobuf
 
-    @cached_property
-    def _batches(self) -> ProbeBatches:
-        return ProbeBatches(self._probes)
-
     async def probe(self, request: Request, query: Query) -> Response:
         """Run a module against a target and show its metrics; with `debug=true`, also its log and the module.
 
@@ -86,7 +80,6 @@ class ModuleRoutes:
             BadProbeError: When there is no target, or it contradicts the module.
             BadTimeoutError: When the scrape timeout is not a number.
             TargetRefusedError: When the target names an address, or a socket, that is not allowed.
-            BusyError: When its batch has not begun in time.
             ClientGoneError: When the client has closed its connection; the probe is cancelled.
         """
         if not self._probes.is_strict:
@@ -103,7 +96,7 @@ class ModuleRoutes:
         exposition_format = page_format(request, offers_protobuf=self._offers_protobuf)
         if request.method == "HEAD":
             return HeadResponse(media_type=exposition_format.value)
-        result = await unless_client_leaves(request, self._batches.result(probe))
+        result = await unless_client_leaves(request, self._probes.run(probe))
         if _first(query, "debug") == "true":
             return PlainTextResponse(self._probes.text(probe.pages, probe.target, result))
         blocks, compress = probe.pages.blocks(result), accepts_gzip(request)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from exporter.blackbox import load_modules
 from exporter.config import LiveConfig
+from exporter.runner.single import SingleCheckRunner
 from exporter.scrape.probe_history import ProbeHistory
 from exporter.scrape.probe_requests import Probe, ProbeRequest
 from exporter.scrape.probes import Probes
-from tests.scraping import Prepared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ def test_a_check_is_prepared_once_for_each_target_until_a_reload(tmp_path: Path)
     file = tmp_path / "blackbox.yml"
     file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
     live_modules = LiveConfig(lambda: load_modules(file), load_modules(file))
-    probes = Probes(Prepared(), live_modules, history=ProbeHistory(), timeout_offset_seconds=0.5)
+    probes = Probes(SingleCheckRunner(), live_modules, history=ProbeHistory(), timeout_offset_seconds=0.5)
 
     def prepared(target: str, scrape_timeout: str) -> Probe:
         return probes.prepare(ProbeRequest(target=target, scrape_timeout=scrape_timeout))

@@ -1,0 +1,130 @@
+"""Runs single checks on the event loop of its caller, for requests that ask for one check each.
+
+A batch costs a thread, a network, and hops between threads whose Python code cannot run at the same time: together more
+than most checks. A check that runs here costs a task. It shares the loop with its caller, so the only types that run
+here are built-in ones, which never block a loop.
+
+Checks that run at the same time share what those of a batch share: lookups, executors and the pace of their starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter, thread_time
+from typing import TYPE_CHECKING
+
+from exporter.attempt import current_attempt
+from exporter.checks.base import BatchContext
+from exporter.http.client import ProbeClient
+from exporter.http.shared import HttpShared
+from exporter.runner.closing import Closings
+from exporter.runner.execution import Execution
+from exporter.runner.pacing import Pacer, Workload
+from exporter.runner.registry import ExecutorRegistry
+
+if TYPE_CHECKING:
+    from exporter.model import Check, Result
+    from exporter.net import Network
+
+_LONGEST_SHARING_SECONDS = 1.0
+"""What checks share is replaced after this time, so that a lookup or a file of certificates is never much older."""
+
+_CLEANUP_LIMIT_SECONDS = 0.25
+
+
+class SingleCheckRunner:
+    """Runs checks of built-in types; used on one event loop, and lives as long as it."""
+
+    def __init__(self, network: Network | None = None) -> None:
+        """Create a runner.
+
+        Args:
+            network: What checks share to reach their targets, over all loops that use it: threads, but no connections.
+        """
+        self._registry = ExecutorRegistry.with_builtins()
+        self._http = HttpShared(network)
+        self._workload = Workload()
+        self._sharing: _Sharing | None = None
+
+    async def run(self, check: Check, budget_seconds: float) -> Result:
+        """Run a check and return its result. Cancelling this abandons the check.
+
+        Args:
+            check: The check, completed by a configuration or a module.
+            budget_seconds: Time until the result is needed, including the time that the check waits for its start.
+        """
+        deadline = perf_counter() + budget_seconds
+        sharing = await self._join()
+        outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        execution = Execution(check, sharing.executors, deadline, lambda _, result: _settle(outcome, result))
+        task = asyncio.create_task(self._execute(execution, sharing, outcome))
+        try:
+            return await outcome
+        finally:
+            if not task.done() and not execution.abandoned:
+                execution.given_up = True
+                task.cancel()
+
+    async def _execute(self, execution: Execution, sharing: _Sharing, outcome: asyncio.Future[Result]) -> None:
+        try:
+            await sharing.pacer.wait_for_turn()
+            _settle(outcome, await execution.run())
+        finally:
+            outcome.cancel()  # unless it has a result
+            await self._leave(sharing)
+
+    async def _join(self) -> _Sharing:
+        """Return what the checks that run now share."""
+        now, sharing = perf_counter(), self._sharing
+        if sharing is None or now - sharing.began > _LONGEST_SHARING_SECONDS:
+            sharing = self._sharing = _Sharing(self._registry, self._http, self._workload)
+            sharing.users += 1
+            await sharing.network.refresh()
+        else:
+            sharing.users += 1
+        sharing.checks += 1
+        return sharing
+
+    async def _leave(self, sharing: _Sharing) -> None:
+        """Close what was shared when the last check has ended."""
+        sharing.users -= 1
+        if not sharing.users:
+            if sharing is self._sharing:
+                self._sharing = None
+            await sharing.close()
+
+
+class _Sharing:
+    """What checks share that run at the same time.
+
+    Attributes:
+        began: `perf_counter()` when it was created.
+        users: Checks that have not ended.
+        checks: Checks so far.
+    """
+
+    def __init__(self, registry: ExecutorRegistry, http: HttpShared, workload: Workload) -> None:
+        self.began = perf_counter()
+        self.users = 0
+        self.checks = 0
+        self.pacer = Pacer(workload)
+        self.network = http.network.for_batch(self.pacer)
+        http_of_these = http.for_batch(self.network)
+        self._client = ProbeClient(http_of_these, current_attempt)
+        self.executors = registry.for_batch(
+            BatchContext(http_client=self._client, http_shared=http_of_these, network=self.network)
+        )
+        self._workload = workload
+        self._busy_before = thread_time()
+
+    async def close(self) -> None:
+        """Close the executors and the client."""
+        closings = Closings(_CLEANUP_LIMIT_SECONDS, lambda _: None)
+        await self.executors.aclose_all(closings=closings)
+        await closings.close("http_client", self._client.aclose)
+        self._workload.learn(thread_time() - self._busy_before, self.checks, self.pacer.handshakes)
+
+
+def _settle(outcome: asyncio.Future[Result], result: Result) -> None:
+    if not outcome.done():
+        outcome.set_result(result)
