@@ -32,8 +32,6 @@ def sound_answer(check: Check, attempt: Attempt, answer: object, declared: Decla
     Raises:
         UnsoundAnswerError: When the answer cannot be accepted; its text says why.
     """
-    if declared.is_trusted and type(answer) is Result:
-        return answer
     if not is_sound(attempt, declared):
         raise UnsoundAnswerError(_fault_of_attempt(attempt, declared))
     if phase := declared.undeclared_phase(attempt):

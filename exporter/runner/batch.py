@@ -16,7 +16,7 @@ from exporter.attempt import current_attempt
 from exporter.checks.base import BatchContext
 from exporter.http.client import ProbeClient
 from exporter.model import Batch
-from exporter.runner.closing import Closings
+from exporter.runner.executors import Closings
 from exporter.runner.fan_out import FanOut
 from exporter.runner.pacing import Pacer, Pulse
 from exporter.runner.stuck import Leftovers
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from exporter.http.shared import HttpShared
     from exporter.model import Check
+    from exporter.runner.executors import BatchExecutors
     from exporter.runner.fan_out import ResultSink
     from exporter.runner.pacing import Workload
-    from exporter.runner.registry import BatchExecutors, ExecutorRegistry
+    from exporter.runner.registry import ExecutorRegistry
     from exporter.runner.stuck import StuckChecks
 
 
@@ -127,7 +128,7 @@ class BatchRun:
         finally:
             await executors.aclose_all(closings=self._closings)
             if client is not None:
-                await self._closings.close("http_client", client.aclose)
+                await self._closings.close("http_client", client)
             self.pulse.stop()
         shared.workload.learn(thread_time() - busy_before, len(self._checks), self._pacer.handshakes)
         return self.report()

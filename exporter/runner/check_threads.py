@@ -45,6 +45,9 @@ class CheckThreads:
     """Threads that live while there are checks for them; lives as long as the registry, shared by batches and loops.
 
     The threads are daemons: neither the end of a batch nor that of the process waits for one that hangs.
+
+    Attributes:
+        stuck_names: The checks whose time was up although their thread has not returned yet.
     """
 
     def __init__(self, limit: int = MAX_CHECK_THREADS) -> None:
@@ -58,6 +61,7 @@ class CheckThreads:
         self._queue: deque[_Job] = deque()
         self._running: set[_Job] = set()
         self._left: set[_Job] = set()
+        self.stuck_names: frozenset[str] = frozenset()
         self._threads = 0
 
     @property
@@ -65,11 +69,6 @@ class CheckThreads:
         """Number of threads in which a check runs, those of stuck checks included."""
         with self._lock:
             return len(self._running)
-
-    def stuck_names(self) -> frozenset[str]:
-        """Return the names of the checks whose time was up although their thread has not returned yet."""
-        with self._lock:
-            return frozenset(job.name for job in self._left if job.name)
 
     async def run(self, name: str, work: Callable[[], object], attempt: Attempt) -> object:
         """Call a function in a thread and return what it returns; what it raises is raised here.
@@ -119,7 +118,11 @@ class CheckThreads:
         with self._lock:
             if job in self._running:
                 self._left.add(job)
+                self._name_stuck_ones()
             return bool(job.began_at)
+
+    def _name_stuck_ones(self) -> None:
+        self.stuck_names = frozenset(job.name for job in self._left if job.name)
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
@@ -129,7 +132,9 @@ class CheckThreads:
                 outcome = None, error
             with self._lock:
                 self._running.discard(job)
-                self._left.discard(job)
+                if job in self._left:
+                    self._left.remove(job)
+                    self._name_stuck_ones()
             job.done.set_result(outcome)
 
     def _next(self) -> _Job | None:

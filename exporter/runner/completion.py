@@ -18,7 +18,7 @@ from exporter.model import Check, leaves
 from exporter.settings import CheckSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from exporter.checks.base import CheckType
     from exporter.model import Expectation
@@ -38,19 +38,14 @@ class Completion:
         self._check_types = check_types
         self._defaults: dict[CheckType, tuple[CheckSettings, tuple[Expectation, ...]]] = {}
 
-    def complete(self, checks: Iterable[Check]) -> tuple[Check, ...]:
-        """Return the checks with the default settings and expectations of their types.
-
-        Checks of a configuration are complete and stay unchanged.
+    def completed(self, check: Check) -> Check:
+        """Return a check with the default settings and expectations of its type.
 
         Raises:
-            TypeError: When something is not a check, or an attribute of a check has the wrong type.
+            TypeError: When it is not a check, or an attribute of it has the wrong type.
             ValueError: When a number is out of range, a type has no default settings, or it refuses a target or an
                 expectation.
         """
-        return tuple([check if type(check) is Check and check.is_complete else self._of(check) for check in checks])
-
-    def _of(self, check: Check) -> Check:
         if not isinstance(check, Check):
             raise TypeError(f"{repr_of(check)} is not a Check")
         _refuse_wrong_kinds(check)

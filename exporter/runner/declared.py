@@ -6,6 +6,7 @@ piece by piece, to report what is wrong and to keep what is sound.
 
 from __future__ import annotations
 
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ class DeclaredSeries:
     Attributes:
         is_trusted: Whether answers are accepted unchecked, because the executor is part of the exporter.
         phases: The family of the seconds spent in each phase; None when the type declares none.
+        conclude: Lets the type measure and log what follows from its outcomes; None when nothing does.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class DeclaredSeries:
         """
         self.is_trusted = is_trusted
         self.phases = phases
-        self._conclude = conclude
+        self.conclude = conclude if conclude is None or is_trusted else partial(self._conclude_soundly, conclude)
         self._phase_names = frozenset() if phases is None else frozenset(labels[0] for labels, _ in phases.defaults)
         self._specs = None if specs is None else frozenset(specs)
         self._sound: set[tuple[MetricSpec, tuple[str, ...]]] = set()
@@ -127,15 +129,15 @@ class DeclaredSeries:
         except Exception:  # noqa: BLE001, S110 - a plugin may have put anything into its attempt, which is reported
             pass
 
-    def conclude(self, check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
-        """Let the type measure and log what follows from its outcomes; what a plugin does wrong there is dropped."""
-        if self._conclude is None:
-            return
+    def _conclude_soundly(
+        self, conclude: Conclude, check: Check, attempt: Attempt, outcomes: Sequence[ExpectationOutcome]
+    ) -> None:
+        """Let a plugin conclude; what it does wrong there is dropped."""
         try:
-            self._conclude(check, attempt, outcomes)
+            conclude(check, attempt, outcomes)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             attempt.note("the conclusions cannot be drawn", error=repr_of(error))
-        if not self.is_trusted and not is_sound(attempt, self):
+        if not is_sound(attempt, self):
             mend(attempt, self)
 
     def _fault_of_one(self, measurement: object) -> str:

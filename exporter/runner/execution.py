@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING
 from exporter.attempt import begin_attempt
 from exporter.errors import CheckFailed
 from exporter.foreign import repr_of
-from exporter.model import LogLine, Reason
+from exporter.model import LogLine, Reason, Result
 from exporter.quantities import seconds_text
 from exporter.runner.answers import UnsoundAnswerError, failure_of, sound_answer
-from exporter.runner.declared import is_sound, mend
-from exporter.runner.verdict import finish, judge, unjudged, wants_retry
+from exporter.runner.declared import ANY_SERIES, is_sound, mend
+from exporter.runner.verdict import judge, unjudged, wants_retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
     from exporter.attempt import Attempt
-    from exporter.model import Check, Result
-    from exporter.runner.registry import BatchExecutors
+    from exporter.model import Check
+    from exporter.runner.executors import BatchExecutors
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class Execution:
         self.given_up = False
         self.task: asyncio.Task[object] | None = None
         self._executors = executors
+        self._declared = executors.declared.get(check.check_type, ANY_SERIES)
         self._deadline = deadline
         self._on_abandoned = on_abandoned
         self._loop = asyncio.get_running_loop()
@@ -153,19 +154,23 @@ class Execution:
                 return self._timed_out(attempt)
             return self._raised(attempt, error, pending)
         finally:
-            self._disarm()
-            self._count_holding(attempt)
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if type(attempt.held_seconds) is float:  # the check type may have put anything there
+                self._held_seconds += attempt.held_seconds
         return self._timed_out(attempt) if self._expired else self._judged(attempt, answer)
 
     def _judged(self, attempt: Attempt, answer: object) -> Result:
         """Judge what the executor returned; when it cannot be judged, only this check fails."""
+        declared = self._declared
         try:
-            declared = self._executors.declared(self.check.check_type)
-            sound = sound_answer(self.check, attempt, answer, declared)
+            if not (declared.is_trusted and type(answer) is Result):
+                answer = sound_answer(self.check, attempt, answer, declared)
             if declared.phases is not None:
                 declared.measure_phases(attempt)
             duration_seconds = self._duration_seconds()
-            return judge(self.check, attempt, sound, duration_seconds=duration_seconds, conclude=declared.conclude)
+            return judge(self.check, attempt, answer, duration_seconds=duration_seconds, conclude=declared.conclude)
         except UnsoundAnswerError as error:
             fault = str(error)
         except BaseException as error:  # noqa: BLE001 - a plugin's object may raise anything when it is inspected
@@ -184,11 +189,10 @@ class Execution:
 
     def _unjudged(self, attempt: Attempt, reason: Reason, detail: str) -> Result:
         self._mend(attempt)
-        conclude = self._executors.declared(self.check.check_type).conclude
-        return unjudged(self.check, reason, detail, attempt, conclude)
+        return unjudged(self.check, reason, detail, attempt, self._declared.conclude)
 
     def _mend(self, attempt: Attempt) -> None:
-        declared = self._executors.declared(self.check.check_type)
+        declared = self._declared
         if not is_sound(attempt, declared):
             mend(attempt, declared)
         declared.measure_phases(attempt)
@@ -231,11 +235,6 @@ class Execution:
         attempt.ends_at = perf_counter() + self._limit_seconds
         self._timer = self._loop.call_later(self._limit_seconds, self._expire)
 
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _expire(self) -> None:
         self._expired = True
         if self.task is not None:
@@ -254,19 +253,23 @@ class Execution:
     def _time_left_after(self, delay_seconds: float) -> bool:
         return self._deadline is None or perf_counter() + delay_seconds < self._deadline
 
-    def _count_holding(self, attempt: Attempt) -> None:
-        if type(attempt.held_seconds) is float:
-            self._held_seconds += attempt.held_seconds
-
     def _duration_seconds(self) -> float:
         return perf_counter() - self._began - self._held_seconds
 
     def _finished(self, result: Result) -> Result:
-        return finish(
-            result,
+        """Return a judged result with what was measured over all attempts."""
+        return Result(
+            check_name=result.check_name,
+            status=result.status,
+            reason=result.reason,
+            detail=result.detail,
+            measurements=result.measurements,
+            observed={},
+            expectations=result.expectations,
+            certificates=result.certificates,
             duration_seconds=self._duration_seconds(),
             attempts=self._attempts,
             timeout_seconds=self._limit_seconds,
             started_timestamp_seconds=self._began_timestamp_seconds,
-            log=self._log,
+            log=tuple(self._log),
         )

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from exporter.model import Check, Result
+    from exporter.runner.executors import BatchExecutors
     from exporter.runner.pacing import Pacer
-    from exporter.runner.registry import BatchExecutors
     from exporter.runner.stuck import Leftovers, StuckChecks
 
     NumberedResult = tuple[int, Result]
@@ -140,7 +140,7 @@ class FanOut:
     async def _send(self, send: MemoryObjectSendStream[NumberedResult], position: int, result: Result) -> None:
         if result.reason is Reason.DEADLINE:
             self.deadline_exceeded += 1
-        self._delivery.note(position, result)
+        self._delivery.answered[position] = result
         try:
             try:
                 send.send_nowait((position, result))
@@ -184,20 +184,17 @@ class ResultSink:
     Results are identified by the position of their check, so that two checks of the same name do not hide each other.
 
     Attributes:
+        answered: Results that were sent, by the position of their check: `close` finds them when the stream is blocked.
         error: What `result_received` raised; None if it has not.
     """
 
     def __init__(self, checks: Sequence[Check], result_received: Callable[[Result], object]) -> None:
+        self.answered: dict[int, Result] = {}
         self._checks = checks
         self._result_received = result_received
         self._missing = set(range(len(checks)))
-        self._answered: dict[int, Result] = {}
         self._lock = threading.Lock()
         self.error: BaseException | None = None
-
-    def note(self, position: int, result: Result) -> None:
-        """Remember a result that was sent, so that `close` finds it when the stream is blocked."""
-        self._answered[position] = result
 
     def hand_over(self, numbered_results: Iterable[NumberedResult]) -> None:
         """Call `result_received` with each result whose check has none yet; what that raises is raised here."""
@@ -221,7 +218,7 @@ class ResultSink:
             self._missing.clear()
             substitutes = 0
             for position in missing:
-                result = self._answered.get(position)
+                result = self.answered.get(position)
                 if result is None:
                     result = substitute(self._checks[position])
                     substitutes += 1

@@ -59,15 +59,12 @@ class Workload:
         if not checks:
             return
         weight = min(1.0, checks / _CERTAIN_STARTS) / 2
+        seen = (busy_seconds - checks * self.check_seconds) / handshakes if handshakes else busy_seconds / checks
+        credible = min(max(seen, 0.0), _LONGEST_WORK_SECONDS)
         if handshakes:
-            seen = (busy_seconds - checks * self.check_seconds) / handshakes
-            self.handshake_seconds += weight * (_credible(seen) - self.handshake_seconds)
+            self.handshake_seconds += weight * (credible - self.handshake_seconds)
         else:
-            self.check_seconds += weight * (_credible(busy_seconds / checks) - self.check_seconds)
-
-
-def _credible(seconds: float) -> float:
-    return min(max(seconds, 0.0), _LONGEST_WORK_SECONDS)
+            self.check_seconds += weight * (credible - self.check_seconds)
 
 
 class Pacer:
@@ -142,7 +139,7 @@ class Pulse:
         self.loop = asyncio.get_running_loop()
         self.thread_id = get_ident()
         self.last_beat = perf_counter()
-        self._arm(self.loop)
+        self._timer = self.loop.call_later(_BEAT_SECONDS, self._beat, self.loop)
 
     def stop(self) -> None:
         """Stop beating; a beat that is overdue counts as lag."""
@@ -158,12 +155,9 @@ class Pulse:
         """Return how late the beat after this one was, in seconds; 0 when it was in time or is long past."""
         return next((lag_seconds for before, lag_seconds in tuple(self._late) if before == beat), 0.0)
 
-    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = loop.call_later(_BEAT_SECONDS, self._beat, loop)
-
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         self._see(perf_counter())
-        self._arm(loop)
+        self._timer = loop.call_later(_BEAT_SECONDS, self._beat, loop)
 
     def _see(self, now: float) -> None:
         lag_seconds = now - self.last_beat - _BEAT_SECONDS

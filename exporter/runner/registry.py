@@ -1,144 +1,32 @@
 """Maps check types to executors: recipes live for the process, instances for a batch.
 
-`ExecutorRegistry` holds recipes (an instance the caller owns, or a factory that receives the batch's context).
-`BatchExecutors` holds the executors that one batch created from them, so that overlapping batches share none and no
-batch closes another's.
+A recipe is an instance the caller owns, or a factory that receives the batch's context. The instances made from it are
+in `executors`, so that overlapping batches share none and no batch closes another's.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 from exporter.checks.base import BatchContext, CheckExecutor, CheckType
 from exporter.checks.builtin import BUILTIN
 from exporter.config.plugins import contract_faults
-from exporter.errors import CheckFailed, UnknownCheckTypeError
+from exporter.errors import UnknownCheckTypeError
 from exporter.foreign import text_of
-from exporter.model import Reason
-from exporter.runner.check_threads import CheckThreads, ThreadedExecutor
-from exporter.runner.closing import Closings
-from exporter.runner.declared import ANY_SERIES, DeclaredSeries
-from exporter.runner.making import make_executor
+from exporter.runner.check_threads import CheckThreads
+from exporter.runner.declared import DeclaredSeries
+from exporter.runner.executors import BatchExecutors, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from exporter.checks.base import BlockingExecutor
-    from exporter.net import Network
-    from exporter.runner.closing import Closing
-    from exporter.runner.making import ExecutorFactory
+    from exporter.runner.executors import Closing, ExecutorFactory
 
 __all__ = ["BatchContext", "BatchExecutors", "CheckExecutor", "ExecutorRegistry"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Recipe:
-    """How to get the executor of a type: exactly one of `instance` and `factory` is set."""
-
-    instance: CheckExecutor | None = None
-    factory: ExecutorFactory | None = None
-    needs_http_client: bool = False
-    blocking: bool = False
-
-
-class BatchExecutors:
-    """The executors of one batch, created on first use; lives as long as the batch and is used only on its loop.
-
-    Attributes:
-        network: The network of the batch; None outside a runner.
-        instantiated: Check type to number of executors created by factories.
-    """
-
-    def __init__(
-        self,
-        recipes: Mapping[str, _Recipe],
-        context: BatchContext,
-        declared: Mapping[str, DeclaredSeries],
-        threads: CheckThreads,
-    ) -> None:
-        self._recipes = recipes
-        self._context = context
-        self.network: Network | None = context.network
-        self._declared = declared
-        self._threads = threads
-        self._broken: dict[str, str] = {}
-        self._by_type: dict[str, CheckExecutor] = {}
-        self._by_factory: dict[ExecutorFactory, CheckExecutor] = {}
-        self._owned: list[tuple[str, CheckExecutor]] = []
-        self.instantiated: dict[str, int] = {}
-
-    def get_executor(self, check_type: str) -> CheckExecutor:
-        """Return the executor of a type, creating it if the batch has none yet.
-
-        Two types registered with the same factory share one instance.
-
-        Raises:
-            UnknownCheckTypeError: When the type has no recipe.
-            CheckFailed: When the executor cannot be created; this batch does not try again.
-        """
-        executor = self._by_type.get(check_type)
-        if executor is None:
-            if check_type in self._broken:
-                raise CheckFailed(Reason.INTERNAL, self._broken[check_type])
-            executor = self._by_type[check_type] = self._obtain(check_type)
-        return executor
-
-    def declared(self, check_type: str) -> DeclaredSeries:
-        """Return what checks of a type may measure."""
-        return self._declared.get(check_type, ANY_SERIES)
-
-    def _obtain(self, check_type: str) -> CheckExecutor:
-        recipe = self._recipes.get(check_type)
-        if recipe is None:
-            raise UnknownCheckTypeError(check_type, self._recipes)
-        if recipe.instance is not None:
-            return recipe.instance
-        factory = recipe.factory
-        assert factory is not None  # noqa: S101 - a recipe without instance has a factory
-        executor = self._by_factory.get(factory)
-        if executor is None:
-            executor = self._by_factory[factory] = self._make(check_type, factory, blocking=recipe.blocking)
-            self._owned.append((check_type, executor))
-            self.instantiated[check_type] = self.instantiated.get(check_type, 0) + 1
-        return executor
-
-    def _make(self, check_type: str, factory: ExecutorFactory, *, blocking: bool) -> CheckExecutor:
-        make = partial(make_executor, check_type, factory, self._context)
-        if blocking:
-            return cast("CheckExecutor", ThreadedExecutor(cast("Callable[[], BlockingExecutor]", make), self._threads))
-        try:
-            return cast("CheckExecutor", make())
-        except CheckFailed as failure:
-            self._broken[check_type] = failure.detail
-            raise
-
-    async def aclose_all(self, limit_seconds: float = 1.0, closings: Closings | None = None) -> tuple[Closing, ...]:
-        """Close the executors that the batch created, concurrently and each once, so that none delays another.
-
-        Instances registered by the caller stay open; the caller closes them.
-
-        Args:
-            limit_seconds: Time allowed, if `closings` is not given.
-            closings: Closes them and records the outcomes.
-        """
-        closings = closings or Closings(limit_seconds)
-        owned, self._owned = self._owned, []
-        self._by_type.clear()
-        self._by_factory.clear()
-        return tuple(await asyncio.gather(*(closings.close(name, partial(_call_aclose, each)) for name, each in owned)))
-
-
-def _call_aclose(executor: CheckExecutor) -> object:
-    """Start closing an executor; an executor without resources need not have an `aclose`."""
-    aclose = getattr(executor, "aclose", None)
-    return None if aclose is None else aclose()
 
 
 def _declared_by(check_type: CheckType, *, is_trusted: bool = False) -> DeclaredSeries:
@@ -158,7 +46,7 @@ class ExecutorRegistry:
     """
 
     def __init__(self) -> None:
-        self._recipes: dict[str, _Recipe] = {}
+        self._recipes: dict[str, Recipe] = {}
         self._check_types: dict[str, CheckType] = {}
         self._self_run: dict[str, CheckType] = {}
         self._declared: dict[str, DeclaredSeries] = {}
@@ -178,7 +66,7 @@ class ExecutorRegistry:
 
     def register(self, check_type: str, executor: CheckExecutor) -> None:
         """Run all checks of a type with this instance, replacing an earlier executor; the caller owns and closes it."""
-        self._replace(check_type, _Recipe(instance=executor))
+        self._replace(check_type, Recipe(instance=executor))
 
     def register_factory(self, check_type: str, factory: ExecutorFactory, *, needs_http_client: bool = False) -> None:
         """Create the executor of a type with this factory for each batch, replacing an earlier executor.
@@ -188,7 +76,7 @@ class ExecutorRegistry:
             factory: Receives the batch's context; the batch closes what it returns.
             needs_http_client: Whether the context must contain the shared HTTP client.
         """
-        self._replace(check_type, _Recipe(factory=factory, needs_http_client=needs_http_client))
+        self._replace(check_type, Recipe(factory=factory, needs_http_client=needs_http_client))
 
     def register_type(self, check_type: CheckType) -> None:
         """Register a declared type: its executor for the runner, its settings and metrics for everything else.
@@ -228,7 +116,7 @@ class ExecutorRegistry:
         self._check_types[name] = check_type
         self._replace(
             name,
-            _Recipe(
+            Recipe(
                 factory=check_type.executor,
                 needs_http_client=check_type.needs_http_client,
                 blocking=check_type.blocking,
@@ -240,7 +128,7 @@ class ExecutorRegistry:
     def _is_trusted(self, check_type: CheckType) -> bool:
         return any(check_type is one for one in self._trusted_types)
 
-    def _replace(self, check_type: str, recipe: _Recipe) -> None:
+    def _replace(self, check_type: str, recipe: Recipe) -> None:
         """Replace the recipe of a type, and forget what was known about its earlier executor."""
         self._recipes[check_type] = recipe
         self._self_run.pop(check_type, None)

@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from exporter.http.shared import HttpShared
-from exporter.model import Reason
+from exporter.model import Check, Reason
 from exporter.quantities import counted
 from exporter.runner.batch import BatchRun, Shared
 from exporter.runner.blocking import find_blocker
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortalProvider
 
-    from exporter.model import Batch, Check, Result
+    from exporter.model import Batch, Result
     from exporter.net import Network
     from exporter.runner.blocking import Blocker
     from exporter.runner.loops import LoopCall
@@ -167,7 +167,9 @@ class AsyncCheckRunner:
             TypeError: When a check or its settings have the wrong type; nothing has been started.
             ValueError: When a number of a check is out of range; nothing has been started.
         """
-        batch_checks = self._completion.complete(checks)
+        # Checks of a configuration are complete.
+        complete = self._completion.completed
+        batch_checks = tuple([one if type(one) is Check and one.is_complete else complete(one) for one in checks])
         self.registry.require(map(attrgetter("check_type"), batch_checks))
         delivery = ResultSink(batch_checks, result_received)
         run = BatchRun(batch_checks, delivery, budget_seconds, self._shared, given_up)
@@ -223,19 +225,8 @@ def _wait(call: LoopCall, budget_seconds: float | None, blocked_limit_seconds: f
     if budget_seconds is not None:
         patience = min(max(budget_seconds * _PATIENCE_SHARE, _LEAST_PATIENCE_SECONDS), _MOST_PATIENCE_SECONDS)
         ends = perf_counter() + budget_seconds + patience
-    watch = LoopWatch(call.work.pulse)
-    while not call.outcome.done():
-        left = LOOK_SECONDS if ends is None else min(LOOK_SECONDS, ends - perf_counter())
-        if left == LOOK_SECONDS:
-            watch.look()  # not shortly before the end, which must not be late
-        if left <= 0 or call.work.pulse.silent_seconds() > blocked_limit_seconds:
-            return
-        loop = call.work.pulse.loop
-        is_closed = loop is not None and loop.is_closed()
-        wait([call.outcome], left)
-        if is_closed:
-            return
-    watch.look()
+    if not wait([call.outcome], LOOK_SECONDS if ends is None else min(LOOK_SECONDS, ends - perf_counter())).done:
+        LoopWatch(call.work.pulse).wait(call.outcome, ends, blocked_limit_seconds)
 
 
 def _blocked_detail(check: Check, blocker: Blocker | None) -> str:

@@ -30,7 +30,7 @@ class StuckChecks:
     def names(self) -> frozenset[str]:
         """Return the names of the checks that are still running although their batch has ended."""
         with self._lock:
-            return frozenset(self._executions) | self._threads.stuck_names()
+            return frozenset(self._executions) | self._threads.stuck_names
 
     def add(self, execution: Execution) -> None:
         """Remember a check that was left behind, until its task ends; call this on the loop that runs it."""

@@ -13,10 +13,8 @@ from exporter.expect import DURATION, evaluate
 from exporter.model import Reason, Result, ResultStatus, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from exporter.attempt import Attempt
-    from exporter.model import Check, ExpectationOutcome, LogLine, Observation
+    from exporter.model import Check, ExpectationOutcome, Observation
     from exporter.runner.declared import Conclude
 
 _VERDICTS = {Severity.ERROR: ResultStatus.ERROR, Severity.WARNING: ResultStatus.WARNING}
@@ -125,30 +123,3 @@ def _is_missed(outcome: ExpectationOutcome, reasons: frozenset[Reason]) -> bool:
     """Return whether an expectation was evaluated and missed, and its reason is among these."""
     is_missed = outcome.evaluated and not outcome.ok and outcome.expectation.severity is Severity.ERROR
     return is_missed and outcome.expectation.subject.reason in reasons
-
-
-def finish(
-    result: Result,
-    *,
-    duration_seconds: float,
-    attempts: int,
-    timeout_seconds: float,
-    started_timestamp_seconds: float,
-    log: Sequence[LogLine],
-) -> Result:
-    """Return a judged result with what the runner measured over all attempts."""
-    return Result(
-        check_name=result.check_name,
-        status=result.status,
-        reason=result.reason,
-        detail=result.detail,
-        measurements=result.measurements,
-        observed={},
-        expectations=result.expectations,
-        certificates=result.certificates,
-        duration_seconds=duration_seconds,
-        attempts=attempts,
-        timeout_seconds=timeout_seconds,
-        started_timestamp_seconds=started_timestamp_seconds,
-        log=tuple(log),
-    )

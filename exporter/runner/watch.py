@@ -1,14 +1,18 @@
-"""Watches the event loop during a batch from the thread that waits for it, and logs which check type blocks it."""
+"""Waits for a batch that takes long, watches its event loop meanwhile, and logs which check type blocks it."""
 
 from __future__ import annotations
 
 import logging
-from time import sleep
+from concurrent.futures import wait
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING
 
 from exporter.runner.blocking import find_blocker
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from exporter.model import Batch
     from exporter.runner.blocking import Blocker
     from exporter.runner.pacing import Pulse
 
@@ -30,7 +34,28 @@ class LoopWatch:
         self._blocker: Blocker | None = None
         self._since = 0.0
 
-    def look(self) -> None:
+    def wait(self, outcome: Future[Batch], ends: float | None, blocked_limit_seconds: float) -> None:
+        """Wait until the batch has ended, its time is up, or its loop has ended or become unusable.
+
+        Args:
+            outcome: Done when the batch has ended.
+            ends: `perf_counter()` when its time is up; None for no limit.
+            blocked_limit_seconds: How long the loop may go without answering.
+        """
+        pulse = self._pulse
+        while not outcome.done():
+            left = LOOK_SECONDS if ends is None else min(LOOK_SECONDS, ends - perf_counter())
+            if left == LOOK_SECONDS:
+                self._look()  # not shortly before the end, which must not be late
+            if left <= 0 or pulse.silent_seconds() > blocked_limit_seconds:
+                return
+            is_closed = pulse.loop is not None and pulse.loop.is_closed()
+            wait([outcome], left)
+            if is_closed:
+                return
+        self._look()
+
+    def _look(self) -> None:
         """Find out whether a check blocks the loop, and log one that has stopped doing so."""
         pulse = self._pulse
         if self._blocker is not None:
