@@ -20,8 +20,14 @@ from exporter.http.client import ProbeTransport, sender_of
 from exporter.http.contained import contained
 from exporter.http.defaults import request_defaults
 from exporter.http.failure_causes import CAUSE_METRICS, Causes, causes_of
-from exporter.http.metrics import HTTP_METRICS, http_measurements
-from exporter.http.observations import answer_observations, head_observations, oddities_of, value_finders
+from exporter.http.report import (
+    HTTP_METRICS,
+    answer_observations,
+    head_observations,
+    http_measurements,
+    oddities_of,
+    value_finders,
+)
 from exporter.http.request import new_request, with_field
 from exporter.http.response import decode_later
 from exporter.http.run import HttpRun

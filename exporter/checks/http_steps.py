@@ -16,7 +16,7 @@ from exporter.checks.judging_answers import log_remarks, with_large_ones_judged,
 from exporter.expect import DURATION as STEP_SECONDS
 from exporter.expect import evaluate
 from exporter.http.client import ProbeTransport
-from exporter.http.observations import answer_observations, head_observations
+from exporter.http.report import answer_observations, head_observations
 from exporter.http.response import decode_later
 from exporter.http.shared import HttpShared
 from exporter.http.subjects import SUBJECTS, expected_status

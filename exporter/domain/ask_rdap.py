@@ -11,8 +11,7 @@ from exporter.domain.facts import DomainFacts, RateLimitedError, UnreadableDateE
 from exporter.domain.rdap import error_title, read_rdap_domain
 from exporter.errors import CheckFailed
 from exporter.http.contained import contained
-from exporter.http.message import USER_AGENT, RequestOptions
-from exporter.http.metrics import http_date_timestamp_seconds
+from exporter.http.message import USER_AGENT, RequestOptions, http_date_timestamp_seconds
 from exporter.http.redirects import RedirectRules
 from exporter.http.request import new_request
 from exporter.http.response import decode_later

@@ -7,6 +7,9 @@ Exchange is filled while its answer arrives, so that a check that is cut off kee
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -205,6 +208,16 @@ class Exchange:
     def transfer_seconds(self) -> float:
         """Seconds from the first byte of the answer to its end, or until now before that."""
         return (self.ended_at or perf_counter()) - self.first_byte_at if self.first_byte_at else 0.0
+
+
+@lru_cache(maxsize=4096)
+def http_date_timestamp_seconds(text: str) -> float | None:
+    """Parse an HTTP date (RFC 9110 section 5.6.7) as Unix time; None when it is not a date."""
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 class Sender(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.checks.judging_answers import demands_of
-from exporter.http.observations import value_finders
+from exporter.http.report import value_finders
 from exporter.http.subjects import HEADER, OF_BODY
 from exporter.http_steps.requests import step_request
 from exporter.model import name_within, within

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.http.metrics import http_date_timestamp_seconds
+from exporter.http.message import http_date_timestamp_seconds
 from exporter.judging.content import Content, JsonValue, find_json, parse_json
 
 HOSTILE: dict[str, tuple[bytes, str]] = {
