@@ -17,8 +17,8 @@ from exporter.attempt import current_attempt
 from exporter.checks.base import BatchContext
 from exporter.http.client import ProbeClient
 from exporter.http.shared import HttpShared
-from exporter.runner.closing import Closings
 from exporter.runner.execution import Execution
+from exporter.runner.executors import Closings
 from exporter.runner.pacing import Pacer, Workload
 from exporter.runner.registry import ExecutorRegistry
 
