@@ -67,11 +67,11 @@ class Told:
         return Result(check_name=check.name, status=status, reason=reason, detail="expected 200, observed 503")
 
     async def aclose(self) -> None:
-        """Be ready for the next batch."""
+        """Do nothing."""
 
 
 def a_told_check(name: str, **facts: object) -> Check:
-    """A check with a verdict set by the test, and a target as long as its name."""
+    """A check whose verdict the test sets, with a target as long as its name."""
     terms = AlertTerms(for_seconds=60.0, severity=AlertSeverity.CRITICAL, runbook_url="https://wiki.example/shop")
     given = {"target": f"https://{name}.example/", "alert": AlertPolicy(failing=terms)} | facts
     return Check(name=name, check_type="told", **given)  # type: ignore[arg-type] # passed on as given
@@ -125,7 +125,7 @@ def exhibit(*checks: Check) -> Iterator[Exhibit]:
 
 @dataclass
 class Watch:
-    """What went wrong on the pages of a context, and which requests they made.
+    """Errors on the pages of a context, and their requests.
 
     Attributes:
         errors: What the console reported.

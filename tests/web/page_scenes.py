@@ -14,7 +14,7 @@ HOSTILE = "<script>alert('1')</script>\"&\x1b[2J\n\u2028\ud800"
 
 
 class Reading(HTMLParser):
-    """What a browser would make of a page: its tags, its texts, and the attributes of its elements."""
+    """A page as a browser parses it: its tags, its texts, and the attributes of its elements."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -114,14 +114,14 @@ def test_a_page_is_for_users_with_their_password(start: Callable[..., Server], a
         assert answer.text == "unauthorized\n"
 
 
-def test_without_users_everybody_gets_a_page(start: Callable[..., Server]) -> None:
-    """Whatever they send along."""
+def test_without_users_every_client_gets_a_page(start: Callable[..., Server]) -> None:
+    """This holds for any credentials that they send."""
     server = start(config_of())
     assert [server.get().text, server.get(auth=("alice", "wrong")).text] == ["page", "page"]
 
 
-def test_a_change_of_the_users_holds_at_once(start: Callable[..., Server]) -> None:
-    """What was remembered is forgotten; a change of something else keeps it."""
+def test_a_change_of_the_users_takes_effect_at_once(start: Callable[..., Server]) -> None:
+    """Remembered passwords are dropped; a change of something else keeps them."""
     server = start(config_of(USERS))
     assert server.get(auth=RIGHT).status_code == 200
     server.config = config_of(USERS, headers={"X-XSS-Protection": "1"})
@@ -133,7 +133,7 @@ def test_a_change_of_the_users_holds_at_once(start: Callable[..., Server]) -> No
 
 
 def test_headers_replace_those_of_the_exporter(start: Callable[..., Server]) -> None:
-    """An empty value removes one; the others stay."""
+    """An empty value removes a header; the others stay."""
     fields = {"X-Frame-Options": "sameorigin", "Content-Security-Policy": "", "Strict-Transport-Security": "max-age=9"}
     headers = start(config_of(headers=fields)).get().headers
     assert headers["X-Frame-Options"] == "sameorigin"
@@ -163,7 +163,7 @@ def test_strangers_do_not_use_up_the_rate_limit_of_users(start: Callable[..., Se
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
-def test_open_health_endpoints_answer_everybody_without_details(start: Callable[..., Server], path: str) -> None:
+def test_open_health_endpoints_answer_all_clients_without_details(start: Callable[..., Server], path: str) -> None:
     """Neither a password nor the rate limit applies; authenticated clients get the details."""
     server = start(config_of(USERS, rate_limit=LIMIT), open_health=True)
     assert [server.get(path).text for _ in range(5)] == ["stranger"] * 5
@@ -172,14 +172,14 @@ def test_open_health_endpoints_answer_everybody_without_details(start: Callable[
 
 
 @pytest.mark.parametrize("path", ["/", "/-/reload", "/-/healthy/", "//-/healthy", "/-/Healthy", "/-/healthy/../.."])
-def test_nothing_else_is_open_with_the_health(start: Callable[..., Server], path: str) -> None:
-    """Paths that look alike are not these paths."""
+def test_only_the_health_endpoints_are_open(start: Callable[..., Server], path: str) -> None:
+    """Similar paths still need a password."""
     server = start(config_of(USERS), open_health=True)
     assert server.get(httpx.URL(server.url).copy_with(raw_path=path.encode()).raw_path.decode()).status_code == 401
 
 
 def test_health_is_closed_by_default(start: Callable[..., Server]) -> None:
-    """As with every other exporter."""
+    """Every other exporter has the same default."""
     assert start(config_of(USERS)).get("/-/healthy").status_code == 401
 
 

@@ -1,4 +1,4 @@
-"""The HTTP interface: what every route answers, to whom, how soon, and what it rejects."""
+"""The HTTP interface: responses of every route, limits, and rejected requests."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Served:
 
 
 class Held(Healthy):
-    """Holds its checks until the gate is opened, or their group is let go."""
+    """Holds its checks until the gate is opened, or their group is released."""
 
     def __init__(self, gate: threading.Event) -> None:
         super().__init__()
@@ -120,14 +120,14 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def standing() -> Iterator[Served]:
-    """One for all tests that only look."""
+    """One for all tests that only read."""
     with serving(CONFIG) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def refusing() -> Iterator[Served]:
-    """One for all tests after which nothing may have run."""
+    """One for all tests after which no check may have run."""
     with serving(CONFIG) as running:
         yield running
 
@@ -153,8 +153,8 @@ def names_on(page: str) -> list[str]:
         ("/static/icon.svg", "image/svg+xml", "<svg"),
     ],
 )
-def test_every_page_is_there(standing: Served, path: str, content_type: str, text: str) -> None:
-    """Each route answers 200 with its type of content, and with headers that keep browsers from guessing."""
+def test_every_page_exists(standing: Served, path: str, content_type: str, text: str) -> None:
+    """Each route answers 200 with its content type, and with headers that forbid browsers to guess one."""
     answer = standing.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
     assert text in answer.text
@@ -164,7 +164,7 @@ def test_every_page_is_there(standing: Served, path: str, content_type: str, tex
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/probe?check=quick", "/config", "/-/healthy"])
 def test_head_is_answered_as_get_without_a_body(served: Served, path: str) -> None:
-    """HEAD gives status and type, and runs no check."""
+    """HEAD returns status and type, and runs no check."""
     answer = served.client.head(f"{served.url}{path}")
     assert (answer.status_code, answer.content) == (200, b"")
     assert served.history.latest("quick") is None
@@ -184,7 +184,7 @@ def test_head_is_answered_as_get_without_a_body(served: Served, path: str) -> No
     ],
 )
 def test_a_scrape_selects_before_anything_runs(served: Served, query: str, names: list[str]) -> None:
-    """Names, types and labels choose the checks; the others do not run."""
+    """Names, types and labels select the checks; the others do not run."""
     assert names_on(served.get(f"/metrics{query}").text) == names
     assert [check.name for check in CONFIG.checks if served.history.latest(check.name)] == names
 
@@ -205,7 +205,7 @@ def test_what_was_counted_is_shown_without_a_run(served: Served) -> None:
 
 
 def test_names_of_metrics_limit_what_is_shown(served: Served) -> None:
-    """`name[]` may be repeated; every check runs all the same."""
+    """`name[]` may be repeated; every check still runs."""
     lines = served.get("/metrics?name[]=probe_success&name[]=nyxmon_exporter_checks").text.splitlines()
     assert {line.partition("{")[0].partition(" ")[0] for line in lines if line[0] != "#"} == {
         "probe_success",
@@ -272,8 +272,8 @@ def test_names_of_metrics_limit_what_is_shown(served: Served) -> None:
         ("/static/%2e%2e%2fstatus.html", 404, "GET /static/../status.html: not found\n"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(refusing: Served, path: str, status_code: int, text: str) -> None:
-    """The answer says what is wrong and what is allowed, and nothing runs."""
+def test_bad_requests_are_rejected(refusing: Served, path: str, status_code: int, text: str) -> None:
+    """The error says what is wrong and what is allowed, and nothing runs."""
     answer = refusing.get(path)
     assert (answer.status_code, answer.text) == (status_code, text)
     assert [check.name for check in CONFIG.checks if refusing.history.latest(check.name)] == []
@@ -288,8 +288,8 @@ HOSTS = [
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("path", ["/sd", "/checks", "/metrics/", "/-/ready", "/nowhere"])
-def test_a_host_that_is_none_is_refused(refusing: Served, path: str, host: str) -> None:
-    """What would become a part of addresses must be a host and a port."""
+def test_an_invalid_host_is_rejected(refusing: Served, path: str, host: str) -> None:
+    """The text becomes a part of addresses, so it must be a host and a port."""
     answer = refusing.get(path, headers={"Host": host.encode("latin-1")})
     assert (answer.status_code, answer.text) == (400, "the header Host is not a host and a port\n")
 
@@ -307,14 +307,14 @@ def test_a_host_that_is_none_is_refused(refusing: Served, path: str, host: str) 
         ("xn--mller-kva.test:1", "xn--mller-kva.test:1"),
     ],
 )
-def test_discovery_names_the_address_it_was_asked_under(refusing: Served, host: str, address: str) -> None:
-    """Prometheus goes where it asked, whichever name or address that was."""
+def test_discovery_uses_the_requested_address(refusing: Served, host: str, address: str) -> None:
+    """Prometheus scrapes the address that it asked, whatever name or address that was."""
     groups = refusing.get("/sd", headers={"Host": host}).json()
     assert {tuple(group["targets"]) for group in groups} == {(address,)}
 
 
-def test_discovery_without_a_host_names_the_address_of_the_connection(refusing: Served) -> None:
-    """HTTP/1.0 knows no Host."""
+def test_discovery_without_a_host_uses_the_address_of_the_connection(refusing: Served) -> None:
+    """HTTP/1.0 has no Host."""
     host, port = refusing.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"GET /sd HTTP/1.0\r\n\r\n")
@@ -323,14 +323,14 @@ def test_discovery_without_a_host_names_the_address_of_the_connection(refusing: 
     assert f'"targets":["127.0.0.1:{port}"]' in answer
 
 
-def test_the_folder_of_the_checks_is_the_list_of_them(refusing: Served) -> None:
-    """Who cuts the name off an address gets all checks."""
+def test_the_folder_of_the_checks_redirects_to_their_list(refusing: Served) -> None:
+    """Removing the name from an address leads to all checks."""
     answer = refusing.get("/checks", follow_redirects=True)
     assert (answer.status_code, answer.url.path) == (200, "/")
 
 
-def test_a_browser_gets_the_refusal_as_a_page(refusing: Served) -> None:
-    """Who accepts HTML gets HTML, escaped."""
+def test_a_browser_gets_the_error_as_a_page(refusing: Served) -> None:
+    """A client that accepts HTML gets HTML, with the text escaped."""
     answer = refusing.get("/metrics?check=<script>", headers={"Accept": "text/html,*/*;q=0.8"})
     assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "&lt;script&gt;" in answer.text
@@ -341,15 +341,17 @@ def test_a_browser_gets_the_refusal_as_a_page(refusing: Served) -> None:
     ("method", "path", "allowed"),
     [("GET", "/-/reload", "POST"), ("PUT", "/-/reload", "POST"), ("POST", "/metrics", "GET, HEAD")],
 )
-def test_a_wrong_method_is_told_the_right_ones(refusing: Served, method: str, path: str, allowed: str) -> None:
-    """405 comes with the methods allowed."""
+def test_the_response_to_a_wrong_method_lists_the_allowed_ones(
+    refusing: Served, method: str, path: str, allowed: str
+) -> None:
+    """405 lists the allowed methods."""
     answer = refusing.client.request(method, f"{refusing.url}{path}")
     assert answer.status_code == 405
     assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
 
 
 def test_a_reload_puts_the_new_configuration_in_force() -> None:
-    """POST loads anew; the next scrape runs what it says."""
+    """After POST, the next scrape uses the new file."""
     new = Config(checks=(Check(name="new", check_type="slow", target="0"),), file="checks.yml")
     with serving(CONFIG, lambda: new) as served:
         answer = served.client.post(f"{served.url}/-/reload")
@@ -358,7 +360,7 @@ def test_a_reload_puts_the_new_configuration_in_force() -> None:
 
 
 def test_a_disabled_check_is_only_on_the_pages_for_people() -> None:
-    """It is in no scrape and no discovery, and whoever asks for it is told why."""
+    """It is in no scrape and no discovery, and a request for it gets an error with the cause."""
     off = Check(name="off", check_type="slow", target="0")
     config = Config(checks=(Check(name="on", check_type="slow", target="0"),), disabled=(off,), file="checks.yml")
     with serving(config, lambda: config) as served:
@@ -372,7 +374,7 @@ def test_a_disabled_check_is_only_on_the_pages_for_people() -> None:
 
 
 def test_a_rejected_configuration_leaves_the_old_one_in_force() -> None:
-    """The answer has every problem, one a line; the metric tells that the file is not what is in force."""
+    """The response has one line per problem; the metric shows that the file is not in force."""
 
     def refuse() -> Config:
         raise ConfigError([ConfigProblem("checks.yml", line, 1, "checks[0]", "is bad") for line in (3, 7)])
@@ -388,8 +390,8 @@ def test_a_rejected_configuration_leaves_the_old_one_in_force() -> None:
         assert "\nnyxmon_exporter_config_last_reload_successful 0.0\n" in page
 
 
-def test_readiness_and_health_tell_different_things(served: Served) -> None:
-    """Not ready means starting or stopping, or that checks cannot run; only the latter is not healthy."""
+def test_readiness_and_health_differ(served: Served) -> None:
+    """While starting or stopping, the exporter is only not ready; if checks cannot run, it is also unhealthy."""
 
     def answers() -> list[tuple[int, str]]:
         return [(answer.status_code, answer.text) for answer in map(served.get, ("/-/ready", "/-/healthy"))]
@@ -422,7 +424,7 @@ def test_readiness_and_health_tell_different_things(served: Served) -> None:
 def test_the_budget_is_what_prometheus_allows_less_the_offset(
     header: str | None, offset_seconds: float, budget_seconds: float
 ) -> None:
-    """At most a fifth is kept back; the budget has bounds; anything but a plain decimal counts as not sent."""
+    """At most a fifth is subtracted; the budget has bounds; a header that is not a plain decimal is ignored."""
     assert scrape_budget(header, offset_seconds) == pytest.approx(budget_seconds)
 
 
@@ -463,7 +465,7 @@ IN_A_MINUTE = {"X-Prometheus-Scrape-Timeout-Seconds": "60"}
 
 @contextmanager
 def all_workers_held(sluggish: Served) -> Iterator[list[Future[httpx.Response]]]:
-    """Eight scrapes of different checks that are held up, as many as run at once; they are let go and served."""
+    """Eight scrapes of different held checks, as many as run at once; they are released and completed."""
 
     def turned_away() -> bool:
         return sluggish.get(QUICK_GROUP, headers=hasty).status_code == 503
@@ -479,24 +481,24 @@ def all_workers_held(sluggish: Served) -> Iterator[list[Future[httpx.Response]]]
         assert [scrape.result().status_code for scrape in held] == [200] * 8
 
 
-def test_a_whole_page_is_there_when_its_time_is_up(sluggish: Served) -> None:
-    """What is unfinished then fails with the reason deadline; the others have their results."""
+def test_a_complete_page_is_sent_when_its_time_is_up(sluggish: Served) -> None:
+    """Unfinished checks then fail with the reason deadline; the others have their results."""
     started = time.perf_counter()
     page = sluggish.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": "1"}).text
-    assert 0.795 < time.perf_counter() - started < 9  # without the header it would be ten
+    assert 0.795 < time.perf_counter() - started < 9  # without the header, it would be ten
     assert 'probe_failure_info{check="hanging",check_type="slow",reason="deadline",target="30"} 1.0' in page
     assert 'probe_success{check="quick",check_type="slow",target="0"} 1.0' in page
 
 
 def test_pages_are_served_while_scrapes_run(sluggish: Served) -> None:
-    """A scrape never blocks the server: with eight of them waiting for a check, other pages answer at once."""
+    """A scrape never blocks the server: while eight of them wait for a check, other pages are served at once."""
     with all_workers_held(sluggish) as scrapes:
         assert sluggish.get("/").status_code == 200
         assert not any(scrape.done() for scrape in scrapes)
 
 
-def test_more_scrapes_than_workers_wait_or_are_turned_away(sluggish: Served) -> None:
-    """The ninth scrape waits a quarter of its time, then it is told to come back; with enough time it is served."""
+def test_more_scrapes_than_workers_wait_or_get_503(sluggish: Served) -> None:
+    """The ninth scrape waits a quarter of its time, and then gets 503; with enough time, it is served."""
     with ThreadPoolExecutor(1) as clients:
         with all_workers_held(sluggish):
             hasty = sluggish.get(QUICK_GROUP, headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.5"})
@@ -508,8 +510,8 @@ def test_more_scrapes_than_workers_wait_or_are_turned_away(sluggish: Served) -> 
         assert (patient.status_code, len(names_on(patient.text))) == (200, GROUP)
 
 
-def test_an_exporter_with_too_much_to_do_still_tells_about_itself(sluggish: Served) -> None:
-    """A scrape that runs nothing waits for none of the workers that others hold."""
+def test_an_overloaded_exporter_still_serves_its_own_metrics(sluggish: Served) -> None:
+    """A scrape that runs nothing waits for no worker."""
     with all_workers_held(sluggish) as scrapes:
         page = sluggish.get("/metrics?run=none").text
         assert not any(scrape.done() for scrape in scrapes)
@@ -517,7 +519,7 @@ def test_an_exporter_with_too_much_to_do_still_tells_about_itself(sluggish: Serv
 
 
 def begin(served: Served, path: str, seconds: float = 60.0) -> socket.socket:
-    """A scrape that is asked for and not waited for."""
+    """A scrape in the background."""
     host, port = served.url.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)), timeout=30)
     header = f"X-Prometheus-Scrape-Timeout-Seconds: {seconds}"
@@ -526,7 +528,7 @@ def begin(served: Served, path: str, seconds: float = 60.0) -> socket.socket:
 
 
 def finish(connection: socket.socket) -> str:
-    """The whole answer."""
+    """The complete response."""
     with connection:
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
@@ -534,7 +536,7 @@ def finish(connection: socket.socket) -> str:
 @pytest.mark.parametrize("number", [20, 200])
 @pytest.mark.parametrize("path", ["/metrics?check=held%200/0", "/probe?check=held%200/0"])
 def test_scrapes_of_the_same_are_one_batch_and_a_page_each(sluggish: Served, path: str, number: int) -> None:
-    """However many ask at once, nobody is turned away, the check runs once, and every page is whole."""
+    """However many clients ask at once, each gets a complete page, and the check runs once."""
     scrapes = [begin(sluggish, path) for _ in range(number)]
     wait_until(
         lambda: f"\nnyxmon_batch_joined_scrapes_total {number - 1}.0\n" in sluggish.get("/metrics?run=none").text
@@ -547,7 +549,7 @@ def test_scrapes_of_the_same_are_one_batch_and_a_page_each(sluggish: Served, pat
 
 
 def test_a_waiting_scrape_joins_and_takes_no_place(sluggish: Served) -> None:
-    """While all workers are held, scrapes of what runs already are served by it, and those of one more wait for one."""
+    """While all workers are busy, scrapes of running checks join them, and scrapes of another check wait."""
     with ThreadPoolExecutor(40) as clients:
         with all_workers_held(sluggish):
             same = [clients.submit(sluggish.get, held_group(1), headers=IN_A_MINUTE) for _ in range(20)]
@@ -566,7 +568,7 @@ def test_scrapes_with_different_timeouts_share_a_batch_for_each(sluggish: Served
 
 
 def test_a_scrape_that_waits_is_served_by_the_batch_that_runs(sluggish: Served) -> None:
-    """While there is no place for a batch of its own, what a longer scrape of the same checks found is good enough."""
+    """If there is no place for its own batch, a longer scrape of the same checks is good enough."""
     with ThreadPoolExecutor(1) as clients, all_workers_held(sluggish):
         shorter = clients.submit(sluggish.get, held_group(1), headers={"X-Prometheus-Scrape-Timeout-Seconds": "55"})
         time.sleep(0.2)
@@ -577,7 +579,7 @@ def test_a_scrape_that_waits_is_served_by_the_batch_that_runs(sluggish: Served) 
 
 
 def test_many_checks_that_are_targets_of_their_own_run_at_once(sluggish: Served) -> None:
-    """A scrape of a few checks needs no place among the large ones, and there are a hundred such places."""
+    """A scrape of a few checks does not need one of the places for large ones; there are a hundred small places."""
     names = [check.name for number in range(BATCHES_AT_ONCE) for check in group_of(f"held {number}", "held")]
     scrapes = [begin(sluggish, f"/probe?check={quote(name)}") for name in names]
     assert len(names) < SMALL_BATCHES_AT_ONCE
@@ -588,7 +590,7 @@ def test_many_checks_that_are_targets_of_their_own_run_at_once(sluggish: Served)
 
 
 def test_abandoned_scrapes_give_their_place_back(sluggish: Served) -> None:
-    """Eight clients that hang up on slow checks keep nobody waiting, and their checks are ended without a result."""
+    """Eight clients that disconnect from slow checks delay nobody, and their checks end without a result."""
     scrapes = [begin(sluggish, held_group(number)) for number in range(BATCHES_AT_ONCE)]
     wait_until(lambda: sluggish.gate_keeper.under_way == BATCHES_AT_ONCE * GROUP)
     for scrape in scrapes:
@@ -599,8 +601,8 @@ def test_abandoned_scrapes_give_their_place_back(sluggish: Served) -> None:
     assert [len(sluggish.history.runs(f"held {number}")) for number in range(8)] == [0] * 8
 
 
-def test_a_batch_goes_on_for_those_who_stay(sluggish: Served) -> None:
-    """When the one who began it leaves, the others still get their page, with the result."""
+def test_a_batch_continues_for_the_remaining_clients(sluggish: Served) -> None:
+    """When the client that began it disconnects, the others still get their page with the result."""
     first = begin(sluggish, "/probe?check=held%200/0")
     wait_until(lambda: sluggish.gate_keeper.under_way == 1)
     second = begin(sluggish, "/probe?check=held%200/0")
@@ -613,7 +615,7 @@ def test_a_batch_goes_on_for_those_who_stay(sluggish: Served) -> None:
 
 
 def test_a_scrape_that_left_while_it_waited_never_runs(sluggish: Served) -> None:
-    """Nothing is run for a client that hung up before there was a worker."""
+    """Nothing runs for a client that disconnected before there was a worker."""
     with all_workers_held(sluggish):
         begin(sluggish, "/metrics?label.group=left").close()
         time.sleep(0.2)
@@ -622,7 +624,7 @@ def test_a_scrape_that_left_while_it_waited_never_runs(sluggish: Served) -> None
 
 
 def test_a_patient_scrape_does_not_join_a_hasty_batch(sluggish: Served) -> None:
-    """What somebody else's hurry cuts off does not fail for those who have time."""
+    """A check that is cut off in a short scrape does not fail in a longer one."""
     hasty = begin(sluggish, "/probe?check=slow", 0.4)
     wait_until(lambda: sluggish.get("/metrics?run=none").status_code == 200)
     patient = begin(sluggish, "/probe?check=slow", 60)
@@ -630,8 +632,8 @@ def test_a_patient_scrape_does_not_join_a_hasty_batch(sluggish: Served) -> None:
     assert "\nprobe_success 0.0\n" in finish(hasty)
 
 
-def test_a_client_that_leaves_costs_nothing(sluggish: Served) -> None:
-    """Twenty clients hang up in the middle of a scrape; the server goes on, and no thread stays behind."""
+def test_a_client_that_disconnects_leaves_nothing_behind(sluggish: Served) -> None:
+    """Twenty clients disconnect during a scrape; the server continues, and no thread is left behind."""
     host, port = sluggish.url.removeprefix("http://").split(":")
     threads = threading.active_count()
     for _ in range(20):
@@ -643,7 +645,7 @@ def test_a_client_that_leaves_costs_nothing(sluggish: Served) -> None:
 
 
 def test_the_page_is_compressed_and_openmetrics_when_asked(served: Served) -> None:
-    """Accept and Accept-Encoding decide, and caches are told so."""
+    """Accept and Accept-Encoding decide, and the response tells caches so."""
     accept = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"}
     answer = served.get("/metrics", headers=accept)
     assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"

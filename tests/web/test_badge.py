@@ -1,4 +1,4 @@
-"""Badges: well-formed, readable pictures, whatever a check is called and in whatever state it is."""
+"""Badges: well-formed and readable images for any name and any state."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ def test_white_text_stands_out_from_every_ground(picture: str) -> None:
     assert all(1.05 / (luminance(ground or "") + 0.05) >= 4.5 for ground in grounds)
 
 
-def test_a_state_that_is_not_known_any_more_has_no_colour() -> None:
-    """A badge must not stay green because nothing runs any more."""
+def test_a_stale_state_has_no_colour() -> None:
+    """Otherwise, a badge would stay green after checks have stopped running."""
     assert texts(state_badge("shop", State.OK, is_stale=True)) == ["shop", "ok, stale"]
     assert "#17703f" in state_badge("shop", State.OK)
     assert "#17703f" not in state_badge("shop", State.OK, is_stale=True)
 
 
 def test_long_names_are_cut() -> None:
-    """The picture stays small; its title has the whole name."""
+    """The image stays small; its title has the whole name."""
     picture = state_badge("long name " * 20, State.OK)
     assert texts(picture)[0] == "long name long name long name long name…"
     assert int(parsed(picture).get("width") or 0) < 400
@@ -73,7 +73,7 @@ def test_long_names_are_cut() -> None:
 
 @pytest.mark.parametrize("name", [HOSTILE, "", "日本語のチェック", "e\u0301" * 30, "👍🏽"])
 def test_no_name_breaks_the_picture(name: str) -> None:
-    """It is well-formed, and has no element but its own."""
+    """It is well-formed, and has only its own elements."""
     picture = parsed(state_badge(name, State.FAILING))
     tags = {element.tag.removeprefix(SVG) for element in picture.iter()}
     assert tags == {"svg", "title", "clipPath", "rect", "g", "text"}
@@ -83,7 +83,7 @@ def test_no_name_breaks_the_picture(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an exporter with a check that succeeds, one that has not run, and one that is disabled."""
+    """The address of an exporter with a successful check, one that has not run, and a disabled one."""
     with socket.create_server(("127.0.0.1", 0)) as server, closed_port() as closed:
         port = server.getsockname()[1]
         config = f"""
@@ -108,14 +108,14 @@ checks:
     ],
 )
 def test_the_badge_of_a_check(url: str, path: str, code: int, shown: list[str]) -> None:
-    """Any name works; an unknown check is a 404 with a picture, which browsers show."""
+    """Any name works; an unknown check is a 404 with an image, which browsers show."""
     answer = httpx.get(f"{url}{path}", trust_env=False)
     assert (answer.status_code, answer.headers["content-type"]) == (code, "image/svg+xml")
     assert texts(answer.text) == shown
 
 
-def test_other_sites_may_show_a_badge_for_a_moment(url: str) -> None:
-    """It is the only response that they may, and no shared cache keeps it."""
+def test_other_sites_may_embed_a_badge(url: str) -> None:
+    """Only badges may be embedded, and no shared cache keeps them."""
     headers = httpx.get(f"{url}/badge/new.svg", trust_env=False).headers
     assert (headers["cache-control"], headers["cross-origin-resource-policy"]) == ("max-age=30", "cross-origin")
     other = httpx.get(f"{url}/status.json", trust_env=False).headers
@@ -123,7 +123,7 @@ def test_other_sites_may_show_a_badge_for_a_moment(url: str) -> None:
 
 
 def test_an_unknown_parameter_is_rejected(url: str) -> None:
-    """As everywhere, a mistake is not ignored."""
+    """As elsewhere, a mistake is not ignored."""
     answer = httpx.get(f"{url}/badge/new.svg?lable=x", trust_env=False)
     message = "unknown parameter 'lable'; did you mean label? parameters: label\n"
     assert (answer.status_code, answer.text) == (400, message)

@@ -1,4 +1,4 @@
-"""The pages in a browser: on phones and desks, with and without scripts, by keyboard, and as axe-core judges them."""
+"""The pages in a browser: phones and desktops, with and without scripts, by keyboard, and with axe-core."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGES = ("/", "/?group=team", "/checks/down", "/config?format=html", "/checks/ab
 
 @pytest.fixture(autouse=True)
 def blockbuster() -> None:
-    """Watch no blocking calls: Playwright keeps an event loop in the thread of the tests, which may block."""
+    """Do not detect blocking calls: Playwright keeps an event loop in the thread of the tests, which may block."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Exhibit]:
-    """Twelve checks, some with names that break pages: one is failing, one degraded."""
+    """Twelve checks, some with hostile names: one is failing, one degraded."""
     checks = [a_told_check(name, labels={"team": f"team {name}"}) for name in HOSTILE_NAMES]
     checks += [a_told_check(name, labels={"team": "web"}) for name in ("down", "slow", "fine")]
     with exhibit(*checks) as running:
@@ -47,7 +47,7 @@ def shop() -> Iterator[Exhibit]:
 
 
 def refresh(page: Page) -> None:
-    """Let the page refresh now, as it does when the reader comes back to it."""
+    """Make the page refresh now, as it does when the reader returns to it."""
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
@@ -56,7 +56,7 @@ def refresh(page: Page) -> None:
 def test_every_page_fits_and_has_no_serious_fault_for_assistive_technology(
     browser: Browser, shop: Exhibit, size: dict[str, int], scheme: str
 ) -> None:
-    """No page scrolls sideways, and axe-core finds nothing serious, whatever the names and the colours."""
+    """No page scrolls sideways, and axe-core finds nothing serious, for any name and colour scheme."""
     found = {}
     with watched(browser, shop.url, viewport=size, color_scheme=scheme) as (page, watch):
         for path in PAGES:
@@ -72,7 +72,7 @@ def test_every_page_fits_and_has_no_serious_fault_for_assistive_technology(
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_a_name_of_any_kind_opens_and_stays_in_its_place(browser: Browser, shop: Exhibit, name: str) -> None:
-    """Its link leads to its page, and it turns no text around it."""
+    """Its link opens its page, and it does not reverse the text around it."""
     with watched(browser, shop.url, viewport=PHONE) as (page, _):
         page.goto(f"{shop.url}/")
         link = page.locator(f'a.name[href="{check_path(name)}"]')
@@ -85,7 +85,7 @@ def test_a_name_of_any_kind_opens_and_stays_in_its_place(browser: Browser, shop:
 
 
 def test_dark_and_light_differ(browser: Browser, shop: Exhibit) -> None:
-    """The page follows the reader's preference."""
+    """The page follows the browser's preference."""
     grounds = []
     for scheme in ("light", "dark"):
         with watched(browser, shop.url, color_scheme=scheme) as (page, _):
@@ -95,7 +95,7 @@ def test_dark_and_light_differ(browser: Browser, shop: Exhibit) -> None:
 
 
 def test_without_scripts_everything_can_be_read_and_found(browser: Browser, shop: Exhibit) -> None:
-    """States, search, groups and causes are links and forms, and no button stands there that does nothing."""
+    """States, search, groups and causes are links and forms, and there is no button without effect."""
     with watched(browser, shop.url, java_script_enabled=False) as (page, _):
         page.goto(f"{shop.url}/")
         expect(page.get_by_role("button")).to_have_text(["Find"])
@@ -116,7 +116,7 @@ def test_without_scripts_everything_can_be_read_and_found(browser: Browser, shop
 
 
 def test_the_list_is_a_few_keys_away(browser: Browser, shop: Exhibit) -> None:
-    """The first stop of the tabulator skips to the list; the next one is its first check."""
+    """The first tab stop skips to the list; the next one is its first check."""
     with watched(browser, shop.url) as (page, _):
         page.goto(f"{shop.url}/")
         page.keyboard.press("Tab")
@@ -127,7 +127,7 @@ def test_the_list_is_a_few_keys_away(browser: Browser, shop: Exhibit) -> None:
 
 
 def test_a_refresh_changes_what_has_changed_and_keeps_the_place(browser: Browser) -> None:
-    """Focus, opened parts and what was typed stay; the title and the rows are new."""
+    """Focus, opened parts and typed text stay; the title and the rows are new."""
     with exhibit(*map(a_told_check, ("one", "two", "three"))) as shop:
         shop.scrape()
         with watched(browser, shop.url) as (page, _):
@@ -146,7 +146,7 @@ def test_a_refresh_changes_what_has_changed_and_keeps_the_place(browser: Browser
 
 
 def test_a_paused_page_does_not_change(browser: Browser) -> None:
-    """Until it is resumed, also on the next page."""
+    """It stays paused until it is resumed, also on the next page."""
     with exhibit(a_told_check("one")) as shop:
         shop.scrape()
         with watched(browser, shop.url) as (page, watch):
@@ -162,7 +162,7 @@ def test_a_paused_page_does_not_change(browser: Browser) -> None:
 
 
 def test_a_page_says_when_the_exporter_does_not_answer(browser: Browser, shop: Exhibit) -> None:
-    """It keeps what it shows, and goes on when there is an answer again."""
+    """It keeps its content, and continues when the exporter answers again."""
     with watched(browser, shop.url) as (page, watch):
         page.goto(f"{shop.url}/")
         page.route("**/*", lambda route: route.abort())
@@ -187,7 +187,7 @@ def test_run_now_comes_back_to_the_page_with_one_more_run(browser: Browser) -> N
 
 
 def test_queries_can_be_copied(browser: Browser, shop: Exhibit) -> None:
-    """The button says that it has done so."""
+    """The button confirms it."""
     permissions = ["clipboard-read", "clipboard-write"]
     with watched(browser, shop.url, permissions=permissions) as (page, _):
         page.goto(f"{shop.url}/checks/down")
@@ -198,7 +198,7 @@ def test_queries_can_be_copied(browser: Browser, shop: Exhibit) -> None:
 
 
 def test_the_chart_can_be_read_by_keyboard(browser: Browser, shop: Exhibit) -> None:
-    """It is one stop; the arrows read one run after the other."""
+    """It is one tab stop; the arrow keys read one run after the other."""
     with watched(browser, shop.url) as (page, _):
         page.goto(f"{shop.url}/checks/down")
         page.locator(".chart svg").focus()
@@ -209,7 +209,7 @@ def test_the_chart_can_be_read_by_keyboard(browser: Browser, shop: Exhibit) -> N
 
 
 def test_times_are_those_of_the_reader(browser: Browser, shop: Exhibit) -> None:
-    """They name their zone, and the exact time in UTC is one gesture away."""
+    """They name their zone, and the exact time in UTC is shown on request."""
     with watched(browser, shop.url, timezone_id="Asia/Tokyo") as (page, _):
         page.goto(f"{shop.url}/checks/down")
         time = page.locator(".verdict time[data-clock]")

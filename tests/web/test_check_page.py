@@ -1,4 +1,4 @@
-"""The page of one check: what is wrong and what to do, its phases, certificates, changes and runs."""
+"""The page of one check: its problem and what to do, phases, certificates, changes and runs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def scene_of(check: Check, *statuses: ResultStatus, **facts: object) -> Scene:
 
 
 def test_the_page_of_a_failing_check_begins_with_what_to_do() -> None:
-    """The summary, the reason, the runbook and the dashboard of its alert stand before everything else."""
+    """The summary, the reason, the runbook and the dashboard of its alert come first."""
     check = a_check("shop", alert=AlertPolicy(failing=FAILING, degraded=DEGRADED))
     reading = Reading(page_of(scene_of(check, ResultStatus.ERROR, detail="status 503")))
     start = reading.texts.index("What is wrong")
@@ -76,7 +76,7 @@ def test_the_page_of_a_failing_check_begins_with_what_to_do() -> None:
 
 
 def test_a_good_check_has_nothing_wrong_but_keeps_its_runbook() -> None:
-    """The instructions are also there while the check is ok."""
+    """The runbook is shown even if the check is ok."""
     check = a_check("shop", alert=AlertPolicy(failing=FAILING))
     reading = Reading(page_of(scene_of(check, ResultStatus.OK)))
     assert ("What is wrong" in reading.texts, "https://wiki.example/shop" in reading.values("a", "href")) == (
@@ -86,7 +86,7 @@ def test_a_good_check_has_nothing_wrong_but_keeps_its_runbook() -> None:
 
 
 def test_what_was_not_evaluated_is_not_red() -> None:
-    """Only an expectation that was missed is coloured as one."""
+    """Only a missed expectation is red."""
     subject = Subject(name="status", kind=ValueKind.STATUS, description="The status")
     expectation = Expectation(label="status in 2xx", subject=subject, operator="in", operand=())
     outcome = ExpectationOutcome(expectation=expectation, ok=False, evaluated=False)
@@ -94,8 +94,8 @@ def test_what_was_not_evaluated_is_not_red() -> None:
     assert '<span class="badge not-run">not evaluated</span>' in page
 
 
-def test_phases_stand_in_their_order_each_where_the_one_before_ends() -> None:
-    """The check type declares the order, whatever the order of the measurements; one that did not begin has no bar."""
+def test_phases_follow_each_other_in_their_order() -> None:
+    """The check type declares the order, whatever the order of measurement; a phase that did not begin has no bar."""
     spec = phase_durations("probe_x_duration_seconds", ("resolve", "connect", "transfer"))
     measured = [Measurement(spec, 0.3, ("transfer",)), Measurement(spec, 0.1, ("resolve",))]
     assert waterfall(measured) == [
@@ -129,13 +129,13 @@ def a_certificate(begin_days: float, end_days: float) -> CertificateFacts:
     ],
 )
 def test_certificates_show_how_long_they_are_valid(certificate: CertificateFacts, left: str, css: str) -> None:
-    """The remaining time is in words, so that readers need not subtract dates."""
+    """The remaining time is in words, so readers need not subtract dates."""
     (row,) = certificate_rows([certificate], NOW_SECONDS)
     assert (row.left, row.css) == (left, css)
 
 
 def test_the_chain_is_shown_with_names_and_dates() -> None:
-    """Each certificate that the last run was shown has its subject, issuer, dates and first names."""
+    """Each presented certificate has its subject, issuer, dates and first names."""
     scene = scene_of(a_check("shop"), ResultStatus.OK, certificates=(a_certificate(-10, 80),))
     texts = " ".join(Reading(page_of(scene)).texts)
     assert "CN=shop 8 May 2033 to 6 Aug 2033; issued by CN=authority" in texts
@@ -144,7 +144,7 @@ def test_the_chain_is_shown_with_names_and_dates() -> None:
 
 
 def test_the_chart_has_a_value_for_each_run() -> None:
-    """The values are in the picture and in a table; a single run has no chart."""
+    """The values are in the image and in a table; a single run has no chart."""
     scene = scene_of(a_check("shop"), ResultStatus.OK, ResultStatus.ERROR)
     reading = Reading(page_of(scene))
     assert reading.tags.count("rect") == 2
@@ -173,14 +173,14 @@ def test_changes_of_state_show_how_long_each_state_lasted() -> None:
 
 
 def test_many_changes_and_runs_are_folded() -> None:
-    """Ten of each are shown at once."""
+    """Ten of each are shown at first."""
     page = page_of(scene_of(a_check("shop"), *[ResultStatus.OK, ResultStatus.ERROR] * 7))
     assert "4 earlier changes" in page
     assert "3 older runs; failed ones are kept longer" in page
 
 
 def test_queries_select_the_check_whatever_its_name() -> None:
-    """Quotes and backslashes are escaped as PromQL wants it."""
+    """Quotes and backslashes are escaped for PromQL."""
     assert [query.text for query in queries_about(a_check('a"b\\c'))] == [
         'probe_success{check="a\\"b\\\\c"}',
         'probe_duration_seconds{check="a\\"b\\\\c"}',
@@ -190,7 +190,7 @@ def test_queries_select_the_check_whatever_its_name() -> None:
 
 
 def test_the_configuration_of_the_check_keeps_its_lines() -> None:
-    """Everything else that cannot be printed is made visible."""
+    """Other unprintable characters are escaped."""
     page = page_of(scene_of(a_check("shop"), ResultStatus.OK), config_text="checks:\n- name: <shop>\x1b\n")
     assert ">checks:\n- name: &lt;shop&gt;\\x1b\n</pre>" in page
 

@@ -1,4 +1,4 @@
-"""When a result is stale: three intervals after its run, whether they are configured or learned."""
+"""A result is stale three intervals after its run; intervals are configured or learned."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def runs_at(*seconds: float) -> list[Run]:
 def test_a_result_is_stale_after_three_intervals(
     settings: dict[str, Any], recorded: Sequence[float], stale_after_seconds: float
 ) -> None:
-    """What is configured counts, then what is usual; a pause or clicks on a page do not change what is usual."""
+    """A configured interval overrides the usual one, which a pause or clicks on a page do not change."""
     subject, runs = check(**settings), runs_at(*recorded)
     assert not is_stale(subject, runs, stale_after_seconds - 0.5)
     assert is_stale(subject, runs, stale_after_seconds + 0.5)
 
 
 def test_a_check_that_never_ran_is_not_stale() -> None:
-    """It has no result that could be too old."""
+    """It has no result that could be stale."""
     assert not is_stale(check(), (), 1e9)

@@ -1,4 +1,4 @@
-"""The web server's bounds: silent, slow, talkative and greedy clients lose their connection, others notice nothing."""
+"""Limits of the web server: silent, slow and greedy clients lose their connection, others are not affected."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LARGE = b"x" * 20_000_000
 
 
 class Impatient(BoundedProtocol):
-    """Has limits that a test can wait for."""
+    """Has limits that are short enough for a test."""
 
     request_limit_seconds = 0.3
     response_limit_seconds = 0.3
@@ -51,7 +51,7 @@ def large(request: Request) -> Response:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A server that loses its patience soon."""
+    """A server with short timeouts."""
     routes = [Route("/hello", hello, methods=["GET", "POST"]), Route("/large", large)]
     with run_web_server(Starlette(routes=routes), Impatient) as running:
         yield running
@@ -63,7 +63,7 @@ def connect(url: str) -> socket.socket:
 
 
 def receive(connection: socket.socket) -> bytes:
-    """Return an answer whose body is the greeting."""
+    """Return a response whose body is the greeting."""
     received = b""
     while not received.endswith(b"hello"):
         received += (piece := connection.recv(1024))
@@ -94,7 +94,7 @@ def test_a_client_that_sends_no_whole_request_is_dropped(url: str, sent: bytes) 
 
 
 def test_a_client_that_drips_is_dropped(url: str) -> None:
-    """A byte now and then does not win more time."""
+    """A byte now and then does not extend the limit."""
     with connect(url) as connection:
         started = time.perf_counter()
         with pytest.raises(OSError, match=r"reset|Broken pipe"):
@@ -103,7 +103,7 @@ def test_a_client_that_drips_is_dropped(url: str) -> None:
 
 
 def test_a_second_request_has_its_own_limit(url: str) -> None:
-    """On a connection kept alive, the half of a further request ends it too."""
+    """On a connection kept alive, an incomplete second request ends it, too."""
     request = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
     with connect(url) as connection:
         connection.sendall(request)
@@ -117,8 +117,8 @@ def test_a_second_request_has_its_own_limit(url: str) -> None:
         assert time.perf_counter() - started > 0.295
 
 
-def test_a_connection_does_not_grow_old() -> None:
-    """It is kept until it has reached its age; the next answer says that it ends, and then it does."""
+def test_a_connection_has_a_maximum_age() -> None:
+    """A connection has a maximum age; the next response announces its end."""
 
     class Ageing(BoundedProtocol):
         age_limit_seconds = 2.0
@@ -133,7 +133,7 @@ def test_a_connection_does_not_grow_old() -> None:
 
 
 def test_a_body_that_never_ends_is_not_waited_for(url: str) -> None:
-    """The answer comes at once, and the rest of the body is nobody's concern."""
+    """The response comes at once, and the rest of the body is ignored."""
     with connect(url) as connection:
         connection.sendall(b"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nx")
         assert receive(connection).endswith(b"hello")
@@ -144,7 +144,7 @@ def test_a_body_that_never_ends_is_not_waited_for(url: str) -> None:
 
 
 def test_a_client_that_does_not_read_is_dropped(url: str) -> None:
-    """The memory of a page is not held for a client that does not take it."""
+    """The memory of a page is released if a client does not read it."""
     with connect(url) as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         connection.recv(1)
@@ -157,7 +157,7 @@ def test_a_client_that_does_not_read_is_dropped(url: str) -> None:
 
 
 def test_a_client_that_reads_gets_everything() -> None:
-    """A large page arrives whole."""
+    """A large page arrives completely."""
     with run_web_server(Starlette(routes=[Route("/large", large)])) as url:
         assert httpx.get(f"{url}/large", trust_env=False, timeout=20).content == LARGE
 
@@ -175,8 +175,8 @@ def test_a_client_that_reads_gets_everything() -> None:
         b"GET /hello HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
     ],
 )
-def test_a_request_that_is_none_is_rejected(url: str, request_head: bytes) -> None:
-    """Heads beyond the limit, TLS on the plain port and garbage are answered 400, or the connection ends."""
+def test_an_invalid_request_is_rejected(url: str, request_head: bytes) -> None:
+    """Heads beyond the limit, TLS on the plain port and garbage are answered with 400, or the connection ends."""
     with connect(url) as connection:
         try:
             connection.sendall(request_head)
@@ -186,8 +186,8 @@ def test_a_request_that_is_none_is_rejected(url: str, request_head: bytes) -> No
         assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
 
 
-def test_others_do_not_notice() -> None:
-    """With two hundred half-sent requests under way, a whole one is answered before they are given up."""
+def test_other_clients_are_not_affected() -> None:
+    """With two hundred incomplete requests open, a complete one is answered before they time out."""
 
     class Patient(BoundedProtocol):
         request_limit_seconds = 60.0
@@ -203,7 +203,7 @@ REQUEST = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Crowded(BoundedProtocol):
-    """Has few places, and time enough that nothing else closes a connection."""
+    """Has few places, and timeouts that are long enough not to matter."""
 
     request_limit_seconds = 60.0
     arriving_seconds = 0.5
@@ -213,7 +213,7 @@ class Crowded(BoundedProtocol):
 
 @pytest.fixture
 def release() -> Iterator[threading.Event]:
-    """What the slow pages of `crowded` wait for."""
+    """The slow pages of `crowded` wait for it."""
     event = threading.Event()
     yield event
     event.set()
@@ -221,7 +221,7 @@ def release() -> Iterator[threading.Event]:
 
 @pytest.fixture
 def crowded(release: threading.Event) -> Iterator[str]:
-    """A server with three places, two spare ones, and a page that takes as long as the test wants."""
+    """A server with three places, two spare ones, and a page whose duration the test controls."""
 
     async def slow(request: Request) -> Response:
         while not release.is_set():  # noqa: ASYNC110 - the event is set by another thread
@@ -236,7 +236,7 @@ def crowded(release: threading.Event) -> Iterator[str]:
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Whether the server still has the connection; it is asked for a page."""
+    """Whether the server still has the connection; requests a page on it."""
     try:
         connection.sendall(REQUEST)
         return receive(connection).startswith(b"HTTP/1.1 200 ")
@@ -259,7 +259,7 @@ def send_whole(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("make_idle", [send_nothing, send_half, send_whole])
 def test_the_longest_idle_connection_makes_room(crowded: str, make_idle: Callable[[socket.socket], None]) -> None:
-    """Silent, half-sent and kept-alive connections give way, the oldest first; the others stay."""
+    """Silent, incomplete and kept-alive connections are closed, the oldest first; the others stay."""
     with ExitStack() as stack:
         connections = [stack.enter_context(connect(crowded)) for _ in range(3)]
         for connection in connections:
@@ -271,8 +271,8 @@ def test_the_longest_idle_connection_makes_room(crowded: str, make_idle: Callabl
             assert [is_open(connection) for connection in connections[1:]] == [True, True]
 
 
-def test_a_request_that_is_arriving_is_not_the_first_to_give_way(crowded: str) -> None:
-    """The rest of a request may come a moment later; after that moment it is as idle as others."""
+def test_a_request_that_is_arriving_is_not_closed_first(crowded: str) -> None:
+    """The rest of a request may arrive a moment later; after that moment, the connection counts as idle."""
     with connect(crowded) as arriving, connect(crowded) as silent, connect(crowded) as later:
         send_half(arriving)
         assert is_open(later)
@@ -290,17 +290,17 @@ def test_a_request_that_is_arriving_is_not_the_first_to_give_way(crowded: str) -
 
 
 def ask(url: str, path: str) -> bytes:
-    """The first bytes of an answer; nothing when the connection was closed instead."""
+    """The first bytes of a response; empty if the connection was closed instead."""
     with connect(url) as connection, suppress(OSError):
         connection.sendall(REQUEST.replace(b"/hello", path.encode()))
         return connection.recv(12)
     return b""
 
 
-def test_a_server_with_nothing_but_busy_connections_still_tells_its_health(
+def test_a_server_with_only_busy_connections_still_answers_health_requests(
     crowded: str, release: threading.Event
 ) -> None:
-    """Beyond the limit, only health is answered; other requests get 503, and idle ones there make room as well."""
+    """Beyond the limit, only health requests are served; others get 503, and idle connections there are closed."""
     with ExitStack() as stack:
         busy = [stack.enter_context(connect(crowded)) for _ in range(3)]
         for connection in busy:
@@ -322,7 +322,7 @@ def test_a_server_with_nothing_but_busy_connections_still_tells_its_health(
 
 @pytest.mark.parametrize("sent", [b"", b"GET /-/ready HTTP/1.1\r\n"])
 def test_hundreds_of_idle_connections_are_no_outage(tmp_path: Path, sent: bytes) -> None:
-    """Six hundred of them, silent or half-sent, keep nobody from a page."""
+    """Six hundred silent or incomplete connections do not keep other clients from a page."""
     with run_exporter(tmp_path) as exporter, ExitStack() as stack:
         for _ in range(600):
             stack.enter_context(connection := connect(f"http://{exporter.address}"))
@@ -354,7 +354,7 @@ SMUGGLED = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
     ],
 )
 def test_a_request_of_uncertain_length_is_rejected(url: str, head: bytes) -> None:
-    """What others might read in another way is answered 400 and ends the connection."""
+    """A request that other parsers might read differently gets 400, and its connection ends."""
     with connect(url) as connection:
         connection.sendall(b"POST /hello HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n0\r\n\r\n" + SMUGGLED)
         answer = connection.recv(1024)
@@ -364,13 +364,13 @@ def test_a_request_of_uncertain_length_is_rejected(url: str, head: bytes) -> Non
 
 
 def processor_seconds(pid: int) -> float:
-    """What the process has used so far."""
+    """The processor time of the process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_shortage_of_files_ends_by_itself(tmp_path: Path) -> None:
-    """While checks have all files, nobody is let in and nothing spins; when they are done, everybody is."""
+    """While checks use all descriptors, no client is accepted and nothing spins; afterwards, all clients are."""
     with serve(keep_silent) as silent, ExitStack() as stack:
         more = f"type: tcp, target: '{silent.target}', timeout: 4s, expect: [{{banner: hi}}]"
         config = "checks:\n" + "".join(f"- {{name: c{number}, {more}}}\n" for number in range(150))

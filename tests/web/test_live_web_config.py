@@ -1,4 +1,4 @@
-"""Changes of the web configuration and its certificates while the exporter serves, and what is said at its start."""
+"""Changes of the web configuration and its certificates while the exporter serves, and warnings at its start."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def install(certificate: trustme.LeafCert, directory: Path) -> None:
 
 
 def serial_number(port: int) -> int:
-    """That of the certificate that the server presents now."""
+    """The serial number of the certificate that the server presents now."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -71,7 +71,7 @@ def get(exporter: Exporter, path: str = "/metrics?run=none", auth: tuple[str, st
 
 
 def test_a_rotated_certificate_is_served_without_a_restart(tmp_path: Path, web_file: Path, ca: trustme.CA) -> None:
-    """A broken one leaves the old one in force and is logged once; the next good one is served again."""
+    """A broken one leaves the old one in force and is logged once; the next valid one is used."""
     first, second = ca.issue_cert("127.0.0.1"), ca.issue_cert("127.0.0.1")
     install(first, tmp_path)
     with run_exporter(tmp_path, CHECKS, f"--web.config.file={web_file}", is_protected=True) as exporter:
@@ -91,8 +91,8 @@ def test_a_rotated_certificate_is_served_without_a_restart(tmp_path: Path, web_f
         assert exporter.process.log().count(refused) == 1
 
 
-def test_a_change_of_the_file_holds_without_a_restart(tmp_path: Path, web_file: Path) -> None:
-    """Users, headers and limits are those of the file, a second later."""
+def test_a_change_of_the_file_takes_effect_without_a_restart(tmp_path: Path, web_file: Path) -> None:
+    """Users, headers and limits are those of the file a second later."""
     with run_exporter(tmp_path, CHECKS, f"--web.config.file={web_file}", is_protected=True) as exporter:
         assert [get(exporter, auth=auth).status_code for auth in (None, ("alice", "secret"))] == [401, 200]
         text = web_file.read_text("utf-8")
@@ -104,7 +104,7 @@ def test_a_change_of_the_file_holds_without_a_restart(tmp_path: Path, web_file: 
 
 
 def test_the_exporter_is_not_opened_by_a_file_that_is_being_written(tmp_path: Path, web_file: Path) -> None:
-    """An empty file is allowed at the start, but does not take back TLS and passwords later."""
+    """An empty file is valid at the start, but does not remove TLS and passwords later."""
     with run_exporter(tmp_path, CHECKS, f"--web.config.file={web_file}", is_protected=True) as exporter:
         web_file.write_text("", "utf-8")
         wait_until(lambda: "restart the exporter" in exporter.process.log())
@@ -125,7 +125,7 @@ def test_the_exporter_is_not_opened_by_a_file_that_is_being_written(tmp_path: Pa
         ("TU", "TU ", None),
     ],
 )
-def test_a_reload_never_takes_protection_away(
+def test_a_reload_never_removes_protection(
     tmp_path: Path, certificate: CertificateFiles, ca_file: Path, before: str, after: str, message: str | None
 ) -> None:
     """T is TLS, R and A with client certificates that are verified or any; U is a user."""
@@ -149,7 +149,7 @@ def test_a_reload_never_takes_protection_away(
 
 
 def test_hashes_are_masked(tmp_path: Path) -> None:
-    """They are secrets of the process like any other."""
+    """They are secrets of the process like any others."""
     file = tmp_path / "web.yml"
     file.write_text(USERS, "utf-8")
     masks = Masks()
@@ -157,7 +157,7 @@ def test_hashes_are_masked(tmp_path: Path) -> None:
     assert masks(f"the hash {HASH} leaked") == "the hash <secret> leaked"
 
 
-def test_the_start_is_rejected_with_a_bad_file(tmp_path: Path) -> None:
+def test_the_exporter_does_not_start_with_a_bad_file(tmp_path: Path) -> None:
     """All problems are reported, and the exit status is that of a wrong configuration."""
     file = tmp_path / "web.yml"
     file.write_text("basic_auth_users: {alice: secret}\ntls_server: {}\n", "utf-8")
@@ -188,7 +188,7 @@ EXPOSED = "anyone who can reach this server can make it connect to almost any ta
         ("TR", "0.0.0.0", False),
     ],
 )
-def test_a_server_for_any_target_that_is_open_to_anybody_is_warned_about(
+def test_an_open_server_with_modules_is_warned_about(
     tmp_path: Path,
     certificate: CertificateFiles,
     ca_file: Path,
@@ -196,7 +196,7 @@ def test_a_server_for_any_target_that_is_open_to_anybody_is_warned_about(
     address: str,
     is_warned_about: bool,
 ) -> None:
-    """A password or a verified client certificate makes it a server for some; any certificate does not."""
+    """A password or a verified client certificate prevents the warning; an unverified certificate does not."""
     tls = f"tls_server_config:\n  cert_file: {certificate.cert_file}\n  key_file: {certificate.key_file}\n"
     authorities = f"  client_ca_file: {ca_file}\n"
     texts = {
@@ -218,15 +218,15 @@ def test_a_server_for_any_target_that_is_open_to_anybody_is_warned_about(
 
 
 @pytest.mark.parametrize(("address", "is_warned_about"), [("0.0.0.0", True), ("[::]", True), ("127.0.0.1", False)])
-def test_a_server_for_everybody_is_warned_about(tmp_path: Path, address: str, is_warned_about: bool) -> None:
-    """Without modules, strangers can still read the pages and run the checks."""
+def test_an_open_server_is_warned_about(tmp_path: Path, address: str, is_warned_about: bool) -> None:
+    """Without modules, other clients can still read the pages and run the checks."""
     with run_exporter(tmp_path, None, f"--web.listen-address={address}:0", is_protected=True) as exporter:
         warning = "anyone who can reach this server can read its pages and run its checks"
         assert (warning in exporter.process.log()) == is_warned_about
 
 
-def test_an_empty_file_is_a_server_for_everybody(tmp_path: Path) -> None:
-    """As it is for every other exporter."""
+def test_an_empty_file_opens_the_server(tmp_path: Path) -> None:
+    """Every other exporter treats it in the same way."""
     (tmp_path / "web.yml").write_text("", "utf-8")
     assert open_web_config(tmp_path / "web.yml", Masks(), open_health=False).current.summary == (
         "plain HTTP, no passwords"

@@ -45,7 +45,7 @@ def runs_of(client: httpx.Client, name: str) -> int:
 
 
 def test_run_now_runs_one_check_and_leads_back(client: httpx.Client) -> None:
-    """Even within its minimum interval, and no other check runs."""
+    """It runs even within its minimum interval, and no other check does."""
     for runs in (1, 2):
         answer = client.post("/checks/seldom")
         assert (answer.status_code, answer.headers["location"]) == (303, "/checks/seldom")
@@ -71,13 +71,13 @@ def test_run_now_runs_one_check_and_leads_back(client: httpx.Client) -> None:
 def test_only_pages_of_the_exporter_may_run_a_check(
     exporter: Exporter, client: httpx.Client, headers: dict[str, str], status_code: int
 ) -> None:
-    """Browsers say which site sends a form; programs that are no browsers say nothing."""
+    """Browsers send the site of a form; other programs do not, and are allowed."""
     sent = {name: value.format(address=exporter.address) for name, value in headers.items()}
     assert client.post("/checks/%2F", headers=sent).status_code == status_code
 
 
 def test_behind_a_proxy_the_external_url_is_its_own_site(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The proxy may pass on another Host than browsers see."""
+    """The proxy may change the Host that browsers see."""
     config = "checks: [{name: port, type: tcp, target: '127.0.0.1:1'}]"
     flags = ("--web.external-url=https://mon.example/nyx", "--web.route-prefix=/")
     with run_exporter(tmp_path_factory.mktemp("proxied"), config, *flags) as running:
@@ -106,7 +106,7 @@ def test_disabled_and_unknown_checks_cannot_be_run_now(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_opens_by_its_link_and_runs(client: httpx.Client, name: str) -> None:
-    """Whatever the characters of a name, the link of the list leads to its page, and so does its button."""
+    """Both the link of the list and the button of the page work for any characters."""
     links = re.findall(r'href="(/checks/[^"]*)"', client.get("/", params={"find": f'"{name[:100]}"'}).text)
     paths = [link for link in links if f"<bdi>{name}</bdi></h1>" in client.get(link).text]
     assert len(paths) == 1
@@ -114,7 +114,7 @@ def test_every_name_opens_by_its_link_and_runs(client: httpx.Client, name: str) 
 
 
 def test_the_configuration_is_a_page_for_browsers_and_yaml_for_programs(client: httpx.Client) -> None:
-    """Both mask secrets; the parameter decides where a client cannot."""
+    """Both mask secrets; the parameter decides if a client cannot send the header."""
     answers = [
         client.get("/config", headers=headers, params=params)
         for headers in (BROWSER, {})
@@ -135,20 +135,20 @@ def test_the_configuration_is_a_page_for_browsers_and_yaml_for_programs(client: 
         ("/checks/seldom?refresh=1", "refresh must be a whole number of seconds from 5 to 3600, or 0 for never\n"),
     ],
 )
-def test_what_cannot_be_meant_is_rejected(client: httpx.Client, path: str, text: str) -> None:
+def test_bad_requests_are_rejected(client: httpx.Client, path: str, text: str) -> None:
     """The error lists the allowed values."""
     answer = client.get(path)
     assert (answer.status_code, answer.text) == (400, text)
 
 
 def test_the_page_of_a_check_shows_its_configuration_without_secrets(client: httpx.Client) -> None:
-    """As it is in force, with defaults."""
+    """The configuration in force is shown, with defaults."""
     page = client.get("/checks/secret").text
     assert ("name: secret" in page, "Authorization" in page, "hunter2" in page) == (True, True, False)
 
 
 def test_only_a_refresh_that_was_asked_for_reloads_a_page_without_scripts(client: httpx.Client) -> None:
-    """By default only the script refreshes, which keeps the place of the reader."""
+    """By default, only the script refreshes, so that the reader keeps the place."""
     pages = [client.get(path).text for path in ("/", "/?refresh=30", "/?refresh=0", "/checks/seldom?refresh=30")]
     assert [re.findall(r'<noscript><meta http-equiv="refresh" content="(\d+)">', page) for page in pages] == [
         [], ["30"], [], ["30"],

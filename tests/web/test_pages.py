@@ -1,4 +1,4 @@
-"""The HTML pages: what they say about checks, in which order, and that nothing a target sends becomes markup."""
+"""The HTML pages: their content and order, and that no text of a target becomes markup."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def hostile_check() -> tuple[Check, Scene]:
 
 
 def test_what_targets_send_never_becomes_markup() -> None:
-    """Script, quotes and control characters in any value are shown as text, on every page."""
+    """Script, quotes and control characters in any value are text, on every page."""
     check, scene = hostile_check()
     for reading in (
         show_status(scene, StatusView(text="<script>", group="team")),
@@ -77,7 +77,7 @@ def test_what_targets_send_never_becomes_markup() -> None:
 
 
 def test_the_pages_have_one_script_of_their_own_and_nothing_from_elsewhere() -> None:
-    """No inline script or style, and every address stays on the exporter."""
+    """There is no inline script or style, and every address is on the exporter."""
     scene = four_states()
     for reading in (show_status(scene), show_check(scene.checks[3], scene.history)):
         addresses = [value for _, name, value in reading.attributes if name in {"href", "src", "action"}]
@@ -87,7 +87,7 @@ def test_the_pages_have_one_script_of_their_own_and_nothing_from_elsewhere() -> 
 
 
 def test_every_link_can_have_a_prefix() -> None:
-    """Links lead through the function of the frame, which puts the path of a proxy before them."""
+    """A function of the frame writes all links, and adds the path of a proxy."""
     scene = four_states()
     frame = a_frame(link=lambda path: f"/behind/proxy{path}")
     pages_shown = (
@@ -100,8 +100,8 @@ def test_every_link_can_have_a_prefix() -> None:
         assert [one for one in addresses if not one.startswith(("/behind/proxy/", "#"))] == []
 
 
-def test_the_check_page_tells_everything_about_the_last_run() -> None:
-    """Expectations with what was observed, phases, measurements and the log, each in its table."""
+def test_the_check_page_shows_everything_about_the_last_run() -> None:
+    """Expectations with observed values, phases, measurements and the log have a table each."""
     check = a_check("shop")
     missed = Expectation(label="status in 2xx", subject=STATUS, operator="in", operand=())
     late = Expectation(label="duration lt 1s", subject=STATUS, operator="lt", operand=(), severity=Severity.WARNING)
@@ -134,14 +134,14 @@ def test_a_new_version_brings_its_own_style() -> None:
 
 
 def test_a_check_without_runs_has_a_page() -> None:
-    """Before the first run the page says that there was none, and has no headings of nothing."""
+    """The page says that there was no run yet, and has no empty sections."""
     text = " ".join(show_check(a_check("new"), History()).texts)
     assert "Nothing has run yet. Checks run" in text
     assert "Recent runs" not in text
     assert "Log of the last runs" not in text
 
 
-def test_a_run_that_was_not_started_is_told_apart() -> None:
+def test_a_run_that_was_not_started_has_no_attempts() -> None:
     """A run without an attempt counts 0 of them."""
     check, history = a_check("late"), History()
     history.record(check, a_result(check, ResultStatus.ERROR, attempts=0, reason=Reason.DEADLINE))
@@ -149,7 +149,7 @@ def test_a_run_that_was_not_started_is_told_apart() -> None:
 
 
 def test_the_sparkline_has_a_bar_for_each_run() -> None:
-    """Bars are as high as runs were long, coloured by verdict, and told in words to who cannot see them."""
+    """Bars are as high as runs were long and coloured by verdict; a text describes them for screen readers."""
     check, scene = a_check("shop"), Scene()
     durations = ((ResultStatus.OK, 0.1), (ResultStatus.OK, 0.0), (ResultStatus.ERROR, 0.2))
     scene.add(check, *(a_result(check, status, duration_seconds=seconds) for status, seconds in durations))
@@ -176,7 +176,7 @@ def test_durations_are_written_in_the_unit_that_fits(seconds: float, text: str) 
     [(0.4, "just now"), (5, "5 s ago"), (119, "119 s ago"), (120, "2 min ago"), (7200, "2 h ago"), (200000, "2 d ago")],
 )
 def test_ages_are_written_coarsely(seconds: float, text: str) -> None:
-    """How long ago a run was matters less the longer ago it was."""
+    """The longer ago a run was, the less exact its age is."""
     assert age_text(seconds) == text
 
 
@@ -185,7 +185,7 @@ def test_ages_are_written_coarsely(seconds: float, text: str) -> None:
     [(503.0, "503"), (0.12345678, "0.123457"), (float("nan"), "nan"), (float("inf"), "inf"), (1e20, "1e+20")],
 )
 def test_numbers_are_written_shortly(value: float, text: str) -> None:
-    """Whole numbers have no fraction; what is not a number is told as it is."""
+    """Integers have no fraction; infinity and NaN are written as they are."""
     assert number_text(value) == text
 
 
@@ -200,18 +200,18 @@ def test_numbers_are_written_shortly(value: float, text: str) -> None:
     ],
 )
 def test_facts_of_the_log_are_written_for_people(name: str, value: object, text: str) -> None:
-    """Seconds become durations, lists lose their brackets, and nothing is long."""
+    """Seconds become durations, lists lose their brackets, and long values are cut."""
     assert field_text(name, value) == text
 
 
 def test_a_template_that_lacks_a_value_is_a_defect() -> None:
-    """A name that is not given raises instead of leaving a gap."""
+    """A missing value raises an exception instead of leaving a gap."""
     with pytest.raises(UndefinedError, match="'message' is undefined"):
         render("message.html", a_frame(), title="x")
 
 
 def test_every_template_and_every_class_is_used() -> None:
-    """No template stands around unused, and each class of a template is styled or a state."""
+    """There is no unused template, and each class in a template has a style or is a state."""
     sources = "".join(file.read_text("utf-8") for pattern in ("*.py", "*.html") for file in PAGES.glob(pattern))
     style = (PAGES / "static" / "style.css").read_text(encoding="utf-8")
     unstyled = set()

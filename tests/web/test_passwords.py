@@ -1,4 +1,4 @@
-"""Passwords: right and wrong ones, unknown users, what is remembered, and how many may wait."""
+"""Passwords: right and wrong ones, unknown users, the cache, and the limit of waiting clients."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def passwords() -> Passwords:
 async def test_a_password_is_right_for_its_user_alone(
     passwords: Passwords, user: str, password: str, is_right: bool
 ) -> None:
-    """Only a right one is remembered."""
+    """Only a right password is remembered."""
     credentials = Credentials(user.encode(), password.encode())
     assert await passwords.check(credentials, CLIENT) is is_right
     assert passwords.remembers(credentials) is is_right
@@ -54,25 +54,25 @@ async def test_a_password_is_right_for_its_user_alone(
 
 @pytest.mark.parametrize("version", ["2", "2a", "2b", "2y"])
 async def test_each_version_of_a_hash_is_understood(version: str) -> None:
-    """Programs write different ones for the same thing."""
+    """Programs write different versions for the same algorithm."""
     passwords = Passwords({"alice": hash_of(b"secret").replace("$2b$", f"${version}$")})
     assert await passwords.check(Credentials(b"alice", b"secret"), CLIENT)
 
 
 @pytest.mark.parametrize(("length", "is_right"), [(71, False), (72, True), (73, True), (5000, True)])
 async def test_bcrypt_looks_at_72_bytes_of_a_password(length: int, is_right: bool) -> None:
-    """Longer ones were cut when their hash was made, too."""
+    """Longer passwords were also cut when their hash was made."""
     passwords = Passwords({"alice": hash_of(b"x" * 100)})
     assert await passwords.check(Credentials(b"alice", b"x" * length), CLIENT) is is_right
 
 
 async def test_without_users_every_password_is_rejected() -> None:
-    """A hash is computed all the same."""
+    """A hash is still computed."""
     assert not await Passwords({}).check(Credentials(b"alice", b"secret"), CLIENT)
 
 
 def test_an_unknown_user_costs_as_much_as_some_known_one() -> None:
-    """The name alone decides which, so that a repeated attempt tells no more than the first one."""
+    """The name alone decides which one, so a repeated attempt reveals no more than the first one."""
     passwords = Passwords({"alice": hash_of(b"secret", 4), "bob": hash_of(b"secret", 5)})
     names = [str(number).encode() for number in range(100)]
     hashes = [passwords._hash_of_nobody(name) for name in names]
@@ -81,7 +81,7 @@ def test_an_unknown_user_costs_as_much_as_some_known_one() -> None:
 
 
 async def test_a_remembered_password_needs_no_hash(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It passes at once, however many others are waiting."""
+    """It is accepted at once, however many others wait."""
     credentials = Credentials(b"alice", b"secret")
     assert await passwords.check(credentials, CLIENT)
     monkeypatch.setattr(module, "_is_equal", None)
@@ -89,7 +89,7 @@ async def test_a_remembered_password_needs_no_hash(passwords: Passwords, monkeyp
 
 
 async def test_only_so_many_are_remembered() -> None:
-    """The one that was used longest ago is forgotten."""
+    """The one that was not used for the longest time is forgotten."""
     password_hash = hash_of(b"secret")
     passwords = Passwords({str(number): password_hash for number in range(MOST_REMEMBERED + 1)})
     everybody = [Credentials(str(number).encode(), b"secret") for number in range(MOST_REMEMBERED + 1)]
@@ -101,7 +101,7 @@ async def test_only_so_many_are_remembered() -> None:
 
 
 def test_the_remembered_form_reveals_nothing_about_a_password() -> None:
-    """Not even whether it is the same as in another process."""
+    """It does not even reveal whether the password is the same as in another process."""
     users = {"alice": hash_of(b"secret")}
     credentials = Credentials(b"alice", b"secret")
     digests = [Passwords(users)._digest(credentials) for _ in range(2)]
@@ -109,7 +109,7 @@ def test_the_remembered_form_reveals_nothing_about_a_password() -> None:
 
 
 class Slow:
-    """Stands for a hash that takes as long as the test wants; counts how many are computed at once."""
+    """Replaces the hash function; takes as long as the test wants, and counts concurrent calls."""
 
     def __init__(self) -> None:
         self.release = threading.Event()
@@ -131,7 +131,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
 
 
 async def test_a_flood_of_wrong_passwords_keeps_no_other_client_out(passwords: Passwords, slow: Slow) -> None:
-    """One client has few places, so that another one is served after them; hashes are computed one at a time."""
+    """A client has few places, so another one is served after them; hashes are computed one at a time."""
     refused: list[str] = []
     outcomes: dict[str, bool] = {}
 
@@ -154,7 +154,7 @@ async def test_a_flood_of_wrong_passwords_keeps_no_other_client_out(passwords: P
 
 
 async def test_only_so_many_clients_may_wait(passwords: Passwords, slow: Slow) -> None:
-    """The next one is rejected; when all are done, there is room again."""
+    """The next client is rejected; afterwards, there is room again."""
     async with anyio.create_task_group() as tasks:
         for number in range(MOST_WAITING):
             tasks.start_soon(passwords.check, Credentials(b"bob", b"x"), f"192.0.2.{number}")

@@ -37,14 +37,14 @@ def rows_of(exporter: Exporter) -> list[re.Match[str]]:
 
 
 def test_before_the_first_probe_the_page_says_how_to_request_one(exporter: Exporter) -> None:
-    """Without checks and without probes the page is about probes, and has a hint instead of a table."""
+    """The page has a hint instead of a table."""
     page = exporter.get("/")[1]
     assert ("<title>Probes · nyxmon-exporter</title>" in page, "<h1>Checks</h1>" in page) == (True, False)
     assert (HEADING in page, "No module has been probed yet." in page, "<table" in page) == (True, True, False)
 
 
 def test_probes_are_listed_newest_first_with_a_link_to_their_log(exporter: Exporter) -> None:
-    """Each probe has target, module, verdict and reason; its link leads to the log of this very probe."""
+    """Each probe has target, module, verdict and reason; its link opens its own log."""
     closed = f"127.0.0.1:{free_port()}"
     exporter.get(f"/probe?target={exporter.address}/-/healthy")
     exporter.get(f"/probe?target={closed}&module=connect")
@@ -58,7 +58,7 @@ def test_probes_are_listed_newest_first_with_a_link_to_their_log(exporter: Expor
 
 
 def test_failed_probes_stay_longer_on_the_page(exporter: Exporter) -> None:
-    """A failed probe stays after a hundred newer ones, which have replaced those that succeeded before it."""
+    """A failed probe stays after a hundred newer ones, which replace the successful ones before it."""
     closed = f"127.0.0.1:{free_port()}"
     exporter.get(f"/probe?target={exporter.address}/-/ready")
     exporter.get(f"/probe?target={closed}&module=connect")
@@ -69,7 +69,7 @@ def test_failed_probes_stay_longer_on_the_page(exporter: Exporter) -> None:
 
 
 def test_targets_never_become_markup_and_show_no_password(exporter: Exporter) -> None:
-    """What a request names is shown as text, and the password of a URL is masked."""
+    """A target is shown as text, and the password of a URL is masked."""
     exporter.get("/probe?module=connect&target=%3Cscript%3Ealert(1)%3C/script%3E%1B")
     exporter.get("/probe?target=http://mallory:hunter2-long@127.0.0.1:1/")
     page = exporter.get("/")[1]
@@ -77,8 +77,8 @@ def test_targets_never_become_markup_and_show_no_password(exporter: Exporter) ->
     assert ("hunter2" in page, "mallory" in page) == (False, True)
 
 
-def test_checks_come_before_probes_and_nothing_is_said_of_modules_without_any(tmp_path: Path) -> None:
-    """With checks and modules the page has both, checks first; without modules it has only checks."""
+def test_checks_come_before_probes_and_modules_are_only_mentioned_if_there_are_any(tmp_path: Path) -> None:
+    """With checks and modules, the page has both, checks first; without modules, it has only checks."""
     file = tmp_path / "blackbox.yml"
     file.write_text(MODULES, encoding="utf-8")
     checks = f"checks: [{{name: port, type: tcp, target: '127.0.0.1:{free_port()}'}}]\n"

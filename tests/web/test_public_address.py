@@ -1,4 +1,4 @@
-"""The exporter below a path and behind proxies: every route, link, redirect and discovered target leads to it."""
+"""The exporter below a path and behind proxies: every route, link, redirect and discovered target works."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def walk(start: str) -> dict[str, int]:
 
 
 class Way(NamedTuple):
-    """A way that the path of the external URL and that of the routes can differ."""
+    """Different combinations of the path of the external URL and that of the routes."""
 
     flags: tuple[str, ...]
     route_prefix: str
@@ -89,7 +89,7 @@ WAYS = [
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_link_begins_with_the_path_that_clients_use(tmp_path: Path, way: Way) -> None:
-    """Those of the pages and of the pages about errors, and the redirects; the routes begin with their own path."""
+    """This includes pages about errors, and redirects; the routes begin with their own path."""
     with below(tmp_path, *way.flags, route_prefix=way.route_prefix) as exporter, browser() as client:
         start = f"http://{exporter.address}{way.route_prefix}"
         links = {link for page in PAGES for link in links_of(client.get(f"{start}{page}"))}
@@ -103,15 +103,15 @@ def test_every_link_begins_with_the_path_that_clients_use(tmp_path: Path, way: W
     assert redirects == [f"{way.link_prefix}/", f"{way.link_prefix}/", f"{way.link_prefix}/sd?a=b"]
 
 
-def test_no_template_has_a_link_that_is_not_made_by_the_function() -> None:
-    """A new page cannot omit the prefix; alert terms have complete URLs."""
+def test_every_link_in_a_template_uses_the_function() -> None:
+    """A new page cannot omit the prefix; links of alert terms are complete URLs."""
     templates = (ROOT / "exporter" / "web" / "pages").glob("*.html")
     links = {link for template in templates for link in LINK.findall(template.read_text(encoding="utf-8"))}
     assert [link for link in links if not re.match(r"\{\{ ?(link\(|terms\.)", link)] == []
 
 
 def test_the_root_leads_to_the_prefix_and_nothing_else_is_outside(tmp_path: Path) -> None:
-    """As in Prometheus; other paths are not found, and the text says where everything is."""
+    """As in Prometheus, other paths are not found, and the text names the prefix."""
     with below(tmp_path, "--web.route-prefix=/in", route_prefix="/in") as exporter, browser() as client:
         start = f"http://{exporter.address}"
         answers = [client.get(f"{start}{path}") for path in ("/", "/in")]
@@ -130,7 +130,7 @@ def test_the_root_leads_to_the_prefix_and_nothing_else_is_outside(tmp_path: Path
 def test_every_page_is_found_through_a_proxy(
     tmp_path: Path, flags: tuple[str, ...], route_prefix: str, path: str
 ) -> None:
-    """Whether nginx, as in the README, keeps, removes or replaces the path, each link leads to a page."""
+    """Whether nginx, as in the README, keeps, removes or replaces the path, each link opens a page."""
     (location,) = (block.text for block in blocks("nginx"))
     flags = ("--web.external-url=http://m.example/nyxmon", *flags)
     with below(tmp_path / "exporter", *flags, route_prefix=route_prefix) as exporter:
@@ -155,7 +155,7 @@ def test_every_page_is_found_through_a_proxy(
 def test_discovered_targets_are_reached_as_clients_reach_the_exporter(
     tmp_path: Path, flags: tuple[str, ...], route_prefix: str, target: str | None, labels: tuple[str, str]
 ) -> None:
-    """By the external URL if there is one, otherwise as the request came; the path of the routes is part of it."""
+    """The address is the external URL, or else the requested one; it includes the path of the routes."""
     with run_exporter(tmp_path, CONFIG, *flags, route_prefix=route_prefix) as exporter:
         groups = json.loads(exporter.get(f"{route_prefix}/sd")[1])
     assert [group["targets"] for group in groups] == [[target or exporter.address]] * 2
@@ -181,7 +181,7 @@ def test_prometheus_scrapes_an_exporter_below_a_path(tmp_path: Path, endpoint: s
 
 
 def test_the_health_check_asks_below_the_path(tmp_path: Path) -> None:
-    """It takes the same flags and variables as the server."""
+    """It has the same flags and variables as the server."""
     url = "http://m.example/nyxmon"
     with run_exporter(tmp_path, None, f"--web.external-url={url}", route_prefix="/nyxmon") as exporter:
         address = f"--web.listen-address={exporter.address}"
@@ -213,5 +213,5 @@ def test_generated_alerts_lead_below_the_path(tmp_path: Path) -> None:
 
 
 def test_a_page_without_a_prefix_has_the_path_it_is_given() -> None:
-    """The usual exporter has neither."""
+    """The usual exporter has no prefix."""
     assert (PublicAddress().route("/sd"), PublicAddress().link("/sd")) == ("/sd", "/sd")

@@ -1,4 +1,4 @@
-"""States over HTTP: what the program says about checks whose targets come and go, and about reloads meanwhile."""
+"""States over HTTP: checks whose targets come and go, also during reloads."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_state_begins_with_the_first_run_that_finds_it(tmp_path: Path, port: i
 
 
 def test_a_reload_keeps_the_state_of_a_check_that_stays(tmp_path: Path, port: int) -> None:
-    """Its settings may change; with another target it is another check, and a restart forgets all."""
+    """Its settings may change; with another target, it is another check, and a restart forgets everything."""
     with closed_port() as other, run_exporter(tmp_path, config_of(port)) as exporter:
         first = since(exporter)
         reload(exporter, config_of(port))
@@ -91,7 +91,7 @@ def test_a_reload_keeps_the_state_of_a_check_that_stays(tmp_path: Path, port: in
 
 @pytest.mark.parametrize("path", ["/metrics", "/probe?check=shop"])
 def test_a_result_that_is_given_again_has_the_state_that_it_had(tmp_path: Path, port: int, path: str) -> None:
-    """Within `min_interval` the target is not asked, so nothing is known of another state."""
+    """Within `min_interval`, the target is not asked, so there is no new state."""
     with run_exporter(tmp_path, config_of(port, "min_interval: 1h")) as exporter:
         with listening(port):
             first = since(exporter, path)
@@ -101,7 +101,7 @@ def test_a_result_that_is_given_again_has_the_state_that_it_had(tmp_path: Path, 
 
 
 def test_a_probe_of_a_module_has_no_state(tmp_path: Path, port: int) -> None:
-    """Such a page is shaped as blackbox_exporter's, and a target that anyone names is no check."""
+    """The page has blackbox_exporter's format, and a target of any request is not a check."""
     modules = tmp_path / "blackbox.yml"
     modules.write_text("modules: {tcp_connect: {prober: tcp}}\n", encoding="utf-8")
     with run_exporter(tmp_path, config_of(port), f"--blackbox.config.file={modules}") as exporter:
@@ -111,7 +111,7 @@ def test_a_probe_of_a_module_has_no_state(tmp_path: Path, port: int) -> None:
 
 
 def test_a_failed_run_is_on_the_page_of_its_check_after_many_good_ones(tmp_path: Path, port: int) -> None:
-    """What happened in it can still be read when more runs than are kept have followed it."""
+    """Its details can still be read after more later runs than are kept."""
     with run_exporter(tmp_path, config_of(port), "--history.limit=3") as exporter:
         exporter.get("/metrics")
         with listening(port):

@@ -44,7 +44,7 @@ checks:
 
 
 def status(exporter: Exporter, query: str = "") -> dict[str, Any]:
-    """The document, once it has been found to be as the schema says."""
+    """The document, which matches the schema."""
     code, text = exporter.get(f"/status.json{query}")
     assert code == 200, text
     document: dict[str, Any] = json.loads(text)
@@ -58,7 +58,7 @@ def names(document: dict[str, Any]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
-    """One with a check in each state; `new` has not run."""
+    """An exporter with a check in each state; `new` has not run."""
     with socket.create_server(("127.0.0.1", 0)) as server, closed_port() as closed:
         config = CONFIG.format(listening=server.getsockname()[1], closed=closed)
         environment = {"TOKEN": "s3cret-token"}
@@ -69,13 +69,13 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
 
 
 def test_the_schema_is_sound_and_served(exporter: Exporter) -> None:
-    """What is served is the file that the tests validate with."""
+    """The tests validate with the file that is served."""
     Draft202012Validator.check_schema(VALIDATOR.schema)
     assert exporter.get("/status.schema.json") == (200, SCHEMA.read_text(encoding="utf-8"))
 
 
 def test_the_example_is_such_a_document(exporter: Exporter) -> None:
-    """The documentation shows every key, in the order of real answers."""
+    """The documentation shows every key, in the order of real documents."""
     (block,) = blocks("json", document="exporter/README.md")
     example, real = json.loads(block.text), status(exporter, "?check=down")
     VALIDATOR.validate(example)
@@ -87,7 +87,7 @@ def test_the_example_is_such_a_document(exporter: Exporter) -> None:
 
 
 def test_a_check_in_each_state(exporter: Exporter) -> None:
-    """State and verdict differ in maintenance only, and what is not known is null."""
+    """State and verdict differ only in maintenance, and unknown values are null."""
     document = status(exporter)
     found = {
         check["name"]: (check["state"], check["verdict"], check["reason"], check["maintenance"], check["disabled"])
@@ -106,7 +106,7 @@ def test_a_check_in_each_state(exporter: Exporter) -> None:
 
 
 def test_everything_about_a_failing_check(exporter: Exporter) -> None:
-    """Times are to the second and in order, and the address of the page leads there."""
+    """Times have seconds and are in order, and the address of the page works."""
     document = status(exporter, "?check=down")
     (check,) = document["checks"]
     moments = [datetime.fromisoformat(text) for text in (check["since"], check["last_run"], document["last_scrape"])]
@@ -132,7 +132,7 @@ def test_everything_about_a_failing_check(exporter: Exporter) -> None:
 
 
 def test_names_and_secrets_that_need_care(exporter: Exporter) -> None:
-    """A name is whole and its address is quoted; the secret in the target is masked as on the pages."""
+    """A name is complete and its address is quoted; the secret in the target is masked as on the pages."""
     (check,) = status(exporter, "?check_type=http")["checks"]
     assert check["name"] == "a/b ö & <i>"
     assert check["target"].endswith("/?token=<secret>")
@@ -151,8 +151,8 @@ def test_names_and_secrets_that_need_care(exporter: Exporter) -> None:
         ("?check_type=tcp&status=ok", ["fine"], 6),
     ],
 )
-def test_a_selection(exporter: Exporter, query: str, listed: list[str], counted: int) -> None:
-    """All selected checks are counted, and those in the states asked for are listed."""
+def test_a_selection_limits_the_list(exporter: Exporter, query: str, listed: list[str], counted: int) -> None:
+    """All selected checks are counted, and those in the requested states are listed."""
     document = status(exporter, query)
     assert (names(document), sum(document["counts"].values())) == (listed, counted)
 
@@ -178,7 +178,7 @@ def test_what_cannot_be_selected_is_rejected(exporter: Exporter, query: str, cod
 
 
 def test_a_rejected_reload_is_reported_with_its_problems(tmp_path: Path) -> None:
-    """The old configuration stays, secrets are masked, and the next good reload ends it."""
+    """The old configuration stays, secrets are masked, and the next successful reload removes the report."""
     good = 'checks: [{name: one, type: tcp, target: "127.0.0.1:1"}]\n'
     with run_exporter(tmp_path, good, environment={"TOKEN": "s3cret-token"}) as exporter:
         before = status(exporter)["configuration"]

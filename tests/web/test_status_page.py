@@ -1,4 +1,4 @@
-"""The status page: which checks it shows, in which order, groups and pages, and what it says about them."""
+"""The status page: the listed checks, their order, groups and pages, and the text about them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def tab_texts(reading: Reading) -> list[str]:
 
 
 def test_the_worst_checks_come_first() -> None:
-    """The page begins with failing checks, and ends with good ones."""
+    """The page begins with failing checks, and ends with successful ones."""
     assert check_links(show(four_states())) == ["/checks/down", "/checks/slow", "/checks/new", "/checks/fine"]
 
 
@@ -77,7 +77,7 @@ MAINTENANCE = (SingleWindow(start_timestamp_seconds=NOW_SECONDS - 60, end_timest
 
 
 def test_a_bad_check_in_a_window_is_in_maintenance_and_a_good_one_is_ok() -> None:
-    """It stands after what fails outside of maintenance, has a tab, and is no reason for a title."""
+    """It is listed after other failing checks, has a tab, and does not count in the title."""
     scene = Scene()
     fine, slow, down = (a_check(name, maintenance=MAINTENANCE) for name in ("fine", "slow", "down"))
     scene.add(fine, a_result(fine))
@@ -90,7 +90,7 @@ def test_a_bad_check_in_a_window_is_in_maintenance_and_a_good_one_is_ok() -> Non
 
 
 def test_disabled_checks_are_listed_last() -> None:
-    """They have a tab of their own."""
+    """They have a separate tab."""
     scene = Scene()
     scene.add(a_check("new"))
     reading = show(scene, disabled=[a_check("off")])
@@ -135,13 +135,13 @@ def test_the_page_can_be_limited(view: StatusView, links: list[str]) -> None:
 
 
 def test_the_counts_follow_the_search() -> None:
-    """They count what the text finds, in all states."""
+    """They count the matches in all states."""
     reading = show(four_states(), StatusView(text="team=web", state=State.OK))
     assert tab_texts(reading) == ["1", "all", "0", "failing", "1", "degraded", "0", "ok"]
 
 
 def test_links_keep_what_the_reader_chose() -> None:
-    """A link keeps the other choices, and starts at the first page."""
+    """A link keeps the other choices, and begins with the first page."""
     view = StatusView(text="a&b", labels=(("team", "ö"),), sort=Sort.NAME, page=3, refresh_seconds=30)
     path = "/?status=ok&find=a%26b&sort=name&refresh=30&label.team=%C3%B6"
     assert view.path(state=State.OK) == path
@@ -164,7 +164,7 @@ def test_links_keep_what_the_reader_chose() -> None:
         ("refresh=٣٣", "refresh must be a whole number of seconds from 5 to 3600, or 0 for never"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant_is_rejected(query: str, message: str) -> None:
+def test_bad_requests_are_rejected(query: str, message: str) -> None:
     """The error lists the allowed values."""
     name, _, value = query.partition("=")
     with pytest.raises(BadParameterError) as refused:
@@ -182,12 +182,12 @@ def test_what_cannot_be_meant_is_rejected(query: str, message: str) -> None:
     ],
 )
 def test_checks_can_be_sorted(sort: Sort, names: list[str]) -> None:
-    """Names sort from a on, durations from the longest on; equal ones keep the order of the configuration."""
+    """Names are sorted from a, durations from the longest; equal ones keep the order of the configuration."""
     assert check_links(show(four_states(), StatusView(sort=sort))) == [f"/checks/{name}" for name in names]
 
 
 def test_sorted_by_since_the_newest_state_comes_first() -> None:
-    """The latest change stands above checks that have failed for days."""
+    """The latest change comes before checks that have failed for days."""
     scene = Scene()
     for name, age_seconds in (("old", 7200), ("new", 60), ("middle", 600)):
         check = a_check(name)
@@ -219,7 +219,7 @@ def failing(check: Check, subject: Subject, reason: Reason, observed: str) -> Re
 
 
 def test_causes_are_summed_up_and_lead_to_their_checks() -> None:
-    """Checks that fail in the same way are counted together, most frequent first."""
+    """Checks that fail in the same way are counted together, the most frequent way first."""
     scene = Scene()
     for number in range(3):
         check = a_check(f"down-{number}", target=f"http://{number}.example/")
@@ -239,7 +239,7 @@ def test_causes_are_summed_up_and_lead_to_their_checks() -> None:
 
 
 def test_a_cause_is_short_and_a_good_run_has_none() -> None:
-    """An expectation of any length is cut, so that its link works."""
+    """A long expectation is cut, so that its link works."""
     scene, check = Scene(), a_check("shop")
     subject = Subject(name="x" * 300, kind=ValueKind.TEXT, description="Long")
     scene.add(check, failing(check, subject, Reason.EXPECTATION, ""), a_result(check))
@@ -256,7 +256,7 @@ def test_a_cause_is_short_and_a_good_run_has_none() -> None:
     ],
 )
 def test_an_empty_page_says_how_to_continue(checks: list[Check], view: StatusView, hint: str) -> None:
-    """An empty page says why it is empty and what to do."""
+    """It says why it is empty and what to do."""
     scene = Scene()
     for check in checks:
         scene.add(check)
@@ -276,14 +276,14 @@ def test_an_empty_page_says_how_to_continue(checks: list[Check], view: StatusVie
     ],
 )
 def test_links_to_checks_survive_any_name(name: str, link: str) -> None:
-    """Names may hold slashes, question marks and letters of any script; dots alone would be steps in a path."""
+    """Names may contain slashes, question marks and letters of any script; only dots would be path segments."""
     scene = Scene()
     scene.add(a_check(name))
     assert check_links(show(scene)) == [link]
 
 
 def test_old_results_are_marked_stale() -> None:
-    """A result older than three intervals of its check says so, whatever its verdict."""
+    """A result older than three intervals of its check is marked, whatever its verdict."""
     scene = Scene()
     for name, interval_seconds in (("often", 10.0), ("seldom", 3600.0)):
         check = a_check(name, interval_seconds=interval_seconds)
@@ -294,7 +294,7 @@ def test_old_results_are_marked_stale() -> None:
 
 
 def test_without_a_configured_interval_the_usual_one_counts() -> None:
-    """A check that ran once is taken to run every minute, as Prometheus scrapes by default."""
+    """A check that ran once counts as one that runs every minute, Prometheus' default."""
     scene, check = Scene(), a_check("shop")
     scene.add(check, a_result(check))
     texts = [show(scene, frame=a_frame(now_seconds=time.time() + age)).texts for age in (170, 190)]
@@ -302,7 +302,7 @@ def test_without_a_configured_interval_the_usual_one_counts() -> None:
 
 
 def test_the_page_says_when_checks_ran_last_and_why_a_configuration_was_rejected() -> None:
-    """The first problem of a rejected configuration stands on top, with how many more there are."""
+    """The first problem of a rejected configuration is at the top, with the number of others."""
     scene, check = Scene(), a_check("shop")
     scene.add(check, a_result(check))
     refusal = Refusal(NOW_SECONDS - 60, ("checks.yml:3:5: <b>", "another"))
@@ -339,7 +339,7 @@ def test_many_checks_are_a_small_page_of_the_bad_ones() -> None:
 
 
 def test_a_folded_group_leads_to_its_checks() -> None:
-    """What a group does not show is one link away."""
+    """A link leads to the checks that a group does not show."""
     scene = many(400)
     reading = show(scene, StatusView(group="team"))
     assert "/?status=ok&label.team=team-0" in reading.values("a", "href")

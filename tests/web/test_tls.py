@@ -1,4 +1,4 @@
-"""The server's TLS: versions, suites, curves, client certificates, and bounds that hold for handshakes too."""
+"""The server's TLS: versions, suites, curves, client certificates, and limits that apply to handshakes, too."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ APP = Starlette(
 
 
 class Impatient(BoundedProtocol):
-    """Has limits that a test can wait for."""
+    """Has limits that are short enough for a test."""
 
     request_limit_seconds = 0.5
     response_limit_seconds = 0.3
@@ -108,7 +108,7 @@ def shake_hands(url: str, context: ssl.SSLContext) -> ssl.SSLSocket:
 
 
 def test_requests_are_answered_over_tls(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
-    """The scheme is https; bodies and large pages arrive whole."""
+    """The scheme is https; bodies and large pages arrive completely."""
     url = start()
     assert get(url, client_tls) == "https False"
     with httpx.Client(verify=client_tls, trust_env=False, timeout=20) as client:
@@ -117,7 +117,7 @@ def test_requests_are_answered_over_tls(start: Callable[..., str], client_tls: s
 
 
 def test_the_server_speaks_http_1_1(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
-    """It says so to clients that prefer HTTP/2, and those that offer nothing else are not turned away."""
+    """ALPN says so to clients that prefer HTTP/2, and clients that offer only HTTP/2 are still accepted."""
     url = start()
     for offered, chosen in ((["h2", "http/1.1"], "http/1.1"), (["h2"], None), ([], None)):
         if offered:
@@ -155,14 +155,14 @@ def test_the_server_speaks_http_1_1(start: Callable[..., str], client_tls: ssl.S
 def test_versions_and_suites_are_those_of_the_file(
     start: Callable[..., str], client_tls: ssl.SSLContext, lines: tuple[str, ...], outcome: str
 ) -> None:
-    """A handshake ends in one that both allow, by the preference of the server unless it has none."""
+    """Both sides must allow them; the server's preference decides, unless it has none."""
     with shake_hands(start(*lines), client_tls) as connection:
         assert f"{connection.version()} {(connection.cipher() or ('',))[0]}" == outcome
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
 def test_old_versions_need_a_line_in_the_file(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
-    """TLS 1.1 is turned away, unless min_version allows it."""
+    """TLS 1.1 is rejected unless min_version allows it."""
     client_tls.minimum_version = client_tls.maximum_version = ssl.TLSVersion.TLSv1_1
     client_tls.set_ciphers("DEFAULT:@SECLEVEL=0")
     with pytest.raises(ssl.SSLError, match="protocol version"):
@@ -173,7 +173,7 @@ def test_old_versions_need_a_line_in_the_file(start: Callable[..., str], client_
 
 
 def test_only_the_curves_of_the_file_are_used(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
-    """A client whose only curve is another one is turned away."""
+    """A client with only another curve is rejected."""
     url = start("curve_preferences: [CurveP384, CurveP521]")
     client_tls.set_ecdh_curve("secp521r1")
     shake_hands(url, client_tls).close()
@@ -192,7 +192,7 @@ def present(context: ssl.SSLContext, ca: trustme.CA, *names: str) -> ssl.SSLCont
 
 
 def outcome_of(url: str, context: ssl.SSLContext) -> str:
-    """The answer to a request, or what became of the handshake."""
+    """The response, or the failure of the handshake."""
     try:
         return get(url, context)
     except httpx.TransportError:
@@ -219,7 +219,7 @@ def test_each_policy_for_client_certificates_does_what_it_says(
     trusted: str,
     untrusted: str,
 ) -> None:
-    """Clients without a certificate, with one of a trusted authority, and with one of another."""
+    """Clients have no certificate, one of a trusted authority, or one of another."""
     authorities = [] if client_auth == "NoClientCert" else [f"client_ca_file: {ca_file}"]
     url = start(f"client_auth_type: {client_auth}", *authorities)
     assert outcome_of(url, client_tls) == without
@@ -230,7 +230,7 @@ def test_each_policy_for_client_certificates_does_what_it_says(
 def test_authorities_that_are_not_named_are_those_of_the_system(
     start: Callable[..., str], client_tls: ssl.SSLContext, ca: trustme.CA
 ) -> None:
-    """They have not issued a certificate for a test."""
+    """They have not issued the test's certificate."""
     url = start("client_auth_type: RequireAndVerifyClientCert")
     assert outcome_of(url, present(client_tls, ca, "prometheus.example")) == "refused"
 
@@ -247,7 +247,7 @@ def test_authorities_that_are_not_named_are_those_of_the_system(
     ],
 )
 @pytest.mark.parametrize("client_auth", ["RequireAnyClientCert", "RequireAndVerifyClientCert"])
-def test_a_client_has_to_have_an_allowed_name(
+def test_a_client_must_have_an_allowed_name(
     start: Callable[..., str],
     client_tls: ssl.SSLContext,
     ca: trustme.CA,
@@ -256,7 +256,7 @@ def test_a_client_has_to_have_an_allowed_name(
     outcome: str,
     client_auth: str,
 ) -> None:
-    """One of its alternative names is in the list, literally."""
+    """One of its alternative names must be in the list, literally."""
     url = start(
         f"client_auth_type: {client_auth}",
         f"client_ca_file: {ca_file}",
@@ -288,7 +288,7 @@ def test_with_open_health_the_certificate_is_asked_for_but_not_required(
 
 
 def test_a_request_without_tls_gets_an_error(start: Callable[..., str]) -> None:
-    """Something else than a request is not answered."""
+    """Data that is not a request gets no response."""
     url = start()
     answer = httpx.get(url.replace("https", "http"), trust_env=False)
     assert (answer.status_code, answer.text) == (400, "this port is for HTTPS only\n")
@@ -298,7 +298,7 @@ def test_a_request_without_tls_gets_an_error(start: Callable[..., str]) -> None:
 
 
 def test_sessions_are_not_resumed(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
-    """Every connection is judged anew, by the configuration in force."""
+    """Every connection is verified with the configuration in force."""
     client_tls.maximum_version = ssl.TLSVersion.TLSv1_2
     url = start()
     with shake_hands(url, client_tls) as first:
@@ -316,21 +316,21 @@ def ended(connection: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
-def test_a_handshake_that_does_not_get_on_is_ended(start: Callable[..., str], sent: bytes) -> None:
-    """The time for a request includes its handshake: silent clients and half a ClientHello do not stay."""
+def test_a_stalled_handshake_is_ended(start: Callable[..., str], sent: bytes) -> None:
+    """The time limit of a request includes its handshake: silent clients and half a ClientHello time out."""
     with connect(start(protocol=Impatient)) as connection:
         connection.sendall(sent)
         assert ended(connection)
 
 
 def test_a_silent_client_after_the_handshake_is_dropped(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
-    """As one without TLS is."""
+    """It is treated like one without TLS."""
     with shake_hands(start(protocol=Impatient), client_tls) as connection:
         assert ended(connection)
 
 
 def test_a_client_that_does_not_read_is_dropped(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
-    """The memory of a page is not held for a client that does not take it."""
+    """The memory of a page is released if a client does not read it."""
     with shake_hands(start(protocol=Impatient), client_tls) as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         received = len(connection.recv(1))
@@ -342,14 +342,14 @@ def test_a_client_that_does_not_read_is_dropped(start: Callable[..., str], clien
 
 
 class Crowded(BoundedProtocol):
-    """Has few places, and time enough that nothing else closes a connection."""
+    """Has few places, and timeouts that are long enough not to matter."""
 
     request_limit_seconds = 60.0
     max_connections = 3
 
 
 def test_handshakes_count_as_connections(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
-    """The oldest connection makes room for a client that sends a request."""
+    """The oldest connection is closed for a client that sends a request."""
     url = start(protocol=Crowded)
     with ExitStack() as stack:
         silent = [stack.enter_context(connect(url)) for _ in range(3)]
