@@ -1,4 +1,4 @@
-"""CheckCollector with the real runner, and as prometheus_client sees it."""
+"""CheckCollector with the real runner, and with prometheus_client."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def page_of(collector: CheckCollector) -> str:
 
 
 def test_describing_runs_nothing(provider: BlockingPortalProvider) -> None:
-    """Registering names every family that can come, and no check is run for it."""
+    """Registering lists every possible family, and runs no check."""
     example = Measuring()
     collector = collector_of(provider, check(), example=example)
     registry = CollectorRegistry(auto_describe=False)
@@ -93,7 +93,7 @@ def test_describing_runs_nothing(provider: BlockingPortalProvider) -> None:
 
 @pytest.mark.parametrize("exposition_format", TEXT_FORMATS)
 def test_both_views_show_the_same(exposition_format: Format) -> None:
-    """What prometheus_client prints for the collector is what the page has, byte for byte."""
+    """The collector's output in prometheus_client is byte for byte the page."""
     checks = [check("a", expectations=(STATUS_OK,), labels={"team": "web"}), check("b", phase_histograms=True)]
     began: dict[str, Any] = {"started_timestamp_seconds": 1.7e9}
     expectations = (outcome_of(STATUS_OK, ok=True, value=200.0),)
@@ -105,7 +105,7 @@ def test_both_views_show_the_same(exposition_format: Format) -> None:
 
 
 def test_a_restricted_registry_finds_the_collector(provider: BlockingPortalProvider) -> None:
-    """prometheus_client's own `name[]` works, because the families are described."""
+    """`name[]` of prometheus_client works, because the families are described."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector_of(provider, check(), example=Measuring()))
     page = generate_latest(registry.restricted_registry(["probe_success"])).decode()
@@ -113,7 +113,7 @@ def test_a_restricted_registry_finds_the_collector(provider: BlockingPortalProvi
 
 
 def test_each_collection_is_one_batch(provider: BlockingPortalProvider) -> None:
-    """Counters and histograms live on from collection to collection, gauges are made anew."""
+    """Counters and histograms accumulate over collections; gauges are created anew."""
     collector = collector_of(provider, check("a"), check("b"), example=Measuring())
     for number in (1.0, 2.0):
         values = {sample.name: sample.value for metric in collector.collect() for sample in metric.samples}
@@ -124,7 +124,7 @@ def test_each_collection_is_one_batch(provider: BlockingPortalProvider) -> None:
 
 
 def test_a_page_of_the_real_runner_is_sound(provider: BlockingPortalProvider) -> None:
-    """Promtool and both parsers take a page on which everything can go wrong."""
+    """Promtool and both parsers accept a page on which everything goes wrong."""
     checks = [
         check("fine", expectations=(STATUS_OK,)),
         check("raising", check_type="raising"),
@@ -151,39 +151,39 @@ def test_a_page_of_the_real_runner_is_sound(provider: BlockingPortalProvider) ->
 
 
 def test_checks_cut_off_by_the_budget_have_all_their_series(provider: BlockingPortalProvider) -> None:
-    """A scrape that runs out of time still gives the whole page, in time."""
+    """A scrape that runs out of time still returns the whole page in time."""
     checks = [check(str(number), check_type="never") for number in range(20)]
     collector = collector_of(provider, *checks, budget_seconds=0.1, never=Never())
     began = time.perf_counter()
     metrics = {metric.name: metric for metric in collector.collect()}
-    assert time.perf_counter() - began < 8  # the checks would go on for ten
+    assert time.perf_counter() - began < 8  # the checks would take ten seconds
     assert [sample.value for sample in metrics["probe_success"].samples] == [0.0] * 20
     assert {sample.labels["reason"] for sample in metrics["probe_failure_info"].samples} == {"deadline"}
     assert metrics["nyxmon_batch_deadline_exceeded"].samples[0].value == 20.0
 
 
 def test_a_type_without_executor_is_an_error_of_the_exporter(provider: BlockingPortalProvider) -> None:
-    """The exporter cannot run then, and the scrape must not look like one that worked."""
+    """The exporter cannot run then, and the scrape must not look successful."""
     with pytest.raises(UnknownCheckTypeError, match="nobody"):
         collector_of(provider, check(check_type="nobody")).collect()
 
 
 def test_a_check_without_result_is_a_failed_check() -> None:
-    """A runner of someone else's making that loses a result does not lose the check's series."""
+    """If a custom runner loses a result, the check keeps its series."""
     collector = CheckCollector(Prepared(measured("a")), [check("a"), check("b")], KNOWN)
     outcome = collector.run(1.0)
     assert [(result.check_name, result.reason) for result in outcome.results] == [("a", None), ("b", Reason.RUNNER)]
 
 
 def test_no_checks_are_no_error(provider: BlockingPortalProvider) -> None:
-    """An empty configuration gives a page about the batch alone."""
+    """The page of an empty configuration is only about the batch."""
     page = page_of(collector_of(provider))
     assert samples(page, "nyxmon_batch_checks") == {"nyxmon_batch_checks": "0.0"}
     assert "probe_" not in page
 
 
 class FailingRunner:
-    """A runner that hands over one result and then breaks."""
+    """A runner that delivers one result and then fails."""
 
     def run_all(
         self,
@@ -198,7 +198,7 @@ class FailingRunner:
 
 
 def test_results_before_a_breakdown_are_recorded() -> None:
-    """What had come in when the runner broke is remembered and counted, and the error is raised."""
+    """Results that were delivered before the runner failed are recorded and counted, and the error is raised."""
     records = Records()
     collector = CheckCollector(FailingRunner(), [check("a"), check("b")], KNOWN, records=records)
     with pytest.raises(RuntimeError, match="broken"):
@@ -208,7 +208,7 @@ def test_results_before_a_breakdown_are_recorded() -> None:
 
 
 def test_within_the_minimum_interval_a_result_is_given_again() -> None:
-    """A check that must not run often is left out of the batch; its result says its age and is counted once."""
+    """A check is not run again within its minimum interval; its result has an age and is counted once."""
     rare, often = check("rare", min_interval_seconds=60.0), check("often")
     runner = Prepared(measured("rare", duration_seconds=7.0), measured("often"))
     collector = CheckCollector(runner, [rare, often], KNOWN)
@@ -223,7 +223,7 @@ def test_within_the_minimum_interval_a_result_is_given_again() -> None:
 
 
 def test_after_the_minimum_interval_a_check_runs_again() -> None:
-    """The interval is counted from the beginning of the run, and ends."""
+    """The interval begins with the start of the run."""
     runner = Prepared(measured())
     collector = CheckCollector(runner, [check(min_interval_seconds=0.05)], KNOWN)
     collector.run(1.0)
@@ -234,7 +234,7 @@ def test_after_the_minimum_interval_a_check_runs_again() -> None:
 
 @pytest.mark.parametrize(("result", "again"), [(failed(), False), (failed(reason=Reason.DEADLINE, attempts=0), True)])
 def test_failures_are_given_again_but_not_what_did_not_start(result: Result, again: bool) -> None:
-    """A failed run was a run; one that could not be started asked nothing of the target."""
+    """A failed run counts; a check that could not start did not reach the target, so it runs again."""
     runner = Prepared(result)
     collector = CheckCollector(runner, [check(min_interval_seconds=60.0)], KNOWN)
     collector.run(1.0)
@@ -246,7 +246,7 @@ def test_failures_are_given_again_but_not_what_did_not_start(result: Result, aga
     ("result", "again"), [(failed(), True), (failed(reason=Reason.EXPECTATION), False), (measured(), False)]
 )
 def test_a_failure_is_not_repeated_for_half_a_day(result: Result, again: bool) -> None:
-    """After ten minutes a check that got no answer runs again, however long its minimum interval is."""
+    """After ten minutes, a check that got no response runs again, whatever its minimum interval."""
     records, rare = Records(), check(min_interval_seconds=43200.0)
     (counters,), (states,) = records.counters.of_checks([rare]), records.states.of_checks([rare])
     records.record([(rare, counters, states, result)], None, started=time.monotonic() - 600.0)
@@ -254,7 +254,7 @@ def test_a_failure_is_not_repeated_for_half_a_day(result: Result, again: bool) -
 
 
 def test_a_changed_check_does_not_give_old_results_again() -> None:
-    """After a reload with other settings the minimum interval starts anew."""
+    """After a reload with other settings, the minimum interval starts again."""
     runner, records = Prepared(measured()), Records()
     for timeout_seconds in (1.0, 2.0, 2.0):
         subject = check(min_interval_seconds=60.0, timeout_seconds=timeout_seconds)
@@ -263,7 +263,7 @@ def test_a_changed_check_does_not_give_old_results_again() -> None:
 
 
 def test_blocks_and_metrics_turn_into_each_other() -> None:
-    """A gauge or counter of prometheus_client's is the same block again."""
+    """A gauge or counter of prometheus_client becomes the same block again."""
     (family,) = [each for each in KNOWN.families if each.name == "nyxmon_batch_joined_scrapes_total"]
     block = single(family, 5.0, [("resource", "x")])
     there_and_back = block_of(metric_of(block))

@@ -1,4 +1,4 @@
-"""What is left behind: by a reload nothing of earlier configurations, by a scrape nothing of its batch."""
+"""What is kept after use: nothing of earlier configurations after a reload, nothing of a batch after its scrape."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHECKS, RELOADS = 500, 3
 
 
 def configuration(generation: int, port: int) -> str:
-    """Five hundred checks with a token of their own."""
+    """Five hundred checks with a token each."""
     lines = [
         f"- {{name: check-{number}, type: http, target: 'http://127.0.0.1:{port}/{number}',"
         f" bearer_token: token-{generation}-{number}, timeout: 2s}}"
@@ -39,7 +39,7 @@ def alive(kind: type, *, collect: bool = True) -> int:
 
 
 def test_a_reload_leaves_nothing_of_earlier_configurations(tmp_path: Path) -> None:
-    """After three reloads, each scraped, only the checks in force and their requests are alive."""
+    """After three reloads and scrapes, only the current checks and their requests are alive."""
     file, registry = tmp_path / "checks.yml", ExecutorRegistry.with_builtins()
     before = alive(Check), alive(WireRequest)
     with closed_port() as port:

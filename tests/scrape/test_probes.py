@@ -1,4 +1,4 @@
-"""What is kept of the probes that requests ask for."""
+"""Kept results of probes that requests ask for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_a_check_is_prepared_once_for_each_target_until_a_reload(tmp_path: Path) -> None:
-    """The same request runs what was prepared, whatever its time limit is; after a reload the new module counts."""
+    """The same request reuses the prepared check, whatever its time limit; after a reload, the new module is used."""
     file = tmp_path / "blackbox.yml"
     file.write_text("modules: {http_2xx: {prober: http}}\n", encoding="utf-8")
     live_modules = LiveConfig(lambda: load_modules(file), load_modules(file))

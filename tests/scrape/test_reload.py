@@ -1,4 +1,4 @@
-"""Reloads beside scrapes: nothing is lost, nothing of an earlier configuration comes back, and nothing breaks."""
+"""Reloads during scrapes: nothing is lost, nothing of an earlier configuration returns, and nothing breaks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def service_of(live: Live, *results: str, history: History | None = None) -> Scr
 
 
 def test_reloads_in_a_loop_beside_scrapes() -> None:
-    """Each run of a check that stays is counted once, and no run of a removed or moved check is left."""
+    """Each run of a remaining check is counted once, and no run of a removed or moved check is left."""
     stays, moves, elsewhere, goes = check("stays"), check("moves"), check("moves", target="elsewhere"), check("goes")
     stages = [Config((stays, moves, goes)), Config((elsewhere, stays)), Config((stays,))]
     live, history = Live(*stages[0].checks), History(runs_per_check=SCRAPERS * SCRAPES + 1)
@@ -72,7 +72,7 @@ def test_reloads_in_a_loop_beside_scrapes() -> None:
 def test_a_result_of_an_earlier_configuration_is_not_recorded(
     after: list[Check], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A check that a reload removed or moved while it ran leaves no counter, no run and no line in the log."""
+    """A check that a reload removed or moved while it ran adds no counter, no run and no log line."""
     records = Records(changes=StatusChanges())
     records.retain([check()])
     collector = CheckCollector(Prepared(failed()), [check()], KNOWN, records=records)
@@ -84,7 +84,7 @@ def test_a_result_of_an_earlier_configuration_is_not_recorded(
 
 
 def test_a_result_of_earlier_settings_does_not_replace_the_last_result() -> None:
-    """The minimum interval of the check as it is now goes on when a run with earlier settings ends after it."""
+    """The minimum interval of the current check continues when a run with earlier settings ends after it."""
     records, now = Records(), check(min_interval_seconds=60.0)
     before = CheckCollector(Prepared(measured()), [check(min_interval_seconds=30.0)], KNOWN, records=records)
     records.retain([now])
@@ -96,7 +96,7 @@ def test_a_result_of_earlier_settings_does_not_replace_the_last_result() -> None
 
 
 def test_a_scrape_of_an_earlier_configuration_does_not_bring_its_settings_back() -> None:
-    """What is prepared late for a scrape that began before a reload leaves the new settings of a check alone."""
+    """A scrape that began before a reload, and is prepared late, leaves the new settings of a check alone."""
     records = Records()
     records.retain([check(phase_histograms=True)])
     (counters,) = records.counters.of_checks([check(phase_histograms=False)])
@@ -105,7 +105,7 @@ def test_a_scrape_of_an_earlier_configuration_does_not_bring_its_settings_back()
 
 
 def test_a_reload_happens_before_the_next_scrape() -> None:
-    """The runs of a removed check are gone, and the next page is laid out, as soon as the reload has ended."""
+    """When the reload has ended, the runs of a removed check are gone, and the next page is laid out."""
     live, history = Live(check("stays"), check("goes")), History()
     service = service_of(live, "stays", "goes", history=history)
     service.metrics_page(ScrapeRequest())
@@ -115,7 +115,7 @@ def test_a_reload_happens_before_the_next_scrape() -> None:
 
 
 def test_a_configuration_that_cannot_be_shown_is_rejected(tmp_path: Path) -> None:
-    """When a reload fails in the part about scrapes, the old configuration and its records stay."""
+    """If the scrape's part of a reload fails, the old configuration and its records stay."""
     file, registry = tmp_path / "checks.yml", ExecutorRegistry.with_builtins()
     file.write_text("checks: [{name: one, type: tcp, target: 'a.example:1'}]\n", encoding="utf-8")
     spec = MetricSpec(name="nyxmon_x", help="")
@@ -134,7 +134,7 @@ def test_a_configuration_that_cannot_be_shown_is_rejected(tmp_path: Path) -> Non
 
 
 def test_a_batch_is_still_counted_after_a_reload() -> None:
-    """The numbers of the batch itself do not depend on the configuration."""
+    """The metrics of the batch itself do not depend on the configuration."""
     records = Records()
     records.retain([])
     records.record([], Batch(checks=0, duration_seconds=0.5, budget_seconds=None, http_requests=3), started=0.0)

@@ -1,4 +1,4 @@
-"""ScrapeService: selections, joining, reloads and whole pages, with the real runner."""
+"""ScrapeService: selection, joining, reloads and complete pages, with the real runner."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Gated(Healthy):
 
 @pytest.fixture
 def gated() -> Iterator[Gated]:
-    """An executor whose checks wait for the test; it lets them go at the end."""
+    """An executor whose checks wait for the test; they are released at the end."""
     executor = Gated()
     yield executor
     executor.gate.set()
@@ -76,7 +76,7 @@ def runner(gated: Gated) -> Iterator[AsyncCheckRunner]:
 
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
-    """Threads to scrape from, as the server's."""
+    """Threads that scrape, like the server's."""
     with ThreadPoolExecutor(8) as pool:
         yield pool
 
@@ -95,7 +95,7 @@ def lines(page: Page, name: str = "") -> dict[str, str]:
 
 @contextmanager
 def joined_within(service: ScrapeService, number: int) -> Iterator[None]:
-    """Wait until that many more scrapes have joined a batch."""
+    """Wait until so many more scrapes have joined a batch."""
     counters = service._records.counters.batches.counters
     before = counters[BATCH_JOINED]
     yield
@@ -103,7 +103,7 @@ def joined_within(service: ScrapeService, number: int) -> Iterator[None]:
 
 
 def test_a_whole_page(runner: AsyncCheckRunner, gated: Gated) -> None:
-    """The page has the families in the order of the catalogue, the process at its end, and passes promtool."""
+    """The page has the families in the order of the catalogue, ends with those of the process, and passes promtool."""
     gated.gate.set()
     page = service_of(runner, Live(check("a"), check("b"))).metrics_page(ScrapeRequest())
     text = page.body.decode()
@@ -123,7 +123,7 @@ def test_a_whole_page(runner: AsyncCheckRunner, gated: Gated) -> None:
 
 
 def test_a_page_as_the_client_wants_it(runner: AsyncCheckRunner, gated: Gated) -> None:
-    """Format and compression are those of the request; prometheus_client's strict parser takes the page."""
+    """Format and compression are those of the request; prometheus_client's strict parser accepts the page."""
     gated.gate.set()
     wanted = ScrapeRequest(exposition_format=Format.OPENMETRICS, compress=True)
     page = service_of(runner, Live(check())).metrics_page(wanted)
@@ -133,7 +133,7 @@ def test_a_page_as_the_client_wants_it(runner: AsyncCheckRunner, gated: Gated) -
 
 
 def test_the_exporter_tells_about_itself(runner: AsyncCheckRunner, gated: Gated) -> None:
-    """Version, state of the configuration and number of checks are on the page."""
+    """The page has the version, the state of the configuration and the number of checks."""
     gated.gate.set()
     live = Live(check("a"), check("b"))
     live.last_reload_successful = False
@@ -151,7 +151,7 @@ def test_the_exporter_tells_about_itself(runner: AsyncCheckRunner, gated: Gated)
 
 
 def test_a_probe_page_is_about_one_check_only(runner: AsyncCheckRunner, gated: Gated) -> None:
-    """It has the gauges of the check without its labels, and nothing else; the run counts like any other."""
+    """It has only the gauges of the check, without its labels; the run is counted like any other."""
     gated.gate.set()
     service = service_of(runner, Live(check("a"), check("b")))
     page = service.probe_page("a", ScrapeRequest())
@@ -184,7 +184,7 @@ CHECKS = (
     ],
 )
 def test_a_selection_decides_before_anything_runs(selection: Selection, names: list[str]) -> None:
-    """Values of one kind are alternatives, kinds are all demanded; what is not selected is not run."""
+    """Values of one kind are alternatives, and all kinds must match; other checks do not run."""
     prepared = Prepared(*(measured(each.name) for each in CHECKS))
     service = service_of(prepared, Live(*CHECKS))
     page = lines(service.metrics_page(ScrapeRequest(selection=selection)), "probe_success")
@@ -204,7 +204,7 @@ def test_a_selection_decides_before_anything_runs(selection: Selection, names: l
     ],
 )
 def test_a_selection_of_the_unknown_is_rejected(selection: Selection, error: type[Exception], message: str) -> None:
-    """A check or type nobody knows is an error before anything runs, rather than an empty page."""
+    """An unknown check or type is an error before anything runs, rather than an empty page."""
     prepared = Prepared()
     with pytest.raises(error) as caught:
         service_of(prepared, Live(*CHECKS)).metrics_page(ScrapeRequest(selection=selection))
@@ -212,7 +212,7 @@ def test_a_selection_of_the_unknown_is_rejected(selection: Selection, error: typ
 
 
 def test_a_probe_of_the_unknown_is_rejected() -> None:
-    """The page of a check that is not configured is an error."""
+    """The page of an unknown check is an error."""
     prepared = Prepared()
     with pytest.raises(UnknownCheckNameError, match="no check is named 'nobody'"):
         service_of(prepared, Live(*CHECKS)).probe_page("nobody", ScrapeRequest())
@@ -220,7 +220,7 @@ def test_a_probe_of_the_unknown_is_rejected() -> None:
 
 
 def test_names_filter_the_page_but_not_the_run() -> None:
-    """`name[]` shows a part of the page; all selected checks are run for it."""
+    """`name[]` shows a part of the page; all selected checks run for it."""
     prepared = Prepared(*(measured(each.name) for each in CHECKS))
     names = frozenset(["nyxmon_batch_checks", "process_start_time_seconds"])
     page = service_of(prepared, Live(*CHECKS)).metrics_page(ScrapeRequest(names=names))
@@ -229,7 +229,7 @@ def test_names_filter_the_page_but_not_the_run() -> None:
 
 
 def test_scrapes_of_the_same_join(runner: AsyncCheckRunner, gated: Gated, threads: ThreadPoolExecutor) -> None:
-    """Scrapes that overlap are answered from one batch, each in its own format, and the run is counted once."""
+    """Overlapping scrapes get one batch, each in its own format, and the run is counted once."""
     service = service_of(runner, Live(check("a"), check("b")))
     first = threads.submit(service.metrics_page, ScrapeRequest())
     wait_until(lambda: gated.started == 2)
@@ -253,7 +253,7 @@ def test_scrapes_of_the_same_join(runner: AsyncCheckRunner, gated: Gated, thread
 
 
 def test_a_scrape_in_a_hurry_does_not_join(runner: AsyncCheckRunner, gated: Gated, threads: ThreadPoolExecutor) -> None:
-    """A batch that may end later than the scrape must is not waited for."""
+    """A scrape does not wait for a batch that may end after the scrape's deadline."""
     service = service_of(runner, Live(check()))
     patient = threads.submit(service.metrics_page, ScrapeRequest(budget_seconds=60.0))
     wait_until(lambda: gated.started == 1)
@@ -269,7 +269,7 @@ def test_a_scrape_in_a_hurry_does_not_join(runner: AsyncCheckRunner, gated: Gate
 def test_different_selections_run_independently(
     runner: AsyncCheckRunner, gated: Gated, threads: ThreadPoolExecutor
 ) -> None:
-    """A scrape of some checks does not wait for a scrape of others, and a probe is a scrape of its own."""
+    """Scrapes of different checks do not wait for each other, and a probe is a separate scrape."""
     service = service_of(runner, Live(check("a"), check("b")))
     futures = [
         threads.submit(service.metrics_page, request("a")),
@@ -283,7 +283,7 @@ def test_different_selections_run_independently(
 
 
 def test_a_scrape_after_the_batch_runs_anew(runner: AsyncCheckRunner, gated: Gated) -> None:
-    """Only a batch under way is joined; nothing is cached."""
+    """Only a running batch is joined; no result is cached."""
     gated.gate.set()
     service = service_of(runner, Live(check()))
     for _ in range(3):
@@ -292,7 +292,7 @@ def test_a_scrape_after_the_batch_runs_anew(runner: AsyncCheckRunner, gated: Gat
 
 
 class Breaking:
-    """A runner that breaks once it is let go."""
+    """A runner that fails once it is released."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -312,7 +312,7 @@ class Breaking:
 
 
 def test_a_broken_batch_fails_all_that_joined(threads: ThreadPoolExecutor) -> None:
-    """When the exporter itself cannot run, every scrape that waited is told, and the next one tries again."""
+    """If the exporter itself cannot run, every waiting scrape gets an error, and the next one tries again."""
     breaking = Breaking()
     service = service_of(breaking, Live(check()))
     first = threads.submit(service.metrics_page, ScrapeRequest())
@@ -329,7 +329,7 @@ def test_a_broken_batch_fails_all_that_joined(threads: ThreadPoolExecutor) -> No
 
 
 def test_a_reload_drops_what_is_gone_and_keeps_what_stays(runner: AsyncCheckRunner, gated: Gated) -> None:
-    """After a reload series, totals and history of removed checks are gone; those of others go on."""
+    """Series, totals and history of removed checks disappear; those of others continue."""
     gated.gate.set()
     live = Live(check("stays"), check("goes"))
     service = service_of(runner, live)
@@ -344,7 +344,7 @@ def test_a_reload_drops_what_is_gone_and_keeps_what_stays(runner: AsyncCheckRunn
 
 
 def test_a_reload_during_a_scrape(runner: AsyncCheckRunner, gated: Gated, threads: ThreadPoolExecutor) -> None:
-    """A scrape under way keeps its configuration; a new one does not join it, and old checks leave no trace."""
+    """A running scrape keeps its configuration; a new one does not join it, and old checks leave nothing behind."""
     live = Live(check("old"))
     service = service_of(runner, live)
     before = threads.submit(service.metrics_page, ScrapeRequest())
@@ -362,7 +362,7 @@ def test_a_reload_during_a_scrape(runner: AsyncCheckRunner, gated: Gated, thread
 
 
 def test_time_to_write_the_page_is_set_aside() -> None:
-    """What writing took the last time is taken off the budget of the checks, but never more than a fifth."""
+    """The time that the last page took is subtracted from the checks' budget, but at most a fifth of it."""
     budgets: list[float] = []
 
     class Noting(Prepared):
@@ -388,7 +388,7 @@ def test_time_to_write_the_page_is_set_aside() -> None:
 
 
 def test_many_selections_do_not_fill_the_memory() -> None:
-    """A stranger who tries all selections gets his pages, but little is kept of them."""
+    """A client that tries all selections gets its pages, but few of them are kept."""
     checks = [check(str(number)) for number in range(30)]
     service = service_of(Prepared(), Live(*checks))
     for first in range(30):
@@ -400,7 +400,7 @@ def test_many_selections_do_not_fill_the_memory() -> None:
 
 
 def test_a_configuration_larger_than_the_bound_is_prepared_once(runner: AsyncCheckRunner) -> None:
-    """The choice that is asked for stays prepared, however large."""
+    """The requested selection stays prepared, however large."""
     service = service_of(runner, Live(*(check(str(number)) for number in range(2000))))
     assert service._prepared.choose(Selection()) is service._prepared.choose(Selection())
     assert service._prepared.choose_one("7") is service._prepared.choose_one("7")
@@ -408,7 +408,7 @@ def test_a_configuration_larger_than_the_bound_is_prepared_once(runner: AsyncChe
 
 @pytest.mark.parametrize("limits", ["", "Max open files            unlimited            unlimited            files\n"])
 def test_an_odd_proc_does_not_cost_the_page(tmp_path: Path, limits: str) -> None:
-    """Where the facts about the process cannot be read, the page comes without them."""
+    """If the metrics of the process cannot be read, the page has none."""
     (tmp_path / "stat").write_text("btime 1\n")
     (tmp_path / "self" / "fd").mkdir(parents=True)
     (tmp_path / "self" / "stat").write_text("1 (x) " + " ".join(map(str, range(50))))
@@ -420,7 +420,7 @@ def test_an_odd_proc_does_not_cost_the_page(tmp_path: Path, limits: str) -> None
 
 
 def test_an_unfit_plugin_is_rejected_at_start() -> None:
-    """A check type whose metrics cannot be shown stops the program before it serves anything."""
+    """A check type with invalid metrics stops the program before it serves."""
     unfit = CheckType(
         name="mine", description="", executor=lambda _: Healthy(), metrics=(MetricSpec(name="nyxmon_x", help=""),)
     )
@@ -430,7 +430,7 @@ def test_an_unfit_plugin_is_rejected_at_start() -> None:
 
 
 def test_overlapping_scrapes_of_everything(runner: AsyncCheckRunner, gated: Gated, threads: ThreadPoolExecutor) -> None:
-    """Many scrapes at once, of all sorts and during reloads, all get sound pages, and no run is counted twice."""
+    """Many concurrent scrapes of all kinds, with reloads, get valid pages, and no run is counted twice."""
     gated.gate.set()
     checks = tuple(check(f"check {number}", phase_histograms=True) for number in range(20))
     live = Live(*checks)

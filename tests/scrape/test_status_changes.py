@@ -1,4 +1,4 @@
-"""The log has one line when a check begins to fail and one when it is ok again, with the time in between."""
+"""The log has a line when a check starts to fail and one when it recovers, with the time in between."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def record(records: Records, check: Check, result: Result) -> None:
 
 
 def told(caplog: pytest.LogCaptureFixture, *results: Result, forget: bool = False) -> list[tuple[str, str]]:
-    """What is logged about these results, of runs that begin one minute after another."""
+    """The log lines for these results, of runs that begin a minute apart."""
     records = Records(changes=StatusChanges())
     with caplog.at_level(logging.INFO):
         for minute, result in enumerate(results):
@@ -41,12 +41,12 @@ def told(caplog: pytest.LogCaptureFixture, *results: Result, forget: bool = Fals
 
 
 def test_a_check_that_is_well_is_not_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
-    """Checks that always succeed are not logged."""
+    """A check that always succeeds is not logged."""
     assert told(caplog, WELL, WELL) == []
 
 
 def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Failing, failing in another way, being degraded and being well again each make one line."""
+    """Failing, failing in another way, becoming degraded and recovering cause a line each."""
     assert told(caplog, REFUSED, REFUSED, LATE, SLOW, SLOW, WELL, WELL, WELL, REFUSED, WELL) == [
         ("WARNING", "check shop is failing: connect_refused: connection refused"),
         ("WARNING", "check shop is failing: timeout: no answer within 5 s"),
@@ -58,7 +58,7 @@ def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_check_that_was_removed_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
-    """A check that returns in a later configuration is logged again."""
+    """A check that returns in a later configuration is logged anew."""
     assert (
         told(caplog, REFUSED, REFUSED, forget=True)
         == [("WARNING", "check shop is failing: connect_refused: connection refused")] * 2
@@ -66,7 +66,7 @@ def test_a_check_that_was_removed_is_forgotten(caplog: pytest.LogCaptureFixture)
 
 
 def test_a_failure_in_maintenance_is_information(caplog: pytest.LogCaptureFixture) -> None:
-    """It is a warning once the window is over, and being well in maintenance is not worth a line."""
+    """It becomes a warning once the window is over, and a recovery in maintenance is not logged."""
     window = SingleWindow(start_timestamp_seconds=0.0, end_timestamp_seconds=time() + 3600)
     records = Records(changes=StatusChanges())
     with caplog.at_level(logging.INFO):
