@@ -1,4 +1,4 @@
-"""Check types that block: in threads when they say so, and named in the log when they do not."""
+"""Check types that block: in threads if they declare it, and named in the log otherwise."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PHASES = MetricSpec(
 
 
 class Blocking:
-    """Blocks as the target says: `fine`, `refuse`, `exit`, or waits until the test is over."""
+    """Blocks as the target says: `fine`, `refuse`, `exit`, or waits until the end of the test."""
 
     release = threading.Event()
     closed: ClassVar[list[str]] = []
@@ -80,7 +80,7 @@ def check_of(target: str, name: str = "a", timeout_seconds: float = 0.3) -> Chec
 
 
 def test_a_blocking_type_runs_in_a_thread_that_the_exporter_owns() -> None:
-    """It measures phases and is closed in a thread, too, and the loop stays free."""
+    """It measures phases and is closed in a thread, too, and the loop is not blocked."""
     result = run_check(check_of("fine"), BLOCKING)
     assert (result.status, result.log[0].message) == (ResultStatus.OK, "working")
     assert 0.01 < measured(result)["probe_blocking_duration_seconds{work}"] < 0.3
@@ -119,7 +119,7 @@ def test_the_executor_of_a_blocking_type_is_made_once_and_in_a_thread() -> None:
 
 
 def test_an_executor_that_is_made_too_late_is_closed() -> None:
-    """A constructor that hangs until the batch is over costs only its own checks, and leaves nothing open."""
+    """A constructor that hangs until the batch is over fails only its own checks, and leaves nothing open."""
 
     class Late(Blocking):
         def __init__(self) -> None:
@@ -198,7 +198,7 @@ class Rude:
 
 
 def test_a_type_that_blocks_the_loop_is_named_with_how_long(caplog: pytest.LogCaptureFixture) -> None:
-    """The log says which type blocked the loop, in which check and where, and for how many seconds."""
+    """The log names the type that blocked the loop, the check, the place, and the number of seconds."""
     rude = CheckType(name="rude", description="Blocks", executor=lambda context: Rude())
     with ExitStack() as stack, caplog.at_level(logging.WARNING, logger="exporter.runner.watch"):
         runner = stack.enter_context(warm_runner(rude))
@@ -210,7 +210,7 @@ def test_a_type_that_blocks_the_loop_is_named_with_how_long(caplog: pytest.LogCa
 
 
 def test_a_type_that_should_be_declared_blocking_is_told() -> None:
-    """A plain `execute` without the declaration fails with a sentence that names both ways out."""
+    """A plain `execute` without the declaration fails with a sentence that names both remedies."""
     plain = CheckType(name="blocking", description="Blocks", executor=lambda context: Blocking())
     result = run_check(check_of("done"), plain)
     assert result.detail == "the executor of type blocking must have an `async def execute`, or be declared blocking"

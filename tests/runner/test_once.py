@@ -1,4 +1,4 @@
-"""Single checks from Python: what a configuration would add is added, and what it would reject is rejected."""
+"""Single checks from Python: they are completed, and rejected, as in a configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_a_check_made_in_python_is_judged_as_in_a_configuration() -> None:
-    """A status of 500 fails a check that says nothing about the status, with the same sentence both ways."""
+    """A status of 500 fails a check without an expectation about the status, with the same sentence in both cases."""
     with serve(answer(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")) as server:
         url = f"http://{server.target}/"
         made = run_check(Check(name="shop", check_type="http", target=url))
@@ -28,7 +28,7 @@ def test_a_check_made_in_python_is_judged_as_in_a_configuration() -> None:
 
 
 def test_a_check_of_a_given_type_is_run() -> None:
-    """A test of a plugin needs its type and a check, and finds the default settings filled in."""
+    """A test of a plugin passes its type and a check, and the default settings are filled in."""
     result = run_check(Check(name="a", check_type="greeting", target="world"), GREETING)
     assert (result.status, [one[:2] for one in result.measurements]) == (ResultStatus.OK, [(LETTERS, 11)])
 

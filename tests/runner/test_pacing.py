@@ -1,4 +1,4 @@
-"""Starts keep the pace that the event loop can bear, and the pace is learned."""
+"""Starts keep a pace that the event loop can handle, and the pace is learned."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def workload(check_seconds: float = 0.0, handshake_seconds: float = 0.0) -> Work
 
 
 async def starts(pacer: Pacer, count: int) -> list[float]:
-    """Have as many checks wait at once; gives when each went on, from the asking."""
+    """Let this many checks wait at once; return the seconds until each one continued."""
     asked = perf_counter()
 
     async def one() -> float:
@@ -28,22 +28,22 @@ async def starts(pacer: Pacer, count: int) -> list[float]:
 
 
 async def test_starts_leave_the_loop_the_time_that_answers_take() -> None:
-    """A hundred checks of two milliseconds each do not start in less than the two hundred that they will take."""
+    """A hundred checks of two milliseconds each do not start within less than the two hundred that they will take."""
     assert max(await starts(Pacer(workload(0.002)), 100)) > 0.19
 
 
 async def test_few_checks_are_further_apart() -> None:
-    """Four checks of five milliseconds start ten apart, so that none waits for another."""
+    """Four checks of five milliseconds start ten milliseconds apart, so none waits for another."""
     assert max(await starts(Pacer(workload(0.005), checks=4), 4)) > 0.022
 
 
 async def test_checks_that_cost_nothing_start_without_pause() -> None:
-    """Where the loop has nothing to do, a thousand checks wait for each other only."""
+    """If the loop has nothing to do, a thousand checks start without pauses."""
     assert max(await starts(Pacer(workload()), 1000)) < 2
 
 
 async def test_everyone_gets_a_turn_in_the_order_of_asking() -> None:
-    """Nobody overtakes, and each wait is told."""
+    """No check overtakes another, and each wait is recorded."""
     pacer = Pacer(workload(0.001))
     times = await starts(pacer, 50)
     assert times == sorted(times)
@@ -51,7 +51,7 @@ async def test_everyone_gets_a_turn_in_the_order_of_asking() -> None:
 
 
 async def test_idle_time_is_not_saved_up() -> None:
-    """After a pause checks are paced as before it, instead of all at once."""
+    """After a pause, checks are paced as before it, instead of starting all at once."""
     pacer = Pacer(workload(0.002))
     await starts(pacer, 1)
     await asyncio.sleep(0.3)
@@ -59,7 +59,7 @@ async def test_idle_time_is_not_saved_up() -> None:
 
 
 async def test_handshakes_have_a_pace_of_their_own() -> None:
-    """A turn for a handshake reserves what handshakes cost, and is counted."""
+    """A turn for a handshake reserves the cost of handshakes, and is counted."""
     pacer = Pacer(workload(0.0, 0.05))
     began = perf_counter()
     for _ in range(3):
@@ -83,7 +83,7 @@ async def test_handshakes_have_a_pace_of_their_own() -> None:
 def test_learns_what_checks_cost(
     busy_seconds: float, checks: int, handshakes: int, learned: tuple[float, float]
 ) -> None:
-    """A batch moves what is known halfway to what it took; a small one less, an incredible one not beyond bounds."""
+    """A batch moves the estimate halfway to its cost; a small one less, and an incredible one only to the bounds."""
     work = workload(0.001, 0.004)
     work.learn(busy_seconds, checks, handshakes)
     assert (work.check_seconds, work.handshake_seconds) == pytest.approx(learned)

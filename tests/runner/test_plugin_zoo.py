@@ -1,4 +1,4 @@
-"""Nothing a check type does spoils more than its own check: a zoo of them beside a healthy neighbour."""
+"""No fault of a check type affects more than its own check: faulty types beside a healthy neighbour."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CONFIG = (
 
 
 class Verdict(NamedTuple):
-    """What a check came to; `detail` is the beginning of it."""
+    """The result of a check; `detail` is its beginning."""
 
     status: str
     reason: str | None = None
@@ -133,13 +133,13 @@ EXPECTED: dict[str, Verdict] = {
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
-    """An exporter with the whole zoo that has been scraped twice."""
+    """An exporter with all faulty types that has been scraped twice."""
     with run_exporter(tmp_path_factory.mktemp("zoo"), CONFIG) as exporter:
         yield exporter
 
 
 def test_every_animal_comes_to_a_verdict_of_its_own(tmp_path: Path) -> None:
-    """`run` reports each check with a reason and one sentence, in JSON that parses, and shows no traceback."""
+    """`run` reports each check with a reason and one sentence, in valid JSON, and prints no traceback."""
     (tmp_path / "checks.yml").write_text(CONFIG, encoding="utf-8")
     outcome = run_command("run", "--config.file=checks.yml", "--output=json", "--log.level=error", directory=tmp_path)
     results = {result["check"]: result for result in json.loads(outcome.stdout)["results"]}
@@ -155,7 +155,7 @@ def test_every_animal_comes_to_a_verdict_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_table_of_the_zoo_is_whole(tmp_path: Path) -> None:
-    """`run` prints a line for every check, whatever its detail holds."""
+    """`run` prints one line per check, whatever its detail contains."""
     (tmp_path / "checks.yml").write_text(CONFIG, encoding="utf-8")
     outcome = run_command("run", "--config.file=checks.yml", "--log.level=error", directory=tmp_path)
     assert (outcome.status, "Traceback" in outcome.stderr) == (1, False)
@@ -164,7 +164,7 @@ def test_a_table_of_the_zoo_is_whole(tmp_path: Path) -> None:
 
 
 def test_every_page_about_the_zoo_is_whole(zoo: Exporter) -> None:
-    """Scrapes are parsable with every check's series, and so are the pages for people; the neighbour is well."""
+    """Scrapes can be parsed and have every check's series, and so do the pages for people; the neighbour is healthy."""
     zoo.get("/metrics")
     status, page = zoo.get("/metrics")
     samples = (sample for family in parsed(page) for sample in family.samples)
@@ -192,7 +192,7 @@ def test_every_page_about_the_zoo_is_whole(zoo: Exporter) -> None:
     ],
 )
 def test_a_type_that_ends_the_loop_costs_its_batch_alone(tmp_path: Path, target: str, reason: str, shown: str) -> None:
-    """What had answered keeps its result, and the next batch runs on a new loop; the process stays healthy."""
+    """Finished checks keep their results, and the next batch runs on a new loop; the process stays healthy."""
     config = (
         f"plugins: ['tests.servers.zoo:ZOO', 'tests.servers.zoo:LOOP']\nchecks:\n{NEIGHBOUR}"
         f"- {{name: bad, type: loop, target: {target}}}\n"
@@ -224,7 +224,7 @@ DEFIANT = "plugins: ['tests.servers.zoo:ZOO', 'tests.servers.zoo:LITTER']\ncheck
 
 
 def scrape_within(exporter: Exporter, timeout_seconds: float) -> tuple[str, float]:
-    """Scrape with Prometheus' timeout; the page and how many seconds were left of it."""
+    """Scrape with Prometheus' timeout; return the page and the seconds left."""
     headers = {"X-Prometheus-Scrape-Timeout-Seconds": str(timeout_seconds)}
     with httpx.Client(trust_env=False, timeout=60) as client:
         client.get(f"http://{exporter.address}/sd")
@@ -250,7 +250,7 @@ def reasons_on(page: str) -> dict[str, str]:
 def test_a_page_is_in_time_while_a_type_blocks_the_loop(
     tmp_path: Path, target: str, reasons: list[str], timeout_seconds: float
 ) -> None:
-    """What had answered keeps its result; the exporter is not ready meanwhile, says who blocks, and recovers."""
+    """Finished checks keep their results; the exporter is not ready, names the blocking type, and recovers."""
     with run_exporter(tmp_path, BLOCKING + BLOCKER.format(target)) as exporter:
         page, left_seconds = scrape_within(exporter, timeout_seconds)
         assert left_seconds > 0.1
@@ -266,7 +266,7 @@ def test_a_page_is_in_time_while_a_type_blocks_the_loop(
 
 
 def test_a_page_is_in_time_while_an_executor_of_a_batch_that_was_cut_off_does_not_close(tmp_path: Path) -> None:
-    """Closing is not waited for beyond the time of the scrape, and counts as failed."""
+    """Closing does not take longer than the time of the scrape, and counts as failed."""
     with serve(keep_silent) as silent:
         config = BLOCKING + CLOSING + NEVER_DONE % silent.target
         with run_exporter(tmp_path, config) as exporter:
@@ -278,7 +278,7 @@ def test_a_page_is_in_time_while_an_executor_of_a_batch_that_was_cut_off_does_no
 
 
 def test_a_page_is_in_time_while_a_type_ignores_its_cancellation(tmp_path: Path) -> None:
-    """A check that is left behind costs the page no time, and is skipped as stuck afterwards."""
+    """A check that is left behind does not delay the page, and is skipped as stuck afterwards."""
     config = DEFIANT + "- {name: bad, type: litter, target: defiant}\n"
     with run_exporter(tmp_path, config) as exporter:
         for reason in ("deadline", "stuck"):
@@ -290,7 +290,7 @@ def test_a_page_is_in_time_while_a_type_ignores_its_cancellation(tmp_path: Path)
 
 @pytest.mark.parametrize("litter", ["thread", "executor-thread", "child", "task", "defiant", "block", "atexit"])
 def test_a_stop_waits_for_nothing_that_a_type_has_left(tmp_path: Path, litter: str) -> None:
-    """SIGTERM ends the process with 0 within its grace, whatever runs on."""
+    """SIGTERM ends the process with 0 within its grace, whatever still runs."""
     config = DEFIANT + f"- {{name: bad, type: litter, target: {litter}}}\n"
     with run_exporter(tmp_path, config) as exporter:
         scrape_within(exporter, 1.0)
@@ -303,7 +303,7 @@ def test_a_stop_waits_for_nothing_that_a_type_has_left(tmp_path: Path, litter: s
 
 @pytest.mark.parametrize("litter", ["thread", "executor-thread", "child", "task", "defiant", "block", "atexit"])
 def test_run_waits_for_nothing_that_a_type_has_left(tmp_path: Path, litter: str) -> None:
-    """`run` ends when its results are printed."""
+    """`run` ends when its results have been printed."""
     config = DEFIANT + f"- {{name: bad, type: litter, target: {litter}}}\n"
     (tmp_path / "checks.yml").write_text(config, encoding="utf-8")
     started = time.perf_counter()

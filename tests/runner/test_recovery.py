@@ -1,4 +1,4 @@
-"""What is left after scrapes that went wrong: nothing."""
+"""Scrapes that went wrong leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the registry remembers for the process and what it makes for one batch."""
+"""The registry's contents for the process, and its executors for one batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_registered_types_are_listed_in_order() -> None:
 
 
 def test_an_unknown_type_names_what_is_known() -> None:
-    """The error carries the type asked for and the registered ones, for the message and for code."""
+    """The error has the requested type and the registered ones, in its message and as attributes."""
     registry = ExecutorRegistry()
     registry.register("dns", Healthy())
     registry.register("http", Healthy())
@@ -33,7 +33,7 @@ def test_an_unknown_type_names_what_is_known() -> None:
 
 
 def test_an_instance_is_given_as_it_was_registered() -> None:
-    """A registered instance is the executor of its type, in a batch and outside of one."""
+    """A registered instance is the executor of its type, in a batch and outside."""
     mine = Healthy()
     registry = ExecutorRegistry()
     registry.register("mine", mine)
@@ -42,7 +42,7 @@ def test_an_instance_is_given_as_it_was_registered() -> None:
 
 
 def test_registering_again_replaces_a_built_in_type() -> None:
-    """A type can be taken over by another executor, built-in or not."""
+    """Another executor can replace that of any type, built-in or not."""
     mine = Healthy()
     registry = ExecutorRegistry.with_builtins()
     registry.register("http", mine)
@@ -85,7 +85,7 @@ async def test_closing_a_batch_closes_what_it_made_and_nothing_else() -> None:
 
 
 async def test_one_closing_that_fails_and_one_that_hangs_hold_up_no_other() -> None:
-    """Closings run side by side in a bounded time, and each says how it went."""
+    """Closings run concurrently in a bounded time, and each has a result."""
     registry = ExecutorRegistry()
     registry.register_factory("failing", lambda _: FailingToClose())
     hanging = NeverClosing()

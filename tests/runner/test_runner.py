@@ -1,4 +1,4 @@
-"""The promises of AsyncCheckRunner, shown with executors that do what executors do at their worst."""
+"""The promises of AsyncCheckRunner, shown with executors that misbehave in every way."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run(
     budget_seconds: float | None = None,
     buffer_size: int = 100,
 ) -> tuple[dict[str, Result], Batch]:
-    """Run one batch and give the results by name, having made sure that there is exactly one of each."""
+    """Run one batch and return the results by name, after making sure that each has exactly one."""
     results: list[Result] = []
     runner = AsyncCheckRunner(provider, registry, buffer_size=buffer_size)
     batch = runner.run_all(checks, results.append, budget_seconds=budget_seconds)
@@ -80,7 +80,7 @@ def run(
 def test_every_check_yields_exactly_one_result_for_any_stream_buffer(
     provider: BlockingPortalProvider, count: int, buffer_size: int
 ) -> None:
-    """Each check of a batch of any size is answered once, whatever the size of the stream."""
+    """Each check has one result, whatever the size of the batch and of the stream."""
     names = Counter[str]()
     runner = AsyncCheckRunner(provider, registry_of_factories(fine=lambda _: Healthy()), buffer_size=buffer_size)
     batch = runner.run_all(checks_of("fine", count), lambda result: names.update([result.check_name]))
@@ -90,7 +90,7 @@ def test_every_check_yields_exactly_one_result_for_any_stream_buffer(
 
 
 def test_an_unknown_type_is_refused_before_anything_starts(provider: BlockingPortalProvider) -> None:
-    """A batch with a type that has no executor raises, and no other check of it has run."""
+    """A batch with a type without executor raises an error before any of its checks has run."""
     defiant = Defiant()
     runner = AsyncCheckRunner(provider, registry_of(known=defiant))
     with pytest.raises(UnknownCheckTypeError) as caught:
@@ -100,7 +100,7 @@ def test_an_unknown_type_is_refused_before_anything_starts(provider: BlockingPor
 
 
 def test_results_arrive_while_other_checks_still_run(provider: BlockingPortalProvider) -> None:
-    """A fast check's result is handed over before a slow one of the same batch, which waits for that, has ended."""
+    """A fast check's result is delivered before a slow one, which waits for that, has ended."""
     arrivals: list[tuple[str, Reason | None]] = []
     slow = Defiant()
 
@@ -114,7 +114,7 @@ def test_results_arrive_while_other_checks_still_run(provider: BlockingPortalPro
 
 
 def test_the_callback_runs_off_the_event_loop_and_not_in_the_callers_thread(provider: BlockingPortalProvider) -> None:
-    """A slow callback delays neither the loop nor the checks: it runs in a worker thread."""
+    """A slow callback in its worker thread delays neither the loop nor the checks."""
     threads: set[str] = set()
     runner = AsyncCheckRunner(provider, registry_of(fine=Healthy()))
     runner.run_all(checks_of("fine", 3), lambda _: threads.add(threading.current_thread().name))
@@ -123,7 +123,7 @@ def test_the_callback_runs_off_the_event_loop_and_not_in_the_callers_thread(prov
 
 
 def test_an_exception_of_the_callback_ends_the_batch_and_reaches_the_caller(provider: BlockingPortalProvider) -> None:
-    """What result_received raises comes out of run_all, after the executors have been closed."""
+    """An exception of result_received is raised by run_all, after the executors have been closed."""
     made: list[Never] = []
 
     def make(_: object) -> Never:
@@ -144,7 +144,7 @@ RUBBISH: list[object] = [None, 0, "ok", {"status": "ok"}, ResultStatus.OK]
 
 @pytest.mark.parametrize("rubbish", RUBBISH, ids=repr)
 def test_rubbish_instead_of_a_result_is_an_internal_failure(provider: BlockingPortalProvider, rubbish: object) -> None:
-    """An executor that gives back anything but a Result fails its own check and no other."""
+    """An executor that returns anything but a Result fails only its own check."""
     registry = registry_of(bad=Giving(rubbish), fine=Healthy())
     results, _ = run(provider, registry, [*checks_of("bad", 1), *checks_of("fine", 20)])
     assert results["bad-0"].reason is Reason.INTERNAL
@@ -168,7 +168,7 @@ ERRORS = [
 def test_whatever_an_executor_raises_costs_no_other_check_its_result(
     provider: BlockingPortalProvider, error: BaseException
 ) -> None:
-    """Any exception becomes a result with reason internal; the loop and the siblings live on."""
+    """Any exception becomes a result with reason internal; the loop and the other checks continue."""
     registry = registry_of(bad=Raising(error), fine=Slow())
     checks = [*checks_of("bad", 1), *checks_of("fine", 20, target="0.05")]
     for _ in range(2):
@@ -178,7 +178,7 @@ def test_whatever_an_executor_raises_costs_no_other_check_its_result(
 
 
 def test_a_factory_that_raises_fails_only_the_checks_of_its_type(provider: BlockingPortalProvider) -> None:
-    """An executor that cannot be made costs the other types nothing."""
+    """An executor that cannot be created does not affect other types."""
 
     def broken(_: object) -> Healthy:
         raise RuntimeError("no licence")
@@ -216,7 +216,7 @@ def test_the_deadline_cuts_off_what_is_unfinished_and_keeps_what_is_done(provide
 
 
 def test_a_budget_that_is_used_up_already_yields_a_result_for_every_check(provider: BlockingPortalProvider) -> None:
-    """Even a budget of nothing gives a whole batch of results, all with reason deadline, and no turn is waited for."""
+    """Even with a budget of zero, every check has a result with reason deadline, and no turn is waited for."""
     results, batch = run(provider, registry_of(fine=Healthy()), checks_of("fine", 30), budget_seconds=0.0)
     assert {(result.reason, result.attempts) for result in results.values()} == {(Reason.DEADLINE, 0)}
     assert (batch.deadline_exceeded, batch.start_wait_seconds) == (30, ())
@@ -225,7 +225,7 @@ def test_a_budget_that_is_used_up_already_yields_a_result_for_every_check(provid
 def test_a_check_that_swallows_cancellation_is_left_behind_and_skipped_until_it_ends(
     provider: BlockingPortalProvider,
 ) -> None:
-    """A defiant check delays nobody, is marked stuck, is not started again while it lives, and then recovers."""
+    """Such a check delays no other, is marked stuck, is not started again while it runs, and then recovers."""
     defiant = Defiant()
     runner = AsyncCheckRunner(provider, registry_of(defiant=defiant, fine=Healthy()))
     checks = [*checks_of("defiant", 1, timeout_seconds=0.1), *checks_of("fine", 3)]
@@ -248,7 +248,7 @@ def test_a_check_that_swallows_cancellation_is_left_behind_and_skipped_until_it_
 
 
 def test_a_stuck_check_costs_no_processor_time() -> None:
-    """A check that ignores its cancellation is cancelled once and not on every pass of the loop."""
+    """A check that ignores its cancellation is cancelled once, not on every pass of the loop."""
     assert alone(processor_seconds_of_a_stuck_check) < 0.1
 
 
@@ -265,7 +265,7 @@ def processor_seconds_of_a_stuck_check() -> float:
 
 
 def test_a_stuck_check_does_not_hold_the_caller_without_a_lease() -> None:
-    """run_all returns in time even when it has to start its own loop and a check on it never ends."""
+    """run_all returns in time even if it has to start its own loop and a check on it never ends."""
     defiant = Defiant()
     runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry_of(defiant=defiant))
     started = time.perf_counter()
@@ -276,7 +276,7 @@ def test_a_stuck_check_does_not_hold_the_caller_without_a_lease() -> None:
 
 
 def test_without_a_lease_a_batch_works_and_leaves_no_thread_running() -> None:
-    """A caller who holds no lease of the portal gets a loop for the batch, and it is gone afterwards."""
+    """Without a lease of the portal, the batch gets a loop, which is gone afterwards."""
     before = threading.enumerate()
     provider = BlockingPortalProvider("asyncio")
     for _ in range(3):
@@ -286,7 +286,7 @@ def test_without_a_lease_a_batch_works_and_leaves_no_thread_running() -> None:
 
 
 def test_a_blocked_loop_yields_runner_failures_in_time() -> None:
-    """When a check blocks the loop past the deadline, the caller gets every result without waiting for the loop."""
+    """If a check blocks the loop past the deadline, the caller gets every result without waiting for the loop."""
     provider, blocking = BlockingPortalProvider("asyncio"), Blocking()
     registry = registry_of(blocking=blocking, fine=Slow())
     checks = [*checks_of("fine", 3, target="0"), Check(name="blocker", check_type="blocking", target="40")]
@@ -303,7 +303,7 @@ def test_a_blocked_loop_yields_runner_failures_in_time() -> None:
 def test_a_loop_that_was_blocked_for_a_while_still_gives_every_check_its_own_result(
     provider: BlockingPortalProvider,
 ) -> None:
-    """Blocking the loop well within the budget delays the others and costs none of them its result."""
+    """Blocking the loop well within the budget delays the others, but every one keeps its result."""
     registry = registry_of(blocking=Blocking(), fine=Slow())
     checks = [Check(name="blocker", check_type="blocking", target="0.8"), *checks_of("fine", 3, target="0")]
     results, batch = run(provider, registry, checks, budget_seconds=30.0)
@@ -312,7 +312,7 @@ def test_a_loop_that_was_blocked_for_a_while_still_gives_every_check_its_own_res
 
 
 def test_closing_failures_are_counted_and_cost_no_result(provider: BlockingPortalProvider) -> None:
-    """Executors whose aclose raises or hangs are reported in the batch; the others are closed all the same."""
+    """Executors whose aclose raises or hangs are reported in the batch; the others are still closed."""
     made: dict[str, Healthy] = {}
 
     def maker(name: str, kind: type[Healthy]) -> object:
@@ -348,7 +348,7 @@ def test_an_executor_of_two_types_is_made_and_closed_once(provider: BlockingPort
 
 
 def test_an_instance_of_the_caller_serves_every_batch_and_stays_open(provider: BlockingPortalProvider) -> None:
-    """An executor registered as an instance is the caller's to close and works in the second batch too."""
+    """The caller closes an executor registered as an instance; it also works in the second batch."""
     mine = Healthy()
     registry = registry_of(mine=mine)
     for _ in range(2):
@@ -359,7 +359,7 @@ def test_an_instance_of_the_caller_serves_every_batch_and_stays_open(provider: B
 
 
 def test_overlapping_batches_share_no_executor(provider: BlockingPortalProvider) -> None:
-    """500 pairs of overlapping batches: none is given an executor that another one closes."""
+    """In 500 pairs of overlapping batches, no executor is closed by the other batch."""
     runner = AsyncCheckRunner(provider, registry_of_factories(slow=lambda _: Slow()))
     failures: list[Result] = []
 
@@ -383,7 +383,7 @@ def test_overlapping_batches_share_no_executor(provider: BlockingPortalProvider)
 
 
 def test_retries_repeat_a_failed_attempt_until_it_succeeds(provider: BlockingPortalProvider) -> None:
-    """A check with retries is tried again after its delay, and the result tells the attempts made."""
+    """A check with retries is tried again after its delay, and the result has the number of attempts."""
     checks = checks_of("flaky", 1, retries=3, retry_delay_seconds=0.05)
     results, _ = run(provider, registry_of(flaky=Flaky(2)), checks)
     result = results["flaky-0"]
@@ -392,7 +392,7 @@ def test_retries_repeat_a_failed_attempt_until_it_succeeds(provider: BlockingPor
 
 
 def test_retries_end_when_none_is_left(provider: BlockingPortalProvider) -> None:
-    """The last attempt's failure is the result."""
+    """The failure of the last attempt is the result."""
     results, _ = run(provider, registry_of(flaky=Flaky(9)), checks_of("flaky", 1, retries=2))
     assert (results["flaky-0"].status, results["flaky-0"].attempts) == (ResultStatus.ERROR, 3)
 
@@ -405,7 +405,7 @@ def test_only_the_named_reasons_are_retried(provider: BlockingPortalProvider) ->
 
 
 def test_checks_of_one_name_both_get_their_result(provider: BlockingPortalProvider) -> None:
-    """The runner tells checks apart by position, so a name used twice hides no result."""
+    """The runner identifies checks by position, so a repeated name hides no result."""
     results: list[Result] = []
     twice = [Check(name="same", check_type="fine", target="x")] * 2
     AsyncCheckRunner(provider, registry_of(fine=Healthy())).run_all(twice, results.append)
@@ -413,7 +413,7 @@ def test_checks_of_one_name_both_get_their_result(provider: BlockingPortalProvid
 
 
 def test_five_thousand_trivial_checks_take_at_most_two_seconds() -> None:
-    """The runner's own share of a check, in processor time, is small enough for large batches."""
+    """The runner's own processor time per check is small enough for large batches."""
     assert alone(processor_seconds_of_a_batch, 5000) <= 2.0
 
 
@@ -426,14 +426,14 @@ def processor_seconds_of_a_batch(count: int) -> float:
 
 
 def reasons_of(*checks: Check) -> dict[str, Reason | None]:
-    """Run checks of the built-in types, made by hand."""
+    """Run checks of the built-in types, made in Python."""
     results: list[Result] = []
     AsyncCheckRunner(BlockingPortalProvider("asyncio")).run_all(checks, results.append, budget_seconds=30.0)
     return {result.check_name: result.reason for result in results}
 
 
 def test_checks_made_by_hand_have_the_default_expectations_of_their_type() -> None:
-    """A 500 fails an http check that says nothing of the status, as it would in a configuration."""
+    """A 500 fails an http check without an expectation about the status, as in a configuration."""
     with run_http_server({"/": respond(500), "/ok": respond(200)}) as server:
         status = Subject(name="status", kind=ValueKind.STATUS, description="", reason=Reason.STATUS)
         five = Expectation(label="status 5xx", subject=status, operator="in", operand=((500, 599),))
@@ -488,7 +488,7 @@ def test_a_check_made_by_hand_of_wrong_parts_is_refused_before_anything_starts(
 
 
 def test_what_is_not_a_check_is_refused() -> None:
-    """A dict that looks like one is not one."""
+    """A dict with the right keys is not a check."""
     with pytest.raises(TypeError, match="is not a Check"):
         AsyncCheckRunner(BlockingPortalProvider("asyncio")).run_all([{"name": "x"}], print)  # type: ignore[list-item] # the fault
 
@@ -507,7 +507,7 @@ class Stopping(Healthy):
 @pytest.mark.parametrize("is_leased", [True, False])
 @pytest.mark.parametrize("budget_seconds", [20.0, None])
 def test_a_loop_that_was_stopped_costs_one_batch(is_leased: bool, budget_seconds: float | None) -> None:
-    """Every check has a result all the same, and the next batch works, whoever holds a lease and with no time limit."""
+    """Every check still has a result, and the next batch works, with or without a lease or a time limit."""
     provider = BlockingPortalProvider("asyncio", {"use_uvloop": True})
     with provider if is_leased else nullcontext():
         runner = AsyncCheckRunner(provider, registry_of(stopping=Stopping(), fine=Healthy()))
@@ -546,7 +546,7 @@ def test_a_loop_that_stays_blocked_is_given_up_and_its_blocker_skipped() -> None
 
 
 def test_results_that_were_on_their_way_when_the_loop_was_blocked_are_kept(provider: BlockingPortalProvider) -> None:
-    """What a check answered before another one blocked the loop is its result."""
+    """A result from before the loop was blocked counts."""
     blocking = Blocking()
     registry = registry_of(blocking=blocking, fine=Healthy())
     checks = [*checks_of("fine", 30), Check(name="blocker", check_type="blocking", target="40")]
@@ -558,10 +558,10 @@ def test_results_that_were_on_their_way_when_the_loop_was_blocked_are_kept(provi
 
 
 def test_an_executor_need_not_close(provider: BlockingPortalProvider) -> None:
-    """One that holds nothing has no `aclose`, and its closing is no failure."""
+    """An executor that holds nothing needs no `aclose`, and this is not a failure."""
 
     class Plain:
-        """The least an executor can be."""
+        """The smallest possible executor."""
 
         async def execute(self, check: Check) -> Result:
             return ok(check)
@@ -572,7 +572,7 @@ def test_an_executor_need_not_close(provider: BlockingPortalProvider) -> None:
 
 
 def test_an_executor_that_cannot_be_made_is_tried_once_in_a_batch(provider: BlockingPortalProvider) -> None:
-    """A factory that fails is not called again for every check of its type."""
+    """A factory that fails is not called again for other checks of its type."""
     calls = []
 
     def broken(_: object) -> Healthy:

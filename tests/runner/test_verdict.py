@@ -1,4 +1,4 @@
-"""The verdict on a run: which failure is told first, on what it is tried again, and how it is worded."""
+"""The verdict on a run: the first failure, the reasons for a retry, and the words."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def run(runner: AsyncCheckRunner) -> Callable[..., Result]:
 def test_a_wrong_status_goes_before_everything_else(
     run: Callable[..., Result], keys: str, status: str, reason: Reason, detail: str
 ) -> None:
-    """Whatever else an error page lacks, the reason is its status, unless only something else is an error."""
+    """Whatever else an error page lacks, the reason is its status, unless only another expectation is an error."""
     with run_http_server({"/": respond(500, b"oops")}) as server:
         result = run("http", server.url(), keys)
     assert (result.status, result.reason, result.detail) == (ResultStatus(status), reason, detail)
 
 
 def test_a_wrong_response_code_goes_before_the_answers(run: Callable[..., Result]) -> None:
-    """A name that does not exist has no answers either, which says less."""
+    """A name that does not exist has no answers, either, but the code says more."""
     with run_dns_server() as server:
         result = run("dns", "nxdomain.test", f'server: "{server.server}", expect: [{{answers: 192.0.2.1}}]')
     assert (result.reason, result.detail) == (Reason.RCODE, "expected rcode eq NOERROR, observed NXDOMAIN")
@@ -85,26 +85,26 @@ def test_a_wrong_response_code_goes_before_the_answers(run: Callable[..., Result
     [("[status]", 2), ("[expectation]", 2), ("[timeout]", 1), ("[status, timeout]", 2), ("[{status: 5xx}]", 2)],
 )
 def test_it_is_tried_again_on_whatever_was_missed(run: Callable[..., Result], retry_on: str, attempts: int) -> None:
-    """An error page misses the status and the body, and either is a reason to try again."""
+    """An error page misses the status and the body; either can cause a retry."""
     with run_http_server({"/": respond(500, b"oops")}) as server:
         keys = f"expect: [{{body: {{contains: cart}}}}], retries: 1, retry_on: {retry_on}"
         assert run("http", server.url(), keys).attempts == attempts
 
 
 def test_what_was_never_looked_at_is_no_reason_to_try_again(run: Callable[..., Result]) -> None:
-    """A timeout leaves the status unknown, which is not a wrong status."""
+    """After a timeout, the status is unknown, which is not a wrong status."""
     with run_http_server({"/": hold()}) as server:
         assert run("http", server.url(), "timeout: 200ms, retries: 1, retry_on: [status]").attempts == 1
 
 
 def stall(connection: Any) -> None:
-    """Take what comes and say nothing, for a second."""
+    """Read and send nothing for a second."""
     connection.recv(65536)
     time.sleep(1)
 
 
 def test_a_timeout_says_in_which_phase_it_struck(run: Callable[..., Result]) -> None:
-    """Every type names the phase as its metric does; the time is written as people write it."""
+    """Every type names the phase as in its metric; the time is written as people write it."""
     banner = "expect: [{banner: {exists: true}}]"
     for check_type, target, keys in (("http", "https://127.0.0.1:9/", ""), ("tcp", "127.0.0.1:9", "tls: true"),
                                      ("dns", "x.test", 'server: "127.0.0.1:9", transport: tls')):  # fmt: skip
@@ -165,7 +165,7 @@ def test_a_timeout_says_in_which_phase_it_struck(run: Callable[..., Result]) -> 
     ],
 )  # fmt: skip
 def test_a_value_of_another_kind_says_so(operator: Operator, operand: object, value: Any, observed: str) -> None:
-    """What looks right and is of the wrong kind of JSON is shown with its kind."""
+    """A value of the wrong JSON type is shown with its type."""
     subject = Subject(name="json", kind=ValueKind.JSON, description="")
     expectation = Expectation(label="it", subject=subject, operator=operator, operand=operand)
     [outcome] = evaluate([expectation], {"json": value})
@@ -184,19 +184,19 @@ def test_a_value_of_another_kind_says_so(operator: Operator, operand: object, va
     ],
 )  # fmt: skip
 def test_numbers_are_written_as_people_write_them(kind: ValueKind, value: float, observed: str) -> None:
-    """No exponent, no digits that nobody measured, and the unit after a blank."""
+    """There is no exponent, no false precision, and a blank before the unit."""
     subject = Subject(name="it", kind=kind, description="")
     [outcome] = evaluate([Expectation(label="it", subject=subject, operator="exists", operand=True)], {"it": value})
     assert outcome.observed == observed
 
 
 def endings(result: Result) -> list[object]:
-    """The lines of a log that say how an attempt ended."""
+    """The log lines about the end of an attempt."""
     return [dict(line.fields) for line in result.log if line.message == "ended"]
 
 
 def test_the_log_says_how_each_attempt_ended(run: Callable[..., Result]) -> None:
-    """The last line of every attempt has its number and its verdict, with reason and detail unless it is fine."""
+    """The last line of every attempt has its number and verdict, and the reason and detail unless it is ok."""
     with run_http_server({"/": respond(500), "/good": respond(200)}) as server:
         good = run("http", server.url("/good"))
         bad = run("http", server.url("/"), "retries: 1, retry_delay: 0s")
@@ -209,7 +209,7 @@ def test_the_log_says_how_each_attempt_ended(run: Callable[..., Result]) -> None
 
 
 def test_the_log_says_that_an_attempt_was_cut_off(run: Callable[..., Result]) -> None:
-    """A timeout is an ending as well."""
+    """A timeout also ends an attempt."""
     with serve(keep_silent) as server:
         result = run("tcp", server.target, "timeout: 300ms, expect: [{banner: {matches: x}}]")
     detail = "not done within the timeout of 0.3 s, in the phase banner"
@@ -217,7 +217,7 @@ def test_the_log_says_that_an_attempt_was_cut_off(run: Callable[..., Result]) ->
 
 
 class Counting(Pattern):
-    """A pattern that counts how often a text is searched for it."""
+    """A pattern that counts how often it is searched for."""
 
     searches = 0
 
@@ -227,7 +227,7 @@ class Counting(Pattern):
 
 
 def test_a_regular_expression_is_searched_for_once_per_run(runner: AsyncCheckRunner) -> None:
-    """The metric about regular expressions follows from the verdict, and does not search the body again."""
+    """The metric about regular expressions follows from the verdict without another search."""
     pattern = Counting("hel+o")
     with run_http_server({"/": respond(body=b"hello")}) as server:
         text = f"checks: [{{name: it, type: http, target: '{server.url()}', expect: [{{body: {{matches: 'hel+o'}}}}]}}]"
