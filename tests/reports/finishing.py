@@ -1,4 +1,4 @@
-"""Finished checks for the tests of reports: run for real where it matters, or with a result that is made up."""
+"""Finished checks for the tests of reports: real runs where they matter, and made-up results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `run -v`, JUnit reports and pytest say about one run."""
+"""The explanation of a run in `run -v`, JUnit reports and pytest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.servers.tcp import serve
 
 
 def test_a_run_is_explained_by_its_expectations_phases_and_log() -> None:
-    """What was expected and observed, where the time went, and what happened, in order."""
+    """It shows what was expected and observed, the duration of each phase, and the events in order."""
     with serve(lambda connection: connection.sendall(b"220 hello\r\n")) as server:
         text = (
             f"checks: [{{name: mail, type: tcp, target: '{server.target}', expect: [{{banner: {{matches: '^250'}}}},"
@@ -33,12 +33,12 @@ def test_a_run_is_explained_by_its_expectations_phases_and_log() -> None:
 
 
 def test_a_run_that_is_ok_has_no_reason() -> None:
-    """The headline says just that."""
+    """The headline says only that."""
     assert explanation(FINE, unmasked) == ["fine is ok", "  tcp shop.example:443, 0.25 s, 1 attempt"]
 
 
 def test_what_a_target_says_stays_in_its_line_and_shows_no_secret() -> None:
-    """Control characters are escaped, and secrets masked, in the target, the log and its fields."""
+    """Control characters are escaped and secrets masked in the target, the log and its fields."""
     masks = Masks()
     masks.learn(["geheim-1"])
     line = LogLine(0.001, "received geheim-1\n::error::x", {"banner": "\x1b[2J geheim-1"})

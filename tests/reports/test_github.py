@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """A workflow command as the runner understands it."""
+    """A workflow command as the runner parses it."""
 
     name: str
     properties: dict[str, str]
@@ -48,7 +48,7 @@ def understood(line: str) -> Command | None:
 
 
 def test_each_check_that_is_not_ok_is_annotated_at_its_line() -> None:
-    """Failures are errors, degraded checks warnings, maintenance a notice; a check without a place has none."""
+    """Failures are errors, degraded checks warnings, maintenance a notice; a check without a place has no file."""
     *lines, summary = github_report(round_of(FINE, SLOW, DOWN, MOVING), unmasked).splitlines()
     target = "(shop.example:443)"
     assert [understood(line) for line in lines] == [
@@ -90,7 +90,7 @@ def test_nothing_ends_a_command_early_or_begins_another() -> None:
 
 
 def test_files_are_relative_to_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that works in a directory below annotates the right file; one outside keeps its name."""
+    """A job in a subdirectory annotates the right file; a file outside of the repository keeps its name."""
     (tmp_path / "deploy").mkdir()
     monkeypatch.chdir(tmp_path / "deploy")
     in_workspace = {"GITHUB_WORKSPACE": str(tmp_path)}

@@ -40,7 +40,7 @@ def ran() -> FinishedCheck:
 
 
 def test_the_report_of_a_run_fits_its_schema() -> None:
-    """With every kind of verdict, and all that a real run has."""
+    """It contains every kind of verdict, and everything that a real run has."""
     document = validated(json_report(round_of(ran(), FINE, SLOW, DOWN, MOVING), unmasked))
     assert {key: value for key, value in document.items() if key != "results"} == {
         "failed": True,
@@ -63,7 +63,7 @@ def test_the_report_of_a_run_fits_its_schema() -> None:
 
 
 def test_the_report_of_repeated_runs_fits_its_schema() -> None:
-    """The spread of the durations, and how many runs failed why."""
+    """It contains the spread of the durations, and the number of failures by reason."""
     repetitions = Repetitions()
     for seconds in (0.1, 0.3, 0.2):
         repetitions.add(round_of(finished("a", seconds=seconds, labels={"team": "web"}), DOWN))
@@ -83,8 +83,8 @@ def test_the_report_of_repeated_runs_fits_its_schema() -> None:
     assert (document["failed"], document["rounds"], document["repetitions"][1]["reasons"]) == (True, 3, {"timeout": 3})
 
 
-def test_the_schema_rejects_what_it_does_not_know() -> None:
-    """A field that is added to a result has to be described."""
+def test_the_schema_rejects_unknown_fields() -> None:
+    """A new field of a result must be described."""
     document = json.loads(json_report(round_of(FINE), unmasked))
     document["results"][0]["extra"] = 1
     with pytest.raises(ValidationError):
@@ -92,7 +92,7 @@ def test_the_schema_rejects_what_it_does_not_know() -> None:
 
 
 def test_no_report_shows_a_secret() -> None:
-    """Targets are masked as well as what was observed."""
+    """Targets and observed values are masked."""
     masks = Masks()
     masks.learn(["geheim-1"])
     one: Round = round_of(finished("a", target="x.example:1?key=geheim-1"))
@@ -104,6 +104,6 @@ def test_no_report_shows_a_secret() -> None:
 
 
 def test_the_reasons_need_no_list_in_the_schema() -> None:
-    """A new reason is not a new format: the schema has any text."""
+    """A new reason does not change the format, because the schema allows any text."""
     assert json.loads(report_schema())["$defs"]["result"]["properties"]["reason"]["type"] == ["string", "null"]
     assert Reason.TIMEOUT.value in json_report(round_of(DOWN), unmasked)

@@ -21,13 +21,13 @@ from tests.reports.finishing import finished, round_of
     ],
 )
 def test_the_spread_has_the_median_and_the_95th_percentile(durations: list[float], spread: tuple[float, ...]) -> None:
-    """The percentile is a duration that occurred: the least that 95 of 100 do not exceed."""
+    """The percentile is an observed duration: the least one that 95 of 100 do not exceed."""
     assert spread_of(durations) == spread
 
 
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=300))
 def test_the_spread_is_in_order(durations: list[float]) -> None:
-    """And at least 95 % of the durations are at most the percentile."""
+    """At least 95 % of the durations do not exceed the percentile."""
     spread = spread_of(durations)
     assert list(spread) == sorted(spread)
     assert sum(duration <= spread.p95 for duration in durations) >= 0.95 * len(durations)
@@ -55,14 +55,14 @@ def test_each_check_has_its_share_of_failures_and_its_reasons() -> None:
 
 
 def test_warnings_are_failures_if_asked_for() -> None:
-    """As for the exit status."""
+    """The exit status follows the same rule."""
     repetitions = Repetitions()
     repetitions.add(round_of(finished("a", ResultStatus.WARNING, Reason.EXPECTATION), fail_on=Severity.WARNING))
     assert [each.failures for each in repetitions.of_checks()] == [1]
 
 
 def test_maintenance_fails_no_round() -> None:
-    """Its failures are shown, but expected."""
+    """The failures are shown, but expected."""
     repetitions = Repetitions()
     repetitions.add(round_of(finished("b", ResultStatus.ERROR, Reason.TIMEOUT, in_maintenance=True)))
     assert not repetitions.failed
