@@ -1,4 +1,4 @@
-"""Debian's chronyd as a time server that serves this host's own clock, without touching it."""
+"""Debian's chronyd as a time server with this host's own clock, which it does not change."""
 
 from __future__ import annotations
 

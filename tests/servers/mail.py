@@ -44,7 +44,7 @@ class MailScript:
         self._tagged = tagged
 
     def __call__(self, connection: socket.socket) -> None:
-        """Talk with one client."""
+        """Talk to one client."""
         connection.sendall(self._greeting)
         if self._talk(connection) and self._tls is not None:
             with self._tls.wrap_socket(connection, server_side=True) as tls:

@@ -176,7 +176,7 @@ class Keeper:
     """Runs the behaviour that the target names; holds nothing, and has no `aclose`."""
 
     def __init__(self, context: BatchContext) -> None:
-        """Need nothing of the batch."""
+        """Ignore the context of the batch."""
 
     async def execute(self, check: Check) -> Any:
         """Behave as the target says."""
