@@ -21,7 +21,7 @@ class Block(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The document and line as one word, such as `README.md:12`."""
+        """Document and line in one word, such as `README.md:12`."""
         return f"{self.document}:{self.line}"
 
 

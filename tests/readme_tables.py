@@ -1,4 +1,4 @@
-"""Generates the tables of the READMEs from what they describe: `python -m tests.readme_tables` rewrites them.
+"""Generates the tables of the READMEs from the code: `python -m tests.readme_tables` rewrites them.
 
 A table is between `<!-- table: NAME -->` and `<!-- end -->`; tests/test_readme.py fails when one is out of date.
 """
@@ -322,13 +322,13 @@ def _described(keys: Mapping[str, str]) -> str:
 
 
 def differences() -> str:
-    """What differs from blackbox_exporter on purpose."""
+    """The intended differences from blackbox_exporter."""
     rows = [(one.about, one.there, one.here, one.why) for one in DIFFERENCES]
     return _table(("about", "blackbox_exporter", "here", "why"), rows)
 
 
 def layout() -> str:
-    """Every part of the program, the top first, with the first line of its docstring."""
+    """Every part of the program, from the top, with the first line of its docstring."""
     names = [name.removeprefix("exporter.") for line in ROOMS for name in reversed(line) if name != "exporter"]
     rows = []
     for name in reversed(names):

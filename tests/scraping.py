@@ -1,4 +1,4 @@
-"""A small check type with every kind of series, and checks, results and runners of prepared results to go with it."""
+"""A small check type with every kind of series, and matching checks, results and runners of prepared results."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Config(NamedTuple):
 
 
 class Live:
-    """A configuration in force that a test can replace."""
+    """A live configuration that a test can replace."""
 
     last_reload_successful = True
     last_reload_success_timestamp_seconds = 1700000000.5
@@ -178,7 +178,7 @@ def outcome_of_batch(
     in_maintenance: Sequence[bool] | None = None,
     since: Sequence[float] | None = None,
 ) -> Outcome:
-    """The outcome of new results outside of maintenance, each in its state since the same moment."""
+    """The outcome of new results outside of maintenance, with the same start of their states."""
     number = len(results)
     return Outcome(
         results, ages or [0.0] * number, batch, in_maintenance or [False] * number, since or [1700000000.25] * number

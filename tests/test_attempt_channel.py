@@ -1,4 +1,4 @@
-"""Who reaches for the current attempt: executors and the runner. Everything below them is handed what it writes to."""
+"""Access to the current attempt: only executors and the runner look it up. Lower layers get it as an argument."""
 
 from __future__ import annotations
 

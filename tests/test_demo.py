@@ -97,10 +97,10 @@ def test_the_demo_shows_every_verdict(results: dict[str, Result]) -> None:
     }
 
 
-def test_the_demo_is_told_truthfully_in_its_file(
+def test_the_demos_file_describes_it_correctly(
     demo: Demo, checks: dict[str, Check], results: dict[str, Result]
 ) -> None:
-    """The comment counts the degraded and the failing checks, and one more fails in maintenance."""
+    """The comment has the numbers of degraded and failing checks, and one more fails in maintenance."""
     expected = {name for name, check in checks.items() if check.in_maintenance(time.time())}
     counts = [result.status for name, result in results.items() if name not in expected]
     words = re.search(r"(\w+) checks are degraded and (\w+) fail", demo.configuration)
@@ -111,7 +111,7 @@ def test_the_demo_is_told_truthfully_in_its_file(
 
 
 def test_the_demo_has_a_disabled_check(config: Config) -> None:
-    """One check is listed and does not run; so is the ping where the process may not send it."""
+    """One check is listed and does not run; so is the ping if the process may not send it."""
     assert [check.name for check in config.disabled] == ["old-shop", *([] if may_ping() else ["loopback"])]
 
 
@@ -158,8 +158,8 @@ def test_the_name_server_knows_its_zone(
     assert (answer.rcode(), (len(answer.answer), len(answer.authority))) == (rcode, sections)
 
 
-def test_the_targets_shrug_off_nonsense(demo: Demo, checks: dict[str, Check]) -> None:
-    """Garbage on any port only ends that connection; the next one is served."""
+def test_the_targets_survive_nonsense(demo: Demo, checks: dict[str, Check]) -> None:
+    """Garbage on any port only ends that connection; the next one works."""
     host, port = name_server(demo)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         datagrams.sendto(b"\x00", (host, port))

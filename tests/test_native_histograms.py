@@ -1,4 +1,4 @@
-"""Native histograms from end to end: two Prometheus servers scrape one exporter, and only one of them asks for them."""
+"""Native histograms end to end: two Prometheus servers scrape one exporter, and only one of them requests these."""
 
 from __future__ import annotations
 
@@ -65,19 +65,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def series_of(prometheus: Prometheus, name: str = ".+") -> list[dict[str, str]]:
-    """The labels of all series that come from pages of the exporter."""
+    """The labels of all series from pages of the exporter."""
     selector = f'{{job="nyxmon", __name__=~"{name}", __name__!~"scrape_.*|up"}}'
     found: list[dict[str, str]] = prometheus.api("series", **{"match[]": selector})
     return found
 
 
 def scraped(prometheus: Prometheus, metric: str = "probe_success") -> None:
-    """Wait for the third scrape, from which `rate` has something to look at."""
+    """Wait for the third scrape, so that `rate` has data."""
     prometheus.wait_for(f"count_over_time({metric}[5m]) > 2", lambda found: len(found) >= 2)
 
 
 def test_a_prometheus_with_the_feature_stores_one_series_per_histogram(stack: Stack) -> None:
-    """It has no series with `le`, but quantiles without it, and counts every run."""
+    """It has no series with `le`, but quantiles, and counts every run."""
     scraped(stack.native)
     assert stack.native.query(f'{{__name__=~"{DURATION}_.*|nyxmon_batch_.*_(bucket|sum)"}}') == []
     (counts,) = stack.native.query(f"count(histogram_count({DURATION}) == on(check) nyxmon_check_runs_total)")
@@ -99,7 +99,7 @@ def test_the_quantile_is_that_of_the_durations(stack: Stack) -> None:
 
 
 def test_batches_and_phases_have_native_histograms_too(stack: Stack) -> None:
-    """Every histogram of the page is one: a series under the name of the family itself."""
+    """Every histogram of the page is native: a series with the name of the family."""
     scraped(stack.native)
     stored = {labels["__name__"] for labels in series_of(stack.native)}
     histograms = {family.name for family in (*catalogue.CHECKS, *catalogue.BATCH) if family.kind is Kind.HISTOGRAM}
@@ -110,7 +110,7 @@ def test_batches_and_phases_have_native_histograms_too(stack: Stack) -> None:
 
 
 def test_a_prometheus_without_the_feature_loses_nothing(stack: Stack) -> None:
-    """It asks for text. Apart from histograms, which it has in its own way, both store the same series."""
+    """It requests text. Apart from histograms, both servers store the same series."""
     scraped(stack.native)
     scraped(stack.classic)
     histogram = re.compile(r"nyxmon_.*_(duration|wait)_seconds(_bucket|_count|_sum)?")
@@ -123,7 +123,7 @@ def test_a_prometheus_without_the_feature_loses_nothing(stack: Stack) -> None:
 
 
 def test_a_check_has_thirteen_series_fewer(stack: Stack) -> None:
-    """Twelve buckets, the count and the sum become one series; with histograms of phases, so they do for each."""
+    """Twelve buckets, the count and the sum become one series; the same applies to histograms of phases."""
     scraped(stack.native)
     scraped(stack.classic)
     numbers = {
@@ -146,8 +146,8 @@ def test_a_check_has_thirteen_series_fewer(stack: Stack) -> None:
     ],
 )
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-def test_every_page_is_there_in_protobuf(stack: Stack, path: str, shown: set[str], encoding: str) -> None:
-    """With the type that client_golang sends, compressed or not, and its head alone on HEAD."""
+def test_every_page_is_available_in_protobuf(stack: Stack, path: str, shown: set[str], encoding: str) -> None:
+    """The content type is that of client_golang, with and without compression, and also on HEAD."""
     url = f"http://{stack.exporter.address}{path.format(target=stack.target)}"
     headers = {"Accept": ACCEPT, "Accept-Encoding": encoding}
     answer = httpx.get(url, headers=headers, trust_env=False)
@@ -160,7 +160,7 @@ def test_every_page_is_there_in_protobuf(stack: Stack, path: str, shown: set[str
 
 
 def test_histograms_survive_a_reload(stack: Stack) -> None:
-    """Counts and the time since which they count stay, as those of the classic histograms do."""
+    """Counts and their start times stay, like those of the classic histograms."""
     url = f"http://{stack.exporter.address}"
 
     def of_third() -> tuple[int, int, float]:

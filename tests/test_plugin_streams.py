@@ -202,8 +202,8 @@ async def test_an_unread_flood_is_bounded() -> None:
     ],
     ids=["endless line", "half a line", "closed", "reset"],
 )
-async def test_a_line_that_never_comes(behaviour: Behaviour, failure: tuple[Reason, str]) -> None:
-    """Each way in which a peer withholds a line has its reason and its sentence."""
+async def test_a_missing_line_is_a_failure(behaviour: Behaviour, failure: tuple[Reason, str]) -> None:
+    """Each kind of missing line has its reason and its text."""
     with serve(behaviour) as server:
         async with await connect(server) as stream:
             if behaviour in (close_when_spoken_to, reset_when_spoken_to):

@@ -57,7 +57,7 @@ def test_the_table_names_every_private_name_of_a_library() -> None:
 
 
 def test_private_names_are_found() -> None:
-    """Attributes of other objects, overridden methods of libraries and private modules count; one's own do not."""
+    """Attributes of other objects, overridden methods of libraries and private modules count; a module's own do not."""
     source = """
 from library._inside import thing
 

@@ -1,4 +1,4 @@
-"""Numbers with their nouns, as all messages have them."""
+"""Numbers with their nouns, as messages contain them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The READMEs are true: tables are generated from the code, examples run, numbers are the program's."""
+"""The READMEs are correct: tables are generated, examples run, and numbers match the program's."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_tables_are_made_from_the_code(document: str) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A directory with the files that the examples name."""
+    """A directory with the files of the examples."""
     (tmp_path / "secrets").mkdir()
     for name in ("api-token", "probe-password", "reports-password", "loop-password"):
         (tmp_path / "secrets" / name).write_text("t0ken\n", encoding="utf-8")
@@ -163,7 +163,7 @@ def test_the_scrape_configurations_are_prometheus_own(tmp_path: Path, block: Blo
     assert done.returncode == 0, done.stderr
 
 
-def test_the_errors_are_told_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_errors_are_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example of errors is the program's output."""
     (shown,) = (block.text for block in blocks("text") if block.text.startswith("checks.yml:"))
     monkeypatch.chdir(tmp_path)
@@ -175,7 +175,7 @@ def test_the_errors_are_told_as_shown(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_runner_works_as_embedded() -> None:
-    """The example runs as it is, and prints what it says."""
+    """The example runs unchanged, and prints what it says."""
     (example,) = (block for block in blocks("python") if "AsyncCheckRunner" in block.text)
     done = subprocess.run(
         [sys.executable, "-c", example.text], env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=100
@@ -188,12 +188,12 @@ def test_the_runner_works_as_embedded() -> None:
 
 
 def test_the_reasons_are_all_of_them() -> None:
-    """The table of reasons has each of them, in the order of the code."""
+    """The table has every reason, in the order of the code."""
     assert [row[0].strip("`") for row in table_after("### Reasons")] == list(Reason)
 
 
-def test_the_troubleshooting_is_about_all_of_them() -> None:
-    """The table of what to look at first has a line for each reason, in the same order."""
+def test_the_troubleshooting_covers_all_reasons() -> None:
+    """The table of first steps has a line for each reason, in the same order."""
     assert [row[0].strip("`") for row in table_after("## Troubleshooting")] == list(Reason)
 
 
@@ -211,7 +211,7 @@ def test_the_endpoints_are_all_of_them() -> None:
 
 
 def test_the_usage_is_that_of_the_help() -> None:
-    """The commands are those in `--help`."""
+    """The commands are those of `--help`."""
     (usage,) = (block.text for block in blocks("text") if block.text.startswith("nyxmon-exporter"))
     told = [line.strip().removeprefix("usage: ") for line in help_text().splitlines() if " nyxmon-exporter" in line]
     assert usage.splitlines() == told[: len(usage.splitlines())]
@@ -273,7 +273,7 @@ def links() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("document", "link"), links())
-def test_the_links_lead_somewhere(document: str, link: str) -> None:
+def test_the_links_work(document: str, link: str) -> None:
     """Linked files and headings exist."""
     if link.startswith("https://"):
         return

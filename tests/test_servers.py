@@ -34,7 +34,7 @@ BLACKBOX_CONFIG = "modules: {web: {prober: http, timeout: 5s, http: {preferred_i
 
 
 def test_nginx_answers_on_every_loopback_address(start_nginx: Callable[..., Nginx]) -> None:
-    """One nginx acts as many targets: every 127.x address reaches it on the same port."""
+    """One nginx serves many targets: every 127.x address reaches it on the same port."""
     nginx = start_nginx(PLAIN_SERVER)
     assert accepts_tcp(nginx.port, "127.0.1.200")
     assert http_get(nginx.port, "/") == (200, "hello\n")
@@ -51,15 +51,15 @@ def test_nginx_shows_the_certificate_it_was_given(
     assert presented.strip() == certificate.cert_file.read_text().strip()
 
 
-def test_dnsmasq_knows_what_it_was_told(start_dnsmasq: Callable[..., Dnsmasq]) -> None:
-    """Names given as options are answered, over UDP and TCP."""
+def test_dnsmasq_answers_configured_names(start_dnsmasq: Callable[..., Dnsmasq]) -> None:
+    """It answers for names given as options, over UDP and TCP."""
     dnsmasq = start_dnsmasq(["--host-record=www.test,192.0.2.1"])
     query = dns.message.make_query("www.test", "A")
     for ask in (dns.query.udp, dns.query.tcp):
         assert ask(query, "127.0.0.1", port=dnsmasq.port, timeout=5).answer[0].to_text() == "www.test. 0 IN A 192.0.2.1"
 
 
-def test_prometheus_scrapes_what_it_is_told(start_prometheus: Callable[..., Prometheus]) -> None:
+def test_prometheus_scrapes_its_targets(start_prometheus: Callable[..., Prometheus]) -> None:
     """A query returns samples with their labels."""
     prometheus = start_prometheus("scrape_configs: []")
     assert prometheus.query("vector(3)") == [({}, 3.0)]
@@ -101,7 +101,7 @@ def test_a_server_that_ignores_its_end_is_killed(tmp_path: Path) -> None:
 def test_a_missing_server_fails_in_ci_and_skips_elsewhere(
     monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
 ) -> None:
-    """Continuous integration cannot pass by testing less."""
+    """Continuous integration must not pass because fewer tests run."""
     monkeypatch.setenv("CI", ci)
     with pytest.raises(outcome, match="Debian package no-such-package"):
         server_program("no-such-server", "no-such-package")
@@ -116,7 +116,7 @@ async def test_blocking_the_loop_from_the_exporter_fails_a_test() -> None:
 
 
 class _SlowMapping(UserDict[str, int]):
-    """A mapping whose reader waits, as a reader of a file would."""
+    """A mapping that blocks when it is read, like a file."""
 
     def __getitem__(self, key: str) -> int:
         time.sleep(0)

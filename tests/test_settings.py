@@ -1,4 +1,4 @@
-"""The types of settings: what is a duration, a size, a pattern, an address, and the error for what is not."""
+"""The types of settings: valid durations, sizes, patterns and addresses, and the errors for others."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_a_text_means_this(parse: Callable[[object], object], text: object, value: object) -> None:
-    """Durations as Prometheus writes them, sizes by 1024, hosts and addresses in canonical form."""
+    """Durations are as in Prometheus, sizes are by 1024, hosts and addresses have a canonical form."""
     assert parse(text) == value
 
 
@@ -73,8 +73,8 @@ def test_a_text_means_this(parse: Callable[[object], object], text: object, valu
         (Pattern, ["(", "a(?=b)", r"(a)\1", "a{1001}"], "is not an RE2 regular expression"),
     ],
 )  # fmt: skip
-def test_what_is_none_is_rejected(parse: Callable[[object], object], values: list[object], fault: str) -> None:
-    """Each of these is rejected with a message that follows the value."""
+def test_invalid_values_are_rejected(parse: Callable[[object], object], values: list[object], fault: str) -> None:
+    """The message follows the value."""
     for value in values:
         with pytest.raises(ValueError, match=f"^{fault}"):
             parse(value)
@@ -87,8 +87,8 @@ def test_no_text_makes_a_pattern_fail(text: str) -> None:
     assert Pattern("^a").found_in(text) == text.startswith("a")
 
 
-def test_python_code_gives_seconds_and_documents_give_units() -> None:
-    """A bare number is a duration only where its name has the unit."""
+def test_python_code_has_seconds_and_documents_have_units() -> None:
+    """A bare number is a duration only if its name contains the unit."""
     assert NetworkSettings(connect_timeout_seconds=2.5).connect_timeout_seconds == 2.5
     with pytest.raises(ValidationError, match="is not a duration"):
         NetworkSettings.model_validate_json('{"connect_timeout": 2.5}')

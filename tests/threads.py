@@ -1,4 +1,4 @@
-"""Finds the threads that something left behind, whatever other threads of the test run end at the same time."""
+"""Finds the threads that were left behind, whatever other threads of the test run end meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waits for what another thread, another process or the kernel is about to do, no longer than it takes."""
+"""Waits for another thread, another process or the kernel, no longer than necessary."""
 
 from __future__ import annotations
 

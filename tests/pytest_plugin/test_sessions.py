@@ -1,4 +1,4 @@
-"""Sessions of pytest that run checks of real servers: collecting, selecting, reporting, alone and with xdist."""
+"""Sessions of pytest that run checks of real servers: collection, selection and reports, alone and with xdist."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OK, FAILED, USAGE_ERROR = 0, 1, 4
 
 
 class Session(NamedTuple):
-    """The exit status of a session, and what it printed."""
+    """The exit status and the output of a session."""
 
     status: int
     text: str
@@ -44,7 +44,7 @@ class Session(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A directory with a checks.yml, and the connections that its server has had."""
+    """A directory with a checks.yml, and the connections that its server has accepted."""
 
     directory: Path
     connections: list[int]
@@ -72,7 +72,7 @@ class Place(NamedTuple):
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """A check that is fine, a degraded one, a failing one, a disabled one and one that fails in maintenance."""
+    """Successful, degraded, failing and disabled checks, and one that fails in maintenance."""
     connections: list[int] = []
 
     def greet(connection: socket.socket) -> None:
@@ -100,7 +100,7 @@ ALL = {"fine": "PASSED", "slow": "PASSED", "down": "FAILED", "off": "SKIPPED", "
 
 
 def test_every_check_is_a_test(place: Place) -> None:
-    """Failing, degraded, disabled and in maintenance are failed, warned about, skipped and expected to fail."""
+    """A failing check fails, a degraded one warns, a disabled one is skipped, and one in maintenance may fail."""
     session = place.run("--nyxmon=checks.yml", "--junitxml=report.xml", "-rs")
     assert (session.status, session.outcomes) == (FAILED, ALL)
     assert session.summary == "1 failed, 2 passed, 1 skipped, 1 xfailed, 1 warning"
@@ -132,7 +132,7 @@ def test_nothing_happens_without_the_option(place: Place) -> None:
 
 
 def test_checks_run_at_the_same_time(place: Place) -> None:
-    """Two checks whose server answers neither before it has both."""
+    """The server of two checks answers neither of them before it has both requests."""
     barrier = threading.Barrier(2, timeout=60)
 
     def greet_together(connection: socket.socket) -> None:
@@ -157,7 +157,7 @@ def test_checks_run_at_the_same_time(place: Place) -> None:
     ],
 )
 def test_checks_are_selected_as_tests_are(place: Place, arguments: list[str], outcomes: dict[str, str]) -> None:
-    """By name, type and label, or by the name of the test; the others do not run."""
+    """The selection is by name, type and label, or by the name of the test; other checks do not run."""
     session = place.run("--nyxmon=checks.yml", *arguments)
     assert session.outcomes == outcomes
     assert len(place.connections) == ("fine" in outcomes)
@@ -171,7 +171,7 @@ def test_collecting_runs_nothing(place: Place) -> None:
 
 
 def test_the_workers_of_xdist_run_each_check_once(place: Place) -> None:
-    """Whichever worker reports a check, one has run them all."""
+    """Whichever worker reports a check, it ran once."""
     session = place.run("--nyxmon=checks.yml", "-n", "2")
     assert sorted(re.findall(r"^\[gw\d\].*? (\w+) checks\.yml::(\w+) *$", session.text, re.MULTILINE)) == sorted(
         (outcome, name) for name, outcome in ALL.items()
@@ -180,7 +180,7 @@ def test_the_workers_of_xdist_run_each_check_once(place: Place) -> None:
 
 
 def test_a_degraded_check_fails_where_warnings_are_errors(place: Place) -> None:
-    """Like every other warning; the test reports the reason without a traceback. A filter makes it a warning again."""
+    """It is like any other warning; the reason is reported without a traceback. A filter makes it a warning again."""
     session = place.run("--nyxmon=checks.yml", "-W", "error", "-k", "slow")
     assert session.outcomes == {"slow": "FAILED"}
     assert re.search(r"^slow is degraded: expectation: ", session.text, re.MULTILINE)
@@ -189,12 +189,12 @@ def test_a_degraded_check_fails_where_warnings_are_errors(place: Place) -> None:
 
 
 def test_runxfail_lets_maintenance_fail(place: Place) -> None:
-    """The option that takes expected failures for failures."""
+    """The option turns expected failures into failures."""
     assert place.run("--nyxmon=checks.yml", "--runxfail", "-k", "moving").outcomes == {"moving": "FAILED"}
 
 
 def test_a_bad_file_is_a_usage_error(place: Place) -> None:
-    """All problems with file, line and column, and no test runs."""
+    """All problems are reported with file, line and column, and no test runs."""
     place.add("- {name: fine, type: tcp, target: 'a:1'}\n- {name: b, type: tcpp, target: 'a:1'}\n")
     session = place.run("--nyxmon=checks.yml")
     assert session.status == USAGE_ERROR
@@ -207,7 +207,7 @@ def test_a_bad_file_is_a_usage_error(place: Place) -> None:
 
 
 def test_secrets_are_masked_in_reports(place: Place) -> None:
-    """Whatever the target says."""
+    """This holds for anything that a target sends."""
     (place.directory / "secret").write_text("220 hello\n", encoding="utf-8")
     text = (place.directory / "checks.yml").read_text("utf-8")
     place.add(
@@ -220,7 +220,7 @@ def test_secrets_are_masked_in_reports(place: Place) -> None:
 
 
 def test_programs_need_a_permission_of_their_own(place: Place) -> None:
-    """As with the server."""
+    """The option is the same as for the server."""
     place.add("- {name: plugin, type: exec, target: t, command: ['true']}\n")
     refused = place.run("--nyxmon=checks.yml", "-k", "plugin")
     assert refused.status == USAGE_ERROR
@@ -230,7 +230,7 @@ def test_programs_need_a_permission_of_their_own(place: Place) -> None:
 
 
 def test_the_tests_of_a_project_run_along(place: Place) -> None:
-    """Checks join the tests of the directories that are named."""
+    """Checks are collected in addition to the tests of the named directories."""
     (place.directory / "tests").mkdir()
     (place.directory / "tests" / "test_it.py").write_text("def test_it(): pass\n", encoding="utf-8")
     session = place.run("--nyxmon=checks.yml", "tests", "-k", "it or fine")
@@ -243,7 +243,7 @@ EXAMPLES = [line for block in blocks("sh") for line in block.text.splitlines() i
 
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_the_examples_run(place: Place, line: str) -> None:
-    """Each selects a check named shop of the team web, or all."""
+    """Each example selects a check named shop of the team web, or all checks."""
     text = (place.directory / "checks.yml").read_text("utf-8")
     (place.directory / "checks.yml").write_text(text.replace("name: fine", "name: shop"), encoding="utf-8")
     program, *arguments = shlex.split(line)

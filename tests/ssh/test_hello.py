@@ -1,4 +1,4 @@
-"""What an SSH server says first: banners, algorithms, and every way in which it can be something else."""
+"""The first bytes of an SSH server: banners, algorithms, and every kind of fault."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def heard(*pieces: bytes) -> ServerHello:
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_banner_and_algorithms_are_read(size: int) -> None:
-    """However the bytes are cut: lines before the banner and ignorable packets are skipped, markers left out."""
+    """Lines before the banner and ignorable packets are skipped, and markers left out, however the bytes are cut."""
     whole = b"Welcome\r\nto this host\n" + BANNER + packet(b"\x02" + bytes(9)) + kexinit() + b"encrypted"
     hello = heard(*(whole[start : start + size] for start in range(0, len(whole), size)))
     assert (hello.banner, hello.software) == ("SSH-2.0-OpenSSH_9.2p1 Debian-2", "OpenSSH_9.2p1")
@@ -46,7 +46,7 @@ def test_banner_and_algorithms_are_read(size: int) -> None:
 
 
 def test_a_banner_may_be_old_and_odd() -> None:
-    """Version 1.99 means 2.0 as well, and what a terminal would interpret is escaped."""
+    """Version 1.99 also means 2.0, and control characters are escaped."""
     hello = heard(b"SSH-1.99-x-y\x1b[1m \n")
     assert (hello.banner, hello.software) == ("SSH-1.99-x-y\\x1b[1m ", "x-y\\x1b[1m")
 

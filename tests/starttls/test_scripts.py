@@ -1,4 +1,4 @@
-"""Negotiations without a network: what each protocol sends, and how it judges what a server says."""
+"""Negotiations without a network: the bytes of each protocol, and its verdict on answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def packet(payload: bytes, number: int = 0) -> bytes:
 
 
 def negotiate(protocol: StartTlsProtocol, said: bytes) -> tuple[bytes, bytes]:
-    """Run a script against what a server says in total; return what the script sent, and what it left unread."""
+    """Run a script with everything that a server sends; return what the script sent, and what it left unread."""
     script = SCRIPTS[protocol](NAMES)
     sent, answer, rest = b"", b"", said
     try:
@@ -110,7 +110,7 @@ def negotiate(protocol: StartTlsProtocol, said: bytes) -> tuple[bytes, bytes]:
     ],
 )
 def test_changes_to_tls(protocol: StartTlsProtocol, said: bytes, sent: bytes) -> None:
-    """The protocol is spoken as its document says, and nothing after the last answer is read."""
+    """The script sends what the protocol's document says, and reads nothing after the last answer."""
     assert negotiate(protocol, said + b"INJECTED") == (sent, b"INJECTED")
 
 
@@ -205,7 +205,7 @@ def test_says_why_there_is_no_tls(protocol: StartTlsProtocol, said: bytes, detai
     ],
 )
 def test_names_what_is_not_the_protocol(protocol: StartTlsProtocol, said: bytes, detail: str) -> None:
-    """A server that turns clients away, speaks something else or does not end fails with reason protocol."""
+    """A server that rejects clients, uses another protocol or never ends fails with reason protocol."""
     with pytest.raises(CheckFailed) as failed:
         negotiate(protocol, said)
     assert (failed.value.reason, failed.value.detail) == (Reason.PROTOCOL, detail)

@@ -1,4 +1,4 @@
-"""Checks that change to TLS, with real servers of every protocol that Debian has, and with bad ones of each."""
+"""Checks that change to TLS, with real servers of every protocol in Debian, and with faulty ones of each."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_real_server_changes_to_tls(
 
 
 def test_real_mail_servers_change_to_tls(run: Callable[..., Result], certificate: CertificateFiles) -> None:
-    """Postfix and Dovecot are verified, and the dialogue goes on with what each says over TLS."""
+    """Postfix and Dovecot are verified, and the dialogue continues over TLS."""
     with run_dovecot(certificate) as dovecot, run_postfix(certificate) as postfix:
         dialogues = {
             "smtp": (postfix.port, '{send: "EHLO probe.test\\r\\n"}, {expect: "^250[ -]SIZE"}'),
@@ -111,7 +111,7 @@ def test_every_protocol_changes_to_tls(run: Callable[..., Result], ca: trustme.C
 
 @pytest.mark.parametrize("protocol", SCRIPTS)
 def test_plain_text_before_the_handshake_is_rejected(run: Callable[..., Result], ca: trustme.CA, protocol: str) -> None:
-    """What arrives with the last plain answer is not taken for something that came over TLS."""
+    """Data that arrives with the last plain answer is not taken for data received over TLS."""
     context = server_context(certificates.valid(ca, "localhost"))
     injected = b"250 pipelined\r\n"
     with serve(change_to_tls(protocol, context, injected=injected)) as server:
@@ -124,7 +124,7 @@ def test_plain_text_before_the_handshake_is_rejected(run: Callable[..., Result],
 def test_a_wrong_certificate_is_rejected_with_its_facts(
     run: Callable[..., Result], ca: trustme.CA, protocol: str
 ) -> None:
-    """The reason is the certificate, whose facts are shown."""
+    """The reason is `certificate`, and the facts are shown."""
     with serve(change_to_tls(protocol, server_context(certificates.expired(ca, "localhost")))) as server:
         result = run(protocol, server.target)
     assert result.reason is Reason.CERTIFICATE
@@ -144,7 +144,7 @@ def test_a_silent_server_ends_the_check_with_its_phase(run: Callable[..., Result
 
 @pytest.mark.parametrize("protocol", SCRIPTS)
 def test_an_early_close_is_told_from_garbage(run: Callable[..., Result], protocol: str) -> None:
-    """A close before the first word is a reset connection; other words and endless lines are not the protocol."""
+    """A close before the first byte is a reset connection; other text and endless lines break the protocol."""
     greets = bool(TALKS[protocol].greeting)
     with serve(close if greets else close_when_spoken_to) as server:
         assert run(protocol, server.target).reason is Reason.CONNECTION_RESET
@@ -156,7 +156,7 @@ def test_an_early_close_is_told_from_garbage(run: Callable[..., Result], protoco
 
 
 def test_a_server_that_closes_instead_of_shaking_hands(run: Callable[..., Result]) -> None:
-    """A close after the consent to TLS fails in the handshake."""
+    """A close after the server agreed to TLS fails in the handshake."""
 
     def consent_and_close(connection: socket.socket) -> None:
         connection.recv(8)

@@ -50,7 +50,7 @@ def test_a_sample_is_judged_with_exactly_these_words(
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
 def test_promtool_judges_in_the_same_way(sample: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The verdicts are equal wherever promtool knows all options, but for files that could only fail later."""
+    """The verdicts are equal if promtool knows all options, except for files that could only fail later."""
     monkeypatch.chdir(folder)
     shutil.copy(sample, folder)
     verdict = sample.read_text("utf-8").splitlines()[0].removeprefix("# promtool ")
@@ -64,14 +64,14 @@ def test_promtool_judges_in_the_same_way(sample: Path, folder: Path, monkeypatch
 
 
 def test_there_are_samples() -> None:
-    """The tables above are not empty because a folder was moved, and most samples are judged by both."""
+    """The tests above must not pass just because a folder was moved, and promtool knows most samples."""
     verdicts = [sample.read_text("utf-8").splitlines()[0] for sample in SAMPLES]
     assert len(SAMPLES) >= 80
     assert verdicts.count(f"# promtool {AGREES}") >= 60
 
 
 def test_certificate_key_and_authorities_may_be_in_the_file_itself(folder: Path, tmp_path: Path) -> None:
-    """Nothing is written to other files for that."""
+    """Nothing is written to other files for this."""
     texts = {"cert": "chain.pem", "key": "key.pem", "client_ca": "ca.pem"}
     lines = ["tls_server_config:", "  client_auth_type: RequireAndVerifyClientCert"]
     for key, name in texts.items():
@@ -85,7 +85,7 @@ def test_certificate_key_and_authorities_may_be_in_the_file_itself(folder: Path,
 
 
 def test_paths_are_relative_to_the_file(folder: Path, tmp_path: Path) -> None:
-    """Wherever the program was started; all files are noted, so that their changes are noticed."""
+    """This does not depend on the working directory; all files are recorded, so changes are noticed."""
     file = tmp_path / "web.yml"
     shutil.copytree(folder, tmp_path / "tls")
     file.write_text("tls_server_config: {cert_file: tls/cert.pem, key_file: ./tls/key.pem}\n", "utf-8")
@@ -104,8 +104,8 @@ def test_authorities_of_the_system_are_warned_about(folder: Path, monkeypatch: p
     )
 
 
-def test_nothing_that_is_said_or_shown_has_a_hash(tmp_path: Path) -> None:
-    """The hashes are secrets: they are masked wherever they might appear."""
+def test_no_output_contains_a_hash(tmp_path: Path) -> None:
+    """The hashes are secrets, and are masked everywhere."""
     password_hash = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
     file = tmp_path / "web.yml"
     file.write_text(f"basic_auth_users: {{alice: {password_hash}, bob: {password_hash}x}}\n", "utf-8")

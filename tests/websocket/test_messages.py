@@ -35,7 +35,7 @@ def test_messages_arrive_whole(size: int) -> None:
 
 
 def test_what_is_sent_is_masked_and_read_by_a_server_library() -> None:
-    """Text, bytes, pings and the closing handshake reach a server as they were meant."""
+    """Text, bytes, pings and the closing handshake reach a server unchanged."""
     reader = heard()
     reader.send("hi")
     reader.send(b"\x01")
@@ -61,7 +61,7 @@ def test_what_is_sent_is_masked_and_read_by_a_server_library() -> None:
     ],
 )
 def test_the_server_says_why_it_closes(payload: bytes, closing: Closing, shown: str) -> None:
-    """Code and explanation of the server's closing handshake are kept, and what follows is ignored."""
+    """The code and text of the server's closing handshake are kept, and later data is ignored."""
     reader = heard(frame(8, payload), b"garbage")
     assert (reader.closing, str(reader.closing)) == (closing, shown)
 
