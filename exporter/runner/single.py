@@ -121,7 +121,7 @@ class _Sharing:
         """Close the executors and the client."""
         closings = Closings(_CLEANUP_LIMIT_SECONDS, lambda _: None)
         await self.executors.aclose_all(closings=closings)
-        await closings.close("http_client", self._client.aclose)
+        await closings.close("http_client", self._client)
         self._workload.learn(thread_time() - self._busy_before, self.checks, self.pacer.handshakes)
 
 
