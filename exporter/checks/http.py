@@ -222,8 +222,6 @@ def _content(settings: HttpSettings) -> bytes:
 def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
     """Work out the first request and the rules for those that may follow.
 
-    The URL is the target's own string when the two are equal.
-
     Raises:
         CheckFailed: With reason `local` when the target is not a URL, which the configuration would have refused.
     """
@@ -243,7 +241,7 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
     expectations = (*check.expectations, *check.retry_expectations, *values.values())
     demands = demands_of((*expectations, IS_JSON) if check.check_type == JSON_HTTP.name else expectations)
     return PreparedHttp(
-        first=replace(first, url=target) if first.url == target else first,
+        first=_shared(first, check, defaults.fields),
         rules=defaults.rules,
         auth=authentication(settings),
         demands=demands,
@@ -251,6 +249,23 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
         of_body=not demands.costs.keys().isdisjoint(OF_BODY),
         values=values,
         causes=causes_of(check.expectations),
+    )
+
+
+def _shared(request: WireRequest, check: Check[HttpSettings], fields: Sequence[tuple[bytes, bytes]]) -> WireRequest:
+    """Return the request with the objects of its check, and of all requests with the same settings, in place of copies.
+
+    Args:
+        request: The request.
+        check: Its check, whose target may be the URL.
+        fields: The header fields that the requests have in common.
+    """
+    common = {field: field for field in fields}
+    return replace(
+        request,
+        url=check.target if request.url == check.target else request.url,
+        method=check.settings.method if request.method == check.settings.method else request.method,
+        fields=tuple([common.get(field, field) for field in request.fields]),
     )
 
 

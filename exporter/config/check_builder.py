@@ -23,6 +23,8 @@ from exporter.model import Check, SingleWindow
 from exporter.secrecy import SecretText, secret_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.checks.base import CheckType
     from exporter.config.problems import Node, Problems
     from exporter.config.values import Reader
@@ -42,8 +44,8 @@ class BuiltCheck(NamedTuple):
 class CheckBuilder:
     """Builds the checks of one type; lives as long as a load.
 
-    Checks with equal settings share one object, and checks that also have an equal `expect`, such as that of the
-    defaults, share their expectations: with ten thousand checks, copies would take most of the configuration's memory.
+    Checks with equal settings or labels share one object, and checks that also have an equal `expect`, such as that of
+    the defaults, share their expectations: ten thousand copies would take most of the configuration's memory.
     """
 
     def __init__(self, check_type: CheckType, reader: Reader, problems: Problems) -> None:
@@ -53,6 +55,7 @@ class CheckBuilder:
         self._fields = fields_of(check_type.settings)
         self._tls_files = TlsFiles()
         self._shared_settings: dict[str, CheckSettings] = {}
+        self._shared_labels: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
         self._expectations = CheckExpectations(check_type, reader, problems)
 
     @property
@@ -90,7 +93,7 @@ class CheckBuilder:
             retry_delay_seconds=common.retry_delay_seconds,
             retry_reasons=expected.retry_reasons,
             retry_expectations=expected.retry_expectations,
-            labels=MappingProxyType(common.labels),
+            labels=self._labels(common.labels),
             interval_seconds=common.interval_seconds,
             min_interval_seconds=(
                 self._type.min_interval_seconds if common.min_interval_seconds is None else common.min_interval_seconds
@@ -105,6 +108,14 @@ class CheckBuilder:
         if check.maintenance:
             self._warn_of_past_windows(check, entries["maintenance"])
         return BuiltCheck(with_preparation(check, self._type), common.enabled)
+
+    def _labels(self, labels: dict[str, str]) -> Mapping[str, str]:
+        key = tuple(labels.items())
+        shared = self._shared_labels.get(key)
+        if shared is None:
+            shared = MappingProxyType(labels)
+            keep(self._shared_labels, key, shared)
+        return shared
 
     def _warn_of_past_windows(self, check: Check, node: Node) -> None:
         now_seconds = time()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Key = TypeVar("Key")
 Kept = TypeVar("Kept")
 
+_NO_REASONS: frozenset[Reason] = frozenset()  # one for all checks: every other empty set is another object
+
 _MAX_SHARED = 100
 """How many different settings or expectations are kept at a time, to be shared by checks where they are equal."""
 
@@ -32,7 +34,7 @@ class Expected(NamedTuple):
     """The expectations of a check and the conditions on which it is retried."""
 
     expectations: tuple[Expectation, ...] = ()
-    retry_reasons: frozenset[Reason] = frozenset()
+    retry_reasons: frozenset[Reason] = _NO_REASONS
     retry_expectations: tuple[Expectation, ...] = ()
 
 
@@ -61,7 +63,7 @@ class CheckExpectations:
             settings: Its settings; None when they have faults, and for keys that are not a whole check.
         """
         expectations = self._expectations(whole, entries, data, settings)
-        reasons: frozenset[Reason] = frozenset()
+        reasons = _NO_REASONS
         conditions: tuple[Expectation, ...] = ()
         if "retry_on" in data:
             retry_reader = self._expectation_reader(settings, self._type.reasons)

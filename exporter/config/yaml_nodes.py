@@ -12,6 +12,7 @@ Source: YAML 1.1, "Merge Key Language-Independent Type".
 from __future__ import annotations
 
 from base64 import b64decode
+from sys import intern
 from typing import TYPE_CHECKING
 
 from yaml.cyaml import CBaseLoader
@@ -263,7 +264,7 @@ class _Tree:
                 first = entries[key].key_line
                 self._problems.add_at(self._file, line, column, inner, f"is a duplicate key, first in line {first}")
             else:
-                entries[key] = self._node(value_node, inner, line, column)
+                entries[intern(key)] = self._node(value_node, inner, line, column)
         return entries if merged is None else {**self._merged(*merged, path), **entries}
 
     def _merged(self, key_node: yaml.nodes.Node, value_node: yaml.nodes.Node, path: str) -> dict[str, Node]:

@@ -6,8 +6,11 @@ starts over with each scrape looks like a restarted exporter.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import chain
 from threading import Lock, RLock
 from time import monotonic, time
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from exporter.exposition import families as catalogue
@@ -29,6 +32,8 @@ _REASONS_OF_PHASES: Mapping[str, tuple[Reason, ...]] = {
     "auth": (Reason.AUTH,),
 }
 """Why a run fails in a phase that an earlier run of the check has passed; the phase has the same name in every type."""
+
+_NO_PHASES: Mapping[str, Histogram] = MappingProxyType({})
 
 _SLOT_SECONDS = 5.0
 _SLOTS = 12
@@ -63,6 +68,7 @@ class CheckCounters:
         failures: Number of failed results by reason; a reason that was shown once is always shown. `likely_reasons`
             start at 0, and with the first success those of the phases that the run has passed: then `increase()` sees
             their first failure too. All 22 reasons would add half to the page of a check, for series that never change.
+            Replaced and never changed, because checks without failures share it.
         duration: Durations of the runs that were started.
         phases: Durations by phase; empty unless the check asks for them.
         created_timestamp_seconds: Unix time since which all of this is counted.
@@ -76,9 +82,9 @@ class CheckCounters:
     def __init__(self, check: Check, histogram_class: type[Histogram], created_timestamp_seconds: float) -> None:
         self.runs = 0
         self._has_succeeded = False
-        self.failures: dict[Reason, int] = {}
+        self.failures: Mapping[Reason, int] = {}
         self.duration = histogram_class(catalogue.CHECK_DURATION.buckets)
-        self.phases: dict[str, Histogram] = {}
+        self.phases: Mapping[str, Histogram] = _NO_PHASES
         self.created_timestamp_seconds = created_timestamp_seconds
         self._histogram_class = histogram_class
         self.configure(check)
@@ -86,20 +92,18 @@ class CheckCounters:
     def configure(self, check: Check) -> None:
         """Apply the current configuration of the check; the counts are kept."""
         self._phase_histograms = check.phase_histograms
-        for reason in likely_reasons(check):
-            self.failures.setdefault(reason, 0)
+        self._show(likely_reasons(check))
 
     def count(self, result: Result) -> None:
         """Count one result."""
         self.runs += 1
         if result.status is ResultStatus.ERROR:
             reason = result.reason or Reason.INTERNAL
-            self.failures[reason] = self.failures.get(reason, 0) + 1
+            self.failures = {**self.failures, reason: self.failures.get(reason, 0) + 1}
         elif not self._has_succeeded:
             self._has_succeeded = True
-            for phase, seconds in _phases(result.measurements).items():
-                for reason in _REASONS_OF_PHASES.get(phase, ()) if seconds > 0 else ():
-                    self.failures.setdefault(reason, 0)
+            passed = [phase for phase, seconds in _phases(result.measurements).items() if seconds > 0]
+            self._show(chain.from_iterable(_REASONS_OF_PHASES.get(phase, ()) for phase in passed))
         if not result.attempts:
             return
         self.duration.observe(result.duration_seconds)
@@ -107,9 +111,21 @@ class CheckCounters:
             for phase, seconds in _phases(result.measurements).items():
                 histogram = self.phases.get(phase)
                 if histogram is None and len(self.phases) < MAX_PHASES:
-                    histogram = self.phases[phase] = self._histogram_class(catalogue.PHASE_DURATION.buckets)
+                    histogram = self._histogram_class(catalogue.PHASE_DURATION.buckets)
+                    self.phases = {**self.phases, phase: histogram}
                 if histogram is not None:
                     histogram.observe(seconds)
+
+    def _show(self, reasons: Iterable[Reason]) -> None:
+        """Show the counters of these reasons from now on, starting at 0."""
+        zeros = _zeros(tuple(dict.fromkeys((*self.failures, *reasons))))
+        self.failures = {**zeros, **self.failures} if any(self.failures.values()) else zeros
+
+
+@lru_cache(maxsize=1000)
+def _zeros(reasons: tuple[Reason, ...]) -> Mapping[Reason, int]:
+    """Return counters at 0; the same object for the same reasons in the same order."""
+    return MappingProxyType(dict.fromkeys(reasons, 0))
 
 
 def likely_reasons(check: Check) -> Iterable[Reason]:
@@ -238,7 +254,7 @@ class Counters:
             kept: dict[tuple[str, str, str], CheckCounters] = {}
             now = time()
             for check in checks:
-                identity = identity_of(check)
+                identity = check.identity
                 counters = kept[identity] = self._of_checks.get(identity) or self._new(check, now)
                 counters.configure(check)
             self._of_checks = kept
@@ -261,15 +277,10 @@ class Counters:
         return CheckCounters(check, self._histogram_class, now)
 
     def _of_check(self, check: Check, now: float) -> CheckCounters:
-        identity = identity_of(check)
+        identity = check.identity
         counters = self._of_checks.get(identity)
         if counters is None:
             counters = self._new(check, now)
             if not self._is_configured:
                 self._of_checks[identity] = counters
         return counters
-
-
-def identity_of(check: Check) -> tuple[str, str, str]:
-    """Return what identifies a check across a reload: name, type and target; its other settings may change."""
-    return (check.name, check.check_type, check.target)

@@ -66,28 +66,7 @@ def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"")
 
 
-class _LabelSet:
-    """Labels, encoded for protobuf on first use.
-
-    Attributes:
-        pairs: Names and clean values.
-    """
-
-    __slots__ = ("_encoded", "pairs")
-
-    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self.pairs = tuple(pairs)
-        self._encoded: bytes | None = None
-
-    @property
-    def encoded(self) -> bytes:
-        """The labels as fields of a message `Metric`."""
-        if self._encoded is None:
-            self._encoded = label_pairs(self.pairs)
-        return self._encoded
-
-
-class CheckLabels(_LabelSet):
+class CheckLabels:
     """The labels of one check and their text; lives as long as the configuration, shared by threads.
 
     Attributes:
@@ -96,14 +75,27 @@ class CheckLabels(_LabelSet):
         whole: Both, for series that have no label between them.
     """
 
-    __slots__ = ("head", "tail", "whole")
+    __slots__ = ("_encoded", "_values", "head", "tail", "whole")
 
     def __init__(self, check: str, check_type: str, target: str) -> None:
-        values = (clean_value(check), clean_value(check_type), clean_value(target))
-        super().__init__(zip(CHECK_LABELS, values, strict=True))
-        self.head = pairs_text(self.pairs[:2])
-        self.tail = "," + pairs_text(self.pairs[2:])
+        self._encoded: bytes | None = None
+        self._values: tuple[str, ...] = (clean_value(check), clean_value(check_type), clean_value(target))
+        pairs = self.pairs
+        self.head = pairs_text(pairs[:2])
+        self.tail = "," + pairs_text(pairs[2:])
         self.whole = self.head + self.tail
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Names and clean values; made when they are needed, which is rare, because all checks have the same names."""
+        return tuple(zip(CHECK_LABELS, self._values, strict=False))
+
+    @property
+    def encoded(self) -> bytes:
+        """The labels as fields of a protobuf message `Metric`, encoded on first use."""
+        if self._encoded is None:
+            self._encoded = label_pairs(self.pairs)
+        return self._encoded
 
 
 class _NoCheck(CheckLabels):
@@ -112,7 +104,8 @@ class _NoCheck(CheckLabels):
     __slots__ = ()
 
     def __init__(self) -> None:
-        _LabelSet.__init__(self, ())
+        self._encoded = None
+        self._values = ()
         self.head = self.tail = self.whole = ""
 
 
@@ -120,7 +113,7 @@ NO_CHECK = _NoCheck()
 """The labels of series that are about no check, or about the only check on the page."""
 
 
-class OwnLabels(_LabelSet):
+class OwnLabels:
     """The labels a series has besides those of its check, as text in three pieces; immutable, shared by threads.
 
     A line is `name + before + head + between + tail + after + value`, with head and tail of the check.
@@ -129,9 +122,10 @@ class OwnLabels(_LabelSet):
         before: Text that goes before the head, with the opening brace.
         between: Text between head and tail.
         after: Text that follows the tail, with the closing brace and the blank before the value.
+        pairs: Names and clean values.
     """
 
-    __slots__ = ("after", "before", "between")
+    __slots__ = ("_encoded", "after", "before", "between", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = (), *, of_check: bool) -> None:
         """Render the pieces.
@@ -140,7 +134,8 @@ class OwnLabels(_LabelSet):
             pairs: Names and values; the values are cleaned here.
             of_check: Whether the labels of a check go between the pieces.
         """
-        super().__init__(sorted((name, clean_value(value)) for name, value in pairs))
+        self._encoded: bytes | None = None
+        self.pairs = tuple(sorted((name, clean_value(value)) for name, value in pairs))
         if not of_check:
             self.before = f"{{{pairs_text(self.pairs)}" if self.pairs else ""
             self.between = ""
@@ -150,3 +145,10 @@ class OwnLabels(_LabelSet):
         self.before = "{" + "".join(f"{pairs_text([pair])}," for pair in self.pairs if pair[0] < first)
         self.between = "".join(f",{pairs_text([pair])}" for pair in self.pairs if first < pair[0] < last)
         self.after = "".join(f",{pairs_text([pair])}" for pair in self.pairs if pair[0] > last) + "} "
+
+    @property
+    def encoded(self) -> bytes:
+        """The labels as fields of a protobuf message `Metric`, encoded on first use."""
+        if self._encoded is None:
+            self._encoded = label_pairs(self.pairs)
+        return self._encoded

@@ -173,7 +173,8 @@ class SeriesLayout:
         for check_type, group in by_type.items():
             stop = start + len(group)
             series = _series_of_type(check_type, families, labelled=labelled)
-            types.append(TypeLayout(series, start, stop, CheckColumn(labels[start:stop])))
+            subjects = self.subjects if len(by_type) == 1 else CheckColumn(labels[start:stop])
+            types.append(TypeLayout(series, start, stop, subjects))
             start = stop
         self.types = tuple(types)
         self.expectations = tuple(_expectation_labels(check.expectations, labelled=labelled) for check in self.checks)

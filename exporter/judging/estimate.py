@@ -7,6 +7,7 @@ arrays of small values, fields of one character. An ordinary answer takes a hund
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from exporter.judging.json_path import JsonPath
@@ -30,8 +31,11 @@ _BRANCH_SECONDS = 4e-6
 _STEEP_SECONDS = 1.25e-4
 _ELEMENT_SECONDS = 2e-7
 
+_NO_COSTS: Mapping[str, float] = MappingProxyType({})
+"""What most checks have, as one object."""
 
-def byte_costs(expectations: Iterable[Expectation]) -> dict[str, float]:
+
+def byte_costs(expectations: Iterable[Expectation]) -> Mapping[str, float]:
     """Return the seconds that a byte of each subject can cost; subjects of fixed size are left out.
 
     The cost is infinite where it has no bound.
@@ -42,7 +46,7 @@ def byte_costs(expectations: Iterable[Expectation]) -> dict[str, float]:
         if subject.kind not in _OF_ONE_SIZE:
             known = costs.get(subject.name, _READ_SECONDS.get(subject.kind, _READ_SECONDS_OF_SEVERAL))
             costs[subject.name] = known + _judging_seconds(expectation)
-    return costs
+    return costs or _NO_COSTS
 
 
 def _judging_seconds(expectation: Expectation) -> float:

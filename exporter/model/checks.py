@@ -99,6 +99,7 @@ class Check(Generic[SettingsT]):
         is_complete: Whether it has the default expectations of its type and has been fully validated, as in a
             configuration; a runner completes other checks.
         prepared: What its type computed once for all runs (`CheckType.prepare`); None when each run computes it.
+        identity: What identifies it across a reload: name, type and target; its other settings may change.
     """
 
     name: str
@@ -121,6 +122,11 @@ class Check(Generic[SettingsT]):
     allowed_targets: AllowedTargets | None = None
     is_complete: bool = field(default=False, repr=False, compare=False)
     prepared: object = field(default=None, repr=False, compare=False)
+    identity: tuple[str, str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out the identity once: everything that is kept about the check is kept under it."""
+        object.__setattr__(self, "identity", (self.name, self.check_type, self.target))
 
     @property
     def longest_run_seconds(self) -> float:

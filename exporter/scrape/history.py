@@ -11,7 +11,6 @@ from struct import Struct
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.exposition.counters import identity_of
 from exporter.model import Reason, ResultStatus
 from exporter.scrape.bounded_logs import bounded_log, bytes_of
 
@@ -101,7 +100,7 @@ class History:
         run, size = _remembered(result)
         with self._lock:
             ring = self._rings.get(check.name)
-            if ring is None or ring.identity != identity_of(check):
+            if ring is None or ring.identity != check.identity:
                 ring = self._rings[check.name] = _Ring(check)
             share = self._max_bytes // len(self._rings)
             ring.append(run, size, max_runs=self._runs_per_check, max_bytes=share)
@@ -120,7 +119,7 @@ class History:
 
     def retain(self, checks: Iterable[Check]) -> None:
         """Forget all checks except these, such as those that a new configuration removed or gave another target."""
-        kept = {identity_of(check) for check in checks}
+        kept = {check.identity for check in checks}
         with self._lock:
             self._rings = {name: ring for name, ring in self._rings.items() if ring.identity in kept}
 
@@ -144,7 +143,7 @@ class _Ring:
     __slots__ = ("bytes", "failed", "failed_sizes", "identity", "point_count", "points", "runs", "sizes")
 
     def __init__(self, check: Check) -> None:
-        self.identity = identity_of(check)
+        self.identity = check.identity
         self.failed: list[Run] = []
         self.failed_sizes: list[int] = []
         self.runs: list[Run] = []

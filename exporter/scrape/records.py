@@ -6,7 +6,7 @@ from threading import Lock
 from time import monotonic, time
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.exposition.counters import Counters, identity_of
+from exporter.exposition.counters import Counters
 from exporter.model import Reason, ResultStatus
 from exporter.scrape.history import History
 from exporter.scrape.states import StateLog
@@ -129,7 +129,7 @@ class Records:
             for check, _, states, result in finished:
                 ended = self.states.see(states, result, began_timestamp_seconds)
                 configured = check if self._configured is None else self._configured.get(check.name)
-                if configured is None or identity_of(configured) != identity_of(check):
+                if configured is None or configured.identity != check.identity:
                     continue  # a reload removed it while it ran
                 self.history.record(check, result)
                 if self._changes is not None and (ended or result.status is not ResultStatus.OK):

@@ -11,7 +11,6 @@ from struct import Struct
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.exposition.counters import identity_of
 from exporter.model import Reason, ResultStatus
 
 if TYPE_CHECKING:
@@ -135,17 +134,17 @@ class StateLog:
             return tuple(self._of_check(check) for check in checks)
 
     def _of_check(self, check: Check) -> CheckStates:
-        states = self._by_identity.get(identity_of(check))
+        states = self._by_identity.get(check.identity)
         if states is None:
             states = CheckStates()
             if not self._is_configured:
-                self._by_identity[identity_of(check)] = self._by_name[check.name] = states
+                self._by_identity[check.identity] = self._by_name[check.name] = states
         return states
 
     def retain(self, checks: Iterable[Check]) -> None:
         """Keep the states of these checks, which are all that are configured now, and drop all others."""
         with self._lock:
-            identities = [identity_of(check) for check in checks]
+            identities = [check.identity for check in checks]
             self._by_identity = {identity: self._by_identity.get(identity) or CheckStates() for identity in identities}
             self._by_name = {name: states for (name, _, _), states in self._by_identity.items()}
             self._is_configured = True

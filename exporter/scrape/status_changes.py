@@ -6,7 +6,6 @@ import logging
 from time import time
 from typing import TYPE_CHECKING
 
-from exporter.exposition.counters import identity_of
 from exporter.model import ResultStatus
 from exporter.quantities import elapsed_text
 
@@ -44,11 +43,11 @@ class StatusChanges:
         after = "" if ended is None else f" after {_BEING[ended.status]} for {elapsed_text(ended.duration_seconds)}"
         if result.status is ResultStatus.OK:
             if ended is not None:
-                self._logged.pop(identity_of(check), None)
+                self._logged.pop(check.identity, None)
                 logger.info("check %s is ok again%s", check.name, after)
             return
         in_maintenance = check.in_maintenance(time())
-        identity, now = identity_of(check), (result.reason, in_maintenance)
+        identity, now = check.identity, (result.reason, in_maintenance)
         if ended is None and now == self._logged.get(identity):
             return
         self._logged[identity] = now
@@ -58,5 +57,5 @@ class StatusChanges:
 
     def retain(self, checks: Iterable[Check]) -> None:
         """Forget the checks that a new configuration does not contain."""
-        kept = {identity_of(check) for check in checks}
+        kept = {check.identity for check in checks}
         self._logged = {identity: logged for identity, logged in self._logged.items() if identity in kept}
