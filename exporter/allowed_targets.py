@@ -11,6 +11,7 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.host_names import host_name
@@ -64,6 +65,10 @@ _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?")
 _PATTERN = re.compile(r"[A-Za-z0-9_.*?-]+")
 
 
+_MOST_JUDGED = 4096
+"""Addresses whose judgement is kept: it takes longer than all else that is done before a connection."""
+
+
 class _Ports(NamedTuple):
     first: int
     last: int
@@ -111,22 +116,20 @@ class AllowedTargets:
             port: The port; 0 for a protocol without ports.
             address: The IP address that would be connected to.
         """
-        found = _address(address)
-        place = _shown(host, port, address)
-        guard = _guard(found)
-        if guard is not None:
+        found, guard, embedded = _judged(address)
+        if guard is not None and embedded is None:
             if any(_lists(one, found, port) and _is_within(one.network, guard.network) for one in self.networks):
                 return ""
+            place = _shown(host, port, address)
             return f"{place} is not allowed: it is {guard.what}, which the allowed targets must list"
-        embedded = _embedded(found)
-        if embedded is not None and (guard := _guard(embedded)) is not None:
-            return f"{place} is not allowed: it leads to {embedded}, {guard.what}"
+        if guard is not None:
+            return f"{_shown(host, port, address)} is not allowed: it leads to {embedded}, {guard.what}"
         if self.is_open or any(_lists(one, found, port) for one in self.networks):
             return ""
         for name in self._names_for(host, port):
             if name.is_exact or not found.is_loopback:
                 return ""
-        return f"{place} is not among the allowed targets"
+        return f"{_shown(host, port, address)} is not among the allowed targets"
 
     def refusal_of_name(self, host: str, port: int) -> str:
         """Return why a host may not be left to a proxy to resolve, in one sentence; empty when it may.
@@ -247,6 +250,30 @@ def _glob(text: str) -> re.Pattern[str]:
         re.escape(part) if part not in ("*", "?") else {"*": ".*", "?": "."}[part] for part in re.split(r"([*?])", text)
     )
     return re.compile("".join(parts), re.DOTALL)
+
+
+class _Judged(NamedTuple):
+    """What is known about an address whatever is allowed.
+
+    Attributes:
+        found: What the system would connect to.
+        guard: The guarded network that this, or the embedded address, belongs to; None for none.
+        embedded: The guarded IPv4 address that a gateway would translate it to; None for none.
+    """
+
+    found: IpAddress
+    guard: Guard | None
+    embedded: ipaddress.IPv4Address | None
+
+
+@lru_cache(_MOST_JUDGED)
+def _judged(address: str) -> _Judged:
+    found = _address(address)
+    guard = _guard(found)
+    embedded = _embedded(found) if guard is None else None
+    if embedded is not None:
+        guard = _guard(embedded)
+    return _Judged(found, guard, None if guard is None else embedded)
 
 
 def _address(text: str) -> IpAddress:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from exporter.blackbox.expectations import is_about_cel, is_about_regexp
 from exporter.exposition.families import DURATION, FAILURE_INFO, SUCCESS, TIMEOUT, Family
-from exporter.exposition.labels import NO_CHECK, OwnLabels, clean_value
+from exporter.exposition.labels import OwnLabels, clean_value
 from exporter.exposition.series import Block, Rows
 from exporter.model import Reason, ResultStatus
 
@@ -115,9 +115,9 @@ class ProbePages:
         for name, series in self._measured(result).items():
             if not series:
                 continue
-            spec, rows = self._specs[name], Rows()
-            for labels, value in sorted(series.items()):
-                rows.add(NO_CHECK, self._labels(spec, labels), value)
+            spec, in_order = self._specs[name], sorted(series)
+            own = [self._labels(spec, labels) for labels in in_order]
+            rows = Rows.without_check(own, [series[labels] for labels in in_order])
             yield Block(self._families[name], rows=rows)
 
     def _measured(self, result: Result) -> Measured:
@@ -233,6 +233,4 @@ def _join(series: Series, joined: Mapping[str, str]) -> Series:
 
 
 def _single(family: Family, value: float, own: OwnLabels = _PLAIN) -> Block:
-    rows = Rows()
-    rows.add(NO_CHECK, own, value)
-    return Block(family, rows=rows)
+    return Block(family, rows=Rows.without_check([own], (value,)))

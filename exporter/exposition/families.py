@@ -6,7 +6,7 @@ Names follow blackbox_exporter where it has the same metric, so that its dashboa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ class Family:
         labels: Names of the labels besides check, check_type and target.
         about_checks: Whether its series carry the labels of a check.
         buckets: Upper bounds of a histogram's buckets, ascending, without infinity.
+        sample_names: The names of its samples.
     """
 
     name: str
@@ -48,13 +49,11 @@ class Family:
     labels: tuple[str, ...] = ()
     about_checks: bool = False
     buckets: tuple[float, ...] = ()
+    sample_names: tuple[str, ...] = field(init=False)
 
-    @property
-    def sample_names(self) -> tuple[str, ...]:
-        """The names of its samples."""
-        if self.kind is Kind.HISTOGRAM:
-            return (f"{self.name}_bucket", f"{self.name}_count", f"{self.name}_sum")
-        return (self.name,)
+    def __post_init__(self) -> None:
+        parts = ("_bucket", "_count", "_sum") if self.kind is Kind.HISTOGRAM else ("",)
+        object.__setattr__(self, "sample_names", tuple(self.name + part for part in parts))
 
 
 def _probe(name: str, text: str, *labels: str) -> Family:

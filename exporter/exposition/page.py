@@ -81,15 +81,14 @@ def _chunks(blocks: Iterable[ShownBlock], exposition_format: Format) -> Iterator
 
 
 def _chosen(blocks: Iterable[Block], names: frozenset[str]) -> Iterator[ShownBlock]:
-    for block in blocks:
-        samples = _wanted(block.family, names)
-        if samples:
-            yield ShownBlock(block, samples)
+    if not names:
+        return (ShownBlock(block, block.family.sample_names) for block in blocks)
+    chosen = (ShownBlock(block, _wanted(block.family, names)) for block in blocks)
+    return (shown for shown in chosen if shown.samples)
 
 
 def _wanted(family: Family, names: frozenset[str]) -> Collection[str]:
     """Return the sample names of the family to show."""
-    samples = family.sample_names
-    if not names or family.name in names or family.name.removesuffix("_total") in names:
-        return samples
-    return names.intersection(samples)
+    if family.name in names or family.name.removesuffix("_total") in names:
+        return family.sample_names
+    return names.intersection(family.sample_names)

@@ -90,6 +90,13 @@ class Rows:
         self.own: list[OwnLabels] = []
         self.values: array[float] = array("d")
 
+    @classmethod
+    def without_check(cls, own: list[OwnLabels], values: Sequence[float]) -> Rows:
+        """Return series that are about no check, or about the only one on the page, with these labels and values."""
+        rows = cls.__new__(cls)
+        rows.labels, rows.own, rows.values = [NO_CHECK] * len(own), own, array("d", values)
+        return rows
+
     def add(self, labels: CheckLabels, own: OwnLabels, value: float) -> None:
         """Add a series."""
         self.labels.append(labels)
@@ -179,6 +186,5 @@ def single(
     created: Mapping[CheckLabels, float] | None = None,
 ) -> Block:
     """Return a block of one series that is about no check."""
-    rows = Rows()
-    rows.add(NO_CHECK, OwnLabels(pairs, of_check=False), value)
+    rows = Rows.without_check([OwnLabels(pairs, of_check=False)], (value,))
     return Block(family, rows=rows, created=created)

@@ -83,10 +83,13 @@ def _small_blocks(blocks: Iterable[ShownBlock], *, is_openmetrics: bool) -> str:
     beginnings: list[str] = []
     values = array("d")
     for block, _ in blocks:
-        name, rows, header = block.family.name, block.rows, _header(block.family, is_openmetrics=is_openmetrics)
-        for labels, own in zip(rows.labels, rows.own, strict=True):
-            beginnings.append(f"{header}{name}{own.before}{labels.head}{own.between}{labels.tail}{own.after}")
-            header = ""
+        name, rows = block.family.name, block.rows
+        before = len(beginnings)
+        beginnings += [
+            f"{name}{own.before}{labels.head}{own.between}{labels.tail}{own.after}"
+            for labels, own in zip(rows.labels, rows.own, strict=True)
+        ]
+        beginnings[before] = _header(block.family, is_openmetrics=is_openmetrics) + beginnings[before]
         values += rows.values
     return "".join([f"{beginning}{text}\n" for beginning, text in zip(beginnings, _texts(values), strict=True)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_QUERY_BYTES = 8192
+_HOSTS = 256
 
 _HEADERS = (
     (
@@ -67,6 +69,7 @@ class Guard:
             await PlainTextResponse("stopping\n", status_code=503)(scope, receive, send_with_headers)
 
 
+@lru_cache(_HOSTS)
 def is_host(text: str) -> bool:
     """Return whether a field value is `host`, `host:port` or `[v6]:port`, as Host must be (RFC 9112, section 3.2).
 
