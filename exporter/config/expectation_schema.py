@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from exporter.config.expectation_subjects import number_subject, shorthand_operator
 from exporter.config.expectations import GROUPS, RETRY_REASONS
-from exporter.config.operands import number_subject, shorthand_operator
 from exporter.expect import DURATION, OPERATORS
 from exporter.model import PATTERN_OPERATORS, SelectorKind, Severity, ValueKind
 

@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast, get_args
 
 from exporter.config.expectation_labels import ExpectationLabels, group_words, operand_text
+from exporter.config.expectation_subjects import compile_selector, number_subject, shorthand_operator
 from exporter.config.foreign_keys import meant_operator, meant_subject
-from exporter.config.operands import compile_operand, compile_selector, number_subject, shorthand_operator
+from exporter.config.operands import compile_operand
 from exporter.config.problems import Fault, quoted, suggest
 from exporter.expect import OPERATORS
 from exporter.model import Expectation, Operator, Reason, SelectorKind, Severity, Subject, ValueKind, leaves

@@ -9,17 +9,14 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from exporter.config.problems import quoted, suggest
 from exporter.expect import evaluate
-from exporter.judging.cel import compile_cel
-from exporter.judging.json_path import compile_json_path
 from exporter.judging.pattern import Pattern
-from exporter.model import PATTERN_OPERATORS, Expectation, SelectorKind, ValueKind
-from exporter.settings import parse_duration, parse_network, refuse_control_characters
+from exporter.model import PATTERN_OPERATORS, Expectation, ValueKind
+from exporter.settings import parse_duration, parse_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,30 +27,9 @@ _STATUS_RANGE = re.compile(r"(?P<low>[0-9]{3})-(?P<high>[0-9]{3})|(?P<class>[0-9
 _BOUND = re.compile(r"[0-9]{3}")
 _STATUSES = (100, 599)
 _STATUSES_TEXT = "a status is a number from 100 to 599 (RFC 9110)"
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECONDS_PER_DAY = 86400
 _ORDER = ("lt", "le", "gt", "ge")
 _SETS = ("in", "any_of", "all_of", "none_of")
-_SELECTOR_WORDS = {SelectorKind.JSON_PATH: "a JSONPath", SelectorKind.CEL: "a CEL expression"}
-
-
-def compile_selector(subject: Subject, value: object) -> object:
-    """Compile the selector of a subject: a JSONPath, a CEL expression or the name of a header.
-
-    Raises:
-        ValueError: When the value is not a valid selector.
-    """
-    if not isinstance(value, str) or not value:
-        what = _SELECTOR_WORDS.get(subject.selector, "text")
-        raise ValueError(f"must be {what}, with the operators beside it")
-    if subject.selector is SelectorKind.JSON_PATH:
-        return compile_json_path(str(value))
-    if subject.selector is SelectorKind.CEL:
-        return compile_cel(str(value))
-    text = refuse_control_characters(str(value))
-    if subject.selector is SelectorKind.HEADER_NAME and not _HEADER_NAME.fullmatch(text):
-        raise ValueError("is not the name of a header, such as Content-Type")
-    return text
 
 
 def compile_operand(subject: Subject, operator: Operator, value: object) -> object:
@@ -71,17 +47,6 @@ def compile_operand(subject: Subject, operator: Operator, value: object) -> obje
     if subject.choices:
         _refuse_what_never_holds(subject, operator, operand)
     return operand
-
-
-def number_subject(subject: Subject) -> Subject:
-    """Return a subject as expectations with `as: number` read it.
-
-    Raises:
-        ValueError: When its values are not texts that may be numbers.
-    """
-    if subject.kind not in (ValueKind.JSON, ValueKind.TEXT, ValueKind.TEXTS) or subject.choices:
-        raise ValueError(f"is not for {subject.name}, which is not a text that may be a number")
-    return replace(subject, kind=ValueKind.NUMBER, spelled=None, bounds=None)
 
 
 def _refuse_what_never_holds(subject: Subject, operator: Operator, operand: object) -> None:
@@ -287,16 +252,3 @@ _COMPILE: Mapping[ValueKind, Callable[[Subject, Operator, object], object]] = {
     ValueKind.FLAG: _compile_flag,
     ValueKind.JSON: _compile_json,
 }
-
-
-def shorthand_operator(kind: ValueKind, value: object) -> Operator | None:
-    """Return the operator implied by `subject: value`; None where it would be a guess."""
-    match kind:
-        case ValueKind.STATUS:
-            return "in"
-        case ValueKind.DURATION:
-            return None
-        case ValueKind.NUMBER | ValueKind.DAYS | ValueKind.TEXT | ValueKind.ADDRESS | ValueKind.LINES:
-            return "in" if isinstance(value, list) else "eq"
-        case _:
-            return "eq"
