@@ -1,11 +1,15 @@
-"""What a QUIC connection has to know about the protocol that is spoken over it."""
+"""What a QUIC connection has to know about the protocol that is spoken over it, and about who speaks it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from enum import IntEnum
+
+    from aioquic.quic.events import QuicEvent
+
+    from exporter.errors import CheckFailed
 
 
 class QuicApplication(NamedTuple):
@@ -28,6 +32,19 @@ class QuicApplication(NamedTuple):
     def code_name(self, code: int) -> str:
         """Return the name of one of its error codes."""
         return code_name(self.codes, code)
+
+
+class QuicUser(Protocol):
+    """The user of a connection. A CheckFailed that it raises ends the connection."""
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        """Handle an event from aioquic."""
+
+    def datagrams_received(self) -> None:
+        """Examine the received datagrams as a whole, after their events."""
+
+    def connection_lost(self, failure: CheckFailed) -> None:
+        """Handle that the connection has ended other than by `close`."""
 
 
 def code_name(known: type[IntEnum], code: int) -> str:

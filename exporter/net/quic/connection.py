@@ -9,39 +9,31 @@ meant for packets still in flight.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import suppress
 from functools import partial
-from hmac import compare_digest
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from aioquic.buffer import Buffer  # type: ignore[attr-defined]  # exported implicitly
 from aioquic.quic.connection import QuicConnectionState
 from aioquic.quic.events import HandshakeCompleted
-from aioquic.quic.packet import QuicErrorCode, QuicFrameType, pull_quic_header
+from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 from aioquic.tls import AlertDescription
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
 from exporter.net.addresses import endpoint
-from exporter.net.errors import connection_failure
-from exporter.net.quic.errors import closed_by_peer, closed_by_us, handshake_facts, presented_certificates
-from exporter.net.tls.handshake import handshake_failure, too_many_certificates
+from exporter.net.quic.errors import failure_at_end, is_stateless_reset, socket_failure
+from exporter.net.quic.handshake import comes_from_peer, handshake_facts, judge_handshake, presented_certificates
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
     from aioquic.quic.connection import QuicConnection
-    from aioquic.quic.events import QuicEvent
 
     from exporter.net.connection_facts import ConnectionFacts
-    from exporter.net.quic.application import QuicApplication
-    from exporter.net.tls.certificate_facts import Presented
-    from exporter.net.tls.verification import VerifiedChain
-
-    Verify = Callable[[Presented], VerifiedChain]
+    from exporter.net.quic.application import QuicApplication, QuicUser
+    from exporter.net.quic.handshake import Verify
 
 _MAX_DATAGRAM_BYTES = 65535
 _DATAGRAMS_AT_ONCE = 16
@@ -49,22 +41,8 @@ _MAX_HANDSHAKE_DATAGRAMS = 512
 _PING_SECONDS, _PINGS_WITHIN_IDLE_TIMEOUT = 5.0, 3
 _SHORTEST_PING_SECONDS = 0.02  # the idle timeout is at least 3 probe timeouts, RFC 9000 section 10.1
 _BAD_CERTIFICATE = QuicErrorCode.CRYPTO_ERROR + AlertDescription.bad_certificate
-_STATELESS_RESET_BYTES = 21  # at least, RFC 9000 section 10.3
 _ONLY_PEER = None
 """The address passed to aioquic: none, so that it never migrates to the server's preferred address."""
-
-
-class QuicUser(Protocol):
-    """The user of a connection. A CheckFailed that it raises ends the connection."""
-
-    def quic_event_received(self, event: QuicEvent) -> None:
-        """Handle an event from aioquic."""
-
-    def datagrams_received(self) -> None:
-        """Examine the received datagrams as a whole, after their events."""
-
-    def connection_lost(self, failure: CheckFailed) -> None:
-        """Handle that the connection has ended other than by `close`."""
 
 
 class QuicChannel:
@@ -229,7 +207,7 @@ class QuicChannel:
         except CheckFailed as failure:
             self._fail(failure)
         except OSError as error:
-            self._fail(self._socket_failure(error))
+            self._fail(socket_failure(error, self.doing, answered=self._answered_at > 0))
         except Exception as error:  # noqa: BLE001 - what aioquic fails on is what the target sent
             detail = f"{type(error).__name__} while {self.doing}, because of what the server sent"
             self._fail(CheckFailed(Reason.PROTOCOL, detail))
@@ -242,29 +220,20 @@ class QuicChannel:
                 return
             self.received_bytes += len(datagram)
             self.datagrams += 1
-            if not self._answered_at:
-                self._look_for_answer(datagram)
+            if not self._answered_at and comes_from_peer(self.quic, datagram):
+                self._take_answer()
             if not self._ready.done() and self.datagrams > _MAX_HANDSHAKE_DATAGRAMS:
                 raise CheckFailed(Reason.PROTOCOL, f"{self.datagrams} datagrams came while {self.doing}")
-            self._look_for_reset(datagram)
+            if is_stateless_reset(self.quic, datagram):
+                detail = f"the server knows nothing of the connection any more while {self.doing}"
+                raise CheckFailed(Reason.CONNECTION_RESET, detail)
             self.quic.receive_datagram(datagram, _ONLY_PEER, now=self._loop.time())
 
-    def _look_for_answer(self, datagram: bytes) -> None:
-        """Record the first packet with this connection's ID, which only the peer can know."""
-        with suppress(ValueError):
-            header = pull_quic_header(Buffer(data=datagram), host_cid_length=len(self.quic.host_cid))
-            if header.destination_cid == self.quic.host_cid:
-                self._answered_at = perf_counter()
-                self._facts.connect_seconds = self._answered_at - self._started_at
-                self.doing = f"shaking hands with {self._server_name}"
-                _wake(self._answered)
-
-    def _look_for_reset(self, datagram: bytes) -> None:
-        """Detect a stateless reset, which aioquic does not (RFC 9000 section 10.3.1)."""
-        token = self.quic._peer_cid.stateless_reset_token  # noqa: SLF001 - aioquic has no public way to it
-        if token and len(datagram) >= _STATELESS_RESET_BYTES and compare_digest(datagram[-len(token) :], token):
-            detail = f"the server knows nothing of the connection any more while {self.doing}"
-            raise CheckFailed(Reason.CONNECTION_RESET, detail)
+    def _take_answer(self) -> None:
+        self._answered_at = perf_counter()
+        self._facts.connect_seconds = self._answered_at - self._started_at
+        self.doing = f"shaking hands with {self._server_name}"
+        _wake(self._answered)
 
     def _deliver(self) -> None:
         while (self._user is not None or not self._ready.done()) and (event := self.quic.next_event()) is not None:
@@ -274,26 +243,12 @@ class QuicChannel:
                 self._user.quic_event_received(event)
         if self._user is not None:
             self._user.datagrams_received()
-        end, state = self.quic._close_event, self.quic._state  # noqa: SLF001 - aioquic has no public way to them
-        if end is None or self._closed:
-            return
-        if state is QuicConnectionState.DRAINING:
-            raise closed_by_peer(end, self.doing, self._application)
-        if state is QuicConnectionState.TERMINATED:
-            raise CheckFailed(Reason.PROTOCOL, "the server speaks no version of QUIC that is known here")
-        raise closed_by_us(end, self._application)
+        failure = failure_at_end(self.quic, self.doing, self._application)
+        if failure is not None and not self._closed:
+            raise failure
 
     def _complete(self) -> None:
-        presented = presented_certificates(self.quic)
-        verified = None
-        failure = too_many_certificates(presented, self._server_name)
-        if failure is None and self._verify is not None:
-            try:
-                verified = self._verify(presented)
-            except ssl.SSLError as error:
-                facts = handshake_facts(self.quic, presented, None)
-                failure = handshake_failure(error, facts, self._server_name, b"")
-        self._facts.tls = handshake_facts(self.quic, presented, verified)
+        self._facts.tls, failure = judge_handshake(self.quic, self._server_name, self._verify)
         if failure is not None:
             self._fail(failure, _BAD_CERTIFICATE, QuicFrameType.CRYPTO)
             return
@@ -318,12 +273,6 @@ class QuicChannel:
                 self._socket.send(datagram)
             except BlockingIOError:
                 return  # counts as lost in transit, and is sent again when that is detected
-
-    def _socket_failure(self, error: OSError) -> CheckFailed:
-        failure = connection_failure(error, self.doing)
-        if failure.reason is Reason.CONNECT_REFUSED and self._answered_at:
-            return CheckFailed(Reason.CONNECTION_RESET, f"the server's port was closed while {self.doing}")
-        return failure
 
     def _fail(self, failure: CheckFailed, error_code: int | None = None, frame_type: int | None = None) -> None:
         if self._closed or self._failure is not None:

@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 
+from aioquic.quic.connection import QuicConnectionState
 from aioquic.quic.packet import QuicErrorCode
 from aioquic.tls import AlertDescription
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.errors import CheckFailed
 from exporter.model import Reason
-from exporter.net.connection_facts import TlsFacts
+from exporter.net.errors import connection_failure
 from exporter.net.quic.application import code_name
-from exporter.net.tls.certificate_facts import MAX_PRESENTED, NOTHING_PRESENTED, Presented
 
 if TYPE_CHECKING:
     from aioquic.quic.connection import QuicConnection
     from aioquic.quic.events import ConnectionTerminated
 
     from exporter.net.quic.application import QuicApplication
-    from exporter.net.tls.verification import VerifiedChain
 
 _ALERTS = range(QuicErrorCode.CRYPTO_ERROR, QuicErrorCode.CRYPTO_ERROR + 0x100)
 
 _NO_PROTOCOL = QuicErrorCode.CRYPTO_ERROR + AlertDescription.no_application_protocol
 
 _SHOWN_CHARACTERS = 100
+_STATELESS_RESET_BYTES = 21  # at least, RFC 9000 section 10.3
 
 
-def closed_by_peer(end: ConnectionTerminated, doing: str, application: QuicApplication) -> CheckFailed:
-    """Return why the peer closed the connection.
+def failure_at_end(quic: QuicConnection, doing: str, application: QuicApplication) -> CheckFailed | None:
+    """Return why a connection has ended; None while it has not.
 
     Args:
-        end: Its CONNECTION_CLOSE frame.
+        quic: The connection.
         doing: What was in progress, completing "closed the connection while ...".
         application: What is spoken over the connection.
     """
+    end, state = quic._close_event, quic._state  # noqa: SLF001 - aioquic has no public way to them
+    if end is None:
+        return None
+    if state is QuicConnectionState.DRAINING:
+        return _closed_by_peer(end, doing, application)
+    if state is QuicConnectionState.TERMINATED:
+        return CheckFailed(Reason.PROTOCOL, "the server speaks no version of QUIC that is known here")
+    return _closed_by_us(end, application)
+
+
+def socket_failure(error: OSError, doing: str, *, answered: bool) -> CheckFailed:
+    """Return the failure for an error of the socket; a port that refuses after it has answered was closed."""
+    failure = connection_failure(error, doing)
+    if failure.reason is Reason.CONNECT_REFUSED and answered:
+        return CheckFailed(Reason.CONNECTION_RESET, f"the server's port was closed while {doing}")
+    return failure
+
+
+def is_stateless_reset(quic: QuicConnection, datagram: bytes) -> bool:
+    """Whether a datagram is a stateless reset, which aioquic does not detect (RFC 9000 section 10.3.1)."""
+    token = quic._peer_cid.stateless_reset_token  # noqa: SLF001 - aioquic has no public way to it
+    return bool(token) and len(datagram) >= _STATELESS_RESET_BYTES and compare_digest(datagram[-len(token) :], token)
+
+
+def _closed_by_peer(end: ConnectionTerminated, doing: str, application: QuicApplication) -> CheckFailed:
+    """Return why the peer closed the connection."""
     code, by_application = end.error_code, end.frame_type is None
     if not by_application and code == _NO_PROTOCOL:
         return _without(application)
@@ -48,7 +74,7 @@ def closed_by_peer(end: ConnectionTerminated, doing: str, application: QuicAppli
     )
 
 
-def closed_by_us(end: ConnectionTerminated, application: QuicApplication) -> CheckFailed:
+def _closed_by_us(end: ConnectionTerminated, application: QuicApplication) -> CheckFailed:
     """Return which rule the peer broke when aioquic closed the connection."""
     if end.frame_type is None:
         return CheckFailed(
@@ -77,34 +103,3 @@ def _without(application: QuicApplication) -> CheckFailed:
 
 def _phrase(end: ConnectionTerminated) -> str:
     return f": {end.reason_phrase[:_SHOWN_CHARACTERS]}" if end.reason_phrase else ""
-
-
-def presented_certificates(quic: QuicConnection) -> Presented:
-    """Return the certificates that the peer sent, even after a handshake that failed because of them."""
-    tls = quic.tls
-    own, others = tls._peer_certificate, tls._peer_certificate_chain  # noqa: SLF001 - aioquic has no public way to them
-    if own is None:
-        return NOTHING_PRESENTED
-    count = 1 + len(others)
-    certificates = (own, *others) if count <= MAX_PRESENTED else (own,)
-    return Presented.read([certificate.public_bytes(Encoding.DER) for certificate in certificates], count)
-
-
-def handshake_facts(quic: QuicConnection, presented: Presented, verified: VerifiedChain | None) -> TlsFacts | None:
-    """Return what is known about a handshake, complete or not; None when the peer chose nothing.
-
-    Args:
-        quic: The connection, which must have been started.
-        presented: The certificates received.
-        verified: The verified chain; None when nothing was verified.
-    """
-    schedule = quic.tls.key_schedule
-    if schedule is None:
-        return None
-    return TlsFacts(
-        version="TLS 1.3",
-        cipher=f"TLS_{schedule.cipher_suite.name}",
-        verified=verified is not None,
-        presented=presented.facts,
-        chain_expiry_timestamp_seconds=None if verified is None else verified.valid_until_seconds,
-    )
