@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.net.addresses import Endpoint, parse_address
-from exporter.net.dns.resolver import literal_address, resolvable_name
+from exporter.net.dns.hosts import literal_address, resolvable_name
 from exporter.net.tls.context_recipe import context_recipe
 from exporter.settings import parse_host_port
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from exporter.errors import CheckFailed
-from exporter.host_names import host_name
 from exporter.model import Reason
 from exporter.net.addresses import Address, parse_address
 from exporter.net.dns.address_queue import AddressQueue
 from exporter.net.dns.getaddrinfo import ResolverThreads
+from exporter.net.dns.hosts import allowed_versions, families_text, fitting_address, resolvable_name
 from exporter.net.dns.stub import Answer, NotToldError, look_up, names_to_ask_for
 from exporter.net.dns.system_files import NameServer, ResolverConfig
 from exporter.net.singleflight import SingleFlight
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     Ask = Callable[[int], Coroutine[Any, Any, Outcome]]
     Told = tuple[int, Outcome]
 
-_VERSIONS = {"ip4": (4,), "ip6": (6,), "prefer_ip4": (4, 6), "prefer_ip6": (6, 4), "any": (4, 6)}
 _OTHERS_SECONDS = 1.0
 """How long a check that has already failed waits for a more precise reason."""
 
@@ -104,9 +103,9 @@ class Resolver:
             started = perf_counter()
             lookup_seconds = None
             try:
-                versions = _allowed_versions(settings)
+                versions = allowed_versions(settings)
                 if literal is not None:
-                    found: AddressQueue | Address = _fitting(literal, versions, settings)
+                    found: AddressQueue | Address = fitting_address(literal, versions, settings)
                 else:
                     name = resolvable_name(host)
                     found = await self._look_up(name, versions, settings, system, attempt.started, several=several)
@@ -258,51 +257,7 @@ def _nothing_found(name: str, versions: tuple[int, ...], told: list[Told]) -> Ch
             return outcome.anew()
     if len({version for version, _ in told}) > 1 and not any(_may_exist(outcome) for _, outcome in told):
         return CheckFailed(Reason.RESOLVE, f"{name} does not exist")
-    return CheckFailed(Reason.RESOLVE, f"{name} has no {_families(versions)} address")
-
-
-def _allowed_versions(settings: NetworkSettings) -> tuple[int, ...]:
-    """Return the allowed IP versions, the preferred one first."""
-    versions = _VERSIONS[settings.ip_protocol]
-    source = None if settings.source_ip is None else parse_address(settings.source_ip)
-    if source is None:
-        return versions
-    if source.version not in versions:
-        raise CheckFailed(
-            Reason.LOCAL, f"source_ip {source.text} cannot be used with ip_protocol {settings.ip_protocol}"
-        )
-    return (source.version,)
-
-
-def literal_address(host: str, settings: NetworkSettings) -> Address | None:
-    """Return the address that a host is, if it is one and may be used with these settings; else None."""
-    address = parse_address(host)
-    if address is None:
-        return None
-    try:
-        return _fitting(address, _allowed_versions(settings), settings)
-    except CheckFailed:
-        return None  # each run fails with the reason
-
-
-def _fitting(address: Address, versions: tuple[int, ...], settings: NetworkSettings) -> Address:
-    if address.version in versions:
-        return address
-    if settings.source_ip is not None and address.version in _VERSIONS[settings.ip_protocol]:
-        raise CheckFailed(Reason.LOCAL, f"{address.text} cannot be reached from source_ip {settings.source_ip}")
-    raise CheckFailed(Reason.RESOLVE, f"{address.text} is not an {_families(versions)} address")
-
-
-def resolvable_name(host: str) -> str:
-    """Return a host name in the form that DNS and certificates use.
-
-    Raises:
-        CheckFailed: With reason `resolve` when it is not one.
-    """
-    try:
-        return host_name(host)
-    except ValueError as error:
-        raise CheckFailed(Reason.RESOLVE, f"{host!r} {error}") from error
+    return CheckFailed(Reason.RESOLVE, f"{name} has no {families_text(versions)} address")
 
 
 def _local_addresses(name: str, versions: tuple[int, ...], system: SystemConfig) -> list[Address]:
@@ -313,7 +268,3 @@ def _local_addresses(name: str, versions: tuple[int, ...], system: SystemConfig)
     if not fitting and (bare == "localhost" or bare.endswith(".localhost")):
         return [address for version in versions if (address := parse_address(_LOCALHOST[version])) is not None]
     return fitting
-
-
-def _families(versions: tuple[int, ...]) -> str:
-    return " or ".join(f"IPv{version}" for version in sorted(versions))
