@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 SETTLE_SECONDS = 0.3
 """What a process does after its answer, such as closing and collecting garbage, belongs to the answer's cost."""
 
+SCRAPE_HEADERS = {**PROMETHEUS_HEADERS, "X-Prometheus-Scrape-Timeout-Seconds": "30"}
 MODULE = "bench"
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -59,19 +60,26 @@ class Exporter(NamedTuple):
         """Scrape once.
 
         Raises:
-            AssertionError: When a check failed that should not: figures of failures are worth nothing.
+            AssertionError: When a check failed.
         """
         before = self.cpu_seconds()
-        headers = {**PROMETHEUS_HEADERS, "X-Prometheus-Scrape-Timeout-Seconds": "30"}
-        answered = uvloop.run(get_all(self.port, self.paths, concurrency=self.concurrency, headers=headers))
+        answered = uvloop.run(get_all(self.port, self.paths, concurrency=self.concurrency, headers=SCRAPE_HEADERS))
         time.sleep(SETTLE_SECONDS)
+        self.verify(answered.bodies)
+        return Round((self.cpu_seconds() - before) * 1e6 / self.expected_successes, answered.wall_seconds)
+
+    def verify(self, bodies: list[str]) -> None:
+        """Verify that every check on these pages succeeded.
+
+        Raises:
+            AssertionError: When one failed: figures of failures are worth nothing.
+        """
         successes = sum(
             line.startswith("probe_success") and float(line.rsplit(" ", 1)[1]) == 1
-            for body in answered.bodies
+            for body in bodies
             for line in body.splitlines()
         )
         assert successes == self.expected_successes, f"{self.name}: {successes} of {self.expected_successes} succeeded"
-        return Round((self.cpu_seconds() - before) * 1e6 / self.expected_successes, answered.wall_seconds)
 
 
 def start_ours(stack: ExitStack, directory: Path, targets: Targets) -> Exporter:

@@ -45,6 +45,10 @@ class Targets(NamedTuple):
                  for number, target in enumerate(self.targets)]  # fmt: skip
         return "\n".join([f"defaults: {{{self.check_type}: {{{self.defaults}}}}}", "checks:", *lines, ""])
 
+    def share(self, number: int, count: int) -> Targets:
+        """Return one of `count` equal shares, by its number from 0."""
+        return self._replace(targets=self.targets[number::count], blackbox_targets=self.blackbox_targets[number::count])
+
     def blackbox_yml(self) -> str:
         """The configuration of blackbox_exporter."""
         return f"modules: {{bench: {self.module}}}\n"
