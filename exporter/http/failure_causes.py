@@ -57,10 +57,14 @@ def causes_of(expectations: Iterable[Expectation]) -> Causes | None:
 
     That a header has to be there may stand beside its regular expression, as `fail_if_header_matches` demands.
     """
-    by_parts = [(one, leaves([one])) for one in expectations]
-    regular = tuple([one for one, parts in by_parts if _are_regular(parts)])
-    of_cel = tuple([one for one, parts in by_parts if all(part.subject.name == CEL.name for part in parts)])
-    return Causes(regular, of_cel) if regular or of_cel else None
+    regular, of_cel = list[Expectation](), list[Expectation]()
+    for expectation in expectations:
+        parts = leaves([expectation])
+        if _are_regular(parts):
+            regular.append(expectation)
+        elif all(part.subject.name == CEL.name for part in parts):
+            of_cel.append(expectation)
+    return Causes(tuple(regular), tuple(of_cel)) if regular or of_cel else None
 
 
 def _are_regular(parts: Sequence[Expectation]) -> bool:

@@ -50,7 +50,7 @@ class DeclaredSeries:
     Attributes:
         is_trusted: Whether answers are accepted unchecked, because the executor is part of the exporter.
         phases: The family of the seconds spent in each phase; None when the type declares none.
-        conclude: Lets the type measure and log what follows from its outcomes; None when nothing does.
+        conclude: Measures and logs what follows from the outcomes of its expectations; None for nothing.
     """
 
     def __init__(
