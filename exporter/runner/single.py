@@ -39,12 +39,14 @@ class SingleCheckRunner:
         """Create a runner.
 
         Args:
-            network: What checks share to reach their targets, over all loops that use it: threads, but no connections.
+            network: Connects the checks to their targets. It may share its resolver threads with other loops, but not
+                its TLS contexts, which count the handshakes of one loop.
         """
         self._registry = ExecutorRegistry.with_builtins()
         self._http = HttpShared(network)
         self._workload = Workload()
-        self._sharing: _Sharing | None = None
+        self._shared: _Shared | None = None
+        self._closings: set[asyncio.Task[None]] = set()
 
     async def run(self, check: Check, budget_seconds: float) -> Result:
         """Run a check and return its result. Cancelling this abandons the check.
@@ -53,11 +55,12 @@ class SingleCheckRunner:
             check: The check, completed by a configuration or a module.
             budget_seconds: Time until the result is needed, including the time that the check waits for its start.
         """
-        deadline = perf_counter() + budget_seconds
-        sharing = await self._join()
+        shared = self._join()
         outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        execution = Execution(check, sharing.executors, deadline, lambda _, result: _settle(outcome, result))
-        task = asyncio.create_task(self._execute(execution, sharing, outcome))
+        deadline = perf_counter() + budget_seconds
+        execution = Execution(check, shared.executors, deadline, lambda _, result: _settle(outcome, result))
+        task = asyncio.create_task(_execute(execution, shared, outcome))
+        task.add_done_callback(lambda _: self._leave(shared))
         try:
             return await outcome
         finally:
@@ -65,57 +68,67 @@ class SingleCheckRunner:
                 execution.given_up = True
                 task.cancel()
 
-    async def _execute(self, execution: Execution, sharing: _Sharing, outcome: asyncio.Future[Result]) -> None:
-        try:
-            await sharing.pacer.wait_for_turn()
-            _settle(outcome, await execution.run())
-        finally:
-            outcome.cancel()  # unless it has a result
-            await self._leave(sharing)
-
-    async def _join(self) -> _Sharing:
+    def _join(self) -> _Shared:
         """Return what the checks that run now share."""
-        now, sharing = perf_counter(), self._sharing
-        if sharing is None or now - sharing.began > _LONGEST_SHARING_SECONDS:
-            sharing = self._sharing = _Sharing(self._registry, self._http, self._workload)
-            sharing.users += 1
-            await sharing.network.refresh()
-        else:
-            sharing.users += 1
-        sharing.checks += 1
-        return sharing
+        shared = self._shared
+        if shared is None or perf_counter() - shared.began > _LONGEST_SHARING_SECONDS:
+            shared = self._shared = _Shared(self._registry, self._http, self._workload)
+        shared.running += 1
+        shared.checks += 1
+        return shared
 
-    async def _leave(self, sharing: _Sharing) -> None:
+    def _leave(self, shared: _Shared) -> None:
         """Close what was shared when the last check has ended."""
-        sharing.users -= 1
-        if not sharing.users:
-            if sharing is self._sharing:
-                self._sharing = None
-            await sharing.close()
+        shared.running -= 1
+        if shared.running:
+            return
+        if shared is self._shared:
+            self._shared = None
+        closing = asyncio.create_task(shared.close())
+        self._closings.add(closing)
+        closing.add_done_callback(self._closings.discard)
 
 
-class _Sharing:
+async def _execute(execution: Execution, shared: _Shared, outcome: asyncio.Future[Result]) -> None:
+    try:
+        await shared.refresh()
+        await shared.pacer.wait_for_turn()
+        _settle(outcome, await execution.run())
+    finally:
+        outcome.cancel()  # unless it has a result
+
+
+class _Shared:
     """What checks share that run at the same time.
 
     Attributes:
         began: `perf_counter()` when it was created.
-        users: Checks that have not ended.
+        running: Checks that have not ended.
         checks: Checks so far.
+        pacer: Holds back their starts.
+        executors: Their executors.
     """
 
     def __init__(self, registry: ExecutorRegistry, http: HttpShared, workload: Workload) -> None:
         self.began = perf_counter()
-        self.users = 0
+        self.running = 0
         self.checks = 0
         self.pacer = Pacer(workload)
-        self.network = http.network.for_batch(self.pacer)
-        http_of_these = http.for_batch(self.network)
+        self._network = http.network.for_batch(self.pacer)
+        http_of_these = http.for_batch(self._network)
         self._client = ProbeClient(http_of_these, current_attempt)
         self.executors = registry.for_batch(
-            BatchContext(http_client=self._client, http_shared=http_of_these, network=self.network)
+            BatchContext(http_client=self._client, http_shared=http_of_these, network=self._network)
         )
         self._workload = workload
+        self._is_refreshed = False
         self._busy_before = thread_time()
+
+    async def refresh(self) -> None:
+        """Read the files again that checks share, if that has not begun yet."""
+        if not self._is_refreshed:
+            self._is_refreshed = True
+            await self._network.refresh()
 
     async def close(self) -> None:
         """Close the executors and the client."""

@@ -103,3 +103,16 @@ async def test_a_new_file_of_authorities_counts_although_checks_never_cease(ca: 
         trusted = await runner.run(check, WITHOUT_HASTE_SECONDS)
         waiting.cancel()
     assert (refused.reason, trusted.status) == (Reason.CERTIFICATE, ResultStatus.OK)
+
+
+async def test_a_check_that_is_abandoned_before_it_starts_leaves_nothing_behind() -> None:
+    """Its task has not run yet, and what it shares with others is closed all the same."""
+    runner, before = SingleCheckRunner(), asyncio.all_tasks()
+    with run_http_server({"/": respond()}) as server:
+        running = asyncio.create_task(runner.run(a_check(type="http", target=server.url("/")), WITHOUT_HASTE_SECONDS))
+        await asyncio.sleep(0)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await until(lambda: runner._shared is None and asyncio.all_tasks() == before)
+        assert server.requests == []
