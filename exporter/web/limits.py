@@ -30,6 +30,10 @@ HEALTH_PATHS = frozenset(("/-/healthy", "/-/ready"))
 CLIENT_CERTIFICATE = "client_certificate"
 """Key in the state of a request: whether the client has presented a certificate that was accepted."""
 
+CLIENT_LEAVES = "client_leaves"
+"""Key in the state of a request: a future that is done once the client has closed the connection. Waiting for the ASGI
+message that says so would take a task for each request, which costs as much as a page about one probe."""
+
 _CLOSE = (b"connection", b"close")
 _VERSIONS = frozenset(("1.0", "1.1"))
 _TOO_LONG = f"the head of the request is longer than {MAX_HEAD_BYTES} bytes"
@@ -62,10 +66,12 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_bytes: int | None = 0
     _head_timer: asyncio.TimerHandle | None = None
     _response_timer: asyncio.TimerHandle | None = None
+    _leaving: asyncio.Future[None]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
         """Start waiting for a request; above the connection limit, close an idle connection or use a spare one."""
         super().connection_made(transport)
+        self._leaving = self.loop.create_future()
         self._made = self._idle_since = self.loop.time()
         most = min(self.max_connections, _most_open_files() // 2)
         if len(self.connections) > most and not close_longest_idle(self._others()):
@@ -106,6 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             raise ValueError(_TOO_LONG)
         self.scope["state"][CLIENT_CERTIFICATE] = self.transport.get_extra_info(CLIENT_CERTIFICATE, default=False)
+        self.scope["state"][CLIENT_LEAVES] = self._leaving
         super().on_headers_complete()
         self._head_bytes = None
         self._has_partial_request = False
@@ -128,9 +135,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._response_timer = self.loop.call_later(self.response_limit_seconds, self._abandon_slow_reader)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timers."""
+        """Cancel the timers, and whatever is done for the client alone."""
         self._cancel_head_timer()
         self._cancel_response_timer()
+        self._leaving.set_result(None)
         super().connection_lost(exc)
 
     @property

@@ -15,6 +15,8 @@ from weakref import WeakKeyDictionary
 import anyio
 import anyio.to_thread
 
+from exporter.web.limits import CLIENT_LEAVES
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from concurrent.futures import Future
@@ -157,12 +159,12 @@ async def unless_client_leaves(request: Request, work: Coroutine[object, object,
     """
     task, is_working = asyncio.current_task(), True
     assert task is not None  # noqa: S101 - this is a coroutine of one
+    leaving: asyncio.Future[None] = request.scope["state"][CLIENT_LEAVES]
 
-    def cancel(_: asyncio.Task[None]) -> None:
+    def cancel(_: asyncio.Future[None]) -> None:
         if is_working:
             task.cancel()
 
-    leaving = asyncio.create_task(_disconnect(request))
     leaving.add_done_callback(cancel)
     try:
         return await work
@@ -172,9 +174,4 @@ async def unless_client_leaves(request: Request, work: Coroutine[object, object,
         raise ClientGoneError from None
     finally:
         is_working = False
-        leaving.cancel()
-
-
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        leaving.remove_done_callback(cancel)
