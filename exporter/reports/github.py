@@ -7,11 +7,11 @@ Source: "Workflow commands for GitHub Actions" in GitHub's documentation. A comm
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from exporter.model import ResultStatus
 from exporter.reports.finished import State
+from exporter.reports.repository import path_in_repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def workflow_command(
         environment: Where GITHUB_WORKSPACE says where the repository is, to which annotations are relative.
     """
     given = {
-        "file": _within_workspace(file, environment) if file else "",
+        "file": path_in_repository(file, environment) if file else "",
         "line": str(line) if file and line else "",
         "col": str(column) if file and line and column else "",
         "title": title,
@@ -79,12 +79,3 @@ def _annotation(finished: FinishedCheck, in_round: Round, mask: Mask) -> str:
         line=place.line if place else 0,
         column=place.column if place else 0,
     )
-
-
-def _within_workspace(file: str, environment: Mapping[str, str]) -> str:
-    workspace = environment.get("GITHUB_WORKSPACE")
-    if not workspace:
-        return file
-    whole = Path(file).resolve()
-    root = Path(workspace).resolve()
-    return str(whole.relative_to(root)) if whole.is_relative_to(root) else file

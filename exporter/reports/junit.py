@@ -1,8 +1,8 @@
 """JUnit XML, the test reports that Jenkins, GitLab and most other pipelines read.
 
 JUnit never published a schema. The one that Jenkins' xUnit plugin validates with (junit-10.xsd) is the strictest that
-is in use, and this module keeps to it: a check's place in the file is in its text, because a test case has no attribute
-for it there.
+is in use. This module keeps to it with one exception: a test case has `file` and `line`, by which GitLab, CircleCI and
+others link to the configuration. Jenkins' JUnit plugin ignores them; its xUnit plugin rejects reports that have them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 from exporter.model import Reason
 from exporter.reports.explanation import explanation
 from exporter.reports.finished import State
+from exporter.reports.repository import path_in_repository
 
 if TYPE_CHECKING:
     from exporter.masking import Mask
@@ -51,14 +52,11 @@ def junit_report(finished: Round, mask: Mask) -> str:
 
 
 def _test_case(finished: FinishedCheck, in_round: Round, mask: Mask) -> ElementTree.Element:
-    check, result = finished.check, finished.result
+    check, result, place = finished.check, finished.result, finished.place
+    written = {"file": _xml_text(path_in_repository(place.file)), "line": str(place.line)} if place else {}
+    took = {"time": f"{result.duration_seconds:.3f}"}
     case = ElementTree.Element(
-        "testcase",
-        {
-            "classname": check.check_type,
-            "name": _xml_text(check.name),
-            "time": f"{result.duration_seconds:.3f}",
-        },
+        "testcase", {"classname": check.check_type, "name": _xml_text(check.name)} | written | took
     )
     text = _xml_text("\n".join(explanation(finished, mask)))
     why = {"message": _xml_text(finished.why), "type": result.reason or ""}

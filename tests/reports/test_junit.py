@@ -1,9 +1,9 @@
-"""The JUnit report, held against the rules of the schema that Jenkins' xUnit plugin validates reports with."""
+"""The JUnit report, compared with the schema that Jenkins' xUnit plugin validates reports with."""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree
 
 import pytest
@@ -13,9 +13,12 @@ from exporter.model import Reason, ResultStatus, Severity
 from exporter.reports.junit import junit_report
 from tests.reports.finishing import BROKEN, DOWN, FINE, MOVING, SLOW, finished, round_of
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class Rule(NamedTuple):
-    """What the schema allows an element: its attributes, required ones first, and the elements in it."""
+    """The rules of the schema for an element: its attributes, required ones first, and the elements in it."""
 
     required: frozenset[str]
     optional: frozenset[str]
@@ -36,7 +39,7 @@ SCHEMA = {
     ),
     "testcase": rule(
         "name",
-        "time classname group",
+        "time classname group file line",  # the last two are not in the schema
         "skipped error failure rerunFailure rerunError flakyFailure flakyError system-out system-err",
     ),
     "failure": rule(optional="type message"),
@@ -49,7 +52,7 @@ SUREFIRE_TIME = re.compile(r"(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]*)?")
 
 
 def violations(element: ElementTree.Element) -> list[str]:
-    """What the schema does not allow, in an element and below."""
+    """The violations of the schema in an element and below."""
     known = SCHEMA[element.tag]
     given = set(element.keys())
     found = [f"{element.tag} needs {name}" for name in known.required - given]
@@ -62,7 +65,7 @@ def violations(element: ElementTree.Element) -> list[str]:
 
 
 def read(report: str) -> ElementTree.Element:
-    """The root of a report, which is as the schema wants it."""
+    """The root of a report that conforms to the schema."""
     root = ElementTree.fromstring(report.encode())
     assert violations(root) == []
     return root
@@ -109,11 +112,20 @@ def test_the_suite_counts_its_cases() -> None:
     assert suite[0].attrib == {"classname": "tcp", "name": "fine", "time": "0.250"}
 
 
+def test_each_case_names_the_file_and_the_line_of_its_check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Pipelines link to them, so the path is relative to the repository; a check without a place has neither."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CI_PROJECT_DIR", str(tmp_path.parent))
+    cases = read(junit_report(round_of(FINE, SLOW, DOWN), unmasked)).iter("testcase")
+    file = f"{tmp_path.name}/c.yml"
+    assert [(case.get("file"), case.get("line")) for case in cases] == [(None, None), (file, "3"), (file, "9")]
+
+
 def test_a_failure_is_explained_in_its_text() -> None:
-    """With the place of the check, which the schema has no attribute for."""
+    """The text of the failure is that of `run -v`."""
     root = read(junit_report(round_of(DOWN), unmasked))
     assert root.findtext(".//failure") == (
-        "down is failing: timeout: not done within 1 s\n  tcp shop.example:443, 0.25 s, 1 attempt, c.yml:9"
+        "down is failing: timeout: not done within 1 s\n  tcp shop.example:443, 250 ms, 1 attempt, c.yml:9"
     )
 
 
