@@ -8,6 +8,8 @@ from decimal import Decimal
 _LARGEST_PLAIN = 1e15
 _LARGE = 1000
 _LEAST_ELAPSED_SECONDS = 0.5
+_SHORT_UNITS = ((1e-6, "us"), (1e-3, "ms"))
+_UNITS_IN_NEXT = 1000
 _ELAPSED_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -32,11 +34,17 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Format a duration in seconds, to the millisecond or with three significant digits: `0.254 s`, `0.00032 s`."""
+    """Format a duration in a suitable unit: to the millisecond from 1 s on, with three significant digits below.
+
+    `6.56 us`, `12.3 ms`, `1.234 s`, `1234.5 s`.
+    """
     if not math.isfinite(seconds):
         return f"{seconds} s"
-    is_tiny = 0 < abs(seconds) < 0.01
-    return f"{_plain(f'{seconds:.3g}') if is_tiny else _trimmed(f'{seconds:.3f}')} s"
+    for unit_seconds, unit in _SHORT_UNITS:
+        number = f"{seconds / unit_seconds:.3g}"
+        if seconds and abs(float(number)) < _UNITS_IN_NEXT:
+            return f"{_plain(number)} {unit}"
+    return f"{_trimmed(f'{seconds:.3f}')} s"
 
 
 def elapsed_text(seconds: float) -> str:

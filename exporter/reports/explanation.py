@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporter.foreign import text_of
 from exporter.logs import escape_unprintable
-from exporter.quantities import counted, seconds_text
+from exporter.quantities import counted, number_text, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,5 +52,11 @@ def _expectation(outcome: ExpectationOutcome, mask: Mask) -> str:
 
 
 def _log_line(line: LogLine, mask: Mask) -> str:
-    fields = "".join(f" {name}={mask(text_of(value))}" for name, value in line.fields.items())
+    fields = "".join(f" {name}={mask(_field_text(name, value))}" for name, value in line.fields.items())
     return f"{line.offset_seconds * 1000:9.1f} ms  {mask(line.message)}{fields}"
+
+
+def _field_text(name: str, value: object) -> str:
+    if isinstance(value, float):
+        return seconds_text(value) if name.endswith("seconds") else number_text(value)
+    return text_of(value)

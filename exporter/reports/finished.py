@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from exporter.model import ResultStatus, Severity
-from exporter.quantities import counted
+from exporter.quantities import counted, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,4 +100,4 @@ class Round:
         states = [f"{counts[state]} {state}" for state in State if state is not State.MAINTENANCE]
         if counts[State.MAINTENANCE]:
             states.append(f"{counts[State.MAINTENANCE]} in maintenance")
-        return f"{counted(len(self.checks), 'check')} in {self.duration_seconds:.2f} s: {', '.join(states)}"
+        return f"{counted(len(self.checks), 'check')} in {seconds_text(self.duration_seconds)}: {', '.join(states)}"

@@ -8,7 +8,7 @@ from math import ceil
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.quantities import counted
+from exporter.quantities import counted, seconds_text
 from exporter.reports.finished import WORST_FIRST, State
 from exporter.reports.table import ColumnHead, Row
 
@@ -109,7 +109,7 @@ class Repetitions:
     def summary(self) -> str:
         """How many rounds there were, and how long they took."""
         checks = counted(len(self._checks), "check")
-        return f"{counted(self.rounds, 'round')} of {checks} in {self.duration_seconds:.2f} s"
+        return f"{counted(self.rounds, 'round')} of {checks} in {seconds_text(self.duration_seconds)}"
 
 
 def spread_of(durations: Sequence[float]) -> Spread:

@@ -116,7 +116,7 @@ def test_a_check_with_little_time_says_what_it_waited_for(
         mount.die()
         reasons, details, _ = scraped.scrape()
     assert reasons == {"it": Reason.LOCAL}
-    assert details["it"].startswith("not done within the timeout of 0.3 s: ")
+    assert details["it"].startswith("not done within the timeout of 300 ms: ")
     assert details["it"].endswith("could not be read")
 
 

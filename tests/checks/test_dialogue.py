@@ -136,7 +136,7 @@ def test_lines_and_bytes_share_one_buffer(
             keep_silent,
             "{expect: ^220}",
             Reason.TIMEOUT,
-            "not done within the timeout of 0.5 s, in the phase step_1: the peer said nothing that matches ^220",
+            "not done within the timeout of 500 ms, in the phase step_1: the peer said nothing that matches ^220",
             0,
             0,
         ),
@@ -145,7 +145,7 @@ def test_lines_and_bytes_share_one_buffer(
             '{send: "PING\\r\\n", expect: PONG}',
             Reason.TIMEOUT,
             (
-                "not done within the timeout of 0.5 s, in the phase step_1: "
+                "not done within the timeout of 500 ms, in the phase step_1: "
                 "the peer said nothing that matches PONG; step_1 sends only after that"
             ),
             0,
@@ -156,7 +156,7 @@ def test_lines_and_bytes_share_one_buffer(
             "{expect: ^220}",
             Reason.TIMEOUT,
             (
-                "not done within the timeout of 0.5 s, in the phase step_1: "
+                "not done within the timeout of 500 ms, in the phase step_1: "
                 "the peer said nothing that matches ^220, last '554 no'"
             ),
             0,
@@ -166,7 +166,7 @@ def test_lines_and_bytes_share_one_buffer(
             drip(b"x" * 1000, 0.01),
             "{name: hello, expect: ^220}",
             Reason.TIMEOUT,
-            "not done within the timeout of 0.5 s, in the phase hello: the peer said nothing that matches ^220",
+            "not done within the timeout of 500 ms, in the phase hello: the peer said nothing that matches ^220",
             0,
             0,
         ),
@@ -214,7 +214,7 @@ def test_lines_and_bytes_share_one_buffer(
             keep_silent,
             '{expect_bytes: "00"}',
             Reason.TIMEOUT,
-            "not done within the timeout of 0.5 s, in the phase step_1: the peer did not send 00",
+            "not done within the timeout of 500 ms, in the phase step_1: the peer did not send 00",
             0,
             0,
         ),

@@ -148,7 +148,7 @@ def test_a_program_that_hangs_is_killed_with_its_group(run: Callable[..., Result
     )
     before = children_and_zombies()
     result = run(script, timeout="500ms")
-    detail = "not done within the timeout of 0.5 s, in the phase run"
+    detail = "not done within the timeout of 500 ms, in the phase run"
     assert outcome(result) == (ResultStatus.ERROR, Reason.TIMEOUT, detail)
     assert (tmp_path / "child").exists()
     wait_until(lambda: not is_running(tmp_path / "parent") and not is_running(tmp_path / "child"))

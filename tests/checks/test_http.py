@@ -236,18 +236,18 @@ def test_everything_about_an_answer_can_be_expected(
             Reason.DECODE,
             "the body cannot be undone as gzip: it ends too early",
         ),
-        (hold(), "", Reason.TIMEOUT, "not done within the timeout of 0.6 s, in the phase processing"),
+        (hold(), "", Reason.TIMEOUT, "not done within the timeout of 600 ms, in the phase processing"),
         (
             drip(b"HTTP/1.1 200 OK\r\n", b"X" * 500),
             "",
             Reason.TIMEOUT,
-            "not done within the timeout of 0.6 s, in the phase transfer",
+            "not done within the timeout of 600 ms, in the phase transfer",
         ),
         (
             drip(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", b"X" * 500),
             "",
             Reason.TIMEOUT,
-            "not done within the timeout of 0.6 s, in the phase transfer",
+            "not done within the timeout of 600 ms, in the phase transfer",
         ),
         (
             endless(b"HTTP/1.1 200 OK\r\n", b"X-n: y\r\n"),

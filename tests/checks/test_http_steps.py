@@ -248,7 +248,7 @@ def test_a_silent_server_is_reported_with_step_and_phase() -> None:
     """The timeout names both."""
     with serve(keep_silent) as server:
         result = run(f"http://127.0.0.1:{server.port}/", {"name": "ask"}, timeout="500ms")
-    detail = "not done within the timeout of 0.5 s, in the phase processing: step ask"
+    detail = "not done within the timeout of 500 ms, in the phase processing: step ask"
     assert outcome(result) == (ResultStatus.ERROR, Reason.TIMEOUT, detail)
 
 

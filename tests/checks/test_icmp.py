@@ -101,7 +101,7 @@ def test_a_host_that_answers_is_ok(net: Network, version: int) -> None:
 def test_silence_is_a_timeout_in_the_phase_rtt(net: Network, version: int) -> None:
     """A host that never answers fails the check when its time is up, with everything lost."""
     result = net.run(Peer.SILENT.address(version), timeout="300ms")
-    detail = "not done within the timeout of 0.3 s, in the phase rtt"
+    detail = "not done within the timeout of 300 ms, in the phase rtt"
     assert outcome(result) == (ResultStatus.ERROR, Reason.TIMEOUT, detail)
     values = measured(result)
     assert values["probe_icmp_packet_loss_ratio"] == 1
@@ -216,7 +216,7 @@ def test_a_reply_after_an_error_counts(net: Network, version: int) -> None:
 def test_forged_replies_do_not_count(net: Network, version: int, peer: Peer, remark: str) -> None:
     """A packet that only looks like a reply is named in the failure."""
     result = net.run(peer.address(version), timeout="300ms")
-    detail = f"not done within the timeout of 0.3 s, in the phase rtt: {remark.format(router=ROUTER[version])}"
+    detail = f"not done within the timeout of 300 ms, in the phase rtt: {remark.format(router=ROUTER[version])}"
     assert outcome(result) == (ResultStatus.ERROR, Reason.PROTOCOL, detail)
 
 

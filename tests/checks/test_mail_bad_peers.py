@@ -83,7 +83,7 @@ def test_silence_is_a_timeout_in_a_phase(run: RunCheck, check_type: str) -> None
     for behave in (keep_silent, drip(GREETINGS[check_type][:3] + b"-x" * 500, 0.05)):
         with serve(behave) as server:
             result = run(check_type, server.target, "tls: starttls", "300ms")
-        detail = "not done within the timeout of 0.3 s, in the phase greeting"
+        detail = "not done within the timeout of 300 ms, in the phase greeting"
         assert outcome(result) == (ResultStatus.ERROR, Reason.TIMEOUT, detail)
         assert result.duration_seconds < 2
         assert measured(result)[f"probe_{check_type}_duration_seconds{{greeting}}"] > 0.2

@@ -150,7 +150,7 @@ def test_packets_that_answer_nothing_are_ignored(
         result = run(port, timeout="300ms")
     assert (result.status, result.reason) == (ResultStatus.ERROR, Reason.PROTOCOL)
     assert result.detail.startswith(
-        "not done within the timeout of 0.3 s, in the phase query: a packet was no answer: "
+        "not done within the timeout of 300 ms, in the phase query: a packet was no answer: "
     )
     assert result.detail.endswith(why)
     with serve_datagrams(lambda request: [forge(request), packet(request)]) as port:
@@ -166,7 +166,7 @@ def test_a_flood_does_not_hide_the_answer(run: Callable[..., Result]) -> None:
 def test_silence_and_a_closed_port(run: Callable[..., Result]) -> None:
     """Silence is a timeout in the phase query; an ICMP error is a refusal."""
     with serve_datagrams(lambda request: []) as port:
-        detail = "not done within the timeout of 0.3 s, in the phase query"
+        detail = "not done within the timeout of 300 ms, in the phase query"
         assert outcome(run(port, timeout="300ms")) == (ResultStatus.ERROR, Reason.TIMEOUT, detail)
     with closed_port() as port:
         assert run(port).reason is Reason.CONNECT_REFUSED

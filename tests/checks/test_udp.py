@@ -91,7 +91,7 @@ def test_a_refusal_is_distinguished_from_silence(run: Callable[..., Result], clo
         assert outcome(result) == (ResultStatus.ERROR, Reason.CONNECT_REFUSED, detail)
     with answering() as target:
         result = run(target, "dialogue: [{send: x}, {expect: y}]", "300ms")
-        detail = "not done within the timeout of 0.3 s, in the phase step_2: the peer said nothing that matches y"
+        detail = "not done within the timeout of 300 ms, in the phase step_2: the peer said nothing that matches y"
         assert outcome(result) == (ResultStatus.ERROR, Reason.TIMEOUT, detail)
         started = time.monotonic()
         assert outcome(run(target, "dialogue: [{send: x}]")) == OK

@@ -201,7 +201,7 @@ def test_the_close_code_is_judged_when_asked_for(run: Callable[..., Result]) -> 
         either = "expect: [{any: [{close_code: 1000}, {close_code: 1001}]}]"
         assert run(server.url, either).status is ResultStatus.OK
         late = run(server.url, "expect: [{close_code: 4401}]", "400ms")
-    assert outcome(late)[1:] == (Reason.TIMEOUT, "not done within the timeout of 0.4 s, in the phase transfer")
+    assert outcome(late)[1:] == (Reason.TIMEOUT, "not done within the timeout of 400 ms, in the phase transfer")
 
 
 def test_a_dialogue_is_held_in_messages(run: Callable[..., Result]) -> None:
@@ -275,7 +275,7 @@ def test_a_ping_is_answered_and_measured(run: Callable[..., Result]) -> None:
         assert measured(result)["probe_websocket_duration_seconds{ping}"] > 0
     with serve(upgraded(keep_silent)) as silent:
         late = run(f"ws://{silent.target}", "ping: true", "400ms")
-    assert outcome(late)[1:] == (Reason.TIMEOUT, "not done within the timeout of 0.4 s, in the phase ping")
+    assert outcome(late)[1:] == (Reason.TIMEOUT, "not done within the timeout of 400 ms, in the phase ping")
     with serve(upgraded(say(b"\x88\x06\x0f\xa1busy"))) as busy:
         closed = run(f"ws://{busy.target}", "ping: true")
     detail = "the server closed with 4001 (busy) instead of answering a ping"

@@ -82,7 +82,7 @@ def test_a_watch_redraws_its_table_until_it_is_interrupted(place: Path, name: st
     with on_terminal(*arguments, directory=place) as terminal:
         for _ in range(2):
             terminal.shown = ""
-            terminal.read_until(", again after 0.2 s\r\n")
+            terminal.read_until(", again after 200 ms\r\n")
         assert "\x1b[2J\x1b[H" in terminal.shown
         assert len(table(terminal.shown)) == 3
         terminal.process.send_signal(signal.SIGINT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.config import Place
-from exporter.model import Check, LogLine, Reason, Result, ResultStatus, Severity
+from exporter.model import Check, LogLine, Measurement, Reason, Result, ResultStatus, Severity
 from exporter.reports.finished import FinishedCheck, Round
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def finished(
     in_maintenance: bool = False,
     place: Place | None = None,
     log: tuple[LogLine, ...] = (),
+    measurements: tuple[Measurement, ...] = (),
 ) -> FinishedCheck:
     """A check of type tcp that has run once."""
     result = Result(
@@ -35,6 +36,7 @@ def finished(
         attempts=1,
         started_timestamp_seconds=1_800_000_000.5,
         log=log,
+        measurements=measurements,
     )
     check = Check(name=name, check_type="tcp", target=target, labels=labels or {})
     return FinishedCheck(check=check, result=result, in_maintenance=in_maintenance, place=place)

@@ -33,5 +33,5 @@ def test_a_round_is_summarized_in_a_line() -> None:
     """Each state has its number; maintenance is named only if a check is in it."""
     whole = round_of(FINE, SLOW, DOWN, MOVING)
     assert whole.counts == {State.OK: 1, State.DEGRADED: 1, State.FAILING: 1, State.MAINTENANCE: 1}
-    assert whole.summary == "4 checks in 0.50 s: 1 ok, 1 degraded, 1 failing, 1 in maintenance"
-    assert round_of(FINE).summary == "1 check in 0.50 s: 1 ok, 0 degraded, 0 failing"
+    assert whole.summary == "4 checks in 500 ms: 1 ok, 1 degraded, 1 failing, 1 in maintenance"
+    assert round_of(FINE).summary == "1 check in 500 ms: 1 ok, 0 degraded, 0 failing"

@@ -64,7 +64,7 @@ def test_each_check_that_is_not_ok_is_annotated_at_its_line() -> None:
         ),
         Command("notice", {"title": "moving is in maintenance"}, f"connect_refused: refused {target}"),
     ]
-    assert summary == "4 checks in 0.50 s: 1 ok, 1 degraded, 1 failing, 1 in maintenance"
+    assert summary == "4 checks in 500 ms: 1 ok, 1 degraded, 1 failing, 1 in maintenance"
 
 
 def test_a_warning_is_an_error_where_warnings_fail() -> None:

@@ -45,7 +45,7 @@ def test_each_check_has_its_share_of_failures_and_its_reasons() -> None:
     )  # fmt: skip
     assert (b.state, b.failures) == (State.MAINTENANCE, 3)
     assert repetitions.failed
-    assert repetitions.summary == "4 rounds of 2 checks in 2.00 s"
+    assert repetitions.summary == "4 rounds of 2 checks in 2 s"
     heads = [head.name for head in REPETITION_COLUMNS]
     assert dict(zip(heads, repetition_rows([a])[0].cells, strict=True)) == {
         "state": "failing", "check": "a", "type": "tcp", "target": "shop.example:443", "runs": "4",

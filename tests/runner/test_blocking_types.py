@@ -159,7 +159,7 @@ def test_a_thread_that_does_not_return_is_stuck_until_it_does() -> None:
         wait_until(lambda: not runner.stuck_checks)
         batches.append(runner.run_all([check_of("fine")], results.append))
     assert [(result.reason, result.detail) for result in results] == [
-        (Reason.TIMEOUT, "not done within the timeout of 0.3 s, in the phase work"),
+        (Reason.TIMEOUT, "not done within the timeout of 300 ms, in the phase work"),
         (Reason.STUCK, "an earlier run ignored its cancellation and has not ended yet"),
         (None, ""),
     ]

@@ -116,7 +116,7 @@ EXPECTED: dict[str, Verdict] = {
     "raises-stop-iteration": internal("the executor raised RuntimeError("),
     "raises-stop-async": internal("the executor raised StopAsyncIteration("),
     "raises-group": internal("the executor raised <BaseExceptionGroup that cannot be shown>"),
-    "timed-out": Verdict("error", "timeout", f"not done within the timeout of 0.3 s: {SHY}"),
+    "timed-out": Verdict("error", "timeout", f"not done within the timeout of 300 ms: {SHY}"),
     "plain-execute": internal("the executor of type plain-execute must have an `async def execute`"),
     "unmakeable": internal("the executor of type unmakeable cannot be made: <ShyError that cannot be shown>"),
     "exiting": internal("the executor of type exiting cannot be made: SystemExit(3)"),

@@ -138,7 +138,7 @@ def test_a_silent_server_ends_the_check_with_its_phase(run: Callable[..., Result
     """Silence is a timeout in the phase starttls."""
     with serve(keep_silent) as server:
         result = run(protocol, server.target, timeout="300ms")
-    detail = "not done within the timeout of 0.3 s, in the phase starttls"
+    detail = "not done within the timeout of 300 ms, in the phase starttls"
     assert outcome(result) == (ResultStatus.ERROR, Reason.TIMEOUT, detail)
 
 

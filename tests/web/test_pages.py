@@ -164,7 +164,7 @@ def test_the_sparkline_has_a_bar_for_each_run() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 µs"), (0.0000425, "42 µs"), (0.0425, "42.5 ms"), (1.5, "1.5 s"), (99.9, "99.9 s"), (123.4, "123 s")],
+    [(0, "0 us"), (0.0000425, "42 us"), (0.0425, "42.5 ms"), (1.5, "1.5 s"), (99.9, "99.9 s"), (123.4, "123 s")],
 )
 def test_durations_are_written_in_the_unit_that_fits(seconds: float, text: str) -> None:
     """Three significant digits are enough."""

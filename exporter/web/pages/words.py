@@ -68,7 +68,7 @@ def verdict_of(outcome: ExpectationOutcome) -> Verdict:
 def duration_text(seconds: float) -> str:
     """Format a duration with three significant digits in a suitable unit."""
     if seconds < 0.001:
-        return f"{seconds * 1e6:.0f} µs"
+        return f"{seconds * 1e6:.0f} us"
     if seconds < 0.9995:
         return f"{seconds * 1e3:.3g} ms"
     return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"
