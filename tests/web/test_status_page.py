@@ -134,6 +134,30 @@ def test_the_page_can_be_limited(view: StatusView, links: list[str]) -> None:
     assert check_links(show(four_states(), view)) == links
 
 
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        ("ok", ["/checks/fine"]),
+        ("OK fine", ["/checks/fine"]),
+        ("ok book", []),
+        ("failing", ["/checks/book"]),
+        ("not-run", ["/checks/new"]),
+        ("oo", ["/checks/book"]),
+        ('"ok"', ["/checks/book"]),
+        ('"failing"', []),
+        ("fail", ["/checks/book"]),
+        ("disabled", []),
+    ],
+)
+def test_a_word_that_is_a_state_finds_only_checks_in_it(text: str, links: list[str]) -> None:
+    """Other words are found anywhere, and so is a phrase in double quotes, except in the state."""
+    scene, book, fine = Scene(), a_check("book"), a_check("fine")
+    scene.add(a_check("new"))
+    scene.add(book, a_result(book, ResultStatus.ERROR, detail="status 503"))
+    scene.add(fine, a_result(fine))
+    assert check_links(show(scene, StatusView(text=text))) == links
+
+
 def test_the_counts_follow_the_search() -> None:
     """They count the matches in all states."""
     reading = show(four_states(), StatusView(text="team=web", state=State.OK))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from exporter.model import Check
     from exporter.scrape.history import History, Run
-    from exporter.web.pages.view import StatusView
+    from exporter.web.pages.view import StatusView, Term
 
 _PLACES = {state: place for place, state in enumerate(State)}
 
@@ -42,7 +42,7 @@ def limited(rows: Iterable[Row], view: StatusView) -> list[Row]:
     if not view.is_limited:
         return list(rows)
     terms = view.terms
-    return [row for row in rows if _is_wanted(row, view) and (not terms or _contains(row, terms))]
+    return [row for row in rows if _is_wanted(row, view) and (not terms or _matches(row, terms))]
 
 
 def _is_wanted(row: Row, view: StatusView) -> bool:
@@ -54,15 +54,26 @@ def _is_wanted(row: Row, view: StatusView) -> bool:
     return not view.cause or (row.latest is not None and cause_of(row.latest) == view.cause)
 
 
-def _contains(row: Row, terms: Sequence[str]) -> bool:
-    """Return whether each term is in a name, type, target, label, state, or the reason and detail of a failure."""
+def _matches(row: Row, terms: Sequence[Term]) -> bool:
+    """Return whether the row matches each term.
+
+    A word that names a state matches only the rows in this state: `ok` does not match `book`. Other terms are looked
+    for in name, type, target, labels, and the reason and detail of a failure, and words also in the state.
+    """
+    if any(term.state and row.state is not term.state for term in terms):
+        return False
+    text = _searched_text(row)
+    state = row.state.label
+    return all(term.state or term.text in text or (not term.is_phrase and term.text in state) for term in terms)
+
+
+def _searched_text(row: Row) -> str:
     check, run = row.check, row.latest
-    texts = [check.name, check.check_type, check.shown_target, row.state.label]
+    texts = [check.name, check.check_type, check.shown_target]
     texts += [f"{name}={value}" for name, value in check.labels.items()]
     if run is not None and run.reason is not None:
         texts += (run.reason, run.detail)
-    text = "\n".join(texts).lower()
-    return all(term in text for term in terms)
+    return "\n".join(texts).lower()
 
 
 def in_order(rows: Iterable[Row], sort: Sort, since: Callable[[Row], float | None]) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from exporter.web.pages.words import State
@@ -44,6 +44,23 @@ class Sort(StrEnum):
     SINCE = "since"
 
 
+class Term(NamedTuple):
+    """A part of the search text, in lower case.
+
+    Attributes:
+        text: The word, or the phrase without its double quotes.
+        is_phrase: Whether it was in double quotes.
+    """
+
+    text: str
+    is_phrase: bool = False
+
+    @property
+    def state(self) -> State | None:
+        """The state that a word names exactly, such as `ok`; None for other words and for phrases."""
+        return State(self.text) if not self.is_phrase and self.text in list(State) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
     """What the reader chose; lives as long as a request.
@@ -71,9 +88,10 @@ class StatusView:
     refresh_seconds: int | None = None
 
     @property
-    def terms(self) -> tuple[str, ...]:
-        """The texts to find, in lower case: words, and phrases in double quotes."""
-        return tuple([(phrase or word).lower() for phrase, word in _TERM.findall(self.text) if phrase or word])
+    def terms(self) -> tuple[Term, ...]:
+        """The texts to find: words, and phrases in double quotes."""
+        found = [(phrase, word) for phrase, word in _TERM.findall(self.text) if phrase or word]
+        return tuple([Term((phrase or word).lower(), is_phrase=bool(phrase)) for phrase, word in found])
 
     @property
     def is_limited(self) -> bool:
