@@ -7,15 +7,18 @@ them when too many are waiting, so that a log nobody reads delays no check and n
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import re
 import sys
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
-from io import FileIO, TextIOWrapper
+from io import FileIO, TextIOWrapper, UnsupportedOperation
 from logging.handlers import QueueHandler, QueueListener
+from pathlib import Path
 from queue import Full, Queue
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Literal, TextIO
@@ -44,6 +47,9 @@ _MAX_WAITING_LINES = 1000
 _FLUSH_LIMIT_SECONDS = 0.5
 _FLUSH_POLL_SECONDS = 0.002
 
+_LAST = logging.LogRecord(__name__, logging.NOTSET, "", 0, "", None, None)
+"""Queued after the last line: nothing more will be written."""
+
 _QUIET_LIBRARIES = ("httpx", "httpcore", "hpack", "asyncio", "uvicorn.access")
 """Libraries that log at INFO or DEBUG what the exporter logs better, or what may contain a secret, such as a URL."""
 
@@ -60,11 +66,13 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 def configure_logging(
     level: LogLevel, log_format: LogFormat, stream: TextIO | None = None, mask: Mask = unmasked
 ) -> None:
-    """Send the log of the whole process to the stream (standard error when None), replacing earlier handlers.
+    """Send the log of the whole process to the stream, replacing earlier handlers.
 
-    Messages and tracebacks are masked.
+    By default, it goes to what is standard error now, even if that is closed or replaced later. Messages and tracebacks
+    are masked.
     """
-    handler = BackgroundHandler(stream or _standard_error())
+    own = None if stream else _own_standard_error()
+    handler = BackgroundHandler(stream or own or sys.stderr, closes_stream=own is not None)
     handler.setFormatter(JsonFormatter(mask) if log_format == "json" else LogfmtFormatter(mask))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.raiseExceptions = False  # a closed stream or a full queue must not fail a scrape
@@ -77,17 +85,20 @@ def configure_logging(
 
 
 class BackgroundHandler(QueueHandler):
-    """Hands formatted lines to a thread that writes them; lives for the process, shared by threads.
+    """Hands formatted lines to a thread that writes them; lives until it is replaced or the process ends.
+
+    Threads share it.
 
     Attributes:
         dropped: Lines dropped so far because too many were waiting.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, closes_stream: bool = False) -> None:
         self.dropped = 0
+        self._is_closed = False
         self._lines: Queue[logging.LogRecord] = Queue(_MAX_WAITING_LINES)
         super().__init__(self._lines)
-        self._writer = _Writer(self, self._lines, stream)
+        self._writer = _Writer(self, self._lines, stream, closes_stream=closes_stream)
         self._writer.start()
 
     def enqueue(self, record: logging.LogRecord) -> None:
@@ -104,24 +115,37 @@ class BackgroundHandler(QueueHandler):
             sleep(_FLUSH_POLL_SECONDS)
 
     def close(self) -> None:
-        """Let the thread end once it has written everything, without waiting for it."""
+        """Let the thread end once it has written everything; waits only if it has."""
+        if self._is_closed:  # `logging.shutdown` closes replaced handlers again
+            return
+        self._is_closed = True
+        is_written = not self._lines.unfinished_tasks
         with suppress(Full):
+            self._lines.put_nowait(_LAST)
             self._writer.enqueue_sentinel()
+        if is_written:
+            self.flush()
         super().close()
 
 
 class _Writer(QueueListener):
     """The thread that writes; it has no Handler, because `logging.shutdown` would wait for the handler's lock."""
 
-    def __init__(self, handler: BackgroundHandler, lines: Queue[logging.LogRecord], stream: TextIO) -> None:
+    def __init__(
+        self, handler: BackgroundHandler, lines: Queue[logging.LogRecord], stream: TextIO, *, closes_stream: bool
+    ) -> None:
         super().__init__(lines)
         self._handler = handler
         self._lines = lines
         self._stream = stream
+        self._closes_stream = closes_stream
         self._told = 0
 
     def handle(self, record: logging.LogRecord) -> None:
-        """Write a line and, after the last waiting one, how many were dropped."""
+        """Write a line and, after the last waiting one, how many were dropped; close the stream in the end."""
+        if record is _LAST:
+            self._end()
+            return
         self._write(record.getMessage())
         dropped = self._handler.dropped - self._told
         if dropped and self._lines.empty():
@@ -135,11 +159,34 @@ class _Writer(QueueListener):
             self._stream.write(f"{line}\n")
             self._stream.flush()
 
+    def _end(self) -> None:
+        """Close the stream here: another thread could close it in the middle of a write."""
+        if self._closes_stream:
+            with suppress(OSError):
+                self._stream.close()
 
-def _standard_error() -> TextIO:
-    """Return standard error unbuffered: Python ends with a fatal error when a thread holds a buffer's lock at exit."""
-    raw = FileIO(sys.stderr.fileno(), "w", closefd=False)
-    return TextIOWrapper(raw, encoding="utf-8", write_through=True)
+
+def _own_standard_error() -> TextIO | None:
+    """Return a stream of the log's own to standard error; None if that is not a file, such as a StringIO.
+
+    The descriptor is a duplicate, because the number of the original may belong to another file after it is closed. The
+    stream has no buffer: Python ends with a fatal error when a thread holds a buffer's lock at exit.
+    """
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except UnsupportedOperation:
+        return None
+    except (AttributeError, ValueError):  # there is no standard error, or it is closed
+        return _nowhere()
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        return _nowhere()
+    return TextIOWrapper(FileIO(descriptor, "w"), encoding="utf-8", write_through=True)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 class MaskingFormatter(logging.Formatter):

@@ -1,4 +1,4 @@
-"""The log: formats, escaping, bounds, and which libraries stay quiet."""
+"""The log: formats, escaping, bounds, its own standard error, and libraries that stay quiet."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.logs import LINE_LIMIT, configure_logging
+from tests.alone import alone
+from tests.servers.exporter import ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,3 +146,56 @@ def test_a_log_that_nobody_reads_delays_nothing() -> None:
         logging.shutdown()
         assert time.perf_counter() - started < 10
         os.close(reader)
+
+
+def log_after_standard_error_is_closed(log: str, other: str) -> tuple[str, str]:
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 2)
+    configure_logging("info", "logfmt")
+    os.close(2)
+    assert os.open(other, os.O_WRONLY | os.O_CREAT) == 2
+    logging.getLogger("exporter").warning("still here")
+    logging.shutdown()
+    return Path(log).read_text(encoding="utf-8"), Path(other).read_text(encoding="utf-8")
+
+
+def test_the_log_never_writes_to_a_reused_descriptor(tmp_path: Path) -> None:
+    """If standard error is closed, its number may belong to another file; the log still goes where it went."""
+    log, other = alone(log_after_standard_error_is_closed, str(tmp_path / "log"), str(tmp_path / "other"))
+    assert log.endswith('msg="still here"\n')
+    assert other == ""
+
+
+PROGRAM = """
+import io, logging, os, sys
+from exporter.logs import configure_logging
+{before}
+for _ in range(3):
+    configure_logging("info", "logfmt")
+    logging.getLogger("exporter").warning("shown")
+logging.shutdown()
+{after}
+"""
+
+
+@pytest.mark.parametrize(
+    ("redirection", "before", "after", "shown"),
+    [
+        ("", "", "", (0, 3)),
+        ("2>&-", "", "", (0, 0)),
+        ("", "sys.stderr.close()", "", (0, 0)),
+        ("", "os.close(2)", "", (0, 0)),
+        ("", "sys.stderr = io.StringIO()", "print(sys.stderr.getvalue(), end='')", (3, 0)),
+        ("2>/dev/full", "", "", (0, 0)),
+    ],
+)
+def test_any_standard_error_works(redirection: str, before: str, after: str, shown: tuple[int, int]) -> None:
+    """Closed, missing, in memory or full: the log works or is empty, and no stream is left open."""
+    program = PROGRAM.format(before=before, after=after)
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-X", "dev", "-c", program],
+        env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    lines = done.stdout.splitlines(), done.stderr.splitlines()
+    assert done.returncode == 0
+    assert all(line.endswith("level=warning logger=exporter msg=shown") for line in (*lines[0], *lines[1]))
+    assert (len(lines[0]), len(lines[1])) == shown
