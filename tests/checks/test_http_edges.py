@@ -11,6 +11,7 @@ import logging
 import re
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import httpx
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from tests.servers.nginx import CertificateFiles, Nginx
 
 CANARY = "s3cr3t-CANARY"
+NUMBERS = count()
 SECRETS = re.compile(
     r"CANARY|response=\W?[0-9a-f]{8}|cnonce=\W?[0-9a-f]{8}|Traceback|(?:Basic|Bearer) [A-Za-z0-9+/=]{8}"
 )
@@ -351,7 +353,8 @@ def test_any_answer_of_a_token_endpoint_has_an_outcome(
 ) -> None:
     """The outcome is a token that can be sent, or a failure with reason `auth`."""
     token = b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + (b"" if status == 204 else body)
-    keys = f"oauth2: {{client_id: jörg, client_secret: {CANARY}, token_url: 'http://t.test/'}}"
+    endpoint = f"http://t.test/{next(NUMBERS)}"  # tokens are kept, and a kept one would be used in the next example
+    keys = f"oauth2: {{client_id: jörg, client_secret: {CANARY}, token_url: '{endpoint}'}}"
     with nothing_told(caplog) as results:
         results.append(world.run("http://a.test/", keys, token, OK))
     assert results[0].reason in (None, Reason.AUTH)

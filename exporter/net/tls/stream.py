@@ -69,7 +69,7 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         if self._closing or self._socket is None:
             return
         self._closing = True
-        self._send_close_notify()
+        self.send_close_notify()
         self._socket.close()
 
     def abort(self) -> None:
@@ -172,7 +172,8 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
             return
         self.send_pending()
 
-    def _send_close_notify(self) -> None:
+    def send_close_notify(self) -> None:
+        """Tell the peer that nothing more follows; a part of `close`."""
         with suppress(SSL.Error):  # an unfinished handshake cannot send it
             self._tls.shutdown()
         self.send_pending()

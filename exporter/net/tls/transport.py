@@ -154,9 +154,10 @@ class TlsTransport(TlsStream):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _send_close_notify(self) -> None:
+    def send_close_notify(self) -> None:
+        """Tell the peer that nothing more follows, unless a step of the handshake is under way in a thread."""
         if not self._handshake.is_stepping:
-            super()._send_close_notify()
+            super().send_close_notify()
         self._handshake.end()
 
     @property
