@@ -89,7 +89,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "token_answer",
             "url",
         ),
-        ("http1_chunks", "http1_head", "token_cache"),
+        ("http1_chunks", "http1_head"),
         ("digest", "http2_session", "http3_connection"),
         ("content_coding",),
         ("message",),

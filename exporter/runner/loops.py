@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from anyio.from_thread import BlockingPortalProvider
 
-from exporter.runner.blocking import find_blocker
+from exporter.runner.watch import find_blocker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.model import Batch
-    from exporter.runner.blocking import Blocker
     from exporter.runner.pacing import Pulse
     from exporter.runner.stuck import Leftovers
+    from exporter.runner.watch import Blocker
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,6 @@ from exporter.http.shared import HttpShared
 from exporter.model import Check, Reason
 from exporter.quantities import counted
 from exporter.runner.batch import BatchRun, Shared
-from exporter.runner.blocking import find_blocker
 from exporter.runner.completion import Completion
 from exporter.runner.execution import LOOP_BROKE
 from exporter.runner.fan_out import ResultSink
@@ -31,7 +30,7 @@ from exporter.runner.pacing import Workload
 from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.stuck import StuckChecks
 from exporter.runner.verdict import unjudged
-from exporter.runner.watch import LOOK_SECONDS, LoopWatch
+from exporter.runner.watch import LOOK_SECONDS, LoopWatch, find_blocker
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,8 +42,8 @@ if TYPE_CHECKING:
 
     from exporter.model import Batch, Result
     from exporter.net import Network
-    from exporter.runner.blocking import Blocker
     from exporter.runner.loops import LoopCall
+    from exporter.runner.watch import Blocker
 
 logger = logging.getLogger(__name__)
 

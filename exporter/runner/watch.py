@@ -1,19 +1,21 @@
-"""Waits for a batch that takes long, watches its event loop meanwhile, and logs which check type blocks it."""
+"""Watches the event loop of a batch that takes long: finds the check that blocks it, and logs it."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from concurrent.futures import wait
+from pathlib import Path
 from time import perf_counter, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.runner.blocking import find_blocker
+from exporter.runner.execution import Execution
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from types import FrameType
 
     from exporter.model import Batch
-    from exporter.runner.blocking import Blocker
     from exporter.runner.pacing import Pulse
 
 logger = logging.getLogger(__name__)
@@ -24,6 +26,35 @@ _SILENT_SECONDS = 0.1
 
 _AGAIN_SECONDS = 0.02
 """Many short steps can make a loop late too; only a check that still runs after this long is to blame."""
+
+
+class Blocker(NamedTuple):
+    """The check that blocks a thread.
+
+    Attributes:
+        execution: The execution whose executor does not yield to the loop.
+        place: File and line in the executor, for people.
+    """
+
+    execution: Execution
+    place: str
+
+
+def find_blocker(thread_id: int) -> Blocker | None:
+    """Return the check whose code the thread is running right now; None when there is none.
+
+    A check that merely waits is not on the stack, so an idle loop has no blocker.
+    """
+    frame: FrameType | None = sys._current_frames().get(thread_id)  # noqa: SLF001 - documented, and the only way
+    inner = frame
+    while frame is not None:
+        if frame.f_code is Execution.attempt_code():
+            execution = frame.f_locals.get("self")
+            is_foreign = inner is not None and inner.f_code.co_filename != frame.f_code.co_filename
+            if inner is not None and is_foreign and isinstance(execution, Execution):
+                return Blocker(execution, f"{Path(inner.f_code.co_filename).name}:{inner.f_lineno}")
+        inner, frame = frame, frame.f_back
+    return None
 
 
 class LoopWatch:
