@@ -7,65 +7,24 @@ reason, duration), so that every check has a row of points however many checks s
 from __future__ import annotations
 
 import time
-from struct import Struct
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from exporter.model import Reason, ResultStatus
 from exporter.scrape.bounded_logs import bounded_log, bytes_of
+from exporter.scrape.kept_runs import KeptRun, Packing
+from exporter.scrape.runs import Run, has_failed, point_bytes, run_of_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from exporter.model import CertificateFacts, Check, ExpectationOutcome, LogLine, Measurement, Result
+    from exporter.model import Check, Result
 
 _MAX_DETAIL_CHARACTERS = 1000
-_POINT_DETAIL_CHARACTERS = 200
 _NEWEST_SHARE = 0.75
 _RUN_BYTES = 400
 _MEASUREMENT_BYTES = 100
 _EXPECTATION_BYTES = 200
 _CERTIFICATE_BYTES = 50  # the facts themselves are shared by all runs that saw the certificate
-
-_POINT = Struct("<4dI2BH")
-"""Times, attempts, verdict, reason and the length of the detail, which follows."""
-
-_STATUSES = tuple(ResultStatus)
-_REASONS = (None, *Reason)
-_STATUS_NUMBERS = {status: number for number, status in enumerate(_STATUSES)}
-_REASON_NUMBERS = {reason: number for number, reason in enumerate(_REASONS)}
-
-
-class Run(NamedTuple):
-    """One recorded run of a check; immutable.
-
-    Attributes:
-        status: The verdict.
-        reason: Why it was not ok; None when it was.
-        detail: One sentence about the failure, cut to a bounded length.
-        recorded_timestamp_seconds: Unix time when the result was recorded.
-        started_timestamp_seconds: Unix time when the first attempt began; 0 when none did.
-        duration_seconds: Wall time of all attempts.
-        attempts: Attempts made; 0 when the check was not started.
-        timeout_seconds: The time limit of the last attempt.
-        expectations: The outcome of each expectation; empty once the run is only a point.
-        measurements: What was measured; empty once the run is only a point.
-        log: What happened, in order; empty once the run is only a point.
-        certificates: What the server presented, its own certificate first; empty once the run is only a point.
-    """
-
-    status: ResultStatus
-    reason: Reason | None
-    detail: str
-    recorded_timestamp_seconds: float
-    started_timestamp_seconds: float
-    duration_seconds: float
-    attempts: int
-    timeout_seconds: float
-    expectations: tuple[ExpectationOutcome, ...] = ()
-    measurements: tuple[Measurement, ...] = ()
-    log: tuple[LogLine, ...] = ()
-    certificates: tuple[CertificateFacts, ...] = ()
 
 
 class History:
@@ -90,6 +49,7 @@ class History:
         self._runs_per_check = runs_per_check
         self._max_bytes = max_bytes
         self._rings: dict[str, _Ring] = {}
+        self._packing = Packing()
         self._lock = Lock()
 
     def record(self, check: Check, result: Result) -> None:
@@ -103,118 +63,106 @@ class History:
             if ring is None or ring.identity != check.identity:
                 ring = self._rings[check.name] = _Ring(check)
             share = self._max_bytes // len(self._rings)
-            ring.append(run, size, max_runs=self._runs_per_check, max_bytes=share)
+            most = int(share * _NEWEST_SHARE)
+            if size > most:
+                run, size = _cut(run, size, most)
+            kept = self._packing.pack(run, size, check.expectations, ring.runs[-1].shape if ring.runs else None)
+            ring.append(kept, max_runs=self._runs_per_check, max_bytes=share)
 
     def latest(self, name: str) -> Run | None:
         """Return the newest run of a check; None if it has not run yet."""
         with self._lock:
             ring = self._rings.get(name)
-            return ring.runs[-1] if ring else None
+            newest = ring.runs[-1] if ring else None
+        return None if newest is None else newest.unpacked()
 
     def runs(self, name: str) -> tuple[Run, ...]:
         """Return the recorded runs of a check, oldest first; before the last ones come older ones that failed."""
         with self._lock:
             ring = self._rings.get(name)
-            return (*ring.failed, *ring.points_as_runs(), *ring.runs) if ring else ()
+            if ring is None:
+                return ()
+            failed, points, newest = ring.failed, tuple(ring.points_as_runs()), tuple(ring.runs)
+        return (*[kept.unpacked() for kept in failed], *points, *[kept.unpacked() for kept in newest])
 
     def retain(self, checks: Iterable[Check]) -> None:
         """Forget all checks except these, such as those that a new configuration removed or gave another target."""
         kept = {check.identity for check in checks}
         with self._lock:
             self._rings = {name: ring for name, ring in self._rings.items() if ring.identity in kept}
+            self._packing.forget_shapes()
 
 
 class _Ring:
     """The runs of one check, guarded by the lock of the history.
 
-    Points are stored as consecutive bytes: as objects, thirty of them would take more memory than a full run.
-
     Attributes:
         identity: Name, type and target of the check.
         failed: Runs that failed and are older than all others.
-        failed_sizes: The memory that each of them takes, in bytes.
         runs: The newest runs, in full; never empty after the first.
-        sizes: The memory that each of them takes, in bytes.
-        points: The runs before them.
+        points: The runs before them, as consecutive points.
         point_count: The number of points.
         bytes: The memory that all of them take.
     """
 
-    __slots__ = ("bytes", "failed", "failed_sizes", "identity", "point_count", "points", "runs", "sizes")
+    __slots__ = ("bytes", "failed", "identity", "point_count", "points", "runs")
 
     def __init__(self, check: Check) -> None:
         self.identity = check.identity
-        self.failed: list[Run] = []
-        self.failed_sizes: list[int] = []
-        self.runs: list[Run] = []
-        self.sizes: list[int] = []
+        self.failed: tuple[KeptRun, ...] = ()
+        self.runs: list[KeptRun] = []
         self.points = bytearray()
         self.point_count = 0
         self.bytes = 0
 
-    def append(self, run: Run, size: int, *, max_runs: int, max_bytes: int) -> None:
-        most = int(max_bytes * _NEWEST_SHARE)
-        if size > most:
-            run, size = _cut(run, size, most)
+    def append(self, run: KeptRun, *, max_runs: int, max_bytes: int) -> None:
         self.runs.append(run)
-        self.sizes.append(size)
-        self.bytes += size
+        self.bytes += run.size_bytes
         while self.point_count and self.point_count + len(self.runs) > max_runs:
-            self._retire(next(self.points_as_runs()), _RUN_BYTES)
-            self._forget_oldest_point()
+            point = self._forget_oldest_point()
+            if has_failed(point):
+                self._retire(KeptRun(_RUN_BYTES, point))
         while len(self.runs) > max_runs:
-            size = self.sizes.pop(0)
-            self.bytes -= size
-            self._retire(self.runs.pop(0), size)
+            oldest = self.runs.pop(0)
+            self.bytes -= oldest.size_bytes
+            if has_failed(oldest.data):
+                self._retire(oldest)
         while self.bytes > max_bytes and len(self.runs) > 1:
             self._make_point()
         while self.failed and (self.bytes > max_bytes or len(self.failed) > max_runs):
-            del self.failed[0]
-            self.bytes -= self.failed_sizes.pop(0)
+            self.bytes -= self.failed[0].size_bytes
+            self.failed = self.failed[1:]
         while self.point_count and self.bytes > max_bytes:
             self._forget_oldest_point()
 
-    def _retire(self, run: Run, size: int) -> None:
-        """Keep a run that is no longer among the last ones if it failed."""
-        if run.status is ResultStatus.ERROR:
-            self.failed.append(run)
-            self.failed_sizes.append(size)
-            self.bytes += size
+    def _retire(self, run: KeptRun) -> None:
+        """Keep a failed run that is no longer among the last ones."""
+        self.failed = (*self.failed, run)
+        self.bytes += run.size_bytes
 
     def points_as_runs(self) -> Iterator[Run]:
         """Yield the points as runs, oldest first."""
         place = 0
         while place < len(self.points):
-            recorded, started, duration, timeout, attempts, status, reason, length = _POINT.unpack_from(
-                self.points, place
-            )
-            place += _POINT.size + length
-            detail = self.points[place - length : place].decode()
-            yield Run(_STATUSES[status], _REASONS[reason], detail, recorded, started, duration, attempts, timeout)
+            yield run_of_point(self.points, place)
+            place += point_bytes(self.points, place)
 
     def _make_point(self) -> None:
         """Reduce the oldest full run to a point."""
-        run, size = self.runs.pop(0), self.sizes.pop(0)
-        detail = run.detail[:_POINT_DETAIL_CHARACTERS].encode("utf-8", "replace")
-        self.points += _POINT.pack(
-            run.recorded_timestamp_seconds,
-            run.started_timestamp_seconds,
-            run.duration_seconds,
-            run.timeout_seconds,
-            min(run.attempts, 0xFFFFFFFF),
-            _STATUS_NUMBERS[run.status],
-            _REASON_NUMBERS[run.reason],
-            len(detail),
-        )
-        self.points += detail
+        oldest = self.runs.pop(0)
+        point = oldest.point
+        self.points += point
         self.point_count += 1
-        self.bytes += _POINT.size + len(detail) - size
+        self.bytes += len(point) - oldest.size_bytes
 
-    def _forget_oldest_point(self) -> None:
-        *_, length = _POINT.unpack_from(self.points)
-        del self.points[: _POINT.size + length]
+    def _forget_oldest_point(self) -> bytes:
+        """Remove the oldest point and return it."""
+        size = point_bytes(self.points)
+        oldest = bytes(self.points[:size])
+        del self.points[:size]
         self.point_count -= 1
-        self.bytes -= _POINT.size + length
+        self.bytes -= size
+        return oldest
 
 
 def _remembered(result: Result) -> tuple[Run, int]:

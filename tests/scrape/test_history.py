@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from fractions import Fraction
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from exporter.model import LogLine, Reason, ResultStatus
-from exporter.scrape.history import History, Run
+from exporter.model import LogLine, Measurement, MetricSpec, Reason, ResultStatus
+from exporter.scrape.history import History
+from exporter.scrape.runs import Run
 from tests.scraping import STATUS_OK, check, failed, measured, outcome_of
+
+SPEC = MetricSpec(name="probe_size", help="A size.", labels=("of",))
 
 
 def line(message: str = "connected", **fields: Any) -> LogLine:
@@ -32,6 +37,30 @@ def test_a_run_is_remembered_whole() -> None:
     assert run._replace(recorded_timestamp_seconds=0.0) == Run(
         result.status, Reason.CONNECT_REFUSED, "refused", 0.0, 3.0, 0.5, 2, 5.0, (outcome,), (), (line(port=1),)
     )
+
+
+def test_what_was_measured_and_logged_is_remembered_exactly() -> None:
+    """Packing changes no value, not even one that a check type of a plugin has left in place of a number or a text."""
+    numbers = (0.1, -0.0, 10**30, True)
+    plain = measured(
+        measurements=tuple(Measurement(SPEC, number, (str(number),)) for number in numbers),
+        log=(line(text="\ud800 ä", number=10**30, ok=False, none=None), line("ended")),
+        detail="\udcff not UTF-8",
+    )
+    odd = replace(plain, measurements=(Measurement(SPEC, cast("float", Fraction(1, 3)), ("third",)),))
+    history = History()
+    for result in (plain, odd):
+        history.record(check(), result)
+    kept = [(run.detail, run.log, repr(run.measurements)) for run in history.runs("one")]
+    assert kept == [(result.detail, result.log, repr(result.measurements)) for result in (plain, odd)]
+
+
+def test_a_run_that_failed_is_kept_whole_among_those_that_did() -> None:
+    """What was logged is still there when the run is older than those that are kept in any case."""
+    history = History(runs_per_check=1)
+    history.record(check(), failed(log=(line(port=1),)))
+    history.record(check(), measured())
+    assert [run.log for run in history.runs("one")] == [(line(port=1),), ()]
 
 
 def test_a_check_that_never_ran_has_no_runs() -> None:

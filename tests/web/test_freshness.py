@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.model import ResultStatus
-from exporter.scrape.history import Run
+from exporter.scrape.runs import Run
 from exporter.web.pages.freshness import is_stale
 from tests.scraping import check
 

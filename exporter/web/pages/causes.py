@@ -10,7 +10,7 @@ from exporter.model import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.scrape.history import Run
+    from exporter.scrape.runs import Run
 
 _MOST_CAUSES = 8
 _MOST_CHARACTERS = 80

@@ -9,7 +9,7 @@ from exporter.web.pages.words import State, clock_text, duration_text, state_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.scrape.history import Run
+    from exporter.scrape.runs import Run
 
 _SLOT = 10
 _HEIGHT = 100

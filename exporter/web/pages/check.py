@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from exporter.masking import Mask
     from exporter.model import AlertTerms, Check, ResultStatus
-    from exporter.scrape.history import Run
+    from exporter.scrape.runs import Run
     from exporter.scrape.states import StateChange
     from exporter.web.pages.frame import Frame
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.model import Check
-    from exporter.scrape.history import Run
+    from exporter.scrape.runs import Run
 
 _INTERVALS = 3
 _RUNS = 10

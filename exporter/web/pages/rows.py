@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from exporter.model import Check
-    from exporter.scrape.history import History, Run
+    from exporter.scrape.history import History
+    from exporter.scrape.runs import Run
     from exporter.web.pages.view import StatusView, Term
 
 _PLACES = {state: place for place, state in enumerate(State)}

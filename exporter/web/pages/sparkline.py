@@ -11,7 +11,7 @@ from exporter.web.pages.words import State, duration_text, state_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.scrape.history import Run
+    from exporter.scrape.runs import Run
 
 _BARS = 30
 _BAR_WIDTH = 4

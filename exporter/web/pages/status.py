@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.model import Check
-    from exporter.scrape.history import History, Run
+    from exporter.scrape.history import History
     from exporter.scrape.probe_history import Probed
+    from exporter.scrape.runs import Run
     from exporter.scrape.states import StateLog
     from exporter.web.pages.frame import Frame
     from exporter.web.pages.rows import Row

@@ -10,7 +10,7 @@ from exporter.quantities import elapsed_text, number_text
 
 if TYPE_CHECKING:
     from exporter.model import Check, ExpectationOutcome
-    from exporter.scrape.history import Run
+    from exporter.scrape.runs import Run
 
 
 _MAX_FIELD_CHARACTERS = 500
