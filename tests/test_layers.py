@@ -55,6 +55,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
 """Bottom to top. A package stands for everything in it; rooms on one line do not use each other."""
 
 INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "exporter.allowed_targets": (("guarded",), ("entries",), ("",)),
     "exporter.model": (
         ("certificates", "maintenance", "metrics", "verdicts"),
         ("expectations",),

@@ -1,4 +1,4 @@
-"""Which hosts, addresses, ports and sockets a target from a URL may lead to.
+"""The entries of allowed targets: hosts, addresses, ports and sockets that a target from a URL may lead to.
 
 An entry is a host name or pattern (`*.example.com`), an address or a network (`10.0.0.0/8`), each with or without ports
 (`:443`, `:8000-8999`), `*` for everything, or `unix:` and a pattern for paths of sockets. Without entries everything is
@@ -11,62 +11,20 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.allowed_targets.guarded import judged_address
 from exporter.host_names import host_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class Guard(NamedTuple):
-    """A network that only an entry within it allows, and what its addresses are."""
-
-    network: IpNetwork
-    what: str
-
-
-GUARDED = tuple(
-    Guard(ipaddress.ip_network(network), what)
-    for network, what in (
-        ("169.254.0.0/16", "a link-local address"),  # RFC 3927; the metadata of most clouds is here as well
-        ("fe80::/10", "a link-local address"),  # RFC 4291 section 2.5.6
-        ("224.0.0.0/24", "a link-local address"),  # RFC 5771 section 4
-        ("ff02::/16", "a link-local address"),  # RFC 4291 section 2.7
-        ("100.100.100.200/32", "an address of a metadata service"),  # Alibaba Cloud
-        ("168.63.129.16/32", "an address of a metadata service"),  # Azure
-        ("192.0.0.192/32", "an address of a metadata service"),  # Oracle Cloud
-        ("fd00:ec2::/32", "an address of a metadata service"),  # Amazon EC2
-        ("fd20:ce::254/128", "an address of a metadata service"),  # Google Cloud
-        ("fd00:42::42/128", "an address of a metadata service"),  # Scaleway
-    )
-)
-"""Networks that no wider entry allows."""
+    from exporter.allowed_targets.guarded import IpAddress, IpNetwork
 
 _METADATA_NAMES = frozenset(("metadata", "instance-data", "metadata.goog", "metadata.google.internal"))
-_EMBEDDING = tuple(
-    (ipaddress.IPv6Network(network), shift)
-    for network, shift in (
-        ("::/96", 0),  # RFC 4291 section 2.5.5.1
-        ("::ffff:0:0:0/96", 0),  # RFC 7915
-        ("64:ff9b::/96", 0),  # RFC 6052
-        ("64:ff9b:1::/48", 0),  # RFC 8215, with prefixes of 96 bits
-        ("2002::/16", 80),  # RFC 3056
-    )
-)
-_TEREDO = ipaddress.IPv6Network("2001::/32")  # RFC 4380 section 4: the last 32 bits, inverted
-_LOOPBACK = {4: ipaddress.ip_address("127.0.0.1"), 6: ipaddress.ip_address("::1")}
 _EVERYTHING: tuple[IpNetwork, ...] = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?")
 _PATTERN = re.compile(r"[A-Za-z0-9_.*?-]+")
-
-
-_MOST_JUDGED = 4096
-"""Addresses whose judgement is kept: it takes longer than all else that is done before a connection."""
 
 
 class _Ports(NamedTuple):
@@ -116,7 +74,7 @@ class AllowedTargets:
             port: The port; 0 for a protocol without ports.
             address: The IP address that would be connected to.
         """
-        found, guard, embedded = _judged(address)
+        found, guard, embedded = judged_address(address)
         if guard is not None and embedded is None:
             if any(_lists(one, found, port) and _is_within(one.network, guard.network) for one in self.networks):
                 return ""
@@ -252,58 +210,12 @@ def _glob(text: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-class _Judged(NamedTuple):
-    """What is known about an address whatever is allowed.
-
-    Attributes:
-        found: What the system would connect to.
-        guard: The guarded network that this, or the embedded address, belongs to; None for none.
-        embedded: The guarded IPv4 address that a gateway would translate it to; None for none.
-    """
-
-    found: IpAddress
-    guard: Guard | None
-    embedded: ipaddress.IPv4Address | None
-
-
-@lru_cache(_MOST_JUDGED)
-def _judged(address: str) -> _Judged:
-    found = _address(address)
-    guard = _guard(found)
-    embedded = _embedded(found) if guard is None else None
-    if embedded is not None:
-        guard = _guard(embedded)
-    return _Judged(found, guard, None if guard is None else embedded)
-
-
-def _address(text: str) -> IpAddress:
-    """Return the address that the system would connect to: IPv4 for a mapped one, loopback for the unspecified one."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return _LOOPBACK[address.version] if address.is_unspecified else address
-
-
-def _guard(address: IpAddress) -> Guard | None:
-    return next((guard for guard in GUARDED if address in guard.network), None)
-
-
 def _lists(entry: _Network, address: IpAddress, port: int) -> bool:
     return address in entry.network and _covers(entry.ports, port)
 
 
 def _is_within(network: IpNetwork, guarded: IpNetwork) -> bool:
     return network.prefixlen >= guarded.prefixlen and network.network_address in guarded
-
-
-def _embedded(address: IpAddress) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that a gateway would translate an IPv6 address to; None for none."""
-    if isinstance(address, ipaddress.IPv4Address) or address.is_loopback:
-        return None
-    if address in _TEREDO:
-        return ipaddress.IPv4Address(~int(address) & 0xFFFFFFFF)
-    shift = next((shift for network, shift in _EMBEDDING if address in network), None)
-    return None if shift is None else ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF)
 
 
 def _covers(ports: _Ports, port: int) -> bool:

@@ -1,0 +1,7 @@
+"""What a target from a URL may lead to: the entries of a list, and addresses that only their own entries allow."""
+
+from __future__ import annotations
+
+from exporter.allowed_targets.entries import AllowedTargets, is_address, parse_allowed_targets
+
+__all__ = ["AllowedTargets", "is_address", "parse_allowed_targets"]
