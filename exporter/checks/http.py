@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -44,7 +43,7 @@ from exporter.http.subjects import (
     expected_status,
 )
 from exporter.http.url import parse_http_url
-from exporter.http.wire import wire_request
+from exporter.http.wire import wire_request, with_objects_of
 from exporter.judging.content import remarks_of
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy.tunnel import basic_credentials
@@ -241,7 +240,7 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
     expectations = (*check.expectations, *check.retry_expectations, *values.values())
     demands = demands_of((*expectations, IS_JSON) if check.check_type == JSON_HTTP.name else expectations)
     return PreparedHttp(
-        first=_shared(first, check, defaults.fields),
+        first=with_objects_of(first, target, settings.method, defaults.fields),
         rules=defaults.rules,
         auth=authentication(settings),
         demands=demands,
@@ -249,23 +248,6 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
         of_body=not demands.costs.keys().isdisjoint(OF_BODY),
         values=values,
         causes=causes_of(check.expectations),
-    )
-
-
-def _shared(request: WireRequest, check: Check[HttpSettings], fields: Sequence[tuple[bytes, bytes]]) -> WireRequest:
-    """Return the request with the objects of its check, and of all requests with the same settings, in place of copies.
-
-    Args:
-        request: The request.
-        check: Its check, whose target may be the URL.
-        fields: The header fields that the requests have in common.
-    """
-    common = {field: field for field in fields}
-    return replace(
-        request,
-        url=check.target if request.url == check.target else request.url,
-        method=check.settings.method if request.method == check.settings.method else request.method,
-        fields=tuple([common.get(field, field) for field in request.fields]),
     )
 
 

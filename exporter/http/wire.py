@@ -6,6 +6,7 @@ httpx's client costs more processor time than everything else a check does, so t
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.http.message import WireRequest
@@ -15,6 +16,8 @@ from exporter.net.connect_options import connect_options
 from exporter.net.proxy.tunnel import basic_credentials
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import httpx
 
     from exporter.http.message import RequestOptions
@@ -73,6 +76,24 @@ def wire_request(request: httpx.Request, options: RequestOptions) -> WireRequest
         content=content,
         wire=b"\r\n".join((*lines, b"", content)),
         options=options,
+    )
+
+
+def with_objects_of(request: WireRequest, url: str, method: str, fields: Sequence[tuple[bytes, bytes]]) -> WireRequest:
+    """Return the request with these objects in place of equal ones of its own, which many requests then share.
+
+    Args:
+        request: The request.
+        url: A URL that its URL may be equal to.
+        method: The same for its method.
+        fields: The same for its header fields.
+    """
+    common = {field: field for field in fields}
+    return replace(
+        request,
+        url=url if request.url == url else request.url,
+        method=method if request.method == method else request.method,
+        fields=tuple([common.get(field, field) for field in request.fields]),
     )
 
 
