@@ -41,9 +41,10 @@ class Prometheus(NamedTuple):
         assert status == 200, body
         return json.loads(body)["data"]
 
-    def query(self, expression: str) -> list[Sample]:
-        """The current instant vector of an expression; labels include `__name__`."""
-        found = self.api("query", query=expression)["result"]
+    def query(self, expression: str, at_seconds: float | None = None) -> list[Sample]:
+        """The instant vector of an expression, by default the current one; labels include `__name__`."""
+        at = {} if at_seconds is None else {"time": f"{at_seconds:.3f}"}
+        found = self.api("query", query=expression, **at)["result"]
         return [Sample(entry["metric"], float(entry["value"][1])) for entry in found]
 
     def wait_for(
