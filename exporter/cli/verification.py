@@ -1,6 +1,6 @@
 """`import --verify`: runs the checks here and the probes where the jobs request them, and reports what differs.
 
-What differs is run once more, because a target may have changed its mind between the two.
+What differs is run once more, because a target may have changed between the two.
 """
 
 from __future__ import annotations
@@ -103,10 +103,15 @@ def _probed(probe: RequestedProbe) -> Series | str:
         parameters["hostname"] = probe.hostname
     if not probe.url.startswith(("http://", "https://")):
         return f"none: {probe.url} is not the URL of an exporter"
+    if probe.access.unsupported:
+        return f"none: the job has {', '.join(probe.access.unsupported)}, which --verify does not apply"
     timeout_seconds = probe.scrape_timeout_seconds
     request = Request(f"{probe.url}?{urlencode(parameters)}", headers={_TIMEOUT_HEADER: f"{timeout_seconds:g}"})  # noqa: S310
     try:
-        with urlopen(request, timeout=timeout_seconds + _SPARE_SECONDS) as response:  # noqa: S310
+        context = probe.access.tls_context() if probe.url.startswith("https:") else None
+        if credentials := probe.access.credentials():
+            request.add_unredirected_header("Authorization", credentials)
+        with urlopen(request, timeout=timeout_seconds + _SPARE_SECONDS, context=context) as response:  # noqa: S310
             series = read_series(response.read().decode())
     except HTTPError as error:
         with error:

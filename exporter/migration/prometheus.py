@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.config.common_keys import TAKEN_LABELS
+from exporter.migration.access import Access, access_of
 from exporter.migration.relabelling import Rule, relabelled
 from exporter.settings import parse_duration
 
@@ -97,6 +98,7 @@ class RequestedProbe:
         labels: The labels of the series, without those that the series of checks have for themselves.
         url: The URL of the exporter's probe, without parameters.
         scrape_timeout_seconds: How long Prometheus waits.
+        access: The credentials and TLS options of the job.
         listing: Where the target is listed, if that is in files.
     """
 
@@ -106,6 +108,7 @@ class RequestedProbe:
     labels: tuple[tuple[str, str], ...]
     url: str
     scrape_timeout_seconds: float
+    access: Access
     listing: Listing | None = None
 
 
@@ -154,12 +157,18 @@ def requested_probes(job: Job, directory: Path) -> tuple[list[RequestedProbe], l
         remarks.append(f"checks cannot set the labels {', '.join(renamed)}")
     if any(rule.action == "hashmod" for rule in job.relabel_configs):
         remarks.append("hashmod chooses among the servers that share the targets: only those of this server are below")
+    try:
+        access = access_of(job.model_extra or {}, directory)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        remarks.append(f"{'.'.join(map(str, first['loc']))} cannot be read: {first['msg']}")
+        access = Access(unsupported=("options that cannot be read",))
     found: dict[RequestedProbe, None] = {}
     for group, patterns in _groups(job, directory, remarks):
         listing = Listing(patterns, tuple(sorted(group.labels.items()))) if patterns else None
         for address in group.targets:
             try:
-                probe = _probe(job, address, group.labels, listing)
+                probe = _probe(job, address, group.labels, access, listing)
             except ValueError as error:
                 remarks.append(f"the relabelling cannot be evaluated: {error}")
                 return [], remarks
@@ -187,7 +196,9 @@ def _groups(job: Job, directory: Path, remarks: list[str]) -> Iterator[tuple[Gro
                     remarks.append(f"{name} cannot be read: {' '.join(str(error).split())}")
 
 
-def _probe(job: Job, address: str, labels: dict[str, str], listing: Listing | None) -> RequestedProbe | None:
+def _probe(
+    job: Job, address: str, labels: dict[str, str], access: Access, listing: Listing | None
+) -> RequestedProbe | None:
     """Return the probe of one target; None when relabelling drops it or leaves nothing to probe."""
     start = {
         "__address__": address,
@@ -211,5 +222,6 @@ def _probe(job: Job, address: str, labels: dict[str, str], listing: Listing | No
         labels=tuple(sorted(kept.items())),
         url=f"{end['__scheme__']}://{end['__address__']}{end['__metrics_path__']}",
         scrape_timeout_seconds=parse_duration(end["__scrape_timeout__"]),
+        access=access,
         listing=listing,
     )

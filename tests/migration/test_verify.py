@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+import bcrypt
 import pytest
 
 from exporter.checks.http import HTTP
 from exporter.exposition.reading import read_series
 from exporter.migration.comparing import Difference, compare
 from exporter.model import Measurement, Reason, Result, ResultStatus
-from tests.servers.exporter import run_command
+from tests.servers.exporter import run_command, run_exporter
 from tests.servers.http import respond, run_http_server
 from tests.servers.tcp import closed_port
 
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import trustme
+
     from tests.servers.blackbox import Blackbox
     from tests.servers.http import Request
+    from tests.servers.nginx import CertificateFiles
 
 SPECS = {spec.name: spec for spec in HTTP.metrics}
 MODULES = """\
@@ -52,9 +56,10 @@ class Verified(NamedTuple):
 def verify(tmp_path: Path) -> Callable[..., Verified]:
     """Imports a job that probes a target with a module, and verifies it."""
 
-    def run(module: str, target: str, exporter: str) -> Verified:
+    def run(module: str, target: str, exporter: str, *access: str) -> Verified:
         (tmp_path / "blackbox.yml").write_text(MODULES)
-        (tmp_path / "prometheus.yml").write_text(JOB.format(module=module, target=target, exporter=exporter))
+        job = JOB.format(module=module, target=target, exporter=exporter)
+        (tmp_path / "prometheus.yml").write_text("\n    ".join((job.rstrip(), *access)) + "\n")
         files = [f"--blackbox={tmp_path}/blackbox.yml", f"--prometheus={tmp_path}/prometheus.yml"]
         outcome = run_command("import", *files, f"--output={tmp_path}/checks.yml", "--verify")
         return Verified(outcome.status, [re.sub(r"  +", " | ", line) for line in outcome.stderr.splitlines()[1:]])
@@ -204,6 +209,51 @@ def test_a_check_that_differs_is_compared_again(
     with run_http_server({"/": unwell_at_first}) as server:
         found = verify("page", server.url("/"), f"127.0.0.1:{start_blackbox(MODULES).port}")
     assert found == Verified(0, ["nyxmon-exporter: 1 compared, 0 different"])
+
+
+ACCESS = {
+    "password": (
+        "basic_auth: {{username: prometheus, password_file: password}}\n    tls_config: {{ca_file: ca.pem}}",
+        "basic_auth_users: {{prometheus: '{hashed}'}}\n",
+    ),
+    "certificate": (
+        "tls_config: {{ca_file: ca.pem, cert_file: client.pem, key_file: client.pem, server_name: localhost}}",
+        "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {ca_file}\n",
+    ),
+    "unverified": ("tls_config: {{insecure_skip_verify: true}}", ""),
+}
+
+
+@pytest.mark.parametrize("kind", ACCESS)
+def test_credentials_and_tls_options_of_the_job_are_used(
+    verify: Callable[..., Verified], tmp_path: Path, ca: trustme.CA, certificate: CertificateFiles, kind: str
+) -> None:
+    """The old exporter gets the requests that Prometheus sends; paths are relative to prometheus.yml."""
+    (tmp_path / "password").write_text("secret\n", "utf-8")
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    ca.issue_cert("prometheus.example").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "client.pem"))
+    job, server_side = ACCESS[kind]
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
+    web = f"tls_server_config:\n  cert_file: {certificate.cert_file}\n  key_file: {certificate.key_file}\n"
+    (tmp_path / "web.yml").write_text(web + server_side.format(hashed=hashed, ca_file=tmp_path / "ca.pem"), "utf-8")
+    (tmp_path / "old.yml").write_text(MODULES, "utf-8")
+    flags = (f"--blackbox.config.file={tmp_path / 'old.yml'}", f"--web.config.file={tmp_path / 'web.yml'}")
+    with (
+        run_http_server({"/": respond(200, b"well met")}) as server,
+        run_exporter(tmp_path / "old", None, *flags, is_protected=True) as old,
+    ):
+        found = verify("page", server.url("/"), old.address, "scheme: https", job.format())
+        stranger = verify("page", server.url("/"), old.address, "scheme: https")
+    assert found == Verified(0, ["nyxmon-exporter: 1 compared, 0 different"])
+    assert stranger.status == 1
+
+
+def test_an_access_that_is_not_applied_is_a_difference(verify: Callable[..., Verified]) -> None:
+    """The table has the name of the option, instead of an answer to a request without it."""
+    with run_http_server({"/": respond(200, b"well met")}) as server:
+        found = verify("page", server.url("/"), "127.0.0.1:1", "oauth2: {client_id: me}")
+    why = "none: the job has oauth2, which --verify does not apply"
+    assert found.lines[1] == f"page {server.url('/')} | probe_success | {why} | 1"
 
 
 def test_an_exporter_that_does_not_answer_is_a_difference(verify: Callable[..., Verified]) -> None:
