@@ -106,7 +106,7 @@ class ConfigProblem(ExporterError):  # noqa: N818 - collected and shown together
 
 
 class ConfigError(ExporterError):
-    """Raised when a configuration is refused; carries all problems, not only the first.
+    """Raised when a configuration is rejected; carries all problems, not only the first.
 
     Attributes:
         problems: At least one problem, ordered by file, line and column.

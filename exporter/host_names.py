@@ -3,7 +3,7 @@
 Every check type and every setting reads names through this module, so that a name means the same host everywhere.
 Source: UTS #46 section 4, non-transitional, as browsers and curl apply it: CheckBidi and CheckJoiners are on; hyphens,
 underscores and symbols such as emoji are left to the operator of the name's zone. Labels that are already ASCII stay
-as they are, A-labels included, even where IDNA 2008 would refuse them.
+as they are, A-labels included, even where IDNA 2008 would reject them.
 """
 
 from __future__ import annotations

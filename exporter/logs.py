@@ -2,7 +2,7 @@
 
 Messages may contain what a target sent. Control characters are escaped and long values are cut, so that a hostile
 banner can neither forge a line nor flood the log; secrets are masked. A separate thread writes the lines and drops
-them when too many are waiting, so that a log nobody reads delays no check and no scrape.
+them when too many are waiting, so that a log that is not read delays no check and no scrape.
 """
 
 from __future__ import annotations

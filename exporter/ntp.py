@@ -162,7 +162,7 @@ def seconds_between(earlier: int, later: int) -> float:
 
 
 def offset_and_delay(answer: NtpAnswer, asked_at: int, answered_at: int) -> tuple[float, float]:
-    """Return how far the server's clock is ahead, in seconds, and the seconds that the packets were under way.
+    """Return how far the server's clock is ahead, in seconds, and the seconds that the packets spent in the network.
 
     Args:
         answer: The answer.

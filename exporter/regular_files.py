@@ -1,6 +1,6 @@
 """Reads files that are reread while the program runs: regular files only, bounded, never blocking on open.
 
-A pipe or a device is refused before it can block. A regular file on a file system that does not respond still blocks,
+A pipe or a device is rejected before it can block. A regular file on a file system that does not respond still blocks,
 so code that must not wait reads in a thread that can be abandoned.
 """
 

@@ -135,7 +135,7 @@ def test_lines_that_were_dropped_are_counted() -> None:
     assert f'level=warning logger=exporter.logs msg="dropped {3001 - len(shown)} lines before this one' in shown[-1]
 
 
-def test_a_log_that_nobody_reads_delays_nothing() -> None:
+def test_an_unread_log_delays_nothing() -> None:
     """With the pipe full, lines are dropped instead of waiting for a reader, at the end of the program too."""
     reader, writer = os.pipe()
     with io.TextIOWrapper(io.FileIO(writer, "w"), write_through=True) as stream:

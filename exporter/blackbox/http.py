@@ -136,7 +136,7 @@ def _identified(block: Block, place: Place) -> dict[str, object]:
 
 
 def _coding(block: Block) -> str:
-    """Return the coding that every body is taken to have; a header that does not accept it is refused."""
+    """Return the coding that every body is taken to have; a header that does not accept it is rejected."""
     coding = block.text("compression").lower() or "identity"
     if coding not in _CODINGS:
         block.refuse("compression", f'"{coding}" is not a compression; write {", ".join(_CODINGS)}')

@@ -52,7 +52,7 @@ def read_secret_file(node: Node, problems: Problems, place: Place) -> str:
 
 
 def read_authentication(block: Block, place: Place) -> dict[str, object]:
-    """Return the settings that say who asks: `basic_auth`, `oauth2`, or a header."""
+    """Return the settings for authentication: `basic_auth`, `oauth2`, or a header."""
     given = [key for key in AUTH_KEYS if key in block and block.entries[key].value != ""]
     if len(given) > 1:
         block.refuse(given[1], f"cannot be beside {given[0]}; a request has one Authorization", on_key=True)

@@ -1,4 +1,4 @@
-"""Loads the modules of a blackbox.yml, or refuses all of it and lists every problem."""
+"""Loads the modules of a blackbox.yml, or rejects all of it and lists every problem."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Converts the result of a probe to the series that blackbox_exporter shows for the same outcome.
 
 The names, labels and phases are its own; so is what is absent when a probe did not get that far. Beside them are the
-reason of a failure and the facts of certificates that failed verification, unless the page has to be strict.
+reason of a failure and the facts of certificates that failed verification, unless the page must be strict.
 """
 
 from __future__ import annotations

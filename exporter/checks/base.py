@@ -110,7 +110,7 @@ class CheckType:
             measure and log in the attempt what follows from them.
         min_interval_seconds: Default of `min_interval`.
         needs_http_client: Whether the batch must create the shared HTTP client for it.
-        runs_programs: Whether whoever writes a configuration can run programs with it. Loading refuses such a type
+        runs_programs: Whether a configuration can run programs with it. Loading rejects such a type
             unless the caller allows it, as `--enable-exec` does.
         blocking: Whether its executor has a plain `def execute`, which is called in a thread, as is `executor`: for
             libraries that wait without an event loop. `open_stream` and `open_datagram` cannot be used there. Threads

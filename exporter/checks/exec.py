@@ -1,7 +1,7 @@
 """Type `exec`: runs a program by the convention of monitoring plugins, and judges exit status and performance data.
 
 The program is started directly, without a shell, in an environment of its own. A configuration may use this type only
-where the command line allows it, because whoever can write the file can then run programs.
+where the command line allows it, because anyone who can write the file can then run programs.
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
     """Work out the first request and the rules for those that may follow.
 
     Raises:
-        CheckFailed: With reason `local` when the target is not a URL, which the configuration would have refused.
+        CheckFailed: With reason `local` when the target is not a URL, which the configuration would have rejected.
     """
     settings, target = check.settings, check.target
     try:

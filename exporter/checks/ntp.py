@@ -67,7 +67,7 @@ PHASES = phase_durations(
 OFFSET = _gauge(
     "offset_seconds", "Seconds that the server's clock is ahead of this host's; negative when behind; 0 without answer"
 )
-DELAY = _gauge("delay_seconds", "Seconds that request and answer were under way together; 0 without answer")
+DELAY = _gauge("delay_seconds", "Seconds that request and answer spent in the network; 0 without answer")
 STRATUM = _gauge(
     "stratum",
     "Distance of the server to a reference clock, 1 to 15; 16 when it is not synchronized or did not answer",
@@ -88,7 +88,7 @@ _OFFSET = Subject(
     kind=ValueKind.DURATION,
     description="How far the clocks of the server and of this host are apart, whichever is ahead",
 )
-_DELAY = Subject(name="delay", kind=ValueKind.DURATION, description="How long request and answer were under way")
+_DELAY = Subject(name="delay", kind=ValueKind.DURATION, description="How long request and answer were in the network")
 _STRATUM = Subject(
     name="stratum",
     kind=ValueKind.NUMBER,

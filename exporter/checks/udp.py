@@ -50,7 +50,7 @@ class UdpSettings(NetworkSettings, DialogueSettings):
         if any(step.starttls for step in self.dialogue):
             raise ValueError("has starttls in dialogue, but datagrams cannot change to TLS")
         if not any(step.sends for step in self.dialogue):
-            raise ValueError("needs a dialogue that sends something, as nobody answers a datagram that was not sent")
+            raise ValueError("needs a dialogue that sends something, because only a datagram can be answered")
         if (first := next(step for step in self.dialogue if step.expects or step.sends)).expects:
             name = self.step_names[self.dialogue.index(first)]
             raise ValueError(

@@ -65,7 +65,8 @@ WEBSOCKET_FAILED_DUE_TO_REGEX = MetricSpec(
     defaults=(((), 0.0),),
 )
 CLOSE_CODE_METRIC = MetricSpec(
-    name="probe_websocket_close_code", help="Code with which the server closed; absent when it did not, or nobody asked"
+    name="probe_websocket_close_code",
+    help="Code with which the server closed; absent when it did not, or the check does not expect one",
 )
 
 SUBPROTOCOL = Subject(

@@ -37,8 +37,8 @@ class CheckedFile:
     Attributes:
         file: The file as the user named it.
         kind: What it configures.
-        summary: What it contains; empty when it is refused.
-        problems: Why it is refused; empty when it is not.
+        summary: What it contains; empty when it is rejected.
+        problems: Why it is rejected; empty when it is not.
         warnings: What is allowed but probably not intended.
     """
 
@@ -65,7 +65,7 @@ def check_config(options: Options) -> int:
     """Check the files that the command names, and print their problems.
 
     Returns:
-        The exit status: 1 when one is refused, or has a warning where warnings fail; 0 otherwise.
+        The exit status: 1 when one is rejected, or has a warning where warnings fail; 0 otherwise.
 
     Raises:
         OSError: When the output cannot be written.

@@ -97,7 +97,7 @@ def read_level(text: str) -> str:
     """Read a level of the log; `warn` is accepted too.
 
     Raises:
-        ValueError: When it is none.
+        ValueError: When it is not one.
     """
     return read_choice(LogLevel)("warning" if text == "warn" else text)
 

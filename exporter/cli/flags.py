@@ -184,7 +184,7 @@ FLAGS = (
         name="fail-on", option="fail_on", group="run", commands=("run", "check-config"),
         parse=read_choice(FailOn), choices=get_args(FailOn), metavar="SEVERITY", default="error",
         help="Exit with 1 if a check is failing (error), or also if one is degraded (warning). With check-config, if a"
-        " file is refused, or also if it has a warning.",
+        " file is rejected, or also if it has a warning.",
     ),
     Flag(
         name="verbose", option="verbose", group="run", commands=("run",), default="off", letter="v",

@@ -39,7 +39,7 @@ def generate(options: Options) -> int:
     """Write the file that the command generates; return the exit status.
 
     Raises:
-        ConfigError: When the configuration is refused.
+        ConfigError: When the configuration is rejected.
         OSError: When the file cannot be written.
     """
     with ExitStack() as stack:

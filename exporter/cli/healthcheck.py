@@ -32,7 +32,7 @@ def healthcheck(addresses: Sequence[Address], public_address: PublicAddress) -> 
     """Ask the server that listens on the first of the addresses; return 0 when it is healthy, else 1.
 
     Raises:
-        OSError: When nobody answers there in time.
+        OSError: When no server answers there in time.
     """
     address = addresses[0]
     if isinstance(address, ListenAddress):

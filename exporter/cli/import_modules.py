@@ -26,7 +26,7 @@ def import_modules(options: Options) -> int:
         The exit status: 0, or 1 when a result differs.
 
     Raises:
-        ConfigError: When the modules, or the checks that were made of them, are refused.
+        ConfigError: When the modules, or the checks that were made of them, are rejected.
         OSError: When a file cannot be read or written.
     """
     assert options.blackbox_file is not None  # noqa: S101 - the command line demands both

@@ -35,7 +35,7 @@ def print_schema(options: Options) -> int:
         The exit status.
 
     Raises:
-        ConfigError: When the configuration is refused.
+        ConfigError: When the configuration is rejected.
     """
     if options.report_schema:
         sys.stdout.write(report_schema())

@@ -18,7 +18,7 @@ class ServiceNotifications:
     """The messages of this process; lives as long as it. Without NOTIFY_SOCKET they go nowhere.
 
     Attributes:
-        watchdog_seconds: How soon the next `alive` must follow the last one; None when nobody waits for it.
+        watchdog_seconds: How soon the next `alive` must follow the last one; None when it is not wanted.
     """
 
     def __init__(self, address: str = "", watchdog_seconds: float | None = None) -> None:

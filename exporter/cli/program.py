@@ -67,7 +67,7 @@ def open_program(options: Options, masks: Masks | None = None) -> Iterator[Progr
         masks: Receives the secrets of the configuration; new masks by default.
 
     Raises:
-        ConfigError: When the configuration is refused.
+        ConfigError: When the configuration is rejected.
         OSError: When the demo cannot be started.
     """
     with ExitStack() as stack:

@@ -70,7 +70,7 @@ def serve(program: Program, options: Options, service: ServiceEnvironment) -> in
         service: What systemd has said and passed on.
 
     Raises:
-        ConfigError: When the web configuration is refused.
+        ConfigError: When the web configuration is rejected.
         OSError: When an address cannot be listened on, or systemd has passed no socket that can be.
     """
     web_config = _web_config(program, options)

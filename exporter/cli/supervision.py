@@ -22,8 +22,8 @@ _WATCHDOG_SHARE = 0.5
 def status_text(site: Site) -> str:
     """Return what the exporter serves, and whether its configuration is that of the file, as one line."""
     live_config = site.live_config
-    refused = "" if live_config.last_reload_successful else "; the current file is rejected"
-    return f"serving {live_config.current.summary} of {live_config.current.file}{refused}"
+    rejected = "" if live_config.last_reload_successful else "; the current file is rejected"
+    return f"serving {live_config.current.summary} of {live_config.current.file}{rejected}"
 
 
 async def report_regularly(notifications: ServiceNotifications, site: Site) -> NoReturn:

@@ -34,7 +34,7 @@ class Defaults(NamedTuple):
 
 
 def split_defaults(node: Node, check_types: Mapping[str, CheckType], problems: Problems) -> Defaults:
-    """Split the keys of `defaults` and refuse those that no check type has."""
+    """Split the keys of `defaults` and reject those that no check type has."""
     keys = node.value if isinstance(node.value, dict) else {}
     common: dict[str, Node] = {}
     by_type: dict[str, dict[str, Node]] = {}

@@ -1,7 +1,7 @@
 """Expands the checks as written into the checks that run: `each`, `targets`, `defaults`. Nodes keep their place.
 
 In a check with `each`, `targets` or `target_files`, `{key}` in any text stands for the value of that key, or for that
-label of the target in its file; `each` wins. In other checks it is refused in the texts that identify the check and
+label of the target in its file; `each` wins. In other checks it is rejected in the texts that identify the check and
 has no meaning elsewhere. A key of `each` that is also a key of the check sets it; a label never
 does. The labels of a target become labels of the check; the check's own labels override them.
 """

@@ -64,7 +64,7 @@ class _Outcome(NamedTuple, Generic[LoadedT]):
 
 
 class Refusal(NamedTuple):
-    """Why a configuration was refused: Unix time of the attempt, and one line per problem, with secrets unmasked."""
+    """Why a configuration was rejected: Unix time of the attempt, and one line per problem, with secrets unmasked."""
 
     timestamp_seconds: float
     problems: tuple[str, ...]
@@ -90,7 +90,7 @@ class LiveConfig(Generic[LoadedT]):
         """Put a first configuration in force.
 
         Args:
-            load: Loads the configuration anew; raises ConfigError when it is refused.
+            load: Loads the configuration anew; raises ConfigError when it is rejected.
             initial: The configuration in force until the first reload.
             masks: Receives the secrets of each configuration before it comes into force.
             patience_seconds: How long to wait for its files.
@@ -110,7 +110,7 @@ class LiveConfig(Generic[LoadedT]):
     def subscribe(self, take_over: Callable[[LoadedT], object]) -> None:
         """Call a function with the configuration in force now, and with each later one before it comes into force.
 
-        Calls never overlap. An error in a call refuses the configuration.
+        Calls never overlap. An error in a call rejects the configuration.
         """
         with self._reloading:
             take_over(self._current)
@@ -138,14 +138,14 @@ class LiveConfig(Generic[LoadedT]):
         return own if self._attached is None else max(own, self._attached.last_reload_success_timestamp_seconds)
 
     def attach(self, other: LiveConfig[Any]) -> None:
-        """Reload another configuration together with this one; each stays in force when it is refused itself."""
+        """Reload another configuration together with this one; each stays in force when it is rejected itself."""
         self._attached = other
 
     def reload(self) -> None:
         """Reload the configuration and put it in force.
 
         Raises:
-            ConfigError: When it is refused, or a file system does not answer; the old one stays in force.
+            ConfigError: When it is rejected, or a file system does not answer; the old one stays in force.
         """
         try:
             with self._reloading:
@@ -155,13 +155,13 @@ class LiveConfig(Generic[LoadedT]):
                 self._attached.reload()
 
     def reload_if_changed(self) -> bool:
-        """Reload if any file of the configuration, or of the last refused one, has changed; return whether it has.
+        """Reload if any file of the configuration, or of the last rejected one, has changed; return whether it has.
 
-        A refused configuration is retried only after another change, and one that could not be read only when
+        A rejected configuration is retried only after another change, and one that could not be read only when
         its file system answers again.
 
         Raises:
-            ConfigError: When it is refused; the old one stays in force.
+            ConfigError: When it is rejected; the old one stays in force.
         """
         is_other_changed = False
         try:
@@ -207,7 +207,7 @@ class LiveConfig(Generic[LoadedT]):
         return _Outcome(outcome, {file: before.get(file, digest) for file, digest in self._digest_all(files).items()})
 
     def _take_or_refuse(self, loaded: _Outcome[LoadedT]) -> None:
-        """Put the loaded configuration in force or refuse it, and log the outcome, whoever asked."""
+        """Put the loaded configuration in force or reject it, and log the outcome, whatever caused the reload."""
         self._digests = loaded.digests
         if isinstance(loaded.outcome, Exception):
             self._refuse(loaded.outcome)

@@ -1,4 +1,4 @@
-"""Loads a configuration from its file: reads, expands and builds it, or refuses all of it and lists every problem."""
+"""Loads a configuration from its file: reads, expands and builds it, or rejects all of it and lists every problem."""
 
 from __future__ import annotations
 

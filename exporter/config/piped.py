@@ -53,7 +53,7 @@ def piped_loader(
 
     Raises:
         ConfigError: When it cannot be read, is too large, or does not end in time. The returned function raises it when
-            the configuration is refused, and whenever it is called again.
+            the configuration is rejected, and whenever it is called again.
     """
     unread = [_read(path, patience_seconds)]
 

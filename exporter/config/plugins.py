@@ -102,7 +102,7 @@ def _clash(node: Node, name: str, replaced: Node | None, known: Mapping[str, Che
 
 
 def _can_be_configured(check_type: CheckType) -> bool:
-    """Return whether checks of a refused type can still be read, so that their own faults are reported too."""
+    """Return whether checks of a rejected type can still be read, so that their own faults are reported too."""
     return type(check_type) is CheckType and not contract_faults(replace(check_type, metrics=()))
 
 

@@ -107,7 +107,7 @@ def load_document(text: str, file: str, problems: Problems, *, is_of_go: bool = 
 def _size(node: yaml.nodes.Node, known: dict[int, int], above: set[int]) -> int:
     """Return how many nodes a node stands for, aliases written out, without writing them out.
 
-    What is too deep, or contains itself, counts for nothing here: it is refused when it is reached.
+    What is too deep, or contains itself, counts for nothing here: it is rejected when it is reached.
 
     Args:
         node: The node.

@@ -74,7 +74,7 @@ async def converse(
         settings: The steps.
         peer: The other side.
         attempt: Where measurements, observations and log lines go.
-        start_tls: Changes to TLS; None for peers that cannot, whose settings refuse steps that would.
+        start_tls: Changes to TLS; None for peers that cannot, whose settings reject steps that would.
 
     Raises:
         CheckFailed: When a step fails, with reason `expectation` when the peer did not say what was expected.

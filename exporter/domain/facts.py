@@ -74,7 +74,7 @@ def expiration(dates: Iterable[tuple[str, str]]) -> float | None:
 
 
 def sorted_statuses(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the statuses among some texts as EPP codes, and the texts that are none."""
+    """Return the statuses among some texts as EPP codes, and the texts that are not."""
     known: set[str] = set()
     other: dict[str, None] = {}
     for text in list(texts)[:_MOST_STATUSES]:

@@ -57,7 +57,7 @@ class DomainSettings(NetworkSettings, TlsSettings, ProxySettings):
         if self.protocol == "rdap" and self.whois_server is not None:
             raise ValueError("has protocol rdap and a whois_server")
         try:
-            self.bootstrap  # noqa: B018 - read now, so that a faulty file is refused when the configuration is loaded
+            self.bootstrap  # noqa: B018 - read now, so that a faulty file is rejected when the configuration is loaded
         except ValueError as error:
             raise ValueError(f"has the bootstrap_file {self.bootstrap_file}, which {error}") from error
         return self

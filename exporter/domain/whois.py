@@ -32,7 +32,7 @@ _EXPIRES = (
     ),
     ("registrar registration expiration date",),
 )  # fmt: skip
-"""Keys of expiration dates: those of a registry first, that of a registrar only for want of these."""
+"""Keys of expiration dates: those of a registry first, that of a registrar only if there are none."""
 
 _STATUS = ("domain status", "status", "state", "eppstatus", "registration status")
 _REGISTRAR = ("registrar", "registrar name", "sponsoring registrar", "registrar organization", "current registrar")

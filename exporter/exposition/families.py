@@ -67,7 +67,7 @@ STATUS = _probe("status", "The verdict: 0 ok, 1 warning, 2 error.")
 ATTEMPTS = _probe("attempts", "Attempts made; 0 when the check could not be started.")
 RESULT_AGE = _probe(
     "result_age_seconds",
-    "Age of the result; 0 unless the check has a minimum interval, within which its last result is given again.",
+    "Age of the result; 0 unless the check has a minimum interval, within which its last result is shown again.",
 )
 MAINTENANCE = _probe("maintenance", "1 within a maintenance window of the check, else 0.")
 STATE_SINCE = _probe(
@@ -105,7 +105,7 @@ PHASE_DURATION = Family(
 )  # fmt: skip
 CHECK_RUNS = Family(
     name="nyxmon_check_runs_total", kind=Kind.COUNTER, about_checks=True,
-    help="Results of the check since the exporter started; one that is given again is counted once.",
+    help="Results of the check since the exporter started; one that is shown again is counted once.",
 )  # fmt: skip
 CHECK_FAILURES = Family(
     name="nyxmon_check_failures_total", kind=Kind.COUNTER, about_checks=True, labels=("reason",),
@@ -181,7 +181,7 @@ BUILD_INFO = Family(
 )
 RELOAD_SUCCESSFUL = Family(
     name="nyxmon_exporter_config_last_reload_successful",
-    help="1 when the configuration in force is what the file says; 0 when the file was refused the last time.",
+    help="1 when the configuration in force is what the file says; 0 when the file was rejected the last time.",
 )
 RELOAD_TIMESTAMP = Family(
     name="nyxmon_exporter_config_last_reload_success_timestamp_seconds",

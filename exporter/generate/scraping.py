@@ -41,7 +41,7 @@ _ABOUT_CHOICES = (
 )
 
 _ABOUT_HISTOGRAMS = (
-    "convert_classic_histograms_to_nhcb needs Prometheus 3.0 or newer; older ones refuse the file. Before 3.9,"
+    "convert_classic_histograms_to_nhcb needs Prometheus 3.0 or newer; older ones reject the file. Before 3.9,"
     " Prometheus also needs --enable-feature=native-histograms."
 )
 

@@ -70,7 +70,7 @@ def error_name(error_code: int) -> str:
 def decoded_message(value: bytes) -> str:
     """Return a grpc-message as text: percent-decoded, printable, and cut to a bounded length.
 
-    Source: gRPC over HTTP2, "Responses": invalid encodings must be kept, not refused.
+    Source: gRPC over HTTP2, "Responses": invalid encodings must be kept, not rejected.
     """
     text = unquote_to_bytes(value[: 4 * _SHOWN_CHARACTERS]).decode("utf-8", "replace")
     return printable(text[:_SHOWN_CHARACTERS])

@@ -13,7 +13,7 @@ MAX_PAYLOAD_BYTES = 65535 - 20 - HEADER_OCTETS
 """What still fits an IPv4 packet; IPv6 would allow 20 bytes more."""
 
 TOKEN_BYTES = 16
-"""Random bytes at the start of a payload; nobody who has not seen the request can guess them."""
+"""Random bytes at the start of a payload; they cannot be guessed by anyone who has not seen the request."""
 
 _ECHO_REQUEST = {4: 8, 6: 128}
 _ECHO_REPLY = {4: 0, 6: 129}

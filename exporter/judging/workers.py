@@ -1,4 +1,4 @@
-"""A few judging processes and the threads that use them, started on demand, ended when idle or too slow.
+"""A few judging processes and the threads that use them, started when needed, ended when idle or too slow.
 
 Processes are started with `subprocess` and used from threads, not from an event loop, because they outlive the loop of
 a batch, and because starting them must not depend on the kind of loop.

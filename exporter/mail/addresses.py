@@ -15,7 +15,7 @@ _LONGEST_ADDRESS = 254  # RFC 5321 section 4.5.3.1.3, without the angle brackets
 def parse_mail_address(text: str) -> str:
     """Return an address in ASCII, such as `probe@mail.example`; the domain may be written in any script.
 
-    Quoted local parts and those that need SMTPUTF8 are refused: no probe needs them.
+    Quoted local parts and those that need SMTPUTF8 are rejected: no probe needs them.
     Source: RFC 5321 section 4.1.2, Mailbox with a Dot-string as its local part.
 
     Raises:

@@ -71,7 +71,7 @@ class _Source(NamedTuple):
     output_directory: Path
 
     def pattern(self, pattern: str) -> str:
-        """Return a pattern of the job as the checks.yml has to write it."""
+        """Return a pattern of the job as it must be written in the checks.yml."""
         if os.path.isabs(pattern):  # noqa: PTH117 - a pattern is not a path
             return pattern
         return os.path.relpath(self.directory / pattern, self.output_directory)

@@ -1,4 +1,4 @@
-"""Puts a comment above each secret that stands in a text of YAML."""
+"""Puts a comment above each secret in a text of YAML."""
 
 from __future__ import annotations
 

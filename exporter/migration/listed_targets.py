@@ -1,4 +1,4 @@
-"""Decides whether the targets of a job can stay in the files that list them, or have to be written out."""
+"""Decides whether the targets of a job can stay in the files that list them, or must be written out."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def why_written_out(job: Job, module: Module, probes: Sequence[RequestedProbe]) 
     for probe in probes:
         if probe.listing is None:
             continue
-        if refused := _refused_labels(dict(probe.listing.labels)):
-            return f"checks cannot have the labels {', '.join(refused)}"
+        if rejected := _rejected_labels(dict(probe.listing.labels)):
+            return f"checks cannot have the labels {', '.join(rejected)}"
         try:
             target = module.check(probe.target, None).target
         except ValueError as error:
@@ -58,7 +58,7 @@ def _is_usual(rules: Sequence[Rule]) -> bool:
     return is_sent and is_plain and passing in ([_TO_PARAMETER], *([_TO_PARAMETER, one] for one in _INSTANCES))
 
 
-def _refused_labels(labels: Mapping[str, str]) -> list[str]:
+def _rejected_labels(labels: Mapping[str, str]) -> list[str]:
     """Return the labels that files of targets cannot set: reserved ones, and internal ones, which steer a probe."""
     steering = ("__param_", "__scheme__", "__metrics_path__", "__scrape_", "__address__")
     return sorted(name for name in labels if name in TAKEN_LABELS or name.startswith(steering))

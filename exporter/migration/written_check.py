@@ -25,7 +25,7 @@ _DEFAULTS = {("status", "in", _SUCCESS), ("rcode", "in", ("NOERROR",))}
 """What checks expect without being told."""
 
 _IN_MEMORY = "/proc/self/fd/"
-"""Where a certificate or key is that stands in a module."""
+"""Where the module contains a certificate or key."""
 
 _GROUPS = {"any_of": "any", "all_of": "all"}
 

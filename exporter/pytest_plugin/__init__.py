@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the plugin that runs the checks, if there is a file.
 
     Raises:
-        pytest.UsageError: When the file is refused; lists every problem.
+        pytest.UsageError: When the file is rejected; lists every problem.
     """
     config.addinivalue_line("markers", _MARKER)
     file = config.getoption("nyxmon")

@@ -43,7 +43,7 @@ class Checks:
             allow_programs: Whether checks may have types that run programs.
 
         Raises:
-            pytest.UsageError: When the file is refused; lists every problem.
+            pytest.UsageError: When the file is rejected; lists every problem.
         """
         self.path = config.invocation_params.dir / file
         try:

@@ -54,7 +54,7 @@ class InFlightBatch:
         self._deadlines[ticket] = deadline
 
     def leave(self, ticket: Ticket) -> bool:
-        """Remove a scrape; return whether it was the last one and the batch has to be given up."""
+        """Remove a scrape; return whether it was the last one, so that the batch must be given up."""
         if self._deadlines.pop(ticket, None) is None or self.outcome.done():
             return False
         if not self.took_off.done() and self._deadlines:

@@ -58,7 +58,7 @@ _UNKNOWN_MODULES = Family(
 )
 _RELOAD_SUCCESSFUL = Family(
     name="blackbox_exporter_config_last_reload_successful",
-    help="1 when the modules in force are what their file says; 0 when the file was refused the last time.",
+    help="1 when the modules in force are what their file says; 0 when the file was rejected the last time.",
 )
 _RELOAD_TIMESTAMP = Family(
     name="blackbox_exporter_config_last_reload_success_timestamp_seconds",

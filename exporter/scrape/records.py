@@ -102,7 +102,7 @@ class Records:
             self._last = {name: last for name, last in self._last.items() if by_name.get(name) == last.check}
 
     def reusable(self, check: Check) -> LastResult | None:
-        """Return the last result of a check whose minimum interval has not passed yet; None when it has to run."""
+        """Return the last result of a check whose minimum interval has not passed yet; None when it must run."""
         last = self._last.get(check.name) if check.min_interval_seconds > 0 else None
         if last is None or (last.check is not check and last.check != check):
             return None

@@ -1,4 +1,4 @@
-"""Parses addresses: hosts, IP addresses, ports and resolvers; a URL where none fits is refused with what to write."""
+"""Parses addresses: hosts, IP addresses, ports and resolvers; a URL where none fits is rejected with what to write."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def parse_ip_port(value: object) -> str:
     """Return an IP address with or without a port (`192.0.2.1`, `192.0.2.1:53`, `[2001:db8::1]:53`) as written.
 
     Raises:
-        ValueError: When it is not one; a name is refused, because it would have to be resolved first.
+        ValueError: When it is not one; a name is rejected, because it would have to be resolved first.
     """
     if isinstance(value, str) and (url := _URL.match(value)):
         raise ValueError(f"is a URL; write {_ip_place(url['place']) or 'an IP address'}")

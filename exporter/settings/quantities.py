@@ -24,7 +24,7 @@ def parse_duration(value: object) -> float:
     Source: Prometheus, "Configuration", the placeholder `<duration>`; fractions (`0.5s`) are also allowed.
 
     Raises:
-        ValueError: When the text is not a duration (a bare number is refused because its unit would be a guess), or
+        ValueError: When the text is not a duration (a bare number is rejected because its unit would be a guess), or
             is longer than a hundred years, which no clock accepts.
     """
     text = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""

@@ -42,7 +42,7 @@ def open_web_config(path: Path, masks: Masks, *, open_health: bool) -> LiveConfi
         open_health: Whether everybody may ask for the server's health.
 
     Raises:
-        ConfigError: When it is refused.
+        ConfigError: When it is rejected.
     """
     load = partial(load_web_config, path, open_health=open_health)
     live = LiveConfig(load, load(), masks)

@@ -39,7 +39,7 @@ class ExporterStatus:
         version: Its version.
         config_file: Name of the configuration.
         loaded_timestamp_seconds: Unix time when the configuration in force was loaded.
-        refusal: Why a newer configuration was refused; None when the newest one is in force.
+        refusal: Why a newer configuration was rejected; None when the newest one is in force.
         last_scrape_timestamp_seconds: Unix time of the last scrape that ran checks; 0 when there was none.
     """
 

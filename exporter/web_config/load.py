@@ -56,7 +56,7 @@ def load_web_config(path: Path, *, open_health: bool = False) -> WebConfig:
         open_health: Whether `/-/healthy` and `/-/ready` are for everybody, even without a client certificate.
 
     Raises:
-        ConfigError: When it is refused, with all problems.
+        ConfigError: When it is rejected, with all problems.
     """
     files, problems = Files(), Problems()
     block = Block(_read_root(path, files, problems), SECTIONS, problems)

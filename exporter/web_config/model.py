@@ -44,7 +44,7 @@ class TlsServer(NamedTuple):
         context: Makes the server's side of connections; it accepts clients without a certificate if
             `may_lack_certificate`, even when `client_auth` requires one.
         client_auth: What is asked of clients.
-        may_lack_certificate: Whether clients without a certificate may connect, so that the server has to refuse their
+        may_lack_certificate: Whether clients without a certificate may connect, so that the server must reject their
             requests itself.
     """
 
@@ -71,7 +71,7 @@ class WebConfig:
         file: The file, as the user named it.
         files: The files that it depends on, certificates included.
         tls: How the server speaks TLS; None for plain HTTP.
-        users: Name of each user to the bcrypt hash of the password; empty if nobody needs a password.
+        users: Name of each user to the bcrypt hash of the password; empty if no password is needed.
         headers: Header fields of every response; one with an empty value is left out of responses.
         rate_limit: How many requests are answered; None for all.
         secrets: Texts that must not be shown.

@@ -28,7 +28,7 @@ _SESSION_ID_CONTEXT = b"nyxmon-exporter"
 
 
 class UnusableError(Exception):
-    """Raised when OpenSSL refuses a part of the configuration.
+    """Raised when OpenSSL rejects a part of the configuration.
 
     Attributes:
         item: The part, without `_file`.
@@ -78,7 +78,7 @@ def server_context(parameters: Parameters, certificate: OwnCertificate) -> SSL.C
     """Make a context for the server's side of connections.
 
     Raises:
-        UnusableError: When OpenSSL refuses a part.
+        UnusableError: When OpenSSL rejects a part.
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -116,7 +116,7 @@ def _limit_versions(context: SSL.Context, parameters: Parameters) -> None:
     try:
         context.set_cipher_list(":".join([*parameters.suites, *level]).encode())
     except SSL.Error as error:
-        raise UnusableError("cipher_suites", f"OpenSSL refuses them ({openssl_reason(error)})") from error
+        raise UnusableError("cipher_suites", f"OpenSSL rejects them ({openssl_reason(error)})") from error
 
 
 def _limit_curves(context: SSL.Context, curves: tuple[str, ...]) -> None:
@@ -126,7 +126,7 @@ def _limit_curves(context: SSL.Context, curves: tuple[str, ...]) -> None:
     set_curves = getattr(openssl, "SSL_CTX_set1_curves_list", None)
     if set_curves is None or set_curves(context._context, ":".join(curves).encode()) != 1:  # noqa: SLF001 - as above
         openssl.ERR_clear_error()  # else it would be reported as the reason of another failure
-        raise UnusableError("curve_preferences", "OpenSSL refuses them")
+        raise UnusableError("curve_preferences", "OpenSSL rejects them")
 
 
 def _present(context: SSL.Context, certificate: OwnCertificate) -> None:
@@ -136,7 +136,7 @@ def _present(context: SSL.Context, certificate: OwnCertificate) -> None:
         for other in others:
             context.add_extra_chain_cert(other)
     except SSL.Error as error:
-        raise UnusableError("cert", f"cannot be used: OpenSSL refuses it ({openssl_reason(error)})") from error
+        raise UnusableError("cert", f"cannot be used: OpenSSL rejects it ({openssl_reason(error)})") from error
     try:
         context.use_privatekey(certificate.key)  # type: ignore[arg-type] # kinds unusable for TLS raise TypeError
         context.check_privatekey()  # a key of another kind would be kept for another certificate

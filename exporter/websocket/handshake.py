@@ -132,7 +132,7 @@ class HandshakeAnswer:
         self.subprotocol = chosen[0].decode("ascii") if chosen else ""
 
     def location(self) -> str:
-        """Return where a redirect leads to; empty when the answer is none."""
+        """Return where a redirect leads to; empty when the answer is not a redirect."""
         values = self._values(b"location")
         return shown(values[0]) if values and 300 <= self.status < 400 else ""
 

@@ -31,7 +31,7 @@ def board() -> Board:
     return Board(
         name="certificates",
         title="Nyxmon / Certificates",
-        text="The certificates of all targets, also of those that were refused: expiry, verification, TLS versions.",
+        text="The certificates of all targets, also of those that were rejected: expiry, verification, TLS versions.",
         variables=of_checks(EARLIEST_EXPIRY),
         annotations=[alerts('check=~"$check"'), maintenance()],
         rows=[Row("", [*_counts(), *_doubts(), _certificates(), *_history()])],
@@ -111,7 +111,7 @@ def _doubts() -> list[Builder[Panel]]:
     return [
         numbers(
             "Not verified",
-            "Checks whose target's certificate was refused, or not looked at because the check asks for that.",
+            "Checks whose target's certificate was rejected, or not looked at because the check asks for that.",
             now(f"sum({lowest('probe_tls_verified')} == bool 0)"),
             (4, 4),
             Look(steps=scales.NONE_IS_FAIR),

@@ -177,7 +177,7 @@ def _tls() -> list[Builder[Panel]]:
     return [
         table(
             "Certificate",
-            "The certificate that the target presents for itself, also when it is refused.",
+            "The certificate that the target presents for itself, also when it is rejected.",
             certificate_columns()[3:],
             (24, 5),
             sort="Expires in",

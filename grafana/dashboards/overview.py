@@ -231,7 +231,7 @@ def _extremes() -> list[Builder[Panel]]:
         ),
         ranking(
             "Certificates that expire first",
-            "Days until the first of the certificates that a target presents expires, also where it was refused.",
+            "Days until the first of the certificates that a target presents expires, also where it was rejected.",
             now(f"bottomk(10, {days_left()})", "{{check}}"),
             (8, 9),
             Look(unit=scales.DAYS, decimals=0, steps=scales.DAYS_LEFT, least=0, links=TO_CHECK),

@@ -247,7 +247,7 @@ def _results() -> list[Builder[Panel]]:
     return [
         curves(
             "Results",
-            "Results in a second by type of check; one that is given again within its minimum interval is not counted.",
+            "Results in a second by type of check; one that is shown again within its minimum interval is not counted.",
             [Query(runs, "{{check_type}}")],
             (6, 7),
             Look(unit=scales.PER_SECOND),

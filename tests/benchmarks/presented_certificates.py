@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.presented_certificates` prints milliseconds of CPU: the longest single callback of the loop
 during a handshake, median and worst of the rounds. Junk certificates are small, so that 500 of them fit into what
-OpenSSL accepts; linked ones, which name each other as issuers, are larger, and OpenSSL refuses 500 of them by itself.
+OpenSSL accepts; linked ones, which name each other as issuers, are larger, and OpenSSL rejects 500 of them by itself.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ DIFFERENCES = (
         "ip-protocol-spelling",
         "`preferred_ip_protocol` other than `ip4` and `ip6`",
         "Any other value means IPv4, `ipv6` as well",
-        "`ipv4` means IPv4, with a warning; anything else is refused",
+        "`ipv4` means IPv4, with a warning; anything else is rejected",
         "It is never what was meant",
     ),
     Difference(
@@ -155,14 +155,14 @@ DIFFERENCES = (
         "http3-options",
         "`enable_http3` with authentication or `http_headers`",
         "Ignores them",
-        "Applies them; a proxy beside it is refused",
+        "Applies them; a proxy beside it is rejected",
         "A defect there",
     ),
     Difference(
         "oauth2-tokens",
         "`oauth2`",
         "Asks for a token in every probe, through proxies of its own; can use JWT bearer grants",
-        "Keeps a token until it expires and asks through the module's proxy; JWT bearer grants are refused",
+        "Keeps a token until it expires and asks through the module's proxy; JWT bearer grants are rejected",
         "Token endpoints limit requests",
     ),
     Difference(

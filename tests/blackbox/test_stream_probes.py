@@ -44,7 +44,7 @@ def test_a_port_that_is_open_is_enough(probe: Callable[..., Result]) -> None:
         assert probe(server.target, "").status is ResultStatus.OK
 
 
-def test_a_dialogue_is_spoken_as_it_is_written(probe: Callable[..., Result]) -> None:
+def test_a_dialogue_is_held_as_written(probe: Callable[..., Result]) -> None:
     """Each text is sent with a line feed, after the captures of its step have been inserted."""
     heard: list[bytes] = []
 

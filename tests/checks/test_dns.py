@@ -118,7 +118,7 @@ async def test_answers_are_texts(server: DnsServer, target: str, record_type: st
     assert answers_of(attempt) == answers
 
 
-async def test_any_gives_all_records(server: DnsServer) -> None:
+async def test_any_returns_all_records(server: DnsServer) -> None:
     """A query for ANY observes records of every type."""
     _, attempt = await ask("two.test", server=server.server, record_type="ANY")
     assert attempt.observed["answer_count"] == 2
@@ -424,7 +424,7 @@ async def test_a_server_by_name(server: DnsServer) -> None:
     assert measured(attempt)["probe_ip_protocol"] == 0
 
 
-async def test_connect_to_stands_for_the_servers_address(server: DnsServer) -> None:
+async def test_connect_to_replaces_the_servers_address(server: DnsServer) -> None:
     """A fixed address replaces the lookup of the server's name, not the port it listens on."""
     result, _ = await ask("many.test", server=f"ns.invalid:{server.port}", connect_to="127.0.0.1")
     assert result.status is ResultStatus.OK

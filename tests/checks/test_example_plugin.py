@@ -78,7 +78,7 @@ def test_a_wrong_password_has_its_reason(environment: Mapping[str, str], tmp_pat
         outcome = run_command("run", "--config.file=checks.yml", directory=tmp_path, **environment)
     assert outcome.status == 1
     assert "auth" in outcome.stdout
-    assert "the server refused the user name or password" in outcome.stdout
+    assert "the server rejected the user name or password" in outcome.stdout
 
 
 def test_the_package_tests_itself(environment: Mapping[str, str], tmp_path: Path) -> None:

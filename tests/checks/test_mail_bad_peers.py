@@ -315,7 +315,7 @@ def test_one_of_several_codes_may_be_expected(run: RunCheck) -> None:
         assert server.peers == ["127.0.0.1"]
 
 
-def test_a_server_without_extensions_is_spoken_to_plainly(run: RunCheck) -> None:
+def test_a_server_without_extensions_is_greeted_with_helo(run: RunCheck) -> None:
     """When EHLO is refused, HELO is used."""
     behave = MailScript(b"220 x\r\n", {b"EHLO": b"502 what\r\n", b"HELO": b"250 x\r\n"})
     with serve(behave) as server:

@@ -122,7 +122,7 @@ def test_a_kiss_of_death_is_a_refusal(run: Callable[..., Result], code: bytes, m
     assert outcome(result) == (ResultStatus.ERROR, Reason.PROTOCOL, detail)
 
 
-def test_a_kiss_code_of_a_starting_server_is_no_refusal(run: Callable[..., Result]) -> None:
+def test_a_kiss_code_of_a_starting_server_is_not_a_refusal(run: Callable[..., Result]) -> None:
     """INIT means that the server has no time yet."""
     with serve_datagrams(lambda request: [packet(request, stratum=0, reference=b"INIT")]) as port:
         result = run(port, "expect: [{synchronized: false}, {reference: INIT}, {stratum: 16}]")

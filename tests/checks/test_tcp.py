@@ -302,7 +302,7 @@ def test_sends_any_bytes(keys: str, heard: bytes, run: Callable[..., Result]) ->
         ('send: "a", send_bytes: "00"', "cannot have both send and send_bytes"),
     ],
 )
-def test_rejects_what_was_not_meant_to_be_sent(keys: str, problem: str) -> None:
+def test_rejects_unread_escapes_and_invalid_hex(keys: str, problem: str) -> None:
     """Escapes that YAML left alone, and invalid hex, are rejected; the error says what to write."""
     with pytest.raises(ConfigError) as caught:
         parse_config(f"checks: [{{name: it, type: tcp, target: 'a.test:1', {keys}}}]", "checks.yml", {"tcp": TCP})

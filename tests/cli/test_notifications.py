@@ -140,7 +140,7 @@ pathlib.Path(os.environ["SPY_FILE"]).write_text(json.dumps(sorted(os.environ)))
 """
 
 
-def test_no_plugin_and_no_child_sees_what_is_meant_for_the_service(tmp_path: Path, systemd: Systemd) -> None:
+def test_plugins_and_children_do_not_see_the_services_variables(tmp_path: Path, systemd: Systemd) -> None:
     """The variables are gone from the environment before anything else is loaded that could pass them on."""
     (tmp_path / "spying.py").write_text(SPYING, encoding="utf-8")
     variables = {

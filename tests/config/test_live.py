@@ -71,7 +71,7 @@ def test_a_rejected_file_is_loaded_again_only_after_a_change(tmp_path: Path) -> 
     assert names_of(config) == ["mended"]
 
 
-def test_a_shortage_of_files_is_no_change(tmp_path: Path) -> None:
+def test_a_shortage_of_files_is_not_a_change(tmp_path: Path) -> None:
     """When no file can be opened, nothing is known about the files, so the next poll decides."""
     write_checks(tmp_path / "checks.yml", "old")
     config = live(tmp_path / "checks.yml")

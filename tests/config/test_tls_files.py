@@ -138,7 +138,7 @@ def test_says_what_a_file_of_authorities_holds_instead(
         ("empty", "key", "cert_file", "it is empty"),
         ("DER", "key", "cert_file", f"it holds a certificate {IN_DER} x509 -inform DER"),
         ("broken", "key", "cert_file", "it holds no certificate in PEM form that can be read"),
-        ("weak", "weak key", "cert_file", "OpenSSL refuses it (ee key too small)"),
+        ("weak", "weak key", "cert_file", "OpenSSL rejects it (ee key too small)"),
     ],
 )
 def test_says_why_a_pair_is_unusable(

@@ -84,7 +84,7 @@ async def _log_in(stream: Stream, credentials: str) -> None:
     secret = credentials.encode()
     stream.write(b"set auth 0 0 %d\r\n%s\r\n" % (len(secret), secret))
     if await stream.read_line() != b"STORED":
-        raise CheckFailed(Reason.AUTH, "the server refused the user name or password")
+        raise CheckFailed(Reason.AUTH, "the server rejected the user name or password")
 
 
 async def _ask(stream: Stream, command: bytes, beginning: bytes) -> str:

@@ -85,7 +85,7 @@ def verdicts(root: ElementTree.Element) -> dict[str, list[tuple[str, str | None,
         (Severity.WARNING, ("failure", "expectation", "expectation: duration lt 0.1: 0.25")),
     ],
 )
-def test_each_verdict_is_what_pipelines_understand_by_it(
+def test_each_verdict_has_its_usual_meaning_for_pipelines(
     fail_on: Severity, of_slow: tuple[str, str | None, str | None]
 ) -> None:
     """Failures of targets fail, those of this program are errors, those in maintenance are skipped."""
@@ -129,7 +129,7 @@ def test_a_failure_is_explained_in_its_text() -> None:
     )
 
 
-def test_whatever_a_target_sends_the_report_is_xml() -> None:
+def test_the_report_is_xml_whatever_a_target_sends() -> None:
     """Markup is escaped; what XML cannot contain is escaped or replaced."""
     odd = "<b>&amp;</b> ]]> \x00 \x1b[2J \ud800 \uffff é 漢"
     root = read(junit_report(round_of(finished("a<b", ResultStatus.ERROR, Reason.PROTOCOL, odd)), unmasked))

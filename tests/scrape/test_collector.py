@@ -175,7 +175,7 @@ def test_a_check_without_result_is_a_failed_check() -> None:
     assert [(result.check_name, result.reason) for result in outcome.results] == [("a", None), ("b", Reason.RUNNER)]
 
 
-def test_no_checks_are_no_error(provider: BlockingPortalProvider) -> None:
+def test_an_empty_configuration_is_not_an_error(provider: BlockingPortalProvider) -> None:
     """The page of an empty configuration is only about the batch."""
     page = page_of(collector_of(provider))
     assert samples(page, "nyxmon_batch_checks") == {"nyxmon_batch_checks": "0.0"}
@@ -207,7 +207,7 @@ def test_results_before_a_breakdown_are_recorded() -> None:
     assert [totals.runs for totals in records.counters.of_checks([check("a"), check("b")])] == [1, 0]
 
 
-def test_within_the_minimum_interval_a_result_is_given_again() -> None:
+def test_within_the_minimum_interval_a_result_is_shown_again() -> None:
     """A check is not run again within its minimum interval; its result has an age and is counted once."""
     rare, often = check("rare", min_interval_seconds=60.0), check("often")
     runner = Prepared(measured("rare", duration_seconds=7.0), measured("often"))
@@ -233,7 +233,7 @@ def test_after_the_minimum_interval_a_check_runs_again() -> None:
 
 
 @pytest.mark.parametrize(("result", "again"), [(failed(), False), (failed(reason=Reason.DEADLINE, attempts=0), True)])
-def test_failures_are_given_again_but_not_what_did_not_start(result: Result, again: bool) -> None:
+def test_failures_are_shown_again_unless_the_check_did_not_start(result: Result, again: bool) -> None:
     """A failed run counts; a check that could not start did not reach the target, so it runs again."""
     runner = Prepared(result)
     collector = CheckCollector(runner, [check(min_interval_seconds=60.0)], KNOWN)
@@ -253,7 +253,7 @@ def test_a_failure_is_not_repeated_for_half_a_day(result: Result, again: bool) -
     assert (records.reusable(rare) is None) is again
 
 
-def test_a_changed_check_does_not_give_old_results_again() -> None:
+def test_a_changed_check_does_not_reuse_old_results() -> None:
     """After a reload with other settings, the minimum interval starts again."""
     runner, records = Prepared(measured()), Records()
     for timeout_seconds in (1.0, 2.0, 2.0):

@@ -122,7 +122,7 @@ def test_a_whole_page(runner: AsyncCheckRunner, gated: Gated) -> None:
     assert (page.content_type, page.content_encoding) == (Format.TEXT.value, "")
 
 
-def test_a_page_as_the_client_wants_it(runner: AsyncCheckRunner, gated: Gated) -> None:
+def test_a_page_in_the_requested_format(runner: AsyncCheckRunner, gated: Gated) -> None:
     """Format and compression are those of the request; prometheus_client's strict parser accepts the page."""
     gated.gate.set()
     wanted = ScrapeRequest(exposition_format=Format.OPENMETRICS, compress=True)
@@ -132,7 +132,7 @@ def test_a_page_as_the_client_wants_it(runner: AsyncCheckRunner, gated: Gated) -
     assert families["nyxmon_check_runs"].samples[0].value == 1.0
 
 
-def test_the_exporter_tells_about_itself(runner: AsyncCheckRunner, gated: Gated) -> None:
+def test_the_page_has_the_exporters_own_metrics(runner: AsyncCheckRunner, gated: Gated) -> None:
     """The page has the version, the state of the configuration and the number of checks."""
     gated.gate.set()
     live = Live(check("a"), check("b"))

@@ -40,7 +40,7 @@ def told(caplog: pytest.LogCaptureFixture, *results: Result, forget: bool = Fals
     return [(entry.levelname, entry.getMessage()) for entry in caplog.records]
 
 
-def test_a_check_that_is_well_is_not_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_healthy_check_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A check that always succeeds is not logged."""
     assert told(caplog, WELL, WELL) == []
 

@@ -143,7 +143,7 @@ def test_a_silent_server_ends_the_check_with_its_phase(run: Callable[..., Result
 
 
 @pytest.mark.parametrize("protocol", SCRIPTS)
-def test_an_early_close_is_told_from_garbage(run: Callable[..., Result], protocol: str) -> None:
+def test_an_early_close_is_distinguished_from_garbage(run: Callable[..., Result], protocol: str) -> None:
     """A close before the first byte is a reset connection; other text and endless lines break the protocol."""
     greets = bool(TALKS[protocol].greeting)
     with serve(close if greets else close_when_spoken_to) as server:

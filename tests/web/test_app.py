@@ -589,7 +589,7 @@ def test_many_checks_that_are_targets_of_their_own_run_at_once(sluggish: Served)
     assert {finish(scrape).partition("\r\n")[0] for scrape in scrapes} == {"HTTP/1.1 200 OK"}
 
 
-def test_abandoned_scrapes_give_their_place_back(sluggish: Served) -> None:
+def test_abandoned_scrapes_release_their_places(sluggish: Served) -> None:
     """Eight clients that disconnect from slow checks delay nobody, and their checks end without a result."""
     scrapes = [begin(sluggish, held_group(number)) for number in range(BATCHES_AT_ONCE)]
     wait_until(lambda: sluggish.gate_keeper.under_way == BATCHES_AT_ONCE * GROUP)

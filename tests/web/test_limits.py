@@ -321,7 +321,7 @@ def test_a_server_with_only_busy_connections_still_answers_health_requests(
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /-/ready HTTP/1.1\r\n"])
-def test_hundreds_of_idle_connections_are_no_outage(tmp_path: Path, sent: bytes) -> None:
+def test_hundreds_of_idle_connections_do_not_block_the_server(tmp_path: Path, sent: bytes) -> None:
     """Six hundred silent or incomplete connections do not keep other clients from a page."""
     with run_exporter(tmp_path) as exporter, ExitStack() as stack:
         for _ in range(600):

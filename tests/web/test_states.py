@@ -90,7 +90,7 @@ def test_a_reload_keeps_the_state_of_a_check_that_stays(tmp_path: Path, port: in
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/probe?check=shop"])
-def test_a_result_that_is_given_again_has_the_state_that_it_had(tmp_path: Path, port: int, path: str) -> None:
+def test_a_result_that_is_shown_again_has_the_same_state(tmp_path: Path, port: int, path: str) -> None:
     """Within `min_interval`, the target is not asked, so there is no new state."""
     with run_exporter(tmp_path, config_of(port, "min_interval: 1h")) as exporter:
         with listening(port):

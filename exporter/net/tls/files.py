@@ -55,7 +55,7 @@ class ClientCertificate(NamedTuple):
             for other in others:
                 context.add_extra_chain_cert(other)
         except SSL.Error as error:
-            raise UnusableFileError(self.cert_file, f"OpenSSL refuses it ({openssl_reason(error)})") from error
+            raise UnusableFileError(self.cert_file, f"OpenSSL rejects it ({openssl_reason(error)})") from error
         try:
             context.use_privatekey(self.key)  # type: ignore[arg-type] # kinds unusable for TLS raise TypeError
             context.check_privatekey()  # a key of another kind would be kept for another certificate

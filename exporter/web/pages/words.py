@@ -33,7 +33,7 @@ class State(StrEnum):
 
     @property
     def is_good(self) -> bool:
-        """Whether nobody has to look at a check in this state."""
+        """Whether a check in this state needs no attention."""
         return self in (State.OK, State.DISABLED)
 
 

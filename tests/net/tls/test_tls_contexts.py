@@ -194,7 +194,7 @@ def pem_of(key: ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey) -> bytes:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (of_weak_rsa, "cert.pem: OpenSSL refuses it (ee key too small)"),
+        (of_weak_rsa, "cert.pem: OpenSSL rejects it (ee key too small)"),
         (of_version_2, "cert.pem: it holds no certificate in PEM form that can be read"),
         (with_key_of_another_kind, "key.pem: it is not the key of cert.pem"),
         (with_key_for_no_signatures, "key.pem: its key is of a kind that TLS has no use for"),
