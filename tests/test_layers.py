@@ -266,7 +266,7 @@ def product_imports() -> list[Import]:
 
 
 def test_every_module_lies_in_a_room() -> None:
-    """A new module has to be in a room, and in the order of the room if there is one."""
+    """A new module must be in a room, and in the order of the room if there is one."""
     assert [module for module in PRODUCT if room_of(module) is None] == []
     ordered = [(room, module) for module in PRODUCT if (room := room_of(module)) in INNER_ORDERS]
     assert [module for room, module in ordered if inner_place(room, module) is None] == []

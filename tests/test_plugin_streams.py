@@ -174,7 +174,7 @@ async def test_more_than_the_buffer_can_be_read_exactly() -> None:
 
 
 async def test_an_unread_flood_is_bounded() -> None:
-    """A peer that sends faster than it is read has to wait; nothing is lost."""
+    """A peer that sends faster than it is read must wait; nothing is lost."""
     with serve(say_and_close(b"x" * 10_000_000)) as server:
         async with await connect(server) as stream:
             assert await stream.read(1) == b"x"

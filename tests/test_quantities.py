@@ -42,5 +42,5 @@ def test_one_is_singular(number: int, words: list[str], text: str) -> None:
     ],
 )
 def test_durations_have_the_unit_that_fits(seconds: float, text: str) -> None:
-    """Nobody counts zeros: durations below a second are in milliseconds or microseconds."""
+    """Durations below a second are in milliseconds or microseconds, so that no zeros need to be counted."""
     assert seconds_text(seconds) == text

@@ -1,6 +1,6 @@
 """The same modules and targets, probed by the real blackbox_exporter and by this program.
 
-Both probe every pair. The series and their values have to be the same; seconds have to be close. What may differ is
+Both probe every pair. The series and their values must be equal; seconds must be close. What may differ is
 listed in `EXPECTED`, each with the name of its entry in `DIFFERENCES`, which is also the table in the README.
 """
 

@@ -197,7 +197,7 @@ def test_timestamps_wrap_around() -> None:
 
 
 def test_offset_and_delay_follow_the_rfc() -> None:
-    """RFC 5905 section 8: the mean of both differences, and the time under way without that at the server."""
+    """RFC 5905 section 8: the mean of both differences, and the round trip without the time at the server."""
     request = build_request(COOKIE)
     answer = read_answer(packet(request))
     assert isinstance(answer, NtpAnswer)

@@ -107,7 +107,7 @@ def test_banner_and_algorithms_are_judged(run: Callable[..., Result], sshd: Sshd
 def test_a_server_without_common_algorithms_is_still_described(
     run: Callable[..., Result], tmp_path_factory: _pytest.tmpdir.TempPathFactory
 ) -> None:
-    """The key exchange fails with reason protocol, and the offered algorithms are judged all the same."""
+    """The key exchange fails with reason protocol, and the offered algorithms are still judged."""
     with run_sshd(
         tmp_path_factory.mktemp("old"), options=("KexAlgorithms=diffie-hellman-group-exchange-sha256",)
     ) as old:

@@ -1,4 +1,4 @@
-"""Names and values of labels, as they are made fit for a page."""
+"""Cleaning of label names and values for pages."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ HELD_BACK: dict[str, tuple[list[Labels], list[Labels]]] = {
         ],
     ),
 }
-"""What is told, and what it holds back."""
+"""The alerts that are sent, and those that they inhibit."""
 
 TOLD: dict[str, list[Labels]] = {
     "another exporter goes on": [down(BERLIN), failing(OSLO, SHOP)],
@@ -120,9 +120,9 @@ def alertmanager(servers: ExitStack, tmp_path: Path) -> Alertmanager:
 
 
 def told_of(alertmanager: Alertmanager, *alerts: Labels) -> list[Labels]:
-    """What is told when these alerts are firing.
+    """What is sent when these alerts fire.
 
-    Alertmanager works alerts in on a thread of its own, in order: it is done with these when it holds back another.
+    Alertmanager processes alerts in order, on its own thread: these are done when it inhibits another one.
     """
     place = {"job": "nyxmon", "instance": "last:10115"}
     last = failing(place, check="last")

@@ -39,7 +39,7 @@ from exporter.model import Reason
     ],
 )
 def test_responses_are_parsed(line: bytes, response: ImapResponse) -> None:
-    """Status responses, data and continuation requests are told apart, whatever their case."""
+    """Status responses, data and continuation requests are distinguished, in any case."""
     assert parse_response([line]) == response
 
 

@@ -1,4 +1,4 @@
-"""Comments in the imported file: secrets, headers and targets that a person has to review."""
+"""Comments in the imported file: secrets, headers and targets that a person must review."""
 
 from __future__ import annotations
 

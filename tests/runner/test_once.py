@@ -65,7 +65,7 @@ def test_a_given_type_that_breaks_the_contract_is_refused() -> None:
 
 
 def test_checks_are_read_from_a_file_and_from_a_text(tmp_path: Path) -> None:
-    """Both ways give the same checks, expanded and complete."""
+    """Both yield the same checks, expanded and complete."""
     text = "checks: [{name: '{target}', type: tcp, targets: ['127.0.0.1:1', '127.0.0.1:2']}]"
     (tmp_path / "checks.yml").write_text(text)
     from_text = checks_from_yaml(text)

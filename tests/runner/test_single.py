@@ -66,7 +66,7 @@ async def test_many_run_at_once_and_leave_nothing_behind() -> None:
 async def test_a_check_ends_at_its_own_limit_or_at_that_of_its_request(
     timeout_seconds: float, budget_seconds: float, reason: Reason
 ) -> None:
-    """Whichever comes first; the reason tells them apart."""
+    """The first limit counts, and the reason depends on it."""
     with black_hole() as port:
         check = a_check(type="tcp", target=f"127.0.0.1:{port}", timeout=f"{timeout_seconds}s")
         result = await SingleCheckRunner().run(check, budget_seconds)
@@ -106,7 +106,7 @@ async def test_a_new_file_of_authorities_counts_although_checks_never_cease(ca: 
 
 
 async def test_a_check_that_is_abandoned_before_it_starts_leaves_nothing_behind() -> None:
-    """Its task has not run yet, and what it shares with others is closed all the same."""
+    """Its task has not run yet, and what it shares with others is still closed."""
     runner, before = SingleCheckRunner(), asyncio.all_tasks()
     with run_http_server({"/": respond()}) as server:
         running = asyncio.create_task(runner.run(a_check(type="http", target=server.url("/")), WITHOUT_HASTE_SECONDS))

@@ -70,7 +70,7 @@ class MailScript:
 
 
 def smtp_script() -> MailScript:
-    """A server without TLS that lets anybody log in and takes every message."""
+    """A server without TLS that accepts any login and takes every message."""
     return MailScript(
         b"220 mail.test\r\n",
         {

@@ -54,7 +54,7 @@ def run_websocket(
     """Serve for the duration of the block.
 
     Args:
-        converse: What is said on an open connection, which is closed afterwards.
+        converse: What is sent on an open connection, which is closed afterwards.
         subprotocols: What the server knows, preferred ones first.
         context: If given, serves over TLS with it.
         credentials: User name and password that are demanded.

@@ -48,7 +48,7 @@ def test_a_badge_names_check_and_state(state: State) -> None:
 
 @pytest.mark.parametrize("picture", [unknown_badge("shop"), *(state_badge("shop", state) for state in State)])
 def test_white_text_is_readable_on_every_background(picture: str) -> None:
-    """The contrast is at least 4.5, as WCAG 2.2 demands of small text."""
+    """The contrast is at least 4.5, as WCAG 2.2 requires for small text."""
     grounds = [rectangle.get("fill") for rectangle in parsed(picture).iter(f"{SVG}rect") if rectangle.get("fill")]
     assert len(grounds) == 2
     assert all(1.05 / (luminance(ground or "") + 0.05) >= 4.5 for ground in grounds)

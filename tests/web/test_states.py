@@ -26,7 +26,7 @@ SINCE = "probe_state_since_timestamp_seconds"
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """The port of a target that refuses connections, unless it is `listening`; nobody else can take it."""
+    """The port of a target that refuses connections, unless it is `listening`; no other process can take it."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         holder.bind(("127.0.0.1", 0))

@@ -71,7 +71,7 @@ async def test_many_handshakes_at_once_end_as_one_alone_does(ca: trustme.CA, tru
 async def test_a_handshake_of_a_large_batch_takes_its_steps_in_the_thread(
     ca: trustme.CA, trusting: TlsConfig, checks: int, in_thread: bool
 ) -> None:
-    """Even if it is the only one under way, because the loop starts other checks meanwhile."""
+    """This holds even if it is the only one at the moment, because the loop starts other checks meanwhile."""
     await until(lambda: not is_running())
     network, talk = Network(), over_tls(server_context(certificates.with_intermediate(ca, "good.test")), say(b"hi"))
     with serve(talk) as server, network.tls.handshake_thread.during_batch(checks):

@@ -476,7 +476,7 @@ async def test_shows_its_certificate_to_servers_that_want_one(
             assert await connection.protocol.until(7) == b"welcome"
         failure, _ = await refused(server.port, tls=trusting(max_version="TLS12"))
         assert failure.reason is Reason.TLS
-        async with connected(server, tls=trusting()) as connection:  # TLS 1.3 tells only after the handshake
+        async with connected(server, tls=trusting()) as connection:  # TLS 1.3 reports it only after the handshake
             await connection.protocol.until_lost()
             assert isinstance(connection.protocol.lost_because, SSL.Error)
 
