@@ -39,6 +39,8 @@ def shown_value(kind: ValueKind, value: object) -> str:
 
 def cut(text: str) -> str:
     """Cut a text to the length shown, and make it valid UTF-8."""
+    if len(text) <= _MAX_OBSERVED_CHARACTERS and text.isascii():
+        return text
     start = text[: _MAX_OBSERVED_CHARACTERS + 1].encode("utf-8", "backslashreplace").decode("utf-8")
     return start if len(start) <= _MAX_OBSERVED_CHARACTERS else start[: _MAX_OBSERVED_CHARACTERS - 1] + "…"
 

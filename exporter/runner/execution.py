@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import lru_cache
 from inspect import isawaitable
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -24,11 +25,11 @@ from exporter.runner.declared import ANY_SERIES, is_sound, mend
 from exporter.runner.verdict import judge, unjudged, wants_retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import CodeType
 
     from exporter.attempt import Attempt
-    from exporter.model import Check
+    from exporter.model import Check, ResultStatus
     from exporter.runner.executors import BatchExecutors
 
 logger = logging.getLogger(__name__)
@@ -128,9 +129,9 @@ class Execution:
         """Log what the attempt logged, and in the end how it ended."""
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - there is a result of it
-        ending: dict[str, object] = {"attempt": self._attempts, "status": str(result.status)}
+        ending = _ending(self._attempts, result.status)
         if result.reason is not None:
-            ending |= {"reason": str(result.reason), "detail": result.detail}
+            ending = {**ending, "reason": str(result.reason), "detail": result.detail}
         self._log += (*result.log, LogLine(attempt.seconds_so_far(), "ended", ending))
 
     async def _make_attempt(self) -> Result:
@@ -273,3 +274,9 @@ class Execution:
             started_timestamp_seconds=self._began_timestamp_seconds,
             log=tuple(self._log),
         )
+
+
+@lru_cache
+def _ending(attempt: int, status: ResultStatus) -> Mapping[str, object]:
+    """Return how an attempt ended, as one object for the many that end in the same way."""
+    return {"attempt": attempt, "status": str(status)}
