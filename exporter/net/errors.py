@@ -68,7 +68,7 @@ def connection_failure(error: Exception, doing: str) -> CheckFailed:
     if isinstance(error, CheckFailed):
         return error
     if isinstance(error, ssl.SSLCertVerificationError):
-        return CheckFailed(Reason.CERTIFICATE, f"the certificate was refused: {verification_phrase(error)}")
+        return CheckFailed(Reason.CERTIFICATE, f"the certificate was rejected: {verification_phrase(error)}")
     if isinstance(error, ssl.SSLError | SSL.Error):
         return CheckFailed(Reason.TLS, f"{openssl_reason(error) or type(error).__name__} while {doing}")
     if isinstance(error, OSError):

@@ -273,7 +273,7 @@ def test_every_fault_has_its_own_text(name: str, check_type: str, told: Told) ->
     reason, detail = told.failures[f"{name} {check_type} strict"]
     if server.presents:
         issuer = chain[-1].issuer.rfc4514_string()
-        words = f"the certificate of {server.host} was refused: {server.detail.format(issuer=issuer)}"
+        words = f"the certificate of {server.host} was rejected: {server.detail.format(issuer=issuer)}"
         assert (reason, detail) == ("certificate", words)
     else:
         assert (reason, detail) == ("tls", server.detail)

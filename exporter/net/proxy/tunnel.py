@@ -204,7 +204,7 @@ class Tunnel(asyncio.Protocol):
         self._say(b"\x01" + bytes((len(username),)) + username + bytes((len(password),)) + password)
         _, status = await self._take(2)
         if status:
-            raise CheckFailed(Reason.AUTH, "the proxy refused the user name or password")
+            raise CheckFailed(Reason.AUTH, "the proxy rejected the user name or password")
 
 
 def basic_credentials(username: str, password: str) -> str:
@@ -214,7 +214,7 @@ def basic_credentials(username: str, password: str) -> str:
 
 def refused_by_proxy(*, with_credentials: bool) -> CheckFailed:
     """Return the failure for a proxy's 407 answer."""
-    what = "refused the user name or password" if with_credentials else "demands a user name and password"
+    what = "rejected the user name or password" if with_credentials else "demands a user name and password"
     return CheckFailed(Reason.AUTH, f"the proxy {what} (407)")
 
 

@@ -47,7 +47,7 @@ TLS_CIPHER_INFO = MetricSpec(
 
 TLS_VERIFIED = MetricSpec(
     name="probe_tls_verified",
-    help="1 when chain and host name of the certificate were verified, 0 when they were refused or not looked at; "
+    help="1 when chain and host name of the certificate were verified, 0 when they were rejected or not looked at; "
     "absent without a certificate",
 )
 

@@ -142,7 +142,7 @@ def handshake_failure(
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         why = certificate_phrase(error, facts.presented if facts else (), server_name)
-        return CheckFailed(Reason.CERTIFICATE, f"the certificate of {server_name} was refused: {why}")
+        return CheckFailed(Reason.CERTIFICATE, f"the certificate of {server_name} was rejected: {why}")
     if head and head[0] not in _RECORD_TYPES:
         return CheckFailed(Reason.TLS, f"the peer does not speak TLS: it sent {head[:_SHOWN_BYTES]!r}")
     if len(head) > 6 and (head[0], head[5]) == (_ALERT, _FATAL):

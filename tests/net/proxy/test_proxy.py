@@ -89,9 +89,9 @@ async def test_tls_goes_through_proxies(kind: str, ca: trustme.CA, ca_file: Path
     ("kind", "credentials", "reason"),
     [
         ("http", "", "the proxy demands a user name and password (407)"),
-        ("http", "username: me, password: wrong", "the proxy refused the user name or password (407)"),
+        ("http", "username: me, password: wrong", "the proxy rejected the user name or password (407)"),
         ("socks5", "", "the proxy wants any authentication"),
-        ("socks5", "username: me, password: wrong", "the proxy refused the user name or password"),
+        ("socks5", "username: me, password: wrong", "the proxy rejected the user name or password"),
     ],
 )
 async def test_a_proxy_that_refuses_credentials_is_an_auth_failure(kind: str, credentials: str, reason: str) -> None:

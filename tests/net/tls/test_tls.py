@@ -230,7 +230,7 @@ async def test_allowing_old_versions_allows_no_weak_certificates(
     context = server_context(issue(ca, "good.test"), version=version, ciphers=EVEN_WEAK)
     with serve(over_tls(context)) as server:
         failure, facts = await refused(server.port, tls=trusting(server_name="good.test", min_version="TLS10"))
-    assert str(failure) == f"certificate: the certificate of good.test was refused: {why}"
+    assert str(failure) == f"certificate: the certificate of good.test was rejected: {why}"
     assert facts.tls is not None
     assert (facts.tls.version, facts.tls.verified) == (f"TLS 1.{version - ssl.TLSVersion.TLSv1}", False)
 

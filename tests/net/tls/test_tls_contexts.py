@@ -108,7 +108,7 @@ async def test_a_certificate_in_the_file_must_be_good_all_the_same(
     file.write_bytes(certificate.chain)
     with serve(over_tls(server_context(certificate, ciphers=EVEN_WEAK))) as server:
         failure, _ = await refused(server.port, tls=TlsConfig(ca_file=str(file), server_name="good.test"))
-    assert failure.detail == f"the certificate of good.test was refused: {why}"
+    assert failure.detail == f"the certificate of good.test was rejected: {why}"
 
 
 async def test_a_certificate_in_the_file_must_be_for_the_name(tmp_path: Path, ca: trustme.CA) -> None:
@@ -117,7 +117,7 @@ async def test_a_certificate_in_the_file_must_be_for_the_name(tmp_path: Path, ca
     file.write_bytes(certificate.chain)
     with serve(over_tls(server_context(certificate))) as server:
         failure, _ = await refused(server.port, tls=TlsConfig(ca_file=str(file), server_name="other.test"))
-    assert failure.detail == "the certificate of other.test was refused: it is for good.test, not for other.test"
+    assert failure.detail == "the certificate of other.test was rejected: it is for good.test, not for other.test"
 
 
 async def test_says_when_the_system_has_no_authorities(tmp_path: Path) -> None:

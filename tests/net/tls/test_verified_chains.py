@@ -76,7 +76,7 @@ async def test_verifies_a_known_chain_for_another_name(network: Network, ca: tru
         async with connected(server, network=network, tls=trusting(ca_file, server_name="one.test")):
             pass
         failure, _ = await refused(server.port, network=network, tls=trusting(ca_file, server_name="two.test"))
-    assert failure.detail == "the certificate of two.test was refused: it is for one.test, not for two.test"
+    assert failure.detail == "the certificate of two.test was rejected: it is for one.test, not for two.test"
 
 
 async def test_verifies_a_known_chain_by_other_authorities(network: Network, ca: trustme.CA, tmp_path: Path) -> None:
