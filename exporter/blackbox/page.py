@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, cast
 
 from exporter.blackbox.expectations import is_about_cel, is_about_regexp
 from exporter.exposition.families import DURATION, FAILURE_INFO, SUCCESS, TIMEOUT, Family
+from exporter.exposition.few_series import FewSeries
 from exporter.exposition.labels import OwnLabels, clean_value
-from exporter.exposition.series import Block, Rows
 from exporter.model import Reason, ResultStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from exporter.blackbox.http import ModuleHttpSettings
     from exporter.blackbox.modules import Module
@@ -105,20 +105,19 @@ class ProbePages:
         self._own: dict[tuple[MetricSpec, tuple[str, ...]], OwnLabels] = {}
         self._standing = [(name, dict(spec.defaults)) for name, spec in self._specs.items()]
 
-    def blocks(self, result: Result) -> Iterator[Block]:
-        """Yield the series of a result, family by family."""
-        yield _single(SUCCESS, float(result.status is not ResultStatus.ERROR))
-        yield _single(DURATION, result.duration_seconds)
-        yield _single(TIMEOUT, result.timeout_seconds)
+    def series(self, result: Result) -> FewSeries:
+        """Return the series of a result."""
+        series = FewSeries()
+        series.add(SUCCESS, _PLAIN, float(result.status is not ResultStatus.ERROR))
+        series.add(DURATION, _PLAIN, result.duration_seconds)
+        series.add(TIMEOUT, _PLAIN, result.timeout_seconds)
         if result.status is ResultStatus.ERROR and not self._strict:
-            yield _single(FAILURE_INFO, 1.0, _REASONS[result.reason or Reason.INTERNAL])
-        for name, series in self._measured(result).items():
-            if not series:
-                continue
-            spec, in_order = self._specs[name], sorted(series)
-            own = [self._labels(spec, labels) for labels in in_order]
-            rows = Rows.without_check(own, [series[labels] for labels in in_order])
-            yield Block(self._families[name], rows=rows)
+            series.add(FAILURE_INFO, _REASONS[result.reason or Reason.INTERNAL], 1.0)
+        for name, values in self._measured(result).items():
+            family, spec = self._families[name], self._specs[name]
+            for labels in sorted(values):
+                series.add(family, self._labels(spec, labels), values[labels])
+        return series
 
     def _measured(self, result: Result) -> Measured:
         measured: Measured = {name: dict(defaults) for name, defaults in self._standing}
@@ -230,7 +229,3 @@ def _join(series: Series, joined: Mapping[str, str]) -> Series:
         key = (joined.get(phase, phase),)
         found[key] = found.get(key, 0.0) + seconds
     return found
-
-
-def _single(family: Family, value: float, own: OwnLabels = _PLAIN) -> Block:
-    return Block(family, rows=Rows.without_check([own], (value,)))

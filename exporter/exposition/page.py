@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from exporter.exposition.families import Family
+    from exporter.exposition.few_series import FewSeries
     from exporter.exposition.series import Block
 
 try:
@@ -63,7 +64,20 @@ def write_page(
         names: Families or samples to show; empty for all. In protobuf, where the samples of a histogram are one
             message, the name of one of them shows all.
     """
-    chunks = _chunks(_chosen(blocks, names), exposition_format)
+    return _page(_chunks(_chosen(blocks, names), exposition_format), exposition_format, compress=compress)
+
+
+def write_few(
+    series: FewSeries, exposition_format: Format, *, compress: bool = False, names: frozenset[str] = frozenset()
+) -> Page:
+    """Write a few series as a page; the arguments mean what they mean for `write_page`."""
+    if names or exposition_format is Format.PROTOBUF:
+        return write_page(series.blocks(), exposition_format, compress=compress, names=names)
+    text = series.text(is_openmetrics=exposition_format is Format.OPENMETRICS)
+    return _page([text.encode()], exposition_format, compress=compress)
+
+
+def _page(chunks: Iterable[bytes], exposition_format: Format, *, compress: bool) -> Page:
     if not compress:
         whole = BytesIO()  # joining a list of chunks would take twice the memory
         whole.writelines(chunks)

@@ -38,6 +38,8 @@ _ONE_DIGIT_FROM, _ONE_DIGIT_BELOW = 1.0000001e-9, 9.999999e-6
 
 _SMALL_COUNTS = tuple(f"{count}.0" for count in range(2000))
 
+END_OF_OPENMETRICS = "# EOF\n"
+
 _PIECE_SUBJECTS = 200
 _FEW_ROWS = 16
 _FAMILIES = 1000
@@ -56,15 +58,16 @@ def text_chunks(blocks: Iterable[ShownBlock], *, is_openmetrics: bool) -> Iterat
             yield _small_blocks(group, is_openmetrics=is_openmetrics).encode()
             continue
         for block, samples in group:
-            yield _header(block.family, is_openmetrics=is_openmetrics).encode()
+            yield header_text(block.family, is_openmetrics=is_openmetrics).encode()
             for lines in _lines(block, samples):
                 yield lines.encode()
     if is_openmetrics:
-        yield b"# EOF\n"
+        yield END_OF_OPENMETRICS.encode()
 
 
 @lru_cache(_FAMILIES)
-def _header(family: Family, *, is_openmetrics: bool) -> str:
+def header_text(family: Family, *, is_openmetrics: bool) -> str:
+    """Return the lines that go before the samples of a family."""
     name, text = family.name, family.help.replace("\\", r"\\").replace("\n", r"\n")
     if is_openmetrics:
         text = text.replace('"', r"\"")
@@ -89,9 +92,9 @@ def _small_blocks(blocks: Iterable[ShownBlock], *, is_openmetrics: bool) -> str:
             f"{name}{own.before}{labels.head}{own.between}{labels.tail}{own.after}"
             for labels, own in zip(rows.labels, rows.own, strict=True)
         ]
-        beginnings[before] = _header(block.family, is_openmetrics=is_openmetrics) + beginnings[before]
+        beginnings[before] = header_text(block.family, is_openmetrics=is_openmetrics) + beginnings[before]
         values += rows.values
-    return "".join([f"{beginning}{text}\n" for beginning, text in zip(beginnings, _texts(values), strict=True)])
+    return "".join([f"{beginning}{text}\n" for beginning, text in zip(beginnings, texts_of(values), strict=True)])
 
 
 def _lines(block: Block, samples: Collection[str]) -> Iterator[str]:
@@ -128,7 +131,7 @@ def _table_lines(name: str, table: Table) -> Iterator[str]:
             own, values = table.columns[0]
             yield _column(name, own, piece, values[piece.part])
         else:
-            columns = [_column_lines(name, own, piece, _texts(values[piece.part])) for own, values in table.columns]
+            columns = [_column_lines(name, own, piece, texts_of(values[piece.part])) for own, values in table.columns]
             yield "".join(chain.from_iterable(zip(*columns, strict=True)))
 
 
@@ -143,7 +146,7 @@ def _row_lines(name: str, rows: Rows) -> Iterator[str]:
             yield "".join(
                 [
                     f"{name}{own.before}{labels.head}{own.between}{labels.tail}{own.after}{text}\n"
-                    for labels, own, text in zip(all_labels, all_own, _texts(values), strict=True)
+                    for labels, own, text in zip(all_labels, all_own, texts_of(values), strict=True)
                 ]
             )
 
@@ -160,7 +163,7 @@ def _histogram_lines(name: str, table: HistogramTable, samples: Collection[str])
         if f"{name}_count" in samples:
             columns.append(_column_lines(f"{name}_count", table.own, piece, by_bucket[-1]))
         if f"{name}_sum" in samples:
-            columns.append(_column_lines(f"{name}_sum", table.own, piece, _texts(table.sums[piece.part])))
+            columns.append(_column_lines(f"{name}_sum", table.own, piece, texts_of(table.sums[piece.part])))
         yield "".join(chain.from_iterable(zip(*columns, strict=True)))
 
 
@@ -170,8 +173,8 @@ def _column(sample: str, own: OwnLabels, piece: _Piece, values: array[float]) ->
     Values are compared as bytes, because -0 equals 0 and NaN does not equal itself.
     """
     if values.tobytes() != values[:1].tobytes() * len(values):
-        return "".join(_column_lines(sample, own, piece, _texts(values)))
-    (text,) = _texts(values[:1])
+        return "".join(_column_lines(sample, own, piece, texts_of(values)))
+    (text,) = texts_of(values[:1])
     if own.between:
         return "".join(_column_lines(sample, own, piece, [text] * len(values)))
     start, end = sample + own.before, f"{own.after}{text}\n"
@@ -188,7 +191,7 @@ def _column_lines(sample: str, own: OwnLabels, piece: _Piece, texts: list[str]) 
     ]
 
 
-def _texts(values: array[float]) -> list[str]:
+def texts_of(values: array[float]) -> list[str]:
     """Format values as Go does.
 
     pydantic's JSON writer is nine times as fast as `repr` and produces the same shortest digits; the formats differ
@@ -213,4 +216,6 @@ def _text(value: float, json_text: str) -> str:
 
 
 def _count_texts(counts: Iterable[int]) -> list[str]:
-    return [_SMALL_COUNTS[count] if count < len(_SMALL_COUNTS) else _texts(array("d", [count]))[0] for count in counts]
+    return [
+        _SMALL_COUNTS[count] if count < len(_SMALL_COUNTS) else texts_of(array("d", [count]))[0] for count in counts
+    ]

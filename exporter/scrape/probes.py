@@ -15,7 +15,6 @@ from exporter.blackbox.page import ProbePages
 from exporter.blackbox.timeouts import probe_timeout_seconds
 from exporter.config.secrets import mask_url_password
 from exporter.exposition.families import Family, Kind
-from exporter.exposition.page import Format, write_page
 from exporter.exposition.series import single
 from exporter.masking import masked_result
 from exporter.model import Reason, Result, ResultStatus
@@ -193,7 +192,7 @@ class Probes:
 
     def text(self, pages: ProbePages, target: str, result: Result) -> str:
         """Return the page for people about a probe: log, metrics and module."""
-        metrics = write_page(pages.blocks(result), Format.TEXT).body.decode()
+        metrics = pages.series(result).text(is_openmetrics=False)
         module = pages.module
         return debug_text(
             result,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import PlainTextResponse, Response
 
 from exporter.blackbox.timeouts import BadTimeoutError
-from exporter.exposition.page import write_page
+from exporter.exposition.page import write_few
 from exporter.scrape.probe_requests import BadProbeError, ProbeRequest, TargetRefusedError, UnknownModuleError
 from exporter.web.query import (
     LOGS_PARAMETERS,
@@ -99,8 +99,8 @@ class ModuleRoutes:
         result = await unless_client_leaves(request, self._probes.run(probe))
         if _first(query, "debug") == "true":
             return PlainTextResponse(self._probes.text(probe.pages, probe.target, result))
-        blocks, compress = probe.pages.blocks(result), accepts_gzip(request)
-        return page_response(write_page(blocks, exposition_format, compress=compress, names=names))
+        series, compress = probe.pages.series(result), accepts_gzip(request)
+        return page_response(write_few(series, exposition_format, compress=compress, names=names))
 
     def logs(self, query: Query) -> Response:
         """Show the log of a recent probe, by its number, or by target and module.

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from exporter.blackbox import load_modules
 from exporter.blackbox.page import ProbePages
-from exporter.exposition.page import Format, write_page
 from exporter.masking import unmasked
 
 if TYPE_CHECKING:
@@ -32,6 +31,6 @@ def module_of(path: Path, text: str) -> Module:
 
 def shown(module: Module, result: Result) -> dict[str, float]:
     """Return the series of a strict page about a result, with their values."""
-    page = write_page(ProbePages(module, unmasked, strict=True).blocks(result), Format.TEXT).body.decode()
+    page = ProbePages(module, unmasked, strict=True).series(result).text(is_openmetrics=False)
     lines = (line.rpartition(" ") for line in page.splitlines() if not line.startswith("#"))
     return {series: float(value) for series, _, value in lines}

@@ -1,0 +1,71 @@
+"""A few series that are about no check, or about the only one on the page, such as those of a probe.
+
+Probes of the same module mostly show the same series, so everything but the values is written once and kept.
+"""
+
+from __future__ import annotations
+
+from array import array
+from functools import lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from exporter.exposition.series import Block, Rows
+from exporter.exposition.text_format import END_OF_OPENMETRICS, header_text, texts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.exposition.families import Family
+    from exporter.exposition.labels import OwnLabels
+
+_KEPT_PAGES = 256
+
+
+class FewSeries:
+    """Series in the order of their page; created for one page.
+
+    Attributes:
+        families: The family of each series; equal ones are adjacent.
+        own: The labels of each series.
+        values: The value of each series.
+    """
+
+    __slots__ = ("families", "own", "values")
+
+    def __init__(self) -> None:
+        self.families: list[Family] = []
+        self.own: list[OwnLabels] = []
+        self.values: array[float] = array("d")
+
+    def add(self, family: Family, own: OwnLabels, value: float) -> None:
+        """Add a series."""
+        self.families.append(family)
+        self.own.append(own)
+        self.values.append(value)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the series as blocks, for formats and selections that work family by family."""
+        start = 0
+        for family, group in groupby(self.families):
+            end = start + len(list(group))
+            yield Block(family, rows=Rows.without_check(self.own[start:end], self.values[start:end]))
+            start = end
+
+    def text(self, *, is_openmetrics: bool) -> str:
+        """Write the series in the text format 0.0.4, or in OpenMetrics."""
+        beginnings = _beginnings(tuple(self.families), tuple(self.own), is_openmetrics=is_openmetrics)
+        lines = [f"{before}{text}\n" for before, text in zip(beginnings, texts_of(self.values), strict=True)]
+        return "".join(lines) + (END_OF_OPENMETRICS if is_openmetrics else "")
+
+
+@lru_cache(_KEPT_PAGES)
+def _beginnings(families: tuple[Family, ...], own: tuple[OwnLabels, ...], *, is_openmetrics: bool) -> tuple[str, ...]:
+    """Return what stands before the value of each series: the header of its family, if it is the first, and labels."""
+    before: Family | None = None
+    beginnings = []
+    for family, labels in zip(families, own, strict=True):
+        header = "" if family is before else header_text(family, is_openmetrics=is_openmetrics)
+        beginnings.append(f"{header}{family.name}{labels.before}{labels.between}{labels.after}")
+        before = family
+    return tuple(beginnings)
