@@ -189,7 +189,7 @@ def test_large_values_are_cut(value: Any, start: str) -> None:
         (ValueKind.TEXT, None, None, ""),
     ],
 )
-def test_what_was_observed_is_told_as_number_and_text(
+def test_observations_are_shown_as_numbers_and_text(
     kind: ValueKind, value: Any, number: float | None, text: str
 ) -> None:
     """Numbers and flags have a value for the metric; every observation has a text for people."""

@@ -323,7 +323,7 @@ async def test_a_server_that_closes_without_a_word() -> None:
     )
 
 
-async def test_a_reset_is_told_from_an_end() -> None:
+async def test_a_reset_is_distinguished_from_an_end() -> None:
     """A reset is `connection_reset`, before and within the response, and the data before it is kept."""
     with serve(reset_when_spoken_to) as server:
         _, failure = await exchange_with(f"http://{server.target}/")
@@ -335,7 +335,7 @@ async def test_a_reset_is_told_from_an_end() -> None:
     assert exchange.ended_at == 0
 
 
-async def test_a_reset_after_the_answer_is_nobodys_business() -> None:
+async def test_a_reset_after_the_answer_does_not_matter() -> None:
     """A complete response counts, even if the connection is reset afterwards."""
     exchange, failure = await answer_to(reset_after(OK + SHORT))
     assert (failure, exchange.body) == (None, b"hi")

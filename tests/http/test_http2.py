@@ -197,7 +197,9 @@ async def test_a_failure_quotes_no_field(ca: trustme.CA, ca_file: Path, field: t
     ("sent", "text"),
     [(b"", "without a response"), (head() + data(b"hi", end=False), "after 2 bytes of the body, before its end")],
 )
-async def test_an_end_before_the_answer_s_end_is_told(ca: trustme.CA, ca_file: Path, sent: bytes, text: str) -> None:
+async def test_an_end_before_the_end_of_the_answer_is_reported(
+    ca: trustme.CA, ca_file: Path, sent: bytes, text: str
+) -> None:
     """If a connection ends too early, the detail says how far the response had come."""
     with run_http2_server(ca, settings(), sent, closes=True) as server:
         _, failure = await ask(f"https://{server.target}/", ca_file)

@@ -88,7 +88,7 @@ async def test_the_next_batch_uses_the_connection_again(start_nginx: Callable[..
     assert second.processing_seconds > 0
 
 
-async def test_a_reused_tls_connection_tells_of_its_handshake(
+async def test_a_reused_tls_connection_reports_its_handshake(
     start_nginx: Callable[..., Nginx], certificate: CertificateFiles, ca_file: Path
 ) -> None:
     """The facts of the first handshake are reported again, as there is no second one."""

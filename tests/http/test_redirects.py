@@ -209,7 +209,7 @@ def test_a_body_is_not_taken_elsewhere() -> None:
     )
 
 
-def test_a_downgrade_has_to_be_allowed() -> None:
+def test_a_downgrade_must_be_allowed() -> None:
     """A redirect from https to http is followed only if the check allows it; the opposite always is."""
     request = httpx.Request("GET", BASE)
     with pytest.raises(CheckFailed) as raised:

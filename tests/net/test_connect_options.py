@@ -29,7 +29,7 @@ def test_the_name_to_verify_is_decided_once(host: str, in_tls: str | None, besid
     assert options.server_name == name
 
 
-def test_a_name_that_is_none_is_refused_only_where_it_would_be_verified() -> None:
+def test_an_invalid_name_is_rejected_only_where_it_would_be_verified() -> None:
     """Without TLS nothing is verified."""
     assert connect_options(Endpoint("a b", 80), NetworkSettings()).server_name == ""
     with pytest.raises(CheckFailed, match="is not a host name"):

@@ -55,7 +55,7 @@ def test_other_errors_have_reasons(error: Exception, reason: Reason, detail: str
     assert (failure.reason, failure.detail) == (reason, detail)
 
 
-def test_what_is_told_already_stays() -> None:
+def test_an_existing_explanation_stays() -> None:
     """A CheckFailed is returned unchanged."""
     failure = CheckFailed(Reason.STATUS, "503")
     assert connection_failure(failure, "reading") is failure

@@ -54,7 +54,7 @@ async def test_what_is_asked_for_twice_is_read_once() -> None:
     assert (work.begun, first.cancelled()) == (1, True)
 
 
-async def test_nobody_is_sent_after_a_thread_that_is_blocked() -> None:
+async def test_no_further_thread_waits_for_a_blocked_file() -> None:
     """A check of a blocked file fails, later ones at once; when the thread has returned, the file is read again."""
     access, work = FileAccess(patience_seconds=0.1), Blocked()
     loop = asyncio.get_running_loop()

@@ -338,7 +338,7 @@ async def test_takes_all_addresses_of_the_hosts_file(site: Site) -> None:
     assert site.tried() == ["127.0.0.1", "::1"]
 
 
-async def test_an_address_is_no_race(site: Site) -> None:
+async def test_an_ip_address_needs_no_race(site: Site) -> None:
     """Literal addresses, and connect_to, are connected to as usual."""
     site.listen("127.0.0.2")
     assert await site.connect({}, host="127.0.0.2") == "127.0.0.2"

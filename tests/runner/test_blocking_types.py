@@ -209,7 +209,7 @@ def test_a_type_that_blocks_the_loop_is_named_with_how_long(caplog: pytest.LogCa
     assert message.partition(", ")[2].startswith("in the check slow at test_blocking_types.py:")
 
 
-def test_a_type_that_should_be_declared_blocking_is_told() -> None:
+def test_a_type_that_should_be_declared_blocking_is_reported() -> None:
     """A plain `execute` without the declaration fails with a sentence that names both remedies."""
     plain = CheckType(name="blocking", description="Blocks", executor=lambda context: Blocking())
     result = run_check(check_of("done"), plain)

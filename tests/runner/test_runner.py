@@ -300,7 +300,7 @@ def test_a_blocked_loop_yields_runner_failures_in_time() -> None:
         assert {result.status for result in again.values()} == {ResultStatus.OK}
 
 
-def test_a_loop_that_was_blocked_for_a_while_still_gives_every_check_its_own_result(
+def test_every_check_has_its_own_result_after_the_loop_was_blocked(
     provider: BlockingPortalProvider,
 ) -> None:
     """Blocking the loop well within the budget delays the others, but every one keeps its result."""

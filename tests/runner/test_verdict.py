@@ -91,7 +91,7 @@ def test_it_is_tried_again_on_whatever_was_missed(run: Callable[..., Result], re
         assert run("http", server.url(), keys).attempts == attempts
 
 
-def test_what_was_never_looked_at_is_no_reason_to_try_again(run: Callable[..., Result]) -> None:
+def test_an_expectation_that_was_not_evaluated_causes_no_retry(run: Callable[..., Result]) -> None:
     """After a timeout, the status is unknown, which is not a wrong status."""
     with run_http_server({"/": hold()}) as server:
         assert run("http", server.url(), "timeout: 200ms, retries: 1, retry_on: [status]").attempts == 1

@@ -124,7 +124,7 @@ async def share(server: DnsServer) -> dict[str, Any]:
     }
 
 
-def test_whoever_asks_for_a_name_at_once_shares_a_thread(tmp_path: Path) -> None:
+def test_simultaneous_lookups_of_a_name_share_a_thread(tmp_path: Path) -> None:
     """One lookup serves a batch, and other batches meanwhile; all have its duration."""
     told = in_own_system(share, tmp_path, options=SHORT)
     assert told.pop("took") > 0.195
@@ -187,7 +187,7 @@ async def wait_in_vain(server: DnsServer) -> list[str]:
     ]
 
 
-def test_a_lookup_that_nobody_waits_for_is_not_begun(tmp_path: Path) -> None:
+def test_an_unwanted_lookup_is_not_started(tmp_path: Path) -> None:
     """Names get a thread in the order of asking; a name whose check was cancelled gets none."""
     assert in_own_system(wait_in_vain, tmp_path) == ["192.0.2.10", "192.0.2.10", "slow.test.", "www.test."]
 

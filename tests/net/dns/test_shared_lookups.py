@@ -90,7 +90,7 @@ async def test_a_cancelled_check_takes_no_lookup_from_others(place: Place) -> No
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_a_lookup_that_nobody_wants_is_given_up(place: Place) -> None:
+async def test_an_unwanted_lookup_is_cancelled(place: Place) -> None:
     """When the last check is cancelled, the lookup ends, leaves nothing, and can be started again."""
     zone = {"A x.test": "silence"}
     async with serving(place, zone) as server:
@@ -106,7 +106,7 @@ async def test_a_lookup_that_nobody_wants_is_given_up(place: Place) -> None:
         assert await resolve(lookups, "x.test") == "192.0.2.1"
 
 
-async def test_hanging_names_delay_nobody(place: Place) -> None:
+async def test_hanging_names_do_not_delay_others(place: Place) -> None:
     """While 200 names hang, others are found as quickly as usual."""
     place.resolv_conf.write_text("nameserver 127.0.0.1\noptions timeout:30\n", encoding="utf-8")
     async with serving(place, {"A good.test": "192.0.2.1", "*": "silence"}) as server:

@@ -211,7 +211,7 @@ async def test_a_proxy_that_stops_talking_is_refused_for_what_it_said(way: str, 
 
 
 @pytest.mark.parametrize("kind", ["http", "socks5"])
-async def test_a_proxy_is_not_told_of_zones(kind: str) -> None:
+async def test_a_proxy_is_not_sent_zones(kind: str) -> None:
     """The zone of an address is only valid on this machine, so the proxy gets the address without it."""
     with run_proxy({"fe80::1": "127.0.0.1"}) as proxy, serve(say(b"220 hello\r\n")) as target:
         port = proxy.port if kind == "http" else proxy.socks_port
@@ -238,7 +238,7 @@ def squid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-async def test_squid_opens_a_tunnel_and_tells_why_not(squid: int) -> None:
+async def test_squid_opens_a_tunnel_or_says_why_not(squid: int) -> None:
     """Squid's text about a refused connection is understood."""
     with serve(say(b"hello\n")) as server, closed_port() as closed:
         way = f"proxy: 'http://127.0.0.1:{squid}'"

@@ -161,7 +161,7 @@ async def test_certificates_are_judged_as_over_tcp(ca: trustme.CA, ca_file: Path
     assert (outcome.failure is None) == (name in ("valid", "intermediate")) == bool(server.requests)
 
 
-async def test_shows_but_does_not_judge_when_told_so(ca_file: Path) -> None:
+async def test_shows_but_does_not_judge_without_verification(ca_file: Path) -> None:
     """With insecure_skip_verify, any certificate is accepted; it counts as not verified and has no verified chain."""
     certificate = certificates.self_signed("good.test")
     with run_http3_server(certificate, ANSWER) as server:
@@ -191,7 +191,7 @@ async def test_presents_a_client_certificate(
     assert presented == [("one.test",), ("one.test",), ("two.test",), None]
 
 
-async def test_a_client_certificate_that_is_none_is_no_fault_of_the_server(
+async def test_an_invalid_client_certificate_is_not_the_fault_of_the_server(
     good: Certificate, ca_file: Path, tmp_path: Path
 ) -> None:
     """A file that cannot be used is a local failure."""
@@ -286,7 +286,7 @@ async def test_a_closed_port_refuses(ca_file: Path) -> None:
     assert (outcome.exchange.connection.connect_seconds > 0, outcome.exchange.connection.tls) == (True, None)
 
 
-async def test_a_source_address_that_is_not_ours_is_no_fault_of_the_server(ca_file: Path) -> None:
+async def test_a_foreign_source_address_is_not_the_fault_of_the_server(ca_file: Path) -> None:
     """A source address that this host does not have is a local failure."""
     with closed_datagram_port() as port:
         outcome = await ask(f"https://127.0.0.1:{port}/", ca_file, settings={"source_ip": "192.0.2.1"})
@@ -322,7 +322,7 @@ def other_versions(datagram: bytes) -> list[bytes]:
     return [encode_quic_version_negotiation(header.destination_cid, header.source_cid, [0x1A2A3A4A])]
 
 
-async def test_another_version_of_quic_is_told(ca_file: Path) -> None:
+async def test_another_version_of_quic_is_reported(ca_file: Path) -> None:
     """A server without a common version is distinguished from a missing one."""
     with run_datagram_server(other_versions) as server:
         outcome = await ask(server.url(), ca_file)
@@ -330,9 +330,7 @@ async def test_another_version_of_quic_is_told(ca_file: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", [silence, rubbish])
-async def test_whoever_does_not_answer_is_not_connected_to(
-    ca_file: Path, answer: Callable[[bytes], list[bytes]]
-) -> None:
+async def test_a_silent_server_is_not_connected_to(ca_file: Path, answer: Callable[[bytes], list[bytes]]) -> None:
     """Connecting has its own limit, and unrelated packets do not end it."""
     with run_datagram_server(answer) as server:
         limited = await ask(server.url(), ca_file, settings={"connect_timeout_seconds": 0.4})
@@ -491,7 +489,7 @@ async def test_nothing_is_left_behind(good: Certificate, ca_file: Path) -> None:
             assert (outcome.timed_out, sockets_to(server.port)) == (server is not well, 0)
 
 
-async def test_no_descriptor_left_is_no_fault_of_the_server(good: Certificate, ca_file: Path) -> None:
+async def test_a_lack_of_descriptors_is_not_the_fault_of_the_server(good: Certificate, ca_file: Path) -> None:
     """A host without free descriptors reports so."""
     shared = HttpShared()
     with run_http3_server(good, ANSWER) as server:

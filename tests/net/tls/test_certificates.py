@@ -93,7 +93,7 @@ def test_writes_a_serial_number_as_bytes(number: int, shown: str) -> None:
 
 
 @pytest.mark.parametrize(("number", "shown"), [(0, ""), (-0x0ABC, "0abc")])
-def test_writes_serial_numbers_that_nobody_may_issue(number: int, shown: str) -> None:
+def test_writes_invalid_serial_numbers(number: int, shown: str) -> None:
     """Neither zero nor a negative number (RFC 5280 section 4.1.2.2) causes an error."""
     assert go_serial_number(number) == shown
 
@@ -122,7 +122,7 @@ def test_leaves_out_what_is_malformed(names: str) -> None:
     assert (facts.names, facts.subject, facts.serial_number) == ((), "CN=odd", "abcdef0123")
 
 
-def test_leaves_out_a_date_that_is_none() -> None:
+def test_leaves_out_an_invalid_date() -> None:
     """An invalid year only affects its date."""
     der = certificates.self_signed("odd.test").leaf.public_bytes(Encoding.DER)
     facts = certificate_facts(der.replace(b"21991231", b"00001231"))

@@ -120,7 +120,7 @@ async def test_describes_a_refused_certificate(
     assert (facts.ready_at, facts.tls_seconds > 0) == (0.0, True)
 
 
-async def test_shows_but_does_not_judge_when_told_so(trusting: Callable[..., TlsConfig]) -> None:
+async def test_shows_but_does_not_judge_without_verification(trusting: Callable[..., TlsConfig]) -> None:
     """With insecure_skip_verify, any certificate is accepted; it counts as not verified and has no verified chain."""
     certificate = certificates.self_signed("good.test")
     with serve(over_tls(server_context(certificate), say(b"hi"))) as server:

@@ -100,7 +100,7 @@ async def test_trusts_what_the_file_names(trusted: str, presents: str, tmp_path:
     ("issue", "why"),
     [(certificates.expired, "it expired on 2001-02-03T04:05:06Z"), (certificates.with_weak_key, "its key is too weak")],
 )
-async def test_a_certificate_in_the_file_must_be_good_all_the_same(
+async def test_a_certificate_in_the_file_must_still_be_valid(
     issue: Callable[..., Certificate], why: str, tmp_path: Path, ca: trustme.CA
 ) -> None:
     """If the file contains the server's own certificate, its dates, its key and its name are still verified."""
@@ -138,7 +138,7 @@ def encrypted(files: CertificateFiles, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("fault", ["missing", "garbage", "directory", "other key", "encrypted key"])
-async def test_names_the_file_that_is_no_use(
+async def test_names_the_unusable_file(
     fault: str, tmp_path: Path, ca_file: Path, write_certificate: Callable[..., CertificateFiles]
 ) -> None:
     """A missing or invalid file is a local failure that names it, and no connection is made."""
@@ -201,7 +201,7 @@ def pem_of(key: ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey) -> bytes:
         (with_key_of_unknown_kind, "key.pem: its key is of a kind that TLS has no use for"),
     ],
 )
-def test_says_why_a_client_certificate_is_no_use(
+def test_says_why_a_client_certificate_is_unusable(
     make: Callable[[trustme.CA], Certificate], why: str, tmp_path: Path, ca: trustme.CA, ca_file: Path
 ) -> None:
     """Any fault in a certificate or its key is a local failure, and never noticed only by the server."""

@@ -92,7 +92,9 @@ async def test_verifies_a_known_chain_by_other_authorities(network: Network, ca:
 
 
 @pytest.mark.parametrize("ders", [(), (b"rubbish",)], ids=["nothing", "rubbish"])
-async def test_what_is_no_certificate_is_not_verified(ders: tuple[bytes, ...], network: Network, ca_file: Path) -> None:
+async def test_garbage_in_place_of_a_certificate_is_not_verified(
+    ders: tuple[bytes, ...], network: Network, ca_file: Path
+) -> None:
     """Neither an empty chain nor an unreadable one ever counts as verified."""
     context = await network.context(context_recipe(trusting(ca_file)), current_attempt())
     for _ in range(2):
