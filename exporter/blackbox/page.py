@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from exporter.blackbox.expectations import is_about_cel, is_about_regexp
 from exporter.exposition.families import DURATION, FAILURE_INFO, SUCCESS, TIMEOUT, Family
-from exporter.exposition.few_series import FewSeries
+from exporter.exposition.few_series import Beginnings, FewSeries
 from exporter.exposition.labels import OwnLabels, clean_value
 from exporter.model import Reason, ResultStatus
 
@@ -103,11 +103,12 @@ class ProbePages:
             spec.name: Family(name=spec.name, help=spec.help, labels=spec.labels) for spec in self._specs.values()
         }
         self._own: dict[tuple[MetricSpec, tuple[str, ...]], OwnLabels] = {}
+        self._beginnings = Beginnings()
         self._standing = [(name, dict(spec.defaults)) for name, spec in self._specs.items()]
 
     def series(self, result: Result) -> FewSeries:
         """Return the series of a result."""
-        series = FewSeries()
+        series = FewSeries(self._beginnings)
         series.add(SUCCESS, _PLAIN, float(result.status is not ResultStatus.ERROR))
         series.add(DURATION, _PLAIN, result.duration_seconds)
         series.add(TIMEOUT, _PLAIN, result.timeout_seconds)

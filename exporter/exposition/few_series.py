@@ -6,7 +6,6 @@ Probes of the same module mostly show the same series, so everything but the val
 from __future__ import annotations
 
 from array import array
-from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from exporter.exposition.families import Family
     from exporter.exposition.labels import OwnLabels
 
-_KEPT_PAGES = 256
+_MOST_KEPT = 64
 
 
 class FewSeries:
@@ -31,9 +30,15 @@ class FewSeries:
         values: The value of each series.
     """
 
-    __slots__ = ("families", "own", "values")
+    __slots__ = ("_beginnings", "families", "own", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, beginnings: Beginnings) -> None:
+        """Start without a series.
+
+        Args:
+            beginnings: What was written for earlier pages of the same kind.
+        """
+        self._beginnings = beginnings
         self.families: list[Family] = []
         self.own: list[OwnLabels] = []
         self.values: array[float] = array("d")
@@ -54,14 +59,32 @@ class FewSeries:
 
     def text(self, *, is_openmetrics: bool) -> str:
         """Write the series in the text format 0.0.4, or in OpenMetrics."""
-        beginnings = _beginnings(tuple(self.families), tuple(self.own), is_openmetrics=is_openmetrics)
+        beginnings = self._beginnings.of(tuple(self.families), tuple(self.own), is_openmetrics=is_openmetrics)
         lines = [f"{before}{text}\n" for before, text in zip(beginnings, texts_of(self.values), strict=True)]
         return "".join(lines) + (END_OF_OPENMETRICS if is_openmetrics else "")
 
 
-@lru_cache(_KEPT_PAGES)
-def _beginnings(families: tuple[Family, ...], own: tuple[OwnLabels, ...], *, is_openmetrics: bool) -> tuple[str, ...]:
-    """Return what stands before the value of each series: the header of its family, if it is the first, and labels."""
+class Beginnings:
+    """What stands before the values on pages of the same kind; lives as long as what they are about, shared by threads.
+
+    Only a few are kept, because some labels are measured and differ from page to page.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], tuple[str, ...]] = {}
+
+    def of(self, families: tuple[Family, ...], own: tuple[OwnLabels, ...], *, is_openmetrics: bool) -> tuple[str, ...]:
+        """Return what stands before each value: the labels, and before the first of a family its header."""
+        key = (families, own, is_openmetrics)
+        kept = self._kept.get(key)
+        if kept is None:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            kept = self._kept[key] = _written(families, own, is_openmetrics=is_openmetrics)
+        return kept
+
+
+def _written(families: tuple[Family, ...], own: tuple[OwnLabels, ...], *, is_openmetrics: bool) -> tuple[str, ...]:
     before: Family | None = None
     beginnings = []
     for family, labels in zip(families, own, strict=True):

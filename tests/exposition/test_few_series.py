@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.exposition.families import Family
-from exporter.exposition.few_series import FewSeries
+from exporter.exposition.few_series import Beginnings, FewSeries
 from exporter.exposition.labels import OwnLabels
 from exporter.exposition.page import Format, write_few, write_page
 
@@ -18,8 +18,8 @@ def of_phase(phase: str) -> OwnLabels:
     return OwnLabels([("phase", phase)], of_check=False)
 
 
-def series_of(*seconds: tuple[OwnLabels, float]) -> FewSeries:
-    series = FewSeries()
+def series_of(*seconds: tuple[OwnLabels, float], beginnings: Beginnings) -> FewSeries:
+    series = FewSeries(beginnings)
     series.add(UP, OwnLabels(of_check=False), 1.0)
     for own, value in seconds:
         series.add(SECONDS, own, value)
@@ -31,7 +31,7 @@ def series_of(*seconds: tuple[OwnLabels, float]) -> FewSeries:
 @pytest.mark.parametrize("exposition_format", list(Format))
 def test_every_format_and_selection_is_that_of_the_blocks(exposition_format: Format, names: frozenset[str]) -> None:
     """Byte for byte, also compressed."""
-    series = series_of((of_phase("tls"), 1e-7), (of_phase("connect"), 1234567.0))
+    series = series_of((of_phase("tls"), 1e-7), (of_phase("connect"), 1234567.0), beginnings=Beginnings())
     for compress in (False, True):
         few = write_few(series, exposition_format, compress=compress, names=names)
         assert few.content_encoding == ("gzip" if compress else "")
@@ -41,8 +41,12 @@ def test_every_format_and_selection_is_that_of_the_blocks(exposition_format: For
 
 def test_pages_of_other_labels_and_values_are_not_confused() -> None:
     """What is kept from one page serves another only if its labels are the same."""
-    first, second = of_phase("tls"), of_phase("connect")
-    pages = [series_of((own, value)).text(is_openmetrics=False) for own in (first, second) for value in (1.0, 2.0)]
+    labels, beginnings = [of_phase("tls"), of_phase("connect")], Beginnings()
+    pages = [
+        series_of((own, value), beginnings=beginnings).text(is_openmetrics=False)
+        for own in labels
+        for value in (1.0, 2.0)
+    ]
     header = (
         '# HELP up Whether "it"\\nis up.\n# TYPE up gauge\nup 1.0\n# HELP seconds By phase.\n# TYPE seconds gauge\n'
     )
