@@ -94,7 +94,7 @@ class ClientHandshake:
             self._head += data[:_HEAD_BYTES]
         if self._owner is None:
             return
-        if self._context.thread.is_useful:
+        if self._context.thread.is_useful and not self._presented.sent:  # what follows the certificates takes little
             self._is_stepping = True
             self._context.thread.take_step(self.tls, asyncio.get_running_loop(), self._taken_in_thread)
         else:
