@@ -224,7 +224,7 @@ def answer_and_close(words: bytes) -> Behaviour:
     return behave
 
 
-SILENT = (Reason.TIMEOUT, r"not done within the timeout of 0\.4 s, in the phase check")
+SILENT = (Reason.TIMEOUT, r"not done within the timeout of 400 ms, in the phase check")
 
 
 @pytest.mark.parametrize(
