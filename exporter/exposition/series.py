@@ -130,9 +130,9 @@ class HistogramTable(NamedTuple):
     exponential: Sequence[ExponentialCounts] = ()
 
 
-@dataclass(slots=True)  # not frozen: a page about one probe consists of blocks, and freezing one takes as long as a row
+@dataclass(frozen=True, slots=True)
 class Block:
-    """A metric family with its series; created for one page and not changed.
+    """A metric family with its series; created for one page.
 
     Attributes:
         family: The family.

@@ -132,7 +132,7 @@ class _Shared:
 
     async def close(self) -> None:
         """Close the executors and the client."""
-        closings = Closings(_CLEANUP_LIMIT_SECONDS, lambda _: None)
+        closings = Closings(_CLEANUP_LIMIT_SECONDS)
         await self.executors.aclose_all(closings=closings)
         await closings.close("http_client", self._client)
         self._workload.learn(thread_time() - self._busy_before, self.checks, self.pacer.handshakes)
