@@ -1,4 +1,4 @@
-"""One outage of half an hour is one page and one message that it is over: of a check, a group, or an exporter.
+"""One outage of half an hour is one page and one message that it is over, whatever fails and whyever.
 
 The shipped rules and routes run in a real Prometheus and Alertmanager, every duration in them divided by `HASTE`. What
 the windows of hours and days see afterwards is in `grafana/rules/tests/slo.yml`, in promtool's own time.
@@ -13,16 +13,20 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+import trustme
 import yaml
 
 from tests.grafana.shipped import GRAFANA, RULE_FILES, read_yaml
 from tests.servers.alertmanager import run_alertmanager
+from tests.servers.certificates import expired, present, server_context, valid
+from tests.servers.dns import ZONE, run_dns_server
 from tests.servers.exporter import run_exporter
 from tests.servers.http import respond, run_http_server
 from tests.servers.prometheus import run_prometheus
 from tests.servers.webhook import run_receiver
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
@@ -40,6 +44,7 @@ SCRAPE_INTERVAL = "1s"
 """Not divided: a busy machine may pause for half a second, and a healthy check must not fail for that."""
 
 GROUP_SIZE = 20
+NAME = "one-page.test"
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Told = tuple[str, str, str, int]
@@ -53,12 +58,16 @@ class Scene(NamedTuple):
 
     Attributes:
         script: How the web server answers, by path.
+        certificate: The certificate of the web server that speaks TLS.
+        authority: The authority that the check of it trusts.
         second: The exporter that goes down.
         prometheus: Scrapes both.
         receiver: Gets the messages of all three receivers.
     """
 
     script: dict[str, Any]
+    certificate: ssl.SSLContext
+    authority: trustme.CA
     second: Exporter
     prometheus: Prometheus
     receiver: Receiver
@@ -76,14 +85,16 @@ def in_haste(text: str) -> str:
     return re.sub(r"(\[\d+ms:)((?:\d+[smhd])+)", divided, starts)
 
 
-def checks_of_first(url: str) -> str:
-    """A check that stays healthy, one that fails alone, and a group that fails as a whole."""
+def checks_of_first(url: str, tls_url: str, name_server: str, ca_file: Path) -> str:
+    """A check that stays healthy, three that fail for different reasons, and a group that fails as a whole."""
     paths = ", ".join(f"/group-{number}" for number in range(GROUP_SIZE))
     return f"""
 defaults: {{timeout: 800ms}}
 checks:
   - {{name: home, type: http, target: "{url}/home"}}
   - {{name: billing, type: http, target: "{url}/billing"}}
+  - {{name: shop-tls, type: http, target: "{tls_url}", tls_config: {{ca_file: "{ca_file}"}}}}
+  - {{name: zone, type: dns, target: {NAME}, server: "{name_server}", expect: [{{answers: {{any_of: [192.0.2.10]}}}}]}}
   - name: "shop{{path}}"
     type: http
     target: "{url}{{path}}"
@@ -93,12 +104,19 @@ checks:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """All checks are healthy, and Prometheus has scraped them."""
+    monkeypatch.setitem(ZONE, f"{NAME}.", ["1 IN A 192.0.2.10"])
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate = server_context(valid(authority, "127.0.0.1"))
     script = {path: respond(200) for path in ("/home", "/billing", *(f"/group-{n}" for n in range(GROUP_SIZE)))}
     with ExitStack() as servers:
         url = servers.enter_context(run_http_server(script)).url("")
-        first = servers.enter_context(run_exporter(tmp_path / "first", checks_of_first(url)))
+        tls_url = servers.enter_context(run_http_server({"/": respond(200)}, context=certificate)).url()
+        name_server = servers.enter_context(run_dns_server()).server
+        checks = checks_of_first(url, tls_url, name_server, tmp_path / "ca.pem")
+        first = servers.enter_context(run_exporter(tmp_path / "first", checks))
         second_checks = f"""
 checks:
   - {{name: intranet, type: http, target: "{url}/home"}}
@@ -119,8 +137,9 @@ checks:
         config["scrape_configs"][0]["static_configs"][0]["targets"] = [first.address, second.address]
         config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{alertmanager.port}"]
         prometheus = servers.enter_context(run_prometheus(tmp_path / "prometheus", yaml.safe_dump(config)))
-        prometheus.wait_for("probe_success", lambda found: len(found) == GROUP_SIZE + 4)
-        yield Scene(script, second, prometheus, receiver)
+        prometheus.wait_for("probe_success", lambda found: len(found) == GROUP_SIZE + 6)
+        prometheus.wait_for("probe_success == 1", lambda found: len(found) == GROUP_SIZE + 6)
+        yield Scene(script, certificate, authority, second, prometheus, receiver)
 
 
 def told(receiver: Receiver) -> list[Told]:
@@ -142,19 +161,34 @@ def test_all_durations_are_divided() -> None:
 
 
 def test_an_outage_is_one_page_and_one_end(scene: Scene) -> None:
-    """A check, a group of many checks and an exporter fail for half an hour, recover, and stay healthy."""
+    """Checks, a group of many and an exporter fail for half an hour, recover, and stay healthy.
+
+    Of the alerts about a check, only the one that says why is sent.
+    """
     paths = [path for path in scene.script if path != "/home"]
     for path in paths:
         scene.script[path] = respond(503)
+    ZONE[f"{NAME}."] = ["1 IN A 192.0.2.66"]
+    present(scene.certificate, expired(scene.authority, "127.0.0.1"))
     scene.second.process.stop()
     time.sleep(OUTAGE_SECONDS)
     scene.second.process.start()
+    present(scene.certificate, valid(scene.authority, "127.0.0.1"))
+    ZONE[f"{NAME}."] = ["1 IN A 192.0.2.10"]
     for path in paths:
         scene.script[path] = respond(200)
     time.sleep(AFTERWARDS_SECONDS)
-    names = ("NyxmonCheckFailing", "NyxmonExporterDown", "NyxmonGroupFailing")
-    assert told(scene.receiver) == [("/pager", status, name, 1) for status in ("firing", "resolved") for name in names]
+    expected = {
+        "NyxmonCertificateExpired": 1,
+        "NyxmonCheckFailing": 1,
+        "NyxmonDnsAnswersDiffer": 1,
+        "NyxmonExporterDown": 1,
+        "NyxmonGroupFailing": 1,
+    }
+    assert told(scene.receiver) == [
+        ("/pager", status, name, number) for status in ("firing", "resolved") for name, number in expected.items()
+    ]
     fired = scene.prometheus.query('count by (alertname) (last_over_time(ALERTS{alertstate="firing"}[1h]))')
     assert Counter({sample.labels["alertname"]: int(sample.value) for sample in fired}) == Counter(
-        {"NyxmonCheckFailing": 1 + GROUP_SIZE, "NyxmonExporterDown": 1, "NyxmonGroupFailing": 1}
+        expected | {"NyxmonCheckFailing": 3 + GROUP_SIZE}
     )

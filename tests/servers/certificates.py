@@ -241,11 +241,16 @@ def server_context(
         context.set_ciphers(ciphers)
     if version is not None:
         context.minimum_version = context.maximum_version = version
+    present(context, certificate)
+    return context
+
+
+def present(context: ssl.SSLContext, certificate: Certificate) -> None:
+    """Have a server context present this certificate on new connections."""
     with NamedTemporaryFile(suffix=".pem") as file:
         file.write(certificate.key + certificate.chain)
         file.flush()
         context.load_cert_chain(file.name)
-    return context
 
 
 def _chain_of(issued: trustme.LeafCert) -> Certificate:
