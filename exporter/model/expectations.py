@@ -136,7 +136,7 @@ class ExpectationOutcome:
 
     Attributes:
         expectation: The expectation judged.
-        ok: Whether it held.
+        ok: Whether it was met.
         value: The observed number for `probe_expectation_value`; NaN when nothing numeric was observed.
         observed: The observed value as text, cut to a bounded length, for the log and the page.
         evaluated: False when the run ended before the value could be observed.
@@ -151,6 +151,11 @@ class ExpectationOutcome:
     evaluated: bool = True
     reason: Reason | None = None
     detail: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in words."""
+        return "met" if self.ok else "missed" if self.evaluated else "not evaluated"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.foreign import text_of
+from exporter.quantities import number_text, seconds_text
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,6 +23,16 @@ class LogLine(NamedTuple):
     offset_seconds: float
     message: str
     fields: Mapping[str, object]
+
+    def texts(self) -> dict[str, str]:
+        """Return its facts as people read them: a float as a duration if its name says so, else as a number."""
+        return {name: _text(name, value) for name, value in self.fields.items()}
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, float):
+        return seconds_text(value) if name.endswith("seconds") else number_text(value)
+    return text_of(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.foreign import text_of
 from exporter.logs import escape_unprintable
-from exporter.quantities import counted, number_text, seconds_text
+from exporter.quantities import counted, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,17 +45,10 @@ def phase_seconds(result: Result) -> dict[str, float]:
 
 
 def _expectation(outcome: ExpectationOutcome, mask: Mask) -> str:
-    verdict = "met" if outcome.ok else "missed" if outcome.evaluated else "not judged"
     observed = f"; observed {mask(outcome.observed)}" if outcome.evaluated and outcome.observed else ""
-    return f"{verdict}: {outcome.expectation.label} ({outcome.expectation.severity}){observed}"
+    return f"{outcome.verdict}: {outcome.expectation.label} ({outcome.expectation.severity}){observed}"
 
 
 def _log_line(line: LogLine, mask: Mask) -> str:
-    fields = "".join(f" {name}={mask(_field_text(name, value))}" for name, value in line.fields.items())
+    fields = "".join(f" {name}={mask(text)}" for name, text in line.texts().items())
     return f"{line.offset_seconds * 1000:9.1f} ms  {mask(line.message)}{fields}"
-
-
-def _field_text(name: str, value: object) -> str:
-    if isinstance(value, float):
-        return seconds_text(value) if name.endswith("seconds") else number_text(value)
-    return text_of(value)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.web.pages.words import State, clock_text, duration_text, state_of
+from exporter.quantities import seconds_text
+from exporter.web.pages.words import State, clock_text, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,7 @@ def chart_of(runs: Sequence[Run], now_seconds: float) -> Chart | None:
 def _bar(place: int, run: Run, longest: float, now_seconds: float) -> ChartBar:
     state, reason = state_of(run), "" if run.reason is None else run.reason.value
     height = max(_LOWEST, _HEIGHT * run.duration_seconds / longest)
-    text = f"{clock_text(run.recorded_timestamp_seconds, now_seconds)}: {duration_text(run.duration_seconds)}, "
+    text = f"{clock_text(run.recorded_timestamp_seconds, now_seconds)}: {seconds_text(run.duration_seconds)}, "
     text += f"{state.label}: {reason}" if reason else state.label
     return ChartBar(
         state=state,

@@ -12,15 +12,13 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from exporter.logs import escape_unprintable
-from exporter.quantities import elapsed_text, number_text
+from exporter.quantities import elapsed_text, number_text, seconds_text
 from exporter.web.pages.words import (
     age_text,
     clock_text,
-    duration_text,
+    css_of,
     exact_time,
-    field_text,
     state_of,
-    verdict_of,
 )
 
 if TYPE_CHECKING:
@@ -58,16 +56,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals.update(clock_text=clock_text, field_text=field_text)
+    environment.globals.update(clock_text=clock_text)
     environment.filters.update(
         age=age_text,
-        duration=duration_text,
+        css=css_of,
+        duration=seconds_text,
         elapsed=elapsed_text,
         exact_time=exact_time,
         lines=_lines,
         number=number_text,
         state=state_of,
-        verdict=verdict_of,
     )
     return environment
 

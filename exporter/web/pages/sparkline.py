@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.quantities import counted
-from exporter.web.pages.words import State, duration_text, state_of
+from exporter.quantities import counted, seconds_text
+from exporter.web.pages.words import State, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,4 +57,4 @@ def _bar(position: int, share: float) -> str:
 def _summary(runs: Sequence[Run], longest: float) -> str:
     counts = Counter(state_of(run) for run in runs)
     states = ", ".join(f"{counts[state]} {state.label}" for state in State if counts[state])
-    return f"Last {counted(len(runs), 'run')}: {states}; longest {duration_text(longest)}"
+    return f"Last {counted(len(runs), 'run')}: {states}; longest {seconds_text(longest)}"

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from exporter.quantities import elapsed_text, number_text
+from exporter.model import Severity
+from exporter.quantities import elapsed_text
 
 if TYPE_CHECKING:
     from exporter.model import Check, ExpectationOutcome
     from exporter.scrape.runs import Run
-
-
-_MAX_FIELD_CHARACTERS = 500
 
 
 class State(StrEnum):
@@ -49,29 +47,13 @@ def state_of_check(check: Check, run: Run | None, now_seconds: float) -> State:
     return State.MAINTENANCE if is_bad and check.in_maintenance(now_seconds) else state
 
 
-class Verdict(NamedTuple):
-    """The outcome of an expectation: the word for it, and the CSS class that colours it."""
-
-    word: str
-    css: str
-
-
-def verdict_of(outcome: ExpectationOutcome) -> Verdict:
-    """Return the word and the CSS class for the outcome of an expectation."""
-    if not outcome.evaluated:
-        return Verdict("not evaluated", "not-run")
+def css_of(outcome: ExpectationOutcome) -> str:
+    """Return the CSS class that colours the outcome of an expectation: one that was not evaluated is not red."""
     if outcome.ok:
-        return Verdict("held", "ok")
-    return Verdict("missed", "failing" if outcome.expectation.severity == "error" else "degraded")
-
-
-def duration_text(seconds: float) -> str:
-    """Format a duration with three significant digits in a suitable unit."""
-    if seconds < 0.001:
-        return f"{seconds * 1e6:.0f} us"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.3g} ms"
-    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"
+        return State.OK
+    if not outcome.evaluated:
+        return State.NOT_RUN
+    return State.FAILING if outcome.expectation.severity is Severity.ERROR else State.DEGRADED
 
 
 def age_text(seconds: float) -> str:
@@ -98,11 +80,3 @@ def clock_text(timestamp_seconds: float, now_seconds: float) -> str:
     if moment.date() == now.date():
         return f"{moment:%H:%M} UTC"
     return f"{moment.day} {moment:%b %H:%M} UTC" if moment.year == now.year else f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def field_text(name: str, value: object) -> str:
-    """Format a field of a log line: durations by the field's name, lists without brackets, all of bounded length."""
-    if isinstance(value, float):
-        return duration_text(value) if name.endswith("seconds") else number_text(value)
-    text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-    return text if len(text) <= _MAX_FIELD_CHARACTERS else text[: _MAX_FIELD_CHARACTERS - 1] + "…"
