@@ -22,6 +22,7 @@ from exporter.web.query import (
     parse_selection,
     refuse_unknown_parameters,
 )
+from exporter.web.responses import compressed
 from exporter.web.status_document import ExporterStatus, StatusDocument
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class StateRoutes:
             wanted,
         )
         text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
-        return Response(text.encode("utf-8", "replace"), media_type="application/json")
+        return compressed(request, Response(text.encode("utf-8", "replace"), media_type="application/json"))
 
     def schema(self, request: Request) -> Response:
         """Return the JSON Schema of the document."""
@@ -91,7 +92,7 @@ class StateRoutes:
     def _badge_of(self, check: Check, label: str) -> str:
         if check in self._site.live_config.current.disabled:
             return state_badge(label, State.DISABLED)
-        now_seconds, runs = time.time(), self._site.history.runs(check.name)
+        now_seconds, runs = time.time(), self._site.history.runs(check.name).recent
         state = state_of_check(check, runs[-1] if runs else None, now_seconds)
         return state_badge(label, state, is_stale=is_stale(check, runs, now_seconds))
 
