@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from exporter.scrape.bounded_logs import bounded_log, bytes_of
 from exporter.scrape.kept_runs import KeptRun, Packing
-from exporter.scrape.runs import Run, has_failed, point_bytes, run_of_point
+from exporter.scrape.runs import RecordedRuns, Run, has_failed, point_bytes, run_of_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,14 +76,15 @@ class History:
             newest = ring.runs[-1] if ring else None
         return None if newest is None else newest.unpacked()
 
-    def runs(self, name: str) -> tuple[Run, ...]:
-        """Return the recorded runs of a check, oldest first; before the last ones come older ones that failed."""
+    def runs(self, name: str) -> RecordedRuns:
+        """Return the recorded runs of a check; none if it has not run yet."""
         with self._lock:
             ring = self._rings.get(name)
             if ring is None:
-                return ()
+                return RecordedRuns()
             failed, points, newest = ring.failed, tuple(ring.points_as_runs()), tuple(ring.runs)
-        return (*[kept.unpacked() for kept in failed], *points, *[kept.unpacked() for kept in newest])
+        recent = (*points, *[kept.unpacked() for kept in newest])
+        return RecordedRuns(recent, tuple([kept.unpacked() for kept in failed]))
 
     def retain(self, checks: Iterable[Check]) -> None:
         """Forget all checks except these, such as those that a new configuration removed or gave another target."""

@@ -57,6 +57,18 @@ class Run(NamedTuple):
     certificates: tuple[CertificateFacts, ...] = ()
 
 
+class RecordedRuns(NamedTuple):
+    """The recorded runs of one check; immutable.
+
+    Attributes:
+        recent: The last runs, oldest first, without a gap.
+        earlier_failures: Failed runs from before them, oldest first.
+    """
+
+    recent: tuple[Run, ...] = ()
+    earlier_failures: tuple[Run, ...] = ()
+
+
 def point_of(run: Run) -> bytes:
     """Return a run reduced to verdict, reason and times, with the beginning of its detail."""
     detail = run.detail[:_DETAIL_CHARACTERS].encode("utf-8", "replace")

@@ -105,7 +105,7 @@ class StatusDocument:
         }
 
     def _of_check(self, check: Check) -> JsonObject:
-        runs = self._history.runs(check.name)
+        runs = self._history.runs(check.name).recent
         latest = runs[-1] if runs else None
         entry = self._unknown(check, state_of_check(check, latest, self._now_seconds))
         entry["maintenance"] = check.in_maintenance(self._now_seconds)

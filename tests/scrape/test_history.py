@@ -51,7 +51,7 @@ def test_what_was_measured_and_logged_is_remembered_exactly() -> None:
     history = History()
     for result in (plain, odd):
         history.record(check(), result)
-    kept = [(run.detail, run.log, repr(run.measurements)) for run in history.runs("one")]
+    kept = [(run.detail, run.log, repr(run.measurements)) for run in history.runs("one").recent]
     assert kept == [(result.detail, result.log, repr(result.measurements)) for result in (plain, odd)]
 
 
@@ -60,12 +60,13 @@ def test_a_run_that_failed_is_kept_whole_among_those_that_did() -> None:
     history = History(runs_per_check=1)
     history.record(check(), failed(log=(line(port=1),)))
     history.record(check(), measured())
-    assert [run.log for run in history.runs("one")] == [(line(port=1),), ()]
+    runs = history.runs("one")
+    assert [[run.log for run in part] for part in runs] == [[()], [(line(port=1),)]]
 
 
 def test_a_check_that_never_ran_has_no_runs() -> None:
     """An unknown name is no error."""
-    assert (History().latest("one"), History().runs("one")) == (None, ())
+    assert (History().latest("one"), History().runs("one")) == (None, ((), ()))
 
 
 def test_runs_are_kept_oldest_first_up_to_a_number() -> None:
@@ -73,7 +74,7 @@ def test_runs_are_kept_oldest_first_up_to_a_number() -> None:
     history = History(runs_per_check=3)
     for number in range(5):
         history.record(check(), measured(duration_seconds=float(number)))
-    assert [run.duration_seconds for run in history.runs("one")] == [2.0, 3.0, 4.0]
+    assert [run.duration_seconds for run in history.runs("one").recent] == [2.0, 3.0, 4.0]
 
 
 def test_a_history_of_nothing_is_rejected() -> None:
@@ -88,7 +89,7 @@ def test_older_runs_become_points_when_memory_is_short() -> None:
     for number in range(8):
         log = (line(),) * 3
         history.record(check(), failed(duration_seconds=float(number), detail="ä" * 300, attempts=number, log=log))
-    *older, newest = history.runs("one")
+    *older, newest = history.runs("one").recent
     assert [run.duration_seconds for run in older] == [5.0, 6.0]
     assert (len(newest.log), len(newest.detail)) == (3, 300)
     (run, _) = (each._replace(recorded_timestamp_seconds=0.0) for each in older)
@@ -101,7 +102,7 @@ def test_points_give_way_to_newer_ones() -> None:
     history = History(runs_per_check=4, max_bytes=2000)
     for number in range(8):
         history.record(check(), measured(duration_seconds=float(number), log=(line(),) * 3))
-    runs = history.runs("one")
+    runs = history.runs("one").recent
     assert [run.duration_seconds for run in runs] == [4.0, 5.0, 6.0, 7.0]
     assert [len(run.log) for run in runs] == [0, 0, 0, 3]
 
@@ -123,7 +124,7 @@ def test_memory_is_divided_among_the_checks() -> None:
     for _ in range(15):
         for number in range(100):
             history.record(check(f"check {number}"), measured(f"check {number}", log=(line("x" * 900),) * 20))
-    lines = [len(run.log) for number in range(100) for run in history.runs(f"check {number}")]
+    lines = [len(run.log) for number in range(100) for run in history.runs(f"check {number}").recent]
     assert sum(lines) == 0
     assert len(lines) == 1500
 
@@ -148,7 +149,7 @@ def test_removed_checks_are_forgotten() -> None:
     for name in ("one", "two", "three"):
         history.record(check(name), measured(name))
     history.retain([check("two")])
-    assert [len(history.runs(name)) for name in ("one", "two", "three")] == [0, 1, 0]
+    assert [len(history.runs(name).recent) for name in ("one", "two", "three")] == [0, 1, 0]
 
 
 @pytest.mark.parametrize("change", [{"target": "elsewhere"}, {"check_type": "other"}])
@@ -157,7 +158,7 @@ def test_a_name_that_means_something_else_starts_anew(change: dict[str, str]) ->
     history = History()
     history.record(check(), measured(duration_seconds=1.0))
     history.record(check(**change), measured(duration_seconds=2.0))
-    assert [run.duration_seconds for run in history.runs("one")] == [2.0]
+    assert [run.duration_seconds for run in history.runs("one").recent] == [2.0]
 
 
 def test_threads_may_record_and_read_at_once() -> None:
@@ -168,7 +169,7 @@ def test_threads_may_record_and_read_at_once() -> None:
     def work(name: str) -> None:
         for _ in range(300):
             history.record(check(name), measured(name, log=(line(),)))
-            seen.append(len(history.runs("0")))
+            seen.append(len(history.runs("0").recent))
 
     threads = [Thread(target=work, args=(str(number),)) for number in range(4)]
     for thread in threads:
@@ -184,11 +185,11 @@ def test_failed_runs_are_kept_longer() -> None:
     history = History(runs_per_check=3)
     for result in (failed(detail="first"), *[measured()] * 10):
         history.record(check(), result)
-    kept = [(run.status, run.detail) for run in history.runs(check().name)]
+    kept = [[(run.status, run.detail) for run in part] for part in history.runs(check().name)]
     for _ in range(10):
         history.record(check(), failed(detail="later"))
-    assert kept == [(ResultStatus.ERROR, "first"), *[(ResultStatus.OK, "")] * 3]
-    assert [run.detail for run in history.runs(check().name)] == ["later"] * 6
+    assert kept == [[(ResultStatus.OK, "")] * 3, [(ResultStatus.ERROR, "first")]]
+    assert [[run.detail for run in part] for part in history.runs(check().name)] == [["later"] * 3] * 2
 
 
 def test_failed_runs_are_kept_longer_than_the_logs_of_good_ones() -> None:
@@ -197,4 +198,4 @@ def test_failed_runs_are_kept_longer_than_the_logs_of_good_ones() -> None:
     history.record(check(), failed(detail="first", log=(line(),) * 3))
     for _ in range(12):
         history.record(check(), measured(log=(line(),) * 3, measurements=()))
-    assert [run.detail for run in history.runs("one")] == ["first", "", "", "", "", ""]
+    assert [[run.detail for run in part] for part in history.runs("one")] == [[""] * 5, ["first"]]

@@ -65,7 +65,7 @@ def test_reloads_in_a_loop_beside_scrapes() -> None:
     assert samples(page, "nyxmon_check_runs_total") == {
         'nyxmon_check_runs_total{check="stays",check_type="example",target="stays.example"}': str(runs)
     }
-    assert [len(history.runs(name)) for name in ("stays", "moves", "goes")] == [runs, 0, 0]
+    assert [len(history.runs(name).recent) for name in ("stays", "moves", "goes")] == [runs, 0, 0]
 
 
 @pytest.mark.parametrize("after", [[], [check("one", target="elsewhere")]])
@@ -80,7 +80,7 @@ def test_a_result_of_an_earlier_configuration_is_not_recorded(
     with caplog.at_level(logging.INFO):
         collector.run(1.0)
     assert [each.runs for each in records.counters.of_checks([check()])] == [0]
-    assert (records.history.runs("one"), caplog.messages) == ((), [])
+    assert (records.history.runs("one").recent, caplog.messages) == ((), [])
 
 
 def test_a_result_of_earlier_settings_does_not_replace_the_last_result() -> None:
@@ -110,7 +110,7 @@ def test_a_reload_happens_before_the_next_scrape() -> None:
     service = service_of(live, "stays", "goes", history=history)
     service.metrics_page(ScrapeRequest())
     live.current = Config((check("stays"),))
-    assert [len(history.runs(name)) for name in ("stays", "goes")] == [1, 0]
+    assert [len(history.runs(name).recent) for name in ("stays", "goes")] == [1, 0]
     assert len(service._prepared._prepared_scrapes) == 1
 
 
@@ -129,7 +129,7 @@ def test_a_configuration_that_cannot_be_shown_is_rejected(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="reserved"):
         live.reload()
     assert (live.current is before, live.last_reload_successful) == (True, False)
-    assert len(service.history.runs("one")) == 1
+    assert len(service.history.runs("one").recent) == 1
     assert "x" not in registry.check_types
 
 

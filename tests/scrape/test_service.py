@@ -160,7 +160,7 @@ def test_a_probe_page_is_about_one_check_only(runner: AsyncCheckRunner, gated: G
     assert lines(page, "probe_example_size_bytes") == {"probe_example_size_bytes": "1.234567e+06"}
     runs = lines(service.metrics_page(ScrapeRequest()), "nyxmon_check_runs_total")
     assert list(runs.values()) == ["2.0", "1.0"]
-    assert [len(service.history.runs(name)) for name in ("a", "b")] == [2, 1]
+    assert [len(service.history.runs(name).recent) for name in ("a", "b")] == [2, 1]
 
 
 CHECKS = (
@@ -340,7 +340,7 @@ def test_a_reload_drops_what_is_gone_and_keeps_what_stays(runner: AsyncCheckRunn
         ("new", "1.0"),
         ("stays", "2.0"),
     ]
-    assert [len(service.history.runs(name)) for name in ("stays", "goes", "new")] == [2, 0, 1]
+    assert [len(service.history.runs(name).recent) for name in ("stays", "goes", "new")] == [2, 0, 1]
 
 
 def test_a_reload_during_a_scrape(runner: AsyncCheckRunner, gated: Gated, threads: ThreadPoolExecutor) -> None:
@@ -358,7 +358,7 @@ def test_a_reload_during_a_scrape(runner: AsyncCheckRunner, gated: Gated, thread
         [f'nyxmon_check_runs_total{{check="{name}",check_type="example",target="{name}.example"}}']
         for name in ("old", "new")
     ]
-    assert [len(service.history.runs(name)) for name in ("old", "new")] == [0, 1]
+    assert [len(service.history.runs(name).recent) for name in ("old", "new")] == [0, 1]
 
 
 def test_time_to_write_the_page_is_set_aside() -> None:

@@ -545,7 +545,7 @@ def test_scrapes_of_the_same_are_one_batch_and_a_page_each(sluggish: Served, pat
     pages = [finish(scrape) for scrape in scrapes]
     assert {page.partition("\r\n")[0] for page in pages} == {"HTTP/1.1 200 OK"}
     assert {page.count("\nprobe_success") for page in pages} == {1}
-    assert len(sluggish.history.runs("held 0/0")) == 1
+    assert len(sluggish.history.runs("held 0/0").recent) == 1
 
 
 def test_a_waiting_scrape_joins_and_takes_no_place(sluggish: Served) -> None:
@@ -556,7 +556,7 @@ def test_a_waiting_scrape_joins_and_takes_no_place(sluggish: Served) -> None:
             more = [clients.submit(sluggish.get, QUICK_GROUP, headers=IN_A_MINUTE) for _ in range(20)]
             wait_until(lambda: "\nnyxmon_batch_joined_scrapes_total 39.0\n" in sluggish.get("/metrics?run=none").text)
         assert [scrape.result().status_code for scrape in (*same, *more)] == [200] * 40
-    assert len(sluggish.history.runs("held 1/0")) == 1
+    assert len(sluggish.history.runs("held 1/0").recent) == 1
 
 
 def test_scrapes_with_different_timeouts_share_a_batch_for_each(sluggish: Served) -> None:
@@ -575,7 +575,7 @@ def test_a_scrape_that_waits_is_served_by_the_batch_that_runs(sluggish: Served) 
         assert not shorter.done()
         sluggish.gate_keeper.let_go.add("held 1")
         assert shorter.result().status_code == 200
-    assert len(sluggish.history.runs("held 1/0")) == 1
+    assert len(sluggish.history.runs("held 1/0").recent) == 1
 
 
 def test_many_checks_that_are_targets_of_their_own_run_at_once(sluggish: Served) -> None:
@@ -598,7 +598,7 @@ def test_abandoned_scrapes_release_their_places(sluggish: Served) -> None:
     wait_until(lambda: sluggish.gate_keeper.under_way == 0)
     answer = sluggish.get(QUICK_GROUP, headers={"X-Prometheus-Scrape-Timeout-Seconds": "2"})
     assert (answer.status_code, len(names_on(answer.text))) == (200, GROUP)
-    assert [len(sluggish.history.runs(f"held {number}")) for number in range(8)] == [0] * 8
+    assert [len(sluggish.history.runs(f"held {number}").recent) for number in range(8)] == [0] * 8
 
 
 def test_a_batch_continues_for_the_remaining_clients(sluggish: Served) -> None:
