@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,6 +146,30 @@ def test_a_refresh_changes_what_has_changed_and_keeps_the_place(browser: Browser
             expect(page.locator("details.arrange")).to_have_attribute("open", "")
 
 
+def test_a_refresh_adds_the_new_run_to_the_chart_and_keeps_the_value_that_is_read(browser: Browser) -> None:
+    """The chart, its caption and its table show the same runs; the icon of the page follows the state."""
+    with exhibit(a_told_check("one")) as shop:
+        shop.scrape()
+        shop.scrape()
+        with watched(browser, shop.url) as (page, _):
+            page.goto(f"{shop.url}/checks/one")
+            page.locator(".chart svg").focus()
+            page.keyboard.press("Home")
+            text = page.locator(".reading").text_content()
+            shop.told.verdicts["one"] = ResultStatus.ERROR
+            shop.scrape()
+            refresh(page)
+            expect(page.locator(".chart rect")).to_have_count(3)
+            expect(page.locator(".chart rect").last).to_have_class("failing")
+            expect(page.locator(".chart figcaption")).to_contain_text("3 runs from")
+            expect(page.locator(".chart svg")).to_have_attribute("aria-label", re.compile("^Response times of 3 runs"))
+            expect(page.locator(".chart .at title")).to_have_text(text or "")
+            expect(page.locator(".chart svg")).to_be_focused()
+            assert "icon-failing" in (page.locator("link[rel=icon]").get_attribute("href") or "")
+            page.keyboard.press("ArrowRight")
+            expect(page.locator(".chart rect").nth(1)).to_have_class("ok at")
+
+
 def test_a_paused_page_does_not_change(browser: Browser) -> None:
     """It stays paused until it is resumed, also on the next page."""
     with exhibit(a_told_check("one")) as shop:
@@ -173,6 +198,32 @@ def test_a_page_says_when_the_exporter_does_not_answer(browser: Browser, shop: E
         refresh(page)
         expect(page.locator("#lost")).to_have_count(0)
         watch.errors = [error for error in watch.errors if "ERR_FAILED" not in error]
+
+
+def test_a_page_says_when_the_exporter_answers_with_an_error(browser: Browser, shop: Exhibit) -> None:
+    """A check that a reload has removed is not a lost exporter."""
+    with watched(browser, shop.url) as (page, watch):
+        page.goto(f"{shop.url}/checks/down")
+        page.route("**/checks/down", lambda route: route.fulfill(status=404))
+        refresh(page)
+        expect(page.locator("#lost")).to_contain_text("The exporter has answered with 404 instead of this page since")
+        watch.errors = [error for error in watch.errors if "404" not in error]
+
+
+def test_old_results_fade_and_the_page_says_that_nothing_runs(browser: Browser) -> None:
+    """Their state loses its colour, while the words remain."""
+    with exhibit(a_told_check("old", interval_seconds=0.2), a_told_check("seldom", interval_seconds=3600.0)) as shop:
+        shop.scrape()
+        with watched(browser, shop.url) as (page, _):
+            page.goto(f"{shop.url}/")
+            time.sleep(0.7)
+            refresh(page)
+            expect(page.locator("tr.stale")).to_have_count(1)
+            expect(page.locator("tr.stale")).to_contain_text("stale")
+            expect(page.locator(".notice")).to_contain_text("No check has run for")
+            badges = page.locator("td .badge").all()
+            faded, fresh = [badge.evaluate("badge => getComputedStyle(badge).color") for badge in badges]
+            assert faded != fresh
 
 
 def test_run_now_comes_back_to_the_page_with_one_more_run(browser: Browser) -> None:
@@ -204,7 +255,7 @@ def test_the_chart_can_be_read_by_keyboard(browser: Browser, shop: Exhibit) -> N
         page.locator(".chart svg").focus()
         for key in ("End", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
             page.keyboard.press(key)
-            expect(page.locator(".reading")).to_have_text(re.compile(r"^\d\d:\d\d UTC: .*, failing: status$"))
+            expect(page.locator(".reading")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d UTC: .*, failing: status$"))
         expect(page.locator(".chart .at")).to_have_count(1)
 
 
@@ -212,9 +263,9 @@ def test_times_are_those_of_the_reader(browser: Browser, shop: Exhibit) -> None:
     """They name their zone, and the exact time in UTC is shown on request."""
     with watched(browser, shop.url, timezone_id="Asia/Tokyo") as (page, _):
         page.goto(f"{shop.url}/checks/down")
-        time = page.locator(".verdict time[data-clock]")
-        expect(time).to_have_text(re.compile(r"\d\d:\d\d (GMT\+9|JST)$"))
-        expect(time).to_have_attribute("title", re.compile("^20.*Z$"))
+        began = page.locator(".verdict time[data-clock]")
+        expect(began).to_have_text(re.compile(r"\d\d:\d\d (GMT\+9|JST)$"))
+        expect(began).to_have_attribute("title", re.compile("^20.*Z$"))
 
 
 def test_two_thousand_checks_are_a_light_page(browser: Browser) -> None:

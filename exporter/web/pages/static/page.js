@@ -19,7 +19,8 @@ function showLocalTimes(root) {
   for (const time of root.querySelectorAll("time[data-clock]")) {
     const moment = new Date(time.dateTime);
     const day = moment.toDateString() === today ? {} : { day: "numeric", month: "short" };
-    const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
+    const second = time.dataset.clock === "seconds" ? { second: "2-digit" } : {};
+    const clock = { hour: "2-digit", minute: "2-digit", ...second, hourCycle: "h23", timeZoneName: "short" };
     time.title = time.dateTime;
     time.textContent = moment.toLocaleString("en-GB", { ...day, ...clock });
   }
@@ -45,7 +46,7 @@ function sync(old, fresh) {
 }
 
 const keepsAttribute = (element, name) =>
-  (element.localName === "details" && name === "open") || element.hasAttribute("data-own");
+  name === "tabindex" || (element.localName === "details" && name === "open") || element.hasAttribute("data-own");
 
 function syncChildren(old, fresh) {
   const keyed = new Map([...old.children].filter(keyOf).map((child) => [keyOf(child), child]));
@@ -75,6 +76,8 @@ function update(page) {
     const fresh = page.querySelector(`[data-live="${old.dataset.live}"]`);
     if (fresh) sync(old, fresh);
   }
+  const [icon, freshIcon] = [document, page].map((one) => one.querySelector("link[rel=icon]"));
+  if (icon.getAttribute("href") !== freshIcon.getAttribute("href")) icon.replaceWith(freshIcon);
   if (document.title !== page.title) {
     document.title = page.title;
     announce(page.title);
@@ -89,9 +92,10 @@ let isPaused = seconds === 0 || storage.get("paused") === "yes";
 let timer = 0;
 let answeredAt = new Date();
 
-function showLoss() {
+function showLoss(status) {
   const time = answeredAt.toLocaleTimeString("en-GB", { timeZoneName: "short" });
-  const text = `The exporter has not answered since ${time}. The page shows the state at that time.`;
+  const what = status ? `has answered with ${status} instead of this page` : "has not answered";
+  const text = `The exporter ${what} since ${time}. The page shows the state at that time.`;
   let notice = document.getElementById("lost");
   if (!notice) {
     notice = Object.assign(document.createElement("p"), { id: "lost", className: "notice failing" });
@@ -111,19 +115,24 @@ function showContact() {
 async function refresh() {
   clearTimeout(timer);
   if (isPaused) return;
-  const isReading = document.hidden || !document.getSelection().isCollapsed;
-  if (!isReading) {
+  if (document.getSelection().isCollapsed) {
     try {
       const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(10_000) });
-      if (!answer.ok) throw new Error(answer.statusText);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (!isPaused) update(page);
-      showContact();
+      if (answer.ok && !isPaused) update(page);
+      if (answer.ok) showContact();
+      else showLoss(answer.status);
     } catch {
       showLoss();
     }
   }
-  timer = setTimeout(refresh, seconds * 1000);
+  waitForRefresh();
+}
+
+// A page in the background keeps its title and icon up to date, but asks seldom.
+function waitForRefresh() {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, 1000 * (document.hidden ? Math.max(seconds, 60) : seconds));
 }
 
 function showRefresher() {
@@ -143,7 +152,7 @@ if (refresher && seconds) {
     refresh();
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
-  timer = setTimeout(refresh, seconds * 1000);
+  waitForRefresh();
 }
 
 // Collapsible sections: what the reader opens or closes stays that way on the next page.
@@ -182,10 +191,18 @@ function addCopyButton(source) {
     announce(`Copied ${source.dataset.copy}`);
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   });
-  source.after(button);
+  if (source.localName === "pre") source.before(button);
+  else source.after(button);
 }
 
 // Charts: one tab stop each; the arrow keys move between the values.
+
+const readValues = new WeakMap();
+
+function markReadValue(chart) {
+  const key = readValues.get(chart);
+  for (const value of chart.querySelectorAll("rect")) value.classList.toggle("at", keyOf(value) === key);
+}
 
 function addReading(chart) {
   const reading = Object.assign(document.createElement("p"), { className: "reading" });
@@ -195,26 +212,27 @@ function addReading(chart) {
   chart.append(reading);
   const plot = chart.querySelector("svg");
   plot.setAttribute("tabindex", "0");
-  plot.setAttribute("data-own", "");
   plot.addEventListener("keydown", (event) => {
     const values = [...plot.querySelectorAll("rect")];
-    const at = values.findIndex((value) => value.classList.contains("at"));
+    const at = values.findIndex((value) => keyOf(value) === readValues.get(chart));
     const last = values.length - 1;
     const to = { ArrowRight: Math.min(at + 1, last), ArrowLeft: at < 0 ? last : Math.max(at - 1, 0), Home: 0, End: last }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    values[at]?.classList.remove("at");
-    values[to].classList.add("at");
+    readValues.set(chart, keyOf(values[to]));
+    markReadValue(chart);
     reading.textContent = values[to].textContent;
   });
 }
 
 function enhance() {
   for (const source of document.querySelectorAll("[data-copy]")) {
-    if (!source.nextElementSibling?.classList.contains("copy")) addCopyButton(source);
+    const beside = source.localName === "pre" ? source.previousElementSibling : source.nextElementSibling;
+    if (!beside?.classList.contains("copy")) addCopyButton(source);
   }
   for (const chart of document.querySelectorAll("[data-chart]")) {
     if (!chart.querySelector(".reading")) addReading(chart);
+    markReadValue(chart);
   }
 }
 
