@@ -24,10 +24,12 @@ from exporter.web.pages import (
     read_view,
     status_page,
 )
+from exporter.web.pages.causes import CauseSum, alike
 from exporter.web.pages.rows import groupings_of
 from exporter.web.pages.view import read_refresh
 from exporter.web.query import BadParameterError, parse_query, refuse_unknown_parameters
 from exporter.web.redirects import redirect_to
+from exporter.web.responses import compressed
 from exporter.web.same_origin import refuse_other_origins
 from exporter.web.scrapes import unless_client_leaves
 
@@ -83,7 +85,7 @@ class PageRoutes:
             disabled=current.disabled,
             probes=None if site.probes is None else site.probes.history.probes(),
         )
-        return HTMLResponse(page)
+        return compressed(request, HTMLResponse(page))
 
     def check(self, request: Request) -> Response:
         """Show one check with the log of its recent runs."""
@@ -99,11 +101,20 @@ class PageRoutes:
             site.history.runs(name),
             site.service.states.changes(name),
             self._frame(refresh_seconds=read_refresh(query), refreshes=True),
+            alike=self._alike(check),
             config_text=current.rendered_check(name),
             mask=site.live_config.masks,
             is_enabled=check not in current.disabled,
         )
-        return HTMLResponse(page)
+        return compressed(request, HTMLResponse(page))
+
+    def _alike(self, check: Check) -> CauseSum | None:
+        """Return the cause of the last failure of a check, and how many other checks have it."""
+        history, others = self._site.history, self._site.live_config.current.checks
+        latest = history.latest(check.name)
+        if latest is None or latest.reason is None:
+            return None
+        return alike(latest, filter(None, (history.latest(other.name) for other in others if other is not check)))
 
     async def run_now(self, request: Request) -> Response:
         """Run one check, whatever its minimum interval, and redirect to its page.
@@ -148,7 +159,7 @@ class PageRoutes:
         else:
             answer = Response("".join(document.text for document in documents), media_type="text/yaml")
         answer.headers["Vary"] = "Accept"
-        return answer
+        return compressed(request, answer)
 
     def static(self, request: Request) -> Response:
         """Return a static file of the pages."""
@@ -156,7 +167,8 @@ class PageRoutes:
         if file is None:
             raise HTTPException(404)
         content_type, content = file
-        return Response(content, headers={"Cache-Control": _STATIC_CACHING, "Content-Type": content_type})
+        headers = {"Cache-Control": _STATIC_CACHING, "Content-Type": content_type}
+        return compressed(request, Response(content, headers=headers))
 
     def problem(self, request: Request, status_code: int, title: str, message: str) -> Response:
         """Return the message as a page for browsers, and as plain text for all other clients."""

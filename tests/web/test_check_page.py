@@ -23,6 +23,7 @@ from exporter.model import (
     phase_durations,
 )
 from exporter.web.pages import check_page
+from exporter.web.pages.causes import CauseSum, alike
 from exporter.web.pages.certificates import certificate_rows
 from exporter.web.pages.chart import chart_of
 from exporter.web.pages.queries import queries_about
@@ -148,10 +149,10 @@ def test_the_chart_has_a_value_for_each_run() -> None:
     scene = scene_of(a_check("shop"), ResultStatus.OK, ResultStatus.ERROR)
     reading = Reading(page_of(scene))
     assert reading.tags.count("rect") == 2
-    runs = scene.history.runs("shop")
+    runs = scene.history.runs("shop").recent
     chart = chart_of(runs, NOW_SECONDS)
     assert chart is not None
-    at = clock_text(runs[1].recorded_timestamp_seconds, NOW_SECONDS)
+    at = clock_text(runs[1].recorded_timestamp_seconds, NOW_SECONDS, has_seconds=True)
     assert [(bar.text.partition(": ")[2], bar.x, bar.height) for bar in chart.bars] == [
         ("20 ms, ok", 280, "100.0"), ("20 ms, failing: status", 290, "100.0"),
     ]  # fmt: skip
@@ -176,7 +177,43 @@ def test_many_changes_and_runs_are_folded() -> None:
     """Ten of each are shown at first."""
     page = page_of(scene_of(a_check("shop"), *[ResultStatus.OK, ResultStatus.ERROR] * 7))
     assert "4 earlier changes" in page
-    assert "3 older runs; failed ones are kept longer" in page
+    assert "3 older runs<" in page
+
+
+def test_failed_runs_from_before_the_recent_ones_are_a_list_of_their_own() -> None:
+    """The chart has the recent runs alone, because there is a gap before them."""
+    page = page_of(scene_of(a_check("shop"), *[ResultStatus.ERROR] * 2, *[ResultStatus.OK] * 30))
+    assert "2 failed runs from before these, because failed ones are kept longer" in page
+    assert "Response times of 30 runs, up to 20 ms" in page
+    assert "half of them took less than 20 ms, the longest 20 ms" in page
+
+
+def test_a_failure_leads_to_the_other_checks_that_fail_for_the_same_cause() -> None:
+    """It is thus seen whether the target is to blame, or what many targets share."""
+    scene = scene_of(a_check("shop"), ResultStatus.ERROR)
+    text = " ".join(Reading(page_of(scene, alike=CauseSum("status 503", 1200))).texts)
+    assert "1,200 other checks fail for the same cause: status 503" in text
+    assert "/?cause=status+503" in Reading(page_of(scene, alike=CauseSum("status 503", 1))).values("a", "href")
+    (run,), good = scene.history.runs("shop").recent, scene_of(a_check("a"), ResultStatus.OK).history.latest("a")
+    assert good is not None
+    assert alike(run, [run, good, run]) == CauseSum("status", 2)
+    assert (alike(run, [good]), alike(good, [good])) == (None, None)
+
+
+def test_an_expectation_that_observed_nothing_says_so() -> None:
+    """A header that is not there has no value."""
+    subject = Subject(name="header", kind=ValueKind.TEXT, description="A header")
+    expectation = Expectation(label="header X matches a", subject=subject, operator="matches", operand=())
+    outcomes = [ExpectationOutcome(expectation=expectation, ok=False, evaluated=known) for known in (True, False)]
+    texts = Reading(page_of(scene_of(a_check("shop"), ResultStatus.ERROR, expectations=tuple(outcomes)))).texts
+    assert (texts.count("nothing"), texts.count("not evaluated")) == (1, 1)
+
+
+def test_a_state_that_began_with_the_first_run_may_have_begun_earlier() -> None:
+    """After a restart nobody knows for how long the check had been failing."""
+    first = Reading(page_of(scene_of(a_check("shop"), ResultStatus.ERROR))).texts
+    later = Reading(page_of(scene_of(a_check("shop"), ResultStatus.OK, ResultStatus.ERROR))).texts
+    assert [first[first.index("failing") + 1].split()[0], later[later.index("failing") + 1].split()[0]] == ["at", "for"]
 
 
 def test_queries_select_the_check_whatever_its_name() -> None:
@@ -202,3 +239,4 @@ def test_the_configuration_of_the_check_keeps_its_lines() -> None:
 def test_clock_times_have_the_day_unless_it_is_today(before_seconds: float, text: str) -> None:
     """The time zone is always shown."""
     assert clock_text(NOW_SECONDS - before_seconds, NOW_SECONDS) == text
+    assert clock_text(NOW_SECONDS, NOW_SECONDS, has_seconds=True) == "03:33:20 UTC"

@@ -153,7 +153,7 @@ def test_the_sparkline_has_a_bar_for_each_run() -> None:
     check, scene = a_check("shop"), Scene()
     durations = ((ResultStatus.OK, 0.1), (ResultStatus.OK, 0.0), (ResultStatus.ERROR, 0.2))
     scene.add(check, *(a_result(check, status, duration_seconds=seconds) for status, seconds in durations))
-    assert sparkline(scene.history.runs("shop")) == Sparkline(
+    assert sparkline(scene.history.runs("shop").recent) == Sparkline(
         summary="Last 3 runs: 1 failing, 2 ok; longest 200 ms",
         bars=(("ok", "M108 22v-11h3v11zM112 22v-3h3v3z"), ("failing", "M116 22v-22h3v22z")),
     )

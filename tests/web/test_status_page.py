@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,11 +103,19 @@ def test_a_failure_shows_its_reason_detail_and_start() -> None:
     """The row of a failing check says why it fails, for how long, and since when, in UTC."""
     check, scene = a_check("down"), Scene()
     began = NOW_SECONDS - 720
-    scene.add(check, a_result(check, ResultStatus.ERROR, detail="status 503", started_timestamp_seconds=began))
+    failure = a_result(check, ResultStatus.ERROR, detail="status 503", started_timestamp_seconds=began)
+    scene.add(check, a_result(check), failure)
     reading = show(scene)
     texts = reading.texts[reading.texts.index("Recent runs") + 1 :]
-    assert texts[:7] == ["failing", "for 12 min, since", "03:21 UTC", "down", "http", "status", "status 503"]
+    assert texts[:8] == ["failing", "for 12 min,", "since", "03:21 UTC", "down", "http", "status", "status 503"]
     assert "2033-05-18T03:21:20Z" in reading.values("time", "datetime")
+
+
+def test_a_state_in_maintenance_is_named_with_its_duration() -> None:
+    """What has lasted is the failure, and not the maintenance."""
+    check, scene = a_check("down", maintenance=MAINTENANCE), Scene()
+    scene.add(check, a_result(check), a_result(check, ResultStatus.ERROR, started_timestamp_seconds=NOW_SECONDS - 720))
+    assert "failing for 12 min," in show(scene).texts
 
 
 @pytest.mark.parametrize(
@@ -210,6 +219,16 @@ def test_checks_can_be_sorted(sort: Sort, names: list[str]) -> None:
     assert check_links(show(four_states(), StatusView(sort=sort))) == [f"/checks/{name}" for name in names]
 
 
+def test_numbers_in_names_are_sorted_by_their_value() -> None:
+    """A reader looks for `shop-9` before `shop-10`; the same holds for groups."""
+    scene = Scene()
+    for name in ("shop-10", "Shop-9", "shop-009b", "shop", "10"):
+        scene.add(a_check(name, labels={"team": name}))
+    links = ["/checks/10", "/checks/shop", "/checks/Shop-9", "/checks/shop-009b", "/checks/shop-10"]
+    assert check_links(show(scene, StatusView(sort=Sort.NAME))) == links
+    assert check_links(show(scene, StatusView(group="team"))) == links
+
+
 def test_sorted_by_since_the_newest_state_comes_first() -> None:
     """The latest change comes before checks that have failed for days."""
     scene = Scene()
@@ -262,12 +281,24 @@ def test_causes_are_summed_up_and_lead_to_their_checks() -> None:
     assert "Causes" not in limited.texts
 
 
+def test_a_certificate_that_is_rejected_is_another_cause_than_one_that_expires_soon() -> None:
+    """What was expected belongs to the cause, unless it could not be evaluated."""
+    days_left = Subject(name="days", kind=ValueKind.NUMBER, description="Days", reason=Reason.CERTIFICATE)
+    scene, soon, bad = Scene(), a_check("soon"), a_check("bad")
+    scene.add(soon, failing(soon, days_left, Reason.CERTIFICATE, "13"))
+    rejected = failing(bad, days_left, Reason.CERTIFICATE, "")
+    unknown = tuple([replace(outcome, evaluated=False) for outcome in rejected.expectations])
+    scene.add(bad, replace(rejected, expectations=unknown))
+    runs = [run for check in (soon, bad) for run in scene.history.runs(check.name).recent]
+    assert [cause_of(run) for run in runs] == ["certificate days expected", "certificate"]
+
+
 def test_a_cause_is_short_and_a_good_run_has_none() -> None:
     """A long expectation is cut, so that its link works."""
     scene, check = Scene(), a_check("shop")
     subject = Subject(name="x" * 300, kind=ValueKind.TEXT, description="Long")
     scene.add(check, failing(check, subject, Reason.EXPECTATION, ""), a_result(check))
-    runs = scene.history.runs("shop")
+    runs = scene.history.runs("shop").recent
     assert [cause_of(run) for run in runs] == [f"expectation {'x' * 68}", ""]
 
 
@@ -325,6 +356,15 @@ def test_without_a_configured_interval_the_usual_one_counts() -> None:
     assert ["stale" in each for each in texts] == [False, True]
 
 
+def test_the_page_says_when_nothing_runs_any_more() -> None:
+    """Old states do not mean that the targets are well; a check that runs seldom does not hide it."""
+    scene, often, seldom = Scene(), a_check("often"), a_check("seldom", min_interval_seconds=86400.0)
+    scene.add(often, a_result(often))
+    scene.add(seldom, a_result(seldom))
+    texts = [show(scene, frame=a_frame(now_seconds=time.time() + age)).texts for age in (170, 600)]
+    assert ["No check has run for 10 min." in each for each in texts] == [False, True]
+
+
 def test_the_page_says_when_checks_ran_last_and_why_a_configuration_was_rejected() -> None:
     """The first problem of a rejected configuration is at the top, with the number of others."""
     scene, check = Scene(), a_check("shop")
@@ -360,6 +400,33 @@ def test_many_checks_are_a_small_page_of_the_bad_ones() -> None:
     }  # fmt: skip
     assert len(check_links(show(scene, StatusView(page=3)))) == 86
     assert check_links(show(scene, StatusView(page=99))) == check_links(show(scene, StatusView(page=3)))
+
+
+def test_every_group_shows_its_first_rows() -> None:
+    """Many failures in one group leave room for those of the others."""
+    scene = Scene()
+    for index in range(600):
+        check = a_check(f"shop-{index}", labels={"team": f"team-{index % 20}" if index < 200 else "big"})
+        scene.add(check, a_result(check, ResultStatus.ERROR))
+    page = page_of(scene, StatusView(group="team"))
+    rows = [len(re.findall('<tr class="failing', group)) for group in page.split('<details class="group"')[1:]]
+    assert (len(rows), min(rows), sum(rows)) == (21, 4, 100)
+
+
+def test_long_targets_and_details_are_cut_in_the_list() -> None:
+    """A hundred of them would be a large page; the page of the check has all of them."""
+    scene, check = Scene(), a_check("shop", target="http://shop.example/" + "t" * 900)
+    scene.add(check, a_result(check, ResultStatus.ERROR, detail="d" * 900))
+    page = page_of(scene)
+    assert {f"{'d' * 299}…", f"http://shop.example/{'t' * 279}…"} <= set(Reading(page).texts)
+
+
+def test_the_icon_says_whether_a_check_is_failing() -> None:
+    """It is what is seen of a page in the background."""
+    scene, check = Scene(), a_check("shop")
+    scene.add(check, a_result(check))
+    icons = [re.findall(r"/static/(icon.*?)\"", page_of(each)) for each in (scene, four_states())]
+    assert icons == [["icon.svg"], ["icon-failing.svg"]]
 
 
 def test_a_folded_group_leads_to_its_checks() -> None:

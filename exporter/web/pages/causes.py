@@ -28,17 +28,23 @@ class CauseSum(NamedTuple):
 def cause_of(run: Run) -> str:
     """Return why a run failed, in words that it shares with runs of other checks; empty when it did not fail.
 
-    It is the observed status or response code, such as `status 503`, the expectation that was missed, or the reason.
+    It is the reason, with the observed status or response code, such as `status 503`, or with the missed expectation.
     """
     if run.reason is None:
         return ""
-    if run.reason in _OBSERVED or run.reason is Reason.EXPECTATION:
-        for outcome in run.expectations:
-            expectation = outcome.expectation
-            if not outcome.ok and expectation.subject.reason is run.reason:
-                observed = outcome.observed if run.reason in _OBSERVED and outcome.observed else expectation.label
-                return f"{run.reason} {observed}"[:_MOST_CHARACTERS]
+    for outcome in run.expectations:
+        expectation = outcome.expectation
+        if outcome.evaluated and not outcome.ok and expectation.subject.reason is run.reason:
+            observed = outcome.observed if run.reason in _OBSERVED else ""
+            return f"{run.reason} {observed or expectation.label}"[:_MOST_CHARACTERS]
     return run.reason.value
+
+
+def alike(run: Run, others: Iterable[Run]) -> CauseSum | None:
+    """Return the cause of a run that failed, and how many others have the same; None when there are none."""
+    cause = cause_of(run)
+    count = sum(cause_of(other) == cause for other in others) if cause else 0
+    return CauseSum(cause, count) if count else None
 
 
 def sum_up(runs: Iterable[Run]) -> list[CauseSum]:

@@ -1,7 +1,8 @@
-"""The chart of response times over the kept runs: one bar per run, with its value in words."""
+"""The chart of response times over the recent runs: one bar per run, with its value in words."""
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.quantities import seconds_text
@@ -49,12 +50,14 @@ class Chart(NamedTuple):
     Attributes:
         bars: One per run, oldest first.
         longest_seconds: The duration at the upper edge.
+        median_seconds: The duration that as many runs exceeded as not.
         width: The width of the drawing.
         height: Its height.
     """
 
     bars: Sequence[ChartBar]
     longest_seconds: float
+    median_seconds: float
     width: int
     height: int = _HEIGHT
 
@@ -66,13 +69,14 @@ def chart_of(runs: Sequence[Run], now_seconds: float) -> Chart | None:
     longest = max(run.duration_seconds for run in runs) or 1.0
     slots = max(_LEAST_SLOTS, len(runs))
     bars = [_bar(place, run, longest, now_seconds) for place, run in enumerate(runs, slots - len(runs))]
-    return Chart(bars, longest, slots * _SLOT)
+    return Chart(bars, longest, median(run.duration_seconds for run in runs), slots * _SLOT)
 
 
 def _bar(place: int, run: Run, longest: float, now_seconds: float) -> ChartBar:
     state, reason = state_of(run), "" if run.reason is None else run.reason.value
     height = max(_LOWEST, _HEIGHT * run.duration_seconds / longest)
-    text = f"{clock_text(run.recorded_timestamp_seconds, now_seconds)}: {seconds_text(run.duration_seconds)}, "
+    clock = clock_text(run.recorded_timestamp_seconds, now_seconds, has_seconds=True)
+    text = f"{clock}: {seconds_text(run.duration_seconds)}, "
     text += f"{state.label}: {reason}" if reason else state.label
     return ChartBar(
         state=state,

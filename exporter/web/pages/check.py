@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from exporter.masking import Mask
     from exporter.model import AlertTerms, Check, ResultStatus
-    from exporter.scrape.runs import Run
+    from exporter.scrape.runs import RecordedRuns
     from exporter.scrape.states import StateChange
+    from exporter.web.pages.causes import CauseSum
     from exporter.web.pages.frame import Frame
 
 _NEWEST_CHANGES = 10
@@ -40,10 +41,11 @@ class ChangeRow(NamedTuple):
 
 def check_page(
     check: Check,
-    runs: Sequence[Run],
+    runs: RecordedRuns,
     changes: Sequence[StateChange],
     frame: Frame,
     *,
+    alike: CauseSum | None = None,
     config_text: str = "",
     mask: Mask = unmasked,
     is_enabled: bool = True,
@@ -52,14 +54,15 @@ def check_page(
 
     Args:
         check: The check.
-        runs: Its recent runs, oldest first.
+        runs: Its recorded runs.
         changes: The last changes of its state, newest first.
         frame: What every page shows.
+        alike: The cause of its failure, and how many other checks have it; None when no other has.
         config_text: Its configuration as YAML, without secrets.
         mask: Masks secrets in what was observed, measured and logged.
         is_enabled: Whether it runs.
     """
-    latest = runs[-1] if runs else None
+    latest = runs.recent[-1] if runs.recent else None
     measured = () if latest is None else latest.measurements
     measurements = list({(entry.spec.name, entry.labels): entry for entry in measured}.values())
     state = state_of_check(check, latest, frame.now_seconds) if is_enabled else State.DISABLED
@@ -70,19 +73,23 @@ def check_page(
         title=check.name if state.is_good else f"{state.label}: {check.name}",
         check=check,
         state=state,
-        since_timestamp_seconds=changes[0].timestamp_seconds if changes and latest else None,
+        is_failing=state is State.FAILING,
+        since=changes[0] if changes and latest else None,
         is_enabled=is_enabled,
-        is_stale=is_stale(check, runs, frame.now_seconds),
+        is_stale=is_stale(check, runs.recent, frame.now_seconds),
         latest=latest,
+        alike=alike,
+        alike_path=StatusView(cause=alike.text).path() if alike else "",
         terms=_terms(check, state),
         labels=[(name, value, StatusView().label_path(name, value)) for name, value in check.labels.items()],
         path=check_path(check.name),
         probe_path=f"/probe?{urlencode({'check': check.name}, errors='replace')}",
-        chart=chart_of(runs, frame.now_seconds),
+        chart=chart_of(runs.recent, frame.now_seconds),
         phases=waterfall(measurements),
         certificates=[] if latest is None else certificate_rows(latest.certificates, frame.now_seconds),
         measurements=measurements,
-        earlier=runs[-2::-1],
+        earlier=runs.recent[-2::-1],
+        earlier_failures=runs.earlier_failures[::-1],
         newest_changes=rows[:_NEWEST_CHANGES],
         older_changes=rows[_NEWEST_CHANGES:],
         queries=queries_about(check),

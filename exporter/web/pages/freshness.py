@@ -34,8 +34,13 @@ def is_stale(check: Check, runs: Sequence[Run], now_seconds: float) -> bool:
     return bool(runs) and now_seconds - runs[-1].recorded_timestamp_seconds > _INTERVALS * _interval(check, runs)
 
 
+def configured_interval(check: Check) -> float:
+    """Return the seconds between two runs that the configuration asks for; 0 when it leaves that to Prometheus."""
+    return max(check.interval_seconds, check.min_interval_seconds)
+
+
 def _interval(check: Check, runs: Sequence[Run]) -> float:
-    configured = max(check.interval_seconds, check.min_interval_seconds)
+    configured = configured_interval(check)
     if configured > 0:
         return configured
     times = [run.recorded_timestamp_seconds for run in runs[-_RUNS:]]

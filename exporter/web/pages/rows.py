@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.web.pages.causes import cause_of
+from exporter.web.pages.freshness import configured_interval
 from exporter.web.pages.view import CHECK_TYPE, Sort
 from exporter.web.pages.words import State, state_of_check
 
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
     from exporter.model import Check
     from exporter.scrape.history import History
     from exporter.scrape.runs import Run
+    from exporter.scrape.states import StateChange
     from exporter.web.pages.view import StatusView, Term
 
+_NUMBER = re.compile("0*([0-9]+)")
 _PLACES = {state: place for place, state in enumerate(State)}
 
 
@@ -77,23 +81,49 @@ def _searched_text(row: Row) -> str:
     return "\n".join(texts).lower()
 
 
-def in_order(rows: Iterable[Row], sort: Sort, since: Callable[[Row], float | None]) -> list[Row]:
+def in_order(rows: Iterable[Row], sort: Sort, since: Callable[[Row], StateChange | None]) -> list[Row]:
     """Return the rows sorted; equal ones stay in the order of the configuration.
 
     Args:
         rows: The rows.
         sort: By state, worst first; by name or type; by duration, longest first; or by the time since when the check
             has been in its state, newest first.
-        since: Returns this time as a Unix time; None when it is not known.
+        since: Returns the change to the state of a check; None when it is not known.
     """
+
+    def began(row: Row) -> float:
+        change = since(row)
+        return 0.0 if change is None else change.timestamp_seconds
+
     keys: dict[Sort, Callable[[Row], object]] = {
         Sort.STATE: lambda row: _PLACES[row.state],
-        Sort.NAME: lambda row: row.check.name.casefold(),
+        Sort.NAME: lambda row: name_order(row.check.name),
         Sort.TYPE: lambda row: row.check.check_type,
         Sort.DURATION: lambda row: math.inf if row.latest is None else -row.latest.duration_seconds,
-        Sort.SINCE: lambda row: -(since(row) or 0.0),
+        Sort.SINCE: lambda row: -began(row),
     }
     return sorted(rows, key=keys[sort])  # type: ignore[arg-type] # the values of one key can be compared
+
+
+def name_order(name: str) -> list[tuple[int, str]]:
+    """Return what names are sorted by: numbers in them by their value, so that `shop-9` is before `shop-10`."""
+    parts = _NUMBER.split(name.casefold())
+    return [(len(part), part) if place % 2 else (0, part) for place, part in enumerate(parts)]
+
+
+def newest_of(rows: Iterable[Row]) -> Row | None:
+    """Return the row of the check that ran last, of those that run most often; None when none has run."""
+    ran = [row for row in rows if row.latest is not None]
+    least = min(map(_configured_interval, ran), default=0.0)
+    return max((row for row in ran if _configured_interval(row) == least), key=_recorded, default=None)
+
+
+def _configured_interval(row: Row) -> float:
+    return configured_interval(row.check)
+
+
+def _recorded(row: Row) -> float:
+    return 0.0 if row.latest is None else row.latest.recorded_timestamp_seconds
 
 
 def grouping_value(check: Check, grouping: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.web.pages.rows import grouping_value
+from exporter.web.pages.rows import grouping_value, name_order
 from exporter.web.pages.view import CHECK_TYPE, Sort
 from exporter.web.pages.words import State
 
@@ -92,11 +92,12 @@ def _grouped(rows: Sequence[Row], view: StatusView) -> Listing:
     page, pages = _page(len(counted), PAGE_GROUPS, view)
     part = counted[(page - 1) * PAGE_GROUPS : page * PAGE_GROUPS]
     room, sections = PAGE_ROWS, []
-    for counts, title in part:
+    for place, (counts, title) in enumerate(part):
         inner = _view_of_group(view, title)
-        shown, folded = _without_folded(groups[title], inner, most_alike=min(room, _MANY_ROWS // len(part)))
-        if len(shown) > room:
-            shown, folded = shown[:room], tuple(_fold(count, inner) for count in counts)
+        shown, folded = _without_folded(groups[title], inner, most_alike=_MANY_ROWS // len(part))
+        most = room // (len(part) - place)  # what a group leaves is for those after it
+        if len(shown) > most:
+            shown, folded = shown[:most], tuple(_fold(count, inner) for count in counts)
         room -= len(shown)
         is_bad = any(count.state in (State.FAILING, State.DEGRADED) for count in counts)
         sections.append(Section(title, counts, shown, folded, is_open=is_bad or len(part) == 1))
@@ -136,7 +137,7 @@ def _weight(group: tuple[tuple[Count, ...], str]) -> tuple[object, ...]:
     """Return what groups are sorted by: most failing first, then most degraded, then by name, the nameless last."""
     counts, title = group
     by_state = {count.state: count.checks for count in counts}
-    return -by_state.get(State.FAILING, 0), -by_state.get(State.DEGRADED, 0), not title, title.casefold()
+    return -by_state.get(State.FAILING, 0), -by_state.get(State.DEGRADED, 0), not title, name_order(title)
 
 
 def _page(entries: int, per_page: int, view: StatusView) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from exporter.web.pages.causes import sum_up
 from exporter.web.pages.freshness import is_stale
 from exporter.web.pages.markup import render
 from exporter.web.pages.probes import probe_rows
-from exporter.web.pages.rows import in_order, limited, rows_of
+from exporter.web.pages.rows import in_order, limited, newest_of, rows_of
 from exporter.web.pages.sections import divide
 from exporter.web.pages.sparkline import Sparkline, sparkline
 from exporter.web.pages.view import CHECK_TYPE, MAX_FIND_CHARACTERS, Sort
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.scrape.history import History
     from exporter.scrape.probe_history import Probed
     from exporter.scrape.runs import Run
-    from exporter.scrape.states import StateLog
+    from exporter.scrape.states import StateChange, StateLog
     from exporter.web.pages.frame import Frame
     from exporter.web.pages.rows import Row
     from exporter.web.pages.sections import Section
@@ -34,6 +34,8 @@ _SELDOM = (State.MAINTENANCE, State.NOT_RUN, State.DISABLED)
 
 _BAD = (State.FAILING, State.DEGRADED)
 _MOST_GROUPINGS = 8
+_MOST_LIST_CHARACTERS = 300
+"""Most characters of a target, and of the detail of a failure: the page of the check has all of them."""
 
 
 class Choice(NamedTuple):
@@ -54,7 +56,7 @@ class ShownRow(NamedTuple):
     latest: Run | None
     path: str
     picture: Sparkline | None
-    since_timestamp_seconds: float | None
+    since: StateChange | None
     is_stale: bool
 
 
@@ -89,9 +91,8 @@ def status_page(
         probes: The recent probes of modules, in the order of the page; None without modules.
     """
 
-    def since(row: Row) -> float | None:
-        change = states.latest(row.check.name)
-        return None if change is None or row.latest is None else change.timestamp_seconds
+    def since(row: Row) -> StateChange | None:
+        return None if row.latest is None else states.latest(row.check.name)
 
     every = rows_of(checks, disabled, history, frame.now_seconds)
     found = limited(every, view)
@@ -100,7 +101,7 @@ def status_page(
     listing = divide(in_order(wanted, view.sort, since), view)
 
     def shown(row: Row) -> ShownRow:
-        runs = history.runs(row.check.name)
+        runs = history.runs(row.check.name).recent
         stale = is_stale(row.check, runs, frame.now_seconds)
         return ShownRow(*row, check_path(row.check.name), sparkline(runs), since(row), stale)
 
@@ -108,6 +109,7 @@ def status_page(
         "status.html",
         frame,
         title=_title(counts) if every or probes is None else "Probes",
+        is_failing=counts[State.FAILING] > 0,
         view=view,
         tabs=_tabs(counts, len(found), view),
         causes=sum_up(row.latest for row in wanted if row.latest and row.state in _BAD),
@@ -120,9 +122,20 @@ def status_page(
         sorts=[Choice(sort.value, sort.value, view.path(sort=sort), view.sort is sort) for sort in Sort],
         last_scrape_seconds=last_scrape_seconds,
         any_runs=any(row.latest for row in every),
+        idle_seconds=_idle_seconds(every, history, frame.now_seconds),
+        most_list_characters=_MOST_LIST_CHARACTERS,
         max_find_characters=MAX_FIND_CHARACTERS,
         probes=None if probes is None else probe_rows(probes),
     )
+
+
+def _idle_seconds(rows: Sequence[Row], history: History, now_seconds: float) -> float:
+    """Return for how long no check has run, if that is longer than usual; 0 if not."""
+    newest = newest_of(rows)
+    if newest is None or newest.latest is None:
+        return 0.0
+    is_late = is_stale(newest.check, history.runs(newest.check.name).recent, now_seconds)
+    return now_seconds - newest.latest.recorded_timestamp_seconds if is_late else 0.0
 
 
 def _title(counts: Counter[State]) -> str:

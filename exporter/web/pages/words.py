@@ -74,9 +74,10 @@ def day_text(timestamp_seconds: float) -> str:
     return f"{moment.day} {moment:%b %Y}"
 
 
-def clock_text(timestamp_seconds: float, now_seconds: float) -> str:
-    """Format a point in time as a clock shows it, in UTC, with the day unless that is today."""
+def clock_text(timestamp_seconds: float, now_seconds: float, *, has_seconds: bool = False) -> str:
+    """Format a point in time as a clock with or without seconds shows it, in UTC, with the day unless that is today."""
     moment, now = (datetime.fromtimestamp(seconds, UTC) for seconds in (timestamp_seconds, now_seconds))
+    clock = f"{moment:%H:%M:%S} UTC" if has_seconds else f"{moment:%H:%M} UTC"
     if moment.date() == now.date():
-        return f"{moment:%H:%M} UTC"
-    return f"{moment.day} {moment:%b %H:%M} UTC" if moment.year == now.year else f"{moment:%Y-%m-%d %H:%M} UTC"
+        return clock
+    return f"{moment.day} {moment:%b} {clock}" if moment.year == now.year else f"{moment:%Y-%m-%d} {clock}"
