@@ -19,7 +19,7 @@ class Links:
 
     Attributes:
         exporter_url: URL of the exporter's pages; when the series has none, or is missing, the address that Prometheus
-            scrapes.
+            scrapes, for which `{instance}` stands in the series.
         route_prefix: The path before them at the address that Prometheus scrapes, if that is where they are looked for.
         grafana_url: URL of Grafana with the dashboards.
         runbook_url: URL of the page that has a heading for each alert.
@@ -35,8 +35,9 @@ class Links:
         path = check_path(check.name)
         if self.exporter_url:
             return literal(self.exporter_url.rstrip("/")) + path
-        scraped = f'{{{{ $url := printf "http://%s{self.route_prefix}" $labels.instance }}}}'
-        return scraped + _looked_up("{{ with .Labels.exporter_url }}{{ $url = . }}{{ end }}") + "{{ $url }}" + path
+        scraped = f'{{{{ $url := "http://{{instance}}{self.route_prefix}" }}}}'
+        looked_up = _looked_up("{{ with .Labels.exporter_url }}{{ $url = . }}{{ end }}")
+        return scraped + looked_up + '{{ reReplaceAll "{instance}" $labels.instance $url }}' + path
 
     def to_dashboard(self, name: str) -> str:
         """Return a template of the address of a dashboard."""

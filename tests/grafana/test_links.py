@@ -74,19 +74,24 @@ def firing(prometheus: Prometheus) -> dict[str, dict[str, str]]:
     return {one["labels"]["alertname"]: one["annotations"] for one in found if one["annotations"]["runbook_url"]}
 
 
-@pytest.fixture(scope="module", params=["instance", "external"])
+@pytest.fixture(scope="module", params=["", "http://{address}", "http://{{instance}}/nyxmon"])
 def all_firing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firing]:
-    """Every alert fires, with links either to the scraped address or to a configured one."""
+    """Every alert fires, with links to the scraped address, to another one, or to a path at the scraped one."""
     place = tmp_path_factory.mktemp("links")
     (place / "prometheus").mkdir()
     checks = {"checks": [{"name": ODD, "type": "tcp", "target": "127.0.0.1:1", "labels": {"group": "a b"}}]}
     with ExitStack() as servers:
-        exporter = servers.enter_context(run_exporter(place / "exporter", yaml.safe_dump(checks)))
-        external = {"exporter_url": f"http://{exporter.address}"} if request.param == "external" else {}
-        instance = "nowhere.invalid:1" if request.param == "external" else exporter.address
+        prefix = "/nyxmon" if request.param.endswith("/nyxmon") else ""
+        flags = [f"--web.route-prefix={prefix}"] if prefix else []
+        exporter = servers.enter_context(
+            run_exporter(place / "exporter", yaml.safe_dump(checks), *flags, route_prefix=prefix)
+        )
+        external = {"exporter_url": request.param.format(address=exporter.address)} if request.param else {}
+        instance = "nowhere.invalid:1" if "{address}" in request.param else exporter.address
         (place / "prometheus" / "rules.yml").write_text(yaml.safe_dump(always_firing(LINKS | external)), "utf-8")
         job = {
             "job_name": "nyxmon",
+            "metrics_path": f"{prefix}/metrics",
             "static_configs": [{"targets": [exporter.address], "labels": {"instance": instance}}],
         }
         config = {
@@ -101,7 +106,7 @@ def all_firing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 def test_every_link_of_every_alert_leads_somewhere(all_firing: Firing) -> None:
-    """The check's page answers 200 and is about the check; the dashboard, its variables and the heading exist."""
+    """The exporter's page answers 200 and names the check; the dashboard, its variables and the heading exist."""
     headings = re.findall(r"^### (\w+)$", (GRAFANA / "README.md").read_text("utf-8"), re.MULTILINE)
     anchors = {heading.lower() for heading in headings}
     boards = dashboards()
@@ -119,7 +124,7 @@ def test_every_link_of_every_alert_leads_somewhere(all_firing: Firing) -> None:
         if "check_url" in texts:
             page = urlsplit(texts["check_url"])
             assert page.netloc == all_firing.exporter.address
-            status, body = http_get(all_firing.exporter.port, page.path)
+            status, body = http_get(all_firing.exporter.port, f"{page.path}?{page.query}")
             assert (status, "a b/c+" in body) == (200, True)
 
 
