@@ -36,6 +36,11 @@ def selected(metric: str, *matchers: str) -> str:
     return f"{metric}{{{','.join((CHECKS, *matchers))}}}"
 
 
+def own(metric: str) -> str:
+    """Return a selector for the series of a metric about the selected exporters themselves."""
+    return f"{metric}{{{EXPORTERS}}}"
+
+
 def highest(metric: str, by: str = "check") -> str:
     """Return the highest value that any exporter sees."""
     return f"max by ({by}) ({selected(metric)})"

@@ -40,6 +40,7 @@ NONE_IS_FAIR: Steps = ((None, GOOD), (1, FAIR))
 NONE_IS_PLAIN: Steps = ((None, "text"), (1, "blue"))
 NONE_IS_BAD: Steps = ((None, BAD), (1, GOOD))
 DAYS_LEFT: Steps = ((None, BAD), (7, FAIR), (21, GOOD))
+DAYS_REGISTERED: Steps = ((None, BAD), (7, FAIR), (30, GOOD))
 HTTP_STATUS: Steps = ((None, BAD), (200, GOOD), (300, "blue"), (400, FAIR), (500, BAD))
 IP_VERSION: Steps = ((None, BAD), (4, "blue"), (6, "purple"))
 BUDGET_LEFT: Steps = ((None, BAD), (0.0001, FAIR), (0.25, GOOD))
@@ -67,6 +68,9 @@ LEAP: Words = (
     ("2", "second left out today", "blue"),
     ("3", "clock not synchronised", BAD),
 )
+REGISTERED: Words = (("1", "registered", GOOD), ("0", "not registered", BAD))
+LIMITED: Words = (("0", "not reached", GOOD), ("1", "reached", FAIR))
+HAS: Words = (("1", "set", "blue"),)
 ACCEPTED: Words = (("1", "accepted", GOOD), ("0", "not accepted", BAD))
 AGREED_ON: Words = (("1", "agreed on", "blue"),)
 RCODES: Words = (

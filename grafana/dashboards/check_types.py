@@ -1,4 +1,4 @@
-"""Rows of the check dashboard for single check types: dialogues, values, ping, time, mail, gRPC, WebSocket and SSH."""
+"""Rows of the check dashboard for single check types, such as dialogues, values, ping, time, mail, gRPC and domains."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from grafana import scales
 from grafana.board import Row
+from grafana.dashboards.check_domain import domain
 from grafana.dashboards.check_expectations import values
 from grafana.dashboards.check_steps import steps
 from grafana.panels import Look, Query, curves, now, numbers, states
@@ -31,6 +32,7 @@ def type_rows() -> list[Row]:
         Row("Mailbox", _mailbox(), collapsed=True),
         Row("Sending mail", _sending(), collapsed=True),
         Row("gRPC, WebSocket and SSH", [*_grpc(), *_websocket(), *_ssh()], collapsed=True),
+        Row("Domain", domain(), collapsed=True),
     ]
 
 

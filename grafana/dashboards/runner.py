@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from grafana import scales
 from grafana.board import Board, Row
+from grafana.dashboards.runner_durations import truth
 from grafana.panels import Look, Query, curves, heat, now, numbers
-from grafana.queries import EXPORTERS, at_quantile, growth, once, per_batch
+from grafana.queries import EXPORTERS, at_quantile, growth, once, own, per_batch
 from grafana.variables import alerts, changes, of_exporters
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def board() -> Board:
         annotations=[alerts('alertname=~"Nyxmon.*"', 'check=""', 'job=~"$job|"'), *changes()],
         rows=[
             Row("", [*_exporters(), *_configuration(), *_batches()]),
-            Row("Truth of durations", _truth()),
+            Row("Truth of durations", truth()),
             Row("HTTP client", _http()),
             Row("Executors, cleanup, names", _executors()),
             Row("Results and process", [*_results(), *_process()]),
@@ -37,23 +38,19 @@ def board() -> Board:
     )
 
 
-def _own(metric: str) -> str:
-    return f"{metric}{{{EXPORTERS}}}"
-
-
 def _exporters() -> list[Builder[Panel]]:
     return [
         numbers(
             "Exporters",
             "Exporters whose last scrape succeeded.",
-            now(f"sum(max by (instance) ({_own('up')}))"),
+            now(f"sum(max by (instance) ({own('up')}))"),
             (4, 4),
             Look(steps=scales.NONE_IS_BAD),
         ),
         numbers(
             "Version",
             "Version of the exporter; several while an update is under way.",
-            now(f"group by (version) ({_own('nyxmon_exporter_build_info')})", "{{version}}"),
+            now(f"group by (version) ({own('nyxmon_exporter_build_info')})", "{{version}}"),
             (4, 4),
             Look(),
             named=True,
@@ -61,7 +58,7 @@ def _exporters() -> list[Builder[Panel]]:
         numbers(
             "Checks",
             "Checks in the configuration of all exporters.",
-            now(f"sum({once(_own('nyxmon_exporter_checks'))})"),
+            now(f"sum({once(own('nyxmon_exporter_checks'))})"),
             (4, 4),
             Look(),
         ),
@@ -69,25 +66,26 @@ def _exporters() -> list[Builder[Panel]]:
 
 
 def _configuration() -> list[Builder[Panel]]:
+    loaded = f'{{__name__=~"nyxmon_exporter_(web_)?config_last_reload_successful",{EXPORTERS}}}'
     return [
         numbers(
             "Configuration",
-            "Whether the configuration in force is what the file says, in all exporters.",
-            now(f"min({_own('nyxmon_exporter_config_last_reload_successful')})"),
+            "Whether the configuration in force is what the file says, that of the web server included.",
+            now(f"min({loaded})"),
             (4, 4),
             Look(words=scales.RELOADED),
         ),
         numbers(
             "Configuration loaded",
             "When the configuration in force was loaded; the exporter that did it first counts.",
-            now(f"min({_own('nyxmon_exporter_config_last_reload_success_timestamp_seconds')}) * 1000"),
+            now(f"min({own('nyxmon_exporter_config_last_reload_success_timestamp_seconds')}) * 1000"),
             (4, 4),
             Look(unit=scales.AGO),
         ),
         numbers(
             "Stuck checks",
             "Checks of which a run ignores its cancellation and still blocks further runs.",
-            now(f"sum({once(_own('nyxmon_check_stuck'))})"),
+            now(f"sum({once(own('nyxmon_check_stuck'))})"),
             (4, 4),
             Look(steps=scales.NONE_IS_GOOD),
         ),
@@ -105,7 +103,7 @@ def _batches() -> list[Builder[Panel]]:
             [
                 Query(mean, "{{instance}} mean"),
                 Query(at_quantile(0.95, duration, "instance"), "{{instance}} 95 %"),
-                Query(f"max by (instance) ({_own('scrape_duration_seconds')})", "{{instance}} scrape"),
+                Query(f"max by (instance) ({own('scrape_duration_seconds')})", "{{instance}} scrape"),
             ],
             (8, 8),
             _SECONDS,
@@ -120,49 +118,11 @@ def _batches() -> list[Builder[Panel]]:
             "Checks in a scrape",
             "Checks that were run for the latest scrape, and those of them that its deadline cut off.",
             [
-                Query(f"max by (instance) ({_own('nyxmon_batch_checks')})", "{{instance}}"),
-                Query(f"max by (instance) ({_own('nyxmon_batch_deadline_exceeded')})", "{{instance}} cut off"),
+                Query(f"max by (instance) ({own('nyxmon_batch_checks')})", "{{instance}}"),
+                Query(f"max by (instance) ({own('nyxmon_batch_deadline_exceeded')})", "{{instance}} cut off"),
             ],
             (8, 8),
             _COUNT,
-        ),
-    ]
-
-
-def _truth() -> list[Builder[Panel]]:
-    wait, lag = "nyxmon_batch_start_wait_seconds", _own("nyxmon_batch_loop_lag_seconds")
-    return [
-        curves(
-            "Start wait",
-            "How long checks were held back so that starting them all at once does not falsify durations.",
-            [
-                Query(at_quantile(0.5, wait, "instance"), "{{instance}} 50 %"),
-                Query(at_quantile(0.99, wait, "instance"), "{{instance}} 99 %"),
-            ],
-            (6, 7),
-            _SECONDS,
-        ),
-        curves(
-            "Loop lag",
-            "Longest time the event loop was late during the scrape, or lately if it ran nothing: by so much a duration"
-            " may be too long.",
-            [Query(f"max by (instance) (max_over_time({lag}[$__rate_interval]))", "{{instance}}")],
-            (6, 7),
-            _SECONDS,
-        ),
-        curves(
-            "Stream high water",
-            "Most results of a scrape that were waiting to be taken over. At the size of the stream, checks wait.",
-            [Query(f"max by (instance) ({_own('nyxmon_batch_stream_high_water')})", "{{instance}}")],
-            (6, 7),
-            _COUNT,
-        ),
-        curves(
-            "Joined scrapes",
-            "Scrapes in a second that were answered from a batch another scrape had started.",
-            [Query(growth("nyxmon_batch_joined_scrapes_total", "instance"), "{{instance}}")],
-            (6, 7),
-            Look(unit=scales.PER_SECOND),
         ),
     ]
 
@@ -231,10 +191,13 @@ def _executors() -> list[Builder[Panel]]:
             _COUNT,
         ),
         curves(
-            "Resolver threads",
-            "Threads in which the system is asked for names, for checks with resolver: system. At 32, further names"
-            " wait.",
-            [Query(f"max by (instance) ({_own('nyxmon_exporter_resolver_threads')})", "{{instance}}")],
+            "Threads",
+            "Threads in which the system is asked for names, for checks with resolver: system, and those in which"
+            " checks of blocking types run. At 32 of a kind, further ones wait.",
+            [
+                Query(f"max by (instance) ({own('nyxmon_exporter_resolver_threads')})", "{{instance}} names"),
+                Query(f"max by (instance) ({own('nyxmon_exporter_check_threads')})", "{{instance}} checks"),
+            ],
             (6, 7),
             _COUNT,
         ),
@@ -276,14 +239,14 @@ def _process() -> list[Builder[Panel]]:
         curves(
             "Memory",
             "Resident memory.",
-            [Query(f"max by (instance) ({_own('process_resident_memory_bytes')})", "{{instance}}")],
+            [Query(f"max by (instance) ({own('process_resident_memory_bytes')})", "{{instance}}")],
             (4, 7),
             Look(unit=scales.BYTES),
         ),
         curves(
             "File descriptors",
             "Share of the file descriptors allowed that are open.",
-            [Query(f"max by (instance) ({_own('process_open_fds')} / {_own('process_max_fds')})", "{{instance}}")],
+            [Query(f"max by (instance) ({own('process_open_fds')} / {own('process_max_fds')})", "{{instance}}")],
             (4, 7),
             Look(unit=scales.SHARE),
         ),

@@ -104,6 +104,10 @@ TOLD: dict[str, list[Labels]] = {
         alert("CheckDegraded", "warning", BERLIN, SHOP),
     ],
     "one check says nothing of another": [failing(BERLIN, SHOP), alert("CheckDegraded", "warning", BERLIN, MAIL)],
+    "everything failing says nothing of the exporter itself": [
+        alert("EverythingFailing", "critical", BERLIN),
+        alert("CheckThreadsBusy", "warning", BERLIN),
+    ],
     "what has no check is not of the same check": [
         alert("ConfigReloadFailed", "warning", BERLIN),
         failing(BERLIN, SHOP),

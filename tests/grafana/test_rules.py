@@ -13,6 +13,7 @@ from exporter import ExecutorRegistry
 from exporter.exposition import families as catalogue
 from exporter.generate.rules import OWN_ALERT_SERIES
 from exporter.net.dns.getaddrinfo import MAX_RESOLVER_THREADS
+from exporter.runner.check_threads import MAX_CHECK_THREADS
 from exporter.web.live_web_config import FAMILIES as WEB_CONFIG_FAMILIES
 from tests.grafana.shipped import ROOT, RULE_FILES, RULE_TEST_FILES, Alert, alerts, dashboards, read_yaml, rules
 from tests.servers.prometheus import promtool
@@ -121,10 +122,17 @@ def test_every_metric_in_the_rules_exists() -> None:
     assert recorded - used == set()
 
 
-def test_the_rule_has_the_number_of_resolver_threads() -> None:
-    """The rule contains the exporter's number of threads."""
-    (alert,) = (alert for alert in ALERTS if alert.name == "NyxmonResolverThreadsBusy")
-    assert alert.expression.strip() == f"{catalogue.RESOLVER_THREADS.name} >= {MAX_RESOLVER_THREADS}"
+@pytest.mark.parametrize(
+    ("name", "family", "most"),
+    [
+        ("NyxmonResolverThreadsBusy", catalogue.RESOLVER_THREADS, MAX_RESOLVER_THREADS),
+        ("NyxmonCheckThreadsBusy", catalogue.CHECK_THREADS, MAX_CHECK_THREADS),
+    ],
+)
+def test_rules_have_the_numbers_of_threads(name: str, family: catalogue.Family, most: int) -> None:
+    """The rules contain the exporter's numbers of threads."""
+    (alert,) = (alert for alert in ALERTS if alert.name == name)
+    assert alert.expression.strip() == f"{family.name} >= {most}"
 
 
 def test_the_readme_has_a_runbook_for_every_alert() -> None:
