@@ -144,9 +144,10 @@ def failures(by: str = "check, reason") -> str:
 
 
 def at_quantile(quantile: float, histogram: str, by: str) -> str:
-    """Return the quantile (0 to 1) of a histogram of the selected exporters."""
-    buckets = f"sum by (le, {by}) (rate({histogram}_bucket{{{EXPORTERS}}}[$__rate_interval]))"
-    return f"histogram_quantile({quantile}, {buckets})"
+    """Return the quantile (0 to 1) of a histogram of the selected exporters, whether it is stored as a native one."""
+    classic = f"sum by (le, {by}) (rate({own(f'{histogram}_bucket')}[$__rate_interval]))"
+    native = f"sum by ({by}) (rate({own(histogram)}[$__rate_interval]))"
+    return f"histogram_quantile({quantile}, {classic}) or histogram_quantile({quantile}, {native})"
 
 
 def once(of_exporters: str) -> str:
@@ -159,7 +160,13 @@ def growth(counter: str, by: str, function: str = "rate") -> str:
     return f"sum by ({by}) ({once(f'{function}({counter}{{{EXPORTERS}}}[$__rate_interval])')})"
 
 
+def histogram_growth(histogram: str, part: str, by: str) -> str:
+    """Return how much the `sum` or `count` of a histogram grows per second, whether it is stored as a native one."""
+    native = once(f"histogram_{part}(rate({own(histogram)}[$__rate_interval]))")
+    return f"({growth(f'{histogram}_{part}', by)} or sum by ({by}) ({native}))"
+
+
 def per_batch(counter: str, by: str = "instance") -> str:
     """Return how much a counter of the selected exporters grows per batch; `by` must include `instance`."""
-    batches = growth("nyxmon_batch_duration_seconds_count", "instance")
+    batches = histogram_growth("nyxmon_batch_duration_seconds", "count", "instance")
     return f"{growth(counter, by)} / on (instance) group_left () {batches}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
@@ -10,14 +11,19 @@ import pytest
 
 from exporter.exposition import families as catalogue
 from exporter.exposition.families import Kind
+from tests.grafana.reading import NAMES, defaults, fill, panels, read_dashboard
 from tests.protobuf import ACCEPT, families_of
 from tests.servers.exporter import Exporter, run_exporter
+from tests.servers.http import respond, run_http_server
 from tests.servers.prometheus import Prometheus, run_prometheus
 from tests.servers.tcp import say, serve
+from tests.waiting import at_last
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.servers.prometheus import Sample
 
 SCRAPE_CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
@@ -32,6 +38,7 @@ checks:
   - {{name: first, type: tcp, target: "{target}", phase_histograms: true}}
   - {{name: second, type: tcp, target: "{target}"}}
   - {{name: third, type: tcp, target: "{target}"}}
+  - {{name: home, type: http, target: "{home}", expect: [{{status: 2xx}}]}}
 """
 MODULES = "modules: {connect: {prober: tcp, timeout: 2s}}"
 PROTOBUF_TYPE = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
@@ -53,7 +60,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     flags = ("--metrics.native-histograms", f"--blackbox.config.file={modules}")
     with (
         serve(say(b"220 mail.test ESMTP\r\n")) as greeting,
-        run_exporter(directory / "exporter", CHECKS.format(target=greeting.target), *flags) as exporter,
+        run_http_server({"/": respond(200, b"welcome")}) as web,
+        run_exporter(directory / "exporter", CHECKS.format(target=greeting.target, home=web.url()), *flags) as exporter,
         run_prometheus(
             directory / "native",
             SCRAPE_CONFIG.format(address=exporter.address),
@@ -133,6 +141,40 @@ def test_a_check_has_thirteen_series_fewer(stack: Stack) -> None:
     phases = len({labels.get("phase") for labels in series_of(stack.native, "nyxmon_check_phase_duration_seconds")})
     saved = [before - after for before, after in zip(numbers["classic"], numbers["native"], strict=True)]
     assert (saved, phases) == ([13 * (1 + 3), 13], 3)
+
+
+def test_dashboards_need_no_classic_histograms(stack: Stack) -> None:
+    """Queries about histograms return the same series from either Prometheus; heat maps alone need the buckets."""
+    boards = {name: read_dashboard(name) for name in NAMES}
+    found = {
+        fill(target["expr"], defaults(board)): panel["type"]
+        for board in boards.values()
+        for panel in panels(board)
+        for target in panel.get("targets", ())
+        if re.search(r"nyxmon_\w+_seconds_(bucket|count|sum)", target["expr"])
+    }
+    queries = [query for query, kind in found.items() if kind != "heatmap"]
+    assert len(queries) == len(found) - 2
+    scraped(stack.native)
+    scraped(stack.classic)
+    for query in queries:
+        expected = labels_of(stack.classic.wait_for(query))
+        at_last(partial(lambda query: labels_of(stack.native.query(query)), query), expected)
+
+
+def labels_of(samples: list[Sample]) -> list[str]:
+    """The labels of each sample, sorted."""
+    return sorted(str(sample.labels) for sample in samples)
+
+
+def test_an_http_check_with_one_expectation_has_35_series_instead_of_48(stack: Stack) -> None:
+    """In protobuf, each histogram is one series; in text, it is 14."""
+    url = f"http://{stack.exporter.address}/metrics?check=home"
+    text = httpx.get(url, trust_env=False).text
+    page = httpx.get(url, headers={"Accept": ACCEPT}, trust_env=False).content
+    metrics = [metric for family in families_of(page).values() for metric in family.metric]
+    of_check = [metric for metric in metrics if any(pair.value == "home" for pair in metric.label)]
+    assert (len(of_check), len(re.findall(r'^\w+\{.*check="home"', text, re.MULTILINE))) == (35, 48)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,8 @@ def _durations() -> list[Builder[Panel]]:
         ),
         heat(
             "Durations",
-            "How many runs took how long. Only scrapes of /metrics bring the histogram; discovered targets have none.",
+            "How many runs took how long. Only scrapes of /metrics bring the histogram; discovered targets have none."
+            " Native histograms alone are not enough for this panel.",
             f"sum by (le) (increase({buckets}[$__rate_interval]))",
             (8, 9),
         ),

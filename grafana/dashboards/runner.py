@@ -8,7 +8,7 @@ from grafana import scales
 from grafana.board import Board, Row
 from grafana.dashboards.runner_durations import truth
 from grafana.panels import Look, Query, curves, heat, now, numbers
-from grafana.queries import EXPORTERS, at_quantile, growth, once, own, per_batch
+from grafana.queries import EXPORTERS, at_quantile, growth, histogram_growth, once, own, per_batch
 from grafana.variables import alerts, changes, of_exporters
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _configuration() -> list[Builder[Panel]]:
 
 def _batches() -> list[Builder[Panel]]:
     duration = "nyxmon_batch_duration_seconds"
-    mean = f"{growth(f'{duration}_sum', 'instance')} / {growth(f'{duration}_count', 'instance')}"
+    mean = " / ".join(histogram_growth(duration, part, "instance") for part in ("sum", "count"))
     return [
         curves(
             "Duration of batches",
@@ -110,7 +110,7 @@ def _batches() -> list[Builder[Panel]]:
         ),
         heat(
             "Durations of batches",
-            "How many batches took how long.",
+            "How many batches took how long. Native histograms alone are not enough for this panel.",
             growth(f"{duration}_bucket", "le", "increase"),
             (8, 8),
         ),

@@ -67,7 +67,7 @@ def known_labels() -> dict[str, frozenset[str]]:
     known = {
         sample: frozenset((*family.labels, *(CHECK_LABELS if family.about_checks else ()), *_le(sample)))
         for family in catalogue.families
-        for sample in family.sample_names
+        for sample in (*family.sample_names, family.name)  # a native histogram has the name of its family
     }
     return known | OF_PROMETHEUS | OF_THE_PROCESS
 
