@@ -13,12 +13,15 @@ from exporter.scrape.selection import Selection, selected_checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from exporter.checks.base import CheckType
     from exporter.exposition.families import MetricFamilies
     from exporter.model import Check
     from exporter.runner.runner import CheckRunner
     from exporter.scrape.records import Records
+
+    _Key: TypeAlias = Selection | str | tuple[str, frozenset[str]]
 
 _SPARE_CHECKS = 1000
 """How many checks beyond twice the configuration the prepared scrapes may hold, so that pages about single checks and
@@ -87,7 +90,7 @@ class PreparedConfig:
         self._families = families
         self._runner = runner
         self._records = records
-        self._prepared_scrapes: OrderedDict[Selection | str | tuple[str, str], PreparedScrape] = OrderedDict()
+        self._prepared_scrapes: OrderedDict[_Key, PreparedScrape] = OrderedDict()
         self._lock = Lock()
 
     def choose(self, selection: Selection) -> PreparedScrape:
@@ -108,18 +111,18 @@ class PreparedConfig:
         selection = Selection(check_names=frozenset((check_name,)))
         return self._prepared(check_name, lambda: self._selected(selection), labelled=False)
 
-    def choose_now(self, check_name: str) -> PreparedScrape:
-        """Return the prepared selection of a single check that runs even within its minimum interval.
+    def choose_now(self, check_names: frozenset[str]) -> PreparedScrape:
+        """Return the prepared selection of some checks that run even within their minimum intervals.
 
         Raises:
-            UnknownCheckNameError: When no check has the name.
+            UnknownCheckNameError: When no check has one of the names.
         """
-        selection = Selection(check_names=frozenset((check_name,)))
-        return self._prepared(("now", check_name), lambda: self._selected(selection), labelled=False, runs_always=True)
+        selection = Selection(check_names=check_names)
+        return self._prepared(("now", check_names), lambda: self._selected(selection), labelled=True, runs_always=True)
 
     def _prepared(
         self,
-        key: Selection | str | tuple[str, str],
+        key: _Key,
         find: Callable[[], list[Check]],
         *,
         labelled: bool,

@@ -198,13 +198,13 @@ class ScrapeService:
         """
         return self._prepared.choose_one(check_name)
 
-    def choose_now(self, check_name: str) -> PreparedScrape:
-        """Return the prepared selection of a single check that runs even within its minimum interval.
+    def choose_now(self, check_names: frozenset[str]) -> PreparedScrape:
+        """Return the prepared selection of some checks that run even within their minimum intervals.
 
         Raises:
-            UnknownCheckNameError: When no check has the name.
+            UnknownCheckNameError: When no check has one of the names.
         """
-        return self._prepared.choose_now(check_name)
+        return self._prepared.choose_now(check_names)
 
     def board(self, prepared_scrape: PreparedScrape, budget_seconds: float) -> Ticket:
         """Join a suitable batch of the checks or create one; the caller must return the ticket.

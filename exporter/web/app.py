@@ -66,6 +66,7 @@ def create_app(site: Site) -> Starlette:
     app = Starlette(
         routes=[
             Route(address.route("/"), pages.status),
+            Route(address.route("/"), pages.run_again, methods=["POST"]),
             Route(address.route("/metrics"), routes.metrics),
             Route(address.route("/probe"), routes.probe),
             Route(address.route("/logs"), routes.logs),

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.status import HTTP_303_SEE_OTHER
@@ -25,7 +26,7 @@ from exporter.web.pages import (
     status_page,
 )
 from exporter.web.pages.causes import CauseSum, alike
-from exporter.web.pages.rows import groupings_of
+from exporter.web.pages.rows import groupings_of, in_wanted_state, limited, names_to_run_again, rows_of
 from exporter.web.pages.view import read_refresh
 from exporter.web.query import BadParameterError, parse_query, refuse_unknown_parameters
 from exporter.web.redirects import redirect_to
@@ -34,7 +35,7 @@ from exporter.web.same_origin import refuse_other_origins
 from exporter.web.scrapes import unless_client_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -125,14 +126,29 @@ class PageRoutes:
             BusyError: When the check could not begin in time.
             ClientGoneError: When the client has closed its connection.
         """
-        site = self._site
+        refuse_other_origins(request, self._site.public_address.external_url)
+        check = self._check(_name_of(request, parse_query(request)))
+        return await self._run(request, [check], check_path(check.name))
+
+    async def run_again(self, request: Request) -> Response:
+        """Run the failing and degraded checks of a view of the status page, and redirect to it; raises as `run_now`."""
+        site, checks = self._site, self._site.live_config.current.checks
         refuse_other_origins(request, site.public_address.external_url)
-        name = _name_of(request, parse_query(request))
-        check = self._check(name)
-        budget_seconds = min(check.longest_run_seconds + _SPARE_SECONDS, LONGEST_SCRAPE_SECONDS)
-        run = self._scrapes().run(partial(site.service.choose_now, name), budget_seconds)
-        await unless_client_leaves(request, run)
-        return redirect_to(site.public_address.link(check_path(name)), HTTP_303_SEE_OTHER)
+        view = read_view(parse_query(request), groupings_of(checks))
+        rows = await run_in_threadpool(rows_of, checks, (), site.history, time.time())
+        names = names_to_run_again(in_wanted_state(limited(rows, view), view))
+        return await self._run(request, [check for check in checks if check.name in names], view.path(page=view.page))
+
+    async def _run(self, request: Request, checks: Sequence[Check], path: str) -> Response:
+        """Run checks now, and redirect to a page."""
+        service, link = self._site.service, self._site.public_address.link
+        if checks:
+            longest_seconds = max(check.longest_run_seconds for check in checks)
+            budget_seconds = min(longest_seconds + _SPARE_SECONDS, LONGEST_SCRAPE_SECONDS)
+            names = frozenset(check.name for check in checks)
+            run = self._scrapes().run(partial(service.choose_now, names), budget_seconds)
+            await unless_client_leaves(request, run)
+        return redirect_to(link(path), HTTP_303_SEE_OTHER)
 
     def _check(self, name: str) -> Check:
         current = self._site.live_config.current

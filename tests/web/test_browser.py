@@ -99,7 +99,7 @@ def test_without_scripts_everything_can_be_read_and_found(browser: Browser, shop
     """States, search, groups and causes are links and forms, and there is no button without effect."""
     with watched(browser, shop.url, java_script_enabled=False) as (page, _):
         page.goto(f"{shop.url}/")
-        expect(page.get_by_role("button")).to_have_text(["Find"])
+        expect(page.get_by_role("button")).to_have_text(["Find", "Run 2 again"])
         page.get_by_role("link", name="1 failing").click()
         expect(page.locator("a.name")).to_have_text(["down"])
         page.get_by_role("searchbox").fill("web degraded")
@@ -235,6 +235,26 @@ def test_run_now_comes_back_to_the_page_with_one_more_run(browser: Browser) -> N
             page.get_by_role("button", name="Run now").click()
             expect(page).to_have_url(f"{shop.url}/checks/one")
             expect(page.locator("details.run")).to_have_count(1)
+
+
+def test_what_is_not_ok_can_be_run_again_from_the_list(browser: Browser) -> None:
+    """The button runs the bad checks of this view alone, and comes back to the view; it is gone when all are ok."""
+    with exhibit(*map(a_told_check, ("down-1", "down-2", "slow", "fine"))) as shop:
+        shop.told.verdicts |= {"down-1": ResultStatus.ERROR, "down-2": ResultStatus.ERROR, "slow": ResultStatus.WARNING}
+        shop.scrape()
+        with watched(browser, shop.url, java_script_enabled=False) as (page, _):
+            page.goto(f"{shop.url}/?sort=name")
+            expect(page.get_by_role("button", name="Run 3 again")).to_have_count(1)
+            page.goto(f"{shop.url}/?find=down&sort=name")
+            shop.told.verdicts.clear()
+            page.get_by_role("button", name="Run 2 again: the checks failing or degraded").click()
+            expect(page).to_have_url(f"{shop.url}/?find=down&sort=name")
+            expect(page.locator("td .badge")).to_have_text(["ok", "ok"])
+            page.goto(f"{shop.url}/?sort=name")
+            expect(page.locator("td .badge")).to_have_text(["ok", "ok", "ok", "degraded"])
+            page.get_by_role("button", name="Run 1 again: the check failing or degraded").click()
+            expect(page.locator("td .badge")).to_have_text(["ok"] * 4)
+            expect(page.get_by_role("button")).to_have_text(["Find"])
 
 
 def test_queries_can_be_copied(browser: Browser, shop: Exhibit) -> None:

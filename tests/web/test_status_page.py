@@ -22,6 +22,7 @@ from exporter.model import (
 )
 from exporter.web.pages import State, StatusView, read_view, status_page
 from exporter.web.pages.causes import cause_of
+from exporter.web.pages.rows import MOST_RUN_AGAIN
 from exporter.web.pages.sections import PAGE_GROUPS, PAGE_ROWS
 from exporter.web.pages.view import (
     DEFAULT_REFRESH_SECONDS,
@@ -436,6 +437,17 @@ def test_a_folded_group_leads_to_its_checks() -> None:
     assert "/?status=ok&label.team=team-0" in reading.values("a", "href")
     members = show(scene, StatusView(state=State.OK, labels=(("team", "team-0"),)))
     assert len(check_links(members)) == 85
+
+
+@pytest.mark.parametrize(("number", "buttons"), [(100, ["Run 100 again"]), (101, [])])
+def test_a_reader_can_run_a_hundred_checks_again(number: int, buttons: list[str]) -> None:
+    """With more of them, the button is missing until the list is limited, for example to a cause."""
+    scene = Scene()
+    for index in range(number):
+        check = a_check(f"shop-{index}")
+        scene.add(check, a_result(check, ResultStatus.ERROR))
+    assert [text for text in show(scene).texts if text.startswith("Run ")] == buttons
+    assert MOST_RUN_AGAIN == 100
 
 
 def test_few_good_checks_are_not_folded() -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from exporter.scrape.states import StateChange
     from exporter.web.pages.view import StatusView, Term
 
+MOST_RUN_AGAIN = 100
+"""Most checks that a reader may run at once: a reader who waits for more has not yet found what is wrong."""
+
 _NUMBER = re.compile("0*([0-9]+)")
 _PLACES = {state: place for place, state in enumerate(State)}
 
@@ -48,6 +51,17 @@ def limited(rows: Iterable[Row], view: StatusView) -> list[Row]:
         return list(rows)
     terms = view.terms
     return [row for row in rows if _is_wanted(row, view) and (not terms or _matches(row, terms))]
+
+
+def in_wanted_state(rows: Sequence[Row], view: StatusView) -> Sequence[Row]:
+    """Return the rows in the state that the view selects, if it selects one."""
+    return rows if view.state is None else [row for row in rows if row.state is view.state]
+
+
+def names_to_run_again(rows: Iterable[Row]) -> frozenset[str]:
+    """Return the names of the checks in a bad state, which a reader may run again at once; none when there are many."""
+    names = frozenset(row.check.name for row in rows if row.state.is_bad)
+    return names if len(names) <= MOST_RUN_AGAIN else frozenset()
 
 
 def _is_wanted(row: Row, view: StatusView) -> bool:

@@ -99,7 +99,7 @@ def _grouped(rows: Sequence[Row], view: StatusView) -> Listing:
         if len(shown) > most:
             shown, folded = shown[:most], tuple(_fold(count, inner) for count in counts)
         room -= len(shown)
-        is_bad = any(count.state in (State.FAILING, State.DEGRADED) for count in counts)
+        is_bad = any(count.state.is_bad for count in counts)
         sections.append(Section(title, counts, shown, folded, is_open=is_bad or len(part) == 1))
     return Listing(sections, page, pages)
 

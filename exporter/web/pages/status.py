@@ -10,7 +10,7 @@ from exporter.web.pages.causes import sum_up
 from exporter.web.pages.freshness import is_stale
 from exporter.web.pages.markup import render
 from exporter.web.pages.probes import probe_rows
-from exporter.web.pages.rows import in_order, limited, newest_of, rows_of
+from exporter.web.pages.rows import in_order, in_wanted_state, limited, names_to_run_again, newest_of, rows_of
 from exporter.web.pages.sections import divide
 from exporter.web.pages.sparkline import Sparkline, sparkline
 from exporter.web.pages.view import CHECK_TYPE, MAX_FIND_CHARACTERS, Sort
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _SELDOM = (State.MAINTENANCE, State.NOT_RUN, State.DISABLED)
 """States without a tab while no check is in them."""
 
-_BAD = (State.FAILING, State.DEGRADED)
 _MOST_GROUPINGS = 8
 _MOST_LIST_CHARACTERS = 300
 """Most characters of a target, and of the detail of a failure: the page of the check has all of them."""
@@ -97,7 +96,7 @@ def status_page(
     every = rows_of(checks, disabled, history, frame.now_seconds)
     found = limited(every, view)
     counts = Counter(row.state for row in found)
-    wanted = found if view.state is None else [row for row in found if row.state is view.state]
+    wanted = in_wanted_state(found, view)
     listing = divide(in_order(wanted, view.sort, since), view)
 
     def shown(row: Row) -> ShownRow:
@@ -112,7 +111,8 @@ def status_page(
         is_failing=counts[State.FAILING] > 0,
         view=view,
         tabs=_tabs(counts, len(found), view),
-        causes=sum_up(row.latest for row in wanted if row.latest and row.state in _BAD),
+        causes=sum_up(row.latest for row in wanted if row.latest and row.state.is_bad),
+        again=len(names_to_run_again(wanted)),
         sections=[ShownSection(section, [shown(row) for row in section.rows]) for section in listing.sections],
         listing=listing,
         found=len(wanted),

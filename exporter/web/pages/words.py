@@ -30,6 +30,11 @@ class State(StrEnum):
         return "not run yet" if self is State.NOT_RUN else self.value
 
     @property
+    def is_bad(self) -> bool:
+        """Whether a check in this state needs attention now."""
+        return self in (State.FAILING, State.DEGRADED)
+
+    @property
     def is_good(self) -> bool:
         """Whether a check in this state needs no attention."""
         return self in (State.OK, State.DISABLED)
@@ -43,8 +48,7 @@ def state_of(run: Run | None) -> State:
 def state_of_check(check: Check, run: Run | None, now_seconds: float) -> State:
     """Return the state of a check that runs: a failing or degraded one in a maintenance window is in maintenance."""
     state = state_of(run)
-    is_bad = state in (State.FAILING, State.DEGRADED)
-    return State.MAINTENANCE if is_bad and check.in_maintenance(now_seconds) else state
+    return State.MAINTENANCE if state.is_bad and check.in_maintenance(now_seconds) else state
 
 
 def css_of(outcome: ExpectationOutcome) -> str:
