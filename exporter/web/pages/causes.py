@@ -28,15 +28,15 @@ class CauseSum(NamedTuple):
 def cause_of(run: Run) -> str:
     """Return why a run failed, in words that it shares with runs of other checks; empty when it did not fail.
 
-    It is the reason, with the observed status or response code, such as `status 503`, or with the missed expectation.
+    It is the observed status or response code, such as `status 503`, the expectation that was missed, or the reason.
     """
     if run.reason is None:
         return ""
     for outcome in run.expectations:
         expectation = outcome.expectation
         if outcome.evaluated and not outcome.ok and expectation.subject.reason is run.reason:
-            observed = outcome.observed if run.reason in _OBSERVED else ""
-            return f"{run.reason} {observed or expectation.label}"[:_MOST_CHARACTERS]
+            is_short = run.reason in _OBSERVED and outcome.observed
+            return (f"{run.reason} {outcome.observed}" if is_short else expectation.label)[:_MOST_CHARACTERS]
     return run.reason.value
 
 
