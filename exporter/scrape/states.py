@@ -178,6 +178,11 @@ class StateLog:
             states = self._by_name.get(name)
             return None if states is None else next(states.changes(), None)
 
+    def count_changes(self, name: str, since_timestamp_seconds: float) -> int:
+        """Return how often the state of a check has changed since a Unix time; its first run is no change."""
+        known = [change for change in self.changes(name) if change.previous is not None]
+        return sum(change.timestamp_seconds >= since_timestamp_seconds for change in known)
+
     def changes(self, name: str) -> tuple[StateChange, ...]:
         """Return the changes of a check that are kept, newest first; the oldest may be its first run."""
         with self._lock:

@@ -89,6 +89,14 @@ def test_the_last_hundred_changes_are_kept() -> None:
     assert [change.detail for change in changes[:3]] == ["failure 1001", "", "failure 999"]
 
 
+def test_changes_are_counted_from_a_time_on() -> None:
+    """The first run of a check is no change."""
+    log = StateLog()
+    seen(log, well(1), refused(2), well(3))
+    assert [log.count_changes("one", minute * MINUTE) for minute in (0, 3, 4)] == [2, 1, 0]
+    assert log.count_changes("other", 0.0) == 0
+
+
 def test_details_are_cut() -> None:
     """A detail is as long as on a page, and what cannot be encoded is replaced."""
     log = StateLog()

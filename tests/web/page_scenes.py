@@ -68,10 +68,14 @@ class Scene:
         """Add a check with its results, oldest first."""
         self.checks.append(check)
         for result in results:
-            self.history.record(check, result)
-            (states,) = self.states.of_checks([check])
-            self.states.see(states, result, NOW_SECONDS)
+            self.see(check, result)
         return check
+
+    def see(self, check: Check, result: Result) -> None:
+        """Record a result of a check."""
+        self.history.record(check, result)
+        (states,) = self.states.of_checks([check])
+        self.states.see(states, result, NOW_SECONDS)
 
 
 def four_states() -> Scene:

@@ -258,7 +258,7 @@ def test_what_is_not_ok_can_be_run_again_from_the_list(browser: Browser) -> None
 
 
 def test_queries_can_be_copied(browser: Browser, shop: Exhibit) -> None:
-    """The button confirms it."""
+    """The button confirms it; a summary of the failure for others has the address of the page."""
     permissions = ["clipboard-read", "clipboard-write"]
     with watched(browser, shop.url, permissions=permissions) as (page, _):
         page.goto(f"{shop.url}/checks/down")
@@ -266,6 +266,9 @@ def test_queries_can_be_copied(browser: Browser, shop: Exhibit) -> None:
         button.click()
         expect(button).to_have_text("Copied")
         assert page.evaluate("navigator.clipboard.readText()") == 'probe_success{check="down"}'
+        page.get_by_role("button", name="Copy summary").click()
+        summary = re.sub(r"since \S+:", "since then:", page.evaluate("navigator.clipboard.readText()"))
+        assert summary == f"down is failing since then: expected 200, observed 503 {shop.url}/checks/down"
 
 
 def test_the_chart_can_be_read_by_keyboard(browser: Browser, shop: Exhibit) -> None:

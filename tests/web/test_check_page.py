@@ -45,10 +45,10 @@ FAILING = AlertTerms(
 DEGRADED = AlertTerms(for_seconds=600.0, severity=AlertSeverity.WARNING, runbook_url="https://wiki.example/slow")
 
 
-def page_of(scene: Scene, **more: object) -> str:
+def page_of(scene: Scene, *, now_seconds: float | None = None, **more: object) -> str:
     check = scene.checks[0]
     runs, changes = scene.history.runs(check.name), scene.states.changes(check.name)
-    return check_page(check, runs, changes, a_frame(now_seconds=time.time()), **more)  # type: ignore[arg-type] # passed on as given
+    return check_page(check, runs, changes, a_frame(now_seconds=now_seconds or time.time()), **more)  # type: ignore[arg-type] # passed on as given
 
 
 def scene_of(check: Check, *statuses: ResultStatus, **facts: object) -> Scene:
@@ -211,9 +211,11 @@ def test_an_expectation_that_observed_nothing_says_so() -> None:
 
 def test_a_state_that_began_with_the_first_run_may_have_begun_earlier() -> None:
     """After a restart nobody knows for how long the check had been failing."""
-    first = Reading(page_of(scene_of(a_check("shop"), ResultStatus.ERROR))).texts
-    later = Reading(page_of(scene_of(a_check("shop"), ResultStatus.OK, ResultStatus.ERROR))).texts
-    assert [first[first.index("failing") + 1].split()[0], later[later.index("failing") + 1].split()[0]] == ["at", "for"]
+    lasting = []
+    for statuses in ([ResultStatus.ERROR], [ResultStatus.OK, ResultStatus.ERROR]):
+        texts = Reading(page_of(scene_of(a_check("shop"), *statuses), now_seconds=NOW_SECONDS)).texts
+        lasting.append(texts[texts.index("failing") + 1])
+    assert lasting == ["at least 60 s,", "for 60 s,"]
 
 
 def test_queries_select_the_check_whatever_its_name() -> None:

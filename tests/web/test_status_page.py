@@ -376,7 +376,7 @@ def test_the_page_says_when_checks_ran_last_and_why_a_configuration_was_rejected
     assert "Last scrape 42 s ago" in text
     assert "No scrape yet" in show(scene).texts
     assert "The configuration was rejected at 03:32 UTC ; the previous one stays in force." in text
-    assert "checks.yml:3:5: <b> and 1 more" in text
+    assert "checks.yml:3:5: <b> 1 more problem" in text
 
 
 def many(number: int) -> Scene:
@@ -420,6 +420,18 @@ def test_long_targets_and_details_are_cut_in_the_list() -> None:
     scene.add(check, a_result(check, ResultStatus.ERROR, detail="d" * 900))
     page = page_of(scene)
     assert {f"{'d' * 299}…", f"http://shop.example/{'t' * 279}…"} <= set(Reading(page).texts)
+
+
+def test_a_flapping_check_says_how_often_its_state_has_changed() -> None:
+    """It may be ok at the moment; three changes in an hour are one failure and what was around it."""
+    scene = Scene()
+    for name, changes in (("calm", 3), ("flapping", 4)):
+        check, statuses = a_check(name), [ResultStatus.OK, ResultStatus.ERROR] * 3
+        ages = [7200, *range(60 * changes, 0, -60)]
+        for status, age in zip(statuses, ages, strict=False):
+            scene.see(check, a_result(check, status, started_timestamp_seconds=NOW_SECONDS - age))
+        scene.checks.append(check)
+    assert [text for text in show(scene).texts if "changes" in text] == ["4 changes in 1 h"]
 
 
 def test_the_icon_says_whether_a_check_is_failing() -> None:

@@ -33,6 +33,9 @@ _SELDOM = (State.MAINTENANCE, State.NOT_RUN, State.DISABLED)
 """States without a tab while no check is in them."""
 
 _MOST_GROUPINGS = 8
+_FEW_CHANGES = 3
+"""A check whose state changes more often in an hour is flapping: it failed and recovered at least twice."""
+
 _MOST_LIST_CHARACTERS = 300
 """Most characters of a target, and of the detail of a failure: the page of the check has all of them."""
 
@@ -57,6 +60,7 @@ class ShownRow(NamedTuple):
     picture: Sparkline | None
     since: StateChange | None
     is_stale: bool
+    changes_in_hour: int
 
 
 class ShownSection(NamedTuple):
@@ -102,7 +106,8 @@ def status_page(
     def shown(row: Row) -> ShownRow:
         runs = history.runs(row.check.name).recent
         stale = is_stale(row.check, runs, frame.now_seconds)
-        return ShownRow(*row, check_path(row.check.name), sparkline(runs), since(row), stale)
+        changes = states.count_changes(row.check.name, frame.now_seconds - 3600.0)
+        return ShownRow(*row, check_path(row.check.name), sparkline(runs), since(row), stale, changes)
 
     return render(
         "status.html",
@@ -121,6 +126,7 @@ def status_page(
         groupings=_groupings(checks, view),
         sorts=[Choice(sort.value, sort.value, view.path(sort=sort), view.sort is sort) for sort in Sort],
         last_scrape_seconds=last_scrape_seconds,
+        few_changes=_FEW_CHANGES,
         any_runs=any(row.latest for row in every),
         idle_seconds=_idle_seconds(every, history, frame.now_seconds),
         most_list_characters=_MOST_LIST_CHARACTERS,

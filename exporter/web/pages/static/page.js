@@ -180,16 +180,25 @@ async function copy(source) {
   }
 }
 
+function addAddress(summary) {
+  const address = Object.assign(document.createElement("span"), { textContent: ` ${location.href}` });
+  address.setAttribute("data-added", "");
+  summary.append(address);
+}
+
 function addCopyButton(source) {
   const button = Object.assign(document.createElement("button"), { type: "button", className: "copy" });
   button.setAttribute("data-added", "");
-  button.textContent = "Copy";
+  const isSummary = "page" in source.dataset;
+  if (isSummary) addAddress(source);
+  const word = isSummary ? `Copy ${source.dataset.copy}` : "Copy";
+  button.textContent = word;
   button.setAttribute("aria-label", `Copy ${source.dataset.copy}`);
   button.addEventListener("click", async () => {
     await copy(source);
     button.textContent = "Copied";
     announce(`Copied ${source.dataset.copy}`);
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    setTimeout(() => { button.textContent = word; }, 2000);
   });
   if (source.localName === "pre") source.before(button);
   else source.after(button);
