@@ -26,7 +26,7 @@ from exporter.web.pages import (
     status_page,
 )
 from exporter.web.pages.causes import CauseSum, alike
-from exporter.web.pages.rows import groupings_of, in_wanted_state, limited, names_to_run_again, rows_of
+from exporter.web.pages.rows import checks_to_run_again, groupings_of
 from exporter.web.pages.view import read_refresh
 from exporter.web.query import BadParameterError, parse_query, refuse_unknown_parameters
 from exporter.web.redirects import redirect_to
@@ -135,9 +135,8 @@ class PageRoutes:
         site, checks = self._site, self._site.live_config.current.checks
         refuse_other_origins(request, site.public_address.external_url)
         view = read_view(parse_query(request), groupings_of(checks))
-        rows = await run_in_threadpool(rows_of, checks, (), site.history, time.time())
-        names = names_to_run_again(in_wanted_state(limited(rows, view), view))
-        return await self._run(request, [check for check in checks if check.name in names], view.path(page=view.page))
+        bad = await run_in_threadpool(checks_to_run_again, checks, site.history, view, time.time())
+        return await self._run(request, bad, view.path(page=view.page))
 
     async def _run(self, request: Request, checks: Sequence[Check], path: str) -> Response:
         """Run checks now, and redirect to a page."""

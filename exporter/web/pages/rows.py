@@ -58,10 +58,16 @@ def in_wanted_state(rows: Sequence[Row], view: StatusView) -> Sequence[Row]:
     return rows if view.state is None else [row for row in rows if row.state is view.state]
 
 
-def names_to_run_again(rows: Iterable[Row]) -> frozenset[str]:
-    """Return the names of the checks in a bad state, which a reader may run again at once; none when there are many."""
-    names = frozenset(row.check.name for row in rows if row.state.is_bad)
-    return names if len(names) <= MOST_RUN_AGAIN else frozenset()
+def to_run_again(rows: Iterable[Row]) -> list[Check]:
+    """Return the checks in a bad state, which a reader may run again at once; none when there are too many."""
+    checks = [row.check for row in rows if row.state.is_bad]
+    return checks if len(checks) <= MOST_RUN_AGAIN else []
+
+
+def checks_to_run_again(checks: Sequence[Check], history: History, view: StatusView, now_seconds: float) -> list[Check]:
+    """Return the checks of a view in a bad state, as `to_run_again` does."""
+    rows = limited(rows_of(checks, (), history, now_seconds), view)
+    return to_run_again(in_wanted_state(rows, view))
 
 
 def _is_wanted(row: Row, view: StatusView) -> bool:

@@ -10,7 +10,7 @@ from exporter.web.pages.causes import sum_up
 from exporter.web.pages.freshness import is_stale
 from exporter.web.pages.markup import render
 from exporter.web.pages.probes import probe_rows
-from exporter.web.pages.rows import in_order, in_wanted_state, limited, names_to_run_again, newest_of, rows_of
+from exporter.web.pages.rows import in_order, in_wanted_state, limited, newest_of, rows_of, to_run_again
 from exporter.web.pages.sections import divide
 from exporter.web.pages.sparkline import Sparkline, sparkline
 from exporter.web.pages.view import CHECK_TYPE, MAX_FIND_CHARACTERS, Sort
@@ -117,7 +117,7 @@ def status_page(
         view=view,
         tabs=_tabs(counts, len(found), view),
         causes=sum_up(row.latest for row in wanted if row.latest and row.state.is_bad),
-        again=len(names_to_run_again(wanted)),
+        again=len(to_run_again(wanted)),
         sections=[ShownSection(section, [shown(row) for row in section.rows]) for section in listing.sections],
         listing=listing,
         found=len(wanted),
