@@ -17,8 +17,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.status import HTTP_404_NOT_FOUND
+from starlette.routing import Match, Route
+from starlette.status import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED
 
 from exporter.errors import ConfigError, UnknownCheckNameError
 from exporter.generate.discovery import ExporterAsTarget, target_groups
@@ -248,7 +248,15 @@ class _Routes:
             message += f"; every page is below {prefix}"
         response = self._pages.problem(request, error.status_code, error.detail, message)
         response.headers.update(error.headers or {})
+        if error.status_code == HTTP_405_METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
         return response
+
+
+def _allowed_methods(request: Request) -> set[str]:
+    """Return the methods of all routes of the path: Starlette names those of the first one alone."""
+    routes = [route for route in request.app.router.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in routes for method in route.methods}
 
 
 def _told(request: Request, trouble: str) -> str:

@@ -339,7 +339,13 @@ def test_a_browser_gets_the_error_as_a_page(refusing: Served) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", "/-/reload", "POST"), ("PUT", "/-/reload", "POST"), ("POST", "/metrics", "GET, HEAD")],
+    [
+        ("GET", "/-/reload", "POST"),
+        ("PUT", "/-/reload", "POST"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("PUT", "/", "GET, HEAD, POST"),
+        ("DELETE", "/checks/shop", "GET, HEAD, POST"),
+    ],
 )
 def test_the_response_to_a_wrong_method_lists_the_allowed_ones(
     refusing: Served, method: str, path: str, allowed: str
