@@ -39,6 +39,10 @@ EXPORTER_PAGE_OF_ROW = "${scheme}://${__data.fields.instance}/checks/${check:per
 """Address of the page for that check on the exporter in a table's row."""
 
 
+OF_NYXMON = ('alertname=~"Nyxmon.*"', 'job=~"$job|"', 'instance=~"$instance|"')
+"""Matchers for the alerts of these rules about the selected exporters; some alerts have neither job nor instance."""
+
+
 def datasource() -> Builder[VariableModel]:
     """Return the variable that selects the Prometheus."""
     return builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
@@ -147,7 +151,9 @@ def alerts(*matchers: str) -> builders.AnnotationQuery:
     """
     firing = ",".join(('alertstate="firing"', *matchers))
     marks = _marks("Alerts", "red", f"ALERTS{{{firing}}}")
-    return marks.title_format("{{alertname}} {{check}}").text_format("{{target}}").tag_keys("severity,check_type")
+    return (
+        marks.title_format("{{alertname}} {{check}}{{group}}").text_format("{{target}}").tag_keys("severity,check_type")
+    )
 
 
 def maintenance() -> builders.AnnotationQuery:

@@ -9,7 +9,7 @@ from grafana.columns import TO_CHECK, since_column
 from grafana.panels import Look, Size
 from grafana.queries import failures, in_state_since, selected, status
 from grafana.tables import Column, table
-from grafana.variables import EXPORTER_PAGE_OF_ROW
+from grafana.variables import EXPORTER_PAGE_OF_ROW, OF_NYXMON
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
@@ -21,7 +21,7 @@ _PAGE = (("Log of its latest runs there", EXPORTER_PAGE_OF_ROW),)
 def firing_alerts(size: Size) -> Builder[Panel]:
     """Return a table of the alerts that are firing, those about other things than single checks included."""
     by = "alertname, severity, check, group, instance"
-    of = 'alertname=~"Nyxmon.*",job=~"$job|",instance=~"$instance|",check=~"$check|"'
+    of = ",".join((*OF_NYXMON, 'check=~"$check|"'))
     firing = f'group by ({by}) (ALERTS{{alertstate="firing",{of}}})'
     return table(
         "Firing alerts",

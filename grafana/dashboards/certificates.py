@@ -19,7 +19,7 @@ from grafana.queries import (
     selected,
 )
 from grafana.tables import Column, table
-from grafana.variables import alerts, changes, maintenance, of_checks
+from grafana.variables import OF_NYXMON, alerts, changes, maintenance, of_checks
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
@@ -33,7 +33,7 @@ def board() -> Board:
         title="Nyxmon / Certificates",
         text="The certificates of all targets, also of those that were rejected: expiry, verification, TLS versions.",
         variables=of_checks(EARLIEST_EXPIRY),
-        annotations=[alerts('check=~"$check"'), maintenance(), *changes()],
+        annotations=[alerts(*OF_NYXMON, 'check=~"$check"'), maintenance(), *changes()],
         rows=[Row("", [*_counts(), *_doubts(), _certificates(), *_history()])],
     )
 

@@ -29,7 +29,7 @@ from grafana.queries import (
     status_missing_none,
 )
 from grafana.tables import table
-from grafana.variables import EXPORTER_PAGE_OF_CHECK, alerts, changes, maintenance, objective, of_checks
+from grafana.variables import EXPORTER_PAGE_OF_CHECK, OF_NYXMON, alerts, changes, maintenance, objective, of_checks
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
@@ -45,7 +45,7 @@ def board() -> Board:
         title="Nyxmon / Check",
         text="One check: its states, durations and phases, what is expected of it and what was observed.",
         variables=[*of_checks("probe_status", single=True), objective()],
-        annotations=[alerts('check=~"$check"'), maintenance(), *changes()],
+        annotations=[alerts(*OF_NYXMON, 'check=~"$check"'), maintenance(), *changes()],
         of_one_check=True,
         rows=[
             Row("", [*_latest(), *_numbers(), _states(), check_by_exporter((9, 6)), *_durations(), *expectations()]),

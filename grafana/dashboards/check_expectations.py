@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Panel
 
-_OBSERVED = highest("probe_expectation_value", "expectation")
 _UNITS = {ValueKind.DURATION: scales.SECONDS, ValueKind.DAYS: scales.DAYS}
 _SUFFIXES = {"seconds": scales.SECONDS, "bytes": scales.BYTES, "ratio": scales.SHARE}
 """The base units that Prometheus' naming conventions put at the end of a name."""
@@ -24,8 +23,7 @@ _SUFFIXES = {"seconds": scales.SECONDS, "bytes": scales.BYTES, "ratio": scales.S
 
 def expectations() -> list[Builder[Panel]]:
     """Return the panels, one line."""
-    kinds = {unit: _subjects(kind) for kind, unit in _UNITS.items()}
-    queries, units = _by_unit("probe_expectation_value", "expectation", kinds)
+    queries, units = _by_unit("probe_expectation_value", "expectation", _patterns())
     return [
         states(
             "Expectations",
@@ -72,6 +70,11 @@ def _by_unit(metric: str, label: str, patterns: dict[str, str]) -> tuple[list[Qu
     return queries, dict(zip("BCDE", patterns, strict=False))
 
 
+def _patterns() -> dict[str, str]:
+    """Return a regular expression for the expectations of each unit."""
+    return {unit: _subjects(kind) for kind, unit in _UNITS.items()}
+
+
 def _subjects(kind: ValueKind) -> str:
     """Return a regular expression for expectations on subjects of a kind, those of steps included."""
     types = ExecutorRegistry.with_builtins().check_types.values()
@@ -83,23 +86,34 @@ def _subjects(kind: ValueKind) -> str:
 def _observed() -> Builder[Panel]:
     by = "expectation, severity"
     met = f"avg by ({by}) (avg_over_time({selected('probe_expectation_ok')}[$__range]))"
-    judged = f"{highest('probe_expectation_ok', by)} * 0 + on (expectation) group_left () {_OBSERVED}"
+    judged = highest("probe_expectation_ok", by)
+    queries, units = _by_unit("probe_expectation_value", "expectation", _patterns())
+    titles = {scales.SECONDS: "Duration", scales.DAYS: "Days", "": "Number"}
+    observed = [
+        Column(
+            title=titles[unit],
+            expression=f"{judged} * 0 + on (expectation) group_left () {query.expression}",
+            look=Look(unit=unit),
+            width=80,
+        )
+        for query, unit in zip(queries, ("", *units.values()), strict=True)
+    ]
     return table(
         "Expectations and what was observed",
-        "Each expectation with the latest result, the number it was judged by (none where it is about text), and"
-        " the share of the runs in the time range that met it.",
+        "Each expectation with the latest result, the number, duration or days it was judged by (none where it is about"
+        " text), and the share of the runs in the time range that met it.",
         [
             Column(title="Expectation", label="expectation"),
-            Column(title="Severity", label="severity", width=80),
+            Column(title="Severity", label="severity", width=75),
             Column(
                 title="Now",
                 expression=lowest("probe_expectation_ok", by),
                 look=Look(words=scales.MET),
                 filled=True,
-                width=80,
+                width=75,
             ),
-            Column(title="Observed", expression=judged, width=90),
-            availability_column(met, title="Met", width=90),
+            *observed,
+            availability_column(met, title="Met", width=85),
         ],
         (10, 9),
         sort="Expectation",

@@ -22,7 +22,7 @@ from grafana.queries import (
     unmet,
 )
 from grafana.tables import Column, table
-from grafana.variables import alerts, changes, maintenance, of_checks
+from grafana.variables import OF_NYXMON, alerts, changes, maintenance, of_checks
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
@@ -38,7 +38,7 @@ def board() -> Board:
         title="Nyxmon / DNS",
         text="Checks of name servers: answers, response codes, durations; and the lookups of all targets' names.",
         variables=of_checks(_ANSWERED),
-        annotations=[alerts('check=~"$check"'), maintenance(), *changes()],
+        annotations=[alerts(*OF_NYXMON, 'check=~"$check"'), maintenance(), *changes()],
         rows=[
             Row("", [*_counts(), _answers(), *_history(), *_details()]),
             Row("Compared servers", [_compared()]),

@@ -36,7 +36,7 @@ from grafana.queries import (
     unmet,
 )
 from grafana.tables import Column, table
-from grafana.variables import alerts, changes, maintenance, objective, of_checks
+from grafana.variables import OF_NYXMON, alerts, changes, maintenance, objective, of_checks
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
@@ -50,7 +50,7 @@ def board() -> Board:
         title="Nyxmon / Overview",
         text="Every check at a glance: what is ok, degraded or failing, why, and what that costs.",
         variables=[*of_checks("probe_status"), objective()],
-        annotations=[alerts('check=~"$check"'), maintenance(), *changes()],
+        annotations=[alerts(*OF_NYXMON, 'check=~"$check|"'), maintenance(), *changes()],
         rows=[
             Row("", [*_states(), *_costs(), *_troubles(), firing_alerts((14, 7)), by_exporter((10, 7)), _checks()]),
             Row("Over time", _history()),

@@ -9,7 +9,7 @@ from grafana.board import Board, Row
 from grafana.dashboards.runner_durations import truth
 from grafana.panels import Look, Query, curves, heat, now, numbers
 from grafana.queries import EXPORTERS, at_quantile, growth, histogram_growth, once, own, per_batch
-from grafana.variables import alerts, changes, of_exporters
+from grafana.variables import OF_NYXMON, alerts, changes, of_exporters
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
@@ -27,7 +27,7 @@ def board() -> Board:
         text="What running the checks takes: batches, connections, executors, cleanup, and the exporter itself."
         " Scrapes of /metrics bring this, also those with run=none; discovered targets alone do not.",
         variables=of_exporters("nyxmon_exporter_build_info"),
-        annotations=[alerts('alertname=~"Nyxmon.*"', 'check=""', 'job=~"$job|"'), *changes()],
+        annotations=[alerts(*OF_NYXMON, 'check=""'), *changes()],
         rows=[
             Row("", [*_exporters(), *_configuration(), *_batches()]),
             Row("Truth of durations", truth()),

@@ -25,6 +25,14 @@ def test_alerts_are_marked(scene: Scene, name: str) -> None:
     scene.prometheus.wait_for(fill(marks(dashboard)["Alerts"], defaults(dashboard)))
 
 
+def test_alerts_about_more_than_a_check_are_marked_on_the_overview(scene: Scene) -> None:
+    """Grafana puts the names of all checks for the variable, and these alerts have no label `check`."""
+    dashboard = read_dashboard("overview")
+    query = fill(marks(dashboard)["Alerts"], defaults(dashboard) | {"check": "shop|fax"})
+    marked = scene.prometheus.wait_for(query, lambda found: len(found) >= 2)
+    assert {sample.labels["alertname"] for sample in marked} >= {"NyxmonCheckFailing", "NyxmonGroupFailing"}
+
+
 def test_a_reload_is_marked(scene: Scene) -> None:
     """The configuration is read again although it is unchanged."""
     dashboard = read_dashboard("overview")

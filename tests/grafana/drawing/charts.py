@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from tests.grafana.drawing.answers import Series, Span
 
 _BOTTOM = 20
-_AXIS = "#2b3038"
+_AXIS_WIDTH = 58
+_LINE = "#2b3038"
 _INK = "#9aa3b0"
+
+Edges = tuple[float, float, float]
+"""A time, and the lower and the upper edge of what is drawn there."""
 
 
 class Area(NamedTuple):
-    """The area of values: a time range and a range of values on a picture with room for an axis at the left."""
+    """The area of values: a time range and a range of values on a picture with room for axes at both sides."""
 
     span: Span
     least: float
@@ -28,10 +32,11 @@ class Area(NamedTuple):
     left: float
     width: float
     height: float
+    right: float = 8
 
     def x(self, time: float) -> float:
         """The place of a time."""
-        return self.left + (self.width - self.left - 8) * (time - self.span.start) / self.span.duration
+        return self.left + (self.width - self.left - self.right) * (time - self.span.start) / self.span.duration
 
     def y(self, value: float) -> float:
         """The place of a value."""
@@ -40,20 +45,23 @@ class Area(NamedTuple):
 
 
 def draw_curves(panel: Mapping[str, Any], found: Sequence[Series], span: Span, width: float, height: float) -> str:
-    """Lines, or stacked areas, with a legend."""
-    custom = panel["fieldConfig"]["defaults"]["custom"]
-    is_stacked = custom.get("stacking", {}).get("mode") == "normal"
-    layers = list(_layers(found, is_stacked=is_stacked))
-    highest = max((top for _, points in layers for _, _, top in points), default=1.0)
-    lowest = min((low for _, points in layers for _, low, _ in points), default=0.0)
+    """Lines, or stacked areas, with a legend, and an axis for each unit: the first at the left, others at the right."""
     defaults = panel["fieldConfig"]["defaults"]
-    ticks = _ticks(min(lowest, defaults.get("min", 0.0), 0.0), defaults.get("max", highest * 1.05 or 1.0))
-    area = Area(span, ticks[0], ticks[-1], 58, width, height - 22)
-    parts = [*_frame(area, ticks, defaults.get("unit", ""))]
+    is_stacked = defaults["custom"].get("stacking", {}).get("mode") == "normal"
+    by_unit: dict[str, list[tuple[Series, list[Edges]]]] = {}
+    for layer in _layers(found, is_stacked=is_stacked):
+        unit = look_of(panel, name=layer[0].name, letter=layer[0].letter).unit
+        by_unit.setdefault(unit, []).append(layer)
     colours = colours_of(panel, [series.name for series in found])
-    for series, points in layers:
-        opacity = 0.55 if is_stacked else 0.08
-        parts += [_band(area, piece, colours[series.name], opacity) for piece in _pieces(points, span.step)]
+    area = Area(span, 0, 1, _AXIS_WIDTH, width, height - 22, 8 + _AXIS_WIDTH * max(len(by_unit) - 1, 0))
+    parts = [*_clock(area)]
+    for number, (unit, layers) in enumerate(by_unit.items()):
+        ticks = _ticks_of([points for _, points in layers], defaults)
+        area = area._replace(least=ticks[0], most=ticks[-1])
+        parts += _axis(area, ticks, unit, number)
+        for series, points in layers:
+            opacity = 0.55 if is_stacked else 0.08
+            parts += [_band(area, piece, colours[series.name], opacity) for piece in _pieces(points, span.step)]
     return _svg(area, parts) + _legend(colours)
 
 
@@ -81,7 +89,7 @@ def draw_states(panel: Mapping[str, Any], found: Sequence[Series], span: Span, w
 def draw_heat(found: Sequence[Series], span: Span, width: float, height: float) -> str:
     """Cells by time and bucket; the series are cumulative counts by `le`."""
     ordered = sorted(found, key=lambda series: float(series.labels["le"].replace("+Inf", "inf")))
-    area = Area(span, 0, len(ordered) or 1, 58, width, height)
+    area = Area(span, 0, len(ordered) or 1, _AXIS_WIDTH, width, height)
     below: dict[float, float] = {}
     cells: list[tuple[float, int, float]] = []
     for number, series in enumerate(ordered):
@@ -105,8 +113,8 @@ def draw_heat(found: Sequence[Series], span: Span, width: float, height: float) 
     return _svg(area, parts)
 
 
-def _layers(found: Sequence[Series], *, is_stacked: bool) -> Iterator[tuple[Series, list[tuple[float, float, float]]]]:
-    """Each series with the times, lower and upper edges of what is drawn for it."""
+def _layers(found: Sequence[Series], *, is_stacked: bool) -> Iterator[tuple[Series, list[Edges]]]:
+    """Each series with the edges of what is drawn for it."""
     heights: dict[float, float] = {}
     for series in found:
         points = []
@@ -117,8 +125,8 @@ def _layers(found: Sequence[Series], *, is_stacked: bool) -> Iterator[tuple[Seri
         yield series, points
 
 
-def _pieces(points: Sequence[tuple[float, float, float]], step: float) -> Iterator[list[tuple[float, float, float]]]:
-    piece: list[tuple[float, float, float]] = []
+def _pieces(points: Sequence[Edges], step: float) -> Iterator[list[Edges]]:
+    piece: list[Edges] = []
     for point in points:
         if piece and point[0] - piece[-1][0] > 1.5 * step:
             yield piece
@@ -139,7 +147,7 @@ def _runs(points: Sequence[tuple[float, float]], step: float) -> Iterator[tuple[
     yield start - step, last, value
 
 
-def _band(area: Area, piece: Sequence[tuple[float, float, float]], colour: str, opacity: float) -> str:
+def _band(area: Area, piece: Sequence[Edges], colour: str, opacity: float) -> str:
     top = " ".join(f"{area.x(time):.1f},{area.y(high):.1f}" for time, _, high in piece)
     bottom = " ".join(f"{area.x(time):.1f},{area.y(low):.1f}" for time, low, _ in reversed(piece))
     return (
@@ -157,16 +165,27 @@ def _ticks(low: float, high: float) -> list[float]:
     return [number * step for number in range(first, last + 1)]
 
 
-def _frame(area: Area, ticks: Sequence[float], unit: str) -> Iterator[str]:
+def _ticks_of(layers: Sequence[Sequence[Edges]], defaults: Mapping[str, Any]) -> list[float]:
+    """The ticks of an axis for these series, within the limits of the panel."""
+    highest = max((high for points in layers for _, _, high in points), default=1.0)
+    lowest = min((low for points in layers for _, low, _ in points), default=0.0)
+    return _ticks(min(lowest, defaults.get("min", 0.0), 0.0), defaults.get("max", highest * 1.05 or 1.0))
+
+
+def _axis(area: Area, ticks: Sequence[float], unit: str, number: int) -> Iterator[str]:
+    """An axis: the first has lines across the picture."""
+    end = area.width - area.right
     for value in ticks:
-        y = area.y(value)
-        yield f'<line x1="{area.left}" x2="{area.width - 8}" y1="{y:.1f}" y2="{y:.1f}" stroke="{_AXIS}"/>'
-        yield _label(area.left - 6, y + 4, format_value(value, unit), anchor="end")
-    yield from _clock(area)
+        y, text = area.y(value), format_value(value, unit)
+        if number == 0:
+            yield f'<line x1="{area.left}" x2="{end}" y1="{y:.1f}" y2="{y:.1f}" stroke="{_LINE}"/>'
+            yield _label(area.left - 6, y + 4, text, anchor="end")
+        else:
+            yield _label(end + 6 + _AXIS_WIDTH * (number - 1), y + 4, text, anchor="start")
 
 
 def _clock(area: Area) -> Iterator[str]:
-    count = max(2, min(6, int((area.width - area.left) // 90)))
+    count = max(2, min(6, int((area.width - area.left - area.right) // 82)))
     for number in range(count):
         time = area.span.start + area.span.duration * (number + 0.5) / count
         yield _label(area.x(time), area.height - 4, f"{datetime.fromtimestamp(time, UTC):%H:%M:%S}", anchor="middle")
