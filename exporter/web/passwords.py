@@ -2,11 +2,13 @@
 
 A password that was right once is remembered, so that a scrape every second costs nothing. The others wait for a single
 thread, which computes one hash at a time. Few may wait, and fewer from one address, so that a flood of wrong passwords
-keeps neither remembered ones nor those from other addresses waiting for long.
+keeps neither remembered ones nor those from other addresses waiting for long. Requests with the same password share a
+hash: after a start, Prometheus may scrape hundreds of targets at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -54,6 +56,7 @@ class Passwords:
         self._costs = sorted(value.split("$")[2] for value in users.values()) or [_USUAL_COST]
         self._key = secrets.token_bytes(32)
         self._remembered: OrderedDict[bytes, None] = OrderedDict()
+        self._comparisons: dict[bytes, asyncio.Task[bool]] = {}
         self._thread = anyio.CapacityLimiter(1)
         self._waiting: Counter[str] = Counter()
 
@@ -75,23 +78,31 @@ class Passwords:
             client: Address of the client; empty when it has none.
 
         Raises:
-            TooManyWaitingError: When too many passwords are waiting, of this client or altogether.
+            TooManyWaitingError: When too many other passwords are waiting, of this client or altogether.
         """
         if self.remembers(credentials):
             return True
-        network = _network_of(client)
-        if self._waiting.total() >= MOST_WAITING or self._waiting[network] >= MOST_WAITING_PER_CLIENT:
-            raise TooManyWaitingError
-        self._waiting[network] += 1
+        digest = self._digest(credentials)
+        if digest not in self._comparisons:
+            network = _network_of(client)
+            if self._waiting.total() >= MOST_WAITING or self._waiting[network] >= MOST_WAITING_PER_CLIENT:
+                raise TooManyWaitingError
+            self._waiting[network] += 1
+            self._comparisons[digest] = asyncio.create_task(self._compare(credentials, digest, network))
+        return await asyncio.shield(self._comparisons[digest])
+
+    async def _compare(self, credentials: Credentials, digest: bytes, network: str) -> bool:
+        """Return whether a password is right; all requests that have brought it in the meantime wait for this."""
+        expected = self._hashes.get(credentials.user)
+        compared = expected or self._hash_of_nobody(credentials.user)
         try:
-            expected = self._hashes.get(credentials.user)
-            compared = expected or self._hash_of_nobody(credentials.user)
             is_equal = await anyio.to_thread.run_sync(_is_equal, credentials.password, compared, limiter=self._thread)
         finally:
             self._waiting -= Counter((network,))
+            del self._comparisons[digest]
         if expected is None or not is_equal:
             return False
-        self._remembered[self._digest(credentials)] = None
+        self._remembered[digest] = None
         if len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
         return True

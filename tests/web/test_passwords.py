@@ -109,13 +109,14 @@ def test_the_remembered_form_reveals_nothing_about_a_password() -> None:
 
 
 class Slow:
-    """Replaces the hash function; takes as long as the test wants, and counts concurrent calls."""
+    """Replaces the hash function; takes as long as the test wants, and counts calls."""
 
     def __init__(self) -> None:
         self.release = threading.Event()
-        self.at_once = self.most_at_once = 0
+        self.at_once = self.most_at_once = self.calls = 0
 
     def __call__(self, password: bytes, password_hash: str) -> bool:
+        self.calls += 1
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         self.release.wait(20)
@@ -153,11 +154,29 @@ async def test_a_flood_of_wrong_passwords_keeps_no_other_client_out(passwords: P
     assert slow.most_at_once == 1
 
 
+async def test_requests_with_the_same_password_share_a_hash(passwords: Passwords, slow: Slow) -> None:
+    """Hundreds of scrapes right after a start wait for one hash; a request that is cancelled ends no other."""
+    outcomes: list[bool] = []
+
+    async def attempt() -> None:
+        outcomes.append(await passwords.check(Credentials(b"alice", b"secret"), CLIENT))
+
+    async with anyio.create_task_group() as tasks, anyio.create_task_group() as cancelled:
+        cancelled.start_soon(attempt)
+        await anyio.wait_all_tasks_blocked()
+        for _ in range(200):
+            tasks.start_soon(attempt)
+        await anyio.wait_all_tasks_blocked()
+        cancelled.cancel_scope.cancel()
+        slow.release.set()
+    assert (outcomes, slow.calls) == ([True] * 200, 1)
+
+
 async def test_only_so_many_clients_may_wait(passwords: Passwords, slow: Slow) -> None:
     """The next client is rejected; afterwards, there is room again."""
     async with anyio.create_task_group() as tasks:
         for number in range(MOST_WAITING):
-            tasks.start_soon(passwords.check, Credentials(b"bob", b"x"), f"192.0.2.{number}")
+            tasks.start_soon(passwords.check, Credentials(b"bob", b"%d" % number), f"192.0.2.{number}")
         await anyio.wait_all_tasks_blocked()
         with pytest.raises(TooManyWaitingError):
             await passwords.check(Credentials(b"alice", b"secret"), "198.51.100.1")
