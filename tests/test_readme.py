@@ -25,7 +25,8 @@ from exporter.model import Reason
 from exporter.public_address import PublicAddress
 from exporter.scrape.history import History
 from exporter.web.app import create_app
-from exporter.web.limits import BoundedProtocol
+from exporter.web.http2 import MOST_CANCELLED, MOST_STREAMS
+from exporter.web.limits import ConnectionLimits
 from exporter.web.live_web_config import WATCH_INTERVAL_SECONDS
 from exporter.web.middleware import MAX_QUERY_BYTES
 from exporter.web.passwords import MOST_WAITING, MOST_WAITING_PER_CLIENT
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 TEXT = "\n".join(TEXTS.values())
 TYPES = {check_type.name: check_type for check_type in BUILTIN}
 NUMBER_WORDS = {2: "two", 5: "five", 8: "eight", 10: "ten"}
+LIMITS = ConnectionLimits()
 
 
 def is_for_prometheus(block: Block) -> bool:
@@ -243,13 +245,15 @@ def test_the_unit_starts_the_program() -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"at most {BoundedProtocol.max_connections} connections",
-        f"must arrive within {NUMBER_WORDS[int(BoundedProtocol.request_limit_seconds)]} seconds",
+        f"at most {LIMITS.connections} connections",
+        f"must arrive within {NUMBER_WORDS[int(LIMITS.request_seconds)]} seconds",
         f"at most {MAX_QUERY_BYTES // 1024} KiB of query",
-        f"more than {NUMBER_WORDS[MOST_WAITING_PER_CLIENT]} from one address are waiting, or {MOST_WAITING} altogether",
+        f"{NUMBER_WORDS[MOST_WAITING_PER_CLIENT]} other passwords from one address are waiting",
+        f"are waiting, or {MOST_WAITING} altogether",
+        f"at most {MOST_STREAMS} requests at once, and ends if its client cancels more than {MOST_CANCELLED}",
         {1.0: "checked for changes every second"}[WATCH_INTERVAL_SECONDS],
-        f"connections older than {NUMBER_WORDS[int(BoundedProtocol.age_limit_seconds)]} seconds end",
-        f"must be taken within {NUMBER_WORDS[int(BoundedProtocol.response_limit_seconds)]}.",
+        f"connections older than {NUMBER_WORDS[int(LIMITS.age_seconds)]} seconds end",
+        f"must be taken within {NUMBER_WORDS[int(LIMITS.response_seconds)]}.",
         f"ends running scrapes after {NUMBER_WORDS[GRACE_SECONDS]} seconds",
         f"Up to {NUMBER_WORDS[BATCHES_AT_ONCE]} batches run at once",
         f"up to {SMALL_BATCHES_AT_ONCE} of at most {NUMBER_WORDS[MOST_CHECKS_OF_SMALL_BATCH]} checks",

@@ -6,11 +6,14 @@ import asyncio
 import logging
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from exporter.web.limits import HEALTH_PATHS, BoundedProtocol, close_longest_idle
+from exporter.web.http1 import Http1Protocol
+from exporter.web.http2 import Http2Protocol
+from exporter.web.limits import HEALTH_PATHS, BoundedConnection, ConnectionLimits, close_longest_idle
 from exporter.web.tls_transport import ServerTlsTransport
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS = 5
 """How long running scrapes may take to finish during shutdown."""
 
+_LIMITS = ConnectionLimits()
 _IDLE_LIMIT_SECONDS = 5
 _SHORTAGE_PAUSE_SECONDS = 0.1
 _FIRST_REQUEST_SECONDS = 0.1
@@ -39,7 +43,7 @@ class WebServer(uvicorn.Server):
         self,
         app: ASGIApp,
         on_started: Callable[[], None],
-        protocol: type[BoundedProtocol] = BoundedProtocol,
+        limits: ConnectionLimits = _LIMITS,
         *,
         health_paths: frozenset[str] = HEALTH_PATHS,
         tls: Callable[[], TlsServer | None] = lambda: None,
@@ -49,19 +53,19 @@ class WebServer(uvicorn.Server):
         Args:
             app: The application.
             on_started: Called once connections are accepted.
-            protocol: The class of each connection.
+            limits: The limits of connections.
             health_paths: The paths that are answered even when there are too many connections.
             tls: Called for each connection: how it speaks TLS, or None for plain HTTP.
         """
         self._on_started = on_started
         self._tls = tls
-        self._protocol = protocol
+        self._limits = limits
         self._health_paths = health_paths
         self._accepting: list[asyncio.Task[None]] = []
         super().__init__(
             uvicorn.Config(
                 app,
-                http=protocol,
+                http=Http1Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -110,8 +114,9 @@ class WebServer(uvicorn.Server):
                 await self._open(connection)
         listener.close()
 
-    def _connections(self) -> Iterator[BoundedProtocol]:
-        return (each for each in self.server_state.connections if isinstance(each, BoundedProtocol))
+    def _connections(self) -> Iterator[BoundedConnection]:
+        connections: set[object] = {*self.server_state.connections}  # uvicorn knows only protocols of its own
+        return (each for each in connections if isinstance(each, BoundedConnection))
 
     async def _accept(self, listener: socket.socket) -> None:
         """Accept connections; when the system cannot open any more, close an idle one and wait briefly."""
@@ -142,11 +147,11 @@ class WebServer(uvicorn.Server):
         except OSError:
             connection.close()
 
-    def _new_protocol(self) -> BoundedProtocol | ServerTlsTransport:
-        connection = self._protocol(self.config, self.server_state, self.lifespan.state)
-        connection.health_paths = self._health_paths
+    def _new_protocol(self) -> Http1Protocol | ServerTlsTransport:
+        connection = Http1Protocol(self.config, self.server_state, self.lifespan.state)
+        connection.limits, connection.health_paths = self._limits, self._health_paths
         tls = self._tls()
-        return connection if tls is None else ServerTlsTransport(connection, tls)
+        return connection if tls is None else ServerTlsTransport(connection, tls, partial(Http2Protocol, connection))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

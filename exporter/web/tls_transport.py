@@ -13,9 +13,11 @@ from OpenSSL import SSL
 
 from exporter.net.errors import openssl_reason
 from exporter.net.tls.stream import TlsStream
+from exporter.web_config import HTTP2
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from exporter.web_config import TlsServer
 
@@ -34,16 +36,20 @@ class ServerTlsTransport(TlsStream):
     A failed handshake closes the connection.
     """
 
-    def __init__(self, protocol: asyncio.Protocol, tls: TlsServer) -> None:
+    def __init__(
+        self, protocol: asyncio.Protocol, tls: TlsServer, switch_to_http2: Callable[[], asyncio.Protocol]
+    ) -> None:
         """Prepare to serve as the protocol of a socket.
 
         Args:
             protocol: The protocol above.
             tls: The configuration in force, also for the rest of the connection.
+            switch_to_http2: Called when HTTP/2 is chosen; returns the protocol that takes over from `protocol`.
         """
         super().__init__(protocol, SSL.Connection(tls.context, None))
         self._tls.set_accept_state()
         self._configuration = tls
+        self._switch_to_http2 = switch_to_http2
         self._has_begun = False
 
     # The protocol of the socket below.
@@ -114,4 +120,6 @@ class ServerTlsTransport(TlsStream):
             self._break(error)
         else:
             self._established = True
+            if self._tls.get_alpn_proto_negotiated() == HTTP2:
+                self._protocol = self._switch_to_http2()
             self._flush_backlog()

@@ -26,7 +26,7 @@ SECTIONS = {
 """The keys of the document and their descriptions."""
 
 HTTP_KEYS = {
-    "http2": "Accepted for compatibility with other exporters, without effect: this server speaks HTTP/1.1",
+    "http2": "Whether HTTP/2 is offered, over TLS 1.3; `true` by default",
     "headers": "Header fields of every response, by name; an empty value removes the field",
 }
 RATE_LIMIT_KEYS = {
@@ -60,13 +60,14 @@ def load_web_config(path: Path, *, open_health: bool = False) -> WebConfig:
     """
     files, problems = Files(), Problems()
     block = Block(_read_root(path, files, problems), SECTIONS, problems)
-    users = _users(block)
+    users, http = _users(block), block.block("http_server_config", HTTP_KEYS)
+    http2 = http.flag("http2", default=True)
     config = WebConfig(
         file=str(path),
         files=(),
-        tls=read_tls(block.block("tls_server_config", TLS_KEYS), files, open_health=open_health),
+        tls=read_tls(block.block("tls_server_config", TLS_KEYS), files, open_health=open_health, http2=http2),
         users=users,
-        headers=_headers(block.block("http_server_config", HTTP_KEYS)),
+        headers=_headers(http),
         rate_limit=_rate_limit(block.block("rate_limit", RATE_LIMIT_KEYS)),
         secrets=frozenset(users.values()),
         warnings=problems.warnings,
@@ -107,7 +108,6 @@ def _users(block: Block) -> dict[str, str]:
 
 
 def _headers(block: Block) -> dict[str, str]:
-    block.flag("http2", default=True)
     headers = {}
     for name, node in block.mapping("headers").items():
         value = node.text if not isinstance(node.value, dict | list) else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from exporter.web_config.model import ClientAuth
 
-_ALPN = b"http/1.1"
+HTTP2, _HTTP1 = b"h2", b"http/1.1"
 _VERIFYING = ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
 _SESSION_ID_CONTEXT = b"nyxmon-exporter"
 
@@ -61,6 +61,7 @@ class Parameters(NamedTuple):
         authorities: PEM of the certificates to trust; None for those that the system trusts.
         allowed_sans: The names of which a client certificate must have one; None for any.
         may_lack_certificate: Whether clients without a certificate may connect.
+        http2: Whether HTTP/2 is offered.
     """
 
     minimum: int
@@ -72,6 +73,7 @@ class Parameters(NamedTuple):
     authorities: str | None
     allowed_sans: frozenset[str] | None
     may_lack_certificate: bool
+    http2: bool
 
 
 def server_context(parameters: Parameters, certificate: OwnCertificate) -> SSL.Context:
@@ -86,7 +88,10 @@ def server_context(parameters: Parameters, certificate: OwnCertificate) -> SSL.C
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
     if parameters.prefers_own_suites:
         context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
-    context.set_alpn_select_callback(lambda _, offered: _ALPN if _ALPN in offered else SSL.NO_OVERLAPPING_PROTOCOLS)
+    protocols = (HTTP2, _HTTP1) if parameters.http2 else (_HTTP1,)
+    context.set_alpn_select_callback(
+        lambda connection, offered: _chosen(connection, offered, protocols) or SSL.NO_OVERLAPPING_PROTOCOLS
+    )
     _limit_versions(context, parameters)
     _limit_curves(context, parameters.curves)
     _present(context, certificate)
@@ -103,6 +108,15 @@ def client_sans(certificate: x509.Certificate) -> set[str]:
     kinds = (x509.DNSName, x509.RFC822Name, x509.UniformResourceIdentifier)
     texts = {text for kind in kinds for text in names.get_values_for_type(kind)}
     return texts | {str(address) for address in names.get_values_for_type(x509.IPAddress)}
+
+
+def _chosen(connection: SSL.Connection, offered: list[bytes], protocols: tuple[bytes, ...]) -> bytes | None:
+    """Return the first of the server's protocols that the client offers; HTTP/2 over TLS 1.3 alone.
+
+    It forbids most suites of older versions (RFC 9113, section 9.2.2), and the suite is not known yet.
+    """
+    has_new_suite = connection.get_protocol_version() >= SSL.TLS1_3_VERSION
+    return next((each for each in protocols if each in offered and (has_new_suite or each != HTTP2)), None)
 
 
 def _limit_versions(context: SSL.Context, parameters: Parameters) -> None:

@@ -52,13 +52,14 @@ _NEEDS_CERTIFICATE = ("RequireAnyClientCert", "RequireAndVerifyClientCert")
 _LONGEST_SHOWN_PATH = 255
 
 
-def read_tls(block: Block, files: Files, *, open_health: bool) -> TlsServer | None:
+def read_tls(block: Block, files: Files, *, open_health: bool, http2: bool) -> TlsServer | None:
     """Return how the server speaks TLS; None when it does not, or when something is wrong, which is reported.
 
     Args:
         block: The section.
         files: Notes the files that it depends on.
         open_health: Whether clients without a certificate may connect, to ask for the server's health.
+        http2: Whether HTTP/2 is offered.
     """
     if not any(block.text(key) for key in _SWITCHING_KEYS):
         return None
@@ -81,6 +82,7 @@ def read_tls(block: Block, files: Files, *, open_health: bool) -> TlsServer | No
         authorities=authorities,
         allowed_sans=frozenset(text for text, _ in block.texts("client_allowed_sans")) or None,
         may_lack_certificate=open_health or client_auth not in _NEEDS_CERTIFICATE,
+        http2=http2,
     )
     if chain is None or key is None or len(block.problems) > before:
         return None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from exporter.cli.listen import ListenAddress, listener_url, open_listeners
-from exporter.web.limits import HEALTH_PATHS, BoundedProtocol
+from exporter.web.limits import HEALTH_PATHS, ConnectionLimits
 from exporter.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from exporter.web_config import TlsServer
 
+USUAL_LIMITS = ConnectionLimits()
+
 
 @contextmanager
 def run_web_server(
     app: ASGIApp,
-    protocol: type[BoundedProtocol] = BoundedProtocol,
+    limits: ConnectionLimits = USUAL_LIMITS,
     *,
     tls: Callable[[], TlsServer | None] = lambda: None,
     health_paths: frozenset[str] = HEALTH_PATHS,
@@ -31,7 +33,7 @@ def run_web_server(
     listeners = open_listeners((ListenAddress("127.0.0.1", 0),))
     url = listener_url(listeners[0], scheme="http" if tls() is None else "https").removesuffix("/")
     started = threading.Event()
-    server = WebServer(app, started.set, protocol, health_paths=health_paths, tls=tls)
+    server = WebServer(app, started.set, limits, health_paths=health_paths, tls=tls)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=listeners)), daemon=True)
     thread.start()
     assert started.wait(20)

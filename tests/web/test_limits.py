@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.web.limits import BoundedProtocol
+from exporter.web.limits import ConnectionLimits
 from tests.servers.exporter import run_exporter
 from tests.servers.sockets import sockets_to
 from tests.servers.tcp import keep_silent, serve
@@ -34,11 +34,8 @@ LARGE = b"x" * 20_000_000
 """More than the buffers of both ends of a loopback connection hold."""
 
 
-class Impatient(BoundedProtocol):
-    """Has limits that are short enough for a test."""
-
-    request_limit_seconds = 0.3
-    response_limit_seconds = 0.3
+IMPATIENT = ConnectionLimits(request_seconds=0.3, response_seconds=0.3)
+"""Short enough for a test."""
 
 
 def hello(request: Request) -> Response:
@@ -53,7 +50,7 @@ def large(request: Request) -> Response:
 def url() -> Iterator[str]:
     """A server with short timeouts."""
     routes = [Route("/hello", hello, methods=["GET", "POST"]), Route("/large", large)]
-    with run_web_server(Starlette(routes=routes), Impatient) as running:
+    with run_web_server(Starlette(routes=routes), IMPATIENT) as running:
         yield running
 
 
@@ -119,12 +116,9 @@ def test_a_second_request_has_its_own_limit(url: str) -> None:
 
 def test_a_connection_has_a_maximum_age() -> None:
     """A connection has a maximum age; the next response announces its end."""
-
-    class Ageing(BoundedProtocol):
-        age_limit_seconds = 2.0
-
+    ageing = ConnectionLimits(age_seconds=2.0)
     request = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
-    with run_web_server(Starlette(routes=[Route("/hello", hello)]), Ageing) as url, connect(url) as connection:
+    with run_web_server(Starlette(routes=[Route("/hello", hello)]), ageing) as url, connect(url) as connection:
         for pause, ends in ((0.0, False), (0.0, False), (2.1, True)):
             time.sleep(pause)
             connection.sendall(request)
@@ -188,11 +182,8 @@ def test_an_invalid_request_is_rejected(url: str, request_head: bytes) -> None:
 
 def test_other_clients_are_not_affected() -> None:
     """With two hundred incomplete requests open, a complete one is answered before they time out."""
-
-    class Patient(BoundedProtocol):
-        request_limit_seconds = 60.0
-
-    with run_web_server(Starlette(routes=[Route("/hello", hello)]), Patient) as url, ExitStack() as crawling:
+    patient = ConnectionLimits(request_seconds=60.0)
+    with run_web_server(Starlette(routes=[Route("/hello", hello)]), patient) as url, ExitStack() as crawling:
         for _ in range(200):
             crawling.enter_context(connection := connect(url))
             connection.sendall(b"GET /hello HTTP/1.1\r\n")
@@ -202,13 +193,8 @@ def test_other_clients_are_not_affected() -> None:
 REQUEST = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-class Crowded(BoundedProtocol):
-    """Has few places, and timeouts that are long enough not to matter."""
-
-    request_limit_seconds = 60.0
-    arriving_seconds = 0.5
-    max_connections = 3
-    spare_connections = 2
+CROWDED = ConnectionLimits(request_seconds=60.0, arriving_seconds=0.5, connections=3, spare_connections=2)
+"""Few places, and times that are long enough not to matter."""
 
 
 @pytest.fixture
@@ -231,7 +217,7 @@ def crowded(release: threading.Event) -> Iterator[str]:
     health_paths = frozenset(("/-/ready", "/in/-/healthy"))
     paths = ("/hello", "/-/healthy", *health_paths)
     routes = [Route("/slow", slow), *(Route(path, hello) for path in paths)]
-    with run_web_server(Starlette(routes=routes), Crowded, health_paths=health_paths) as running:
+    with run_web_server(Starlette(routes=routes), CROWDED, health_paths=health_paths) as running:
         yield running
 
 

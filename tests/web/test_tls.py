@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.web.limits import BoundedProtocol
+from exporter.web.limits import ConnectionLimits
 from exporter.web_config import WebConfig, load_web_config
 from tests.servers.web import run_web_server
 from tests.waiting import wait_until
@@ -54,11 +54,9 @@ APP = Starlette(
 )
 
 
-class Impatient(BoundedProtocol):
-    """Has limits that are short enough for a test."""
-
-    request_limit_seconds = 0.5
-    response_limit_seconds = 0.3
+USUAL = ConnectionLimits()
+IMPATIENT = ConnectionLimits(request_seconds=0.5, response_seconds=0.3)
+"""Short enough for a test."""
 
 
 @pytest.fixture
@@ -79,9 +77,9 @@ def load(tmp_path: Path, certificate: CertificateFiles) -> Callable[..., WebConf
 def start(servers: ExitStack, load: Callable[..., WebConfig]) -> Callable[..., str]:
     """Start a server with such a configuration and return its URL."""
 
-    def start(*lines: str, protocol: type[BoundedProtocol] = BoundedProtocol, open_health: bool = False) -> str:
+    def start(*lines: str, limits: ConnectionLimits = USUAL, open_health: bool = False) -> str:
         tls = load(*lines, open_health=open_health).tls
-        return servers.enter_context(run_web_server(APP, protocol, tls=lambda: tls))
+        return servers.enter_context(run_web_server(APP, limits, tls=lambda: tls))
 
     return start
 
@@ -114,16 +112,6 @@ def test_requests_are_answered_over_tls(start: Callable[..., str], client_tls: s
     with httpx.Client(verify=client_tls, trust_env=False, timeout=20) as client:
         assert client.post(f"{url}/size", content=b"x" * 300_000).text == "300000"
         assert client.get(f"{url}/large").content == LARGE
-
-
-def test_the_server_speaks_http_1_1(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
-    """ALPN says so to clients that prefer HTTP/2, and clients that offer only HTTP/2 are still accepted."""
-    url = start()
-    for offered, chosen in ((["h2", "http/1.1"], "http/1.1"), (["h2"], None), ([], None)):
-        if offered:
-            client_tls.set_alpn_protocols(offered)
-        with shake_hands(url, client_tls) as connection:
-            assert connection.selected_alpn_protocol() == chosen
 
 
 @pytest.mark.parametrize(
@@ -318,20 +306,20 @@ def ended(connection: socket.socket) -> bool:
 @pytest.mark.parametrize("sent", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
 def test_a_stalled_handshake_is_ended(start: Callable[..., str], sent: bytes) -> None:
     """The time limit of a request includes its handshake: silent clients and half a ClientHello time out."""
-    with connect(start(protocol=Impatient)) as connection:
+    with connect(start(limits=IMPATIENT)) as connection:
         connection.sendall(sent)
         assert ended(connection)
 
 
 def test_a_silent_client_after_the_handshake_is_dropped(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
     """It is treated like one without TLS."""
-    with shake_hands(start(protocol=Impatient), client_tls) as connection:
+    with shake_hands(start(limits=IMPATIENT), client_tls) as connection:
         assert ended(connection)
 
 
 def test_a_client_that_does_not_read_is_dropped(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
     """The memory of a page is released if a client does not read it."""
-    with shake_hands(start(protocol=Impatient), client_tls) as connection:
+    with shake_hands(start(limits=IMPATIENT), client_tls) as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         received = len(connection.recv(1))
         time.sleep(2)
@@ -341,16 +329,13 @@ def test_a_client_that_does_not_read_is_dropped(start: Callable[..., str], clien
         assert received < len(LARGE)
 
 
-class Crowded(BoundedProtocol):
-    """Has few places, and timeouts that are long enough not to matter."""
-
-    request_limit_seconds = 60.0
-    max_connections = 3
+CROWDED = ConnectionLimits(request_seconds=60.0, connections=3)
+"""Few places, and times that are long enough not to matter."""
 
 
 def test_handshakes_count_as_connections(start: Callable[..., str], client_tls: ssl.SSLContext) -> None:
     """The oldest connection is closed for a client that sends a request."""
-    url = start(protocol=Crowded)
+    url = start(limits=CROWDED)
     with ExitStack() as stack:
         silent = [stack.enter_context(connect(url)) for _ in range(3)]
         silent[1].sendall(b"\x16\x03\x01")
