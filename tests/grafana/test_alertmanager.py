@@ -9,6 +9,7 @@ import pytest
 
 from tests.grafana.shipped import GRAFANA, Alert, alerts
 from tests.servers.alertmanager import Alertmanager, amtool, run_alertmanager
+from tests.waiting import at_last
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -193,10 +194,16 @@ def test_alerts_come_together_by_trouble_type_and_group(alertmanager: Alertmanag
         (common | {"check_type": "tcp", "group": "post"}, 1),
         (common | {"check_type": "tcp"}, 1),
     ]
-    give_up = time.monotonic() + 10
-    while (found := groups(alertmanager)) != expected:
-        assert time.monotonic() < give_up, found
-        time.sleep(0.02)
+    at_last(lambda: groups(alertmanager), expected)
+
+
+def test_exporters_that_go_down_together_are_one_message(alertmanager: Alertmanager) -> None:
+    """So are several exporters that see everything fail, and one exporter in two jobs."""
+    oslo_again = {"job": "nyxmon-checks", "instance": "oslo:10115"}
+    alertmanager.fire([down(BERLIN), down(OSLO), down(oslo_again)])
+    alertmanager.fire([alert("EverythingFailing", "critical", place) for place in (BERLIN, OSLO)])
+    expected = [({"alertname": "NyxmonEverythingFailing"}, 2), ({"alertname": "NyxmonExporterDown"}, 3)]
+    at_last(lambda: groups(alertmanager), expected)
 
 
 def groups(alertmanager: Alertmanager) -> list[tuple[Labels, int]]:

@@ -248,16 +248,20 @@ def test_shown_labels_exist(name: str) -> None:
 
 
 @every_dashboard
-def test_links_lead_somewhere(name: str) -> None:
-    """Every address in a dashboard is that of another dashboard here, or of a page of the exporter."""
+def test_links_lead_somewhere(scene: Scene, name: str) -> None:
+    """Every address in a dashboard is that of another dashboard here, or a page of the exporter that answers 200."""
     text = json.dumps(read_dashboard(name))
     addresses = re.findall(r'"url": "([^"]*)"', text)
     uids = {f"nyxmon-{one}" for one in NAMES}
     assert addresses
     for address in addresses:
-        dashboard = re.match(r"/d/([\w-]+)\?", address)
-        is_page = re.match(r"\$\{scheme\}://\$\{(exporter|__data\.fields\.instance)\}/checks/\$\{", address)
-        assert is_page if dashboard is None else dashboard[1] in uids
+        if dashboard := re.match(r"/d/([\w-]+)\?", address):
+            assert dashboard[1] in uids
+            continue
+        page = re.sub(r"\$\{(exporter|__data\.fields\.instance)\}", scene.exporter.address, address)
+        page = re.sub(r"\$\{(check|__data\.fields\.check):percentencode\}", "shop", page.replace("${scheme}", "http"))
+        status, body = scene.exporter.get(page.removeprefix(f"http://{scene.exporter.address}"))
+        assert (status, "<title>" in body and "shop" in body) == (200, True)
 
 
 def has_numbers(prometheus: Prometheus, question: Question, values: dict[str, str]) -> bool:
