@@ -133,9 +133,14 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         with suppress(SSL.WantReadError):  # no more data
             while True:
                 pending = self._tls.bio_read(_SENT_BYTES)
-                self._socket.write(pending)
+                self._send(pending)
                 if len(pending) < _SENT_BYTES:
                     return
+
+    def _send(self, records: bytes) -> None:
+        """Pass encrypted records to the socket."""
+        if self._socket is not None:
+            self._socket.write(records)
 
     def deliver(self) -> None:
         """Decrypt what has arrived and pass it on, unless reading is paused."""

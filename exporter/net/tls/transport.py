@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from exporter.net.tls.context import TlsContext
 
 
+_ALERT = 21  # a record's first byte, RFC 5246 section 6.2.1; TLS 1.3 disguises alerts as data
+
+
 class TlsTransport(TlsStream):
     """One TLS connection to a server; lives as long as its socket, on one event loop.
 
@@ -42,6 +45,7 @@ class TlsTransport(TlsStream):
         self._server_name = server_name
         self._waiter: asyncio.Future[None] | None = None
         self._cut_off = False
+        self._has_declined = False
 
     async def shake_hands(self) -> None:
         """Wait for the handshake, which starts when the connection is made.
@@ -92,7 +96,7 @@ class TlsTransport(TlsStream):
             return
         self._closing = True
         if self._established:
-            self._protocol.connection_lost(self._broken or exc)
+            self._protocol.connection_lost(self._explained(self._broken or exc))
         elif exc is None:
             self._handshake.fail(CheckFailed(Reason.TLS, f"the connection ended while {self._doing}"))
         else:
@@ -145,6 +149,19 @@ class TlsTransport(TlsStream):
         if self._socket is not None:
             self._socket.close()
         self._wake()
+
+    def _send(self, records: bytes) -> None:
+        """Note when OpenSSL declines a renegotiation: before the end, no other alert is sent (RFC 5246 section 7.2)."""
+        if records[0] == _ALERT and self._established and not self._closing:
+            self._has_declined = True
+        super()._send(records)
+
+    def _explained(self, error: Exception | None) -> Exception | None:
+        """Return why the connection was lost, if a declined renegotiation explains that."""
+        if error is None or not self._has_declined:
+            return error
+        detail = f"{self._server_name} ended the connection because it could not renegotiate, which is not supported"
+        return CheckFailed(Reason.TLS, f"{detail}; perhaps it asks for client certificates only after a request")
 
     def _end_handshake(self) -> None:
         if not self._closing:
