@@ -66,7 +66,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.expect": (("comparing", "operators", "words"), ("judging",), ("",)),
     "exporter.net": (
         ("addresses", "errors", "field_lines", "file_access", "singleflight"),
-        ("connection_facts", "lenient_head", "spoken_lines", "udp", "unix"),
+        ("connection_facts", "lenient_head", "readers", "spoken_lines", "udp", "unix"),
         ("admission",),
         ("tls",),
         ("dns", "proxy.route"),

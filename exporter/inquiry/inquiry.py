@@ -163,7 +163,7 @@ class Inquiry:
         self._attempt.timeout_reason, self._attempt.phase_name = Reason.TIMEOUT, ""
         self._facts = ConnectionFacts(self._attempt)
         if self._settings.transport == "udp":
-            reply, asked = await self._ask_udp(connect.connect_to or server)
+            reply, asked = await self._ask_udp(connect.connect_to or server, connect)
             if reply.answer is None:
                 self.truncated = True
                 self._attempt.note("the answer did not fit into a datagram; asking over TCP")
@@ -207,22 +207,21 @@ class Inquiry:
         request = request or https_request(question, server, self._settings)
         return await ask_over_https(self._http, request, question, exchange)
 
-    async def _ask_udp(self, server: Endpoint) -> tuple[Reply, Endpoint]:
+    async def _ask_udp(self, server: Endpoint, connect: ConnectOptions) -> tuple[Reply, Endpoint]:
         """Ask over UDP; return the reply, and the address that was asked."""
-        settings = self._settings
         try:
-            address = await self._network.lookups.address(server.host, settings, self._facts, port=server.port)
+            address = await self._network.address(server, connect, self._facts)
         finally:
             self._resolve_seconds += self._facts.resolve_seconds
         asked = Endpoint(address.text, server.port)
         started = perf_counter()
-        with open_datagram_socket(address, server.port, settings.source_ip) as connected:
+        with open_datagram_socket(address, server.port, connect.settings.source_ip) as connected:
             began = perf_counter()
             self._connect_seconds += began - started
             self._attempt.note("asking", server=str(asked), transport="udp")
             reply = None
             try:
-                reply = await ask_datagram(self._asked.question, connected, self._attempt)
+                reply = await ask_datagram(self._asked.question, connected, self._network.readers, self._attempt)
             finally:
                 self._request_seconds += (reply.received_at if reply else perf_counter()) - began
         return reply, asked

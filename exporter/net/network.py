@@ -21,6 +21,7 @@ from exporter.net.file_access import FileAccess
 from exporter.net.proxy.asked_for import asked_for
 from exporter.net.proxy.connect import connect_to_proxy, open_tunnel, speak_through
 from exporter.net.proxy.tunnel import Tunnel
+from exporter.net.readers import SharedReaders
 from exporter.net.singleflight import SingleFlight
 from exporter.net.tls.context_cache import TlsContexts, touch
 
@@ -65,6 +66,7 @@ class Network:
         tls: TLS contexts, shared by all batches.
         resolver_threads: Threads that call the system's resolver, shared by all batches.
         files: Reads files, shared by all batches.
+        readers: Wait for the sockets of the batch.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Network:
         self.resolver_threads = resolver_threads or ResolverThreads()
         self.files = files or FileAccess()
         self._pacer = pacer
+        self.readers = SharedReaders()
         self._contexts_are_current = False
 
     def for_batch(self, pacer: Pacer | None = None) -> Network:
@@ -137,6 +140,10 @@ class Network:
         except CheckFailed:
             self.tls.forget(recipe)  # the checks that need it will fail with the reason
 
+    def close(self) -> None:
+        """Stop watching sockets, when all checks of the batch have ended."""
+        self.readers.close()
+
     async def connect(
         self, protocol: asyncio.Protocol, endpoint: Endpoint, options: ConnectOptions, facts: ConnectionFacts
     ) -> asyncio.Transport:
@@ -157,17 +164,30 @@ class Network:
                 protocol, endpoint, options, options.proxy, options.to_proxy, context, facts
             )
         place = options.connect_to or endpoint
-        if options.address is not None:
-            if facts.allowed_targets is not None:
-                refuse_address(facts.allowed_targets, place.host, place.port, options.address)
-            facts.set_address(options.address)
-            return await self._connect_to(protocol, options.address, place, options, context, facts)
-        if not options.settings.happy_eyeballs:
-            address = await self.lookups.address(place.host, options.settings, facts, port=place.port)
+        if options.address is not None or not options.settings.happy_eyeballs:
+            address = await self.address(place, options, facts)
             return await self._connect_to(protocol, address, place, options, context, facts)
         addresses = await self.lookups.candidates(place.host, options.settings, facts, port=place.port)
         with addresses:
             return await self._connect_to(protocol, addresses.only or addresses, place, options, context, facts)
+
+    async def address(self, place: Endpoint, options: ConnectOptions, facts: ConnectionFacts) -> Address:
+        """Return the address to contact, and record it.
+
+        Args:
+            place: Where to connect.
+            options: How to connect there; they have the address when no name has to be looked up.
+            facts: Those of the connection.
+
+        Raises:
+            CheckFailed: As `Resolver.address` does.
+        """
+        if options.address is None:
+            return await self.lookups.address(place.host, options.settings, facts, port=place.port)
+        if facts.allowed_targets is not None:
+            refuse_address(facts.allowed_targets, place.host, place.port, options.address)
+        facts.set_address(options.address)
+        return options.address
 
     async def _connect_to(
         self,

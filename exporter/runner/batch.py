@@ -129,6 +129,7 @@ class BatchRun:
             await executors.aclose_all(closings=self._closings)
             if client is not None:
                 await self._closings.close("http_client", client)
+            self._network.close()
             self.pulse.stop()
         shared.workload.learn(thread_time() - busy_before, len(self._checks), self._pacer.handshakes)
         return self.report()

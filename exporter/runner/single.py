@@ -131,10 +131,11 @@ class _Shared:
             await self._network.refresh()
 
     async def close(self) -> None:
-        """Close the executors and the client."""
+        """Close the executors, the client and the network."""
         closings = Closings(_CLEANUP_LIMIT_SECONDS)
         await self.executors.aclose_all(closings=closings)
         await closings.close("http_client", self._client)
+        self._network.close()
         self._workload.learn(thread_time() - self._busy_before, self.checks, self.pacer.handshakes)
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import socket
 
     from exporter.attempt import Attempt
+    from exporter.net.readers import Readers
 
 _MAX_DATAGRAM_OCTETS = 65535
 _MOST_MALFORMED = 8
@@ -114,12 +115,15 @@ def why_no_answer(wire: bytes, identifier: bytes, question: Question) -> str:
     return ""
 
 
-async def ask_datagram(question: Question, connected: socket.socket, attempt: Attempt | None = None) -> Reply:
+async def ask_datagram(
+    question: Question, connected: socket.socket, readers: Readers, attempt: Attempt | None = None
+) -> Reply:
     """Send a question over UDP, once, and wait for the answer without a time limit.
 
     Args:
         question: The question.
         connected: A socket from `open_datagram_socket`; it stays open.
+        readers: Wait for the answer.
         attempt: The attempt in whose log ignored datagrams appear, and which a timeout then fails with reason
             `protocol`; None when several wait for the answer.
 
@@ -127,7 +131,7 @@ async def ask_datagram(question: Question, connected: socket.socket, attempt: At
         CheckFailed: When the query cannot be sent or is refused (ICMP port unreachable).
     """
     identifier = os.urandom(2)
-    datagrams = _Datagrams(connected, identifier, question, attempt)
+    datagrams = _Datagrams(connected, identifier, question, readers, attempt)
     try:
         connected.send(identifier + question.wire)
     except OSError as error:
@@ -145,14 +149,30 @@ class _Datagrams:
     socket cannot buffer in between is lost.
     """
 
-    __slots__ = ("_arrived", "_attempt", "_identifier", "_ignored", "_loop", "_pause", "_question", "_socket")
+    __slots__ = (
+        "_arrived",
+        "_attempt",
+        "_identifier",
+        "_ignored",
+        "_loop",
+        "_pause",
+        "_question",
+        "_readers",
+        "_socket",
+    )
 
     def __init__(
-        self, connected: socket.socket, identifier: bytes, question: Question, attempt: Attempt | None
+        self,
+        connected: socket.socket,
+        identifier: bytes,
+        question: Question,
+        readers: Readers,
+        attempt: Attempt | None,
     ) -> None:
         self._socket = connected
         self._identifier = identifier
         self._question = question
+        self._readers = readers
         self._attempt = attempt
         self._loop = asyncio.get_running_loop()
         self._arrived: asyncio.Future[tuple[bytes, float] | OSError]
@@ -168,7 +188,7 @@ class _Datagrams:
         malformed = 0
         while True:
             self._arrived = self._loop.create_future()
-            self._loop.add_reader(self._socket, self._on_readable)
+            self._readers.add_reader(self._socket, self._on_readable)
             outcome = await self._arrived
             if isinstance(outcome, OSError):
                 raise connection_failure(outcome, "waiting for the answer") from outcome
@@ -186,7 +206,7 @@ class _Datagrams:
 
     def close(self) -> None:
         """Stop reading, and log how many datagrams were ignored without a separate line."""
-        self._loop.remove_reader(self._socket)
+        self._readers.remove_reader(self._socket)
         if self._pause is not None:
             self._pause.cancel()
         if self._ignored > _MOST_NOTED and self._attempt is not None:
@@ -206,13 +226,13 @@ class _Datagrams:
         if why:
             self._ignore(wire, why)
             if self._ignored % _BURST == 0:
-                self._loop.remove_reader(self._socket)
+                self._readers.remove_reader(self._socket)
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._go_on)
         else:
             self._settle((wire, received_at))
 
     def _go_on(self) -> None:
-        self._loop.add_reader(self._socket, self._on_readable)
+        self._readers.add_reader(self._socket, self._on_readable)
 
     def _ignore(self, wire: bytes, why: str) -> None:
         self._ignored += 1
@@ -224,7 +244,7 @@ class _Datagrams:
 
     def _settle(self, outcome: tuple[bytes, float] | OSError) -> None:
         """Deliver the result, and stop reading until more is wanted."""
-        self._loop.remove_reader(self._socket)
+        self._readers.remove_reader(self._socket)
         if not self._arrived.done():
             self._arrived.set_result(outcome)
 

@@ -177,7 +177,7 @@ async def _ask_datagram(question: Question, server: NameServer) -> DnsAnswer | N
     if address is None:
         raise CheckFailed(Reason.RESOLVE, "is not an IP address")
     with open_datagram_socket(address, server.port, None) as connected:
-        return (await ask_datagram(question, connected)).answer
+        return (await ask_datagram(question, connected, asyncio.get_running_loop())).answer
 
 
 async def _ask_stream(question: Question, server: NameServer) -> DnsAnswer:

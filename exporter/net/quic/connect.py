@@ -56,7 +56,7 @@ async def connect_quic(
     attempt, name, place = facts.attempt, options.server_name, options.connect_to or peer
     assert options.tls is not None  # noqa: S101 - QUIC is always encrypted
     context = await network.context(options.tls, attempt)
-    address = await network.lookups.address(place.host, options.settings, facts, port=place.port)
+    address = await network.address(place, options, facts)
     attempt.note("resolved", host=place.host, address=address.text, seconds=facts.resolve_seconds)
     await network.wait_for_turn(attempt, handshake=True)
     channel = QuicChannel(

@@ -347,7 +347,7 @@ async def ask(port: int, question: Question) -> DnsAnswer | None:
     assert address is not None
     with open_datagram_socket(address, port, None) as connected:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            return (await ask_datagram(question, connected, current_attempt())).answer
+            return (await ask_datagram(question, connected, asyncio.get_running_loop(), current_attempt())).answer
 
 
 async def test_a_flood_of_other_datagrams_is_read_in_bursts() -> None:
