@@ -65,8 +65,8 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.settings": (("addresses", "extras", "quantities"), ("fields",), ("models",), ("",)),
     "exporter.expect": (("comparing", "operators", "words"), ("judging",), ("",)),
     "exporter.net": (
-        ("addresses", "errors", "field_lines", "file_access", "singleflight"),
-        ("connection_facts", "lenient_head", "readers", "spoken_lines", "udp", "unix"),
+        ("addresses", "errors", "field_lines", "file_access", "readers", "singleflight"),
+        ("connection_facts", "lenient_head", "spoken_lines", "udp", "unix"),
         ("admission",),
         ("tls",),
         ("dns", "proxy.route"),

@@ -96,4 +96,4 @@ async def open_datagram(network: Network, attempt: Attempt, endpoint: Endpoint, 
         report_connection(facts)
     attempt.note("resolved", host=place.host, address=facts.address, seconds=facts.resolve_seconds)
     connected = open_datagram_socket(address, place.port, settings.source_ip)
-    return Datagram(connected, str(Endpoint(address.text, place.port)))
+    return Datagram(connected, str(Endpoint(address.text, place.port)), network.readers)

@@ -26,7 +26,7 @@ class Readers(Protocol):
 
 
 class SharedReaders:
-    """The readers of one batch, used on one event loop; lives until it is closed."""
+    """The readers of one batch; lives until it is closed. On another event loop than before, it starts anew."""
 
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
@@ -35,10 +35,11 @@ class SharedReaders:
 
     def add_reader(self, watched: socket.socket, callback: Callable[[], object], /) -> None:
         """Call back whenever a socket is readable, until `remove_reader`; it must be removed before it is closed."""
-        if self._epoll is None:
-            self._epoll = select.epoll()
-            self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(self._epoll.fileno(), self._on_readable)
+        loop = asyncio.get_running_loop()
+        if self._epoll is None or loop is not self._loop:
+            self.close()
+            self._epoll, self._loop = select.epoll(), loop
+            loop.add_reader(self._epoll.fileno(), self._on_readable)
         descriptor = watched.fileno()
         if descriptor not in self._callbacks:
             self._epoll.register(descriptor, select.EPOLLIN)

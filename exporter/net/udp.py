@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from exporter.net.addresses import endpoint
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from exporter.net.addresses import Address
+    from exporter.net.readers import Readers
 
 _MAX_DATAGRAM_BYTES = 65535
 
@@ -53,15 +55,17 @@ class Datagram:
         place: Address and port of the peer, as text.
     """
 
-    def __init__(self, connected: socket.socket, place: str) -> None:
+    def __init__(self, connected: socket.socket, place: str, readers: Readers) -> None:
         """Begin an exchange.
 
         Args:
             connected: A socket from `open_datagram_socket`, which is closed with the exchange.
             place: Address and port of the peer, as text.
+            readers: Wait for what the peer sends.
         """
         self.place = place
         self._socket = connected
+        self._readers = readers
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,11 +93,26 @@ class Datagram:
         Raises:
             CheckFailed: With reason `connect_refused` when the peer refused one (ICMP port unreachable).
         """
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().sock_recv(self._socket, _MAX_DATAGRAM_BYTES)
+            while True:
+                readable: asyncio.Future[None] = loop.create_future()
+                self._readers.add_reader(self._socket, partial(_settle, readable))
+                try:
+                    await readable
+                    return self._socket.recv(_MAX_DATAGRAM_BYTES)
+                except BlockingIOError:
+                    continue  # the kernel dropped a datagram whose checksum is wrong (select(2), section BUGS)
+                finally:
+                    self._readers.remove_reader(self._socket)
         except OSError as error:
             raise connection_failure(error, f"waiting for an answer from {self.place}") from error
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _settle(readable: asyncio.Future[None]) -> None:
+    if not readable.done():
+        readable.set_result(None)

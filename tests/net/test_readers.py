@@ -16,7 +16,6 @@ from exporter.net.readers import SharedReaders
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.anyio
 
 _QUIET_SECONDS = 0.05
 
@@ -37,6 +36,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield left, right
 
 
+@pytest.mark.anyio
 async def test_calls_back_for_each_datagram_until_the_reader_is_removed(readers: SharedReaders) -> None:
     with pair() as (sender, receiver):
         received: list[bytes] = []
@@ -52,6 +52,7 @@ async def test_calls_back_for_each_datagram_until_the_reader_is_removed(readers:
         assert received == [b"1", b"2", b"3", b"4"]
 
 
+@pytest.mark.anyio
 async def test_a_reader_that_was_removed_can_be_added_again(readers: SharedReaders) -> None:
     with pair() as (sender, receiver):
         received: list[bytes] = []
@@ -66,6 +67,7 @@ async def test_a_reader_that_was_removed_can_be_added_again(readers: SharedReade
         assert received == [b"1"]
 
 
+@pytest.mark.anyio
 async def test_a_socket_that_takes_the_descriptor_of_a_closed_one_is_watched_by_itself(readers: SharedReaders) -> None:
     called: list[str] = []
     with pair() as (_, first), pair() as (sender, second):
@@ -83,6 +85,7 @@ async def test_a_socket_that_takes_the_descriptor_of_a_closed_one_is_watched_by_
     assert called == ["second"]
 
 
+@pytest.mark.anyio
 async def test_a_refusal_is_reported_as_readable(readers: SharedReaders) -> None:
     """A datagram to a closed port is answered by ICMP, which the next read raises."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed, socket.socket(type=socket.SOCK_DGRAM) as asking:
@@ -104,6 +107,7 @@ async def test_a_refusal_is_reported_as_readable(readers: SharedReaders) -> None
         assert isinstance(await asyncio.wait_for(refused, 5), ConnectionRefusedError)
 
 
+@pytest.mark.anyio
 async def test_nobody_is_called_after_closing() -> None:
     readers = SharedReaders()
     with pair() as (sender, receiver):
@@ -116,6 +120,7 @@ async def test_nobody_is_called_after_closing() -> None:
         assert called == []
 
 
+@pytest.mark.anyio
 async def test_a_reader_that_raises_takes_no_datagram_from_the_others(
     readers: SharedReaders,
 ) -> None:
@@ -133,3 +138,18 @@ async def test_a_reader_that_raises_takes_no_datagram_from_the_others(
         to_sound.send(b"2")
         await asyncio.sleep(_QUIET_SECONDS)
         assert sorted(received) == [b"2", b"failed"]
+
+
+def test_readers_work_on_the_next_loop_when_the_first_has_ended() -> None:
+    readers = SharedReaders()
+    received: list[bytes] = []
+
+    async def receive_one(sent: bytes) -> None:
+        with pair() as (sender, receiver):
+            readers.add_reader(receiver, lambda: received.append(receiver.recv(10)))
+            sender.send(sent)
+            await asyncio.sleep(_QUIET_SECONDS)
+
+    for datagram in (b"1", b"2"):
+        asyncio.run(receive_one(datagram))
+    assert received == [b"1", b"2"]
