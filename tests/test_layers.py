@@ -59,7 +59,8 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "exporter.model": (
         ("certificates", "maintenance", "metrics", "verdicts"),
         ("expectations",),
-        ("checks", "results"),
+        ("results",),
+        ("checks",),
         ("",),
     ),
     "exporter.settings": (("addresses", "extras", "quantities"), ("fields",), ("models",), ("",)),

@@ -155,7 +155,7 @@ def _judge_presence(check: Check[DnsSettings], answer: DnsAnswer) -> Result:
         or answer.rcode != "NOERROR"
         or any(one.subject in _SPEAK_OF_ABSENCE and not one.is_default for one in leaves(check.expectations))
     ):
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
     detail = f"{check.target} has no records of type {check.settings.record_type}"
     if answer.stray_count:
         detail += f"; the answer has {answer.stray_count} of other names"

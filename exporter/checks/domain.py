@@ -30,7 +30,6 @@ from exporter.plugin import (
     MetricSpec,
     Reason,
     Result,
-    ResultStatus,
     Subject,
     ValueKind,
     current_attempt,
@@ -135,7 +134,7 @@ class DomainCheckExecutor:
             attempt.note("not registered", why=why)
         else:
             _report(facts, attempt)
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
     async def _facts(
         self, check: Check[DomainSettings], prepared: PreparedDomain, attempt: Attempt

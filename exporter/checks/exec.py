@@ -125,7 +125,7 @@ class ExecCheckExecutor:
         output = read_output(text)
         _report(ended, text, output, attempt)
         if any(one.subject is _EXIT_STATUS for one in leaves(check.expectations)):
-            return Result(check_name=check.name, status=ResultStatus.OK)
+            return check.passed
         return _judge(check, ended.exit_status, output.summary[:_SHOWN_CHARACTERS])
 
     async def aclose(self) -> None:
@@ -203,7 +203,7 @@ def _report(ended: Ended, text: str, output: PluginOutput, attempt: Attempt) -> 
 def _judge(check: Check[ExecSettings], exit_status: int, summary: str) -> Result:
     """Return what an exit status means by the convention."""
     if exit_status == 0:
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
     if exit_status >= len(STATES):
         detail = f"the program exited with {exit_status}, which means nothing: {summary or 'no output'}"
         return Result(check_name=check.name, status=ResultStatus.ERROR, reason=Reason.PROTOCOL, detail=detail)

@@ -27,7 +27,6 @@ from exporter.plugin import (
     MetricSpec,
     Reason,
     Result,
-    ResultStatus,
     Subject,
     ValueKind,
     current_attempt,
@@ -158,13 +157,13 @@ class GrpcCheckExecutor:
             attempt.note("the call failed", status=status_name(call.code), explanation=call.text)
             if prepared.demands_ok:
                 raise CheckFailed(Reason.STATUS, _explained(call))
-            return Result(check_name=check.name, status=ResultStatus.OK)
+            return check.passed
         serving = decoded_response(call.message())
         attempt.note("answered", serving_status=serving)
         attempt.observe({SERVING.name: serving})
         if serving in SERVING_STATUSES:
             attempt.measure(RESPONSE, 1.0, (serving,))
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
 
 async def _hear(stream: Stream, call: UnaryCall) -> None:

@@ -135,7 +135,7 @@ class HttpCheckExecutor:
             if prepared is not None and run.exchanges:
                 attempt.observe(observed or _head(run, prepared))
                 _measure(prepared, run)
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
     async def aclose(self) -> None:
         """Do nothing: connections belong to what the checks share."""

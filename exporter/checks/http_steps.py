@@ -81,7 +81,7 @@ class HttpStepsExecutor:
         finally:
             _measure(check, session)
         if failure is None:
-            return Result(check_name=check.name, status=ResultStatus.OK)
+            return check.passed
         detail = session.hide(failure.detail)
         return Result(check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=detail)
 

@@ -33,7 +33,6 @@ from exporter.plugin import (
     PositiveDuration,
     Reason,
     Result,
-    ResultStatus,
     Size,
     current_attempt,
     parse_host,
@@ -119,7 +118,7 @@ class IcmpCheckExecutor:
         finally:
             shared.forget(series)
             report_series(series, attempt)
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
     async def aclose(self) -> None:
         """Close the sockets."""

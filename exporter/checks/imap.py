@@ -20,7 +20,6 @@ from exporter.plugin import (
     CheckType,
     Reason,
     Result,
-    ResultStatus,
     current_attempt,
     phase_durations,
 )
@@ -51,7 +50,7 @@ class ImapCheckExecutor:
             if settings.username is not None:
                 await _look(session, settings, attempt)
             session.log_out()
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
 
 async def _look(session: ImapSession, settings: ImapSettings, attempt: Attempt) -> None:

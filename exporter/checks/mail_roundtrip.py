@@ -43,7 +43,6 @@ from exporter.plugin import (
     PositiveDuration,
     Reason,
     Result,
-    ResultStatus,
     SingleLine,
     Subject,
     ValueKind,
@@ -173,7 +172,7 @@ class MailRoundtripExecutor:
             if not settings.keep:
                 await _tidy_up(mailbox, uids, probe, attempt)
             mailbox.log_out()
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
 
 def _probe(check: Check[RoundtripSettings]) -> _Probe:

@@ -34,7 +34,6 @@ from exporter.plugin import (
     NetworkSettings,
     Reason,
     Result,
-    ResultStatus,
     Subject,
     ValueKind,
     current_attempt,
@@ -133,7 +132,7 @@ class NtpCheckExecutor:
         async with await open_datagram(host, port, check.settings) as datagram:
             with attempt.phase("query"):
                 await _ask(datagram, attempt)
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
 
 async def _ask(datagram: Datagram, attempt: Attempt) -> None:

@@ -23,7 +23,6 @@ from exporter.plugin import (
     CheckType,
     Reason,
     Result,
-    ResultStatus,
     current_attempt,
     phase_durations,
 )
@@ -58,7 +57,7 @@ class Pop3CheckExecutor:
             deleted = 0 if settings.username is None else await _look(session, settings, attempt)
             await session.quit()
             attempt.measure(METRICS.deleted, deleted)
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
 
 async def _look(session: Pop3Session, settings: Pop3Settings, attempt: Attempt) -> int:

@@ -74,7 +74,7 @@ class SmtpCheckExecutor:
                 )
         finally:
             _report(submission, attempt)
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
 
 def _envelope(settings: SmtpSettings) -> Envelope | None:

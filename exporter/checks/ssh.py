@@ -20,7 +20,6 @@ from exporter.plugin import (
     ProxySettings,
     Reason,
     Result,
-    ResultStatus,
     Subject,
     ValueKind,
     current_attempt,
@@ -122,7 +121,7 @@ class SshCheckExecutor:
                     await _exchange_keys(stream, hello, received, settings, attempt)
             finally:
                 _observe_algorithms(hello, attempt)
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
 
 async def _hear_banner(stream: Stream, hello: ServerHello, attempt: Attempt) -> bytes:

@@ -117,7 +117,7 @@ class TcpCheckExecutor:
                 return Result(
                     check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
                 )
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
     async def aclose(self) -> None:
         """Do nothing: every connection is closed with its check."""

@@ -24,7 +24,6 @@ from exporter.plugin import (
     NetworkSettings,
     Reason,
     Result,
-    ResultStatus,
     current_attempt,
     open_datagram,
     parse_host_port,
@@ -87,7 +86,7 @@ class UdpCheckExecutor:
                 raise
         finally:
             measure_phases(attempt, PHASES, settings.phase_names)
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
 
 def _as_of_connecting(failure: CheckFailed) -> CheckFailed:

@@ -18,7 +18,6 @@ from exporter.plugin import (
     CheckType,
     PositiveDuration,
     Result,
-    ResultStatus,
     current_attempt,
     open_unix_stream,
     phase_durations,
@@ -58,7 +57,7 @@ class UnixCheckExecutor:
                 raise
         finally:
             measure_phases(attempt, PHASES, (*_STANDING_PHASES, *settings.phase_names))
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
     async def _talk(self, check: Check[UnixSettings], settings: UnixSettings, attempt: Attempt) -> None:
         async with await _connect(check, settings, attempt) as stream:

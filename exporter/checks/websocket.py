@@ -23,7 +23,6 @@ from exporter.plugin import (
     MetricSpec,
     Reason,
     Result,
-    ResultStatus,
     Subject,
     ValueKind,
     current_attempt,
@@ -140,7 +139,7 @@ class WebSocketCheckExecutor:
             measure_phases(attempt, PHASES, (*STANDING_PHASES, *settings.step_names))
             if any(spec is FAILED_DUE_TO_REGEX and value for spec, value, _ in attempt.measurements):
                 attempt.measure(WEBSOCKET_FAILED_DUE_TO_REGEX, 1.0)
-        return Result(check_name=check.name, status=ResultStatus.OK)
+        return check.passed
 
 
 async def _open_and_use(settings: WebSocketSettings, prepared: PreparedWebSocket, attempt: Attempt) -> None:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
+from exporter.model.results import Result
+from exporter.model.verdicts import ResultStatus
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -100,6 +103,7 @@ class Check(Generic[SettingsT]):
             configuration; a runner completes other checks.
         prepared: What its type computed once for all runs (`CheckType.prepare`); None when each run computes it.
         identity: What identifies it across a reload: name, type and target; its other settings may change.
+        passed: What an executor returns when the protocol worked and nothing but the expectations is left to judge.
     """
 
     name: str
@@ -123,10 +127,12 @@ class Check(Generic[SettingsT]):
     is_complete: bool = field(default=False, repr=False, compare=False)
     prepared: object = field(default=None, repr=False, compare=False)
     identity: tuple[str, str, str] = field(init=False, repr=False, compare=False)
+    passed: Result = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Work out the identity once: everything that is kept about the check is kept under it."""
+        """Work out once what every run needs."""
         object.__setattr__(self, "identity", (self.name, self.check_type, self.target))
+        object.__setattr__(self, "passed", Result(check_name=self.name, status=ResultStatus.OK))
 
     @property
     def longest_run_seconds(self) -> float:

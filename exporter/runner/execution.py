@@ -15,22 +15,22 @@ from inspect import isawaitable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from exporter.attempt import begin_attempt
+from exporter.attempt import Attempt, begin_attempt
 from exporter.errors import CheckFailed
 from exporter.foreign import repr_of
 from exporter.model import LogLine, Reason, Result
 from exporter.quantities import seconds_text
 from exporter.runner.answers import UnsoundAnswerError, failure_of, sound_answer
 from exporter.runner.declared import ANY_SERIES, is_sound, mend
-from exporter.runner.verdict import judge, unjudged, wants_retry
+from exporter.runner.verdict import broken_off, judge, wants_retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import CodeType
 
-    from exporter.attempt import Attempt
     from exporter.model import Check, ResultStatus
     from exporter.runner.executors import BatchExecutors
+    from exporter.runner.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -100,41 +100,42 @@ class Execution:
         Raises:
             asyncio.CancelledError: When the batch was given up.
         """
-        self.task = asyncio.current_task()
+        self.task = asyncio.current_task(self._loop)
         self._began = perf_counter()
         self._began_timestamp_seconds = time.time()
         try:
-            result = await self._attempts_until_done()
+            verdict = await self._attempts_until_done()
         except BaseException as error:
             if self.given_up:
                 raise
             # An error that the handling of one attempt missed must not reach the batch.
             logger.warning("check %s was broken off", self.check.name, exc_info=error)
-            result = unjudged(self.check, Reason.INTERNAL, f"the check was broken off by {repr_of(error)}")
-        return self._finished(result)
+            detail = f"the check was broken off by {repr_of(error)}"
+            verdict = broken_off(self.check, Attempt(), Reason.INTERNAL, detail)
+        return self._finished(verdict)
 
-    async def _attempts_until_done(self) -> Result:
+    async def _attempts_until_done(self) -> Verdict:
         while True:
-            result = await self._make_attempt()
-            self._log_attempt(result)
+            verdict = await self._make_attempt()
+            self._log_attempt(verdict)
             if self._attempts > self.check.retries or self._limit_reason is Reason.DEADLINE:
-                return result
-            if self.abandoned or not wants_retry(self.check, result):
-                return result
+                return verdict
+            if self.abandoned or not wants_retry(self.check, verdict):
+                return verdict
             if not self._time_left_after(self.check.retry_delay_seconds):
-                return result
+                return verdict
             await asyncio.sleep(self.check.retry_delay_seconds)
 
-    def _log_attempt(self, result: Result) -> None:
+    def _log_attempt(self, verdict: Verdict) -> None:
         """Log what the attempt logged, and in the end how it ended."""
         attempt = self._attempt
-        assert attempt is not None  # noqa: S101 - there is a result of it
-        ending = _ending(self._attempts, result.status)
-        if result.reason is not None:
-            ending = {**ending, "reason": str(result.reason), "detail": result.detail}
-        self._log += (*result.log, LogLine(attempt.seconds_so_far(), "ended", ending))
+        assert attempt is not None  # noqa: S101 - there is a verdict on it
+        ending = _ending(self._attempts, verdict.status)
+        if verdict.reason is not None:
+            ending = {**ending, "reason": str(verdict.reason), "detail": verdict.detail}
+        self._log += (*attempt.log, LogLine(attempt.seconds_so_far(), "ended", ending))
 
-    async def _make_attempt(self) -> Result:
+    async def _make_attempt(self) -> Verdict:
         self._attempt = attempt = begin_attempt()
         attempt.network = self._executors.network
         attempt.allowed_targets = self.check.allowed_targets
@@ -149,7 +150,7 @@ class Execution:
         except CheckFailed as error:
             if self._expired:
                 return self._timed_out(attempt)
-            return self._unjudged(attempt, *failure_of(error))
+            return self._broken_off(attempt, *failure_of(error))
         except BaseException as error:  # noqa: BLE001 - SystemExit from a check type must not reach the loop
             if self._expired:
                 return self._timed_out(attempt)
@@ -162,7 +163,7 @@ class Execution:
                 self._held_seconds += attempt.held_seconds
         return self._timed_out(attempt) if self._expired else self._judged(attempt, answer)
 
-    def _judged(self, attempt: Attempt, answer: object) -> Result:
+    def _judged(self, attempt: Attempt, answer: object) -> Verdict:
         """Judge what the executor returned; when it cannot be judged, only this check fails."""
         declared = self._declared
         try:
@@ -177,20 +178,20 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 - a plugin's object may raise anything when it is inspected
             fault = f"the executor returned what cannot be judged: {repr_of(error)}"
         logger.warning("check %s: %s", self.check.name, fault)
-        return self._unjudged(attempt, Reason.INTERNAL, fault)
+        return self._broken_off(attempt, Reason.INTERNAL, fault)
 
-    def _raised(self, attempt: Attempt, error: BaseException, pending: object) -> Result:
+    def _raised(self, attempt: Attempt, error: BaseException, pending: object) -> Verdict:
         if isinstance(error, TypeError) and pending is not None and not isawaitable(pending):
             needed = "an `async def execute`, or be declared blocking"
             detail = f"the executor of type {self.check.check_type} must have {needed}"
         else:
             detail = f"the executor raised {repr_of(error)}"
         logger.warning("check %s: its executor raised", self.check.name, exc_info=error)
-        return self._unjudged(attempt, Reason.INTERNAL, detail)
+        return self._broken_off(attempt, Reason.INTERNAL, detail)
 
-    def _unjudged(self, attempt: Attempt, reason: Reason, detail: str) -> Result:
+    def _broken_off(self, attempt: Attempt, reason: Reason, detail: str) -> Verdict:
         self._mend(attempt)
-        return unjudged(self.check, reason, detail, attempt, self._declared.conclude)
+        return broken_off(self.check, attempt, reason, detail, self._declared.conclude)
 
     def _mend(self, attempt: Attempt) -> None:
         declared = self._declared
@@ -198,20 +199,20 @@ class Execution:
             mend(attempt, declared)
         declared.measure_phases(attempt)
 
-    def _cancelled(self, attempt: Attempt, error: asyncio.CancelledError) -> Result:
+    def _cancelled(self, attempt: Attempt, error: asyncio.CancelledError) -> Verdict:
         task = self.task
         if self._expired:
             if task is not None:
                 task.uncancel()
             return self._timed_out(attempt)
         if task is None or not task.cancelling():
-            return self._unjudged(attempt, Reason.INTERNAL, "the executor raised CancelledError by itself")
+            return self._broken_off(attempt, Reason.INTERNAL, "the executor raised CancelledError by itself")
         if self.given_up:
             raise error
         task.uncancel()
-        return self._unjudged(attempt, Reason.RUNNER, LOOP_BROKE)
+        return self._broken_off(attempt, Reason.RUNNER, LOOP_BROKE)
 
-    def _timed_out(self, attempt: Attempt) -> Result:
+    def _timed_out(self, attempt: Attempt) -> Verdict:
         self._mend(attempt)  # what the detail is made of has to be sound
         reason = self._limit_reason if self._limit_reason is Reason.DEADLINE else attempt.timeout_reason
         limit = seconds_text(self._limit_seconds)
@@ -224,7 +225,7 @@ class Execution:
             detail = f"{detail}, in the phase {phase}"
         if attempt.timeout_detail:
             detail = f"{detail}: {attempt.timeout_detail}"
-        return self._unjudged(attempt, reason, detail)
+        return self._broken_off(attempt, reason, detail)
 
     def _arm(self, attempt: Attempt) -> None:
         self._expired = False
@@ -247,9 +248,9 @@ class Execution:
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - only an attempt arms the timer
         logger.warning("check %s ignores cancellation and is left behind", self.check.name)
-        result = self._timed_out(attempt)
-        self._log_attempt(result)
-        self._on_abandoned(self, self._finished(result))
+        verdict = self._timed_out(attempt)
+        self._log_attempt(verdict)
+        self._on_abandoned(self, self._finished(verdict))
 
     def _time_left_after(self, delay_seconds: float) -> bool:
         return self._deadline is None or perf_counter() + delay_seconds < self._deadline
@@ -257,17 +258,16 @@ class Execution:
     def _duration_seconds(self) -> float:
         return perf_counter() - self._began - self._held_seconds
 
-    def _finished(self, result: Result) -> Result:
-        """Return a judged result with what was measured over all attempts."""
+    def _finished(self, verdict: Verdict) -> Result:
+        """Return the verdict on the last attempt with what was measured over all of them."""
         return Result(
-            check_name=result.check_name,
-            status=result.status,
-            reason=result.reason,
-            detail=result.detail,
-            measurements=result.measurements,
-            observed={},
-            expectations=result.expectations,
-            certificates=result.certificates,
+            check_name=self.check.name,
+            status=verdict.status,
+            reason=verdict.reason,
+            detail=verdict.detail,
+            measurements=verdict.measurements,
+            expectations=verdict.expectations,
+            certificates=verdict.certificates,
             duration_seconds=self._duration_seconds(),
             attempts=self._attempts,
             timeout_seconds=self._limit_seconds,

@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from exporter.model import Reason
 from exporter.runner.execution import Execution
-from exporter.runner.verdict import unjudged
+from exporter.runner.verdict import not_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -103,7 +103,7 @@ class FanOut:
             for position, check in enumerate(self._checks):
                 if check.name in stuck:
                     detail = "an earlier run ignored its cancellation and has not ended yet"
-                    await self._send(send, position, unjudged(check, Reason.STUCK, detail))
+                    await self._send(send, position, not_run(check, Reason.STUCK, detail))
                     continue
                 if not self._is_over():
                     await self._pacer.wait_for_turn()
@@ -111,7 +111,7 @@ class FanOut:
                     break
                 if self._is_over():
                     detail = "not started before the deadline of the batch"
-                    await self._send(send, position, unjudged(check, Reason.DEADLINE, detail))
+                    await self._send(send, position, not_run(check, Reason.DEADLINE, detail))
                     continue
                 task_group.create_task(self._run_one(position, check, send))
 

@@ -29,7 +29,7 @@ from exporter.runner.loops import BLOCKED_LIMIT_SECONDS, Loops
 from exporter.runner.pacing import Workload
 from exporter.runner.registry import ExecutorRegistry
 from exporter.runner.stuck import StuckChecks
-from exporter.runner.verdict import unjudged
+from exporter.runner.verdict import not_run
 from exporter.runner.watch import LOOK_SECONDS, LoopWatch, find_blocker
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class AsyncCheckRunner:
             return self._fail(call, run, delivery, error)
         if not run.leftovers:
             call.closed.wait(_CLOSING_LIMIT_SECONDS)
-        delivery.close(lambda check: unjudged(check, Reason.RUNNER, "the check was lost by the event loop"))
+        delivery.close(lambda check: not_run(check, Reason.RUNNER, "the check was lost by the event loop"))
         return call.outcome.result()
 
     def _give_up(self, call: LoopCall, run: BatchRun, delivery: ResultSink) -> Batch:
@@ -194,10 +194,10 @@ class AsyncCheckRunner:
         blocked_seconds = _BLOCKED_SECONDS if blocker is None else _BLOCKED_BY_CHECK_SECONDS
         if silent_seconds < blocked_seconds and pulse.loop is not None:
             late = "not done before the deadline of the batch"
-            cut_off = delivery.close(lambda check: unjudged(check, Reason.DEADLINE, late))
+            cut_off = delivery.close(lambda check: not_run(check, Reason.DEADLINE, late))
             return run.report(cut_off=cut_off)
         self._loops.silent(call)
-        missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, _blocked_detail(check, blocker)))
+        missing = delivery.close(lambda check: not_run(check, Reason.RUNNER, _blocked_detail(check, blocker)))
         culprit = f": the check {blocker.execution.check.name} blocks it at {blocker.place}" if blocker else ""
         logger.error(
             "the event loop has not answered for %.1f s; %s did not finish%s",
@@ -209,7 +209,7 @@ class AsyncCheckRunner:
 
     def _fail(self, call: LoopCall, run: BatchRun, delivery: ResultSink, error: BaseException) -> Batch:
         """Report on a batch that broke with the results that exist, and replace the loop for the next batch."""
-        missing = delivery.close(lambda check: unjudged(check, Reason.RUNNER, LOOP_BROKE))
+        missing = delivery.close(lambda check: not_run(check, Reason.RUNNER, LOOP_BROKE))
         logger.error("the batch broke; %s did not finish", counted(missing, "check"), exc_info=error)
         self._loops.died(call)
         return run.report()

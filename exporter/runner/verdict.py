@@ -1,4 +1,4 @@
-"""Turns the outcome of an attempt into a Result: all judging is pure and happens here.
+"""Turns the outcome of an attempt into a verdict: all judging is pure and happens here.
 
 Executors report whether the protocol worked; expectations decide whether the answer was right. The verdict is the
 worse of the two, and the reason is that of the first thing that went wrong. A wrong status or response code and the
@@ -7,14 +7,16 @@ default expectations of the check type take precedence over all other expectatio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.expect import DURATION, evaluate
 from exporter.model import Reason, Result, ResultStatus, Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.attempt import Attempt
-    from exporter.model import Check, ExpectationOutcome, Observation
+    from exporter.model import CertificateFacts, Check, ExpectationOutcome, Measurement, Observation
     from exporter.runner.declared import Conclude
 
 _VERDICTS = {Severity.ERROR: ResultStatus.ERROR, Severity.WARNING: ResultStatus.WARNING}
@@ -24,6 +26,21 @@ _EXPLAINING = frozenset((Reason.STATUS, Reason.RCODE))
 _WORSE = {ResultStatus.OK: 0, ResultStatus.WARNING: 1, ResultStatus.ERROR: 2}
 
 
+class Verdict(NamedTuple):
+    """What one attempt came to; the runner makes a Result of the last one.
+
+    Attributes: as those of `Result`.
+    """
+
+    status: ResultStatus
+    reason: Reason | None
+    detail: str
+    measurements: tuple[Measurement, ...]
+    observed: Mapping[str, Observation]
+    expectations: tuple[ExpectationOutcome, ...]
+    certificates: tuple[CertificateFacts, ...]
+
+
 def judge(
     check: Check,
     attempt: Attempt,
@@ -31,8 +48,8 @@ def judge(
     *,
     duration_seconds: float,
     conclude: Conclude | None = None,
-) -> Result:
-    """Combine an executor's answer and the check's expectations into one result.
+) -> Verdict:
+    """Combine an executor's answer and the check's expectations into one verdict.
 
     Args:
         check: The check that ran.
@@ -56,16 +73,14 @@ def judge(
         status = _VERDICTS[weightiest.expectation.severity]
         reason = weightiest.reason or weightiest.expectation.subject.reason
         detail = weightiest.detail or _told(weightiest)
-    return Result(
-        check_name=check.name,
-        status=status,
-        reason=None if status is ResultStatus.OK else reason,
-        detail=detail,
-        measurements=(*attempt.measurements, *answer.measurements),
-        observed=observed,
-        expectations=outcomes,
-        certificates=attempt.certificates,
-        log=tuple(attempt.log),
+    return Verdict(
+        status,
+        None if status is ResultStatus.OK else reason,
+        detail,
+        (*attempt.measurements, *answer.measurements),
+        observed,
+        outcomes,
+        attempt.certificates,
     )
 
 
@@ -83,40 +98,47 @@ def _told(outcome: ExpectationOutcome) -> str:
     return f"expected {outcome.expectation.label}, observed {outcome.observed or 'nothing'}"
 
 
-def unjudged(
-    check: Check,
-    reason: Reason,
-    detail: str,
-    attempt: Attempt | None = None,
-    conclude: Conclude | None = None,
-) -> Result:
-    """Return the result of a check that gave no sound answer; what it measured and observed still counts."""
-    outcomes = evaluate(check.expectations, attempt.observed if attempt else {})
-    if attempt is not None and conclude is not None:
+def broken_off(
+    check: Check, attempt: Attempt, reason: Reason, detail: str, conclude: Conclude | None = None
+) -> Verdict:
+    """Return the verdict on an attempt that gave no sound answer; what it measured and observed still counts.
+
+    Args:
+        check: The check.
+        attempt: What was measured, observed and logged so far.
+        reason: Why there is no answer.
+        detail: The same for people.
+        conclude: Measures and logs what follows from the outcomes; None for nothing.
+    """
+    outcomes = evaluate(check.expectations, attempt.observed)
+    if conclude is not None:
         conclude(check, attempt, outcomes)
+    measured = tuple(attempt.measurements)
+    return Verdict(ResultStatus.ERROR, reason, detail, measured, {}, outcomes, attempt.certificates)
+
+
+def not_run(check: Check, reason: Reason, detail: str) -> Result:
+    """Return the result of a check of which nothing is known, because it was not started or its run was lost."""
     return Result(
         check_name=check.name,
         status=ResultStatus.ERROR,
         reason=reason,
         detail=detail,
-        measurements=tuple(attempt.measurements) if attempt else (),
-        expectations=outcomes,
-        certificates=attempt.certificates if attempt else (),
-        log=tuple(attempt.log) if attempt else (),
+        expectations=evaluate(check.expectations, {}),
     )
 
 
-def wants_retry(check: Check, result: Result) -> bool:
+def wants_retry(check: Check, verdict: Verdict) -> bool:
     """Return whether the reason and the check's retry conditions allow another attempt after a failed one."""
-    if result.status is not ResultStatus.ERROR:
+    if verdict.status is not ResultStatus.ERROR:
         return False
     if not check.retry_reasons and not check.retry_expectations:
         return True
-    if result.reason in check.retry_reasons:
+    if verdict.reason in check.retry_reasons:
         return True
-    if any(_is_missed(outcome, check.retry_reasons) for outcome in result.expectations):
+    if any(_is_missed(outcome, check.retry_reasons) for outcome in verdict.expectations):
         return True
-    return any(outcome.ok for outcome in evaluate(check.retry_expectations, result.observed))
+    return any(outcome.ok for outcome in evaluate(check.retry_expectations, verdict.observed))
 
 
 def _is_missed(outcome: ExpectationOutcome, reasons: frozenset[Reason]) -> bool:
