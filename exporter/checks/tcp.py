@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from exporter.net import ConnectOptions
     from exporter.plugin import Attempt, Check, CheckSettings, Expectation
 
+_UNHEARD = asyncio.Protocol()
+"""Ignores what the server says; shared by all connections, because it keeps nothing."""
+
 _MARGIN = 0.05
 _MAX_MARGIN_SECONDS = 0.1
 """Reading ends this fraction of the time limit early, so that what was read is judged and not cut off."""
@@ -123,14 +126,15 @@ class TcpCheckExecutor:
         """Do nothing: every connection is closed with its check."""
 
     async def _send_and_listen(self, prepared: PreparedTcp, attempt: Attempt) -> None:
-        facts, spoken = ConnectionFacts(attempt), SpokenLines(prepared.kept_bytes)
-        connecting = self._network.connect(spoken, prepared.endpoint, prepared.connect, facts)
+        facts = ConnectionFacts(attempt)
+        spoken = SpokenLines(prepared.kept_bytes) if prepared.expected else None
+        connecting = self._network.connect(spoken or _UNHEARD, prepared.endpoint, prepared.connect, facts)
         try:
             transport = await (connect_in_time(connecting, attempt) if prepared.connected else connecting)
             try:
                 if prepared.sent is not None:
                     transport.write(prepared.sent)
-                if prepared.expected:
+                if spoken is not None:
                     await _hear_banner(spoken, prepared, attempt, facts)
             except BaseException:
                 transport.abort()

@@ -58,10 +58,10 @@ def test_a_reload_leaves_nothing_of_earlier_configurations(tmp_path: Path) -> No
 def test_a_scrape_frees_its_results_without_the_garbage_collector(tmp_path: Path) -> None:
     """No cycle keeps a batch: the collector runs so rarely that the results of many scrapes would pile up."""
     file, registry = tmp_path / "checks.yml", ExecutorRegistry.with_builtins()
-    before = alive(Result)
     with closed_port() as port, collections_paused():
         file.write_text(configuration(0, port), encoding="utf-8")
         live = LiveConfig(lambda: load_config(file, registry.check_types), load_config(file, registry.check_types))
+        before = alive(Result)  # each check keeps the one that its executor returns
         runner = AsyncCheckRunner(BlockingPortalProvider("asyncio"), registry)
         service = ScrapeService(runner, live, registry, history=History(), version="0")
         service.metrics_page(ScrapeRequest())
