@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ from exporter.cli.flag_values import DEFAULT_PORT
 from exporter.config import parse_config
 from exporter.exposition import families as catalogue
 from exporter.web.server import GRACE_SECONDS
+from tests.grafana.shipped import RULE_FILES, read_yaml
 from tests.manifests import Manifest, problems
+from tests.readme_blocks import blocks
 from tests.servers.exporter import ROOT, run_exporter
 from tests.servers.prometheus import promtool
 
@@ -51,6 +54,19 @@ def test_there_is_one_manifest_of_each_kind() -> None:
 def test_the_manifests_are_valid(kind: str) -> None:
     """Each has only fields of its kind."""
     assert problems(BY_KIND[kind]) == []
+
+
+def test_the_rules_become_resources_as_the_readme_shows(tmp_path: Path) -> None:
+    """Each rule file is one PrometheusRule, with the same content."""
+    (block,) = (block for block in blocks("sh", document="grafana/README.md") if "PrometheusRule" in block.text)
+    *loop, _ = block.text.splitlines()
+    (tmp_path / "grafana").symlink_to(ROOT / "grafana")
+    subprocess.run(["sh", "-euc", "\n".join(loop)], cwd=tmp_path, check=True)
+    resources = list(yaml.safe_load_all((tmp_path / "nyxmon-rules.yml").read_text("utf-8")))
+    assert [problems(resource) for resource in resources] == [[]] * len(RULE_FILES)
+    assert {resource["metadata"]["name"]: resource["spec"] for resource in resources} == {
+        f"nyxmon-{path.stem}": read_yaml(path) for path in RULE_FILES
+    }
 
 
 def misspelt(manifest: Manifest, *path: str | int) -> Manifest:
