@@ -20,9 +20,9 @@ from exporter.cli.commands import (
     PROGRAM_EPILOG,
     Command,
 )
-from exporter.cli.flag_values import read_switch
 from exporter.cli.flags import FLAGS
 from exporter.cli.options import Options, UsageError
+from exporter.cli.variables import read_variable, refuse_misspelled_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -71,11 +71,12 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
     if names and command not in _OPERANDS:
         shown = "" if command == "hash-password" else f" {names[0]!r}"  # where it may be a password
         raise UsageError(f"unexpected argument{shown} after {command}")
+    refuse_misspelled_variables(environment)
     for flag in FLAGS:
         if flag.option in given or command not in flag.commands:
             continue
         if variable := environment.get(flag.environment_variable):
-            given[flag.option] = _read_variable(flag, variable)
+            given[flag.option] = read_variable(flag, variable)
         elif command in flag.required_by:
             raise UsageError(f"{command} needs --{flag.name}")
     given[_OPERANDS.get(command, "check_names")] = tuple(dict.fromkeys(names))
@@ -123,15 +124,6 @@ def _refuse_foreign_flags(command: Command, given: Iterable[str], words: Iterabl
             raise UsageError(_unknown("flag", name, list(by_name)))
     for flag in misplaced:
         raise UsageError(f"--{flag.name} belongs to {_listed(flag.commands)}, not to {command}")
-
-
-def _read_variable(flag: Flag, text: str) -> object:
-    try:
-        if flag.parse is None:
-            return read_switch(text)
-        return tuple(map(flag.parse, text.split())) if flag.repeatable else flag.parse(text)
-    except ValueError as error:
-        raise UsageError(f"{flag.environment_variable}: {error}") from None
 
 
 class _HelpOfParser(HelpRequested):

@@ -122,6 +122,23 @@ def test_a_variable_stands_in_for_an_absent_flag() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [("WEB_CONFG_FILE", "WEB_CONFIG_FILE"), ("WEB_LISTEN_ADDRESSES", "WEB_LISTEN_ADDRESS"), ("LOGLEVEL", "LOG_LEVEL")],
+)
+def test_a_misspelled_variable_is_rejected(name: str, meant: str) -> None:
+    """As a misspelled flag is: without its web configuration, for example, the server would be open."""
+    with pytest.raises(UsageError) as raised:
+        read("serve", **{f"NYXMON_EXPORTER_{name}": "x"})
+    assert str(raised.value) == f"unknown variable NYXMON_EXPORTER_{name}; did you mean NYXMON_EXPORTER_{meant}?"
+
+
+@pytest.mark.parametrize("name", ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_10115_TCP_PORT"])
+def test_variables_of_kubernetes_are_ignored(name: str) -> None:
+    """It adds them to containers when a service is called nyxmon-exporter."""
+    assert read("serve", **{f"NYXMON_EXPORTER_{name}": "tcp://10.0.0.1:10115"}) == Options()
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ("--config.flie=x", "unknown flag --config.flie; did you mean --config.file?"),
