@@ -12,12 +12,10 @@ from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
 from weakref import WeakMethod
 
-from exporter.attempt import current_attempt
-from exporter.checks.base import BatchContext
-from exporter.http.client import ProbeClient
 from exporter.model import Batch
 from exporter.runner.executors import Closings
 from exporter.runner.fan_out import FanOut
+from exporter.runner.opened import OpenedForBatch
 from exporter.runner.pacing import Pacer, Pulse
 from exporter.runner.stuck import Leftovers
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
     from exporter.http.shared import HttpShared
     from exporter.model import Check
-    from exporter.runner.executors import BatchExecutors
     from exporter.runner.fan_out import ResultSink
     from exporter.runner.pacing import Workload
     from exporter.runner.registry import ExecutorRegistry
@@ -88,28 +85,20 @@ class BatchRun:
         self._given_up = given_up
         self._began = perf_counter()
         self._pacer = Pacer(shared.workload, len(checks))
-        self._network = shared.http.network.for_batch(self._pacer)
-        self._http = shared.http.for_batch(self._network)
         self._closings = Closings(shared.cleanup_limit_seconds, self.leftovers.add)
-        self._has_client = False
-        self._executors: BatchExecutors | None = None
+        needs_client = shared.registry.needs_http_client(set(map(_type_of, checks)))
+        self._opened = OpenedForBatch(shared.registry, shared.http, self._pacer, needs_http_client=needs_client)
         self._fan_out: FanOut | None = None
 
     async def run(self) -> Batch:
         """Open what the batch needs, run it, close everything whatever happened, and report."""
         self.pulse.start()
         busy_before = thread_time()
-        shared = self._shared
-        await self._network.refresh()
-        self._has_client = shared.registry.needs_http_client(set(map(_type_of, self._checks)))
-        client = ProbeClient(self._http, current_attempt) if self._has_client else None
-        executors = shared.registry.for_batch(
-            BatchContext(http_client=client, http_shared=self._http, network=self._network)
-        )
-        self._executors = executors
+        shared, opened = self._shared, self._opened
+        await opened.network.refresh()
         self._fan_out = FanOut(
             self._checks,
-            executors,
+            opened.executors,
             self._delivery,
             shared.stuck,
             self.leftovers,
@@ -123,13 +112,10 @@ class BatchRun:
             end = partial(_stop_soon, asyncio.get_running_loop(), WeakMethod(self._fan_out.stop))
             self._given_up.add_done_callback(lambda _: end())
         try:
-            with self._network.tls.handshake_thread.during_batch(len(self._checks)):
+            with opened.network.tls.handshake_thread.during_batch(len(self._checks)):
                 await self._fan_out.run()
         finally:
-            await executors.aclose_all(closings=self._closings)
-            if client is not None:
-                await self._closings.close("http_client", client)
-            self._network.close()
+            await opened.aclose(self._closings)
             self.pulse.stop()
         shared.workload.learn(thread_time() - busy_before, len(self._checks), self._pacer.handshakes)
         return self.report()
@@ -140,18 +126,18 @@ class BatchRun:
         Args:
             cut_off: Checks that got a result with reason `deadline` because the caller no longer waits.
         """
-        fan_out, closings, counts = self._fan_out, self._closings.so_far(), self._http.counts
+        fan_out, closings, opened = self._fan_out, self._closings.so_far(), self._opened
         return Batch(
             checks=len(self._checks),
             duration_seconds=perf_counter() - self._began,
             budget_seconds=self._budget_seconds,
             deadline_exceeded=cut_off + (fan_out.deadline_exceeded if fan_out else 0),
             stuck_checks=tuple(sorted(self._shared.stuck.names())),
-            http_client_created=self._has_client,
-            http_requests=counts.requests,
-            http_connections_opened=counts.opened,
-            http_connections_reused=counts.reused,
-            executors_instantiated=dict(self._executors.instantiated) if self._executors else {},
+            http_client_created=opened.client is not None,
+            http_requests=opened.http.counts.requests,
+            http_connections_opened=opened.http.counts.opened,
+            http_connections_reused=opened.http.counts.reused,
+            executors_instantiated=dict(opened.executors.instantiated),
             cleanup_seconds=dict(map(_duration_of, closings)),
             cleanup_errors=Counter(map(_resource_of, filter(_has_failed, closings))),
             stream_buffer_size=self._shared.buffer_size,

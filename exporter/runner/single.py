@@ -13,12 +13,10 @@ import asyncio
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
 
-from exporter.attempt import current_attempt
-from exporter.checks.base import BatchContext
-from exporter.http.client import ProbeClient
 from exporter.http.shared import HttpShared
 from exporter.runner.execution import Execution
 from exporter.runner.executors import Closings
+from exporter.runner.opened import OpenedForBatch
 from exporter.runner.pacing import Pacer, Workload
 from exporter.runner.registry import ExecutorRegistry
 
@@ -58,7 +56,7 @@ class SingleCheckRunner:
         shared = self._join()
         outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         deadline = perf_counter() + budget_seconds
-        execution = Execution(check, shared.executors, deadline, lambda _, result: _settle(outcome, result))
+        execution = Execution(check, shared.opened.executors, deadline, lambda _, result: _settle(outcome, result))
         task = asyncio.create_task(_execute(execution, shared, outcome))
         task.add_done_callback(lambda _: self._leave(shared))
         try:
@@ -106,7 +104,7 @@ class _Shared:
         running: Checks that have not ended.
         checks: Checks so far.
         pacer: Holds back their starts.
-        executors: Their executors.
+        opened: What was opened for them.
     """
 
     def __init__(self, registry: ExecutorRegistry, http: HttpShared, workload: Workload) -> None:
@@ -114,12 +112,7 @@ class _Shared:
         self.running = 0
         self.checks = 0
         self.pacer = Pacer(workload)
-        self._network = http.network.for_batch(self.pacer)
-        http_of_these = http.for_batch(self._network)
-        self._client = ProbeClient(http_of_these, current_attempt)
-        self.executors = registry.for_batch(
-            BatchContext(http_client=self._client, http_shared=http_of_these, network=self._network)
-        )
+        self.opened = OpenedForBatch(registry, http, self.pacer, needs_http_client=True)
         self._workload = workload
         self._is_refreshed = False
         self._busy_before = thread_time()
@@ -128,14 +121,11 @@ class _Shared:
         """Read the files again that checks share, if that has not begun yet."""
         if not self._is_refreshed:
             self._is_refreshed = True
-            await self._network.refresh()
+            await self.opened.network.refresh()
 
     async def close(self) -> None:
-        """Close the executors, the client and the network."""
-        closings = Closings(_CLEANUP_LIMIT_SECONDS)
-        await self.executors.aclose_all(closings=closings)
-        await closings.close("http_client", self._client)
-        self._network.close()
+        """Close what was opened for them."""
+        await self.opened.aclose(Closings(_CLEANUP_LIMIT_SECONDS))
         self._workload.learn(thread_time() - self._busy_before, self.checks, self.pacer.handshakes)
 
 
