@@ -271,6 +271,28 @@ def test_queries_can_be_copied(browser: Browser, shop: Exhibit) -> None:
         assert summary == f"down is failing since then: expected 200, observed 503 {shop.url}/checks/down"
 
 
+@pytest.mark.parametrize(
+    ("path", "button", "beginning", "end"),
+    [
+        ("/config?format=html", "Copy checks", "checks:\n- name: .\n", "https://fine.example/\n"),
+        ("/checks/down", "Copy summary", "down is failing since ", "/checks/down"),
+    ],
+)
+def test_texts_can_be_copied_without_https(
+    browser: Browser, shop: Exhibit, path: str, button: str, beginning: str, end: str
+) -> None:
+    """Where the browser offers no clipboard, it is told to copy; what is not in view is copied as well."""
+    permissions = ["clipboard-read", "clipboard-write"]
+    with watched(browser, shop.url, permissions=permissions) as (page, _):
+        page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        page.goto(f"{shop.url}{path}")
+        page.get_by_role("button", name=button).click()
+        other = page.context.new_page()
+        other.goto(f"{shop.url}/")
+        copied = other.evaluate("navigator.clipboard.readText()")
+    assert (copied[: len(beginning)], copied[-len(end) :]) == (beginning, end)
+
+
 def test_the_chart_can_be_read_by_keyboard(browser: Browser, shop: Exhibit) -> None:
     """It is one tab stop; the arrow keys read one run after the other."""
     with watched(browser, shop.url) as (page, _):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.web.pages.markup import render
@@ -12,11 +13,19 @@ if TYPE_CHECKING:
     from exporter.web.pages.frame import Frame
 
 
+_BEFORE_CHECK = re.compile(r"(?<=\n)(?=- )")
+
+
 class ConfigDocument(NamedTuple):
     """A document of the configuration: what it is, and its text without secrets."""
 
     title: str
     text: str
+
+    @property
+    def parts(self) -> list[str]:
+        """The text in parts of one check each, of which a browser need not lay out those that are not in view."""
+        return _BEFORE_CHECK.split(self.text)
 
 
 def config_page(documents: Sequence[ConfigDocument], frame: Frame) -> str:

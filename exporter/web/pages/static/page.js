@@ -168,17 +168,25 @@ function restoreFolds() {
   }
 }
 
-// Copying: a button beside each text. Browsers offer the clipboard only over HTTPS; elsewhere the selection is copied.
+// Copying: a button beside each text. Browsers offer the clipboard only over HTTPS; elsewhere they are told to copy.
 
 async function copy(source) {
   try {
     await navigator.clipboard.writeText(source.textContent);
   } catch {
+    const fill = (event) => {
+      event.clipboardData.setData("text/plain", source.textContent);
+      event.preventDefault();
+    };
+    document.addEventListener("copy", fill, { once: true });
     document.getSelection().selectAllChildren(source);
     document.execCommand("copy");
     document.getSelection().removeAllRanges();
+    document.removeEventListener("copy", fill);
   }
 }
+
+const isLong = (source) => source.matches("pre, .document");
 
 function addAddress(summary) {
   const address = Object.assign(document.createElement("span"), { textContent: ` ${location.href}` });
@@ -200,7 +208,7 @@ function addCopyButton(source) {
     announce(`Copied ${source.dataset.copy}`);
     setTimeout(() => { button.textContent = word; }, 2000);
   });
-  if (source.localName === "pre") source.before(button);
+  if (isLong(source)) source.before(button);
   else source.after(button);
 }
 
@@ -236,7 +244,7 @@ function addReading(chart) {
 
 function enhance() {
   for (const source of document.querySelectorAll("[data-copy]")) {
-    const beside = source.localName === "pre" ? source.previousElementSibling : source.nextElementSibling;
+    const beside = isLong(source) ? source.previousElementSibling : source.nextElementSibling;
     if (!beside?.classList.contains("copy")) addCopyButton(source);
   }
   for (const chart of document.querySelectorAll("[data-chart]")) {
