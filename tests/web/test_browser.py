@@ -293,6 +293,19 @@ def test_texts_can_be_copied_without_https(
     assert (copied[: len(beginning)], copied[-len(end) :]) == (beginning, end)
 
 
+def test_long_lines_of_the_configuration_can_be_scrolled_to(browser: Browser, shop: Exhibit) -> None:
+    """Its end is in the region that scrolls, and not cut off."""
+    with watched(browser, shop.url, viewport=PHONE) as (page, _):
+        page.goto(f"{shop.url}/config?format=html")
+        long = page.locator(".document pre", has_text="n" * 200)
+        long.scroll_into_view_if_needed()
+        page.locator(".document").evaluate("region => { region.scrollLeft = region.scrollWidth; }")
+        box = long.bounding_box()
+        assert box is not None
+        assert box["width"] > 200 * 6
+        assert box["x"] + box["width"] <= PHONE["width"]
+
+
 def test_the_chart_can_be_read_by_keyboard(browser: Browser, shop: Exhibit) -> None:
     """It is one tab stop; the arrow keys read one run after the other."""
     with watched(browser, shop.url) as (page, _):
