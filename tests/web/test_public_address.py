@@ -97,8 +97,8 @@ def test_every_link_begins_with_the_path_that_clients_use(tmp_path: Path, way: W
     assert [link for link in links if not link.startswith(f"{way.link_prefix}/")] == []
     paths = {link.removeprefix(way.link_prefix).partition("?")[0] for link in links}
     assert paths == {
-        "/", "/metrics", "/config", "/static/style.css", "/static/icon.svg", "/static/page.js", "/checks/down",
-        "/checks/a%2Fb%20c", "/probe", "/logs",
+        "/", "/metrics", "/config", "/static/style.css", "/static/icon.svg", "/static/icon-failing.svg",
+        "/static/page.js", "/checks/down", "/checks/a%2Fb%20c", "/probe", "/logs",
     }  # fmt: skip
     assert redirects == [f"{way.link_prefix}/", f"{way.link_prefix}/", f"{way.link_prefix}/sd?a=b"]
 
