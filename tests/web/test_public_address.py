@@ -208,7 +208,7 @@ def test_generated_alerts_lead_below_the_path(tmp_path: Path) -> None:
         (group,) = yaml.safe_load(generated.stdout)["groups"]
         return next(str(rule["annotations"]["check_url"]) for rule in group["rules"] if "alert" in rule)
 
-    assert 'printf "http://%s/in" $labels.instance' in check_url()
+    assert '$url := "http://{instance}/in"' in check_url()
     assert check_url("--web.external-url=https://m.example/out") == "https://m.example/out/checks/a"
 
 
