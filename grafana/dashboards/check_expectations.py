@@ -29,7 +29,7 @@ def expectations() -> list[Builder[Panel]]:
             "Expectations",
             "When each expectation was met. One that could not be judged counts as not met.",
             [Query(lowest_missing_none("probe_expectation_ok", "expectation"), "{{expectation}}")],
-            (7, 9),
+            (6, 9),
             Look(words=scales.MET),
         ),
         _observed(),
@@ -37,7 +37,7 @@ def expectations() -> list[Builder[Panel]]:
             "Observed numbers",
             "The numbers that expectations were judged by, durations in seconds; gaps where none was observed.",
             queries,
-            (7, 9),
+            (6, 9),
             Look(),
             units=units,
         ),
@@ -94,7 +94,7 @@ def _observed() -> Builder[Panel]:
             title=titles[unit],
             expression=f"{judged} * 0 + on (expectation) group_left () {query.expression}",
             look=Look(unit=unit),
-            width=80,
+            width=75,
         )
         for query, unit in zip(queries, ("", *units.values()), strict=True)
     ]
@@ -104,17 +104,17 @@ def _observed() -> Builder[Panel]:
         " text), and the share of the runs in the time range that met it.",
         [
             Column(title="Expectation", label="expectation"),
-            Column(title="Severity", label="severity", width=75),
+            Column(title="Severity", label="severity", width=70),
             Column(
                 title="Now",
                 expression=lowest("probe_expectation_ok", by),
                 look=Look(words=scales.MET),
                 filled=True,
-                width=75,
+                width=70,
             ),
             *observed,
-            availability_column(met, title="Met", width=85),
+            availability_column(met, title="Met", width=80),
         ],
-        (10, 9),
+        (12, 9),
         sort="Expectation",
     )
