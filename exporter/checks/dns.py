@@ -43,7 +43,8 @@ from exporter.net.dns.compared import AGREEMENT, COMPARISON_METRICS, COMPARISON_
 from exporter.net.dns.exchange import prepare_question
 from exporter.net.dns.observations import answer_observations, forms_wanted_by, text_observations
 from exporter.net.dns.question import name_of
-from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS
+from exporter.net.tls.certificates import TLS_METRICS
+from exporter.net.tls.subjects import TLS_SUBJECTS
 from exporter.plugin import CheckFailed, CheckType, Reason, Result, ResultStatus, current_attempt
 
 if TYPE_CHECKING:

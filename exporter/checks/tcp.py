@@ -33,7 +33,8 @@ from exporter.net.connection_facts import (
 from exporter.net.opening import open_stream
 from exporter.net.proxy.settings import usable_proxies
 from exporter.net.spoken_lines import MAX_SPOKEN_BYTES, SpokenLines, listen
-from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
+from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
+from exporter.net.tls.subjects import TLS_SUBJECTS, tls_observations
 from exporter.plugin import (
     CheckFailed,
     CheckType,

@@ -10,7 +10,8 @@ from exporter.dialogue.connected import CONNECTED_SUBJECTS, about_connecting, co
 from exporter.dialogue.expectations import fit_to_dialogue
 from exporter.dialogue.metrics import DIALOGUE_METRICS, DIALOGUE_SUBJECTS
 from exporter.dialogue.over_stream import StreamDialogueSettings, measure_phases, speak
-from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS
+from exporter.net.tls.certificates import TLS_METRICS
+from exporter.net.tls.subjects import TLS_SUBJECTS
 from exporter.net.unix import MAX_PATH_BYTES
 from exporter.plugin import (
     Check,

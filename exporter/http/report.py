@@ -29,7 +29,7 @@ from exporter.judging.content import BodyText, Content, HeaderFields, JsonFault,
 from exporter.judging.json_path import compile_json_path
 from exporter.model import Expectation, Explained, Measurement, MetricSpec, Reason, phase_durations
 from exporter.net.connection_facts import address_observations, shared_measurement
-from exporter.net.tls.certificates import tls_observations
+from exporter.net.tls.subjects import tls_observations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

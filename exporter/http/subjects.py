@@ -9,7 +9,7 @@ from exporter.expect import evaluate
 from exporter.http.settings import MOST_REDIRECTS
 from exporter.model import Expectation, Reason, SelectorKind, Subject, ValueKind, leaves
 from exporter.net.connection_facts import ADDRESS_SUBJECTS
-from exporter.net.tls.certificates import TLS_SUBJECTS
+from exporter.net.tls.subjects import TLS_SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,8 @@ from exporter.net.connect_options import connect_options
 from exporter.net.connection_facts import ConnectionFacts, address_observations, resolution_measurements
 from exporter.net.dns.check_settings import ENCRYPTED
 from exporter.net.dns.exchange import DnsStream, ask_datagram
-from exporter.net.tls.certificates import tls_measurements, tls_observations
+from exporter.net.tls.certificates import tls_measurements
+from exporter.net.tls.subjects import tls_observations
 from exporter.net.udp import open_datagram_socket
 from exporter.settings import parse_host_port
 

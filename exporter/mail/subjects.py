@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporter.mail.settings import MailServerSettings
 from exporter.model import Reason, Subject, ValueKind
-from exporter.net.tls.certificates import TLS_SUBJECTS
+from exporter.net.tls.subjects import TLS_SUBJECTS
 
 if TYPE_CHECKING:
     from exporter.model import Expectation

@@ -17,6 +17,8 @@ class CertificateFacts:
         address_text: IP addresses of the same extension, separated by spaces: there may be hundreds, and only a refusal
             needs them one by one.
         serial_number: Lower-case hex of its bytes, as Go prints it.
+        key_type: RSA, ECDSA, Ed25519, Ed448 or DSA; empty for other public keys.
+        key_bits: Size of the public key in bits; 0 where it is unknown.
         not_before_timestamp_seconds: Unix time at which its validity begins.
         not_after_timestamp_seconds: Unix time at which its validity ends.
     """
@@ -27,6 +29,8 @@ class CertificateFacts:
     names: tuple[str, ...] = ()
     address_text: str = ""
     serial_number: str = ""
+    key_type: str = ""
+    key_bits: int = 0
     not_before_timestamp_seconds: float | None = None
     not_after_timestamp_seconds: float | None = None
 

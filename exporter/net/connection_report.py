@@ -10,7 +10,8 @@ from exporter.net.connection_facts import (
     address_observations,
     resolution_measurements,
 )
-from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
+from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
+from exporter.net.tls.subjects import TLS_SUBJECTS, tls_observations
 
 if TYPE_CHECKING:
     from exporter.net.connection_facts import ConnectionFacts

@@ -114,6 +114,10 @@ def faults_of_check(keys: str) -> list[str]:
             "expect[0].body.regex: is not an operator for body; write matches",
         ),
         (
+            f"{TCP}, expect: [{{serial_number: '01'}}]",
+            "expect[0].serial_number: is neither a subject of type tcp nor an operator; write certificate_serial",
+        ),
+        (
             f"{HTTP}, expect: [{{body_size: {{'>=': 5}}}}]",
             "expect[0].body_size.>=: is not an operator for body_size; write ge",
         ),

@@ -13,7 +13,7 @@ from exporter.net.dns.compared import COMPARISON_SUBJECTS, SERIAL_DIFFERENCE
 from exporter.net.dns.operands import fit_answers
 from exporter.net.dns.question import parse_name, parse_path, parse_record_class, parse_record_type, parse_server
 from exporter.net.dns.record_operands import fit_data, fit_lines
-from exporter.net.tls.certificates import TLS_SUBJECTS
+from exporter.net.tls.subjects import TLS_SUBJECTS
 from exporter.settings import Ip, NetworkSettings, SettingsModel, SingleLine, TlsSettings, require_extra
 
 if TYPE_CHECKING:

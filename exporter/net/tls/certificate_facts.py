@@ -10,6 +10,8 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from exporter.model import CertificateFacts
 from exporter.net.tls.bounded_memory import BoundedMemory
@@ -91,6 +93,7 @@ def _read_facts(der: bytes, fingerprint: str, *, named: bool = True) -> Certific
         if alternatives is not None:
             names = tuple(alternatives.get_values_for_type(x509.DNSName))
             address_text = " ".join(map(str, alternatives.get_values_for_type(x509.IPAddress)))
+    key_type, key_bits = _attempt(lambda: _public_key(certificate), ("", 0))
     return CertificateFacts(
         fingerprint_sha256=fingerprint,
         subject=subject,
@@ -98,6 +101,8 @@ def _read_facts(der: bytes, fingerprint: str, *, named: bool = True) -> Certific
         names=names,
         address_text=address_text,
         serial_number=_attempt(lambda: go_serial_number(certificate.serial_number), ""),
+        key_type=key_type,
+        key_bits=key_bits,
         not_before_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_before_utc),
         not_after_timestamp_seconds=_timestamp_seconds(lambda: certificate.not_valid_after_utc),
     )
@@ -110,6 +115,7 @@ _UNREADABLE = (
     x509.ExtensionNotFound,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
 )
 """What cryptography raises for certificates that OpenSSL accepts."""
 
@@ -125,6 +131,22 @@ def go_serial_number(number: int) -> str:
     """Format a serial number like blackbox_exporter: the bytes of Go's big.Int in hex, two digits each, no sign."""
     magnitude = abs(number)
     return magnitude.to_bytes((magnitude.bit_length() + 7) // 8).hex()
+
+
+def _public_key(certificate: x509.Certificate) -> tuple[str, int]:
+    """Return the kind of the public key and its size in bits, as OpenSSL counts them."""
+    match certificate.public_key():
+        case rsa.RSAPublicKey(key_size=bits):
+            return "RSA", bits
+        case ec.EllipticCurvePublicKey(key_size=bits):
+            return "ECDSA", bits
+        case dsa.DSAPublicKey(key_size=bits):
+            return "DSA", bits
+        case ed25519.Ed25519PublicKey():
+            return "Ed25519", 256
+        case ed448.Ed448PublicKey():
+            return "Ed448", 456
+    return "", 0
 
 
 def _timestamp_seconds(read: Callable[[], datetime]) -> float | None:

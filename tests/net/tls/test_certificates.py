@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from exporter.model import CertificateFacts
 from exporter.net.connection_facts import TlsFacts
 from exporter.net.tls.certificate_facts import certificate_facts, go_serial_number
-from exporter.net.tls.certificates import TLS_METRICS, TLS_SUBJECTS, tls_measurements, tls_observations
+from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
 from exporter.net.tls.cipher_suites import iana_cipher_name
 from exporter.net.tls.go_names import go_name
 from exporter.net.tls.server_hello import ServerHello, read_server_hello
+from exporter.net.tls.subjects import TLS_SUBJECTS, tls_observations
 from tests.servers import certificates
 from tests.servers.certificates import LONG_AGO, LONG_AHEAD, server_context
 from tests.servers.process import server_program
@@ -69,6 +70,8 @@ def test_reads_every_fact_from_der() -> None:
         issuer="CN=good.test",
         names=("good.test", "*.good.test"),
         serial_number="abcdef0123",
+        key_type="ECDSA",
+        key_bits=256,
         not_before_timestamp_seconds=LONG_AGO.timestamp(),
         not_after_timestamp_seconds=LONG_AHEAD.timestamp(),
     )
@@ -203,6 +206,9 @@ LEAF = CertificateFacts(
     issuer="CN=ca",
     names=("a.test", "b.test"),
     serial_number="1f",
+    key_type="RSA",
+    key_bits=2048,
+    not_before_timestamp_seconds=1500.0 - 86400 * 90,
     not_after_timestamp_seconds=2000.0,
 )
 INTERMEDIATE = CertificateFacts(fingerprint_sha256="bb", not_after_timestamp_seconds=1000.0)
@@ -246,6 +252,11 @@ def test_observes_what_expectations_ask_for() -> None:
         "certificate_subject": "CN=leaf",
         "certificate_issuer": "CN=ca",
         "certificate_names": ("a.test", "b.test"),
+        "certificate_age": 69.0,
+        "certificate_serial": "1f",
+        "certificate_fingerprint": "aa",
+        "certificate_key_type": "RSA",
+        "certificate_key_bits": 2048,
         "tls_version": "TLS 1.3",
         "tls_cipher": "TLS_AES_128_GCM_SHA256",
     }
