@@ -19,13 +19,13 @@ from exporter.config.documents import DOCUMENT_KEYS
 from exporter.config.maintenance import MaintenanceKeys
 from exporter.config.model_fields import fields_of
 from exporter.dialogue.steps import DialogueStep
+from exporter.dns_query.settings import ComparedServer
 from exporter.expect import DURATION, OPERATORS
 from exporter.exposition import families as catalogue
 from exporter.http.settings import OAuth2
 from exporter.http_steps.settings import Capture, HttpStep
 from exporter.mail.settings import ImapSearch, MailServerSettings
 from exporter.model import AlertSeverity, Operator, SelectorKind, ValueKind
-from exporter.net.dns.check_settings import ComparedServer
 from exporter.net.proxy.settings import ProxySettings
 from exporter.settings import NetworkSettings, TlsConfig, TlsSettings
 from exporter.web.live_web_config import FAMILIES as WEB_CONFIG_FAMILIES

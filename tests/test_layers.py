@@ -34,8 +34,8 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.values",),
     ("exporter.net",),
     ("exporter.http", "exporter.icmp", "exporter.ntp", "exporter.starttls"),
-    ("exporter.grpc", "exporter.inquiry", "exporter.ssh"),
-    ("exporter.checks.base", "exporter.checks.judging_answers"),
+    ("exporter.grpc", "exporter.dns_query", "exporter.ssh"),
+    ("exporter.checks.base",),
     ("exporter.plugin",),
     ("exporter.dialogue", "exporter.domain", "exporter.mail"),
     ("exporter.http_steps", "exporter.websocket"),
@@ -103,7 +103,15 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("authentication", "report"),
         ("",),
     ),
-    "exporter.inquiry": (("https", "quic"), ("inquiry",), ("comparison",), ("",)),
+    "exporter.dns_query": (
+        ("comparison_metrics", "operands", "question"),
+        ("answer", "record_operands"),
+        ("settings",),
+        ("https", "observations", "quic"),
+        ("query",),
+        ("comparison",),
+        ("",),
+    ),
     "exporter.grpc": (
         ("frames", "health", "messages", "settings", "status"),
         ("request",),
@@ -139,14 +147,14 @@ GATES: dict[str, tuple[str, ...]] = {
     "yaml": ("config", "migration"),
     "httpx": ("http", "http_steps", "checks.http"),
     "bcrypt": ("web.passwords", "cli.hash_password"),
-    "dns": ("net.dns", "checks.dns", "demo"),
+    "dns": ("net.dns", "dns_query", "checks.dns", "demo"),
     "idna": ("host_names",),
     "isal": ("exposition.page",),
     "asyncssh": ("ssh.host_key", "demo.extras"),
     "wsproto": ("websocket.messages", "demo.extras"),
     "cel": ("judging.cel",),
     "pytest": ("pytest_plugin",),
-    "aioquic": ("net.quic", "inquiry.quic", "http.http3", "http.http3_connection"),
+    "aioquic": ("net.quic", "dns_query.quic", "http.http3", "http.http3_connection"),
 }
 """Foreign library to the parts of `exporter` that may import it."""
 
@@ -324,7 +332,11 @@ NETWORK = "from exporter.net.network import Network"
         ("exporter.config.load", WITHIN, None),
         ("exporter.http.client", NETWORK, None),
         ("exporter.web.app", "import yaml", "x.py:1: exporter.web.app imports yaml; only config, migration may"),
-        ("exporter.dnssd", "import dns.name", "x.py:1: exporter.dnssd imports dns; only net.dns, checks.dns, demo may"),
+        (
+            "exporter.dnssd",
+            "import dns.name",
+            "x.py:1: exporter.dnssd imports dns; only net.dns, dns_query, checks.dns, demo may",
+        ),
         (
             "exporter.https",
             "import httpx",

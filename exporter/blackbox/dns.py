@@ -18,9 +18,9 @@ from exporter.blackbox.connection_keys import (
 from exporter.blackbox.expectations import expected, group
 from exporter.blackbox.recipe import Aim, Recipe, settings_of
 from exporter.checks.dns import DNS
-from exporter.net.dns.answer import ADDITIONAL_RECORDS, ANSWER_RECORDS, AUTHORITY_RECORDS, RCODE
-from exporter.net.dns.check_settings import DnsSettings
-from exporter.net.dns.question import parse_server
+from exporter.dns_query.answer import ADDITIONAL_RECORDS, ANSWER_RECORDS, AUTHORITY_RECORDS, RCODE
+from exporter.dns_query.question import parse_server
+from exporter.dns_query.settings import DnsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -70,9 +70,9 @@ class Section:
     """A section of a check with its own `expect`, such as a step.
 
     Attributes:
-        name: Its name, unique in its check; it stands before the labels of its expectations.
-        location: Where its keys lie below the keys of the check, such as `("steps", 0)`.
-        settings: What `default_expectations` and `fit_expectation` are given for it.
+        name: Its name, unique within the check; it is prefixed to the labels of its expectations.
+        location: The path to its keys from the keys of the check, such as `("steps", 0)`.
+        settings: Passed to `default_expectations` and `fit_expectation` for the section.
     """
 
     name: str
@@ -82,39 +82,40 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckType:
-    """The declaration of a check type; a constant, used by configuration, registry, metrics and documentation.
+    """The declaration of a check type: a constant, used by configuration, registry, metrics and documentation.
 
     Attributes:
         name: The YAML value of `type` and the label `check_type`.
         description: One sentence for `--help`, the schema and the README.
         executor: Creates the executor of one batch; two types with the same callable share one instance.
         settings: The settings model.
-        metrics: Every gauge family its executor may measure, in the order of the metrics page; `phases` comes first
-            when it is not among them.
-        phases: The family of the seconds spent in each phase, with the one label `phase` and a default of 0 for every
-            phase. The runner measures it, from what `Attempt.phase` counted, however an attempt ended.
-        subjects: The subjects of this type's expectations, in addition to `duration`.
-        reasons: Reasons of failures that belong to a subject, such as `status`, and that this type also has without
-            one; `retry_on` accepts them.
-        default_expectations: Returns, from the settings and the check's own expectations, those that apply unless one
-            of the check's own has the same subject; in the form of the YAML key `expect`.
-        fit_expectation: Returns an expectation in the form that the settings require, such as names as they appear in
-            answers. Raises ValueError when it can never be met with these settings.
-        sections: Returns the sections of a check that have an `expect` of their own, which is compiled into the
-            expectations of the check. What they observe has the names that `exporter.model.name_within` returns.
+        metrics: Every gauge family that the executor may measure, in the order of the metrics page; `phases` is put
+            first unless it is listed.
+        phases: The gauge family of the seconds spent in each phase: one label, `phase`, and a default of 0 for every
+            phase. The runner fills it from the times that `Attempt.phase` recorded, however the attempt ended.
+        subjects: The subjects that expectations can be about, in addition to `duration`.
+        reasons: Reasons that normally come from a subject, such as `status`, but that this type also reports without
+            an expectation; `retry_on` accepts them.
+        default_expectations: Returns the default expectations in the form of the YAML key `expect`, from the settings
+            and the check's own expectations. A default is dropped when the check has an expectation about the same
+            subject.
+        fit_expectation: Returns an expectation in the form that the settings require, such as with names as they appear
+            in answers. Raises ValueError when it can never be met with these settings.
+        sections: Returns the sections of a check that have their own `expect`, which is compiled into the expectations
+            of the check. `exporter.model.name_within` returns the names of their observations.
         validate_target: Returns the target in the form that the executor expects.
-            Raises ValueError, naming what is allowed, when it is not a valid target.
-        prepare: Prepares, once when the configuration is loaded, what every run of a check needs; the check keeps it as
-            `prepared`. May raise CheckFailed, which each run then raises again.
-        conclude: Called by the runner with the outcomes of the expectations, in their order, however the run ended; may
-            measure and log in the attempt what follows from them.
+            Raises ValueError, naming what is allowed, when the target is invalid.
+        prepare: Called once, when the configuration is loaded; returns what every run of a check needs, which the check
+            keeps as `prepared`. May raise CheckFailed, which each run then raises again.
+        conclude: Called by the runner with the outcomes of the expectations, in order, however the run ended; may
+            record measurements and log lines in the attempt.
         min_interval_seconds: Default of `min_interval`.
-        needs_http_client: Whether the batch must create the shared HTTP client for it.
-        runs_programs: Whether a configuration can run programs with it. Loading rejects such a type
+        needs_http_client: Whether the batch must create the shared HTTP client for this type.
+        runs_programs: Whether a configuration can run programs with this type. Loading rejects such a type
             unless the caller allows it, as `--enable-exec` does.
-        blocking: Whether its executor has a plain `def execute`, which is called in a thread, as is `executor`: for
-            libraries that wait without an event loop. `open_stream` and `open_datagram` cannot be used there. Threads
-            are limited, and a check whose thread does not return in time is skipped until it does.
+        blocking: Whether the executor has a plain `def execute`, for libraries that block while they wait. The executor
+            is created and called in threads, and cannot use `open_stream` and `open_datagram`. The number of threads
+            is limited. A check whose thread does not return in time is skipped until the thread returns.
     """
 
     name: str
@@ -142,6 +143,6 @@ class CheckType:
 
     def __post_init__(self) -> None:
         """Make `phases` one of the metrics."""
-        metrics, phases = cast("object", self.metrics), cast("object", self.phases)  # a plugin may declare anything
+        metrics, phases = cast("object", self.metrics), cast("object", self.phases)  # a plugin may pass anything
         if isinstance(phases, MetricSpec) and isinstance(metrics, tuple) and phases not in metrics:
             object.__setattr__(self, "metrics", (phases, *metrics))

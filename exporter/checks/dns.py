@@ -1,10 +1,10 @@
-"""Type `dns`: asks a name server a question and judges the answer.
+"""Type `dns`: queries a name server and judges the answer.
 
 The target is the name to query; the server is a setting. One query is sent over UDP and, if its answer is truncated,
-another over TCP (RFC 7766 section 5); or everything goes over TCP, TLS (RFC 7858), HTTPS (RFC 8484) or QUIC (RFC
-9250). Nothing is resent: a lost packet is a finding, and `retries` can be set. Without a server in the settings, the
-system's servers are tried in turn as in resolv.conf(5). How answers become texts is described in
-`exporter.net.dns.records`.
+another over TCP (RFC 7766 section 5); or everything goes over TCP, TLS (RFC 7858), HTTPS (RFC 8484) or QUIC (RFC 9250).
+Nothing is resent, because a lost packet is a finding; `retries` repeats the check. Without a server in the settings,
+the system's servers are tried in turn as in resolv.conf(5). `exporter.net.dns.records` describes how records become
+texts.
 """
 
 from __future__ import annotations
@@ -15,18 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import dns.rdataclass
 import dns.rdatatype
 
-from exporter.checks.judging_answers import demands_of, with_large_ones_judged
-from exporter.http.client import ProbeTransport
-from exporter.http.shared import HttpShared
-from exporter.inquiry.comparison import Comparison, other_servers
-from exporter.inquiry.inquiry import PHASES, Asked, Inquiry, asked_of
-from exporter.model import leaves
-from exporter.net import Network
-from exporter.net.connection_facts import (
-    ADDRESS_SUBJECTS,
-    RESOLUTION_METRICS,
-)
-from exporter.net.dns.answer import (
+from exporter.dns_query.answer import (
     ADDITIONAL_COUNT,
     ANSWER_COUNT,
     ANSWER_METRICS,
@@ -38,11 +27,22 @@ from exporter.net.dns.answer import (
     RCODE,
     answer_measurements,
 )
-from exporter.net.dns.check_settings import DnsSettings, fit_expectation, validate_name
-from exporter.net.dns.compared import AGREEMENT, COMPARISON_METRICS, COMPARISON_SUBJECTS
+from exporter.dns_query.comparison import Comparison, other_servers
+from exporter.dns_query.comparison_metrics import AGREEMENT, COMPARISON_METRICS, COMPARISON_SUBJECTS
+from exporter.dns_query.observations import answer_observations, forms_wanted_by, text_observations
+from exporter.dns_query.query import PHASES, DnsQuery, PreparedQuery, prepare_query
+from exporter.dns_query.question import name_of
+from exporter.dns_query.settings import DnsSettings, fit_expectation, validate_name
+from exporter.http.client import ProbeTransport
+from exporter.http.shared import HttpShared
+from exporter.judging.large_answers import costed, judge_large_observations
+from exporter.model import leaves
+from exporter.net import Network
+from exporter.net.connection_facts import (
+    ADDRESS_SUBJECTS,
+    RESOLUTION_METRICS,
+)
 from exporter.net.dns.exchange import prepare_question
-from exporter.net.dns.observations import answer_observations, forms_wanted_by, text_observations
-from exporter.net.dns.question import name_of
 from exporter.net.tls.certificates import TLS_METRICS
 from exporter.net.tls.subjects import TLS_SUBJECTS
 from exporter.plugin import CheckFailed, CheckType, Reason, Result, ResultStatus, current_attempt
@@ -50,38 +50,38 @@ from exporter.plugin import CheckFailed, CheckType, Reason, Result, ResultStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.checks.judging_answers import Demands
-    from exporter.inquiry.comparison import OtherServer
-    from exporter.net.dns.observations import WantedForms
+    from exporter.dns_query.comparison import OtherServer
+    from exporter.dns_query.observations import WantedForms
+    from exporter.judging.large_answers import CostedExpectations
     from exporter.net.dns.reader import DnsAnswer
     from exporter.plugin import BatchContext, Check, CheckSettings, Expectation
 
-_SMALL_ANSWER_OCTETS = 1024  # smaller ones are judged on the event loop, whatever is expected of them
+_SMALL_ANSWER_OCTETS = 1024  # smaller answers are judged on the event loop, whatever the expectations
 _EDNS_PAYLOAD_BYTES = 1232  # what passes any path unfragmented: DNS flag day 2020
-_SPEAK_OF_ABSENCE = frozenset(
+_DECIDE_ABOUT_EMPTINESS = frozenset(
     (RCODE, ANSWERS, *DATA_SUBJECTS, *LINE_SUBJECTS, ANSWER_COUNT, AUTHORITY_COUNT, ADDITIONAL_COUNT)
 )
-"""A check with an expectation about one of these has said what an empty answer means."""
+"""An expectation about one of these subjects decides whether an empty answer is a failure."""
 
 
 class PreparedDns(NamedTuple):
-    """What a check does on every run, worked out once; shared by runs and never changed.
+    """What every run of a check needs, computed once when the configuration is loaded; immutable, shared by runs.
 
     Attributes:
-        asked: What is asked, and whom.
-        others: Who else is asked the same, for comparison.
-        demands: What the answer is judged by.
-        forms: The forms in which large answers are compared.
+        query: The question and the server.
+        others: The servers to compare with.
+        expected: The expectations about the answer.
+        forms: The forms in which a large answer is compared.
     """
 
-    asked: Asked
+    query: PreparedQuery
     others: tuple[OtherServer, ...]
-    demands: Demands
+    expected: CostedExpectations
     forms: WantedForms
 
 
 def _prepare(check: Check[DnsSettings]) -> PreparedDns:
-    """Work out the question, whom to ask and how, and what judging the answer costs."""
+    """Build the question, the connection options and the costs of judging the answer."""
     settings = check.settings
     payload_bytes, needs_edns = settings.edns_payload_bytes, settings.dnssec_ok or settings.nsid
     question = prepare_question(
@@ -93,17 +93,17 @@ def _prepare(check: Check[DnsSettings]) -> PreparedDns:
         dnssec_ok=settings.dnssec_ok,
         nsid=settings.nsid,
     )
-    demands = demands_of((*check.expectations, *check.retry_expectations))
+    expected = costed((*check.expectations, *check.retry_expectations))
     return PreparedDns(
         others=other_servers(question, settings),
-        asked=asked_of(question, settings.server or settings.connect_to, settings),
-        demands=demands,
-        forms=forms_wanted_by(demands.expectations),
+        query=prepare_query(question, settings.server or settings.connect_to, settings),
+        expected=expected,
+        forms=forms_wanted_by(expected.expectations),
     )
 
 
 class DnsCheckExecutor:
-    """Asks one question per check, each on its own socket; lives as long as its batch."""
+    """Sends one query per check, each from its own socket; lives as long as its batch."""
 
     def __init__(self, network: Network | None = None, http: HttpShared | None = None) -> None:
         self._network = network or Network()
@@ -114,47 +114,44 @@ class DnsCheckExecutor:
         settings = check.settings
         attempt = current_attempt()
         prepared = check.prepared if isinstance(check.prepared, PreparedDns) else _prepare(check)
-        inquiry = Inquiry(self._network, settings, prepared.asked, attempt, self._http)
+        query = DnsQuery(self._network, settings, prepared.query, attempt, self._http)
         answer, comparison = None, None
         if prepared.others:
             comparison = Comparison(prepared.others, self._network, self._http, attempt, check.timeout_seconds)
         try:
             if comparison is None:
-                answer = await inquiry.answer(check.timeout_seconds)
+                answer = await query.answer(check.timeout_seconds)
             else:
-                answer = await comparison.beside(inquiry.answer(check.timeout_seconds))
+                answer = await comparison.beside(query.answer(check.timeout_seconds))
         except CheckFailed as failure:
             return Result(
                 check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
             )
         except asyncio.CancelledError:
-            attempt.phase_name = attempt.phase_name or inquiry.phase
+            attempt.phase_name = attempt.phase_name or query.phase
             raise
         finally:
-            inquiry.report()
+            query.report()
             if comparison is not None:
                 comparison.report(answer)
         attempt.measure_all(answer_measurements(answer))
-        observed = {**answer_observations(answer, truncated=inquiry.truncated)}
+        observed = {**answer_observations(answer, truncated=query.truncated)}
         if comparison is not None:
             attempt.observe(comparison.observations(answer))
         if answer.octets > _SMALL_ANSWER_OCTETS:
             observed |= await text_observations(answer, prepared.forms)
-            attempt.observe(await with_large_ones_judged(prepared.demands, observed, attempt))
+            attempt.observe(await judge_large_observations(prepared.expected, observed, attempt))
         else:
             attempt.observe(observed)
         return _judge_presence(check, answer)
 
-    async def aclose(self) -> None:
-        """Do nothing: every socket is closed with its check."""
-
 
 def _judge_presence(check: Check[DnsSettings], answer: DnsAnswer) -> Result:
-    """Fail an answer without an error and without records, unless the check itself expects something of it."""
+    """Fail when a NOERROR answer has no records, unless an expectation decides whether it may be empty."""
     if (
         answer.record_count
         or answer.rcode != "NOERROR"
-        or any(one.subject in _SPEAK_OF_ABSENCE and not one.is_default for one in leaves(check.expectations))
+        or any(one.subject in _DECIDE_ABOUT_EMPTINESS and not one.is_default for one in leaves(check.expectations))
     ):
         return check.passed
     detail = f"{check.target} has no records of type {check.settings.record_type}"
@@ -178,7 +175,7 @@ def _make_executor(context: BatchContext) -> DnsCheckExecutor:
 
 DNS = CheckType(
     name="dns",
-    description="Queries a name server for records of a name, over UDP, TCP, TLS, HTTPS or QUIC",
+    description="Queries a name server for the records of a name, over UDP, TCP, TLS, HTTPS or QUIC",
     executor=_make_executor,
     prepare=_prepare,
     settings=DnsSettings,

@@ -1,8 +1,8 @@
 """Type `domain`: asks the registry of a domain when its registration expires and which status it has.
 
-The registry is asked by RDAP, and by WHOIS if there is no RDAP server or it does not answer usefully. A domain that is
-not registered is an observation, so that a check can also watch for a name that somebody else may register.
-Sources: RFC 9082 and 9083 (RDAP), RFC 9224 (where it is), RFC 3912 (WHOIS), RFC 5731 (statuses).
+The registry is queried over RDAP, or over WHOIS if there is no RDAP server or its answer is of no use. That a domain is
+not registered is an observation and no failure, so that a check can also watch a name that someone else may register.
+Sources: RFC 9082 and 9083 (RDAP), RFC 9224 (RDAP bootstrap), RFC 3912 (WHOIS), RFC 5731 (statuses).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _DAY_SECONDS = 86400.0
 _MIN_INTERVAL_SECONDS = 43200.0
-"""Registries limit how often they may be asked, and what they say seldom changes."""
+"""Registries limit the rate of queries, and registration data seldom changes."""
 
 PHASES = phase_durations(
     "domain",
@@ -97,11 +97,11 @@ _REGISTRAR = Subject(name="registrar", kind=ValueKind.TEXT, description="Name of
 
 
 class PreparedDomain(NamedTuple):
-    """Whom to ask, worked out once.
+    """The servers to query, determined once when the configuration is loaded.
 
     Attributes:
-        rdap_url: Base URL of the RDAP server; empty for none.
-        whois_server: The WHOIS server asked first; empty for none.
+        rdap_url: Base URL of the RDAP server; empty when RDAP is not used.
+        whois_server: The first WHOIS server to query; empty when WHOIS is not used.
     """
 
     rdap_url: str
@@ -113,14 +113,14 @@ def _prepare(check: Check[DomainSettings]) -> PreparedDomain:
 
 
 class DomainCheckExecutor:
-    """Asks registries; lives as long as its batch."""
+    """Queries registries; lives as long as its batch."""
 
     def __init__(self, context: BatchContext) -> None:
         shared = context.http_shared or HttpShared()
         self._sender = ProbeTransport(shared) if context.http_client is None else sender_of(context.http_client)
 
     async def execute(self, check: Check[DomainSettings]) -> Result:
-        """Ask the registry and return the result."""
+        """Query the registry and return the result."""
         attempt = current_attempt()
         prepared = check.prepared if isinstance(check.prepared, PreparedDomain) else _prepare(check)
         try:
@@ -129,7 +129,7 @@ class DomainCheckExecutor:
             attempt.measure(RATE_LIMITED, 1.0)
             raise
         if facts is None:
-            why = _why_missing(check.target)
+            why = _why_not_registered(check.target)
             attempt.observe({_REGISTERED.name: Explained(value=False, why=why)})
             attempt.note("not registered", why=why)
         else:
@@ -142,7 +142,7 @@ class DomainCheckExecutor:
         name, settings = check.target, check.settings
         if not prepared.rdap_url:
             return await ask_whois(prepared.whois_server, name, settings, attempt)
-        # Half of the time is left to WHOIS, if that may be asked as well.
+        # RDAP gets half of the time when WHOIS may have to be queried after it.
         limit = (attempt.ends_at - perf_counter()) / 2 if prepared.whois_server else None
         try:
             with attempt.phase("rdap", is_measured=False):
@@ -164,7 +164,7 @@ class DomainCheckExecutor:
                 raise CheckFailed(failure.reason, detail) from other
 
 
-def _why_missing(name: str) -> str:
+def _why_not_registered(name: str) -> str:
     if name.count(".") == 1:
         return f"the registry knows no domain {name}"
     parent = name.partition(".")[2]
@@ -172,7 +172,7 @@ def _why_missing(name: str) -> str:
 
 
 def _report(facts: DomainFacts, attempt: Attempt) -> None:
-    """Record what the registry says."""
+    """Record the registration data."""
     expires_in_days = None
     if facts.expires_timestamp_seconds is not None:
         attempt.measure(EXPIRY, facts.expires_timestamp_seconds)
@@ -200,7 +200,7 @@ def _report(facts: DomainFacts, attempt: Attempt) -> None:
 
 
 def _expect_in_service(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
-    """Expect a domain that is registered, in service and not expired, unless it is expected not to be registered."""
+    """Expect a registered domain, in service and not expired; nothing if the check expects an unregistered one."""
     of_registered = [one for one in own if all(part.subject is _REGISTERED for part in leaves([one]))]
     if of_registered and all(one.ok for one in evaluate(of_registered, {_REGISTERED.name: False})):
         return ()

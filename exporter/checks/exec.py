@@ -1,7 +1,7 @@
-"""Type `exec`: runs a program by the convention of monitoring plugins, and judges exit status and performance data.
+"""Type `exec`: runs a monitoring plugin, as Nagios does, and judges its exit status and performance data.
 
-The program is started directly, without a shell, in an environment of its own. A configuration may use this type only
-where the command line allows it, because anyone who can write the file can then run programs.
+The program is started directly, without a shell, and does not inherit the environment. A configuration may use this
+type only where the command line allows it, because anyone who can write the file could then run programs.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class ExecSettings(CheckSettings):
 
     @property
     def variables(self) -> dict[str, str]:
-        """The whole environment of the program."""
+        """All environment variables of the program."""
         return {**_ENVIRONMENT, **self.environment}
 
 
@@ -119,7 +119,7 @@ class ExecCheckExecutor:
         """Run the program and return the result."""
         attempt = current_attempt()
         with attempt.phase("run"):
-            await self._touch(check.settings, attempt)
+            await self._check_readable(check.settings, attempt)
             ended = await self._run(check.settings)
         text = ended.output.decode("utf-8", errors="replace")
         output = read_output(text)
@@ -129,14 +129,14 @@ class ExecCheckExecutor:
         return _judge(check, ended.exit_status, output.summary[:_SHOWN_CHARACTERS])
 
     async def aclose(self) -> None:
-        """Wait until the programs that were killed are gone."""
+        """Wait until killed programs have been reaped."""
         await self._processes.aclose()
 
-    async def _touch(self, settings: ExecSettings, attempt: Attempt) -> None:
-        """Read the start of the program first, because starting one from a dead mount would stop the whole process.
+    async def _check_readable(self, settings: ExecSettings, attempt: Attempt) -> None:
+        """Read the first byte of the program: starting a program from a dead mount would block the whole process.
 
         Raises:
-            CheckFailed: With reason `local` when it cannot be read in time.
+            CheckFailed: With reason `local` when the program or its directory cannot be accessed in time.
         """
         program = settings.command[0]
         for path in (program, settings.working_directory) if "/" in program else (settings.working_directory,):
@@ -158,10 +158,10 @@ class ExecCheckExecutor:
 
 
 def _touch(path: str) -> None:
-    """Access a file or directory; one that may be run but not read is fine.
+    """Access a file or directory; missing permission to read it is no failure, as it may still be executable.
 
     Raises:
-        CheckFailed: With reason `local` when it is not there.
+        CheckFailed: With reason `local` when it does not exist.
     """
     try:
         os.stat(path)  # noqa: PTH116 - the text is not needed as a path
@@ -183,7 +183,7 @@ def _signal_name(number: int) -> str:
 
 
 def _report(ended: Ended, text: str, output: PluginOutput, attempt: Attempt) -> None:
-    """Record what the program printed, and how it exited."""
+    """Record the exit status and the output of the program."""
     attempt.measure(EXIT_STATUS, ended.exit_status)
     for label, number in output.values.items():
         record_value(attempt, label, number)
@@ -201,7 +201,7 @@ def _report(ended: Ended, text: str, output: PluginOutput, attempt: Attempt) -> 
 
 
 def _judge(check: Check[ExecSettings], exit_status: int, summary: str) -> Result:
-    """Return what an exit status means by the convention."""
+    """Return the result that an exit status of a monitoring plugin means."""
     if exit_status == 0:
         return check.passed
     if exit_status >= len(STATES):
@@ -214,7 +214,7 @@ def _judge(check: Check[ExecSettings], exit_status: int, summary: str) -> Result
 
 EXEC = CheckType(
     name="exec",
-    description="Runs a program by the convention of monitoring plugins; needs --enable-exec",
+    description="Runs a monitoring plugin, as Nagios does; needs --enable-exec",
     executor=ExecCheckExecutor,
     settings=ExecSettings,
     phases=PHASES,

@@ -1,7 +1,7 @@
 """Type `grpc`: asks the standard health service of a gRPC server, grpc.health.v1, for a serving status.
 
-The call is made over a new HTTP/2 connection, in clear or over TLS. The server is sent the time limit, and silence is
-a timeout. Source: gRPC, "GRPC Health Checking Protocol".
+The call uses a new HTTP/2 connection, with or without TLS. The timeout is sent to the server as the call's deadline.
+Source: gRPC, "GRPC Health Checking Protocol".
 """
 
 from __future__ import annotations
@@ -90,15 +90,15 @@ STATUS = Subject(
 
 
 class PreparedGrpc(NamedTuple):
-    """What a check does on every run, worked out once; shared by runs and never changed.
+    """What every run of a check needs, computed once when the configuration is loaded; immutable, shared by runs.
 
     Attributes:
-        host: Where it connects to.
-        port: The port.
-        tls: Whether over TLS.
+        host: Host to connect to.
+        port: Port to connect to.
+        tls: Whether the connection uses TLS.
         server_name: Name to send and verify if `tls_config` sets none; None for the host.
         request: The call.
-        demands_ok: Whether only the status OK is expected, so that another one fails with the server's explanation.
+        requires_ok: Whether the call must end with OK; any other status then fails with the server's message.
     """
 
     host: str
@@ -106,7 +106,7 @@ class PreparedGrpc(NamedTuple):
     tls: bool
     server_name: str | None
     request: UnaryRequest
-    demands_ok: bool
+    requires_ok: bool
 
 
 def _prepare(check: Check[GrpcSettings]) -> PreparedGrpc:
@@ -122,15 +122,15 @@ def _prepare(check: Check[GrpcSettings]) -> PreparedGrpc:
         message=encoded_request(settings.service),
     )
     server_name = parse_host_port(authority, default_port=1)[0] if authority else None
-    demands_ok = all(part.is_default for part in leaves(check.expectations) if part.subject is STATUS)
-    return PreparedGrpc(host, port, secure, server_name, request, demands_ok)
+    requires_ok = all(part.is_default for part in leaves(check.expectations) if part.subject is STATUS)
+    return PreparedGrpc(host, port, secure, server_name, request, requires_ok)
 
 
 class GrpcCheckExecutor:
-    """Asks one health service per check, each over its own connection; lives as long as its batch."""
+    """Calls one health service per check, each over its own connection; lives as long as its batch."""
 
     async def execute(self, check: Check[GrpcSettings]) -> Result:
-        """Ask the health service and return the result."""
+        """Call the health service and return the result."""
         settings, attempt = check.settings, current_attempt()
         prepared = check.prepared if isinstance(check.prepared, PreparedGrpc) else _prepare(check)
         call = UnaryCall()
@@ -148,14 +148,14 @@ class GrpcCheckExecutor:
                 with attempt.phase("check"):
                     left_seconds = attempt.ends_at - perf_counter()
                     stream.write(prepared.request.opening(left_seconds if isfinite(left_seconds) else None))
-                    await _hear(stream, call)
+                    await _receive_answer(stream, call)
         finally:
             if call.code is not None:
                 attempt.measure(STATUS_CODE, float(call.code))
         attempt.observe({STATUS.name: status_name(call.code or 0)})
         if call.code:
             attempt.note("the call failed", status=status_name(call.code), explanation=call.text)
-            if prepared.demands_ok:
+            if prepared.requires_ok:
                 raise CheckFailed(Reason.STATUS, _explained(call))
             return check.passed
         serving = decoded_response(call.message())
@@ -166,7 +166,7 @@ class GrpcCheckExecutor:
         return check.passed
 
 
-async def _hear(stream: Stream, call: UnaryCall) -> None:
+async def _receive_answer(stream: Stream, call: UnaryCall) -> None:
     """Receive until the answer is complete.
 
     Raises:
@@ -188,7 +188,7 @@ def _explained(call: UnaryCall) -> str:
 
 
 def _expect_serving(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
-    """Expect OK and SERVING; only OK or nothing when the check's own expectations admit a call that fails."""
+    """Expect OK and SERVING; only OK, or nothing, where the check's own expectations allow the call to fail."""
     of_status = [one for one in own if any(part.subject is STATUS for part in leaves([one]))]
     if any(all(outcome.ok for outcome in evaluate(of_status, {STATUS.name: name})) for name in NAMES[1:] if of_status):
         return ()

@@ -11,7 +11,6 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from exporter.checks.judging_answers import demands_of, log_remarks, with_large_ones_judged, without_large_ones
 from exporter.expect import evaluate
 from exporter.http.authentication import authentication
 from exporter.http.body_file import read_body_file
@@ -45,6 +44,7 @@ from exporter.http.subjects import (
 from exporter.http.url import parse_http_url
 from exporter.http.wire import wire_request, with_objects_of
 from exporter.judging.content import remarks_of
+from exporter.judging.large_answers import costed, drop_large_observations, judge_large_observations, log_remarks
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.proxy.tunnel import basic_credentials
 from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
@@ -64,32 +64,32 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from exporter.checks.judging_answers import Demands
     from exporter.http.authentication import MakeAuth
     from exporter.http.message import Exchange, WireRequest
     from exporter.http.redirects import RedirectRules
+    from exporter.judging.large_answers import CostedExpectations
     from exporter.model import ExpectationOutcome, Observation
     from exporter.plugin import Attempt, BatchContext, Check, CheckSettings, Expectation
 
 
 class PreparedHttp(NamedTuple):
-    """What every run of a check needs, worked out once; shared by runs and never changed.
+    """What every run of a check needs, computed once when the configuration is loaded; immutable, shared by runs.
 
     Attributes:
         first: The first request.
-        rules: How far redirects are followed; None returns a redirect as the final answer.
-        auth: Makes the authentication of one run; None for none.
-        demands: What is expected of the answer.
-        of_header: Whether any of it is about header fields.
-        of_body: Whether any of it is about the content of the body.
-        values: What finds each of the check's values, by name.
+        rules: How far redirects are followed; None treats a redirect as the final response.
+        auth: Creates the authentication of one run; None without authentication.
+        expected: The expectations about the response.
+        of_header: Whether any of them is about header fields.
+        of_body: Whether any of them is about the content of the body.
+        values: Finds each named value of the check in the response, by name.
         causes: The expectations that metrics name as the cause of a failure; None for none.
     """
 
     first: WireRequest
     rules: RedirectRules | None
     auth: MakeAuth | None
-    demands: Demands
+    expected: CostedExpectations
     of_header: bool
     of_body: bool
     values: Mapping[str, Expectation]
@@ -100,9 +100,9 @@ class HttpCheckExecutor:
     """Runs checks of both types; lives as long as its batch.
 
     Args:
-        client: Sends the requests; the caller closes it. With a client that is not a ProbeClient, connections are
-            not measured. None sends them over connections of `shared`.
-        shared: What its checks share with those of other batches.
+        client: Sends the requests; the caller closes it. Connections are measured only if it is a ProbeClient. None
+            uses the connections of `shared`.
+        shared: Connections, tokens and counters shared with other batches.
     """
 
     def __init__(self, client: httpx.AsyncClient | None = None, *, shared: HttpShared | None = None) -> None:
@@ -121,7 +121,7 @@ class HttpCheckExecutor:
             )
             auth = None if prepared.auth is None else prepared.auth(self._sender, self._shared, attempt)
             await run.fetch(self._sender, prepared.first, prepared.rules, auth)
-            observed = await _looked_at(run, prepared)
+            observed = await _observe(run, prepared)
             if check.check_type == JSON_HTTP.name:
                 _demand_json(run.exchanges[-1], observed)
         except CheckFailed as failure:
@@ -133,15 +133,12 @@ class HttpCheckExecutor:
             raise
         finally:
             if prepared is not None and run.exchanges:
-                attempt.observe(observed or _head(run, prepared))
+                attempt.observe(observed or _observe_head(run, prepared))
                 _measure(prepared, run)
         return check.passed
 
-    async def aclose(self) -> None:
-        """Do nothing: connections belong to what the checks share."""
-
     async def _prepared(self, check: Check[HttpSettings], attempt: Attempt) -> PreparedHttp:
-        """Prepare a check now: its body is read again for each run, or it could not be prepared before."""
+        """Prepare a check for this run: its `body_file` is read again each time, or preparing it failed at load."""
         settings = check.settings
         if settings.body_file is None:
             return _prepare_with(check, _content(settings))
@@ -150,26 +147,26 @@ class HttpCheckExecutor:
         return _prepare_with(check, content)
 
 
-async def _looked_at(run: HttpRun, prepared: PreparedHttp) -> Mapping[str, Observation]:
-    """Return the observations, with large ones already judged."""
+async def _observe(run: HttpRun, prepared: PreparedHttp) -> Mapping[str, Observation]:
+    """Decode the body and return the observations of the last response; large ones are already judged."""
     last = run.exchanges[-1]
     if last.undecoded is not None:
         await decode_later(last)
     if last.body_fault:
         run.attempt.note("the body was not decoded", why=last.body_fault)
     observed = answer_observations(run, with_fields=prepared.of_header, with_body=prepared.of_body)
-    if not prepared.demands.costs:
+    if not prepared.expected.costs:
         return observed
-    return await with_large_ones_judged(prepared.demands, observed, run.attempt)
+    return await judge_large_observations(prepared.expected, observed, run.attempt)
 
 
-def _head(run: HttpRun, prepared: PreparedHttp) -> Mapping[str, Observation]:
-    """Return the observations of a failed run, without large ones."""
-    return without_large_ones(prepared.demands, head_observations(run, with_fields=prepared.of_header))
+def _observe_head(run: HttpRun, prepared: PreparedHttp) -> Mapping[str, Observation]:
+    """Return the observations that a failed run still allows, without large ones."""
+    return drop_large_observations(prepared.expected, head_observations(run, with_fields=prepared.of_header))
 
 
 def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> None:
-    """Refuse a body that is not JSON; an error page is left to the expectation about the status."""
+    """Fail when the body is not JSON; the body of an error status is left to the expectation about the status."""
     (outcome,) = evaluate((IS_JSON,), observed)
     if outcome.ok or not 200 <= exchange.status < 300:
         return
@@ -178,7 +175,7 @@ def _demand_json(exchange: Exchange, observed: Mapping[str, Observation]) -> Non
 
 
 def _measure(prepared: PreparedHttp, run: HttpRun) -> None:
-    """Report and log what was measured, however far the run got."""
+    """Record and log what was measured, however far the run got."""
     attempt, last = run.attempt, run.exchanges[-1]
     if oddities := oddities_of(run):
         attempt.note("not well-formed", what=oddities)
@@ -192,7 +189,7 @@ def _measure(prepared: PreparedHttp, run: HttpRun) -> None:
 
 
 def _conclude(check: Check[HttpSettings], attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
-    """Report and log what follows from the outcomes, once there has been an answer."""
+    """Record the causes of a failure and, once there has been a response, the named values."""
     prepared = check.prepared if isinstance(check.prepared, PreparedHttp) else None
     causes = causes_of(check.expectations) if prepared is None else prepared.causes
     if causes is not None:
@@ -208,7 +205,7 @@ def _conclude(check: Check[HttpSettings], attempt: Attempt, outcomes: Sequence[E
 
 
 def _prepare(check: Check[HttpSettings]) -> PreparedHttp | None:
-    """Prepare what every run of a check needs; None for a check whose body is read again for each run."""
+    """Compute what every run of a check needs; None for a check whose `body_file` is read again for each run."""
     return _prepare_with(check, _content(check.settings)) if check.settings.body_file is None else None
 
 
@@ -219,7 +216,7 @@ def _content(settings: HttpSettings) -> bytes:
 
 
 def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
-    """Work out the first request and the rules for those that may follow.
+    """Build the first request and the rules for those that may follow.
 
     Raises:
         CheckFailed: With reason `local` when the target is not a URL, which the configuration would have rejected.
@@ -238,14 +235,14 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
         first = wire_request(request, defaults.options)
     values = settings.derived(value_finders)
     expectations = (*check.expectations, *check.retry_expectations, *values.values())
-    demands = demands_of((*expectations, IS_JSON) if check.check_type == JSON_HTTP.name else expectations)
+    expected = costed((*expectations, IS_JSON) if check.check_type == JSON_HTTP.name else expectations)
     return PreparedHttp(
         first=with_objects_of(first, target, settings.method, defaults.fields),
         rules=defaults.rules,
         auth=authentication(settings),
-        demands=demands,
-        of_header=HEADER.name in demands.costs,
-        of_body=not demands.costs.keys().isdisjoint(OF_BODY),
+        expected=expected,
+        of_header=HEADER.name in expected.costs,
+        of_body=not expected.costs.keys().isdisjoint(OF_BODY),
         values=values,
         causes=causes_of(check.expectations),
     )
@@ -254,7 +251,7 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
 def _validate_target(target: str, settings: CheckSettings) -> str:
     url = parse_http_url(target)
     if cast("HttpSettings", settings).http3 and url.scheme != "https":
-        raise ValueError("is not an https URL, as http3 needs")
+        raise ValueError("is not an https URL, which http3 requires")
     return target
 
 

@@ -1,7 +1,7 @@
-"""Type `http-steps`: makes requests in order, which share cookies and what was captured: log in, take a token, fetch.
+"""Type `http-steps`: sends requests in order that share cookies and captured values: log in, get a token, fetch.
 
-A step that fails ends the steps. Those of `finally` are made all the same, in the time that is kept for them. What was
-captured is sent where the configuration says, and shown nowhere.
+The first failing step ends the sequence. The steps of `finally` run in any case, in the time reserved for them.
+Captured values are sent only where the configuration says, and never shown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from exporter.checks.base import Section
-from exporter.checks.judging_answers import log_remarks, with_large_ones_judged, without_large_ones
 from exporter.expect import DURATION as STEP_SECONDS
 from exporter.expect import evaluate
 from exporter.http.client import ProbeTransport
@@ -26,6 +25,7 @@ from exporter.http_steps.series import STEPS_METRICS, steps_measurements
 from exporter.http_steps.session import StepsSession
 from exporter.http_steps.settings import HttpStep, HttpStepsSettings
 from exporter.judging.content import remarks_of
+from exporter.judging.large_answers import drop_large_observations, judge_large_observations, log_remarks
 from exporter.model import name_within
 from exporter.net.connection_facts import RESOLUTION_METRICS, resolution_measurements
 from exporter.net.tls.certificates import TLS_METRICS, tls_measurements
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from exporter.plugin import Attempt, BatchContext, Check, CheckSettings, Expectation
 
 _KEPT_PART, _MOST_KEPT_SECONDS = 0.2, 5.0
-"""The part of the timeout that is kept for `finally`."""
+"""The part of the timeout that is reserved for `finally`."""
 
 _MARGIN_PART, _MOST_MARGIN_SECONDS = 0.05, 0.1
 """How much earlier than the attempt `finally` ends, so that the failure of a step before it is still reported."""
@@ -60,14 +60,14 @@ class HttpStepsExecutor:
     """Runs the steps of checks; lives as long as its batch.
 
     Args:
-        shared: What its checks share with those of other batches.
+        shared: Connections and counters shared with other batches.
     """
 
     def __init__(self, shared: HttpShared | None = None) -> None:
         self._sender = ProbeTransport(shared or HttpShared())
 
     async def execute(self, check: Check[HttpStepsSettings]) -> Result:
-        """Make the requests and return the result."""
+        """Run the steps and return the result."""
         attempt = current_attempt()
         session = StepsSession(attempt)
         prepared = check.prepared if isinstance(check.prepared, PreparedSteps) else prepared_steps(check)
@@ -91,7 +91,7 @@ class HttpStepsExecutor:
         """Run the steps until one fails; return its failure, None when all succeeded."""
         ends_at = session.attempt.ends_at
         if not prepared.finally_steps:
-            ends_at = float("inf")  # nothing comes after them: the runner ends them
+            ends_at = float("inf")  # no time to reserve: the runner enforces the timeout
         elif isfinite(ends_at):
             ends_at -= min(_KEPT_PART * (ends_at - perf_counter()), _MOST_KEPT_SECONDS)
         for one in prepared.steps:
@@ -102,7 +102,7 @@ class HttpStepsExecutor:
     async def _run_finally(
         self, check: Check[HttpStepsSettings], one: PreparedStep, session: StepsSession
     ) -> CheckFailed | None:
-        """Run a step of `finally`; one that needs what was not captured is left out."""
+        """Run a step of `finally`; skip it if it needs a value that was not captured."""
         if missing := sorted(one.needs - session.captured.keys()):
             session.attempt.note("step left out", name=one.step.name, not_captured=", ".join(missing))
             return None
@@ -114,7 +114,7 @@ class HttpStepsExecutor:
     async def _run_until(
         self, ends_at: float, check: Check[HttpStepsSettings], one: PreparedStep, session: StepsSession
     ) -> CheckFailed | None:
-        """Run a step, which ends when the time is up; return its failure, None when it succeeded."""
+        """Run a step until `ends_at` at the latest; return its failure, None when it succeeded."""
         attempt, name = session.attempt, one.step.name
         left_seconds = max(ends_at - perf_counter(), 0.0) if isfinite(ends_at) else None
         try:
@@ -132,10 +132,11 @@ class HttpStepsExecutor:
         return None
 
     async def _run_step(self, check: Check[HttpStepsSettings], one: PreparedStep, session: StepsSession) -> None:
-        """Make the request of a step, judge the response, and capture what later steps use.
+        """Send the request of a step, judge the response, and capture the values that later steps use.
 
         Raises:
-            CheckFailed: When there is no response, it misses an expectation, or has nothing to capture.
+            CheckFailed: When there is no response, the response misses an expectation, or a captured value is not in
+                it.
         """
         run = session.begin(one.step.name)
         try:
@@ -147,7 +148,7 @@ class HttpStepsExecutor:
         except CheckFailed:
             if run.exchanges:
                 head = head_observations(run, with_fields=one.of_header)
-                _observe(session, one, without_large_ones(one.demands, _named(one, head)))
+                _observe(session, one, drop_large_observations(one.expected, _named(one, head)))
             raise
         missing = session.capture(one.step)
         await _look_at(session, one, run)
@@ -165,8 +166,8 @@ async def _look_at(session: StepsSession, one: PreparedStep, run: HttpRun) -> No
     observed: Mapping[str, Observation] = _named(
         one, answer_observations(run, with_fields=one.of_header, with_body=one.of_body)
     )
-    if one.demands.costs:
-        observed = await with_large_ones_judged(one.demands, observed, attempt)
+    if one.expected.costs:
+        observed = await judge_large_observations(one.expected, observed, attempt)
     observed = {**observed, name_within(one.step.name, STEP_SECONDS.name): session.seconds(one.step.name)}
     for name, outcome in zip(one.values, evaluate(one.values.values(), observed), strict=True):
         record_value(attempt, name, outcome.value, session.hide(outcome.observed))
@@ -175,7 +176,7 @@ async def _look_at(session: StepsSession, one: PreparedStep, run: HttpRun) -> No
 
 
 def _named(one: PreparedStep, observed: Mapping[str, Observation]) -> dict[str, Observation]:
-    """Return observations under the names of the step, and also under their own if the check itself expects some."""
+    """Return observations by their names within the step; for the last step, also by the names of the whole check."""
     named = {name_within(one.step.name, name): value for name, value in observed.items()}
     return {**observed, **named} if one.closing else named
 
@@ -185,7 +186,7 @@ def _observe(session: StepsSession, one: PreparedStep, observed: Mapping[str, Ob
 
 
 def _name_phase(attempt: Attempt, session: StepsSession) -> None:
-    """Name where the attempt was cut off."""
+    """Record in the attempt which step and which phase were cut off."""
     if session.runs:
         name, run = next(reversed(session.runs.items()))
         attempt.phase_name = attempt.phase_name or run.phase
@@ -193,7 +194,7 @@ def _name_phase(attempt: Attempt, session: StepsSession) -> None:
 
 
 def _measure(check: Check[HttpStepsSettings], session: StepsSession) -> None:
-    """Report what was measured, however far the steps got."""
+    """Record what was measured, however far the steps got."""
     attempt, settings = session.attempt, check.settings
     attempt.measure_all([*steps_measurements(settings.all_steps, session.runs, session.passed)])
     names = {step.name for step in settings.steps}
@@ -217,7 +218,7 @@ def _sections(settings: CheckSettings) -> tuple[Section, ...]:
 
 
 def _default_expectations(settings: CheckSettings, own: Sequence[Expectation]) -> tuple[Mapping[str, object], ...]:
-    """Expect success of each step; the check itself has no default."""
+    """Expect each step to succeed; the check as a whole has no default expectation."""
     if not isinstance(settings, HttpStep):
         return ()
     return expected_status(own, follows_redirects=settings.follow_redirects)
@@ -234,7 +235,7 @@ def _executor(context: BatchContext) -> HttpStepsExecutor:
 
 HTTP_STEPS = CheckType(
     name="http-steps",
-    description="Makes HTTP requests in order that share cookies and captures, and judges each response",
+    description="Sends HTTP requests in order that share cookies and captured values, and judges each response",
     executor=_executor,
     prepare=prepared_steps,
     settings=HttpStepsSettings,

@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 
 _MARGIN = 0.05
 _MAX_MARGIN_SECONDS = 0.1
-"""Waiting ends this fraction of the time limit early, so that what came back is judged and not cut off."""
+"""Waiting ends earlier than the timeout by this fraction of it, so that the replies received are still judged."""
 
 _LINGER_SECONDS = 1.0
 _LINGER_RTTS = 2
-"""How long missing replies are waited for when others have arrived: the longer of both, as in ping(8)."""
+"""How long to wait for missing replies when others have arrived: the longer of the two, as in ping(8)."""
 
 
 class IcmpSettings(NetworkSettings):
@@ -78,7 +78,7 @@ class IcmpSettings(NetworkSettings):
     )
 
     @model_validator(mode="after")
-    def _refuse_what_has_no_meaning(self) -> Self:
+    def _reject_meaningless_keys(self) -> Self:
         if self.happy_eyeballs:
             raise ValueError("cannot have happy_eyeballs: a ping goes to one address")
         if self.connect_timeout_seconds is not None:
@@ -89,7 +89,7 @@ class IcmpSettings(NetworkSettings):
 
 
 class IcmpCheckExecutor:
-    """Pings targets from the sockets of its batch; lives as long as the batch."""
+    """Pings targets from sockets that all checks of a batch share; lives as long as the batch."""
 
     def __init__(self, context: BatchContext) -> None:
         self._network = context.network or Network()
@@ -98,15 +98,15 @@ class IcmpCheckExecutor:
     async def execute(self, check: Check[IcmpSettings]) -> Result:
         """Ping the target and return the result."""
         settings, attempt = check.settings, current_attempt()
-        _refuse_endless(settings, check.timeout_seconds)
-        address = await self._find(check.target, settings, attempt)
+        _require_enough_time(settings, check.timeout_seconds)
+        address = await self._resolve(check.target, settings, attempt)
         series = EchoSeries(
             address,
             count=settings.count,
             payload_bytes=settings.payload_size,
             ttl=settings.ttl,
             source_ip=settings.source_ip,
-            on_odd_packet=lambda remark: _blame(attempt, remark),
+            on_odd_packet=lambda remark: _note_odd_packet(attempt, remark),
         )
         with attempt.phase("setup"):
             shared = self._sockets.obtain(series, dont_fragment=settings.dont_fragment)
@@ -124,7 +124,7 @@ class IcmpCheckExecutor:
         """Close the sockets."""
         self._sockets.close()
 
-    async def _find(self, target: str, settings: IcmpSettings, attempt: Attempt) -> Address:
+    async def _resolve(self, target: str, settings: IcmpSettings, attempt: Attempt) -> Address:
         facts = ConnectionFacts(attempt)
         host = target if settings.connect_to is None else parse_host(settings.connect_to)
         try:
@@ -137,8 +137,8 @@ class IcmpCheckExecutor:
         return address
 
 
-def _refuse_endless(settings: IcmpSettings, timeout_seconds: float) -> None:
-    """Fail a check that could never send all its requests.
+def _require_enough_time(settings: IcmpSettings, timeout_seconds: float) -> None:
+    """Fail a check that cannot send all its requests within the timeout.
 
     Raises:
         CheckFailed: With reason `local`, because the target is not to blame.
@@ -159,7 +159,7 @@ async def _send_all(series: EchoSeries, shared: SharedSocket, interval_seconds: 
 
 
 async def _await_replies(series: EchoSeries, settings: IcmpSettings, attempt: Attempt) -> None:
-    """Wait until every request is answered, or it is time to judge what came back."""
+    """Wait until every request is answered, or missing replies count as lost."""
     while not series.is_settled:
         ends_at = _wait_ends_at(series, settings, attempt)
         if ends_at is None:
@@ -173,7 +173,7 @@ async def _await_replies(series: EchoSeries, settings: IcmpSettings, attempt: At
 
 
 def _wait_ends_at(series: EchoSeries, settings: IcmpSettings, attempt: Attempt) -> float | None:
-    """Return `perf_counter()` when missing replies count as lost; None while a timeout would be the right verdict."""
+    """Return `perf_counter()` when missing replies count as lost; None while no reply means a timeout."""
     last_sent_at = series.echoes[-1].sent_at
     if settings.reply_timeout_seconds is not None:
         return last_sent_at + settings.reply_timeout_seconds
@@ -187,17 +187,18 @@ def _wait_ends_at(series: EchoSeries, settings: IcmpSettings, attempt: Attempt) 
     return min(nearly_up, last_sent_at + max(_LINGER_SECONDS, _LINGER_RTTS * trips.max_seconds))
 
 
-def _blame(attempt: Attempt, remark: str) -> None:
-    """Log a packet that was ignored; if nothing better arrives, it explains the timeout."""
+def _note_odd_packet(attempt: Attempt, remark: str) -> None:
+    """Log an ignored packet; unless a valid reply arrives, it explains the timeout."""
     attempt.note("ignored a packet", why=remark)
     attempt.timeout_reason, attempt.timeout_detail = Reason.PROTOCOL, remark
 
 
 def _judge(series: EchoSeries) -> None:
-    """Fail a series without a reply.
+    """Fail when no reply has arrived.
 
     Raises:
-        CheckFailed: With reason `unreachable` when a host reported why.
+        CheckFailed: With reason `unreachable` when a host reported an error, `protocol` when only invalid packets
+            arrived, else `timeout`.
     """
     if series.rtts_seconds:
         return
@@ -211,10 +212,10 @@ def _judge(series: EchoSeries) -> None:
 
 
 def _fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expectation:
-    """Refuse a percentage of lost packets, because every loss is less than 20.
+    """Reject packet loss in percent: it is a fraction, so `lt: 20` would always hold.
 
     Raises:
-        ValueError: When the operand is not a fraction.
+        ValueError: When an operand is not a fraction from 0 to 1.
     """
     operands = expectation.operand if isinstance(expectation.operand, tuple) else (expectation.operand,)
     if expectation.subject is PACKET_LOSS and expectation.operator != "exists":

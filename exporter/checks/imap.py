@@ -1,7 +1,7 @@
 """Type `imap`: logs in, opens a mailbox, and reports how many messages match a search and how old the newest is.
 
-The mailbox is opened for reading only, unless the messages found are to be deleted. Without a user name the check ends
-when the server has said what it offers.
+The mailbox is opened read-only, unless the messages found are to be deleted. Without a user name, the check ends
+after the server's capabilities.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from exporter.plugin import (
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
-    from exporter.plugin import BatchContext, Check
+    from exporter.plugin import Check
 
 PHASES = phase_durations(
     "imap", ("resolve", "connect", "tls", "greeting", "starttls", "auth", "select", "search", "delete")
@@ -37,23 +37,20 @@ METRICS = MailboxMetrics.of("imap")
 class ImapCheckExecutor:
     """Holds one session per check; lives as long as its batch."""
 
-    def __init__(self, context: BatchContext) -> None:
-        """Need nothing from the batch."""
-
     async def execute(self, check: Check[ImapSettings]) -> Result:
-        """Look into the mailbox and return the result."""
+        """Examine the mailbox and return the result."""
         attempt, settings = current_attempt(), check.settings
         async with await connect(mail_place(check.target, "IMAP", settings), settings) as stream:
             session = ImapSession(stream, attempt)
             await begin(session, settings)
             attempt.observe({CAPABILITIES.name: tuple(sorted(session.capabilities))})
             if settings.username is not None:
-                await _look(session, settings, attempt)
+                await _examine(session, settings, attempt)
             session.log_out()
         return check.passed
 
 
-async def _look(session: ImapSession, settings: ImapSettings, attempt: Attempt) -> None:
+async def _examine(session: ImapSession, settings: ImapSettings, attempt: Attempt) -> None:
     exists = await session.open(settings.mailbox, read_only=not settings.delete)
     METRICS.record_messages(attempt, exists)
     search = settings.search
@@ -73,7 +70,7 @@ async def _look(session: ImapSession, settings: ImapSettings, attempt: Attempt) 
 IMAP = CheckType(
     name="imap",
     description="Logs in to an IMAP server and judges number and age of the messages in a mailbox",
-    executor=ImapCheckExecutor,
+    executor=lambda context: ImapCheckExecutor(),
     settings=ImapSettings,
     phases=PHASES,
     metrics=(*CONNECTION_METRICS, *METRICS),

@@ -1,8 +1,8 @@
 """Type `mail-roundtrip`: sends a message by SMTP, waits for it in an IMAP mailbox, times its hops, and deletes it.
 
-The mailbox is opened first, so that nothing is sent when nothing could be found. The message is recognised by a random
-token in its subject, which survives what filters on the way do to a message. Messages of earlier runs that arrived too
-late for them are deleted once they are an hour old, when no other run can be waiting for them.
+The mailbox is opened first, so that no message is sent that could not be found. A random token in its subject, which
+filters on the way do not alter, identifies the message. Messages that arrived too late for their run are deleted once
+they are an hour old, when no other run can be waiting for them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from exporter.plugin import (
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
-    from exporter.plugin import BatchContext, Check
+    from exporter.plugin import Check
 
 _LEFTOVER_SECONDS = 3600.0
 _FIRST_WAIT_SECONDS = 0.1
@@ -102,7 +102,7 @@ FETCH = Subject(
 
 
 class RoundtripMailbox(MailboxSettings):
-    """Where the message must arrive."""
+    """The mailbox in which the message must arrive."""
 
     target: SingleLine = Field(description="The IMAP server, host or host:port")
     mailbox: MailboxName = Field(default="INBOX", max_length=500, description="Mailbox in which the message arrives")
@@ -134,9 +134,9 @@ class _Probe(NamedTuple):
     """The message of one run.
 
     Attributes:
-        family: What the subjects of all messages of the check contain.
-        token: What only the subject of this one contains.
-        octets: The message.
+        family: Text in the subjects of all messages of the check.
+        token: Text in the subject of this message only.
+        octets: The message as sent.
     """
 
     family: str
@@ -146,9 +146,6 @@ class _Probe(NamedTuple):
 
 class MailRoundtripExecutor:
     """Sends and fetches one message per check; lives as long as its batch."""
-
-    def __init__(self, context: BatchContext) -> None:
-        """Need nothing from the batch."""
 
     async def execute(self, check: Check[RoundtripSettings]) -> Result:
         """Send the message, wait for it, and return the result."""
@@ -163,10 +160,10 @@ class MailRoundtripExecutor:
             envelope = Envelope(settings.sender, settings.recipient, probe.octets)
             await submission.run(envelope, is_welcome=lambda reply: False)
             accepted = perf_counter()
-            _record(attempt, SUBMIT, accepted - started)
+            _record_hop(attempt, SUBMIT, accepted - started)
             uids = await _wait(mailbox, settings, probe, attempt)
             await _fetch(mailbox, uids[-1], attempt)
-            _record(attempt, FETCH, perf_counter() - accepted)
+            _record_hop(attempt, FETCH, perf_counter() - accepted)
             attempt.measure(ROUNDTRIP_SECONDS, perf_counter() - started)
             attempt.observe({ROUNDTRIP.name: perf_counter() - started})
             if not settings.keep:
@@ -206,19 +203,19 @@ async def _fetch(mailbox: ImapSession, uid: int, attempt: Attempt) -> None:
     received = header.received_timestamps_seconds
     attempt.measure(RECEIVED_HOPS, len(received))
     if header.transit_seconds is not None:
-        _record(attempt, TRANSIT, header.transit_seconds)
+        _record_hop(attempt, TRANSIT, header.transit_seconds)
     for later, earlier in pairwise(received):
         attempt.note("passed on", seconds=later - earlier)
 
 
-def _record(attempt: Attempt, hop: Subject, seconds: float) -> None:
+def _record_hop(attempt: Attempt, hop: Subject, seconds: float) -> None:
     attempt.measure(HOPS, seconds, (hop.name,))
     attempt.observe({hop.name: seconds})
     attempt.note(hop.name, seconds=seconds)
 
 
 async def _tidy_up(mailbox: ImapSession, uids: list[int], probe: _Probe, attempt: Attempt) -> None:
-    """Delete the message, and those of earlier runs that came too late for them."""
+    """Delete the message, and old messages that arrived too late for their runs."""
     now = time.time()
     search = ImapSearch(subject=probe.family, older_than_seconds=_LEFTOVER_SECONDS)
     with attempt.phase("delete"):
@@ -231,7 +228,7 @@ async def _tidy_up(mailbox: ImapSession, uids: list[int], probe: _Probe, attempt
 MAIL_ROUNDTRIP = CheckType(
     name="mail-roundtrip",
     description="Sends a message by SMTP, finds it by IMAP, judges how long each part of its way took, and deletes it",
-    executor=MailRoundtripExecutor,
+    executor=lambda context: MailRoundtripExecutor(),
     settings=RoundtripSettings,
     phases=PHASES,
     metrics=(*CONNECTION_METRICS, HOPS, ROUNDTRIP_SECONDS, RECEIVED_HOPS),

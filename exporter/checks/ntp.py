@@ -45,11 +45,11 @@ from exporter.plugin import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.plugin import Attempt, BatchContext, Check, CheckSettings, Datagram, Expectation
+    from exporter.plugin import Attempt, Check, CheckSettings, Datagram, Expectation
 
 DEFAULT_PORT = 123
 _BURST, _PAUSE_SECONDS = 32, 0.02
-"""Reading pauses after this many packets that answer nothing, so that a flood does not keep the event loop busy."""
+"""Reading pauses after this many packets that are not the answer, so that a flood does not occupy the event loop."""
 
 _MOST_NOTED = 16
 
@@ -120,13 +120,10 @@ class NtpSettings(NetworkSettings):
 
 
 class NtpCheckExecutor:
-    """Asks time servers; needs nothing from the batch."""
-
-    def __init__(self, _context: BatchContext) -> None:
-        """Hold nothing."""
+    """Queries one time server per check; lives as long as its batch."""
 
     async def execute(self, check: Check[NtpSettings]) -> Result:
-        """Ask the server once and return the result."""
+        """Query the server once and return the result."""
         attempt = current_attempt()
         host, port = parse_host_port(check.target, default_port=DEFAULT_PORT)
         async with await open_datagram(host, port, check.settings) as datagram:
@@ -162,8 +159,8 @@ async def _ask(datagram: Datagram, attempt: Attempt) -> None:
 async def _receive(datagram: Datagram, cookie: bytes, attempt: Attempt) -> tuple[NtpAnswer, int]:
     """Wait for the answer; return it with `perf_counter_ns()` of its arrival.
 
-    Anything else is ignored rather than a failure, so that a forged packet cannot end a check; if nothing better
-    arrives, it explains the timeout.
+    Other packets are ignored and do not fail the check, so that a forged packet cannot end it; unless the answer
+    arrives, the last of them explains the timeout.
     """
     ignored = 0
     while True:
@@ -182,7 +179,7 @@ async def _receive(datagram: Datagram, cookie: bytes, attempt: Attempt) -> tuple
 
 
 def _report(answer: NtpAnswer, attempt: Attempt) -> None:
-    """Record what the server says about itself."""
+    """Record what the server reports about its clock."""
     attempt.measure(STRATUM, answer.effective_stratum)
     attempt.measure(LEAP, answer.leap)
     attempt.measure(ROOT_DELAY, answer.root_delay_seconds)
@@ -213,7 +210,7 @@ def _validate_target(target: str, settings: CheckSettings) -> str:
 NTP = CheckType(
     name="ntp",
     description="Asks a time server for the time, and compares clocks",
-    executor=NtpCheckExecutor,
+    executor=lambda context: NtpCheckExecutor(),
     settings=NtpSettings,
     phases=PHASES,
     metrics=(

@@ -1,8 +1,8 @@
 """Type `pop3`: logs in and reports how many messages there are, how many match a search, and how old the newest is.
 
 POP3 has no search and no arrival times: the headers of the last messages are fetched, and a message is as old as the
-date of its topmost Received field, or else its Date. Without a user name the check ends when the server has said what
-it offers.
+date of its topmost Received field, or else its Date. Without a user name, the check ends after the server's
+capabilities.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from exporter.plugin import (
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.mail.settings import MessageSearch
-    from exporter.plugin import BatchContext, Check
+    from exporter.plugin import Check
 
 _EXAMINED_WITHOUT_SEARCH = 10
 """Servers list messages in the order of their arrival, so the newest is among the last ones."""
@@ -44,24 +44,21 @@ METRICS = MailboxMetrics.of("pop3")
 class Pop3CheckExecutor:
     """Holds one session per check; lives as long as its batch."""
 
-    def __init__(self, context: BatchContext) -> None:
-        """Need nothing from the batch."""
-
     async def execute(self, check: Check[Pop3Settings]) -> Result:
-        """Look into the mailbox and return the result."""
+        """Examine the mailbox and return the result."""
         attempt, settings = current_attempt(), check.settings
         async with await connect(mail_place(check.target, "POP3", settings), settings) as stream:
             session = Pop3Session(stream, attempt)
             await begin(session, settings)
             attempt.observe({CAPABILITIES.name: session.capabilities})
-            deleted = 0 if settings.username is None else await _look(session, settings, attempt)
+            deleted = 0 if settings.username is None else await _examine(session, settings, attempt)
             await session.quit()
             attempt.measure(METRICS.deleted, deleted)
         return check.passed
 
 
-async def _look(session: Pop3Session, settings: Pop3Settings, attempt: Attempt) -> int:
-    """Count, examine and, if asked to, delete messages; return how many the end of the session will delete."""
+async def _examine(session: Pop3Session, settings: Pop3Settings, attempt: Attempt) -> int:
+    """Count and examine the messages; mark matching ones for deletion if configured, and return how many."""
     search = settings.search
     with attempt.phase("search"):
         count = await session.count_messages()
@@ -89,7 +86,7 @@ async def _ages_of_matching(headers: list[bytes], numbers: range, search: Messag
 POP3 = CheckType(
     name="pop3",
     description="Logs in to a POP3 server and judges number and age of the messages",
-    executor=Pop3CheckExecutor,
+    executor=lambda context: Pop3CheckExecutor(),
     settings=Pop3Settings,
     phases=PHASES,
     metrics=(*CONNECTION_METRICS, *METRICS),

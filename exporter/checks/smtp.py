@@ -1,4 +1,4 @@
-"""Type `smtp`: speaks with a mail server as far as the check asks for, from the greeting to a message sent.
+"""Type `smtp`: speaks SMTP with a mail server up to a configured point, from the greeting to sending a message.
 
 The dialogue always ends with QUIT. Without `deliver`, no message is sent: it ends once the recipient is accepted.
 After a temporary refusal, the dialogue is repeated on a new connection within the same attempt.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from exporter.attempt import Attempt
     from exporter.mail.smtp_replies import SmtpReply
     from exporter.model import Expectation
-    from exporter.plugin import BatchContext, Check
+    from exporter.plugin import Check
 
 PHASES = phase_durations(
     "smtp",
@@ -55,9 +55,6 @@ TEMPORARY_REFUSALS = MetricSpec(
 class SmtpCheckExecutor:
     """Holds one dialogue per check; lives as long as its batch."""
 
-    def __init__(self, context: BatchContext) -> None:
-        """Need nothing from the batch."""
-
     async def execute(self, check: Check[SmtpSettings]) -> Result:
         """Hold the dialogue and return the result."""
         attempt = current_attempt()
@@ -66,7 +63,7 @@ class SmtpCheckExecutor:
         try:
             await submission.run(_envelope(settings), is_welcome=lambda reply: _is_expected(check, reply))
         except SmtpRefused as refused:
-            # An expectation about the code decides: the check may expect a refusal.
+            # If an expectation is about the code, it decides: the check may expect a refusal.
             if refused.reason is not Reason.STATUS or not _judging_code(check):
                 # Returned, not raised, so that `retry_on` can judge the code.
                 return Result(
@@ -115,7 +112,7 @@ def _report(submission: Submission, attempt: Attempt) -> None:
 SMTP = CheckType(
     name="smtp",
     description="Speaks with a mail server, with STARTTLS by default, up to the recipient or until a message is sent",
-    executor=SmtpCheckExecutor,
+    executor=lambda context: SmtpCheckExecutor(),
     settings=SmtpSettings,
     phases=PHASES,
     metrics=(*CONNECTION_METRICS, REPLY_CODE, TEMPORARY_REFUSALS),

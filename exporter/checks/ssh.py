@@ -1,7 +1,7 @@
 """Type `ssh`: reads the banner of an SSH server, exchanges keys with it and judges its host key, without logging in.
 
-Needs the extra `ssh`. A host key counts only once the server has proved, in the key exchange, that it has the private
-part. Sources: RFC 4253, RFC 5656, RFC 8731.
+Needs the extra `ssh`. A host key counts only once the server has proved in the key exchange that it has the private
+key. Sources: RFC 4253, RFC 5656, RFC 8731.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ class SshSettings(NetworkSettings, ProxySettings):
     )
 
     @model_validator(mode="after")
-    def _check_that_the_extra_is_there(self) -> Self:
+    def _require_extra(self) -> Self:
         require_extra("is of type ssh", "ssh", "asyncssh")
         return self
 
 
 class PreparedSsh(NamedTuple):
-    """Where a check connects to, worked out once."""
+    """The host and port of a check, parsed once when the configuration is loaded."""
 
     host: str
     port: int
@@ -115,7 +115,7 @@ class SshCheckExecutor:
         hello = ServerHello()
         async with await open_stream(prepared.host, prepared.port, settings) as stream:
             with attempt.phase("banner"):
-                received = await _hear_banner(stream, hello, attempt)
+                received = await _read_banner(stream, hello, attempt)
             try:
                 with attempt.phase("kex"):
                     await _exchange_keys(stream, hello, received, settings, attempt)
@@ -124,7 +124,7 @@ class SshCheckExecutor:
         return check.passed
 
 
-async def _hear_banner(stream: Stream, hello: ServerHello, attempt: Attempt) -> bytes:
+async def _read_banner(stream: Stream, hello: ServerHello, attempt: Attempt) -> bytes:
     """Read until the banner has arrived and return everything received."""
     received = b""
     while not hello.banner:

@@ -1,7 +1,7 @@
 """Type `tcp`: connects, with TLS if configured, and can judge what the server says or hold a dialogue with it.
 
-The banner is what the server says unprompted, or in reply to what was sent. It is read only if an expectation is about
-it: until some line meets each expectation, the server closes, or the check's time is nearly up. Greetings may have
+The banner is what the server sends unprompted, or in reply to `send`. It is read only if there are expectations about
+it: until each of them is met by some line, the server closes the connection, or the timeout is near. Greetings may have
 several lines (RFC 5321 section 4.2.1). Negative expectations apply to the first line.
 """
 
@@ -58,12 +58,12 @@ if TYPE_CHECKING:
     from exporter.net import ConnectOptions
     from exporter.plugin import Attempt, Check, CheckSettings, Expectation
 
-_UNHEARD = asyncio.Protocol()
-"""Ignores what the server says; shared by all connections, because it keeps nothing."""
+_DISCARDING = asyncio.Protocol()
+"""Discards what the server sends; shared by all connections, because it has no state."""
 
 _MARGIN = 0.05
 _MAX_MARGIN_SECONDS = 0.1
-"""Reading ends this fraction of the time limit early, so that what was read is judged and not cut off."""
+"""Reading ends earlier than the timeout by this fraction of it, so that the lines received are still judged."""
 
 PHASES = phase_durations("tcp", ("resolve", "connect", "tls", "banner"))
 _STANDING_PHASES = tuple(labels[0] for labels, _ in PHASES.defaults)
@@ -102,7 +102,7 @@ class TcpSettings(NetworkSettings, ProxySettings, StreamDialogueSettings):
 
 
 class TcpCheckExecutor:
-    """Connects, observes what the check asks for, and disconnects; lives as long as its batch."""
+    """Connects, reads the banner or holds the dialogue, and disconnects; lives as long as its batch."""
 
     def __init__(self, network: Network | None = None) -> None:
         self._network = network or Network()
@@ -123,20 +123,17 @@ class TcpCheckExecutor:
                 )
         return check.passed
 
-    async def aclose(self) -> None:
-        """Do nothing: every connection is closed with its check."""
-
     async def _send_and_listen(self, prepared: PreparedTcp, attempt: Attempt) -> None:
         facts = ConnectionFacts(attempt)
         spoken = SpokenLines(prepared.kept_bytes) if prepared.expected else None
-        connecting = self._network.connect(spoken or _UNHEARD, prepared.endpoint, prepared.connect, facts)
+        connecting = self._network.connect(spoken or _DISCARDING, prepared.endpoint, prepared.connect, facts)
         try:
             transport = await (connect_in_time(connecting, attempt) if prepared.connected else connecting)
             try:
                 if prepared.sent is not None:
                     transport.write(prepared.sent)
                 if spoken is not None:
-                    await _hear_banner(spoken, prepared, attempt, facts)
+                    await _read_banner(spoken, prepared, attempt, facts)
             except BaseException:
                 transport.abort()
                 raise
@@ -153,7 +150,7 @@ class TcpCheckExecutor:
             measure_phases(attempt, PHASES, (*_STANDING_PHASES, *settings.phase_names))
 
 
-async def _hear_banner(spoken: SpokenLines, prepared: PreparedTcp, attempt: Attempt, facts: ConnectionFacts) -> None:
+async def _read_banner(spoken: SpokenLines, prepared: PreparedTcp, attempt: Attempt, facts: ConnectionFacts) -> None:
     left_seconds = attempt.ends_at - perf_counter()
     limit_seconds = left_seconds - min(left_seconds * _MARGIN, _MAX_MARGIN_SECONDS)
     with attempt.phase("banner"):
@@ -170,7 +167,7 @@ async def _hear_banner(spoken: SpokenLines, prepared: PreparedTcp, attempt: Atte
 
 
 def _report(attempt: Attempt, facts: ConnectionFacts) -> None:
-    """Report what is known about the connection, however far it got."""
+    """Record what is known about the connection, however far it got."""
     attempt.measure_all(resolution_measurements(facts))
     attempt.observe(address_observations(facts))
     attempt.measure(PHASES, facts.resolve_seconds, ("resolve",))
@@ -183,31 +180,31 @@ def _report(attempt: Attempt, facts: ConnectionFacts) -> None:
 
 
 def _conclude(check: Check[TcpSettings], attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
-    """Report whether what the server said failed a regular expression; a dialogue has reported that already."""
+    """Record whether the banner failed a regular expression; a dialogue has already recorded that itself."""
     if check.settings.is_spoken:
         return
     failed = [one.expectation for one in outcomes if one.evaluated and not one.ok]
-    attempt.measure(FAILED_DUE_TO_REGEX, float(any(map(_is_regular, failed))))
+    attempt.measure(FAILED_DUE_TO_REGEX, float(any(map(_is_banner_pattern, failed))))
 
 
-def _is_regular(expectation: Expectation) -> bool:
+def _is_banner_pattern(expectation: Expectation) -> bool:
     return expectation.subject is BANNER and expectation.operator in PATTERN_OPERATORS
 
 
-_JUDGED_TIMES = 2  # while reading, to know when to stop, and all lines in the end
+_JUDGED_TIMES = 2  # while reading, to know when to stop, and again at the end
 
 
 class PreparedTcp(NamedTuple):
-    """What a check does on every run, worked out once; shared by runs and never changed.
+    """What every run of a check needs, computed once when the configuration is loaded; immutable, shared by runs.
 
     Attributes:
-        endpoint: Where it connects to.
-        connect: How it connects.
-        sent: What it sends when connected; None for nothing.
-        expected: Expectations about what the server says.
-        kept_bytes: How much of that is kept: what the event loop can judge in a few milliseconds.
-        connected: Expectations about whether a connection is made.
-        dialogue: The settings of its dialogue and of its change to TLS; None when it has neither.
+        endpoint: Where to connect.
+        connect: How to connect.
+        sent: Bytes to send once connected; None for nothing.
+        expected: Expectations about the banner.
+        kept_bytes: Limit of the banner in bytes: what the event loop can judge in a few milliseconds.
+        connected: Expectations about whether the connection succeeds.
+        dialogue: The settings of the dialogue and of STARTTLS; None when the check has neither.
     """
 
     endpoint: Endpoint
@@ -220,7 +217,7 @@ class PreparedTcp(NamedTuple):
 
 
 def _prepare(check: Check[TcpSettings]) -> PreparedTcp:
-    """Work out where and how to connect, and what judging the banner costs."""
+    """Compute the connection options, and how much of the banner can be judged on the event loop."""
     settings = check.settings
     endpoint = Endpoint(*parse_host_port(check.target))
     connect = connect_options(

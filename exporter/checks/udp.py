@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PHASES = phase_durations("udp", ("resolve",))
 _REFUSAL = "refusal"
 _REFUSAL_SECONDS = 0.5
-"""How long a check that expects no answer waits for a refusal."""
+"""How long a check that expects no answer waits for an ICMP error."""
 
 _TAKEN_NAMES = frozenset(("resolve", _REFUSAL))
 
@@ -82,14 +82,14 @@ class UdpCheckExecutor:
             talking = _talk(*parse_host_port(check.target), settings, attempt)
             await (connect_in_time(talking, attempt) if expected else talking)
         except CheckFailed as failure:
-            if not is_expected(_as_of_connecting(failure), expected, attempt):
+            if not is_expected(_as_connect_timeout(failure), expected, attempt):
                 raise
         finally:
             measure_phases(attempt, PHASES, settings.phase_names)
         return check.passed
 
 
-def _as_of_connecting(failure: CheckFailed) -> CheckFailed:
+def _as_connect_timeout(failure: CheckFailed) -> CheckFailed:
     """Return the failure as one of connecting: a silent peer may not exist."""
     return CheckFailed(Reason.CONNECT_TIMEOUT, failure.detail) if failure.reason is Reason.TIMEOUT else failure
 

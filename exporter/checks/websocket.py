@@ -80,17 +80,17 @@ CLOSE_CODE = Subject(
 
 
 class PreparedWebSocket(NamedTuple):
-    """What a check does on every run, worked out once; shared by runs and never changed.
+    """What every run of a check needs, computed once when the configuration is loaded; immutable, shared by runs.
 
     Attributes:
-        host: Where it connects to.
-        port: The port.
-        tls: Whether over TLS.
+        host: Host to connect to.
+        port: Port to connect to.
+        tls: Whether the connection uses TLS.
         server_name: Name to send and verify if `tls_config` sets none; None for the host.
-        request: The handshake.
-        demands_upgrade: Whether only the status 101 is expected, so that a redirect fails with its own reason.
-        awaits_close: Whether an expectation is about the code with which the server closes.
-        closes_first: Whether such an expectation is met by a normal closure, which the check then begins.
+        request: The handshake request.
+        requires_upgrade: Whether only the status 101 is expected, so that a redirect fails with its own reason.
+        awaits_close: Whether an expectation is about the server's close code.
+        closes_first: Whether the expected close code is that of a normal closure, which the check then initiates.
     """
 
     host: str
@@ -98,7 +98,7 @@ class PreparedWebSocket(NamedTuple):
     tls: bool
     server_name: str | None
     request: HandshakeRequest
-    demands_upgrade: bool
+    requires_upgrade: bool
     awaits_close: bool
     closes_first: bool
 
@@ -107,8 +107,8 @@ def _prepare(check: Check[WebSocketSettings]) -> PreparedWebSocket:
     settings = check.settings
     target = parse_target(check.target)
     host_header = settings.host_header
-    of_closing = [one for one in check.expectations if any(part.subject is CLOSE_CODE for part in leaves([one]))]
-    normal = evaluate(of_closing, {CLOSE_CODE.name: _NORMAL_CLOSURE})
+    about_close_code = [one for one in check.expectations if any(part.subject is CLOSE_CODE for part in leaves([one]))]
+    normal = evaluate(about_close_code, {CLOSE_CODE.name: _NORMAL_CLOSURE})
     return PreparedWebSocket(
         host=target.host,
         port=target.port,
@@ -120,8 +120,8 @@ def _prepare(check: Check[WebSocketSettings]) -> PreparedWebSocket:
             settings.header_fields,
             settings.subprotocols,
         ),
-        demands_upgrade=all(part.is_default for part in leaves(check.expectations) if part.subject is STATUS),
-        awaits_close=bool(of_closing),
+        requires_upgrade=all(part.is_default for part in leaves(check.expectations) if part.subject is STATUS),
+        awaits_close=bool(about_close_code),
         closes_first=all(outcome.ok for outcome in normal),
     )
 
@@ -156,7 +156,7 @@ async def _open_and_use(settings: WebSocketSettings, prepared: PreparedWebSocket
         if answer.status == SWITCHING_PROTOCOLS:
             with attempt.phase("transfer"):
                 await _use(stream, answer.rest, settings, prepared, attempt)
-        elif prepared.demands_upgrade and (location := answer.location()):
+        elif prepared.requires_upgrade and (location := answer.location()):
             raise CheckFailed(Reason.REDIRECT, f"the server redirects to {location}, which WebSocket does not allow")
 
 

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.checks.judging_answers import demands_of
 from exporter.http.report import value_finders
 from exporter.http.subjects import HEADER, OF_BODY
 from exporter.http_steps.requests import step_request
+from exporter.judging.large_answers import costed
 from exporter.model import name_within, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.checks.judging_answers import Demands
     from exporter.http_steps.requests import StepRequest
     from exporter.http_steps.settings import HttpStep, HttpStepsSettings
+    from exporter.judging.large_answers import CostedExpectations
     from exporter.model import Check, Expectation
 
 
 class PreparedStep(NamedTuple):
-    """What every run of a step needs, computed once; shared by runs and never changed.
+    """What every run of a step needs, computed once when the configuration is loaded; immutable, shared by runs.
 
     Attributes:
         step: The step.
         request: Its request.
-        needs: The captures that its request needs.
-        expectations: What is expected of its response.
-        closing: What the check itself expects of its response, which is the last one; else empty.
-        values: What finds each of its values, by name.
-        demands: All of these.
-        of_header: Whether any of it is about header fields.
-        of_body: Whether any of it is about the content of the body.
+        needs: Names of the captured values that its request contains.
+        expectations: The expectations about its response.
+        closing: For the last step, the expectations of the check as a whole; empty for the others.
+        values: Finds each named value in its response, by name.
+        expected: `expectations`, `closing` and `values` together.
+        of_header: Whether any of them is about header fields.
+        of_body: Whether any of them is about the content of the body.
     """
 
     step: HttpStep
@@ -40,20 +40,20 @@ class PreparedStep(NamedTuple):
     expectations: tuple[Expectation, ...]
     closing: tuple[Expectation, ...]
     values: Mapping[str, Expectation]
-    demands: Demands
+    expected: CostedExpectations
     of_header: bool
     of_body: bool
 
 
 class PreparedSteps(NamedTuple):
-    """The prepared steps of a check, and those of `finally`."""
+    """The prepared steps of a check, and of its `finally`."""
 
     steps: tuple[PreparedStep, ...]
     finally_steps: tuple[PreparedStep, ...]
 
 
 def prepared_steps(check: Check[HttpStepsSettings]) -> PreparedSteps:
-    """Return the steps of a check, prepared."""
+    """Compute what every run of the steps of a check needs."""
     settings = check.settings
     last = settings.steps[-1]
     return PreparedSteps(
@@ -67,7 +67,7 @@ def _prepared(check: Check[HttpStepsSettings], step: HttpStep, *, is_last: bool)
     of_check = (*(one for one in check.expectations if not one.section), *check.retry_expectations)
     closing = of_check if is_last else ()
     values = {name: within(step.name, finder) for name, finder in value_finders(step).items()}
-    demands = demands_of((*expectations, *closing, *values.values()))
+    expected = costed((*expectations, *closing, *values.values()))
     request = step_request(check.settings, step)
     return PreparedStep(
         step=step,
@@ -76,11 +76,11 @@ def _prepared(check: Check[HttpStepsSettings], step: HttpStep, *, is_last: bool)
         expectations=expectations,
         closing=closing,
         values=values,
-        demands=demands,
-        of_header=any(_is_demanded(step, name, demands) for name in (HEADER.name,)),
-        of_body=any(_is_demanded(step, name, demands) for name in OF_BODY),
+        expected=expected,
+        of_header=any(_is_expected(step, name, expected) for name in (HEADER.name,)),
+        of_body=any(_is_expected(step, name, expected) for name in OF_BODY),
     )
 
 
-def _is_demanded(step: HttpStep, name: str, demands: Demands) -> bool:
-    return name in demands.costs or name_within(step.name, name) in demands.costs
+def _is_expected(step: HttpStep, name: str, expected: CostedExpectations) -> bool:
+    return name in expected.costs or name_within(step.name, name) in expected.costs

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from exporter.attempt import begin_attempt
 from exporter.checks.dns import DNS, DnsCheckExecutor
 from exporter.config import parse_config
+from exporter.dns_query.settings import DnsSettings, validate_name
 from exporter.errors import CheckFailed, ConfigError
 from exporter.model import Check, Reason, ResultStatus
 from exporter.net import Network
-from exporter.net.dns.check_settings import DnsSettings, validate_name
 from exporter.net.dns.exchange import prepare_question, why_no_answer
 from exporter.net.dns.reader import DnsAnswer
 from exporter.net.dns.system_files import SystemFiles

@@ -13,8 +13,8 @@ from exporter.allowed_targets import parse_allowed_targets
 from exporter.attempt import begin_attempt
 from exporter.checks.dns import DNS, DnsCheckExecutor
 from exporter.config import parse_config
+from exporter.dns_query.comparison import serial_difference
 from exporter.errors import ConfigError
-from exporter.inquiry.comparison import serial_difference
 from exporter.model import Reason, ResultStatus
 from tests.checks.running import measured, run_as_written, warm_runner
 from tests.servers import certificates

@@ -11,7 +11,7 @@ import pytest
 from hyperframe.frame import RstStreamFrame
 
 from exporter.checks.dns import DNS
-from exporter.inquiry.https import expanded_path
+from exporter.dns_query.https import expanded_path
 from exporter.model import Reason
 from tests.checks.running import measured, run_as_written, warm_runner
 from tests.servers import certificates

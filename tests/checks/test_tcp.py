@@ -411,7 +411,6 @@ async def test_leaves_nothing_behind_when_cancelled() -> None:
         await until(lambda: (sockets_to(server.port), len(asyncio.all_tasks())) == (0, tasks))
     assert str(attempt.observed["banner"]).startswith("('xx")
     assert measured(attempt)["probe_tcp_duration_seconds{banner}"] > 0.1
-    await executor.aclose()
 
 
 def test_works_without_settings() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from exporter.checks.tcp import TcpSettings
 from exporter.config import Config, Place, load_config, parse_config
+from exporter.dns_query.settings import DnsSettings
 from exporter.http.settings import HttpSettings
 from exporter.mail.settings import SmtpSettings
 from exporter.model import Check, Reason, Severity
-from exporter.net.dns.check_settings import DnsSettings
 from exporter.runner.registry import ExecutorRegistry
 
 CONFIGS = Path(__file__).parent.parent / "configs"

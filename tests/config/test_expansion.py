@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.config import Config, load_config, parse_config
+from exporter.dns_query.settings import DnsSettings
 from exporter.errors import ConfigError
 from exporter.http.settings import HttpSettings
-from exporter.net.dns.check_settings import DnsSettings
 from exporter.runner.registry import ExecutorRegistry
 
 if TYPE_CHECKING:

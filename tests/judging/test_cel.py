@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.attempt import current_attempt
-from exporter.checks.judging_answers import demands_of, with_large_ones_judged
 from exporter.errors import CheckFailed
 from exporter.expect import evaluate
 from exporter.judging.cel import FUNCTIONS, MAX_CHARACTERS, CelValue, compile_cel
 from exporter.judging.content import Content
+from exporter.judging.large_answers import costed, judge_large_observations
 from exporter.model import Expectation, Judged, Reason, SelectorKind, Subject, ValueKind
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ async def judged(text: str, body: bytes) -> ExpectationOutcome:
     """The outcome of an expectation that an expression is true, judged as a check judges it."""
     expectation = Expectation(label="cel", subject=CEL, operator="eq", operand=True, selector=compile_cel(text))
     content = Content(body, "application/json")
-    observed = await with_large_ones_judged(demands_of([expectation]), {"cel": CelValue(content)}, current_attempt())
+    observed = await judge_large_observations(costed([expectation]), {"cel": CelValue(content)}, current_attempt())
     assert isinstance(observed["cel"], Judged) or callable(observed["cel"])
     return evaluate([expectation], observed)[0]
 

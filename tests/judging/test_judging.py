@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.attempt import begin_attempt, current_attempt
-from exporter.checks.judging_answers import demands_of, with_large_ones_judged
 from exporter.expect import evaluate
 from exporter.judging.apart import is_small
 from exporter.judging.content import BodyText, Content, HeaderFields, JsonFault, JsonValue, remarks_of
 from exporter.judging.estimate import byte_costs
 from exporter.judging.json_path import compile_json_path
+from exporter.judging.large_answers import costed, judge_large_observations
 from exporter.judging.pattern import Pattern
 from exporter.model import Expectation, ExpectationOutcome, Judged, Reason, SelectorKind, Subject, ValueKind
 from tests.alone import alone
@@ -67,7 +67,7 @@ def outcome_facts(outcome: ExpectationOutcome) -> tuple[object, ...]:
 
 
 async def look(expectations: list[Expectation], observed: Mapping[str, Observation]) -> Mapping[str, Observation]:
-    return await with_large_ones_judged(demands_of(expectations), observed, current_attempt())
+    return await judge_large_observations(costed(expectations), observed, current_attempt())
 
 
 def child_processes() -> list[int]:

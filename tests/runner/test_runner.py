@@ -22,9 +22,9 @@ from exporter import (
     ResultStatus,
     UnknownCheckTypeError,
 )
+from exporter.dns_query.settings import DnsSettings
 from exporter.http.settings import HttpSettings
 from exporter.model import Expectation, Subject, ValueKind
-from exporter.net.dns.check_settings import DnsSettings
 from tests.alone import alone
 from tests.servers.executors import (
     Blocking,

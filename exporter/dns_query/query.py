@@ -7,14 +7,14 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from exporter.dns_query.https import ask_over_https, https_request
+from exporter.dns_query.settings import ENCRYPTED
 from exporter.errors import CheckFailed
 from exporter.http.message import Exchange
-from exporter.inquiry.https import ask_over_https, https_request
 from exporter.model import Measurement, Reason, phase_durations
 from exporter.net.addresses import Endpoint, parse_address
 from exporter.net.connect_options import connect_options
 from exporter.net.connection_facts import ConnectionFacts, address_observations, resolution_measurements
-from exporter.net.dns.check_settings import ENCRYPTED
 from exporter.net.dns.exchange import DnsStream, ask_datagram
 from exporter.net.tls.certificates import tls_measurements
 from exporter.net.tls.subjects import tls_observations
@@ -23,9 +23,9 @@ from exporter.settings import parse_host_port
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
+    from exporter.dns_query.settings import DnsSettings
     from exporter.http.message import Sender, WireRequest
     from exporter.net.connect_options import ConnectOptions
-    from exporter.net.dns.check_settings import DnsSettings
     from exporter.net.dns.exchange import Reply
     from exporter.net.dns.message import Question
     from exporter.net.dns.reader import DnsAnswer
@@ -48,14 +48,14 @@ PHASES = phase_durations(
 )
 
 
-class Asked(NamedTuple):
-    """What is asked, and whom; worked out once, shared by runs and never changed.
+class PreparedQuery(NamedTuple):
+    """What every run of a query needs, computed once when the configuration is loaded; immutable, shared by runs.
 
     Attributes:
         question: The question.
-        server: Whom it is asked; None for the system's servers.
-        connect: How to connect to that server, used as far as the transport needs it; None without one.
-        request: The request to that server, for the transport `https`; else None.
+        server: The server to query; None for the system's servers.
+        connect: How to connect to that server, as far as the transport needs a connection; None without a server.
+        request: The HTTP request to that server for the transport `https`; else None.
     """
 
     question: Question
@@ -65,7 +65,7 @@ class Asked(NamedTuple):
 
 
 def options_for(server: Endpoint, settings: DnsSettings) -> ConnectOptions:
-    """Return how to connect to a name server, used as far as the transport needs it."""
+    """Return how to connect to a name server, as far as the transport needs a connection."""
     return connect_options(
         server,
         settings,
@@ -74,38 +74,44 @@ def options_for(server: Endpoint, settings: DnsSettings) -> ConnectOptions:
     )
 
 
-def asked_of(question: Question, named: str | None, settings: DnsSettings) -> Asked:
-    """Return what is asked, and whom, with everything that can be worked out beforehand.
+def prepare_query(question: Question, named: str | None, settings: DnsSettings) -> PreparedQuery:
+    """Compute what every run of a query needs.
 
     Args:
         question: The question.
-        named: The server, host or host:port; None for the system's.
-        settings: How it is asked.
+        named: The server to query, host or host:port; None for the system's servers.
+        settings: Transport and connection options.
     """
     if named is None:
-        return Asked(question, None, None)
+        return PreparedQuery(question, None, None)
     server = Endpoint(*parse_host_port(named, DEFAULT_PORTS[settings.transport]))
     request = https_request(question, server, settings) if settings.transport == "https" else None
-    return Asked(question, server, options_for(server, settings), request)
+    return PreparedQuery(question, server, options_for(server, settings), request)
 
 
-class Inquiry:
-    """One attempt to get one answer, and how long each of its phases took so far."""
+class DnsQuery:
+    """One query for one answer, and the time spent in each phase so far; lives as long as the attempt.
 
-    def __init__(self, network: Network, settings: DnsSettings, asked: Asked, attempt: Attempt, http: Sender) -> None:
-        """Prepare to ask.
+    Attributes:
+        truncated: Whether the answer over UDP was truncated, so that the question was asked again over TCP.
+    """
+
+    def __init__(
+        self, network: Network, settings: DnsSettings, prepared: PreparedQuery, attempt: Attempt, http: Sender
+    ) -> None:
+        """Prepare the query; nothing is sent yet.
 
         Args:
-            network: Resolves and connects.
-            settings: How to ask.
-            asked: What to ask, and whom.
-            attempt: The attempt that the question is part of.
-            http: Makes the exchange of the transport `https`.
+            network: Resolves names and connects.
+            settings: Transport and connection options.
+            prepared: The question and the server, as `prepare_query` returns them for these settings.
+            attempt: The attempt that records what happens.
+            http: Sends the request of the transport `https`.
         """
         self._network = network
         self._settings = settings
         self._attempt = attempt
-        self._asked = asked
+        self._prepared = prepared
         self._facts = ConnectionFacts(attempt)
         self._resolve_seconds = 0.0
         self._connect_seconds = 0.0
@@ -114,15 +120,15 @@ class Inquiry:
         self._http = http
 
     async def answer(self, timeout_seconds: float) -> DnsAnswer:
-        """Query until there is an answer.
+        """Query the server, or the system's servers in turn, and return the first answer.
 
         Args:
-            timeout_seconds: The check's time limit in seconds, shared by the system's servers.
+            timeout_seconds: The check's time limit in seconds, which the system's servers share.
 
         Raises:
-            CheckFailed: When no server returned one.
+            CheckFailed: When no server answered.
         """
-        server, connect = self._asked.server, self._asked.connect
+        server, connect = self._prepared.server, self._prepared.connect
         if server is not None and connect is not None:
             return await self._ask(server, connect)
         port = DEFAULT_PORTS[self._settings.transport]
@@ -182,7 +188,7 @@ class Inquiry:
         return answer
 
     async def _ask_connected(self, server: Endpoint, connect: ConnectOptions) -> Reply:
-        """Ask over a connection of the transport's kind."""
+        """Ask over TCP, TLS, HTTPS or QUIC."""
         if self._settings.transport not in ("https", "quic"):
             return await self._ask_stream(server, connect, self._facts)
         reply = None
@@ -190,9 +196,9 @@ class Inquiry:
             if self._settings.transport == "https":
                 reply = await self._ask_https(server)
             else:
-                from exporter.inquiry.quic import ask_over_quic  # noqa: PLC0415 - it needs the extra `http3`
+                from exporter.dns_query.quic import ask_over_quic  # noqa: PLC0415 - it needs the extra `http3`
 
-                reply = await ask_over_quic(self._network, server, connect, self._asked.question, self._facts)
+                reply = await ask_over_quic(self._network, server, connect, self._prepared.question, self._facts)
         finally:
             facts = self._facts
             self._resolve_seconds += facts.resolve_seconds
@@ -202,7 +208,7 @@ class Inquiry:
         return reply
 
     async def _ask_https(self, server: Endpoint) -> Reply:
-        question, request = self._asked.question, self._asked.request
+        question, request = self._prepared.question, self._prepared.request
         exchange = Exchange(self._attempt, secure=True)
         self._facts = exchange.connection
         request = request or https_request(question, server, self._settings)
@@ -222,13 +228,13 @@ class Inquiry:
             self._attempt.note("asking", server=str(asked), transport="udp")
             reply = None
             try:
-                reply = await ask_datagram(self._asked.question, connected, self._network.readers, self._attempt)
+                reply = await ask_datagram(self._prepared.question, connected, self._network.readers, self._attempt)
             finally:
                 self._request_seconds += (reply.received_at if reply else perf_counter()) - began
         return reply, asked
 
     async def _ask_stream(self, server: Endpoint, connect: ConnectOptions, facts: ConnectionFacts) -> Reply:
-        stream = DnsStream(self._asked.question)
+        stream = DnsStream(self._prepared.question)
         started = perf_counter()
         try:
             transport = await self._network.connect(stream, server, connect, facts)

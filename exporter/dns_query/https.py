@@ -19,9 +19,9 @@ from exporter.net.dns.exchange import Reply, why_no_answer
 from exporter.net.dns.reader import DnsAnswer
 
 if TYPE_CHECKING:
+    from exporter.dns_query.settings import DnsSettings
     from exporter.http.message import Exchange, Sender, WireRequest
     from exporter.net.addresses import Endpoint
-    from exporter.net.dns.check_settings import DnsSettings
     from exporter.net.dns.message import Question
 
 MEDIA_TYPE = "application/dns-message"

@@ -1,8 +1,8 @@
-"""The same DNS question to several servers at once, and whether they agree.
+"""Asks several name servers the same question at the same time, and compares their answers.
 
-The check's own server is the one that the others are compared with. Servers agree when response code and answers are
-the same, in any order; times to live are not compared, because caches count them down. Each question has its
-own attempt, because only one task may write to an attempt.
+The others are compared with the check's own server. Two servers agree when their response codes and answers are the
+same, in any order; TTLs are not compared, because caches count them down. Each query records to an attempt of its own,
+because only one task may write to an attempt.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.attempt import Attempt
-from exporter.errors import CheckFailed
-from exporter.inquiry.inquiry import Inquiry, asked_of
-from exporter.model import Explained, Reason
-from exporter.net.dns.answer import RECORD_TYPES_WITH_SERIAL
-from exporter.net.dns.compared import (
+from exporter.dns_query.answer import RECORD_TYPES_WITH_SERIAL
+from exporter.dns_query.comparison_metrics import (
     AGREEMENT,
     COMPARED_AGREES,
     COMPARED_ANSWERED,
@@ -26,43 +23,46 @@ from exporter.net.dns.compared import (
     SERIAL_DIFFERENCE,
     SERIALS,
 )
+from exporter.dns_query.query import DnsQuery, prepare_query
+from exporter.errors import CheckFailed
+from exporter.model import Explained, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
+    from exporter.dns_query.query import PreparedQuery
+    from exporter.dns_query.settings import DnsSettings
     from exporter.http.message import Sender
-    from exporter.inquiry.inquiry import Asked
     from exporter.model import Observation
-    from exporter.net.dns.check_settings import DnsSettings
     from exporter.net.dns.message import Question
     from exporter.net.dns.reader import DnsAnswer
     from exporter.net.network import Network
 
 _SHARE_OF_TIME = 0.9
-"""How much of a check's time the other servers have, so that a silent one leaves time to judge the answers."""
+"""The share of a check's timeout that the other servers get, so that a silent one leaves time to judge the answers."""
 
 _SHOWN_ANSWERS, _SHOWN_CHARACTERS = 4, 200
 
 
 class OtherServer(NamedTuple):
-    """A server to compare with; worked out once, shared by runs and never changed.
+    """A server to compare with the check's own; immutable, shared by runs.
 
     Attributes:
-        label: What it is called.
-        settings: How it is asked.
-        asked: What it is asked.
+        label: The value of the label `server`.
+        settings: Transport and connection options.
+        query: The question and the server.
     """
 
     label: str
     settings: DnsSettings
-    asked: Asked
+    query: PreparedQuery
 
 
 def other_servers(question: Question, settings: DnsSettings) -> tuple[OtherServer, ...]:
     """Return the servers that the check's own is compared with."""
     found = []
     for label, chosen in settings.compared().items():
-        found.append(OtherServer(label, chosen, asked_of(question, chosen.server or chosen.connect_to, chosen)))
+        found.append(OtherServer(label, chosen, prepare_query(question, chosen.server or chosen.connect_to, chosen)))
     return tuple(found)
 
 
@@ -73,18 +73,18 @@ def serial_difference(serial: int, other: int) -> int:
 
 
 class Comparison:
-    """Asks the other servers, each in a task; lives as long as the attempt."""
+    """Queries the other servers, each in its own task, and compares their answers; lives as long as the attempt."""
 
     def __init__(
         self, others: Sequence[OtherServer], network: Network, http: Sender, attempt: Attempt, timeout_seconds: float
     ) -> None:
-        """Prepare to ask.
+        """Prepare the queries; nothing is sent yet.
 
         Args:
-            others: The servers to ask.
-            network: Resolves and connects.
-            http: Makes the exchanges of the transport `https`.
-            attempt: The attempt of the check, which records what they answered.
+            others: The servers to query.
+            network: Resolves names and connects.
+            http: Sends the requests of the transport `https`.
+            attempt: The attempt of the check, which records the outcomes.
             timeout_seconds: The check's time limit in seconds.
         """
         self._others = others
@@ -98,10 +98,10 @@ class Comparison:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def beside(self, own: Coroutine[None, None, DnsAnswer]) -> DnsAnswer:
-        """Return the answer of the check's own server once all others have answered or failed, too.
+        """Query the other servers while the check queries its own; return the latter's answer once all are done.
 
         Args:
-            own: Asks the check's own server.
+            own: Queries the check's own server.
 
         Raises:
             CheckFailed: As `own` does.
@@ -154,8 +154,8 @@ class Comparison:
             if (answer := self._answers.get(other.label)) and _content(answer) != _content(reference)
         ]
         if others:
-            told = [*others, f"the check's own: {_shown(reference)}", *self._told_failures()]
-            return Explained(value=False, why="; ".join(told))
+            parts = [*others, f"the check's own: {_shown(reference)}", *self._failure_details()]
+            return Explained(value=False, why="; ".join(parts))
         self._fail_for_silence()
         return Explained(value=True, why=f"{len(self._answers) + 1} servers")
 
@@ -167,12 +167,12 @@ class Comparison:
         return max((abs(serial_difference(reference.serial, serial)) for serial in serials), default=None)
 
     def _fail_for_silence(self) -> None:
-        """Fail like the first server that did not answer, and list the failures of all."""
+        """Raise the failure of the first server that did not answer, with the details of all failures."""
         if self._failures:
             first = next(other.label for other in self._others if other.label in self._failures)
-            raise CheckFailed(self._failures[first].reason, "; ".join(self._told_failures()))
+            raise CheckFailed(self._failures[first].reason, "; ".join(self._failure_details()))
 
-    def _told_failures(self) -> list[str]:
+    def _failure_details(self) -> list[str]:
         labels = [other.label for other in self._others]
         return [f"{label}: {self._failures[label].detail}" for label in labels if label in self._failures]
 
@@ -187,10 +187,10 @@ class Comparison:
         attempt = Attempt()
         attempt.ends_at, attempt.network = self._attempt.ends_at, self._attempt.network
         attempt.allowed_targets = self._attempt.allowed_targets
-        inquiry = Inquiry(self._network, other.settings, other.asked, attempt, self._http)
+        query = DnsQuery(self._network, other.settings, other.query, attempt, self._http)
         try:
             async with asyncio.timeout(self._limit_seconds):
-                answer = self._answers[other.label] = await inquiry.answer(self._limit_seconds)
+                answer = self._answers[other.label] = await query.answer(self._limit_seconds)
             self._attempt.note(
                 "compared",
                 server=other.label,
@@ -219,7 +219,7 @@ def _content(answer: DnsAnswer) -> tuple[str, frozenset[str]]:
 
 
 def _shown(answer: DnsAnswer, reference: DnsAnswer | None = None) -> str:
-    """Return what an answer is, in short."""
+    """Summarize an answer: its response code if not NOERROR, else its serial number or its first records."""
     if answer.rcode != "NOERROR":
         return answer.rcode
     if answer.record_type in RECORD_TYPES_WITH_SERIAL and answer.serial is not None:

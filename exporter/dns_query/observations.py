@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from exporter.judging.content import TextForms
-from exporter.net.dns.answer import (
+from exporter.dns_query.answer import (
     ADDITIONAL_COUNT,
     ANSWER_COUNT,
     ANSWERS,
@@ -22,8 +21,9 @@ from exporter.net.dns.answer import (
     TRUNCATED,
     TTL,
 )
-from exporter.net.dns.operands import forms_that_are_wanted
-from exporter.net.dns.record_operands import AnyTypeForms, wanted_forms
+from exporter.dns_query.operands import forms_that_are_wanted
+from exporter.dns_query.record_operands import AnyTypeForms, wanted_forms
+from exporter.judging.content import TextForms
 from exporter.net.dns.sections import read_section, read_section_at_once, record_data, record_line
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
+from exporter.dns_query.operands import QUOTED, unquoted
 from exporter.host_names import ascii_name
 from exporter.judging.pattern import Pattern
-from exporter.net.dns.operands import QUOTED, unquoted
 from exporter.net.dns.records import NUMBERED_NAMES, TEXTS, zone_text
 from exporter.net.dns.sections import joined_line
 

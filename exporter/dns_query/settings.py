@@ -8,11 +8,11 @@ import dns.rdataclass
 import dns.rdatatype
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from exporter.net.dns.answer import ANSWERS, DATA_SUBJECTS, LINE_SUBJECTS, NSID, SOA_SERIAL
-from exporter.net.dns.compared import COMPARISON_SUBJECTS, SERIAL_DIFFERENCE
-from exporter.net.dns.operands import fit_answers
-from exporter.net.dns.question import parse_name, parse_path, parse_record_class, parse_record_type, parse_server
-from exporter.net.dns.record_operands import fit_data, fit_lines
+from exporter.dns_query.answer import ANSWERS, DATA_SUBJECTS, LINE_SUBJECTS, NSID, SOA_SERIAL
+from exporter.dns_query.comparison_metrics import COMPARISON_SUBJECTS, SERIAL_DIFFERENCE
+from exporter.dns_query.operands import fit_answers
+from exporter.dns_query.question import parse_name, parse_path, parse_record_class, parse_record_type, parse_server
+from exporter.dns_query.record_operands import fit_data, fit_lines
 from exporter.net.tls.subjects import TLS_SUBJECTS
 from exporter.settings import Ip, NetworkSettings, SettingsModel, SingleLine, TlsSettings, require_extra
 
