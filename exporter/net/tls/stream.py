@@ -133,11 +133,11 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         with suppress(SSL.WantReadError):  # no more data
             while True:
                 pending = self._tls.bio_read(_SENT_BYTES)
-                self._send(pending)
+                self.send_records(pending)
                 if len(pending) < _SENT_BYTES:
                     return
 
-    def _send(self, records: bytes) -> None:
+    def send_records(self, records: bytes) -> None:
         """Pass encrypted records to the socket."""
         if self._socket is not None:
             self._socket.write(records)

@@ -150,11 +150,11 @@ class TlsTransport(TlsStream):
             self._socket.close()
         self._wake()
 
-    def _send(self, records: bytes) -> None:
+    def send_records(self, records: bytes) -> None:
         """Note when OpenSSL declines a renegotiation: before the end, no other alert is sent (RFC 5246 section 7.2)."""
         if records[0] == _ALERT and self._established and not self._closing:
             self._has_declined = True
-        super()._send(records)
+        super().send_records(records)
 
     def _explained(self, error: Exception | None) -> Exception | None:
         """Return why the connection was lost, if a declined renegotiation explains that."""
