@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _CLOSE = (b"connection", b"close")
 _VERSIONS = frozenset(("1.0", "1.1"))
+_MOST_WAITING = 10  # clients that send requests before the last response are rare, and each request costs time at once
 _TOO_LONG = f"the head of the request is longer than {MAX_HEAD_BYTES} bytes"
 
 
@@ -55,8 +56,11 @@ class Http1Protocol(BoundedConnection, HttpToolsProtocol):  # type: ignore[misc]
         """Begin to answer a request; the connection counts as busy.
 
         Raises:
-            ValueError: When the head is too long or of an unknown version, which is answered with 400.
+            ValueError: When the head is too long or of an unknown version, or when too many requests wait for the
+                responses before theirs, which is answered with 400.
         """
+        if len(self.pipeline) >= _MOST_WAITING:
+            raise ValueError("too many requests at once")
         if self.parser.get_http_version() not in _VERSIONS:
             raise ValueError("a version that does not exist")
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:

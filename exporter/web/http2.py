@@ -30,6 +30,10 @@ MOST_STREAMS = 100
 MOST_CANCELLED = 100
 """Most requests that a client may cancel on a connection: cancelling costs a client less than it costs the server."""
 
+_FREE_BYTES, _FREE_BYTES_PER_REQUEST, _SENT_PER_FREE_BYTE = 1 << 14, 1 << 12, 64
+"""How much a client may send besides requests and their bodies: frames such as PING cost time and bring nothing.
+Windows are opened for what is sent, by Go twice for each 4 KiB."""
+
 _GOAWAY_HEAD = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00"  # length, type, flags, stream
 
 _LONGEST_AGES = 2
@@ -59,6 +63,7 @@ class Http2Protocol(BoundedConnection, asyncio.Protocol):
         self._streams: dict[int, Http2Stream] = {}
         self._most_recent = 0
         self._cancelled = 0
+        self._free_bytes = _FREE_BYTES
         self._is_full = False
         self._is_stopping = self._goes_away = self._has_given_up = False
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -70,6 +75,7 @@ class Http2Protocol(BoundedConnection, asyncio.Protocol):
         """Act on the frames that arrived; a client that breaks the rules loses the connection."""
         if self._has_given_up:
             return
+        self._free_bytes -= len(data)
         try:
             for event in self._h2.receive_data(data):
                 self._act_on(event)
@@ -78,6 +84,8 @@ class Http2Protocol(BoundedConnection, asyncio.Protocol):
         except ProtocolError:
             self._give_up()  # h2 has written what was wrong
         else:
+            if self._free_bytes < 0:
+                self._reject()
             self.send_bodies()
 
     def eof_received(self) -> None:
@@ -98,7 +106,7 @@ class Http2Protocol(BoundedConnection, asyncio.Protocol):
     def resume_writing(self) -> None:
         """Continue to send and to read."""
         self._is_full = False
-        if not self.transport.is_closing():
+        if not self._has_given_up and not self.transport.is_closing():
             self.transport.resume_reading()
             self.send_bodies()
 
@@ -151,7 +159,10 @@ class Http2Protocol(BoundedConnection, asyncio.Protocol):
     # The frames.
 
     def _act_on(self, event: Event) -> None:
+        if isinstance(event, DataReceived):
+            self._free_bytes += event.flow_controlled_length or 0
         if isinstance(event, RequestReceived):
+            self._free_bytes += _FREE_BYTES_PER_REQUEST
             self._begin_stream(event)
         elif isinstance(event, ConnectionTerminated):
             self._give_up()
@@ -187,8 +198,12 @@ class Http2Protocol(BoundedConnection, asyncio.Protocol):
         self.end(stream)
         self._cancelled += 1
         if self._cancelled > MOST_CANCELLED:
-            self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
-            self._give_up()
+            self._reject()
+
+    def _reject(self) -> None:
+        """End the connection of a client that causes more work than it has use of."""
+        self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+        self._give_up()
 
     # The end.
 
@@ -227,8 +242,9 @@ class Http2Protocol(BoundedConnection, asyncio.Protocol):
         self._idle_timer = self.loop.call_later(self.limits.response_seconds, self.transport.abort)
 
     def _give_up(self) -> None:
-        """Close although there may be requests to answer; what still arrives is ignored."""
+        """Close although there may be requests to answer; nothing more is read."""
         self._goes_away = self._has_given_up = True
+        self.transport.pause_reading()
         self._leave_streams()
         self._flush()
         self._limit_idleness()
@@ -245,6 +261,7 @@ class Http2Protocol(BoundedConnection, asyncio.Protocol):
 
     def _flush(self) -> None:
         if data := self._h2.data_to_send():
+            self._free_bytes += len(data) // _SENT_PER_FREE_BYTE
             self.transport.write(data)
 
 

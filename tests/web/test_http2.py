@@ -349,6 +349,19 @@ def test_a_client_that_keeps_cancelling_loses_its_connection(
     assert client.ends() == [ErrorCodes.ENHANCE_YOUR_CALM]
 
 
+def test_a_client_that_sends_frames_without_end_loses_its_connection(
+    start: Callable[..., Address], connect: Callable[[Address], Client]
+) -> None:
+    """Frames that are no requests cost time as well, and bring nobody anything."""
+    client = connect(start())
+    assert client.get("/hello").status == "200"
+    with suppress(OSError):
+        for _ in range(3000):
+            client.h2.ping(b"12345678")
+        client.flush()
+    assert client.ends() == [ErrorCodes.ENHANCE_YOUR_CALM]
+
+
 @pytest.mark.parametrize("path", ["/large", "/parts"])
 @pytest.mark.parametrize("reads", [True, False])
 def test_a_client_that_does_not_read_is_dropped(
@@ -394,14 +407,13 @@ def test_a_client_that_sends_no_request_is_dropped(
         assert client.ends() == []
 
 
-def test_a_client_that_reads_no_answers_to_its_pings_is_not_read_either(
+def test_a_client_that_reads_no_answers_to_its_pings_is_dropped(
     start: Callable[..., Address], connect: Callable[[Address], Client]
 ) -> None:
     """Else the answers would take up memory without limit."""
     client = connect(start(limits=ConnectionLimits(request_seconds=60.0)))
     pings = b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678" * 1000
-    client.socket.settimeout(2.0)
-    with pytest.raises(TimeoutError):  # noqa: PT012 - it is not known which one is too much
+    with pytest.raises(OSError, match=r"reset|Broken pipe|EOF occurred"):  # noqa: PT012 - any of them is too much
         for _ in range(20_000):
             client.socket.sendall(pings)
 

@@ -114,6 +114,18 @@ def test_a_second_request_has_its_own_limit(url: str) -> None:
         assert time.perf_counter() - started > 0.295
 
 
+def test_a_client_that_does_not_wait_for_responses_is_rejected(url: str) -> None:
+    """A few requests may wait for the responses before theirs; each costs time as soon as it arrives."""
+    with connect(url) as connection:
+        connection.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        received = b""
+        with suppress(ConnectionResetError):
+            while piece := connection.recv(65536):
+                received += piece
+    assert received.count(b"HTTP/1.1 400") == 1
+    assert received.endswith(b"Invalid HTTP request received.")
+
+
 def test_a_connection_has_a_maximum_age() -> None:
     """A connection has a maximum age; the next response announces its end."""
     ageing = ConnectionLimits(age_seconds=2.0)
