@@ -9,19 +9,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation when the class is made
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.judging.json_path import compile_json_path
+from exporter.judging.pattern import Pattern
 from exporter.model import MetricSpec
-from exporter.settings import CheckSettings, SettingsModel
+from exporter.settings import CheckSettings, SettingsModel, SingleLine
 
 if TYPE_CHECKING:
     from exporter.attempt import Attempt
 
 MAX_VALUES = 50
 """Most named values of one check, as each is a series."""
+
+_MAX_INSTRUCTIONS = 5000
+"""With a larger compiled expression, one line could block the event loop for tens of milliseconds."""
 
 PROBE_VALUE = MetricSpec(
     name="probe_value",
@@ -45,46 +49,93 @@ def _path(text: str) -> str:
     return text
 
 
+def _parse_pattern(value: object) -> Pattern:
+    if isinstance(value, Pattern):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be text; put it in quotes")  # noqa: TRY004 - a fault of the document
+    pattern = Pattern(value)
+    if pattern.instructions > _MAX_INSTRUCTIONS:
+        raise ValueError(f"is too complex: {pattern.instructions} steps, at most {_MAX_INSTRUCTIONS} are allowed")
+    return pattern
+
+
 def _whole(value: object) -> object:
     """Return `$.path` as `{json: $.path}`."""
     if not isinstance(value, str | dict):
-        said = "is neither a JSONPath, such as $.depth, nor one with as: number, {json: $.depth, as: number}"
+        said = "is neither a JSONPath, such as $.depth, nor says where else the number is, {body: 'Queue: ([0-9]+)'}"
         raise ValueError(said)  # noqa: TRY004 - a fault of the document
     return {"json": value} if isinstance(value, str) else value
 
+
+LinePattern = Annotated[Pattern, BeforeValidator(_parse_pattern), WithJsonSchema({"type": "string"})]
+"""A regular expression for what a target sends, whose groups are captured."""
 
 ValueName = Annotated[str, AfterValidator(_value_name)]
 """The name of a value, its label `value`."""
 
 
-class JsonSource(SettingsModel):
-    """Where in a JSON document a value is."""
+class ResponseValue(SettingsModel):
+    """Where in an HTTP response a number is."""
 
-    path: Annotated[str, AfterValidator(_path)] = Field(alias="json", description="JSONPath that finds it")
+    json_path: Annotated[str, AfterValidator(_path)] | None = Field(
+        default=None, alias="json", description="JSONPath that finds it in the body"
+    )
     read_as: Literal["number"] | None = Field(default=None, alias="as", description="Read a text that is a number")
+    body: LinePattern | None = Field(
+        default=None, description="RE2 regular expression that matches in the body; its first group, or the match"
+    )
+    header: SingleLine | None = Field(default=None, description="Name of a header field; its first value counts")
+    matches: LinePattern | None = Field(
+        default=None, description="RE2 regular expression for the header; its first group, or the match"
+    )
+    hash_of: Literal["body"] | None = Field(
+        default=None, alias="hash", description="A number that changes when the body does"
+    )
+
+    @model_validator(mode="after")
+    def _check_that_there_is_one_place(self) -> Self:
+        places = {"json": self.json_path, "body": self.body, "header": self.header, "hash": self.hash_of}
+        given = [key for key, value in places.items() if value is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs one of {', '.join(places)}" + (f", not {' and '.join(given)}" if given else ""))
+        if self.read_as is not None and self.json_path is None:
+            raise ValueError("has as, which is for json; other texts are read as numbers in any case")
+        if self.matches is not None and self.header is None:
+            raise ValueError("has matches, which is for header")
+        return self
+
+
+def _object(required: str, **optional: object) -> dict[str, object]:
+    return {
+        "type": "object",
+        "required": [required],
+        "additionalProperties": False,
+        "properties": {required: {"type": "string"}, **optional},
+    }
 
 
 _SHORT_OR_WHOLE = {
     "anyOf": [
         {"type": "string"},
-        {
-            "type": "object",
-            "required": ["json"],
-            "additionalProperties": False,
-            "properties": {"json": {"type": "string"}, "as": {"enum": ["number"]}},
-        },
+        _object("json", **{"as": {"enum": ["number"]}}),
+        _object("body"),
+        _object("header", matches={"type": "string"}),
+        _object("hash", hash={"enum": ["body"]}),
     ],
     "examples": ["$.queue.depth"],
 }
 
 
-class JsonValuesSettings(CheckSettings):
-    """The key `values` of types that get JSON."""
+class ResponseValuesSettings(CheckSettings):
+    """The key `values` of types that get HTTP responses."""
 
-    values: Mapping[ValueName, Annotated[JsonSource, BeforeValidator(_whole), WithJsonSchema(_SHORT_OR_WHOLE)]] = Field(
-        default_factory=dict,
-        max_length=MAX_VALUES,
-        description="Numbers of the body to export as probe_value: names and their JSONPaths",
+    values: Mapping[ValueName, Annotated[ResponseValue, BeforeValidator(_whole), WithJsonSchema(_SHORT_OR_WHOLE)]] = (
+        Field(
+            default_factory=dict,
+            max_length=MAX_VALUES,
+            description="Numbers of the response to export as probe_value: names and their JSONPaths, or other places",
+        )
     )
 
 

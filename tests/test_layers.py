@@ -97,7 +97,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("message",),
         ("cookies", "pool", "redirects", "response", "settings", "wire"),
         ("defaults", "http1", "http2", "httpx_client", "shared", "subjects"),
-        ("failure_causes",),
+        ("failure_causes", "value_finders"),
         ("http3", "negotiation"),
         ("client", "oauth2", "run"),
         ("authentication", "report"),

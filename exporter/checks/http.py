@@ -24,7 +24,6 @@ from exporter.http.report import (
     head_observations,
     http_measurements,
     oddities_of,
-    value_finders,
 )
 from exporter.http.request import new_request, with_field
 from exporter.http.response import decode_later
@@ -33,15 +32,16 @@ from exporter.http.settings import HttpSettings
 from exporter.http.shared import HttpShared
 from exporter.http.subjects import (
     BODY,
-    HEADER,
+    BODY_SIZE,
     IS_JSON,
-    JSON,
     OF_BODY,
+    OF_HEADER,
     STATUS,
     SUBJECTS,
     expected_status,
 )
 from exporter.http.url import parse_http_url
+from exporter.http.value_finders import value_finders
 from exporter.http.wire import wire_request, with_objects_of
 from exporter.judging.content import remarks_of
 from exporter.judging.large_answers import costed, drop_large_observations, judge_large_observations, log_remarks
@@ -199,7 +199,7 @@ def _conclude(check: Check[HttpSettings], attempt: Attempt, outcomes: Sequence[E
     if BODY.name in attempt.observed:
         log_remarks(remarks_of(attempt.observed), attempt)
     values = check.settings.derived(value_finders) if prepared is None else prepared.values
-    if values and JSON.name in attempt.observed:
+    if values and BODY_SIZE.name in attempt.observed:
         for outcome in evaluate(values.values(), attempt.observed):
             record_value(attempt, outcome.expectation.label, outcome.value, outcome.observed)
 
@@ -241,7 +241,7 @@ def _prepare_with(check: Check[HttpSettings], content: bytes) -> PreparedHttp:
         rules=defaults.rules,
         auth=authentication(settings),
         expected=expected,
-        of_header=HEADER.name in expected.costs,
+        of_header=not expected.costs.keys().isdisjoint(OF_HEADER),
         of_body=not expected.costs.keys().isdisjoint(OF_BODY),
         values=values,
         causes=causes_of(check.expectations),

@@ -5,37 +5,24 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from exporter.dialogue.octets import Octets  # noqa: TC001 - pydantic evaluates the annotations
 from exporter.dialogue.template import LabelTemplate, SentTemplate  # noqa: TC001 - the same
-from exporter.judging.pattern import Pattern
 from exporter.settings import CheckSettings, SettingsModel
-from exporter.values import ValueName  # noqa: TC001 - the same
+from exporter.values import LinePattern, ValueName  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.dialogue.template import Template
+    from exporter.judging.pattern import Pattern
 
 MAX_STEPS = 50
-_MAX_INSTRUCTIONS = 5000
-"""With a larger compiled expression, one line could block the event loop for tens of milliseconds."""
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TAKEN_LABELS = ("check", "check_type", "target")
 _MAX_BYTES = 4096
-
-
-def _parse_pattern(value: object) -> Pattern:
-    if isinstance(value, Pattern):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("must be text; put it in quotes")  # noqa: TRY004 - a fault of the document
-    pattern = Pattern(value)
-    if pattern.instructions > _MAX_INSTRUCTIONS:
-        raise ValueError(f"is too complex: {pattern.instructions} steps, at most {_MAX_INSTRUCTIONS} are allowed")
-    return pattern
 
 
 def _check_label_name(name: str) -> str:
@@ -46,7 +33,6 @@ def _check_label_name(name: str) -> str:
     return name
 
 
-LinePattern = Annotated[Pattern, BeforeValidator(_parse_pattern), WithJsonSchema({"type": "string"})]
 LabelName = Annotated[str, AfterValidator(_check_label_name)]
 StepName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=40)]
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 from exporter.http.message import http_date_timestamp_seconds
 from exporter.http.subjects import (
     BODY,
+    BODY_CAPTURE,
+    BODY_SHA256,
     BODY_SIZE,
     CEL,
     DOCUMENT,
     FINAL_URL,
     HEADER,
+    HEADER_CAPTURE,
     HTTP_VERSION,
     JSON,
     LOCATION,
@@ -24,20 +27,19 @@ from exporter.http.subjects import (
     WELL_FORMED,
 )
 from exporter.judging.apart import Unobservable
+from exporter.judging.captured import BodyCapture, BodyDigest, HeaderCapture
 from exporter.judging.cel import CelValue
 from exporter.judging.content import BodyText, Content, HeaderFields, JsonFault, JsonValue
-from exporter.judging.json_path import compile_json_path
-from exporter.model import Expectation, Explained, Measurement, MetricSpec, Reason, phase_durations
+from exporter.model import Explained, Measurement, MetricSpec, Reason, phase_durations
 from exporter.net.connection_facts import address_observations, shared_measurement
 from exporter.net.tls.subjects import tls_observations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from exporter.http.message import Exchange
     from exporter.http.run import HttpRun
     from exporter.model import Observation
-    from exporter.values import JsonValuesSettings
 
 DURATION = phase_durations(
     "http",
@@ -128,7 +130,8 @@ def head_observations(run: HttpRun, *, with_fields: bool) -> dict[str, Observati
             FINAL_URL.name: run.url or None,
         }
         if with_fields:
-            observed[HEADER.name] = HeaderFields(last.headers)
+            fields = HeaderFields(last.headers)
+            observed |= {HEADER.name: fields, HEADER_CAPTURE.name: HeaderCapture(fields)}
         if oddities := oddities_of(run):
             observed[WELL_FORMED.name] = Explained(value=False, why=oddities)
     return observed
@@ -165,22 +168,9 @@ def _body_observations(exchange: Exchange) -> dict[str, Observation]:
     content = Content(exchange.body, content_types[0] if content_types else "")
     return {
         BODY.name: BodyText(content),
+        BODY_SHA256.name: BodyDigest(content),
+        BODY_CAPTURE.name: BodyCapture(content),
         JSON.name: JsonValue(content),
         CEL.name: CelValue(content),
         DOCUMENT.name: JsonFault(content),
-    }
-
-
-def value_finders(settings: JsonValuesSettings) -> Mapping[str, Expectation]:
-    """Return, by name, what finds each value, as expectations: large answers are searched apart from the event loop."""
-    return {
-        name: Expectation(
-            label=name,
-            subject=JSON,
-            operator="exists",
-            operand=True,
-            selector=compile_json_path(source.path),
-            as_number=source.read_as == "number",
-        )
-        for name, source in settings.values.items()
     }

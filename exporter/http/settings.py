@@ -27,7 +27,7 @@ from exporter.settings import (
     parse_host_port,
     require_extra,
 )
-from exporter.values import JsonValuesSettings
+from exporter.values import ResponseValuesSettings
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ class OAuth2(SettingsModel):
         return self
 
 
-class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, JsonValuesSettings):
+class HttpSettings(NetworkSettings, TlsSettings, ProxySettings, ResponseValuesSettings):
     """Settings of the types `http` and `json-http`."""
 
     method: Method = Field(default="GET", description="Request method")

@@ -9,7 +9,7 @@ from exporter.expect import evaluate
 from exporter.http.settings import MOST_REDIRECTS
 from exporter.model import Expectation, Reason, SelectorKind, Subject, ValueKind, leaves
 from exporter.net.connection_facts import ADDRESS_SUBJECTS
-from exporter.net.tls.subjects import TLS_SUBJECTS
+from exporter.net.tls.subjects import TLS_SUBJECTS, spelled_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,12 @@ BODY_SIZE = Subject(
     kind=ValueKind.NUMBER,
     description="Size of the body in bytes, after decoding",
     bounds=(0, math.inf),
+)
+BODY_SHA256 = Subject(
+    name="body_sha256",
+    kind=ValueKind.TEXT,
+    description="SHA-256 of the body after decoding, in hex, as sha256sum prints it",
+    spelled=spelled_sha256,
 )
 JSON = Subject(
     name="json",
@@ -76,13 +82,18 @@ WELL_FORMED = Subject(
     reason=Reason.PROTOCOL,
 )
 SUBJECTS = (
-    STATUS, HEADER, BODY, BODY_SIZE, JSON, CEL, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, WELL_FORMED, FINAL_URL,
-    *ADDRESS_SUBJECTS, *TLS_SUBJECTS,
+    STATUS, HEADER, BODY, BODY_SIZE, BODY_SHA256, JSON, CEL, LOCATION, REDIRECTS_FOLLOWED, HTTP_VERSION, WELL_FORMED,
+    FINAL_URL, *ADDRESS_SUBJECTS, *TLS_SUBJECTS,
 )  # fmt: skip
 
 DOCUMENT = Subject(name="document", kind=ValueKind.JSON, description="Why the body is not JSON")
 IS_JSON = Expectation(label="is JSON", subject=DOCUMENT, operator="exists", operand=False)
-OF_BODY = (BODY.name, BODY_SIZE.name, JSON.name, CEL.name, DOCUMENT.name)
+BODY_CAPTURE = Subject(name="captured", kind=ValueKind.TEXT, description="What a value captures in the body")
+HEADER_CAPTURE = Subject(name="captured_header", kind=ValueKind.TEXT, description="What a value captures in a header")
+OF_BODY = (
+    BODY.name, BODY_SIZE.name, BODY_SHA256.name, JSON.name, CEL.name, DOCUMENT.name, BODY_CAPTURE.name,
+)  # fmt: skip
+OF_HEADER = (HEADER.name, HEADER_CAPTURE.name)
 
 
 def expected_status(own: Sequence[Expectation], *, follows_redirects: bool) -> tuple[Mapping[str, object], ...]:

@@ -89,7 +89,7 @@ def _found(capture: Capture, exchange: Exchange, cookies: RunCookies, url: httpx
     else:
         octets = cookies.value_of((capture.cookie or "").encode(), url)
         found = "" if octets is None else header_text(octets)
-    return found if capture.matches is None or not found else _matched(capture.matches, found)
+    return found if capture.matches is None or not found else capture.matches.first_captured_in(found) or ""
 
 
 def _in_json(path: str, exchange: Exchange) -> str:
@@ -112,17 +112,12 @@ def _in_body(pattern: Pattern, exchange: Exchange) -> str:
     content_types = exchange.header_values("content-type")
     searched = exchange.body[: int(_SEARCH_SECONDS / (pattern.instructions * INSTRUCTION_SECONDS))]
     text = decode_text(searched, charset_of(searched, content_types[0] if content_types else "").name)
-    found = _matched(pattern, text)
+    found = pattern.first_captured_in(text) or ""
     if not found and len(searched) < len(exchange.body):
         received = counted(len(exchange.body), "byte")
         detail = f"received {received}; the first {len(searched)} have nothing for body {pattern.text}"
         raise CheckFailed(Reason.TOO_LARGE, detail)
     return found
-
-
-def _matched(pattern: Pattern, text: str) -> str:
-    groups = pattern.captured_in(text) or {}
-    return groups.get("1" if pattern.group_count else "0", "")
 
 
 def _source(capture: Capture) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.http.report import value_finders
-from exporter.http.subjects import HEADER, OF_BODY
+from exporter.http.subjects import OF_BODY, OF_HEADER
+from exporter.http.value_finders import value_finders
 from exporter.http_steps.requests import step_request
 from exporter.judging.large_answers import costed
 from exporter.model import name_within, within
@@ -77,7 +77,7 @@ def _prepared(check: Check[HttpStepsSettings], step: HttpStep, *, is_last: bool)
         closing=closing,
         values=values,
         expected=expected,
-        of_header=any(_is_expected(step, name, expected) for name in (HEADER.name,)),
+        of_header=any(_is_expected(step, name, expected) for name in OF_HEADER),
         of_body=any(_is_expected(step, name, expected) for name in OF_BODY),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, JsonValue, WithJsonSchema, model_validator
 
-from exporter.dialogue.steps import LinePattern, StepName  # noqa: TC001 - pydantic evaluates the annotations
+from exporter.dialogue.steps import StepName  # noqa: TC001 - pydantic evaluates the annotations
 from exporter.dialogue.template import parse_template
 from exporter.http.message import DEFAULT_BODY_LIMIT_BYTES
 from exporter.http.settings import MOST_REDIRECTS, BearerToken, HeaderName, Method, check_request_head
@@ -25,7 +25,7 @@ from exporter.settings import (
     Size,
     TlsSettings,
 )
-from exporter.values import MAX_VALUES, JsonValuesSettings
+from exporter.values import MAX_VALUES, LinePattern, ResponseValuesSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,7 +88,7 @@ class Capture(SettingsModel):
         return self
 
 
-class HttpStep(JsonValuesSettings):
+class HttpStep(ResponseValuesSettings):
     """One request, what is expected of its response, and what is captured from it."""
 
     name: StepName = Field(description="Name of the step in metrics, labels of expectations, logs and details")

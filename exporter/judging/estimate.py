@@ -10,6 +10,7 @@ import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from exporter.judging.captured import CapturePlace
 from exporter.judging.json_path import JsonPath
 from exporter.judging.pattern import Pattern
 from exporter.model import SelectorKind, ValueKind, leaves
@@ -55,6 +56,8 @@ def _judging_seconds(expectation: Expectation) -> float:
     seconds = _READ_SECONDS_OF_SEVERAL if is_of_several else 0.0
     if isinstance(operand, Pattern):
         seconds += INSTRUCTION_SECONDS * operand.instructions + (_MATCH_SECONDS if is_of_several else 0.0)
+    if isinstance(expectation.selector, CapturePlace) and expectation.selector.pattern is not None:
+        seconds += INSTRUCTION_SECONDS * expectation.selector.pattern.instructions
     if expectation.subject.selector is SelectorKind.CEL:
         return math.inf
     if expectation.subject.selector is SelectorKind.JSON_PATH:

@@ -55,6 +55,11 @@ class Pattern:
         captured = {str(number): group for number, group in enumerate(groups)}
         return captured | {name.decode(): groups[number] for name, number in self._compiled.groupindex.items()}
 
+    def first_captured_in(self, text: str) -> str | None:
+        """Return what the first group of the first match captured, or the match if there is no group; None without."""
+        groups = self.captured_in(text)
+        return None if groups is None else groups["1" if self.group_count else "0"]
+
     def __reduce__(self) -> tuple[type[Pattern], tuple[str]]:
         return Pattern, (self.text,)
 

@@ -82,7 +82,7 @@ def _spelled_serial(text: str) -> str:
     return digits.zfill(len(digits) + len(digits) % 2)
 
 
-def _spelled_fingerprint(text: str) -> str:
+def spelled_sha256(text: str) -> str:
     """Return a SHA-256 in lower-case hex, also for `sha256 Fingerprint=0A:BC..`, as openssl prints it.
 
     Raises:
@@ -114,7 +114,7 @@ CERTIFICATE_FINGERPRINT = Subject(
     kind=ValueKind.TEXT,
     description="SHA-256 of the server's certificate in hex, as openssl x509 -fingerprint -sha256 prints it",
     reason=Reason.CERTIFICATE,
-    spelled=_spelled_fingerprint,
+    spelled=spelled_sha256,
 )
 
 CERTIFICATE_KEY_TYPE = Subject(
