@@ -20,6 +20,9 @@ _SIZES = tuple(re.compile(rf"\+?(?:{_NUMBER}(?:[KMGTPE]{i}B|B))+") for i in ("i"
 _SIZE_PART = re.compile(rf"({_NUMBER})([KMGTPE]?)i?B")
 _LARGEST_SIZE_BYTES = 2**63
 
+_NO_UNIT = "write it with a unit, such as 500ms, 5s, 1m30s"
+_OTHER_UNITS = "the units are h, m, s, ms, us and ns, as in 1m30s"
+
 _FLAGS = {
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
     **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
@@ -38,7 +41,7 @@ def parse_go_duration(text: str) -> float:
     if text in ("0", "+0", "-0"):
         return 0.0
     if not _DURATION.fullmatch(text):
-        raise ValueError("is not a duration; write it with a unit, such as 500ms, 5s, 1m30s")
+        raise ValueError(f"is not a duration; {_OTHER_UNITS if text[-1:].isalpha() else _NO_UNIT}")
     if text.startswith("-"):
         raise ValueError("is negative; a timeout is 0 or more")
     seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))

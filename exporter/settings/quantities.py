@@ -9,6 +9,9 @@ _DURATION_UNITS = {"y": 31536000.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "m
 
 DURATION_PATTERN = re.compile("(?=.)" + "".join(rf"(?:[0-9]+(?:\.[0-9]+)?{unit})?" for unit in _DURATION_UNITS))
 
+_NO_UNIT = "write it with a unit, such as 500ms, 5s, 1m30s"
+_OTHER_UNITS = f"the units are {', '.join(list(_DURATION_UNITS)[:-1])} and ms, in this order, as in 1m30s"
+
 _DURATION_PART = re.compile(r"([0-9.]+)(ms|[ywdhms])")
 
 _MAX_DURATION_SECONDS = 100 * _DURATION_UNITS["y"]
@@ -31,7 +34,7 @@ def parse_duration(value: object) -> float:
     if text == "0":
         return 0.0
     if not DURATION_PATTERN.fullmatch(text):
-        raise ValueError("is not a duration; write it with a unit, such as 500ms, 5s, 1m30s")
+        raise ValueError(f"is not a duration; {_OTHER_UNITS if text[-1:].isalpha() else _NO_UNIT}")
     seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))
     if seconds > _MAX_DURATION_SECONDS:
         raise ValueError("is longer than a hundred years")
