@@ -103,6 +103,19 @@ async def test_measures_the_handshake_apart_from_tcp(good: Certificate, trusting
             assert 0 < connection.facts.connect_seconds < perf_counter() - started - connection.facts.tls_seconds
 
 
+async def test_prefers_the_cipher_suite_that_blackbox_exporter_prefers(
+    good: Certificate, trusting: Callable[..., TlsConfig]
+) -> None:
+    """A server that leaves the choice to its clients, as most do, has the same metric with both exporters."""
+    context = server_context(good)
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    with serve(over_tls(context)) as server:
+        async with connected(server, tls=trusting(server_name="good.test")) as connection:
+            facts = connection.facts
+    assert facts.tls is not None
+    assert (facts.tls.version, facts.tls.cipher) == ("TLS 1.3", "TLS_AES_128_GCM_SHA256")
+
+
 @pytest.mark.parametrize("max_version", ["TLS12", "TLS13"])
 async def test_describes_a_refused_certificate(
     max_version: str, ca: trustme.CA, trusting: Callable[..., TlsConfig]
