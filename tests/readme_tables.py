@@ -358,6 +358,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "tcp-keys": lambda: _own_keys("tcp"),
     "grpc-keys": lambda: _own_keys("grpc"),
     "websocket-keys": lambda: _own_keys("websocket"),
+    "certificate-keys": lambda: _own_keys("certificate"),
     "ssh-keys": lambda: _own_keys("ssh"),
     "icmp-keys": lambda: _own_keys("icmp"),
     "mail-keys": mail_keys,

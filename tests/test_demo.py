@@ -72,6 +72,7 @@ def test_the_demo_shows_every_verdict(results: dict[str, Result]) -> None:
         "shop-broken-page": (ResultStatus.ERROR, Reason.STATUS),
         "shop-https": (ResultStatus.WARNING, Reason.CERTIFICATE),
         "shop-https-untrusted": (ResultStatus.ERROR, Reason.CERTIFICATE),
+        "shop-certificate": (ResultStatus.OK, None),
         "queue": (ResultStatus.OK, None),
         "orders": (ResultStatus.OK, None),
         "warehouse": (ResultStatus.ERROR, Reason.STATUS),

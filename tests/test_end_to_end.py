@@ -11,6 +11,7 @@ import pytest
 from exporter.checks.builtin import BUILTIN
 from exporter.exposition import families as catalogue
 from exporter.exposition import self_metrics as own_metrics
+from tests.servers.authority import run_revocable_server
 from tests.servers.chrony import run_chronyd
 from tests.servers.datagrams import serve_datagrams
 from tests.servers.dnsmasq import Dnsmasq, run_dnsmasq
@@ -93,6 +94,8 @@ def checks(
     datagrams = stack.enter_context(serve_datagrams(lambda _: [b"load 3"]))
     socket_path = directory / "socket"
     stack.enter_context(serve_unix(socket_path, say(b"hello\r\n")))
+    (directory / "listed").mkdir()
+    listed = stack.enter_context(run_revocable_server(directory / "listed"))
     login = "tls: none, insecure_auth: true, min_interval: 0, username: probe, password: unguessable"
     pages = f"http://127.0.0.9:{nginx.port}"
     trust = f"tls_config: {{ca_file: {ca_file}}}"
@@ -141,6 +144,7 @@ def checks(
         "ssh": (f"type: ssh, target: '127.0.0.1:{ssh.port}'", OK, ""),
         "icmp": ("type: icmp, target: 127.0.0.1", OK, ""),
         "ntp": (f"type: ntp, target: '127.0.0.1:{clock}'", OK, ""),
+        "certificate": (f"type: certificate, target: '{listed.target}', min_interval: 0, tls_config: {{ca_file: {listed.ca_file}}}", OK, ""),
         "exec": ("type: exec, target: here, command: [echo, 'fine | users=3'], min_interval: 0", OK, ""),
     }  # fmt: skip
 

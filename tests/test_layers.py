@@ -37,7 +37,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("exporter.grpc", "exporter.dns_query", "exporter.ssh"),
     ("exporter.checks.base",),
     ("exporter.plugin",),
-    ("exporter.dialogue", "exporter.domain", "exporter.mail"),
+    ("exporter.dialogue", "exporter.domain", "exporter.mail", "exporter.revocation"),
     ("exporter.http_steps", "exporter.websocket"),
     ("exporter.checks",),
     ("exporter.exposition",),  # below the configuration, which rejects check types that cannot be shown on a page
@@ -126,6 +126,7 @@ INNER_ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("ask_rdap", "ask_whois"),
         ("",),
     ),
+    "exporter.revocation": (("lists",), ("fetching",), ("report",), ("",)),
     "exporter.ssh": (("fingerprints", "hello"), ("host_key",), ("",)),
     "exporter.websocket": (("handshake", "messages", "settings"), ("peer",), ("",)),
     "exporter.web_config": (("model", "tls_names"), ("server_context",), ("tls",), ("load",), ("",)),

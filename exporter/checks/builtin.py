@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.checks.certificate import CERTIFICATE
 from exporter.checks.dns import DNS
 from exporter.checks.domain import DOMAIN
 from exporter.checks.exec import EXEC
@@ -37,6 +38,7 @@ BUILTIN = (
     IMAP,
     POP3,
     MAIL_ROUNDTRIP,
+    CERTIFICATE,
     DOMAIN,
     EXEC,
 )

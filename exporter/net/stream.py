@@ -78,6 +78,11 @@ class Stream:
         protocol: str | None = self._received.transport.get_extra_info("alpn_protocol")
         return protocol
 
+    def verified_chain(self) -> tuple[bytes, ...]:
+        """Return the verified certificates in DER, from the peer's to the authority; empty when none were verified."""
+        chain: tuple[bytes, ...] = self._received.transport.get_extra_info("verified_chain", ())
+        return chain
+
     async def read(self, max_bytes: int) -> bytes:
         """Return up to `max_bytes` bytes as soon as there are any; empty when the peer has closed.
 

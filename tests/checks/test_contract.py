@@ -97,6 +97,7 @@ AIMS: dict[str, Aim] = {
         secrets={"steps": [{"name": "ask", "url": "/", "headers": {"Authorization": CANARY}}]},
         steps=STEPS,
     ),
+    "certificate": Aim(on_garbage=Reason.TLS),
     "exec": Aim(
         target="app.example",
         keys={"command": ["{port}"]},

@@ -126,8 +126,9 @@ def faults_of_check(keys: str) -> list[str]:
         (
             "name: it, type: snmp, target: a.example",
             (
-                'type: "snmp" is not a check type; there is no such type; types: dns, domain, exec, grpc, http, '
-                "http-steps, icmp, imap, json-http, mail-roundtrip, ntp, pop3, smtp, ssh, tcp, udp, unix, websocket"
+                'type: "snmp" is not a check type; there is no such type; types: certificate, dns, domain, exec, grpc, '
+                "http, http-steps, icmp, imap, json-http, mail-roundtrip, ntp, pop3, smtp, ssh, tcp, udp, unix, "
+                "websocket"
             ),
         ),
         (

@@ -20,6 +20,7 @@ from exporter.net.tls.handshake import (
     too_many_certificates,
 )
 from exporter.net.tls.handshake_thread import Step, step_error
+from exporter.net.tls.verification import verified_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +111,13 @@ class ClientHandshake:
     def is_stepping(self) -> bool:
         """Whether a step is being taken in the thread."""
         return self._is_stepping
+
+    def verified_chain(self) -> tuple[bytes, ...]:
+        """Return the verified chain in DER, the peer's certificate first; empty without verification."""
+        verifier = self._context.verifier
+        if verifier is None or self._verified is None:
+            return ()
+        return tuple(verified_certificates(verifier, self._server_name, self._presented.ders))
 
     def fail(self, failure: CheckFailed) -> None:
         """End the handshake with this failure, unless it has another or has succeeded."""

@@ -121,15 +121,18 @@ class TlsTransport(TlsStream):
         super().abort()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return `alpn_protocol`, `cut_off`, or the extra info of the socket below.
+        """Return `alpn_protocol`, `cut_off`, `verified_chain`, or the extra info of the socket below.
 
         `alpn_protocol` is the negotiated protocol, if any. `cut_off` is whether the connection ended without the peer's
-        close_notify (RFC 8446 section 6.1), so that it is unknown whether there was more to come.
+        close_notify (RFC 8446 section 6.1), so that it is unknown whether there was more to come. `verified_chain` has
+        the certificates in DER.
         """
         if name == "alpn_protocol":
             return self._tls.get_alpn_proto_negotiated().decode() or None
         if name == "cut_off":
             return self._cut_off
+        if name == "verified_chain":
+            return self._handshake.verified_chain()
         return super().get_extra_info(name, default)
 
     # What the handshake needs.

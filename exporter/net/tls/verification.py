@@ -88,6 +88,16 @@ def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[
         ssl.SSLCertVerificationError: When they are rejected.
         ssl.SSLError: When they cannot be verified: too many, or of a kind that OpenSSL does not support.
     """
+    facts = tuple([certificate_facts(der) for der in verified_certificates(context, server_name, presented)])
+    return VerifiedChain(latest_start(facts), earliest_expiry(facts))
+
+
+def verified_certificates(context: ssl.SSLContext, server_name: str, presented: Sequence[bytes]) -> list[bytes]:
+    """Return the verified chain in DER, from the peer's certificate to the authority; arguments as for verify_chain.
+
+    Raises:
+        ssl.SSLError: As verify_chain.
+    """
     incoming = ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, ssl.MemoryBIO(), server_hostname=server_name)
     with suppress(ssl.SSLWantReadError):
@@ -98,8 +108,7 @@ def verify_chain(context: ssl.SSLContext, server_name: str, presented: Sequence[
     chain = _verified_chain(tls)
     if not chain:
         raise ssl.SSLError("no chain was verified")
-    facts = tuple([certificate_facts(der) for der in chain])
-    return VerifiedChain(latest_start(facts), earliest_expiry(facts))
+    return chain
 
 
 def _first_flight(presented: Sequence[bytes]) -> bytes:

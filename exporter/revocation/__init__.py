@@ -1,0 +1,1 @@
+"""Revocation: fetches the lists that certificates name, and reads whether their authorities have revoked them."""
