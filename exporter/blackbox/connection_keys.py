@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ADDRESS_KEYS = ("preferred_ip_protocol", "ip_protocol_fallback")
 SOURCE_KEYS = ("source_ip_address",)
+REVOCATION_KEYS = ("check_revoked",)
 
 TLS_KEYS = (
     "ca", "ca_file", "ca_ref", "cert", "cert_file", "cert_ref", "key", "key_file", "key_ref", "server_name",
@@ -82,6 +83,12 @@ def read_tls_config(parent: Block, place: Place, key: str = "tls_config") -> Tls
         block.refuse("max_version", f"{most} is below min_version {least}")
         del values["max_version"]
     return settings_of(TlsConfig, values, block) or TlsConfig()
+
+
+def warn_of_revocation(block: Block) -> None:
+    """Warn that a probe does not check whether certificates have been revoked, if the block asks for that."""
+    if block.flag("check_revoked", default=False):
+        block.warn("check_revoked", "has no effect here; write a check of type certificate into --config.file")
 
 
 def _read_pem(block: Block, item: str, place: Place) -> str | None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
+from exporter.blackbox.connection_keys import (
+    ADDRESS_KEYS,
+    REVOCATION_KEYS,
+    read_ip_protocol,
+    read_tls_config,
+    warn_of_revocation,
+)
 from exporter.blackbox.expectations import expected
 from exporter.blackbox.recipe import Aim, Recipe, settings_of
 from exporter.checks.grpc import GRPC, SERVING
@@ -15,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.config.block import Block
     from exporter.settings import CheckSettings
 
-KEYS = ("service", "tls", "tls_config", "metadata", *ADDRESS_KEYS)
+KEYS = ("service", "tls", "tls_config", "metadata", *ADDRESS_KEYS, *REVOCATION_KEYS)
 _SCHEMES = ("http://", "https://")
 _HEALTHY = (expected("serving", SERVING, "eq", "SERVING"),)
 
@@ -23,6 +29,7 @@ _HEALTHY = (expected("serving", SERVING, "eq", "SERVING"),)
 def read_grpc(block: Block, place: Place) -> Recipe | None:
     """Return how to make checks of a block `grpc`; None when it has faults, which are then reported."""
     before = len(block.problems)
+    warn_of_revocation(block)
     values = {
         "ip_protocol": read_ip_protocol(block),
         "tls_config": read_tls_config(block, place),

@@ -8,7 +8,13 @@ from urllib.parse import unquote
 
 from pydantic import SecretStr
 
-from exporter.blackbox.connection_keys import ADDRESS_KEYS, read_ip_protocol, read_tls_config
+from exporter.blackbox.connection_keys import (
+    ADDRESS_KEYS,
+    REVOCATION_KEYS,
+    read_ip_protocol,
+    read_tls_config,
+    warn_of_revocation,
+)
 from exporter.blackbox.expectations import CEL_OPTIONS, expected, group
 from exporter.blackbox.http_auth import AUTH_KEYS, read_authentication
 from exporter.blackbox.http_fields import read_further_fields, read_headers
@@ -40,7 +46,7 @@ KEYS = (
     "fail_if_body_matches_regexp", "fail_if_body_not_matches_regexp", "fail_if_header_matches",
     "fail_if_header_not_matches", *CEL_OPTIONS,
     "skip_resolve_phase_with_proxy", "enable_http2", "enable_http3", "tls_config", *ADDRESS_KEYS, *AUTH_KEYS,
-    *PROXY_KEYS,
+    *PROXY_KEYS, *REVOCATION_KEYS,
 )  # fmt: skip
 _HEADER_MATCH_KEYS = ("header", "regexp", "allow_missing")
 _VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2.0": "2", "HTTP/3.0": "3"}
@@ -75,6 +81,7 @@ class HostnameConflictError(ExporterError, ValueError):
 def read_http(block: Block, place: Place) -> Recipe | None:
     """Return how to make checks of a block `http`; None when it has faults, which are then reported."""
     before = len(block.problems)
+    warn_of_revocation(block)
     if block.flag("enable_http3", default=False) and block.flag("enable_http2", default=True):
         block.refuse("enable_http3", "needs enable_http2: false beside it", on_key=True)
     values: dict[str, object] = {

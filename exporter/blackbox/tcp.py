@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, cast
 
 from exporter.blackbox.connection_keys import (
     ADDRESS_KEYS,
+    REVOCATION_KEYS,
     SOURCE_KEYS,
     read_ip_protocol,
     read_source_ip,
     read_tls_config,
+    warn_of_revocation,
 )
 from exporter.blackbox.query_response import read_query_response
 from exporter.blackbox.recipe import Aim, Recipe, settings_of
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.config.block import Block
     from exporter.settings import CheckSettings
 
-_STREAM_KEYS = ("query_response", "tls", "tls_config")
+_STREAM_KEYS = ("query_response", "tls", "tls_config", *REVOCATION_KEYS)
 TCP_KEYS = (*_STREAM_KEYS, *ADDRESS_KEYS, *SOURCE_KEYS)
 UNIX_KEYS = _STREAM_KEYS
 
@@ -46,6 +48,7 @@ def read_unix(block: Block, place: Place) -> Recipe | None:
 
 
 def _stream(block: Block, place: Place) -> dict[str, object]:
+    warn_of_revocation(block)
     uses_tls, steps = block.flag("tls", default=False), read_query_response(block)
     if uses_tls and any(step.starttls for step in steps):
         block.refuse("tls", "cannot be beside a step with starttls, which changes to TLS by itself", on_key=True)

@@ -361,5 +361,13 @@ DIFFERENCES = (
         "Refused like every value that is not a number",
         "A probe without a limit would never end",
     ),
+    Difference(
+        "revocation",
+        "`check_revoked`, of versions after 0.28",
+        "Fetches the lists of revoked certificates in every probe",
+        "Accepted without effect, with a warning; a [check of type `certificate`](../checks/README.md#certificate) "
+        "has metrics of the same names",
+        "The lists are large, and change every few hours at most",
+    ),
 )
 """All differences that are known, in the order of the README."""

@@ -93,6 +93,18 @@ def test_examples_load_and_say_what_they_mean_here(monkeypatch: pytest.MonkeyPat
     ]
 
 
+@pytest.mark.parametrize("prober", ["http", "tcp", "unix", "grpc"])
+def test_what_has_no_effect_is_said(tmp_path: Path, prober: str) -> None:
+    """A module that asks for revocation loads, and the warning says what checks that instead."""
+    file = tmp_path / "blackbox.yml"
+    file.write_text(f"modules: {{m: {{prober: {prober}, {prober}: {{check_revoked: true}}}}}}", encoding="utf-8")
+    assert [f"{warning.path}: {warning.message}" for warning in load_modules(file).warnings] == [
+        f"modules.m.{prober}.check_revoked: has no effect here; write a check of type certificate into --config.file"
+    ]
+    file.write_text(f"modules: {{m: {{prober: {prober}, {prober}: {{check_revoked: false}}}}}}", encoding="utf-8")
+    assert load_modules(file).warnings == ()
+
+
 def test_numbers_flags_and_durations_are_read_as_go_reads_them() -> None:
     """YAML 1.1 numbers and flags, and Go's durations and sizes, have the same meaning as in blackbox_exporter."""
     module = load_modules(CONFIGS / "good-examples.yml").get("everything_as_go_writes_it")
