@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, model_validator
 
 from exporter.dialogue.connected import CONNECTED_SUBJECTS, about_connecting, connect_in_time, is_expected
 from exporter.dialogue.expectations import fit_to_dialogue
+from exporter.dialogue.handshake import HANDSHAKE, forbids_handshake, is_refusal
 from exporter.dialogue.metrics import DIALOGUE_METRICS, DIALOGUE_SUBJECTS, FAILED_DUE_TO_REGEX
 from exporter.dialogue.octets import Octets  # noqa: TC001 - pydantic evaluates the annotations
 from exporter.dialogue.over_stream import StreamDialogueSettings, measure_phases, speak
@@ -117,7 +118,8 @@ class TcpCheckExecutor:
             else:
                 await self._converse(prepared, prepared.dialogue, attempt)
         except CheckFailed as failure:
-            if not is_expected(failure, prepared.connected, attempt):
+            is_met = is_expected(failure, prepared.connected, attempt)
+            if not is_met and not (prepared.forbids_handshake and is_refusal(failure, attempt)):
                 return Result(
                     check_name=check.name, status=ResultStatus.ERROR, reason=failure.reason, detail=failure.detail
                 )
@@ -176,7 +178,7 @@ def _report(attempt: Attempt, facts: ConnectionFacts) -> None:
     if facts.tls is not None:
         attempt.measure_all(tls_measurements(facts.tls))
         attempt.certificates = facts.tls.presented
-        attempt.observe(tls_observations(facts.tls))
+        attempt.observe({**tls_observations(facts.tls), **({HANDSHAKE.name: True} if facts.ready_at else {})})
 
 
 def _conclude(check: Check[TcpSettings], attempt: Attempt, outcomes: Sequence[ExpectationOutcome]) -> None:
@@ -204,6 +206,7 @@ class PreparedTcp(NamedTuple):
         expected: Expectations about the banner.
         kept_bytes: Limit of the banner in bytes: what the event loop can judge in a few milliseconds.
         connected: Expectations about whether the connection succeeds.
+        forbids_handshake: Whether the TLS handshake is expected to fail.
         dialogue: The settings of the dialogue and of STARTTLS; None when the check has neither.
     """
 
@@ -213,6 +216,7 @@ class PreparedTcp(NamedTuple):
     expected: tuple[Expectation, ...]
     kept_bytes: int
     connected: tuple[Expectation, ...]
+    forbids_handshake: bool
     dialogue: StreamDialogueSettings | None
 
 
@@ -237,6 +241,7 @@ def _prepare(check: Check[TcpSettings]) -> PreparedTcp:
         expected=expected,
         kept_bytes=kept_bytes,
         connected=about_connecting(check.expectations),
+        forbids_handshake=settings.tls and forbids_handshake(check.expectations),
         dialogue=settings if settings.is_spoken else None,
     )
 
@@ -246,6 +251,11 @@ def _fit_expectation(expectation: Expectation, settings: CheckSettings) -> Expec
     if own.is_spoken and any(part.subject is BANNER for part in leaves([expectation])):
         raise ValueError("cannot be used with dialogue or starttls; write a step of dialogue that expects the line")
     says_anything = own.tls or own.is_spoken or own.sent is not None
+    if any(part.subject is HANDSHAKE for part in leaves([expectation])):
+        if not own.tls:
+            raise ValueError("can never be met without tls: true")
+        if (own.is_spoken or own.sent is not None) and forbids_handshake([expectation]):
+            raise ValueError("can never hold: the check must shake hands to say something")
     return fit_to_dialogue(expectation, own, says_anything=says_anything)
 
 
@@ -261,7 +271,7 @@ TCP = CheckType(
     conclude=_conclude,
     settings=TcpSettings,
     metrics=(*RESOLUTION_METRICS, PHASES, *DIALOGUE_METRICS, *TLS_METRICS),
-    subjects=(BANNER, *CONNECTED_SUBJECTS, *DIALOGUE_SUBJECTS, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),
+    subjects=(BANNER, *CONNECTED_SUBJECTS, HANDSHAKE, *DIALOGUE_SUBJECTS, *ADDRESS_SUBJECTS, *TLS_SUBJECTS),
     fit_expectation=_fit_expectation,
     validate_target=_validate_target,
 )
