@@ -1,4 +1,4 @@
-"""Measure the distinguished names in a certificate without parsing them, so that long ones can be skipped.
+"""Find parts of certificates and revocation lists without parsing the rest, which may be long.
 
 Source: RFC 5280 section 4.1 for the fields, X.690 section 8.1 for tags and lengths.
 """
@@ -24,6 +24,15 @@ def longest_name_bytes(der: bytes) -> int:
     except IndexError:
         return len(der)
     return max(end - issuer_at, subject_end - subject_at)
+
+
+def signed_part(der: bytes) -> bytes:
+    """Return what is signed of a certificate or revocation list; empty when it is neither."""
+    try:
+        _, at, _ = _element(der, 0)
+        return der[at : _element(der, at)[2]]
+    except IndexError:
+        return b""
 
 
 def _element(der: bytes, at: int) -> tuple[int, int, int]:
