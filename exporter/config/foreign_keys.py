@@ -141,6 +141,8 @@ _KEYS = _table(
     ("transport_protocol protocol", "transport", ""),
     ("dns_over_tls dot", "transport", "write transport: tls"),
     ("dns_over_https doh", "transport", "write transport: https"),
+    ("check_revoked revocation crl ocsp", "tls_config", "write a check of type certificate"),
+    ("upside_down invert expect_failure expect_connection_fail", "expect", "write expectations that the failure meets"),
     ("dns_over_quic doq", "transport", "write transport: quic"),
     ("recursion_desired_flag recursive", "recursion_desired", ""),
     ("preferred_ip_protocol ip_version ip_protocol_fallback ipv4 ipv6 ip_family address_family", "ip_protocol", ""),

@@ -41,6 +41,11 @@ def faults_of_check(keys: str) -> list[str]:
     [
         (f"{HTTP}, url: x", "url: is not a key here; write target"),
         (f"{DNS}, doh: true", "doh: is not a key here; write transport: https"),
+        (f"{HTTP}, check_revoked: true", "check_revoked: is not a key here; write a check of type certificate"),
+        (
+            f"{TCP}, upside_down: true",
+            "upside_down: is not a key here; write expectations that the failure meets",
+        ),
         (f"{DNS}, dns_over_quic: true", "dns_over_quic: is not a key here; write transport: quic"),
         (
             f"{DNS}, nameservers: [a.example]",
