@@ -82,7 +82,7 @@ def read_list(content: bytes, certificate_der: bytes, issuer_der: bytes, now_tim
     try:
         der = _der(content)
         crl = x509.load_der_x509_crl(der)
-    except (ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise ValueError("is not a revocation list") from error
     try:
         certificate = x509.load_der_x509_certificate(certificate_der)
