@@ -268,6 +268,11 @@ def group(operator: Operator, *parts: Expectation) -> Expectation:
     return Expectation(label="group", subject=subject, operator=operator, operand=None, parts=parts)
 
 
+def assert_same(outcomes: tuple[ExpectationOutcome, ...], expected: ExpectationOutcome) -> None:
+    """Compare as text: an outcome without a number has NaN, which makes it unequal to itself from Python 3.13."""
+    assert repr(outcomes) == repr((expected,))
+
+
 @pytest.mark.parametrize(
     ("operator", "observed", "ok", "shown"),
     [
@@ -286,7 +291,7 @@ def test_a_group_holds_when_one_or_all_of_its_parts_hold(
 ) -> None:
     """The deciding part is shown; a part that was not reached does not matter if another one decides."""
     expected = group(operator, NOT_FOUND, SAYS_OK)
-    assert evaluate([expected], observed) == (ExpectationOutcome(expectation=expected, ok=ok, observed=shown),)
+    assert_same(evaluate([expected], observed), ExpectationOutcome(expectation=expected, ok=ok, observed=shown))
 
 
 @pytest.mark.parametrize(("operator", "status"), [("any_of", 200), ("all_of", 404)])
@@ -297,7 +302,8 @@ def test_a_group_that_depends_on_an_unknown_part_is_not_evaluated(operator: Oper
         raise CheckFailed(Reason.DECODE, "broken")
 
     expected = group(operator, NOT_FOUND, SAYS_OK)
-    assert evaluate([expected], {"status": status, "text": unreadable}) == (
+    assert_same(
+        evaluate([expected], {"status": status, "text": unreadable}),
         ExpectationOutcome(expectation=expected, ok=False, evaluated=False, reason=Reason.DECODE, detail="broken"),
     )
 
